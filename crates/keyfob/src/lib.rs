@@ -1,1 +1,5 @@
 //! HTTP sessions that stay authenticated.
+
+mod challenge;
+
+pub use crate::challenge::{Challenge, Challenges};
