@@ -8,6 +8,8 @@
 //! [RFC 9110 §11.6.1]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.6.1
 
 mod grammar;
+#[cfg(test)]
+mod properties;
 
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
