@@ -31,6 +31,7 @@ use crate::cache::state::Look;
 use crate::cache::state::Shared;
 pub use crate::cache::status::Status;
 use crate::challenge::Challenges;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::runtime::park;
@@ -258,6 +259,14 @@ impl TokenCache {
         self.shared.status()
     }
 
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
         for _ in 0..Flight::ABANDONED_AT_MOST {
             match self.shared.look() {
@@ -306,6 +315,12 @@ impl TokenCache {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), _)) => self.shared.out_of_patience(),
         }
+    }
+}
+
+impl<S: TokenSource> From<S> for TokenCache {
+    fn from(source: S) -> Self {
+        Self::new(source)
     }
 }
 

@@ -163,11 +163,7 @@ mod tests {
             (20, 15, 18),
         ] {
             let windows = windows(Expiry::In(SECOND * lifetime), fetched(Duration::ZERO));
-            assert_eq!(
-                (windows.due - START).as_secs(),
-                due,
-                "due of {lifetime}"
-            );
+            assert_eq!((windows.due - START).as_secs(), due, "due of {lifetime}");
             assert_eq!(
                 (windows.leeway - START).as_secs(),
                 leeway,
