@@ -15,45 +15,15 @@ pub(crate) struct Gate {
 
 /// Every gate; what answers fastest comes first.
 pub(crate) const ALL: &[Gate] = &[
-    gate("format", "rustfmt has nothing to change", &[], format),
-    gate(
-        "tree",
-        "the core needs no HTTP client and no runtime",
-        &[],
-        tree,
-    ),
-    gate(
-        "deny",
-        "licences, bans and sources are as in deny.toml",
-        &[Need::CargoDeny],
-        deny,
-    ),
+    gate("format", "nothing for rustfmt to change", &[], format),
+    gate("tree", "no HTTP client or runtime in the core", &[], tree),
+    gate("deny", "licences, bans, sources", &[Need::CargoDeny], deny),
     gate("clippy", "no warning, whatever the features", &[], clippy),
-    gate(
-        "imports",
-        "imports follow the layers of ARCHITECTURE.md",
-        &[],
-        imports,
-    ),
-    gate(
-        "test",
-        "every test and every documented example",
-        &[Need::Nginx],
-        test,
-    ),
-    gate(
-        "nginx",
-        "the command line against a real server",
-        &[Need::Nginx],
-        nginx,
-    ),
-    gate("docs", "rustdoc has no warning, no link is dead", &[], docs),
-    gate(
-        "model",
-        "interleavings hold under the model checker",
-        &[],
-        model,
-    ),
+    gate("imports", "all point down the layers", &[], imports),
+    gate("test", "every test and example", &[Need::Nginx], test),
+    gate("nginx", "against a real server", &[Need::Nginx], nginx),
+    gate("docs", "no warning of rustdoc, no dead link", &[], docs),
+    gate("model", "interleavings, by model checker", &[], model),
 ];
 
 const fn gate(
