@@ -1,7 +1,9 @@
 //! Runs one program at the workspace root, shows its command line, and turns its end into a value.
 
 use std::env;
-use std::io::{BufRead, BufReader};
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader};
+use std::iter;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -24,7 +26,7 @@ pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
 }
 
 /// Any other program, at the workspace root.
-pub(crate) fn program(path: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn program(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(path);
     command.current_dir(root());
     command
@@ -94,25 +96,30 @@ fn passed_tests(text: &str) -> usize {
         .unwrap_or(0)
 }
 
+/// Prints the command as a reader would type it, with the variables that were set for it.
 fn show(command: &Command) {
-    println!("   $ {}", line(command));
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let variables: String = variables
+        .map(|(name, value)| format!("{}='{}' ", name.display(), value.display()))
+        .collect();
+    println!("   $ {variables}{}", line(command));
 }
 
-/// The command as a reader would type it, with the variables that were set for it.
+/// The program by its name, and its arguments.
 fn line(command: &Command) -> String {
-    let variables = command.get_envs().filter_map(|(name, value)| {
-        value.map(|value| format!("{}='{}'", name.to_string_lossy(), value.to_string_lossy()))
-    });
     let name = Path::new(command.get_program())
         .file_name()
         .unwrap_or_default();
-    let words = std::iter::once(name)
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned());
-    variables.chain(words).collect::<Vec<_>>().join(" ")
+    let words = iter::once(name).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
-fn not_started(command: &Command, error: &std::io::Error) -> String {
+fn not_started(command: &Command, error: &io::Error) -> String {
     format!("{} could not be started: {error}", line(command))
 }
 
@@ -137,14 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn a_shown_command_can_be_typed() {
+    fn a_command_is_named_without_its_folder() {
         let mut command = program("/some/where/cargo");
-        command
-            .args(["doc", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings");
-        assert_eq!(
-            line(&command),
-            "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps"
-        );
+        command.args(["doc", "--no-deps"]);
+        assert_eq!(line(&command), "cargo doc --no-deps");
     }
 }
