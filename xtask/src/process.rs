@@ -14,14 +14,6 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = program(env::var("CARGO").as_deref().unwrap_or("cargo"));
     command.args(arguments);
-    // `cargo run` sets these for xtask; handed on, they make build scripts that watch them run again.
-    for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| {
-            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-        }) {
-            command.env_remove(name);
-        }
-    }
     command
 }
 
