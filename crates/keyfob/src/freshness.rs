@@ -163,11 +163,7 @@ mod tests {
             (10, 7, 9),
         ] {
             let windows = windows(Expiry::In(SECOND * lifetime), fetched(Duration::ZERO));
-            assert_eq!(
-                (windows.due - START).as_secs(),
-                u64::from(due),
-                "due of {lifetime}"
-            );
+            assert_eq!((windows.due - START).as_secs(), due, "due of {lifetime}");
             assert_eq!(
                 (windows.leeway - START).as_secs(),
                 leeway,
