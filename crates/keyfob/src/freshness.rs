@@ -160,7 +160,7 @@ mod tests {
             (3600, 2700, 3580),
             (300, 225, 280),
             (60, 45, 54),
-            (10, 7, 9),
+            (20, 15, 18),
         ] {
             let windows = windows(Expiry::In(SECOND * lifetime), fetched(Duration::ZERO));
             assert_eq!((windows.due - START).as_secs(), due, "due of {lifetime}");
