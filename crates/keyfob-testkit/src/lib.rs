@@ -2,6 +2,8 @@
 //!
 //! - [`Server`] answers what its [`Expect`]ations say, and fails the test on any request that is unexpected or missing.
 //! - [`Answer`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
+//! - [`ManualClock`] stands still until the test moves it.
+//! - [`GatedSource`] and [`ScriptedSource`] are sources of tokens that the test answers, at once or beforehand.
 //! - [`Gate`] holds answers back until the test opens it, so that the order of events is certain.
 //!
 //! Nothing here asks for a certain HTTP client or async runtime: the servers run on threads of their own, which end
@@ -28,6 +30,7 @@
 
 mod answer;
 mod checksum;
+mod clock;
 mod expect;
 mod gate;
 mod lock;
@@ -37,12 +40,17 @@ mod received;
 mod script;
 mod server;
 mod service;
+mod source;
 mod wire;
 
 pub use answer::Answer;
 pub use checksum::checksum;
+pub use clock::ManualClock;
 pub use expect::Expect;
 pub use gate::Gate;
 pub use received::Received;
 pub use serde_json::json;
 pub use server::{Server, ServerBuilder};
+pub use source::Call;
+pub use source::GatedSource;
+pub use source::ScriptedSource;

@@ -1,0 +1,311 @@
+//! A clock that stands still until the test moves it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use futures_channel::oneshot;
+use futures_util::future::BoxFuture;
+use keyfob::Clock;
+use keyfob::Glance;
+
+/// A clock that stands still until the test moves it.
+///
+/// Clones share one time. Whoever sleeps on it is woken by the call that moves it past the end of the pause; a pause
+/// that begins afterwards counts from the new time. Needs no async runtime.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyfob::{Error, Token, TokenCache};
+/// use keyfob_testkit::{ManualClock, ScriptedSource};
+///
+/// let clock = ManualClock::default();
+/// let minute = |text| Ok::<_, Error>(Token::new(text)?.expires_in(Duration::from_secs(60)));
+/// let source = ScriptedSource::new([minute("one"), minute("two")]);
+/// let cache = TokenCache::builder(source.clone()).clock(clock.clone()).build()?;
+///
+/// assert_eq!(cache.get_valid_token_blocking()?.expose(), "one");
+/// clock.advance(Duration::from_secs(61));
+/// assert_eq!(cache.get_valid_token_blocking()?.expose(), "two");
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ManualClock(Arc<Mutex<State>>);
+
+struct State {
+    elapsed: Duration,
+    monotonic: Duration,
+    wall: Duration,
+    sleepers: Vec<Sleeper>,
+    watchers: Vec<Watcher>,
+}
+
+struct Sleeper {
+    until: Duration,
+    alarm: oneshot::Sender<()>,
+}
+
+/// A test that waits until the code under test sleeps.
+struct Watcher {
+    wanted: Wanted,
+    tell: oneshot::Sender<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    Sleepers(usize),
+    Pause(Duration),
+}
+
+impl ManualClock {
+    /// A clock whose wall shows this time; a time before 1970 counts as 1970.
+    #[must_use]
+    pub fn new(wall: SystemTime) -> Self {
+        let wall = wall
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self(Arc::new(Mutex::new(State {
+            elapsed: Duration::ZERO,
+            monotonic: Duration::ZERO,
+            wall,
+            sleepers: Vec::new(),
+            watchers: Vec::new(),
+        })))
+    }
+
+    /// The time that the wall shows.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.state().wall
+    }
+
+    /// Lets time pass on all clocks, and wakes the sleepers whose pauses are over.
+    pub fn advance(&self, time: Duration) {
+        self.pass(time, Monotonic::Runs);
+    }
+
+    /// Lets the machine sleep: the monotonic clock of a [`Glance`] stands still, everything else goes on.
+    pub fn suspend(&self, time: Duration) {
+        self.pass(time, Monotonic::StandsStill);
+    }
+
+    /// Sets the wall clock forward or, with a negative number, back. No time passes, and nobody wakes.
+    pub fn step_wall(&self, seconds: i64) {
+        let mut state = self.state();
+        let step = Duration::from_secs(seconds.unsigned_abs());
+        state.wall = if seconds < 0 {
+            state.wall.saturating_sub(step)
+        } else {
+            state.wall.saturating_add(step)
+        };
+    }
+
+    /// How many are sleeping; those who gave up are not counted.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.state().live().count()
+    }
+
+    /// Time until the next sleeper wakes.
+    #[must_use]
+    pub fn next_alarm_in(&self) -> Option<Duration> {
+        let state = self.state();
+        let left = |sleeper: &Sleeper| sleeper.until.saturating_sub(state.elapsed);
+        state.live().map(left).min()
+    }
+
+    /// Waits until at least so many are sleeping.
+    pub async fn until_sleeping(&self, sleepers: usize) {
+        self.until(Wanted::Sleepers(sleepers)).await;
+    }
+
+    /// Waits until somebody sleeps who has just this pause before him.
+    pub async fn until_sleeping_for(&self, pause: Duration) {
+        self.until(Wanted::Pause(pause)).await;
+    }
+
+    async fn until(&self, wanted: Wanted) {
+        let told = {
+            let mut state = self.state();
+            if state.has(wanted) {
+                return;
+            }
+            let (tell, told) = oneshot::channel();
+            state.watchers.push(Watcher { wanted, tell });
+            told
+        };
+        // Cannot be cancelled: the watcher stays in the list until it is told.
+        let _ = told.await;
+    }
+
+    fn pass(&self, time: Duration, monotonic: Monotonic) {
+        let mut state = self.state();
+        state.elapsed = state.elapsed.saturating_add(time);
+        state.wall = state.wall.saturating_add(time);
+        if let Monotonic::Runs = monotonic {
+            state.monotonic = state.monotonic.saturating_add(time);
+        }
+        let now = state.elapsed;
+        let (due, later) = state
+            .sleepers
+            .drain(..)
+            .partition::<Vec<_>, _>(|sleeper| sleeper.until <= now);
+        state.sleepers = later;
+        // Waking runs code of others, which may look at this clock.
+        drop(state);
+        for sleeper in due {
+            // Nobody sleeps any more if the receiver is gone.
+            let _ = sleeper.alarm.send(());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Monotonic {
+    Runs,
+    StandsStill,
+}
+
+impl State {
+    fn live(&self) -> impl Iterator<Item = &Sleeper> {
+        self.sleepers
+            .iter()
+            .filter(|sleeper| !sleeper.alarm.is_canceled())
+    }
+
+    fn has(&self, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::Sleepers(sleepers) => self.live().count() >= sleepers,
+            Wanted::Pause(pause) => {
+                let until = self.elapsed.saturating_add(pause);
+                self.live().any(|sleeper| sleeper.until == until)
+            }
+        }
+    }
+}
+
+impl Default for ManualClock {
+    /// A clock whose wall shows the first of January 2030.
+    fn default() -> Self {
+        Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000))
+    }
+}
+
+impl Clock for ManualClock {
+    fn glance(&self) -> Glance {
+        let state = self.state();
+        Glance {
+            monotonic: nanoseconds(state.monotonic),
+            wall: nanoseconds(state.wall),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.state().elapsed
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        if pause.is_zero() {
+            return Box::pin(std::future::ready(()));
+        }
+        let (alarm, woken) = oneshot::channel();
+        let mut state = self.state();
+        let until = state.elapsed.saturating_add(pause);
+        state
+            .sleepers
+            .retain(|sleeper| !sleeper.alarm.is_canceled());
+        state.sleepers.push(Sleeper { until, alarm });
+        let watchers = std::mem::take(&mut state.watchers);
+        let (seen, waiting) = watchers
+            .into_iter()
+            .partition::<Vec<_>, _>(|watcher| state.has(watcher.wanted));
+        state.watchers = waiting;
+        drop(state);
+        for watcher in seen {
+            // Nobody watches any more if the receiver is gone.
+            let _ = watcher.tell.send(());
+        }
+        Box::pin(async {
+            // The last clone of the clock is gone if the alarm is: time never passes again.
+            if woken.await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock")
+            .field("elapsed", &self.elapsed())
+            .field("sleepers", &self.sleepers())
+            .finish_non_exhaustive()
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn sleepers_wake_when_their_pause_is_over() {
+        let clock = ManualClock::default();
+        let mut short = clock.sleep(SECOND);
+        let mut long = clock.sleep(SECOND * 2);
+        assert_eq!(clock.next_alarm_in(), Some(SECOND));
+        clock.advance(SECOND);
+        assert!((&mut short).now_or_never().is_some());
+        assert!((&mut long).now_or_never().is_none());
+        assert_eq!(clock.sleepers(), 1);
+        clock.suspend(SECOND);
+        assert!(long.now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_sleeper_that_gave_up_is_not_counted() {
+        let clock = ManualClock::default();
+        drop(clock.sleep(SECOND));
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_watcher_is_told_when_somebody_sleeps() {
+        let clock = ManualClock::default();
+        let mut watching = Box::pin(clock.until_sleeping_for(SECOND * 2));
+        assert!((&mut watching).now_or_never().is_none());
+        let _other = clock.sleep(SECOND);
+        assert!((&mut watching).now_or_never().is_none());
+        let _wanted = clock.sleep(SECOND * 2);
+        assert!(watching.now_or_never().is_some());
+        assert!(clock.until_sleeping(2).now_or_never().is_some());
+    }
+
+    #[test]
+    fn each_clock_moves_as_it_would_on_a_machine() {
+        let clock = ManualClock::default();
+        let start = clock.glance();
+        let nanoseconds = |seconds: u64| seconds * 1_000_000_000;
+        clock.advance(SECOND);
+        clock.suspend(SECOND * 10);
+        clock.step_wall(-100);
+        let now = clock.glance();
+        assert_eq!(clock.elapsed(), SECOND * 11);
+        assert_eq!(now.monotonic - start.monotonic, nanoseconds(1));
+        assert_eq!(start.wall - now.wall, nanoseconds(89));
+    }
+}
