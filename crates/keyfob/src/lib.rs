@@ -1,7 +1,11 @@
 //! HTTP sessions that stay authenticated.
 
+#[cfg(feature = "session")]
+pub mod authentication;
 mod authenticator;
 mod backoff;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod cache;
 mod challenge;
 mod clock;
@@ -29,6 +33,8 @@ mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(feature = "session")]
+mod surface;
 mod sync;
 mod token;
 #[cfg(feature = "session")]

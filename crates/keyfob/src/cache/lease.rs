@@ -110,6 +110,11 @@ impl Lease {
         }
     }
 
+    /// The credential alone, as the head of a request.
+    pub(crate) fn to_headers(&self) -> HeaderMap {
+        self.headers().iter().cloned().collect()
+    }
+
     /// The token itself.
     #[must_use]
     pub fn token(&self) -> &Token {
