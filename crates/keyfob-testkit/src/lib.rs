@@ -3,6 +3,7 @@
 //! - [`Server`] answers what its [`Expect`]ations say, and fails the test on any request that is unexpected or missing.
 //! - [`Answer`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
 //! - [`Gate`] holds answers back until the test opens it, so that the order of events is certain.
+//! - [`TokenEndpoint`] hands out the numbered tokens of an [`Issuer`], refuses, delays and fails as scripted.
 //!
 //! Nothing here asks for a certain HTTP client or async runtime: the servers run on threads of their own, which end
 //! when the servers are dropped.
@@ -30,6 +31,7 @@ mod answer;
 mod checksum;
 mod expect;
 mod gate;
+mod issuer;
 mod lock;
 mod log;
 mod payload;
@@ -37,12 +39,15 @@ mod received;
 mod script;
 mod server;
 mod service;
+mod token_endpoint;
 mod wire;
 
 pub use answer::Answer;
 pub use checksum::checksum;
 pub use expect::Expect;
 pub use gate::Gate;
+pub use issuer::{Issued, Issuer};
 pub use received::Received;
 pub use serde_json::json;
 pub use server::{Server, ServerBuilder};
+pub use token_endpoint::{RefreshTokens, TokenAnswer, TokenEndpoint};

@@ -6,3 +6,4 @@ mod client;
 mod expectations;
 mod faults;
 mod server;
+mod token_endpoint;
