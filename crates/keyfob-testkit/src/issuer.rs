@@ -10,7 +10,7 @@ use crate::lock::lock;
 /// Issues numbered tokens and says which are valid.
 ///
 /// Its tokens are `token-1`, `token-2` and so on. They expire, and can be revoked. Clones are the same issuer: a
-/// [`TokenEndpoint`](crate::TokenEndpoint) hands the tokens out, an API of your own checks them.
+/// [`TokenEndpoint`](crate::TokenEndpoint) hands the tokens out, an [`Api`](crate::Api) checks them.
 ///
 /// ```
 /// use std::time::Duration;

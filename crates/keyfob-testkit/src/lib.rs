@@ -4,6 +4,7 @@
 //! - [`Answer`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
 //! - [`Gate`] holds answers back until the test opens it, so that the order of events is certain.
 //! - [`TokenEndpoint`] hands out the numbered tokens of an [`Issuer`], refuses, delays and fails as scripted.
+//! - [`Api`] lets the tokens of that [`Issuer`] in, until they expire or are revoked, and counts what it answered.
 //!
 //! Nothing here asks for a certain HTTP client or async runtime: the servers run on threads of their own, which end
 //! when the servers are dropped.
@@ -28,6 +29,7 @@
 //! ```
 
 mod answer;
+mod api;
 mod checksum;
 mod expect;
 mod gate;
@@ -43,6 +45,7 @@ mod token_endpoint;
 mod wire;
 
 pub use answer::Answer;
+pub use api::Api;
 pub use checksum::checksum;
 pub use expect::Expect;
 pub use gate::Gate;
