@@ -68,10 +68,10 @@ async fn respond(
         Version::HTTP_2 => Carrier::Stream,
         _ => Carrier::Connection(Arc::clone(&link)),
     };
-    let received = Arc::new(receive(&shared, connection, request).await);
-    shared.log.push(Arc::clone(&received));
+    let received = receive(&shared, connection, request).await;
     let answer = shared.script.answer(&received);
-    drop(received);
+    // Last, so that whoever waited for this call finds it counted everywhere.
+    shared.log.push(received);
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
     }
