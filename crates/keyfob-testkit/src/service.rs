@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) log: Log,
     pub(crate) body_limit: usize,
+    pub(crate) connections: AtomicU64,
 }
 
 /// Serves one connection until it ends, or until an answer breaks it.
