@@ -1,1 +1,72 @@
 //! HTTP sessions that stay authenticated.
+
+mod authenticator;
+mod backoff;
+mod cache;
+mod challenge;
+mod clock;
+mod error;
+mod exchange;
+mod freshness;
+#[cfg(feature = "session")]
+mod journey;
+mod observe;
+mod origin;
+#[cfg(feature = "session")]
+mod progress;
+#[cfg(feature = "session")]
+mod redirect;
+#[cfg(feature = "session")]
+mod request_builder;
+mod retry;
+mod retry_after;
+mod runtime;
+mod secret;
+#[cfg(feature = "session")]
+mod sender;
+#[cfg(feature = "session")]
+mod session;
+#[cfg(feature = "session")]
+mod session_builder;
+mod source;
+mod sync;
+mod token;
+#[cfg(feature = "session")]
+mod transport;
+
+pub use crate::cache::Lease;
+pub use crate::cache::Status;
+pub use crate::cache::TokenCache;
+pub use crate::cache::TokenCacheBuilder;
+pub use crate::cache::TokenChange;
+pub use crate::challenge::Challenge;
+pub use crate::challenge::Challenges;
+pub use crate::clock::Clock;
+pub use crate::clock::Glance;
+pub use crate::clock::SystemClock;
+pub use crate::error::BoxError;
+pub use crate::error::Error;
+pub use crate::error::ErrorKind;
+pub use crate::origin::Origin;
+#[cfg(feature = "session")]
+pub use crate::request_builder::RequestBuilder;
+pub use crate::retry::RetryPolicy;
+pub use crate::retry_after::RetryAfter;
+pub use crate::runtime::Ambient;
+pub use crate::runtime::Runtime;
+#[cfg(feature = "session")]
+pub use crate::session::Session;
+#[cfg(feature = "session")]
+pub use crate::session_builder::SessionBuilder;
+pub use crate::source::Reason;
+pub use crate::source::TokenRequest;
+pub use crate::source::TokenSource;
+pub use crate::source::env::EnvToken;
+pub use crate::source::file::FileToken;
+pub use crate::source::fixed::FixedToken;
+pub use crate::source::hook::Hook;
+pub use crate::source::hook::hook;
+pub use crate::source::hook::hook_blocking;
+pub use crate::token::Expiry;
+pub use crate::token::IntoToken;
+pub use crate::token::Token;

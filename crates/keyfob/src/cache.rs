@@ -1,0 +1,333 @@
+//! One token, kept fresh: read without a lock, renewed once for everybody, ahead of its end.
+//!
+//! The current token is an immutable [`Snapshot`] behind an `ArcSwap`. A read is a load, one cheap look at both clocks
+//! and a clone; as long as neither clock has reached the snapshot's next moment of decision, nothing else happens.
+//! Everything else goes through [`Shared::look`], under the lock: is the token due, is a renewal under way, did one
+//! just fail? A renewal is a *flight*: a task of its own whose outcome all waiters share.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use futures_util::future::select;
+use http::HeaderMap;
+use http::HeaderValue;
+
+mod flight;
+mod lease;
+mod settings;
+mod state;
+mod status;
+
+use crate::cache::flight::Flight;
+pub use crate::cache::lease::Lease;
+pub use crate::cache::settings::TokenCacheBuilder;
+pub use crate::cache::settings::TokenChange;
+use crate::cache::state::Look;
+use crate::cache::state::Shared;
+pub use crate::cache::status::Status;
+use crate::challenge::Challenges;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::runtime::park;
+use crate::source::TokenSource;
+use crate::token::Token;
+
+/// A token that is kept fresh, and shared by all clones of this value.
+///
+/// Its methods are called what the API reference calls them; the handler of module
+/// [`authentication`](crate::authentication) is this type.
+///
+/// * Any number of callers cause one call to the source when a token is missing or due (T1).
+/// * A failed call is shared with all who waited, and remembered until a growing cool-down ends (T2).
+/// * The token is renewed beside the requests well before it ends; callers wait only in its last moments, and a
+///   failed renewal fails nobody while the token is valid (T3).
+///
+/// ```
+/// use std::time::Duration;
+/// use keyfob::TokenCache;
+///
+/// let cache = TokenCache::new(keyfob::hook_blocking(|_| {
+///     Ok::<_, std::io::Error>(("t0ken", Duration::from_secs(300)))
+/// }));
+/// assert!(!cache.authenticated());
+/// assert_eq!(cache.get_valid_token_blocking()?.expose(), "t0ken");
+/// assert!(cache.authenticated());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenCache {
+    shared: Arc<Shared>,
+}
+
+impl TokenCache {
+    /// A cache over this source, with the default settings. Nothing is fetched yet.
+    pub fn new(source: impl TokenSource) -> Self {
+        TokenCacheBuilder::new(source).build_as_set()
+    }
+
+    /// A cache over this source, with settings of your own.
+    pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
+        TokenCacheBuilder::new(source)
+    }
+
+    fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The header that carries the token, if it can be sent without waiting.
+    ///
+    /// Takes no lock and allocates nothing while the token is fresh. A token that is due is returned, and its renewal is
+    /// started beside.
+    #[inline]
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderValue> {
+        if let Some(snapshot) = self.shared.fresh() {
+            return Some(snapshot.header().clone());
+        }
+        self.ready().map(|lease| lease.header().clone())
+    }
+
+    /// The token as it can be put on a request, if it can be sent without waiting.
+    #[must_use]
+    pub fn ready(&self) -> Option<Lease> {
+        match self.shared.look() {
+            Look::Ready(lease) => Some(lease),
+            Look::Wait(_) | Look::Failed(_) => None,
+        }
+    }
+
+    /// The token as it can be put on a request; waits for it if it is missing or about to lapse.
+    ///
+    /// `patience` bounds the wait of this caller alone; the fetch goes on without it.
+    ///
+    /// # Errors
+    ///
+    /// The error of the fetch, or [`ErrorKind::Deadline`] when the patience is over. Never while a token is valid.
+    pub async fn lease(&self, patience: Option<Duration>) -> Result<Lease, Error> {
+        if let Some(snapshot) = self.shared.fresh() {
+            return Ok(Lease::new(Arc::clone(&snapshot)));
+        }
+        self.within(patience, self.lease_at_leisure()).await
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn lease_blocking(&self, patience: Option<Duration>) -> Result<Lease, Error> {
+        if let Some(snapshot) = self.shared.fresh() {
+            return Ok(Lease::new(Arc::clone(&snapshot)));
+        }
+        park::block_on_for(self.lease_at_leisure(), patience)
+            .unwrap_or_else(|| self.shared.out_of_patience())
+    }
+
+    /// Another token than the rejected one: the one that replaced it already, or a renewed one.
+    ///
+    /// # Errors
+    ///
+    /// The error of the renewal. The rejected token stays in place then, for it may still be good elsewhere (T8).
+    pub async fn replace(
+        &self,
+        rejected: &Lease,
+        challenges: &Challenges,
+        patience: Option<Duration>,
+    ) -> Result<Lease, Error> {
+        self.within(patience, self.replace_at_leisure(rejected, challenges))
+            .await
+            .and_then(|lease| lease.unless_same_as(rejected))
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`replace`](Self::replace).
+    pub fn replace_blocking(
+        &self,
+        rejected: &Lease,
+        challenges: &Challenges,
+        patience: Option<Duration>,
+    ) -> Result<Lease, Error> {
+        park::block_on_for(self.replace_at_leisure(rejected, challenges), patience)
+            .unwrap_or_else(|| self.shared.out_of_patience())
+            .and_then(|lease| lease.unless_same_as(rejected))
+    }
+
+    /// Says that a server rejected the token, without waiting for another.
+    pub fn reject(&self, rejected: &Lease, challenges: &Challenges) {
+        self.shared.reject(rejected, challenges);
+    }
+
+    /// Whether there is a token outside its leeway. Never calls the source.
+    #[must_use]
+    pub fn authenticated(&self) -> bool {
+        self.shared.authenticated().is_some()
+    }
+
+    /// Gets a token unless there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub async fn authenticate(&self) -> Result<(), Error> {
+        self.lease(None).await.map(drop)
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn authenticate_blocking(&self) -> Result<(), Error> {
+        self.lease_blocking(None).map(drop)
+    }
+
+    /// Gets a new token whatever the present one is worth, and forgets a remembered failure.
+    ///
+    /// # Errors
+    ///
+    /// The error of the renewal; the present token stays in place then.
+    pub async fn renew(&self) -> Result<Token, Error> {
+        let flight = self.shared.force()?;
+        Ok(flight.landed().await?.token().clone())
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`renew`](Self::renew).
+    pub fn renew_blocking(&self) -> Result<Token, Error> {
+        park::block_on(self.renew())
+    }
+
+    /// A token that can be sent now, with its expiry.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub async fn get_valid_token(&self) -> Result<Token, Error> {
+        Ok(self.lease(None).await?.token().clone())
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn get_valid_token_blocking(&self) -> Result<Token, Error> {
+        Ok(self.lease_blocking(None)?.token().clone())
+    }
+
+    /// The header fields of an authenticated request, if there is a token outside its leeway. Never calls the source.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Expired`] if the token is missing or ends too soon.
+    pub fn request_headers(&self) -> Result<HeaderMap, Error> {
+        let lease = self.shared.authenticated().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Expired,
+                "the token is not present or has expired; call `authenticate` first",
+            )
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.extend(lease.headers().iter().cloned());
+        Ok(headers)
+    }
+
+    /// Puts a token in place that was got elsewhere, and forgets a remembered failure.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`] if its expiry cannot be meant; [`ErrorKind::Expired`] if it has passed.
+    pub fn set_token(&self, token: Token) -> Result<(), Error> {
+        self.shared.hand_in(token)
+    }
+
+    /// How things stand, without any secret.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
+    async fn lease_at_leisure(&self) -> Result<Lease, Error> {
+        for _ in 0..Flight::ABANDONED_AT_MOST {
+            match self.shared.look() {
+                Look::Ready(lease) => return Ok(lease),
+                Look::Failed(error) => return Err(error),
+                Look::Wait(flight) => {
+                    self.shared.count_wait();
+                    match flight.outcome().await {
+                        Some(Ok(lease)) => return Ok(lease),
+                        // The failure is this caller's only if there is no token left to use.
+                        Some(Err(error)) => return self.shared.usable().ok_or(error),
+                        None => {}
+                    }
+                }
+            }
+        }
+        Err(Flight::abandoned())
+    }
+
+    async fn replace_at_leisure(
+        &self,
+        rejected: &Lease,
+        challenges: &Challenges,
+    ) -> Result<Lease, Error> {
+        match self.shared.reject(rejected, challenges) {
+            Look::Ready(lease) => Ok(lease),
+            Look::Failed(error) => Err(error),
+            Look::Wait(flight) => flight.landed().await,
+        }
+    }
+
+    async fn within(
+        &self,
+        patience: Option<Duration>,
+        wait: impl Future<Output = Result<Lease, Error>>,
+    ) -> Result<Lease, Error> {
+        let Some(patience) = patience else {
+            return wait.await;
+        };
+        // Most waits are none; the timer is made only for those that are.
+        let mut wait = pin!(wait);
+        if let Some(outcome) = wait.as_mut().now_or_never() {
+            return outcome;
+        }
+        match select(wait, self.shared.clock.sleep(patience)).await {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => self.shared.out_of_patience(),
+        }
+    }
+}
+
+impl<S: TokenSource> From<S> for TokenCache {
+    fn from(source: S) -> Self {
+        Self::new(source)
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("status", &self.status())
+            .finish()
+    }
+}

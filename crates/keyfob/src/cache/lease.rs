@@ -1,0 +1,142 @@
+//! A token as it was at one moment, ready to be put on a request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+
+use crate::clock::Glance;
+use crate::error::Error;
+use crate::freshness::Windows;
+use crate::observe;
+use crate::token::Token;
+
+/// A token as it was at one moment, ready to be put on a request.
+///
+/// It knows which token it is: a rejection is reported with the lease that was rejected (T8).
+#[derive(Clone)]
+pub struct Lease(Arc<Snapshot>);
+
+/// The current token, its headers made ready, and the moments of both clocks at which it must be looked at again.
+#[derive(Clone)]
+pub(super) struct Snapshot {
+    pub(super) token: Token,
+    pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
+    pub(super) generation: u64,
+    pub(super) windows: Windows,
+    /// When its lifetime began, on the clock that counts sleep.
+    pub(super) since: Duration,
+    /// Both clocks when the snapshot was made.
+    pub(super) anchor: Anchor,
+    /// Before both of these the token is fresh, and nothing needs to be decided.
+    pub(super) look: Glance,
+}
+
+/// The wall clock may run so many nanoseconds ahead of the monotonic one before it counts as set.
+const STEP: u64 = 5_000_000_000;
+
+/// All clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anchor {
+    pub(super) elapsed: Duration,
+    pub(super) glance: Glance,
+}
+
+impl Snapshot {
+    /// The field that carries the token.
+    #[inline]
+    pub(super) fn header(&self) -> &HeaderValue {
+        &self.headers[0].1
+    }
+
+    /// Whether the wall clock has run ahead since the snapshot was made: it was set, or the machine slept.
+    pub(super) fn stepped(&self, now: Anchor) -> bool {
+        let expected = self.anchor.glance_at(now.elapsed).wall;
+        now.glance.wall > expected.saturating_add(STEP)
+    }
+
+    /// The same token, to be looked at again at another moment.
+    pub(super) fn look_at(&self, elapsed: Duration, anchor: Anchor) -> Self {
+        Self {
+            anchor,
+            look: anchor.glance_at(elapsed),
+            ..self.clone()
+        }
+    }
+}
+
+impl Anchor {
+    /// What both clocks will show at a later moment, if neither is set and the machine does not sleep.
+    pub(super) fn glance_at(&self, elapsed: Duration) -> Glance {
+        let ahead = elapsed.saturating_sub(self.elapsed).as_nanos();
+        let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
+        Glance {
+            monotonic: self.glance.monotonic.saturating_add(ahead),
+            wall: self.glance.wall.saturating_add(ahead),
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self(snapshot)
+    }
+
+    /// The field value that carries the token, marked sensitive.
+    #[inline]
+    #[must_use]
+    pub fn header(&self) -> &HeaderValue {
+        self.0.header()
+    }
+
+    /// All fields of the credential, the token's own first, each marked sensitive.
+    #[must_use]
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    /// Puts the credential on a request; what stood in its fields is replaced (R9).
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.0.headers {
+            if headers
+                .insert(name, value.clone())
+                .is_some_and(|old| old != value)
+            {
+                observe::credential_overridden(name);
+            }
+        }
+    }
+
+    /// The token itself.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.0.token
+    }
+
+    /// Which token it is: the number grows each time another token takes the place of the last.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// This lease, unless it is the very token that was just rejected.
+    pub(super) fn unless_same_as(self, rejected: &Self) -> Result<Self, Error> {
+        if self.generation() == rejected.generation() {
+            return Err(Error::unavailable(
+                "the source gave the same token that was just rejected; renew or replace it at its origin",
+            ));
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}

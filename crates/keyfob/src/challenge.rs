@@ -1,0 +1,495 @@
+//! Challenges: what a server that refuses a request asks for.
+//!
+//! A 401 names in `WWW-Authenticate` the schemes that the server would take, each with a `token68` or with
+//! parameters ([RFC 9110 §11.6.1]). This module reads that field and decides nothing: use it to learn why a token
+//! was refused, or how the server wants to be asked. It never fails, because a refusal that cannot be read is still a
+//! refusal. It does not read `Authentication-Info` or `Proxy-Authenticate`.
+//!
+//! [RFC 9110 §11.6.1]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.6.1
+
+mod grammar;
+#[cfg(test)]
+mod properties;
+
+use http::HeaderMap;
+use http::header::WWW_AUTHENTICATE;
+
+use crate::challenge::grammar::{Cursor, Fault, Piece};
+
+/// The challenges of one response, in the order of its fields.
+///
+/// At most [`Challenges::MAX_CHALLENGES`] are kept, each with at most [`Challenges::MAX_PARAMETERS`] parameters, and
+/// reading takes time in proportion to the length of the fields.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
+/// use keyfob::Challenges;
+///
+/// let mut headers = HeaderMap::new();
+/// headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Negotiate, Basic realm=\"files, old\""));
+/// headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+///
+/// let challenges = Challenges::from_headers(&headers);
+/// assert_eq!(challenges.iter().count(), 3);
+/// assert_eq!(challenges.find("basic").and_then(|basic| basic.realm()), Some("files, old"));
+/// assert!(!challenges.insufficient_scope());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Challenges(Vec<Challenge>);
+
+impl Challenges {
+    /// Reads all `WWW-Authenticate` fields of a response.
+    ///
+    /// Several fields mean the same as one field that joins them with commas ([RFC 9110 §5.3]). A malformed field
+    /// yields what could be read before the fault, and the rest of that field is dropped; the other fields are
+    /// still read. A quoted value that is not UTF-8 is taken as ISO-8859-1 ([RFC 9110 §5.5]).
+    ///
+    /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.3
+    /// [RFC 9110 §5.5]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.5
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut reading = Reading::default();
+        for field in headers.get_all(WWW_AUTHENTICATE) {
+            reading.field(field.as_bytes());
+        }
+        Self(reading.challenges)
+    }
+
+    /// Reads the value of one `WWW-Authenticate` field.
+    ///
+    /// A malformed value yields what could be read before the fault.
+    pub fn parse(field: &str) -> Self {
+        let mut reading = Reading::default();
+        reading.field(field.as_bytes());
+        Self(reading.challenges)
+    }
+
+    /// Goes through the challenges in the order in which the server sent them.
+    pub fn iter(&self) -> impl Iterator<Item = &Challenge> {
+        self.0.iter()
+    }
+
+    /// Tells whether no challenge could be read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the first challenge of this scheme, in any case.
+    pub fn find(&self, scheme: &str) -> Option<&Challenge> {
+        self.iter().find(|challenge| challenge.is(scheme))
+    }
+
+    /// Tells whether the token is fine but may not do what was asked.
+    ///
+    /// That is the error code `insufficient_scope` ([RFC 6750 §3.1]) of a Bearer or a DPoP challenge
+    /// ([RFC 9449 §7.1]). A new token with the same scope would be refused again.
+    ///
+    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750.html#section-3.1
+    /// [RFC 9449 §7.1]: https://www.rfc-editor.org/rfc/rfc9449.html#section-7.1
+    pub fn insufficient_scope(&self) -> bool {
+        self.iter()
+            .filter(|challenge| challenge.is("Bearer") || challenge.is("DPoP"))
+            .any(|challenge| challenge.error() == Some("insufficient_scope"))
+    }
+
+    /// How many challenges are kept; those that follow are dropped.
+    pub const MAX_CHALLENGES: usize = 64;
+
+    /// How many parameters of a challenge are kept; those that follow are skipped.
+    pub const MAX_PARAMETERS: usize = 64;
+}
+
+/// One challenge: a scheme, with a `token68` or with parameters.
+///
+/// Names of schemes and parameters are compared without regard to case ([RFC 9110 §11.1]); values are kept as the
+/// server meant them, without quotes and backslashes. Two challenges are equal if they are spelled alike.
+///
+/// ```
+/// use keyfob::Challenges;
+///
+/// let challenges = Challenges::parse(r#"Bearer realm="api", scope="read write", Negotiate YII="#);
+///
+/// let bearer = challenges.find("bearer").expect("a Bearer challenge was sent");
+/// assert_eq!(bearer.scope(), Some("read write"));
+/// assert_eq!(bearer.parameter("REALM"), Some("api"));
+/// assert_eq!(challenges.find("Negotiate").and_then(|other| other.token68()), Some("YII="));
+/// ```
+///
+/// [RFC 9110 §11.1]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.1
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    scheme: String,
+    details: Details,
+}
+
+impl Challenge {
+    /// Returns the scheme as the server spelled it.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Tells whether the challenge is of this scheme, in any case.
+    pub fn is(&self, scheme: &str) -> bool {
+        self.scheme.eq_ignore_ascii_case(scheme)
+    }
+
+    /// Returns the `token68` that some schemes use instead of parameters.
+    ///
+    /// See [RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110.html#section-11.2).
+    pub fn token68(&self) -> Option<&str> {
+        match &self.details {
+            Details::Token68(value) => Some(value),
+            Details::Parameters(_) => None,
+        }
+    }
+
+    /// Returns the value of the first parameter of this name, in any case.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Goes through the names and values of the parameters in their order.
+    ///
+    /// A name that was sent twice appears twice, although [RFC 9110 §11.2] forbids it.
+    ///
+    /// [RFC 9110 §11.2]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.2
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parameters = match &self.details {
+            Details::Token68(_) => &[],
+            Details::Parameters(parameters) => parameters.as_slice(),
+        };
+        parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Returns the protection space that the server names.
+    ///
+    /// See [RFC 9110 §11.5](https://www.rfc-editor.org/rfc/rfc9110.html#section-11.5).
+    pub fn realm(&self) -> Option<&str> {
+        self.parameter("realm")
+    }
+
+    /// Returns the scopes that the request needs, separated by spaces.
+    ///
+    /// See [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750.html#section-3).
+    pub fn scope(&self) -> Option<&str> {
+        self.parameter("scope")
+    }
+
+    /// Returns the code that says why the token was refused.
+    ///
+    /// See [RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750.html#section-3.1).
+    pub fn error(&self) -> Option<&str> {
+        self.parameter("error")
+    }
+
+    /// Returns the server's words for developers about the refusal.
+    ///
+    /// See [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750.html#section-3).
+    pub fn error_description(&self) -> Option<&str> {
+        self.parameter("error_description")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Details {
+    Token68(String),
+    /// Empty for a bare scheme.
+    Parameters(Vec<(String, String)>),
+}
+
+/// The challenges read so far, over all fields.
+#[derive(Default)]
+struct Reading {
+    challenges: Vec<Challenge>,
+    /// Whether a parameter that comes next would belong to the last challenge.
+    open: bool,
+}
+
+impl Reading {
+    fn field(&mut self, field: &[u8]) {
+        if self.pieces(field).is_err() {
+            // The next field does not go on where this one was left.
+            self.open = false;
+        }
+    }
+
+    fn pieces(&mut self, field: &[u8]) -> Result<(), Fault> {
+        let mut cursor = Cursor::new(field);
+        while let Some(piece) = cursor.piece()? {
+            match piece {
+                Piece::Scheme(scheme, token68) => self.begin(scheme, token68)?,
+                Piece::Parameter(name, value) => self.add(name, value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, scheme: &str, token68: Option<&str>) -> Result<(), Fault> {
+        if self.challenges.len() == Challenges::MAX_CHALLENGES {
+            return Err(Fault);
+        }
+        self.open = true;
+        self.challenges.push(Challenge {
+            scheme: scheme.to_owned(),
+            details: token68.map_or_else(
+                || Details::Parameters(Vec::new()),
+                |value| Details::Token68(value.to_owned()),
+            ),
+        });
+        Ok(())
+    }
+
+    fn add(&mut self, name: &str, value: String) -> Result<(), Fault> {
+        let last = self.challenges.last_mut().filter(|_| self.open);
+        let Details::Parameters(parameters) = &mut last.ok_or(Fault)?.details else {
+            return Err(Fault);
+        };
+        if parameters.len() < Challenges::MAX_PARAMETERS {
+            parameters.push((name.to_owned(), value));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn bearer(parameters: &[(&str, &str)]) -> Challenge {
+        challenge("Bearer", parameters)
+    }
+
+    fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Challenge {
+            scheme: scheme.to_owned(),
+            details: Details::Parameters(parameters.iter().map(owned).collect()),
+        }
+    }
+
+    fn token68(scheme: &str, value: &str) -> Challenge {
+        Challenge {
+            scheme: scheme.to_owned(),
+            details: Details::Token68(value.to_owned()),
+        }
+    }
+
+    fn read(fields: &[&[u8]]) -> Vec<Challenge> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(field).unwrap());
+        }
+        Challenges::from_headers(&headers).0
+    }
+
+    #[test]
+    fn a_bare_scheme_is_a_challenge() {
+        assert_eq!(
+            Challenges::parse("Negotiate").0,
+            [challenge("Negotiate", &[])]
+        );
+    }
+
+    #[test]
+    fn no_field_is_no_challenge() {
+        assert!(Challenges::from_headers(&HeaderMap::new()).is_empty());
+        assert!(Challenges::parse(" , ,\t,").is_empty());
+    }
+
+    #[test]
+    fn several_challenges_share_one_field() {
+        // The example of https://www.rfc-editor.org/rfc/rfc9110.html#section-11.6.1
+        let field =
+            r#"Basic realm="simple", Newauth realm="apps", type=1, title="Login to \"apps\"""#;
+        let newauth = [
+            ("realm", "apps"),
+            ("type", "1"),
+            ("title", "Login to \"apps\""),
+        ];
+        let expected = [
+            challenge("Basic", &[("realm", "simple")]),
+            challenge("Newauth", &newauth),
+        ];
+        assert_eq!(Challenges::parse(field).0, expected);
+    }
+
+    #[test]
+    fn several_fields_read_as_one() {
+        let expected = [
+            bearer(&[("realm", "a"), ("error", "b")]),
+            challenge("Basic", &[]),
+        ];
+        assert_eq!(read(&[b"Bearer realm=a", b"error=b, Basic"]), expected);
+    }
+
+    #[test]
+    fn a_token68_ends_with_its_padding() {
+        for value in ["abc", "a=", "YII==", "-._~+/09", "a==="] {
+            let field = format!("Negotiate  {value} , Bearer a=b");
+            let expected = [token68("Negotiate", value), bearer(&[("a", "b")])];
+            assert_eq!(Challenges::parse(&field).0, expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_not_taken_for_a_token68() {
+        assert_eq!(Challenges::parse("Bearer a=b").0, [bearer(&[("a", "b")])]);
+        assert_eq!(Challenges::parse("Bearer a = b").0, [bearer(&[("a", "b")])]);
+    }
+
+    #[test]
+    fn names_are_compared_without_case() {
+        let challenges = Challenges::parse("bEARER ReAlM=Kept");
+        let challenge = challenges.find("BeareR").unwrap();
+        assert_eq!(challenge.scheme(), "bEARER");
+        assert_eq!(challenge.realm(), Some("Kept"));
+        assert_eq!(challenge.parameter("rEaLm"), Some("Kept"));
+        assert!(challenges.find("Bear").is_none());
+    }
+
+    #[test]
+    fn the_first_parameter_of_a_name_counts() {
+        let challenges = Challenges::parse("Bearer scope=a, SCOPE=b");
+        let challenge = challenges.find("Bearer").unwrap();
+        assert_eq!(challenge.scope(), Some("a"));
+        assert_eq!(challenge.parameters().count(), 2);
+    }
+
+    #[test]
+    fn commas_and_escapes_inside_quotes_are_text() {
+        let field = r#"Bearer a="x, Basic realm=\"y\"", b="\\\q", c="", d=",""#;
+        let expected = bearer(&[
+            ("a", "x, Basic realm=\"y\""),
+            ("b", "\\q"),
+            ("c", ""),
+            ("d", ","),
+        ]);
+        assert_eq!(Challenges::parse(field).0, [expected]);
+    }
+
+    #[test]
+    fn empty_elements_and_blanks_are_skipped() {
+        let field = ",, Bearer ,,a \t=\t b,\t, c=\"d\" ,, Basic,,";
+        let expected = [bearer(&[("a", "b"), ("c", "d")]), challenge("Basic", &[])];
+        assert_eq!(Challenges::parse(field).0, expected);
+    }
+
+    #[test]
+    fn a_value_is_utf8_or_else_latin1() {
+        let expected = [bearer(&[("a", "caf\u{e9}"), ("b", "caf\u{e9}")])];
+        assert_eq!(
+            read(&[b"Bearer a=\"caf\xc3\xa9\", b=\"caf\xe9\""]),
+            expected
+        );
+    }
+
+    #[test]
+    fn what_stands_before_a_fault_is_kept() {
+        let kept = [bearer(&[("a", "b")])];
+        for fault in [
+            "=",
+            "c=",
+            "c=,",
+            "c=\"d",
+            "c=\"d\\",
+            "c=\"d\"e",
+            "c=d e",
+            "c=d/e",
+            "c@",
+            "@",
+            "\"c\"",
+            "c=\"\u{7f}\"",
+            "c=\"\\\u{1}\"",
+            "\u{e9}=c",
+            "c==",
+            "c=d=e",
+            "(c)",
+        ] {
+            let field = format!("Bearer a=b, {fault}, e=f, Basic");
+            assert_eq!(Challenges::parse(&field).0, kept, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_needs_a_scheme_that_takes_parameters() {
+        assert_eq!(Challenges::parse("realm=a, Bearer").0, []);
+        let kept = [token68("Negotiate", "abc")];
+        assert_eq!(Challenges::parse("Negotiate abc, realm=a, Bearer").0, kept);
+    }
+
+    #[test]
+    fn two_words_without_a_comma_are_a_fault() {
+        assert_eq!(Challenges::parse("Bearer Basic realm=a").0, [bearer(&[])]);
+        assert_eq!(Challenges::parse("Bearer a b").0, [bearer(&[])]);
+    }
+
+    #[test]
+    fn a_fault_ends_only_its_own_field() {
+        let expected = [bearer(&[("a", "b")]), challenge("Basic", &[("c", "d")])];
+        assert_eq!(read(&[b"Bearer a=b, @", b"Basic c=d"]), expected);
+        assert_eq!(read(&[b"Bearer a=b, @", b"c=d"]), expected[..1]);
+    }
+
+    #[test]
+    fn insufficient_scope_is_an_error_of_bearer_and_dpop_only() {
+        for (field, expected) in [
+            ("Bearer error=insufficient_scope", true),
+            ("dpop error=\"insufficient_scope\"", true),
+            ("Bearer, DPoP error=insufficient_scope", true),
+            ("Basic error=insufficient_scope", false),
+            ("Bearer error=invalid_token", false),
+            ("Bearer error=Insufficient_Scope", false),
+            ("Bearer scope=insufficient_scope", false),
+        ] {
+            let challenges = Challenges::parse(field);
+            assert_eq!(challenges.insufficient_scope(), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_error_is_described_in_the_servers_words() {
+        let challenges =
+            Challenges::parse(r#"Bearer error=x, error_description="It has, \"alas\", expired""#);
+        let challenge = challenges.find("Bearer").unwrap();
+        assert_eq!(challenge.error(), Some("x"));
+        assert_eq!(
+            challenge.error_description(),
+            Some(r#"It has, "alas", expired"#)
+        );
+    }
+
+    #[test]
+    fn no_more_than_the_limits_are_kept() {
+        let parameters: String = (0..100).map(|i| format!("p{i}=v, ")).collect();
+        let read = Challenges::parse(&format!("Bearer {parameters} Basic"));
+        let count = read.find("Bearer").unwrap().parameters().count();
+        assert_eq!(count, Challenges::MAX_PARAMETERS);
+        assert!(read.find("Basic").is_some());
+
+        let schemes: String = (0..100).map(|i| format!("s{i}, ")).collect();
+        let read = Challenges::parse(&schemes);
+        assert_eq!(read.iter().count(), Challenges::MAX_CHALLENGES);
+        assert!(read.find("s63").is_some());
+    }
+
+    /// Each field is long enough that reading it in quadratic time would not end.
+    #[test]
+    fn long_fields_are_read_in_linear_time() {
+        const LENGTH: usize = 2_000_000;
+        for part in [
+            ",", " ", ", ", "a", "=", "a ", "a, ", "a b, ", "a b=c, ", "a b= ", "b=c,", "\"", "\\",
+            "\\\"", "\",",
+        ] {
+            for start in ["", "Bearer ", "Bearer a=", "Bearer a=\"", "Bearer a=b, "] {
+                let field = start.to_owned() + &part.repeat(LENGTH / part.len());
+                let read = Challenges::parse(&field);
+                assert!(read.iter().count() <= Challenges::MAX_CHALLENGES);
+            }
+        }
+    }
+}

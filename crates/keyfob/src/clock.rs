@@ -1,0 +1,91 @@
+//! Now, and waiting: the only reader of the system's clocks.
+
+use std::fmt;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod portable;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::clock::linux as system;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use crate::clock::portable as system;
+use crate::runtime;
+
+/// What time it is, and how to wait.
+///
+/// Two clocks are read, because each lies in its own way: the monotonic one may stand still while the machine sleeps,
+/// and the wall clock may be set. A test brings its own, such as the manual clock of `keyfob-testkit`.
+///
+/// ```
+/// use keyfob::Clock;
+/// use keyfob::SystemClock;
+///
+/// let clock = SystemClock::default();
+/// let before = clock.elapsed();
+/// assert!(clock.elapsed() >= before);
+/// ```
+pub trait Clock: Send + Sync + 'static {
+    /// Both clocks at once, as cheaply as the system can; may lag by a scheduler tick (at most 10 ms on Linux).
+    fn glance(&self) -> Glance;
+
+    /// Time since a fixed moment. Never runs backward, and counts the time that the machine slept where it can.
+    fn elapsed(&self) -> Duration;
+
+    /// Completes when [`elapsed`](Self::elapsed) has advanced by the pause.
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()>;
+
+    /// The same, on the calling thread.
+    fn sleep_blocking(&self, pause: Duration) {
+        runtime::park::block_on(self.sleep(pause));
+    }
+}
+
+/// One cheap look at both clocks, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Since a fixed moment; may stand still while the machine sleeps.
+    pub monotonic: u64,
+    /// Since the Unix epoch, as the system believes it now.
+    pub wall: u64,
+}
+
+impl Glance {
+    pub(crate) fn wall_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.wall)
+    }
+}
+
+/// The system's own clocks.
+#[derive(Clone, Copy, Default)]
+pub struct SystemClock(system::Clocks);
+
+impl Clock for SystemClock {
+    #[inline]
+    fn glance(&self) -> Glance {
+        self.0.glance()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        runtime::sleep(pause)
+    }
+
+    fn sleep_blocking(&self, pause: Duration) {
+        std::thread::sleep(pause);
+    }
+}
+
+impl fmt::Debug for SystemClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SystemClock")
+    }
+}

@@ -1,0 +1,247 @@
+//! Who may receive a credential: the scheme, host and port it was given for.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use url::Host;
+use url::Url;
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+
+/// A scheme, host and port (RFC 6454 §4, RFC 9110 §4.3.1), the unit to which a credential is bound.
+///
+/// ```
+/// use keyfob::Origin;
+///
+/// let origin: Origin = "https://API.example.com/v1?x=1".parse()?;
+/// assert_eq!(origin.to_string(), "https://api.example.com");
+/// assert_eq!(origin, "https://api.example.com:443".parse()?);
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    scheme: Scheme,
+    host: Host<String>,
+    port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Origin {
+    /// The origin of an absolute URL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] if the scheme is neither `http` nor `https`, or there is no host.
+    pub fn from_url(url: &Url) -> Result<Self, Error> {
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => {
+                return Err(Error::input(format!(
+                    "the URL has the scheme `{other}`; only http and https can carry a credential"
+                )));
+            }
+        };
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Error::input("the URL names no host; give it in full"));
+        };
+        Ok(Self {
+            scheme,
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// Whether the scheme protects what is sent.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// Whether the host is this machine: `localhost` (RFC 6761 §6.3) or a loopback address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
+        }
+    }
+}
+
+impl FromStr for Origin {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_url(&parse_url(text)?)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, default) = match self.scheme {
+            Scheme::Http => ("http", 80),
+            Scheme::Https => ("https", 443),
+        };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port != default {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+/// The origins that one credential may be sent to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    /// Empty means any https origin that the caller itself names.
+    bound: Vec<Origin>,
+    plain_http: Vec<Origin>,
+}
+
+impl Origins {
+    /// Adds an origin; from the first one on, only the added ones are served.
+    pub(crate) fn bind(&mut self, origin: Origin) {
+        if !self.bound.contains(&origin) {
+            self.bound.push(origin);
+        }
+    }
+
+    /// Allows plain `http` to one origin that is not loopback.
+    pub(crate) fn allow_plain_http(&mut self, origin: Origin) {
+        self.plain_http.push(origin);
+    }
+
+    /// Whether no origin was added.
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.bound.is_empty()
+    }
+
+    /// Whether all that were added may be served.
+    pub(crate) fn check_all(&self) -> Result<(), Error> {
+        self.bound.iter().try_for_each(|origin| self.check(origin))
+    }
+
+    /// The one origin that a request without an authority must be for.
+    pub(crate) fn only(&self) -> Option<&Origin> {
+        match self.bound.as_slice() {
+            [origin] => Some(origin),
+            _ => None,
+        }
+    }
+
+    /// Whether the credential may go to this origin, and if not, why and what to do.
+    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
+        let plain = !origin.is_https() && !origin.is_loopback();
+        if plain && !self.plain_http.contains(origin) {
+            return Err(Error::new(
+                ErrorKind::Origin,
+                format!(
+                    "plain http to {origin} would show the credential to the network; use https, \
+                     or allow it for this origin with `allow_plain_http`"
+                ),
+            ));
+        }
+        if self.bound.is_empty() || self.bound.contains(origin) {
+            return Ok(());
+        }
+        let bound: Vec<_> = self.bound.iter().map(Origin::to_string).collect();
+        Err(Error::new(
+            ErrorKind::Origin,
+            format!(
+                "the credential is bound to {} and does not go to {origin}; add it with `origin` if it may",
+                bound.join(", "),
+            ),
+        ))
+    }
+}
+
+/// Parses an absolute URL; the error says what is missing and quotes nothing that could be a secret.
+pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| match error {
+        url::ParseError::RelativeUrlWithoutBase => Error::input(
+            "the URL is relative and there is no base URL; give it in full, \
+             such as https://api.example.com/path, or set `base_url`",
+        ),
+        other => Error::input("the URL cannot be read").caused_by(other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(text: &str) -> Origin {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn r1_an_origin_is_scheme_host_and_port() {
+        assert_eq!(
+            origin("https://a.example/x"),
+            origin("https://A.EXAMPLE:443")
+        );
+        assert_ne!(origin("https://a.example"), origin("http://a.example"));
+        assert_ne!(
+            origin("https://a.example"),
+            origin("https://a.example:8443")
+        );
+        assert_ne!(origin("https://a.example"), origin("https://b.a.example"));
+        assert_ne!(origin("http://h:8443"), origin("https://h:8443"));
+    }
+
+    #[test]
+    fn r1_only_bound_origins_are_served() {
+        let mut origins = Origins::default();
+        origins.bind(origin("https://a.example"));
+        assert!(origins.check(&origin("https://a.example")).is_ok());
+        let error = origins.check(&origin("https://b.example")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Origin);
+        assert!(error.to_string().contains("https://b.example"));
+    }
+
+    #[test]
+    fn r1_unbound_serves_any_https_and_loopback_but_no_plain_http() {
+        let mut origins = Origins::default();
+        assert!(origins.check(&origin("https://any.example")).is_ok());
+        for loopback in [
+            "http://127.0.0.1:1",
+            "http://[::1]:2",
+            "http://localhost",
+            "http://x.localhost",
+        ] {
+            assert!(origins.check(&origin(loopback)).is_ok(), "{loopback}");
+        }
+        for plain in [
+            "http://any.example",
+            "http://10.0.0.1",
+            "http://localhost.example",
+        ] {
+            let error = origins.check(&origin(plain)).unwrap_err();
+            assert!(error.to_string().contains("allow_plain_http"), "{error}");
+        }
+        origins.allow_plain_http(origin("http://any.example"));
+        assert!(origins.check(&origin("http://any.example")).is_ok());
+    }
+
+    #[test]
+    fn urls_that_cannot_carry_a_credential_say_why() {
+        for (text, word) in [
+            ("/relative", "relative"),
+            ("ftp://a.example", "`ftp`"),
+            ("file:///etc/passwd", "`file`"),
+            ("https://", "cannot be read"),
+        ] {
+            let error = text.parse::<Origin>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Input);
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The caller's tokio runtime; where there is none, a thread with a small one, since async hooks may need its timers and sockets.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Builder;
+use tokio::runtime::Handle;
+
+use crate::runtime::threads;
+
+pub(super) fn spawn(task: BoxFuture<'static, ()>) {
+    match Handle::try_current() {
+        Ok(handle) => {
+            handle.spawn(task);
+        }
+        Err(_) => threads::spawn(Box::pin(async move { run_alone(task) })),
+    }
+}
+
+pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
+    match Handle::try_current() {
+        Ok(handle) => {
+            handle.spawn_blocking(work);
+        }
+        Err(_) => threads::spawn_blocking(work),
+    }
+}
+
+pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
+    match Handle::try_current() {
+        Ok(_) => Box::pin(tokio::time::sleep(pause)),
+        Err(_) => threads::sleep(pause),
+    }
+}
+
+fn run_alone(task: BoxFuture<'static, ()>) {
+    match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(task),
+        Err(error) => {
+            tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal")
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Where tokens come from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub(crate) mod env;
+pub(crate) mod file;
+pub(crate) mod fixed;
+pub(crate) mod hook;
+pub(crate) mod reentry;
+
+use crate::challenge::Challenges;
+use crate::error::Error;
+use crate::runtime;
+use crate::runtime::Runtime;
+use crate::source::reentry::inside;
+use crate::token::Token;
+
+/// Something that can be asked for a token.
+///
+/// The token cache asks it, never a request: one call at a time, beside the requests, with a limit of time after which
+/// the future is dropped. A dropped fetch must leave the source usable. A panic counts as a failure of that call.
+/// Errors keep their kind: [`Error::refused`] is remembered until a caller forces a renewal, anything else until
+/// a cool-down ends. What an error says reaches logs, so it holds no secret.
+///
+/// A closure becomes a source with [`hook`](fn@crate::hook) or [`hook_blocking`](crate::hook_blocking).
+pub trait TokenSource: Send + Sync + 'static {
+    /// Gets a token from where it comes from.
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
+}
+
+impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        (**self).fetch(request)
+    }
+}
+
+impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        (**self).fetch(request)
+    }
+}
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no token, or it has expired.
+    Missing,
+    /// The token ends soon; it is still served while this call runs.
+    Due,
+    /// A server answered 401 to the token; [`TokenRequest::challenges`] says what it wants.
+    Rejected,
+    /// A caller asked for a new token whatever the old one is worth.
+    Forced,
+}
+
+impl Reason {
+    /// The reason in one word, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Due => "due",
+            Self::Rejected => "rejected",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+/// What a source is told when it is asked.
+#[derive(Clone)]
+pub struct TokenRequest {
+    reason: Reason,
+    previous: Option<Token>,
+    challenges: Challenges,
+    patience: Duration,
+    runtime: Arc<dyn Runtime>,
+    cache: usize,
+}
+
+impl TokenRequest {
+    pub(crate) fn new(
+        reason: Reason,
+        patience: Duration,
+        runtime: Arc<dyn Runtime>,
+        cache: usize,
+    ) -> Self {
+        Self {
+            cache,
+            reason,
+            previous: None,
+            challenges: Challenges::default(),
+            patience,
+            runtime,
+        }
+    }
+
+    pub(crate) fn previous_token(mut self, previous: Option<Token>) -> Self {
+        self.previous = previous;
+        self
+    }
+
+    pub(crate) fn challenged_by(mut self, challenges: Challenges) -> Self {
+        self.challenges = challenges;
+        self
+    }
+
+    pub(crate) fn cache(&self) -> usize {
+        self.cache
+    }
+
+    /// Why the source is asked.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The token that is to be replaced, expired or not.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Token> {
+        self.previous.as_ref()
+    }
+
+    /// What the server's `WWW-Authenticate` fields said when it rejected the token (RFC 9110 §11.6.1).
+    #[must_use]
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
+    /// How long the call may take, counted from its start; after that it is dropped and counts as failed.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.patience
+    }
+
+    /// Runs work that blocks its thread beside other tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the work panicked or the runtime stopped.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        let cache = self.cache;
+        let output = runtime::run_blocking(&*self.runtime, move || inside(cache, work));
+        Box::pin(async move {
+            output
+                .await
+                .ok_or_else(|| Error::unavailable("the token source panicked or was stopped"))
+        })
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("reason", &self.reason)
+            .field("previous", &self.previous)
+            .field("challenges", &self.challenges)
+            .field("deadline", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

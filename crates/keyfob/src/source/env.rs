@@ -1,0 +1,64 @@
+//! A token in an environment variable.
+
+use std::env;
+use std::env::VarError;
+use std::ffi::OsStr;
+use std::ffi::OsString;
+
+use futures_util::future::BoxFuture;
+use futures_util::future::ready;
+
+use crate::error::Error;
+use crate::source::TokenRequest;
+use crate::source::TokenSource;
+use crate::token::Token;
+
+/// The token in an environment variable, read each time a token is needed.
+///
+/// White space around it is dropped; a JWT's `exp` is read as a hint.
+///
+/// ```
+/// use keyfob::EnvToken;
+///
+/// let source = EnvToken::new("API_TOKEN");
+/// ```
+#[derive(Clone, Debug)]
+pub struct EnvToken {
+    variable: OsString,
+}
+
+impl EnvToken {
+    /// Reads the token from this variable.
+    #[must_use]
+    pub fn new(variable: impl AsRef<OsStr>) -> Self {
+        Self {
+            variable: variable.as_ref().to_owned(),
+        }
+    }
+
+    fn read(&self) -> Result<Token, Error> {
+        let name = self.variable.display();
+        let text = env::var(&self.variable).map_err(|fault| match fault {
+            VarError::NotPresent => Error::unavailable(format!(
+                "the environment variable {name} is not set; set it to the token"
+            )),
+            // Its text is not the error's source, because it may be the secret.
+            VarError::NotUnicode(_) => Error::malformed(format!(
+                "the environment variable {name} is not text; set it to the token"
+            )),
+        })?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::unavailable(format!(
+                "the environment variable {name} is empty; set it to the token"
+            )));
+        }
+        Ok(Token::new(text)?.expires_as_jwt_says())
+    }
+}
+
+impl TokenSource for EnvToken {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(ready(self.read()))
+    }
+}

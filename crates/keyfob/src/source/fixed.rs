@@ -1,0 +1,34 @@
+//! A token that never changes.
+
+use futures_util::future::BoxFuture;
+use futures_util::future::ready;
+
+use crate::error::Error;
+use crate::source::TokenRequest;
+use crate::source::TokenSource;
+use crate::token::Token;
+
+/// A token that is given once and used as it is.
+///
+/// ```
+/// use keyfob::{FixedToken, Token};
+///
+/// let source = FixedToken::new(Token::new("mF_9.B5f-4.1JqM")?);
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FixedToken(Token);
+
+impl FixedToken {
+    /// Gives this token whenever it is asked.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self(token)
+    }
+}
+
+impl TokenSource for FixedToken {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(ready(Ok(self.0.clone())))
+    }
+}
