@@ -150,7 +150,7 @@ impl Sender<Client> {
             };
             let result = self
                 .client
-                .execute(journey.attempt(lease))
+                .execute(journey.attempt(lease, &self.authenticator))
                 .map_err(Fault::Client);
             let outcome = match &result {
                 Ok(response) => Outcome::Answer(response.status(), response.headers()),

@@ -105,7 +105,11 @@ impl Sender<reqwest::Client> {
                 (replacement, _) => replacement,
             };
             let result = self
-                .send(journey.attempt(lease), limit, moved.as_ref())
+                .send(
+                    journey.attempt(lease, &self.authenticator),
+                    limit,
+                    moved.as_ref(),
+                )
                 .await;
             match journey.judge(outcome(&result), &self.authenticator)? {
                 Next::Done => return self.hand_over(result, limit, &journey),
