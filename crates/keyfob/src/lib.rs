@@ -1,5 +1,7 @@
 //! HTTP sessions that stay authenticated.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;
