@@ -27,10 +27,22 @@ fn main() {
     let floor = floor();
     let mut header = || drop(black_box(cache.header()));
     let mut lease = || {
-        let lease = cache.lease(None).now_or_never().expect("the token is fresh").expect("and valid");
+        let lease = cache
+            .lease(None)
+            .now_or_never()
+            .expect("the token is fresh")
+            .expect("and valid");
         drop(black_box(lease.header().clone()));
     };
-    let mut blocking = || drop(black_box(cache.lease_blocking(None).expect("the token is fresh").header().clone()));
+    let mut blocking = || {
+        drop(black_box(
+            cache
+                .lease_blocking(None)
+                .expect("the token is fresh")
+                .header()
+                .clone(),
+        ))
+    };
     let mut floor = || floor();
     let mut contenders: [(&str, &mut dyn FnMut()); 4] = [
         ("floor", &mut floor),

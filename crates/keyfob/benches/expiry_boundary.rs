@@ -42,11 +42,25 @@ async fn measure() {
     }
 
     let status = tokens.status();
-    println!("{} reads, {} renewals, {} delayed", reads.len(), status.renewals, status.delayed);
-    println!("{:<8}{:>12}{:>12}{:>12}{:>12}", "", "p50", "p99", "p99.9", "max");
+    println!(
+        "{} reads, {} renewals, {} delayed",
+        reads.len(),
+        status.renewals,
+        status.delayed
+    );
+    println!(
+        "{:<8}{:>12}{:>12}{:>12}{:>12}",
+        "", "p50", "p99", "p99.9", "max"
+    );
     for (name, times) in [("empty", &mut empty), ("read", &mut reads)] {
         times.sort();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-        println!("{name:<8}{:>12?}{:>12?}{:>12?}{:>12?}", at(0.5), at(0.99), at(0.999), at(1.0));
+        println!(
+            "{name:<8}{:>12?}{:>12?}{:>12?}{:>12?}",
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0)
+        );
     }
 }

@@ -47,10 +47,23 @@ async fn compare(url: &str) {
 
     let send_bare = async |client: &reqwest::Client| {
         let request = client.get(url).header(AUTHORIZATION, header.clone());
-        request.send().await.expect("an answer").bytes().await.expect("a body");
+        request
+            .send()
+            .await
+            .expect("an answer")
+            .bytes()
+            .await
+            .expect("a body");
     };
     let send_session = async || {
-        session.get(url).send().await.expect("an answer").bytes().await.expect("a body");
+        session
+            .get(url)
+            .send()
+            .await
+            .expect("an answer")
+            .bytes()
+            .await
+            .expect("a body");
     };
 
     let (mut times, mut ratios, mut ratios_bounded) = (Vec::new(), Vec::new(), Vec::new());
@@ -65,9 +78,18 @@ async fn compare(url: &str) {
             ratios_bounded.push(authenticated / with_limit);
         }
     }
-    println!("reqwest, bare: {:.1} µs of CPU per request", median(&mut times) * 1e6);
-    println!("session / reqwest, no read timeout:   {:.3}", median(&mut ratios));
-    println!("session / reqwest, with read timeout: {:.3}", median(&mut ratios_bounded));
+    println!(
+        "reqwest, bare: {:.1} µs of CPU per request",
+        median(&mut times) * 1e6
+    );
+    println!(
+        "session / reqwest, no read timeout:   {:.3}",
+        median(&mut ratios)
+    );
+    println!(
+        "session / reqwest, with read timeout: {:.3}",
+        median(&mut ratios_bounded)
+    );
 }
 
 /// Seconds of this thread's CPU for each request of a batch.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use url::Url;
 
 use crate::cache::Lease;
 use crate::cache::TokenCache;
@@ -12,7 +13,6 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exchange::Moment;
 use crate::observe;
-use crate::origin::Origin;
 use crate::origin::Origins;
 
 /// A token cache and the origins that its credential may go to.
@@ -38,9 +38,9 @@ impl Authenticator {
         &self.origins
     }
 
-    /// R1, R2: whether a request to this origin may be sent at all.
-    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
-        self.origins.check(origin)
+    /// R1, R2: whether a request to this URL may be sent at all.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
+        self.origins.check_url(url)
     }
 
     /// Puts the credential on a request's head, in the place of any other (R9).
@@ -84,6 +84,7 @@ impl Authenticator {
         Moment {
             elapsed: clock.elapsed(),
             wall: clock.glance().wall_time(),
+            jitter: fastrand::f64(),
         }
     }
 }

@@ -66,11 +66,12 @@ pub(crate) enum Failure {
     Final,
 }
 
-/// The time of both clocks.
+/// What a decision about a pause needs to know: the time of both clocks, and a number drawn from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) elapsed: Duration,
     pub(crate) wall: SystemTime,
+    pub(crate) jitter: f64,
 }
 
 /// What to do next.
@@ -111,12 +112,12 @@ impl Exchange {
     }
 
     /// Judges an answer to a request that carried a credential.
-    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: Moment, jitter: f64) -> Step {
+    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
                 self.refused(headers)
             }
-            _ => self.judge_without_credential(outcome, now, jitter),
+            _ => self.judge_without_credential(outcome, now),
         }
     }
 
@@ -124,11 +125,10 @@ impl Exchange {
     pub(crate) fn judge_without_credential(
         &mut self,
         outcome: Outcome<'_>,
-        now: Moment,
-        jitter: f64,
+        now: impl FnOnce() -> Moment,
     ) -> Step {
         self.attempts += 1;
-        let Some(fault) = self.fault(outcome, now.wall) else {
+        let Some(fault) = self.fault(outcome) else {
             if self.attempts == 1 && matches!(outcome, Outcome::Answer(..)) {
                 self.policy.budget().deposit();
             }
@@ -140,12 +140,13 @@ impl Exchange {
         if self.effect == Effect::EachTime && !fault.unprocessed {
             return Step::Done;
         }
-        let backoff = self.policy.pause(self.attempts, fault.cost, jitter);
-        // All who were told the same `Retry-After` would come back together without the jitter.
-        let pause = fault
+        let now = now();
+        let asked_for = fault
             .retry_after
-            .unwrap_or_default()
-            .saturating_add(backoff);
+            .map(|retry_after| retry_after.wait(now.wall));
+        // All who were told the same `Retry-After` would come back together without the jitter.
+        let backoff = self.policy.pause(self.attempts, fault.cost, now.jitter);
+        let pause = asked_for.unwrap_or_default().saturating_add(backoff);
         if now.elapsed.saturating_add(pause) >= self.deadline {
             return Step::Done;
         }
@@ -168,12 +169,12 @@ impl Exchange {
         }
     }
 
-    fn fault(&self, outcome: Outcome<'_>, wall: SystemTime) -> Option<Fault> {
+    fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
         match outcome {
             Outcome::Answer(status, headers) => self
                 .policy
                 .retries(status)
-                .then(|| Fault::of_answer(status, headers, wall)),
+                .then(|| Fault::of_answer(status, headers)),
             Outcome::Failure(failure) => Fault::of_failure(failure),
         }
     }
@@ -185,13 +186,12 @@ struct Fault {
     cost: Cost,
     /// The server did not process the request, or never got it.
     unprocessed: bool,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
 }
 
 impl Fault {
-    fn of_answer(status: StatusCode, headers: &HeaderMap, wall: SystemTime) -> Self {
-        let retry_after =
-            RetryAfter::from_headers(headers).map(|retry_after| retry_after.wait(wall));
+    fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
+        let retry_after = RetryAfter::from_headers(headers);
         let throttled = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -254,6 +254,7 @@ mod tests {
     const NOW: Moment = Moment {
         elapsed: Duration::from_secs(1000),
         wall: SystemTime::UNIX_EPOCH,
+        jitter: 0.5,
     };
 
     fn exchange(effect: Effect, body: Replay) -> Exchange {
@@ -270,7 +271,7 @@ mod tests {
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
-        exchange.judge(Outcome::Answer(status, &headers), NOW, 0.5)
+        exchange.judge(Outcome::Answer(status, &headers), || NOW)
     }
 
     fn waits(step: &Step) -> bool {
@@ -331,7 +332,7 @@ mod tests {
         ] {
             for (effect, retried) in [(Effect::Once, once), (Effect::EachTime, each_time)] {
                 let mut exchange = exchange(effect, Replay::Possible);
-                let step = exchange.judge(Outcome::Failure(failure), NOW, 0.5);
+                let step = exchange.judge(Outcome::Failure(failure), || NOW);
                 assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
             }
         }
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
         let mut connect = exchange(Effect::Once, Replay::Impossible);
         assert_eq!(
-            connect.judge(Outcome::Failure(Failure::Connect), NOW, 0.5),
+            connect.judge(Outcome::Failure(Failure::Connect), || NOW),
             Step::Done
         );
     }
@@ -445,7 +446,7 @@ mod tests {
         let mut exchange = exchange(Effect::Once, Replay::Possible);
         let unauthorized = Outcome::Answer(StatusCode::UNAUTHORIZED, &HeaderMap::new());
         assert_eq!(
-            exchange.judge_without_credential(unauthorized, NOW, 0.5),
+            exchange.judge_without_credential(unauthorized, || NOW),
             Step::Done
         );
     }

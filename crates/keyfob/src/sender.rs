@@ -175,6 +175,14 @@ impl Sender<reqwest::Client> {
 }
 
 impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -193,6 +201,14 @@ impl Outgoing for Request {
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 
