@@ -44,7 +44,8 @@ pub(crate) struct Journey<R> {
     method: Method,
     exchange: Exchange,
     credential: Credential,
-    hops_left: u32,
+    /// `None` where a redirect is an answer like others.
+    hops_left: Option<u32>,
 }
 
 /// Whether the request may carry the session's credential.
@@ -84,7 +85,7 @@ impl<R: Outgoing> Journey<R> {
             request: Some(request),
             exchange,
             credential: Credential::Carried(None),
-            hops_left: redirects,
+            hops_left: (redirects > 0).then_some(redirects),
         })
     }
 
@@ -177,6 +178,9 @@ impl<R: Outgoing> Journey<R> {
     }
 
     fn redirect(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<Next, Error> {
+        let Some(hops_left) = self.hops_left else {
+            return Ok(Next::Done);
+        };
         let Some(Hop { method, url, body }) = follow(&self.method, &self.url, status, headers)
         else {
             return Ok(Next::Done);
@@ -185,7 +189,7 @@ impl<R: Outgoing> Journey<R> {
         let Some(mut request) = self.request.take() else {
             return Ok(Next::Done);
         };
-        let Some(hops_left) = self.hops_left.checked_sub(1) else {
+        let Some(hops_left) = hops_left.checked_sub(1) else {
             return Err(Error::new(
                 ErrorKind::Redirect,
                 "the server redirects again and again; check the URL, or allow more with `redirects`",
@@ -199,7 +203,7 @@ impl<R: Outgoing> Journey<R> {
             request.drop_body();
             redirect::strip_body_headers(request.headers_mut());
         }
-        self.hops_left = hops_left;
+        self.hops_left = Some(hops_left);
         request.method_mut().clone_from(&method);
         request.url_mut().clone_from(&url);
         (self.method, self.url, self.request) = (method, url, Some(request));
