@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt::Write;
 use std::io::Error as IoError;
+use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -89,8 +90,8 @@ pub(crate) fn cause<'a, E: StdError + 'static>(
     None
 }
 
-/// A loopback URL where nobody listens.
-pub(crate) fn refusing_url() -> String {
+/// A loopback address where nobody listens.
+pub(crate) fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}/", listener.local_addr().unwrap())
+    listener.local_addr().unwrap()
 }

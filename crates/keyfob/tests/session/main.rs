@@ -4,3 +4,4 @@ mod closed;
 mod heal;
 mod kit;
 mod origins;
+mod retries;
