@@ -21,14 +21,15 @@ use crate::retry_after::RetryAfter;
 /// A client's promise that a request has its effect once however often it is sent.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// One logical request: the attempts that have been made, and what may still be done.
+/// One logical request: the attempts that have failed, and what may still be done.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     policy: Arc<RetryPolicy>,
     effect: Effect,
     body: Replay,
     deadline: Duration,
-    attempts: u32,
+    /// Of attempts; a redirect on the way is none.
+    failures: u32,
     healed: bool,
 }
 
@@ -101,7 +102,7 @@ impl Exchange {
             effect,
             body,
             deadline,
-            attempts: 0,
+            failures: 0,
             healed: false,
         }
     }
@@ -127,14 +128,14 @@ impl Exchange {
         outcome: Outcome<'_>,
         now: impl FnOnce() -> Moment,
     ) -> Step {
-        self.attempts += 1;
         let Some(fault) = self.fault(outcome) else {
-            if self.attempts == 1 && matches!(outcome, Outcome::Answer(..)) {
+            if self.failures == 0 && matches!(outcome, Outcome::Answer(..)) {
                 self.policy.budget().deposit();
             }
             return Step::Done;
         };
-        if self.attempts >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
+        self.failures += 1;
+        if self.failures >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
             return Step::Done;
         }
         if self.effect == Effect::EachTime && !fault.unprocessed {
@@ -145,7 +146,7 @@ impl Exchange {
             .retry_after
             .map(|retry_after| retry_after.wait(now.wall));
         // All who were told the same `Retry-After` would come back together without the jitter.
-        let backoff = self.policy.pause(self.attempts, fault.cost, now.jitter);
+        let backoff = self.policy.pause(self.failures, fault.cost, now.jitter);
         let pause = asked_for.unwrap_or_default().saturating_add(backoff);
         if now.elapsed.saturating_add(pause) >= self.deadline {
             return Step::Done;

@@ -46,7 +46,8 @@ pub(crate) struct Journey<R> {
     body_gone: bool,
     exchange: Exchange,
     credential: Credential,
-    hops_left: u32,
+    /// `None` where a redirect is an answer like others.
+    hops_left: Option<u32>,
 }
 
 /// Whether the request may carry the session's credential.
@@ -84,7 +85,7 @@ impl<R: Outgoing> Journey<R> {
             body_gone: false,
             exchange,
             credential: Credential::Carried(None),
-            hops_left: redirects,
+            hops_left: (redirects > 0).then_some(redirects),
         })
     }
 
@@ -166,6 +167,9 @@ impl<R: Outgoing> Journey<R> {
     }
 
     fn redirect(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<Next, Error> {
+        let Some(hops_left) = self.hops_left else {
+            return Ok(Next::Done);
+        };
         let (method, url) = (self.template.method(), self.template.url());
         let Some(hop) = follow(method, url, status, headers) else {
             return Ok(Next::Done);
@@ -174,12 +178,13 @@ impl<R: Outgoing> Journey<R> {
             // An answer that asks for the body again is the caller's.
             return Ok(Next::Done);
         }
-        self.hops_left = self.hops_left.checked_sub(1).ok_or_else(|| {
+        let hops_left = hops_left.checked_sub(1).ok_or_else(|| {
             Error::new(
                 ErrorKind::Redirect,
                 "the server redirects again and again; check the URL, or allow more with `redirects`",
             )
         })?;
+        self.hops_left = Some(hops_left);
         let origin = Origin::from_url(&hop.url)?;
         if origin != Origin::from_url(url)? {
             self.leave_credential(&origin);

@@ -124,7 +124,7 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set, and none for zero.
+    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set. With zero, a redirect is an answer.
     ///
     /// On the way to another origin the credential is left behind, and not put back.
     pub fn redirects(mut self, redirects: u32) -> Self {
