@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 pub(crate) mod env;
 pub(crate) mod file;
 pub(crate) mod fixed;
+pub(crate) mod helper_output;
 pub(crate) mod hook;
 pub(crate) mod reentry;
 
