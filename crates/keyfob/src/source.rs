@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub(crate) mod command;
 pub(crate) mod env;
 pub(crate) mod file;
 pub(crate) mod fixed;
