@@ -8,7 +8,6 @@ use std::io::BufRead;
 use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -140,9 +139,25 @@ fn no_shell_reads_the_arguments() {
     assert_eq!(printed(&source), "$HOME;`id`>x");
 }
 
+/// Runs once more in a process of its own whose standard input has something to read.
 #[test]
 fn standard_input_is_empty_unless_there_is_a_request() {
-    assert_eq!(printed(&sh("cat; echo t0k")), "t0k");
+    const INSIDE: &str = "KEYFOB_TEST_WITH_INPUT";
+    if env::var_os(INSIDE).is_some() {
+        assert_eq!(printed(&sh("cat; echo t0k")), "t0k");
+        return;
+    }
+    let name = thread::current().name().unwrap().to_owned();
+    let input = Scratch::new();
+    fs::write(input.file("input"), "callers-").unwrap();
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", &name])
+        .env(INSIDE, "1")
+        .stdin(File::open(input.file("input")).unwrap())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
 }
 
 #[test]
@@ -425,26 +440,11 @@ fn t7_a_dropped_fetch_leaves_nothing_running() {
 
 #[test]
 fn t7_a_fetch_that_is_dropped_early_starts_nothing() {
-    type Work = Box<dyn FnOnce() + Send>;
-
-    #[derive(Clone, Default)]
-    struct Held(Arc<Mutex<Vec<Work>>>);
-
-    impl Runtime for Held {
-        fn spawn(&self, _: BoxFuture<'static, ()>) {}
-
-        fn spawn_blocking(&self, work: Work) {
-            self.0.lock().unwrap().push(work);
-        }
-    }
-
-    let scratch = Scratch::new();
-    let trace = scratch.file("trace");
-    let held = Held::default();
-    drop(script("touch \"$1\"", &trace).fetch(&asked(held.clone())));
-    let work = held.0.lock().unwrap().pop().unwrap();
-    work();
-    assert!(!trace.exists());
+    let (leash, inbox) = Inbox::new();
+    drop(leash);
+    let source = CommandToken::new(["keyfob-no-such-program"]).unwrap();
+    let error = source.fetch_blocking(&inbox).unwrap_err();
+    assert!(error.to_string().contains("nobody waits"), "{error}");
 }
 
 #[test]
