@@ -69,6 +69,8 @@ pub use crate::session_builder::SessionBuilder;
 pub use crate::source::Reason;
 pub use crate::source::TokenRequest;
 pub use crate::source::TokenSource;
+pub use crate::source::command::CommandToken;
+pub use crate::source::command::HelperRequest;
 pub use crate::source::env::EnvToken;
 pub use crate::source::file::FileToken;
 pub use crate::source::fixed::FixedToken;
