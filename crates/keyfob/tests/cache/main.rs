@@ -1,0 +1,14 @@
+//! What the contract promises of a token cache, one test for each promise.
+//!
+//! A test steers everything itself: the clock, the source's answers, the renewals (see `world`), and its own callers,
+//! which it polls by hand. Only the tests of `load` let threads run free.
+
+mod callbacks;
+mod callers;
+mod failures;
+mod freshness;
+mod load;
+mod rejections;
+mod secrets;
+mod sources;
+mod world;
