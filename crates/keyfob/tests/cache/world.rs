@@ -26,30 +26,30 @@ use keyfob_testkit::Call;
 use keyfob_testkit::GatedSource;
 use keyfob_testkit::ManualClock;
 
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// A token that lives so many seconds. One of 100 s falls due between 66 and 75 s, and its leeway begins at 90 s.
-pub fn token(text: &str, seconds: u32) -> Result<Token, Error> {
+pub(crate) fn token(text: &str, seconds: u32) -> Result<Token, Error> {
     Ok(Token::new(text)?.expires_in(SECOND * seconds))
 }
 
-pub fn down() -> Result<Token, Error> {
+pub(crate) fn down() -> Result<Token, Error> {
     Err(Error::unavailable("the issuer is down"))
 }
 
-pub struct World {
-    pub clock: ManualClock,
-    pub source: GatedSource,
-    pub tasks: Tasks,
-    pub cache: TokenCache,
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) source: GatedSource,
+    pub(crate) tasks: Tasks,
+    pub(crate) cache: TokenCache,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
-    pub fn with(settings: impl FnOnce(TokenCacheBuilder) -> TokenCacheBuilder) -> Self {
+    pub(crate) fn with(settings: impl FnOnce(TokenCacheBuilder) -> TokenCacheBuilder) -> Self {
         let clock = ManualClock::default();
         let source = GatedSource::new();
         let tasks = Tasks::default();
@@ -65,14 +65,14 @@ impl World {
     }
 
     /// A world whose cache has fetched this token just now.
-    pub fn with_token(text: &str, seconds: u32) -> Self {
+    pub(crate) fn with_token(text: &str, seconds: u32) -> Self {
         let world = Self::new();
         world.fetch(token(text, seconds)).unwrap();
         world
     }
 
     /// Lets a caller ask for a token that is missing, and answers the call.
-    pub fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
+    pub(crate) fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
         let mut caller = Box::pin(self.cache.lease(None));
         assert!(poll(&mut caller).is_pending(), "there was a token already");
         self.answer(answer);
@@ -80,36 +80,36 @@ impl World {
     }
 
     /// The call that the source has got.
-    pub fn call(&self) -> Call {
+    pub(crate) fn call(&self) -> Call {
         self.tasks.run();
         let call = self.source.next_call().now_or_never();
         call.expect("the source was not asked")
     }
 
-    pub fn answer(&self, answer: Result<Token, Error>) {
+    pub(crate) fn answer(&self, answer: Result<Token, Error>) {
         self.call().answer(answer);
         self.tasks.run();
     }
 
-    pub fn pass(&self, seconds: f64) {
+    pub(crate) fn pass(&self, seconds: f64) {
         self.clock.advance(Duration::from_secs_f64(seconds));
         self.tasks.run();
     }
 
     /// How often the source has been asked.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.tasks.run();
         self.source.calls()
     }
 
     /// What a caller gets that does not need to wait.
-    pub fn lease(&self) -> Result<Lease, Error> {
+    pub(crate) fn lease(&self) -> Result<Lease, Error> {
         let answer = self.cache.lease(None).now_or_never();
         answer.expect("the caller has to wait")
     }
 
     /// The token that is put on a request now.
-    pub fn served(&self) -> Option<String> {
+    pub(crate) fn served(&self) -> Option<String> {
         let header = self.cache.header()?;
         let text = header.to_str().unwrap();
         Some(text.strip_prefix("Bearer ").unwrap().to_owned())
@@ -118,7 +118,7 @@ impl World {
 
 /// A runtime whose tasks run when the test says so, on the test's own thread.
 #[derive(Clone, Default)]
-pub struct Tasks(Arc<Mutex<Vec<Work>>>);
+pub(crate) struct Tasks(Arc<Mutex<Vec<Work>>>);
 
 enum Work {
     Task(BoxFuture<'static, ()>),
@@ -127,7 +127,7 @@ enum Work {
 
 impl Tasks {
     /// Runs until every task is at its end or waits.
-    pub fn run(&self) {
+    pub(crate) fn run(&self) {
         struct Woken(AtomicBool);
 
         impl Wake for Woken {
@@ -165,11 +165,11 @@ impl Tasks {
     }
 
     /// Drops all tasks, as a runtime does that stops.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         drop(self.take());
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
@@ -192,13 +192,13 @@ impl Runtime for Tasks {
     }
 }
 
-pub fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+pub(crate) fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
 }
 
-pub fn ready<T>(poll: Poll<T>) -> T {
+pub(crate) fn ready<T>(poll: Poll<T>) -> T {
     match poll {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("still waits"),
@@ -206,7 +206,7 @@ pub fn ready<T>(poll: Poll<T>) -> T {
 }
 
 /// Runs what might block for ever, and fails the test instead.
-pub fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     let worker = thread::spawn(move || sender.send(work()));
     match receiver.recv_timeout(SECOND * 30) {
