@@ -6,6 +6,8 @@ mod challenge;
 mod clock;
 mod error;
 mod freshness;
+#[cfg(all(test, shuttle))]
+mod model;
 mod observe;
 mod origin;
 mod redirect;
