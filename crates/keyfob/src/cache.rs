@@ -116,6 +116,9 @@ impl TokenCache {
 
     /// The same, on the calling thread.
     ///
+    /// Not for a task of a tokio runtime with one thread, if other tasks there use the cache too: a renewal that one of
+    /// them started stands still as long as this call blocks the thread.
+    ///
     /// # Errors
     ///
     /// As [`lease`](Self::lease).

@@ -37,7 +37,7 @@ pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
 }
 
 /// Starts a thread; where the system refuses one, the work is dropped, which its owner sees as abandoned.
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+pub(super) fn start(name: &str, work: impl FnOnce() + Send + 'static) {
     if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(work) {
         tracing::error!(target: "keyfob", %error, thread = name, "no thread could be started");
     }

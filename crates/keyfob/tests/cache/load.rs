@@ -106,3 +106,15 @@ fn t7_a_runtime_that_is_shut_down_leaves_no_waiter_of_another_behind() {
         assert_eq!(waiting.join().unwrap().expose(), "one");
     });
 }
+
+#[test]
+fn t7_a_blocking_call_in_a_task_of_a_runtime_with_one_thread_ends() {
+    ends(|| {
+        let cache = TokenCache::new(keyfob::hook_blocking(|_| token("one", 1000)));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let got = runtime.block_on(async { cache.get_valid_token_blocking() });
+        assert_eq!(got.unwrap().expose(), "one");
+    });
+}
