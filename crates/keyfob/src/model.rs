@@ -116,6 +116,25 @@ fn t3_a_token_is_served_while_time_passes_up_to_its_end() {
 }
 
 #[test]
+fn t2_a_forced_renewal_does_not_join_one_that_has_failed_already() {
+    check(|| {
+        let world = World::new(Script::FailsFirst);
+        let mut callers = world.spawn(1, |cache| async move {
+            // Its failure, or the token that has come meanwhile.
+            let _ = cache.lease(None).await;
+        });
+        callers.extend(world.spawn(1, |cache| async move {
+            while cache.status().failures == 0 {
+                future::yield_now().await;
+            }
+            cache.renew().await.expect("the second call gives a token");
+        }));
+        join(callers);
+        assert_eq!(world.calls(), 2);
+    });
+}
+
+#[test]
 fn t7_a_dropped_caller_takes_nothing_along() {
     check(|| {
         let world = World::new(Script::Answers);
@@ -201,6 +220,25 @@ fn t8_rejections_of_one_token_cause_one_call() {
         });
         join(rejecting);
         assert_eq!(world.calls(), 2);
+    });
+}
+
+#[test]
+fn t8_a_token_that_is_rejected_as_soon_as_it_is_there_is_replaced() {
+    check(|| {
+        let world = World::new(Script::Answers);
+        let rejecting = world.spawn(2, |cache| async move {
+            let lease = loop {
+                if let Some(lease) = cache.ready() {
+                    break lease;
+                }
+                future::yield_now().await;
+            };
+            let none = Challenges::default();
+            let other = cache.replace(&lease, &none, None).await.unwrap();
+            assert_ne!(other.generation(), lease.generation());
+        });
+        join(rejecting);
     });
 }
 
@@ -371,6 +409,7 @@ enum Script {
     Answers,
     AnswersOnce,
     Fails,
+    FailsFirst,
     FailsSecond,
     Hangs,
 }
@@ -394,9 +433,10 @@ impl TokenSource for Scripted {
             future::yield_now().await;
             match (self.script, call) {
                 (Script::Hangs, _) => std::future::pending().await,
-                (Script::Fails, _) | (Script::AnswersOnce, 2..) | (Script::FailsSecond, 2) => {
-                    Err(Error::unavailable("down"))
-                }
+                (Script::Fails, _)
+                | (Script::AnswersOnce, 2..)
+                | (Script::FailsFirst, 1)
+                | (Script::FailsSecond, 2) => Err(Error::unavailable("down")),
                 _ => Ok(token(&format!("token-{call}"))),
             }
         })

@@ -3,6 +3,11 @@
 //! A test steers everything itself: the clock, the source's answers, the renewals (see `world`), and its own callers,
 //! which it polls by hand. Only the tests of `load` let threads run free.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these tests share is test code, too"
+)]
+
 mod callbacks;
 mod callers;
 mod failures;
