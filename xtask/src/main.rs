@@ -1,3 +1,59 @@
-//! Tasks of the workspace.
+//! Tasks of the workspace: `cargo xtask test` and `cargo xtask bench`.
+//!
+//! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
-fn main() {}
+mod gates;
+mod install;
+mod process;
+mod report;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::gates::Gate;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test", "--list"] => {
+            report::list(gates::ALL);
+            ExitCode::SUCCESS
+        }
+        ["test", names @ ..] => match gates::named(names) {
+            Ok(chosen) => test(&chosen),
+            Err(unknown) => refuse(&unknown),
+        },
+        ["bench", options @ ..] => bench(options),
+        _ => refuse(USAGE),
+    }
+}
+
+/// Runs every chosen gate, also after a failure: the gates are independent, and whoever waited for one run
+/// wants to know all that is wrong.
+fn test(chosen: &[&'static Gate]) -> ExitCode {
+    let missing = install::missing_after_installing(chosen.iter().flat_map(|gate| gate.needs));
+    let verdicts: Vec<_> = chosen
+        .iter()
+        .map(|gate| report::timed(gate, || gate.judge(&missing)))
+        .collect();
+    report::summary(&verdicts)
+}
+
+fn bench(options: &[&str]) -> ExitCode {
+    match process::run(process::cargo(["bench", "--package", "keyfob"]).args(options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(2)
+}
+
+const USAGE: &str = "\
+usage: cargo xtask test             run every gate
+       cargo xtask test GATE...     run the named gates
+       cargo xtask test --list      list the gates
+       cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`";

@@ -28,6 +28,7 @@ use crate::cache::state::Shared;
 pub use crate::cache::status::Status;
 use crate::challenge::Challenges;
 use crate::clock;
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::runtime::park;
@@ -239,9 +240,7 @@ impl TokenCache {
                 "the token is not present or has expired; call `authenticate` first",
             )
         })?;
-        let mut headers = HeaderMap::new();
-        headers.extend(lease.headers().iter().cloned());
-        Ok(headers)
+        Ok(lease.to_headers())
     }
 
     /// Puts a token in place that was got elsewhere, and forgets a remembered failure.
@@ -257,6 +256,14 @@ impl TokenCache {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.clock
+    }
+
+    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.clock)
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
@@ -304,6 +311,12 @@ impl TokenCache {
             None => Some(wait.await),
             Some(patience) => clock::within(&*self.shared.clock, patience, wait).await,
         }
+    }
+}
+
+impl<S: TokenSource> From<S> for TokenCache {
+    fn from(source: S) -> Self {
+        Self::new(source)
     }
 }
 

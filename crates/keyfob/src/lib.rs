@@ -1,22 +1,48 @@
 //! HTTP sessions that stay authenticated.
 
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "session")]
+pub mod authentication;
+mod authenticator;
 mod backoff;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod cache;
 mod challenge;
 mod clock;
 mod error;
+mod exchange;
 mod freshness;
+#[cfg(feature = "session")]
+mod journey;
 #[cfg(all(test, shuttle))]
 mod model;
 mod observe;
 mod origin;
+#[cfg(feature = "session")]
+mod progress;
+#[cfg(feature = "session")]
 mod redirect;
+#[cfg(feature = "session")]
+mod request_builder;
+mod retry;
 mod retry_after;
 mod runtime;
 mod secret;
+#[cfg(feature = "session")]
+mod sender;
+#[cfg(feature = "session")]
+mod session;
+#[cfg(feature = "session")]
+mod session_builder;
 mod source;
+#[cfg(feature = "session")]
+mod surface;
 mod sync;
 mod token;
+#[cfg(feature = "session")]
+mod transport;
 
 pub use crate::cache::Lease;
 pub use crate::cache::Status;
@@ -32,9 +58,16 @@ pub use crate::error::BoxError;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
 pub use crate::origin::Origin;
+#[cfg(feature = "session")]
+pub use crate::request_builder::RequestBuilder;
+pub use crate::retry::RetryPolicy;
 pub use crate::retry_after::RetryAfter;
 pub use crate::runtime::Ambient;
 pub use crate::runtime::Runtime;
+#[cfg(feature = "session")]
+pub use crate::session::Session;
+#[cfg(feature = "session")]
+pub use crate::session_builder::SessionBuilder;
 pub use crate::source::Reason;
 pub use crate::source::TokenRequest;
 pub use crate::source::TokenSource;

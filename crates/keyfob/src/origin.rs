@@ -119,6 +119,16 @@ impl Origins {
         self.plain_http.push(origin);
     }
 
+    /// Whether no origin was added.
+    pub(crate) fn is_unbound(&self) -> bool {
+        self.bound.is_empty()
+    }
+
+    /// Whether all that were added may be served.
+    pub(crate) fn check_all(&self) -> Result<(), Error> {
+        self.bound.iter().try_for_each(|origin| self.check(origin))
+    }
+
     /// The one origin that a request without an authority must be for.
     pub(crate) fn only(&self) -> Option<&Origin> {
         match self.bound.as_slice() {

@@ -1,0 +1,10 @@
+//! Tests of the kit, seen from the client's side of the socket.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
+
+mod api;
+mod client;
+mod expectations;
+mod faults;
+mod server;
+mod token_endpoint;

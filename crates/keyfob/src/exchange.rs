@@ -1,0 +1,472 @@
+//! One logical request as a state machine without I/O: it is told what happened, and answers with the next step.
+//!
+//! Every face drives this machine and obeys it: the sessions, the tower layer, the middleware. So a rule about renewing or
+//! retrying stands once, here, and is tested without a network or a clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::Method;
+use http::StatusCode;
+
+use crate::challenge::Challenges;
+use crate::retry::Cost;
+use crate::retry::RetryPolicy;
+use crate::retry::is_idempotent;
+use crate::retry_after::RetryAfter;
+
+/// A client's promise that a request has its effect once however often it is sent.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// One logical request: the attempts that have been made, and what may still be done.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    policy: Arc<RetryPolicy>,
+    effect: Effect,
+    body: Replay,
+    deadline: Duration,
+    attempts: u32,
+    healed: bool,
+}
+
+/// Whether sending a request twice has the effect of sending it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Once,
+    EachTime,
+}
+
+/// Whether the body can be sent again in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    Possible,
+    Impossible,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    Answer(StatusCode, &'a HeaderMap),
+    Failure(Failure),
+}
+
+/// Why there was no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No connection; nothing was sent.
+    Connect,
+    /// Not in time; the server may have seen the request.
+    Timeout,
+    /// The connection broke; the server may have seen the request.
+    Broken,
+    /// Something that sending again would not mend, such as a certificate that is not trusted.
+    Final,
+}
+
+/// The time of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) elapsed: Duration,
+    pub(crate) wall: SystemTime,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Give the caller what is in hand.
+    Done,
+    /// Pause, then send again.
+    Wait(Duration, &'static str),
+    /// Get another token and, if there is one, send again; otherwise give the caller what is in hand.
+    Renew(Challenges),
+    /// Report the token as rejected, and give the caller what is in hand.
+    Reject(Challenges),
+}
+
+impl Exchange {
+    /// A request that begins now.
+    pub(crate) fn new(
+        policy: Arc<RetryPolicy>,
+        effect: Effect,
+        body: Replay,
+        now: Duration,
+    ) -> Self {
+        let deadline = now.saturating_add(policy.total_time());
+        Self {
+            policy,
+            effect,
+            body,
+            deadline,
+            attempts: 0,
+            healed: false,
+        }
+    }
+
+    /// The time that is left of the total.
+    pub(crate) fn patience(&self, now: Duration) -> Duration {
+        self.deadline.saturating_sub(now)
+    }
+
+    /// Judges an answer to a request that carried a credential.
+    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: Moment, jitter: f64) -> Step {
+        match outcome {
+            Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
+                self.refused(headers)
+            }
+            _ => self.judge_without_credential(outcome, now, jitter),
+        }
+    }
+
+    /// Judges an answer to a request that carried none, where a 401 says nothing about the session's token.
+    pub(crate) fn judge_without_credential(
+        &mut self,
+        outcome: Outcome<'_>,
+        now: Moment,
+        jitter: f64,
+    ) -> Step {
+        self.attempts += 1;
+        let Some(fault) = self.fault(outcome, now.wall) else {
+            if self.attempts == 1 && matches!(outcome, Outcome::Answer(..)) {
+                self.policy.budget().deposit();
+            }
+            return Step::Done;
+        };
+        if self.attempts >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
+            return Step::Done;
+        }
+        if self.effect == Effect::EachTime && !fault.unprocessed {
+            return Step::Done;
+        }
+        let backoff = self.policy.pause(self.attempts, fault.cost, jitter);
+        // All who were told the same `Retry-After` would come back together without the jitter.
+        let pause = fault
+            .retry_after
+            .unwrap_or_default()
+            .saturating_add(backoff);
+        if now.elapsed.saturating_add(pause) >= self.deadline {
+            return Step::Done;
+        }
+        if !self.policy.budget().withdraw(fault.cost) {
+            return Step::Done;
+        }
+        Step::Wait(pause, fault.cause)
+    }
+
+    /// RFC 6750 §3.1: `invalid_token` may be mended by a new token, `insufficient_scope` not.
+    fn refused(&mut self, headers: &HeaderMap) -> Step {
+        let challenges = Challenges::from_headers(headers);
+        if self.healed || challenges.insufficient_scope() {
+            return Step::Done;
+        }
+        self.healed = true;
+        match self.body {
+            Replay::Possible => Step::Renew(challenges),
+            Replay::Impossible => Step::Reject(challenges),
+        }
+    }
+
+    fn fault(&self, outcome: Outcome<'_>, wall: SystemTime) -> Option<Fault> {
+        match outcome {
+            Outcome::Answer(status, headers) => self
+                .policy
+                .retries(status)
+                .then(|| Fault::of_answer(status, headers, wall)),
+            Outcome::Failure(failure) => Fault::of_failure(failure),
+        }
+    }
+}
+
+/// A failure that may be worth another attempt.
+struct Fault {
+    cause: &'static str,
+    cost: Cost,
+    /// The server did not process the request, or never got it.
+    unprocessed: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Fault {
+    fn of_answer(status: StatusCode, headers: &HeaderMap, wall: SystemTime) -> Self {
+        let retry_after =
+            RetryAfter::from_headers(headers).map(|retry_after| retry_after.wait(wall));
+        let throttled = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        Self {
+            cause: "status",
+            cost: if throttled {
+                Cost::Throttled
+            } else {
+                Cost::Usual
+            },
+            unprocessed: throttled && retry_after.is_some(),
+            retry_after,
+        }
+    }
+
+    fn of_failure(failure: Failure) -> Option<Self> {
+        let (cause, unprocessed) = match failure {
+            Failure::Connect => ("connect", true),
+            Failure::Timeout => ("timeout", false),
+            Failure::Broken => ("broken connection", false),
+            Failure::Final => return None,
+        };
+        Some(Self {
+            cause,
+            cost: Cost::Usual,
+            unprocessed,
+            retry_after: None,
+        })
+    }
+}
+
+impl Effect {
+    /// What the method and an `Idempotency-Key` say about a request.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        if is_idempotent(method) || headers.contains_key(IDEMPOTENCY_KEY) {
+            Self::Once
+        } else {
+            Self::EachTime
+        }
+    }
+}
+
+/// HTTP says it with 401; gRPC with 200 and, where there is no message to follow, a header.
+fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
+    const GRPC_UNAUTHENTICATED: &[u8] = b"16";
+    status == StatusCode::UNAUTHORIZED
+        || headers
+            .get("grpc-status")
+            .is_some_and(|code| code.as_bytes() == GRPC_UNAUTHENTICATED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http::header::RETRY_AFTER;
+    use http::header::WWW_AUTHENTICATE;
+
+    const NOW: Moment = Moment {
+        elapsed: Duration::from_secs(1000),
+        wall: SystemTime::UNIX_EPOCH,
+    };
+
+    fn exchange(effect: Effect, body: Replay) -> Exchange {
+        Exchange::new(Arc::new(RetryPolicy::default()), effect, body, NOW.elapsed)
+    }
+
+    fn answer(
+        exchange: &mut Exchange,
+        status: u16,
+        headers: &[(HeaderName, &'static str)],
+    ) -> Step {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        exchange.judge(Outcome::Answer(status, &headers), NOW, 0.5)
+    }
+
+    fn waits(step: &Step) -> bool {
+        matches!(step, Step::Wait(..))
+    }
+
+    #[test]
+    fn r4_idempotent_requests_are_retried_on_transient_statuses() {
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert!(
+                waits(&answer(
+                    &mut exchange(Effect::Once, Replay::Possible),
+                    status,
+                    &[]
+                )),
+                "{status}"
+            );
+        }
+        for status in [200, 301, 400, 403, 404, 409, 410, 418, 501, 505] {
+            assert_eq!(
+                answer(&mut exchange(Effect::Once, Replay::Possible), status, &[]),
+                Step::Done,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn r4_post_is_sent_once_unless_the_server_says_it_was_not_processed() {
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(
+                answer(
+                    &mut exchange(Effect::EachTime, Replay::Possible),
+                    status,
+                    &[]
+                ),
+                Step::Done
+            );
+        }
+        for status in [429, 503] {
+            let mut post = exchange(Effect::EachTime, Replay::Possible);
+            assert!(
+                waits(&answer(&mut post, status, &[(RETRY_AFTER, "1")])),
+                "{status}"
+            );
+        }
+        let mut post = exchange(Effect::EachTime, Replay::Possible);
+        assert_eq!(answer(&mut post, 500, &[(RETRY_AFTER, "1")]), Step::Done);
+    }
+
+    #[test]
+    fn r4_only_a_connection_that_was_never_made_is_retried_for_any_method() {
+        for (failure, once, each_time) in [
+            (Failure::Connect, true, true),
+            (Failure::Timeout, true, false),
+            (Failure::Broken, true, false),
+            (Failure::Final, false, false),
+        ] {
+            for (effect, retried) in [(Effect::Once, once), (Effect::EachTime, each_time)] {
+                let mut exchange = exchange(effect, Replay::Possible);
+                let step = exchange.judge(Outcome::Failure(failure), NOW, 0.5);
+                assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn r4_a_body_that_cannot_be_replayed_is_never_sent_again() {
+        let mut once = exchange(Effect::Once, Replay::Impossible);
+        assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
+        let mut connect = exchange(Effect::Once, Replay::Impossible);
+        assert_eq!(
+            connect.judge(Outcome::Failure(Failure::Connect), NOW, 0.5),
+            Step::Done
+        );
+    }
+
+    #[test]
+    fn r4_an_idempotency_key_makes_a_post_repeatable() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Effect::of(&Method::POST, &headers), Effect::EachTime);
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static("8e03978e"));
+        assert_eq!(Effect::of(&Method::POST, &headers), Effect::Once);
+    }
+
+    #[test]
+    fn r5_retries_end_after_the_last_attempt() {
+        let mut exchange = exchange(Effect::Once, Replay::Possible);
+        let steps: Vec<_> = (0..4)
+            .map(|_| waits(&answer(&mut exchange, 503, &[])))
+            .collect();
+        assert_eq!(steps, [true, true, true, false]);
+    }
+
+    #[test]
+    fn r5_retry_after_is_honoured_if_it_fits_and_else_the_answer_is_returned_now() {
+        let mut fits = exchange(Effect::Once, Replay::Possible);
+        match answer(&mut fits, 503, &[(RETRY_AFTER, "30")]) {
+            Step::Wait(pause, _) => assert!(pause >= Duration::from_secs(30), "{pause:?}"),
+            step => panic!("{step:?}"),
+        }
+        for too_long in [
+            "91",
+            "315360000",
+            "99999999999999999999",
+            "Fri, 31 Dec 2100 23:59:59 GMT",
+        ] {
+            let mut exchange = exchange(Effect::Once, Replay::Possible);
+            assert_eq!(
+                answer(&mut exchange, 503, &[(RETRY_AFTER, too_long)]),
+                Step::Done,
+                "{too_long}"
+            );
+        }
+    }
+
+    #[test]
+    fn r5_a_retry_after_that_is_nonsense_counts_as_none() {
+        for nonsense in ["soon", "-1", "1.5", ""] {
+            let mut get = exchange(Effect::Once, Replay::Possible);
+            assert!(waits(&answer(&mut get, 503, &[(RETRY_AFTER, nonsense)])));
+            let mut post = exchange(Effect::EachTime, Replay::Possible);
+            assert_eq!(
+                answer(&mut post, 503, &[(RETRY_AFTER, nonsense)]),
+                Step::Done
+            );
+        }
+    }
+
+    #[test]
+    fn r5_the_budget_is_shared_between_requests() {
+        let policy = Arc::new(RetryPolicy::default());
+        let retried = (0..1000)
+            .filter(|_| {
+                let mut exchange = Exchange::new(
+                    Arc::clone(&policy),
+                    Effect::Once,
+                    Replay::Possible,
+                    NOW.elapsed,
+                );
+                waits(&answer(&mut exchange, 500, &[]))
+            })
+            .count();
+        assert!(retried < 50, "{retried}");
+    }
+
+    #[test]
+    fn r3_a_401_renews_once() {
+        let mut exchange = exchange(Effect::EachTime, Replay::Possible);
+        assert!(matches!(answer(&mut exchange, 401, &[]), Step::Renew(_)));
+        assert_eq!(answer(&mut exchange, 401, &[]), Step::Done);
+    }
+
+    #[test]
+    fn r3_insufficient_scope_does_not_renew() {
+        let mut exchange = exchange(Effect::Once, Replay::Possible);
+        let challenge = [(
+            WWW_AUTHENTICATE,
+            "Bearer error=\"insufficient_scope\", scope=\"admin\"",
+        )];
+        assert_eq!(answer(&mut exchange, 401, &challenge), Step::Done);
+    }
+
+    #[test]
+    fn r3_a_401_to_a_body_that_is_gone_is_reported_but_not_replayed() {
+        let mut exchange = exchange(Effect::Once, Replay::Impossible);
+        assert!(matches!(answer(&mut exchange, 401, &[]), Step::Reject(_)));
+    }
+
+    #[test]
+    fn r3_a_401_where_no_credential_was_sent_says_nothing_about_it() {
+        let mut exchange = exchange(Effect::Once, Replay::Possible);
+        let unauthorized = Outcome::Answer(StatusCode::UNAUTHORIZED, &HeaderMap::new());
+        assert_eq!(
+            exchange.judge_without_credential(unauthorized, NOW, 0.5),
+            Step::Done
+        );
+    }
+
+    #[test]
+    fn r3_grpc_says_unauthenticated_with_a_status_of_its_own() {
+        let mut exchange = exchange(Effect::EachTime, Replay::Possible);
+        let grpc_status = HeaderName::from_static("grpc-status");
+        assert!(matches!(
+            answer(&mut exchange, 200, &[(grpc_status, "16")]),
+            Step::Renew(_)
+        ));
+    }
+
+    #[test]
+    fn r8_the_patience_shrinks_with_time() {
+        let exchange = exchange(Effect::Once, Replay::Possible);
+        assert_eq!(exchange.patience(NOW.elapsed), RetryPolicy::TOTAL);
+        assert_eq!(
+            exchange.patience(NOW.elapsed + RetryPolicy::TOTAL * 2),
+            Duration::ZERO
+        );
+    }
+}

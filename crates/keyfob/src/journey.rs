@@ -1,0 +1,234 @@
+//! One logical request on its way: what both sessions do around each attempt, whatever the client's types.
+//!
+//! Authorize, send, judge, again? The sending and the waiting is the session's; all else is here, so that the async and
+//! the blocking session are the same loop written down twice in a dozen lines.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::Method;
+use http::StatusCode;
+use url::Url;
+
+use crate::authenticator::Authenticator;
+use crate::cache::Lease;
+use crate::challenge::Challenges;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::exchange::Exchange;
+use crate::exchange::Outcome;
+use crate::exchange::Step;
+use crate::observe;
+use crate::origin::Origin;
+use crate::redirect;
+use crate::redirect::Hop;
+use crate::redirect::HopBody;
+use crate::redirect::follow;
+
+/// A client's request, as far as a journey changes it.
+pub(crate) trait Outgoing: Sized {
+    fn method_mut(&mut self) -> &mut Method;
+    fn url_mut(&mut self) -> &mut Url;
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    fn drop_body(&mut self);
+    /// The same request again; `None` if the body can be read only once.
+    fn try_clone(&self) -> Option<Self>;
+}
+
+/// A request, its credential, and where it has got to.
+pub(crate) struct Journey<R> {
+    /// What is sent next; `None` once a body that cannot be replayed has gone.
+    request: Option<R>,
+    /// What is sent on each attempt, without the credential.
+    url: Url,
+    method: Method,
+    exchange: Exchange,
+    credential: Credential,
+    hops_left: u32,
+}
+
+/// Whether the request may carry the session's credential.
+enum Credential {
+    /// It may; this is the one it was last sent with.
+    Carried(Option<Lease>),
+    /// A redirect led to another origin, and what was taken off is not put back (R1).
+    LeftBehind,
+}
+
+/// What the session has to do next.
+pub(crate) enum Next {
+    /// Give the caller what is in hand.
+    Done,
+    /// Pause, then send again.
+    Wait(Duration),
+    /// Have this lease replaced, and send again if it can be; otherwise give the caller what is in hand.
+    Replace(Lease, Challenges, Duration),
+    /// Send to where the answer led.
+    Follow,
+}
+
+impl<R: Outgoing> Journey<R> {
+    /// Begins, unless the credential may not go where the request is to go.
+    pub(crate) fn begin(
+        mut request: R,
+        exchange: Exchange,
+        authenticator: &Authenticator,
+        redirects: u32,
+    ) -> Result<Self, Error> {
+        drop_userinfo(request.url_mut())?;
+        let url = request.url_mut().clone();
+        authenticator.check(&Origin::from_url(&url)?)?;
+        Ok(Self {
+            url,
+            method: request.method_mut().clone(),
+            request: Some(request),
+            exchange,
+            credential: Credential::Carried(None),
+            hops_left: redirects,
+        })
+    }
+
+    /// How long the next attempt may wait for a token; `None` if it carries none.
+    pub(crate) fn wants_lease(&self, authenticator: &Authenticator) -> Option<Duration> {
+        match self.credential {
+            Credential::Carried(_) => Some(self.patience(authenticator)),
+            Credential::LeftBehind => None,
+        }
+    }
+
+    /// The next attempt, with the credential on it (R7).
+    ///
+    /// # Panics
+    ///
+    /// If a body is gone that [`judge`](Self::judge) did not ask for again.
+    pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
+        let request = self
+            .request
+            .take()
+            .expect("only what can be replayed is sent again");
+        self.request = request.try_clone();
+        let mut attempt = request;
+        if let Some(lease) = &lease {
+            authenticator.apply(lease, attempt.headers_mut());
+        }
+        if let Credential::Carried(carried) = &mut self.credential {
+            *carried = lease;
+        }
+        attempt
+    }
+
+    /// The time that is left for further attempts.
+    pub(crate) fn patience(&self, authenticator: &Authenticator) -> Duration {
+        self.exchange.patience(authenticator.clock().elapsed())
+    }
+
+    /// Says what to do with what came of the attempt.
+    pub(crate) fn judge(
+        &mut self,
+        outcome: Outcome<'_>,
+        authenticator: &Authenticator,
+    ) -> Result<Next, Error> {
+        let now = authenticator.now();
+        let step = match &self.credential {
+            Credential::Carried(_) => self.exchange.judge(outcome, now, fastrand::f64()),
+            Credential::LeftBehind => {
+                self.exchange
+                    .judge_without_credential(outcome, now, fastrand::f64())
+            }
+        };
+        match step {
+            Step::Done => match outcome {
+                Outcome::Answer(status, headers) if status.is_redirection() => {
+                    self.redirect(status, headers)
+                }
+                _ => Ok(Next::Done),
+            },
+            Step::Wait(pause, cause) => {
+                observe::retried(cause, pause);
+                Ok(Next::Wait(pause))
+            }
+            Step::Renew(challenges) => Ok(match self.carried() {
+                Some(lease) => Next::Replace(lease, challenges, self.patience(authenticator)),
+                None => Next::Done,
+            }),
+            Step::Reject(challenges) => {
+                if let Some(lease) = self.carried() {
+                    authenticator.tokens().reject(&lease, &challenges);
+                }
+                Ok(Next::Done)
+            }
+        }
+    }
+
+    /// Where the request goes, as an error may show it: without path, query or userinfo.
+    pub(crate) fn destination(&self) -> String {
+        format!(
+            "{} {}",
+            self.method,
+            self.url.origin().ascii_serialization()
+        )
+    }
+
+    fn carried(&self) -> Option<Lease> {
+        match &self.credential {
+            Credential::Carried(lease) => lease.clone(),
+            Credential::LeftBehind => None,
+        }
+    }
+
+    fn redirect(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<Next, Error> {
+        let Some(Hop { method, url, body }) = follow(&self.method, &self.url, status, headers)
+        else {
+            return Ok(Next::Done);
+        };
+        // Where the body is gone, an answer that asks for it again is the caller's.
+        let Some(mut request) = self.request.take() else {
+            return Ok(Next::Done);
+        };
+        let Some(hops_left) = self.hops_left.checked_sub(1) else {
+            return Err(Error::new(
+                ErrorKind::Redirect,
+                "the server redirects again and again; check the URL, or allow more with `redirects`",
+            ));
+        };
+        let origin = Origin::from_url(&url)?;
+        if origin != Origin::from_url(&self.url)? {
+            self.leave_credential(request.headers_mut(), &origin);
+        }
+        if body == HopBody::Dropped {
+            request.drop_body();
+            redirect::strip_body_headers(request.headers_mut());
+        }
+        self.hops_left = hops_left;
+        request.method_mut().clone_from(&method);
+        request.url_mut().clone_from(&url);
+        (self.method, self.url, self.request) = (method, url, Some(request));
+        Ok(Next::Follow)
+    }
+
+    /// R1: whatever field carries the credential, it does not go to another origin, and is not put back.
+    fn leave_credential(&mut self, headers: &mut HeaderMap, origin: &Origin) {
+        redirect::strip_for_other_origin(headers);
+        let Credential::Carried(lease) =
+            std::mem::replace(&mut self.credential, Credential::LeftBehind)
+        else {
+            return;
+        };
+        observe::credential_withheld(origin);
+        for (name, _) in lease.iter().flat_map(|lease| lease.headers()) {
+            // The caller's own value in a field of this name was hidden so far; it was meant for the first origin.
+            headers.remove(name);
+        }
+    }
+}
+
+/// R9: a name and password in the URL would become a second credential.
+fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    observe::credential_overridden(&http::header::AUTHORIZATION);
+    url.set_username("")
+        .and_then(|()| url.set_password(None))
+        .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))
+}

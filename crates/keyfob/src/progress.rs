@@ -1,0 +1,148 @@
+//! A time limit that counts only while nothing moves.
+//!
+//! A limit on the whole attempt would cut off a large upload or download that is doing well; a limit on the head alone
+//! would let a stalled body hang for ever. So the limit starts again with each piece of a body that moves.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::future::Either;
+use futures_util::future::select;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use pin_project_lite::pin_project;
+use sync_wrapper::SyncWrapper;
+
+use crate::clock::Clock;
+use crate::error::BoxError;
+
+/// Counts the pieces of a request's body that were taken to be sent.
+pub(crate) type Moved = Arc<AtomicU64>;
+
+/// Waits for an answer for as long as the request's body moves, and then for so long more; `None` if that passes.
+pub(crate) async fn until_stalled<T>(
+    answer: impl Future<Output = T>,
+    moved: Option<&Moved>,
+    limit: Duration,
+    clock: &dyn Clock,
+) -> Option<T> {
+    let mut answer = pin!(answer);
+    let mut seen = 0;
+    loop {
+        match select(answer.as_mut(), clock.sleep(limit)).await {
+            Either::Left((answer, _)) => return Some(answer),
+            Either::Right(((), _)) => {}
+        }
+        let now = moved.map_or(seen, |moved| moved.load(Ordering::Relaxed));
+        if now == seen {
+            return None;
+        }
+        seen = now;
+    }
+}
+
+pin_project! {
+    /// A request's body that counts its pieces as they are sent.
+    pub(crate) struct Counted<B> {
+        #[pin]
+        body: B,
+        moved: Moved,
+    }
+}
+
+impl<B> Counted<B> {
+    pub(crate) fn new(body: B, moved: Moved) -> Self {
+        Self { body, moved }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Counted<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(context));
+        this.moved.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pin_project! {
+    /// An answer's body that fails when its next piece does not come in time.
+    pub(crate) struct Limited<B> {
+        #[pin]
+        body: B,
+        clock: Arc<dyn Clock>,
+        limit: Duration,
+        // Made when a piece is first waited for: most bodies of a few bytes are there with the head.
+        alarm: SyncWrapper<Option<BoxFuture<'static, ()>>>,
+    }
+}
+
+impl<B> Limited<B> {
+    pub(crate) fn new(body: B, clock: Arc<dyn Clock>, limit: Duration) -> Self {
+        Self {
+            body,
+            clock,
+            limit,
+            alarm: SyncWrapper::new(None),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Limited<B>
+where
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        if let Poll::Ready(frame) = this.body.poll_frame(context) {
+            *this.alarm.get_mut() = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let alarm = this
+            .alarm
+            .get_mut()
+            .get_or_insert_with(|| this.clock.sleep(*this.limit));
+        ready!(alarm.as_mut().poll(context));
+        Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,81 @@
+//! One request of a session, as `reqwest`'s users know it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Version;
+use reqwest::Body;
+use reqwest::Request;
+use reqwest::Response;
+use reqwest::multipart;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::exchange::Effect;
+use crate::retry::RetryPolicy;
+use crate::sender::Options;
+use crate::sender::Sender;
+use crate::surface::request_builder_surface;
+
+/// A request that is being built; made by [`Session::get`](crate::Session::get) and its kin.
+///
+/// ```no_run
+/// # async fn example(session: keyfob::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let response = session
+///     .post("orders")
+///     .header("x-request-id", "7f3a")
+///     .json(&serde_json::json!({ "item": 42 }))
+///     .idempotent()
+///     .timeout(Duration::from_secs(5))
+///     .send()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request is sent by `send`"]
+pub struct RequestBuilder {
+    sender: Arc<Sender<reqwest::Client>>,
+    request: Result<reqwest::RequestBuilder, Error>,
+    options: Options,
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(
+        sender: Arc<Sender<reqwest::Client>>,
+        request: Result<reqwest::RequestBuilder, Error>,
+    ) -> Self {
+        Self {
+            sender,
+            request,
+            options: Options::default(),
+        }
+    }
+
+    request_builder_surface!(reqwest::RequestBuilder, Body, multipart::Form, Request);
+
+    /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); an authentication error if there is no valid token;
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there; and the last attempt's
+    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
+    pub async fn send(self) -> Result<Response, Error> {
+        let (sender, options) = (Arc::clone(&self.sender), self.options.clone());
+        sender.execute(self.build()?, options).await
+    }
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

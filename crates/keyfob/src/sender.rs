@@ -1,0 +1,232 @@
+//! What a session is made of, and the loop of the async one: authorize, send, judge, again?
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::Method;
+use reqwest::Body;
+use reqwest::Request;
+use reqwest::Response;
+use reqwest::ResponseBuilderExt;
+use url::Url;
+
+use crate::authenticator::Authenticator;
+use crate::cache::TokenCache;
+use crate::error::Error;
+use crate::exchange::Effect;
+use crate::exchange::Exchange;
+use crate::exchange::Outcome;
+use crate::exchange::Replay;
+use crate::journey::Journey;
+use crate::journey::Next;
+use crate::journey::Outgoing;
+use crate::origin::parse_url;
+use crate::progress::Counted;
+use crate::progress::Limited;
+use crate::progress::Moved;
+use crate::progress::until_stalled;
+use crate::retry::RetryPolicy;
+use crate::transport::Fault;
+
+/// How long a connection may take to be made, unless the client is the user's own.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A client and how it is used, shared by all clones of a session.
+pub(crate) struct Sender<C> {
+    pub(crate) client: C,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) base: Option<Url>,
+    pub(crate) policy: Arc<RetryPolicy>,
+    pub(crate) timeout: Duration,
+    pub(crate) redirects: u32,
+}
+
+/// How one request differs from the session's defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
+    pub(crate) effect: Option<Effect>,
+}
+
+impl<C> Sender<C> {
+    pub(crate) fn tokens(&self) -> &TokenCache {
+        self.authenticator.tokens()
+    }
+
+    /// An absolute URL as it is, a relative one against the base (RFC 3986 §5).
+    pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
+        match &self.base {
+            Some(base) => base
+                .join(url)
+                .map_err(|fault| Error::input("the URL cannot be read").caused_by(fault)),
+            None => parse_url(url),
+        }
+    }
+
+    pub(crate) fn exchange(
+        &self,
+        options: &Options,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Replay,
+    ) -> Exchange {
+        let policy = options.retry.as_ref().unwrap_or(&self.policy);
+        let effect = options
+            .effect
+            .unwrap_or_else(|| Effect::of(method, headers));
+        Exchange::new(
+            Arc::clone(policy),
+            effect,
+            body,
+            self.authenticator.clock().elapsed(),
+        )
+    }
+}
+
+impl Sender<reqwest::Client> {
+    /// Sends a request until its exchange is done.
+    pub(crate) async fn execute(
+        &self,
+        mut request: Request,
+        options: Options,
+    ) -> Result<Response, Error> {
+        let (body, moved) = prepare(&mut request);
+        let exchange = self.exchange(&options, request.method(), request.headers(), body);
+        // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
+        let limit = request.timeout().is_none().then_some(self.timeout);
+        let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
+        let mut replacement = None;
+        loop {
+            let lease = match (replacement.take(), journey.wants_lease(&self.authenticator)) {
+                (None, Some(patience)) => Some(self.tokens().lease(Some(patience)).await?),
+                (replacement, _) => replacement,
+            };
+            let result = self
+                .send(
+                    journey.attempt(lease, &self.authenticator),
+                    limit,
+                    moved.as_ref(),
+                )
+                .await;
+            match journey.judge(outcome(&result), &self.authenticator)? {
+                Next::Done => return self.hand_over(result, limit, &journey),
+                Next::Follow => {}
+                Next::Wait(pause) => {
+                    drop(result);
+                    self.authenticator.clock().sleep(pause).await;
+                }
+                Next::Replace(rejected, challenges, patience) => {
+                    replacement = self
+                        .authenticator
+                        .replace(&rejected, &challenges, patience)
+                        .await;
+                    if replacement.is_none() {
+                        return self.hand_over(result, limit, &journey);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        attempt: Request,
+        limit: Option<Duration>,
+        moved: Option<&Moved>,
+    ) -> Result<Response, Fault> {
+        let answer = self.client.execute(attempt);
+        let Some(limit) = limit else {
+            return answer.await.map_err(Fault::Client);
+        };
+        match until_stalled(answer, moved, limit, self.authenticator.clock()).await {
+            Some(answer) => answer.map_err(Fault::Client),
+            None => Err(Fault::Stalled),
+        }
+    }
+
+    /// R6: the last answer or error, as it was.
+    fn hand_over(
+        &self,
+        result: Result<Response, Fault>,
+        limit: Option<Duration>,
+        journey: &Journey<Request>,
+    ) -> Result<Response, Error> {
+        let response = result.map_err(|fault| fault.report(&journey.destination()))?;
+        Ok(match limit {
+            Some(limit) => self.limit_body(response, limit),
+            None => response,
+        })
+    }
+
+    /// The same response, whose body fails when it stalls.
+    fn limit_body(&self, response: Response, limit: Duration) -> Response {
+        let clock = self.tokens().shared_clock();
+        let carrier = http::Response::builder().url(response.url().clone());
+        let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
+        if let Ok(carrier) = carrier.body(()) {
+            parts.extensions.extend(carrier.into_parts().0.extensions);
+        }
+        let body = Body::wrap(Limited::new(body, clock, limit));
+        Response::from(http::Response::from_parts(parts, body))
+    }
+}
+
+impl Outgoing for Request {
+    fn method_mut(&mut self) -> &mut Method {
+        self.method_mut()
+    }
+
+    fn url_mut(&mut self) -> &mut Url {
+        self.url_mut()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn drop_body(&mut self) {
+        *self.body_mut() = None;
+    }
+
+    fn try_clone(&self) -> Option<Self> {
+        self.try_clone()
+    }
+}
+
+impl<C> fmt::Debug for Sender<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("authenticator", &self.authenticator)
+            .field("policy", &self.policy)
+            .field("timeout", &self.timeout)
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the exchange is told of an attempt.
+fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
+    match result {
+        Ok(response) => Outcome::Answer(response.status(), response.headers()),
+        Err(fault) => Outcome::Failure(fault.failure()),
+    }
+}
+
+/// Whether the body can be sent again; one that is streamed cannot, and its pieces are counted as they go.
+fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
+    match request.body_mut().take() {
+        None => (Replay::Possible, None),
+        Some(body) if body.as_bytes().is_some() => {
+            *request.body_mut() = Some(body);
+            (Replay::Possible, None)
+        }
+        Some(streamed) => {
+            let moved = Moved::new(AtomicU64::new(0));
+            *request.body_mut() = Some(Body::wrap(Counted::new(streamed, Arc::clone(&moved))));
+            (Replay::Impossible, Some(moved))
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What can be set about a session, async or blocking.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::authenticator::Authenticator;
+use crate::cache::TokenCache;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::origin::Origin;
+use crate::origin::Origins;
+use crate::origin::parse_url;
+use crate::retry::RetryPolicy;
+use crate::sender::Sender;
+
+/// Makes a session with settings of your own.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyfob::{EnvToken, RetryPolicy, Session};
+///
+/// let session = Session::builder(EnvToken::new("API_TOKEN"))
+///     .base_url("https://api.example.com/v1/")
+///     .origin("https://uploads.example.com")
+///     .timeout(Duration::from_secs(5))
+///     .retry(RetryPolicy::default().attempts(6))
+///     .build()?;
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[must_use]
+pub struct SessionBuilder<C = reqwest::ClientBuilder> {
+    tokens: TokenCache,
+    client: C,
+    base: Option<Url>,
+    origins: Origins,
+    unbound: bool,
+    retry: RetryPolicy,
+    timeout: Duration,
+    redirects: u32,
+    fault: Option<Error>,
+}
+
+impl<C> SessionBuilder<C> {
+    /// How long nothing may move in an attempt, unless set.
+    pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// How many redirects are followed, unless set.
+    pub const REDIRECTS: u32 = 10;
+
+    pub(crate) fn new(tokens: TokenCache, client: C) -> Self {
+        Self {
+            tokens,
+            client,
+            base: None,
+            origins: Origins::default(),
+            unbound: false,
+            retry: RetryPolicy::default(),
+            timeout: Self::TIMEOUT,
+            redirects: Self::REDIRECTS,
+            fault: None,
+        }
+    }
+
+    /// Resolves relative URLs against this one, and binds the credential to its origin.
+    ///
+    /// The last segment of the path counts as a folder, with or without a slash at its end.
+    pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
+        match parse_url(url.as_ref()).and_then(as_base) {
+            Ok((url, origin)) => {
+                self.base = Some(url);
+                self.origins.bind(origin);
+            }
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        }
+        self
+    }
+
+    /// Binds the credential to one more origin, such as `https://uploads.example.com`.
+    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
+        match origin.as_ref().parse() {
+            Ok(origin) => self.origins.bind(origin),
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        }
+        self
+    }
+
+    /// Lets the credential go to any https origin that the caller itself names, as the API reference's sessions do.
+    ///
+    /// Never to one that a redirect names. An origin or base URL that is given as well takes this back.
+    pub fn any_https_origin(mut self) -> Self {
+        self.unbound = true;
+        self
+    }
+
+    /// Allows plain `http` to one origin that is not this machine, and binds the credential to it.
+    ///
+    /// Everyone on the way can read and use the token then.
+    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
+        match origin.as_ref().parse::<Origin>() {
+            Ok(origin) => {
+                self.origins.bind(origin.clone());
+                self.origins.allow_plain_http(origin);
+            }
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        }
+        self
+    }
+
+    /// Sets what is retried; [`RetryPolicy::default`] unless set.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets how long nothing may move in an attempt; [`TIMEOUT`](Self::TIMEOUT) unless set.
+    ///
+    /// It starts anew with each piece of a body that is sent or received. A request's own `timeout` bounds the whole
+    /// attempt instead, and `retry` bounds all attempts.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set, and none for zero.
+    ///
+    /// On the way to another origin the credential is left behind, and not put back.
+    pub fn redirects(mut self, redirects: u32) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// Uses a client of your own making: proxies, certificates, default headers.
+    ///
+    /// Redirects are followed by the session, whatever the client's policy is.
+    pub fn client(mut self, client: C) -> Self {
+        self.client = client;
+        self
+    }
+
+    pub(crate) fn into_sender<B>(
+        self,
+        build: impl FnOnce(C, Duration) -> Result<B, reqwest::Error>,
+    ) -> Result<Sender<B>, Error> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        if self.origins.is_unbound() && !self.unbound {
+            return Err(Error::new(
+                ErrorKind::Origin,
+                "the session is bound to no origin; give it a `base_url` or an `origin`, \
+                 or allow `any_https_origin`",
+            ));
+        }
+        self.origins.check_all()?;
+        let client = build(self.client, self.timeout).map_err(|cause| {
+            Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
+        })?;
+        Ok(Sender {
+            client,
+            authenticator: Authenticator::new(self.tokens, self.origins),
+            base: self.base,
+            // Sessions made with one policy do not draw on one budget.
+            policy: Arc::new(self.retry.with_own_budget()),
+            timeout: self.timeout,
+            redirects: self.redirects,
+        })
+    }
+}
+
+impl<C> fmt::Debug for SessionBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionBuilder")
+            .field("tokens", &self.tokens)
+            .field("origins", &self.origins)
+            .field("retry", &self.retry)
+            .field("timeout", &self.timeout)
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A base whose last segment is a folder, and its origin.
+fn as_base(mut url: Url) -> Result<(Url, Origin), Error> {
+    let origin = Origin::from_url(&url)?;
+    if !url.path().ends_with('/') {
+        let folder = format!("{}/", url.path());
+        url.set_path(&folder);
+    }
+    Ok((url, origin))
+}

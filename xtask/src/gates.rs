@@ -1,0 +1,212 @@
+//! The quality gates. To add one: write its function, and add its entry to [`ALL`].
+
+use std::collections::BTreeMap;
+
+use crate::install::{self, Need};
+use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
+
+/// One thing that must hold before a change is merged.
+pub(crate) struct Gate {
+    pub(crate) name: &'static str,
+    pub(crate) proves: &'static str,
+    pub(crate) needs: &'static [Need],
+    run: fn() -> Outcome,
+}
+
+/// Every gate; what answers fastest comes first.
+pub(crate) const ALL: &[Gate] = &[
+    gate("format", "nothing for rustfmt to change", &[], format),
+    gate("tree", "no HTTP client or runtime in the core", &[], tree),
+    gate("deny", "licences, bans, sources", &[Need::CargoDeny], deny),
+    gate("clippy", "no warning, whatever the features", &[], clippy),
+    gate("imports", "all point down the layers", &[], imports),
+    gate("test", "every test and example", &[Need::Nginx], test),
+    gate("nginx", "against a real server", &[Need::Nginx], nginx),
+    gate("docs", "no warning of rustdoc, no dead link", &[], docs),
+    gate("model", "interleavings, by model checker", &[], model),
+];
+
+const fn gate(
+    name: &'static str,
+    proves: &'static str,
+    needs: &'static [Need],
+    run: fn() -> Outcome,
+) -> Gate {
+    Gate {
+        name,
+        proves,
+        needs,
+        run,
+    }
+}
+
+/// The gates of these names in the order of [`ALL`], or all of them for no name.
+pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Gate>, String> {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| ALL.iter().all(|gate| gate.name != **name))
+    {
+        return Err(format!(
+            "there is no gate `{unknown}`; `cargo xtask test --list` names them"
+        ));
+    }
+    Ok(ALL
+        .iter()
+        .filter(|gate| names.is_empty() || names.contains(&gate.name))
+        .collect())
+}
+
+impl Gate {
+    /// Runs the gate, unless something that it needs is missing.
+    pub(crate) fn judge(&self, missing: &BTreeMap<Need, String>) -> Outcome {
+        match self.needs.iter().find_map(|need| missing.get(need)) {
+            Some(reason) => Err(reason.clone()),
+            None => (self.run)(),
+        }
+    }
+}
+
+fn format() -> Outcome {
+    run(&mut cargo(["fmt", "--all", "--check"]))
+}
+
+fn tree() -> Outcome {
+    let listing = read(&mut cargo([
+        "tree",
+        "--package=keyfob",
+        "--no-default-features",
+        "--edges=normal",
+        "--prefix=none",
+    ]))?;
+    let found: Vec<_> = NOT_IN_THE_CORE
+        .iter()
+        .filter(|name| depends_on(&listing, name))
+        .copied()
+        .collect();
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("the core depends on {}", found.join(", ")))
+    }
+}
+
+/// Whether a `cargo tree --prefix=none` has a line `name v1.2.3`.
+fn depends_on(listing: &str, name: &str) -> bool {
+    listing
+        .lines()
+        .any(|line| line.split(' ').next() == Some(name))
+}
+
+fn deny() -> Outcome {
+    // Advisories are left out: their database is not a registry, and cannot be had everywhere this runs.
+    let deny = install::cargo_deny().ok_or("cargo-deny is gone")?;
+    run(program(deny).args([
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
+}
+
+fn clippy() -> Outcome {
+    let deny_warnings = ["--", "--deny=warnings"];
+    run(cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(deny_warnings))?;
+    for features in PARTS_OF_THE_CORE {
+        run(cargo(["clippy", "--package=keyfob", "--all-targets"])
+            .args(*features)
+            .args(deny_warnings))?;
+    }
+    Ok(())
+}
+
+fn imports() -> Outcome {
+    run_some_tests(&mut cargo([
+        "test",
+        "--package=keyfob",
+        "--no-default-features",
+        "--test=structure",
+    ]))
+}
+
+fn test() -> Outcome {
+    run_some_tests(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-fail-fast",
+    ]))?;
+    for features in PARTS_OF_THE_CORE {
+        // `--tests` leaves out the documented examples: they may use every feature, and ran above.
+        run(cargo(["test", "--package=keyfob", "--tests", "--no-fail-fast"]).args(*features))?;
+    }
+    Ok(())
+}
+
+fn nginx() -> Outcome {
+    // The features of the gate `test`, so that nothing is built again.
+    run_some_tests(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=nginx",
+    ]))
+}
+
+fn docs() -> Outcome {
+    run(cargo(["doc", "--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "--deny=warnings"))
+}
+
+fn model() -> Outcome {
+    run_some_tests(
+        cargo([
+            "test",
+            "--package=keyfob",
+            "--no-default-features",
+            "--lib",
+            "model::",
+        ])
+        .env("RUSTFLAGS", "--cfg=shuttle")
+        // Other flags mean another build of everything: beside the usual one, not in its place.
+        .env("CARGO_TARGET_DIR", root().join("target/model")),
+    )
+}
+
+/// Features of the core that must also hold on their own; all features together are checked with the workspace.
+const PARTS_OF_THE_CORE: &[&[&str]] = &[
+    &["--no-default-features"],
+    &["--no-default-features", "--features=tower"],
+];
+
+const NOT_IN_THE_CORE: &[&str] = &["hyper", "reqwest", "tokio"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_means_every_gate() {
+        assert_eq!(named(&[]).unwrap().len(), ALL.len());
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused() {
+        assert!(named(&["format", "nonsense"]).is_err_and(|error| error.contains("`nonsense`")));
+    }
+
+    #[test]
+    fn a_gate_without_its_needs_fails_with_the_reason() {
+        let gate = gate("x", "", &[Need::Nginx], || Ok(()));
+        let missing = BTreeMap::from([(Need::Nginx, "no nginx".to_owned())]);
+        assert_eq!(gate.judge(&missing), Err("no nginx".to_owned()));
+        assert_eq!(gate.judge(&BTreeMap::new()), Ok(()));
+    }
+
+    #[test]
+    fn a_dependency_is_found_by_its_whole_name() {
+        let listing = "keyfob v0.1.0 (/keyfob)\nhyper-util v0.1.21\ntokio v1.54.0 (*)";
+        assert!(depends_on(listing, "tokio"));
+        assert!(!depends_on(listing, "hyper"));
+    }
+}
