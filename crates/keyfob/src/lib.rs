@@ -16,6 +16,8 @@ mod exchange;
 mod freshness;
 #[cfg(feature = "session")]
 mod journey;
+#[cfg(all(test, shuttle))]
+mod model;
 mod observe;
 mod origin;
 #[cfg(feature = "session")]

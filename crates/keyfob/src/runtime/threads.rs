@@ -1,5 +1,8 @@
 //! One thread for each piece of work, which ends with it: what there is without an async runtime.
 
+use std::convert::Infallible;
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::Duration;
 
@@ -18,19 +21,23 @@ pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
 
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     let (sender, receiver) = oneshot::channel();
+    let (awaited, given_up) = mpsc::channel::<Infallible>();
     start("keyfob-timer", move || {
-        thread::sleep(pause);
-        // Nobody waits any more if the receiver is gone.
-        let _ = sender.send(());
+        // Nothing is ever sent: the thread sleeps for the pause, or until nobody waits for its end any more.
+        if given_up.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            // Nobody waits any more if the receiver is gone.
+            let _ = sender.send(());
+        }
     });
-    Box::pin(async {
+    Box::pin(async move {
+        let _awaited = awaited;
         // A sender that is dropped means that there was no thread: the pause is then skipped.
         let _ = receiver.await;
     })
 }
 
 /// Starts a thread; where the system refuses one, the work is dropped, which its owner sees as abandoned.
-fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+pub(super) fn start(name: &str, work: impl FnOnce() + Send + 'static) {
     if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(work) {
         tracing::error!(target: "keyfob", %error, thread = name, "no thread could be started");
     }
