@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use http::Uri;
 use url::Host;
 use url::Url;
 
@@ -40,15 +41,7 @@ impl Origin {
     ///
     /// [`ErrorKind::Input`] if the scheme is neither `http` nor `https`, or there is no host.
     pub fn from_url(url: &Url) -> Result<Self, Error> {
-        let scheme = match url.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            other => {
-                return Err(Error::input(format!(
-                    "the URL has the scheme `{other}`; only http and https can carry a credential"
-                )));
-            }
-        };
+        let scheme = Scheme::named(url.scheme())?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Error::input("the URL names no host; give it in full"));
         };
@@ -57,6 +50,22 @@ impl Origin {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// The origin of a request's URI; `None` if it has no authority, as a request has that is bound to its connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub(crate) fn from_uri(uri: &Uri) -> Result<Option<Self>, Error> {
+        let Some(host) = uri.host() else {
+            return Ok(None);
+        };
+        let scheme = Scheme::named(uri.scheme_str().unwrap_or_default())?;
+        let host = Host::parse(host)
+            .map_err(|error| Error::input("the URL cannot be read").caused_by(error))?;
+        let port = uri.port_u16().unwrap_or(scheme.default_port());
+        Ok(Some(Self { scheme, host, port }))
     }
 
     /// Whether the scheme protects what is sent.
@@ -76,6 +85,25 @@ impl Origin {
     }
 }
 
+impl Scheme {
+    fn named(name: &str) -> Result<Self, Error> {
+        match name {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            other => Err(Error::input(format!(
+                "the URL has the scheme `{other}`; only http and https can carry a credential"
+            ))),
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = Error;
 
@@ -86,12 +114,12 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default) = match self.scheme {
-            Scheme::Http => ("http", 80),
-            Scheme::Https => ("https", 443),
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
         };
         write!(f, "{scheme}://{}", self.host)?;
-        if self.port != default {
+        if self.port != self.scheme.default_port() {
             write!(f, ":{}", self.port)?;
         }
         Ok(())
@@ -195,6 +223,31 @@ mod tests {
         );
         assert_ne!(origin("https://a.example"), origin("https://b.a.example"));
         assert_ne!(origin("http://h:8443"), origin("https://h:8443"));
+    }
+
+    #[test]
+    fn r1_a_uri_has_the_origin_of_the_same_url() {
+        for text in [
+            "https://A.example/x?y",
+            "https://a.example:443",
+            "https://a.example:8443/",
+            "http://127.0.0.1:80/",
+            "http://[::1]:8080/",
+            "https://user:pass@a.example/",
+            "http://127.1/",
+        ] {
+            let uri: Uri = text.parse().unwrap();
+            assert_eq!(
+                Origin::from_uri(&uri).unwrap(),
+                Some(origin(text)),
+                "{text}"
+            );
+        }
+        assert_eq!(Origin::from_uri(&Uri::from_static("/x")).unwrap(), None);
+        for text in ["ftp://a.example", "a.example:443"] {
+            let uri: Uri = text.parse().unwrap();
+            assert!(Origin::from_uri(&uri).is_err(), "{text}");
+        }
     }
 
     #[test]
