@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::challenge::Challenges;
@@ -32,13 +34,15 @@ impl Authenticator {
         &self.tokens
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.origins
-    }
-
     /// R1, R2: whether a request to this origin may be sent at all.
     pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
         self.origins.check(origin)
+    }
+
+    /// Puts the credential on a request's head, in the place of any other (R9).
+    pub(crate) fn apply(&self, lease: &Lease, headers: &mut HeaderMap) {
+        observe::token_used(|| lease.age(self.clock().elapsed()));
+        lease.apply(headers);
     }
 
     /// Another token for one that a server rejected, to be told in the log where there is none.

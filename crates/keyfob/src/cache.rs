@@ -239,9 +239,7 @@ impl TokenCache {
                 "the token is not present or has expired; call `authenticate` first",
             )
         })?;
-        let mut headers = HeaderMap::new();
-        headers.extend(lease.headers().iter().cloned());
-        Ok(headers)
+        Ok(lease.to_headers())
     }
 
     /// Puts a token in place that was got elsewhere, and forgets a remembered failure.

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::time::Duration;
-use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
+mod glance;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod portable;
 
+pub use crate::clock::glance::Glance;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::clock::linux as system;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -43,21 +44,6 @@ pub trait Clock: Send + Sync + 'static {
     /// The same, on the calling thread.
     fn sleep_blocking(&self, pause: Duration) {
         runtime::park::block_on(self.sleep(pause));
-    }
-}
-
-/// One cheap look at both clocks, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// Since a fixed moment; may stand still while the machine sleeps.
-    pub monotonic: u64,
-    /// Since the Unix epoch, as the system believes it now.
-    pub wall: u64,
-}
-
-impl Glance {
-    pub(crate) fn wall_time(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.wall)
     }
 }
 

@@ -3,18 +3,10 @@
 //! It obeys an [`Exchange`] and makes no rules. A face says how one attempt is sent, and what came of it.
 
 use std::future::Future;
-use std::io;
-use std::time::Duration;
-
-use futures_util::future::Either;
-use futures_util::future::select;
-use std::pin::pin;
 
 use crate::authenticator::Authenticator;
 use crate::cache::Lease;
-use crate::clock::Clock;
 use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::exchange::Exchange;
 use crate::exchange::Outcome;
 use crate::exchange::Step;
@@ -73,29 +65,4 @@ pub(crate) async fn drive<A: Attempts>(
             }
         }
     }
-}
-
-/// Waits for an answer for so long (R8); `None` if that passes.
-pub(crate) async fn within<T>(
-    limit: Duration,
-    clock: &dyn Clock,
-    answer: impl Future<Output = T>,
-) -> Option<T> {
-    // Nobody waits that long, and some timers cannot count so far.
-    if limit == Duration::MAX {
-        return Some(answer.await);
-    }
-    match select(pin!(answer), clock.sleep(limit)).await {
-        Either::Left((answer, _)) => Some(answer),
-        Either::Right(((), _)) => None,
-    }
-}
-
-/// The error of an attempt that was not answered in time.
-pub(crate) fn timed_out(destination: &str) -> Error {
-    Error::new(
-        ErrorKind::Transport,
-        format!("{destination} was not answered in time; set `timeout` if the server needs longer"),
-    )
-    .caused_by(io::Error::from(io::ErrorKind::TimedOut))
 }

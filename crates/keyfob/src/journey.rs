@@ -101,7 +101,7 @@ impl<R: Outgoing> Journey<R> {
     /// # Panics
     ///
     /// If a body is gone that [`judge`](Self::judge) did not ask for again.
-    pub(crate) fn attempt(&mut self, lease: Option<Lease>) -> R {
+    pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
         let request = self
             .request
             .take()
@@ -109,7 +109,7 @@ impl<R: Outgoing> Journey<R> {
         self.request = request.try_clone();
         let mut attempt = request;
         if let Some(lease) = &lease {
-            lease.apply(attempt.headers_mut());
+            authenticator.apply(lease, attempt.headers_mut());
         }
         if let Credential::Carried(carried) = &mut self.credential {
             *carried = lease;
@@ -223,7 +223,7 @@ impl<R: Outgoing> Journey<R> {
 }
 
 /// R9: a name and password in the URL would become a second credential.
-fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }

@@ -5,14 +5,19 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::Future;
 use std::future::poll_fn;
+use std::io;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::future::Either;
+use futures_util::future::select;
 use http::Request;
 use http::Response;
 use http::Uri;
@@ -25,12 +30,12 @@ use crate::binding::Binding;
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::classify::classify;
+use crate::clock::Clock;
 use crate::drive::Attempts;
 use crate::drive::drive;
-use crate::drive::timed_out;
-use crate::drive::within;
 use crate::error::BoxError;
 use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::exchange::Effect;
 use crate::exchange::Exchange;
 use crate::exchange::Failure;
@@ -292,6 +297,7 @@ impl<P> AuthenticationLayerBuilder<P> {
         let origins = self.binding.into_origins()?;
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
+                connected_to: origins.only().cloned(),
                 authenticator: Authenticator::new(self.tokens, origins),
                 // Layers made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
@@ -306,6 +312,8 @@ impl<P> AuthenticationLayerBuilder<P> {
 /// What all services of a layer have in common.
 struct Shared {
     authenticator: Authenticator,
+    /// Where requests go whose URI has no authority.
+    connected_to: Option<Origin>,
     policy: Arc<RetryPolicy>,
     timeout: Duration,
     classify: Arc<Classify>,
@@ -362,7 +370,7 @@ impl Shared {
         if let Some(origin) = Origin::from_uri(uri)? {
             return Ok(origin);
         }
-        self.authenticator.origins().only().cloned().ok_or_else(|| {
+        self.connected_to.clone().ok_or_else(|| {
             Error::input(
                 "the request's URI names no host, and the layer is not bound to exactly one origin; \
                  give the URI in full, or bind the layer to the service's origin alone",
@@ -417,7 +425,7 @@ where
 
     async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {
         let mut request = self.take()?;
-        lease.apply(request.headers_mut());
+        self.shared.authenticator.apply(lease, request.headers_mut());
         let method = request.method().clone();
         let service = &mut self.service;
         let answer = async {
@@ -439,6 +447,31 @@ where
             Err(error) => Outcome::Failure(self.shared.failure(error.as_ref())),
         }
     }
+}
+
+/// Waits for an answer for so long (R8); `None` if that passes.
+async fn within<T>(
+    limit: Duration,
+    clock: &dyn Clock,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    // Nobody waits that long, and some timers cannot count so far.
+    if limit == Duration::MAX {
+        return Some(answer.await);
+    }
+    match select(pin!(answer), clock.sleep(limit)).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(((), _)) => None,
+    }
+}
+
+/// The error of an attempt that was not answered in time.
+fn timed_out(destination: &str) -> Error {
+    Error::new(
+        ErrorKind::Transport,
+        format!("{destination} was not answered in time; set `timeout` if the server needs longer"),
+    )
+    .caused_by(io::Error::from(io::ErrorKind::TimedOut))
 }
 
 impl<P> fmt::Debug for AuthenticationLayer<P> {

@@ -1,8 +1,14 @@
 //! HTTP sessions that stay authenticated.
 
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "session")]
+pub mod authentication;
 mod authenticator;
 mod backoff;
 mod binding;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod cache;
 mod challenge;
 #[cfg(feature = "tower")]
@@ -17,6 +23,8 @@ mod freshness;
 mod journey;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "middleware")]
+mod middleware;
 mod observe;
 mod origin;
 #[cfg(feature = "session")]
@@ -38,6 +46,8 @@ mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(feature = "session")]
+mod surface;
 mod sync;
 mod token;
 #[cfg(feature = "session")]
@@ -63,6 +73,10 @@ pub use crate::layer::Authenticated;
 pub use crate::layer::AuthenticationLayer;
 #[cfg(feature = "tower")]
 pub use crate::layer::AuthenticationLayerBuilder;
+#[cfg(feature = "middleware")]
+pub use crate::middleware::AuthenticationMiddleware;
+#[cfg(feature = "middleware")]
+pub use crate::middleware::AuthenticationMiddlewareBuilder;
 pub use crate::origin::Origin;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;

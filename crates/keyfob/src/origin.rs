@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use http::Uri;
 use url::Host;
 use url::Url;
+
+#[cfg(feature = "tower")]
+mod uri;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -50,22 +52,6 @@ impl Origin {
             host: host.to_owned(),
             port,
         })
-    }
-
-    /// The origin of a request's URI; `None` if it has no authority, as a request has that is bound to its connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_url`](Self::from_url).
-    pub(crate) fn from_uri(uri: &Uri) -> Result<Option<Self>, Error> {
-        let Some(host) = uri.host() else {
-            return Ok(None);
-        };
-        let scheme = Scheme::named(uri.scheme_str().unwrap_or_default())?;
-        let host = Host::parse(host)
-            .map_err(|error| Error::input("the URL cannot be read").caused_by(error))?;
-        let port = uri.port_u16().unwrap_or(scheme.default_port());
-        Ok(Some(Self { scheme, host, port }))
     }
 
     /// Whether the scheme protects what is sent.
@@ -157,14 +143,6 @@ impl Origins {
         self.bound.iter().try_for_each(|origin| self.check(origin))
     }
 
-    /// The one origin that a request without an authority must be for.
-    pub(crate) fn only(&self) -> Option<&Origin> {
-        match self.bound.as_slice() {
-            [origin] => Some(origin),
-            _ => None,
-        }
-    }
-
     /// Whether the credential may go to this origin, and if not, why and what to do.
     pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
         let plain = !origin.is_https() && !origin.is_loopback();
@@ -223,31 +201,6 @@ mod tests {
         );
         assert_ne!(origin("https://a.example"), origin("https://b.a.example"));
         assert_ne!(origin("http://h:8443"), origin("https://h:8443"));
-    }
-
-    #[test]
-    fn r1_a_uri_has_the_origin_of_the_same_url() {
-        for text in [
-            "https://A.example/x?y",
-            "https://a.example:443",
-            "https://a.example:8443/",
-            "http://127.0.0.1:80/",
-            "http://[::1]:8080/",
-            "https://user:pass@a.example/",
-            "http://127.1/",
-        ] {
-            let uri: Uri = text.parse().unwrap();
-            assert_eq!(
-                Origin::from_uri(&uri).unwrap(),
-                Some(origin(text)),
-                "{text}"
-            );
-        }
-        assert_eq!(Origin::from_uri(&Uri::from_static("/x")).unwrap(), None);
-        for text in ["ftp://a.example", "a.example:443"] {
-            let uri: Uri = text.parse().unwrap();
-            assert!(Origin::from_uri(&uri).is_err(), "{text}");
-        }
     }
 
     #[test]

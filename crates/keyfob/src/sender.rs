@@ -105,7 +105,11 @@ impl Sender<reqwest::Client> {
                 (replacement, _) => replacement,
             };
             let result = self
-                .send(journey.attempt(lease), limit, moved.as_ref())
+                .send(
+                    journey.attempt(lease, &self.authenticator),
+                    limit,
+                    moved.as_ref(),
+                )
                 .await;
             match journey.judge(outcome(&result), &self.authenticator)? {
                 Next::Done => return self.hand_over(result, limit, &journey),
@@ -212,7 +216,7 @@ fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
 }
 
 /// Whether the body can be sent again; one that is streamed cannot, and its pieces are counted as they go.
-fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
+pub(crate) fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
     match request.body_mut().take() {
         None => (Replay::Possible, None),
         Some(body) if body.as_bytes().is_some() => {

@@ -126,10 +126,10 @@ impl<C> SessionBuilder<C> {
 
     pub(crate) fn into_sender<B>(
         self,
-        build: impl FnOnce(C) -> Result<B, reqwest::Error>,
+        build: impl FnOnce(C, Duration) -> Result<B, reqwest::Error>,
     ) -> Result<Sender<B>, Error> {
         let origins = self.binding.into_origins()?;
-        let client = build(self.client).map_err(|cause| {
+        let client = build(self.client, self.timeout).map_err(|cause| {
             Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
         })?;
         Ok(Sender {

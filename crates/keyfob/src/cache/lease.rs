@@ -110,6 +110,16 @@ impl Lease {
         }
     }
 
+    /// Time since the source was asked for the token.
+    pub(crate) fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.0.since)
+    }
+
+    /// The credential alone, as the head of a request.
+    pub(crate) fn to_headers(&self) -> HeaderMap {
+        self.headers().iter().cloned().collect()
+    }
+
     /// The token itself.
     #[must_use]
     pub fn token(&self) -> &Token {
