@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exchange::Moment;
 use crate::observe;
+use crate::origin::Origin;
 use crate::origin::Origins;
 
 /// A token cache and the origins that its credential may go to.
@@ -34,13 +35,14 @@ impl Authenticator {
         &self.tokens
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.origins
+    /// R1, R2: whether a request to this URL may be sent at all.
+    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+        self.origins.check_url(url)
     }
 
-    /// R1, R2: whether a request to this URL may be sent at all.
-    pub(crate) fn check(&self, url: &Url) -> Result<(), Error> {
-        self.origins.check_url(url)
+    /// The same for a request whose origin is known.
+    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
+        self.origins.check(origin)
     }
 
     /// Puts the credential on a request's head, in the place of any other (R9).

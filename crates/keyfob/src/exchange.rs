@@ -54,16 +54,17 @@ pub(crate) enum Outcome<'a> {
     Failure(Failure),
 }
 
-/// Why there was no answer.
+/// Why an attempt to send a request brought no answer, and so whether it may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// No connection; nothing was sent.
+#[non_exhaustive]
+pub enum Failure {
+    /// No connection; nothing was sent. Retried whatever the method.
     Connect,
-    /// Not in time; the server may have seen the request.
+    /// Not in time; the server may have seen the request. Retried if the request is idempotent.
     Timeout,
-    /// The connection broke; the server may have seen the request.
+    /// The connection broke; the server may have seen the request. Retried if the request is idempotent.
     Broken,
-    /// Something that sending again would not mend, such as a certificate that is not trusted.
+    /// Something that sending again would not mend, such as a certificate that is not trusted. Not retried.
     Final,
 }
 

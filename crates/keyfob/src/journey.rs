@@ -79,7 +79,7 @@ impl<R: Outgoing> Journey<R> {
         redirects: u32,
     ) -> Result<Self, Error> {
         drop_userinfo(template.url_mut())?;
-        authenticator.check(template.url())?;
+        authenticator.check_url(template.url())?;
         Ok(Self {
             template,
             body_gone: false,
@@ -216,7 +216,7 @@ impl<R: Outgoing> Journey<R> {
 }
 
 /// R9: a name and password in the URL would become a second credential.
-fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use url::Host;
 use url::Url;
 
+#[cfg(feature = "tower")]
+mod uri;
+
 use crate::error::Error;
 use crate::error::ErrorKind;
 
@@ -40,15 +43,7 @@ impl Origin {
     ///
     /// [`ErrorKind::Input`] if the scheme is neither `http` nor `https`, or there is no host.
     pub fn from_url(url: &Url) -> Result<Self, Error> {
-        let scheme = match url.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            other => {
-                return Err(Error::input(format!(
-                    "the URL has the scheme `{other}`; only http and https can carry a credential"
-                )));
-            }
-        };
+        let scheme = Scheme::named(url.scheme())?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Error::input("the URL names no host; give it in full"));
         };
@@ -92,6 +87,25 @@ impl Origin {
     }
 }
 
+impl Scheme {
+    fn named(name: &str) -> Result<Self, Error> {
+        match name {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            other => Err(Error::input(format!(
+                "the URL has the scheme `{other}`; only http and https can carry a credential"
+            ))),
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = Error;
 
@@ -102,12 +116,12 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default) = match self.scheme {
-            Scheme::Http => ("http", 80),
-            Scheme::Https => ("https", 443),
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
         };
         write!(f, "{scheme}://{}", self.host)?;
-        if self.port != default {
+        if self.port != self.scheme.default_port() {
             write!(f, ":{}", self.port)?;
         }
         Ok(())
@@ -143,14 +157,6 @@ impl Origins {
     /// Whether all that were added may be served.
     pub(crate) fn check_all(&self) -> Result<(), Error> {
         self.bound.iter().try_for_each(|origin| self.check(origin))
-    }
-
-    /// The one origin that a request without an authority must be for.
-    pub(crate) fn only(&self) -> Option<&Origin> {
-        match self.bound.as_slice() {
-            [origin] => Some(origin),
-            _ => None,
-        }
     }
 
     /// The same for the origin of a URL.

@@ -232,7 +232,7 @@ fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
 }
 
 /// Whether the body can be sent again; one that is streamed cannot, and its pieces are counted as they go.
-fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
+pub(crate) fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
     match request.body_mut().take() {
         None => (Replay::Possible, None),
         Some(body) if body.as_bytes().is_some() => {
