@@ -1,15 +1,6 @@
-//! One thread for each piece of work, which ends with it: what there is without an async runtime.
+//! One thread for each piece of work, which ends with it: what there is where no async runtime is.
 
 use std::thread;
-
-use futures_util::future::BoxFuture;
-
-use crate::runtime::park::block_on;
-pub(super) use crate::runtime::timer::sleep;
-
-pub(super) fn spawn(task: BoxFuture<'static, ()>) {
-    start("keyfob-renewal", move || block_on(task));
-}
 
 pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
     start("keyfob-hook", work);

@@ -9,6 +9,7 @@ use tokio::runtime::RuntimeFlavor;
 
 use crate::runtime::park;
 use crate::runtime::threads;
+use crate::runtime::timer;
 
 pub(super) fn spawn(task: BoxFuture<'static, ()>) {
     match Handle::try_current() {
@@ -36,7 +37,7 @@ pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     match Handle::try_current() {
         Ok(_) => Box::pin(tokio::time::sleep(pause)),
-        Err(_) => threads::sleep(pause),
+        Err(_) => timer::sleep(pause),
     }
 }
 
