@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::gate::{Entrance, Gate};
-use crate::payload::{Content, Cut, Framing, Pace};
+use crate::reply::{Content, Cut, Framing, Pace, Reply};
 use crate::wire::Fault;
 
 /// What the server does about one request.
@@ -44,17 +44,6 @@ pub(crate) enum Outcome {
     Respond(Box<Reply>),
     Hang,
     Break(Fault),
-}
-
-/// A head and a body.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) content: Content,
-    pub(crate) framing: Framing,
-    pub(crate) pace: Option<Pace>,
-    pub(crate) cut: Option<Cut>,
 }
 
 /// How much of the request body is read before the answer.

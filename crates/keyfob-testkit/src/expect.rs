@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::answer::{Answer, Upload};
 use crate::received::Received;
+use crate::steps::{Count, Responder, Steps};
 
 /// Requests that a [`Server`](crate::Server) expects, and their answers in order.
 ///
@@ -33,7 +34,7 @@ pub struct Expect {
     method: Option<Method>,
     path: Option<String>,
     conditions: Vec<Condition>,
-    steps: Vec<Step>,
+    steps: Steps,
 }
 
 /// Which requests.
@@ -44,7 +45,7 @@ impl Expect {
             method: None,
             path: None,
             conditions: Vec::new(),
-            steps: Vec::new(),
+            steps: Steps::default(),
         }
     }
 
@@ -232,28 +233,28 @@ impl Expect {
     }
 
     fn step(mut self, responder: Responder, count: Count) -> Self {
-        if let Some(last) = self.steps.last() {
-            assert!(
-                last.count.most.is_some(),
-                "{self}: an answer after one for any number of requests is never used"
-            );
-        }
-        self.steps.push(Step { responder, count });
+        assert!(
+            !self.steps.is_endless(),
+            "{self}: an answer after one for any number of requests is never used"
+        );
+        self.steps.push(responder, count);
         self
     }
 
     fn count(mut self, count: Count) -> Self {
-        let last = self.steps.last_mut();
-        last.expect("an answer comes first, then how many times")
-            .count = count;
+        let counted = self.steps.recount(count);
+        assert!(
+            counted,
+            "{self}: an answer comes first, then how many times"
+        );
         self
     }
 }
 
 /// What the script asks.
 impl Expect {
-    pub(crate) fn has_answer(&self) -> bool {
-        !self.steps.is_empty()
+    pub(crate) fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     pub(crate) fn is_for(&self, received: &Received) -> bool {
@@ -272,7 +273,7 @@ impl Expect {
         if !self.is_for(head) {
             return None;
         }
-        let responder = self.responder(calls)?;
+        let responder = self.steps.responder(calls)?;
         let by_head = |c: &&Condition| c.part == Part::Head;
         if !self
             .conditions
@@ -287,23 +288,6 @@ impl Expect {
             Responder::Fixed(answer) if !needs_body => Some(answer.upload),
             _ => Some(Upload::Whole),
         }
-    }
-
-    /// What answers the request that comes after so many.
-    pub(crate) fn responder(&self, calls: usize) -> Option<&Responder> {
-        let mut used = calls;
-        for step in &self.steps {
-            match step.count.most {
-                Some(most) if used >= most => used -= most,
-                _ => return Some(&step.responder),
-            }
-        }
-        None
-    }
-
-    /// How many requests have to come.
-    pub(crate) fn least(&self) -> usize {
-        self.steps.iter().map(|step| step.count.least).sum()
     }
 }
 
@@ -324,40 +308,6 @@ impl fmt::Display for Expect {
 impl fmt::Debug for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Expect({self})")
-    }
-}
-
-/// What says the answer.
-#[derive(Clone)]
-pub(crate) enum Responder {
-    Fixed(Answer),
-    Computed(Arc<dyn Fn(&Received) -> Answer + Send + Sync>),
-}
-
-struct Step {
-    responder: Responder,
-    count: Count,
-}
-
-/// For how many requests an answer is.
-struct Count {
-    least: usize,
-    most: Option<usize>,
-}
-
-impl Count {
-    fn exactly(calls: usize) -> Self {
-        Self {
-            least: calls,
-            most: Some(calls),
-        }
-    }
-
-    fn at_least(calls: usize) -> Self {
-        Self {
-            least: calls,
-            most: None,
-        }
     }
 }
 

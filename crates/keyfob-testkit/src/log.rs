@@ -1,7 +1,7 @@
 //! What a server remembers of the requests it received.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ pub(crate) struct Log {
 
 #[derive(Debug, Default)]
 struct Entries {
-    newest: VecDeque<Arc<Received>>,
+    newest: VecDeque<Received>,
     bytes: usize,
     calls: usize,
 }
@@ -35,7 +35,7 @@ impl Log {
         }
     }
 
-    pub(crate) fn push(&self, received: Arc<Received>) {
+    pub(crate) fn push(&self, received: Received) {
         let mut entries = lock(&self.entries);
         entries.calls += 1;
         entries.bytes += received.body.len();
@@ -52,7 +52,7 @@ impl Log {
 
     pub(crate) fn newest(&self) -> Vec<Received> {
         let entries = lock(&self.entries);
-        entries.newest.iter().map(|r| Received::clone(r)).collect()
+        entries.newest.iter().cloned().collect()
     }
 
     pub(crate) fn calls(&self) -> usize {

@@ -10,36 +10,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::answer::Reply;
+use crate::reply::{Content, Cut, Framing, Pace, Reply};
 use crate::wire::{Fault, Link};
-
-/// What a body consists of.
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    Bytes(Bytes),
-    Zeros(u64),
-}
-
-/// Whether the length of the body is announced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    Length,
-    Chunked,
-}
-
-/// How slowly a body goes out.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) chunk: usize,
-    pub(crate) interval: Duration,
-}
-
-/// Where a body ends too early, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Cut {
-    pub(crate) bytes: u64,
-    pub(crate) fault: Fault,
-}
 
 /// How a cut reaches the client.
 #[derive(Clone, Debug)]

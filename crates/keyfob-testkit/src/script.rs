@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::answer::{Answer, Upload};
-use crate::expect::{Expect, Responder};
+use crate::expect::Expect;
 use crate::lock::lock;
 use crate::received::Received;
+use crate::steps::Responder;
 
 /// The expectations of one server, and what came instead.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ struct Scene {
 
 impl Script {
     pub(crate) fn expect(&self, expect: Expect) {
-        assert!(expect.has_answer(), "{expect}: no answer was given");
+        assert!(!expect.steps().is_empty(), "{expect}: no answer was given");
         lock(&self.state).scenes.push(Scene { expect, calls: 0 });
     }
 
@@ -70,7 +71,7 @@ impl Script {
         state.reported = Some(state.surprise_count);
         let mut report = String::new();
         for Scene { expect, calls } in &state.scenes {
-            let least = expect.least();
+            let least = expect.steps().least();
             if *calls < least {
                 let _ = write!(report, "\n  missing: {expect}: {calls} of {least} came");
             }
@@ -113,7 +114,7 @@ impl State {
                 why.push(format!("not as expected: {unmet}"));
                 continue;
             }
-            if let Some(responder) = expect.responder(*calls) {
+            if let Some(responder) = expect.steps().responder(*calls) {
                 *calls += 1;
                 return Ok(responder.clone());
             }

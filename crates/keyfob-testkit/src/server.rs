@@ -1,21 +1,18 @@
 //! A scripted HTTP server on a thread of its own.
 
 use std::fmt;
-use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
-use tokio::runtime;
-use tokio::sync::oneshot;
-
 use crate::expect::Expect;
+use crate::host::Host;
 use crate::log::Log;
 use crate::received::Received;
 use crate::script::Script;
-use crate::service::{self, Shared};
+use crate::service::Shared;
 
 /// A scripted HTTP server on a loopback port of its own.
 ///
@@ -46,15 +43,8 @@ use crate::service::{self, Shared};
 /// ```
 pub struct Server {
     shared: Arc<Shared>,
-    connections: Arc<AtomicU64>,
     address: SocketAddr,
-    running: Option<Running>,
-}
-
-/// The server's thread, and what stops it when dropped.
-struct Running {
-    stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    host: Option<Host>,
 }
 
 impl Server {
@@ -118,7 +108,7 @@ impl Server {
     /// How many connections were accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::Relaxed)
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until so many requests have come, for ever if need be; works on any runtime.
@@ -165,13 +155,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some(Running { stop, thread }) = self.running.take() else {
-            return;
-        };
-        drop(stop);
-        // A closure of the script may own the server: its thread cannot wait for itself.
-        if thread.thread().id() != thread::current().id() {
-            let _ = thread.join();
+        if let Some(host) = self.host.take() {
+            host.stop();
         }
         if !thread::panicking() && !self.shared.script.is_reported() {
             self.verify();
@@ -200,7 +185,7 @@ impl fmt::Debug for Server {
 #[derive(Clone, Debug)]
 #[must_use = "it has to be started"]
 pub struct ServerBuilder {
-    host: SocketAddr,
+    address: SocketAddr,
     body_limit: usize,
     kept: usize,
 }
@@ -214,7 +199,7 @@ impl ServerBuilder {
 
     fn new() -> Self {
         Self {
-            host: (Ipv4Addr::LOCALHOST, 0).into(),
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
             body_limit: Self::BODY_LIMIT,
             kept: Self::KEPT,
         }
@@ -222,13 +207,13 @@ impl ServerBuilder {
 
     /// Listens on `[::1]` instead of 127.0.0.1.
     pub fn ipv6(mut self) -> Self {
-        self.host = (Ipv6Addr::LOCALHOST, 0).into();
+        self.address.set_ip(Ipv6Addr::LOCALHOST.into());
         self
     }
 
     /// Listens on this port instead of a free one.
     pub fn port(mut self, port: u16) -> Self {
-        self.host.set_port(port);
+        self.address.set_port(port);
         self
     }
 
@@ -255,68 +240,19 @@ impl ServerBuilder {
     /// If the port is taken, or the machine has no port or no thread left.
     #[must_use]
     pub fn start(self) -> Server {
-        let listener = TcpListener::bind(self.host).expect("a free loopback port");
+        let listener = TcpListener::bind(self.address).expect("a free loopback port");
         let address = listener.local_addr().expect("a bound socket");
         let shared = Arc::new(Shared {
             script: Script::default(),
             log: Log::new(self.kept),
             body_limit: self.body_limit,
+            connections: AtomicU64::new(0),
         });
-        let connections = Arc::new(AtomicU64::new(0));
-        let (stop, stopped) = oneshot::channel();
-        let serve = {
-            let (shared, connections) = (Arc::clone(&shared), Arc::clone(&connections));
-            move || run(listener, &shared, &connections, stopped)
-        };
-        let thread = thread::Builder::new()
-            .name("keyfob-testkit".to_owned())
-            .spawn(serve)
-            .expect("a new thread");
+        let host = Host::start(listener, Arc::clone(&shared)).expect("a new thread");
         Server {
             shared,
-            connections,
             address,
-            running: Some(Running { stop, thread }),
+            host: Some(host),
         }
     }
 }
-
-/// The server's thread: ends, with every connection, when the stop sender is dropped.
-fn run(
-    listener: TcpListener,
-    shared: &Arc<Shared>,
-    connections: &AtomicU64,
-    stopped: oneshot::Receiver<()>,
-) {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime for the server's thread");
-    runtime.block_on(async {
-        tokio::select! {
-            _ = stopped => {}
-            failed = accept(listener, shared, connections) => {
-                failed.expect("a listener that can be used without blocking");
-            }
-        }
-    });
-}
-
-async fn accept(
-    listener: TcpListener,
-    shared: &Arc<Shared>,
-    connections: &AtomicU64,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely; some connection will end.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let connection = connections.fetch_add(1, Ordering::Relaxed) + 1;
-        tokio::spawn(service::serve(Arc::clone(shared), stream, connection));
-    }
-}
-
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

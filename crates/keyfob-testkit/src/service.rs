@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) log: Log,
     pub(crate) body_limit: usize,
+    pub(crate) connections: AtomicU64,
 }
 
 /// Serves one connection until it ends, or until an answer breaks it.
@@ -68,10 +70,10 @@ async fn respond(
         Version::HTTP_2 => Carrier::Stream,
         _ => Carrier::Connection(Arc::clone(&link)),
     };
-    let received = Arc::new(receive(&shared, connection, request).await);
-    shared.log.push(Arc::clone(&received));
+    let received = receive(&shared, connection, request).await;
     let answer = shared.script.answer(&received);
-    drop(received);
+    // Last, so that whoever waited for this call finds it counted everywhere.
+    shared.log.push(received);
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
     }

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use url::Url;
+
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::challenge::Challenges;
@@ -32,13 +35,20 @@ impl Authenticator {
         &self.tokens
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.origins
+    /// R1, R2: whether a request to this URL may be sent at all.
+    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+        self.origins.check_url(url)
     }
 
-    /// R1, R2: whether a request to this origin may be sent at all.
+    /// The same for a request whose origin is known.
     pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
         self.origins.check(origin)
+    }
+
+    /// Puts the credential on a request's head, in the place of any other (R9).
+    pub(crate) fn apply(&self, lease: &Lease, headers: &mut HeaderMap) {
+        observe::token_used(|| lease.age(self.clock().elapsed()));
+        lease.apply(headers);
     }
 
     /// Another token for one that a server rejected, to be told in the log where there is none.
@@ -76,6 +86,7 @@ impl Authenticator {
         Moment {
             elapsed: clock.elapsed(),
             wall: clock.glance().wall_time(),
+            jitter: fastrand::f64(),
         }
     }
 }

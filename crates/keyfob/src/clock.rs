@@ -1,16 +1,22 @@
 //! Now, and waiting: the only reader of the system's clocks.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
-use std::time::SystemTime;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::future::Either;
+use futures_util::future::select;
 
+mod glance;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod portable;
 
+pub use crate::clock::glance::Glance;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::clock::linux as system;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -46,18 +52,20 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// One cheap look at both clocks, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// Since a fixed moment; may stand still while the machine sleeps.
-    pub monotonic: u64,
-    /// Since the Unix epoch, as the system believes it now.
-    pub wall: u64,
-}
-
-impl Glance {
-    pub(crate) fn wall_time(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.wall)
+/// What the work brings, or nothing if it takes longer than the limit.
+pub(crate) async fn within<F: Future>(
+    clock: &dyn Clock,
+    limit: Duration,
+    work: F,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    // Most work is done at once; the timer, which may be a thread, is made only for the rest.
+    if let Some(output) = work.as_mut().now_or_never() {
+        return Some(output);
+    }
+    match select(work, clock.sleep(limit)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
     }
 }
 

@@ -21,30 +21,33 @@ use crate::exchange::Step;
 use crate::observe;
 use crate::origin::Origin;
 use crate::redirect;
-use crate::redirect::Hop;
 use crate::redirect::HopBody;
 use crate::redirect::follow;
 
 /// A client's request, as far as a journey changes it.
 pub(crate) trait Outgoing: Sized {
+    fn method(&self) -> &Method;
+    fn url(&self) -> &Url;
     fn method_mut(&mut self) -> &mut Method;
     fn url_mut(&mut self) -> &mut Url;
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn drop_body(&mut self);
     /// The same request again; `None` if the body can be read only once.
     fn try_clone(&self) -> Option<Self>;
+    /// The same request again, less its body.
+    fn clone_without_body(&self) -> Self;
 }
 
 /// A request, its credential, and where it has got to.
 pub(crate) struct Journey<R> {
-    /// What is sent next; `None` once a body that cannot be replayed has gone.
-    request: Option<R>,
-    /// What is sent on each attempt, without the credential.
-    url: Url,
-    method: Method,
+    /// The request as it is sent each time, without the credential.
+    template: R,
+    /// The body could be sent once only, and was: the template has none any more.
+    body_gone: bool,
     exchange: Exchange,
     credential: Credential,
-    hops_left: u32,
+    /// `None` where a redirect is an answer like others.
+    hops_left: Option<u32>,
 }
 
 /// Whether the request may carry the session's credential.
@@ -70,21 +73,19 @@ pub(crate) enum Next {
 impl<R: Outgoing> Journey<R> {
     /// Begins, unless the credential may not go where the request is to go.
     pub(crate) fn begin(
-        mut request: R,
+        mut template: R,
         exchange: Exchange,
         authenticator: &Authenticator,
         redirects: u32,
     ) -> Result<Self, Error> {
-        drop_userinfo(request.url_mut())?;
-        let url = request.url_mut().clone();
-        authenticator.check(&Origin::from_url(&url)?)?;
+        drop_userinfo(template.url_mut())?;
+        authenticator.check_url(template.url())?;
         Ok(Self {
-            url,
-            method: request.method_mut().clone(),
-            request: Some(request),
+            template,
+            body_gone: false,
             exchange,
             credential: Credential::Carried(None),
-            hops_left: redirects,
+            hops_left: (redirects > 0).then_some(redirects),
         })
     }
 
@@ -97,19 +98,14 @@ impl<R: Outgoing> Journey<R> {
     }
 
     /// The next attempt, with the credential on it (R7).
-    ///
-    /// # Panics
-    ///
-    /// If a body is gone that [`judge`](Self::judge) did not ask for again.
-    pub(crate) fn attempt(&mut self, lease: Option<Lease>) -> R {
-        let request = self
-            .request
-            .take()
-            .expect("only what can be replayed is sent again");
-        self.request = request.try_clone();
-        let mut attempt = request;
+    pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
+        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
+            self.body_gone = true;
+            let bodiless = self.template.clone_without_body();
+            std::mem::replace(&mut self.template, bodiless)
+        });
         if let Some(lease) = &lease {
-            lease.apply(attempt.headers_mut());
+            authenticator.apply(lease, attempt.headers_mut());
         }
         if let Credential::Carried(carried) = &mut self.credential {
             *carried = lease;
@@ -128,13 +124,10 @@ impl<R: Outgoing> Journey<R> {
         outcome: Outcome<'_>,
         authenticator: &Authenticator,
     ) -> Result<Next, Error> {
-        let now = authenticator.now();
+        let now = || authenticator.now();
         let step = match &self.credential {
-            Credential::Carried(_) => self.exchange.judge(outcome, now, fastrand::f64()),
-            Credential::LeftBehind => {
-                self.exchange
-                    .judge_without_credential(outcome, now, fastrand::f64())
-            }
+            Credential::Carried(_) => self.exchange.judge(outcome, now),
+            Credential::LeftBehind => self.exchange.judge_without_credential(outcome, now),
         };
         match step {
             Step::Done => match outcome {
@@ -162,11 +155,8 @@ impl<R: Outgoing> Journey<R> {
 
     /// Where the request goes, as an error may show it: without path, query or userinfo.
     pub(crate) fn destination(&self) -> String {
-        format!(
-            "{} {}",
-            self.method,
-            self.url.origin().ascii_serialization()
-        )
+        let origin = self.template.url().origin().ascii_serialization();
+        format!("{} {origin}", self.template.method())
     }
 
     fn carried(&self) -> Option<Lease> {
@@ -177,37 +167,40 @@ impl<R: Outgoing> Journey<R> {
     }
 
     fn redirect(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<Next, Error> {
-        let Some(Hop { method, url, body }) = follow(&self.method, &self.url, status, headers)
-        else {
+        let Some(hops_left) = self.hops_left else {
             return Ok(Next::Done);
         };
-        // Where the body is gone, an answer that asks for it again is the caller's.
-        let Some(mut request) = self.request.take() else {
+        let (method, url) = (self.template.method(), self.template.url());
+        let Some(hop) = follow(method, url, status, headers) else {
             return Ok(Next::Done);
         };
-        let Some(hops_left) = self.hops_left.checked_sub(1) else {
-            return Err(Error::new(
+        if self.body_gone && hop.body == HopBody::Kept {
+            // An answer that asks for the body again is the caller's.
+            return Ok(Next::Done);
+        }
+        let hops_left = hops_left.checked_sub(1).ok_or_else(|| {
+            Error::new(
                 ErrorKind::Redirect,
                 "the server redirects again and again; check the URL, or allow more with `redirects`",
-            ));
-        };
-        let origin = Origin::from_url(&url)?;
-        if origin != Origin::from_url(&self.url)? {
-            self.leave_credential(request.headers_mut(), &origin);
+            )
+        })?;
+        self.hops_left = Some(hops_left);
+        let origin = Origin::from_url(&hop.url)?;
+        if origin != Origin::from_url(url)? {
+            self.leave_credential(&origin);
         }
-        if body == HopBody::Dropped {
-            request.drop_body();
-            redirect::strip_body_headers(request.headers_mut());
+        if hop.body == HopBody::Dropped {
+            self.template.drop_body();
+            redirect::strip_body_headers(self.template.headers_mut());
         }
-        self.hops_left = hops_left;
-        request.method_mut().clone_from(&method);
-        request.url_mut().clone_from(&url);
-        (self.method, self.url, self.request) = (method, url, Some(request));
+        *self.template.method_mut() = hop.method;
+        *self.template.url_mut() = hop.url;
         Ok(Next::Follow)
     }
 
     /// R1: whatever field carries the credential, it does not go to another origin, and is not put back.
-    fn leave_credential(&mut self, headers: &mut HeaderMap, origin: &Origin) {
+    fn leave_credential(&mut self, origin: &Origin) {
+        let headers = self.template.headers_mut();
         redirect::strip_for_other_origin(headers);
         let Credential::Carried(lease) =
             std::mem::replace(&mut self.credential, Credential::LeftBehind)
@@ -223,7 +216,7 @@ impl<R: Outgoing> Journey<R> {
 }
 
 /// R9: a name and password in the URL would become a second credential.
-fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }

@@ -49,11 +49,6 @@ pub(crate) fn retried(cause: &'static str, pause: Duration) {
     meter::retried(cause);
 }
 
-/// A request was not sent again though its failure could be retried.
-pub(crate) fn retry_withheld(why: &'static str) {
-    tracing::debug!(target: "keyfob", why, "request is not sent again");
-}
-
 /// A request is sent again with a new token, because the old one was answered with 401.
 pub(crate) fn replayed() {
     tracing::debug!(target: "keyfob", "token was rejected; request is sent again with a new one");

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 
 pub(crate) mod park;
 mod threads;
+mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
 
@@ -62,7 +63,7 @@ impl Runtime for Ambient {
     }
 }
 
-/// Completes after the pause: on the caller's tokio timer where there is one, else on a thread that sleeps.
+/// Completes after the pause: on the caller's tokio timer where there is one, else on a thread that all share who sleep.
 pub(crate) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     ambient::sleep(pause)
 }

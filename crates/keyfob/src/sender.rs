@@ -105,7 +105,11 @@ impl Sender<reqwest::Client> {
                 (replacement, _) => replacement,
             };
             let result = self
-                .send(journey.attempt(lease), limit, moved.as_ref())
+                .send(
+                    journey.attempt(lease, &self.authenticator),
+                    limit,
+                    moved.as_ref(),
+                )
                 .await;
             match journey.judge(outcome(&result), &self.authenticator)? {
                 Next::Done => return self.hand_over(result, limit, &journey),
@@ -171,6 +175,14 @@ impl Sender<reqwest::Client> {
 }
 
 impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -189,6 +201,14 @@ impl Outgoing for Request {
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 
@@ -212,7 +232,7 @@ fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
 }
 
 /// Whether the body can be sent again; one that is streamed cannot, and its pieces are counted as they go.
-fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
+pub(crate) fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
     match request.body_mut().take() {
         None => (Replay::Possible, None),
         Some(body) if body.as_bytes().is_some() => {

@@ -17,6 +17,7 @@ use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
 use crate::session_builder::SessionBuilder;
+use crate::surface::session_surface;
 
 /// An HTTP client whose requests carry a fresh token.
 ///
@@ -60,46 +61,7 @@ impl Session {
         )
     }
 
-    /// Begins a request; a relative URL is resolved against the base URL.
-    ///
-    /// A URL that cannot be used is reported by [`RequestBuilder::send`].
-    pub fn request(&self, method: Method, url: impl AsRef<str>) -> RequestBuilder {
-        let request = self
-            .sender
-            .resolve(url.as_ref())
-            .map(|url| self.sender.client.request(method, url));
-        RequestBuilder::new(Arc::clone(&self.sender), request)
-    }
-
-    /// Begins a GET request.
-    pub fn get(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::GET, url)
-    }
-
-    /// Begins a HEAD request.
-    pub fn head(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::HEAD, url)
-    }
-
-    /// Begins a POST request.
-    pub fn post(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::POST, url)
-    }
-
-    /// Begins a PUT request.
-    pub fn put(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PUT, url)
-    }
-
-    /// Begins a PATCH request.
-    pub fn patch(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::PATCH, url)
-    }
-
-    /// Begins a DELETE request.
-    pub fn delete(&self, url: impl AsRef<str>) -> RequestBuilder {
-        self.request(Method::DELETE, url)
-    }
+    session_surface!(RequestBuilder);
 
     /// Sends a request that was built elsewhere.
     ///
@@ -108,12 +70,6 @@ impl Session {
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
         self.sender.execute(request, Options::default()).await
-    }
-
-    /// Whether there is a token outside its leeway. Never calls the source.
-    #[must_use]
-    pub fn authenticated(&self) -> bool {
-        self.tokens().authenticated()
     }
 
     /// Gets a token unless there is one.
@@ -133,22 +89,7 @@ impl Session {
     ///
     /// As [`TokenCache::lease`].
     pub async fn request_headers(&self) -> Result<HeaderMap, Error> {
-        let lease = self.tokens().lease(None).await?;
-        let mut headers = HeaderMap::new();
-        lease.apply(&mut headers);
-        Ok(headers)
-    }
-
-    /// The token cache; what the API reference calls the session's `authentication_handler`.
-    #[must_use]
-    pub fn tokens(&self) -> &TokenCache {
-        self.sender.authenticator.tokens()
-    }
-
-    /// How the token stands, without any secret.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.tokens().status()
+        Ok(self.tokens().lease(None).await?.to_headers())
     }
 }
 
@@ -159,7 +100,7 @@ impl SessionBuilder {
     ///
     /// As [`Session::new`]; also if a URL or origin given before cannot be used, or the client cannot be made.
     pub fn build(self) -> Result<Session, Error> {
-        let sender = self.into_sender(|client| client.redirect(Policy::none()).build())?;
+        let sender = self.into_sender(|client, _| client.redirect(Policy::none()).build())?;
         Ok(Session {
             sender: Arc::new(sender),
         })

@@ -1,10 +1,12 @@
 //! Unexpected and missing requests fail the test; the others get their answers in order.
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use keyfob_testkit::{Answer, Expect, Server, json};
 
-use crate::client::{get, post, request};
+use crate::client::{connect, get, post, request};
 
 /// What the closure panicked with.
 fn panic_of(run: impl FnOnce()) -> String {
@@ -159,6 +161,18 @@ fn the_report_names_the_condition_that_failed() {
         report.contains("not as expected: bearer token new"),
         "{report}"
     );
+}
+
+#[test]
+fn a_call_that_was_waited_for_is_not_missing() {
+    let server = Server::start();
+    server.expect(Expect::get("/data").answer(Answer::hang()));
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET /data HTTP/1.1\r\nhost: test\r\n\r\n")
+        .unwrap();
+    server.wait_for_calls(1, Duration::from_secs(10));
+    server.verify();
 }
 
 #[test]

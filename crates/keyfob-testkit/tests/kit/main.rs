@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
 
+mod api;
 mod client;
 mod expectations;
 mod faults;
 mod server;
+mod token_endpoint;

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyfob_testkit::{Answer, Expect, Server, checksum};
 
@@ -138,18 +140,33 @@ fn http2_is_spoken_to_those_who_start_with_it() {
     });
 }
 
+#[test]
+fn a_fault_breaks_an_http2_connection() {
+    let server = Server::start();
+    server.expect(Expect::any().answer(Answer::reset()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        assert!(send_http2(&server).await.is_err());
+    });
+}
+
 async fn get_http2(server: &Server) -> (u16, hyper::Result<Vec<u8>>) {
-    let stream = tokio::net::TcpStream::connect(server.address())
-        .await
-        .unwrap();
-    let handshake =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut client, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::get(server.url_for("/"));
-    let request = request.body(http_body_util::Empty::<&[u8]>::new()).unwrap();
-    let response = client.send_request(request).await.unwrap();
+    let response = send_http2(server).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await;
     (status, body.map(|body| body.to_bytes().to_vec()))
+}
+
+async fn send_http2(server: &Server) -> hyper::Result<http::Response<Incoming>> {
+    let stream = tokio::net::TcpStream::connect(server.address())
+        .await
+        .unwrap();
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::get(server.url_for("/"));
+    let request = request.body(Empty::<&[u8]>::new()).unwrap();
+    client.send_request(request).await
 }

@@ -6,7 +6,7 @@ use rustix::time::ClockId;
 use rustix::time::Timespec;
 use rustix::time::clock_gettime;
 
-use crate::clock::Glance;
+use crate::clock::glance::Glance;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Clocks;

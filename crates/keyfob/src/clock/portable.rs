@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use crate::clock::Glance;
+use crate::clock::glance::Glance;
 
 #[derive(Clone, Copy)]
 pub(super) struct Clocks {

@@ -16,6 +16,31 @@ pub(crate) struct Token {
     pub(crate) line: usize,
 }
 
+/// One breach of a rule.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: usize,
+    pub(crate) says: String,
+}
+
+impl Fault {
+    pub(crate) fn new(line: usize, says: impl Into<String>) -> Self {
+        Self {
+            line,
+            says: says.into(),
+        }
+    }
+}
+
+/// Whether `tokens` begin with these texts.
+pub(crate) fn starts(tokens: &[Token], texts: &[&str]) -> bool {
+    tokens.len() >= texts.len()
+        && tokens
+            .iter()
+            .zip(texts)
+            .all(|(token, text)| token.text == *text)
+}
+
 impl Code {
     pub(crate) fn parse(text: &str) -> Self {
         let stream: TokenStream = text.parse().expect("the sources compile");

@@ -2,8 +2,10 @@
 //!
 //! Each row names its modules in order. A module may import modules of lower rows, and those that stand to its
 //! right in its own row: so no two files import each other, even by a detour. `name::*` stands for every child
-//! of `name` that no row names itself; such children do not import each other.
+//! of `name` that no row names itself; such children do not import each other. Names joined by `+` are one idea in
+//! several files, and may import each other.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Which module may import which.
@@ -15,6 +17,7 @@ pub(crate) struct Layers {
 struct Place {
     row: u32,
     column: usize,
+    is_joined: bool,
 }
 
 impl Layers {
@@ -36,12 +39,16 @@ impl Layers {
                 return Err(format!("row {row} stands below row {row_above}"));
             }
             row_above = row;
-            for (column, name) in in_backticks(cells.next().unwrap_or_default()).enumerate() {
-                if places
-                    .insert(name.to_owned(), Place { row, column })
-                    .is_some()
-                {
-                    return Err(format!("`{name}` is named twice"));
+            for (column, entry) in cells.next().unwrap_or_default().split(',').enumerate() {
+                let place = Place {
+                    row,
+                    column,
+                    is_joined: entry.contains('+'),
+                };
+                for name in in_backticks(entry) {
+                    if places.insert(name.to_owned(), place).is_some() {
+                        return Err(format!("`{name}` is named twice"));
+                    }
                 }
             }
         }
@@ -68,10 +75,12 @@ impl Layers {
     /// Why `importer` may not import `imported`, if it may not.
     pub(crate) fn objection(&self, importer: &str, imported: &str) -> Option<String> {
         let (from, to) = (self.place(importer)?, self.place(imported)?);
-        if importer == imported
-            || to.row < from.row
-            || (to.row == from.row && to.column > from.column)
-        {
+        let is_allowed = match to.row.cmp(&from.row) {
+            Ordering::Less => true,
+            Ordering::Equal => to.column > from.column || (to == from && to.is_joined),
+            Ordering::Greater => false,
+        };
+        if is_allowed || importer == imported {
             return None;
         }
         let direction = if to.row > from.row { "up" } else { "sideways" };
@@ -108,7 +117,7 @@ text
 |---|---|---|
 | 2 | `session` | |
 | 1 | `source::persisted`, `source::*`, `source` | |
-| 0 | `token`, `error` | |
+| 0 | `token`, `clock` + `clock::*`, `error` | |
 
 | other | table |
 ";
@@ -147,6 +156,14 @@ text
     }
 
     #[test]
+    fn joined_files_import_each_other_and_keep_their_place() {
+        assert_eq!(objection("clock", "clock::linux"), None);
+        assert_eq!(objection("clock::linux", "clock"), None);
+        assert_eq!(objection("clock::linux", "error"), None);
+        assert!(objection("clock::linux", "token").is_some());
+    }
+
+    #[test]
     fn a_child_that_is_named_has_its_own_place() {
         assert_eq!(objection("source::persisted", "source::file"), None);
         assert!(objection("source::file", "source::persisted").is_some());
@@ -164,7 +181,14 @@ text
     fn only_the_layer_table_is_read() {
         assert_eq!(
             Layers::parse(PAGE).unwrap().named(),
-            ["error", "session", "source", "source::persisted", "token"]
+            [
+                "clock",
+                "error",
+                "session",
+                "source",
+                "source::persisted",
+                "token"
+            ]
         );
     }
 

@@ -1,15 +1,16 @@
 //! The structure of the sources: imports follow the layers of ARCHITECTURE.md, and style rules that a machine can check hold.
 
 mod code;
+mod imports;
 mod layers;
-mod rules;
+mod style;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::code::Code;
+use crate::code::{Code, Fault};
 use crate::layers::Layers;
 
 /// Whether a module that the table names must have its file. Off until all files of 0.1.0 are there.
@@ -19,7 +20,9 @@ const TABLE_MODULES_MUST_EXIST: bool = false;
 fn imports_point_down_the_layers() {
     let crate_ = Crate::read();
     let layers = layers();
-    fail_on(crate_.faults(|module, code| rules::imports(module, code, &layers, &crate_.modules())));
+    fail_on(
+        crate_.faults(|module, code| imports::faults(module, code, &layers, &crate_.modules())),
+    );
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn every_module_of_a_layer_exists() {
 
 #[test]
 fn the_style_holds_that_a_machine_can_check() {
-    fail_on(Crate::read().faults(|_, code| rules::style(code)));
+    fail_on(Crate::read().faults(|_, code| style::faults(code)));
 }
 
 /// The sources of the library without its test code.
@@ -88,7 +91,7 @@ impl Crate {
     }
 
     /// What `check` finds in each file, as `src/file.rs:12: …`.
-    fn faults(&self, check: impl Fn(&str, &Code) -> Vec<rules::Fault>) -> Vec<String> {
+    fn faults(&self, check: impl Fn(&str, &Code) -> Vec<Fault>) -> Vec<String> {
         let mut lines = Vec::new();
         for (module, (path, code)) in &self.files {
             let path = path.strip_prefix(root()).unwrap_or(path).display();

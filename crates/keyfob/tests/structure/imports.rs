@@ -1,27 +1,15 @@
-//! The rules, each over the tokens of one file.
+//! Imports follow the layers.
 
 use std::collections::BTreeSet;
 
-use crate::code::{Code, Token};
+use crate::code::{Code, Fault, Token, starts};
 use crate::join;
 use crate::layers::Layers;
-
-/// One breach of a rule.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) line: usize,
-    pub(crate) says: String,
-}
 
 /// Every path to another module of the crate, in a `use` or anywhere else, must point where the layers allow.
 ///
 /// The crate root is exempt: it names everything, and nothing may name it.
-pub(crate) fn imports(
-    module: &str,
-    code: &Code,
-    layers: &Layers,
-    modules: &[String],
-) -> Vec<Fault> {
+pub(crate) fn faults(module: &str, code: &Code, layers: &Layers, modules: &[String]) -> Vec<Fault> {
     if module.is_empty() {
         return Vec::new();
     }
@@ -31,97 +19,23 @@ pub(crate) fn imports(
         for path in paths {
             match owner(&path, modules) {
                 Some(owner) => _ = imported.insert(owner),
-                None => faults.push(fault(
+                None => faults.push(Fault::new(
                     line,
                     format!("`crate::{}` is in no module", path.join("::")),
                 )),
             }
         }
         if imported.len() > 1 {
-            faults.push(fault(line, "one module per line".to_owned()));
+            faults.push(Fault::new(line, "one module per line"));
         }
         faults.extend(
             imported
                 .iter()
                 .filter_map(|to| layers.objection(module, to))
-                .map(|says| fault(line, says)),
+                .map(|says| Fault::new(line, says)),
         );
     }
     faults
-}
-
-/// The rules of style that need no knowledge of other files.
-pub(crate) fn style(code: &Code) -> Vec<Fault> {
-    let tokens = &code.tokens;
-    let found = |rule: fn(&[Token]) -> bool, says: &'static str| {
-        (0..tokens.len())
-            .filter(move |at| rule(&tokens[*at..]))
-            .map(move |at| fault(tokens[at].line, says.to_owned()))
-    };
-    found(
-        is_braced_root,
-        "braces after `crate::`: write one line per module",
-    )
-    .chain(found(
-        is_super,
-        "`super::` outside tests: write the path from `crate::`",
-    ))
-    .chain(found(
-        is_public_glob,
-        "`pub use` with a star: name what is public",
-    ))
-    .chain(found(
-        is_misplaced_cfg,
-        "`cfg` stands on `mod` and `use` lines only",
-    ))
-    .collect()
-}
-
-fn is_braced_root(tokens: &[Token]) -> bool {
-    starts(tokens, &["crate", "::", "{"])
-}
-
-fn is_super(tokens: &[Token]) -> bool {
-    starts(tokens, &["super", "::"])
-}
-
-fn is_public_glob(tokens: &[Token]) -> bool {
-    if !starts(tokens, &["pub"]) {
-        return false;
-    }
-    let item = after_visibility(tokens);
-    starts(item, &["use"])
-        && item
-            .iter()
-            .take_while(|token| token.text != ";")
-            .any(|token| token.text == "*")
-}
-
-fn is_misplaced_cfg(tokens: &[Token]) -> bool {
-    if starts(tokens, &["cfg", "!"]) {
-        return true;
-    }
-    let is_inner = starts(tokens, &["#", "!"]);
-    let attribute = if is_inner {
-        &tokens[2..]
-    } else {
-        tokens.get(1..).unwrap_or_default()
-    };
-    let is_cfg =
-        starts(attribute, &["[", "cfg", "("]) || starts(attribute, &["[", "cfg_attr", "("]);
-    if !starts(tokens, &["#"]) || !is_cfg {
-        return false;
-    }
-    // docs.rs builds with this flag of its own; it changes pages, not code.
-    if starts(attribute, &["[", "cfg_attr", "(", "docsrs", ","]) {
-        return false;
-    }
-    let mut item = after_group(attribute);
-    while starts(item, &["#", "["]) {
-        item = after_group(&item[1..]);
-    }
-    let item = after_visibility(item);
-    is_inner || !(starts(item, &["mod"]) || starts(item, &["use"]))
 }
 
 /// Each place that names another module: its line, and every path that it stands for, from the crate root.
@@ -198,45 +112,6 @@ fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_alphabetic() || first == '_')
 }
 
-fn starts(tokens: &[Token], texts: &[&str]) -> bool {
-    tokens.len() >= texts.len()
-        && tokens
-            .iter()
-            .zip(texts)
-            .all(|(token, text)| token.text == *text)
-}
-
-fn after_visibility(tokens: &[Token]) -> &[Token] {
-    if !starts(tokens, &["pub"]) {
-        return tokens;
-    }
-    if starts(tokens, &["pub", "("]) {
-        after_group(&tokens[1..])
-    } else {
-        &tokens[1..]
-    }
-}
-
-/// What follows the group that `tokens` begin with.
-fn after_group(tokens: &[Token]) -> &[Token] {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate() {
-        match token.text.as_str() {
-            "(" | "[" | "{" => depth += 1,
-            ")" | "]" | "}" => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return &tokens[at + 1..];
-        }
-    }
-    &[]
-}
-
-fn fault(line: usize, says: String) -> Fault {
-    Fault { line, says }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +134,7 @@ mod tests {
             "error",
         ]
         .map(str::to_owned);
-        let faults = imports(
+        let faults = faults(
             module,
             &Code::parse(text),
             &Layers::parse(PAGE).unwrap(),
@@ -269,10 +144,6 @@ mod tests {
             .into_iter()
             .map(|fault| format!("{}: {}", fault.line, fault.says))
             .collect()
-    }
-
-    fn style_faults(text: &str) -> usize {
-        style(&Code::parse(text)).len()
     }
 
     #[test]
@@ -363,49 +234,5 @@ mod tests {
             )
             .is_empty()
         );
-    }
-
-    #[test]
-    fn braces_after_crate_are_found() {
-        assert_eq!(style_faults("use crate::{token::Token, error::Error};"), 1);
-    }
-
-    #[test]
-    fn super_is_found_outside_tests() {
-        assert_eq!(style_faults("use super::Token;"), 1);
-        assert_eq!(
-            style_faults("pub(super) fn f() {} #[cfg(test)] mod tests { use super::*; }"),
-            0
-        );
-    }
-
-    #[test]
-    fn a_public_glob_is_found() {
-        assert_eq!(style_faults("pub use token::*;"), 1);
-        assert_eq!(style_faults("pub(crate) use token::{a::*, b};"), 1);
-        assert_eq!(style_faults("use token::*; pub fn f(x: *const u8) {}"), 0);
-    }
-
-    #[test]
-    fn cfg_stands_on_mod_and_use() {
-        assert_eq!(
-            style_faults(
-                "#[cfg(unix)] #[doc(hidden)] pub(crate) mod a; #[cfg(unix)] pub use a::B;"
-            ),
-            0
-        );
-        assert_eq!(style_faults("#![cfg_attr(docsrs, feature(doc_cfg))]"), 0);
-    }
-
-    #[test]
-    fn cfg_anywhere_else_is_found() {
-        assert_eq!(style_faults("#[cfg(unix)] fn f() {}"), 1);
-        assert_eq!(style_faults("fn f() { if cfg!(unix) {} }"), 1);
-        assert_eq!(style_faults("#![cfg(unix)]"), 1);
-        assert_eq!(
-            style_faults("#[cfg_attr(unix, derive(Debug))] struct S;"),
-            1
-        );
-        assert_eq!(style_faults("struct S { #[cfg(unix)] field: u8 }"), 1);
     }
 }

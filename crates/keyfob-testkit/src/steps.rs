@@ -1,0 +1,88 @@
+//! The answers of one expectation, in order, and for how many requests each is.
+
+use std::sync::Arc;
+
+use crate::answer::Answer;
+use crate::received::Received;
+
+/// The answers of one expectation, in order.
+#[derive(Default)]
+pub(crate) struct Steps {
+    steps: Vec<Step>,
+}
+
+struct Step {
+    responder: Responder,
+    count: Count,
+}
+
+impl Steps {
+    pub(crate) fn push(&mut self, responder: Responder, count: Count) {
+        self.steps.push(Step { responder, count });
+    }
+
+    /// Changes for how many requests the last answer is; says whether there is one.
+    pub(crate) fn recount(&mut self, count: Count) -> bool {
+        let Some(last) = self.steps.last_mut() else {
+            return false;
+        };
+        last.count = count;
+        true
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether the last answer is for any number of requests, so that none after it could be used.
+    pub(crate) fn is_endless(&self) -> bool {
+        let last = self.steps.last();
+        last.is_some_and(|step| step.count.most.is_none())
+    }
+
+    /// What answers the request that comes after so many.
+    pub(crate) fn responder(&self, calls: usize) -> Option<&Responder> {
+        let mut used = calls;
+        for step in &self.steps {
+            match step.count.most {
+                Some(most) if used >= most => used -= most,
+                _ => return Some(&step.responder),
+            }
+        }
+        None
+    }
+
+    /// How many requests have to come.
+    pub(crate) fn least(&self) -> usize {
+        self.steps.iter().map(|step| step.count.least).sum()
+    }
+}
+
+/// What says the answer.
+#[derive(Clone)]
+pub(crate) enum Responder {
+    Fixed(Answer),
+    Computed(Arc<dyn Fn(&Received) -> Answer + Send + Sync>),
+}
+
+/// For how many requests an answer is.
+pub(crate) struct Count {
+    least: usize,
+    most: Option<usize>,
+}
+
+impl Count {
+    pub(crate) fn exactly(calls: usize) -> Self {
+        Self {
+            least: calls,
+            most: Some(calls),
+        }
+    }
+
+    pub(crate) fn at_least(calls: usize) -> Self {
+        Self {
+            least: calls,
+            most: None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A protected API lets valid tokens in, and misbehaves as scripted.
+
+use std::io::{BufRead, BufReader, Write};
+
+use keyfob_testkit::{Answer, Api, Issuer};
+
+use crate::client::{Seen, connect, request};
+
+fn ask(api: &Api, authorization: &str) -> Seen {
+    let headers = [("authorization", authorization)];
+    request(api.server().address(), "GET", "/things", &headers, "")
+}
+
+#[test]
+fn a_valid_token_is_let_in() {
+    let api = Api::start(Issuer::new());
+    let token = api.issuer().issue().token;
+    let seen = ask(&api, &format!("Bearer {token}"));
+    assert_eq!(seen.status(), 200);
+    assert_eq!(seen.body(), br#"{"path":"/things","request":1}"#);
+}
+
+#[test]
+fn a_token_that_is_not_valid_is_told_so() {
+    let api = Api::start(Issuer::new());
+    let token = api.issuer().issue().token;
+    api.issuer().revoke_current();
+    let seen = ask(&api, &format!("Bearer {token}"));
+    assert_eq!(seen.status(), 401);
+    let challenge = seen.header("www-authenticate");
+    assert_eq!(challenge.as_deref(), Some("Bearer error=\"invalid_token\""));
+}
+
+#[test]
+fn who_has_no_token_is_only_asked_for_one() {
+    let api = Api::start(Issuer::new());
+    let seen = ask(&api, "Basic dTpw");
+    assert_eq!(seen.status(), 401);
+    assert_eq!(seen.header("www-authenticate").as_deref(), Some("Bearer"));
+}
+
+#[test]
+fn every_nth_request_gets_the_fault() {
+    let api = Api::start(Issuer::new());
+    let bearer = format!("Bearer {}", api.issuer().issue().token);
+    api.every(3, Answer::unavailable())
+        .every(2, Answer::reset());
+    let seen = [(); 6].map(|()| ask(&api, &bearer));
+    let resets = seen.each_ref().map(Seen::was_reset);
+    assert_eq!(resets, [false, true, false, true, false, false]);
+    assert_eq!(api.counts(), [(200, 2), (503, 2)].into());
+    assert_eq!((api.count(503), api.count(401)), (2, 0));
+    assert_eq!((api.requests(), api.faults()), (6, 2));
+}
+
+#[test]
+fn the_next_answer_goes_before_all_rules() {
+    let api = Api::start(Issuer::new());
+    api.every(1, Answer::unavailable());
+    api.next(Answer::too_many_requests("7"));
+    let seen = ask(&api, "Bearer none");
+    assert_eq!(seen.status(), 429);
+    assert_eq!(seen.header("retry-after").as_deref(), Some("7"));
+    assert_eq!(ask(&api, "Bearer none").status(), 503);
+}
+
+#[test]
+fn a_closure_answers_those_who_are_let_in() {
+    let api = Api::start(Issuer::new());
+    let bearer = format!("Bearer {}", api.issuer().issue().token);
+    api.respond_with(|received| Answer::text(received.path.clone()));
+    assert_eq!(ask(&api, &bearer).body(), b"/things");
+    assert_eq!(ask(&api, "Bearer none").status(), 401);
+}
+
+#[test]
+fn many_requests_on_one_connection_are_all_answered() {
+    let api = Api::start(Issuer::new());
+    let token = api.issuer().issue().token;
+    let get = format!("GET /n HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\n\r\n");
+    let mut stream = BufReader::new(connect(api.server().address()));
+    for _ in 0..2_000 {
+        stream.get_mut().write_all(get.as_bytes()).unwrap();
+        skip_answer(&mut stream);
+    }
+    assert_eq!(api.count(200), 2_000);
+    assert_eq!(api.server().received().len(), Api::KEPT);
+    assert_eq!(api.server().connections(), 1);
+}
+
+fn skip_answer(stream: &mut impl BufRead) {
+    let mut length = 0;
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).unwrap();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    stream.read_exact(&mut vec![0; length]).unwrap();
+}

@@ -1,0 +1,164 @@
+//! A token endpoint answers as RFC 6749 says, and as scripted.
+
+use std::time::Duration;
+
+use keyfob_testkit::{Answer, Gate, RefreshTokens, TokenAnswer, TokenEndpoint, json};
+use serde_json::Value;
+
+use crate::client::{Seen, get, post};
+
+fn ask(endpoint: &TokenEndpoint, form: &str) -> Seen {
+    post(endpoint.server().address(), "/token", form)
+}
+
+fn ask_for_token(endpoint: &TokenEndpoint) -> Value {
+    let seen = ask(endpoint, "grant_type=client_credentials");
+    assert_eq!(seen.status(), 200);
+    serde_json::from_slice(seen.body()).unwrap()
+}
+
+fn error(seen: &Seen) -> String {
+    assert_eq!(seen.status(), 400);
+    let body: Value = serde_json::from_slice(seen.body()).unwrap();
+    body["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn tokens_are_numbered_and_say_how_long_they_live() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.issuer().set_lifetime(Duration::from_secs(60));
+    let first = json!({"access_token": "token-1", "token_type": "Bearer", "expires_in": 60});
+    assert_eq!(ask_for_token(&endpoint), first);
+    assert_eq!(ask_for_token(&endpoint)["access_token"], "token-2");
+    assert!(endpoint.issuer().is_valid("token-1"));
+    assert_eq!(endpoint.calls(), 2);
+    assert!(endpoint.url().ends_with("/token"));
+}
+
+#[test]
+fn tokens_are_not_to_be_stored() {
+    let endpoint = TokenEndpoint::start();
+    let seen = ask(&endpoint, "grant_type=client_credentials");
+    assert_eq!(seen.header("cache-control").as_deref(), Some("no-store"));
+}
+
+#[test]
+fn a_token_without_a_lifetime_has_no_expires_in() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.issuer().set_lifetime(None);
+    assert_eq!(ask_for_token(&endpoint).get("expires_in"), None);
+}
+
+#[test]
+fn answers_follow_the_script() {
+    let endpoint = TokenEndpoint::start();
+    endpoint
+        .next(TokenAnswer::other(Answer::unavailable()))
+        .next(TokenAnswer::error("invalid_grant"))
+        .next(TokenAnswer::error("invalid_client"))
+        .next(TokenAnswer::garbage())
+        .next(TokenAnswer::other(Answer::reset()));
+    let form = "grant_type=client_credentials";
+    assert_eq!(ask(&endpoint, form).status(), 503);
+    assert_eq!(error(&ask(&endpoint, form)), "invalid_grant");
+    let refused = ask(&endpoint, form);
+    assert_eq!(refused.status(), 401);
+    assert!(refused.header("www-authenticate").is_some());
+    let garbage = ask(&endpoint, form);
+    assert!(serde_json::from_slice::<Value>(garbage.body()).is_err());
+    assert!(ask(&endpoint, form).was_reset());
+    assert_eq!(endpoint.issuer().issued(), 0);
+    assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
+}
+
+#[test]
+fn the_same_token_comes_again_while_it_is_valid() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.always(TokenAnswer::same_token());
+    assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
+    assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
+    endpoint.issuer().revoke_current();
+    assert_eq!(ask_for_token(&endpoint)["access_token"], "token-2");
+}
+
+#[test]
+fn fields_can_be_changed_and_left_out() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.next(
+        TokenAnswer::token()
+            .field("expires_in", json!(-5))
+            .field("token_type", json!(null))
+            .field("scope", json!("read")),
+    );
+    let told = json!({"access_token": "token-1", "expires_in": -5, "scope": "read"});
+    assert_eq!(ask_for_token(&endpoint), told);
+    assert!(endpoint.issuer().is_valid("token-1"));
+}
+
+#[test]
+fn a_gate_holds_a_token_that_is_issued() {
+    let endpoint = TokenEndpoint::start();
+    let gate = Gate::new();
+    endpoint.next(TokenAnswer::token().when(&gate));
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| ask_for_token(&endpoint));
+        endpoint.server().wait_for_calls(1, Duration::from_secs(10));
+        assert!(!client.is_finished());
+        gate.open();
+        assert_eq!(client.join().unwrap()["access_token"], "token-1");
+    });
+}
+
+#[test]
+fn what_is_no_token_request_is_refused() {
+    let endpoint = TokenEndpoint::start();
+    assert_eq!(error(&ask(&endpoint, "scope=read")), "invalid_request");
+    let address = endpoint.server().address();
+    assert_eq!(get(address, "/token").status(), 405);
+    assert_eq!(get(address, "/other").status(), 404);
+    assert_eq!(endpoint.issuer().issued(), 0);
+}
+
+#[test]
+fn a_kept_refresh_token_is_the_only_one_accepted() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.set_refresh_tokens(RefreshTokens::Kept);
+    assert_eq!(ask_for_token(&endpoint)["refresh_token"], "refresh-1");
+    let refresh = |token| {
+        ask(
+            &endpoint,
+            &format!("grant_type=refresh_token&refresh_token={token}"),
+        )
+    };
+    assert_eq!(refresh("refresh-1").status(), 200);
+    assert_eq!(refresh("refresh-1").status(), 200);
+    assert_eq!(error(&refresh("refresh-2")), "invalid_grant");
+}
+
+#[test]
+fn a_rotated_refresh_token_works_once() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    let refresh = |token| {
+        ask(
+            &endpoint,
+            &format!("grant_type=refresh_token&refresh_token={token}"),
+        )
+    };
+    let renewed: Value = serde_json::from_slice(refresh("refresh-1").body()).unwrap();
+    assert_eq!(renewed["refresh_token"], "refresh-2");
+    assert_eq!(error(&refresh("refresh-1")), "invalid_grant");
+    assert_eq!(refresh("refresh-2").status(), 200);
+}
+
+#[test]
+fn a_lost_answer_has_used_the_refresh_token_up() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.next(TokenAnswer::lost());
+    let form = "grant_type=refresh_token&refresh_token=refresh-1";
+    assert!(ask(&endpoint, form).was_reset());
+    assert_eq!(endpoint.issuer().issued(), 1);
+    assert_eq!(endpoint.refresh_token().as_deref(), Some("refresh-2"));
+    assert_eq!(error(&ask(&endpoint, form)), "invalid_grant");
+}

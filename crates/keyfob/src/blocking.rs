@@ -1,0 +1,284 @@
+//! The session for code that blocks: the same core, run to its end on the calling thread.
+//!
+//! It is built on `reqwest::blocking`, whose requests and answers its users know, and drives the same exchange, journey and
+//! token cache as the async session. As with `reqwest::blocking`, it must not be used inside an async runtime.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Version;
+use reqwest::blocking::Body;
+use reqwest::blocking::Client;
+use reqwest::blocking::ClientBuilder;
+use reqwest::blocking::Request;
+use reqwest::blocking::Response;
+use reqwest::blocking::multipart;
+use reqwest::redirect::Policy;
+use serde::Serialize;
+use url::Url;
+
+use crate::cache::Status;
+use crate::cache::TokenCache;
+use crate::error::Error;
+use crate::exchange::Effect;
+use crate::exchange::Outcome;
+use crate::exchange::Replay;
+use crate::journey::Journey;
+use crate::journey::Next;
+use crate::journey::Outgoing;
+use crate::retry::RetryPolicy;
+use crate::sender::CONNECT_TIMEOUT;
+use crate::sender::Options;
+use crate::sender::Sender;
+use crate::session_builder::SessionBuilder as GenericBuilder;
+use crate::surface::request_builder_surface;
+use crate::surface::session_surface;
+use crate::transport::Fault;
+
+/// Makes a blocking session with settings of your own; see [`crate::SessionBuilder`].
+pub type SessionBuilder = GenericBuilder<ClientBuilder>;
+
+/// An HTTP client that blocks, and whose requests carry a fresh token.
+///
+/// The same as [`crate::Session`] but for the waiting. Clones share the connections, the token and the retry budget.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyfob::blocking::Session;
+///
+/// # fn ask_the_vault() -> Result<String, std::io::Error> { Ok("t0ken".into()) }
+/// let session = Session::new("https://api.example.com/v1/", keyfob::hook_blocking(|_| {
+///     Ok::<_, std::io::Error>((ask_the_vault()?, Duration::from_secs(300)))
+/// }))?;
+/// let reports = session.get("reports").query(&[("year", "2026")]).send()?.text()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    sender: Arc<Sender<Client>>,
+}
+
+impl Session {
+    /// A session for the origin of a base URL, against which relative URLs are resolved.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Session::new`].
+    pub fn new(base_url: impl AsRef<str>, tokens: impl Into<TokenCache>) -> Result<Self, Error> {
+        Self::builder(tokens).base_url(base_url).build()
+    }
+
+    /// A session with settings of your own.
+    pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
+        GenericBuilder::new(
+            tokens.into(),
+            Client::builder().connect_timeout(CONNECT_TIMEOUT),
+        )
+    }
+
+    session_surface!(RequestBuilder);
+
+    /// Sends a request that was built elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`RequestBuilder::send`].
+    pub fn execute(&self, request: Request) -> Result<Response, Error> {
+        self.sender.execute(request, Options::default())
+    }
+
+    /// Gets a token unless there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::lease`].
+    pub fn authenticate(&self) -> Result<(), Error> {
+        self.tokens().authenticate_blocking()
+    }
+
+    /// The header fields of an authenticated request; gets a token if there is none.
+    ///
+    /// Put on another request by hand they are bound to no origin: prefer a session for that origin.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::lease`].
+    pub fn request_headers(&self) -> Result<HeaderMap, Error> {
+        Ok(self.tokens().lease_blocking(None)?.to_headers())
+    }
+}
+
+impl SessionBuilder {
+    /// Makes the session. Nothing is sent yet.
+    ///
+    /// Its `timeout` bounds each attempt up to the head of the answer, the sending of a body included, and then each read of
+    /// the answer's body.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::SessionBuilder::build`].
+    pub fn build(self) -> Result<Session, Error> {
+        let sender = self.into_sender(|client, timeout| {
+            client.timeout(timeout).redirect(Policy::none()).build()
+        })?;
+        Ok(Session {
+            sender: Arc::new(sender),
+        })
+    }
+}
+
+impl Sender<Client> {
+    /// Sends a request until its exchange is done.
+    fn execute(&self, request: Request, options: Options) -> Result<Response, Error> {
+        let exchange = self.exchange(
+            &options,
+            request.method(),
+            request.headers(),
+            replay(&request),
+        );
+        let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
+        let mut replacement = None;
+        loop {
+            let lease = match (replacement.take(), journey.wants_lease(&self.authenticator)) {
+                (None, Some(patience)) => Some(self.tokens().lease_blocking(Some(patience))?),
+                (replacement, _) => replacement,
+            };
+            let result = self
+                .client
+                .execute(journey.attempt(lease, &self.authenticator))
+                .map_err(Fault::Client);
+            let outcome = match &result {
+                Ok(response) => Outcome::Answer(response.status(), response.headers()),
+                Err(fault) => Outcome::Failure(fault.failure()),
+            };
+            match journey.judge(outcome, &self.authenticator)? {
+                Next::Done => return result.map_err(|fault| fault.report(&journey.destination())),
+                Next::Follow => {}
+                Next::Wait(pause) => {
+                    drop(result);
+                    self.authenticator.clock().sleep_blocking(pause);
+                }
+                Next::Replace(rejected, challenges, patience) => {
+                    replacement =
+                        self.authenticator
+                            .replace_blocking(&rejected, &challenges, patience);
+                    if replacement.is_none() {
+                        return result.map_err(|fault| fault.report(&journey.destination()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A request that is being built; made by [`Session::get`] and its kin.
+///
+/// ```no_run
+/// # fn example(session: keyfob::blocking::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// let order = session.post("orders").json(&serde_json::json!({ "item": 42 })).idempotent().send()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request is sent by `send`"]
+pub struct RequestBuilder {
+    sender: Arc<Sender<Client>>,
+    request: Result<reqwest::blocking::RequestBuilder, Error>,
+    options: Options,
+}
+
+impl RequestBuilder {
+    fn new(
+        sender: Arc<Sender<Client>>,
+        request: Result<reqwest::blocking::RequestBuilder, Error>,
+    ) -> Self {
+        Self {
+            sender,
+            request,
+            options: Options::default(),
+        }
+    }
+
+    request_builder_surface!(
+        reqwest::blocking::RequestBuilder,
+        Body,
+        multipart::Form,
+        Request
+    );
+
+    /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::RequestBuilder::send`].
+    pub fn send(self) -> Result<Response, Error> {
+        let (sender, options) = (Arc::clone(&self.sender), self.options.clone());
+        sender.execute(self.build()?, options)
+    }
+}
+
+impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
+
+    fn method_mut(&mut self) -> &mut Method {
+        self.method_mut()
+    }
+
+    fn url_mut(&mut self) -> &mut Url {
+        self.url_mut()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn drop_body(&mut self) {
+        *self.body_mut() = None;
+    }
+
+    fn try_clone(&self) -> Option<Self> {
+        self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("sender", &self.sender)
+            .finish()
+    }
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the body can be sent again; one that is read from somewhere cannot.
+fn replay(request: &Request) -> Replay {
+    match request.body() {
+        Some(body) if body.as_bytes().is_none() => Replay::Impossible,
+        _ => Replay::Possible,
+    }
+}
