@@ -90,7 +90,7 @@ mod tests {
         let wakes_and_parks = poll_fn(move |context| {
             polls += 1;
             if polls == 2 {
-                return Poll::Ready(());
+                return Poll::Ready(polls);
             }
             context.waker().wake_by_ref();
             thread::park();
@@ -98,7 +98,7 @@ mod tests {
         });
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || sender.send(block_on(wakes_and_parks)));
-        assert_eq!(ended.recv_timeout(Duration::from_secs(10)), Ok(()));
+        assert_eq!(ended.recv_timeout(Duration::from_secs(10)), Ok(2));
     }
 
     #[test]
