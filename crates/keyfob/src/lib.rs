@@ -16,7 +16,8 @@ mod exchange;
 mod freshness;
 #[cfg(feature = "session")]
 mod journey;
-#[cfg(all(test, shuttle))]
+#[cfg(shuttle)]
+#[cfg(test)]
 mod model;
 mod observe;
 mod origin;
