@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::exit::table;
 use crate::fault::Fault;
 use crate::man::Man;
+use crate::request::Request;
 use crate::token::PrintToken;
 
 /// HTTP requests that stay authenticated.
@@ -24,6 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Request(Box<Request>),
     Token(PrintToken),
     Completions(Completions),
     Man(Man),
@@ -32,10 +34,16 @@ enum Command {
 impl Cli {
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         match self.command {
+            Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }
+    }
+
+    /// Whether nothing shall be said of a failure.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(&self.command, Command::Request(request) if request.silent)
     }
 
     /// All commands and options, as completions and manual pages describe them.

@@ -8,8 +8,10 @@ mod completions;
 mod exit;
 mod fault;
 mod interrupt;
+mod log;
 mod man;
 mod print;
+mod request;
 mod token;
 mod token_options;
 
@@ -27,10 +29,11 @@ use crate::print::tell;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let silent = cli.is_silent();
     match run(cli) {
         Ok(exit) => exit.into(),
         Err(fault) => {
-            if let Some(message) = fault.message() {
+            if let Some(message) = fault.message().filter(|_| !silent) {
                 tell(format!("keyfob: {message}\n"));
             }
             fault.exit().into()
