@@ -5,6 +5,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use crate::completions::Completions;
+use crate::demo::Demo;
 use crate::exit::Exit;
 use crate::exit::table;
 use crate::fault::Fault;
@@ -27,6 +28,7 @@ pub(crate) struct Cli {
 enum Command {
     Request(Box<Request>),
     Token(PrintToken),
+    Demo(Demo),
     Completions(Completions),
     Man(Man),
 }
@@ -36,6 +38,7 @@ impl Cli {
         match self.command {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
+            Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         }

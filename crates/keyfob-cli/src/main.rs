@@ -5,6 +5,7 @@
 
 mod cli;
 mod completions;
+mod demo;
 mod exit;
 mod fault;
 mod interrupt;
