@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write;
+use std::future::Future;
 use std::io::Error as IoError;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -94,4 +95,15 @@ pub(crate) fn cause<'a, E: StdError + 'static>(
 pub(crate) fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
+}
+
+/// Runs a request and what happens meanwhile; a test that waits for what never happens fails instead of hanging.
+pub(crate) async fn meanwhile<A, B>(
+    request: impl Future<Output = A>,
+    events: impl Future<Output = B>,
+) -> (A, B) {
+    let both = async { tokio::join!(request, events) };
+    tokio::time::timeout(10 * SECOND, both)
+        .await
+        .expect("both end at once if all goes well")
 }

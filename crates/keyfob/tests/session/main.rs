@@ -1,6 +1,7 @@
 //! The two sessions against the scripted server: each promise of a session, by its name in the contract.
 
 mod closed;
+mod deadlines;
 mod heal;
 mod kit;
 mod origins;
