@@ -222,6 +222,8 @@ impl RequestBuilder {
 }
 
 impl Outgoing for Request {
+    type Body = Body;
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -234,8 +236,8 @@ impl Outgoing for Request {
         self.headers_mut()
     }
 
-    fn drop_body(&mut self) {
-        *self.body_mut() = None;
+    fn body_mut(&mut self) -> &mut Option<Body> {
+        self.body_mut()
     }
 
     fn try_clone(&self) -> Option<Self> {

@@ -27,25 +27,34 @@ use crate::redirect::follow;
 
 /// A client's request, as far as a journey changes it.
 pub(crate) trait Outgoing: Sized {
+    type Body;
     fn method_mut(&mut self) -> &mut Method;
     fn url_mut(&mut self) -> &mut Url;
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    fn drop_body(&mut self);
+    fn body_mut(&mut self) -> &mut Option<Self::Body>;
     /// The same request again; `None` if the body can be read only once.
     fn try_clone(&self) -> Option<Self>;
 }
 
 /// A request, its credential, and where it has got to.
 pub(crate) struct Journey<R> {
-    /// What is sent next; `None` once a body that cannot be replayed has gone.
-    request: Option<R>,
-    /// What is sent on each attempt, without the credential.
+    /// What is sent next, without the credential.
+    request: R,
+    body: Body,
     url: Url,
     method: Method,
     exchange: Exchange,
     credential: Credential,
     /// `None` where a redirect is an answer like others.
     hops_left: Option<u32>,
+}
+
+/// Whether the body of the next attempt is there.
+#[derive(PartialEq, Eq)]
+enum Body {
+    Whole,
+    /// It was sent, and can be read only once.
+    Gone,
 }
 
 /// Whether the request may carry the session's credential.
@@ -82,7 +91,8 @@ impl<R: Outgoing> Journey<R> {
         Ok(Self {
             url,
             method: request.method_mut().clone(),
-            request: Some(request),
+            request,
+            body: Body::Whole,
             exchange,
             credential: Credential::Carried(None),
             hops_left: (redirects > 0).then_some(redirects),
@@ -103,12 +113,15 @@ impl<R: Outgoing> Journey<R> {
     ///
     /// If a body is gone that [`judge`](Self::judge) did not ask for again.
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        let request = self
-            .request
-            .take()
-            .expect("only what can be replayed is sent again");
-        self.request = request.try_clone();
-        let mut attempt = request;
+        assert!(
+            self.body == Body::Whole,
+            "only what can be replayed is sent again"
+        );
+        let next = self.request.try_clone().unwrap_or_else(|| {
+            self.body = Body::Gone;
+            without_body(&mut self.request)
+        });
+        let mut attempt = std::mem::replace(&mut self.request, next);
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
@@ -186,9 +199,9 @@ impl<R: Outgoing> Journey<R> {
             return Ok(Next::Done);
         };
         // Where the body is gone, an answer that asks for it again is the caller's.
-        let Some(mut request) = self.request.take() else {
+        if self.body == Body::Gone && body == HopBody::Kept {
             return Ok(Next::Done);
-        };
+        }
         let Some(hops_left) = hops_left.checked_sub(1) else {
             return Err(Error::new(
                 ErrorKind::Redirect,
@@ -197,21 +210,24 @@ impl<R: Outgoing> Journey<R> {
         };
         let origin = Origin::from_url(&url)?;
         if origin != Origin::from_url(&self.url)? {
-            self.leave_credential(request.headers_mut(), &origin);
+            self.leave_credential(&origin);
         }
         if body == HopBody::Dropped {
-            request.drop_body();
-            redirect::strip_body_headers(request.headers_mut());
+            *self.request.body_mut() = None;
+            redirect::strip_body_headers(self.request.headers_mut());
+            self.body = Body::Whole;
+            self.exchange.becomes_a_read();
         }
         self.hops_left = Some(hops_left);
-        request.method_mut().clone_from(&method);
-        request.url_mut().clone_from(&url);
-        (self.method, self.url, self.request) = (method, url, Some(request));
+        self.request.method_mut().clone_from(&method);
+        self.request.url_mut().clone_from(&url);
+        (self.method, self.url) = (method, url);
         Ok(Next::Follow)
     }
 
     /// R1: whatever field carries the credential, it does not go to another origin, and is not put back.
-    fn leave_credential(&mut self, headers: &mut HeaderMap, origin: &Origin) {
+    fn leave_credential(&mut self, origin: &Origin) {
+        let headers = self.request.headers_mut();
         redirect::strip_for_other_origin(headers);
         let Credential::Carried(lease) =
             std::mem::replace(&mut self.credential, Credential::LeftBehind)
@@ -226,8 +242,18 @@ impl<R: Outgoing> Journey<R> {
     }
 }
 
+/// The head of a request whose body can be read only once.
+fn without_body<R: Outgoing>(request: &mut R) -> R {
+    let body = request.body_mut().take();
+    let head = request
+        .try_clone()
+        .expect("a request without a body can be cloned");
+    *request.body_mut() = body;
+    head
+}
+
 /// R9: a name and password in the URL would become a second credential.
-fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }

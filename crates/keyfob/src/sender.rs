@@ -22,6 +22,7 @@ use crate::exchange::Replay;
 use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
+use crate::journey::drop_userinfo;
 use crate::origin::parse_url;
 use crate::progress::Counted;
 use crate::progress::Limited;
@@ -58,12 +59,15 @@ impl<C> Sender<C> {
 
     /// An absolute URL as it is, a relative one against the base (RFC 3986 §5).
     pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
-        match &self.base {
+        let mut url = match &self.base {
             Some(base) => base
                 .join(url)
                 .map_err(|fault| Error::input("the URL cannot be read").caused_by(fault)),
             None => parse_url(url),
-        }
+        }?;
+        // Here already, for the client's builder would make a header of it.
+        drop_userinfo(&mut url)?;
+        Ok(url)
     }
 
     pub(crate) fn exchange(
@@ -170,6 +174,8 @@ impl Sender<reqwest::Client> {
 }
 
 impl Outgoing for Request {
+    type Body = Body;
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -182,8 +188,8 @@ impl Outgoing for Request {
         self.headers_mut()
     }
 
-    fn drop_body(&mut self) {
-        *self.body_mut() = None;
+    fn body_mut(&mut self) -> &mut Option<Body> {
+        self.body_mut()
     }
 
     fn try_clone(&self) -> Option<Self> {
