@@ -1,8 +1,11 @@
 //! The two sessions against the scripted server: each promise of a session, by its name in the contract.
 
+mod answers;
+mod belongings;
 mod closed;
 mod deadlines;
 mod heal;
 mod kit;
 mod origins;
 mod retries;
+mod sharing;
