@@ -148,10 +148,8 @@ impl Sender<Client> {
                 (None, Some(patience)) => Some(self.tokens().lease_blocking(Some(patience))?),
                 (replacement, _) => replacement,
             };
-            let result = self
-                .client
-                .execute(journey.attempt(lease, &self.authenticator))
-                .map_err(Fault::Client);
+            let attempt = journey.attempt(lease, &self.authenticator);
+            let result = self.client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {
                 Ok(response) => Outcome::Answer(response.status(), response.headers()),
                 Err(fault) => Outcome::Failure(fault.failure()),
@@ -222,7 +220,13 @@ impl RequestBuilder {
 }
 
 impl Outgoing for Request {
-    type Body = Body;
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
 
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
@@ -236,12 +240,20 @@ impl Outgoing for Request {
         self.headers_mut()
     }
 
-    fn body_mut(&mut self) -> &mut Option<Body> {
-        self.body_mut()
+    fn drop_body(&mut self) {
+        *self.body_mut() = None;
     }
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 

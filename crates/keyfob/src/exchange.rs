@@ -54,24 +54,26 @@ pub(crate) enum Outcome<'a> {
     Failure(Failure),
 }
 
-/// Why there was no answer.
+/// Why an attempt to send a request brought no answer, and so whether it may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// No connection; nothing was sent.
+#[non_exhaustive]
+pub enum Failure {
+    /// No connection; nothing was sent. Retried whatever the method.
     Connect,
-    /// Not in time; the server may have seen the request.
+    /// Not in time; the server may have seen the request. Retried if the request is idempotent.
     Timeout,
-    /// The connection broke; the server may have seen the request.
+    /// The connection broke; the server may have seen the request. Retried if the request is idempotent.
     Broken,
-    /// Something that sending again would not mend, such as a certificate that is not trusted.
+    /// Something that sending again would not mend, such as a certificate that is not trusted. Not retried.
     Final,
 }
 
-/// The time of both clocks.
+/// What a decision about a pause needs to know: the time of both clocks, and a number drawn from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) elapsed: Duration,
     pub(crate) wall: SystemTime,
+    pub(crate) jitter: f64,
 }
 
 /// What to do next.
@@ -118,12 +120,12 @@ impl Exchange {
     }
 
     /// Judges an answer to a request that carried a credential.
-    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: Moment, jitter: f64) -> Step {
+    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
                 self.refused(headers)
             }
-            _ => self.judge_without_credential(outcome, now, jitter),
+            _ => self.judge_without_credential(outcome, now),
         }
     }
 
@@ -131,10 +133,9 @@ impl Exchange {
     pub(crate) fn judge_without_credential(
         &mut self,
         outcome: Outcome<'_>,
-        now: Moment,
-        jitter: f64,
+        now: impl FnOnce() -> Moment,
     ) -> Step {
-        let Some(fault) = self.fault(outcome, now.wall) else {
+        let Some(fault) = self.fault(outcome) else {
             if self.failures == 0 && matches!(outcome, Outcome::Answer(..)) {
                 self.policy.budget().deposit();
             }
@@ -147,12 +148,13 @@ impl Exchange {
         if self.effect == Effect::EachTime && !fault.unprocessed {
             return Step::Done;
         }
-        let backoff = self.policy.pause(self.failures, fault.cost, jitter);
-        // All who were told the same `Retry-After` would come back together without the jitter.
-        let pause = fault
+        let now = now();
+        let asked_for = fault
             .retry_after
-            .unwrap_or_default()
-            .saturating_add(backoff);
+            .map(|retry_after| retry_after.wait(now.wall));
+        // All who were told the same `Retry-After` would come back together without the jitter.
+        let backoff = self.policy.pause(self.failures, fault.cost, now.jitter);
+        let pause = asked_for.unwrap_or_default().saturating_add(backoff);
         if now.elapsed.saturating_add(pause) >= self.deadline {
             return Step::Done;
         }
@@ -175,12 +177,12 @@ impl Exchange {
         }
     }
 
-    fn fault(&self, outcome: Outcome<'_>, wall: SystemTime) -> Option<Fault> {
+    fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
         match outcome {
             Outcome::Answer(status, headers) => self
                 .policy
                 .retries(status)
-                .then(|| Fault::of_answer(status, headers, wall)),
+                .then(|| Fault::of_answer(status, headers)),
             Outcome::Failure(failure) => Fault::of_failure(failure),
         }
     }
@@ -192,13 +194,12 @@ struct Fault {
     cost: Cost,
     /// The server did not process the request, or never got it.
     unprocessed: bool,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
 }
 
 impl Fault {
-    fn of_answer(status: StatusCode, headers: &HeaderMap, wall: SystemTime) -> Self {
-        let retry_after =
-            RetryAfter::from_headers(headers).map(|retry_after| retry_after.wait(wall));
+    fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
+        let retry_after = RetryAfter::from_headers(headers);
         let throttled = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -261,6 +262,7 @@ mod tests {
     const NOW: Moment = Moment {
         elapsed: Duration::from_secs(1000),
         wall: SystemTime::UNIX_EPOCH,
+        jitter: 0.5,
     };
 
     fn exchange(effect: Effect, body: Replay) -> Exchange {
@@ -277,7 +279,7 @@ mod tests {
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
-        exchange.judge(Outcome::Answer(status, &headers), NOW, 0.5)
+        exchange.judge(Outcome::Answer(status, &headers), || NOW)
     }
 
     fn waits(step: &Step) -> bool {
@@ -338,7 +340,7 @@ mod tests {
         ] {
             for (effect, retried) in [(Effect::Once, once), (Effect::EachTime, each_time)] {
                 let mut exchange = exchange(effect, Replay::Possible);
-                let step = exchange.judge(Outcome::Failure(failure), NOW, 0.5);
+                let step = exchange.judge(Outcome::Failure(failure), || NOW);
                 assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
             }
         }
@@ -350,7 +352,7 @@ mod tests {
         assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
         let mut connect = exchange(Effect::Once, Replay::Impossible);
         assert_eq!(
-            connect.judge(Outcome::Failure(Failure::Connect), NOW, 0.5),
+            connect.judge(Outcome::Failure(Failure::Connect), || NOW),
             Step::Done
         );
     }
@@ -452,7 +454,7 @@ mod tests {
         let mut exchange = exchange(Effect::Once, Replay::Possible);
         let unauthorized = Outcome::Answer(StatusCode::UNAUTHORIZED, &HeaderMap::new());
         assert_eq!(
-            exchange.judge_without_credential(unauthorized, NOW, 0.5),
+            exchange.judge_without_credential(unauthorized, || NOW),
             Step::Done
         );
     }

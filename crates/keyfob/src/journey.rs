@@ -21,40 +21,33 @@ use crate::exchange::Step;
 use crate::observe;
 use crate::origin::Origin;
 use crate::redirect;
-use crate::redirect::Hop;
 use crate::redirect::HopBody;
 use crate::redirect::follow;
 
 /// A client's request, as far as a journey changes it.
 pub(crate) trait Outgoing: Sized {
-    type Body;
+    fn method(&self) -> &Method;
+    fn url(&self) -> &Url;
     fn method_mut(&mut self) -> &mut Method;
     fn url_mut(&mut self) -> &mut Url;
     fn headers_mut(&mut self) -> &mut HeaderMap;
-    fn body_mut(&mut self) -> &mut Option<Self::Body>;
+    fn drop_body(&mut self);
     /// The same request again; `None` if the body can be read only once.
     fn try_clone(&self) -> Option<Self>;
+    /// The same request again, less its body.
+    fn clone_without_body(&self) -> Self;
 }
 
 /// A request, its credential, and where it has got to.
 pub(crate) struct Journey<R> {
-    /// What is sent next, without the credential.
-    request: R,
-    body: Body,
-    url: Url,
-    method: Method,
+    /// The request as it is sent each time, without the credential.
+    template: R,
+    /// The body could be sent once only, and was: the template has none any more.
+    body_gone: bool,
     exchange: Exchange,
     credential: Credential,
     /// `None` where a redirect is an answer like others.
     hops_left: Option<u32>,
-}
-
-/// Whether the body of the next attempt is there.
-#[derive(PartialEq, Eq)]
-enum Body {
-    Whole,
-    /// It was sent, and can be read only once.
-    Gone,
 }
 
 /// Whether the request may carry the session's credential.
@@ -80,19 +73,16 @@ pub(crate) enum Next {
 impl<R: Outgoing> Journey<R> {
     /// Begins, unless the credential may not go where the request is to go.
     pub(crate) fn begin(
-        mut request: R,
+        mut template: R,
         exchange: Exchange,
         authenticator: &Authenticator,
         redirects: u32,
     ) -> Result<Self, Error> {
-        drop_userinfo(request.url_mut())?;
-        let url = request.url_mut().clone();
-        authenticator.check(&Origin::from_url(&url)?)?;
+        drop_userinfo(template.url_mut())?;
+        authenticator.check_url(template.url())?;
         Ok(Self {
-            url,
-            method: request.method_mut().clone(),
-            request,
-            body: Body::Whole,
+            template,
+            body_gone: false,
             exchange,
             credential: Credential::Carried(None),
             hops_left: (redirects > 0).then_some(redirects),
@@ -108,20 +98,12 @@ impl<R: Outgoing> Journey<R> {
     }
 
     /// The next attempt, with the credential on it (R7).
-    ///
-    /// # Panics
-    ///
-    /// If a body is gone that [`judge`](Self::judge) did not ask for again.
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        assert!(
-            self.body == Body::Whole,
-            "only what can be replayed is sent again"
-        );
-        let next = self.request.try_clone().unwrap_or_else(|| {
-            self.body = Body::Gone;
-            without_body(&mut self.request)
+        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
+            self.body_gone = true;
+            let bodiless = self.template.clone_without_body();
+            std::mem::replace(&mut self.template, bodiless)
         });
-        let mut attempt = std::mem::replace(&mut self.request, next);
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
@@ -142,13 +124,10 @@ impl<R: Outgoing> Journey<R> {
         outcome: Outcome<'_>,
         authenticator: &Authenticator,
     ) -> Result<Next, Error> {
-        let now = authenticator.now();
+        let now = || authenticator.now();
         let step = match &self.credential {
-            Credential::Carried(_) => self.exchange.judge(outcome, now, fastrand::f64()),
-            Credential::LeftBehind => {
-                self.exchange
-                    .judge_without_credential(outcome, now, fastrand::f64())
-            }
+            Credential::Carried(_) => self.exchange.judge(outcome, now),
+            Credential::LeftBehind => self.exchange.judge_without_credential(outcome, now),
         };
         match step {
             Step::Done => match outcome {
@@ -176,11 +155,8 @@ impl<R: Outgoing> Journey<R> {
 
     /// Where the request goes, as an error may show it: without path, query or userinfo.
     pub(crate) fn destination(&self) -> String {
-        format!(
-            "{} {}",
-            self.method,
-            self.url.origin().ascii_serialization()
-        )
+        let origin = self.template.url().origin().ascii_serialization();
+        format!("{} {origin}", self.template.method())
     }
 
     fn carried(&self) -> Option<Lease> {
@@ -194,40 +170,39 @@ impl<R: Outgoing> Journey<R> {
         let Some(hops_left) = self.hops_left else {
             return Ok(Next::Done);
         };
-        let Some(Hop { method, url, body }) = follow(&self.method, &self.url, status, headers)
-        else {
+        let (method, url) = (self.template.method(), self.template.url());
+        let Some(hop) = follow(method, url, status, headers) else {
             return Ok(Next::Done);
         };
-        // Where the body is gone, an answer that asks for it again is the caller's.
-        if self.body == Body::Gone && body == HopBody::Kept {
+        if self.body_gone && hop.body == HopBody::Kept {
+            // An answer that asks for the body again is the caller's.
             return Ok(Next::Done);
         }
-        let Some(hops_left) = hops_left.checked_sub(1) else {
-            return Err(Error::new(
+        let hops_left = hops_left.checked_sub(1).ok_or_else(|| {
+            Error::new(
                 ErrorKind::Redirect,
                 "the server redirects again and again; check the URL, or allow more with `redirects`",
-            ));
-        };
-        let origin = Origin::from_url(&url)?;
-        if origin != Origin::from_url(&self.url)? {
+            )
+        })?;
+        self.hops_left = Some(hops_left);
+        let origin = Origin::from_url(&hop.url)?;
+        if origin != Origin::from_url(url)? {
             self.leave_credential(&origin);
         }
-        if body == HopBody::Dropped {
-            *self.request.body_mut() = None;
-            redirect::strip_body_headers(self.request.headers_mut());
-            self.body = Body::Whole;
+        if hop.body == HopBody::Dropped {
+            self.template.drop_body();
+            redirect::strip_body_headers(self.template.headers_mut());
+            self.body_gone = false;
             self.exchange.becomes_a_read();
         }
-        self.hops_left = Some(hops_left);
-        self.request.method_mut().clone_from(&method);
-        self.request.url_mut().clone_from(&url);
-        (self.method, self.url) = (method, url);
+        *self.template.method_mut() = hop.method;
+        *self.template.url_mut() = hop.url;
         Ok(Next::Follow)
     }
 
     /// R1: whatever field carries the credential, it does not go to another origin, and is not put back.
     fn leave_credential(&mut self, origin: &Origin) {
-        let headers = self.request.headers_mut();
+        let headers = self.template.headers_mut();
         redirect::strip_for_other_origin(headers);
         let Credential::Carried(lease) =
             std::mem::replace(&mut self.credential, Credential::LeftBehind)
@@ -240,16 +215,6 @@ impl<R: Outgoing> Journey<R> {
             headers.remove(name);
         }
     }
-}
-
-/// The head of a request whose body can be read only once.
-fn without_body<R: Outgoing>(request: &mut R) -> R {
-    let body = request.body_mut().take();
-    let head = request
-        .try_clone()
-        .expect("a request without a body can be cloned");
-    *request.body_mut() = body;
-    head
 }
 
 /// R9: a name and password in the URL would become a second credential.

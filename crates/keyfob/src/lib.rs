@@ -1,25 +1,40 @@
 //! HTTP sessions that stay authenticated.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;
 mod backoff;
+mod binding;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod cache;
 mod challenge;
+#[cfg(feature = "tower")]
+mod classify;
 mod clock;
+#[cfg(any(feature = "tower", feature = "middleware"))]
+mod drive;
 mod error;
 mod exchange;
 mod freshness;
 #[cfg(feature = "session")]
 mod journey;
+#[cfg(feature = "tower")]
+mod layer;
+#[cfg(feature = "middleware")]
+mod middleware;
+#[cfg(all(test, shuttle))]
+mod model;
 mod observe;
 mod origin;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]
 mod redirect;
+#[cfg(feature = "tower")]
+mod replay_body;
 #[cfg(feature = "session")]
 mod request_builder;
 mod retry;
@@ -53,7 +68,28 @@ pub use crate::clock::SystemClock;
 pub use crate::error::BoxError;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;
+pub use crate::exchange::Failure;
+#[cfg(feature = "tower")]
+pub use crate::layer::Authenticated;
+#[cfg(feature = "tower")]
+pub use crate::layer::AuthenticationLayer;
+#[cfg(feature = "tower")]
+pub use crate::layer::AuthenticationLayerBuilder;
+#[cfg(feature = "middleware")]
+pub use crate::middleware::AuthenticationMiddleware;
+#[cfg(feature = "middleware")]
+pub use crate::middleware::AuthenticationMiddlewareBuilder;
 pub use crate::origin::Origin;
+#[cfg(feature = "tower")]
+pub use crate::replay_body::BufferedBody;
+#[cfg(feature = "tower")]
+pub use crate::replay_body::ReplayBody;
+#[cfg(feature = "tower")]
+pub use crate::replay_body::ReplayBuffered;
+#[cfg(feature = "tower")]
+pub use crate::replay_body::ReplayCloned;
+#[cfg(feature = "tower")]
+pub use crate::replay_body::ReplayEmpty;
 #[cfg(feature = "session")]
 pub use crate::request_builder::RequestBuilder;
 pub use crate::retry::RetryPolicy;
@@ -67,6 +103,8 @@ pub use crate::session_builder::SessionBuilder;
 pub use crate::source::Reason;
 pub use crate::source::TokenRequest;
 pub use crate::source::TokenSource;
+pub use crate::source::command::CommandToken;
+pub use crate::source::command::HelperRequest;
 pub use crate::source::env::EnvToken;
 pub use crate::source::file::FileToken;
 pub use crate::source::fixed::FixedToken;

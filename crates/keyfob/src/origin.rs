@@ -7,6 +7,9 @@ use std::str::FromStr;
 use url::Host;
 use url::Url;
 
+#[cfg(feature = "tower")]
+mod uri;
+
 use crate::error::Error;
 use crate::error::ErrorKind;
 
@@ -40,15 +43,7 @@ impl Origin {
     ///
     /// [`ErrorKind::Input`] if the scheme is neither `http` nor `https`, or there is no host.
     pub fn from_url(url: &Url) -> Result<Self, Error> {
-        let scheme = match url.scheme() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            other => {
-                return Err(Error::input(format!(
-                    "the URL has the scheme `{other}`; only http and https can carry a credential"
-                )));
-            }
-        };
+        let scheme = Scheme::named(url.scheme())?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(Error::input("the URL names no host; give it in full"));
         };
@@ -57,6 +52,22 @@ impl Origin {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Whether a URL leads here, without the copies that [`from_url`](Self::from_url) makes.
+    pub(crate) fn is_of(&self, url: &Url) -> bool {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        url.scheme() == scheme
+            && url.port_or_known_default() == Some(self.port)
+            && match (&self.host, url.host()) {
+                (Host::Domain(own), Some(Host::Domain(other))) => own == other,
+                (Host::Ipv4(own), Some(Host::Ipv4(other))) => *own == other,
+                (Host::Ipv6(own), Some(Host::Ipv6(other))) => *own == other,
+                _ => false,
+            }
     }
 
     /// Whether the scheme protects what is sent.
@@ -76,6 +87,25 @@ impl Origin {
     }
 }
 
+impl Scheme {
+    fn named(name: &str) -> Result<Self, Error> {
+        match name {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            other => Err(Error::input(format!(
+                "the URL has the scheme `{other}`; only http and https can carry a credential"
+            ))),
+        }
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 impl FromStr for Origin {
     type Err = Error;
 
@@ -86,12 +116,12 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default) = match self.scheme {
-            Scheme::Http => ("http", 80),
-            Scheme::Https => ("https", 443),
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
         };
         write!(f, "{scheme}://{}", self.host)?;
-        if self.port != default {
+        if self.port != self.scheme.default_port() {
             write!(f, ":{}", self.port)?;
         }
         Ok(())
@@ -129,12 +159,13 @@ impl Origins {
         self.bound.iter().try_for_each(|origin| self.check(origin))
     }
 
-    /// The one origin that a request without an authority must be for.
-    pub(crate) fn only(&self) -> Option<&Origin> {
-        match self.bound.as_slice() {
-            [origin] => Some(origin),
-            _ => None,
+    /// The same for the origin of a URL.
+    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+        // What was bound was checked when the session was made.
+        if self.bound.iter().any(|origin| origin.is_of(url)) {
+            return Ok(());
         }
+        self.check(&Origin::from_url(url)?)
     }
 
     /// Whether the credential may go to this origin, and if not, why and what to do.
@@ -195,6 +226,32 @@ mod tests {
         );
         assert_ne!(origin("https://a.example"), origin("https://b.a.example"));
         assert_ne!(origin("http://h:8443"), origin("https://h:8443"));
+    }
+
+    #[test]
+    fn r1_a_url_is_of_an_origin_exactly_if_its_own_is_equal() {
+        let urls = [
+            "https://a.example/x",
+            "https://a.example:443",
+            "https://a.example:8443",
+            "http://a.example",
+            "http://a.example:443",
+            "https://b.a.example",
+            "https://127.0.0.1",
+            "https://[::1]",
+            "https://user@a.example",
+        ];
+        for (one, other) in urls
+            .iter()
+            .flat_map(|one| urls.iter().map(move |other| (one, other)))
+        {
+            let url = Url::parse(other).unwrap();
+            assert_eq!(
+                origin(one).is_of(&url),
+                origin(one) == origin(other),
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]

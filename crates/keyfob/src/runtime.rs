@@ -8,13 +8,16 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
+#[cfg(not(feature = "tokio"))]
+mod bare;
 pub(crate) mod park;
 mod threads;
+mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
 
 #[cfg(not(feature = "tokio"))]
-use crate::runtime::threads as ambient;
+use crate::runtime::bare as ambient;
 #[cfg(feature = "tokio")]
 use crate::runtime::tokio as ambient;
 
@@ -62,7 +65,7 @@ impl Runtime for Ambient {
     }
 }
 
-/// Completes after the pause: on the caller's tokio timer where there is one, else on a thread that sleeps.
+/// Completes after the pause: on the caller's tokio timer where there is one, else on a thread that all share who sleep.
 pub(crate) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     ambient::sleep(pause)
 }

@@ -174,7 +174,13 @@ impl Sender<reqwest::Client> {
 }
 
 impl Outgoing for Request {
-    type Body = Body;
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
 
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
@@ -188,12 +194,20 @@ impl Outgoing for Request {
         self.headers_mut()
     }
 
-    fn body_mut(&mut self) -> &mut Option<Body> {
-        self.body_mut()
+    fn drop_body(&mut self) {
+        *self.body_mut() = None;
     }
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 
@@ -217,7 +231,7 @@ fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
 }
 
 /// Whether the body can be sent again; one that is streamed cannot.
-fn replay(request: &Request) -> Replay {
+pub(crate) fn replay(request: &Request) -> Replay {
     match request.body() {
         Some(body) if body.as_bytes().is_none() => Replay::Impossible,
         _ => Replay::Possible,
@@ -225,7 +239,7 @@ fn replay(request: &Request) -> Replay {
 }
 
 /// Has the pieces of the body counted as they go, unless it is so short that it goes in one.
-fn count_pieces(attempt: &mut Request) -> Option<Moved> {
+pub(crate) fn count_pieces(attempt: &mut Request) -> Option<Moved> {
     let body = attempt.body_mut().take()?;
     if body.as_bytes().is_some_and(|bytes| bytes.len() <= PIECE) {
         *attempt.body_mut() = Some(body);

@@ -7,11 +7,10 @@ use std::time::Duration;
 use url::Url;
 
 use crate::authenticator::Authenticator;
+use crate::binding::Binding;
 use crate::cache::TokenCache;
 use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::origin::Origin;
-use crate::origin::Origins;
 use crate::origin::parse_url;
 use crate::retry::RetryPolicy;
 use crate::sender::Sender;
@@ -35,12 +34,10 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     tokens: TokenCache,
     client: C,
     base: Option<Url>,
-    origins: Origins,
-    unbound: bool,
+    binding: Binding,
     retry: RetryPolicy,
     timeout: Duration,
     redirects: u32,
-    fault: Option<Error>,
 }
 
 impl<C> SessionBuilder<C> {
@@ -55,12 +52,10 @@ impl<C> SessionBuilder<C> {
             tokens,
             client,
             base: None,
-            origins: Origins::default(),
-            unbound: false,
+            binding: Binding::default(),
             retry: RetryPolicy::default(),
             timeout: Self::TIMEOUT,
             redirects: Self::REDIRECTS,
-            fault: None,
         }
     }
 
@@ -68,22 +63,17 @@ impl<C> SessionBuilder<C> {
     ///
     /// The last segment of the path counts as a folder, with or without a slash at its end.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
-        match parse_url(url.as_ref()).and_then(as_base) {
-            Ok((url, origin)) => {
-                self.base = Some(url);
-                self.origins.bind(origin);
-            }
-            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        let base = parse_url(url.as_ref()).and_then(as_base);
+        if let Some((url, origin)) = self.binding.unless_faulty(base) {
+            self.base = Some(url);
+            self.binding.bind(Ok(origin));
         }
         self
     }
 
     /// Binds the credential to one more origin, such as `https://uploads.example.com`.
     pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
-        match origin.as_ref().parse() {
-            Ok(origin) => self.origins.bind(origin),
-            Err(fault) => self.fault = self.fault.or(Some(fault)),
-        }
+        self.binding.bind(origin.as_ref().parse());
         self
     }
 
@@ -91,7 +81,7 @@ impl<C> SessionBuilder<C> {
     ///
     /// Never to one that a redirect names. An origin or base URL that is given as well takes this back.
     pub fn any_https_origin(mut self) -> Self {
-        self.unbound = true;
+        self.binding.allow_any_https();
         self
     }
 
@@ -99,13 +89,7 @@ impl<C> SessionBuilder<C> {
     ///
     /// Everyone on the way can read and use the token then.
     pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
-        match origin.as_ref().parse::<Origin>() {
-            Ok(origin) => {
-                self.origins.bind(origin.clone());
-                self.origins.allow_plain_http(origin);
-            }
-            Err(fault) => self.fault = self.fault.or(Some(fault)),
-        }
+        self.binding.allow_plain_http(origin.as_ref().parse());
         self
     }
 
@@ -144,23 +128,13 @@ impl<C> SessionBuilder<C> {
         self,
         build: impl FnOnce(C, Duration) -> Result<B, reqwest::Error>,
     ) -> Result<Sender<B>, Error> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
-        if self.origins.is_unbound() && !self.unbound {
-            return Err(Error::new(
-                ErrorKind::Origin,
-                "the session is bound to no origin; give it a `base_url` or an `origin`, \
-                 or allow `any_https_origin`",
-            ));
-        }
-        self.origins.check_all()?;
+        let origins = self.binding.into_origins()?;
         let client = build(self.client, self.timeout).map_err(|cause| {
             Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
         })?;
         Ok(Sender {
             client,
-            authenticator: Authenticator::new(self.tokens, self.origins),
+            authenticator: Authenticator::new(self.tokens, origins),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.
             policy: Arc::new(self.retry.with_own_budget()),
@@ -174,7 +148,7 @@ impl<C> fmt::Debug for SessionBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionBuilder")
             .field("tokens", &self.tokens)
-            .field("origins", &self.origins)
+            .field("binding", &self.binding)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
             .field("redirects", &self.redirects)

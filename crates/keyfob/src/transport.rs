@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-fn classify(error: &reqwest::Error) -> Failure {
+pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     if error.is_builder() || error.is_redirect() || error.is_decode() || is_tls_refusal(error) {
         Failure::Final
     } else if error.is_connect() {

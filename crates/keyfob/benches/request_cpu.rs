@@ -1,0 +1,112 @@
+//! The CPU that a session adds to `reqwest`, over loopback, on the client's thread alone.
+//!
+//! The server runs on a thread of its own, which does not count. The two clients send batches in turn, so that a noisy
+//! machine slows both; what is printed is the median of the ratios of neighbouring batches.
+
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use keyfob::Session;
+use keyfob::TokenCache;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::Server;
+use keyfob_testkit::json;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
+
+const ROUNDS: usize = 101;
+const REQUESTS: u32 = 200;
+
+fn main() {
+    let server = Server::builder().kept(0).start();
+    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(compare(&server.url()));
+    server.verify();
+}
+
+async fn compare(url: &str) {
+    let tokens = TokenCache::new(keyfob::hook(|_| async {
+        Ok::<_, std::io::Error>(("t".repeat(454), Duration::from_secs(3600)))
+    }));
+    let bare = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(20))
+        .build()
+        .expect("a client");
+    let bounded = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(20))
+        .read_timeout(Duration::from_secs(20))
+        .build()
+        .expect("a client");
+    let session = Session::new(url, tokens.clone()).expect("a session");
+    let header = tokens.lease(None).await.expect("a token").header().clone();
+
+    let send_bare = async |client: &reqwest::Client| {
+        let request = client.get(url).header(AUTHORIZATION, header.clone());
+        request
+            .send()
+            .await
+            .expect("an answer")
+            .bytes()
+            .await
+            .expect("a body");
+    };
+    let send_session = async || {
+        session
+            .get(url)
+            .send()
+            .await
+            .expect("an answer")
+            .bytes()
+            .await
+            .expect("a body");
+    };
+
+    let (mut times, mut ratios, mut ratios_bounded) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let plain = batch(|| send_bare(&bare)).await;
+        let with_limit = batch(|| send_bare(&bounded)).await;
+        let authenticated = batch(&send_session).await;
+        // The first rounds make connections and fill caches.
+        if round >= 5 {
+            times.push(plain);
+            ratios.push(authenticated / plain);
+            ratios_bounded.push(authenticated / with_limit);
+        }
+    }
+    println!(
+        "reqwest, bare: {:.1} µs of CPU per request",
+        median(&mut times) * 1e6
+    );
+    println!(
+        "session / reqwest, no read timeout:   {:.3}",
+        median(&mut ratios)
+    );
+    println!(
+        "session / reqwest, with read timeout: {:.3}",
+        median(&mut ratios_bounded)
+    );
+}
+
+/// Seconds of this thread's CPU for each request of a batch.
+async fn batch<F: Future<Output = ()>>(mut send: impl FnMut() -> F) -> f64 {
+    let start = cpu();
+    for _ in 0..REQUESTS {
+        send().await;
+    }
+    (cpu() - start) / f64::from(REQUESTS)
+}
+
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

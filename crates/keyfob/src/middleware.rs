@@ -1,0 +1,359 @@
+//! The middleware: a credential on every request of a `reqwest-middleware` client.
+//!
+//! For programs that have such a client already, with middlewares of their own. Others are better served by a session,
+//! which retries, follows redirects and limits stalled bodies by itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Extensions;
+use reqwest::Request;
+use reqwest::Response;
+use reqwest::redirect::Policy;
+use reqwest_middleware::Middleware;
+use reqwest_middleware::Next;
+use url::Url;
+
+use crate::authenticator::Authenticator;
+use crate::binding::Binding;
+use crate::cache::Lease;
+use crate::cache::TokenCache;
+use crate::drive::Attempts;
+use crate::drive::drive;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::exchange::Effect;
+use crate::exchange::Exchange;
+use crate::exchange::Failure;
+use crate::exchange::Outcome;
+use crate::exchange::Replay;
+use crate::journey::drop_userinfo;
+use crate::origin::Origin;
+use crate::progress::Moved;
+use crate::progress::until_stalled;
+use crate::retry::RetryPolicy;
+use crate::sender::count_pieces;
+use crate::sender::replay;
+use crate::transport::Fault;
+use crate::transport::classify;
+
+/// Puts a fresh token on the requests of a `reqwest-middleware` client.
+///
+/// A 401 renews the token and is replayed once, if the body can be sent again. Nothing else is retried unless
+/// [`retry`](AuthenticationMiddlewareBuilder::retry) asks for it. A middleware that retries belongs before this one, so
+/// that each of its attempts is authorized anew.
+///
+/// `reqwest` follows redirects beneath all middlewares, with the request's own header fields: a credential in another
+/// field than `Authorization` goes along to any host, and from the second hop on another host `Authorization` does too.
+/// So the client must stop at a redirect to another origin, and [`build`](AuthenticationMiddlewareBuilder::build) makes
+/// both together. The redirect itself is then what the caller gets.
+///
+/// Errors are [`Middleware`](reqwest_middleware::Error::Middleware) around an [`Error`] for what is refused and for a
+/// missing token, and all others as they were.
+///
+/// ```
+/// use keyfob::{AuthenticationMiddleware, EnvToken};
+/// use reqwest_middleware::ClientBuilder;
+///
+/// let (client, authentication) = AuthenticationMiddleware::builder(EnvToken::new("API_TOKEN"))
+///     .origin("https://api.example.com")
+///     .build(reqwest::Client::builder())?;
+/// let client = ClientBuilder::new(client).with(authentication).build();
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct AuthenticationMiddleware {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    authenticator: Authenticator,
+    policy: Arc<RetryPolicy>,
+    timeout: Duration,
+}
+
+impl AuthenticationMiddleware {
+    /// A middleware and its client, with settings of your own.
+    pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationMiddlewareBuilder {
+        AuthenticationMiddlewareBuilder {
+            tokens: tokens.into(),
+            binding: Binding::default(),
+            retry: RetryPolicy::never(),
+            timeout: AuthenticationMiddlewareBuilder::TIMEOUT,
+        }
+    }
+
+    /// Follows up to ten redirects to the origin that the request was for, and stops at any other.
+    ///
+    /// For a client that is made elsewhere; see [`AuthenticationMiddlewareBuilder::build_for_client`].
+    #[must_use]
+    pub fn redirect_policy() -> Policy {
+        Policy::custom(|attempt| {
+            let origin = |url| Origin::from_url(url).ok();
+            let next = origin(attempt.url());
+            if next.is_none() || next != attempt.previous().first().and_then(origin) {
+                return attempt.stop();
+            }
+            Policy::default().redirect(attempt)
+        })
+    }
+
+    /// The token cache.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenCache {
+        self.shared.authenticator.tokens()
+    }
+}
+
+#[async_trait]
+impl Middleware for AuthenticationMiddleware {
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<Response> {
+        let shared = &*self.shared;
+        let sent = shared.send(request, extensions, next).await;
+        sent.map_err(reqwest_middleware::Error::middleware)?
+    }
+}
+
+/// Makes an [`AuthenticationMiddleware`] and its client with settings of your own.
+#[must_use]
+pub struct AuthenticationMiddlewareBuilder {
+    tokens: TokenCache,
+    binding: Binding,
+    retry: RetryPolicy,
+    timeout: Duration,
+}
+
+impl AuthenticationMiddlewareBuilder {
+    /// How long an attempt may wait for the head of its answer while nothing moves, unless set.
+    pub const TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// Binds the credential to one more origin, such as `https://uploads.example.com`.
+    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
+        self.binding.bind(origin.as_ref().parse());
+        self
+    }
+
+    /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
+    ///
+    /// Never to one that a redirect names.
+    pub fn any_https_origin(mut self) -> Self {
+        self.binding.allow_any_https();
+        self
+    }
+
+    /// Allows plain `http` to one origin that is not this machine, and binds the credential to it.
+    ///
+    /// Everyone on the way can read and use the token then.
+    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
+        self.binding.allow_plain_http(origin.as_ref().parse());
+        self
+    }
+
+    /// Retries failures as this policy says; unless set, only a 401 is sent again.
+    ///
+    /// Not together with another middleware that retries: their attempts would multiply.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets how long an attempt may wait for the head of its answer; [`TIMEOUT`](Self::TIMEOUT) unless set.
+    ///
+    /// It starts anew with each piece of a streamed body that is sent. A request's own `timeout` takes its place. How long
+    /// the body of the answer may take is for the client's `read_timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Makes the client and the middleware for it.
+    ///
+    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`] if an origin is not an absolute http(s) one or the client cannot be made, and
+    /// [`ErrorKind::Origin`] if there is none, or for plain http to another host than this one.
+    pub fn build(
+        self,
+        client: reqwest::ClientBuilder,
+    ) -> Result<(reqwest::Client, AuthenticationMiddleware), Error> {
+        let middleware = self.build_for_client()?;
+        let client = client
+            .redirect(AuthenticationMiddleware::redirect_policy())
+            .build()
+            .map_err(|cause| {
+                Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
+            })?;
+        Ok((client, middleware))
+    }
+
+    /// Makes the middleware alone, for a client that follows no redirect to another origin.
+    ///
+    /// That is, one made with [`AuthenticationMiddleware::redirect_policy`] or [`Policy::none`]; **any other gives the
+    /// credential to whomever the server names**. A middleware cannot see the policy of its client: an answer that came
+    /// from another origin is refused with an error, but by then the credential may have gone there.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn build_for_client(self) -> Result<AuthenticationMiddleware, Error> {
+        let origins = self.binding.into_origins()?;
+        Ok(AuthenticationMiddleware {
+            shared: Arc::new(Shared {
+                authenticator: Authenticator::new(self.tokens, origins),
+                // Middlewares made with one policy do not draw on one budget.
+                policy: Arc::new(self.retry.with_own_budget()),
+                timeout: self.timeout,
+            }),
+        })
+    }
+}
+
+impl Shared {
+    async fn send(
+        &self,
+        mut request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<reqwest_middleware::Result<Response>, Error> {
+        drop_userinfo(request.url_mut())?;
+        let origin = Origin::from_url(request.url())?;
+        self.authenticator.check(&origin)?;
+        let destination = format!("{} {origin}", request.method());
+        let body = replay(&request);
+        // A body in memory stays one, for whoever sends it again beneath.
+        let moved = match body {
+            Replay::Possible => None,
+            Replay::Impossible => count_pieces(&mut request),
+        };
+        let exchange = Exchange::new(
+            Arc::clone(&self.policy),
+            Effect::of(request.method(), request.headers()),
+            body,
+            self.authenticator.clock().elapsed(),
+        );
+        let attempts = Sends {
+            shared: self,
+            // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
+            limit: request.timeout().is_none().then_some(self.timeout),
+            request: Some(request),
+            moved,
+            origin,
+            extensions,
+            next,
+        };
+        match drive(&self.authenticator, exchange, attempts).await? {
+            Ok(response) => Ok(Ok(response)),
+            Err(NoAnswer::Error(error)) => Ok(Err(error)),
+            Err(NoAnswer::Strayed(error)) => Err(error),
+            Err(NoAnswer::Stalled) => Err(Fault::Stalled.report(&destination)),
+        }
+    }
+}
+
+/// One request over one client.
+struct Sends<'a> {
+    shared: &'a Shared,
+    /// What is sent next; `None` once a body that cannot be replayed has gone.
+    request: Option<Request>,
+    moved: Option<Moved>,
+    limit: Option<Duration>,
+    origin: Origin,
+    extensions: &'a mut Extensions,
+    next: Next<'a>,
+}
+
+/// Why an attempt brought nothing that the caller may have.
+enum NoAnswer {
+    Error(reqwest_middleware::Error),
+    /// The client went to another origin.
+    Strayed(Error),
+    Stalled,
+}
+
+impl Attempts for Sends<'_> {
+    type Answer = Response;
+    type Failure = NoAnswer;
+
+    async fn send(&mut self, lease: &Lease) -> Result<Response, NoAnswer> {
+        let mut attempt = self
+            .request
+            .take()
+            .expect("only what can be replayed is sent again");
+        self.request = attempt.try_clone();
+        self.shared
+            .authenticator
+            .apply(lease, attempt.headers_mut());
+        let answer = self.next.clone().run(attempt, self.extensions);
+        let answer = match self.limit {
+            Some(limit) => {
+                let clock = self.shared.authenticator.clock();
+                until_stalled(answer, self.moved.as_ref(), limit, clock)
+                    .await
+                    .ok_or(NoAnswer::Stalled)?
+            }
+            None => answer.await,
+        };
+        let response = answer.map_err(NoAnswer::Error)?;
+        refuse_stray(&self.origin, response.url())?;
+        Ok(response)
+    }
+
+    fn outcome<'a>(&self, result: &'a Result<Response, NoAnswer>) -> Outcome<'a> {
+        match result {
+            Ok(response) => Outcome::Answer(response.status(), response.headers()),
+            Err(NoAnswer::Stalled) => Outcome::Failure(Failure::Timeout),
+            Err(NoAnswer::Error(reqwest_middleware::Error::Reqwest(error))) => {
+                Outcome::Failure(classify(error))
+            }
+            Err(_) => Outcome::Failure(Failure::Final),
+        }
+    }
+}
+
+/// Tells at the first redirect that the middleware is over a client that must not have it.
+fn refuse_stray(origin: &Origin, answered: &Url) -> Result<(), NoAnswer> {
+    // What `reqwest` says of an answer that another middleware made up.
+    const MADE_UP: &str = "no.url.provided.local";
+    if answered.host_str() == Some(MADE_UP)
+        || Origin::from_url(answered).is_ok_and(|o| o == *origin)
+    {
+        return Ok(());
+    }
+    Err(NoAnswer::Strayed(Error::new(
+        ErrorKind::Origin,
+        format!(
+            "the client followed a redirect away from {origin} and may have taken the credential along; \
+             make it with `AuthenticationMiddleware::redirect_policy`"
+        ),
+    )))
+}
+
+impl fmt::Debug for AuthenticationMiddleware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticationMiddleware")
+            .field("authenticator", &self.shared.authenticator)
+            .field("policy", &self.shared.policy)
+            .field("timeout", &self.shared.timeout)
+            .finish()
+    }
+}
+
+impl fmt::Debug for AuthenticationMiddlewareBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticationMiddlewareBuilder")
+            .field("tokens", &self.tokens)
+            .field("binding", &self.binding)
+            .field("retry", &self.retry)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}

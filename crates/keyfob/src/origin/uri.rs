@@ -1,0 +1,63 @@
+//! The origin of a request that is not for a URL, but for a URI that may leave its server to the connection.
+
+use http::Uri;
+use url::Host;
+
+use crate::error::Error;
+use crate::origin::Origin;
+use crate::origin::Origins;
+use crate::origin::Scheme;
+
+impl Origin {
+    /// The origin of a request's URI; `None` if it has no authority, as a request has that is bound to its connection.
+    pub(crate) fn from_uri(uri: &Uri) -> Result<Option<Self>, Error> {
+        let Some(host) = uri.host() else {
+            return Ok(None);
+        };
+        let scheme = Scheme::named(uri.scheme_str().unwrap_or_default())?;
+        let host = Host::parse(host)
+            .map_err(|error| Error::input("the URL cannot be read").caused_by(error))?;
+        let port = uri.port_u16().unwrap_or(scheme.default_port());
+        Ok(Some(Self { scheme, host, port }))
+    }
+}
+
+impl Origins {
+    /// The one origin that a request without an authority must be for.
+    pub(crate) fn only(&self) -> Option<&Origin> {
+        match self.bound.as_slice() {
+            [origin] => Some(origin),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r1_a_uri_has_the_origin_of_the_same_url() {
+        for text in [
+            "https://A.example/x?y",
+            "https://a.example:443",
+            "https://a.example:8443/",
+            "http://127.0.0.1:80/",
+            "http://[::1]:8080/",
+            "https://user:pass@a.example/",
+            "http://127.1/",
+        ] {
+            let uri: Uri = text.parse().unwrap();
+            assert_eq!(
+                Origin::from_uri(&uri).unwrap(),
+                Some(text.parse().unwrap()),
+                "{text}"
+            );
+        }
+        assert_eq!(Origin::from_uri(&Uri::from_static("/x")).unwrap(), None);
+        for text in ["ftp://a.example", "a.example:443"] {
+            let uri: Uri = text.parse().unwrap();
+            assert!(Origin::from_uri(&uri).is_err(), "{text}");
+        }
+    }
+}
