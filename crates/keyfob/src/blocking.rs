@@ -75,10 +75,8 @@ impl Session {
 
     /// A session with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        GenericBuilder::new(
-            tokens.into(),
-            Client::builder().connect_timeout(CONNECT_TIMEOUT),
-        )
+        let client = || Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        GenericBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 
     session_surface!(RequestBuilder);
@@ -149,7 +147,8 @@ impl Sender<Client> {
                 (replacement, _) => replacement,
             };
             let attempt = journey.attempt(lease, &self.authenticator);
-            let result = self.client.execute(attempt).map_err(Fault::Client);
+            let client = self.client_for(attempt.url());
+            let result = client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {
                 Ok(response) => Outcome::Answer(response.status(), response.headers()),
                 Err(fault) => Outcome::Failure(fault.failure()),

@@ -23,6 +23,7 @@ use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
 use crate::journey::drop_userinfo;
+use crate::origin::Origin;
 use crate::origin::parse_url;
 use crate::progress::Counted;
 use crate::progress::Limited;
@@ -38,6 +39,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A client and how it is used, shared by all clones of a session.
 pub(crate) struct Sender<C> {
     pub(crate) client: C,
+    /// One that uses no proxy, for plain http to this machine.
+    pub(crate) direct: Option<C>,
     pub(crate) authenticator: Authenticator,
     pub(crate) base: Option<Url>,
     pub(crate) policy: Arc<RetryPolicy>,
@@ -68,6 +71,19 @@ impl<C> Sender<C> {
         // Here already, for the client's builder would make a header of it.
         drop_userinfo(&mut url)?;
         Ok(url)
+    }
+
+    /// R1: plain http to this machine must not leave it, and so not go through a proxy that the environment names.
+    pub(crate) fn client_for(&self, url: &Url) -> &C {
+        match &self.direct {
+            Some(direct)
+                if url.scheme() == "http"
+                    && Origin::from_url(url).is_ok_and(|to| to.is_loopback()) =>
+            {
+                direct
+            }
+            _ => &self.client,
+        }
     }
 
     pub(crate) fn exchange(
@@ -135,11 +151,12 @@ impl Sender<reqwest::Client> {
     }
 
     async fn send(&self, mut attempt: Request, limit: Option<Duration>) -> Result<Response, Fault> {
+        let client = self.client_for(attempt.url());
         let Some(limit) = limit else {
-            return self.client.execute(attempt).await.map_err(Fault::Client);
+            return client.execute(attempt).await.map_err(Fault::Client);
         };
         let moved = count_pieces(&mut attempt);
-        let answer = self.client.execute(attempt);
+        let answer = client.execute(attempt);
         match until_stalled(answer, moved.as_ref(), limit, self.authenticator.clock()).await {
             Some(answer) => answer.map_err(Fault::Client),
             None => Err(Fault::Stalled),

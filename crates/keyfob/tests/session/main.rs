@@ -7,5 +7,6 @@ mod deadlines;
 mod heal;
 mod kit;
 mod origins;
+mod proxies;
 mod retries;
 mod sharing;
