@@ -9,4 +9,5 @@ mod kit;
 mod origins;
 mod proxies;
 mod retries;
+mod secrets;
 mod sharing;

@@ -1,30 +1,17 @@
 //! R1 behind a proxy that the environment names: what is meant for this machine does not leave it.
 
-use std::process::Command;
-
 use keyfob::Session;
 use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::ManualClock;
 use keyfob_testkit::Server;
 
+use crate::kit::TARGET;
 use crate::kit::bearers;
 use crate::kit::builder;
 use crate::kit::numbered;
-
-const TARGET: &str = "KEYFOB_TEST_TARGET";
-
-/// Runs one ignored test of this binary in a process of its own, with an environment of its own.
-fn run(test: &str, environment: &[(&str, &str)]) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", test])
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
-}
+use crate::kit::run_alone;
+use crate::kit::target;
 
 #[test]
 fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
@@ -36,16 +23,18 @@ fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
             (TARGET, &*server.url()),
             ("NO_PROXY", ""),
         ];
-        run("proxies::a_session_of_this_machine", &environment);
+        run_alone("proxies::a_session_of_this_machine", &environment);
     }
     assert_eq!(proxy.connections(), 0);
     assert_eq!(bearers(&server), ["token-1"; 3]);
 }
 
 #[tokio::test]
-#[ignore = "is run with a proxy in its environment by the test above"]
+#[ignore = "runs in a process of its own, with another environment"]
 async fn a_session_of_this_machine() {
-    let server = std::env::var(TARGET).unwrap();
+    let Some(server) = target() else {
+        return;
+    };
     let session = Session::builder(numbered().0)
         .any_https_origin()
         .build()
@@ -63,14 +52,16 @@ fn r1_a_blocking_session_does_not_either() {
         (TARGET, &*server.url()),
         ("NO_PROXY", ""),
     ];
-    run("proxies::a_blocking_session_of_this_machine", &environment);
+    run_alone("proxies::a_blocking_session_of_this_machine", &environment);
     assert_eq!(proxy.connections(), 0);
 }
 
 #[test]
-#[ignore = "is run with a proxy in its environment by the test above"]
+#[ignore = "runs in a process of its own, with another environment"]
 fn a_blocking_session_of_this_machine() {
-    let server = std::env::var(TARGET).unwrap();
+    let Some(server) = target() else {
+        return;
+    };
     let session = keyfob::blocking::Session::new(server, numbered().0).unwrap();
     assert_eq!(session.get("data").send().unwrap().status(), 200);
 }
@@ -83,18 +74,25 @@ fn other_hosts_are_reached_through_the_proxy() {
             .header("host", "api.test")
             .answer(Answer::status(200)),
     );
-    let environment = [("http_proxy", &*proxy.url()), ("NO_PROXY", "")];
-    run("proxies::a_session_of_another_host", &environment);
+    let environment = [
+        ("http_proxy", &*proxy.url()),
+        (TARGET, "http://api.test"),
+        ("NO_PROXY", ""),
+    ];
+    run_alone("proxies::a_session_of_another_host", &environment);
 }
 
 #[tokio::test]
-#[ignore = "is run with a proxy in its environment by the test above"]
+#[ignore = "runs in a process of its own, with another environment"]
 async fn a_session_of_another_host() {
+    let Some(server) = target() else {
+        return;
+    };
     let session = builder(&ManualClock::default())
-        .allow_plain_http("http://api.test")
+        .allow_plain_http(&server)
         .build()
         .unwrap();
-    let response = session.get("http://api.test/data").send().await.unwrap();
+    let response = session.get(format!("{server}/data")).send().await.unwrap();
     assert_eq!(response.status(), 200);
 }
 
@@ -115,6 +113,6 @@ fn r9_a_netrc_file_is_not_read() {
         ("NETRC", netrc.to_str().unwrap()),
         (TARGET, &*server.url()),
     ];
-    run("proxies::a_session_of_this_machine", &environment);
+    run_alone("proxies::a_session_of_this_machine", &environment);
     std::fs::remove_dir_all(&folder).unwrap();
 }
