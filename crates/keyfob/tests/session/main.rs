@@ -2,10 +2,12 @@
 
 mod answers;
 mod belongings;
+mod blocking;
 mod closed;
 mod deadlines;
 mod heal;
 mod kit;
+mod names;
 mod origins;
 mod proxies;
 mod retries;
