@@ -340,7 +340,7 @@ fn blocking_an_async_hook_that_needs_timers_and_sockets_works_without_a_runtime(
         async move {
             tokio::time::sleep(Duration::from_millis(1)).await;
             let client = reqwest::Client::builder().no_proxy().build()?;
-            Ok::<_, reqwest::Error>(client.get(url).send().await?.text().await?)
+            client.get(url).send().await?.text().await
         }
     });
     let session = session(&server, hook);
