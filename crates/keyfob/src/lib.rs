@@ -25,7 +25,8 @@ mod journey;
 mod layer;
 #[cfg(feature = "middleware")]
 mod middleware;
-#[cfg(all(test, shuttle))]
+#[cfg(shuttle)]
+#[cfg(test)]
 mod model;
 mod observe;
 mod origin;

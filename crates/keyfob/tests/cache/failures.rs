@@ -135,6 +135,21 @@ fn t2_refusal_stays_until_forced() {
 }
 
 #[test]
+fn t2_a_forced_renewal_forgets_the_failure_for_all() {
+    let world = World::new();
+    world
+        .fetch(Err(Error::refused("invalid_client")))
+        .unwrap_err();
+    let mut forced = Box::pin(world.cache.renew());
+    assert!(poll(&mut forced).is_pending());
+    let mut other = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut other).is_pending());
+    world.answer(token("one", 100));
+    assert!(ready(poll(&mut other)).is_ok());
+    assert!(ready(poll(&mut forced)).is_ok());
+}
+
+#[test]
 fn t2_refusal_stays_until_a_token_is_handed_in() {
     let world = World::new();
     world

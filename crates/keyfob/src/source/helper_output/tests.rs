@@ -308,14 +308,18 @@ fn the_order_of_the_table_decides_between_formats() {
 
 #[test]
 fn json_of_an_unknown_form_shows_names_and_no_value() {
-    let output = json!({ "data": "s3cr3t", "s3cr3t": 1, "a b": 2, "lease_id": 3 });
+    let output = json!({
+        "data": "s3cr3t", "s3cr3t": 1, "a b": 2, "lease_id": 3, "a_name_that_is_very_long_indeed": 4,
+    });
     let shown = error(output).to_string();
     assert!(
         shown.contains("with the fields `data`, `lease_id`;"),
         "{shown}"
     );
     assert!(
-        shown.contains("`access_token`") && !shown.contains("s3cr3t"),
+        shown.contains("`access_token`")
+            && !shown.contains("s3cr3t")
+            && !shown.contains("very_long"),
         "{shown}"
     );
     for output in [
