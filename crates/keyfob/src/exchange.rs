@@ -113,6 +113,12 @@ impl Exchange {
         self.deadline.saturating_sub(now)
     }
 
+    /// A redirect turned the request into one without a body that changes nothing.
+    pub(crate) fn becomes_a_read(&mut self) {
+        self.effect = Effect::Once;
+        self.body = Replay::Possible;
+    }
+
     /// Judges an answer to a request that carried a credential.
     pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {

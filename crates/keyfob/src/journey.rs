@@ -192,6 +192,8 @@ impl<R: Outgoing> Journey<R> {
         if hop.body == HopBody::Dropped {
             self.template.drop_body();
             redirect::strip_body_headers(self.template.headers_mut());
+            self.body_gone = false;
+            self.exchange.becomes_a_read();
         }
         *self.template.method_mut() = hop.method;
         *self.template.url_mut() = hop.url;
@@ -224,4 +226,133 @@ pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     url.set_username("")
         .and_then(|()| url.set_password(None))
         .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderName;
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use http::header::COOKIE;
+    use http::header::LOCATION;
+
+    use super::*;
+    use crate::cache::TokenCache;
+    use crate::exchange::Effect;
+    use crate::exchange::Replay;
+    use crate::origin::Origins;
+    use crate::retry::RetryPolicy;
+    use crate::source::fixed::FixedToken;
+    use crate::token::Token;
+
+    #[derive(Clone)]
+    struct Sent {
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+    }
+
+    impl Outgoing for Sent {
+        fn method(&self) -> &Method {
+            &self.method
+        }
+
+        fn url(&self) -> &Url {
+            &self.url
+        }
+
+        fn method_mut(&mut self) -> &mut Method {
+            &mut self.method
+        }
+
+        fn url_mut(&mut self) -> &mut Url {
+            &mut self.url
+        }
+
+        fn headers_mut(&mut self) -> &mut HeaderMap {
+            &mut self.headers
+        }
+
+        fn drop_body(&mut self) {}
+
+        fn try_clone(&self) -> Option<Self> {
+            Some(self.clone())
+        }
+
+        fn clone_without_body(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is sent on the way over these URLs, whatever the client.
+    fn sent_along(token: &Token, urls: &[&str]) -> Vec<Sent> {
+        let tokens = TokenCache::builder(FixedToken::new(token.clone()))
+            .token(token.clone())
+            .build()
+            .unwrap();
+        let authenticator = Authenticator::new(tokens, Origins::default());
+        let (start, hops) = urls.split_first().unwrap();
+        let request = Sent {
+            method: Method::GET,
+            url: Url::parse(start).unwrap(),
+            headers: HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("c=1"))]),
+        };
+        let policy = Arc::new(RetryPolicy::default());
+        let now = authenticator.clock().elapsed();
+        let exchange = Exchange::new(policy, Effect::Once, Replay::Possible, now);
+        let mut journey = Journey::begin(request, exchange, &authenticator, 10).unwrap();
+        let mut sent = Vec::new();
+        for location in hops.iter().map(Some).chain([None]) {
+            let wanted = journey.wants_lease(&authenticator);
+            let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
+            sent.push(journey.attempt(lease, &authenticator));
+            let Some(location) = location else {
+                break;
+            };
+            let location = (LOCATION, HeaderValue::from_str(location).unwrap());
+            let outcome = (StatusCode::FOUND, HeaderMap::from_iter([location]));
+            let outcome = Outcome::Answer(outcome.0, &outcome.1);
+            let next = journey.judge(outcome, &authenticator).unwrap();
+            assert!(matches!(next, Next::Follow));
+        }
+        sent
+    }
+
+    fn carried(sent: &[Sent], name: &HeaderName) -> Vec<bool> {
+        let carried = |sent: &Sent| sent.headers.contains_key(name);
+        sent.iter().map(carried).collect()
+    }
+
+    #[test]
+    fn r1_a_downgrade_to_plain_http_loses_the_credential_and_an_upgrade_does_not_bring_it_back() {
+        let token = Token::new("t0ken").unwrap();
+        let way = [
+            "https://a.test:8443/1",
+            "http://a.test:8443/2",
+            "https://a.test:8443/3",
+        ];
+        let sent = sent_along(&token, &way);
+        assert_eq!(carried(&sent, &AUTHORIZATION), [true, false, false]);
+        assert_eq!(carried(&sent, &COOKIE), [true, false, false]);
+    }
+
+    #[test]
+    fn r1_the_default_port_is_the_same_origin() {
+        let token = Token::new("t0ken").unwrap();
+        let way = ["https://a.test/1", "https://A.TEST:443/2", "/3"];
+        let sent = sent_along(&token, &way);
+        assert_eq!(carried(&sent, &AUTHORIZATION), [true, true, true]);
+    }
+
+    #[test]
+    fn r1_a_subdomain_or_another_port_loses_a_credential_of_any_name() {
+        let field = HeaderName::from_static("x-api-key");
+        let token = Token::new("t0ken").unwrap().header_name(field.clone());
+        for other in ["https://b.a.test/", "https://a.test:8443/", "https://test/"] {
+            let sent = sent_along(&token, &["https://a.test/", other, "https://a.test/"]);
+            assert_eq!(carried(&sent, &field), [true, false, false], "{other}");
+        }
+    }
 }

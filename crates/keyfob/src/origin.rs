@@ -85,6 +85,11 @@ impl Origin {
             Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
         }
     }
+
+    /// Whether it is reached without encryption, which is well as long as it does not leave this machine.
+    pub(crate) fn is_plain_loopback(&self) -> bool {
+        !self.is_https() && self.is_loopback()
+    }
 }
 
 impl Scheme {
@@ -152,6 +157,11 @@ impl Origins {
     /// Whether no origin was added.
     pub(crate) fn is_unbound(&self) -> bool {
         self.bound.is_empty()
+    }
+
+    /// Whether plain `http` to this machine may be asked for.
+    pub(crate) fn serve_this_machine(&self) -> bool {
+        self.is_unbound() || self.bound.iter().any(Origin::is_plain_loopback)
     }
 
     /// Whether all that were added may be served.

@@ -2,9 +2,11 @@
 
 use std::error::Error as StdError;
 use std::fmt::Write;
+use std::future::Future;
 use std::io::Error as IoError;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -94,4 +96,35 @@ pub(crate) fn cause<'a, E: StdError + 'static>(
 pub(crate) fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
+}
+
+/// Runs a request and what happens meanwhile; a test that waits for what never happens fails instead of hanging.
+pub(crate) async fn meanwhile<A, B>(
+    request: impl Future<Output = A>,
+    events: impl Future<Output = B>,
+) -> (A, B) {
+    let both = async { tokio::join!(request, events) };
+    tokio::time::timeout(10 * SECOND, both)
+        .await
+        .expect("both end at once if all goes well")
+}
+
+/// Names the server for a test in a process of its own.
+pub(crate) const TARGET: &str = "KEYFOB_TEST_TARGET";
+
+/// The server for this test, if it runs in a process of its own.
+pub(crate) fn target() -> Option<String> {
+    std::env::var(TARGET).ok()
+}
+
+/// Runs one ignored test of this binary in a process of its own, with an environment of its own.
+pub(crate) fn run_alone(test: &str, environment: &[(&str, &str)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", test])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
 }

@@ -255,7 +255,7 @@ async fn r1_plain_http_that_was_allowed_is_served() {
 async fn r1_a_session_needs_an_origin_or_an_explicit_word() {
     let error = Session::builder(numbered().0).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin);
-    assert!(error.to_string().contains("base_url"), "{error}");
+    assert!(error.to_string().contains("`any_https_origin`"), "{error}");
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ use crate::kit::bearers;
 use crate::kit::builder;
 use crate::kit::cause;
 use crate::kit::everything_said;
+use crate::kit::meanwhile;
 use crate::kit::promptly;
 use crate::kit::refusing_address;
 use crate::kit::session;
@@ -137,9 +138,9 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
             clock.advance(20 * SECOND);
         }
     };
-    let (response, ()) = tokio::join!(session.get("data").send(), time_passes(1));
+    let (response, ()) = meanwhile(session.get("data").send(), time_passes(1)).await;
     assert_eq!(response.unwrap().text().await.unwrap(), "late");
-    let (response, ()) = tokio::join!(session.post("data").body("x").send(), time_passes(3));
+    let (response, ()) = meanwhile(session.post("data").body("x").send(), time_passes(3)).await;
     let error = response.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
     let timed_out = cause::<IoError>(&error).unwrap();
@@ -380,7 +381,7 @@ async fn r5_retry_after_in_seconds_or_as_a_date_is_honoured() {
             assert_eq!(server.calls(), calls + 1);
             clock.advance(SECOND);
         };
-        let (response, ()) = tokio::join!(session.post("orders").body("x").send(), time_passes);
+        let (response, ()) = meanwhile(session.post("orders").body("x").send(), time_passes).await;
         assert_eq!(response.unwrap().status(), 201);
         // The date is as far ahead in the second round as it was in the first.
         clock.step_wall(-3);
@@ -419,7 +420,7 @@ async fn r5_no_attempt_begins_after_the_total_time() {
         clock.advance(4 * SECOND);
     };
     let request = session.get("data").retry(|policy| policy.total(8 * SECOND));
-    let (response, ()) = tokio::join!(request.send(), time_passes);
+    let (response, ()) = meanwhile(request.send(), time_passes).await;
     assert_eq!(response.unwrap().status(), 429);
 }
 
@@ -516,7 +517,7 @@ async fn r7_a_token_that_expired_during_a_pause_is_not_sent() {
         clock.until_sleeping_for(70 * SECOND).await;
         clock.advance(70 * SECOND);
     };
-    let (response, ()) = tokio::join!(session.get("data").send(), time_passes);
+    let (response, ()) = meanwhile(session.get("data").send(), time_passes).await;
     assert_eq!(response.unwrap().status(), 200);
     assert_eq!(bearers(&server), ["one", "two"]);
 }
