@@ -425,7 +425,9 @@ where
 
     async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {
         let mut request = self.take()?;
-        self.shared.authenticator.apply(lease, request.headers_mut());
+        self.shared
+            .authenticator
+            .apply(lease, request.headers_mut());
         let method = request.method().clone();
         let service = &mut self.service;
         let answer = async {

@@ -282,7 +282,9 @@ impl Attempts for Sends<'_> {
             .take()
             .expect("only what can be replayed is sent again");
         self.request = attempt.try_clone();
-        self.shared.authenticator.apply(lease, attempt.headers_mut());
+        self.shared
+            .authenticator
+            .apply(lease, attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
         let answer = match self.limit {
             Some(limit) => {
