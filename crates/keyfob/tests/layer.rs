@@ -1,5 +1,7 @@
 //! The tower layer, over the clients that people have: `hyper-util` on both versions of HTTP, `tonic`, and any service.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::future::ready;

@@ -1,5 +1,7 @@
 //! The middleware, in a `reqwest-middleware` client.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use async_trait::async_trait;
