@@ -3,6 +3,7 @@
 //! It obeys an [`Exchange`] and makes no rules. A face says how one attempt is sent, and what came of it.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::authenticator::Authenticator;
 use crate::cache::Lease;
@@ -27,7 +28,7 @@ pub(crate) trait Attempts {
     fn outcome<'a>(&self, result: &'a Result<Self::Answer, Self::Failure>) -> Outcome<'a>;
 }
 
-/// Sends a request until its exchange is done; the last answer or failure as it was (R6).
+/// Sends a request, whose exchange has begun just now, until that is done; the last answer or failure as it was (R6).
 ///
 /// # Errors
 ///
@@ -35,12 +36,13 @@ pub(crate) trait Attempts {
 pub(crate) async fn drive<A: Attempts>(
     authenticator: &Authenticator,
     mut exchange: Exchange,
-    mut attempts: A,
+    now: Duration,
+    attempts: &mut A,
 ) -> Result<Result<A::Answer, A::Failure>, Error> {
     let tokens = authenticator.tokens();
     let clock = authenticator.clock();
     let patience = |exchange: &Exchange| exchange.patience(clock.elapsed());
-    let mut lease = tokens.lease(Some(patience(&exchange))).await?;
+    let mut lease = tokens.lease(Some(exchange.patience(now))).await?;
     loop {
         let result = attempts.send(&lease).await;
         let outcome = attempts.outcome(&result);

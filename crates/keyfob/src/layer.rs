@@ -171,9 +171,10 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // The clone may not be ready; what was made ready is what is called.
         let clone = self.inner.clone();
-        let service = mem::replace(&mut self.inner, clone);
+        let mut service = mem::replace(&mut self.inner, clone);
         let (shared, replay) = (Arc::clone(&self.shared), self.replay.clone());
-        Box::pin(async move { shared.send(service, replay, request).await })
+        // By reference, since a client may be large and would be copied from future to future.
+        Box::pin(async move { shared.send(&mut service, &replay, request).await })
     }
 }
 
@@ -322,8 +323,8 @@ struct Shared {
 impl Shared {
     async fn send<S, P, B, R>(
         &self,
-        service: S,
-        replay: P,
+        service: &mut S,
+        replay: &P,
         request: Request<B>,
     ) -> Result<Response<R>, BoxError>
     where
@@ -348,13 +349,14 @@ impl Shared {
             Some(_) => Replay::Possible,
             None => Replay::Impossible,
         };
+        let now = self.authenticator.clock().elapsed();
         let exchange = Exchange::new(
             Arc::clone(&self.policy),
             Effect::of(&head.method, &head.headers),
             repeatable,
-            self.authenticator.clock().elapsed(),
+            now,
         );
-        let attempts = Sends {
+        let mut attempts = Sends {
             shared: self,
             service,
             replay,
@@ -362,7 +364,7 @@ impl Shared {
             next: Some(Request::from_parts(head, body)),
             origin,
         };
-        drive(&self.authenticator, exchange, attempts).await?
+        drive(&self.authenticator, exchange, now, &mut attempts).await?
     }
 
     /// Where a request goes; without an authority, to where the service is connected.
@@ -386,8 +388,8 @@ impl Shared {
 /// One request over one service.
 struct Sends<'a, S, P: ReplayBody<B>, B> {
     shared: &'a Shared,
-    service: S,
-    replay: P,
+    service: &'a mut S,
+    replay: &'a P,
     next: Option<Request<B>>,
     again: Option<(Parts, P::Kept)>,
     origin: Origin,
@@ -429,7 +431,7 @@ where
             .authenticator
             .apply(lease, request.headers_mut());
         let method = request.method().clone();
-        let service = &mut self.service;
+        let service = &mut *self.service;
         let answer = async {
             poll_fn(|context| service.poll_ready(context))
                 .await

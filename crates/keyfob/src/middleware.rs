@@ -234,13 +234,14 @@ impl Shared {
             Replay::Possible => None,
             Replay::Impossible => count_pieces(&mut request),
         };
+        let now = self.authenticator.clock().elapsed();
         let exchange = Exchange::new(
             Arc::clone(&self.policy),
             Effect::of(request.method(), request.headers()),
             body,
-            self.authenticator.clock().elapsed(),
+            now,
         );
-        let attempts = Sends {
+        let mut attempts = Sends {
             shared: self,
             // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
             limit: request.timeout().is_none().then_some(self.timeout),
@@ -250,7 +251,7 @@ impl Shared {
             extensions,
             next,
         };
-        match drive(&self.authenticator, exchange, attempts).await? {
+        match drive(&self.authenticator, exchange, now, &mut attempts).await? {
             Ok(response) => Ok(Ok(response)),
             Err(NoAnswer::Error(error)) => Ok(Err(error)),
             Err(NoAnswer::Strayed(error)) => Err(error),

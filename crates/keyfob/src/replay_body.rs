@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -104,26 +103,22 @@ impl<B: Clone> ReplayBody<B> for ReplayCloned {
 /// # Ok(())
 /// # }
 /// ```
-pub struct ReplayBuffered<B, F> {
-    rebuild: F,
+///
+/// The client's type is then `Authenticated<Channel, ReplayBuffered<tonic::body::Body>>`.
+pub struct ReplayBuffered<B: Body> {
+    rebuild: fn(BufferedBody<B>) -> B,
     limit: usize,
-    body: PhantomData<fn() -> B>,
 }
 
-impl<B, F> ReplayBuffered<B, F>
-where
-    B: Body<Data = Bytes>,
-    F: Fn(BufferedBody<B>) -> B,
-{
+impl<B: Body> ReplayBuffered<B> {
     /// How many bytes of a body are held at most, unless set: 64 KiB.
     pub const LIMIT: usize = 64 * 1024;
 
     /// Holds bodies of up to [`LIMIT`](Self::LIMIT) bytes.
-    pub fn new(rebuild: F) -> Self {
+    pub fn new(rebuild: fn(BufferedBody<B>) -> B) -> Self {
         Self {
             rebuild,
             limit: Self::LIMIT,
-            body: PhantomData,
         }
     }
 
@@ -135,11 +130,7 @@ where
     }
 }
 
-impl<B, F> ReplayBody<B> for ReplayBuffered<B, F>
-where
-    B: Body<Data = Bytes> + Unpin,
-    F: Fn(BufferedBody<B>) -> B,
-{
+impl<B: Body<Data = Bytes> + Unpin> ReplayBody<B> for ReplayBuffered<B> {
     type Kept = Kept;
 
     fn keep(&self, mut body: B, context: &mut Context<'_>) -> (B, Option<Kept>) {
@@ -178,11 +169,7 @@ where
     }
 }
 
-impl<B, F> ReplayBuffered<B, F>
-where
-    B: Body<Data = Bytes> + Unpin,
-    F: Fn(BufferedBody<B>) -> B,
-{
+impl<B: Body> ReplayBuffered<B> {
     fn rebuild(&self, kept: &Kept) -> B {
         (self.rebuild)(BufferedBody {
             pieces: kept.pieces.iter().cloned().map(Ok).collect(),
@@ -281,17 +268,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for BufferedBody<B> {
     }
 }
 
-impl<B, F: Clone> Clone for ReplayBuffered<B, F> {
+impl<B: Body> Clone for ReplayBuffered<B> {
     fn clone(&self) -> Self {
-        Self {
-            rebuild: self.rebuild.clone(),
-            limit: self.limit,
-            body: PhantomData,
-        }
+        *self
     }
 }
 
-impl<B, F> fmt::Debug for ReplayBuffered<B, F> {
+impl<B: Body> Copy for ReplayBuffered<B> {}
+
+impl<B: Body> fmt::Debug for ReplayBuffered<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplayBuffered")
             .field("limit", &self.limit)

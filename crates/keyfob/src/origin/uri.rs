@@ -15,8 +15,7 @@ impl Origin {
             return Ok(None);
         };
         let scheme = Scheme::named(uri.scheme_str().unwrap_or_default())?;
-        let host = Host::parse(host)
-            .map_err(|error| Error::input("the URL cannot be read").caused_by(error))?;
+        let host = parse_host(host)?;
         let port = uri.port_u16().unwrap_or(scheme.default_port());
         Ok(Some(Self { scheme, host, port }))
     }
@@ -30,6 +29,26 @@ impl Origins {
             _ => None,
         }
     }
+}
+
+/// As [`Host::parse`], which would read the tables of Unicode for each request.
+fn parse_host(host: &str) -> Result<Host, Error> {
+    if let Ok(address) = host.parse() {
+        return Ok(Host::Ipv4(address));
+    }
+    if is_plain_name(host) {
+        return Ok(Host::Domain(host.to_owned()));
+    }
+    Host::parse(host).map_err(|error| Error::input("the URL cannot be read").caused_by(error))
+}
+
+/// Whether a host is a name that is its own normal form: no upper case, no IDNA, no number that could be an address.
+fn is_plain_name(host: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.bytes().all(plain)
+        && last.starts_with(|first: char| first.is_ascii_lowercase())
+        && !host.contains("--")
 }
 
 #[cfg(test)]
@@ -46,6 +65,14 @@ mod tests {
             "http://[::1]:8080/",
             "https://user:pass@a.example/",
             "http://127.1/",
+            "http://0x7f.0.0.1/",
+            "http://010.0.0.1/",
+            "https://a.example./",
+            "https://xn--bcher-kva.example/",
+            "https://XN--BCHER-KVA.example/",
+            "https://a-b.c1.example/",
+            "https://1.example/",
+            "https://localhost/",
         ] {
             let uri: Uri = text.parse().unwrap();
             assert_eq!(

@@ -1,0 +1,115 @@
+//! The CPU that the tower layer adds to `hyper-util`, over loopback, on the client's thread alone.
+//!
+//! The server runs on a thread of its own, which does not count. The two clients send batches in turn, so that a noisy
+//! machine slows both; what is printed is the median of the ratios of neighbouring batches.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::header::ACCEPT;
+use http::header::AUTHORIZATION;
+use http::header::USER_AGENT;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use keyfob::Authenticated;
+use keyfob::AuthenticationLayer;
+use keyfob::TokenCache;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::Server;
+use keyfob_testkit::json;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
+use tower::Layer;
+use tower::ServiceExt;
+
+const ROUNDS: usize = 101;
+const REQUESTS: u32 = 200;
+
+fn main() {
+    let server = Server::builder().kept(0).start();
+    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(compare(&server.url()));
+    server.verify();
+}
+
+async fn compare(url: &str) {
+    let tokens = TokenCache::new(keyfob::hook(|_| async {
+        Ok::<_, std::io::Error>(("t".repeat(454), Duration::from_secs(3600)))
+    }));
+    let header = tokens.lease(None).await.expect("a token").header().clone();
+    let bare: Client<HttpConnector, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let builder = || AuthenticationLayer::builder(tokens.clone()).origin(url);
+    let limited = builder().build().expect("a layer").layer(bare.clone());
+    let unlimited = builder().timeout(Duration::MAX).build().expect("a layer");
+    let unlimited = unlimited.layer(bare.clone());
+
+    let send_bare = async || {
+        let request = request(url).header(AUTHORIZATION, header.clone());
+        let request = request.body(Full::default()).expect("a request");
+        let response = bare.clone().oneshot(request).await.expect("an answer");
+        response.into_body().collect().await.expect("a body");
+    };
+    let send_layered = async |client: &Authenticated<Client<HttpConnector, Full<Bytes>>>| {
+        let request = request(url).body(Full::default()).expect("a request");
+        let response = client.clone().oneshot(request).await.expect("an answer");
+        response.into_body().collect().await.expect("a body");
+    };
+
+    let (mut times, mut ratios, mut ratios_unlimited) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let plain = batch(&send_bare).await;
+        let authenticated = batch(|| send_layered(&limited)).await;
+        let without_limit = batch(|| send_layered(&unlimited)).await;
+        // The first rounds make connections and fill caches.
+        if round >= 5 {
+            times.push(plain);
+            ratios.push(authenticated / plain);
+            ratios_unlimited.push(without_limit / plain);
+        }
+    }
+    println!(
+        "hyper-util, bare: {:.1} µs of CPU per request",
+        median(&mut times) * 1e6
+    );
+    println!("layer / hyper-util: {:.3}", median(&mut ratios));
+    println!(
+        "layer without a time limit / hyper-util: {:.3}",
+        median(&mut ratios_unlimited)
+    );
+}
+
+/// What a client sends that is no benchmark: a few fields of its own.
+fn request(url: &str) -> http::request::Builder {
+    Request::get(url)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, "layer-cpu/1")
+}
+
+/// Seconds of this thread's CPU for each request of a batch.
+async fn batch<F: Future<Output = ()>>(mut send: impl FnMut() -> F) -> f64 {
+    let start = cpu();
+    for _ in 0..REQUESTS {
+        send().await;
+    }
+    (cpu() - start) / f64::from(REQUESTS)
+}
+
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
