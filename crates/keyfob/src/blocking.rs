@@ -142,9 +142,12 @@ impl Sender<Client> {
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
         let mut replacement = None;
         loop {
-            let lease = match (replacement.take(), journey.wants_lease(&self.authenticator)) {
-                (None, Some(patience)) => Some(self.tokens().lease_blocking(Some(patience))?),
-                (replacement, _) => replacement,
+            let lease = match replacement.take() {
+                None if journey.wants_lease() => {
+                    let patience = journey.patience(&self.authenticator);
+                    Some(self.tokens().lease_blocking(Some(patience))?)
+                }
+                replacement => replacement,
             };
             let attempt = journey.attempt(lease, &self.authenticator);
             let client = self.client_for(attempt.url());

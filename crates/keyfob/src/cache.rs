@@ -107,8 +107,8 @@ impl TokenCache {
     ///
     /// The error of the fetch, or [`ErrorKind::Deadline`] when the patience is over. Never while a token is valid.
     pub async fn lease(&self, patience: Option<Duration>) -> Result<Lease, Error> {
-        if let Some(snapshot) = self.shared.fresh() {
-            return Ok(Lease::new(Arc::clone(&snapshot)));
+        if let Some(lease) = self.fresh() {
+            return Ok(lease);
         }
         self.within(patience, self.lease_at_leisure())
             .await
@@ -124,8 +124,8 @@ impl TokenCache {
     ///
     /// As [`lease`](Self::lease).
     pub fn lease_blocking(&self, patience: Option<Duration>) -> Result<Lease, Error> {
-        if let Some(snapshot) = self.shared.fresh() {
-            return Ok(Lease::new(Arc::clone(&snapshot)));
+        if let Some(lease) = self.fresh() {
+            return Ok(lease);
         }
         park::block_on_for(self.lease_at_leisure(), patience)
             .unwrap_or_else(|| self.shared.out_of_patience(None))
@@ -256,6 +256,13 @@ impl TokenCache {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// The token, if nothing needs to be decided about it.
+    #[inline]
+    pub(crate) fn fresh(&self) -> Option<Lease> {
+        let snapshot = self.shared.fresh()?;
+        Some(Lease::new(Arc::clone(&snapshot)))
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -89,12 +89,9 @@ impl<R: Outgoing> Journey<R> {
         })
     }
 
-    /// How long the next attempt may wait for a token; `None` if it carries none.
-    pub(crate) fn wants_lease(&self, authenticator: &Authenticator) -> Option<Duration> {
-        match self.credential {
-            Credential::Carried(_) => Some(self.patience(authenticator)),
-            Credential::LeftBehind => None,
-        }
+    /// Whether the next attempt carries the credential.
+    pub(crate) fn wants_lease(&self) -> bool {
+        matches!(self.credential, Credential::Carried(_))
     }
 
     /// The next attempt, with the credential on it (R7).
@@ -305,7 +302,7 @@ mod tests {
         let mut journey = Journey::begin(request, exchange, &authenticator, 10).unwrap();
         let mut sent = Vec::new();
         for location in hops.iter().map(Some).chain([None]) {
-            let wanted = journey.wants_lease(&authenticator);
+            let wanted = journey.wants_lease().then_some(());
             let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
             sent.push(journey.attempt(lease, &authenticator));
             let Some(location) = location else {

@@ -13,6 +13,7 @@ use reqwest::ResponseBuilderExt;
 use url::Url;
 
 use crate::authenticator::Authenticator;
+use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::error::Error;
 use crate::exchange::Effect;
@@ -124,9 +125,9 @@ impl Sender<reqwest::Client> {
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
         let mut replacement = None;
         loop {
-            let lease = match (replacement.take(), journey.wants_lease(&self.authenticator)) {
-                (None, Some(patience)) => Some(self.tokens().lease(Some(patience)).await?),
-                (replacement, _) => replacement,
+            let lease = match replacement.take() {
+                None if journey.wants_lease() => Some(self.lease(&journey).await?),
+                replacement => replacement,
             };
             let attempt = journey.attempt(lease, &self.authenticator);
             let result = self.send(attempt, limit).await;
@@ -138,14 +139,23 @@ impl Sender<reqwest::Client> {
                     self.authenticator.clock().sleep(pause).await;
                 }
                 Next::Replace(rejected, challenges, patience) => {
-                    replacement = self
-                        .authenticator
-                        .replace(&rejected, &challenges, patience)
-                        .await;
+                    let other = self.authenticator.replace(&rejected, &challenges, patience);
+                    // What is rarely awaited is boxed, so that each request does not carry room for it.
+                    replacement = Box::pin(other).await;
                     if replacement.is_none() {
                         return self.hand_over(result, limit, &journey);
                     }
                 }
+            }
+        }
+    }
+
+    async fn lease(&self, journey: &Journey<Request>) -> Result<Lease, Error> {
+        match self.tokens().fresh() {
+            Some(lease) => Ok(lease),
+            None => {
+                let patience = journey.patience(&self.authenticator);
+                Box::pin(self.tokens().lease(Some(patience))).await
             }
         }
     }
