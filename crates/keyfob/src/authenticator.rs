@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use url::Url;
 
 use crate::cache::Lease;
 use crate::cache::TokenCache;
@@ -34,7 +35,12 @@ impl Authenticator {
         &self.tokens
     }
 
-    /// R1, R2: whether a request to this origin may be sent at all.
+    /// R1, R2: whether a request to this URL may be sent at all.
+    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+        self.origins.check_url(url)
+    }
+
+    /// The same for a request whose origin is known.
     pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
         self.origins.check(origin)
     }
@@ -80,6 +86,7 @@ impl Authenticator {
         Moment {
             elapsed: clock.elapsed(),
             wall: clock.glance().wall_time(),
+            jitter: fastrand::f64(),
         }
     }
 }

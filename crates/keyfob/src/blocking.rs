@@ -75,10 +75,8 @@ impl Session {
 
     /// A session with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        GenericBuilder::new(
-            tokens.into(),
-            Client::builder().connect_timeout(CONNECT_TIMEOUT),
-        )
+        let client = || Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        GenericBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 
     session_surface!(RequestBuilder);
@@ -148,10 +146,9 @@ impl Sender<Client> {
                 (None, Some(patience)) => Some(self.tokens().lease_blocking(Some(patience))?),
                 (replacement, _) => replacement,
             };
-            let result = self
-                .client
-                .execute(journey.attempt(lease, &self.authenticator))
-                .map_err(Fault::Client);
+            let attempt = journey.attempt(lease, &self.authenticator);
+            let client = self.client_for(attempt.url());
+            let result = client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {
                 Ok(response) => Outcome::Answer(response.status(), response.headers()),
                 Err(fault) => Outcome::Failure(fault.failure()),
@@ -222,6 +219,14 @@ impl RequestBuilder {
 }
 
 impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -240,6 +245,14 @@ impl Outgoing for Request {
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 

@@ -7,13 +7,9 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::Either;
-use futures_util::future::select;
 use http::HeaderMap;
 use http::HeaderValue;
 
@@ -31,6 +27,7 @@ use crate::cache::state::Look;
 use crate::cache::state::Shared;
 pub use crate::cache::status::Status;
 use crate::challenge::Challenges;
+use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -113,10 +110,15 @@ impl TokenCache {
         if let Some(snapshot) = self.shared.fresh() {
             return Ok(Lease::new(Arc::clone(&snapshot)));
         }
-        self.within(patience, self.lease_at_leisure()).await
+        self.within(patience, self.lease_at_leisure())
+            .await
+            .unwrap_or_else(|| self.shared.out_of_patience(None))
     }
 
     /// The same, on the calling thread.
+    ///
+    /// Not for a task of a tokio runtime with one thread, if other tasks there use the cache too: a renewal that one of
+    /// them started stands still as long as this call blocks the thread.
     ///
     /// # Errors
     ///
@@ -126,7 +128,7 @@ impl TokenCache {
             return Ok(Lease::new(Arc::clone(&snapshot)));
         }
         park::block_on_for(self.lease_at_leisure(), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience())
+            .unwrap_or_else(|| self.shared.out_of_patience(None))
     }
 
     /// Another token than the rejected one: the one that replaced it already, or a renewed one.
@@ -142,7 +144,7 @@ impl TokenCache {
     ) -> Result<Lease, Error> {
         self.within(patience, self.replace_at_leisure(rejected, challenges))
             .await
-            .and_then(|lease| lease.unless_same_as(rejected))
+            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
     }
 
     /// The same, on the calling thread.
@@ -157,8 +159,7 @@ impl TokenCache {
         patience: Option<Duration>,
     ) -> Result<Lease, Error> {
         park::block_on_for(self.replace_at_leisure(rejected, challenges), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience())
-            .and_then(|lease| lease.unless_same_as(rejected))
+            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
     }
 
     /// Says that a server rejected the token, without waiting for another.
@@ -196,8 +197,8 @@ impl TokenCache {
     ///
     /// The error of the renewal; the present token stays in place then.
     pub async fn renew(&self) -> Result<Token, Error> {
-        let flight = self.shared.force()?;
-        Ok(flight.landed().await?.token().clone())
+        let lease = self.landed(|| self.shared.force()).await?;
+        Ok(lease.token().clone())
     }
 
     /// The same, on the calling thread.
@@ -266,22 +267,17 @@ impl TokenCache {
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
-        for _ in 0..Flight::ABANDONED_AT_MOST {
-            match self.shared.look() {
-                Look::Ready(lease) => return Ok(lease),
-                Look::Failed(error) => return Err(error),
-                Look::Wait(flight) => {
-                    self.shared.count_wait();
-                    match flight.outcome().await {
-                        Some(Ok(lease)) => return Ok(lease),
-                        // The failure is this caller's only if there is no token left to use.
-                        Some(Err(error)) => return self.shared.usable().ok_or(error),
-                        None => {}
-                    }
-                }
+        let look = || {
+            let look = self.shared.look();
+            if let Look::Wait(_) = look {
+                self.shared.count_wait();
             }
-        }
-        Err(Flight::abandoned())
+            look
+        };
+        // The failure is this caller's only if there is no token left to use.
+        self.landed(look)
+            .await
+            .or_else(|error| self.shared.usable().ok_or(error))
     }
 
     async fn replace_at_leisure(
@@ -289,29 +285,31 @@ impl TokenCache {
         rejected: &Lease,
         challenges: &Challenges,
     ) -> Result<Lease, Error> {
-        match self.shared.reject(rejected, challenges) {
-            Look::Ready(lease) => Ok(lease),
-            Look::Failed(error) => Err(error),
-            Look::Wait(flight) => flight.landed().await,
-        }
+        self.landed(|| self.shared.reject(rejected, challenges))
+            .await
+            .and_then(|lease| lease.unless_same_as(rejected))
     }
 
-    async fn within(
-        &self,
-        patience: Option<Duration>,
-        wait: impl Future<Output = Result<Lease, Error>>,
-    ) -> Result<Lease, Error> {
-        let Some(patience) = patience else {
-            return wait.await;
-        };
-        // Most waits are none; the timer is made only for those that are.
-        let mut wait = pin!(wait);
-        if let Some(outcome) = wait.as_mut().now_or_never() {
-            return outcome;
+    /// What a look leads to. A caller whose renewal was abandoned looks again, and takes it over if nobody else has.
+    async fn landed(&self, look: impl Fn() -> Look) -> Result<Lease, Error> {
+        for _ in 0..Flight::ABANDONED_AT_MOST {
+            match look() {
+                Look::Ready(lease) => return Ok(lease),
+                Look::Failed(error) => return Err(error),
+                Look::Wait(flight) => {
+                    if let Some(outcome) = flight.outcome().await {
+                        return outcome;
+                    }
+                }
+            }
         }
-        match select(wait, self.shared.clock.sleep(patience)).await {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right(((), _)) => self.shared.out_of_patience(),
+        Err(Flight::abandoned())
+    }
+
+    async fn within<F: Future>(&self, patience: Option<Duration>, wait: F) -> Option<F::Output> {
+        match patience {
+            None => Some(wait.await),
+            Some(patience) => clock::within(&*self.shared.clock, patience, wait).await,
         }
     }
 }

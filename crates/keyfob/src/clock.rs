@@ -1,9 +1,14 @@
 //! Now, and waiting: the only reader of the system's clocks.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::future::Either;
+use futures_util::future::select;
 
 mod glance;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -44,6 +49,23 @@ pub trait Clock: Send + Sync + 'static {
     /// The same, on the calling thread.
     fn sleep_blocking(&self, pause: Duration) {
         runtime::park::block_on(self.sleep(pause));
+    }
+}
+
+/// What the work brings, or nothing if it takes longer than the limit.
+pub(crate) async fn within<F: Future>(
+    clock: &dyn Clock,
+    limit: Duration,
+    work: F,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    // Most work is done at once; the timer, which may be a thread, is made only for the rest.
+    if let Some(output) = work.as_mut().now_or_never() {
+        return Some(output);
+    }
+    match select(work, clock.sleep(limit)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn drive<A: Attempts>(
     loop {
         let result = attempts.send(&lease).await;
         let outcome = attempts.outcome(&result);
-        match exchange.judge(outcome, authenticator.now(), fastrand::f64()) {
+        match exchange.judge(outcome, || authenticator.now()) {
             Step::Done => return Ok(result),
             Step::Wait(pause, cause) => {
                 observe::retried(cause, pause);

@@ -21,14 +21,15 @@ use crate::retry_after::RetryAfter;
 /// A client's promise that a request has its effect once however often it is sent.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// One logical request: the attempts that have been made, and what may still be done.
+/// One logical request: the attempts that have failed, and what may still be done.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     policy: Arc<RetryPolicy>,
     effect: Effect,
     body: Replay,
     deadline: Duration,
-    attempts: u32,
+    /// Of attempts; a redirect on the way is none.
+    failures: u32,
     healed: bool,
 }
 
@@ -67,11 +68,12 @@ pub enum Failure {
     Final,
 }
 
-/// The time of both clocks.
+/// What a decision about a pause needs to know: the time of both clocks, and a number drawn from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) elapsed: Duration,
     pub(crate) wall: SystemTime,
+    pub(crate) jitter: f64,
 }
 
 /// What to do next.
@@ -101,7 +103,7 @@ impl Exchange {
             effect,
             body,
             deadline,
-            attempts: 0,
+            failures: 0,
             healed: false,
         }
     }
@@ -111,13 +113,19 @@ impl Exchange {
         self.deadline.saturating_sub(now)
     }
 
+    /// A redirect turned the request into one without a body that changes nothing.
+    pub(crate) fn becomes_a_read(&mut self) {
+        self.effect = Effect::Once;
+        self.body = Replay::Possible;
+    }
+
     /// Judges an answer to a request that carried a credential.
-    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: Moment, jitter: f64) -> Step {
+    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
                 self.refused(headers)
             }
-            _ => self.judge_without_credential(outcome, now, jitter),
+            _ => self.judge_without_credential(outcome, now),
         }
     }
 
@@ -125,28 +133,28 @@ impl Exchange {
     pub(crate) fn judge_without_credential(
         &mut self,
         outcome: Outcome<'_>,
-        now: Moment,
-        jitter: f64,
+        now: impl FnOnce() -> Moment,
     ) -> Step {
-        self.attempts += 1;
-        let Some(fault) = self.fault(outcome, now.wall) else {
-            if self.attempts == 1 && matches!(outcome, Outcome::Answer(..)) {
+        let Some(fault) = self.fault(outcome) else {
+            if self.failures == 0 && matches!(outcome, Outcome::Answer(..)) {
                 self.policy.budget().deposit();
             }
             return Step::Done;
         };
-        if self.attempts >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
+        self.failures += 1;
+        if self.failures >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
             return Step::Done;
         }
         if self.effect == Effect::EachTime && !fault.unprocessed {
             return Step::Done;
         }
-        let backoff = self.policy.pause(self.attempts, fault.cost, jitter);
-        // All who were told the same `Retry-After` would come back together without the jitter.
-        let pause = fault
+        let now = now();
+        let asked_for = fault
             .retry_after
-            .unwrap_or_default()
-            .saturating_add(backoff);
+            .map(|retry_after| retry_after.wait(now.wall));
+        // All who were told the same `Retry-After` would come back together without the jitter.
+        let backoff = self.policy.pause(self.failures, fault.cost, now.jitter);
+        let pause = asked_for.unwrap_or_default().saturating_add(backoff);
         if now.elapsed.saturating_add(pause) >= self.deadline {
             return Step::Done;
         }
@@ -169,12 +177,12 @@ impl Exchange {
         }
     }
 
-    fn fault(&self, outcome: Outcome<'_>, wall: SystemTime) -> Option<Fault> {
+    fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
         match outcome {
             Outcome::Answer(status, headers) => self
                 .policy
                 .retries(status)
-                .then(|| Fault::of_answer(status, headers, wall)),
+                .then(|| Fault::of_answer(status, headers)),
             Outcome::Failure(failure) => Fault::of_failure(failure),
         }
     }
@@ -186,13 +194,12 @@ struct Fault {
     cost: Cost,
     /// The server did not process the request, or never got it.
     unprocessed: bool,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
 }
 
 impl Fault {
-    fn of_answer(status: StatusCode, headers: &HeaderMap, wall: SystemTime) -> Self {
-        let retry_after =
-            RetryAfter::from_headers(headers).map(|retry_after| retry_after.wait(wall));
+    fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
+        let retry_after = RetryAfter::from_headers(headers);
         let throttled = matches!(
             status,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
@@ -255,6 +262,7 @@ mod tests {
     const NOW: Moment = Moment {
         elapsed: Duration::from_secs(1000),
         wall: SystemTime::UNIX_EPOCH,
+        jitter: 0.5,
     };
 
     fn exchange(effect: Effect, body: Replay) -> Exchange {
@@ -271,7 +279,7 @@ mod tests {
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
         let status = StatusCode::from_u16(status).unwrap();
-        exchange.judge(Outcome::Answer(status, &headers), NOW, 0.5)
+        exchange.judge(Outcome::Answer(status, &headers), || NOW)
     }
 
     fn waits(step: &Step) -> bool {
@@ -332,7 +340,7 @@ mod tests {
         ] {
             for (effect, retried) in [(Effect::Once, once), (Effect::EachTime, each_time)] {
                 let mut exchange = exchange(effect, Replay::Possible);
-                let step = exchange.judge(Outcome::Failure(failure), NOW, 0.5);
+                let step = exchange.judge(Outcome::Failure(failure), || NOW);
                 assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
             }
         }
@@ -344,7 +352,7 @@ mod tests {
         assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
         let mut connect = exchange(Effect::Once, Replay::Impossible);
         assert_eq!(
-            connect.judge(Outcome::Failure(Failure::Connect), NOW, 0.5),
+            connect.judge(Outcome::Failure(Failure::Connect), || NOW),
             Step::Done
         );
     }
@@ -446,7 +454,7 @@ mod tests {
         let mut exchange = exchange(Effect::Once, Replay::Possible);
         let unauthorized = Outcome::Answer(StatusCode::UNAUTHORIZED, &HeaderMap::new());
         assert_eq!(
-            exchange.judge_without_credential(unauthorized, NOW, 0.5),
+            exchange.judge_without_credential(unauthorized, || NOW),
             Step::Done
         );
     }

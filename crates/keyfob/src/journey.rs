@@ -21,30 +21,33 @@ use crate::exchange::Step;
 use crate::observe;
 use crate::origin::Origin;
 use crate::redirect;
-use crate::redirect::Hop;
 use crate::redirect::HopBody;
 use crate::redirect::follow;
 
 /// A client's request, as far as a journey changes it.
 pub(crate) trait Outgoing: Sized {
+    fn method(&self) -> &Method;
+    fn url(&self) -> &Url;
     fn method_mut(&mut self) -> &mut Method;
     fn url_mut(&mut self) -> &mut Url;
     fn headers_mut(&mut self) -> &mut HeaderMap;
     fn drop_body(&mut self);
     /// The same request again; `None` if the body can be read only once.
     fn try_clone(&self) -> Option<Self>;
+    /// The same request again, less its body.
+    fn clone_without_body(&self) -> Self;
 }
 
 /// A request, its credential, and where it has got to.
 pub(crate) struct Journey<R> {
-    /// What is sent next; `None` once a body that cannot be replayed has gone.
-    request: Option<R>,
-    /// What is sent on each attempt, without the credential.
-    url: Url,
-    method: Method,
+    /// The request as it is sent each time, without the credential.
+    template: R,
+    /// The body could be sent once only, and was: the template has none any more.
+    body_gone: bool,
     exchange: Exchange,
     credential: Credential,
-    hops_left: u32,
+    /// `None` where a redirect is an answer like others.
+    hops_left: Option<u32>,
 }
 
 /// Whether the request may carry the session's credential.
@@ -70,21 +73,19 @@ pub(crate) enum Next {
 impl<R: Outgoing> Journey<R> {
     /// Begins, unless the credential may not go where the request is to go.
     pub(crate) fn begin(
-        mut request: R,
+        mut template: R,
         exchange: Exchange,
         authenticator: &Authenticator,
         redirects: u32,
     ) -> Result<Self, Error> {
-        drop_userinfo(request.url_mut())?;
-        let url = request.url_mut().clone();
-        authenticator.check(&Origin::from_url(&url)?)?;
+        drop_userinfo(template.url_mut())?;
+        authenticator.check_url(template.url())?;
         Ok(Self {
-            url,
-            method: request.method_mut().clone(),
-            request: Some(request),
+            template,
+            body_gone: false,
             exchange,
             credential: Credential::Carried(None),
-            hops_left: redirects,
+            hops_left: (redirects > 0).then_some(redirects),
         })
     }
 
@@ -97,17 +98,12 @@ impl<R: Outgoing> Journey<R> {
     }
 
     /// The next attempt, with the credential on it (R7).
-    ///
-    /// # Panics
-    ///
-    /// If a body is gone that [`judge`](Self::judge) did not ask for again.
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        let request = self
-            .request
-            .take()
-            .expect("only what can be replayed is sent again");
-        self.request = request.try_clone();
-        let mut attempt = request;
+        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
+            self.body_gone = true;
+            let bodiless = self.template.clone_without_body();
+            std::mem::replace(&mut self.template, bodiless)
+        });
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
@@ -128,13 +124,10 @@ impl<R: Outgoing> Journey<R> {
         outcome: Outcome<'_>,
         authenticator: &Authenticator,
     ) -> Result<Next, Error> {
-        let now = authenticator.now();
+        let now = || authenticator.now();
         let step = match &self.credential {
-            Credential::Carried(_) => self.exchange.judge(outcome, now, fastrand::f64()),
-            Credential::LeftBehind => {
-                self.exchange
-                    .judge_without_credential(outcome, now, fastrand::f64())
-            }
+            Credential::Carried(_) => self.exchange.judge(outcome, now),
+            Credential::LeftBehind => self.exchange.judge_without_credential(outcome, now),
         };
         match step {
             Step::Done => match outcome {
@@ -162,11 +155,8 @@ impl<R: Outgoing> Journey<R> {
 
     /// Where the request goes, as an error may show it: without path, query or userinfo.
     pub(crate) fn destination(&self) -> String {
-        format!(
-            "{} {}",
-            self.method,
-            self.url.origin().ascii_serialization()
-        )
+        let origin = self.template.url().origin().ascii_serialization();
+        format!("{} {origin}", self.template.method())
     }
 
     fn carried(&self) -> Option<Lease> {
@@ -177,37 +167,42 @@ impl<R: Outgoing> Journey<R> {
     }
 
     fn redirect(&mut self, status: StatusCode, headers: &HeaderMap) -> Result<Next, Error> {
-        let Some(Hop { method, url, body }) = follow(&self.method, &self.url, status, headers)
-        else {
+        let Some(hops_left) = self.hops_left else {
             return Ok(Next::Done);
         };
-        // Where the body is gone, an answer that asks for it again is the caller's.
-        let Some(mut request) = self.request.take() else {
+        let (method, url) = (self.template.method(), self.template.url());
+        let Some(hop) = follow(method, url, status, headers) else {
             return Ok(Next::Done);
         };
-        let Some(hops_left) = self.hops_left.checked_sub(1) else {
-            return Err(Error::new(
+        if self.body_gone && hop.body == HopBody::Kept {
+            // An answer that asks for the body again is the caller's.
+            return Ok(Next::Done);
+        }
+        let hops_left = hops_left.checked_sub(1).ok_or_else(|| {
+            Error::new(
                 ErrorKind::Redirect,
                 "the server redirects again and again; check the URL, or allow more with `redirects`",
-            ));
-        };
-        let origin = Origin::from_url(&url)?;
-        if origin != Origin::from_url(&self.url)? {
-            self.leave_credential(request.headers_mut(), &origin);
+            )
+        })?;
+        self.hops_left = Some(hops_left);
+        let origin = Origin::from_url(&hop.url)?;
+        if origin != Origin::from_url(url)? {
+            self.leave_credential(&origin);
         }
-        if body == HopBody::Dropped {
-            request.drop_body();
-            redirect::strip_body_headers(request.headers_mut());
+        if hop.body == HopBody::Dropped {
+            self.template.drop_body();
+            redirect::strip_body_headers(self.template.headers_mut());
+            self.body_gone = false;
+            self.exchange.becomes_a_read();
         }
-        self.hops_left = hops_left;
-        request.method_mut().clone_from(&method);
-        request.url_mut().clone_from(&url);
-        (self.method, self.url, self.request) = (method, url, Some(request));
+        *self.template.method_mut() = hop.method;
+        *self.template.url_mut() = hop.url;
         Ok(Next::Follow)
     }
 
     /// R1: whatever field carries the credential, it does not go to another origin, and is not put back.
-    fn leave_credential(&mut self, headers: &mut HeaderMap, origin: &Origin) {
+    fn leave_credential(&mut self, origin: &Origin) {
+        let headers = self.template.headers_mut();
         redirect::strip_for_other_origin(headers);
         let Credential::Carried(lease) =
             std::mem::replace(&mut self.credential, Credential::LeftBehind)
@@ -231,4 +226,133 @@ pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     url.set_username("")
         .and_then(|()| url.set_password(None))
         .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderName;
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+    use http::header::COOKIE;
+    use http::header::LOCATION;
+
+    use super::*;
+    use crate::cache::TokenCache;
+    use crate::exchange::Effect;
+    use crate::exchange::Replay;
+    use crate::origin::Origins;
+    use crate::retry::RetryPolicy;
+    use crate::source::fixed::FixedToken;
+    use crate::token::Token;
+
+    #[derive(Clone)]
+    struct Sent {
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+    }
+
+    impl Outgoing for Sent {
+        fn method(&self) -> &Method {
+            &self.method
+        }
+
+        fn url(&self) -> &Url {
+            &self.url
+        }
+
+        fn method_mut(&mut self) -> &mut Method {
+            &mut self.method
+        }
+
+        fn url_mut(&mut self) -> &mut Url {
+            &mut self.url
+        }
+
+        fn headers_mut(&mut self) -> &mut HeaderMap {
+            &mut self.headers
+        }
+
+        fn drop_body(&mut self) {}
+
+        fn try_clone(&self) -> Option<Self> {
+            Some(self.clone())
+        }
+
+        fn clone_without_body(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is sent on the way over these URLs, whatever the client.
+    fn sent_along(token: &Token, urls: &[&str]) -> Vec<Sent> {
+        let tokens = TokenCache::builder(FixedToken::new(token.clone()))
+            .token(token.clone())
+            .build()
+            .unwrap();
+        let authenticator = Authenticator::new(tokens, Origins::default());
+        let (start, hops) = urls.split_first().unwrap();
+        let request = Sent {
+            method: Method::GET,
+            url: Url::parse(start).unwrap(),
+            headers: HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("c=1"))]),
+        };
+        let policy = Arc::new(RetryPolicy::default());
+        let now = authenticator.clock().elapsed();
+        let exchange = Exchange::new(policy, Effect::Once, Replay::Possible, now);
+        let mut journey = Journey::begin(request, exchange, &authenticator, 10).unwrap();
+        let mut sent = Vec::new();
+        for location in hops.iter().map(Some).chain([None]) {
+            let wanted = journey.wants_lease(&authenticator);
+            let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
+            sent.push(journey.attempt(lease, &authenticator));
+            let Some(location) = location else {
+                break;
+            };
+            let location = (LOCATION, HeaderValue::from_str(location).unwrap());
+            let outcome = (StatusCode::FOUND, HeaderMap::from_iter([location]));
+            let outcome = Outcome::Answer(outcome.0, &outcome.1);
+            let next = journey.judge(outcome, &authenticator).unwrap();
+            assert!(matches!(next, Next::Follow));
+        }
+        sent
+    }
+
+    fn carried(sent: &[Sent], name: &HeaderName) -> Vec<bool> {
+        let carried = |sent: &Sent| sent.headers.contains_key(name);
+        sent.iter().map(carried).collect()
+    }
+
+    #[test]
+    fn r1_a_downgrade_to_plain_http_loses_the_credential_and_an_upgrade_does_not_bring_it_back() {
+        let token = Token::new("t0ken").unwrap();
+        let way = [
+            "https://a.test:8443/1",
+            "http://a.test:8443/2",
+            "https://a.test:8443/3",
+        ];
+        let sent = sent_along(&token, &way);
+        assert_eq!(carried(&sent, &AUTHORIZATION), [true, false, false]);
+        assert_eq!(carried(&sent, &COOKIE), [true, false, false]);
+    }
+
+    #[test]
+    fn r1_the_default_port_is_the_same_origin() {
+        let token = Token::new("t0ken").unwrap();
+        let way = ["https://a.test/1", "https://A.TEST:443/2", "/3"];
+        let sent = sent_along(&token, &way);
+        assert_eq!(carried(&sent, &AUTHORIZATION), [true, true, true]);
+    }
+
+    #[test]
+    fn r1_a_subdomain_or_another_port_loses_a_credential_of_any_name() {
+        let field = HeaderName::from_static("x-api-key");
+        let token = Token::new("t0ken").unwrap().header_name(field.clone());
+        for other in ["https://b.a.test/", "https://a.test:8443/", "https://test/"] {
+            let sent = sent_along(&token, &["https://a.test/", other, "https://a.test/"]);
+            assert_eq!(carried(&sent, &field), [true, false, false], "{other}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ mod journey;
 mod layer;
 #[cfg(feature = "middleware")]
 mod middleware;
+#[cfg(shuttle)]
+#[cfg(test)]
+mod model;
 mod observe;
 mod origin;
 #[cfg(feature = "session")]
@@ -101,6 +104,8 @@ pub use crate::session_builder::SessionBuilder;
 pub use crate::source::Reason;
 pub use crate::source::TokenRequest;
 pub use crate::source::TokenSource;
+pub use crate::source::command::CommandToken;
+pub use crate::source::command::HelperRequest;
 pub use crate::source::env::EnvToken;
 pub use crate::source::file::FileToken;
 pub use crate::source::fixed::FixedToken;

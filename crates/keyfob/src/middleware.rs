@@ -28,12 +28,14 @@ use crate::exchange::Effect;
 use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Outcome;
+use crate::exchange::Replay;
 use crate::journey::drop_userinfo;
 use crate::origin::Origin;
 use crate::progress::Moved;
 use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
-use crate::sender::prepare;
+use crate::sender::count_pieces;
+use crate::sender::replay;
 use crate::transport::Fault;
 use crate::transport::classify;
 
@@ -226,7 +228,12 @@ impl Shared {
         let origin = Origin::from_url(request.url())?;
         self.authenticator.check(&origin)?;
         let destination = format!("{} {origin}", request.method());
-        let (body, moved) = prepare(&mut request);
+        let body = replay(&request);
+        // A body in memory stays one, for whoever sends it again beneath.
+        let moved = match body {
+            Replay::Possible => None,
+            Replay::Impossible => count_pieces(&mut request),
+        };
         let now = self.authenticator.clock().elapsed();
         let exchange = Exchange::new(
             Arc::clone(&self.policy),

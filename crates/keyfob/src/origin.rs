@@ -54,6 +54,22 @@ impl Origin {
         })
     }
 
+    /// Whether a URL leads here, without the copies that [`from_url`](Self::from_url) makes.
+    pub(crate) fn is_of(&self, url: &Url) -> bool {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        url.scheme() == scheme
+            && url.port_or_known_default() == Some(self.port)
+            && match (&self.host, url.host()) {
+                (Host::Domain(own), Some(Host::Domain(other))) => own == other,
+                (Host::Ipv4(own), Some(Host::Ipv4(other))) => *own == other,
+                (Host::Ipv6(own), Some(Host::Ipv6(other))) => *own == other,
+                _ => false,
+            }
+    }
+
     /// Whether the scheme protects what is sent.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -68,6 +84,11 @@ impl Origin {
             Host::Ipv4(address) => address.is_loopback(),
             Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
         }
+    }
+
+    /// Whether it is reached without encryption, which is well as long as it does not leave this machine.
+    pub(crate) fn is_plain_loopback(&self) -> bool {
+        !self.is_https() && self.is_loopback()
     }
 }
 
@@ -138,9 +159,23 @@ impl Origins {
         self.bound.is_empty()
     }
 
+    /// Whether plain `http` to this machine may be asked for.
+    pub(crate) fn serve_this_machine(&self) -> bool {
+        self.is_unbound() || self.bound.iter().any(Origin::is_plain_loopback)
+    }
+
     /// Whether all that were added may be served.
     pub(crate) fn check_all(&self) -> Result<(), Error> {
         self.bound.iter().try_for_each(|origin| self.check(origin))
+    }
+
+    /// The same for the origin of a URL.
+    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+        // What was bound was checked when the session was made.
+        if self.bound.iter().any(|origin| origin.is_of(url)) {
+            return Ok(());
+        }
+        self.check(&Origin::from_url(url)?)
     }
 
     /// Whether the credential may go to this origin, and if not, why and what to do.
@@ -201,6 +236,32 @@ mod tests {
         );
         assert_ne!(origin("https://a.example"), origin("https://b.a.example"));
         assert_ne!(origin("http://h:8443"), origin("https://h:8443"));
+    }
+
+    #[test]
+    fn r1_a_url_is_of_an_origin_exactly_if_its_own_is_equal() {
+        let urls = [
+            "https://a.example/x",
+            "https://a.example:443",
+            "https://a.example:8443",
+            "http://a.example",
+            "http://a.example:443",
+            "https://b.a.example",
+            "https://127.0.0.1",
+            "https://[::1]",
+            "https://user@a.example",
+        ];
+        for (one, other) in urls
+            .iter()
+            .flat_map(|one| urls.iter().map(move |other| (one, other)))
+        {
+            let url = Url::parse(other).unwrap();
+            assert_eq!(
+                origin(one).is_of(&url),
+                origin(one) == origin(other),
+                "{one} {other}"
+            );
+        }
     }
 
     #[test]

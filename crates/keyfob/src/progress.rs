@@ -28,6 +28,9 @@ use sync_wrapper::SyncWrapper;
 use crate::clock::Clock;
 use crate::error::BoxError;
 
+/// A body in memory that is no longer than this is sent as it is; what is longer goes out in pieces of this length.
+pub(crate) const PIECE: usize = 64 * 1024;
+
 /// Counts the pieces of a request's body that were taken to be sent.
 pub(crate) type Moved = Arc<AtomicU64>;
 
@@ -54,17 +57,23 @@ pub(crate) async fn until_stalled<T>(
 }
 
 pin_project! {
-    /// A request's body that counts its pieces as they are sent.
+    /// A request's body that is cut in pieces, and counts them as they are sent.
     pub(crate) struct Counted<B> {
         #[pin]
         body: B,
+        // What is left of the data that the body gave last.
+        rest: Bytes,
         moved: Moved,
     }
 }
 
 impl<B> Counted<B> {
     pub(crate) fn new(body: B, moved: Moved) -> Self {
-        Self { body, moved }
+        Self {
+            body,
+            rest: Bytes::new(),
+            moved,
+        }
     }
 }
 
@@ -77,17 +86,32 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        let frame = ready!(this.body.poll_frame(context));
+        if this.rest.is_empty() {
+            match ready!(this.body.poll_frame(context)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => *this.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
         this.moved.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(frame)
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let hint = self.body.size_hint();
+        let mut whole = SizeHint::new();
+        whole.set_lower(hint.lower() + rest);
+        if let Some(upper) = hint.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
     }
 }
 
@@ -135,6 +159,8 @@ where
             .get_mut()
             .get_or_insert_with(|| this.clock.sleep(*this.limit));
         ready!(alarm.as_mut().poll(context));
+        // Whoever asks again waits anew.
+        *this.alarm.get_mut() = None;
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 

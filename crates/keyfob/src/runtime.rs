@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
+#[cfg(not(feature = "tokio"))]
+mod bare;
 pub(crate) mod park;
 mod threads;
 mod timer;
@@ -15,7 +17,7 @@ mod timer;
 mod tokio;
 
 #[cfg(not(feature = "tokio"))]
-use crate::runtime::threads as ambient;
+use crate::runtime::bare as ambient;
 #[cfg(feature = "tokio")]
 use crate::runtime::tokio as ambient;
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -23,10 +22,13 @@ use crate::exchange::Replay;
 use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
+use crate::journey::drop_userinfo;
+use crate::origin::Origin;
 use crate::origin::parse_url;
 use crate::progress::Counted;
 use crate::progress::Limited;
 use crate::progress::Moved;
+use crate::progress::PIECE;
 use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
 use crate::transport::Fault;
@@ -37,6 +39,8 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A client and how it is used, shared by all clones of a session.
 pub(crate) struct Sender<C> {
     pub(crate) client: C,
+    /// One that uses no proxy, for plain http to this machine.
+    pub(crate) direct: Option<C>,
     pub(crate) authenticator: Authenticator,
     pub(crate) base: Option<Url>,
     pub(crate) policy: Arc<RetryPolicy>,
@@ -58,11 +62,27 @@ impl<C> Sender<C> {
 
     /// An absolute URL as it is, a relative one against the base (RFC 3986 §5).
     pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
-        match &self.base {
+        let mut url = match &self.base {
             Some(base) => base
                 .join(url)
                 .map_err(|fault| Error::input("the URL cannot be read").caused_by(fault)),
             None => parse_url(url),
+        }?;
+        // Here already, for the client's builder would make a header of it.
+        drop_userinfo(&mut url)?;
+        Ok(url)
+    }
+
+    /// R1: plain http to this machine must not leave it, and so not go through a proxy that the environment names.
+    pub(crate) fn client_for(&self, url: &Url) -> &C {
+        match &self.direct {
+            Some(direct)
+                if url.scheme() == "http"
+                    && Origin::from_url(url).is_ok_and(|to| to.is_loopback()) =>
+            {
+                direct
+            }
+            _ => &self.client,
         }
     }
 
@@ -90,11 +110,15 @@ impl Sender<reqwest::Client> {
     /// Sends a request until its exchange is done.
     pub(crate) async fn execute(
         &self,
-        mut request: Request,
+        request: Request,
         options: Options,
     ) -> Result<Response, Error> {
-        let (body, moved) = prepare(&mut request);
-        let exchange = self.exchange(&options, request.method(), request.headers(), body);
+        let exchange = self.exchange(
+            &options,
+            request.method(),
+            request.headers(),
+            replay(&request),
+        );
         // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
         let limit = request.timeout().is_none().then_some(self.timeout);
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
@@ -104,13 +128,8 @@ impl Sender<reqwest::Client> {
                 (None, Some(patience)) => Some(self.tokens().lease(Some(patience)).await?),
                 (replacement, _) => replacement,
             };
-            let result = self
-                .send(
-                    journey.attempt(lease, &self.authenticator),
-                    limit,
-                    moved.as_ref(),
-                )
-                .await;
+            let attempt = journey.attempt(lease, &self.authenticator);
+            let result = self.send(attempt, limit).await;
             match journey.judge(outcome(&result), &self.authenticator)? {
                 Next::Done => return self.hand_over(result, limit, &journey),
                 Next::Follow => {}
@@ -131,17 +150,14 @@ impl Sender<reqwest::Client> {
         }
     }
 
-    async fn send(
-        &self,
-        attempt: Request,
-        limit: Option<Duration>,
-        moved: Option<&Moved>,
-    ) -> Result<Response, Fault> {
-        let answer = self.client.execute(attempt);
+    async fn send(&self, mut attempt: Request, limit: Option<Duration>) -> Result<Response, Fault> {
+        let client = self.client_for(attempt.url());
         let Some(limit) = limit else {
-            return answer.await.map_err(Fault::Client);
+            return client.execute(attempt).await.map_err(Fault::Client);
         };
-        match until_stalled(answer, moved, limit, self.authenticator.clock()).await {
+        let moved = count_pieces(&mut attempt);
+        let answer = client.execute(attempt);
+        match until_stalled(answer, moved.as_ref(), limit, self.authenticator.clock()).await {
             Some(answer) => answer.map_err(Fault::Client),
             None => Err(Fault::Stalled),
         }
@@ -175,6 +191,14 @@ impl Sender<reqwest::Client> {
 }
 
 impl Outgoing for Request {
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    fn url(&self) -> &Url {
+        self.url()
+    }
+
     fn method_mut(&mut self) -> &mut Method {
         self.method_mut()
     }
@@ -193,6 +217,14 @@ impl Outgoing for Request {
 
     fn try_clone(&self) -> Option<Self> {
         self.try_clone()
+    }
+
+    fn clone_without_body(&self) -> Self {
+        let mut copy = Self::new(self.method().clone(), self.url().clone());
+        copy.headers_mut().clone_from(self.headers());
+        *copy.timeout_mut() = self.timeout().copied();
+        *copy.version_mut() = self.version();
+        copy
     }
 }
 
@@ -215,18 +247,22 @@ fn outcome(result: &Result<Response, Fault>) -> Outcome<'_> {
     }
 }
 
-/// Whether the body can be sent again; one that is streamed cannot, and its pieces are counted as they go.
-pub(crate) fn prepare(request: &mut Request) -> (Replay, Option<Moved>) {
-    match request.body_mut().take() {
-        None => (Replay::Possible, None),
-        Some(body) if body.as_bytes().is_some() => {
-            *request.body_mut() = Some(body);
-            (Replay::Possible, None)
-        }
-        Some(streamed) => {
-            let moved = Moved::new(AtomicU64::new(0));
-            *request.body_mut() = Some(Body::wrap(Counted::new(streamed, Arc::clone(&moved))));
-            (Replay::Impossible, Some(moved))
-        }
+/// Whether the body can be sent again; one that is streamed cannot.
+pub(crate) fn replay(request: &Request) -> Replay {
+    match request.body() {
+        Some(body) if body.as_bytes().is_none() => Replay::Impossible,
+        _ => Replay::Possible,
     }
+}
+
+/// Has the pieces of the body counted as they go, unless it is so short that it goes in one.
+pub(crate) fn count_pieces(attempt: &mut Request) -> Option<Moved> {
+    let body = attempt.body_mut().take()?;
+    if body.as_bytes().is_some_and(|bytes| bytes.len() <= PIECE) {
+        *attempt.body_mut() = Some(body);
+        return None;
+    }
+    let moved = Moved::default();
+    *attempt.body_mut() = Some(Body::wrap(Counted::new(body, Arc::clone(&moved))));
+    Some(moved)
 }

@@ -55,10 +55,8 @@ impl Session {
 
     /// A session with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        SessionBuilder::new(
-            tokens.into(),
-            reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT),
-        )
+        let client = || reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        SessionBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 
     session_surface!(RequestBuilder);

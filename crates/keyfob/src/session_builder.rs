@@ -33,6 +33,8 @@ use crate::sender::Sender;
 pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     tokens: TokenCache,
     client: C,
+    /// Of plain http to this machine; `None` where the client is the user's own.
+    direct: Option<C>,
     base: Option<Url>,
     binding: Binding,
     retry: RetryPolicy,
@@ -47,10 +49,11 @@ impl<C> SessionBuilder<C> {
     /// How many redirects are followed, unless set.
     pub const REDIRECTS: u32 = 10;
 
-    pub(crate) fn new(tokens: TokenCache, client: C) -> Self {
+    pub(crate) fn new(tokens: TokenCache, client: C, direct: C) -> Self {
         Self {
             tokens,
             client,
+            direct: Some(direct),
             base: None,
             binding: Binding::default(),
             retry: RetryPolicy::default(),
@@ -108,7 +111,7 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set, and none for zero.
+    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set. With zero, a redirect is an answer.
     ///
     /// On the way to another origin the credential is left behind, and not put back.
     pub fn redirects(mut self, redirects: u32) -> Self {
@@ -118,22 +121,29 @@ impl<C> SessionBuilder<C> {
 
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
-    /// Redirects are followed by the session, whatever the client's policy is.
+    /// Redirects are followed by the session, whatever the client's policy is. The client's default headers go wherever a
+    /// redirect leads; a secret belongs on a request instead. Unless it is told `no_proxy`, it takes even plain http
+    /// to this machine through the proxy that the environment names, and the credential with it.
     pub fn client(mut self, client: C) -> Self {
         self.client = client;
+        self.direct = None;
         self
     }
 
     pub(crate) fn into_sender<B>(
         self,
-        build: impl FnOnce(C, Duration) -> Result<B, reqwest::Error>,
+        build: impl Fn(C, Duration) -> Result<B, reqwest::Error>,
     ) -> Result<Sender<B>, Error> {
         let origins = self.binding.into_origins()?;
-        let client = build(self.client, self.timeout).map_err(|cause| {
-            Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
-        })?;
+        let build = |client| {
+            build(client, self.timeout).map_err(|cause| {
+                Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
+            })
+        };
+        let direct = self.direct.filter(|_| origins.serve_this_machine());
         Ok(Sender {
-            client,
+            client: build(self.client)?,
+            direct: direct.map(build).transpose()?,
             authenticator: Authenticator::new(self.tokens, origins),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub(crate) mod command;
 pub(crate) mod env;
 pub(crate) mod file;
 pub(crate) mod fixed;
+pub(crate) mod helper_output;
 pub(crate) mod hook;
 pub(crate) mod reentry;
 

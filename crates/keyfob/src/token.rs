@@ -156,12 +156,24 @@ impl Token {
         let value = value.into();
         if let Some((scheme, text)) = value.split_once(' ')
             && let Ok(token) = Self::new(text.trim_start_matches(' '))
+            && let Ok(token) = token.scheme(scheme)
         {
-            return token.scheme(scheme);
+            return Ok(token);
         }
         Ok(Self {
             secret: Secret::new_field(value)?,
             carrier: Carrier::Whole,
+            others: Vec::new(),
+            expiry: Expiry::Unknown,
+            recheck: None,
+        })
+    }
+
+    /// A credential that is the whole value of a field of another name, which may have spaces inside.
+    pub(crate) fn from_field(name: HeaderName, value: impl Into<String>) -> Result<Self, Error> {
+        Ok(Self {
+            secret: Secret::new_field(value.into())?,
+            carrier: Carrier::Field(name),
             others: Vec::new(),
             expiry: Expiry::Unknown,
             recheck: None,

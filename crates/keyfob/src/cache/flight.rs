@@ -1,7 +1,6 @@
 //! One renewal: a task of its own, whose outcome all who wait for it share.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -11,19 +10,19 @@ use futures_util::FutureExt;
 use futures_util::future::AbortHandle;
 use futures_util::future::AbortRegistration;
 use futures_util::future::Abortable;
-use futures_util::future::Either;
 use futures_util::future::Shared as SharedFuture;
-use futures_util::future::select;
 
 use crate::cache::lease::Lease;
 use crate::cache::settings::Settings;
 use crate::cache::state::Shared;
+use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::freshness::Acquired;
 use crate::freshness::Freshness;
 use crate::freshness::Windows;
+use crate::observe;
 use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::reentry::poll_inside;
@@ -66,6 +65,7 @@ impl Flight {
             request,
             sender,
             registration,
+            after_step: false,
         };
         (flight, takeoff)
     }
@@ -73,13 +73,6 @@ impl Flight {
     /// Its outcome; `None` if the task ended before there was one, because its runtime stopped.
     pub(super) async fn outcome(self) -> Option<Result<Lease, Error>> {
         self.outcome.await.ok()
-    }
-
-    /// Its outcome, where being abandoned is a failure like others.
-    pub(super) async fn landed(self) -> Result<Lease, Error> {
-        self.outcome()
-            .await
-            .unwrap_or_else(|| Err(Self::abandoned()))
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -103,21 +96,29 @@ pub(super) struct Takeoff {
     request: TokenRequest,
     sender: oneshot::Sender<Result<Lease, Error>>,
     registration: AbortRegistration,
+    after_step: bool,
 }
 
 impl Takeoff {
+    /// Notes whether it is only the clocks that make this renewal necessary.
+    pub(super) fn because_of_step(mut self, stepped: bool) -> Self {
+        self.after_step = stepped;
+        self
+    }
+
     /// Runs the renewal beside the callers. To be called without the lock.
     pub(super) fn start(self, shared: &Arc<Shared>) {
         let landing = Landing {
             shared: Arc::downgrade(shared),
             number: self.number,
+            sender: Some(self.sender),
         };
         let desk = Desk {
             source: Arc::clone(&shared.source),
             clock: Arc::clone(&shared.clock),
             settings: Arc::clone(&shared.settings),
         };
-        let (request, sender) = (self.request, self.sender);
+        let (request, after_step) = (self.request, self.after_step);
         let flight = async move {
             let fetch = AssertUnwindSafe(desk.fetch_lasting(&request));
             let fetched = fetch
@@ -132,22 +133,34 @@ impl Takeoff {
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(panicked()));
-            drop(landing);
-            // Nobody waits for a renewal that ran beside the requests.
-            let _ = sender.send(outcome);
+            landing.tell(outcome);
         };
         let flight = Abortable::new(flight, self.registration);
         shared.runtime.spawn(Box::pin(flight.map(drop)));
+        if after_step {
+            observe::clock_stepped();
+        }
     }
 }
 
-/// Takes the flight off the cache when its task ends, however it ends.
+/// Takes the flight off the cache when its task ends, however it ends, and only then lets those go who wait.
 struct Landing {
     shared: Weak<Shared>,
     number: u64,
+    sender: Option<oneshot::Sender<Result<Lease, Error>>>,
+}
+
+impl Landing {
+    fn tell(mut self, outcome: Result<Lease, Error>) {
+        let sender = self.sender.take();
+        drop(self);
+        // Nobody waits for a renewal that ran beside the requests.
+        let _ = sender.map(|sender| sender.send(outcome));
+    }
 }
 
 impl Drop for Landing {
+    /// The sender is a field, so it goes after this: whoever wakes finds no flight and takes the attempt over.
     fn drop(&mut self) {
         if let Some(shared) = self.shared.upgrade() {
             shared.clear_flight(self.number);
@@ -181,15 +194,14 @@ impl Desk {
     async fn fetch(&self, request: &TokenRequest) -> Result<Fetched, Error> {
         let asked = self.clock.elapsed();
         let answer = poll_inside(request.cache(), async { self.source.fetch(request).await });
-        let token = match select(pin!(answer), self.clock.sleep(request.deadline())).await {
-            Either::Left((answer, _)) => answer?,
-            Either::Right(((), _)) => {
-                return Err(Error::unavailable(format!(
+        let token = clock::within(&*self.clock, request.deadline(), answer)
+            .await
+            .unwrap_or_else(|| {
+                Err(Error::unavailable(format!(
                     "the token source did not answer within {:?} and was given up",
                     request.deadline()
-                )));
-            }
-        };
+                )))
+            })?;
         let acquired = Acquired {
             asked: Some(asked),
             at: self.clock.elapsed(),

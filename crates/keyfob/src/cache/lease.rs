@@ -132,15 +132,24 @@ impl Lease {
         self.0.generation
     }
 
+    /// Whether both would be sent as the same credential; a token that went and came back is the same (T8).
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        self.generation() == other.generation() || self.token().same_as(other.token())
+    }
+
     /// This lease, unless it is the very token that was just rejected.
     pub(super) fn unless_same_as(self, rejected: &Self) -> Result<Self, Error> {
-        if self.generation() == rejected.generation() {
-            return Err(Error::unavailable(
-                "the source gave the same token that was just rejected; renew or replace it at its origin",
-            ));
+        if self.same_as(rejected) {
+            return Err(same_token());
         }
         Ok(self)
     }
+}
+
+pub(super) fn same_token() -> Error {
+    Error::unavailable(
+        "the source gave the same token that was just rejected; renew or replace it at its origin",
+    )
 }
 
 impl fmt::Debug for Lease {

@@ -91,7 +91,7 @@ impl TokenCacheBuilder {
         self
     }
 
-    /// Bounds one call to the source; [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT) unless set.
+    /// Bounds one call to the source, and the callbacks; [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT) unless set.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.settings.fetch_timeout = timeout;
         self
@@ -105,8 +105,9 @@ impl TokenCacheBuilder {
 
     /// Awaits a callback with each new token before anyone uses it.
     ///
-    /// If the callback fails or panics, the renewal has failed and the new token is not used. It is not called when the
-    /// source returns the same token again, nor for a token that is handed in.
+    /// If the callback fails, panics or takes longer than [`fetch_timeout`](Self::fetch_timeout), the renewal has failed
+    /// and the new token is not used. It is not called when the source returns the same token again, nor for a token that
+    /// is handed in.
     pub fn on_change<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(TokenChange) -> Fut + Send + Sync + 'static,

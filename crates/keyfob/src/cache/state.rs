@@ -1,6 +1,7 @@
 //! The cache's state, and what is decided about it under its lock.
 
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use arc_swap::Guard;
+use futures_util::FutureExt;
 
 use crate::backoff::Backoff;
 use crate::cache::flight::Fetched;
@@ -16,12 +18,15 @@ use crate::cache::flight::Takeoff;
 use crate::cache::lease::Anchor;
 use crate::cache::lease::Lease;
 use crate::cache::lease::Snapshot;
+use crate::cache::lease::same_token;
 use crate::cache::settings::Settings;
 use crate::cache::settings::TokenCacheBuilder;
 use crate::cache::settings::TokenChange;
 use crate::cache::status::Status;
 use crate::challenge::Challenges;
+use crate::clock;
 use crate::clock::Clock;
+use crate::error::BoxError;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::freshness::Acquired;
@@ -32,6 +37,7 @@ use crate::source::Reason;
 use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::reentry;
+use crate::source::reentry::poll_inside;
 use crate::sync::Mutex;
 use crate::sync::interleave;
 use crate::sync::lock;
@@ -49,7 +55,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// So many tokens in a row may be rejected and replaced at once …
 const REJECTIONS_AT_ONCE: u32 = 3;
 
-/// … before each further one has to wait, since the fault is then not the token's.
+/// … before each further one has to wait, since the fault is then not the token's. A source that gives the same token
+/// again is asked at this pace from the first time on: late rejections of one token cause one renewal (T8).
 const REJECTION_PAUSE: Backoff = Backoff {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(30),
@@ -92,6 +99,8 @@ struct Failure {
 struct Rejections {
     in_a_row: u32,
     last: Duration,
+    /// The last one brought the same token again, which is still in place.
+    same_again: bool,
 }
 
 /// What a caller gets who asks for the token.
@@ -150,10 +159,10 @@ impl Shared {
     }
 
     /// A renewal that no remembered failure holds back.
-    pub(super) fn force(self: &Arc<Self>) -> Result<Flight, Error> {
+    pub(super) fn force(self: &Arc<Self>) -> Look {
         self.under_lock(|state| {
             state.failure = None;
-            self.join_or_start(state, Reason::Forced, &Challenges::default())
+            self.wait(state, Reason::Forced, &Challenges::default())
         })
     }
 
@@ -219,8 +228,9 @@ impl Shared {
     }
 
     /// What a caller gets who will not wait any longer.
-    pub(super) fn out_of_patience(&self) -> Result<Lease, Error> {
-        self.usable().ok_or_else(|| {
+    pub(super) fn out_of_patience(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
+        let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
+        self.usable().filter(other).ok_or_else(|| {
             Error::new(
                 ErrorKind::Deadline,
                 "the token did not come before the caller's deadline; the fetch goes on, and a later call may find it",
@@ -261,7 +271,8 @@ impl Shared {
         }
     }
 
-    /// Decides under the lock, and starts what was decided when the lock is free again.
+    /// Decides under the lock, and starts what was decided when the lock is free again: sources, runtimes, callbacks and
+    /// the log run code of others, which may use this cache.
     fn under_lock<T>(
         self: &Arc<Self>,
         decide: impl FnOnce(&mut State) -> (T, Option<Takeoff>),
@@ -307,10 +318,12 @@ impl Shared {
                 )
             }
             (Some((freshness, snapshot)), None) => {
-                if freshness == Freshness::Fresh {
-                    observe::clock_stepped();
-                }
-                self.serve_and_renew(state, &snapshot, anchor)
+                let (look, takeoff) = self.serve_and_renew(state, &snapshot, anchor);
+                let stepped = freshness == Freshness::Fresh;
+                (
+                    look,
+                    takeoff.map(|takeoff| takeoff.because_of_step(stepped)),
+                )
             }
         }
     }
@@ -322,7 +335,7 @@ impl Shared {
         challenges: &Challenges,
     ) -> (Look, Option<Takeoff>) {
         if let Some(current) = self.usable()
-            && current.generation() != rejected.generation()
+            && !current.same_as(rejected)
         {
             return (Look::Ready(current), None);
         }
@@ -356,24 +369,14 @@ impl Shared {
         reason: Reason,
         challenges: &Challenges,
     ) -> (Look, Option<Takeoff>) {
-        let (flight, takeoff) = self.join_or_start(state, reason, challenges);
-        (flight.map_or_else(Look::Failed, Look::Wait), takeoff)
-    }
-
-    fn join_or_start(
-        &self,
-        state: &mut State,
-        reason: Reason,
-        challenges: &Challenges,
-    ) -> (Result<Flight, Error>, Option<Takeoff>) {
         if reentry::is_inside(self.identity()) {
-            return (Err(waits_for_itself()), None);
+            return (Look::Failed(waits_for_itself()), None);
         }
         if let Some(flight) = &state.flight {
-            return (Ok(flight.clone()), None);
+            return (Look::Wait(flight.clone()), None);
         }
         let (flight, takeoff) = self.start(state, reason, challenges);
-        (Ok(flight), Some(takeoff))
+        (Look::Wait(flight), Some(takeoff))
     }
 
     fn start(
@@ -416,13 +419,25 @@ impl Shared {
             reason,
             generation: lock(&self.state).generation + 1,
         };
-        for callback in &self.settings.on_change {
-            callback(change.clone()).await.map_err(|cause| {
-                Error::unavailable("the callback for a changed token failed; the token is not used")
-                    .caused_by(cause)
-            })?;
+        let callbacks = poll_inside(self.identity(), async {
+            for callback in &self.settings.on_change {
+                callback(change.clone()).await?;
+            }
+            Ok::<_, BoxError>(())
+        });
+        let callbacks = AssertUnwindSafe(callbacks).catch_unwind();
+        let failed = |how: &str| {
+            Error::unavailable(format!(
+                "the callback for a changed token {how}; the token is not used"
+            ))
+        };
+        let limit = self.settings.fetch_timeout;
+        match clock::within(&*self.clock, limit, callbacks).await {
+            Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(cause))) => Err(failed("failed").caused_by(cause)),
+            Some(Err(_)) => Err(failed("panicked")),
+            None => Err(failed(&format!("did not end within {limit:?}"))),
         }
-        Ok(())
     }
 
     fn land_token(&self, number: u64, reason: Reason, fetched: Fetched) -> Lease {
@@ -432,12 +447,16 @@ impl Shared {
         let asked = fetched.acquired.asked.unwrap_or(fetched.acquired.at);
         let lifetime = (fetched.windows.expired != Duration::MAX)
             .then(|| fetched.windows.expired.saturating_sub(asked));
-        observe::renewed(reason.name(), now.saturating_sub(asked), lifetime);
         state.renewals += 1;
+        let before = state.generation;
+        let lease = self.install(&mut state, fetched);
         if reason == Reason::Rejected {
             state.rejections.count(now);
+            state.rejections.same_again = state.generation == before;
         }
-        self.install(&mut state, fetched)
+        drop(state);
+        observe::renewed(reason.name(), now.saturating_sub(asked), lifetime);
+        lease
     }
 
     fn land_failure(&self, number: u64, reason: Reason, error: Error) -> Error {
@@ -450,10 +469,11 @@ impl Shared {
             .current
             .load_full()
             .filter(|snapshot| snapshot.windows.at(anchor.elapsed) != Freshness::Expired);
-        observe::renewal_failed(reason.name(), &error, pause, usable.is_some());
-        if let Some(snapshot) = usable {
-            self.publish(snapshot.look_at(state.next_attempt(&snapshot), anchor));
+        if let Some(snapshot) = &usable {
+            self.publish(snapshot.look_at(state.next_attempt(snapshot), anchor));
         }
+        drop(state);
+        observe::renewal_failed(reason.name(), &error, pause, usable.is_some());
         error
     }
 
@@ -484,6 +504,7 @@ impl Shared {
             .is_some_and(|current| current.token.same_as(&fetched.token))
         {
             state.generation += 1;
+            state.rejections.same_again = false;
         }
         state.failure = None;
         let anchor = self.anchor();
@@ -580,11 +601,15 @@ impl State {
 impl Rejections {
     /// Why a further renewal has to wait, if tokens are rejected as fast as they are renewed.
     fn refusal(&self, now: Duration) -> Option<Error> {
-        let beyond = self.in_a_row.checked_sub(REJECTIONS_AT_ONCE)?;
-        let until = self
-            .last
-            .saturating_add(REJECTION_PAUSE.ceiling(beyond + 1));
+        let paced = match self.same_again {
+            true => self.in_a_row,
+            false => self.in_a_row.checked_sub(REJECTIONS_AT_ONCE)? + 1,
+        };
+        let until = self.last.saturating_add(REJECTION_PAUSE.ceiling(paced));
         (now < until).then(|| {
+            if self.same_again {
+                return same_token();
+            }
             Error::unavailable(format!(
                 "{} renewed tokens in a row were rejected; the fault is not the token's age: \
                  check what the server demands, such as audience and scope",
@@ -606,6 +631,6 @@ impl Rejections {
 fn waits_for_itself() -> Error {
     Error::unavailable(
         "the token hook uses the session whose token it is getting and would wait for itself; \
-         give the hook a client of its own",
+         give the hook or callback a client of its own",
     )
 }

@@ -1,8 +1,11 @@
 //! Running a future on the calling thread, which sleeps while there is nothing to do.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Wake;
@@ -17,29 +20,89 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     block_on_for(future, None).expect("a wait without limit ends with the future")
 }
 
+thread_local! {
+    static BLOCKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread runs a future here, so that nothing else runs on it meanwhile.
+pub(crate) fn is_blocking() -> bool {
+    BLOCKING.get()
+}
+
 /// Runs a future on this thread to its end, or until the patience is over.
 pub(crate) fn block_on_for<F: Future>(future: F, patience: Option<Duration>) -> Option<F::Output> {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
+    let _blocking = Blocking(BLOCKING.replace(true));
     let since = Instant::now();
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark {
+        thread: thread::current(),
+        woken: AtomicBool::new(false),
+    });
+    let waker = Waker::from(Arc::clone(&unpark));
     let mut context = Context::from_waker(&waker);
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return Some(output),
-            Poll::Pending => {}
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
         }
-        match patience.map(|patience| patience.checked_sub(since.elapsed())) {
-            None => thread::park(),
-            Some(Some(left)) if !left.is_zero() => thread::park_timeout(left),
-            Some(_) => return None,
+        while !unpark.woken.swap(false, Ordering::Acquire) {
+            match patience.map(|patience| patience.saturating_sub(since.elapsed())) {
+                None => thread::park(),
+                Some(Duration::ZERO) => return None,
+                Some(left) => thread::park_timeout(left),
+            }
         }
+    }
+}
+
+/// Restores the mark when the wait ends, however it ends.
+struct Blocking(bool);
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        BLOCKING.set(self.0);
+    }
+}
+
+/// Remembers that it woke the thread: code that parks inside a poll, such as a channel, takes the token of `unpark`.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_wake_during_a_poll_that_parks_is_not_lost() {
+        let mut polls = 0;
+        let wakes_and_parks = poll_fn(move |context| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(polls);
+            }
+            context.waker().wake_by_ref();
+            thread::park();
+            Poll::Pending
+        });
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(block_on(wakes_and_parks)));
+        assert_eq!(ended.recv_timeout(Duration::from_secs(10)), Ok(2));
+    }
+
+    #[test]
+    fn the_wait_ends_with_the_patience() {
+        assert_eq!(block_on_for(pending::<()>(), Some(Duration::ZERO)), None);
     }
 }

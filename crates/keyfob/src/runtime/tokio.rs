@@ -5,16 +5,24 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Builder;
 use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
 
+use crate::runtime::park;
 use crate::runtime::threads;
+use crate::runtime::timer;
 
 pub(super) fn spawn(task: BoxFuture<'static, ()>) {
     match Handle::try_current() {
-        Ok(handle) => {
+        Ok(handle) if !waits_for_this_thread(&handle) => {
             handle.spawn(task);
         }
-        Err(_) => threads::spawn(Box::pin(async move { run_alone(task) })),
+        _ => threads::start("keyfob-renewal", move || run_alone(task)),
     }
+}
+
+/// Whether nothing would run there, because its one thread may be this one, and blocks.
+fn waits_for_this_thread(handle: &Handle) -> bool {
+    park::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
@@ -29,7 +37,7 @@ pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     match Handle::try_current() {
         Ok(_) => Box::pin(tokio::time::sleep(pause)),
-        Err(_) => threads::sleep(pause),
+        Err(_) => timer::sleep(pause),
     }
 }
 

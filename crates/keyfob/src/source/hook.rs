@@ -40,7 +40,8 @@ where
 
 /// Makes a source of a closure that blocks its thread while it gets the token.
 ///
-/// It runs on a thread where it holds up no task. Otherwise as [`hook`](fn@crate::hook).
+/// It runs on a thread where it holds up no task. Otherwise as [`hook`](fn@crate::hook), but a thread cannot be stopped:
+/// a call that outlasts the fetch timeout is left behind, and the next one may run beside it.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

@@ -1,0 +1,66 @@
+//! The commands, and what holds for all of them.
+
+use clap::CommandFactory;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::completions::Completions;
+use crate::demo::Demo;
+use crate::exit::Exit;
+use crate::exit::table;
+use crate::fault::Fault;
+use crate::man::Man;
+use crate::request::Request;
+use crate::token::PrintToken;
+
+/// HTTP requests that stay authenticated.
+///
+/// keyfob takes a bearer token from a command, an environment variable or a file, keeps it fresh, puts it on the
+/// requests that may carry it and on no others, retries what is safe to retry, and never prints it unless asked to.
+#[derive(Parser)]
+#[command(name = "keyfob", version, after_long_help = table())]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Request(Box<Request>),
+    Token(PrintToken),
+    Demo(Demo),
+    Completions(Completions),
+    Man(Man),
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        match self.command {
+            Command::Request(request) => request.run().await,
+            Command::Token(token) => token.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        }
+    }
+
+    /// Whether nothing shall be said of a failure.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(&self.command, Command::Request(request) if request.silent)
+    }
+
+    /// All commands and options, as completions and manual pages describe them.
+    pub(crate) fn described() -> clap::Command {
+        Self::command()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_and_options_do_not_contradict_each_other() {
+        Cli::described().debug_assert();
+    }
+}

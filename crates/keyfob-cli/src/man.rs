@@ -1,0 +1,43 @@
+//! `keyfob man`: the manual pages.
+
+use clap::Args;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::print::print;
+
+/// Print a manual page
+///
+/// For instance: keyfob man request | man -l -
+#[derive(Args)]
+pub(crate) struct Man {
+    /// The command to describe; without one, keyfob as a whole
+    command: Option<String>,
+}
+
+impl Man {
+    pub(crate) fn run(self) -> Result<Exit, Fault> {
+        let mut whole = Cli::described();
+        whole.build();
+        let described = match self.command {
+            None => whole,
+            Some(name) => page(&whole, &name)?,
+        };
+        let mut roff = Vec::new();
+        clap_mangen::Man::new(described)
+            .render(&mut roff)
+            .map_err(|fault| Fault::because("the manual page cannot be made", &fault))?;
+        print(roff)?;
+        Ok(Exit::Done)
+    }
+}
+
+fn page(whole: &clap::Command, name: &str) -> Result<clap::Command, Fault> {
+    let found = whole.find_subcommand(name).ok_or_else(|| {
+        Fault::usage(format!(
+            "there is no command {name:?}; `keyfob --help` names them"
+        ))
+    })?;
+    Ok(found.clone())
+}

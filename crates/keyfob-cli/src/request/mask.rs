@@ -1,0 +1,95 @@
+//! Hiding secrets from what `--verbose` shows.
+
+use http::HeaderName;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use http::header::COOKIE;
+use http::header::PROXY_AUTHORIZATION;
+use http::header::SET_COOKIE;
+use keyfob::Token;
+
+/// Replaces secrets by a word.
+#[derive(Default)]
+pub(super) struct Mask {
+    tokens: Vec<Token>,
+}
+
+impl Mask {
+    /// Hides this token wherever it stands, for a server may send back what it was sent.
+    pub(super) fn add(&mut self, token: &Token) {
+        self.tokens.push(token.clone());
+    }
+
+    /// A header's value as it may be seen.
+    pub(super) fn value(&self, name: &HeaderName, value: &HeaderValue) -> String {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        if name == AUTHORIZATION || name == PROXY_AUTHORIZATION {
+            return match text.split_once(' ') {
+                Some((scheme, _)) => format!("{scheme} {SECRET}"),
+                None => SECRET.to_owned(),
+            };
+        }
+        if value.is_sensitive() || is_secret(name) {
+            return SECRET.to_owned();
+        }
+        self.text(&text)
+    }
+
+    /// Other text as it may be seen.
+    pub(super) fn text(&self, text: &str) -> String {
+        self.tokens.iter().fold(text.to_owned(), |text, token| {
+            text.replace(token.expose(), SECRET)
+        })
+    }
+}
+
+/// Whether a header is usually a secret.
+fn is_secret(name: &HeaderName) -> bool {
+    name == COOKIE
+        || name == SET_COOKIE
+        || SECRET_WORDS.iter().any(|word| name.as_str().contains(word))
+}
+
+const SECRET: &str = "[secret]";
+const SECRET_WORDS: [&str; 6] = [
+    "api-key",
+    "apikey",
+    "password",
+    "secret",
+    "signature",
+    "token",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &'static str, value: &'static str) -> String {
+        let mut mask = Mask::default();
+        mask.add(&Token::new("t0ken").unwrap());
+        mask.value(
+            &HeaderName::from_static(name),
+            &HeaderValue::from_static(value),
+        )
+    }
+
+    #[test]
+    fn of_a_credential_only_the_scheme_is_shown() {
+        assert_eq!(shown("authorization", "Bearer abc"), "Bearer [secret]");
+        assert_eq!(shown("authorization", "abc"), "[secret]");
+        assert_eq!(shown("proxy-authorization", "Basic eDp5"), "Basic [secret]");
+    }
+
+    #[test]
+    fn what_is_usually_secret_is_not_shown() {
+        for name in ["cookie", "set-cookie", "x-api-key", "x-amz-security-token"] {
+            assert_eq!(shown(name, "abc"), "[secret]", "{name}");
+        }
+        assert_eq!(shown("accept", "text/html"), "text/html");
+    }
+
+    #[test]
+    fn a_token_that_comes_back_is_not_shown() {
+        assert_eq!(shown("x-echo", "you sent t0ken!"), "you sent [secret]!");
+    }
+}

@@ -1,0 +1,128 @@
+//! Runs the program.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio, id};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One run of the program, with no setting of the machine's own.
+pub(crate) struct Keyfob(Command);
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Keyfob {
+    pub(crate) fn new<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyfob"));
+        for name in FOREIGN {
+            command.env_remove(name);
+            command.env_remove(name.to_ascii_lowercase());
+        }
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self(command)
+    }
+
+    /// A request with the token `t0ken`.
+    pub(crate) fn request<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut keyfob = Self::new(["request"]);
+        keyfob.0.args(arguments).env("KEYFOB_TOKEN", "t0ken");
+        keyfob
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, stdin: Stdio) -> Self {
+        self.0.stdin(stdin);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Child {
+        self.0.spawn().expect("the program was built")
+    }
+
+    pub(crate) fn run(self) -> Finished {
+        finish(self.start())
+    }
+}
+
+impl Finished {
+    /// The one line on standard error.
+    #[track_caller]
+    pub(crate) fn complaint(&self) -> &str {
+        let line = self.stderr.trim_end();
+        assert!(line.starts_with("keyfob: "), "{self:?}");
+        assert!(!line.contains('\n'), "{self:?}");
+        line
+    }
+}
+
+pub(crate) fn finish(child: Child) -> Finished {
+    let output = child.wait_with_output().expect("the program ends");
+    Finished {
+        code: output.status.code().expect("the program was not killed"),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A folder for one test, which is gone when dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("keyfob-{}-{number}", id()));
+        fs::create_dir_all(&path).expect("the folder of the build can be written");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn file(&self, name: &str, contents: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, contents).expect("the folder of the test can be written");
+        path
+    }
+
+    /// A shell script; its path as the argument of `--token-command`.
+    pub(crate) fn script(&self, name: &str, lines: &str) -> String {
+        let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        format!("'{}'", path.display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left is taken by `cargo clean`.
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const FOREIGN: [&str; 8] = [
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "KEYFOB_TOKEN",
+    "KEYFOB_TOKEN_COMMAND",
+    "KEYFOB_TOKEN_FILE",
+    "KUBERNETES_EXEC_INFO",
+];

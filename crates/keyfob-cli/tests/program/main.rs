@@ -1,0 +1,11 @@
+//! The program as its users run it, against servers that the tests script.
+
+mod demo;
+mod descriptions;
+mod formats;
+mod keyfob;
+mod memory;
+mod output;
+mod refusals;
+mod signals;
+mod waiting;

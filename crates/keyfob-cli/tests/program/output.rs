@@ -1,0 +1,168 @@
+//! Where the answer goes, and what is left when it stops.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use keyfob_testkit::{Answer, Expect, Server};
+
+use crate::keyfob::{Folder, Keyfob, finish};
+
+#[test]
+fn a_file_appears_when_it_is_whole() {
+    let folder = Folder::new();
+    let server = serving(Answer::text("whole"));
+    let done = download(&server, &folder, &[]);
+    assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", ""));
+    assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), "whole");
+    assert_eq!(names(&folder), ["out"]);
+}
+
+#[test]
+fn a_download_that_is_cut_short_leaves_no_file_and_says_so() {
+    let folder = Folder::new();
+    let server = serving(Answer::stream(1000).cut_body_after(400));
+    let done = download(&server, &folder, &[]);
+    assert_eq!(done.code, 18, "{done:?}");
+    let said = "the answer was cut short after 400 of 1000 bytes; ";
+    assert!(done.complaint().contains(said), "{done:?}");
+    assert!(done.complaint().contains("out was not written"), "{done:?}");
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn a_download_that_is_cut_short_leaves_what_was_there() {
+    let folder = Folder::new();
+    folder.file("out", "before");
+    let server = serving(Answer::stream(1000).chunked().cut_body_after(400));
+    assert_eq!(download(&server, &folder, &[]).code, 18);
+    assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), "before");
+    assert_eq!(names(&folder), ["out"]);
+}
+
+#[test]
+fn an_answer_that_is_cut_short_on_standard_output_is_no_success() {
+    let server = serving(Answer::stream(1000).cut_body_after(400));
+    let done = Keyfob::request([server.url_for("/x")]).run();
+    assert_eq!((done.code, done.stdout.len()), (18, 400), "{done:?}");
+}
+
+#[test]
+fn a_replaced_file_keeps_its_permissions_and_its_links() {
+    let folder = Folder::new();
+    let real = folder.file("real", "before");
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&real, folder.path("out")).unwrap();
+    let server = serving(Answer::text("after"));
+    assert_eq!(download(&server, &folder, &[]).code, 0);
+    assert_eq!(fs::read_to_string(&real).unwrap(), "after");
+    assert_eq!(
+        fs::metadata(&real).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+    assert!(folder.path("out").is_symlink());
+}
+
+#[test]
+fn a_device_is_written_and_not_replaced() {
+    let server = serving(Answer::text("gone"));
+    let done = Keyfob::request([&*server.url_for("/x"), "-o", "/dev/null"]).run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!fs::metadata("/dev/null").unwrap().is_file());
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_before_anything_is_sent() {
+    let server = Server::start();
+    let done = Keyfob::request([&*server.url_for("/x"), "-o", "/no/such/folder/out"]).run();
+    assert_eq!(done.code, 1);
+    assert!(
+        done.complaint()
+            .contains("/no/such/folder/out cannot be written"),
+        "{done:?}"
+    );
+    assert_eq!(server.calls(), 0);
+}
+
+#[test]
+fn with_fail_a_bad_status_writes_nothing() {
+    let folder = Folder::new();
+    let server = serving(Answer::text("no such thing").with_status(404));
+    let done = download(&server, &folder, &["--fail"]);
+    assert_eq!(done.code, 22);
+    assert_eq!(
+        done.complaint(),
+        "keyfob: the server answered 404 Not Found"
+    );
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn the_head_goes_to_standard_output_and_the_body_to_the_file() {
+    let folder = Folder::new();
+    let server = serving(Answer::text("body").header("x-a", "1"));
+    let done = download(&server, &folder, &["--include"]);
+    assert!(done.stdout.starts_with("HTTP/1.1 200 OK\r\n"), "{done:?}");
+    assert!(
+        done.stdout.contains("x-a: 1\r\n") && done.stdout.ends_with("\r\n\r\n"),
+        "{done:?}"
+    );
+    assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), "body");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let server = serving(Answer::stream(64 << 20));
+    let mut child = Keyfob::request([server.url_for("/x")]).start();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    drop(stdout);
+    let done = finish(child);
+    assert_eq!((done.code, &*done.stderr), (0, ""));
+}
+
+#[test]
+fn silent_says_nothing_but_the_exit_code() {
+    let server = serving(Answer::status(500));
+    let done = Keyfob::request([&*server.url_for("/x"), "-sf", "--retry", "0"]).run();
+    assert_eq!((done.code, &*done.stdout, &*done.stderr), (22, "", ""));
+}
+
+#[test]
+fn a_timeout_covers_the_head_and_the_body() {
+    for answer in [
+        Answer::hang(),
+        Answer::stream(1000).slow_body(10, Duration::from_secs(60)),
+    ] {
+        let folder = Folder::new();
+        let server = serving(answer);
+        let done = download(&server, &folder, &["--timeout", "0.3"]);
+        assert_eq!(done.code, 28, "{done:?}");
+        assert!(done.complaint().contains("--timeout"), "{done:?}");
+        assert_eq!(names(&folder), [""; 0]);
+    }
+}
+
+fn serving(answer: Answer) -> Server {
+    let server = Server::start();
+    server.expect(Expect::get("/x").bearer("t0ken").answer(answer));
+    server
+}
+
+fn download(server: &Server, folder: &Folder, options: &[&str]) -> crate::keyfob::Finished {
+    let (url, out) = (server.url_for("/x"), folder.path("out"));
+    let arguments = [&*url, "-o", out.to_str().expect("a plain path")];
+    Keyfob::request(arguments.iter().chain(options)).run()
+}
+
+/// The names of all files in a folder.
+pub(crate) fn names(folder: &Folder) -> Vec<String> {
+    let entries = fs::read_dir(folder.path(".")).expect("the folder is there");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("it can be read").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,140 @@
+//! What cannot be done is said in one line, with an exit code, and nothing is sent.
+
+use std::net::TcpListener;
+
+use keyfob_testkit::Server;
+
+use crate::keyfob::{Finished, Folder, Keyfob};
+
+#[test]
+fn without_a_token_nothing_is_sent() {
+    let folder = Folder::new();
+    let failing = folder.script("failing", "echo 'the vault is sealed' >&2; exit 3");
+    let silent = folder.script("silent", "true");
+    let garbage = folder.script("garbage", "echo '{\"half\": s3cret'");
+    let missing = folder.path("missing");
+    let missing = missing.to_str().expect("a plain path");
+    for (option, value, said) in [
+        ("--token-command", &*failing, "the vault is sealed"),
+        ("--token-command", &silent, "it printed nothing"),
+        ("--token-command", &garbage, "gave no token"),
+        ("--token-command", "no-such-helper", "was not found"),
+        (
+            "--token-env",
+            "NO_SUCH_VARIABLE",
+            "NO_SUCH_VARIABLE is not set",
+        ),
+        ("--token-file", missing, "does not exist"),
+    ] {
+        let server = Server::start();
+        let done = Keyfob::new(["request", &server.url(), option, value]).run();
+        assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
+        assert!(done.complaint().contains(said), "{done:?}");
+        assert!(!done.stderr.contains("s3cret"), "{done:?}");
+        assert_eq!(server.calls(), 0);
+    }
+}
+
+#[test]
+fn a_command_that_hangs_is_given_up() {
+    let server = Server::start();
+    let done = Keyfob::new([
+        "request",
+        &server.url(),
+        "--token-command=sleep 600",
+        "--token-timeout=0.2",
+    ])
+    .run();
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(
+        done.complaint().contains("did not end within 200ms"),
+        "{done:?}"
+    );
+    assert_eq!(server.calls(), 0);
+}
+
+#[test]
+fn the_token_does_not_go_over_plain_http_to_another_machine() {
+    let done = Keyfob::request(["http://api.example.invalid/"]).run();
+    assert_eq!(done.code, 4);
+    assert!(done.complaint().contains("--allow-plain-http"), "{done:?}");
+    let done = Keyfob::request([
+        "http://api.example.invalid/",
+        "--allow-plain-http",
+        "--retry=0",
+    ])
+    .run();
+    assert_eq!(done.code, 1, "{done:?}");
+}
+
+#[test]
+fn bad_usage_is_2() {
+    for arguments in [
+        &["request"][..],
+        &["request", "GET"],
+        &["request", "ftp://example.com/"],
+        &["request", "http://["],
+        &["request", "https://h/", "--data=a", "--json=1"],
+        &["request", "https://h/", "--header=no value"],
+        &["request", "https://h/", "--timeout=0"],
+        &["request", "https://h/", "--query=novalue"],
+        &["request", "https://h/", "--token-env=A", "--token-file=B"],
+        &["request", "https://h/", "--token-command=unclosed '"],
+        &["request", "https://h/", "--token-command="],
+        &["token", "--format=nonsense"],
+        &["nonsense"],
+    ] {
+        let done = Keyfob::new(arguments).env("KEYFOB_TOKEN", "t0ken").run();
+        assert_eq!(
+            (done.code, &*done.stdout),
+            (2, ""),
+            "{arguments:?}: {done:?}"
+        );
+        assert!(!done.stderr.is_empty());
+    }
+}
+
+#[test]
+fn one_source_must_be_named_and_no_more() {
+    let none = Keyfob::new(["token"]).run();
+    assert_eq!(none.code, 2);
+    assert!(none.complaint().contains("--token-command"), "{none:?}");
+    let two = Keyfob::new(["token"])
+        .env("KEYFOB_TOKEN", "a")
+        .env("KEYFOB_TOKEN_FILE", "b")
+        .run();
+    assert_eq!(two.code, 2);
+    assert!(two.complaint().contains("more than one"), "{two:?}");
+}
+
+#[test]
+fn no_connection_is_1_and_says_why_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let url = format!(
+        "http://{}/a?q=s3cret",
+        listener.local_addr().expect("it is bound")
+    );
+    drop(listener);
+    let done = Keyfob::request([&*url, "--retry", "0"]).run();
+    assert_eq!(done.code, 1);
+    let line = done.complaint();
+    assert_eq!(line.matches("Connection refused").count(), 1, "{line}");
+    assert!(!line.contains("s3cret") && !is_debug(&done), "{line}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let done = Keyfob::request(["https://h.invalid/", "-d", "@/no/such/file"]).run();
+    assert_eq!(done.code, 1);
+    assert!(
+        done.complaint().contains("/no/such/file cannot be read"),
+        "{done:?}"
+    );
+    let done = Keyfob::request(["https://h.invalid/", "-T", "/"]).run();
+    assert_eq!(done.code, 2, "{done:?}");
+}
+
+/// Whether something was printed for programmers.
+fn is_debug(done: &Finished) -> bool {
+    done.stderr.contains("Error(") || done.stderr.contains(" { ") || done.stderr.contains("kind:")
+}

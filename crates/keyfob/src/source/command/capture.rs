@@ -1,0 +1,154 @@
+//! What a helper prints, read on threads of its own into memory that is bounded and wiped.
+
+use std::io;
+use std::io::Read;
+use std::sync::Arc;
+
+use zeroize::Zeroize;
+use zeroize::Zeroizing;
+
+use crate::sync::Mutex;
+use crate::sync::lock;
+
+/// The bytes of one stream.
+pub(super) struct Capture {
+    bytes: Zeroizing<Vec<u8>>,
+    limit: usize,
+    excess: Excess,
+    cut: bool,
+}
+
+/// What happens to bytes beyond the limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// The stream is given up.
+    Refuse,
+    /// The oldest make room.
+    DropOldest,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Closed,
+    Flooded,
+}
+
+impl Capture {
+    pub(super) fn new(limit: usize, excess: Excess) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self {
+            bytes: Zeroizing::default(),
+            limit,
+            excess,
+            cut: false,
+        }))
+    }
+
+    /// Takes the bytes out. A reader that is still at work stops at the next byte that it gets.
+    pub(super) fn take(capture: &Mutex<Self>) -> Zeroizing<Vec<u8>> {
+        let mut capture = lock(capture);
+        capture.limit = 0;
+        capture.excess = Excess::Refuse;
+        let mut bytes = std::mem::take(&mut capture.bytes);
+        if capture.cut {
+            // A secret may have lost the word before it that tells that it is one: begin with a whole line.
+            let line = bytes.iter().position(|byte| *byte == b'\n');
+            let start = line.map_or(bytes.len(), |end| end + 1);
+            bytes.copy_within(start.., 0);
+            let length = bytes.len() - start;
+            bytes[length..].zeroize();
+            bytes.truncate(length);
+        }
+        bytes
+    }
+
+    /// Whether there was room.
+    fn append(&mut self, chunk: &[u8]) -> bool {
+        let needed = self.bytes.len() + chunk.len();
+        if needed <= self.limit {
+            self.grow(needed);
+            self.bytes.extend_from_slice(chunk);
+            return true;
+        }
+        if self.excess == Excess::Refuse {
+            return false;
+        }
+        self.cut = true;
+        let chunk = &chunk[chunk.len().saturating_sub(self.limit)..];
+        let kept = self.bytes.len().min(self.limit - chunk.len());
+        let start = self.bytes.len() - kept;
+        self.bytes.copy_within(start.., 0);
+        self.bytes[kept..].zeroize();
+        self.bytes.truncate(kept);
+        self.grow(kept + chunk.len());
+        self.bytes.extend_from_slice(chunk);
+        true
+    }
+
+    /// Makes room without leaving a copy behind, as `Vec` does when it grows by itself.
+    fn grow(&mut self, needed: usize) {
+        if needed <= self.bytes.capacity() {
+            return;
+        }
+        let room = needed.next_power_of_two().max(CHUNK).min(self.limit);
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(&self.bytes);
+        self.bytes = larger;
+    }
+}
+
+/// Reads a stream until it ends, cannot be read, or has brought too much.
+pub(super) fn read(mut stream: impl Read, capture: &Mutex<Capture>) -> End {
+    let mut chunk = Zeroizing::new([0; CHUNK]);
+    loop {
+        let length = match stream.read(&mut chunk[..]) {
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) | Err(_) => return End::Closed,
+            Ok(length) => length,
+        };
+        if !lock(capture).append(&chunk[..length]) {
+            return End::Flooded;
+        }
+        // The thread may wait here for long.
+        chunk[..length].zeroize();
+    }
+}
+
+const CHUNK: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_up_to_the_limit_is_whole_and_one_byte_more_ends_it() {
+        let capture = Capture::new(20_000, Excess::Refuse);
+        assert_eq!(read(&[7; 20_000][..], &capture), End::Closed);
+        assert_eq!(Capture::take(&capture).len(), 20_000);
+        let capture = Capture::new(20_000, Excess::Refuse);
+        assert_eq!(read(&[7; 20_001][..], &capture), End::Flooded);
+    }
+
+    #[test]
+    fn the_end_of_a_long_stream_is_kept_from_a_line_on() {
+        let capture = Capture::new(20, Excess::DropOldest);
+        for chunk in ["a secret's head\n", "first line\n", "last line\n"] {
+            assert_eq!(read(chunk.as_bytes(), &capture), End::Closed);
+        }
+        assert_eq!(&**Capture::take(&capture), b"last line\n");
+    }
+
+    #[test]
+    fn a_long_stream_without_a_line_end_is_not_shown_at_all() {
+        let capture = Capture::new(20, Excess::DropOldest);
+        assert_eq!(read(&[b'x'; 100_000][..], &capture), End::Closed);
+        assert!(Capture::take(&capture).is_empty());
+    }
+
+    #[test]
+    fn a_reader_stops_once_the_bytes_were_taken() {
+        let capture = Capture::new(20, Excess::DropOldest);
+        Capture::take(&capture);
+        assert_eq!(read(&b"late"[..], &capture), End::Flooded);
+    }
+}

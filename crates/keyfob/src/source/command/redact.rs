@@ -1,0 +1,314 @@
+//! What a helper said on stderr, without whatever may be a secret.
+
+use std::ops::Range;
+
+/// The end of what was said, on one line, with everything masked that looks like a secret or was printed to stdout.
+///
+/// Masked are: long runs of base64 or hex, and so the parts of a JWT; what follows a word such as `password` or
+/// `token=`; user names, passwords and queries in URLs; and each piece of [`SHARED`] bytes that stdout has too.
+pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.split(['\n', '\r']);
+    let lines = lines.map(|line| without_controls(line).trim().to_owned());
+    let lines: Vec<_> = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| mask(&line, stdout))
+        .collect();
+    last(&lines.join(" "))
+}
+
+/// Leaves out escape sequences (ECMA-48 §5.4), control characters, and those that reorder or hide text.
+fn without_controls(line: &str) -> String {
+    let mut kept = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(char) = rest.next() {
+        match char {
+            '\u{1b}' if rest.as_str().starts_with('[') => {
+                rest.next();
+                rest.find(|char| ('\u{40}'..='\u{7e}').contains(char));
+            }
+            '\t' => kept.push(' '),
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
+            '\u{ad}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' => {}
+            _ if char.is_control() => {}
+            _ => kept.push(char),
+        }
+    }
+    kept
+}
+
+fn mask(line: &str, stdout: &[u8]) -> String {
+    let mut masks = Masks(vec![false; line.len()]);
+    mask_runs(line, &mut masks);
+    mask_named(line, &mut masks);
+    mask_urls(line, &mut masks);
+    mask_shared(line, stdout, &mut masks);
+    masks.apply(line)
+}
+
+/// Which bytes are not shown.
+struct Masks(Vec<bool>);
+
+impl Masks {
+    fn add(&mut self, range: Range<usize>) {
+        self.0[range].fill(true);
+    }
+
+    fn apply(&self, line: &str) -> String {
+        let mut shown = String::with_capacity(line.len());
+        let mut hidden = false;
+        for (at, char) in line.char_indices() {
+            let hides = self.0[at..at + char.len_utf8()].contains(&true);
+            if hides && !hidden {
+                shown.push_str(MASK);
+            }
+            if !hides {
+                shown.push(char);
+            }
+            hidden = hides;
+        }
+        shown
+    }
+}
+
+/// Runs of the characters of base64, base64url and hex. A JWT's parts are long or hidden with their neighbours.
+fn mask_runs(line: &str, masks: &mut Masks) {
+    let in_run = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
+    for run in runs(line, in_run) {
+        if run.len() >= LONG {
+            masks.add(run);
+        }
+    }
+    for run in runs(line, |byte| in_run(byte) || byte == b'.') {
+        let text = &line[run.clone()];
+        if text.contains("eyJ") && text.contains('.') {
+            masks.add(run);
+        }
+    }
+}
+
+/// What follows a word that announces a secret.
+fn mask_named(line: &str, masks: &mut Masks) {
+    let lower = line.to_ascii_lowercase();
+    for (word, reach) in WORDS {
+        for (at, _) in lower.match_indices(word) {
+            let after = at + word.len();
+            let rest = &line[after..];
+            // The rest of a longer name, as in `token_value=` or `"passwords":`.
+            let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)));
+            let rest = &rest[name.unwrap_or(rest.len())..];
+            let value = rest.trim_start_matches(['"', '\'', '`', ' ', ')', ']']);
+            let (value, assigned) = match value.strip_prefix([':', '=']) {
+                Some(value) => (value, true),
+                None => (value, false),
+            };
+            if !assigned && reach == Reach::Assigned {
+                continue;
+            }
+            let value = value.trim_start_matches([' ', '"', '\'', '`', '=', ':', '>']);
+            let start = line.len() - value.len();
+            let word_end = value.find(' ').unwrap_or(value.len());
+            let length = if assigned { value.len() } else { word_end };
+            masks.add(start..start + length);
+        }
+    }
+}
+
+/// The parts of URLs that hold credentials: the user information and the query.
+fn mask_urls(line: &str, masks: &mut Masks) {
+    for (at, _) in line.match_indices("://") {
+        let start = at + "://".len();
+        let rest = &line[start..];
+        let end = rest.find([' ', '"', '\'', '<', '>']).unwrap_or(rest.len());
+        let url = &rest[..end];
+        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
+        if let Some(host) = url[..authority].rfind('@') {
+            masks.add(start..start + host);
+        }
+        if let Some(query) = url.find(['?', '#']) {
+            masks.add(start + query + 1..start + end);
+        }
+    }
+}
+
+/// Pieces that stdout has too.
+fn mask_shared(line: &str, stdout: &[u8], masks: &mut Masks) {
+    let mut pieces: Vec<(&[u8], usize)> = line
+        .as_bytes()
+        .windows(SHARED)
+        .enumerate()
+        .map(|(at, piece)| (piece, at))
+        .collect();
+    pieces.sort_unstable();
+    let mut found = vec![false; pieces.len()];
+    for piece in stdout.windows(SHARED) {
+        let first = pieces.partition_point(|(other, _)| *other < piece);
+        let same = pieces[first..].iter().zip(&mut found[first..]);
+        // A piece that was found already is passed over at once.
+        let new = same.take_while(|((other, _), found)| *other == piece && !**found);
+        for ((_, at), found) in new {
+            *found = true;
+            masks.add(*at..at + SHARED);
+        }
+    }
+}
+
+fn runs(line: &str, belongs: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
+    let mut runs = Vec::<Range<usize>>::new();
+    for (at, byte) in line.bytes().enumerate() {
+        if !belongs(byte) {
+            continue;
+        }
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end = at + 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+fn last(text: &str) -> String {
+    let Some((start, _)) = text.char_indices().rev().nth(SHOWN - 1) else {
+        return text.to_owned();
+    };
+    if start == 0 {
+        return text.to_owned();
+    }
+    format!("…{}", &text[start..])
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The next word, or all that follows `:` or `=`.
+    Next,
+    /// All that follows `:` or `=`.
+    Assigned,
+}
+
+const WORDS: [(&str, Reach); 16] = [
+    ("authorization", Reach::Next),
+    ("basic", Reach::Next),
+    ("bearer", Reach::Next),
+    ("passphrase", Reach::Next),
+    ("password", Reach::Next),
+    ("passwd", Reach::Next),
+    ("secret", Reach::Next),
+    ("cookie", Reach::Assigned),
+    ("credential", Reach::Assigned),
+    (" key", Reach::Assigned),
+    ("-key", Reach::Assigned),
+    ("_key", Reach::Assigned),
+    ("apikey", Reach::Assigned),
+    ("pwd", Reach::Assigned),
+    ("signature", Reach::Assigned),
+    ("token", Reach::Assigned),
+];
+
+const MASK: &str = "[redacted]";
+
+/// A run of so many characters may be a secret.
+const LONG: usize = 20;
+
+/// So many bytes in a row that stdout has too are hidden.
+const SHARED: usize = 6;
+
+/// How much is shown, in characters.
+const SHOWN: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn said(text: &str) -> String {
+        redact(text.as_bytes(), b"")
+    }
+
+    #[test]
+    fn plain_words_stay() {
+        for text in [
+            "not logged in; run `tool login` first",
+            "token expired 3 hours ago",
+            "dial tcp 10.0.0.1:443: connection refused",
+            "open /etc/tool.conf: no such file or directory",
+            "https://login.example.com/start is not reachable",
+        ] {
+            assert_eq!(said(text), text);
+        }
+    }
+
+    #[test]
+    fn s3_whatever_looks_like_a_secret_is_masked() {
+        let jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln";
+        for (text, hidden) in [
+            (format!("got {jwt} back"), "c2ln"),
+            (format!("<{jwt}>"), "eyJ"),
+            (
+                "sent Authorization: Basic dXNlcjpwdw== twice".into(),
+                "dXNlc",
+            ),
+            ("header 'authorization' = abc def".into(), "def"),
+            ("Bearer hunter2 was refused".into(), "hunter2"),
+            ("password hunter2 was wrong".into(), "hunter2"),
+            ("password: correct horse".into(), "horse"),
+            ("{\"client_secret\":\"hunter2\"}".into(), "hunter2"),
+            ("ACCESS_TOKEN=hunter2".into(), "hunter2"),
+            ("token_value = hunter2".into(), "hunter2"),
+            ("api-key:hunter2".into(), "hunter2"),
+            ("at https://bob:hunter2@example.com/x".into(), "hunter2"),
+            ("at https://example.com/x?sig=hunter2 now".into(), "hunter2"),
+            ("hash 0123456789abcdef0123".into(), "0123456789"),
+            ("key wJalrXUtnFEMI/K7MDENG/bPxRfi".into(), "K7MDENG"),
+            ("tok\u{1b}[0men=hun\u{200b}ter2".into(), "ter2"),
+        ] {
+            let shown = said(&text);
+            assert!(!shown.contains(hidden), "{text} became {shown}");
+            assert!(shown.contains(MASK), "{text} became {shown}");
+        }
+    }
+
+    #[test]
+    fn s3_what_stdout_has_too_is_masked() {
+        let shown = redact(b"could not keep x7-q9-zz in the vault", b"x7-q9-zz\n");
+        assert_eq!(shown, "could not keep [redacted] in the vault");
+    }
+
+    #[test]
+    fn control_characters_and_line_ends_become_one_line() {
+        let shown = said("\u{1b}[31mno\u{1b}[0m\x07 luck\r\n\r\n  try\tlater\u{202e}\n");
+        assert_eq!(shown, "no luck try later");
+    }
+
+    #[test]
+    fn the_end_of_a_long_text_is_shown() {
+        let shown = said(&"ä word ".repeat(300));
+        assert_eq!(shown.chars().count(), SHOWN + 1);
+        assert!(shown.starts_with('…') && shown.ends_with("word"));
+    }
+
+    proptest! {
+        #[test]
+        fn s3_no_secret_of_stdout_is_shown(
+            secret in "[!-~]{6,40}",
+            before in "\\PC{0,20}",
+            after in "\\PC{0,20}",
+            noise in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut stderr = noise.clone();
+            stderr.extend_from_slice(format!("{before}{secret}{after}").as_bytes());
+            let shown = redact(&stderr, format!("{{\"token\":{secret}}}").as_bytes());
+            let pieces = shown.split(MASK);
+            for piece in secret.as_bytes().windows(6) {
+                let piece = std::str::from_utf8(piece).unwrap();
+                prop_assert!(pieces.clone().all(|text| !text.contains(piece)), "{shown}");
+            }
+        }
+
+        #[test]
+        fn any_bytes_become_printable_text(stderr in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let shown = redact(&stderr, &stderr[..stderr.len() / 2]);
+            prop_assert!(shown.chars().count() <= SHOWN + 1);
+            prop_assert!(!shown.chars().any(char::is_control));
+        }
+    }
+}

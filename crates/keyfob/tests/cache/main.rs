@@ -1,0 +1,19 @@
+//! What the contract promises of a token cache, one test for each promise.
+//!
+//! A test steers everything itself: the clock, the source's answers, the renewals (see `world`), and its own callers,
+//! which it polls by hand. Only the tests of `load` let threads run free.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these tests share is test code, too"
+)]
+
+mod callbacks;
+mod callers;
+mod failures;
+mod freshness;
+mod load;
+mod rejections;
+mod secrets;
+mod sources;
+mod world;

@@ -1,0 +1,219 @@
+//! A cache whose clock, source and renewals stand still until the test moves them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Wake;
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use keyfob::Error;
+use keyfob::Lease;
+use keyfob::Runtime;
+use keyfob::Token;
+use keyfob::TokenCache;
+use keyfob::TokenCacheBuilder;
+use keyfob_testkit::Call;
+use keyfob_testkit::GatedSource;
+use keyfob_testkit::ManualClock;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// A token that lives so many seconds. One of 100 s falls due between 66 and 75 s, and its leeway begins at 90 s.
+pub(crate) fn token(text: &str, seconds: u32) -> Result<Token, Error> {
+    Ok(Token::new(text)?.expires_in(SECOND * seconds))
+}
+
+pub(crate) fn down() -> Result<Token, Error> {
+    Err(Error::unavailable("the issuer is down"))
+}
+
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) source: GatedSource,
+    pub(crate) tasks: Tasks,
+    pub(crate) cache: TokenCache,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub(crate) fn with(settings: impl FnOnce(TokenCacheBuilder) -> TokenCacheBuilder) -> Self {
+        let clock = ManualClock::default();
+        let source = GatedSource::new();
+        let tasks = Tasks::default();
+        let builder = TokenCache::builder(source.clone())
+            .clock(clock.clone())
+            .runtime(tasks.clone());
+        Self {
+            cache: settings(builder).build().unwrap(),
+            clock,
+            source,
+            tasks,
+        }
+    }
+
+    /// A world whose cache has fetched this token just now.
+    pub(crate) fn with_token(text: &str, seconds: u32) -> Self {
+        let world = Self::new();
+        world.fetch(token(text, seconds)).unwrap();
+        world
+    }
+
+    /// Lets a caller ask for a token that is missing, and answers the call.
+    pub(crate) fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
+        let mut caller = Box::pin(self.cache.lease(None));
+        assert!(poll(&mut caller).is_pending(), "there was a token already");
+        self.answer(answer);
+        ready(poll(&mut caller))
+    }
+
+    /// The call that the source has got.
+    pub(crate) fn call(&self) -> Call {
+        self.tasks.run();
+        let call = self.source.next_call().now_or_never();
+        call.expect("the source was not asked")
+    }
+
+    pub(crate) fn answer(&self, answer: Result<Token, Error>) {
+        self.call().answer(answer);
+        self.tasks.run();
+    }
+
+    pub(crate) fn pass(&self, seconds: f64) {
+        self.clock.advance(Duration::from_secs_f64(seconds));
+        self.tasks.run();
+    }
+
+    /// How often the source has been asked.
+    pub(crate) fn calls(&self) -> usize {
+        self.tasks.run();
+        self.source.calls()
+    }
+
+    /// What a caller gets that does not need to wait.
+    pub(crate) fn lease(&self) -> Result<Lease, Error> {
+        let answer = self.cache.lease(None).now_or_never();
+        answer.expect("the caller has to wait")
+    }
+
+    /// The token that is put on a request now.
+    pub(crate) fn served(&self) -> Option<String> {
+        let header = self.cache.header()?;
+        let text = header.to_str().unwrap();
+        Some(text.strip_prefix("Bearer ").unwrap().to_owned())
+    }
+}
+
+/// A runtime whose tasks run when the test says so, on the test's own thread.
+#[derive(Clone, Default)]
+pub(crate) struct Tasks(Arc<Mutex<Vec<Work>>>);
+
+enum Work {
+    Task(BoxFuture<'static, ()>),
+    Blocking(Box<dyn FnOnce() + Send>),
+}
+
+impl Tasks {
+    /// Runs until every task is at its end or waits.
+    pub(crate) fn run(&self) {
+        struct Woken(AtomicBool);
+
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(Arc::clone(&woken));
+        while woken.0.swap(false, Ordering::SeqCst) {
+            for work in self.take() {
+                match work {
+                    Work::Blocking(work) => work(),
+                    Work::Task(mut task) => {
+                        if task
+                            .as_mut()
+                            .poll(&mut Context::from_waker(&waker))
+                            .is_pending()
+                        {
+                            self.push(Work::Task(task));
+                        }
+                    }
+                }
+            }
+            // A task may have brought another.
+            let fresh = self
+                .0
+                .lock()
+                .unwrap()
+                .iter()
+                .any(|work| matches!(work, Work::Blocking(_)));
+            woken.0.fetch_or(fresh, Ordering::SeqCst);
+        }
+    }
+
+    /// Drops all tasks, as a runtime does that stops.
+    pub(crate) fn stop(&self) {
+        drop(self.take());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    fn take(&self) -> Vec<Work> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn push(&self, work: Work) {
+        self.0.lock().unwrap().push(work);
+    }
+}
+
+impl Runtime for Tasks {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.push(Work::Task(task));
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        self.push(Work::Blocking(work));
+    }
+}
+
+pub(crate) fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+}
+
+pub(crate) fn ready<T>(poll: Poll<T>) -> T {
+    match poll {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("still waits"),
+    }
+}
+
+/// Runs what might block for ever, and fails the test instead.
+pub(crate) fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let worker = thread::spawn(move || sender.send(work()));
+    match receiver.recv_timeout(SECOND * 30) {
+        Ok(output) => output,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("did not end"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(worker.join().unwrap_err())
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the tests of this binary share.
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+use std::future::Future;
+use std::io::Error as IoError;
+use std::net::SocketAddr;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use keyfob::FixedToken;
+use keyfob::Hook;
+use keyfob::RetryPolicy;
+use keyfob::Session;
+use keyfob::SessionBuilder;
+use keyfob::Token;
+use keyfob::TokenCache;
+use keyfob_testkit::ManualClock;
+use keyfob_testkit::Received;
+use keyfob_testkit::Server;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// The default rules, but without pauses: a retry comes at once.
+pub(crate) fn promptly() -> RetryPolicy {
+    RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO)
+}
+
+/// A cache that always has this token.
+pub(crate) fn fixed(token: Token, clock: &ManualClock) -> TokenCache {
+    TokenCache::builder(FixedToken::new(token.clone()))
+        .token(token)
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+/// A session on a fixed bearer token that retries without pauses.
+pub(crate) fn builder(clock: &ManualClock) -> SessionBuilder {
+    Session::builder(fixed(Token::new("t0ken").unwrap(), clock)).retry(promptly())
+}
+
+/// The same, for one server.
+pub(crate) fn session(server: &Server, clock: &ManualClock) -> Session {
+    builder(clock).base_url(server.url()).build().unwrap()
+}
+
+/// A hook that gives `token-1`, `token-2` and so on, for an hour each, and counts its calls.
+pub(crate) fn numbered() -> (Hook, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let hook = keyfob::hook(move |_| {
+        let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { Ok::<_, IoError>((format!("token-{number}"), HOUR)) }
+    });
+    (hook, calls)
+}
+
+/// The tokens of all requests, in their order; a request without one is empty.
+pub(crate) fn bearers(server: &Server) -> Vec<String> {
+    let bearer = |received: &Received| received.bearer().unwrap_or_default().to_owned();
+    server.received().iter().map(bearer).collect()
+}
+
+/// Both texts of an error and of all its causes.
+pub(crate) fn everything_said(error: &(dyn StdError + 'static)) -> String {
+    let mut said = format!("{error} {error:?}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        write!(said, " {inner} {inner:?}").unwrap();
+        cause = inner.source();
+    }
+    said
+}
+
+/// The first cause of this type.
+pub(crate) fn cause<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(wanted) = inner.downcast_ref() {
+            return Some(wanted);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+/// A loopback address where nobody listens.
+pub(crate) fn refusing_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Runs a request and what happens meanwhile; a test that waits for what never happens fails instead of hanging.
+pub(crate) async fn meanwhile<A, B>(
+    request: impl Future<Output = A>,
+    events: impl Future<Output = B>,
+) -> (A, B) {
+    let both = async { tokio::join!(request, events) };
+    tokio::time::timeout(10 * SECOND, both)
+        .await
+        .expect("both end at once if all goes well")
+}
+
+/// Names the server for a test in a process of its own.
+pub(crate) const TARGET: &str = "KEYFOB_TEST_TARGET";
+
+/// The server for this test, if it runs in a process of its own.
+pub(crate) fn target() -> Option<String> {
+    std::env::var(TARGET).ok()
+}
+
+/// Runs one ignored test of this binary in a process of its own, with an environment of its own.
+pub(crate) fn run_alone(test: &str, environment: &[(&str, &str)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", test])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}

@@ -1,0 +1,17 @@
+//! The two sessions against the scripted server: each promise of a session, by its name in the contract.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
+
+mod answers;
+mod belongings;
+mod blocking;
+mod closed;
+mod deadlines;
+mod heal;
+mod kit;
+mod names;
+mod origins;
+mod proxies;
+mod retries;
+mod secrets;
+mod sharing;
