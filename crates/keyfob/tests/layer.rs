@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
+use futures_util::FutureExt;
 use futures_util::StreamExt;
 use http::HeaderName;
 use http::Method;
@@ -54,6 +55,7 @@ use keyfob_testkit::Server;
 use tower::Layer;
 use tower::Service;
 use tower::ServiceExt;
+use tower::limit::ConcurrencyLimit;
 use tower::service_fn;
 
 type Boxed = UnsyncBoxBody<Bytes, io::Error>;
@@ -620,6 +622,23 @@ async fn r5_all_services_of_a_layer_share_one_budget() {
 }
 
 #[tokio::test]
+async fn r5_layers_of_one_policy_do_not_draw_on_one_budget() {
+    let (policy, source) = (at_once(), tokens(&["one"]));
+    let cache = TokenCache::new(source.clone());
+    let service = Scripted::new(|_| Ok::<_, Infallible>(500));
+    for _ in 0..2 {
+        let layer = AuthenticationLayer::builder(cache.clone()).origin("https://api.example");
+        let layer = layer.retry(policy.clone()).build().unwrap();
+        for _ in 0..20 {
+            let client = layer.layer(service.clone());
+            let sent = client.oneshot(get("https://api.example/")).await;
+            assert_eq!(sent.unwrap().status(), 500);
+        }
+    }
+    assert_eq!(service.seen().len(), 2 * (20 + 35));
+}
+
+#[tokio::test]
 async fn r6_the_last_error_of_the_service_is_as_it_was() {
     #[derive(Debug, PartialEq)]
     struct Own(usize);
@@ -789,6 +808,21 @@ async fn the_service_is_called_only_when_it_is_ready() {
         .oneshot(get("https://api.example/"))
         .await;
     assert_eq!(response.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn the_service_that_was_made_ready_is_the_one_that_is_called() {
+    let source = tokens(&["one"]);
+    let layer = AuthenticationLayer::new("https://api.example", source.clone()).unwrap();
+    layer.tokens().authenticate().await.unwrap();
+    let service = Scripted::new(|_| Ok::<_, Infallible>(200));
+    // Whoever is ready holds the only permit: another would wait for ever.
+    let mut client = layer.layer(ConcurrencyLimit::new(service, 1));
+    ServiceExt::<Request<Full<Bytes>>>::ready(&mut client)
+        .await
+        .unwrap();
+    let sent = client.call(get("https://api.example/")).now_or_never();
+    assert_eq!(sent.unwrap().unwrap().status(), 200);
 }
 
 mod grpc {

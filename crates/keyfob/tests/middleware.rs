@@ -294,6 +294,20 @@ async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
 }
 
 #[tokio::test]
+async fn r9_what_the_url_carries_is_no_second_credential() {
+    let (server, source) = (Server::start(), keys(&["one"]));
+    let own = Expect::get("/").header("x-api-key", "one");
+    server.expect(own.answer(Answer::status(200)));
+    let url = server.url().replace("//", "//me:pass@").parse().unwrap();
+    let request = Request::new(http::Method::GET, url);
+    let client = client(builder(&server, &source));
+    let response = client.execute(request).await.unwrap();
+    assert!(!server.received()[0].headers.contains_key("authorization"));
+    assert_eq!(response.url().username(), "");
+    server.verify();
+}
+
+#[tokio::test]
 async fn t1_concurrent_callers_cause_one_fetch() {
     let (server, source) = (Server::start(), GatedSource::new());
     let expected = Expect::get("/").bearer("one");
