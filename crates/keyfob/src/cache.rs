@@ -19,6 +19,7 @@ mod settings;
 mod state;
 mod status;
 
+use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
@@ -269,8 +270,13 @@ impl TokenCache {
         &*self.shared.clock
     }
 
-    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.shared.clock)
+    /// An alarm by the cache's clock, for limits of this length.
+    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
+        Alarm::new(
+            limit,
+            Arc::clone(&self.shared.clock),
+            Arc::clone(&self.shared.runtime),
+        )
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
