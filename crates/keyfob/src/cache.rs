@@ -21,6 +21,7 @@ mod shared;
 mod state;
 mod status;
 
+use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
@@ -267,8 +268,13 @@ impl TokenCache {
         &*self.shared.current.clock
     }
 
-    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.shared.current.clock)
+    /// An alarm by the cache's clock, for limits of this length.
+    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
+        Alarm::new(
+            limit,
+            Arc::clone(&self.shared.current.clock),
+            Arc::clone(&self.shared.runtime),
+        )
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
