@@ -13,6 +13,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::HeaderValue;
 
+#[cfg(any(feature = "session", feature = "tower"))]
+mod alarm;
 mod current;
 mod flight;
 mod lease;
@@ -21,7 +23,6 @@ mod shared;
 mod state;
 mod status;
 
-use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
@@ -266,15 +267,6 @@ impl TokenCache {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.shared.current.clock
-    }
-
-    /// An alarm by the cache's clock, for limits of this length.
-    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
-        Alarm::new(
-            limit,
-            Arc::clone(&self.shared.current.clock),
-            Arc::clone(&self.shared.runtime),
-        )
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
