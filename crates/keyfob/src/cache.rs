@@ -112,7 +112,7 @@ impl TokenCache {
         }
         self.within(patience, self.lease_at_leisure())
             .await
-            .unwrap_or_else(|| self.shared.out_of_patience(None))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(None))
     }
 
     /// The same, on the calling thread.
@@ -128,7 +128,7 @@ impl TokenCache {
             return Ok(lease);
         }
         park::block_on_for(self.lease_at_leisure(), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience(None))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(None))
     }
 
     /// Another token than the rejected one: the one that replaced it already, or a renewed one.
@@ -144,7 +144,7 @@ impl TokenCache {
     ) -> Result<Lease, Error> {
         self.within(patience, self.replace_at_leisure(rejected, challenges))
             .await
-            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(Some(rejected)))
     }
 
     /// The same, on the calling thread.
@@ -159,7 +159,7 @@ impl TokenCache {
         patience: Option<Duration>,
     ) -> Result<Lease, Error> {
         park::block_on_for(self.replace_at_leisure(rejected, challenges), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(Some(rejected)))
     }
 
     /// Says that a server rejected the token, without waiting for another.
@@ -193,11 +193,15 @@ impl TokenCache {
 
     /// Gets a new token whatever the present one is worth, and forgets a remembered failure.
     ///
+    /// If a renewal is under way already, for whatever reason, this call waits for that one and causes no other (T1). A token
+    /// that is [handed in](Self::set_token) meanwhile is the outcome.
+    ///
     /// # Errors
     ///
     /// The error of the renewal; the present token stays in place then.
     pub async fn renew(&self) -> Result<Token, Error> {
-        let lease = self.landed(|| self.shared.force()).await?;
+        let hand_ins = self.shared.hand_ins();
+        let lease = self.landed(|| self.shared.force(hand_ins)).await?;
         Ok(lease.token().clone())
     }
 
@@ -244,6 +248,9 @@ impl TokenCache {
     }
 
     /// Puts a token in place that was got elsewhere, and forgets a remembered failure.
+    ///
+    /// It wins over a renewal that is under way, whose outcome, a token or a failure, is then not used: it may stem from a
+    /// credential that has changed since (T2). Those who wait for the renewal get this token when the renewal ends.
     ///
     /// # Errors
     ///
@@ -293,7 +300,7 @@ impl TokenCache {
             .and_then(|lease| lease.unless_same_as(rejected))
     }
 
-    /// What a look leads to. A caller whose renewal was abandoned looks again, and takes it over if nobody else has.
+    /// What a look leads to. A caller whose renewal was abandoned or overtaken looks again, and takes it over if nobody else has.
     async fn landed(&self, look: impl Fn() -> Look) -> Result<Lease, Error> {
         for _ in 0..Flight::ABANDONED_AT_MOST {
             match look() {

@@ -39,6 +39,12 @@ pub(crate) fn renewal_failed(
     meter::renewal_failed(error.kind().name());
 }
 
+/// A renewal ended after a token was handed in, which is used instead of whatever the renewal brought.
+pub(crate) fn overtaken(reason: &'static str, error: Option<&Error>) {
+    let error = error.map(tracing::field::display);
+    tracing::debug!(target: "keyfob", reason, error, "a token was handed in during the renewal, whose outcome is not used");
+}
+
 /// A token of this age was put on a request.
 #[inline]
 pub(crate) fn token_used(age: impl FnOnce() -> Duration) {
