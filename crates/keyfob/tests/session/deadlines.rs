@@ -7,7 +7,6 @@ use bytes::Bytes;
 use futures_channel::mpsc;
 use keyfob::ErrorKind;
 use keyfob::Session;
-use keyfob::SessionBuilder;
 use keyfob::Token;
 use keyfob::TokenCache;
 use keyfob_testkit::Answer;
@@ -29,7 +28,7 @@ use crate::kit::everything_said;
 use crate::kit::meanwhile;
 use crate::kit::session;
 
-const LIMIT: Duration = <SessionBuilder>::TIMEOUT;
+const LIMIT: Duration = Session::TIMEOUT;
 
 #[tokio::test]
 async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
