@@ -59,6 +59,10 @@ mod token;
 mod transport;
 pub mod unstable;
 
+pub use http;
+#[cfg(feature = "session")]
+pub use reqwest;
+
 pub use crate::cache::Lease;
 pub use crate::cache::Status;
 pub use crate::cache::TokenCache;
