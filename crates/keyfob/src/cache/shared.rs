@@ -46,7 +46,7 @@ pub(super) struct Shared {
     delayed: AtomicU64,
     settings: Arc<Settings>,
     source: Arc<dyn TokenSource>,
-    runtime: Arc<dyn Runtime>,
+    pub(super) runtime: Arc<dyn Runtime>,
 }
 
 /// What a caller gets who asks for the token.
