@@ -21,7 +21,6 @@ mod shared;
 mod state;
 mod status;
 
-use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
@@ -34,6 +33,7 @@ use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::runtime::Runtime;
 use crate::runtime::park;
 use crate::source::TokenSource;
 use crate::token::Token;
@@ -264,17 +264,16 @@ impl TokenCache {
         Some(Lease::new(Arc::clone(&snapshot)))
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.shared.current.clock
+    /// The clock by which the token's age is measured.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.current.clock
     }
 
-    /// An alarm by the cache's clock, for limits of this length.
-    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
-        Alarm::new(
-            limit,
-            Arc::clone(&self.shared.current.clock),
-            Arc::clone(&self.shared.runtime),
-        )
+    /// Where renewals run.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {

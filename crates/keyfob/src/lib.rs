@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "session", feature = "tower"))]
+#[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
 #[cfg(feature = "session")]
 pub mod authentication;
@@ -56,6 +58,7 @@ mod sync;
 mod token;
 #[cfg(feature = "session")]
 mod transport;
+pub mod unstable;
 
 pub use crate::cache::Lease;
 pub use crate::cache::Status;

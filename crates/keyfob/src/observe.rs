@@ -6,6 +6,8 @@ use std::time::Duration;
 mod nowhere;
 #[cfg(feature = "metrics")]
 mod recorder;
+#[cfg(feature = "session")]
+pub(crate) mod redirect;
 
 use crate::error::Error;
 #[cfg(not(feature = "metrics"))]
@@ -63,11 +65,6 @@ pub(crate) fn rejection_stands(error: &Error) {
 /// The session's credential took the place of one that the request had.
 pub(crate) fn credential_overridden(header: &http::HeaderName) {
     tracing::debug!(target: "keyfob", %header, "the session's credential replaces the one that the request had");
-}
-
-/// A redirect leads to another origin, and the request goes there without its credential.
-pub(crate) fn credential_withheld(origin: &crate::origin::Origin) {
-    tracing::debug!(target: "keyfob", %origin, "redirected to another origin; the credential stays behind");
 }
 
 /// The wall clock and the monotonic one disagree; the token is checked once.
