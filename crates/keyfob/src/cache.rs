@@ -13,18 +13,21 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::HeaderValue;
 
+mod current;
 mod flight;
 mod lease;
 mod settings;
+mod shared;
 mod state;
 mod status;
 
+use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
 pub use crate::cache::settings::TokenChange;
-use crate::cache::state::Look;
-use crate::cache::state::Shared;
+use crate::cache::shared::Look;
+use crate::cache::shared::Shared;
 pub use crate::cache::status::Status;
 use crate::challenge::Challenges;
 use crate::clock;
@@ -65,16 +68,12 @@ pub struct TokenCache {
 impl TokenCache {
     /// A cache over this source, with the default settings. Nothing is fetched yet.
     pub fn new(source: impl TokenSource) -> Self {
-        TokenCacheBuilder::new(source).build_as_set()
+        TokenCacheBuilder::new(source).build_without_token()
     }
 
     /// A cache over this source, with settings of your own.
     pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
         TokenCacheBuilder::new(source)
-    }
-
-    fn from_shared(shared: Arc<Shared>) -> Self {
-        Self { shared }
     }
 
     /// The header that carries the token, if it can be sent without waiting.
@@ -84,7 +83,7 @@ impl TokenCache {
     #[inline]
     #[must_use]
     pub fn header(&self) -> Option<HeaderValue> {
-        if let Some(snapshot) = self.shared.fresh() {
+        if let Some(snapshot) = self.shared.current.fresh() {
             return Some(snapshot.header().clone());
         }
         self.ready().map(|lease| lease.header().clone())
@@ -170,7 +169,7 @@ impl TokenCache {
     /// Whether there is a token outside its leeway. Never calls the source.
     #[must_use]
     pub fn authenticated(&self) -> bool {
-        self.shared.authenticated().is_some()
+        self.shared.current.authenticated().is_some()
     }
 
     /// Gets a token unless there is one.
@@ -234,7 +233,7 @@ impl TokenCache {
     ///
     /// [`ErrorKind::Expired`] if the token is missing or ends too soon.
     pub fn request_headers(&self) -> Result<HeaderMap, Error> {
-        let lease = self.shared.authenticated().ok_or_else(|| {
+        let lease = self.shared.current.authenticated().ok_or_else(|| {
             Error::new(
                 ErrorKind::Expired,
                 "the token is not present or has expired; call `authenticate` first",
@@ -261,16 +260,21 @@ impl TokenCache {
     /// The token, if nothing needs to be decided about it.
     #[inline]
     pub(crate) fn fresh(&self) -> Option<Lease> {
-        let snapshot = self.shared.fresh()?;
+        let snapshot = self.shared.current.fresh()?;
         Some(Lease::new(Arc::clone(&snapshot)))
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.shared.clock
+        &*self.shared.current.clock
     }
 
-    pub(crate) fn shared_clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.shared.clock)
+    /// An alarm by the cache's clock, for limits of this length.
+    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
+        Alarm::new(
+            limit,
+            Arc::clone(&self.shared.current.clock),
+            Arc::clone(&self.shared.runtime),
+        )
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
@@ -284,7 +288,7 @@ impl TokenCache {
         // The failure is this caller's only if there is no token left to use.
         self.landed(look)
             .await
-            .or_else(|error| self.shared.usable().ok_or(error))
+            .or_else(|error| self.shared.current.usable().ok_or(error))
     }
 
     async fn replace_at_leisure(
@@ -316,7 +320,29 @@ impl TokenCache {
     async fn within<F: Future>(&self, patience: Option<Duration>, wait: F) -> Option<F::Output> {
         match patience {
             None => Some(wait.await),
-            Some(patience) => clock::within(&*self.shared.clock, patience, wait).await,
+            Some(patience) => clock::within(&*self.shared.current.clock, patience, wait).await,
+        }
+    }
+}
+
+impl TokenCacheBuilder {
+    /// Makes the cache. Nothing is fetched yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`] if the expiry of the token that it starts with cannot be meant.
+    pub fn build(mut self) -> Result<TokenCache, Error> {
+        let initial = self.initial.take();
+        let cache = self.build_without_token();
+        if let Some(token) = initial {
+            cache.shared.start_with(token)?;
+        }
+        Ok(cache)
+    }
+
+    fn build_without_token(self) -> TokenCache {
+        TokenCache {
+            shared: Arc::new(Shared::new(self)),
         }
     }
 }

@@ -25,12 +25,12 @@ use http::request::Parts;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::classify::classify;
-use crate::clock::Clock;
 use crate::drive::Attempts;
 use crate::drive::drive;
 use crate::error::BoxError;
@@ -296,13 +296,14 @@ impl<P> AuthenticationLayerBuilder<P> {
     /// As [`AuthenticationLayer::new`]; also if no origin was given.
     pub fn build(self) -> Result<AuthenticationLayer<P>, Error> {
         let origins = self.binding.into_origins()?;
+        let alarm = self.tokens.alarm(self.timeout);
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
                 connected_to: origins.only().cloned(),
                 authenticator: Authenticator::new(self.tokens, origins),
                 // Layers made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
-                timeout: self.timeout,
+                alarm,
                 classify: self.classify,
             }),
             replay: self.replay,
@@ -316,7 +317,7 @@ struct Shared {
     /// Where requests go whose URI has no authority.
     connected_to: Option<Origin>,
     policy: Arc<RetryPolicy>,
-    timeout: Duration,
+    alarm: Alarm,
     classify: Arc<Classify>,
 }
 
@@ -438,8 +439,7 @@ where
                 .map_err(Into::into)?;
             service.call(request).await.map_err(Into::into)
         };
-        let clock = self.shared.authenticator.clock();
-        match within(self.shared.timeout, clock, answer).await {
+        match within(&self.shared.alarm, answer).await {
             Some(answer) => answer,
             None => Err(timed_out(&format!("{method} {}", self.origin)).into()),
         }
@@ -453,17 +453,9 @@ where
     }
 }
 
-/// Waits for an answer for so long (R8); `None` if that passes.
-async fn within<T>(
-    limit: Duration,
-    clock: &dyn Clock,
-    answer: impl Future<Output = T>,
-) -> Option<T> {
-    // Nobody waits that long, and some timers cannot count so far.
-    if limit == Duration::MAX {
-        return Some(answer.await);
-    }
-    match select(pin!(answer), clock.sleep(limit)).await {
+/// Waits for an answer until the alarm rings (R8); `None` if it does.
+async fn within<T>(alarm: &Alarm, answer: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(answer), alarm.watch()).await {
         Either::Left((answer, _)) => Some(answer),
         Either::Right(((), _)) => None,
     }
@@ -511,7 +503,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("authenticator", &self.authenticator)
             .field("policy", &self.policy)
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.alarm.limit())
             .finish_non_exhaustive()
     }
 }

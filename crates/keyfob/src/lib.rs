@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 #[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;

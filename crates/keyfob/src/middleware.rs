@@ -16,6 +16,7 @@ use reqwest_middleware::Middleware;
 use reqwest_middleware::Next;
 use url::Url;
 
+use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::Lease;
@@ -71,7 +72,7 @@ pub struct AuthenticationMiddleware {
 struct Shared {
     authenticator: Authenticator,
     policy: Arc<RetryPolicy>,
-    timeout: Duration,
+    alarm: Alarm,
 }
 
 impl AuthenticationMiddleware {
@@ -206,12 +207,13 @@ impl AuthenticationMiddlewareBuilder {
     /// As [`build`](Self::build).
     pub fn build_for_client(self) -> Result<AuthenticationMiddleware, Error> {
         let origins = self.binding.into_origins()?;
+        let alarm = self.tokens.alarm(self.timeout);
         Ok(AuthenticationMiddleware {
             shared: Arc::new(Shared {
                 authenticator: Authenticator::new(self.tokens, origins),
                 // Middlewares made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
-                timeout: self.timeout,
+                alarm,
             }),
         })
     }
@@ -244,7 +246,7 @@ impl Shared {
         let mut attempts = Sends {
             shared: self,
             // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
-            limit: request.timeout().is_none().then_some(self.timeout),
+            limit: request.timeout().is_none().then_some(&self.alarm),
             request: Some(request),
             moved,
             origin,
@@ -266,7 +268,7 @@ struct Sends<'a> {
     /// What is sent next; `None` once a body that cannot be replayed has gone.
     request: Option<Request>,
     moved: Option<Moved>,
-    limit: Option<Duration>,
+    limit: Option<&'a Alarm>,
     origin: Origin,
     extensions: &'a mut Extensions,
     next: Next<'a>,
@@ -295,12 +297,9 @@ impl Attempts for Sends<'_> {
             .apply(lease, attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
         let answer = match self.limit {
-            Some(limit) => {
-                let clock = self.shared.authenticator.clock();
-                until_stalled(answer, self.moved.as_ref(), limit, clock)
-                    .await
-                    .ok_or(NoAnswer::Stalled)?
-            }
+            Some(alarm) => until_stalled(answer, self.moved.as_ref(), alarm)
+                .await
+                .ok_or(NoAnswer::Stalled)?,
             None => answer.await,
         };
         let response = answer.map_err(NoAnswer::Error)?;
@@ -343,7 +342,7 @@ impl fmt::Debug for AuthenticationMiddleware {
         f.debug_struct("AuthenticationMiddleware")
             .field("authenticator", &self.shared.authenticator)
             .field("policy", &self.shared.policy)
-            .field("timeout", &self.shared.timeout)
+            .field("timeout", &self.shared.alarm.limit())
             .finish()
     }
 }

@@ -13,19 +13,18 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
 use futures_util::future::Either;
 use futures_util::future::select;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
 use pin_project_lite::pin_project;
-use sync_wrapper::SyncWrapper;
 
-use crate::clock::Clock;
+use crate::alarm::Alarm;
+use crate::alarm::Watch;
 use crate::error::BoxError;
 
 /// A body in memory that is no longer than this is sent as it is; what is longer goes out in pieces of this length.
@@ -38,13 +37,12 @@ pub(crate) type Moved = Arc<AtomicU64>;
 pub(crate) async fn until_stalled<T>(
     answer: impl Future<Output = T>,
     moved: Option<&Moved>,
-    limit: Duration,
-    clock: &dyn Clock,
+    alarm: &Alarm,
 ) -> Option<T> {
-    let mut answer = pin!(answer);
+    let (mut answer, mut watch) = (pin!(answer), alarm.watch());
     let mut seen = 0;
     loop {
-        match select(answer.as_mut(), clock.sleep(limit)).await {
+        match select(answer.as_mut(), &mut watch).await {
             Either::Left((answer, _)) => return Some(answer),
             Either::Right(((), _)) => {}
         }
@@ -53,6 +51,7 @@ pub(crate) async fn until_stalled<T>(
             return None;
         }
         seen = now;
+        watch.restart();
     }
 }
 
@@ -120,20 +119,15 @@ pin_project! {
     pub(crate) struct Limited<B> {
         #[pin]
         body: B,
-        clock: Arc<dyn Clock>,
-        limit: Duration,
-        // Made when a piece is first waited for: most bodies of a few bytes are there with the head.
-        alarm: SyncWrapper<Option<BoxFuture<'static, ()>>>,
+        watch: Watch,
     }
 }
 
 impl<B> Limited<B> {
-    pub(crate) fn new(body: B, clock: Arc<dyn Clock>, limit: Duration) -> Self {
+    pub(crate) fn new(body: B, alarm: &Alarm) -> Self {
         Self {
             body,
-            clock,
-            limit,
-            alarm: SyncWrapper::new(None),
+            watch: alarm.watch(),
         }
     }
 }
@@ -151,16 +145,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
         if let Poll::Ready(frame) = this.body.poll_frame(context) {
-            *this.alarm.get_mut() = None;
+            this.watch.restart();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let alarm = this
-            .alarm
-            .get_mut()
-            .get_or_insert_with(|| this.clock.sleep(*this.limit));
-        ready!(alarm.as_mut().poll(context));
-        // Whoever asks again waits anew.
-        *this.alarm.get_mut() = None;
+        // The limit begins when a piece is first waited for: most short bodies are there with the head.
+        ready!(this.watch.poll_unpin(context));
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 

@@ -12,6 +12,7 @@ use reqwest::Response;
 use reqwest::ResponseBuilderExt;
 use url::Url;
 
+use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::cache::Lease;
 use crate::cache::TokenCache;
@@ -45,7 +46,8 @@ pub(crate) struct Sender<C> {
     pub(crate) authenticator: Authenticator,
     pub(crate) base: Option<Url>,
     pub(crate) policy: Arc<RetryPolicy>,
-    pub(crate) timeout: Duration,
+    /// Keeps the limit on how long nothing may move.
+    pub(crate) alarm: Alarm,
     pub(crate) redirects: u32,
 }
 
@@ -121,7 +123,7 @@ impl Sender<reqwest::Client> {
             replay(&request),
         );
         // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
-        let limit = request.timeout().is_none().then_some(self.timeout);
+        let limit = request.timeout().is_none().then_some(&self.alarm);
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
         let mut replacement = None;
         loop {
@@ -160,14 +162,14 @@ impl Sender<reqwest::Client> {
         }
     }
 
-    async fn send(&self, mut attempt: Request, limit: Option<Duration>) -> Result<Response, Fault> {
+    async fn send(&self, mut attempt: Request, limit: Option<&Alarm>) -> Result<Response, Fault> {
         let client = self.client_for(attempt.url());
-        let Some(limit) = limit else {
+        let Some(alarm) = limit else {
             return client.execute(attempt).await.map_err(Fault::Client);
         };
         let moved = count_pieces(&mut attempt);
         let answer = client.execute(attempt);
-        match until_stalled(answer, moved.as_ref(), limit, self.authenticator.clock()).await {
+        match until_stalled(answer, moved.as_ref(), alarm).await {
             Some(answer) => answer.map_err(Fault::Client),
             None => Err(Fault::Stalled),
         }
@@ -177,26 +179,14 @@ impl Sender<reqwest::Client> {
     fn hand_over(
         &self,
         result: Result<Response, Fault>,
-        limit: Option<Duration>,
+        limit: Option<&Alarm>,
         journey: &Journey<Request>,
     ) -> Result<Response, Error> {
         let response = result.map_err(|fault| fault.report(&journey.destination()))?;
         Ok(match limit {
-            Some(limit) => self.limit_body(response, limit),
+            Some(alarm) => limit_body(response, alarm),
             None => response,
         })
-    }
-
-    /// The same response, whose body fails when it stalls.
-    fn limit_body(&self, response: Response, limit: Duration) -> Response {
-        let clock = self.tokens().shared_clock();
-        let carrier = http::Response::builder().url(response.url().clone());
-        let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
-        if let Ok(carrier) = carrier.body(()) {
-            parts.extensions.extend(carrier.into_parts().0.extensions);
-        }
-        let body = Body::wrap(Limited::new(body, clock, limit));
-        Response::from(http::Response::from_parts(parts, body))
     }
 }
 
@@ -243,10 +233,21 @@ impl<C> fmt::Debug for Sender<C> {
         f.debug_struct("Sender")
             .field("authenticator", &self.authenticator)
             .field("policy", &self.policy)
-            .field("timeout", &self.timeout)
+            .field("timeout", &self.alarm.limit())
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }
+}
+
+/// The same response, whose body fails when it stalls.
+fn limit_body(response: Response, alarm: &Alarm) -> Response {
+    let carrier = http::Response::builder().url(response.url().clone());
+    let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
+    if let Ok(carrier) = carrier.body(()) {
+        parts.extensions.extend(carrier.into_parts().0.extensions);
+    }
+    let body = Body::wrap(Limited::new(body, alarm));
+    Response::from(http::Response::from_parts(parts, body))
 }
 
 /// What the exchange is told of an attempt.

@@ -144,11 +144,11 @@ impl<C> SessionBuilder<C> {
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
+            alarm: self.tokens.alarm(self.timeout),
             authenticator: Authenticator::new(self.tokens, origins),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.
             policy: Arc::new(self.retry.with_own_budget()),
-            timeout: self.timeout,
             redirects: self.redirects,
         })
     }

@@ -1,20 +1,16 @@
-//! One renewal: a task of its own, whose outcome all who wait for it share.
+//! One renewal: what all who wait for it hold, and how it gets a token from the source.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::Weak;
 use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::AbortHandle;
 use futures_util::future::AbortRegistration;
-use futures_util::future::Abortable;
 use futures_util::future::Shared as SharedFuture;
 
 use crate::cache::lease::Lease;
 use crate::cache::settings::Settings;
-use crate::cache::state::Shared;
 use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -22,15 +18,11 @@ use crate::error::ErrorKind;
 use crate::freshness::Acquired;
 use crate::freshness::Freshness;
 use crate::freshness::Windows;
-use crate::observe;
 use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::reentry::poll_inside;
 use crate::token::Expiry;
 use crate::token::Token;
-
-/// Pauses before a source that returned an expired token is asked again (T4).
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// A renewal that is under way, or has just ended.
 #[derive(Clone)]
@@ -38,6 +30,16 @@ pub(super) struct Flight {
     number: u64,
     outcome: SharedFuture<oneshot::Receiver<Result<Lease, Error>>>,
     abort: AbortHandle,
+}
+
+/// A flight that has not started yet.
+pub(super) struct Takeoff {
+    pub(super) number: u64,
+    pub(super) request: TokenRequest,
+    pub(super) sender: oneshot::Sender<Result<Lease, Error>>,
+    pub(super) registration: AbortRegistration,
+    /// It is only the clocks that make this renewal necessary.
+    pub(super) after_step: bool,
 }
 
 /// What a renewal brought.
@@ -51,7 +53,7 @@ impl Flight {
     /// How often one caller takes part in another attempt after a runtime stopped under the last one.
     pub(super) const ABANDONED_AT_MOST: usize = 4;
 
-    /// A flight and the part of it that must be [started](Takeoff::start) when the lock is free.
+    /// A flight and the part of it that must be started when the lock is free.
     pub(super) fn new(number: u64, request: TokenRequest) -> (Self, Takeoff) {
         let (sender, receiver) = oneshot::channel();
         let (abort, registration) = AbortHandle::new_pair();
@@ -83,6 +85,7 @@ impl Flight {
         self.abort.abort();
     }
 
+    /// What a caller gets whose renewals the runtime dropped each time.
     pub(super) fn abandoned() -> Error {
         Error::unavailable(
             "the runtime stopped before the token was there; ask again from one that runs",
@@ -90,94 +93,16 @@ impl Flight {
     }
 }
 
-/// A flight that has not started yet.
-pub(super) struct Takeoff {
-    number: u64,
-    request: TokenRequest,
-    sender: oneshot::Sender<Result<Lease, Error>>,
-    registration: AbortRegistration,
-    after_step: bool,
-}
-
-impl Takeoff {
-    /// Notes whether it is only the clocks that make this renewal necessary.
-    pub(super) fn because_of_step(mut self, stepped: bool) -> Self {
-        self.after_step = stepped;
-        self
-    }
-
-    /// Runs the renewal beside the callers. To be called without the lock.
-    pub(super) fn start(self, shared: &Arc<Shared>) {
-        let landing = Landing {
-            shared: Arc::downgrade(shared),
-            number: self.number,
-            sender: Some(self.sender),
-        };
-        let desk = Desk {
-            source: Arc::clone(&shared.source),
-            clock: Arc::clone(&shared.clock),
-            settings: Arc::clone(&shared.settings),
-        };
-        let (request, after_step) = (self.request, self.after_step);
-        let flight = async move {
-            let fetch = AssertUnwindSafe(desk.fetch_lasting(&request));
-            let fetched = fetch
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(panicked()));
-            let Some(shared) = landing.shared.upgrade() else {
-                return;
-            };
-            let outcome = AssertUnwindSafe(shared.land(landing.number, &request, fetched));
-            let outcome = outcome
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(panicked()));
-            landing.tell(outcome);
-        };
-        let flight = Abortable::new(flight, self.registration);
-        shared.runtime.spawn(Box::pin(flight.map(drop)));
-        if after_step {
-            observe::clock_stepped();
-        }
-    }
-}
-
-/// Takes the flight off the cache when its task ends, however it ends, and only then lets those go who wait.
-struct Landing {
-    shared: Weak<Shared>,
-    number: u64,
-    sender: Option<oneshot::Sender<Result<Lease, Error>>>,
-}
-
-impl Landing {
-    fn tell(mut self, outcome: Result<Lease, Error>) {
-        let sender = self.sender.take();
-        drop(self);
-        // Nobody waits for a renewal that ran beside the requests.
-        let _ = sender.map(|sender| sender.send(outcome));
-    }
-}
-
-impl Drop for Landing {
-    /// The sender is a field, so it goes after this: whoever wakes finds no flight and takes the attempt over.
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.clear_flight(self.number);
-        }
-    }
-}
-
 /// What a fetch needs; it does not keep the cache alive.
-struct Desk {
-    source: Arc<dyn TokenSource>,
-    clock: Arc<dyn Clock>,
-    settings: Arc<Settings>,
+pub(super) struct Desk {
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) settings: Arc<Settings>,
 }
 
 impl Desk {
     /// Asks the source for a token that has not expired yet, thrice at most.
-    async fn fetch_lasting(&self, request: &TokenRequest) -> Result<Fetched, Error> {
+    pub(super) async fn fetch_lasting(&self, request: &TokenRequest) -> Result<Fetched, Error> {
         let mut pauses = PAUSES.into_iter();
         loop {
             let fetched = self.fetch(request).await?;
@@ -233,7 +158,5 @@ fn expired(token: &Token) -> Error {
     )
 }
 
-/// What the panic said is not repeated: it may hold the secret.
-fn panicked() -> Error {
-    Error::unavailable("the token source panicked")
-}
+/// Pauses before a source that returned an expired token is asked again (T4).
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];

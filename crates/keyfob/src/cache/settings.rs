@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::cache::TokenCache;
-use crate::cache::state::Shared;
+use crate::clock;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::error::BoxError;
@@ -19,6 +20,7 @@ use crate::runtime::Ambient;
 use crate::runtime::Runtime;
 use crate::source::Reason;
 use crate::source::TokenSource;
+use crate::source::reentry::poll_inside;
 use crate::token::Expiry;
 use crate::token::Token;
 
@@ -43,14 +45,14 @@ pub struct TokenCacheBuilder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) settings: Settings,
-    initial: Option<Token>,
+    pub(super) initial: Option<Token>,
 }
 
 /// What does not change over a cache's life.
 pub(super) struct Settings {
     pub(super) fetch_timeout: Duration,
     pub(super) default_lifetime: Option<Duration>,
-    pub(super) on_change: Vec<OnChange>,
+    on_change: Vec<OnChange>,
 }
 
 impl Settings {
@@ -62,10 +64,37 @@ impl Settings {
         };
         Windows::new(expiry, token.recheck(), acquired, fastrand::f64())
     }
+
+    /// Lets the callbacks see a changed token before anyone uses it.
+    pub(super) async fn tell(
+        &self,
+        change: &TokenChange,
+        clock: &dyn Clock,
+        cache: usize,
+    ) -> Result<(), Error> {
+        let callbacks = poll_inside(cache, async {
+            for callback in &self.on_change {
+                callback(change.clone()).await?;
+            }
+            Ok::<_, BoxError>(())
+        });
+        let callbacks = AssertUnwindSafe(callbacks).catch_unwind();
+        let failed = |how: &str| {
+            Error::unavailable(format!(
+                "the callback for a changed token {how}; the token is not used"
+            ))
+        };
+        let limit = self.fetch_timeout;
+        match clock::within(clock, limit, callbacks).await {
+            Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(cause))) => Err(failed("failed").caused_by(cause)),
+            Some(Err(_)) => Err(failed("panicked")),
+            None => Err(failed(&format!("did not end within {limit:?}"))),
+        }
+    }
 }
 
-pub(super) type OnChange =
-    Box<dyn Fn(TokenChange) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
+type OnChange = Box<dyn Fn(TokenChange) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl TokenCacheBuilder {
     /// How long one call to the source may take, unless set.
@@ -128,24 +157,6 @@ impl TokenCacheBuilder {
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Arc::new(runtime);
         self
-    }
-
-    /// Makes the cache. Nothing is fetched yet.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the expiry of the token that it starts with cannot be meant.
-    pub fn build(mut self) -> Result<TokenCache, Error> {
-        let initial = self.initial.take();
-        let cache = self.build_as_set();
-        if let Some(token) = initial {
-            cache.shared.start_with(token)?;
-        }
-        Ok(cache)
-    }
-
-    pub(super) fn build_as_set(self) -> TokenCache {
-        TokenCache::from_shared(Arc::new(Shared::new(self)))
     }
 }
 

@@ -19,16 +19,15 @@
 //! | one line | gcloud, gh and others | the line | |
 //!
 //! Where the format names no expiry, a JWT's `exp` is a hint. An expiry that cannot be read is an error, never ignored.
-//! Cargo's `"cache":"never"` asks the helper again after [`CACHE_NEVER`], beside the requests. A helper that has no
+//! Cargo's `"cache":"never"` asks the helper again after [`CACHE_NEVER`](formats::CACHE_NEVER), beside the requests. A helper that has no
 //! credential (`{}`, say) is an error, because no request is sent bare.
 //!
 //! No error quotes what was printed. The names of unknown fields are shown if they are plain words.
 
-use std::time::Duration;
-
 mod formats;
 mod git;
 mod json;
+mod nothing;
 #[cfg(test)]
 mod tests;
 
@@ -37,10 +36,9 @@ use crate::source::helper_output::formats::read_object;
 use crate::source::helper_output::formats::reported;
 use crate::source::helper_output::json::Json;
 use crate::source::helper_output::json::Object;
+use crate::source::helper_output::nothing::ACCEPTED;
+use crate::source::helper_output::nothing::none;
 use crate::token::Token;
-
-/// How soon a helper is asked again that says `"cache":"never"`.
-const CACHE_NEVER: Duration = Duration::from_secs(10);
 
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.
 const DOCKER_HAS_NONE: &str = "credentials not found in native keychain";
@@ -117,14 +115,6 @@ fn read_line(text: &str) -> Result<Token, Error> {
     Token::new(text)
 }
 
-fn none() -> Error {
-    Error::unavailable("it has no credential for this; log in with the helper's own tool")
-}
-
 fn too_many_values() -> Error {
     Error::malformed("it printed several JSON values; it must print one")
 }
-
-const ACCEPTED: &str = "print the token alone on one line, git's `name=value` lines, or the JSON of OAuth \
-    (`access_token`), a Bazel credential helper (`headers`), Kubernetes (`ExecCredential`), Cargo (`Ok`), \
-    Docker (`Secret`), Terraform (`token`), Azure CLI (`accessToken`) or a Google executable (`success`)";

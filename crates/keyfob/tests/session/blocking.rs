@@ -34,6 +34,7 @@ use crate::kit::everything_said;
 use crate::kit::fixed;
 use crate::kit::numbered;
 use crate::kit::promptly;
+use crate::kit::until;
 
 fn session(server: &Server, tokens: impl Into<TokenCache>) -> Session {
     Session::builder(tokens)
@@ -131,18 +132,16 @@ fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_ren
         session.put("upload").body(read).send().unwrap().status(),
         401
     );
-    while calls.load(Ordering::SeqCst) < 2 || !session.authenticated() {
-        thread::yield_now();
-    }
-    while session
-        .tokens()
-        .get_valid_token_blocking()
-        .unwrap()
-        .expose()
-        == "token-1"
-    {
-        thread::yield_now();
-    }
+    until(|| {
+        let renewed = calls.load(Ordering::SeqCst) == 2;
+        renewed
+            && session
+                .tokens()
+                .get_valid_token_blocking()
+                .unwrap()
+                .expose()
+                == "token-2"
+    });
     assert_eq!(session.get("data").send().unwrap().status(), 200);
     assert_eq!(server.received()[0].body_length, 100_000);
 }

@@ -10,7 +10,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use keyfob::FixedToken;
 use keyfob::Hook;
@@ -107,6 +109,23 @@ pub(crate) async fn meanwhile<A, B>(
     tokio::time::timeout(10 * SECOND, both)
         .await
         .expect("both end at once if all goes well")
+}
+
+/// The same for a request during which nothing else happens.
+pub(crate) async fn soon<A>(request: impl Future<Output = A>) -> A {
+    meanwhile(request, std::future::ready(())).await.0
+}
+
+/// Waits on this thread for what is sure to happen soon.
+pub(crate) fn until(happened: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !happened() {
+        assert!(
+            since.elapsed() < 10 * SECOND,
+            "it happens soon if all goes well"
+        );
+        thread::yield_now();
+    }
 }
 
 /// Names the server for a test in a process of its own.

@@ -36,6 +36,7 @@ use crate::kit::meanwhile;
 use crate::kit::promptly;
 use crate::kit::refusing_address;
 use crate::kit::session;
+use crate::kit::soon;
 
 const IDEMPOTENT: [Method; 5] = [
     Method::GET,
@@ -318,7 +319,7 @@ async fn r4_a_streamed_body_is_never_sent_again_and_never_empty() {
         server.expect(Expect::put(&path).answer(fault.clone()).answer(fault));
         let pieces = stream::iter([vec![b'x'; 500], vec![b'y'; 500]].map(Ok::<_, IoError>));
         let streamed = session.put(&path).body(Body::wrap_stream(pieces));
-        let _ = streamed.send().await;
+        let _ = soon(streamed.send()).await;
         let part = Part::stream(Body::wrap_stream(stream::iter([Ok::<_, IoError>("file")])));
         let form = Form::new().text("name", "value").part("file", part);
         let _ = session.put(&path).multipart(form).send().await;
@@ -399,7 +400,7 @@ async fn r5_a_retry_after_beyond_the_deadline_returns_the_answer_now() {
     ] {
         let busy = Answer::unavailable().header("retry-after", wish);
         server.expect(Expect::get("/data").answer(busy.body("busy")));
-        let response = session.get("data").send().await.unwrap();
+        let response = soon(session.get("data").send()).await.unwrap();
         assert_eq!(response.headers()["retry-after"], wish);
         assert_eq!(response.text().await.unwrap(), "busy");
     }

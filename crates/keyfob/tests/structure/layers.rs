@@ -2,8 +2,7 @@
 //!
 //! Each row names its modules in order. A module may import modules of lower rows, and those that stand to its
 //! right in its own row: so no two files import each other, even by a detour. `name::*` stands for every child
-//! of `name` that no row names itself; such children do not import each other. Names joined by `+` are one idea in
-//! several files, and may import each other.
+//! of `name` that no row names itself; such children do not import each other.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,7 +16,6 @@ pub(crate) struct Layers {
 struct Place {
     row: u32,
     column: usize,
-    is_joined: bool,
 }
 
 impl Layers {
@@ -40,11 +38,7 @@ impl Layers {
             }
             row_above = row;
             for (column, entry) in cells.next().unwrap_or_default().split(',').enumerate() {
-                let place = Place {
-                    row,
-                    column,
-                    is_joined: entry.contains('+'),
-                };
+                let place = Place { row, column };
                 for name in in_backticks(entry) {
                     if places.insert(name.to_owned(), place).is_some() {
                         return Err(format!("`{name}` is named twice"));
@@ -77,7 +71,7 @@ impl Layers {
         let (from, to) = (self.place(importer)?, self.place(imported)?);
         let is_allowed = match to.row.cmp(&from.row) {
             Ordering::Less => true,
-            Ordering::Equal => to.column > from.column || (to == from && to.is_joined),
+            Ordering::Equal => to.column > from.column,
             Ordering::Greater => false,
         };
         if is_allowed || importer == imported {
@@ -117,7 +111,7 @@ text
 |---|---|---|
 | 2 | `session` | |
 | 1 | `source::persisted`, `source::*`, `source` | |
-| 0 | `token`, `clock` + `clock::*`, `error` | |
+| 0 | `token`, `clock`, `clock::*`, `error` | |
 
 | other | table |
 ";
@@ -153,14 +147,6 @@ text
         assert_eq!(objection("source::file", "source"), None);
         assert!(objection("source", "source::file").is_some());
         assert!(objection("source::file", "source::hook").is_some());
-    }
-
-    #[test]
-    fn joined_files_import_each_other_and_keep_their_place() {
-        assert_eq!(objection("clock", "clock::linux"), None);
-        assert_eq!(objection("clock::linux", "clock"), None);
-        assert_eq!(objection("clock::linux", "error"), None);
-        assert!(objection("clock::linux", "token").is_some());
     }
 
     #[test]

@@ -10,11 +10,10 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::source::helper_output::ACCEPTED;
-use crate::source::helper_output::CACHE_NEVER;
 use crate::source::helper_output::json::Json;
 use crate::source::helper_output::json::Object;
-use crate::source::helper_output::none;
+use crate::source::helper_output::nothing::ACCEPTED;
+use crate::source::helper_output::nothing::none;
 use crate::token::Token;
 
 /// Makes a token of an object, in the order of the table in the module above.
@@ -338,3 +337,6 @@ fn unreadable(field: &'static str) -> Error {
         "it printed an expiry in `{field}` that is not a time its format allows"
     ))
 }
+
+/// How soon a helper is asked again that says `"cache":"never"`.
+pub(super) const CACHE_NEVER: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::source::helper_output::formats::unix_time_in;
-use crate::source::helper_output::none;
+use crate::source::helper_output::nothing::none;
 use crate::token::Token;
 
 /// Whether each line is `name=value`, and git knows one of the names.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::source::helper_output::formats::CACHE_NEVER;
 use crate::token::Expiry;
 
 const TIME: u64 = 1_893_456_000;

@@ -1,0 +1,111 @@
+//! The current token: read by anyone without a lock, replaced only under the cache's lock.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use arc_swap::Guard;
+
+use crate::cache::lease::Anchor;
+use crate::cache::lease::Lease;
+use crate::cache::lease::Snapshot;
+use crate::clock::Clock;
+use crate::freshness::Freshness;
+use crate::sync::interleave;
+use crate::token::Token;
+
+/// The snapshot that is served, and the clock that it is looked at by.
+pub(super) struct Current {
+    snapshot: ArcSwapOption<Snapshot>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A look at a token that was fresh, without a lock.
+pub(super) struct FreshGuard(Guard<Option<Arc<Snapshot>>>);
+
+impl Deref for FreshGuard {
+    type Target = Arc<Snapshot>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Snapshot> {
+        self.0.as_ref().expect("a fresh look has a token")
+    }
+}
+
+impl Current {
+    pub(super) fn none(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            snapshot: ArcSwapOption::empty(),
+            clock,
+        }
+    }
+
+    /// The token, if nothing needs to be decided about it: the way that nearly every read takes.
+    #[inline]
+    pub(super) fn fresh(&self) -> Option<FreshGuard> {
+        interleave();
+        let current = self.snapshot.load();
+        let look = current.as_ref()?.look;
+        let now = self.clock.glance();
+        (now.monotonic < look.monotonic && now.wall < look.wall).then_some(FreshGuard(current))
+    }
+
+    /// The token, as long as it has not truly expired.
+    pub(super) fn usable(&self) -> Option<Lease> {
+        self.lease_if(|freshness| freshness != Freshness::Expired)
+    }
+
+    /// The token, if it lies outside its leeway.
+    pub(super) fn authenticated(&self) -> Option<Lease> {
+        self.lease_if(|freshness| matches!(freshness, Freshness::Fresh | Freshness::Due))
+    }
+
+    fn lease_if(&self, wanted: impl FnOnce(Freshness) -> bool) -> Option<Lease> {
+        let now = self.clock.elapsed();
+        let snapshot = self.snapshot()?;
+        wanted(snapshot.windows.at(now)).then(|| Lease::new(snapshot))
+    }
+
+    /// The snapshot, whatever it is worth.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    /// The token, expired or not.
+    pub(super) fn token(&self) -> Option<Token> {
+        let current = self.snapshot.load();
+        current.as_ref().map(|snapshot| snapshot.token.clone())
+    }
+
+    /// Whether that is the token in place, expired or not.
+    pub(super) fn is(&self, token: &Token) -> bool {
+        let current = self.snapshot.load();
+        current
+            .as_ref()
+            .is_some_and(|snapshot| snapshot.token.same_as(token))
+    }
+
+    /// Only under the lock, so that no older snapshot takes the place of a newer one.
+    pub(super) fn publish(&self, snapshot: Snapshot) -> Lease {
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(Some(Arc::clone(&snapshot)));
+        interleave();
+        Lease::new(snapshot)
+    }
+
+    /// Has the next reader decide anew.
+    pub(super) fn look_now(&self) {
+        if let Some(snapshot) = self.snapshot() {
+            let anchor = self.anchor();
+            self.publish(snapshot.look_at(anchor.elapsed, anchor));
+        }
+    }
+
+    /// All clocks now.
+    pub(super) fn anchor(&self) -> Anchor {
+        Anchor {
+            elapsed: self.clock.elapsed(),
+            glance: self.clock.glance(),
+        }
+    }
+}

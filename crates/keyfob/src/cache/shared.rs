@@ -1,0 +1,487 @@
+//! What all clones of a cache share: it decides under its lock, launches renewals, and puts what they bring in place.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::Abortable;
+
+use crate::cache::current::Current;
+use crate::cache::flight::Desk;
+use crate::cache::flight::Fetched;
+use crate::cache::flight::Flight;
+use crate::cache::flight::Takeoff;
+use crate::cache::lease::Anchor;
+use crate::cache::lease::Lease;
+use crate::cache::lease::Snapshot;
+use crate::cache::settings::Settings;
+use crate::cache::settings::TokenCacheBuilder;
+use crate::cache::settings::TokenChange;
+use crate::cache::state::State;
+use crate::cache::status::Status;
+use crate::challenge::Challenges;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::freshness::Acquired;
+use crate::freshness::Freshness;
+use crate::observe;
+use crate::runtime::Runtime;
+use crate::source::Reason;
+use crate::source::TokenRequest;
+use crate::source::TokenSource;
+use crate::source::reentry;
+use crate::sync::Mutex;
+use crate::sync::interleave;
+use crate::sync::lock;
+use crate::token::Token;
+
+pub(super) struct Shared {
+    pub(super) current: Current,
+    state: Mutex<State>,
+    delayed: AtomicU64,
+    settings: Arc<Settings>,
+    source: Arc<dyn TokenSource>,
+    pub(super) runtime: Arc<dyn Runtime>,
+}
+
+/// What a caller gets who asks for the token.
+pub(super) enum Look {
+    Ready(Lease),
+    Wait(Flight),
+    Failed(Error),
+}
+
+impl Shared {
+    pub(super) fn new(builder: TokenCacheBuilder) -> Self {
+        Self {
+            current: Current::none(builder.clock),
+            state: Mutex::new(State::default()),
+            delayed: AtomicU64::new(0),
+            settings: Arc::new(builder.settings),
+            source: builder.source,
+            runtime: builder.runtime,
+        }
+    }
+
+    /// The token for a caller who would wait for it; starts a renewal where one is needed.
+    pub(super) fn look(self: &Arc<Self>) -> Look {
+        if let Some(fresh) = self.current.fresh() {
+            return Look::Ready(Lease::new(Arc::clone(&fresh)));
+        }
+        self.under_lock(|state| self.decide(state))
+    }
+
+    /// Another token than the rejected one: it is there, on its way, or not to be had.
+    pub(super) fn reject(self: &Arc<Self>, rejected: &Lease, challenges: &Challenges) -> Look {
+        self.under_lock(|state| self.decide_rejection(state, rejected, challenges))
+    }
+
+    /// A renewal that no remembered failure holds back.
+    pub(super) fn force(self: &Arc<Self>) -> Look {
+        self.under_lock(|state| {
+            state.forget_failure();
+            self.wait(state, Reason::Forced, &Challenges::default())
+        })
+    }
+
+    /// Puts a token in place that did not come from the source.
+    pub(super) fn hand_in(&self, token: Token) -> Result<(), Error> {
+        match self.install_handed_in(token)? {
+            Freshness::Expired => Err(Error::new(
+                ErrorKind::Expired,
+                "the token that was handed in has expired already; give one that is still valid",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for the token that a cache starts with, where an expired one only means that the source is asked.
+    pub(super) fn start_with(&self, token: Token) -> Result<(), Error> {
+        if self.install_handed_in(token)? == Freshness::Expired {
+            tracing::debug!(target: "keyfob", "the initial token has expired; the source will be asked");
+        }
+        Ok(())
+    }
+
+    /// What a caller gets who will not wait any longer.
+    pub(super) fn out_of_patience(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
+        let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
+        self.current.usable().filter(other).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Deadline,
+                "the token did not come before the caller's deadline; the fetch goes on, and a later call may find it",
+            )
+        })
+    }
+
+    /// Counts a caller that has to wait though there was a token before.
+    pub(super) fn count_wait(&self) {
+        if self.current.snapshot().is_some() {
+            self.delayed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let state = lock(&self.state);
+        let now = self.current.clock.elapsed();
+        let current = self.current.snapshot();
+        let live = current.filter(|snapshot| snapshot.windows.at(now) != Freshness::Expired);
+        let left = |moment: Duration| (moment != Duration::MAX).then(|| moment.saturating_sub(now));
+        Status {
+            authenticated: self.current.authenticated().is_some(),
+            age: live
+                .as_ref()
+                .map(|snapshot| now.saturating_sub(snapshot.since)),
+            expires_in: live
+                .as_ref()
+                .and_then(|snapshot| left(snapshot.windows.expired)),
+            next_renewal_in: live
+                .as_ref()
+                .and_then(|snapshot| left(state.next_attempt(snapshot))),
+            renewing: state.flight.is_some(),
+            generation: state.generation,
+            renewals: state.renewals,
+            failures: state.failures,
+            delayed: self.delayed.load(Ordering::Relaxed),
+            last_error: state.last_error(),
+        }
+    }
+
+    /// Decides under the lock, and starts what was decided when the lock is free again: sources, runtimes, callbacks and
+    /// the log run code of others, which may use this cache.
+    fn under_lock<T>(
+        self: &Arc<Self>,
+        decide: impl FnOnce(&mut State) -> (T, Option<Takeoff>),
+    ) -> T {
+        let mut state = lock(&self.state);
+        interleave();
+        let (decision, takeoff) = decide(&mut state);
+        drop(state);
+        if let Some(takeoff) = takeoff {
+            self.launch(takeoff);
+        }
+        decision
+    }
+
+    /// The second look: another caller may have renewed the token while this one came for the lock.
+    fn decide(&self, state: &mut State) -> (Look, Option<Takeoff>) {
+        let anchor = self.current.anchor();
+        let cooling = state.cooling(anchor.elapsed);
+        let current = self.current.snapshot();
+        match (
+            current.map(|snapshot| (snapshot.windows.at(anchor.elapsed), snapshot)),
+            cooling,
+        ) {
+            (None | Some((Freshness::Expired, _)), Some(error)) => (Look::Failed(error), None),
+            (None | Some((Freshness::Expired, _)), None) => {
+                self.wait(state, Reason::Missing, &Challenges::default())
+            }
+            (Some((Freshness::Leeway, _)), None) => {
+                self.wait(state, Reason::Due, &Challenges::default())
+            }
+            (Some((Freshness::Fresh, snapshot)), _) if !snapshot.stepped(anchor) => {
+                let due = snapshot.windows.due;
+                (
+                    Look::Ready(self.current.publish(snapshot.look_at(due, anchor))),
+                    None,
+                )
+            }
+            (Some((_, snapshot)), Some(_)) => {
+                let next = state.next_attempt(&snapshot);
+                (
+                    Look::Ready(self.current.publish(snapshot.look_at(next, anchor))),
+                    None,
+                )
+            }
+            (Some((freshness, snapshot)), None) => {
+                let (look, mut takeoff) = self.serve_and_renew(state, &snapshot, anchor);
+                if let Some(takeoff) = &mut takeoff {
+                    takeoff.after_step = freshness == Freshness::Fresh;
+                }
+                (look, takeoff)
+            }
+        }
+    }
+
+    fn decide_rejection(
+        &self,
+        state: &mut State,
+        rejected: &Lease,
+        challenges: &Challenges,
+    ) -> (Look, Option<Takeoff>) {
+        if let Some(current) = self.current.usable()
+            && !current.same_as(rejected)
+        {
+            return (Look::Ready(current), None);
+        }
+        let now = self.current.clock.elapsed();
+        if state.flight.is_none()
+            && let Some(error) = state.cooling(now).or_else(|| state.rejections.refusal(now))
+        {
+            return (Look::Failed(error), None);
+        }
+        self.wait(state, Reason::Rejected, challenges)
+    }
+
+    /// Serves a token that is due, and has it renewed beside; reads look again when its leeway begins.
+    fn serve_and_renew(
+        &self,
+        state: &mut State,
+        snapshot: &Snapshot,
+        anchor: Anchor,
+    ) -> (Look, Option<Takeoff>) {
+        let lease = self
+            .current
+            .publish(snapshot.look_at(snapshot.windows.leeway, anchor));
+        let takeoff = match state.flight {
+            Some(_) => None,
+            None => Some(self.start(state, Reason::Due, &Challenges::default()).1),
+        };
+        (Look::Ready(lease), takeoff)
+    }
+
+    fn wait(
+        &self,
+        state: &mut State,
+        reason: Reason,
+        challenges: &Challenges,
+    ) -> (Look, Option<Takeoff>) {
+        if reentry::is_inside(self.identity()) {
+            return (Look::Failed(waits_for_itself()), None);
+        }
+        if let Some(flight) = &state.flight {
+            return (Look::Wait(flight.clone()), None);
+        }
+        let (flight, takeoff) = self.start(state, reason, challenges);
+        (Look::Wait(flight), Some(takeoff))
+    }
+
+    fn start(
+        &self,
+        state: &mut State,
+        reason: Reason,
+        challenges: &Challenges,
+    ) -> (Flight, Takeoff) {
+        let patience = self.settings.fetch_timeout;
+        let request =
+            TokenRequest::new(reason, patience, Arc::clone(&self.runtime), self.identity())
+                .previous_token(self.current.token())
+                .challenged_by(challenges.clone());
+        state.flights += 1;
+        let (flight, takeoff) = Flight::new(state.flights, request);
+        state.flight = Some(flight.clone());
+        (flight, takeoff)
+    }
+
+    /// Runs a renewal beside the callers. To be called without the lock.
+    fn launch(self: &Arc<Self>, takeoff: Takeoff) {
+        let landing = Landing {
+            shared: Arc::downgrade(self),
+            number: takeoff.number,
+            sender: Some(takeoff.sender),
+        };
+        let desk = Desk {
+            source: Arc::clone(&self.source),
+            clock: Arc::clone(&self.current.clock),
+            settings: Arc::clone(&self.settings),
+        };
+        let request = takeoff.request;
+        let flight = async move {
+            let fetch = AssertUnwindSafe(desk.fetch_lasting(&request));
+            let fetched = fetch
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(panicked()));
+            let Some(shared) = landing.shared.upgrade() else {
+                return;
+            };
+            let outcome = AssertUnwindSafe(shared.land(landing.number, &request, fetched));
+            let outcome = outcome
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(panicked()));
+            landing.tell(outcome);
+        };
+        let flight = Abortable::new(flight, takeoff.registration);
+        self.runtime.spawn(Box::pin(flight.map(drop)));
+        if takeoff.after_step {
+            observe::clock_stepped();
+        }
+    }
+
+    /// The renewal's end: puts its token in place, or remembers its failure.
+    async fn land(
+        &self,
+        number: u64,
+        request: &TokenRequest,
+        fetched: Result<Fetched, Error>,
+    ) -> Result<Lease, Error> {
+        let told = match fetched {
+            Ok(fetched) => self
+                .tell(&fetched.token, request.reason())
+                .await
+                .map(|()| fetched),
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(fetched) => Ok(self.land_token(number, request.reason(), fetched)),
+            Err(error) => Err(self.land_failure(number, request.reason(), error)),
+        }
+    }
+
+    /// Forgets a flight whose task ended before it landed, so that the next caller starts another.
+    fn clear_flight(&self, number: u64) {
+        let mut state = lock(&self.state);
+        if !state.end_flight(number) {
+            return;
+        }
+        self.current.look_now();
+    }
+
+    /// Lets the callbacks see the token, unless it is the one in place.
+    async fn tell(&self, token: &Token, reason: Reason) -> Result<(), Error> {
+        if self.current.is(token) {
+            return Ok(());
+        }
+        let change = TokenChange {
+            previous: self.current.token(),
+            current: token.clone(),
+            reason,
+            generation: lock(&self.state).generation + 1,
+        };
+        let clock = &*self.current.clock;
+        self.settings.tell(&change, clock, self.identity()).await
+    }
+
+    fn land_token(&self, number: u64, reason: Reason, fetched: Fetched) -> Lease {
+        let mut state = lock(&self.state);
+        state.end_flight(number);
+        let now = self.current.clock.elapsed();
+        let asked = fetched.acquired.asked.unwrap_or(fetched.acquired.at);
+        let lifetime = (fetched.windows.expired != Duration::MAX)
+            .then(|| fetched.windows.expired.saturating_sub(asked));
+        state.renewals += 1;
+        let before = state.generation;
+        let lease = self.install(&mut state, fetched);
+        if reason == Reason::Rejected {
+            state.rejections.count(now);
+            state.rejections.same_again = state.generation == before;
+        }
+        drop(state);
+        observe::renewed(reason.name(), now.saturating_sub(asked), lifetime);
+        lease
+    }
+
+    fn land_failure(&self, number: u64, reason: Reason, error: Error) -> Error {
+        let mut state = lock(&self.state);
+        state.end_flight(number);
+        state.failures += 1;
+        let anchor = self.current.anchor();
+        let pause = state.remember(&error, anchor.elapsed);
+        let usable = self
+            .current
+            .snapshot()
+            .filter(|snapshot| snapshot.windows.at(anchor.elapsed) != Freshness::Expired);
+        if let Some(snapshot) = &usable {
+            self.current
+                .publish(snapshot.look_at(state.next_attempt(snapshot), anchor));
+        }
+        drop(state);
+        observe::renewal_failed(reason.name(), &error, pause, usable.is_some());
+        error
+    }
+
+    fn install_handed_in(&self, token: Token) -> Result<Freshness, Error> {
+        let acquired = Acquired {
+            asked: None,
+            at: self.current.clock.elapsed(),
+            wall: self.current.clock.glance().wall_time(),
+        };
+        let windows = self.settings.windows(&token, acquired)?;
+        let freshness = windows.at(acquired.at);
+        if freshness != Freshness::Expired {
+            let handed_in = Fetched {
+                token,
+                windows,
+                acquired,
+            };
+            self.install(&mut lock(&self.state), handed_in);
+        }
+        Ok(freshness)
+    }
+
+    /// Makes a token the current one; the same token again keeps its generation.
+    fn install(&self, state: &mut State, fetched: Fetched) -> Lease {
+        if !self.current.is(&fetched.token) {
+            state.generation += 1;
+            state.rejections.same_again = false;
+        }
+        state.forget_failure();
+        let anchor = self.current.anchor();
+        self.current.publish(Snapshot {
+            headers: fetched.token.headers().into(),
+            token: fetched.token,
+            generation: state.generation,
+            windows: fetched.windows,
+            since: fetched.acquired.asked.unwrap_or(fetched.acquired.at),
+            anchor,
+            look: anchor.glance_at(fetched.windows.due),
+        })
+    }
+
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Drop for Shared {
+    /// A fetch that nobody can use any more is not left running.
+    fn drop(&mut self) {
+        if let Some(flight) = lock(&self.state).flight.take() {
+            flight.abort();
+        }
+    }
+}
+
+/// Takes the flight off the cache when its task ends, however it ends, and only then lets those go who wait.
+struct Landing {
+    shared: Weak<Shared>,
+    number: u64,
+    sender: Option<oneshot::Sender<Result<Lease, Error>>>,
+}
+
+impl Landing {
+    fn tell(mut self, outcome: Result<Lease, Error>) {
+        let sender = self.sender.take();
+        drop(self);
+        // Nobody waits for a renewal that ran beside the requests.
+        let _ = sender.map(|sender| sender.send(outcome));
+    }
+}
+
+impl Drop for Landing {
+    /// The sender is a field, so it goes after this: whoever wakes finds no flight and takes the attempt over.
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.clear_flight(self.number);
+        }
+    }
+}
+
+/// What the panic said is not repeated: it may hold the secret.
+fn panicked() -> Error {
+    Error::unavailable("the token source panicked")
+}
+
+/// The hook of a session that uses the session would wait for its own end.
+fn waits_for_itself() -> Error {
+    Error::unavailable(
+        "the token hook uses the session whose token it is getting and would wait for itself; \
+         give the hook or callback a client of its own",
+    )
+}
