@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             Err(unknown) => refuse(&unknown),
         },
         ["bench", options @ ..] => finish(process::run(
-            process::cargo(["bench", "--package", "keyfob"]).args(options),
+            process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
         )),
         ["picture"] => finish(picture::draw()),
         _ => refuse(USAGE),

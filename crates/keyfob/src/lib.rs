@@ -33,6 +33,9 @@ mod middleware;
 mod model;
 mod observe;
 mod origin;
+#[cfg(doctest)]
+#[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
+mod pages;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]
