@@ -20,6 +20,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate("deny", "licences, bans, sources", &[Need::CargoDeny], deny),
     gate("clippy", "no warning, whatever the features", &[], clippy),
     gate("imports", "all point down the layers", &[], imports),
+    gate("contract", "each promise has tests", &[], contract),
     gate("test", "every test and example", &[Need::Nginx], test),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate("docs", "no warning of rustdoc, no dead link", &[], docs),
@@ -126,6 +127,16 @@ fn imports() -> Outcome {
         "--package=keyfob",
         "--no-default-features",
         "--test=structure",
+    ]))
+}
+
+fn contract() -> Outcome {
+    run_some_tests(&mut cargo([
+        "test",
+        "--package=keyfob",
+        "--no-default-features",
+        "--test=structure",
+        "promise",
     ]))
 }
 

@@ -1,9 +1,10 @@
-//! Tasks of the workspace: `cargo xtask test` and `cargo xtask bench`.
+//! Tasks of the workspace: `cargo xtask test`, `cargo xtask bench` and `cargo xtask picture`.
 //!
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
 mod gates;
 mod install;
+mod picture;
 mod process;
 mod report;
 
@@ -24,7 +25,10 @@ fn main() -> ExitCode {
             Ok(chosen) => test(&chosen),
             Err(unknown) => refuse(&unknown),
         },
-        ["bench", options @ ..] => bench(options),
+        ["bench", options @ ..] => finish(process::run(
+            process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
+        )),
+        ["picture"] => finish(picture::draw()),
         _ => refuse(USAGE),
     }
 }
@@ -40,8 +44,8 @@ fn test(chosen: &[&'static Gate]) -> ExitCode {
     report::summary(&verdicts)
 }
 
-fn bench(options: &[&str]) -> ExitCode {
-    match process::run(process::cargo(["bench", "--package", "keyfob"]).args(options)) {
+fn finish(outcome: process::Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(&error),
     }
@@ -56,4 +60,5 @@ const USAGE: &str = "\
 usage: cargo xtask test             run every gate
        cargo xtask test GATE...     run the named gates
        cargo xtask test --list      list the gates
-       cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`";
+       cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
+       cargo xtask picture          run the demo and draw docs/demo.svg";

@@ -100,7 +100,7 @@ impl Authenticator {
     /// The cache's clock, by which all of this counts.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
-        self.tokens.clock()
+        &**self.tokens.clock()
     }
 
     /// What an exchange needs to know of this moment.

@@ -13,8 +13,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::HeaderValue;
 
-#[cfg(any(feature = "session", feature = "tower"))]
-mod alarm;
 mod current;
 mod flight;
 mod lease;
@@ -35,6 +33,7 @@ use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::runtime::Runtime;
 use crate::runtime::park;
 use crate::source::TokenSource;
 use crate::token::Token;
@@ -272,8 +271,16 @@ impl TokenCache {
         Some(Lease::new(Arc::clone(&snapshot)))
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.shared.current.clock
+    /// The clock by which the token's age is measured.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.current.clock
+    }
+
+    /// Where renewals run.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(any(feature = "session", feature = "tower"))]
+#[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
 #[cfg(feature = "session")]
 pub mod authentication;
@@ -32,6 +33,9 @@ mod middleware;
 mod model;
 mod observe;
 mod origin;
+#[cfg(doctest)]
+#[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
+mod pages;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
@@ -138,7 +139,7 @@ impl<C> SessionBuilder<C> {
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
-            alarm: self.tokens.alarm(self.timeout),
+            alarm: Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
             authenticator: Authenticator::new(self.tokens, origins),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.

@@ -1,11 +1,13 @@
-//! The structure of the sources: imports follow the layers of ARCHITECTURE.md, and style rules that a machine can check hold.
+//! The structure of the sources: imports follow the layers of ARCHITECTURE.md, style rules that a machine can check hold, and
+//! docs/contract.md names tests that exist.
 
 mod code;
+mod contract;
 mod imports;
 mod layers;
 mod style;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +57,14 @@ fn every_module_of_a_layer_exists() {
 #[test]
 fn the_style_holds_that_a_machine_can_check() {
     fail_on(Crate::read().faults(|_, code| style::faults(code)));
+}
+
+#[test]
+fn each_promise_has_its_tests_and_the_page_names_none_that_are_gone() {
+    let page = read(&root().join("../../docs/contract.md"));
+    let mut tests = BTreeSet::new();
+    take_tests(&root().join("../../crates"), &mut tests);
+    fail_on(contract::faults(&page, &tests));
 }
 
 /// The sources of the library without its test code.
@@ -122,6 +132,18 @@ fn read_folder(folder: &Path, parent: &str, files: &mut BTreeMap<String, (PathBu
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let code = Code::parse(&read(&path));
             files.insert(module, (path, code));
+        }
+    }
+}
+
+/// The names of all tests in the Rust files below a folder.
+fn take_tests(folder: &Path, tests: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources can be listed") {
+        let path = entry.expect("a folder of sources can be listed").path();
+        if path.is_dir() {
+            take_tests(&path, tests);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            tests.extend(contract::tests_in(&read(&path)));
         }
     }
 }

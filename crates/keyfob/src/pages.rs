@@ -1,0 +1,16 @@
+//! The pages of the repository, so that their examples are compiled and run with those of the library.
+
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+#[doc = include_str!("../../../docs/sources.md")]
+struct Sources;
+
+#[doc = include_str!("../../../docs/errors-and-retries.md")]
+struct ErrorsAndRetries;
+
+#[doc = include_str!("../../../docs/testing.md")]
+struct Testing;
+
+#[doc = include_str!("../../../docs/observability.md")]
+struct Observability;
