@@ -39,19 +39,14 @@ impl Cli {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
             Command::Demo(demo) => demo.run().await,
-            Command::Completions(completions) => completions.run(),
-            Command::Man(man) => man.run(),
+            Command::Completions(completions) => completions.run(Self::command()),
+            Command::Man(man) => man.run(Self::command()),
         }
     }
 
     /// Whether nothing shall be said of a failure.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(&self.command, Command::Request(request) if request.silent)
-    }
-
-    /// All commands and options, as completions and manual pages describe them.
-    pub(crate) fn described() -> clap::Command {
-        Self::command()
     }
 }
 
@@ -61,6 +56,6 @@ mod tests {
 
     #[test]
     fn the_commands_and_options_do_not_contradict_each_other() {
-        Cli::described().debug_assert();
+        Cli::command().debug_assert();
     }
 }

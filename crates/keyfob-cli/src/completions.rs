@@ -3,7 +3,6 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::print::print;
@@ -18,9 +17,9 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<Exit, Fault> {
+    pub(crate) fn run(self, mut described: clap::Command) -> Result<Exit, Fault> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::described(), "keyfob", &mut script);
+        clap_complete::generate(self.shell, &mut described, "keyfob", &mut script);
         print(script)?;
         Ok(Exit::Done)
     }

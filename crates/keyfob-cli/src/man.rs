@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::print::print;
@@ -17,8 +16,7 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(self) -> Result<Exit, Fault> {
-        let mut whole = Cli::described();
+    pub(crate) fn run(self, mut whole: clap::Command) -> Result<Exit, Fault> {
         whole.build();
         let described = match self.command {
             None => whole,

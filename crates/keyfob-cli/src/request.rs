@@ -16,7 +16,6 @@ use http::Method;
 use keyfob::Origin;
 use keyfob::RetryPolicy;
 use keyfob::Session;
-use keyfob::SessionBuilder;
 use reqwest::Response;
 
 use crate::exit::Exit;
@@ -100,7 +99,7 @@ pub(crate) struct Request {
     #[arg(long)]
     idempotent: bool,
     /// How many redirects to follow
-    #[arg(long, value_name = "TIMES", default_value_t = <SessionBuilder>::REDIRECTS)]
+    #[arg(long, value_name = "TIMES", default_value_t = Session::REDIRECTS)]
     max_redirects: u32,
     /// Send the token over plain http to another machine; everyone on the way can read and use it then
     #[arg(long)]

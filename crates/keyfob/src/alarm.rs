@@ -56,11 +56,11 @@ struct Slot {
 }
 
 impl Alarm {
-    pub(crate) fn new(limit: Duration, clock: Arc<dyn Clock>, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(limit: Duration, clock: &Arc<dyn Clock>, runtime: &Arc<dyn Runtime>) -> Self {
         Self(Arc::new(Shared {
             limit,
-            clock,
-            runtime,
+            clock: Arc::clone(clock),
+            runtime: Arc::clone(runtime),
             slots: Mutex::new(Slots::default()),
         }))
     }
@@ -254,11 +254,11 @@ mod tests {
 
     impl World {
         fn alarm(self: &Arc<Self>) -> Alarm {
-            Alarm::new(
-                LIMIT,
-                Arc::clone(self) as Arc<dyn Clock>,
-                Arc::clone(self) as Arc<dyn Runtime>,
-            )
+            {
+                let clock: Arc<dyn Clock> = Arc::clone(self) as _;
+                let runtime: Arc<dyn Runtime> = Arc::clone(self) as _;
+                Alarm::new(LIMIT, &clock, &runtime)
+            }
         }
 
         fn pass(&self, seconds: u64) {

@@ -18,41 +18,54 @@ use crate::origin::Origins;
 
 /// A token cache and the origins that its credential may go to.
 #[derive(Clone, Debug)]
-pub(crate) struct Authenticator {
+pub struct Authenticator {
     tokens: TokenCache,
     origins: Arc<Origins>,
 }
 
 impl Authenticator {
-    pub(crate) fn new(tokens: TokenCache, origins: Origins) -> Self {
+    /// Binds the cache's credential to these origins.
+    #[must_use]
+    pub fn new(tokens: TokenCache, origins: Origins) -> Self {
         Self {
             tokens,
             origins: Arc::new(origins),
         }
     }
 
-    pub(crate) fn tokens(&self) -> &TokenCache {
+    /// The cache.
+    #[must_use]
+    pub fn tokens(&self) -> &TokenCache {
         &self.tokens
     }
 
-    /// R1, R2: whether a request to this URL may be sent at all.
-    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+    /// Whether a request to this URL may be sent at all (R1, R2).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin), and [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL is
+    /// not an http(s) one.
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
         self.origins.check_url(url)
     }
 
     /// The same for a request whose origin is known.
-    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin).
+    pub fn check(&self, origin: &Origin) -> Result<(), Error> {
         self.origins.check(origin)
     }
 
     /// Puts the credential on a request's head, in the place of any other (R9).
-    pub(crate) fn apply(&self, lease: &Lease, headers: &mut HeaderMap) {
+    pub fn apply(&self, lease: &Lease, headers: &mut HeaderMap) {
         observe::token_used(|| lease.age(self.clock().elapsed()));
         lease.apply(headers);
     }
 
-    /// Another token for one that a server rejected, to be told in the log where there is none.
-    pub(crate) async fn replace(
+    /// Another token for one that a server rejected; `None` if there is none to be had, which the log tells.
+    pub async fn replace(
         &self,
         rejected: &Lease,
         challenges: &Challenges,
@@ -65,7 +78,9 @@ impl Authenticator {
         )
     }
 
-    pub(crate) fn replace_blocking(
+    /// The same, on the calling thread.
+    #[must_use]
+    pub fn replace_blocking(
         &self,
         rejected: &Lease,
         challenges: &Challenges,
@@ -77,11 +92,20 @@ impl Authenticator {
         )
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        self.tokens.clock()
+    /// Tells logs and metrics that a request will be sent again, and why.
+    pub fn will_retry(&self, cause: &'static str, pause: Duration) {
+        observe::retried(cause, pause);
     }
 
-    pub(crate) fn now(&self) -> Moment {
+    /// The cache's clock, by which all of this counts.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &**self.tokens.clock()
+    }
+
+    /// What an exchange needs to know of this moment.
+    #[must_use]
+    pub fn now(&self) -> Moment {
         let clock = self.clock();
         Moment {
             elapsed: clock.elapsed(),

@@ -7,7 +7,7 @@ use crate::origin::Origins;
 
 /// Origins while they are being named; the first one that cannot be used is reported at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Binding {
+pub struct Binding {
     origins: Origins,
     scope: Scope,
     fault: Option<Error>,
@@ -23,19 +23,19 @@ enum Scope {
 
 impl Binding {
     /// Binds the credential to one more origin, or remembers why that cannot be.
-    pub(crate) fn bind(&mut self, origin: Result<Origin, Error>) {
+    pub fn bind(&mut self, origin: Result<Origin, Error>) {
         if let Some(origin) = self.unless_faulty(origin) {
             self.origins.bind(origin);
         }
     }
 
     /// Lets the credential go to any https origin, if none is named.
-    pub(crate) fn allow_any_https(&mut self) {
+    pub fn allow_any_https(&mut self) {
         self.scope = Scope::AnyHttps;
     }
 
     /// Binds the credential to an origin, also if that is plain http to another host.
-    pub(crate) fn allow_plain_http(&mut self, origin: Result<Origin, Error>) {
+    pub fn allow_plain_http(&mut self, origin: Result<Origin, Error>) {
         if let Some(origin) = self.unless_faulty(origin) {
             self.origins.bind(origin.clone());
             self.origins.allow_plain_http(origin);
@@ -54,7 +54,11 @@ impl Binding {
     }
 
     /// The origins, if each can be served and there is at least one.
-    pub(crate) fn into_origins(self) -> Result<Origins, Error> {
+    ///
+    /// # Errors
+    ///
+    /// The first fault that was found, or [`ErrorKind::Origin`] if no origin was named.
+    pub fn into_origins(self) -> Result<Origins, Error> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }

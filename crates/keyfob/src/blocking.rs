@@ -35,6 +35,7 @@ use crate::retry::RetryPolicy;
 use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
+use crate::session_builder;
 use crate::session_builder::SessionBuilder as GenericBuilder;
 use crate::surface::request_builder_surface;
 use crate::surface::session_surface;

@@ -21,7 +21,6 @@ mod shared;
 mod state;
 mod status;
 
-use crate::alarm::Alarm;
 use crate::cache::flight::Flight;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::settings::TokenCacheBuilder;
@@ -34,6 +33,7 @@ use crate::clock;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::runtime::Runtime;
 use crate::runtime::park;
 use crate::source::TokenSource;
 use crate::token::Token;
@@ -111,7 +111,7 @@ impl TokenCache {
         }
         self.within(patience, self.lease_at_leisure())
             .await
-            .unwrap_or_else(|| self.shared.out_of_patience(None))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(None))
     }
 
     /// The same, on the calling thread.
@@ -127,7 +127,7 @@ impl TokenCache {
             return Ok(lease);
         }
         park::block_on_for(self.lease_at_leisure(), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience(None))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(None))
     }
 
     /// Another token than the rejected one: the one that replaced it already, or a renewed one.
@@ -143,7 +143,7 @@ impl TokenCache {
     ) -> Result<Lease, Error> {
         self.within(patience, self.replace_at_leisure(rejected, challenges))
             .await
-            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(Some(rejected)))
     }
 
     /// The same, on the calling thread.
@@ -158,7 +158,7 @@ impl TokenCache {
         patience: Option<Duration>,
     ) -> Result<Lease, Error> {
         park::block_on_for(self.replace_at_leisure(rejected, challenges), patience)
-            .unwrap_or_else(|| self.shared.out_of_patience(Some(rejected)))
+            .unwrap_or_else(|| self.shared.current.out_of_patience(Some(rejected)))
     }
 
     /// Says that a server rejected the token, without waiting for another.
@@ -192,11 +192,15 @@ impl TokenCache {
 
     /// Gets a new token whatever the present one is worth, and forgets a remembered failure.
     ///
+    /// If a renewal is under way already, for whatever reason, this call waits for that one and causes no other (T1). A token
+    /// that is [handed in](Self::set_token) meanwhile is the outcome.
+    ///
     /// # Errors
     ///
     /// The error of the renewal; the present token stays in place then.
     pub async fn renew(&self) -> Result<Token, Error> {
-        let lease = self.landed(|| self.shared.force()).await?;
+        let hand_ins = self.shared.hand_ins();
+        let lease = self.landed(|| self.shared.force(hand_ins)).await?;
         Ok(lease.token().clone())
     }
 
@@ -244,6 +248,9 @@ impl TokenCache {
 
     /// Puts a token in place that was got elsewhere, and forgets a remembered failure.
     ///
+    /// It wins over a renewal that is under way, whose outcome, a token or a failure, is then not used: it may stem from a
+    /// credential that has changed since (T2). Those who wait for the renewal get this token when the renewal ends.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Malformed`] if its expiry cannot be meant; [`ErrorKind::Expired`] if it has passed.
@@ -264,17 +271,16 @@ impl TokenCache {
         Some(Lease::new(Arc::clone(&snapshot)))
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.shared.current.clock
+    /// The clock by which the token's age is measured.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.current.clock
     }
 
-    /// An alarm by the cache's clock, for limits of this length.
-    pub(crate) fn alarm(&self, limit: Duration) -> Alarm {
-        Alarm::new(
-            limit,
-            Arc::clone(&self.shared.current.clock),
-            Arc::clone(&self.shared.runtime),
-        )
+    /// Where renewals run.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.shared.runtime
     }
 
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
@@ -301,7 +307,7 @@ impl TokenCache {
             .and_then(|lease| lease.unless_same_as(rejected))
     }
 
-    /// What a look leads to. A caller whose renewal was abandoned looks again, and takes it over if nobody else has.
+    /// What a look leads to. A caller whose renewal was abandoned or overtaken looks again, and takes it over if nobody else has.
     async fn landed(&self, look: impl Fn() -> Look) -> Result<Lease, Error> {
         for _ in 0..Flight::ABANDONED_AT_MOST {
             match look() {

@@ -3,8 +3,19 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(feature = "session")]
+mod client;
+#[cfg(not(feature = "session"))]
+mod no_client;
+
+#[cfg(feature = "session")]
+use crate::error::client::timed_out as client_timed_out;
+#[cfg(not(feature = "session"))]
+use crate::error::no_client::timed_out as client_timed_out;
 
 /// An error of any kind that a hook or a callback may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -155,6 +166,23 @@ impl Error {
         self.kind().is_authentication()
     }
 
+    /// Whether it is that something took too long, and not that it broke: the caller's own deadline, or a cause that says so.
+    ///
+    /// Where a request timed out, the server may have seen it.
+    ///
+    /// ```
+    /// use std::io;
+    /// use keyfob::Error;
+    ///
+    /// let late = Error::unavailable("the vault is slow").caused_by(io::Error::from(io::ErrorKind::TimedOut));
+    /// let broken = Error::unavailable("the vault is down").caused_by(io::Error::from(io::ErrorKind::BrokenPipe));
+    /// assert!(late.is_timeout() && !broken.is_timeout());
+    /// ```
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Deadline || self.source().is_some_and(timed_out)
+    }
+
     /// How long the issuer asked to be left alone.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
@@ -187,6 +215,24 @@ impl StdError for Error {
     }
 }
 
+/// Whether an error, or one that caused it, is that time was over.
+fn timed_out(error: &(dyn StdError + 'static)) -> bool {
+    let own = error.downcast_ref::<Error>();
+    let io = error.downcast_ref::<io::Error>();
+    own.is_some_and(|own| own.kind() == ErrorKind::Deadline)
+        || io.is_some_and(io_timed_out)
+        || client_timed_out(error)
+        || error.source().is_some_and(timed_out)
+}
+
+/// An error that was made an `io::Error` is not the source of that one, but its inside.
+fn io_timed_out(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+        || error
+            .get_ref()
+            .is_some_and(|inside| timed_out(inside as &(dyn StdError + 'static)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +243,19 @@ mod tests {
         let error = Error::from_hook(Box::new(cause));
         assert_eq!(error.to_string(), "the token hook failed");
         assert_eq!(error.source().unwrap().to_string(), "socket closed");
+    }
+
+    #[test]
+    fn a_timeout_is_told_from_a_broken_connection_however_deep_it_lies() {
+        let io = |kind| io::Error::from(kind);
+        let by = |cause: BoxError| Error::unavailable("the token hook failed").caused_by(cause);
+        assert!(by(io(io::ErrorKind::TimedOut).into()).is_timeout());
+        assert!(by(io::Error::other(io(io::ErrorKind::TimedOut)).into()).is_timeout());
+        assert!(by(by(io(io::ErrorKind::TimedOut).into()).into()).is_timeout());
+        assert!(Error::new(ErrorKind::Deadline, "too late").is_timeout());
+        assert!(by(Error::new(ErrorKind::Deadline, "too late").into()).is_timeout());
+        assert!(!by(io(io::ErrorKind::ConnectionReset).into()).is_timeout());
+        assert!(!Error::unavailable("down").is_timeout());
     }
 
     #[test]

@@ -22,8 +22,11 @@ use crate::retry_after::RetryAfter;
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// One logical request: the attempts that have failed, and what may still be done.
+///
+/// Whoever drives it sends the request, [judges](Self::judge) what came of it, and obeys the [`Step`]. Each attempt is
+/// authorized anew. Module [`unstable`](crate::unstable) has an example.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     policy: Arc<RetryPolicy>,
     effect: Effect,
     body: Replay,
@@ -35,22 +38,28 @@ pub(crate) struct Exchange {
 
 /// Whether sending a request twice has the effect of sending it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub enum Effect {
+    /// It has; the request is retried whenever that may help.
     Once,
+    /// It has not; the request is retried only if the server cannot have processed it.
     EachTime,
 }
 
 /// Whether the body can be sent again in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replay {
+pub enum Replay {
+    /// It can; also said of a request without a body.
     Possible,
+    /// It can be read once only.
     Impossible,
 }
 
-/// What came of an attempt.
+/// What came of an attempt, as the exchange is told.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome<'a> {
+pub enum Outcome<'a> {
+    /// The head of an answer, whatever its status.
     Answer(StatusCode, &'a HeaderMap),
+    /// No answer.
     Failure(Failure),
 }
 
@@ -70,18 +79,22 @@ pub enum Failure {
 
 /// What a decision about a pause needs to know: the time of both clocks, and a number drawn from 0 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) elapsed: Duration,
-    pub(crate) wall: SystemTime,
-    pub(crate) jitter: f64,
+pub struct Moment {
+    /// What [`Clock::elapsed`](crate::Clock::elapsed) says.
+    pub elapsed: Duration,
+    /// The wall clock, against which a date in `Retry-After` is read.
+    pub wall: SystemTime,
+    /// The random number.
+    pub jitter: f64,
 }
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+#[must_use = "the exchange counts on being obeyed"]
+pub enum Step {
     /// Give the caller what is in hand.
     Done,
-    /// Pause, then send again.
+    /// Pause, then send again; the text says why, for logs and metrics.
     Wait(Duration, &'static str),
     /// Get another token and, if there is one, send again; otherwise give the caller what is in hand.
     Renew(Challenges),
@@ -90,13 +103,9 @@ pub(crate) enum Step {
 }
 
 impl Exchange {
-    /// A request that begins now.
-    pub(crate) fn new(
-        policy: Arc<RetryPolicy>,
-        effect: Effect,
-        body: Replay,
-        now: Duration,
-    ) -> Self {
+    /// A request that begins now, by [`Clock::elapsed`](crate::Clock::elapsed); the policy's total time runs from here.
+    #[must_use]
+    pub fn new(policy: Arc<RetryPolicy>, effect: Effect, body: Replay, now: Duration) -> Self {
         let deadline = now.saturating_add(policy.total_time());
         Self {
             policy,
@@ -108,19 +117,20 @@ impl Exchange {
         }
     }
 
-    /// The time that is left of the total.
-    pub(crate) fn patience(&self, now: Duration) -> Duration {
+    /// The time that is left of the total: how long to wait for a token at most.
+    #[must_use]
+    pub fn patience(&self, now: Duration) -> Duration {
         self.deadline.saturating_sub(now)
     }
 
     /// A redirect turned the request into one without a body that changes nothing.
-    pub(crate) fn becomes_a_read(&mut self) {
+    pub fn becomes_a_read(&mut self) {
         self.effect = Effect::Once;
         self.body = Replay::Possible;
     }
 
     /// Judges an answer to a request that carried a credential.
-    pub(crate) fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
+    pub fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
                 self.refused(headers)
@@ -130,7 +140,7 @@ impl Exchange {
     }
 
     /// Judges an answer to a request that carried none, where a 401 says nothing about the session's token.
-    pub(crate) fn judge_without_credential(
+    pub fn judge_without_credential(
         &mut self,
         outcome: Outcome<'_>,
         now: impl FnOnce() -> Moment,
@@ -234,7 +244,8 @@ impl Fault {
 
 impl Effect {
     /// What the method and an `Idempotency-Key` say about a request.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+    #[must_use]
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         if is_idempotent(method) || headers.contains_key(IDEMPOTENCY_KEY) {
             Self::Once
         } else {

@@ -206,7 +206,7 @@ impl<R: Outgoing> Journey<R> {
         else {
             return;
         };
-        observe::credential_withheld(origin);
+        observe::redirect::credential_withheld(origin);
         for (name, _) in lease.iter().flat_map(|lease| lease.headers()) {
             // The caller's own value in a field of this name was hidden so far; it was meant for the first origin.
             headers.remove(name);

@@ -296,7 +296,7 @@ impl<P> AuthenticationLayerBuilder<P> {
     /// As [`AuthenticationLayer::new`]; also if no origin was given.
     pub fn build(self) -> Result<AuthenticationLayer<P>, Error> {
         let origins = self.binding.into_origins()?;
-        let alarm = self.tokens.alarm(self.timeout);
+        let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
                 connected_to: origins.only().cloned(),

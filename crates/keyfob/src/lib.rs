@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "session", feature = "tower"))]
+#[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
 #[cfg(feature = "session")]
 pub mod authentication;
@@ -59,6 +61,11 @@ mod sync;
 mod token;
 #[cfg(feature = "session")]
 mod transport;
+pub mod unstable;
+
+pub use http;
+#[cfg(feature = "session")]
+pub use reqwest;
 
 pub use crate::cache::Lease;
 pub use crate::cache::Status;

@@ -207,7 +207,7 @@ impl AuthenticationMiddlewareBuilder {
     /// As [`build`](Self::build).
     pub fn build_for_client(self) -> Result<AuthenticationMiddleware, Error> {
         let origins = self.binding.into_origins()?;
-        let alarm = self.tokens.alarm(self.timeout);
+        let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationMiddleware {
             shared: Arc::new(Shared {
                 authenticator: Authenticator::new(self.tokens, origins),

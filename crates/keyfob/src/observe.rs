@@ -6,6 +6,8 @@ use std::time::Duration;
 mod nowhere;
 #[cfg(feature = "metrics")]
 mod recorder;
+#[cfg(feature = "session")]
+pub(crate) mod redirect;
 
 use crate::error::Error;
 #[cfg(not(feature = "metrics"))]
@@ -37,6 +39,12 @@ pub(crate) fn renewal_failed(
     meter::renewal_failed(error.kind().name());
 }
 
+/// A renewal ended after a token was handed in, which is used instead of whatever the renewal brought.
+pub(crate) fn overtaken(reason: &'static str, error: Option<&Error>) {
+    let error = error.map(tracing::field::display);
+    tracing::debug!(target: "keyfob", reason, error, "a token was handed in during the renewal, whose outcome is not used");
+}
+
 /// A token of this age was put on a request.
 #[inline]
 pub(crate) fn token_used(age: impl FnOnce() -> Duration) {
@@ -63,11 +71,6 @@ pub(crate) fn rejection_stands(error: &Error) {
 /// The session's credential took the place of one that the request had.
 pub(crate) fn credential_overridden(header: &http::HeaderName) {
     tracing::debug!(target: "keyfob", %header, "the session's credential replaces the one that the request had");
-}
-
-/// A redirect leads to another origin, and the request goes there without its credential.
-pub(crate) fn credential_withheld(origin: &crate::origin::Origin) {
-    tracing::debug!(target: "keyfob", %origin, "redirected to another origin; the credential stays behind");
 }
 
 /// The wall clock and the monotonic one disagree; the token is checked once.

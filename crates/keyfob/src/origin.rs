@@ -135,7 +135,7 @@ impl fmt::Display for Origin {
 
 /// The origins that one credential may be sent to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origins {
+pub struct Origins {
     /// Empty means any https origin that the caller itself names.
     bound: Vec<Origin>,
     plain_http: Vec<Origin>,
@@ -143,34 +143,44 @@ pub(crate) struct Origins {
 
 impl Origins {
     /// Adds an origin; from the first one on, only the added ones are served.
-    pub(crate) fn bind(&mut self, origin: Origin) {
+    pub fn bind(&mut self, origin: Origin) {
         if !self.bound.contains(&origin) {
             self.bound.push(origin);
         }
     }
 
     /// Allows plain `http` to one origin that is not loopback.
-    pub(crate) fn allow_plain_http(&mut self, origin: Origin) {
+    pub fn allow_plain_http(&mut self, origin: Origin) {
         self.plain_http.push(origin);
     }
 
     /// Whether no origin was added.
-    pub(crate) fn is_unbound(&self) -> bool {
+    #[must_use]
+    pub fn is_unbound(&self) -> bool {
         self.bound.is_empty()
     }
 
     /// Whether plain `http` to this machine may be asked for.
-    pub(crate) fn serve_this_machine(&self) -> bool {
+    #[must_use]
+    pub fn serve_this_machine(&self) -> bool {
         self.is_unbound() || self.bound.iter().any(Origin::is_plain_loopback)
     }
 
     /// Whether all that were added may be served.
-    pub(crate) fn check_all(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn check_all(&self) -> Result<(), Error> {
         self.bound.iter().try_for_each(|origin| self.check(origin))
     }
 
     /// The same for the origin of a URL.
-    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check) and [`Origin::from_url`].
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
         // What was bound was checked when the session was made.
         if self.bound.iter().any(|origin| origin.is_of(url)) {
             return Ok(());
@@ -179,7 +189,11 @@ impl Origins {
     }
 
     /// Whether the credential may go to this origin, and if not, why and what to do.
-    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Origin`].
+    pub fn check(&self, origin: &Origin) -> Result<(), Error> {
         let plain = !origin.is_https() && !origin.is_loopback();
         if plain && !self.plain_http.contains(origin) {
             return Err(Error::new(

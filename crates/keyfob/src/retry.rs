@@ -109,16 +109,18 @@ impl RetryPolicy {
         self
     }
 
-    /// The same rules with a budget of their own.
-    pub(crate) fn with_own_budget(&self) -> Self {
+    /// The same rules with a budget of their own, as each session makes for itself.
+    #[must_use]
+    pub fn with_own_budget(&self) -> Self {
         Self {
             budget: Arc::default(),
             ..self.clone()
         }
     }
 
-    /// The same rules on another policy's budget.
-    pub(crate) fn sharing_budget_of(self, other: &Self) -> Self {
+    /// The same rules on another policy's budget, for a request that is to be retried otherwise than its session.
+    #[must_use]
+    pub fn sharing_budget_of(self, other: &Self) -> Self {
         Self {
             budget: Arc::clone(&other.budget),
             ..self

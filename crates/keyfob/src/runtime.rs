@@ -10,11 +10,15 @@ use futures_util::future::BoxFuture;
 
 #[cfg(not(feature = "tokio"))]
 mod bare;
+#[cfg(feature = "tokio")]
+mod marked;
 pub(crate) mod park;
 mod threads;
 mod timer;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(not(feature = "tokio"))]
+mod unmarked;
 
 #[cfg(not(feature = "tokio"))]
 use crate::runtime::bare as ambient;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::Method;
@@ -16,6 +17,7 @@ use crate::request_builder::RequestBuilder;
 use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
+use crate::session_builder;
 use crate::session_builder::SessionBuilder;
 use crate::surface::session_surface;
 

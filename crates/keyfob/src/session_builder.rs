@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
@@ -43,12 +44,6 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
 }
 
 impl<C> SessionBuilder<C> {
-    /// How long nothing may move in an attempt, unless set.
-    pub const TIMEOUT: Duration = Duration::from_secs(20);
-
-    /// How many redirects are followed, unless set.
-    pub const REDIRECTS: u32 = 10;
-
     pub(crate) fn new(tokens: TokenCache, client: C, direct: C) -> Self {
         Self {
             tokens,
@@ -57,8 +52,8 @@ impl<C> SessionBuilder<C> {
             base: None,
             binding: Binding::default(),
             retry: RetryPolicy::default(),
-            timeout: Self::TIMEOUT,
-            redirects: Self::REDIRECTS,
+            timeout: TIMEOUT,
+            redirects: REDIRECTS,
         }
     }
 
@@ -102,7 +97,7 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Sets how long nothing may move in an attempt; [`TIMEOUT`](Self::TIMEOUT) unless set.
+    /// Sets how long nothing may move in an attempt; [`Session::TIMEOUT`](crate::Session::TIMEOUT) unless set.
     ///
     /// It starts anew with each piece of a body that is sent or received. A request's own `timeout` bounds the whole
     /// attempt instead, and `retry` bounds all attempts.
@@ -111,7 +106,7 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set. With zero, a redirect is an answer.
+    /// Sets how many redirects are followed; [`Session::REDIRECTS`](crate::Session::REDIRECTS) unless set. With zero, a redirect is an answer.
     ///
     /// On the way to another origin the credential is left behind, and not put back.
     pub fn redirects(mut self, redirects: u32) -> Self {
@@ -144,7 +139,7 @@ impl<C> SessionBuilder<C> {
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
-            alarm: self.tokens.alarm(self.timeout),
+            alarm: Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
             authenticator: Authenticator::new(self.tokens, origins),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.
@@ -175,3 +170,9 @@ fn as_base(mut url: Url) -> Result<(Url, Origin), Error> {
     }
     Ok((url, origin))
 }
+
+/// How long nothing may move in an attempt, unless set.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many redirects are followed, unless set.
+pub(crate) const REDIRECTS: u32 = 10;

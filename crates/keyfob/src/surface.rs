@@ -103,6 +103,12 @@ macro_rules! request_builder_surface {
 /// The ways to begin a request, and the questions about the token that need no wait.
 macro_rules! session_surface {
     ($builder:ident) => {
+        /// How long nothing may move in an attempt, unless [set](crate::SessionBuilder::timeout).
+        pub const TIMEOUT: Duration = session_builder::TIMEOUT;
+
+        /// How many redirects are followed, unless [set](crate::SessionBuilder::redirects).
+        pub const REDIRECTS: u32 = session_builder::REDIRECTS;
+
         /// Begins a request; a relative URL is resolved against the base URL.
         ///
         /// A URL that cannot be used is reported when the request is sent.

@@ -67,7 +67,7 @@ impl Token {
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         Ok(Self {
             secret: Secret::new(text.into())?,
-            carrier: Carrier::Scheme("Bearer".to_owned()),
+            carrier: Carrier::Scheme(BEARER.to_owned()),
             others: Vec::new(),
             expiry: Expiry::Unknown,
             recheck: None,
@@ -192,6 +192,24 @@ impl Token {
         self.expiry
     }
 
+    /// The scheme under which the token stands in `Authorization` (RFC 9110 §11.4).
+    ///
+    /// `None` if another field carries it, and if the text is a whole `Authorization` value, of which no part is shown.
+    #[must_use]
+    pub fn authentication_scheme(&self) -> Option<&str> {
+        match &self.carrier {
+            Carrier::Scheme(scheme) => Some(scheme),
+            Carrier::Field(_) | Carrier::Whole => None,
+        }
+    }
+
+    /// Whether it is sent as a bearer token (RFC 6750 §2.1); the case of the scheme does not matter.
+    #[must_use]
+    pub fn is_bearer(&self) -> bool {
+        self.authentication_scheme()
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER))
+    }
+
     pub(crate) fn recheck(&self) -> Option<Duration> {
         self.recheck
     }
@@ -287,6 +305,8 @@ fn jwt_expiry(text: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)
 }
 
+const BEARER: &str = "Bearer";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,6 +375,23 @@ mod tests {
             whole.headers()[0].1.as_bytes(),
             b"Digest username=\"u\", uri=\"/\""
         );
+    }
+
+    #[test]
+    fn the_scheme_is_told_where_there_is_one_apart_from_the_secret() {
+        let bearer = Token::new("abc").unwrap();
+        assert_eq!(bearer.authentication_scheme(), Some("Bearer"));
+        assert!(bearer.is_bearer());
+        let lower = bearer.clone().scheme("bearer").unwrap();
+        assert!(lower.is_bearer());
+        let other = bearer.clone().scheme("DPoP").unwrap();
+        assert_eq!(other.authentication_scheme(), Some("DPoP"));
+        assert!(!other.is_bearer());
+        let field = bearer.header_name(HeaderName::from_static("x-api-key"));
+        assert_eq!(field.authentication_scheme(), None);
+        assert!(!field.is_bearer());
+        let whole = Token::from_authorization("Digest a=\"b\", c=\"d\"").unwrap();
+        assert_eq!(whole.authentication_scheme(), None);
     }
 
     #[test]

@@ -27,6 +27,11 @@ fn absolute(text: &str) -> Result<Url, Fault> {
             "there is a method, {text}, but no URL"
         )));
     }
+    if text.starts_with(['/', '.', '?', '#']) {
+        return Err(Fault::usage(
+            "the URL is relative and names no server; give it in full, such as https://api.example.com/path",
+        ));
+    }
     let secure = Url::parse(&format!("https://{text}")).map_err(unreadable)?;
     if Origin::from_url(&secure)?.is_loopback() {
         return Url::parse(&format!("http://{text}")).map_err(unreadable);
@@ -62,6 +67,13 @@ mod tests {
         let query = [("b".to_owned(), "x y&".to_owned())];
         let url = read("https://h/?a=1", &query).unwrap();
         assert_eq!(url.query(), Some("a=1&b=x+y%26"));
+    }
+
+    #[test]
+    fn a_url_without_a_server_is_refused() {
+        for text in ["/v1/items", "./items", "../items", "?a=1", "//h/x"] {
+            assert_eq!(read(text, &[]).unwrap_err().exit(), Exit::Usage, "{text}");
+        }
     }
 
     #[test]

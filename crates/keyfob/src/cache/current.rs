@@ -10,6 +10,8 @@ use crate::cache::lease::Anchor;
 use crate::cache::lease::Lease;
 use crate::cache::lease::Snapshot;
 use crate::clock::Clock;
+use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::freshness::Freshness;
 use crate::sync::interleave;
 use crate::token::Token;
@@ -58,6 +60,17 @@ impl Current {
     /// The token, if it lies outside its leeway.
     pub(super) fn authenticated(&self) -> Option<Lease> {
         self.lease_if(|freshness| matches!(freshness, Freshness::Fresh | Freshness::Due))
+    }
+
+    /// What a caller gets who will not wait any longer.
+    pub(super) fn out_of_patience(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
+        let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
+        self.usable().filter(other).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Deadline,
+                "the token did not come before the caller's deadline; the fetch goes on, and a later call may find it",
+            )
+        })
     }
 
     fn lease_if(&self, wanted: impl FnOnce(Freshness) -> bool) -> Option<Lease> {

@@ -35,6 +35,8 @@ pub(super) struct Flight {
 /// A flight that has not started yet.
 pub(super) struct Takeoff {
     pub(super) number: u64,
+    /// How many tokens had been handed in before.
+    pub(super) hand_ins: u64,
     pub(super) request: TokenRequest,
     pub(super) sender: oneshot::Sender<Result<Lease, Error>>,
     pub(super) registration: AbortRegistration,
@@ -54,7 +56,7 @@ impl Flight {
     pub(super) const ABANDONED_AT_MOST: usize = 4;
 
     /// A flight and the part of it that must be started when the lock is free.
-    pub(super) fn new(number: u64, request: TokenRequest) -> (Self, Takeoff) {
+    pub(super) fn new(number: u64, hand_ins: u64, request: TokenRequest) -> (Self, Takeoff) {
         let (sender, receiver) = oneshot::channel();
         let (abort, registration) = AbortHandle::new_pair();
         let flight = Self {
@@ -64,6 +66,7 @@ impl Flight {
         };
         let takeoff = Takeoff {
             number,
+            hand_ins,
             request,
             sender,
             registration,
@@ -72,7 +75,7 @@ impl Flight {
         (flight, takeoff)
     }
 
-    /// Its outcome; `None` if the task ended before there was one, because its runtime stopped.
+    /// Its outcome; `None` if it has none, because its runtime stopped or a token was handed in meanwhile: look again.
     pub(super) async fn outcome(self) -> Option<Result<Lease, Error>> {
         self.outcome.await.ok()
     }
@@ -83,6 +86,19 @@ impl Flight {
 
     pub(super) fn abort(&self) {
         self.abort.abort();
+    }
+
+    /// What the panic said is not repeated: it may hold the secret.
+    pub(super) fn panicked() -> Error {
+        Error::unavailable("the token source panicked")
+    }
+
+    /// The hook of a session that uses the session would wait for its own end.
+    pub(super) fn waits_for_itself() -> Error {
+        Error::unavailable(
+            "the token hook uses the session whose token it is getting and would wait for itself; \
+             give the hook or callback a client of its own",
+        )
     }
 
     /// What a caller gets whose renewals the runtime dropped each time.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -124,6 +125,21 @@ impl Lease {
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.0.token
+    }
+
+    /// When the token expires on the wall clock, as the cache counts it; `None` if that is not known.
+    ///
+    /// The cache counts on a clock that nobody sets. This is what that comes to on the wall clock as it stood when the lease
+    /// was last looked at, exact to a tick of the system's clock.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        let (anchor, expired) = (self.0.anchor, self.0.windows.expired);
+        let wall = anchor.glance.wall_time();
+        match expired.checked_sub(anchor.elapsed) {
+            _ if expired == Duration::MAX => None,
+            Some(ahead) => wall.checked_add(ahead),
+            None => wall.checked_sub(anchor.elapsed - expired),
+        }
     }
 
     /// Which token it is: the number grows each time another token takes the place of the last.

@@ -36,6 +36,7 @@ use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::reentry;
 use crate::sync::Mutex;
+use crate::sync::MutexGuard;
 use crate::sync::interleave;
 use crate::sync::lock;
 use crate::token::Token;
@@ -81,12 +82,22 @@ impl Shared {
         self.under_lock(|state| self.decide_rejection(state, rejected, challenges))
     }
 
-    /// A renewal that no remembered failure holds back.
-    pub(super) fn force(self: &Arc<Self>) -> Look {
+    /// A renewal that no remembered failure holds back, unless a token was handed in after the first so many.
+    pub(super) fn force(self: &Arc<Self>, hand_ins: u64) -> Look {
         self.under_lock(|state| {
+            if state.hand_ins != hand_ins
+                && let Some(handed_in) = self.current.usable()
+            {
+                return (Look::Ready(handed_in), None);
+            }
             state.forget_failure();
             self.wait(state, Reason::Forced, &Challenges::default())
         })
+    }
+
+    /// How many tokens have been handed in.
+    pub(super) fn hand_ins(&self) -> u64 {
+        lock(&self.state).hand_ins
     }
 
     /// Puts a token in place that did not come from the source.
@@ -106,17 +117,6 @@ impl Shared {
             tracing::debug!(target: "keyfob", "the initial token has expired; the source will be asked");
         }
         Ok(())
-    }
-
-    /// What a caller gets who will not wait any longer.
-    pub(super) fn out_of_patience(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
-        let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
-        self.current.usable().filter(other).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Deadline,
-                "the token did not come before the caller's deadline; the fetch goes on, and a later call may find it",
-            )
-        })
     }
 
     /// Counts a caller that has to wait though there was a token before.
@@ -252,7 +252,7 @@ impl Shared {
         challenges: &Challenges,
     ) -> (Look, Option<Takeoff>) {
         if reentry::is_inside(self.identity()) {
-            return (Look::Failed(waits_for_itself()), None);
+            return (Look::Failed(Flight::waits_for_itself()), None);
         }
         if let Some(flight) = &state.flight {
             return (Look::Wait(flight.clone()), None);
@@ -273,7 +273,7 @@ impl Shared {
                 .previous_token(self.current.token())
                 .challenged_by(challenges.clone());
         state.flights += 1;
-        let (flight, takeoff) = Flight::new(state.flights, request);
+        let (flight, takeoff) = Flight::new(state.flights, state.hand_ins, request);
         state.flight = Some(flight.clone());
         (flight, takeoff)
     }
@@ -290,22 +290,24 @@ impl Shared {
             clock: Arc::clone(&self.current.clock),
             settings: Arc::clone(&self.settings),
         };
-        let request = takeoff.request;
+        let (request, hand_ins) = (takeoff.request, takeoff.hand_ins);
         let flight = async move {
             let fetch = AssertUnwindSafe(desk.fetch_lasting(&request));
             let fetched = fetch
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|_| Err(panicked()));
+                .unwrap_or_else(|_| Err(Flight::panicked()));
             let Some(shared) = landing.shared.upgrade() else {
                 return;
             };
-            let outcome = AssertUnwindSafe(shared.land(landing.number, &request, fetched));
-            let outcome = outcome
+            let outcome = shared.land(landing.number, hand_ins, &request, fetched);
+            let outcome = AssertUnwindSafe(outcome)
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|_| Err(panicked()));
-            landing.tell(outcome);
+                .unwrap_or_else(|_| Some(Err(Flight::panicked())));
+            if let Some(outcome) = outcome {
+                landing.tell(outcome);
+            }
         };
         let flight = Abortable::new(flight, takeoff.registration);
         self.runtime.spawn(Box::pin(flight.map(drop)));
@@ -315,23 +317,35 @@ impl Shared {
     }
 
     /// The renewal's end: puts its token in place, or remembers its failure.
+    ///
+    /// `None` if a token was handed in meanwhile: that one stays, and whoever waits looks again.
     async fn land(
         &self,
         number: u64,
+        hand_ins: u64,
         request: &TokenRequest,
         fetched: Result<Fetched, Error>,
-    ) -> Result<Lease, Error> {
+    ) -> Option<Result<Lease, Error>> {
+        let reason = request.reason();
         let told = match fetched {
-            Ok(fetched) => self
-                .tell(&fetched.token, request.reason())
-                .await
-                .map(|()| fetched),
+            Ok(fetched) => {
+                let told = self.tell(&fetched.token, reason, hand_ins).await;
+                told.map(|()| fetched)
+            }
             Err(error) => Err(error),
         };
-        match told {
-            Ok(fetched) => Ok(self.land_token(number, request.reason(), fetched)),
-            Err(error) => Err(self.land_failure(number, request.reason(), error)),
+        let mut state = lock(&self.state);
+        if state.hand_ins != hand_ins {
+            state.land_in_vain(told.is_ok());
+            drop(state);
+            observe::overtaken(reason.name(), told.as_ref().err());
+            return None;
         }
+        state.end_flight(number);
+        Some(match told {
+            Ok(fetched) => Ok(self.land_token(state, reason, fetched)),
+            Err(error) => Err(self.land_failure(state, reason, error)),
+        })
     }
 
     /// Forgets a flight whose task ended before it landed, so that the next caller starts another.
@@ -343,24 +357,34 @@ impl Shared {
         self.current.look_now();
     }
 
-    /// Lets the callbacks see the token, unless it is the one in place.
-    async fn tell(&self, token: &Token, reason: Reason) -> Result<(), Error> {
-        if self.current.is(token) {
+    /// Lets the callbacks see the token, unless it is the one in place or will not be used.
+    async fn tell(&self, token: &Token, reason: Reason, hand_ins: u64) -> Result<(), Error> {
+        let Some(change) = self.change(token, reason, hand_ins) else {
             return Ok(());
-        }
-        let change = TokenChange {
-            previous: self.current.token(),
-            current: token.clone(),
-            reason,
-            generation: lock(&self.state).generation + 1,
         };
         let clock = &*self.current.clock;
         self.settings.tell(&change, clock, self.identity()).await
     }
 
-    fn land_token(&self, number: u64, reason: Reason, fetched: Fetched) -> Lease {
+    fn change(&self, token: &Token, reason: Reason, hand_ins: u64) -> Option<TokenChange> {
         let mut state = lock(&self.state);
-        state.end_flight(number);
+        if state.hand_ins != hand_ins || self.current.is(token) {
+            return None;
+        }
+        Some(TokenChange {
+            previous: self.current.token(),
+            current: token.clone(),
+            reason,
+            generation: state.announce(),
+        })
+    }
+
+    fn land_token(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        reason: Reason,
+        fetched: Fetched,
+    ) -> Lease {
         let now = self.current.clock.elapsed();
         let asked = fetched.acquired.asked.unwrap_or(fetched.acquired.at);
         let lifetime = (fetched.windows.expired != Duration::MAX)
@@ -377,9 +401,12 @@ impl Shared {
         lease
     }
 
-    fn land_failure(&self, number: u64, reason: Reason, error: Error) -> Error {
-        let mut state = lock(&self.state);
-        state.end_flight(number);
+    fn land_failure(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        reason: Reason,
+        error: Error,
+    ) -> Error {
         state.failures += 1;
         let anchor = self.current.anchor();
         let pause = state.remember(&error, anchor.elapsed);
@@ -410,7 +437,12 @@ impl Shared {
                 windows,
                 acquired,
             };
-            self.install(&mut lock(&self.state), handed_in);
+            let mut state = lock(&self.state);
+            state.hand_ins += 1;
+            if !self.current.is(&handed_in.token) {
+                state.skip_announced();
+            }
+            self.install(&mut state, handed_in);
         }
         Ok(freshness)
     }
@@ -471,17 +503,4 @@ impl Drop for Landing {
             shared.clear_flight(self.number);
         }
     }
-}
-
-/// What the panic said is not repeated: it may hold the secret.
-fn panicked() -> Error {
-    Error::unavailable("the token source panicked")
-}
-
-/// The hook of a session that uses the session would wait for its own end.
-fn waits_for_itself() -> Error {
-    Error::unavailable(
-        "the token hook uses the session whose token it is getting and would wait for itself; \
-         give the hook or callback a client of its own",
-    )
 }

@@ -15,6 +15,10 @@ pub(super) struct State {
     pub(super) flight: Option<Flight>,
     pub(super) flights: u64,
     pub(super) generation: u64,
+    /// The number that the flight has told the callbacks its token will have.
+    announced: Option<u64>,
+    /// Tokens that did not come from the source; a flight that started before the last of them lands in vain.
+    pub(super) hand_ins: u64,
     failure: Option<Failure>,
     pub(super) rejections: Rejections,
     pub(super) renewals: u64,
@@ -85,9 +89,30 @@ impl State {
         self.failure = None;
     }
 
+    /// The number that the flight's token will have, unless another is handed in before.
+    pub(super) fn announce(&mut self) -> u64 {
+        *self.announced.insert(self.generation + 1)
+    }
+
+    /// Leaves out a number that was told of a token that will not be used.
+    pub(super) fn skip_announced(&mut self) {
+        self.generation = self.announced.take().unwrap_or(self.generation);
+    }
+
+    /// Counts a flight whose outcome nobody uses.
+    pub(super) fn land_in_vain(&mut self, brought_token: bool) {
+        match brought_token {
+            true => self.renewals += 1,
+            false => self.failures += 1,
+        }
+    }
+
     /// Takes the flight off if it is still this one.
     pub(super) fn end_flight(&mut self, number: u64) -> bool {
         let this = self.flight.take_if(|flight| flight.number() == number);
+        if this.is_some() {
+            self.announced = None;
+        }
         this.is_some()
     }
 }

@@ -25,7 +25,7 @@ pub struct Status {
     pub next_renewal_in: Option<Duration>,
     /// Whether the source is being asked now.
     pub renewing: bool,
-    /// How often another token took the place of the last, the first one included.
+    /// The number of the token's leases; grows each time another token takes the place of the last, the first one included.
     pub generation: u64,
     /// Renewals that gave a token.
     pub renewals: u64,

@@ -1,6 +1,5 @@
 //! Running a future on the calling thread, which sleeps while there is nothing to do.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,23 +14,19 @@ use std::thread::Thread;
 use std::time::Duration;
 use std::time::Instant;
 
+#[cfg(feature = "tokio")]
+use crate::runtime::marked::Blocking;
+#[cfg(not(feature = "tokio"))]
+use crate::runtime::unmarked::Blocking;
+
 /// Runs a future to its end on this thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     block_on_for(future, None).expect("a wait without limit ends with the future")
 }
 
-thread_local! {
-    static BLOCKING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread runs a future here, so that nothing else runs on it meanwhile.
-pub(crate) fn is_blocking() -> bool {
-    BLOCKING.get()
-}
-
 /// Runs a future on this thread to its end, or until the patience is over.
 pub(crate) fn block_on_for<F: Future>(future: F, patience: Option<Duration>) -> Option<F::Output> {
-    let _blocking = Blocking(BLOCKING.replace(true));
+    let _blocking = Blocking::begins();
     let since = Instant::now();
     let mut future = pin!(future);
     let unpark = Arc::new(Unpark {
@@ -51,15 +46,6 @@ pub(crate) fn block_on_for<F: Future>(future: F, patience: Option<Duration>) -> 
                 Some(left) => thread::park_timeout(left),
             }
         }
-    }
-}
-
-/// Restores the mark when the wait ends, however it ends.
-struct Blocking(bool);
-
-impl Drop for Blocking {
-    fn drop(&mut self) {
-        BLOCKING.set(self.0);
     }
 }
 

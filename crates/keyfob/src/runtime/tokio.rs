@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use tokio::runtime::Handle;
 use tokio::runtime::RuntimeFlavor;
 
-use crate::runtime::park;
+use crate::runtime::marked;
 use crate::runtime::threads;
 use crate::runtime::timer;
 
@@ -22,7 +22,7 @@ pub(super) fn spawn(task: BoxFuture<'static, ()>) {
 
 /// Whether nothing would run there, because its one thread may be this one, and blocks.
 fn waits_for_this_thread(handle: &Handle) -> bool {
-    park::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
+    marked::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {

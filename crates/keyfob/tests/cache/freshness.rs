@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
+use keyfob::Clock;
 use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::Token;
@@ -335,4 +336,24 @@ fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
     world.pass(1.0);
     assert_eq!(world.served().unwrap(), "one");
     world.answer(token("two", 100));
+}
+
+#[test]
+fn a_lease_tells_when_its_token_expires_on_the_wall_clock() {
+    let world = World::new();
+    let wall = || SystemTime::UNIX_EPOCH + Duration::from_nanos(world.clock.glance().wall);
+    let end = wall() + SECOND * 100;
+    let lease = world.fetch(token("one", 100)).unwrap();
+    assert_eq!(lease.expires_at(), Some(end));
+    world.pass(80.0);
+    assert_eq!(world.lease().unwrap().expires_at(), Some(end));
+    world.clock.step_wall(3600);
+    assert_eq!(
+        world.lease().unwrap().expires_at(),
+        Some(end + SECOND * 3600),
+        "counted on"
+    );
+    let forever = Token::new("forever").unwrap();
+    world.cache.set_token(forever).unwrap();
+    assert_eq!(world.lease().unwrap().expires_at(), None);
 }

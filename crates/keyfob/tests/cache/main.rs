@@ -12,6 +12,7 @@ mod callbacks;
 mod callers;
 mod failures;
 mod freshness;
+mod hand_ins;
 mod load;
 mod rejections;
 mod secrets;

@@ -1,0 +1,8 @@
+//! What a redirect does to a credential.
+
+use crate::origin::Origin;
+
+/// A redirect leads to another origin, and the request goes there without its credential.
+pub(crate) fn credential_withheld(origin: &Origin) {
+    tracing::debug!(target: "keyfob", %origin, "redirected to another origin; the credential stays behind");
+}

@@ -1,0 +1,84 @@
+//! The parts that every face is made of, for a face of your own. They may still change in any release.
+//!
+//! A session, the tower layer and the middleware all do the same around each request: look whether the credential may go
+//! there, put it on, send, judge what came of it, and do what the judgement says. [`Authenticator`] does the first two,
+//! [`Exchange`] the judging. Neither sends nor waits, so they can be driven from any HTTP client, and from another
+//! language. To use keyfob from Rust, take a session or the layer; they drive these parts right.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use http::{HeaderMap, Method, StatusCode, header};
+//! use keyfob::unstable::{Authenticator, Binding, Effect, Exchange, Outcome, Replay, Step};
+//! use keyfob::{Failure, FixedToken, RetryPolicy, Token, TokenCache};
+//!
+//! # struct Client(u32);
+//! # impl Client {
+//! #     fn send(&mut self, headers: &HeaderMap) -> Result<(StatusCode, HeaderMap), Failure> {
+//! #         assert_eq!(headers[header::AUTHORIZATION], "Bearer t0ken");
+//! #         self.0 += 1;
+//! #         if self.0 == 1 { return Err(Failure::Connect); }
+//! #         Ok((StatusCode::OK, HeaderMap::new()))
+//! #     }
+//! # }
+//! # let mut client = Client(0);
+//! let mut binding = Binding::default();
+//! binding.bind("https://api.example.com".parse());
+//! let tokens = TokenCache::new(FixedToken::new(Token::new("t0ken")?));
+//! let authenticator = Authenticator::new(tokens, binding.into_origins()?);
+//!
+//! // One logical request.
+//! authenticator.check(&"https://api.example.com".parse()?)?;
+//! let mut headers = HeaderMap::new();
+//! let mut exchange = Exchange::new(
+//!     Arc::new(RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(1))),
+//!     Effect::of(&Method::GET, &headers),
+//!     Replay::Possible,
+//!     authenticator.now().elapsed,
+//! );
+//! let mut replacement = None;
+//! let result = loop {
+//!     let patience = exchange.patience(authenticator.now().elapsed);
+//!     let lease = match replacement.take() {
+//!         Some(lease) => lease,
+//!         None => authenticator.tokens().lease_blocking(Some(patience))?,
+//!     };
+//!     authenticator.apply(&lease, &mut headers);
+//!     let result = client.send(&headers);
+//!     let outcome = match &result {
+//!         Ok((status, headers)) => Outcome::Answer(*status, headers),
+//!         Err(failure) => Outcome::Failure(*failure),
+//!     };
+//!     match exchange.judge(outcome, || authenticator.now()) {
+//!         Step::Done => break result,
+//!         Step::Wait(pause, cause) => {
+//!             authenticator.will_retry(cause, pause);
+//!             authenticator.clock().sleep_blocking(pause);
+//!         }
+//!         Step::Renew(challenges) => {
+//!             let patience = exchange.patience(authenticator.now().elapsed);
+//!             replacement = authenticator.replace_blocking(&lease, &challenges, patience);
+//!             if replacement.is_none() {
+//!                 break result;
+//!             }
+//!         }
+//!         Step::Reject(challenges) => {
+//!             authenticator.tokens().reject(&lease, &challenges);
+//!             break result;
+//!         }
+//!     }
+//! };
+//! assert_eq!(result.expect("the second attempt is answered").0, StatusCode::OK);
+//! # Ok::<(), keyfob::Error>(())
+//! ```
+
+pub use crate::authenticator::Authenticator;
+pub use crate::binding::Binding;
+pub use crate::exchange::Effect;
+pub use crate::exchange::Exchange;
+pub use crate::exchange::Moment;
+pub use crate::exchange::Outcome;
+pub use crate::exchange::Replay;
+pub use crate::exchange::Step;
+pub use crate::origin::Origins;
