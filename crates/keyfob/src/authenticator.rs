@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use url::Url;
 
 use crate::cache::Lease;
 use crate::cache::TokenCache;
@@ -13,7 +12,6 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exchange::Moment;
 use crate::observe;
-use crate::origin::Origin;
 use crate::origin::Origins;
 
 /// A token cache and the origins that its credential may go to.
@@ -35,14 +33,9 @@ impl Authenticator {
         &self.tokens
     }
 
-    /// R1, R2: whether a request to this URL may be sent at all.
-    pub(crate) fn check_url(&self, url: &Url) -> Result<(), Error> {
-        self.origins.check_url(url)
-    }
-
-    /// The same for a request whose origin is known.
-    pub(crate) fn check(&self, origin: &Origin) -> Result<(), Error> {
-        self.origins.check(origin)
+    /// R1, R2: which requests may be sent at all.
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Puts the credential on a request's head, in the place of any other (R9).
