@@ -1,7 +1,10 @@
 //! The CPU that a session adds to `reqwest`, over loopback, on the client's thread alone.
 //!
-//! The server runs on a thread of its own, which does not count. The two clients send batches in turn, so that a noisy
-//! machine slows both; what is printed is the median of the ratios of neighbouring batches.
+//! The server runs on a thread of its own, which does not count. The clients send batches in turn, so that a noisy
+//! machine slows all; what is printed is the median of the ratios of neighbouring batches.
+//!
+//! A session promises that a request or a body that stalls fails in time, which `reqwest` does only with a read timeout. So
+//! there are two ratios: to a client with one, which promises as much, and to one without, which may hang for ever.
 
 use std::time::Duration;
 

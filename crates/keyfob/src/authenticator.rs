@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use url::Url;
 
 use crate::cache::Lease;
 use crate::cache::TokenCache;
@@ -13,7 +12,6 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exchange::Moment;
 use crate::observe;
-use crate::origin::Origin;
 use crate::origin::Origins;
 
 /// A token cache and the origins that its credential may go to.
@@ -39,23 +37,10 @@ impl Authenticator {
         &self.tokens
     }
 
-    /// Whether a request to this URL may be sent at all (R1, R2).
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin), and [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL is
-    /// not an http(s) one.
-    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
-        self.origins.check_url(url)
-    }
-
-    /// The same for a request whose origin is known.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin).
-    pub fn check(&self, origin: &Origin) -> Result<(), Error> {
-        self.origins.check(origin)
+    /// Which requests may be sent at all (R1, R2).
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Puts the credential on a request's head, in the place of any other (R9).

@@ -109,7 +109,8 @@ impl TokenCache {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
-        self.within(patience, self.lease_at_leisure())
+        // A caller's future shall not carry the room for a wait that is rare.
+        Box::pin(self.within(patience, self.lease_at_leisure()))
             .await
             .unwrap_or_else(|| self.shared.current.out_of_patience(None))
     }
@@ -141,7 +142,7 @@ impl TokenCache {
         challenges: &Challenges,
         patience: Option<Duration>,
     ) -> Result<Lease, Error> {
-        self.within(patience, self.replace_at_leisure(rejected, challenges))
+        Box::pin(self.within(patience, self.replace_at_leisure(rejected, challenges)))
             .await
             .unwrap_or_else(|| self.shared.current.out_of_patience(Some(rejected)))
     }

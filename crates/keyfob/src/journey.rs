@@ -79,7 +79,7 @@ impl<R: Outgoing> Journey<R> {
         redirects: u32,
     ) -> Result<Self, Error> {
         drop_userinfo(template.url_mut())?;
-        authenticator.check_url(template.url())?;
+        authenticator.origins().check_url(template.url())?;
         Ok(Self {
             template,
             body_gone: false,

@@ -20,7 +20,6 @@ use futures_util::future::Either;
 use futures_util::future::select;
 use http::Request;
 use http::Response;
-use http::Uri;
 use http::request::Parts;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -41,7 +40,6 @@ use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Outcome;
 use crate::exchange::Replay;
-use crate::origin::Origin;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
 use crate::retry::RetryPolicy;
@@ -299,7 +297,6 @@ impl<P> AuthenticationLayerBuilder<P> {
         let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
-                connected_to: origins.only().cloned(),
                 authenticator: Authenticator::new(self.tokens, origins),
                 // Layers made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
@@ -314,8 +311,6 @@ impl<P> AuthenticationLayerBuilder<P> {
 /// What all services of a layer have in common.
 struct Shared {
     authenticator: Authenticator,
-    /// Where requests go whose URI has no authority.
-    connected_to: Option<Origin>,
     policy: Arc<RetryPolicy>,
     alarm: Alarm,
     classify: Arc<Classify>,
@@ -337,8 +332,7 @@ impl Shared {
         B: Send,
         R: Send,
     {
-        let origin = self.origin(request.uri())?;
-        self.authenticator.check(&origin)?;
+        self.authenticator.origins().check_uri(request.uri())?;
         let (head, body) = request.into_parts();
         let mut body = Some(body);
         let (body, kept) = poll_fn(|context| {
@@ -361,24 +355,11 @@ impl Shared {
             shared: self,
             service,
             replay,
-            again: kept.map(|kept| (head.clone(), kept)),
+            head: keep_head(&head, repeatable),
+            kept,
             next: Some(Request::from_parts(head, body)),
-            origin,
         };
         drive(&self.authenticator, exchange, now, &mut attempts).await?
-    }
-
-    /// Where a request goes; without an authority, to where the service is connected.
-    fn origin(&self, uri: &Uri) -> Result<Origin, Error> {
-        if let Some(origin) = Origin::from_uri(uri)? {
-            return Ok(origin);
-        }
-        self.connected_to.clone().ok_or_else(|| {
-            Error::input(
-                "the request's URI names no host, and the layer is not bound to exactly one origin; \
-                 give the URI in full, or bind the layer to the service's origin alone",
-            )
-        })
     }
 
     fn failure(&self, error: &(dyn StdError + 'static)) -> Failure {
@@ -392,8 +373,19 @@ struct Sends<'a, S, P: ReplayBody<B>, B> {
     service: &'a mut S,
     replay: &'a P,
     next: Option<Request<B>>,
-    again: Option<(Parts, P::Kept)>,
-    origin: Origin,
+    head: Parts,
+    kept: Option<P::Kept>,
+}
+
+/// What is kept of a head: all of it if the request can be sent again, otherwise as much as an error tells.
+fn keep_head(head: &Parts, body: Replay) -> Parts {
+    if body == Replay::Possible {
+        return head.clone();
+    }
+    let (mut kept, ()) = Request::new(()).into_parts();
+    kept.method.clone_from(&head.method);
+    kept.uri.clone_from(&head.uri);
+    kept
 }
 
 impl<S, P: ReplayBody<B>, B> Sends<'_, S, P, B> {
@@ -402,14 +394,25 @@ impl<S, P: ReplayBody<B>, B> Sends<'_, S, P, B> {
         if let Some(request) = self.next.take() {
             return Ok(request);
         }
-        let (head, kept) = self
-            .again
+        let kept = self
+            .kept
             .as_ref()
             .expect("only what can be replayed is sent again");
         let body = self.replay.again(kept).ok_or_else(|| {
             Error::input("the `replay` of the layer did not give a body that it had kept")
         })?;
-        Ok(Request::from_parts(head.clone(), body))
+        Ok(Request::from_parts(self.head.clone(), body))
+    }
+
+    /// Where the request goes, as an error may show it.
+    fn destination(&self) -> String {
+        let origin = self
+            .shared
+            .authenticator
+            .origins()
+            .origin_of(&self.head.uri);
+        let origin = origin.map(|origin| origin.to_string()).unwrap_or_default();
+        format!("{} {origin}", self.head.method)
     }
 }
 
@@ -431,7 +434,6 @@ where
         self.shared
             .authenticator
             .apply(lease, request.headers_mut());
-        let method = request.method().clone();
         let service = &mut *self.service;
         let answer = async {
             poll_fn(|context| service.poll_ready(context))
@@ -441,7 +443,7 @@ where
         };
         match within(&self.shared.alarm, answer).await {
             Some(answer) => answer,
-            None => Err(timed_out(&format!("{method} {}", self.origin)).into()),
+            None => Err(timed_out(&self.destination()).into()),
         }
     }
 

@@ -228,7 +228,7 @@ impl Shared {
     ) -> Result<reqwest_middleware::Result<Response>, Error> {
         drop_userinfo(request.url_mut())?;
         let origin = Origin::from_url(request.url())?;
-        self.authenticator.check(&origin)?;
+        self.authenticator.origins().check(&origin)?;
         let destination = format!("{} {origin}", request.method());
         let body = replay(&request);
         // A body in memory stays one, for whoever sends it again beneath.

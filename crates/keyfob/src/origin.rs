@@ -56,11 +56,7 @@ impl Origin {
 
     /// Whether a URL leads here, without the copies that [`from_url`](Self::from_url) makes.
     pub(crate) fn is_of(&self, url: &Url) -> bool {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        url.scheme() == scheme
+        url.scheme() == self.scheme.name()
             && url.port_or_known_default() == Some(self.port)
             && match (&self.host, url.host()) {
                 (Host::Domain(own), Some(Host::Domain(other))) => own == other,
@@ -103,6 +99,13 @@ impl Scheme {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
     fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -121,11 +124,7 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        write!(f, "{scheme}://{}", self.host)?;
+        write!(f, "{}://{}", self.scheme.name(), self.host)?;
         if self.port != self.scheme.default_port() {
             write!(f, ":{}", self.port)?;
         }

@@ -141,9 +141,10 @@ impl Sender<reqwest::Client> {
                     self.authenticator.clock().sleep(pause).await;
                 }
                 Next::Replace(rejected, challenges, patience) => {
-                    let other = self.authenticator.replace(&rejected, &challenges, patience);
-                    // What is rarely awaited is boxed, so that each request does not carry room for it.
-                    replacement = Box::pin(other).await;
+                    replacement = self
+                        .authenticator
+                        .replace(&rejected, &challenges, patience)
+                        .await;
                     if replacement.is_none() {
                         return self.hand_over(result, limit, &journey);
                     }
@@ -157,7 +158,7 @@ impl Sender<reqwest::Client> {
             Some(lease) => Ok(lease),
             None => {
                 let patience = journey.patience(&self.authenticator);
-                Box::pin(self.tokens().lease(Some(patience))).await
+                self.tokens().lease(Some(patience)).await
             }
         }
     }

@@ -29,7 +29,7 @@
 //! let authenticator = Authenticator::new(tokens, binding.into_origins()?);
 //!
 //! // One logical request.
-//! authenticator.check(&"https://api.example.com".parse()?)?;
+//! authenticator.origins().check(&"https://api.example.com".parse()?)?;
 //! let mut headers = HeaderMap::new();
 //! let mut exchange = Exchange::new(
 //!     Arc::new(RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(1))),

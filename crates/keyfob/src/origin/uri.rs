@@ -19,15 +19,49 @@ impl Origin {
         let port = uri.port_u16().unwrap_or(scheme.default_port());
         Ok(Some(Self { scheme, host, port }))
     }
+
+    /// Whether a URI leads here, without the copies that [`from_uri`](Self::from_uri) makes.
+    ///
+    /// May be false for one that is not in its normal form, and so does not say that it leads elsewhere.
+    fn is_plainly_of(&self, uri: &Uri) -> bool {
+        uri.scheme_str() == Some(self.scheme.name())
+            && uri.port_u16().unwrap_or(self.scheme.default_port()) == self.port
+            && uri.host().is_some_and(|host| match &self.host {
+                Host::Domain(own) => own == host,
+                Host::Ipv4(own) => host.parse() == Ok(*own),
+                Host::Ipv6(_) => false,
+            })
+    }
 }
 
 impl Origins {
     /// The one origin that a request without an authority must be for.
-    pub(crate) fn only(&self) -> Option<&Origin> {
+    fn only(&self) -> Option<&Origin> {
         match self.bound.as_slice() {
             [origin] => Some(origin),
             _ => None,
         }
+    }
+
+    /// The same as [`check`](Self::check) for where a URI leads; without an authority, to where the service is connected.
+    pub fn check_uri(&self, uri: &Uri) -> Result<(), Error> {
+        // What was bound was checked when the layer was made.
+        if self.bound.iter().any(|origin| origin.is_plainly_of(uri)) {
+            return Ok(());
+        }
+        match Origin::from_uri(uri)?.as_ref().or(self.only()) {
+            Some(origin) => self.check(origin),
+            None => Err(Error::input(
+                "the request's URI names no host, and the layer is not bound to exactly one origin; \
+                 give the URI in full, or bind the layer to the service's origin alone",
+            )),
+        }
+    }
+
+    /// Where a URI leads that was checked.
+    pub(crate) fn origin_of(&self, uri: &Uri) -> Option<Origin> {
+        let named = Origin::from_uri(uri).ok()?;
+        named.or_else(|| self.only().cloned())
     }
 }
 
@@ -86,5 +120,33 @@ mod tests {
             let uri: Uri = text.parse().unwrap();
             assert!(Origin::from_uri(&uri).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn r1_a_uri_is_plainly_of_an_origin_only_if_its_own_is_equal() {
+        let uris = [
+            "https://a.example/x",
+            "https://a.example:443",
+            "https://user@a.example",
+            "https://A.example",
+            "https://a.example:8443",
+            "http://a.example",
+            "http://a.example:443",
+            "https://b.a.example",
+            "https://127.0.0.1",
+            "https://127.1",
+            "https://[::1]",
+            "/x",
+        ]
+        .map(Uri::from_static);
+        let origins = uris.iter().flat_map(|uri| Origin::from_uri(uri).unwrap());
+        for (origin, uri) in
+            origins.flat_map(|origin| uris.iter().map(move |uri| (origin.clone(), uri)))
+        {
+            let equal = Origin::from_uri(uri).unwrap() == Some(origin.clone());
+            assert!(equal || !origin.is_plainly_of(uri), "{origin} {uri}");
+        }
+        let origin = Origin::from_uri(&uris[0]).unwrap().unwrap();
+        assert!(uris[..3].iter().all(|uri| origin.is_plainly_of(uri)));
     }
 }
