@@ -1,7 +1,7 @@
 //! The names of the API reference: general authentication classes for external service interactions.
 //!
 //! Thin names over the core, for those who come from the Python system that this module re-creates; new code may as well
-//! use [`TokenCache`](crate::TokenCache) and [`Session`](crate::Session).
+//! use [`TokenCache`] and [`Session`].
 //!
 //! | reference | here |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | `GenericExternallyManagedJWTHandler(jwt, expires, get_token)` | [`ExternallyManagedJwt::handler`], or [`TokenCache::builder`](crate::TokenCache::builder) |
 //! | `handler.authenticated`, `authenticate()`, `request_headers`, `get_valid_token()` | methods of the same names on [`GenericExternallyManagedJwtHandler`] |
 //! | `ExternallyManagedJWTSession(authentication_handler)` | [`ExternallyManagedJwtSession::new`] |
-//! | `session.authenticated`, `authenticate()`, `request_headers`, `request(…)` | methods of the same names on [`Session`](crate::Session) |
+//! | `session.authenticated`, `authenticate()`, `request_headers`, `request(…)` | methods of the same names on [`Session`] |
 //! | `AuthenticationError` | [`AuthenticationError`] |
 //!
 //! What is different, because it was a fault there: a POST is not retried unless that is safe, a 404 not at all; a 401

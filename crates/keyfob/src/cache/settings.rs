@@ -24,7 +24,7 @@ use crate::source::reentry::poll_inside;
 use crate::token::Expiry;
 use crate::token::Token;
 
-/// Makes a [`TokenCache`] with settings of your own.
+/// Makes a [`TokenCache`](crate::TokenCache) with settings of your own.
 ///
 /// ```
 /// use std::time::Duration;

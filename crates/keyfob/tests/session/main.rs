@@ -7,6 +7,8 @@ mod belongings;
 mod blocking;
 mod closed;
 mod deadlines;
+#[cfg(feature = "metrics")]
+mod figures;
 mod heal;
 mod kit;
 mod names;
