@@ -22,6 +22,7 @@ use reqwest::redirect::Policy;
 use serde::Serialize;
 use url::Url;
 
+use crate::cache::Lease;
 use crate::cache::Status;
 use crate::cache::TokenCache;
 use crate::error::Error;
@@ -31,6 +32,7 @@ use crate::exchange::Replay;
 use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
+use crate::observe;
 use crate::retry::RetryPolicy;
 use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
@@ -141,15 +143,11 @@ impl Sender<Client> {
             replay(&request),
         );
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
-        let mut replacement = None;
+        let done = |result: Result<Response, Fault>, journey: &Journey<Request>| {
+            result.map_err(|fault| fault.report(&journey.destination()))
+        };
+        let mut lease = self.lease(&journey)?;
         loop {
-            let lease = match replacement.take() {
-                None if journey.wants_lease() => {
-                    let patience = journey.patience(&self.authenticator);
-                    Some(self.tokens().lease_blocking(Some(patience))?)
-                }
-                replacement => replacement,
-            };
             let attempt = journey.attempt(lease, &self.authenticator);
             let client = self.client_for(attempt.url());
             let result = client.execute(attempt).map_err(Fault::Client);
@@ -157,23 +155,37 @@ impl Sender<Client> {
                 Ok(response) => Outcome::Answer(response.status(), response.headers()),
                 Err(fault) => Outcome::Failure(fault.failure()),
             };
-            match journey.judge(outcome, &self.authenticator)? {
-                Next::Done => return result.map_err(|fault| fault.report(&journey.destination())),
-                Next::Follow => {}
+            lease = match journey.judge(outcome, &self.authenticator)? {
+                Next::Done => return done(result, &journey),
+                Next::Follow => self.lease(&journey)?,
                 Next::Wait(pause) => {
-                    drop(result);
                     self.authenticator.clock().sleep_blocking(pause);
-                }
-                Next::Replace(rejected, challenges, patience) => {
-                    replacement =
-                        self.authenticator
-                            .replace_blocking(&rejected, &challenges, patience);
-                    if replacement.is_none() {
-                        return result.map_err(|fault| fault.report(&journey.destination()));
+                    match self.lease(&journey) {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            observe::retry_given_up(&error);
+                            return done(result, &journey);
+                        }
                     }
                 }
-            }
+                Next::Replace(rejected, challenges, patience) => {
+                    let other = self.authenticator.replace_blocking(&rejected, &challenges, patience);
+                    match other {
+                        Some(other) => Some(other),
+                        None => return done(result, &journey),
+                    }
+                }
+            };
         }
+    }
+
+    /// The credential of the next attempt, if it carries one (R7).
+    fn lease(&self, journey: &Journey<Request>) -> Result<Option<Lease>, Error> {
+        if !journey.wants_lease() {
+            return Ok(None);
+        }
+        let patience = journey.patience(&self.authenticator);
+        self.tokens().lease_blocking(Some(patience)).map(Some)
     }
 }
 

@@ -287,8 +287,8 @@ impl TokenCache {
     async fn lease_at_leisure(&self) -> Result<Lease, Error> {
         let look = || {
             let look = self.shared.look();
-            if let Look::Wait(_) = look {
-                self.shared.count_wait();
+            if let Look::Wait(flight) = &look {
+                self.shared.count_wait(flight);
             }
             look
         };

@@ -50,9 +50,14 @@ pub(crate) async fn drive<A: Attempts>(
             Step::Done => return Ok(result),
             Step::Wait(pause, cause) => {
                 observe::retried(cause, pause);
-                drop(result);
                 clock.sleep(pause).await;
-                lease = tokens.lease(Some(patience(&exchange))).await?;
+                match tokens.lease(Some(patience(&exchange))).await {
+                    Ok(another) => lease = another,
+                    Err(error) => {
+                        observe::retry_given_up(&error);
+                        return Ok(result);
+                    }
+                }
             }
             Step::Renew(challenges) => {
                 let patience = patience(&exchange);

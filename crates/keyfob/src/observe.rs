@@ -57,6 +57,11 @@ pub(crate) fn retried(cause: &'static str, pause: Duration) {
     meter::retried(cause);
 }
 
+/// A request is not sent again, because there is no token for it; its caller gets the answer in hand.
+pub(crate) fn retry_given_up(error: &Error) {
+    tracing::warn!(target: "keyfob", kind = error.kind().name(), %error, "there is no token to send the request again with");
+}
+
 /// A request is sent again with a new token, because the old one was answered with 401.
 pub(crate) fn replayed() {
     tracing::debug!(target: "keyfob", "token was rejected; request is sent again with a new one");

@@ -25,6 +25,7 @@ use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
 use crate::journey::drop_userinfo;
+use crate::observe;
 use crate::origin::Origin;
 use crate::origin::parse_url;
 use crate::progress::Counted;
@@ -125,42 +126,44 @@ impl Sender<reqwest::Client> {
         // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
         let limit = request.timeout().is_none().then_some(&self.alarm);
         let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
-        let mut replacement = None;
+        let mut lease = self.lease(&journey).await?;
         loop {
-            let lease = match replacement.take() {
-                None if journey.wants_lease() => Some(self.lease(&journey).await?),
-                replacement => replacement,
-            };
             let attempt = journey.attempt(lease, &self.authenticator);
             let result = self.send(attempt, limit).await;
-            match journey.judge(outcome(&result), &self.authenticator)? {
+            lease = match journey.judge(outcome(&result), &self.authenticator)? {
                 Next::Done => return self.hand_over(result, limit, &journey),
-                Next::Follow => {}
+                Next::Follow => self.lease(&journey).await?,
                 Next::Wait(pause) => {
-                    drop(result);
                     self.authenticator.clock().sleep(pause).await;
-                }
-                Next::Replace(rejected, challenges, patience) => {
-                    replacement = self
-                        .authenticator
-                        .replace(&rejected, &challenges, patience)
-                        .await;
-                    if replacement.is_none() {
-                        return self.hand_over(result, limit, &journey);
+                    match self.lease(&journey).await {
+                        Ok(lease) => lease,
+                        Err(error) => {
+                            observe::retry_given_up(&error);
+                            return self.hand_over(result, limit, &journey);
+                        }
                     }
                 }
-            }
+                Next::Replace(rejected, challenges, patience) => {
+                    let other = self.authenticator.replace(&rejected, &challenges, patience);
+                    match other.await {
+                        Some(other) => Some(other),
+                        None => return self.hand_over(result, limit, &journey),
+                    }
+                }
+            };
         }
     }
 
-    async fn lease(&self, journey: &Journey<Request>) -> Result<Lease, Error> {
-        match self.tokens().fresh() {
-            Some(lease) => Ok(lease),
-            None => {
-                let patience = journey.patience(&self.authenticator);
-                self.tokens().lease(Some(patience)).await
-            }
+    /// The credential of the next attempt, if it carries one (R7).
+    async fn lease(&self, journey: &Journey<Request>) -> Result<Option<Lease>, Error> {
+        if !journey.wants_lease() {
+            return Ok(None);
         }
+        if let Some(lease) = self.tokens().fresh() {
+            return Ok(Some(lease));
+        }
+        let patience = journey.patience(&self.authenticator);
+        self.tokens().lease(Some(patience)).await.map(Some)
     }
 
     async fn send(&self, mut attempt: Request, limit: Option<&Alarm>) -> Result<Response, Fault> {

@@ -28,6 +28,8 @@ use crate::token::Token;
 #[derive(Clone)]
 pub(super) struct Flight {
     number: u64,
+    /// There was no token before.
+    first: bool,
     outcome: SharedFuture<oneshot::Receiver<Result<Lease, Error>>>,
     abort: AbortHandle,
 }
@@ -52,6 +54,11 @@ pub(super) struct Fetched {
 }
 
 impl Flight {
+    /// Whether it gets the first token of all, so that those who wait for it are not delayed by a renewal.
+    pub(super) fn is_first(&self) -> bool {
+        self.first
+    }
+
     /// How often one caller takes part in another attempt after a runtime stopped under the last one.
     pub(super) const ABANDONED_AT_MOST: usize = 4;
 
@@ -61,6 +68,7 @@ impl Flight {
         let (abort, registration) = AbortHandle::new_pair();
         let flight = Self {
             number,
+            first: request.previous().is_none(),
             outcome: receiver.shared(),
             abort,
         };

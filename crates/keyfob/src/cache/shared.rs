@@ -119,9 +119,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Counts a caller that has to wait though there was a token before.
-    pub(super) fn count_wait(&self) {
-        if self.current.snapshot().is_some() {
+    /// Counts a caller that has to wait for a flight though there was a token before.
+    pub(super) fn count_wait(&self, flight: &Flight) {
+        if !flight.is_first() {
             self.delayed.fetch_add(1, Ordering::Relaxed);
         }
     }
