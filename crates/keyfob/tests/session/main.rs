@@ -11,6 +11,8 @@ mod belongings;
 mod blocking;
 mod closed;
 mod deadlines;
+#[cfg(feature = "metrics")]
+mod figures;
 mod heal;
 mod kit;
 mod names;
