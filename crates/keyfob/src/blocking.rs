@@ -169,7 +169,9 @@ impl Sender<Client> {
                     }
                 }
                 Next::Replace(rejected, challenges, patience) => {
-                    let other = self.authenticator.replace_blocking(&rejected, &challenges, patience);
+                    let other =
+                        self.authenticator
+                            .replace_blocking(&rejected, &challenges, patience);
                     match other {
                         Some(other) => Some(other),
                         None => return done(result, &journey),

@@ -87,6 +87,7 @@ impl Clock for SystemClock {
         runtime::sleep(pause)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the system's clock")]
     fn sleep_blocking(&self, pause: Duration) {
         std::thread::sleep(pause);
     }

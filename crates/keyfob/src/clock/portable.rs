@@ -13,6 +13,7 @@ pub(super) struct Clocks {
 }
 
 impl Default for Clocks {
+    #[expect(clippy::disallowed_methods, reason = "this is the system's clock")]
     fn default() -> Self {
         // One origin for the process, so that readings of all clocks compare.
         static ORIGIN: OnceLock<Instant> = OnceLock::new();
@@ -23,6 +24,7 @@ impl Default for Clocks {
 }
 
 impl Clocks {
+    #[expect(clippy::disallowed_methods, reason = "this is the system's clock")]
     #[inline]
     pub(super) fn glance(self) -> Glance {
         let wall = SystemTime::now()

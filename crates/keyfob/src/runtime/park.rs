@@ -25,6 +25,10 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Runs a future on this thread to its end, or until the patience is over.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread sleeps by the system's clock"
+)]
 pub(crate) fn block_on_for<F: Future>(future: F, patience: Option<Duration>) -> Option<F::Output> {
     let _blocking = Blocking::begins();
     let since = Instant::now();

@@ -21,6 +21,10 @@ use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
 /// Completes after the pause, or at once where the system refuses a thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the timer that the system's clock sleeps by"
+)]
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     let Some(end) = Instant::now().checked_add(pause) else {
         return Box::pin(std::future::pending());
@@ -88,6 +92,10 @@ impl Timer {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the timer that the system's clock sleeps by"
+    )]
     fn run(&self) {
         let mut pauses = self.lock();
         loop {
@@ -160,6 +168,7 @@ mod tests {
         drop(long);
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the timer itself is tested")]
     #[test]
     fn a_pause_that_was_given_up_is_forgotten() {
         static OWN: Timer = Timer::new();

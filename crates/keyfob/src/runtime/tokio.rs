@@ -34,6 +34,10 @@ pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the timer that the system's clock sleeps by"
+)]
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     match Handle::try_current() {
         Ok(_) => Box::pin(tokio::time::sleep(pause)),

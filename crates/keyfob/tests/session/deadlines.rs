@@ -48,8 +48,22 @@ async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
     let (response, ()) = meanwhile(session.post("data?q=PATIENT").send(), time_passes).await;
     let error = response.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
+    assert!(error.is_timeout());
     assert!(error.to_string().contains("`timeout`"), "{error}");
     assert!(!everything_said(&error).contains("PATIENT"));
+}
+
+#[tokio::test]
+async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_none() {
+    let server = Server::start();
+    server
+        .expect(Expect::post("/late").answer(Answer::hang()))
+        .expect(Expect::post("/broken").answer(Answer::reset()));
+    let session = session(&server, &ManualClock::default());
+    let late = session.post("late").timeout(Duration::from_millis(1));
+    assert!(late.send().await.unwrap_err().is_timeout());
+    let error: keyfob::Error = session.post("broken").send().await.unwrap_err();
+    assert!(!error.is_timeout(), "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! The two sessions against the scripted server: each promise of a session, by its name in the contract.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the system's clock bounds how long a test waits in vain"
+)]
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
 
 mod answers;

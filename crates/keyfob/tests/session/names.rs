@@ -220,3 +220,13 @@ async fn a_hook_whose_request_fails_is_not_retried_as_if_the_api_had_failed() {
     assert!(error.is_authentication());
     assert_eq!((source.calls(), server.connections()), (1, 0));
 }
+
+#[test]
+fn the_types_of_others_can_be_named_by_the_crate_that_returns_them() {
+    let session = BearerAuthSession::new("t0ken").unwrap();
+    let request: keyfob::reqwest::Request = session
+        .request(keyfob::http::Method::GET, "https://api.example.com/")
+        .build()
+        .unwrap();
+    assert_eq!(request.method(), keyfob::http::Method::GET);
+}

@@ -154,6 +154,10 @@ impl Helper {
     }
 
     /// Waits until the helper has ended and its output is read, or until it must be stopped.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a process lives by the system's clock"
+    )]
     fn watch(mut self, patience: Duration, news: &Receiver<News>) -> io::Result<Ending> {
         let since = Instant::now();
         let mut limit = patience;

@@ -1,5 +1,10 @@
 //! Real processes: what they are given, what becomes of their output, and that none is left behind.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a process lives by the system's clock"
+)]
+
 use std::env;
 use std::error::Error as _;
 use std::fs;
