@@ -590,6 +590,25 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
 }
 
 #[tokio::test]
+async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+    let (server, clock) = (Server::start(), ManualClock::default());
+    server.expect(Expect::get("/").answer(Answer::too_many_requests("60").body("later")));
+    let minute = Token::new("one").map(|token| token.expires_in(Duration::from_secs(60)));
+    let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
+    let cache = TokenCache::builder(source.clone()).clock(clock.clone());
+    let layer = AuthenticationLayer::builder(cache.build().unwrap())
+        .origin(server.url())
+        .retry(at_once())
+        .build()
+        .unwrap();
+    let sent = tokio::spawn(layer.layer(h1()).oneshot(get(server.url())));
+    clock.until_sleeping_for(Duration::from_secs(60)).await;
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(sent.await.unwrap().unwrap().status(), 429);
+    server.verify();
+}
+
+#[tokio::test]
 async fn r5_a_pause_beyond_the_total_time_gives_r6_the_answer_in_hand() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let answer = Answer::too_many_requests("3600").body("later");

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::HeaderName;
 use http::Method;
+use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::Session as AsyncSession;
 use keyfob::Token;
@@ -208,6 +209,23 @@ fn r5_blocking_retry_after_is_honoured_and_r7_the_token_is_the_one_of_the_moment
     );
     time.join().unwrap();
     assert_eq!(bearers(&server), ["one", "two"]);
+}
+
+#[test]
+fn r6_blocking_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    let minute = Token::new("one").map(|token| token.expires_in(60 * SECOND));
+    let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
+    let tokens = TokenCache::builder(source.clone()).clock(clock.clone());
+    let session = session(&server, tokens.build().unwrap());
+    server.expect(Expect::get("/data").answer(Answer::too_many_requests("70").body("later")));
+    let time = pass(&clock, 70 * SECOND);
+    let response = session.get("data").send().unwrap();
+    time.join().unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.text().unwrap(), "later");
+    assert_eq!(bearers(&server), ["one"]);
 }
 
 #[test]

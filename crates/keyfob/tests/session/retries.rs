@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use futures_util::stream;
 use http::Method;
 use http::StatusCode;
+use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::RetryPolicy;
 use keyfob::Session;
@@ -521,6 +522,29 @@ async fn r7_a_token_that_expired_during_a_pause_is_not_sent() {
     let (response, ()) = meanwhile(session.get("data").send(), time_passes).await;
     assert_eq!(response.unwrap().status(), 200);
     assert_eq!(bearers(&server), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    let minute = Token::new("one").map(|token| token.expires_in(60 * SECOND));
+    let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
+    let tokens = TokenCache::builder(source.clone()).clock(clock.clone());
+    let session = Session::builder(tokens.build().unwrap())
+        .base_url(server.url())
+        .build()
+        .unwrap();
+    server.expect(Expect::get("/data").answer(Answer::too_many_requests("70").body("later")));
+    let time_passes = async {
+        clock.until_sleeping(2).await;
+        clock.advance(80 * SECOND);
+    };
+    let (response, ()) = meanwhile(session.get("data").send(), time_passes).await;
+    let response = response.unwrap();
+    assert_eq!(response.status(), 429);
+    assert_eq!(response.text().await.unwrap(), "later");
+    assert_eq!(bearers(&server), ["one"]);
 }
 
 #[tokio::test]
