@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 use crate::code::{Code, Fault};
 use crate::layers::Layers;
 
-/// Whether a module that the table names must have its file. Off until all files of 0.1.0 are there.
-const TABLE_MODULES_MUST_EXIST: bool = false;
-
 #[test]
 fn imports_point_down_the_layers() {
     let crate_ = Crate::read();
@@ -47,7 +44,7 @@ fn every_module_of_a_layer_exists() {
     let gone = layers()
         .named()
         .into_iter()
-        .filter(|named| TABLE_MODULES_MUST_EXIST && !modules.contains(named));
+        .filter(|named| !modules.contains(named));
     fail_on(
         gone.map(|module| format!("ARCHITECTURE.md names `{module}`, which has no file"))
             .collect(),
