@@ -82,6 +82,12 @@ impl Authenticator {
         observe::retried(cause, pause);
     }
 
+    /// Tells logs that a request is not sent again because there is no token for it, so that its answer in hand is the
+    /// last (R6).
+    pub fn will_not_retry(&self, error: &Error) {
+        observe::retry_given_up(error);
+    }
+
     /// The cache's clock, by which all of this counts.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {

@@ -32,7 +32,6 @@ use crate::exchange::Replay;
 use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
-use crate::observe;
 use crate::retry::RetryPolicy;
 use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
@@ -163,7 +162,7 @@ impl Sender<Client> {
                     match self.lease(&journey) {
                         Ok(lease) => lease,
                         Err(error) => {
-                            observe::retry_given_up(&error);
+                            self.authenticator.will_not_retry(&error);
                             return done(result, &journey);
                         }
                     }

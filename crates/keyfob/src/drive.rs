@@ -11,7 +11,6 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::exchange::Outcome;
 use crate::exchange::Step;
-use crate::observe;
 
 /// How a face sends its request.
 pub(crate) trait Attempts {
@@ -49,12 +48,12 @@ pub(crate) async fn drive<A: Attempts>(
         match exchange.judge(outcome, || authenticator.now()) {
             Step::Done => return Ok(result),
             Step::Wait(pause, cause) => {
-                observe::retried(cause, pause);
+                authenticator.will_retry(cause, pause);
                 clock.sleep(pause).await;
                 match tokens.lease(Some(patience(&exchange))).await {
                     Ok(another) => lease = another,
                     Err(error) => {
-                        observe::retry_given_up(&error);
+                        authenticator.will_not_retry(&error);
                         return Ok(result);
                     }
                 }

@@ -134,7 +134,7 @@ impl<R: Outgoing> Journey<R> {
                 _ => Ok(Next::Done),
             },
             Step::Wait(pause, cause) => {
-                observe::retried(cause, pause);
+                authenticator.will_retry(cause, pause);
                 Ok(Next::Wait(pause))
             }
             Step::Renew(challenges) => Ok(match self.carried() {

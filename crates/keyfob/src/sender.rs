@@ -25,7 +25,6 @@ use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
 use crate::journey::drop_userinfo;
-use crate::observe;
 use crate::origin::Origin;
 use crate::origin::parse_url;
 use crate::progress::Counted;
@@ -138,7 +137,7 @@ impl Sender<reqwest::Client> {
                     match self.lease(&journey).await {
                         Ok(lease) => lease,
                         Err(error) => {
-                            observe::retry_given_up(&error);
+                            self.authenticator.will_not_retry(&error);
                             return self.hand_over(result, limit, &journey);
                         }
                     }
