@@ -1,6 +1,5 @@
 //! Code of others that the cache calls: callbacks for a changed token, and the log.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
@@ -8,11 +7,8 @@ use std::sync::OnceLock;
 use futures_channel::oneshot;
 use keyfob::TokenCache;
 use keyfob::TokenChange;
-use tracing::Event;
-use tracing::Metadata;
-use tracing::Subscriber;
-use tracing::span;
 
+use crate::log::listening;
 use crate::world::SECOND;
 use crate::world::World;
 use crate::world::down;
@@ -146,49 +142,6 @@ fn on_change_that_uses_its_own_cache_gets_an_error_instead_of_a_deadlock() {
     assert!(cause.contains("wait for itself"), "{error}: {cause}");
 }
 
-/// A log that looks at the cache with each line, as one does that sends its lines over an authenticated session.
-///
-/// It is the log of all threads, because `tracing` may keep a place from a log of one thread if another thread meets that
-/// place first; but it listens only on the thread that listens.
-struct Log;
-
-thread_local! {
-    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
-}
-
-#[derive(Clone)]
-struct Listener {
-    cache: TokenCache,
-    lines: Arc<Mutex<usize>>,
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "keyfob"
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        let Some(listener) = LISTENER.with_borrow(Clone::clone) else {
-            return;
-        };
-        *listener.lines.lock().unwrap() += 1;
-        let _ = listener.cache.status();
-        let _ = listener.cache.ready();
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 fn cause_three_lines(world: &World) {
     world.fetch(token("one", 1000)).unwrap();
     world.clock.step_wall(86_400);
@@ -197,19 +150,19 @@ fn cause_three_lines(world: &World) {
     assert!(world.served().is_some());
 }
 
+/// As a log does that sends its lines over an authenticated session.
 #[test]
 fn a_log_may_use_the_cache() {
-    tracing::subscriber::set_global_default(Log).unwrap();
     let lines = ends(|| {
         let world = World::new();
-        let lines = Arc::default();
-        let listener = Listener {
-            cache: world.cache.clone(),
-            lines: Arc::clone(&lines),
+        let (cache, lines) = (world.cache.clone(), Arc::new(Mutex::new(0)));
+        let counted = Arc::clone(&lines);
+        let hear = move |_| {
+            *counted.lock().unwrap() += 1;
+            let _ = cache.status();
+            let _ = cache.ready();
         };
-        LISTENER.set(Some(listener));
-        cause_three_lines(&world);
-        LISTENER.set(None);
+        listening(hear, || cause_three_lines(&world));
         *lines.lock().unwrap()
     });
     assert_eq!(lines, 3, "renewed, clock stepped, renewal failed");

@@ -14,6 +14,7 @@ mod failures;
 mod freshness;
 mod hand_ins;
 mod load;
+mod log;
 mod rejections;
 mod secrets;
 mod sources;

@@ -1,8 +1,9 @@
 //! The sources that come with the crate, behind a cache.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::sync::Mutex;
 
 use keyfob::EnvToken;
@@ -14,12 +15,9 @@ use keyfob::Token;
 use keyfob::TokenCache;
 use keyfob::TokenSource;
 use keyfob_testkit::ManualClock;
-use tracing::Event;
 use tracing::Level;
-use tracing::Metadata;
-use tracing::Subscriber;
-use tracing::span;
 
+use crate::log::listening;
 use crate::world::SECOND;
 use crate::world::Tasks;
 use crate::world::poll;
@@ -226,47 +224,23 @@ fn a_file_that_is_too_large_or_no_text_is_refused_without_being_quoted() {
     assert!(!format!("{error:?}").contains("s3cr3t"));
 }
 
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<usize>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "keyfob" && *metadata.level() == Level::WARN
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, _: &Event<'_>) {
-        *self.0.lock().unwrap() += 1;
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[cfg(unix)]
 #[test]
 fn s2_a_file_that_every_user_can_read_is_reported_once() {
     let file = TestFile::new("world-readable");
     file.replace("one");
     let reader = Reader::new(FileToken::new(&file.0));
-    let warnings = Warnings::default();
-    let count = || *warnings.0.lock().unwrap();
-    tracing::subscriber::with_default(warnings.clone(), || {
+    let warnings = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&warnings);
+    let hear = move |level| counted.set(counted.get() + u32::from(level == Level::WARN));
+    listening(hear, || {
         reader.read().unwrap();
-        assert_eq!(count(), 0);
+        assert_eq!(warnings.get(), 0);
         file.permit(&file.0, 0o644);
         for _ in 0..3 {
             reader.clock.advance(SECOND * 10);
             reader.read().unwrap();
         }
-        assert_eq!(count(), 1);
     });
+    assert_eq!(warnings.get(), 1);
 }

@@ -1,0 +1,57 @@
+//! A log that a test can listen to.
+//!
+//! It is the log of all threads, because `tracing` may keep a place from a log of one thread if another thread meets that
+//! place first; but each test hears only its own thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Once;
+
+use tracing::Event;
+use tracing::Level;
+use tracing::Metadata;
+use tracing::Subscriber;
+use tracing::span;
+
+type Hear = Rc<dyn Fn(Level)>;
+
+thread_local! {
+    static LISTENER: RefCell<Option<Hear>> = const { RefCell::new(None) };
+}
+
+static INSTALLED: Once = Once::new();
+
+/// Does work on this thread, and hears the level of each line that it logs.
+pub(crate) fn listening<T>(hear: impl Fn(Level) + 'static, work: impl FnOnce() -> T) -> T {
+    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
+    LISTENER.set(Some(Rc::new(hear)));
+    let output = work();
+    LISTENER.set(None);
+    output
+}
+
+struct Log;
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "keyfob"
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        if let Some(hear) = LISTENER.with_borrow(Clone::clone) {
+            hear(*event.metadata().level());
+        }
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
