@@ -53,7 +53,9 @@ use crate::retry::RetryPolicy;
 ///
 /// * A request for another origin than those that the layer is bound to is an error, and is not sent. A request whose URI
 ///   has no authority counts as one for the layer's origin if that is exactly one; the service must then be connected to it.
-/// * Redirects are handed to the caller. A service that follows them belongs around this layer, never within.
+/// * Redirects are handed to the caller. A service that follows them belongs around this layer, never within, and only
+///   around one that is bound to origins: with [`any_https_origin`](AuthenticationLayerBuilder::any_https_origin) the
+///   layer could not tell a redirect's origin from the caller's.
 /// * All services that one layer makes share the token and the retry budget.
 /// * Errors are boxed: the service's own as it was, or an [`Error`] for what the layer refuses and for a missing token.
 ///
