@@ -38,6 +38,7 @@ use crate::sender::Options;
 use crate::sender::Sender;
 use crate::session_builder;
 use crate::session_builder::SessionBuilder as GenericBuilder;
+use crate::surface::outgoing;
 use crate::surface::request_builder_surface;
 use crate::surface::session_surface;
 use crate::transport::Fault;
@@ -235,43 +236,7 @@ impl RequestBuilder {
     }
 }
 
-impl Outgoing for Request {
-    fn method(&self) -> &Method {
-        self.method()
-    }
-
-    fn url(&self) -> &Url {
-        self.url()
-    }
-
-    fn method_mut(&mut self) -> &mut Method {
-        self.method_mut()
-    }
-
-    fn url_mut(&mut self) -> &mut Url {
-        self.url_mut()
-    }
-
-    fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.headers_mut()
-    }
-
-    fn drop_body(&mut self) {
-        *self.body_mut() = None;
-    }
-
-    fn try_clone(&self) -> Option<Self> {
-        self.try_clone()
-    }
-
-    fn clone_without_body(&self) -> Self {
-        let mut copy = Self::new(self.method().clone(), self.url().clone());
-        copy.headers_mut().clone_from(self.headers());
-        *copy.timeout_mut() = self.timeout().copied();
-        *copy.version_mut() = self.version();
-        copy
-    }
-}
+outgoing!(Request);
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

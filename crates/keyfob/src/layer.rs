@@ -40,6 +40,7 @@ use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Outcome;
 use crate::exchange::Replay;
+use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
 use crate::retry::RetryPolicy;
@@ -210,25 +211,13 @@ impl AuthenticationLayerBuilder {
 }
 
 impl<P> AuthenticationLayerBuilder<P> {
-    /// Binds the credential to one more origin, such as `https://uploads.example.com`.
-    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.bind(origin.as_ref().parse());
-        self
-    }
+    origin_setters!();
 
     /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
     ///
     /// Only where nothing around the layer follows redirects: it could not tell a redirect's origin from the caller's.
     pub fn any_https_origin(mut self) -> Self {
         self.binding.allow_any_https();
-        self
-    }
-
-    /// Allows plain `http` to one origin that is not this machine, and binds the credential to it.
-    ///
-    /// Everyone on the way can read and use the token then.
-    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.allow_plain_http(origin.as_ref().parse());
         self
     }
 

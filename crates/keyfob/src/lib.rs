@@ -125,6 +125,8 @@ mod middleware;
 mod model;
 mod observe;
 mod origin;
+#[cfg(any(feature = "session", feature = "tower"))]
+mod origin_setters;
 #[cfg(doctest)]
 #[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
 mod pages;

@@ -32,6 +32,7 @@ use crate::exchange::Outcome;
 use crate::exchange::Replay;
 use crate::journey::drop_userinfo;
 use crate::origin::Origin;
+use crate::origin_setters::origin_setters;
 use crate::progress::Moved;
 use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
@@ -135,25 +136,13 @@ impl AuthenticationMiddlewareBuilder {
     /// How long an attempt may wait for the head of its answer while nothing moves, unless set.
     pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// Binds the credential to one more origin, such as `https://uploads.example.com`.
-    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.bind(origin.as_ref().parse());
-        self
-    }
+    origin_setters!();
 
     /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
     ///
     /// Never to one that a redirect names.
     pub fn any_https_origin(mut self) -> Self {
         self.binding.allow_any_https();
-        self
-    }
-
-    /// Allows plain `http` to one origin that is not this machine, and binds the credential to it.
-    ///
-    /// Everyone on the way can read and use the token then.
-    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.allow_plain_http(origin.as_ref().parse());
         self
     }
 

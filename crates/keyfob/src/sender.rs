@@ -33,6 +33,7 @@ use crate::progress::Moved;
 use crate::progress::PIECE;
 use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
+use crate::surface::outgoing;
 use crate::transport::Fault;
 
 /// How long a connection may take to be made, unless the client is the user's own.
@@ -193,43 +194,7 @@ impl Sender<reqwest::Client> {
     }
 }
 
-impl Outgoing for Request {
-    fn method(&self) -> &Method {
-        self.method()
-    }
-
-    fn url(&self) -> &Url {
-        self.url()
-    }
-
-    fn method_mut(&mut self) -> &mut Method {
-        self.method_mut()
-    }
-
-    fn url_mut(&mut self) -> &mut Url {
-        self.url_mut()
-    }
-
-    fn headers_mut(&mut self) -> &mut HeaderMap {
-        self.headers_mut()
-    }
-
-    fn drop_body(&mut self) {
-        *self.body_mut() = None;
-    }
-
-    fn try_clone(&self) -> Option<Self> {
-        self.try_clone()
-    }
-
-    fn clone_without_body(&self) -> Self {
-        let mut copy = Self::new(self.method().clone(), self.url().clone());
-        copy.headers_mut().clone_from(self.headers());
-        *copy.timeout_mut() = self.timeout().copied();
-        *copy.version_mut() = self.version();
-        copy
-    }
-}
+outgoing!(Request);
 
 impl<C> fmt::Debug for Sender<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ use crate::cache::TokenCache;
 use crate::error::Error;
 use crate::origin::Origin;
 use crate::origin::parse_url;
+use crate::origin_setters::origin_setters;
 use crate::retry::RetryPolicy;
 use crate::sender::Sender;
 
@@ -69,25 +70,13 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Binds the credential to one more origin, such as `https://uploads.example.com`.
-    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.bind(origin.as_ref().parse());
-        self
-    }
+    origin_setters!();
 
     /// Lets the credential go to any https origin that the caller itself names, as the API reference's sessions do.
     ///
     /// Never to one that a redirect names. An origin or base URL that is given as well takes this back.
     pub fn any_https_origin(mut self) -> Self {
         self.binding.allow_any_https();
-        self
-    }
-
-    /// Allows plain `http` to one origin that is not this machine, and binds the credential to it.
-    ///
-    /// Everyone on the way can read and use the token then.
-    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
-        self.binding.allow_plain_http(origin.as_ref().parse());
         self
     }
 

@@ -170,5 +170,49 @@ macro_rules! session_surface {
     };
 }
 
+/// A request of `reqwest`'s, async or blocking, as a journey changes it.
+macro_rules! outgoing {
+    ($request:ty) => {
+        impl Outgoing for $request {
+            fn method(&self) -> &Method {
+                self.method()
+            }
+
+            fn url(&self) -> &Url {
+                self.url()
+            }
+
+            fn method_mut(&mut self) -> &mut Method {
+                self.method_mut()
+            }
+
+            fn url_mut(&mut self) -> &mut Url {
+                self.url_mut()
+            }
+
+            fn headers_mut(&mut self) -> &mut HeaderMap {
+                self.headers_mut()
+            }
+
+            fn drop_body(&mut self) {
+                *self.body_mut() = None;
+            }
+
+            fn try_clone(&self) -> Option<Self> {
+                self.try_clone()
+            }
+
+            fn clone_without_body(&self) -> Self {
+                let mut copy = Self::new(self.method().clone(), self.url().clone());
+                copy.headers_mut().clone_from(self.headers());
+                *copy.timeout_mut() = self.timeout().copied();
+                *copy.version_mut() = self.version();
+                copy
+            }
+        }
+    };
+}
+
+pub(crate) use outgoing;
 pub(crate) use request_builder_surface;
 pub(crate) use session_surface;
