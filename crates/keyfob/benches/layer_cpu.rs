@@ -3,6 +3,8 @@
 //! The server runs on a thread of its own, which does not count. The two clients send batches in turn, so that a noisy
 //! machine slows both; what is printed is the median of the ratios of neighbouring batches.
 
+mod cpu;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,13 +24,12 @@ use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::Server;
 use keyfob_testkit::json;
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
 use tower::Layer;
 use tower::ServiceExt;
 
-const ROUNDS: usize = 101;
-const REQUESTS: u32 = 200;
+use crate::cpu::ROUNDS;
+use crate::cpu::batch;
+use crate::cpu::median;
 
 fn main() {
     let server = Server::builder().kept(0).start();
@@ -93,23 +94,4 @@ fn request(url: &str) -> http::request::Builder {
     Request::get(url)
         .header(ACCEPT, "application/json")
         .header(USER_AGENT, "layer-cpu/1")
-}
-
-/// Seconds of this thread's CPU for each request of a batch.
-async fn batch<F: Future<Output = ()>>(mut send: impl FnMut() -> F) -> f64 {
-    let start = cpu();
-    for _ in 0..REQUESTS {
-        send().await;
-    }
-    (cpu() - start) / f64::from(REQUESTS)
-}
-
-fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

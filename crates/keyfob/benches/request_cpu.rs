@@ -6,6 +6,8 @@
 //! A session promises that a request or a body that stalls fails in time, which `reqwest` does only with a read timeout. So
 //! there are two ratios: to a client with one, which promises as much, and to one without, which may hang for ever.
 
+mod cpu;
+
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
@@ -15,11 +17,10 @@ use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::Server;
 use keyfob_testkit::json;
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
 
-const ROUNDS: usize = 101;
-const REQUESTS: u32 = 200;
+use crate::cpu::ROUNDS;
+use crate::cpu::batch;
+use crate::cpu::median;
 
 fn main() {
     let server = Server::builder().kept(0).start();
@@ -93,23 +94,4 @@ async fn compare(url: &str) {
         "session / reqwest, with read timeout: {:.3}",
         median(&mut ratios_bounded)
     );
-}
-
-/// Seconds of this thread's CPU for each request of a batch.
-async fn batch<F: Future<Output = ()>>(mut send: impl FnMut() -> F) -> f64 {
-    let start = cpu();
-    for _ in 0..REQUESTS {
-        send().await;
-    }
-    (cpu() - start) / f64::from(REQUESTS)
-}
-
-fn cpu() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

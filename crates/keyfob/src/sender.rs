@@ -131,7 +131,7 @@ impl Sender<reqwest::Client> {
             let attempt = journey.attempt(lease, &self.authenticator);
             let result = self.send(attempt, limit).await;
             lease = match journey.judge(outcome(&result), &self.authenticator)? {
-                Next::Done => return self.hand_over(result, limit, &journey),
+                Next::Done => return hand_over(result, limit, &journey),
                 Next::Follow => self.lease(&journey).await?,
                 Next::Wait(pause) => {
                     self.authenticator.clock().sleep(pause).await;
@@ -139,7 +139,7 @@ impl Sender<reqwest::Client> {
                         Ok(lease) => lease,
                         Err(error) => {
                             self.authenticator.will_not_retry(&error);
-                            return self.hand_over(result, limit, &journey);
+                            return hand_over(result, limit, &journey);
                         }
                     }
                 }
@@ -147,7 +147,7 @@ impl Sender<reqwest::Client> {
                     let other = self.authenticator.replace(&rejected, &challenges, patience);
                     match other.await {
                         Some(other) => Some(other),
-                        None => return self.hand_over(result, limit, &journey),
+                        None => return hand_over(result, limit, &journey),
                     }
                 }
             };
@@ -178,20 +178,6 @@ impl Sender<reqwest::Client> {
             None => Err(Fault::Stalled),
         }
     }
-
-    /// R6: the last answer or error, as it was.
-    fn hand_over(
-        &self,
-        result: Result<Response, Fault>,
-        limit: Option<&Alarm>,
-        journey: &Journey<Request>,
-    ) -> Result<Response, Error> {
-        let response = result.map_err(|fault| fault.report(&journey.destination()))?;
-        Ok(match limit {
-            Some(alarm) => limit_body(response, alarm),
-            None => response,
-        })
-    }
 }
 
 outgoing!(Request);
@@ -205,6 +191,19 @@ impl<C> fmt::Debug for Sender<C> {
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }
+}
+
+/// R6: the last answer or error, as it was.
+fn hand_over(
+    result: Result<Response, Fault>,
+    limit: Option<&Alarm>,
+    journey: &Journey<Request>,
+) -> Result<Response, Error> {
+    let response = result.map_err(|fault| fault.report(&journey.destination()))?;
+    Ok(match limit {
+        Some(alarm) => limit_body(response, alarm),
+        None => response,
+    })
 }
 
 /// The same response, whose body fails when it stalls.
