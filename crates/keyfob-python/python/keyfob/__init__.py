@@ -1,0 +1,1 @@
+"""HTTP sessions that stay authenticated."""
