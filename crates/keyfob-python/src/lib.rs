@@ -1,7 +1,71 @@
 //! The Rust core of the Python package `keyfob`: thin classes over the library, without rules of their own.
+//!
+//! The package's Python code sends the requests, for they are to be `requests`' and `httpx`' own; what it does with an answer
+//! is decided by the library's [`Exchange`](keyfob::unstable::Exchange), and its tokens are those of a
+//! [`TokenCache`](keyfob::TokenCache).
+
+mod cache;
+mod closing;
+mod error;
+mod exchange;
+mod hook;
+mod lease;
+mod moment;
+mod origins;
+mod policy;
+mod sources;
+mod wait;
+mod waiting;
+mod world;
 
 use pyo3::prelude::*;
 
 /// What the package's Python code drives; not for use from elsewhere.
 #[pymodule(gil_used = true)]
-mod _core {}
+mod _core {
+    use pyo3::exceptions::PyRuntimeError;
+    use pyo3::prelude::*;
+    use pyo3_log::Caching;
+    use pyo3_log::Logger;
+
+    #[pymodule_export]
+    use crate::cache::TokenCache;
+    #[pymodule_export]
+    use crate::closing::close;
+    #[pymodule_export]
+    use crate::closing::reopen_in_child;
+    #[pymodule_export]
+    use crate::exchange::Exchange;
+    #[pymodule_export]
+    use crate::exchange::Renew;
+    #[pymodule_export]
+    use crate::exchange::Wait;
+    #[pymodule_export]
+    use crate::hook::HookCall;
+    #[pymodule_export]
+    use crate::lease::Lease;
+    #[pymodule_export]
+    use crate::origins::Origins;
+    #[pymodule_export]
+    use crate::origins::same_origin;
+    #[pymodule_export]
+    use crate::policy::RetryPolicy;
+    #[pymodule_export]
+    use crate::sources::Source;
+    #[pymodule_export]
+    use crate::waiting::Waiting;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add(
+            "IDEMPOTENCY_KEY",
+            keyfob::unstable::IDEMPOTENCY_KEY.as_str(),
+        )?;
+        // Levels are asked for anew each time, for a program may set them at any time.
+        Logger::new(module.py(), Caching::Loggers)?
+            .filter(log::LevelFilter::Debug)
+            .install()
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(())
+    }
+}

@@ -167,6 +167,12 @@ impl TokenCache {
         self.shared.reject(rejected, challenges);
     }
 
+    /// The token in place, as long as it has not expired. Never calls the source, and takes no lock.
+    #[must_use]
+    pub fn current(&self) -> Option<Lease> {
+        self.shared.current.usable()
+    }
+
     /// Whether there is a token outside its leeway. Never calls the source.
     #[must_use]
     pub fn authenticated(&self) -> bool {
@@ -263,6 +269,26 @@ impl TokenCache {
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// The same cache for the child of a `fork`: its source, its settings and its token, but a lock and renewals of its own.
+    ///
+    /// In a child, a lock that another thread held during the fork stays locked, and a renewal that was under way never ends;
+    /// this takes neither over. To be called in the child, before anything else is done with the cache there.
+    ///
+    /// ```
+    /// use keyfob::{FixedToken, Token, TokenCache};
+    ///
+    /// let tokens = TokenCache::builder(FixedToken::new(Token::new("t0ken")?)).token(Token::new("t0ken")?).build()?;
+    /// let in_the_child = tokens.forked();
+    /// assert_eq!(in_the_child.get_valid_token_blocking()?.expose(), "t0ken");
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn forked(&self) -> Self {
+        Self {
+            shared: Arc::new(self.shared.forked()),
+        }
     }
 
     /// The token, if nothing needs to be decided about it.

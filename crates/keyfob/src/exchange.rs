@@ -11,6 +11,8 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::Method;
 use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::header::WWW_AUTHENTICATE;
 
 use crate::challenge::Challenges;
 use crate::retry::Cost;
@@ -19,7 +21,12 @@ use crate::retry::is_idempotent;
 use crate::retry_after::RetryAfter;
 
 /// A client's promise that a request has its effect once however often it is sent.
-pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The fields of an answer that a judgement reads, for faces that would have to convert the others in vain.
+pub const JUDGED_FIELDS: [HeaderName; 3] = [GRPC_STATUS, RETRY_AFTER, WWW_AUTHENTICATE];
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// One logical request: the attempts that have failed, and what may still be done.
 ///
@@ -259,7 +266,7 @@ fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
     const GRPC_UNAUTHENTICATED: &[u8] = b"16";
     status == StatusCode::UNAUTHORIZED
         || headers
-            .get("grpc-status")
+            .get(GRPC_STATUS)
             .is_some_and(|code| code.as_bytes() == GRPC_UNAUTHENTICATED)
 }
 
@@ -267,8 +274,6 @@ fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use http::HeaderValue;
-    use http::header::RETRY_AFTER;
-    use http::header::WWW_AUTHENTICATE;
 
     const NOW: Moment = Moment {
         elapsed: Duration::from_secs(1000),

@@ -77,6 +77,8 @@ pub use crate::authenticator::Authenticator;
 pub use crate::binding::Binding;
 pub use crate::exchange::Effect;
 pub use crate::exchange::Exchange;
+pub use crate::exchange::IDEMPOTENCY_KEY;
+pub use crate::exchange::JUDGED_FIELDS;
 pub use crate::exchange::Moment;
 pub use crate::exchange::Outcome;
 pub use crate::exchange::Replay;

@@ -1,1 +1,40 @@
-"""HTTP sessions that stay authenticated."""
+"""HTTP sessions that stay authenticated.
+
+keyfob is for programs whose API token is issued by something else and runs out. It gets the token where it comes from, renews
+it once for all callers and before it ends, puts it on requests to the origins that it was given for and on no others, retries
+what is safe to retry, and never shows it.
+
+>>> from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
+>>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)  # doctest: +SKIP
+>>> session = ExternallyManagedJWTSession(handler)  # doctest: +SKIP
+>>> session.get("https://api.example.com/reports")  # doctest: +SKIP
+<Response [200]>
+"""
+
+from __future__ import annotations
+
+from keyfob import sources
+from keyfob._core import RetryPolicy
+from keyfob._status import Status
+from keyfob.authentication import (
+    JWT,
+    AuthenticationError,
+    BearerAuthSession,
+    ExternallyManagedJWT,
+    ExternallyManagedJWTSession,
+    GenericExternallyManagedJWTHandler,
+)
+from keyfob.errors import OriginError
+
+__all__ = [
+    "JWT",
+    "AuthenticationError",
+    "BearerAuthSession",
+    "ExternallyManagedJWT",
+    "ExternallyManagedJWTSession",
+    "GenericExternallyManagedJWTHandler",
+    "OriginError",
+    "RetryPolicy",
+    "Status",
+    "sources",
+]

@@ -42,6 +42,17 @@ impl Current {
         }
     }
 
+    /// The same snapshot and clock in a place of their own, and the generation of the token.
+    pub(super) fn forked(&self) -> (Self, u64) {
+        let snapshot = self.snapshot();
+        let generation = snapshot.as_ref().map_or(0, |snapshot| snapshot.generation);
+        let forked = Self {
+            snapshot: ArcSwapOption::new(snapshot),
+            clock: Arc::clone(&self.clock),
+        };
+        (forked, generation)
+    }
+
     /// The token, if nothing needs to be decided about it: the way that nearly every read takes.
     #[inline]
     pub(super) fn fresh(&self) -> Option<FreshGuard> {

@@ -69,6 +69,21 @@ impl Shared {
         }
     }
 
+    /// What a forked child may take over; the lock is not touched, for it may stay locked for ever there.
+    pub(super) fn forked(&self) -> Self {
+        // All children of one parent would draw the same jitter.
+        fastrand::seed(fastrand::u64(..) ^ u64::from(std::process::id()).rotate_left(32));
+        let (current, generation) = self.current.forked();
+        Self {
+            current,
+            state: Mutex::new(State::at(generation)),
+            delayed: AtomicU64::new(0),
+            settings: Arc::clone(&self.settings),
+            source: Arc::clone(&self.source),
+            runtime: Arc::clone(&self.runtime),
+        }
+    }
+
     /// The token for a caller who would wait for it; starts a renewal where one is needed.
     pub(super) fn look(self: &Arc<Self>) -> Look {
         if let Some(fresh) = self.current.fresh() {

@@ -43,6 +43,14 @@ pub(super) struct Rejections {
 }
 
 impl State {
+    /// Nothing remembered but how many tokens there have been.
+    pub(super) fn at(generation: u64) -> Self {
+        Self {
+            generation,
+            ..Self::default()
+        }
+    }
+
     /// The remembered failure, while its cool-down lasts.
     pub(super) fn cooling(&self, now: Duration) -> Option<Error> {
         let failure = self.failure.as_ref()?;

@@ -1,0 +1,141 @@
+"""A handler as the ``auth`` of an ``httpx`` client, sync or async; of ``httpx2`` as well."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING, Any
+
+from keyfob import _loop
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy
+from keyfob.errors import OriginError
+
+if TYPE_CHECKING:
+    import httpx
+    from httpx import Auth as _Auth
+
+    from keyfob._handler import GenericExternallyManagedJWTHandler
+else:
+
+    def _bases() -> tuple[type, ...]:
+        bases = []
+        for name in ("httpx", "httpx2"):
+            try:
+                base = importlib.import_module(name).Auth
+            except ImportError:
+                continue
+            if base not in bases:
+                bases.append(base)
+        if not bases:
+            raise ImportError("httpx_auth() needs httpx or httpx2; install one of them")
+        return tuple(bases)
+
+    _Auth = type("_Auth", _bases(), {})
+
+_ONCE = RetryPolicy(attempts=1)
+
+
+class HttpxAuth(_Auth):
+    """Puts a handler's token on requests, and renews it after a 401; made by ``handler.httpx_auth()``."""
+
+    def __init__(
+        self, handler: GenericExternallyManagedJWTHandler, origins: tuple[str, ...]
+    ) -> None:
+        self._handler = handler
+        self._tokens = handler._tokens
+        self._origins = Origins()
+        for url in origins:
+            self._origins.bind(url)
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """What ``httpx.Client`` does around a request."""
+        exchange = self._begin(request)
+        lease = self._tokens.lease(exchange.patience)
+        response = yield self._with(lease, request)
+        step = self._judge(exchange, lease, response)
+        if step is not None:
+            renewed = self._tokens.replace(lease, step, exchange.patience)
+            if renewed is not None:
+                yield self._with(renewed, request)
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """What ``httpx.AsyncClient`` does around a request."""
+        exchange = self._begin(request)
+        lease = await self._lease(exchange.patience)
+        response = yield self._with(lease, request)
+        step = self._judge(exchange, lease, response)
+        if step is not None:
+            renewed = await self._replaced(lease, step, exchange.patience)
+            if renewed is not None:
+                yield self._with(renewed, request)
+
+    def _begin(self, request: httpx.Request) -> Exchange:
+        self._origins.check(str(request.url))
+        idempotent = IDEMPOTENCY_KEY in request.headers
+        return Exchange(
+            self._tokens, _ONCE, request.method, idempotent, _replayable(request)
+        )
+
+    def _with(self, lease: Lease, request: httpx.Request) -> httpx.Request:
+        fields = self._handler._fields(lease)
+        for name in fields:
+            if name.lower() != "authorization":
+                raise OriginError(
+                    f"the token goes into the field {name}, which httpx would hand on to any server "
+                    "that a redirect names; use one of keyfob's sessions"
+                )
+        request.headers.update(fields)
+        return request
+
+    def _judge(
+        self, exchange: Exchange, lease: Lease, response: httpx.Response
+    ) -> Renew | None:
+        sent = response.request.headers
+        carried = all(
+            sent.get(name) == value
+            for name, value in self._handler._fields(lease).items()
+        )
+        step = exchange.answered(
+            lease if carried else None, response.status_code, response.headers
+        )
+        return step if isinstance(step, Renew) else None
+
+    async def _lease(self, patience: float) -> Lease:
+        lease = self._tokens.ready()
+        if lease is not None:
+            return lease
+        loop = self._loop()
+        outcome = await _loop.finish(loop, self._tokens.lease_on_loop, patience)
+        if outcome is None or outcome[0] is None:
+            return self._tokens.lease(0.0)
+        return outcome[0]
+
+    async def _replaced(
+        self, lease: Lease, step: Renew, patience: float
+    ) -> Lease | None:
+        def begin(ring: Any) -> Any:
+            return self._tokens.replace_on_loop(lease, step, ring)
+
+        outcome = await _loop.finish(self._loop(), begin, patience)
+        if outcome is None:
+            return self._tokens.replace(lease, step, 0.0)
+        return outcome[0]
+
+    def _loop(self) -> _loop.Loop:
+        """The loop on which this waits, where a coroutine of the hook runs as well."""
+        loop = _loop.current()
+        if self._handler._hook is not None:
+            self._handler._hook.run = loop.run
+        return loop
+
+
+def _replayable(request: httpx.Request) -> bool:
+    """Whether the body is in memory, so that it can be sent again in full."""
+    try:
+        return request.content is not None
+    except RuntimeError:  # `RequestNotRead`, of either library
+        return False

@@ -1,0 +1,72 @@
+"""A token with its expiry, and the parts that a handler is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keyfob._handler import GenericExternallyManagedJWTHandler
+
+
+@dataclass
+class JWT:
+    """A JSON web token and its expiry.
+
+    ``expires`` is an aware datetime. The token does not show in the ``repr``:
+
+    >>> from datetime import datetime, timezone
+    >>> JWT("s3cret", datetime(2030, 1, 1, tzinfo=timezone.utc))
+    JWT(jwt=[redacted], expires=datetime.datetime(2030, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))
+    """
+
+    jwt: str
+    expires: datetime
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}(jwt=[redacted], expires={self.expires!r})"
+
+
+@dataclass(kw_only=True)
+class ExternallyManagedJWT:
+    """The parts that a handler is made from: perhaps a token to start with, and the hook that gets the next one.
+
+    ``get_token`` is a function, a method or any callable that takes no argument and returns ``(jwt, expires)`` or a
+    :class:`JWT`; a coroutine function will do, and so will one of :mod:`keyfob.sources`. It is not called at once, but when
+    a token is needed.
+
+    >>> carrier = ExternallyManagedJWT(get_token=lambda: ("t0ken", datetime(2030, 1, 1, tzinfo=timezone.utc)))
+    >>> carrier.handler().get_valid_token() == "t0ken"
+    True
+    """
+
+    jwt: str | None = None
+    expires: datetime | None = None
+    get_token: Callable[[], tuple[str, datetime]]
+    _handler: GenericExternallyManagedJWTHandler | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
+    def handler(self) -> GenericExternallyManagedJWTHandler:
+        """The handler of these parts; the same one each time, so that its token is got once.
+
+        Raises:
+            TypeError: A part is of the wrong type.
+            ValueError: The token cannot be sent, or its expiry has no time zone.
+        """
+        if self._handler is None:
+            from keyfob._handler import GenericExternallyManagedJWTHandler
+
+            self._handler = GenericExternallyManagedJWTHandler(
+                self.jwt, self.expires, self.get_token
+            )
+        return self._handler
+
+    def __repr__(self) -> str:
+        jwt = None if self.jwt is None else "[redacted]"
+        return (
+            f"{type(self).__qualname__}(jwt={jwt}, expires={self.expires!r}, "
+            f"get_token={self.get_token!r})"
+        )

@@ -1,0 +1,103 @@
+"""Waiting for a token on an event loop, asyncio's or trio's, without a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from keyfob._core import Lease, Waiting
+
+
+class Loop(Protocol):
+    """The event loop that runs."""
+
+    def ring(self) -> None:
+        """Wakes the one who waits, from any thread."""
+
+    async def wait(self, seconds: float) -> bool:
+        """Waits until it rings; false if it does not in time."""
+        ...
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Runs an awaitable on the loop to its end, called from another thread."""
+
+
+def current() -> Loop:
+    """The loop on which this is called."""
+    try:
+        return _Asyncio()
+    except RuntimeError:
+        return _Trio()
+
+
+async def finish(
+    loop: Loop, begin: Callable[[Callable[[], None]], Waiting], patience: float
+) -> tuple[Lease | None] | None:
+    """What the wait brings, or ``None`` if that takes longer than the patience."""
+    waiting = begin(loop.ring)
+    while (outcome := waiting.poll()) is None:
+        if not await loop.wait(patience):
+            return None
+    return outcome
+
+
+class _Asyncio:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._rung.set)
+        except RuntimeError:
+            pass  # The loop has been closed, and nobody waits any more.
+
+    async def wait(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._rung.wait(), seconds)
+        except TimeoutError:
+            return False
+        self._rung.clear()
+        return True
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        async def answer() -> Any:
+            return await awaitable
+
+        if not self._loop.is_running():
+            return asyncio.run(answer())
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+
+
+class _Trio:
+    def __init__(self) -> None:
+        import trio
+
+        self._token = trio.lowlevel.current_trio_token()
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        import trio
+
+        try:
+            self._token.run_sync_soon(self._rung.set)
+        except trio.RunFinishedError:
+            pass  # Nobody waits any more.
+
+    async def wait(self, seconds: float) -> bool:
+        import trio
+
+        with trio.move_on_after(seconds):
+            await self._rung.wait()
+            self._rung = trio.Event()
+            return True
+        return False
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        import trio
+
+        async def answer() -> Any:
+            return await awaitable
+
+        return trio.from_thread.run(answer, trio_token=self._token)

@@ -1,0 +1,50 @@
+"""A prepared request sent more than once: copied, its body wound back, its cookies brought up to date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from requests import PreparedRequest
+from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.exceptions import UnrewindableBodyError
+from requests.utils import rewind_body
+
+
+def copied(request: PreparedRequest) -> PreparedRequest:
+    """The request with headers of its own; quicker than ``copy()``, which copies the cookies as well."""
+    copy: PreparedRequest = object.__new__(type(request))
+    copy.__dict__.update(request.__dict__)
+    copy.headers = request.headers.copy()
+    return copy
+
+
+def replayable(request: PreparedRequest) -> bool:
+    """Whether the body is in memory, or a file that knows where it began."""
+    unseen: Any = request
+    return _in_memory(request) or isinstance(unseen._body_position, int)
+
+
+def rewound(request: PreparedRequest) -> bool:
+    """Goes back to where the body began; says whether that was possible."""
+    if _in_memory(request):
+        return True
+    try:
+        rewind_body(request)
+    except UnrewindableBodyError:
+        return False
+    return True
+
+
+def with_cookies(
+    request: PreparedRequest, cookies: RequestsCookieJar
+) -> PreparedRequest:
+    """The request with these cookies besides its own."""
+    copy = copied(request)
+    copy.headers.pop("Cookie", None)
+    unseen: Any = copy
+    copy.prepare_cookies(merge_cookies(unseen._cookies.copy(), cookies))
+    return copy
+
+
+def _in_memory(request: PreparedRequest) -> bool:
+    return request.body is None or isinstance(request.body, (bytes, str))

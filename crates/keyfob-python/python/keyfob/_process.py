@@ -1,0 +1,28 @@
+"""What a process does to its token caches: it forks, and it ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from weakref import WeakSet
+
+from keyfob import _core
+
+_caches: WeakSet[_core.TokenCache] = WeakSet()
+
+
+def watch(cache: _core.TokenCache) -> _core.TokenCache:
+    """Has the cache made fit for a forked child, where a lock or a renewal of the parent would last for ever."""
+    _caches.add(cache)
+    return cache
+
+
+def _after_fork_in_child() -> None:
+    _core.reopen_in_child()
+    for cache in _caches:
+        cache.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_core.close)

@@ -1,0 +1,74 @@
+"""Where tokens come from, besides a hook of your own: give one of these to a handler as its ``get_token``.
+
+>>> from keyfob import GenericExternallyManagedJWTHandler, sources
+>>> gh = sources.command(["gh", "auth", "token"], default_lifetime=3600)
+>>> handler = GenericExternallyManagedJWTHandler(None, None, gh)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from keyfob._core import Source
+
+__all__ = ["Source", "command", "env", "file"]
+
+
+def command(
+    argv: Sequence[str | os.PathLike[str]],
+    *,
+    timeout: float | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    default_lifetime: float | None = None,
+) -> Source:
+    """What a command prints: a token alone, or the output of a credential helper, which is recognised by itself.
+
+    The command is run without a shell, and with an end to its time and its output. Nothing it prints enters an error.
+
+    Args:
+        argv: The program and its arguments.
+        timeout: How long it may run, in seconds; 30 unless given.
+        directory: Where it runs; the home directory unless given.
+        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+
+    Raises:
+        TypeError: ``argv`` is a single string; give its words.
+        ValueError: The program is missing, or a number is negative.
+    """
+    if isinstance(argv, (str, bytes)):
+        raise TypeError(
+            'argv must be a sequence of words, such as ["gh", "auth", "token"]'
+        )
+    place = None if directory is None else os.fspath(directory)
+    return Source.command(
+        [os.fspath(word) for word in argv], timeout, place, default_lifetime
+    )
+
+
+def file(
+    path: str | os.PathLike[str], *, default_lifetime: float | None = None
+) -> Source:
+    """What a file holds; it is read again when it changes, as Kubernetes projects tokens.
+
+    Args:
+        path: The file.
+        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+
+    Raises:
+        ValueError: The number is negative.
+    """
+    return Source.file(os.fspath(path), default_lifetime)
+
+
+def env(variable: str, *, default_lifetime: float | None = None) -> Source:
+    """What an environment variable holds, whenever it is asked for.
+
+    Args:
+        variable: The variable's name.
+        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+
+    Raises:
+        ValueError: The number is negative.
+    """
+    return Source.env(variable, default_lifetime)

@@ -1,0 +1,325 @@
+//! The token cache, as Python holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use keyfob::Error;
+use keyfob::Token;
+use keyfob::TokenCache as CoreCache;
+use keyfob::TokenSource;
+use keyfob::unstable::Authenticator;
+use keyfob::unstable::Origins;
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyDict;
+
+use crate::error::exception;
+use crate::exchange::Renew;
+use crate::hook::Hook;
+use crate::hook::HookSource;
+use crate::lease::Lease;
+use crate::moment::from_timestamp;
+use crate::moment::seconds;
+use crate::moment::to_timestamp;
+use crate::sources::Source;
+use crate::wait::wait;
+use crate::waiting::Waiting;
+use crate::world::OwnTimers;
+use crate::world::Threads;
+
+/// One token that is kept fresh, for all sessions and auth objects of a handler.
+#[pyclass(frozen, weakref, module = "keyfob._core")]
+pub(crate) struct TokenCache {
+    /// Another one in a forked child.
+    core: ArcSwap<Authenticator>,
+    hook: Option<Arc<Hook>>,
+    number: usize,
+    /// The last lease that Python saw, so that a read of the same token makes no new objects.
+    last: ArcSwapOption<Py<Lease>>,
+}
+
+#[pymethods]
+impl TokenCache {
+    /// A cache over a hook or a source; `expires` is a POSIX timestamp.
+    #[new]
+    #[pyo3(signature = (source, jwt=None, expires=None, fetch_timeout=None))]
+    fn new(
+        source: &Bound<'_, PyAny>,
+        jwt: Option<String>,
+        expires: Option<f64>,
+        fetch_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let py = source.py();
+        let number = next_number();
+        let (builder, hook) = match source.cast::<Source>() {
+            Ok(source) => {
+                let source = source.get();
+                let builder = CoreCache::builder(Arc::clone(&source.core) as Arc<dyn TokenSource>);
+                let builder = match source.default_lifetime {
+                    Some(lifetime) => builder.default_lifetime(lifetime),
+                    None => builder,
+                };
+                (builder, None)
+            }
+            Err(_) => {
+                let hook = Arc::new(Hook::new(source.clone().unbind()));
+                let source = HookSource {
+                    hook: Arc::clone(&hook),
+                    cache: number,
+                };
+                (CoreCache::builder(source), Some(hook))
+            }
+        };
+        let mut builder = builder.clock(OwnTimers::default()).runtime(Threads);
+        if let Some(timeout) = fetch_timeout {
+            builder = builder.fetch_timeout(seconds("fetch_timeout", timeout)?);
+        }
+        if let Some(jwt) = jwt {
+            builder = builder.token(token(py, jwt, expires)?);
+        }
+        let core = builder.build().map_err(|error| exception(py, &error))?;
+        Ok(Self {
+            core: ArcSwap::from_pointee(Authenticator::new(core, Origins::default())),
+            hook,
+            number,
+            last: ArcSwapOption::empty(),
+        })
+    }
+
+    /// The lease of a token that can be sent now. Waits for it, at most so many seconds.
+    #[pyo3(signature = (patience=None))]
+    fn lease(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<Py<Lease>> {
+        let lease = self.leased(py, patience)?;
+        self.in_python(py, lease)
+    }
+
+    /// The text of a token that can be sent now and the POSIX timestamp of its expiry, if that is known. Waits for it.
+    fn token_with_expiry(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Option<f64>)> {
+        let lease = self.leased(py, None)?;
+        let expires = lease.expires_at().map(to_timestamp);
+        let lease = self.in_python(py, lease)?;
+        Ok((lease.get().token.clone_ref(py), expires))
+    }
+
+    /// The text of a token that can be sent now, if there is one without waiting.
+    fn ready_token(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let ready = self.ready(py)?;
+        Ok(ready.map(|lease| lease.get().token.clone_ref(py)))
+    }
+
+    /// The lease of a token that can be sent now, if there is one without waiting.
+    fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
+        let ready = self.core.load().tokens().ready();
+        ready.map(|lease| self.in_python(py, lease)).transpose()
+    }
+
+    /// Another lease for one that a server rejected; `None` if there is none to be had, which the log tells.
+    fn replace(
+        &self,
+        py: Python<'_>,
+        rejected: &Lease,
+        renew: &Renew,
+        patience: f64,
+    ) -> PyResult<Option<Py<Lease>>> {
+        if self.is_inside(py)? {
+            return Ok(None);
+        }
+        let patience = seconds("patience", patience)?;
+        let core = self.core.load_full();
+        let replaced = core.replace(&rejected.core, &renew.challenges, patience);
+        let replaced = wait(py, Box::pin(replaced), Some(patience))?;
+        let replaced = replaced.unwrap_or_else(|| {
+            core.replace_blocking(&rejected.core, &renew.challenges, Duration::ZERO)
+        });
+        replaced.map(|lease| self.in_python(py, lease)).transpose()
+    }
+
+    /// A new token, whatever the present one is worth.
+    fn renew(&self, py: Python<'_>) -> PyResult<Py<Lease>> {
+        self.check_not_inside(py)?;
+        let core = self.core.load_full();
+        let renewed = wait(py, Box::pin(core.tokens().renew()), None)?;
+        renewed
+            .expect("a wait without limit ends with the renewal")
+            .map_err(|error| exception(py, &error))?;
+        self.lease(py, None)
+    }
+
+    /// As `lease`, for an event loop: `woken` is called, from any thread, when the wait is to be polled again.
+    fn lease_on_loop(slf: Py<Self>, py: Python<'_>, woken: Py<PyAny>) -> PyResult<Waiting> {
+        let cache = slf.get();
+        cache.check_not_inside(py)?;
+        let tokens = cache.core.load().tokens().clone();
+        let leased = async move { tokens.lease(None).await.map(Some) };
+        Ok(Waiting::new(slf, Box::pin(leased), woken))
+    }
+
+    /// As `replace`, for an event loop.
+    fn replace_on_loop(
+        slf: Py<Self>,
+        py: Python<'_>,
+        rejected: &Lease,
+        renew: &Renew,
+        woken: Py<PyAny>,
+    ) -> PyResult<Waiting> {
+        let core = slf.get().core.load_full();
+        let (rejected, challenges) = (rejected.core.clone(), renew.challenges.clone());
+        let inside = slf.get().is_inside(py)?;
+        let replaced: BoxFuture<'static, _> = Box::pin(async move {
+            if inside {
+                return Ok(None);
+            }
+            Ok(core.replace(&rejected, &challenges, Duration::MAX).await)
+        });
+        Ok(Waiting::new(slf, replaced, woken))
+    }
+
+    /// Whether there is a token outside its leeway. Never calls the hook.
+    #[getter]
+    fn authenticated(&self) -> bool {
+        self.core.load().tokens().authenticated()
+    }
+
+    /// The header fields of the token in place, as long as it has not expired; a dict for the caller to keep. Never calls the
+    /// hook.
+    fn current_headers(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        match self.current(py)? {
+            Some(lease) => Ok(Some(lease.get().headers.bind(py).copy()?.unbind())),
+            None => Ok(None),
+        }
+    }
+
+    /// The lease of the token in place, as long as it has not expired. Never calls the hook.
+    fn current(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
+        let current = self.core.load().tokens().current();
+        current.map(|lease| self.in_python(py, lease)).transpose()
+    }
+
+    /// Puts a token in place that was got elsewhere.
+    #[pyo3(signature = (jwt, expires=None))]
+    fn set_token(&self, py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<()> {
+        let token = token(py, jwt, expires)?;
+        let set = self.core.load().tokens().set_token(token);
+        set.map_err(|error| exception(py, &error))
+    }
+
+    /// How things stand, without any secret; times are in seconds.
+    fn status(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let status = self.core.load().tokens().status();
+        let dict = PyDict::new(py);
+        dict.set_item("authenticated", status.authenticated)?;
+        dict.set_item("age", status.age.map(|span| span.as_secs_f64()))?;
+        dict.set_item(
+            "expires_in",
+            status.expires_in.map(|span| span.as_secs_f64()),
+        )?;
+        let next = status.next_renewal_in.map(|span| span.as_secs_f64());
+        dict.set_item("next_renewal_in", next)?;
+        dict.set_item("renewing", status.renewing)?;
+        dict.set_item("generation", status.generation)?;
+        dict.set_item("renewals", status.renewals)?;
+        dict.set_item("failures", status.failures)?;
+        dict.set_item("delayed", status.delayed)?;
+        dict.set_item("last_error", status.last_error.map(|kind| kind.name()))?;
+        Ok(dict.unbind())
+    }
+
+    /// Takes over nothing from the parent process but the token.
+    fn after_fork_in_child(&self) {
+        if let Some(hook) = &self.hook {
+            hook.after_fork_in_child();
+        }
+        let forked = self.core.load().tokens().forked();
+        self.core
+            .store(Arc::new(Authenticator::new(forked, Origins::default())));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.hook {
+            Some(hook) => hook.traverse(&visit),
+            None => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        if let Some(hook) = &self.hook {
+            hook.clear();
+        }
+    }
+}
+
+impl TokenCache {
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        Authenticator::clone(&self.core.load())
+    }
+
+    /// A lease as a Python object; the same one for the same token.
+    pub(crate) fn in_python(&self, py: Python<'_>, lease: keyfob::Lease) -> PyResult<Py<Lease>> {
+        if let Some(last) = &*self.last.load()
+            && last.get().core.generation() == lease.generation()
+        {
+            return Ok(last.clone_ref(py));
+        }
+        let lease = Py::new(py, Lease::new(py, lease)?)?;
+        self.last.store(Some(Arc::new(lease.clone_ref(py))));
+        Ok(lease)
+    }
+
+    fn leased(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<keyfob::Lease> {
+        let core = self.core.load_full();
+        if let Some(lease) = core.tokens().ready() {
+            return Ok(lease);
+        }
+        self.check_not_inside(py)?;
+        let patience = patience
+            .map(|limit| seconds("patience", limit))
+            .transpose()?;
+        let leased = wait(py, Box::pin(core.tokens().lease(None)), patience)?;
+        // Without any patience left the library says what there is.
+        let leased = leased.unwrap_or_else(|| core.tokens().lease_blocking(Some(Duration::ZERO)));
+        leased.map_err(|error| exception(py, &error))
+    }
+
+    fn check_not_inside(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_inside(py)? {
+            return Ok(());
+        }
+        Err(exception(
+            py,
+            &Error::unavailable(
+                "the token hook uses the session or handler whose token it is getting and would wait for itself; \
+                 give the hook a session of its own",
+            ),
+        ))
+    }
+
+    /// Whether the calling context is that of this cache's hook.
+    fn is_inside(&self, py: Python<'_>) -> PyResult<bool> {
+        static ASKED_BY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let asked_by = ASKED_BY.import(py, "keyfob._hook", "asked_by")?;
+        let caches: Vec<usize> = asked_by.call_method0("get")?.extract()?;
+        Ok(caches.contains(&self.number))
+    }
+}
+
+/// Tells caches apart for as long as the process lives.
+fn next_number() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The first error of a lease is the caller's mistake: the token cannot be sent, or its expiry cannot be meant.
+fn token(py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<Token> {
+    let token = Token::new(jwt).map_err(|error| exception(py, &error))?;
+    Ok(match expires {
+        Some(expires) => token.expires_at(from_timestamp(expires)?),
+        None => token,
+    })
+}

@@ -1,0 +1,174 @@
+//! One logical request: what its answers and failures mean, as the library judges them.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
+use keyfob::Challenges;
+use keyfob::Error;
+use keyfob::Failure;
+use keyfob::unstable::Authenticator;
+use keyfob::unstable::Effect;
+use keyfob::unstable::Exchange as CoreExchange;
+use keyfob::unstable::JUDGED_FIELDS;
+use keyfob::unstable::Outcome;
+use keyfob::unstable::Replay;
+use keyfob::unstable::Step;
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::cache::TokenCache;
+use crate::lease::Lease;
+use crate::policy::RetryPolicy;
+
+/// One logical request: the attempts that have failed, and what may still be done.
+#[pyclass(module = "keyfob._core")]
+pub(crate) struct Exchange {
+    authenticator: Authenticator,
+    core: CoreExchange,
+}
+
+/// Pause, then send again.
+#[pyclass(frozen, get_all, module = "keyfob._core")]
+pub(crate) struct Wait {
+    /// The pause, in seconds.
+    pause: f64,
+}
+
+/// Get another token and, if there is one, send again.
+#[pyclass(frozen, module = "keyfob._core")]
+pub(crate) struct Renew {
+    pub(crate) challenges: Challenges,
+}
+
+#[pymethods]
+impl Exchange {
+    /// A request that begins now. `idempotent` if it says so itself, whatever its method; `replayable` if its body can be
+    /// sent again in full.
+    #[new]
+    fn new(
+        cache: &TokenCache,
+        policy: &RetryPolicy,
+        method: &str,
+        idempotent: bool,
+        replayable: bool,
+    ) -> PyResult<Self> {
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| PyValueError::new_err(format!("{method:?} is no method of HTTP")))?;
+        let effect = if idempotent {
+            Effect::Once
+        } else {
+            Effect::of(&method, &HeaderMap::new())
+        };
+        let replay = if replayable {
+            Replay::Possible
+        } else {
+            Replay::Impossible
+        };
+        let authenticator = cache.authenticator();
+        let now = authenticator.now().elapsed;
+        Ok(Self {
+            core: CoreExchange::new(policy.core.clone(), effect, replay, now),
+            authenticator,
+        })
+    }
+
+    /// The seconds in which another attempt may begin.
+    #[getter]
+    fn patience(&self) -> f64 {
+        let now = self.authenticator.clock().elapsed();
+        self.core.patience(now).as_secs_f64()
+    }
+
+    /// A redirect turned the request into one without a body that changes nothing.
+    fn becomes_a_read(&mut self) {
+        self.core.becomes_a_read();
+    }
+
+    /// Judges an answer to a request that carried this lease, or none: `Wait`, `Renew`, or `None` if it is the caller's.
+    fn answered(
+        &mut self,
+        py: Python<'_>,
+        lease: Option<&Lease>,
+        status: u16,
+        headers: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let Ok(status) = StatusCode::from_u16(status) else {
+            return Ok(None);
+        };
+        let headers = judged_fields(headers)?;
+        self.judge(py, lease, Outcome::Answer(status, &headers))
+    }
+
+    /// Judges a failure: `connect`, `timeout`, `broken` or `final`.
+    fn failed(
+        &mut self,
+        py: Python<'_>,
+        lease: Option<&Lease>,
+        failure: &str,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let failure = match failure {
+            "connect" => Failure::Connect,
+            "timeout" => Failure::Timeout,
+            "broken" => Failure::Broken,
+            _ => Failure::Final,
+        };
+        self.judge(py, lease, Outcome::Failure(failure))
+    }
+
+    /// Tells the log that there is no token for another attempt, so that the answer in hand is the last.
+    fn given_up(&self, error: String) {
+        self.authenticator
+            .will_not_retry(&Error::unavailable(error));
+    }
+}
+
+impl Exchange {
+    fn judge(
+        &mut self,
+        py: Python<'_>,
+        lease: Option<&Lease>,
+        outcome: Outcome<'_>,
+    ) -> PyResult<Option<Py<PyAny>>> {
+        let now = || self.authenticator.now();
+        let step = match lease {
+            Some(_) => self.core.judge(outcome, now),
+            None => self.core.judge_without_credential(outcome, now),
+        };
+        match (step, lease) {
+            (Step::Wait(pause, cause), _) => {
+                self.authenticator.will_retry(cause, pause);
+                let pause = pause.as_secs_f64();
+                Wait { pause }.into_py_any(py).map(Some)
+            }
+            (Step::Renew(challenges), _) => Renew { challenges }.into_py_any(py).map(Some),
+            (Step::Reject(challenges), Some(lease)) => {
+                let tokens = self.authenticator.tokens();
+                tokens.reject(&lease.core, &challenges);
+                Ok(None)
+            }
+            (Step::Reject(_) | Step::Done, _) => Ok(None),
+        }
+    }
+}
+
+/// The fields that a judgement reads, of any mapping that has them by their names in lower case.
+fn judged_fields(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    for name in JUDGED_FIELDS {
+        let value = headers.call_method1("get", (name.as_str(),))?;
+        let Ok(value) = value.extract::<String>() else {
+            continue;
+        };
+        // Header values are Latin-1 (RFC 9110 §5.5); what else there is says nothing.
+        let bytes: Vec<u8> = value
+            .chars()
+            .map(|c| u8::try_from(c).unwrap_or(b'?'))
+            .collect();
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+            fields.insert(name, value);
+        }
+    }
+    Ok(fields)
+}

@@ -1,0 +1,66 @@
+//! The origins that a session's credential may go to.
+
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use keyfob::Origin;
+use keyfob::unstable::Origins as CoreOrigins;
+use pyo3::prelude::*;
+
+use crate::error::origin_error;
+
+/// The origins of one session or auth object; any https origin that the caller itself names, until one is bound.
+#[pyclass(frozen, module = "keyfob._core")]
+pub(crate) struct Origins(RwLock<CoreOrigins>);
+
+#[pymethods]
+impl Origins {
+    #[new]
+    fn new() -> Self {
+        Self(RwLock::new(CoreOrigins::default()))
+    }
+
+    /// Adds the origin of a URL; from the first one on, only the added ones are served.
+    fn bind(&self, py: Python<'_>, url: &str) -> PyResult<()> {
+        let origin = origin(py, url)?;
+        let mut origins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = origins.clone();
+        bound.bind(origin);
+        bound
+            .check_all()
+            .map_err(|error| origin_error(py, &error))?;
+        *origins = bound;
+        Ok(())
+    }
+
+    /// Adds an origin, also if that is plain http to another host.
+    fn allow_plain_http(&self, py: Python<'_>, url: &str) -> PyResult<()> {
+        let origin = origin(py, url)?;
+        let mut origins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        origins.allow_plain_http(origin.clone());
+        origins.bind(origin);
+        Ok(())
+    }
+
+    /// Raises `OriginError` unless the credential may go to this URL.
+    fn check(&self, py: Python<'_>, url: &str) -> PyResult<()> {
+        let origin = origin(py, url)?;
+        let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        origins
+            .check(&origin)
+            .map_err(|error| origin_error(py, &error))
+    }
+}
+
+/// Whether two URLs have the same scheme, host and port.
+#[pyfunction]
+pub(crate) fn same_origin(one: &str, other: &str) -> bool {
+    match (one.parse::<Origin>(), other.parse::<Origin>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn origin(py: Python<'_>, url: &str) -> PyResult<Origin> {
+    url.parse().map_err(|error| origin_error(py, &error))
+}

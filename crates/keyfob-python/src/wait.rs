@@ -1,0 +1,99 @@
+//! Waiting on the calling thread: without the interpreter's lock, and so that Ctrl-C interrupts it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Wake;
+use std::task::Waker;
+use std::time::Duration;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use pyo3::prelude::*;
+
+/// How long Ctrl-C may have to wait.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Waits for the future to end; `None` if the patience is over before.
+///
+/// # Errors
+///
+/// What a signal's handler raises.
+pub(crate) fn wait<T: Send>(
+    py: Python<'_>,
+    mut future: BoxFuture<'_, T>,
+    patience: Option<Duration>,
+) -> PyResult<Option<T>> {
+    let waited = wait_for(py, &mut future, patience);
+    // As it is polled, so it is dropped: a renewal that ends may wait for the interpreter's lock with what this needs.
+    py.detach(|| drop(future));
+    waited
+}
+
+fn wait_for<T: Send>(
+    py: Python<'_>,
+    future: &mut BoxFuture<'_, T>,
+    patience: Option<Duration>,
+) -> PyResult<Option<T>> {
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let end = patience.and_then(|patience| Instant::now().checked_add(patience));
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let slice = left.unwrap_or(SLICE).min(SLICE);
+        let polled = py.detach(|| poll_and_wait(future, &waker, &bell, slice));
+        if let Poll::Ready(output) = polled {
+            return Ok(Some(output));
+        }
+        py.check_signals()?;
+        if left == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+    }
+}
+
+fn poll_and_wait<T>(
+    future: &mut BoxFuture<'_, T>,
+    waker: &Waker,
+    bell: &Bell,
+    slice: Duration,
+) -> Poll<T> {
+    let polled = Pin::new(future).poll(&mut Context::from_waker(waker));
+    if polled.is_pending() {
+        bell.wait(slice);
+    }
+    polled
+}
+
+/// Wakes the thread that waits.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    ring: Condvar,
+}
+
+impl Bell {
+    fn wait(&self, slice: Duration) {
+        let waited = self
+            .ring
+            .wait_timeout_while(self.lock(), slice, |rung| !*rung);
+        let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        *self.lock() = true;
+        self.ring.notify_one();
+    }
+}

@@ -1,0 +1,93 @@
+//! Waiting on an event loop: polled there, and woken through it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Wake;
+use std::task::Waker;
+
+use futures_util::future::BoxFuture;
+use keyfob::Error;
+use pyo3::prelude::*;
+
+use crate::cache::TokenCache;
+use crate::error::exception;
+use crate::lease::Lease;
+
+/// A wait for a token, to be polled anew each time its callback was called. Dropping it takes nothing from others who wait.
+#[pyclass(frozen, module = "keyfob._core")]
+pub(crate) struct Waiting {
+    future: Mutex<Option<Future>>,
+    cache: Py<TokenCache>,
+    waker: Waker,
+}
+
+type Future = BoxFuture<'static, Result<Option<keyfob::Lease>, Error>>;
+
+impl Waiting {
+    pub(crate) fn new(cache: Py<TokenCache>, future: Future, woken: Py<PyAny>) -> Self {
+        Self {
+            future: Mutex::new(Some(future)),
+            cache,
+            waker: Waker::from(Arc::new(Callback(woken))),
+        }
+    }
+}
+
+#[pymethods]
+impl Waiting {
+    /// `(lease,)` when the wait is over, where the lease may be `None`; `None` if it goes on.
+    fn poll(&self, py: Python<'_>) -> PyResult<Option<(Option<Py<Lease>>,)>> {
+        match py.detach(|| self.poll_detached()) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Err(error)) => Err(exception(py, &error)),
+            Poll::Ready(Ok(None)) => Ok(Some((None,))),
+            Poll::Ready(Ok(Some(lease))) => {
+                Ok(Some((Some(self.cache.get().in_python(py, lease)?),)))
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// To be called without the interpreter's lock: the renewal that ends takes it in each callback, and holds meanwhile what a
+    /// poll needs.
+    fn poll_detached(&self) -> Poll<Result<Option<keyfob::Lease>, Error>> {
+        let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *future {
+            Some(future) => Pin::new(future).poll(&mut Context::from_waker(&self.waker)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    /// The same goes for dropping the future.
+    fn drop(&mut self) {
+        let future = self
+            .future
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        // Without an interpreter it is dropped right here.
+        let _ = Python::try_attach(|py| py.detach(|| drop(future)));
+    }
+}
+
+/// A Python callable that may be called from any thread.
+struct Callback(Py<PyAny>);
+
+impl Wake for Callback {
+    fn wake(self: Arc<Self>) {
+        // Without an interpreter there is nobody to wake.
+        let _ = Python::try_attach(|py| {
+            if let Err(error) = self.0.call0(py) {
+                // The event loop has been closed.
+                error.write_unraisable(py, None);
+            }
+        });
+    }
+}

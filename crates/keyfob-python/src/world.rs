@@ -1,0 +1,65 @@
+//! The clock and the threads that renewals run by: made so that a forked child needs nothing that it does not have.
+
+use std::future::pending;
+use std::thread;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use keyfob::Clock;
+use keyfob::Glance;
+use keyfob::Runtime;
+use keyfob::SystemClock;
+use tokio::runtime::Builder;
+use tokio::runtime::Handle;
+
+/// The system's clock; pauses are those of the renewal's own thread.
+#[derive(Default)]
+pub(crate) struct OwnTimers(SystemClock);
+
+impl Clock for OwnTimers {
+    fn glance(&self) -> Glance {
+        self.0.glance()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            match Handle::try_current() {
+                Ok(_) => tokio::time::sleep(pause).await,
+                // Not a renewal, but one who waits for it; and those bring their own limit.
+                Err(_) => pending().await,
+            }
+        })
+    }
+}
+
+/// A thread for each renewal, which ends with it and keeps its own time: there is no thread that a child would lack.
+pub(crate) struct Threads;
+
+impl Runtime for Threads {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        start(
+            "keyfob-renewal",
+            move || match Builder::new_current_thread().enable_time().build() {
+                Ok(runtime) => runtime.block_on(task),
+                Err(error) => {
+                    tracing::error!(target: "keyfob", %error, "a renewal could not be started");
+                }
+            },
+        );
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        start("keyfob-source", work);
+    }
+}
+
+/// Where the system refuses a thread, the work is dropped, which its owner sees as abandoned.
+fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+    if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(work) {
+        tracing::error!(target: "keyfob", %error, thread = name, "no thread could be started");
+    }
+}
