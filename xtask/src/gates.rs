@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
+use crate::python;
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {
@@ -23,6 +24,12 @@ pub(crate) const ALL: &[Gate] = &[
     gate("contract", "each promise has tests", &[], contract),
     gate("test", "every test and example", &[Need::Nginx], test),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
+    gate(
+        "python",
+        "the package, its types and tests",
+        &[Need::Python],
+        python,
+    ),
     gate("docs", "no warning of rustdoc, no dead link", &[], docs),
     gate("model", "interleavings, by model checker", &[], model),
 ];
@@ -162,6 +169,21 @@ fn nginx() -> Outcome {
         "--all-features",
         "--test=nginx",
     ]))
+}
+
+fn python() -> Outcome {
+    // Builds the program that the tests talk to, with the features of the gate `test`, so that nothing is built again.
+    run(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=kit",
+        "--no-run",
+    ]))?;
+    python::install_package()?;
+    python::check_style()?;
+    python::check_types()?;
+    python::run_tests()
 }
 
 fn docs() -> Outcome {

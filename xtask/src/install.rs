@@ -6,12 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::process::{Outcome, cargo, program, read, root, run};
+use crate::python;
 
 /// Something that a gate cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     CargoDeny,
     Nginx,
+    Python,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -29,7 +31,9 @@ impl Need {
     fn install(self) -> Outcome {
         match self {
             Self::CargoDeny => install_cargo_deny(),
-            Self::Nginx => install_debian_package("nginx-light", "/usr/sbin/nginx"),
+            Self::Nginx if Path::new("/usr/sbin/nginx").exists() => Ok(()),
+            Self::Nginx => install_debian_package("nginx-light", "/usr/sbin/nginx is missing"),
+            Self::Python => python::prepare(),
         }
     }
 }
@@ -63,17 +67,14 @@ fn install_cargo_deny() -> Outcome {
     .arg(tools()))
 }
 
-/// Installs `package` unless `program_path` is there; only root can.
-fn install_debian_package(package: &str, program_path: &str) -> Outcome {
-    if Path::new(program_path).exists() {
-        return Ok(());
-    }
-    println!("── installing {package}");
+/// Installs the package that ends what is wrong; only root can.
+pub(crate) fn install_debian_package(package: &str, wrong: &str) -> Outcome {
     if read(program("id").arg("-u"))?.trim() != "0" {
         return Err(format!(
-            "{program_path} is missing: run `sudo apt-get install {package}`, then try again"
+            "{wrong}: run `sudo apt-get install {package}`, then try again"
         ));
     }
+    println!("── installing {package}");
     let _policy = KeepServersStopped::new()
         .map_err(|error| format!("{POLICY} could not be written: {error}"))?;
     // The package lists may be absent or old; fetching them takes longer than the package, so try without.
@@ -127,7 +128,7 @@ fn tools() -> PathBuf {
 }
 
 /// The first two numbers of the last word of `cargo-deny 0.20.2`.
-fn version(text: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
     let mut numbers = text
         .split_whitespace()
         .next_back()?

@@ -6,6 +6,7 @@ mod gates;
 mod install;
 mod picture;
 mod process;
+mod python;
 mod report;
 
 use std::env;

@@ -2,14 +2,13 @@
 //!
 //! Text, not pixels. Where animations are shown, each line appears when the demo printed it; elsewhere all are there.
 
-use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::process::{Outcome, cargo, program, root, run};
+use crate::process::{Outcome, cargo, program, root, run, target};
 
 /// A line of the terminal, and when it came.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,8 +31,7 @@ pub(crate) fn draw() -> Outcome {
 fn record() -> Result<Vec<Line>, String> {
     // Built first and run without cargo, whose own words are not part of the demo.
     run(&mut cargo(["build", "--quiet", "--release"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let mut command = program(root().join(target).join("release/keyfob"));
+    let mut command = program(target().join("release/keyfob"));
     let started = command
         .arg("demo")
         .stdout(Stdio::piped())

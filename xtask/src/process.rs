@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
 use std::iter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Success, or one line that says what went wrong.
@@ -29,6 +29,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask is a folder of the workspace")
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target() -> PathBuf {
+    root().join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 /// Runs to the end; output goes where ours goes.
@@ -94,9 +99,20 @@ fn show(command: &Command) {
         .get_envs()
         .filter_map(|(name, value)| Some((name, value?)));
     let variables: String = variables
-        .map(|(name, value)| format!("{}='{}' ", name.display(), value.display()))
+        .map(|(name, value)| assignment(name, value) + " ")
         .collect();
     println!("   $ {variables}{}", line(command));
+}
+
+/// Says `$PATH` for what was in `PATH` before.
+fn assignment(name: &OsStr, value: &OsStr) -> String {
+    let (name, value) = (name.display(), value.to_string_lossy());
+    match env::var(name.to_string()) {
+        Ok(before) if !before.is_empty() => {
+            format!("{name}=\"{}\"", value.replace(&before, &format!("${name}")))
+        }
+        _ => format!("{name}='{value}'"),
+    }
 }
 
 /// The program by its name, and its arguments.
@@ -133,6 +149,15 @@ mod tests {
     fn other_lines_count_nothing() {
         assert_eq!(passed_tests("test result: ok. 0 passed; 0 failed"), 0);
         assert_eq!(passed_tests("running 3 tests"), 0);
+    }
+
+    #[test]
+    fn a_variable_is_shown_by_what_was_added_to_it() {
+        let before = env::var("PATH").unwrap();
+        let shown = assignment("PATH".as_ref(), format!("/tools:{before}").as_ref());
+        assert_eq!(shown, r#"PATH="/tools:$PATH""#);
+        let shown = assignment("KEYFOB_NEW".as_ref(), "1".as_ref());
+        assert_eq!(shown, "KEYFOB_NEW='1'");
     }
 
     #[test]

@@ -13,9 +13,7 @@ def to_timestamp(expires: datetime) -> float:
         ValueError: It has no time zone.
     """
     if not isinstance(expires, datetime):
-        raise TypeError(
-            f"expires must be a datetime with a time zone, not {_name(expires)}"
-        )
+        raise TypeError(f"expires must be a datetime with a time zone, not {_name(expires)}")
     if expires.utcoffset() is None:
         raise ValueError(
             "expires has no time zone, so it could be meant in any; say which, "

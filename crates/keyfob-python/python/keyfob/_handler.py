@@ -63,14 +63,10 @@ class GenericExternallyManagedJWTHandler:
         if jwt is not None and not isinstance(jwt, str):
             raise TypeError(f"jwt must be a str or None, not {type(jwt).__name__}")
         if jwt is not None and expires is None:
-            _logger.warning(
-                "a jwt was given without its expiry; a new one will be got instead"
-            )
+            _logger.warning("a jwt was given without its expiry; a new one will be got instead")
             jwt = None
         elif jwt is None and expires is not None:
-            _logger.warning(
-                "an expiry was given without its jwt; it means nothing alone"
-            )
+            _logger.warning("an expiry was given without its jwt; it means nothing alone")
             expires = None
         self._hook = _hook(get_token)
         self._tokens = _process.watch(
@@ -182,10 +178,7 @@ class GenericExternallyManagedJWTHandler:
 
     def _fields(self, lease: _core.Lease) -> Mapping[str, str]:
         """The fields that carry a token: the token's own, or what a subclass makes of them."""
-        if (
-            type(self).request_headers
-            is GenericExternallyManagedJWTHandler.request_headers
-        ):
+        if type(self).request_headers is GenericExternallyManagedJWTHandler.request_headers:
             return lease.headers
         return self.request_headers
 
@@ -201,8 +194,7 @@ def _hook(get_token: Any) -> Hook | None:
         return None
     if not callable(get_token):
         raise TypeError(
-            "get_token must be callable, or one of keyfob.sources, "
-            f"not {type(get_token).__name__}"
+            f"get_token must be callable, or one of keyfob.sources, not {type(get_token).__name__}"
         )
     return Hook(get_token)
 

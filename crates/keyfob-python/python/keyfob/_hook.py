@@ -44,7 +44,7 @@ def _answer(get_token: Callable[[], Any], call: _core.HookCall) -> None:
     asked_by.set((*asked_by.get(), call.cache))
     try:
         answer = get_token()
-    except BaseException as raised:  # noqa: BLE001 - an exit, too, is for whoever waits
+    except BaseException as raised:  # An exit, too, is for whoever waits.
         call.fail(raised)
         return
     try:
@@ -70,7 +70,5 @@ def _parts(answer: Any) -> tuple[str, float | None]:
             f"get_token must return (jwt, expires) or a JWT, not {type(answer).__name__}"
         )
     if not isinstance(jwt, str):
-        raise TypeError(
-            f"get_token must return the token as a str, not {type(jwt).__name__}"
-        )
+        raise TypeError(f"get_token must return the token as a str, not {type(jwt).__name__}")
     return jwt, None if expires is None else to_timestamp(expires)

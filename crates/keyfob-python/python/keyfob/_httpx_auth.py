@@ -76,9 +76,7 @@ class HttpxAuth(_Auth):
     def _begin(self, request: httpx.Request) -> Exchange:
         self._origins.check(str(request.url))
         idempotent = IDEMPOTENCY_KEY in request.headers
-        return Exchange(
-            self._tokens, _ONCE, request.method, idempotent, _replayable(request)
-        )
+        return Exchange(self._tokens, _ONCE, request.method, idempotent, _replayable(request))
 
     def _with(self, lease: Lease, request: httpx.Request) -> httpx.Request:
         fields = self._handler._fields(lease)
@@ -91,17 +89,12 @@ class HttpxAuth(_Auth):
         request.headers.update(fields)
         return request
 
-    def _judge(
-        self, exchange: Exchange, lease: Lease, response: httpx.Response
-    ) -> Renew | None:
+    def _judge(self, exchange: Exchange, lease: Lease, response: httpx.Response) -> Renew | None:
         sent = response.request.headers
         carried = all(
-            sent.get(name) == value
-            for name, value in self._handler._fields(lease).items()
+            sent.get(name) == value for name, value in self._handler._fields(lease).items()
         )
-        step = exchange.answered(
-            lease if carried else None, response.status_code, response.headers
-        )
+        step = exchange.answered(lease if carried else None, response.status_code, response.headers)
         return step if isinstance(step, Renew) else None
 
     async def _lease(self, patience: float) -> Lease:
@@ -114,9 +107,7 @@ class HttpxAuth(_Auth):
             return self._tokens.lease(0.0)
         return outcome[0]
 
-    async def _replaced(
-        self, lease: Lease, step: Renew, patience: float
-    ) -> Lease | None:
+    async def _replaced(self, lease: Lease, step: Renew, patience: float) -> Lease | None:
         def begin(ring: Any) -> Any:
             return self._tokens.replace_on_loop(lease, step, ring)
 

@@ -25,9 +25,7 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
     <Response [200]>
     """
 
-    def __init__(
-        self, authentication_handler: GenericExternallyManagedJWTHandler
-    ) -> None:
+    def __init__(self, authentication_handler: GenericExternallyManagedJWTHandler) -> None:
         super().__init__()
         for name in ("authenticated", "authenticate", "request_headers"):
             # Looked for on the class: the attributes themselves may work, or raise.

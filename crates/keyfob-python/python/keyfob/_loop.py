@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from keyfob._core import Lease, Waiting
@@ -48,10 +49,8 @@ class _Asyncio:
         self._rung = asyncio.Event()
 
     def ring(self) -> None:
-        try:
+        with suppress(RuntimeError):  # The loop has been closed, and nobody waits any more.
             self._loop.call_soon_threadsafe(self._rung.set)
-        except RuntimeError:
-            pass  # The loop has been closed, and nobody waits any more.
 
     async def wait(self, seconds: float) -> bool:
         try:
@@ -80,10 +79,8 @@ class _Trio:
     def ring(self) -> None:
         import trio
 
-        try:
+        with suppress(trio.RunFinishedError):  # Nobody waits any more.
             self._token.run_sync_soon(self._rung.set)
-        except trio.RunFinishedError:
-            pass  # Nobody waits any more.
 
     async def wait(self, seconds: float) -> bool:
         import trio

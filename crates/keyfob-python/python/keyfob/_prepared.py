@@ -35,9 +35,7 @@ def rewound(request: PreparedRequest) -> bool:
     return True
 
 
-def with_cookies(
-    request: PreparedRequest, cookies: RequestsCookieJar
-) -> PreparedRequest:
+def with_cookies(request: PreparedRequest, cookies: RequestsCookieJar) -> PreparedRequest:
     """The request with these cookies besides its own."""
     copy = copied(request)
     copy.headers.pop("Cookie", None)

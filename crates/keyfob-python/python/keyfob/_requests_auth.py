@@ -54,16 +54,12 @@ class RequestsAuth(AuthBase):
     ) -> Response:
         request = response.request
         fields = self._handler._fields(lease)
-        carried = all(
-            request.headers.get(name) == value for name, value in fields.items()
-        )
+        carried = all(request.headers.get(name) == value for name, value in fields.items())
         if response.is_redirect and _leads_elsewhere(response):
             # `requests` takes off `Authorization` alone, and not always; it copies these for the next hop.
             for name in fields:
                 request.headers.pop(name, None)
-        step = exchange.answered(
-            lease if carried else None, response.status_code, response.headers
-        )
+        step = exchange.answered(lease if carried else None, response.status_code, response.headers)
         if not isinstance(step, Renew):
             return response
         renewed = self._handler._tokens.replace(lease, step, exchange.patience)
@@ -71,9 +67,7 @@ class RequestsAuth(AuthBase):
             return response
         return self._sent_again(response, renewed, kwargs)
 
-    def _sent_again(
-        self, response: Response, lease: Lease, kwargs: dict[str, Any]
-    ) -> Response:
+    def _sent_again(self, response: Response, lease: Lease, kwargs: dict[str, Any]) -> Response:
         # As `requests.auth.HTTPDigestAuth` does it: the connection goes back to its pool first.
         _ = response.content
         response.close()

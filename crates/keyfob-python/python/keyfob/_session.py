@@ -112,12 +112,8 @@ class AuthenticatedSession(requests.Session):
             bool(kwargs.pop("idempotent", False)),
         )
         # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
-        kwargs["timeout"] = (
-            call if call.do_not_retry_codes or call.idempotent else call.timeout
-        )
-        return super().request(
-            method, url, params=params, data=data, headers=headers, **kwargs
-        )
+        kwargs["timeout"] = call if call.do_not_retry_codes or call.idempotent else call.timeout
+        return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As ``requests.Session.prepare_request``; the credential is put on when the request is sent."""
@@ -225,9 +221,7 @@ class _Journey:
         credential = self._credential()
         while True:
             attempt = self._authorized(template, credential)
-            result, step = self._attempt(
-                attempt, request.hooks, credential.lease, kwargs
-            )
+            result, step = self._attempt(attempt, request.hooks, credential.lease, kwargs)
             again = None if step is None else self._again(template, step, credential)
             if again is None:
                 return _given(result, request.hooks, step, kwargs)
@@ -246,11 +240,8 @@ class _Journey:
         if hop.body is not None and not replayable(hop):
             # An answer that asks for the body again is the caller's.
             return None
-        if (
-            hop.body is None
-            and request.body is not None
-            or hop.method != request.method
-        ):
+        lost_its_body = hop.body is None and request.body is not None
+        if lost_its_body or hop.method != request.method:
             self._exchange.becomes_a_read()
         if not _core.same_origin(str(request.url), str(hop.url)):
             self._left_behind = True
@@ -273,9 +264,7 @@ class _Journey:
         def judge(response: Response, **adapter_kwargs: Any) -> Response:
             nonlocal judged, step
             judged = True
-            step = self._exchange.answered(
-                lease, response.status_code, response.headers
-            )
+            step = self._exchange.answered(lease, response.status_code, response.headers)
             if step is not None:
                 return response
             # The caller's own hooks see what the caller will see.
@@ -320,9 +309,7 @@ class _Journey:
         lease = self._cache.replace(credential.lease, step, self._exchange.patience)
         return None if lease is None else self._session._credential_of(lease)
 
-    def _authorized(
-        self, request: PreparedRequest, credential: Credential
-    ) -> PreparedRequest:
+    def _authorized(self, request: PreparedRequest, credential: Credential) -> PreparedRequest:
         """The request as it is sent this time; the caller's stays as it was."""
         attempt = copied(request)
         headers = attempt.headers
@@ -336,15 +323,9 @@ class _Journey:
         self._fields = credential.fields.keys()
         return attempt
 
-    def _with_cookies_of(
-        self, response: Response, request: PreparedRequest
-    ) -> PreparedRequest:
+    def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
         """What a failed attempt was given goes with the next one, as it would with the next request."""
-        return (
-            with_cookies(request, self._session.cookies)
-            if response.cookies
-            else request
-        )
+        return with_cookies(request, self._session.cookies) if response.cookies else request
 
 
 def _given(

@@ -37,18 +37,12 @@ def command(
         ValueError: The program is missing, or a number is negative.
     """
     if isinstance(argv, (str, bytes)):
-        raise TypeError(
-            'argv must be a sequence of words, such as ["gh", "auth", "token"]'
-        )
+        raise TypeError('argv must be a sequence of words, such as ["gh", "auth", "token"]')
     place = None if directory is None else os.fspath(directory)
-    return Source.command(
-        [os.fspath(word) for word in argv], timeout, place, default_lifetime
-    )
+    return Source.command([os.fspath(word) for word in argv], timeout, place, default_lifetime)
 
 
-def file(
-    path: str | os.PathLike[str], *, default_lifetime: float | None = None
-) -> Source:
+def file(path: str | os.PathLike[str], *, default_lifetime: float | None = None) -> Source:
     """What a file holds; it is read again when it changes, as Kubernetes projects tokens.
 
     Args:

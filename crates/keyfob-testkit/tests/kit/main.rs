@@ -6,5 +6,7 @@ mod api;
 mod client;
 mod expectations;
 mod faults;
+#[cfg(feature = "program")]
+mod program;
 mod server;
 mod token_endpoint;

@@ -1,0 +1,200 @@
+//! An answer as another program describes it: in JSON, or in one word of the command line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use http::{HeaderName, HeaderValue};
+use keyfob_testkit::{Answer, Gate, TokenAnswer};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An answer as another program describes it in JSON, for some requests that come next.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scripted {
+    status: Option<u16>,
+    fault: Option<Fault>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<Body>,
+    /// Cuts the body off after so many bytes.
+    cut_body_after: Option<u64>,
+    /// Waits so many seconds first.
+    #[serde(default)]
+    after: f64,
+    /// Waits for the gate first.
+    #[serde(default)]
+    held: bool,
+    #[serde(default = "once")]
+    times: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Body {
+    Text(String),
+    Json(Value),
+    /// So many zero bytes.
+    Zeros(u64),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+enum Fault {
+    Reset,
+    ResetInUpload,
+    Close,
+    Garbage,
+    Hang,
+}
+
+impl Scripted {
+    /// The answers of an API.
+    pub(crate) fn for_api(&self, gate: &Gate) -> Result<Vec<Answer>, String> {
+        let answer = self.answer()?.ok_or("it has no `status` and no `fault`")?;
+        let answer = answer.after(self.delay()?);
+        let answer = if self.held { answer.when(gate) } else { answer };
+        Ok(vec![answer; self.times])
+    }
+
+    /// The answers of an issuer: tokens, if it is not said what.
+    pub(crate) fn for_issuer(&self, gate: &Gate) -> Result<Vec<TokenAnswer>, String> {
+        let answer = self.answer()?;
+        let answer = answer.map_or_else(TokenAnswer::token, TokenAnswer::other);
+        let answer = answer.after(self.delay()?);
+        let answer = if self.held { answer.when(gate) } else { answer };
+        Ok(vec![answer; self.times])
+    }
+
+    fn answer(&self) -> Result<Option<Answer>, String> {
+        match (self.status, self.fault) {
+            (Some(_), Some(_)) => Err("it has both a `status` and a `fault`".to_owned()),
+            (Some(status), None) => self.respond(status).map(Some),
+            (None, _) if self.has_content() => Err("it has no `status`".to_owned()),
+            (None, fault) => Ok(fault.map(Fault::answer)),
+        }
+    }
+
+    fn has_content(&self) -> bool {
+        self.body.is_some() || self.cut_body_after.is_some() || !self.headers.is_empty()
+    }
+
+    fn respond(&self, status: u16) -> Result<Answer, String> {
+        let answer = match &self.body {
+            None => Answer::status(200),
+            Some(Body::Text(text)) => Answer::text(text),
+            Some(Body::Json(value)) => Answer::json(value.clone()),
+            Some(Body::Zeros(length)) => Answer::stream(*length),
+        };
+        let mut answer = answer.with_status(final_status(status)?);
+        for (name, value) in &self.headers {
+            HeaderName::try_from(name).map_err(|error| format!("`{name}`: {error}"))?;
+            HeaderValue::try_from(value).map_err(|error| format!("`{name}`: {error}"))?;
+            answer = answer.header(name, value);
+        }
+        Ok(match self.cut_body_after {
+            Some(length) => answer.cut_body_after(length),
+            None => answer,
+        })
+    }
+
+    fn delay(&self) -> Result<Duration, String> {
+        Duration::try_from_secs_f64(self.after).map_err(|error| format!("`after`: {error}"))
+    }
+}
+
+impl Fault {
+    fn answer(self) -> Answer {
+        match self {
+            Self::Reset => Answer::reset(),
+            Self::ResetInUpload => Answer::reset_in_upload(),
+            Self::Close => Answer::close(),
+            Self::Garbage => Answer::garbage(),
+            Self::Hang => Answer::hang(),
+        }
+    }
+}
+
+/// The answer that one word names: a status, or a fault.
+pub(crate) fn answer_named(word: &str) -> Result<Answer, String> {
+    match word.parse() {
+        Ok(status) => final_status(status).map(Answer::status),
+        Err(_) => Fault::from_str(word, false)
+            .map(Fault::answer)
+            .map_err(|_| format!("`{word}` is neither a status nor a fault")),
+    }
+}
+
+fn final_status(status: u16) -> Result<u16, String> {
+    if (200..=999).contains(&status) {
+        Ok(status)
+    } else {
+        Err(format!("{status} is not a status from 200 to 999"))
+    }
+}
+
+fn once() -> usize {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfob_testkit::json;
+
+    use super::*;
+
+    fn for_api(description: Value) -> Result<Vec<Answer>, String> {
+        let scripted: Scripted =
+            serde_json::from_value(description).map_err(|error| error.to_string())?;
+        scripted.for_api(&Gate::new())
+    }
+
+    #[test]
+    fn an_answer_is_for_as_many_requests_as_it_says() {
+        let statuses = |description| {
+            let answers = for_api(description).unwrap().into_iter();
+            answers
+                .map(|answer| answer.status_code())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(statuses(json!({"status": 204})), [Some(204)]);
+        assert_eq!(statuses(json!({"fault": "hang", "times": 2})), [None, None]);
+        let body = json!({"status": 418, "body": {"json": [1]}, "headers": {"x-tea": "yes"}});
+        assert_eq!(statuses(body), [Some(418)]);
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_refused_and_not_panicked_about() {
+        for description in [
+            json!({}),
+            json!({"status": 99}),
+            json!({"status": 103}),
+            json!({"status": 200, "fault": "reset"}),
+            json!({"fault": "reset", "headers": {"etag": "x"}}),
+            json!({"fault": "explode"}),
+            json!({"status": 200, "after": -1.0}),
+            json!({"status": 200, "headers": {"no name": "x"}}),
+            json!({"status": 200, "headers": {"x": "no\nvalue"}}),
+            json!({"status": 200, "body": {"text": "a", "json": 1}}),
+            json!({"status": 200, "hold": true}),
+        ] {
+            assert!(for_api(description.clone()).is_err(), "{description}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_issues_unless_told_otherwise() {
+        let scripted: Scripted = serde_json::from_value(json!({"held": true})).unwrap();
+        assert_eq!(scripted.for_issuer(&Gate::new()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_word_names_a_status_or_a_fault() {
+        assert_eq!(answer_named("503").unwrap().status_code(), Some(503));
+        assert_eq!(answer_named("reset-in-upload").unwrap().status_code(), None);
+        for word in ["", "99", "explode"] {
+            assert!(answer_named(word).is_err(), "{word}");
+        }
+    }
+}

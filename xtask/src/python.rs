@@ -1,0 +1,127 @@
+//! The Python package: a virtual environment of its own, and what is checked in it.
+//!
+//! The environment is part of the build output. Nothing but [`prepare`] uses the network.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::install::{install_debian_package, version};
+use crate::process::{Outcome, program, read, root, run, target};
+
+/// Makes the environment, unless there is one with what the tests need today.
+pub(crate) fn prepare() -> Outcome {
+    let wanted = fs::read_to_string(root().join(REQUIREMENTS))
+        .map_err(|error| format!("{REQUIREMENTS} cannot be read: {error}"))?;
+    let stamp = environment().join("installed.txt");
+    if is_recent(program(environment().join("bin/python")))
+        && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+    {
+        return Ok(());
+    }
+    println!("── installing {REQUIREMENTS}");
+    provide_python()?;
+    // `--clear`: what an earlier list asked for shall not hide what is missing in this one.
+    run(program("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(environment()))?;
+    run(pip().args(["install", "--quiet", "--requirement", REQUIREMENTS]))?;
+    fs::write(&stamp, wanted)
+        .map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
+}
+
+/// A `python3` of the machine that can make environments.
+fn provide_python() -> Outcome {
+    let can_make_environments = || {
+        is_recent(program("python3"))
+            && read(program("python3").args(["-c", "import ensurepip, venv"])).is_ok()
+    };
+    if can_make_environments() {
+        return Ok(());
+    }
+    install_debian_package(
+        "python3-venv",
+        "there is no python3 of 3.10 or later that has `venv` and `ensurepip`",
+    )?;
+    if can_make_environments() {
+        Ok(())
+    } else {
+        Err(
+            "the first python3 in PATH is older than 3.10, or has no `venv` or `ensurepip`"
+                .to_owned(),
+        )
+    }
+}
+
+fn is_recent(mut python: Command) -> bool {
+    read(python.arg("--version")).is_ok_and(|text| version(&text) >= Some(PYTHON_LEAST))
+}
+
+/// Builds the package as its users' `pip` does, but for the profile, and installs it.
+pub(crate) fn install_package() -> Outcome {
+    run(pip()
+        .args([
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "--config-settings=build-args=--profile=dev",
+        ])
+        .arg(root().join(PACKAGE))
+        .env("PATH", path()))
+}
+
+/// Nothing for the formatter to change, and no warning.
+pub(crate) fn check_style() -> Outcome {
+    run(tool("ruff").args(["format", "--check", "."]))?;
+    run(tool("ruff").args(["check", "."]))
+}
+
+/// The types hold inside, and say all to those who use the package.
+pub(crate) fn check_types() -> Outcome {
+    run(&mut tool("mypy"))?;
+    // These two look at the package as it was installed.
+    run(tool("stubtest").arg("keyfob"))?;
+    run(tool("pyright").args(["--verifytypes", "keyfob", "--ignoreexternal"]))?;
+    run(&mut tool("pyright"))
+}
+
+/// The tests, against the test kit as a program.
+pub(crate) fn run_tests() -> Outcome {
+    // It fails where it finds no test.
+    run(tool("pytest").env("KEYFOB_TESTKIT", target().join("debug/keyfob-testkit")))
+}
+
+fn pip() -> Command {
+    let mut command = program(environment().join("bin/python"));
+    command.args(["-m", "pip", "--disable-pip-version-check"]);
+    command
+}
+
+/// A program of the environment, run where the package's `pyproject.toml` configures it.
+fn tool(name: &str) -> Command {
+    let mut command = program(environment().join("bin").join(name));
+    command
+        .current_dir(root().join(PACKAGE))
+        .env("PATH", path());
+    command
+}
+
+/// The programs of the environment before those of the machine.
+fn path() -> OsString {
+    let mut path = environment().join("bin").into_os_string();
+    path.push(":");
+    path.push(env::var_os("PATH").unwrap_or_default());
+    path
+}
+
+fn environment() -> PathBuf {
+    root().join("target/python")
+}
+
+const PACKAGE: &str = "crates/keyfob-python";
+const REQUIREMENTS: &str = "crates/keyfob-python/requirements-test.txt";
+const PYTHON_LEAST: (u32, u32) = (3, 10);
