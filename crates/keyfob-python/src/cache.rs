@@ -100,6 +100,12 @@ impl TokenCache {
         self.in_python(py, lease)
     }
 
+    /// The header fields of a token that can be sent now, in a dict for the caller to keep. Waits for it.
+    fn headers(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let lease = self.lease(py, None)?;
+        Ok(lease.get().headers.bind(py).copy()?.unbind())
+    }
+
     /// The text of a token that can be sent now and the POSIX timestamp of its expiry, if that is known. Waits for it.
     fn token_with_expiry(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Option<f64>)> {
         let lease = self.leased(py, None)?;

@@ -1,6 +1,7 @@
 //! One logical request: what its answers and failures mean, as the library judges them.
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -10,12 +11,12 @@ use keyfob::Failure;
 use keyfob::unstable::Authenticator;
 use keyfob::unstable::Effect;
 use keyfob::unstable::Exchange as CoreExchange;
-use keyfob::unstable::JUDGED_FIELDS;
 use keyfob::unstable::Outcome;
 use keyfob::unstable::Replay;
 use keyfob::unstable::Step;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::cache::TokenCache;
@@ -97,7 +98,7 @@ impl Exchange {
         let Ok(status) = StatusCode::from_u16(status) else {
             return Ok(None);
         };
-        let headers = judged_fields(headers)?;
+        let headers = converted(headers, self.core.judged_fields(status))?;
         self.judge(py, lease, Outcome::Answer(status, &headers))
     }
 
@@ -153,12 +154,15 @@ impl Exchange {
     }
 }
 
-/// The fields that a judgement reads, of any mapping that has them by their names in lower case.
-fn judged_fields(headers: &Bound<'_, PyAny>) -> PyResult<HeaderMap> {
+/// Those of the named fields that a mapping has.
+fn converted(
+    headers: &Bound<'_, PyAny>,
+    names: impl Iterator<Item = HeaderName>,
+) -> PyResult<HeaderMap> {
+    let get = headers.getattr(intern!(headers.py(), "get"))?;
     let mut fields = HeaderMap::new();
-    for name in JUDGED_FIELDS {
-        let value = headers.call_method1("get", (name.as_str(),))?;
-        let Ok(value) = value.extract::<String>() else {
+    for name in names {
+        let Ok(value) = get.call1((name.as_str(),))?.extract::<String>() else {
             continue;
         };
         // Header values are Latin-1 (RFC 9110 §5.5); what else there is says nothing.

@@ -23,9 +23,6 @@ use crate::retry_after::RetryAfter;
 /// A client's promise that a request has its effect once however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The fields of an answer that a judgement reads, for faces that would have to convert the others in vain.
-pub const JUDGED_FIELDS: [HeaderName; 3] = [GRPC_STATUS, RETRY_AFTER, WWW_AUTHENTICATE];
-
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// One logical request: the attempts that have failed, and what may still be done.
@@ -134,6 +131,16 @@ impl Exchange {
     pub fn becomes_a_read(&mut self) {
         self.effect = Effect::Once;
         self.body = Replay::Possible;
+    }
+
+    /// The fields that [`judge`](Self::judge) reads in an answer with this status, for faces that would have to convert the others
+    /// in vain.
+    pub fn judged_fields(&self, status: StatusCode) -> impl Iterator<Item = HeaderName> + use<> {
+        let retry_after = self.policy.retries(status).then_some(RETRY_AFTER);
+        let challenges = (status == StatusCode::UNAUTHORIZED).then_some(WWW_AUTHENTICATE);
+        [Some(GRPC_STATUS), retry_after, challenges]
+            .into_iter()
+            .flatten()
     }
 
     /// Judges an answer to a request that carried a credential.
@@ -300,6 +307,15 @@ mod tests {
 
     fn waits(step: &Step) -> bool {
         matches!(step, Step::Wait(..))
+    }
+
+    #[test]
+    fn every_field_that_judging_reads_is_named() {
+        let exchange = exchange(Effect::Once, Replay::Possible);
+        let named = |status| exchange.judged_fields(StatusCode::from_u16(status).unwrap());
+        assert!(named(200).eq([GRPC_STATUS]));
+        assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE]));
+        assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER]));
     }
 
     #[test]

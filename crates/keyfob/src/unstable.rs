@@ -78,7 +78,6 @@ pub use crate::binding::Binding;
 pub use crate::exchange::Effect;
 pub use crate::exchange::Exchange;
 pub use crate::exchange::IDEMPOTENCY_KEY;
-pub use crate::exchange::JUDGED_FIELDS;
 pub use crate::exchange::Moment;
 pub use crate::exchange::Outcome;
 pub use crate::exchange::Replay;

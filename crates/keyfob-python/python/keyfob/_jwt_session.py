@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 from keyfob import _core, _process
 from keyfob._handler import GenericExternallyManagedJWTHandler
@@ -66,11 +66,14 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
         """
+        handler = self.authentication_handler
+        if _is_own(type(handler)) and type(handler).request_headers is _OWN.request_headers:
+            return handler._tokens.headers()
         return dict(self._credential(None).fields)
 
     def _credential(self, patience: float | None) -> Credential:
         handler = self.authentication_handler
-        if _is_own(handler):
+        if _is_own(type(handler)):
             return self._credential_of(handler._tokens.lease(patience))
         if not handler.authenticated:
             handler.authenticate()
@@ -81,17 +84,19 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
 
     def _cache(self) -> _core.TokenCache:
         handler = self.authentication_handler
-        return handler._tokens if _is_own(handler) else _no_cache()
+        return handler._tokens if _is_own(type(handler)) else _no_cache()
 
 
-def _is_own(handler: Any) -> bool:
+_OWN = GenericExternallyManagedJWTHandler
+
+
+@lru_cache
+def _is_own(kind: type) -> bool:
     """Whether the token is the core's. By the real type: a mock that speaks for a handler is a handler of its own."""
-    kind = type(handler)
-    own = GenericExternallyManagedJWTHandler
     return (
-        issubclass(kind, own)
-        and kind.authenticated is own.authenticated
-        and kind.authenticate is own.authenticate
+        issubclass(kind, _OWN)
+        and kind.authenticated is _OWN.authenticated
+        and kind.authenticate is _OWN.authenticate
     )
 
 

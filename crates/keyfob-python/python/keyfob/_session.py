@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping
+from copy import copy
 from typing import Any, NamedTuple, NoReturn
 
 import requests
@@ -117,8 +118,12 @@ class AuthenticatedSession(requests.Session):
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As ``requests.Session.prepare_request``; the credential is put on when the request is sent."""
-        prepared = super().prepare_request(request)
         auth = request.auth or self.auth
+        if auth is None and not _logger.isEnabledFor(logging.DEBUG):
+            # It would be looked for in netrc, only to be replaced; in vain, unless the log is to tell.
+            request = copy(request)
+            request.auth = _nothing
+        prepared = super().prepare_request(request)
         if isinstance(auth, HTTPDigestAuth):
             # It would answer a 401 with another credential than the session's.
             _logger.debug("the session's credential replaces digest authentication")
@@ -326,6 +331,10 @@ class _Journey:
     def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
         """What a failed attempt was given goes with the next one, as it would with the next request."""
         return with_cookies(request, self._session.cookies) if response.cookies else request
+
+
+def _nothing(request: PreparedRequest) -> PreparedRequest:
+    return request
 
 
 def _given(
