@@ -122,7 +122,7 @@ class Outside:
 
         Args:
             status: The status of the answer.
-            answer: ``fault`` instead of a status: ``reset``, ``reset-in-upload``, ``close``, ``garbage`` or ``hang``.
+            answer: ``fault`` instead of a status: ``reset``, ``close``, ``garbage`` or ``hang``.
                 ``headers``, a mapping. ``body``, one of ``{"text": …}``, ``{"json": …}`` and ``{"zeros": LENGTH}``.
                 ``cut_body_after``, in bytes. ``after``, in seconds. ``held``, until :meth:`release`. ``times``.
         """

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     /// How long the issuer takes for a token, such as 0.3
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub(crate) issuing_takes: Duration,
-    /// Has the API answer every Nth request so: a status, or reset, reset-in-upload, close, garbage or hang
+    /// Has the API answer every Nth request so: a status, or reset, close, garbage or hang
     #[arg(long, value_name = "N=ANSWER")]
     pub(crate) every: Vec<Every>,
 }

@@ -43,7 +43,6 @@ enum Body {
 #[serde(rename_all = "kebab-case")]
 enum Fault {
     Reset,
-    ResetInUpload,
     Close,
     Garbage,
     Hang,
@@ -108,7 +107,6 @@ impl Fault {
     fn answer(self) -> Answer {
         match self {
             Self::Reset => Answer::reset(),
-            Self::ResetInUpload => Answer::reset_in_upload(),
             Self::Close => Answer::close(),
             Self::Garbage => Answer::garbage(),
             Self::Hang => Answer::hang(),
@@ -192,7 +190,7 @@ mod tests {
     #[test]
     fn a_word_names_a_status_or_a_fault() {
         assert_eq!(answer_named("503").unwrap().status_code(), Some(503));
-        assert_eq!(answer_named("reset-in-upload").unwrap().status_code(), None);
+        assert_eq!(answer_named("reset").unwrap().status_code(), None);
         for word in ["", "99", "explode"] {
             assert!(answer_named(word).is_err(), "{word}");
         }
