@@ -16,7 +16,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 import requests
-
 from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
 
 TOKEN = "x" * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from requests import PreparedRequest
 from requests.cookies import RequestsCookieJar, merge_cookies
@@ -10,13 +10,31 @@ from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 from requests.utils import rewind_body
 
+T = TypeVar("T")
+
+
+def shallow_copy(thing: T) -> T:
+    """As ``copy.copy`` for an object with plain attributes, but in a tenth of the time."""
+    copy = object.__new__(type(thing))
+    copy.__dict__.update(thing.__dict__)
+    return copy
+
 
 def copied(request: PreparedRequest) -> PreparedRequest:
     """The request with headers of its own; quicker than ``copy()``, which copies the cookies as well."""
-    copy: PreparedRequest = object.__new__(type(request))
-    copy.__dict__.update(request.__dict__)
+    copy = shallow_copy(request)
     copy.headers = _copied_headers(request.headers)
     return copy
+
+
+def has_field(request: PreparedRequest, name: str) -> bool:
+    """Whether the request has a header field of this name, which is in lower case."""
+    headers: Any = request.headers
+    if type(headers) is CaseInsensitiveDict:
+        return (
+            name in headers._store
+        )  # As `name in headers`, which raises an exception and catches it.
+    return name in headers
 
 
 def replayable(request: PreparedRequest) -> bool:
@@ -49,7 +67,7 @@ def _copied_headers(headers: Any) -> Any:
     if type(headers) is not CaseInsensitiveDict:
         return headers.copy()
     # As `headers.copy()`, without setting each field anew: the dearest part of a session's own work.
-    copy: Any = CaseInsensitiveDict()
+    copy: Any = object.__new__(CaseInsensitiveDict)
     copy._store = headers._store.copy()
     return copy
 

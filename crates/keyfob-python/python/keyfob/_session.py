@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping
-from copy import copy
 from typing import Any, NamedTuple, NoReturn
 
 import requests
@@ -19,9 +18,9 @@ from requests.exceptions import RequestException, TooManyRedirects
 from requests.hooks import dispatch_hook
 
 from keyfob import _core
-from keyfob._core import Exchange, Lease, Origins, Renew, RetryPolicy, Wait
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy, Wait
 from keyfob._failures import classify
-from keyfob._prepared import copied, replayable, rewound, with_cookies
+from keyfob._prepared import copied, has_field, replayable, rewound, shallow_copy, with_cookies
 from keyfob.errors import AuthenticationError
 
 _logger = logging.getLogger("keyfob")
@@ -107,13 +106,13 @@ class AuthenticatedSession(requests.Session):
             OriginError: The credential may not go to this URL; nothing was sent.
             requests.RequestException: As a plain session; the last failure, when retries have ended.
         """
-        call = _Call(
-            kwargs.pop("timeout", None),
-            tuple(kwargs.pop("do_not_retry_codes", ())),
-            bool(kwargs.pop("idempotent", False)),
-        )
-        # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
-        kwargs["timeout"] = call if call.do_not_retry_codes or call.idempotent else call.timeout
+        if "do_not_retry_codes" in kwargs or "idempotent" in kwargs:
+            # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
+            kwargs["timeout"] = _Call(
+                kwargs.pop("timeout", None),
+                tuple(kwargs.pop("do_not_retry_codes", ())),
+                bool(kwargs.pop("idempotent", False)),
+            )
         return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
 
     def prepare_request(self, request: Request) -> PreparedRequest:
@@ -121,7 +120,7 @@ class AuthenticatedSession(requests.Session):
         auth = request.auth or self.auth
         if auth is None and not _logger.isEnabledFor(logging.DEBUG):
             # It would be looked for in netrc, only to be replaced; in vain, unless the log is to tell.
-            request = copy(request)
+            request = shallow_copy(request)
             request.auth = _nothing
         prepared = super().prepare_request(request)
         if isinstance(auth, HTTPDigestAuth):
@@ -142,8 +141,9 @@ class AuthenticatedSession(requests.Session):
         if not isinstance(request, PreparedRequest):
             return super().send(request, **kwargs)
         call = _Call.of(kwargs.get("timeout"))
-        kwargs["timeout"] = self._timeout if call.timeout is None else call.timeout
-        _check_timeout(kwargs["timeout"])
+        timeout = kwargs["timeout"] = self._timeout if call.timeout is None else call.timeout
+        if timeout is not self._timeout:
+            _check_timeout(timeout)
         follow = kwargs.pop("allow_redirects", True)
         journey = _Journey(self, request, call)
         history: list[Response] = []
@@ -193,7 +193,12 @@ class _Call(NamedTuple):
 
     @classmethod
     def of(cls, timeout: Any) -> _Call:
+        if timeout is None:
+            return _NOTHING_SAID
         return timeout if isinstance(timeout, cls) else cls(timeout)
+
+
+_NOTHING_SAID = _Call(None)
 
 
 class _Journey:
@@ -215,7 +220,7 @@ class _Journey:
             self._cache,
             policy,
             request.method or "GET",
-            call.idempotent or _core.IDEMPOTENCY_KEY in request.headers,
+            call.idempotent or has_field(request, IDEMPOTENCY_KEY),
             replayable(request),
         )
         self._fields: Collection[str] = ()
@@ -319,7 +324,7 @@ class _Journey:
         attempt = copied(request)
         headers = attempt.headers
         for name, value in credential.fields.items():
-            if name in headers and name not in self._fields:
+            if name not in self._fields and has_field(attempt, name):
                 _logger.debug(
                     "the session's credential replaces the %s that the request had",
                     name,
