@@ -29,12 +29,9 @@ def copied(request: PreparedRequest) -> PreparedRequest:
 
 def has_field(request: PreparedRequest, name: str) -> bool:
     """Whether the request has a header field of this name, which is in lower case."""
-    headers: Any = request.headers
-    if type(headers) is CaseInsensitiveDict:
-        return (
-            name in headers._store
-        )  # As `name in headers`, which raises an exception and catches it.
-    return name in headers
+    # As `name in headers`, which raises an exception and catches it.
+    store = getattr(request.headers, "_store", request.headers)
+    return name in store
 
 
 def replayable(request: PreparedRequest) -> bool:
@@ -67,8 +64,8 @@ def _copied_headers(headers: Any) -> Any:
     if type(headers) is not CaseInsensitiveDict:
         return headers.copy()
     # As `headers.copy()`, without setting each field anew: the dearest part of a session's own work.
-    copy: Any = object.__new__(CaseInsensitiveDict)
-    copy._store = headers._store.copy()
+    copy = shallow_copy(headers)
+    vars(copy)["_store"] = vars(headers)["_store"].copy()
     return copy
 
 
