@@ -93,11 +93,12 @@ _OWN = GenericExternallyManagedJWTHandler
 
 def _is_own(handler: object) -> bool:
     """Whether the token is the core's. By the real type: a mock that speaks for a handler is a handler of its own."""
-    return _inherits(type(handler))
+    kind: Any = type(handler)
+    return _inherits(kind)
 
 
 @lru_cache
-def _inherits(kind: Any) -> bool:
+def _inherits(kind: type[Any]) -> bool:
     return (
         issubclass(kind, _OWN)
         and kind.authenticated is _OWN.authenticated
