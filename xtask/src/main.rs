@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             Ok(chosen) => test(&chosen),
             Err(unknown) => refuse(&unknown),
         },
+        ["bench", "python"] => finish(python::measure()),
         ["bench", options @ ..] => finish(process::run(
             process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
         )),
@@ -62,4 +63,5 @@ usage: cargo xtask test             run every gate
        cargo xtask test GATE...     run the named gates
        cargo xtask test --list      list the gates
        cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
+       cargo xtask bench python     run the bench of the Python package
        cargo xtask picture          run the demo and draw docs/demo.svg";

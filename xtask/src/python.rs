@@ -95,6 +95,28 @@ pub(crate) fn run_tests() -> Outcome {
     run(tool("pytest").env("KEYFOB_TESTKIT", target().join("debug/keyfob-testkit")))
 }
 
+/// Builds the package as its users have it, and measures what it costs.
+pub(crate) fn measure() -> Outcome {
+    prepare()?;
+    let place = root().join("target/python-release");
+    run(pip()
+        .args([
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "--upgrade",
+            "--target",
+        ])
+        .arg(&place)
+        .arg(root().join(PACKAGE))
+        .env("PATH", path()))?;
+    run(tool("python")
+        .arg("benches/speed.py")
+        .env("PYTHONPATH", place))
+}
+
 fn pip() -> Command {
     let mut command = program(environment().join("bin/python"));
     command.args(["-m", "pip", "--disable-pip-version-check"]);

@@ -1,0 +1,50 @@
+"""The examples of the pages run as they are written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGES = ["README.md", "crates/keyfob-python/README.md", "docs/migration.md"]
+
+
+def examples() -> dict[str, str]:
+    """The examples by the place where they stand."""
+    found = {}
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        for match in re.finditer(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            line = text.count("\n", 0, match.start()) + 1
+            found[f"{page}:{line}"] = match[1]
+    return found
+
+
+@pytest.mark.parametrize("place", examples())
+def test_an_example_runs_as_it_is_written(place: str) -> None:
+    run(examples()[place])
+
+
+def test_the_whole_program_of_the_package_is_never_refused() -> None:
+    program = next(each for each in examples().values() if "serve_forever" in each)
+    *answers, headers = run(program).splitlines()
+    assert len(answers) == 25
+    assert {answer.split()[0] for answer in answers} == {"200"}
+    assert len({answer.split()[1] for answer in answers}) > 1
+    assert headers == "{'authorization': '[redacted]'}"
+
+
+def run(example: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
