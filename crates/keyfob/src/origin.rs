@@ -210,7 +210,7 @@ impl Origins {
         Err(Error::new(
             ErrorKind::Origin,
             format!(
-                "the credential is bound to {} and does not go to {origin}; add it with `origin` if it may",
+                "the credential is bound to {} and does not go to {origin}; bind it to that origin too, if it may",
                 bound.join(", "),
             ),
         ))

@@ -5,9 +5,9 @@ it once for all callers and before it ends, puts it on requests to the origins t
 what is safe to retry, and never shows it.
 
 >>> from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
->>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)  # doctest: +SKIP
->>> session = ExternallyManagedJWTSession(handler)  # doctest: +SKIP
->>> session.get("https://api.example.com/reports")  # doctest: +SKIP
+>>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)
+>>> session = ExternallyManagedJWTSession(handler)
+>>> session.get(api)
 <Response [200]>
 """
 

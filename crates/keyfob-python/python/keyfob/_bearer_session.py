@@ -19,8 +19,8 @@ class BearerAuthSession(AuthenticatedSession):
         TypeError: The token is no ``str``.
         ValueError: It is empty, or has a character that no header may carry.
 
-    >>> session = BearerAuthSession("mF_9.B5f-4.1JqM")
-    >>> session.get("https://api.example.com/reports", params={"year": 2026})  # doctest: +SKIP
+    >>> session = BearerAuthSession(get_a_token())
+    >>> session.get(api, params={"year": 2026})
     <Response [200]>
     """
 
@@ -32,7 +32,15 @@ class BearerAuthSession(AuthenticatedSession):
 
     @property
     def token(self) -> str:
-        """The token; assigning another one has it sent from then on. Its ``repr`` hides it."""
+        """The token; assigning another one has it sent from then on. Its ``repr`` hides it.
+
+        Raises:
+            TypeError: What is assigned is no ``str``.
+            ValueError: It is empty, or has a character that no header may carry.
+
+        >>> BearerAuthSession("mF_9.B5f-4.1JqM").token
+        '[redacted]'
+        """
         return self._tokens.lease().token
 
     @token.setter

@@ -80,7 +80,11 @@ class GenericExternallyManagedJWTHandler:
 
     @property
     def authenticated(self) -> bool:
-        """Whether there is a token that is not about to expire. Never calls the hook."""
+        """Whether there is a token that is not about to expire. Never calls the hook.
+
+        >>> if not handler.authenticated:
+        ...     handler.authenticate()
+        """
         return self._tokens.authenticated
 
     def authenticate(self, force: bool = False) -> None:
@@ -92,6 +96,8 @@ class GenericExternallyManagedJWTHandler:
 
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
+
+        >>> handler.authenticate(force=True)  # the server says that the token was revoked
         """
         if force:
             self._tokens.renew()
@@ -104,6 +110,9 @@ class GenericExternallyManagedJWTHandler:
 
         Raises:
             AuthenticationError: There is no token, or it has expired.
+
+        >>> handler.request_headers
+        {'authorization': '[redacted]'}
         """
         headers = self._tokens.current_headers()
         if headers is None:
@@ -120,6 +129,8 @@ class GenericExternallyManagedJWTHandler:
 
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
+
+        >>> headers = {"X-Token": handler.get_valid_token()}
         """
         if force:
             return self._tokens.renew().token
@@ -130,18 +141,30 @@ class GenericExternallyManagedJWTHandler:
 
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
+
+        >>> token, expires = handler.get_valid_token_with_expiry()
+        >>> expires > datetime.now(timezone.utc)
+        True
         """
         token, expires = self._tokens.token_with_expiry()
         return token, None if expires is None else from_timestamp(expires)
 
     @property
     def jwt(self) -> str | None:
-        """The token in place, or ``None`` if there is none or it has expired. Never calls the hook."""
+        """The token in place, or ``None`` if there is none or it has expired. Never calls the hook.
+
+        >>> handler.jwt
+        '[redacted]'
+        """
         lease = self._tokens.current()
         return None if lease is None else lease.token
 
     def status(self) -> Status:
-        """How things stand, without any secret, for dashboards and health checks. Times are in seconds."""
+        """How things stand, without any secret, for dashboards and health checks. Times are in seconds.
+
+        >>> handler.status()["failures"]
+        0
+        """
         return self._tokens.status()
 
     def auth(self, *origins: str) -> RequestsAuth:
@@ -154,6 +177,9 @@ class GenericExternallyManagedJWTHandler:
 
         Raises:
             OriginError: An origin is neither https nor this machine.
+
+        >>> requests.get(api, auth=handler.auth(api))
+        <Response [200]>
         """
         from keyfob._requests_auth import RequestsAuth
 
@@ -171,6 +197,9 @@ class GenericExternallyManagedJWTHandler:
         Raises:
             ImportError: Neither httpx nor httpx2 is installed.
             OriginError: An origin is neither https nor this machine.
+
+        >>> httpx.get(api, auth=handler.httpx_auth(api))
+        <Response [200 OK]>
         """
         from keyfob._httpx_auth import HttpxAuth
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keyfob._handler import GenericExternallyManagedJWTHandler
@@ -37,17 +37,16 @@ class ExternallyManagedJWT:
     :class:`JWT`; a coroutine function will do, and so will one of :mod:`keyfob.sources`. It is not called at once, but when
     a token is needed.
 
-    >>> carrier = ExternallyManagedJWT(get_token=lambda: ("t0ken", datetime(2030, 1, 1, tzinfo=timezone.utc)))
-    >>> carrier.handler().get_valid_token() == "t0ken"
+    >>> carrier = ExternallyManagedJWT(get_token=ask_the_vault)
+    >>> carrier
+    ExternallyManagedJWT(jwt=None, expires=None, get_token=<function ask_the_vault at ...>)
+    >>> carrier.handler() is carrier.handler()
     True
     """
 
     jwt: str | None = None
     expires: datetime | None = None
     get_token: Callable[[], tuple[str, datetime]]
-    _handler: GenericExternallyManagedJWTHandler | None = field(
-        default=None, init=False, repr=False, compare=False
-    )
 
     def handler(self) -> GenericExternallyManagedJWTHandler:
         """The handler of these parts; the same one each time, so that its token is got once.
@@ -56,13 +55,17 @@ class ExternallyManagedJWT:
             TypeError: A part is of the wrong type.
             ValueError: The token cannot be sent, or its expiry has no time zone.
         """
-        if self._handler is None:
-            from keyfob._handler import GenericExternallyManagedJWTHandler
+        from keyfob._handler import GenericExternallyManagedJWTHandler
 
-            self._handler = GenericExternallyManagedJWTHandler(
-                self.jwt, self.expires, self.get_token
-            )
-        return self._handler
+        made: GenericExternallyManagedJWTHandler | None = vars(self).get(_HANDLER)
+        if made is None:
+            made = GenericExternallyManagedJWTHandler(self.jwt, self.expires, self.get_token)
+            vars(self)[_HANDLER] = made
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parts alone: a copy has a handler of its own."""
+        return {name: part for name, part in vars(self).items() if name != _HANDLER}
 
     def __repr__(self) -> str:
         jwt = None if self.jwt is None else "[redacted]"
@@ -70,3 +73,7 @@ class ExternallyManagedJWT:
             f"{type(self).__qualname__}(jwt={jwt}, expires={self.expires!r}, "
             f"get_token={self.get_token!r})"
         )
+
+
+_HANDLER = "_handler"
+"""Where a carrier keeps its handler: no field, and so neither compared nor shown."""

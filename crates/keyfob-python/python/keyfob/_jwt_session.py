@@ -20,9 +20,9 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
     Args:
         authentication_handler: What the token is got from; it stays the attribute of that name.
 
-    >>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)  # doctest: +SKIP
-    >>> session = ExternallyManagedJWTSession(handler)  # doctest: +SKIP
-    >>> session.get("https://api.example.com/reports")  # doctest: +SKIP
+    >>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)
+    >>> session = ExternallyManagedJWTSession(handler)
+    >>> session.get(api)
     <Response [200]>
     """
 
@@ -41,7 +41,11 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
 
     @property
     def authenticated(self) -> bool:
-        """Whether there is a token that is not about to expire. Never calls the hook."""
+        """Whether there is a token that is not about to expire. Never calls the hook.
+
+        >>> if not session.authenticated:
+        ...     session.authenticate()
+        """
         return self.authentication_handler.authenticated
 
     def authenticate(self, force: bool = False) -> None:
@@ -52,6 +56,8 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
 
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
+
+        >>> session.authenticate(force=True)  # the server says that the token was revoked
         """
         if force:
             self.authentication_handler.authenticate(force=True)
@@ -66,6 +72,9 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
 
         Raises:
             AuthenticationError: There is no token to be had; what the hook raised is the ``__cause__``.
+
+        >>> session.request_headers
+        {'authorization': '[redacted]'}
         """
         handler = self.authentication_handler
         if _is_own(handler) and type(handler).request_headers is _OWN.request_headers:

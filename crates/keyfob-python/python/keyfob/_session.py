@@ -59,6 +59,11 @@ class AuthenticatedSession(requests.Session):
         """The limit of each attempt where a call sets none: seconds, or ``(connect, read)``; 20 seconds unless set.
 
         ``(None, None)`` is no limit.
+
+        Raises:
+            ValueError: A limit that is assigned is not above 0.
+
+        >>> session.timeout = 5
         """
         return self._timeout
 
@@ -72,6 +77,13 @@ class AuthenticatedSession(requests.Session):
 
         Raises:
             OriginError: A URL is neither https nor on this machine, or is none.
+
+        >>> session = BearerAuthSession("mF_9.B5f-4.1JqM")
+        >>> session.bind("https://api.example.com")
+        >>> session.get("https://example.org")
+        Traceback (most recent call last):
+            ...
+        keyfob.errors.OriginError: the credential is bound to https://api.example.com ...
         """
         for url in urls:
             self._origins.bind(url)
@@ -81,6 +93,9 @@ class AuthenticatedSession(requests.Session):
 
         Raises:
             OriginError: A URL is none, or its scheme is neither http nor https.
+
+        >>> session = BearerAuthSession("mF_9.B5f-4.1JqM")
+        >>> session.allow_plain_http("http://build-server:8080")
         """
         for url in urls:
             self._origins.allow_plain_http(url)
@@ -105,6 +120,9 @@ class AuthenticatedSession(requests.Session):
             AuthenticationError: There is no token to be had; nothing was sent.
             OriginError: The credential may not go to this URL; nothing was sent.
             requests.RequestException: As a plain session; the last failure, when retries have ended.
+
+        >>> session.request("POST", api, json={"item": 42}, idempotent=True)
+        <Response [200]>
         """
         if "do_not_retry_codes" in kwargs or "idempotent" in kwargs:
             # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
@@ -116,7 +134,10 @@ class AuthenticatedSession(requests.Session):
         return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
 
     def prepare_request(self, request: Request) -> PreparedRequest:
-        """As ``requests.Session.prepare_request``; the credential is put on when the request is sent."""
+        """As ``requests.Session.prepare_request``; the credential is put on when the request is sent.
+
+        >>> prepared = session.prepare_request(requests.Request("GET", api))
+        """
         auth = request.auth or self.auth
         if auth is None and not _logger.isEnabledFor(logging.DEBUG):
             # It would be looked for in netrc, only to be replaced; in vain, unless the log is to tell.
@@ -137,6 +158,9 @@ class AuthenticatedSession(requests.Session):
             AuthenticationError: There is no token to be had; nothing was sent.
             OriginError: The credential may not go to this URL; nothing was sent.
             requests.RequestException: As a plain session; the last failure, when retries have ended.
+
+        >>> session.send(session.prepare_request(requests.Request("GET", api)))
+        <Response [200]>
         """
         if not isinstance(request, PreparedRequest):
             return super().send(request, **kwargs)

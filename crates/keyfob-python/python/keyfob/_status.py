@@ -6,7 +6,11 @@ from typing import TypedDict
 
 
 class Status(TypedDict):
-    """How a handler stands, without any secret; times are in seconds."""
+    """How a handler stands, without any secret; times are in seconds.
+
+    >>> handler.status()["authenticated"]
+    True
+    """
 
     authenticated: bool
     """Whether there is a token that is not about to expire."""

@@ -46,4 +46,9 @@ class OriginError(InvalidURL):
 
     A session sends its credential over https, or to this machine. Bind it to the origins that it is for with ``bind``, and
     allow plain http to one of them, where you must, with ``allow_plain_http``.
+
+    >>> session.get("http://api.example.com")
+    Traceback (most recent call last):
+        ...
+    keyfob.errors.OriginError: plain http to http://api.example.com would show the credential to the network; ...
     """

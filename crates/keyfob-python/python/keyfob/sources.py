@@ -35,6 +35,10 @@ def command(
     Raises:
         TypeError: ``argv`` is a single string; give its words.
         ValueError: The program is missing, or a number is negative.
+
+    >>> source = command(["echo", "t0ken"], timeout=10)
+    >>> GenericExternallyManagedJWTHandler(None, None, source).get_valid_token() == "t0ken"
+    True
     """
     if isinstance(argv, (str, bytes)):
         raise TypeError('argv must be a sequence of words, such as ["gh", "auth", "token"]')
@@ -51,6 +55,8 @@ def file(path: str | os.PathLike[str], *, default_lifetime: float | None = None)
 
     Raises:
         ValueError: The number is negative.
+
+    >>> source = file("/run/secrets/api-token", default_lifetime=3600)
     """
     return Source.file(os.fspath(path), default_lifetime)
 
@@ -64,5 +70,7 @@ def env(variable: str, *, default_lifetime: float | None = None) -> Source:
 
     Raises:
         ValueError: The number is negative.
+
+    >>> source = env("API_TOKEN")
     """
     return Source.env(variable, default_lifetime)

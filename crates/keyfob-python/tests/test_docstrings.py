@@ -1,0 +1,56 @@
+"""The examples in docstrings run, against the test kit's API."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import keyfob
+import pytest
+import requests
+from outside import Outside
+
+
+def module_names() -> list[str]:
+    modules = pkgutil.iter_modules(keyfob.__path__, "keyfob.")
+    return ["keyfob", *(module.name for module in modules)]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_the_examples_of_a_module_run(name: str, outside: Outside) -> None:
+    examples = doctest.testmod(
+        importlib.import_module(name),
+        extraglobs=what_examples_know(outside),
+        optionflags=doctest.ELLIPSIS,
+    )
+    assert examples.failed == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(keyfob.__all__) - {"sources"}))
+def test_each_public_class_has_an_example(name: str) -> None:
+    assert ">>>" in (getattr(keyfob, name).__doc__ or "")
+
+
+def what_examples_know(outside: Outside) -> dict[str, Any]:
+    def ask_the_vault() -> tuple[str, datetime]:
+        return outside.token(), datetime.now(timezone.utc) + timedelta(minutes=5)
+
+    handler = keyfob.GenericExternallyManagedJWTHandler(None, None, ask_the_vault)
+    handler.authenticate()
+    known = {
+        "api": outside.api_url,
+        "ask_the_vault": ask_the_vault,
+        "get_a_token": outside.token,
+        "handler": handler,
+        "session": keyfob.ExternallyManagedJWTSession(handler),
+        "datetime": datetime,
+        "timedelta": timedelta,
+        "timezone": timezone,
+        "httpx": httpx,
+        "requests": requests,
+    }
+    return known | {each: getattr(keyfob, each) for each in keyfob.__all__}
