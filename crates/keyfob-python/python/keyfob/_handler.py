@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from keyfob import _core, _process
 from keyfob._expiry import from_timestamp, to_timestamp
 from keyfob._hook import Hook
+from keyfob._requests_auth import RequestsAuth
 from keyfob._status import Status
 from keyfob.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from keyfob._httpx_auth import HttpxAuth
-    from keyfob._requests_auth import RequestsAuth
 
 _logger = logging.getLogger("keyfob")
 
@@ -181,8 +181,6 @@ class GenericExternallyManagedJWTHandler:
         >>> requests.get(api, auth=handler.auth(api))
         <Response [200]>
         """
-        from keyfob._requests_auth import RequestsAuth
-
         return RequestsAuth(self, origins)
 
     def httpx_auth(self, *origins: str) -> HttpxAuth:
@@ -201,6 +199,7 @@ class GenericExternallyManagedJWTHandler:
         >>> httpx.get(api, auth=handler.httpx_auth(api))
         <Response [200 OK]>
         """
+        # Only now: httpx need not be installed, and is slow to import.
         from keyfob._httpx_auth import HttpxAuth
 
         return HttpxAuth(self, origins)

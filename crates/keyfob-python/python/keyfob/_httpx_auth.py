@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from keyfob import _loop
 from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy
+from keyfob._holder import Holder
 from keyfob.errors import OriginError
 
 if TYPE_CHECKING:
     import httpx
     from httpx import Auth as _Auth
-
-    from keyfob._handler import GenericExternallyManagedJWTHandler
 else:
 
     def _bases() -> tuple[type, ...]:
@@ -38,9 +37,7 @@ _ONCE = RetryPolicy(attempts=1)
 class HttpxAuth(_Auth):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.httpx_auth()``."""
 
-    def __init__(
-        self, handler: GenericExternallyManagedJWTHandler, origins: tuple[str, ...]
-    ) -> None:
+    def __init__(self, handler: Holder, origins: tuple[str, ...]) -> None:
         self._handler = handler
         self._tokens = handler._tokens
         self._origins = Origins()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin
 
 from requests import PreparedRequest, Response
@@ -18,10 +18,8 @@ from keyfob._core import (
     RetryPolicy,
     same_origin,
 )
+from keyfob._holder import Holder
 from keyfob._prepared import replayable, rewound, with_cookies
-
-if TYPE_CHECKING:
-    from keyfob._handler import GenericExternallyManagedJWTHandler
 
 _ONCE = RetryPolicy(attempts=1)
 
@@ -29,9 +27,7 @@ _ONCE = RetryPolicy(attempts=1)
 class RequestsAuth(AuthBase):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.auth()``."""
 
-    def __init__(
-        self, handler: GenericExternallyManagedJWTHandler, origins: tuple[str, ...]
-    ) -> None:
+    def __init__(self, handler: Holder, origins: tuple[str, ...]) -> None:
         self._handler = handler
         self._origins = Origins()
         for url in origins:

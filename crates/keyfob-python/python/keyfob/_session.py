@@ -45,14 +45,28 @@ class AuthenticatedSession(requests.Session):
     * It wins over any other ``Authorization``, from wherever it comes.
     """
 
-    retry: RetryPolicy
-    """What is sent again, how often, and after which pause. Policies that are assigned may be shared between sessions."""
-
     def __init__(self) -> None:
         super().__init__()
-        self.retry = RetryPolicy()
+        self._retry = RetryPolicy()
         self._timeout: Timeout = 20.0
         self._origins = Origins()
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """What is sent again, how often, and after which pause. Sessions that share a policy share its budget of retries.
+
+        Raises:
+            TypeError: What is assigned is no :class:`RetryPolicy`.
+
+        >>> session.retry = RetryPolicy(attempts=1)
+        """
+        return self._retry
+
+    @retry.setter
+    def retry(self, policy: RetryPolicy) -> None:
+        if not isinstance(policy, RetryPolicy):
+            raise TypeError(f"retry must be a RetryPolicy, not {type(policy).__name__}")
+        self._retry = policy
 
     @property
     def timeout(self) -> Timeout:
@@ -235,7 +249,7 @@ class _Journey:
         """A redirect led to another origin, and what was taken off is not put back."""
         if not self._left_behind:
             session._origins.check(str(request.url))
-        policy = session.retry
+        policy = session._retry
         if call.do_not_retry_codes:
             policy = policy.except_for(list(call.do_not_retry_codes))
         self._session = session

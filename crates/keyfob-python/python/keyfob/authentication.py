@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from keyfob._bearer_session import BearerAuthSession
+from keyfob._carrier import ExternallyManagedJWT
 from keyfob._handler import GenericExternallyManagedJWTHandler
-from keyfob._jwt import JWT, ExternallyManagedJWT
+from keyfob._jwt import JWT
 from keyfob._jwt_session import ExternallyManagedJWTSession
 from keyfob.errors import AuthenticationError
 
