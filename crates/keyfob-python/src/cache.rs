@@ -1,5 +1,6 @@
 //! The token cache, as Python holds it.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -161,9 +162,14 @@ impl TokenCache {
     /// As `lease`, for an event loop: `woken` is called, from any thread, when the wait is to be polled again.
     fn lease_on_loop(slf: Py<Self>, py: Python<'_>, woken: Py<PyAny>) -> PyResult<Waiting> {
         let cache = slf.get();
-        cache.check_not_inside(py)?;
+        let own = cache.lease_for_own_hook(py)?;
         let tokens = cache.core.load().tokens().clone();
-        let leased = async move { tokens.lease(None).await.map(Some) };
+        let leased = async move {
+            match own {
+                Some(lease) => Ok(Some(lease)),
+                None => tokens.lease(None).await.map(Some),
+            }
+        };
         Ok(Waiting::new(slf, Box::pin(leased), woken))
     }
 
@@ -243,8 +249,11 @@ impl TokenCache {
             hook.after_fork_in_child();
         }
         let forked = self.core.load().tokens().forked();
-        self.core
-            .store(Arc::new(Authenticator::new(forked, Origins::default())));
+        let parents = self
+            .core
+            .swap(Arc::new(Authenticator::new(forked, Origins::default())));
+        // Its end would lock what a thread that the child lacks may have left locked.
+        mem::forget(parents);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -283,7 +292,9 @@ impl TokenCache {
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);
         }
-        self.check_not_inside(py)?;
+        if let Some(lease) = self.lease_for_own_hook(py)? {
+            return Ok(lease);
+        }
         let patience = patience
             .map(|limit| seconds("patience", limit))
             .transpose()?;
@@ -291,6 +302,17 @@ impl TokenCache {
         // Without any patience left the library says what there is.
         let leased = leased.unwrap_or_else(|| core.tokens().lease_blocking(Some(Duration::ZERO)));
         leased.map_err(|error| exception(py, &error))
+    }
+
+    /// What this cache's own hook gets: the token that it is to replace, as long as that is valid. `None` for all others.
+    fn lease_for_own_hook(&self, py: Python<'_>) -> PyResult<Option<keyfob::Lease>> {
+        if !self.is_inside(py)? {
+            return Ok(None);
+        }
+        match self.core.load().tokens().current() {
+            Some(lease) => Ok(Some(lease)),
+            None => self.check_not_inside(py).map(|()| None),
+        }
     }
 
     fn check_not_inside(&self, py: Python<'_>) -> PyResult<()> {

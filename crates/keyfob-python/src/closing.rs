@@ -11,6 +11,11 @@ use pyo3::prelude::*;
 static CLOSED: AtomicBool = AtomicBool::new(false);
 static STARTING: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether the interpreter is about to end, or has ended.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::SeqCst)
+}
+
 /// While it lives, the interpreter's end waits.
 pub(crate) struct Open;
 

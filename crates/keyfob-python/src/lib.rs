@@ -10,6 +10,7 @@ mod error;
 mod exchange;
 mod hook;
 mod lease;
+mod log_bridge;
 mod moment;
 mod origins;
 mod policy;
@@ -23,10 +24,11 @@ use pyo3::prelude::*;
 /// What the package's Python code drives; not for use from elsewhere.
 #[pymodule(gil_used = true)]
 mod _core {
-    use pyo3::exceptions::PyRuntimeError;
+    use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
-    use pyo3_log::Caching;
-    use pyo3_log::Logger;
+    use pyo3::sync::PyOnceLock;
+
+    use crate::log_bridge::install;
 
     #[pymodule_export]
     use crate::cache::TokenCache;
@@ -61,11 +63,19 @@ mod _core {
             "IDEMPOTENCY_KEY",
             keyfob::unstable::IDEMPOTENCY_KEY.as_str(),
         )?;
-        // Levels are asked for anew each time, for a program may set them at any time.
-        Logger::new(module.py(), Caching::Loggers)?
-            .filter(log::LevelFilter::Debug)
-            .install()
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(())
+        refuse_other_interpreters(module.py())?;
+        install(module.py())
+    }
+
+    /// Token caches, threads and the logger are those of one interpreter, the first that imports the module.
+    fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
+        static FIRST: PyOnceLock<usize> = PyOnceLock::new();
+        let modules = py.import("sys")?.getattr("modules")?.as_ptr().addr();
+        if *FIRST.get_or_init(py, || modules) == modules {
+            return Ok(());
+        }
+        Err(PyImportError::new_err(
+            "keyfob is used by another interpreter of this process already; it cannot be shared by sub-interpreters",
+        ))
     }
 }

@@ -38,14 +38,14 @@ pub(crate) struct RetryPolicy {
 #[pymethods]
 impl RetryPolicy {
     #[new]
-    #[pyo3(signature = (*, attempts=4, total=90.0, pauses=(0.2, 20.0), retry=Vec::new(), do_not_retry=Vec::new()),
+    #[pyo3(signature = (*, attempts=4, total=90.0, pauses=(0.2, 20.0), retry=Codes::default(), do_not_retry=Codes::default()),
             text_signature = "(*, attempts=4, total=90.0, pauses=(0.2, 20.0), retry=(), do_not_retry=())")]
     fn new(
         attempts: u32,
         total: f64,
         pauses: (f64, f64),
-        retry: Vec<u16>,
-        do_not_retry: Vec<u16>,
+        retry: Codes,
+        do_not_retry: Codes,
     ) -> PyResult<Self> {
         if attempts == 0 {
             return Err(PyValueError::new_err(
@@ -61,7 +61,7 @@ impl RetryPolicy {
     }
 
     /// The same rules on the same budget, less these statuses.
-    fn except_for(&self, statuses: Vec<u16>) -> PyResult<Self> {
+    fn except_for(&self, statuses: Codes) -> PyResult<Self> {
         Self::without(CorePolicy::clone(&self.core), statuses)
     }
 
@@ -74,7 +74,7 @@ impl RetryPolicy {
 }
 
 impl RetryPolicy {
-    fn without(policy: CorePolicy, codes: Vec<u16>) -> PyResult<Self> {
+    fn without(policy: CorePolicy, codes: Codes) -> PyResult<Self> {
         let policy = statuses(codes)?
             .into_iter()
             .fold(policy, CorePolicy::do_not_retry);
@@ -84,10 +84,23 @@ impl RetryPolicy {
     }
 }
 
-fn statuses(codes: Vec<u16>) -> PyResult<Vec<StatusCode>> {
+/// Status codes in any collection, a set included, which is no sequence.
+#[derive(Default)]
+struct Codes(Vec<u16>);
+
+impl<'py> FromPyObject<'_, 'py> for Codes {
+    type Error = PyErr;
+
+    fn extract(codes: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let codes = codes.try_iter()?.map(|code| code?.extract());
+        codes.collect::<PyResult<_>>().map(Self)
+    }
+}
+
+fn statuses(codes: Codes) -> PyResult<Vec<StatusCode>> {
     let status = |code| {
         StatusCode::from_u16(code)
             .map_err(|_| PyValueError::new_err(format!("{code} is no HTTP status code")))
     };
-    codes.into_iter().map(status).collect()
+    codes.0.into_iter().map(status).collect()
 }

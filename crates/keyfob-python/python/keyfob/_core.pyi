@@ -1,6 +1,6 @@
 """The Rust core, as the package's Python code drives it; not for use from elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol, final
 
 from keyfob._status import Status
@@ -116,10 +116,10 @@ class RetryPolicy:
         attempts: int = 4,
         total: float = 90.0,
         pauses: tuple[float, float] = (0.2, 20.0),
-        retry: Sequence[int] = (),
-        do_not_retry: Sequence[int] = (),
+        retry: Collection[int] = (),
+        do_not_retry: Collection[int] = (),
     ) -> RetryPolicy: ...
-    def except_for(self, statuses: Sequence[int]) -> RetryPolicy: ...
+    def except_for(self, statuses: Collection[int]) -> RetryPolicy: ...
     def with_own_budget(self) -> RetryPolicy: ...
 
 @final

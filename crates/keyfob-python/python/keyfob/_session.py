@@ -142,7 +142,7 @@ class AuthenticatedSession(requests.Session):
             # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
             kwargs["timeout"] = _Call(
                 kwargs.pop("timeout", None),
-                tuple(kwargs.pop("do_not_retry_codes", ())),
+                tuple(kwargs.pop("do_not_retry_codes", None) or ()),
                 bool(kwargs.pop("idempotent", False)),
             )
         return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
@@ -239,19 +239,28 @@ class _Call(NamedTuple):
 _NOTHING_SAID = _Call(None)
 
 
+class _Elsewhere(PreparedRequest):
+    """A request whose origin a redirect named, so that the credential does not go there; nor does a copy take it there."""
+
+    def copy(self) -> PreparedRequest:
+        copy = super().copy()
+        copy.__class__ = _Elsewhere
+        return copy
+
+
 class _Journey:
     """One logical request, from its first attempt to the answer after the last redirect."""
 
     def __init__(
         self, session: AuthenticatedSession, request: PreparedRequest, call: _Call
     ) -> None:
-        self._left_behind = _elsewhere(request)
+        self._left_behind = isinstance(request, _Elsewhere)
         """A redirect led to another origin, and what was taken off is not put back."""
         if not self._left_behind:
             session._origins.check(str(request.url))
         policy = session._retry
         if call.do_not_retry_codes:
-            policy = policy.except_for(list(call.do_not_retry_codes))
+            policy = policy.except_for(call.do_not_retry_codes)
         self._session = session
         self._cache = session._cache()
         self._exchange = Exchange(
@@ -296,7 +305,7 @@ class _Journey:
             for name in self._fields:
                 hop.headers.pop(name, None)
         if self._left_behind:
-            _mark_elsewhere(hop)
+            hop.__class__ = _Elsewhere
         return hop
 
     def _attempt(
@@ -399,15 +408,6 @@ def _shown(response: Response, hooks: Any, kwargs: dict[str, Any]) -> Response:
     """The response, or what the caller's hooks make of it."""
     shown: Response = dispatch_hook("response", hooks, response, **kwargs)
     return shown
-
-
-def _elsewhere(request: PreparedRequest) -> bool:
-    """Whether a redirect named this request's origin, so that the credential does not go there."""
-    return getattr(request, "_keyfob_elsewhere", False)
-
-
-def _mark_elsewhere(hop: PreparedRequest) -> None:
-    hop._keyfob_elsewhere = True  # type: ignore[attr-defined]
 
 
 def _check_timeout(timeout: Any) -> None:

@@ -1,0 +1,184 @@
+"""A process that forks: the child has the token, and none of its parent's locks and threads."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from program import run
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+CHILD = """
+import warnings
+# From Python 3.12 on, forking beside threads is warned of.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+def child(work):
+    number = os.fork()
+    if number == 0:
+        signal.alarm(10)
+        try:
+            work()
+            os._exit(0)
+        except BaseException as raised:
+            print(repr(raised), file=sys.stderr, flush=True)
+            os._exit(1)
+    assert os.waitpid(number, 0)[1] == 0
+"""
+
+
+def test_a_child_that_is_born_during_a_renewal_gets_a_token_of_its_own() -> None:
+    run(
+        CHILD
+        + """
+hook = Hook()
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+hook.hold()
+waiting = threading.Thread(target=handler.get_valid_token)
+waiting.start()
+wait_until(lambda: hook.calls == 1)
+
+def work():
+    hook.release()
+    assert not handler.status()["renewing"]
+    assert handler.get_valid_token() == "token-2"
+    assert handler.authenticated
+
+for _ in range(3):
+    child(work)
+hook.release()
+waiting.join()
+assert handler.get_valid_token() == "token-1"
+"""
+    )
+
+
+def test_a_child_uses_the_token_that_is_valid() -> None:
+    run(
+        CHILD
+        + """
+hook = Hook()
+handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
+parts = handler.auth(), handler.httpx_auth()
+
+def work():
+    assert handler.get_valid_token() == "mine"
+    assert handler.request_headers == {"authorization": "Bearer mine"}
+    assert handler.status()["generation"] == 1
+    assert hook.calls == 0
+    assert handler.get_valid_token(force=True) == "token-1"
+
+child(work)
+assert (hook.calls, handler.jwt) == (0, "mine")
+"""
+    )
+
+
+def test_a_grandchild_is_as_well_off() -> None:
+    run(
+        CHILD
+        + """
+hook = Hook()
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+
+def work():
+    assert handler.get_valid_token() == "token-1"
+    child(lambda: handler.authenticate(force=True))
+    assert handler.jwt == "token-1"
+
+child(work)
+assert handler.jwt is None
+"""
+    )
+
+
+def test_a_child_forgets_a_failure_of_its_parent() -> None:
+    run(
+        CHILD
+        + """
+import logging
+logging.getLogger("keyfob").addHandler(logging.NullHandler())
+hook = Hook()
+hook.failure = AuthenticationError("locked", permanent=True)
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+try:
+    handler.authenticate()
+except AuthenticationError:
+    hook.failure = None
+
+child(lambda: handler.authenticate())
+"""
+    )
+
+
+def test_100_children_born_while_threads_hammer_the_handler_all_get_a_token() -> None:
+    # Takes about a second: each child is a race of its own.
+    run(
+        CHILD
+        + """
+handler = GenericExternallyManagedJWTHandler(None, None, lambda: ("t0ken", ahead(0.02)))
+stop = threading.Event()
+
+def hammer():
+    while not stop.is_set():
+        handler.get_valid_token()
+        handler.status()
+        handler.authenticated
+
+def work():
+    for _ in range(3):
+        assert handler.get_valid_token() == "t0ken"
+        handler.authenticate(force=True)
+
+threads = [threading.Thread(target=hammer) for _ in range(4)]
+for thread in threads:
+    thread.start()
+try:
+    for _ in range(100):
+        child(work)
+finally:
+    stop.set()
+for thread in threads:
+    thread.join()
+"""
+    )
+
+
+def test_a_pool_of_forked_workers_gets_tokens() -> None:
+    printed = run(
+        CHILD
+        + """
+import multiprocessing
+
+hook = Hook()
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+
+def use(_):
+    return str(handler.get_valid_token())
+
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    print(set(pool.map(use, range(12))))
+"""
+    )
+    assert printed == "{'token-1'}\n"
+
+
+def test_a_child_made_by_a_hook_gets_a_token() -> None:
+    # As a hook does that is a pool's first task.
+    run(
+        CHILD
+        + """
+calls = []
+
+def hook():
+    calls.append(1)
+    if len(calls) == 1:
+        child(lambda: other.authenticate())
+    return "t0ken", ahead(60)
+
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+other = GenericExternallyManagedJWTHandler(None, None, hook)
+assert handler.get_valid_token() == "t0ken"
+"""
+    )

@@ -1,0 +1,218 @@
+"""What may be a hook, and what becomes of its answers and failures."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+import pytest
+import requests
+from keyfob import JWT, AuthenticationError, GenericExternallyManagedJWTHandler
+from tokens import Hook, ahead
+
+
+def answer() -> tuple[str, datetime]:
+    return "t0ken", ahead(3600)
+
+
+async def answer_later() -> tuple[str, datetime]:
+    await asyncio.sleep(0)
+    return "t0ken", ahead(3600)
+
+
+class Owner:
+    def method(self) -> tuple[str, datetime]:
+        return answer()
+
+    @classmethod
+    def of_the_class(cls) -> tuple[str, datetime]:
+        return answer()
+
+    async def later(self) -> tuple[str, datetime]:
+        return await answer_later()
+
+    def __call__(self) -> tuple[str, datetime]:
+        return answer()
+
+
+class Later:
+    async def __call__(self) -> tuple[str, datetime]:
+        return await answer_later()
+
+
+class Awaitable:
+    def __await__(self) -> Any:
+        return answer_later().__await__()
+
+
+def with_argument(name: str) -> tuple[str, datetime]:
+    assert name
+    return answer()
+
+
+KINDS: dict[str, Callable[[], Any]] = {
+    "function": answer,
+    "lambda": lambda: answer(),
+    "method": Owner().method,
+    "class method": Owner.of_the_class,
+    "object": Owner(),
+    "partial": partial(with_argument, "n"),
+    "coroutine function": answer_later,
+    "async method": Owner().later,
+    "async object": Later(),
+    "partial of a coroutine function": partial(answer_later),
+    "lambda that gives a coroutine": lambda: answer_later(),
+    "awaitable that is no coroutine": Awaitable,
+    "jwt": lambda: JWT("t0ken", ahead(3600)),
+    "jwt by name": lambda: JWT(expires=ahead(3600), jwt="t0ken"),
+    "list": lambda: ["t0ken", ahead(3600)],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_hook_gives_its_token(kind: str) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, KINDS[kind])
+    token, expires = handler.get_valid_token_with_expiry()
+    assert token == "t0ken"
+    assert expires is not None
+    assert abs(expires - ahead(3600)) < timedelta(seconds=5)
+
+
+def test_a_hook_runs_on_a_thread_of_its_own_that_does_not_keep_the_program() -> None:
+    threads = []
+
+    def hook() -> tuple[str, datetime]:
+        threads.append(threading.current_thread())
+        return answer()
+
+    GenericExternallyManagedJWTHandler(None, None, hook).authenticate()
+    assert threads[0] is not threading.current_thread()
+    assert threads[0].daemon
+    assert threads[0].name == "keyfob-hook"
+
+
+def test_a_coroutine_may_use_the_loop_that_it_runs_on() -> None:
+    async def hook() -> tuple[str, datetime]:
+        pieces = await asyncio.gather(asyncio.sleep(0, "t0"), asyncio.sleep(0.01, "ken"))
+        return "".join(pieces), ahead(3600)
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+    assert handler.get_valid_token() == "t0ken"
+
+
+def test_t5_a_jwt_says_itself_when_it_expires_if_nobody_else_does() -> None:
+    payload = json.dumps({"exp": int(ahead(600).timestamp())}).encode()
+    claims = base64.urlsafe_b64encode(payload).decode().rstrip("=")
+    token = f"eyJhbGciOiJub25lIn0.{claims}.c2ln"
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (token, None))  # type: ignore[arg-type,return-value]
+    expires = handler.get_valid_token_with_expiry()[1]
+    assert expires is not None
+    assert abs(expires - ahead(600)) < timedelta(seconds=5)
+
+
+WRONG: list[tuple[Any, str]] = [
+    (None, r"get_token must return \(jwt, expires\) or a JWT, not NoneType"),
+    ("t0ken", "must return .* not str"),
+    (("t0ken",), r"get_token must return \(jwt, expires\) or a JWT, not tuple"),
+    (("t0ken", ahead(60), 1), "must return .* not tuple"),
+    ({"t0ken": 1, "expires": 2}, "must return .* not dict"),
+    ((42, ahead(60)), "must return the token as a str, not int"),
+    ((b"t0ken", ahead(60)), "must return the token as a str, not bytes"),
+    ((None, ahead(60)), "must return the token as a str, not NoneType"),
+    (JWT(None, ahead(60)), "must return the token as a str, not NoneType"),  # type: ignore[arg-type]
+    (("t0ken", datetime(2030, 1, 1)), r"no time zone.*datetime\.now\(timezone\.utc\)"),
+    (("t0ken", datetime.min), "no time zone"),
+    (("t0ken", "2030-01-01"), "expires must be a datetime with a time zone, not str"),
+    (("t0ken", 3600), "expires must be a datetime with a time zone, not int"),
+    (("t0ken", datetime(4000, 1, 1, tzinfo=timezone.utc)), "more than 100 years ahead"),
+    (("t0ken", datetime.max.replace(tzinfo=timezone.utc)), "more than 100 years ahead"),
+    (("s3cret\n", ahead(60)), "line end .* give the token alone"),
+    (("s3cret\r\nX: 1", ahead(60)), "line end"),
+    (("Bearer s3cret", ahead(60)), "white space .* without .* a scheme"),
+    (("s3crét", ahead(60)), "outside ASCII"),
+    (("s3cret\ud800", ahead(60)), "cannot be used"),
+    (("", ahead(60)), "the token is empty"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[f"{says:.40}" for _, says in WRONG])
+def test_s1_a_wrong_answer_is_an_error_that_says_what_to_do_and_not_what_it_was(
+    wrong: Any, says: str
+) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: wrong)
+    with pytest.raises(AuthenticationError, match=says) as raised:
+        handler.get_valid_token()
+    assert "s3cr" not in str(raised.value)
+    assert handler.authenticated is False
+
+
+def test_after_a_wrong_answer_a_right_one_is_welcome() -> None:
+    answers: list[Any] = [("t0ken", datetime(2030, 1, 1)), ("t0ken", ahead(60))]
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: answers.pop(0))
+    with pytest.raises(AuthenticationError):
+        handler.authenticate()
+    assert handler.get_valid_token(force=True) == "t0ken"
+
+
+def test_a_hook_that_loses_its_own_connection_is_called_once() -> None:
+    hook = Hook()
+    hook.failure = requests.ConnectionError("no route")
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    with pytest.raises(AuthenticationError, match="ConnectionError") as raised:
+        handler.get_valid_token()
+    assert raised.value.__cause__ is hook.failure
+    assert hook.calls == 1
+
+
+def test_t7_a_coroutine_that_raises_is_an_error_with_its_cause() -> None:
+    failure = LookupError("gone")
+
+    async def hook() -> tuple[str, datetime]:
+        await asyncio.sleep(0)
+        raise failure
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+    with pytest.raises(AuthenticationError, match="LookupError") as raised:
+        handler.get_valid_token()
+    assert raised.value.__cause__ is failure
+
+
+@pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
+def test_t7_a_wish_to_stop_reaches_the_one_who_waits(wish: type[BaseException]) -> None:
+    hook = Hook()
+    hook.failure = wish("stop")
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    with pytest.raises(wish) as raised:
+        handler.get_valid_token()
+    assert raised.value is hook.failure
+    # Passed on once; from then on it is a failure like others.
+    with pytest.raises(AuthenticationError, match=wish.__name__):
+        handler.get_valid_token()
+    hook.failure = None
+    assert handler.get_valid_token(force=True) == "token-2"
+
+
+def test_an_exception_whose_text_cannot_be_had_is_an_error_like_others() -> None:
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        @property
+        def permanent(self) -> bool:
+            raise RuntimeError
+
+        @property
+        def retry_after(self) -> float:
+            raise RuntimeError
+
+    hook = Hook()
+    hook.failure = OddError()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    with pytest.raises(AuthenticationError, match="OddError"):
+        handler.get_valid_token()

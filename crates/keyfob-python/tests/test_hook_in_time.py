@@ -1,0 +1,149 @@
+"""T7: a hook that takes its time, or waits for itself."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from keyfob import (
+    AuthenticationError,
+    ExternallyManagedJWTSession,
+    GenericExternallyManagedJWTHandler,
+)
+from tokens import Hook, ahead, together, wait_until
+
+NOWHERE = "http://127.0.0.1:9/"
+
+
+class Hurried(GenericExternallyManagedJWTHandler):
+    fetch_timeout = 0.1
+
+
+def test_t7_a_hook_that_outlasts_its_time_is_an_error_for_all_who_wait() -> None:
+    hook = Hook()
+    hook.hold()
+    handler = Hurried(None, None, hook)
+    errors = together([handler.get_valid_token] * 10)
+    for error in errors:
+        assert isinstance(error, AuthenticationError)
+        assert "did not answer within 100ms and was given up" in str(error)
+    assert hook.calls == 1
+    hook.release()
+
+
+def test_t7_a_hook_that_hangs_is_never_called_beside_itself_and_may_recover() -> None:
+    hook = Hook()
+    hook.hold()
+    handler = Hurried(None, None, hook)
+    with pytest.raises(AuthenticationError, match="given up"):
+        handler.authenticate()
+    for _ in range(3):
+        with pytest.raises(AuthenticationError, match="still busy with an earlier call"):
+            handler.authenticate(force=True)
+    assert hook.calls == 1
+    hook.release()
+
+    def recovered() -> bool:
+        try:
+            handler.authenticate(force=True)
+        except AuthenticationError:
+            return False
+        return True
+
+    wait_until(recovered)
+    assert handler.jwt == "token-2"
+    assert hook.most_at_once == 1
+
+
+def test_t3_t7_while_a_hook_hangs_a_token_that_is_valid_is_served() -> None:
+    hook = Hook()
+    hook.hold()
+    handler = Hurried("mine", ahead(10), hook)
+    # In the leeway: the first waits for the hook's whole time, the next do not.
+    assert handler.get_valid_token() == "mine"
+    began = time.monotonic()
+    assert {handler.get_valid_token() for _ in range(20)} == {"mine"}
+    assert time.monotonic() - began < 1
+    hook.release()
+
+
+def test_a_subclass_says_how_long_its_hook_may_take() -> None:
+    class Patient(Hurried):
+        fetch_timeout = 20
+
+    hook = Hook()
+
+    def slow() -> tuple[str, datetime]:
+        time.sleep(0.2)
+        return hook()
+
+    assert Patient(None, None, slow).get_valid_token() == "token-1"
+
+
+ITSELF = "would wait for itself; give the hook a session of its own"
+
+
+def fails_at_once(handler: GenericExternallyManagedJWTHandler) -> AuthenticationError:
+    began = time.monotonic()
+    with pytest.raises(AuthenticationError) as raised:
+        handler.get_valid_token()
+    assert time.monotonic() - began < 5
+    inner = raised.value.__cause__
+    assert isinstance(inner, AuthenticationError)
+    return inner
+
+
+def test_t7_a_hook_that_uses_its_own_handler_fails_at_once() -> None:
+    uses: list[Any] = [
+        lambda: handler.get_valid_token(),
+        lambda: handler.get_valid_token(force=True),
+        lambda: handler.get_valid_token_with_expiry(),
+        lambda: handler.authenticate(),
+        lambda: handler.authenticate(force=True),
+        lambda: session.request_headers,
+        lambda: session.get(NOWHERE),
+        lambda: requests.get(NOWHERE, auth=handler.auth(), timeout=1),
+        lambda: httpx.get(NOWHERE, auth=handler.httpx_auth()),
+    ]
+    for use in uses:
+        handler = GenericExternallyManagedJWTHandler(None, None, use)
+        session = ExternallyManagedJWTSession(handler)
+        assert ITSELF in str(fails_at_once(handler))
+
+
+def test_t7_a_coroutine_that_uses_its_own_handler_fails_at_once() -> None:
+    async def by_httpx() -> tuple[str, datetime]:
+        async with httpx.AsyncClient(auth=handler.httpx_auth()) as client:
+            await client.get(NOWHERE)
+        raise AssertionError
+
+    async def by_itself() -> tuple[str, datetime]:
+        return handler.get_valid_token(), ahead(60)
+
+    for hook in [by_httpx, by_itself]:
+        handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+        assert ITSELF in str(fails_at_once(handler))
+
+
+def test_a_hook_may_use_another_handler() -> None:
+    inner = GenericExternallyManagedJWTHandler(None, None, Hook())
+    outer = GenericExternallyManagedJWTHandler(
+        None, None, lambda: (f"outer-of-{inner.get_valid_token()}", ahead(60))
+    )
+    assert outer.get_valid_token() == "outer-of-token-1"
+
+
+def test_a_hook_may_look_at_its_own_handler() -> None:
+    seen = []
+
+    def hook() -> tuple[str, datetime]:
+        seen.append((handler.authenticated, handler.jwt, handler.status()["renewing"]))
+        return "mine", ahead(60)
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    assert handler.get_valid_token() == "mine"
+    assert seen == [(False, None, True)]

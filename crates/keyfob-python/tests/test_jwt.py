@@ -1,0 +1,117 @@
+"""The two carriers of data: a token with its expiry, and the parts of a handler."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+from datetime import datetime, timezone
+from typing import Any, get_type_hints
+
+import pytest
+from keyfob import JWT, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
+from tokens import Hook, ahead, together
+
+EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
+
+
+def never() -> Any:
+    raise AssertionError("the hook was called")
+
+
+def test_jwts_are_equal_by_what_they_hold() -> None:
+    assert JWT("a", EXPIRES) == JWT(jwt="a", expires=EXPIRES)
+    assert JWT("a", EXPIRES) != JWT("b", EXPIRES)
+    assert JWT("a", EXPIRES) != JWT("a", EXPIRES.replace(year=2031))
+
+
+def test_a_jwt_can_be_changed_and_is_therefore_not_hashed() -> None:
+    jwt = JWT("a", EXPIRES)
+    jwt.jwt = "b"
+    assert jwt == JWT("b", EXPIRES)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(jwt)
+
+
+def test_a_jwt_is_a_dataclass_of_two_fields() -> None:
+    jwt = JWT("a", EXPIRES)
+    assert [field.name for field in dataclasses.fields(jwt)] == ["jwt", "expires"]
+    assert dataclasses.asdict(jwt) == {"jwt": "a", "expires": EXPIRES}
+    assert dataclasses.replace(jwt, jwt="b") == JWT("b", EXPIRES)
+
+
+def test_a_jwt_is_copied_and_pickled_as_the_data_that_it_is() -> None:
+    jwt = JWT("a", EXPIRES)
+    assert copy.deepcopy(jwt) == jwt
+    assert pickle.loads(pickle.dumps(jwt)) == jwt
+
+
+def test_the_type_hints_of_both_resolve_by_themselves() -> None:
+    assert get_type_hints(JWT) == {"jwt": str, "expires": datetime}
+    assert get_type_hints(ExternallyManagedJWT)["jwt"] == str | None
+
+
+def test_the_parts_can_be_told_by_an_attribute_and_in_a_union() -> None:
+    parts = ExternallyManagedJWT(get_token=never)
+    assert hasattr(parts, "jwt")
+    assert isinstance(parts, str | ExternallyManagedJWT)
+    assert parts
+    assert (parts.jwt, parts.expires, parts.get_token) == (None, None, never)
+
+
+def test_the_parts_are_given_by_name_alone() -> None:
+    anything: Any = ExternallyManagedJWT
+    with pytest.raises(TypeError, match="positional"):
+        anything("a", EXPIRES, never)
+    with pytest.raises(TypeError, match="get_token"):
+        anything(jwt="a", expires=EXPIRES)
+
+
+def test_the_parts_are_equal_by_what_they_hold() -> None:
+    parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    assert parts == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    parts.handler()
+    assert parts == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    assert parts != ExternallyManagedJWT(get_token=never)
+
+
+def test_the_parts_are_three_fields_whether_or_not_there_is_a_handler() -> None:
+    parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    for _ in range(2):
+        assert [field.name for field in dataclasses.fields(parts)] == [
+            "jwt",
+            "expires",
+            "get_token",
+        ]
+        assert dataclasses.asdict(parts) == {"jwt": "a", "expires": EXPIRES, "get_token": never}
+        parts.handler()
+
+
+def test_t1_all_threads_that_ask_the_parts_for_a_handler_at_once_get_the_same_one() -> None:
+    for _ in range(20):
+        parts = ExternallyManagedJWT(get_token=never)
+        assert len(set(map(id, together([parts.handler] * 8)))) == 1
+
+
+def test_the_parts_can_be_replaced_and_the_new_ones_have_a_handler_of_their_own() -> None:
+    parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
+    assert parts.handler().get_valid_token() == "a"
+    other = dataclasses.replace(parts, jwt="b")
+    assert other.handler().get_valid_token() == "b"
+    assert parts.handler().get_valid_token() == "a"
+
+
+def test_t1_one_handler_serves_all_who_hold_the_parts() -> None:
+    hook = Hook()
+    parts = ExternallyManagedJWT(get_token=hook)
+    assert isinstance(parts.handler(), GenericExternallyManagedJWTHandler)
+    tokens = {parts.handler().get_valid_token() for _ in range(3)}
+    assert (tokens, hook.calls) == ({"token-1"}, 1)
+
+
+def test_the_parts_are_what_callers_unpack() -> None:
+    parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
+    handler = GenericExternallyManagedJWTHandler(
+        jwt=parts.jwt, expires=parts.expires, get_token=parts.get_token
+    )
+    assert handler.get_valid_token() == "a"

@@ -1,0 +1,104 @@
+"""T1: one call of the hook, whoever needs a token at the same time."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import requests
+from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
+from outside import Outside
+from tokens import Hook, ahead, together, wait_until
+
+
+def test_t1_200_threads_cause_one_call() -> None:
+    hook = Hook()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    hook.hold()
+
+    def get() -> str:
+        if hook.calls == 1:
+            hook.release()
+        return handler.get_valid_token()
+
+    def first() -> str:
+        # Most others wait by the time that the hook gives its token; the rest find it.
+        return handler.get_valid_token()
+
+    def free() -> None:
+        wait_until(lambda: hook.calls > 0)
+        time.sleep(0.05)
+        hook.release()
+
+    outcomes = together([first] * 200 + [free])
+    assert set(outcomes) == {"token-1", None}
+    assert hook.calls == 1
+    assert handler.status()["renewals"] == 1
+    assert get() == "token-1"
+
+
+def test_t1_each_way_to_ask_waits_for_the_same_call() -> None:
+    hook = Hook()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    session = ExternallyManagedJWTSession(handler)
+    together(
+        [
+            handler.authenticate,
+            lambda: handler.authenticate(force=True),
+            handler.get_valid_token,
+            lambda: handler.get_valid_token(force=True),
+            handler.get_valid_token_with_expiry,
+            session.authenticate,
+            lambda: session.request_headers,
+            hook_released_late(hook),
+        ]
+    )
+    assert hook.most_at_once == 1
+    # A forced one that came after the rest had their token is a call of its own.
+    assert 1 <= hook.calls <= 3
+
+
+def hook_released_late(hook: Hook):
+    hook.hold()
+
+    def release() -> None:
+        wait_until(lambda: hook.calls == 1)
+        time.sleep(0.1)
+        hook.release()
+
+    return release
+
+
+def test_t1_sessions_and_auth_objects_of_one_handler_cause_one_call(outside: Outside) -> None:
+    outside.next_token(after=0.1)
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), ahead(3600)))
+    sessions = [ExternallyManagedJWTSession(handler) for _ in range(2)]
+    auth, httpx_auth = handler.auth(), handler.httpx_auth()
+
+    def by_httpx() -> int:
+        with httpx.Client(auth=httpx_auth) as client:
+            return client.get(outside.api_url).status_code
+
+    statuses = together(
+        [
+            *(
+                lambda session=session: session.get(outside.api_url).status_code
+                for session in sessions * 5
+            ),
+            *[lambda: requests.get(outside.api_url, auth=auth, timeout=10).status_code] * 5,
+            *[by_httpx] * 5,
+        ]
+    )
+    assert statuses == [200] * 20
+    assert outside.counts().token_requests == 1
+
+
+def test_t1_a_handler_asks_only_when_a_token_is_needed() -> None:
+    hook = Hook()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    assert handler.authenticated is False
+    assert handler.jwt is None
+    handler.status()
+    assert hook.calls == 0
+    assert [handler.get_valid_token() for _ in range(5)] == ["token-1"] * 5
+    assert hook.calls == 1

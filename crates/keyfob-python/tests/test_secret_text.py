@@ -1,0 +1,156 @@
+"""A token in the hands of a program: text like any other, that does not show by accident."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import pickle
+import traceback
+import urllib.request
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+import requests
+from keyfob import JWT, BearerAuthSession, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
+from outside import Outside
+from tokens import ahead
+
+SECRET = "s3cret-t0ken"
+
+
+@pytest.fixture
+def handler() -> GenericExternallyManagedJWTHandler:
+    return GenericExternallyManagedJWTHandler(SECRET, ahead(3600), lambda: (SECRET, ahead(3600)))
+
+
+def test_s1_nothing_that_holds_a_token_shows_it(
+    handler: GenericExternallyManagedJWTHandler,
+) -> None:
+    session = BearerAuthSession(SECRET)
+    jwt = JWT(SECRET, datetime(2030, 1, 1, tzinfo=timezone.utc))
+    parts = ExternallyManagedJWT(jwt=SECRET, expires=jwt.expires, get_token=list)  # type: ignore[arg-type]
+    holders: list[Any] = [
+        jwt,
+        parts,
+        handler,
+        session,
+        handler.get_valid_token(),
+        handler.get_valid_token(force=True),
+        handler.get_valid_token_with_expiry(),
+        handler.jwt,
+        handler.request_headers,
+        handler.status(),
+        handler.auth(),
+        handler.httpx_auth(),
+        session.token,
+        vars(handler),
+        vars(session),
+        vars(handler.auth()),
+    ]
+    for holder in holders:
+        for shown in [
+            repr(holder),
+            f"{holder!r}",
+            repr([holder]),
+            repr({1: holder}),
+        ]:
+            assert SECRET not in shown
+    for holder in [jwt, parts]:
+        assert "2030" in repr(holder)
+        assert SECRET not in f"{holder}"
+
+
+def test_s1_a_traceback_with_the_values_of_its_variables_does_not_show_it(
+    handler: GenericExternallyManagedJWTHandler,
+) -> None:
+    def fail() -> None:
+        token = handler.get_valid_token()
+        headers = handler.request_headers
+        raise RuntimeError(len(token) + len(headers))
+
+    with pytest.raises(RuntimeError) as raised:
+        fail()
+    shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    text = "".join(shown.format())
+    assert "token = " in text
+    assert SECRET not in text
+
+
+def test_the_token_is_text_like_any_other(handler: GenericExternallyManagedJWTHandler) -> None:
+    token = handler.get_valid_token()
+    assert isinstance(token, str)
+    assert token == SECRET
+    assert hash(token) == hash(SECRET)
+    assert {SECRET: 1}[token] == 1
+    assert f"{token}" == str(token) == f"{token:s}" == "%s" % token == SECRET  # noqa: UP031
+    assert f"Bearer {token}" == "Bearer " + token
+    assert token.encode() == SECRET.encode()
+    assert json.dumps({"token": token}) == f'{{"token": "{SECRET}"}}'
+    assert token.split("-") == SECRET.split("-")
+
+
+def test_the_token_prints_as_text(handler: GenericExternallyManagedJWTHandler) -> None:
+    written = io.StringIO()
+    print(handler.get_valid_token(), file=written)
+    assert written.getvalue() == f"{SECRET}\n"
+
+
+def test_s1_a_pickle_of_the_token_has_no_token_in_it(
+    handler: GenericExternallyManagedJWTHandler,
+) -> None:
+    for kept in [handler.get_valid_token(), handler.request_headers]:
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            assert SECRET.encode() not in pickle.dumps(kept, protocol)
+
+
+def test_a_copy_of_the_token_is_the_token(handler: GenericExternallyManagedJWTHandler) -> None:
+    for copied in [copy.copy, copy.deepcopy]:
+        headers = copied(handler.request_headers)
+        assert headers == {"authorization": f"Bearer {SECRET}"}
+        assert SECRET not in repr(headers)
+        assert copied(handler.get_valid_token()) == SECRET
+
+
+def test_the_headers_do_for_other_clients(outside: Outside) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), ahead(3600)))
+    handler.authenticate()
+    headers = handler.request_headers
+    with urllib.request.urlopen(urllib.request.Request(outside.api_url, headers=headers)) as answer:
+        assert answer.status == 200
+    for module in ["httpx", "httpx2"]:
+        client = pytest.importorskip(module)
+        assert client.get(outside.api_url, headers=headers).status_code == 200
+    assert requests.get(outside.api_url, headers=headers, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("convert", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_s2_a_handler_is_neither_copied_nor_pickled(
+    handler: GenericExternallyManagedJWTHandler, convert: Any
+) -> None:
+    class Derived(GenericExternallyManagedJWTHandler):
+        pass
+
+    derived = Derived(None, None, lambda: (SECRET, ahead(60)))
+    for refused in [handler, derived]:
+        with pytest.raises(
+            TypeError, match=r"neither pickled nor copied; share it between threads"
+        ):
+            convert(refused)
+
+
+@pytest.mark.parametrize("convert", [copy.deepcopy, pickle.dumps])
+def test_s2_what_holds_a_handler_is_neither_copied_nor_pickled(
+    handler: GenericExternallyManagedJWTHandler, convert: Any
+) -> None:
+    with pytest.raises(TypeError, match="neither pickled nor copied"):
+        convert([handler])
+
+
+def test_a_copy_of_the_parts_has_a_handler_of_its_own() -> None:
+    parts = ExternallyManagedJWT(get_token=list)  # type: ignore[arg-type]
+    handler = parts.handler()
+    assert parts.handler() is handler
+    assert copy.deepcopy(parts).handler() is not handler
+    assert pickle.loads(pickle.dumps(parts)) == parts
