@@ -3,6 +3,7 @@
 //! Authorize, send, judge, again? The sending and the waiting is the session's; all else is here, so that the async and
 //! the blocking session are the same loop written down twice in a dozen lines.
 
+use std::mem;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -96,11 +97,11 @@ impl<R: Outgoing> Journey<R> {
 
     /// The next attempt, with the credential on it (R7).
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
+        let copy = self.template.try_clone().unwrap_or_else(|| {
             self.body_gone = true;
-            let bodiless = self.template.clone_without_body();
-            std::mem::replace(&mut self.template, bodiless)
+            self.template.clone_without_body()
         });
+        let mut attempt = mem::replace(&mut self.template, copy);
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
@@ -201,8 +202,7 @@ impl<R: Outgoing> Journey<R> {
     fn leave_credential(&mut self, origin: &Origin) {
         let headers = self.template.headers_mut();
         redirect::strip_for_other_origin(headers);
-        let Credential::Carried(lease) =
-            std::mem::replace(&mut self.credential, Credential::LeftBehind)
+        let Credential::Carried(lease) = mem::replace(&mut self.credential, Credential::LeftBehind)
         else {
             return;
         };

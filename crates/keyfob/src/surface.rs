@@ -199,13 +199,19 @@ macro_rules! outgoing {
             }
 
             fn try_clone(&self) -> Option<Self> {
-                self.try_clone()
+                match self.body() {
+                    Some(_) => self.try_clone(),
+                    None => Some(self.clone_without_body()),
+                }
             }
 
             fn clone_without_body(&self) -> Self {
                 let mut copy = Self::new(self.method().clone(), self.url().clone());
                 copy.headers_mut().clone_from(self.headers());
-                *copy.timeout_mut() = self.timeout().copied();
+                // Where there is none, `timeout_mut` would make a map to put nothing in.
+                if let Some(timeout) = self.timeout() {
+                    *copy.timeout_mut() = Some(*timeout);
+                }
                 *copy.version_mut() = self.version();
                 copy
             }
