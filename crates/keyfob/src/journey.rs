@@ -97,11 +97,11 @@ impl<R: Outgoing> Journey<R> {
 
     /// The next attempt, with the credential on it (R7).
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        let copy = self.template.try_clone().unwrap_or_else(|| {
+        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
             self.body_gone = true;
             self.template.clone_without_body()
         });
-        let mut attempt = mem::replace(&mut self.template, copy);
+        mem::swap(&mut attempt, &mut self.template);
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }

@@ -286,7 +286,7 @@ impl Attempts for Sends<'_> {
             .apply(lease, attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
         let answer = match self.limit {
-            Some(alarm) => until_stalled(answer, self.moved.as_ref(), alarm)
+            Some(alarm) => until_stalled(answer, self.moved.clone(), alarm)
                 .await
                 .ok_or(NoAnswer::Stalled)?,
             None => answer.await,

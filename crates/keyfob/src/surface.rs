@@ -75,7 +75,11 @@ macro_rules! request_builder_surface {
         ///
         /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a URL, a header or a body cannot be used.
         pub fn build(self) -> Result<$request, Error> {
-            self.request?.build().map_err(|cause| {
+            Self::built(self.request)
+        }
+
+        fn built(request: Result<$inner, Error>) -> Result<$request, Error> {
+            request?.build().map_err(|cause| {
                 Error::input("the request cannot be sent as it was built")
                     .caused_by(cause.without_url())
             })
