@@ -35,9 +35,9 @@ use crate::exchange::Replay;
 use crate::layer::sends::Calls;
 use crate::layer::sends::Classify;
 use crate::layer::sends::First;
+use crate::layer::sends::KeptHead;
 use crate::layer::sends::Sends;
 use crate::layer::sends::Shared;
-use crate::layer::sends::keep_head;
 use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
@@ -191,7 +191,7 @@ where
         let now = authenticator.clock().elapsed();
         let effect = Effect::of(&head.method, &head.headers);
         let mut exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
-        let kept_head = keep_head(&head, repeatable);
+        let kept_head = KeptHead::of(&head, repeatable);
         let mut request = Request::from_parts(head, body);
         let Some(lease) = authenticator.tokens().fresh() else {
             let clone = self.inner.clone();

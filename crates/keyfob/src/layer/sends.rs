@@ -11,8 +11,14 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use futures_util::future::select;
+use http::Extensions;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
 use http::Request;
 use http::Response;
+use http::Uri;
+use http::Version;
 use http::request::Parts;
 use tower_service::Service;
 
@@ -63,7 +69,7 @@ pub(super) struct Sends<S: Service<Request<B>>, P: ReplayBody<B>, B> {
     first: First<S, B>,
     /// Of the attempts after the first.
     service: Option<S>,
-    head: Parts,
+    head: KeptHead,
     kept: Option<P::Kept>,
 }
 
@@ -77,14 +83,46 @@ pub(super) enum First<S: Service<Request<B>>, B> {
 }
 
 /// What is kept of a head: all of it if the request can be sent again, otherwise as much as an error tells.
-pub(super) fn keep_head(head: &Parts, body: Replay) -> Parts {
-    if body == Replay::Possible {
-        return head.clone();
+///
+/// The fields are a list, for which one piece of memory is enough, and of which a map is made when that is needed.
+pub(super) struct KeptHead {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    extensions: Extensions,
+}
+
+impl KeptHead {
+    pub(super) fn of(head: &Parts, body: Replay) -> Self {
+        let mut kept = Self {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+            fields: Vec::new(),
+            extensions: Extensions::new(),
+        };
+        if body == Replay::Possible {
+            let fields = head.headers.iter();
+            kept.fields = fields
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            kept.extensions = head.extensions.clone();
+        }
+        kept
     }
-    let (mut kept, ()) = Request::new(()).into_parts();
-    kept.method.clone_from(&head.method);
-    kept.uri.clone_from(&head.uri);
-    kept
+
+    fn with<B>(&self, body: B) -> Request<B> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.extensions_mut() = self.extensions.clone();
+        for (name, value) in &self.fields {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
+        request
+    }
 }
 
 impl<S, P, B, R> Sends<S, P, B>
@@ -100,7 +138,7 @@ where
     pub(super) fn new(
         calls: Arc<Calls<S, P>>,
         first: First<S, B>,
-        head: Parts,
+        head: KeptHead,
         kept: Option<P::Kept>,
     ) -> Self {
         Self {
@@ -153,7 +191,7 @@ where
         let body = self.calls.replay.again(kept).ok_or_else(|| {
             Error::input("the `replay` of the layer did not give a body that it had kept")
         })?;
-        Ok(Request::from_parts(self.head.clone(), body))
+        Ok(self.head.with(body))
     }
 
     /// The error of an attempt that was not answered in time.
@@ -227,5 +265,33 @@ impl fmt::Debug for Shared {
             .field("policy", &self.policy)
             .field("timeout", &self.alarm.limit())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r9_a_head_is_kept_as_it_was() {
+        let mut secret = HeaderValue::from_static("s3cret");
+        secret.set_sensitive(true);
+        let request = Request::put("https://a.example/x?y")
+            .version(Version::HTTP_2)
+            .header("cookie", "a=1")
+            .header("x-other", "")
+            .header("cookie", secret)
+            .extension(42_u8);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let again = KeptHead::of(&head, Replay::Possible).with(());
+        let (again, ()) = again.into_parts();
+        assert_eq!(
+            (again.method, again.uri, again.version),
+            (head.method, head.uri, head.version)
+        );
+        assert_eq!(again.headers, head.headers);
+        let sensitive = again.headers.values().filter(|value| value.is_sensitive());
+        assert_eq!(sensitive.count(), 1);
+        assert_eq!(again.extensions.get::<u8>(), Some(&42));
     }
 }
