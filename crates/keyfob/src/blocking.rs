@@ -231,8 +231,8 @@ impl RequestBuilder {
     ///
     /// As [`crate::RequestBuilder::send`].
     pub fn send(self) -> Result<Response, Error> {
-        let (sender, options) = (Arc::clone(&self.sender), self.options.clone());
-        sender.execute(self.build()?, options)
+        self.sender
+            .execute(Self::built(self.request)?, self.options)
     }
 }
 

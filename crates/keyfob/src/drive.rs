@@ -3,11 +3,9 @@
 //! It obeys an [`Exchange`] and makes no rules. A face says how one attempt is sent, and what came of it.
 
 use std::future::Future;
-use std::time::Duration;
 
 use crate::authenticator::Authenticator;
 use crate::cache::Lease;
-use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::exchange::Outcome;
 use crate::exchange::Step;
@@ -16,6 +14,8 @@ use crate::exchange::Step;
 pub(crate) trait Attempts {
     type Answer;
     type Failure;
+
+    fn authenticator(&self) -> &Authenticator;
 
     /// Sends the request with this credential on it (R7).
     fn send(
@@ -27,48 +27,50 @@ pub(crate) trait Attempts {
     fn outcome<'a>(&self, result: &'a Result<Self::Answer, Self::Failure>) -> Outcome<'a>;
 }
 
-/// Sends a request, whose exchange has begun just now, until that is done; the last answer or failure as it was (R6).
-///
-/// # Errors
-///
-/// If there is no credential to send it with (R2).
+/// Sends a request until its exchange is done; the last answer or failure as it was (R6).
 pub(crate) async fn drive<A: Attempts>(
-    authenticator: &Authenticator,
-    mut exchange: Exchange,
-    now: Duration,
+    exchange: &mut Exchange,
+    mut lease: Lease,
     attempts: &mut A,
-) -> Result<Result<A::Answer, A::Failure>, Error> {
-    let tokens = authenticator.tokens();
-    let clock = authenticator.clock();
-    let patience = |exchange: &Exchange| exchange.patience(clock.elapsed());
-    let mut lease = tokens.lease(Some(exchange.patience(now))).await?;
+) -> Result<A::Answer, A::Failure> {
     loop {
         let result = attempts.send(&lease).await;
-        let outcome = attempts.outcome(&result);
-        match exchange.judge(outcome, || authenticator.now()) {
-            Step::Done => return Ok(result),
-            Step::Wait(pause, cause) => {
-                authenticator.will_retry(cause, pause);
-                clock.sleep(pause).await;
-                match tokens.lease(Some(patience(&exchange))).await {
-                    Ok(another) => lease = another,
-                    Err(error) => {
-                        authenticator.will_not_retry(&error);
-                        return Ok(result);
-                    }
-                }
-            }
-            Step::Renew(challenges) => {
-                let patience = patience(&exchange);
-                match authenticator.replace(&lease, &challenges, patience).await {
-                    Some(another) => lease = another,
-                    None => return Ok(result),
-                }
-            }
-            Step::Reject(challenges) => {
-                tokens.reject(&lease, &challenges);
-                return Ok(result);
-            }
+        let step = exchange.judge(attempts.outcome(&result), || attempts.authenticator().now());
+        if let Step::Done = step {
+            return result;
+        }
+        // A request's future shall not carry the room for what is rare.
+        lease = match Box::pin(prepare(attempts.authenticator(), exchange, &lease, step)).await {
+            Some(another) => another,
+            None => return result,
+        };
+    }
+}
+
+/// The credential of the next attempt; `None` if there is none, neither attempt nor credential.
+async fn prepare(
+    authenticator: &Authenticator,
+    exchange: &Exchange,
+    lease: &Lease,
+    step: Step,
+) -> Option<Lease> {
+    let tokens = authenticator.tokens();
+    let clock = authenticator.clock();
+    let patience = || exchange.patience(clock.elapsed());
+    match step {
+        Step::Done => None,
+        Step::Wait(pause, cause) => {
+            authenticator.will_retry(cause, pause);
+            clock.sleep(pause).await;
+            let another = tokens.lease(Some(patience())).await;
+            another
+                .inspect_err(|error| authenticator.will_not_retry(error))
+                .ok()
+        }
+        Step::Renew(challenges) => authenticator.replace(lease, &challenges, patience()).await,
+        Step::Reject(challenges) => {
+            tokens.reject(lease, &challenges);
+            None
         }
     }
 }

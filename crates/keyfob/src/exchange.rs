@@ -23,6 +23,7 @@ use crate::retry_after::RetryAfter;
 /// A client's promise that a request has its effect once however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// How a gRPC call ended, as a name that was parsed once.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// One logical request: the attempts that have failed, and what may still be done.
@@ -273,7 +274,7 @@ fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
     const GRPC_UNAUTHENTICATED: &[u8] = b"16";
     status == StatusCode::UNAUTHORIZED
         || headers
-            .get(GRPC_STATUS)
+            .get(&GRPC_STATUS)
             .is_some_and(|code| code.as_bytes() == GRPC_UNAUTHENTICATED)
 }
 

@@ -3,6 +3,7 @@
 //! Authorize, send, judge, again? The sending and the waiting is the session's; all else is here, so that the async and
 //! the blocking session are the same loop written down twice in a dozen lines.
 
+use std::mem;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -98,9 +99,9 @@ impl<R: Outgoing> Journey<R> {
     pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
         let mut attempt = self.template.try_clone().unwrap_or_else(|| {
             self.body_gone = true;
-            let bodiless = self.template.clone_without_body();
-            std::mem::replace(&mut self.template, bodiless)
+            self.template.clone_without_body()
         });
+        mem::swap(&mut attempt, &mut self.template);
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
@@ -201,8 +202,7 @@ impl<R: Outgoing> Journey<R> {
     fn leave_credential(&mut self, origin: &Origin) {
         let headers = self.template.headers_mut();
         redirect::strip_for_other_origin(headers);
-        let Credential::Carried(lease) =
-            std::mem::replace(&mut self.credential, Credential::LeftBehind)
+        let Credential::Carried(lease) = mem::replace(&mut self.credential, Credential::LeftBehind)
         else {
             return;
         };

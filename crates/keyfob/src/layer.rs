@@ -5,45 +5,44 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
-use std::future::poll_fn;
-use std::io;
+use std::future::ready;
 use std::mem;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::future::Either;
-use futures_util::future::select;
 use http::Request;
 use http::Response;
-use http::request::Parts;
 use tower_layer::Layer;
 use tower_service::Service;
+
+mod sends;
 
 use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
-use crate::cache::Lease;
 use crate::cache::TokenCache;
-use crate::classify::classify;
-use crate::drive::Attempts;
 use crate::drive::drive;
 use crate::error::BoxError;
 use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::exchange::Effect;
 use crate::exchange::Exchange;
 use crate::exchange::Failure;
-use crate::exchange::Outcome;
 use crate::exchange::Replay;
+use crate::layer::sends::Calls;
+use crate::layer::sends::Classify;
+use crate::layer::sends::First;
+use crate::layer::sends::KeptHead;
+use crate::layer::sends::Sends;
+use crate::layer::sends::Shared;
 use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
 use crate::retry::RetryPolicy;
+use crate::sync::Mutex;
 
 /// Puts a fresh token on the requests of a client service.
 ///
@@ -131,24 +130,26 @@ impl<P> AuthenticationLayer<P> {
     }
 }
 
-impl<S, P: Clone> Layer<S> for AuthenticationLayer<P> {
+impl<S: Clone, P: Clone> Layer<S> for AuthenticationLayer<P> {
     type Service = Authenticated<S, P>;
 
     fn layer(&self, inner: S) -> Authenticated<S, P> {
-        Authenticated {
-            inner,
+        let calls = Calls {
             shared: Arc::clone(&self.shared),
             replay: self.replay.clone(),
+            spare: Mutex::new(inner.clone()),
+        };
+        Authenticated {
+            inner,
+            calls: Arc::new(calls),
         }
     }
 }
 
 /// A service whose requests carry a fresh token; made by an [`AuthenticationLayer`].
-#[derive(Clone)]
 pub struct Authenticated<S, P = ReplayEmpty> {
     inner: S,
-    shared: Arc<Shared>,
-    replay: P,
+    calls: Arc<Calls<S, P>>,
 }
 
 impl<S, P, B, R> Service<Request<B>> for Authenticated<S, P>
@@ -170,12 +171,54 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The clone may not be ready; what was made ready is what is called.
-        let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
-        let (shared, replay) = (Arc::clone(&self.shared), self.replay.clone());
-        // By reference, since a client may be large and would be copied from future to future.
-        Box::pin(async move { shared.send(&mut service, &replay, request).await })
+        let calls = Arc::clone(&self.calls);
+        let Shared {
+            authenticator,
+            policy,
+            ..
+        } = &*calls.shared;
+        if let Err(error) = authenticator.origins().check_uri(request.uri()) {
+            return Box::pin(ready(Err(error.into())));
+        }
+        let (head, body) = request.into_parts();
+        // Polled by the service before that waits.
+        let mut context = Context::from_waker(Waker::noop());
+        let (body, kept) = calls.replay.keep(body, &mut context);
+        let repeatable = match kept {
+            Some(_) => Replay::Possible,
+            None => Replay::Impossible,
+        };
+        let now = authenticator.clock().elapsed();
+        let effect = Effect::of(&head.method, &head.headers);
+        let mut exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
+        let kept_head = KeptHead::of(&head, repeatable);
+        let mut request = Request::from_parts(head, body);
+        let Some(lease) = authenticator.tokens().fresh() else {
+            let clone = self.inner.clone();
+            // The clone may not be ready; what was made ready is what is called.
+            let service = mem::replace(&mut self.inner, clone);
+            let first = First::Waits(Box::new((service, request)));
+            let mut sends = Sends::new(calls, first, kept_head, kept);
+            return Box::pin(async move {
+                let patience = exchange.patience(now);
+                let lease = sends.tokens().lease(Some(patience)).await?;
+                drive(&mut exchange, lease, &mut sends).await
+            });
+        };
+        authenticator.apply(&lease, request.headers_mut());
+        let first = First::Called(self.inner.call(request));
+        let mut sends = Sends::new(calls, first, kept_head, kept);
+        let sent = async move { drive(&mut exchange, lease, &mut sends).await };
+        Box::pin(sent)
+    }
+}
+
+impl<S: Clone, P> Clone for Authenticated<S, P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 
@@ -202,8 +245,6 @@ pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
     classify: Arc<Classify>,
     replay: P,
 }
-
-type Classify = dyn Fn(&(dyn StdError + 'static)) -> Option<Failure> + Send + Sync;
 
 impl AuthenticationLayerBuilder {
     /// How long an attempt may wait for the head of its answer, unless set.
@@ -299,170 +340,6 @@ impl<P> AuthenticationLayerBuilder<P> {
     }
 }
 
-/// What all services of a layer have in common.
-struct Shared {
-    authenticator: Authenticator,
-    policy: Arc<RetryPolicy>,
-    alarm: Alarm,
-    classify: Arc<Classify>,
-}
-
-impl Shared {
-    async fn send<S, P, B, R>(
-        &self,
-        service: &mut S,
-        replay: &P,
-        request: Request<B>,
-    ) -> Result<Response<R>, BoxError>
-    where
-        S: Service<Request<B>, Response = Response<R>> + Send,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        P: ReplayBody<B> + Send + Sync,
-        P::Kept: Send,
-        B: Send,
-        R: Send,
-    {
-        self.authenticator.origins().check_uri(request.uri())?;
-        let (head, body) = request.into_parts();
-        let mut body = Some(body);
-        let (body, kept) = poll_fn(|context| {
-            let body = body.take().expect("it is ready when first polled");
-            Poll::Ready(replay.keep(body, context))
-        })
-        .await;
-        let repeatable = match kept {
-            Some(_) => Replay::Possible,
-            None => Replay::Impossible,
-        };
-        let now = self.authenticator.clock().elapsed();
-        let exchange = Exchange::new(
-            Arc::clone(&self.policy),
-            Effect::of(&head.method, &head.headers),
-            repeatable,
-            now,
-        );
-        let mut attempts = Sends {
-            shared: self,
-            service,
-            replay,
-            head: keep_head(&head, repeatable),
-            kept,
-            next: Some(Request::from_parts(head, body)),
-        };
-        drive(&self.authenticator, exchange, now, &mut attempts).await?
-    }
-
-    fn failure(&self, error: &(dyn StdError + 'static)) -> Failure {
-        (self.classify)(error).unwrap_or_else(|| classify(error))
-    }
-}
-
-/// One request over one service.
-struct Sends<'a, S, P: ReplayBody<B>, B> {
-    shared: &'a Shared,
-    service: &'a mut S,
-    replay: &'a P,
-    next: Option<Request<B>>,
-    head: Parts,
-    kept: Option<P::Kept>,
-}
-
-/// What is kept of a head: all of it if the request can be sent again, otherwise as much as an error tells.
-fn keep_head(head: &Parts, body: Replay) -> Parts {
-    if body == Replay::Possible {
-        return head.clone();
-    }
-    let (mut kept, ()) = Request::new(()).into_parts();
-    kept.method.clone_from(&head.method);
-    kept.uri.clone_from(&head.uri);
-    kept
-}
-
-impl<S, P: ReplayBody<B>, B> Sends<'_, S, P, B> {
-    /// The request as the caller made it: the first time itself, then a copy.
-    fn take(&mut self) -> Result<Request<B>, Error> {
-        if let Some(request) = self.next.take() {
-            return Ok(request);
-        }
-        let kept = self
-            .kept
-            .as_ref()
-            .expect("only what can be replayed is sent again");
-        let body = self.replay.again(kept).ok_or_else(|| {
-            Error::input("the `replay` of the layer did not give a body that it had kept")
-        })?;
-        Ok(Request::from_parts(self.head.clone(), body))
-    }
-
-    /// Where the request goes, as an error may show it.
-    fn destination(&self) -> String {
-        let origin = self
-            .shared
-            .authenticator
-            .origins()
-            .origin_of(&self.head.uri);
-        let origin = origin.map(|origin| origin.to_string()).unwrap_or_default();
-        format!("{} {origin}", self.head.method)
-    }
-}
-
-impl<S, P, B, R> Attempts for Sends<'_, S, P, B>
-where
-    S: Service<Request<B>, Response = Response<R>> + Send,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    P: ReplayBody<B> + Send + Sync,
-    P::Kept: Send,
-    B: Send,
-    R: Send,
-{
-    type Answer = Response<R>;
-    type Failure = BoxError;
-
-    async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {
-        let mut request = self.take()?;
-        self.shared
-            .authenticator
-            .apply(lease, request.headers_mut());
-        let service = &mut *self.service;
-        let answer = async {
-            poll_fn(|context| service.poll_ready(context))
-                .await
-                .map_err(Into::into)?;
-            service.call(request).await.map_err(Into::into)
-        };
-        match within(&self.shared.alarm, answer).await {
-            Some(answer) => answer,
-            None => Err(timed_out(&self.destination()).into()),
-        }
-    }
-
-    fn outcome<'a>(&self, result: &'a Result<Response<R>, BoxError>) -> Outcome<'a> {
-        match result {
-            Ok(response) => Outcome::Answer(response.status(), response.headers()),
-            Err(error) => Outcome::Failure(self.shared.failure(error.as_ref())),
-        }
-    }
-}
-
-/// Waits for an answer until the alarm rings (R8); `None` if it does.
-async fn within<T>(alarm: &Alarm, answer: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(answer), alarm.watch()).await {
-        Either::Left((answer, _)) => Some(answer),
-        Either::Right(((), _)) => None,
-    }
-}
-
-/// The error of an attempt that was not answered in time.
-fn timed_out(destination: &str) -> Error {
-    Error::new(
-        ErrorKind::Transport,
-        format!("{destination} was not answered in time; set `timeout` if the server needs longer"),
-    )
-    .caused_by(io::Error::from(io::ErrorKind::TimedOut))
-}
-
 impl<P> fmt::Debug for AuthenticationLayer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationLayer")
@@ -475,7 +352,7 @@ impl<S: fmt::Debug, P> fmt::Debug for Authenticated<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authenticated")
             .field("inner", &self.inner)
-            .field("shared", &self.shared)
+            .field("shared", &self.calls.shared)
             .finish_non_exhaustive()
     }
 }
@@ -487,16 +364,6 @@ impl<P> fmt::Debug for AuthenticationLayerBuilder<P> {
             .field("binding", &self.binding)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("authenticator", &self.authenticator)
-            .field("policy", &self.policy)
-            .field("timeout", &self.alarm.limit())
             .finish_non_exhaustive()
     }
 }

@@ -226,7 +226,7 @@ impl Shared {
             Replay::Impossible => count_pieces(&mut request),
         };
         let now = self.authenticator.clock().elapsed();
-        let exchange = Exchange::new(
+        let mut exchange = Exchange::new(
             Arc::clone(&self.policy),
             Effect::of(request.method(), request.headers()),
             body,
@@ -242,7 +242,9 @@ impl Shared {
             extensions,
             next,
         };
-        match drive(&self.authenticator, exchange, now, &mut attempts).await? {
+        let patience = exchange.patience(now);
+        let lease = self.authenticator.tokens().lease(Some(patience)).await?;
+        match drive(&mut exchange, lease, &mut attempts).await {
             Ok(response) => Ok(Ok(response)),
             Err(NoAnswer::Error(error)) => Ok(Err(error)),
             Err(NoAnswer::Strayed(error)) => Err(error),
@@ -275,6 +277,10 @@ impl Attempts for Sends<'_> {
     type Answer = Response;
     type Failure = NoAnswer;
 
+    fn authenticator(&self) -> &Authenticator {
+        &self.shared.authenticator
+    }
+
     async fn send(&mut self, lease: &Lease) -> Result<Response, NoAnswer> {
         let mut attempt = self
             .request
@@ -286,7 +292,7 @@ impl Attempts for Sends<'_> {
             .apply(lease, attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
         let answer = match self.limit {
-            Some(alarm) => until_stalled(answer, self.moved.as_ref(), alarm)
+            Some(alarm) => until_stalled(answer, self.moved.clone(), alarm)
                 .await
                 .ok_or(NoAnswer::Stalled)?,
             None => answer.await,

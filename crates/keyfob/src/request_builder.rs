@@ -67,8 +67,9 @@ impl RequestBuilder {
     /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there; and the last attempt's
     /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
     pub async fn send(self) -> Result<Response, Error> {
-        let (sender, options) = (Arc::clone(&self.sender), self.options.clone());
-        sender.execute(self.build()?, options).await
+        let request = Self::built(self.request)?;
+        let (mut journey, limit) = self.sender.begin(request, &self.options)?;
+        self.sender.complete(&mut journey, limit).await
     }
 }
 

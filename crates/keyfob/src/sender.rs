@@ -1,9 +1,13 @@
 //! What a session is made of, and the loop of the async one: authorize, send, judge, again?
 
 use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::HeaderMap;
 use http::Method;
 use reqwest::Body;
@@ -111,46 +115,65 @@ impl<C> Sender<C> {
 }
 
 impl Sender<reqwest::Client> {
-    /// Sends a request until its exchange is done.
-    pub(crate) async fn execute(
+    /// Begins a request, unless the credential may not go where it is to go.
+    ///
+    /// Not part of [`complete`](Self::complete), whose future would hold the request twice.
+    pub(crate) fn begin(
         &self,
         request: Request,
-        options: Options,
-    ) -> Result<Response, Error> {
-        let exchange = self.exchange(
-            &options,
-            request.method(),
-            request.headers(),
-            replay(&request),
-        );
+        options: &Options,
+    ) -> Result<(Journey<Request>, Option<&Alarm>), Error> {
+        let (method, headers) = (request.method(), request.headers());
+        let exchange = self.exchange(options, method, headers, replay(&request));
         // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
         let limit = request.timeout().is_none().then_some(&self.alarm);
-        let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
-        let mut lease = self.lease(&journey).await?;
+        let journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
+        Ok((journey, limit))
+    }
+
+    /// Sends a request until its exchange is done.
+    pub(crate) async fn complete(
+        &self,
+        journey: &mut Journey<Request>,
+        limit: Option<&Alarm>,
+    ) -> Result<Response, Error> {
+        let mut lease = self.lease(journey).await?;
         loop {
             let attempt = journey.attempt(lease, &self.authenticator);
             let result = self.send(attempt, limit).await;
-            lease = match journey.judge(outcome(&result), &self.authenticator)? {
-                Next::Done => return hand_over(result, limit, &journey),
-                Next::Follow => self.lease(&journey).await?,
-                Next::Wait(pause) => {
-                    self.authenticator.clock().sleep(pause).await;
-                    match self.lease(&journey).await {
-                        Ok(lease) => lease,
-                        Err(error) => {
-                            self.authenticator.will_not_retry(&error);
-                            return hand_over(result, limit, &journey);
-                        }
-                    }
-                }
-                Next::Replace(rejected, challenges, patience) => {
-                    let other = self.authenticator.replace(&rejected, &challenges, patience);
-                    match other.await {
-                        Some(other) => Some(other),
-                        None => return hand_over(result, limit, &journey),
-                    }
-                }
+            let next = journey.judge(outcome(&result), &self.authenticator)?;
+            if let Next::Done = next {
+                return hand_over(result, limit, journey);
+            }
+            // A request's future shall not carry the room for what is rare.
+            lease = match Box::pin(self.prepare(next, journey)).await? {
+                ControlFlow::Continue(lease) => lease,
+                ControlFlow::Break(()) => return hand_over(result, limit, journey),
             };
+        }
+    }
+
+    /// What the next attempt carries, or that there is none.
+    async fn prepare(
+        &self,
+        next: Next,
+        journey: &Journey<Request>,
+    ) -> Result<ControlFlow<(), Option<Lease>>, Error> {
+        match next {
+            Next::Done => Ok(ControlFlow::Break(())),
+            Next::Follow => self.lease(journey).await.map(ControlFlow::Continue),
+            Next::Wait(pause) => {
+                self.authenticator.clock().sleep(pause).await;
+                let lease = self.lease(journey).await.map_err(|error| {
+                    self.authenticator.will_not_retry(&error);
+                });
+                Ok(lease.map_or_else(ControlFlow::Break, ControlFlow::Continue))
+            }
+            Next::Replace(rejected, challenges, patience) => {
+                let other = self.authenticator.replace(&rejected, &challenges, patience);
+                let other = other.await.map(Some);
+                Ok(other.map_or(ControlFlow::Break(()), ControlFlow::Continue))
+            }
         }
     }
 
@@ -166,16 +189,21 @@ impl Sender<reqwest::Client> {
         self.tokens().lease(Some(patience)).await.map(Some)
     }
 
-    async fn send(&self, mut attempt: Request, limit: Option<&Alarm>) -> Result<Response, Fault> {
+    /// Sends an attempt. The client takes it at once, so that the future does not hold a copy.
+    fn send<'a>(
+        &self,
+        mut attempt: Request,
+        limit: Option<&'a Alarm>,
+    ) -> impl Future<Output = Result<Response, Fault>> + Send + use<'a> {
         let client = self.client_for(attempt.url());
-        let Some(alarm) = limit else {
-            return client.execute(attempt).await.map_err(Fault::Client);
-        };
-        let moved = count_pieces(&mut attempt);
+        let moved = limit.and_then(|_| count_pieces(&mut attempt));
         let answer = client.execute(attempt);
-        match until_stalled(answer, moved.as_ref(), alarm).await {
-            Some(answer) => answer.map_err(Fault::Client),
-            None => Err(Fault::Stalled),
+        async move {
+            let answer = match limit {
+                Some(alarm) => until_stalled(answer, moved, alarm).await,
+                None => Some(answer.await),
+            };
+            answer.ok_or(Fault::Stalled)?.map_err(Fault::Client)
         }
     }
 }
@@ -208,12 +236,20 @@ fn hand_over(
 
 /// The same response, whose body fails when it stalls.
 fn limit_body(response: Response, alarm: &Alarm) -> Response {
-    let carrier = http::Response::builder().url(response.url().clone());
+    let url = response.url().clone();
     let (mut parts, body) = http::Response::<Body>::from(response).into_parts();
-    if let Ok(carrier) = carrier.body(()) {
-        parts.extensions.extend(carrier.into_parts().0.extensions);
+    // The URL travels in an extension that only the builder can make.
+    let mut carrier = http::Response::builder();
+    if let Some(extensions) = carrier.extensions_mut() {
+        *extensions = mem::take(&mut parts.extensions);
     }
-    let body = Body::wrap(Limited::new(body, alarm));
+    if let Ok(carrier) = carrier.url(url).body(()) {
+        parts.extensions = carrier.into_parts().0.extensions;
+    }
+    let body = match Limited::new(body, alarm) {
+        Either::Left(whole) => Body::from(whole),
+        Either::Right(limited) => Body::wrap(limited),
+    };
     Response::from(http::Response::from_parts(parts, body))
 }
 

@@ -69,7 +69,8 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        self.sender.execute(request, Options::default()).await
+        let (mut journey, limit) = self.sender.begin(request, &Options::default())?;
+        self.sender.complete(&mut journey, limit).await
     }
 
     /// Gets a token unless there is one.

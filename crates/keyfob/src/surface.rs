@@ -75,7 +75,11 @@ macro_rules! request_builder_surface {
         ///
         /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a URL, a header or a body cannot be used.
         pub fn build(self) -> Result<$request, Error> {
-            self.request?.build().map_err(|cause| {
+            Self::built(self.request)
+        }
+
+        fn built(request: Result<$inner, Error>) -> Result<$request, Error> {
+            request?.build().map_err(|cause| {
                 Error::input("the request cannot be sent as it was built")
                     .caused_by(cause.without_url())
             })
@@ -199,13 +203,19 @@ macro_rules! outgoing {
             }
 
             fn try_clone(&self) -> Option<Self> {
-                self.try_clone()
+                match self.body() {
+                    Some(_) => self.try_clone(),
+                    None => Some(self.clone_without_body()),
+                }
             }
 
             fn clone_without_body(&self) -> Self {
                 let mut copy = Self::new(self.method().clone(), self.url().clone());
                 copy.headers_mut().clone_from(self.headers());
-                *copy.timeout_mut() = self.timeout().copied();
+                // Where there is none, `timeout_mut` would make a map to put nothing in.
+                if let Some(timeout) = self.timeout() {
+                    *copy.timeout_mut() = Some(*timeout);
+                }
                 *copy.version_mut() = self.version();
                 copy
             }

@@ -1020,3 +1020,67 @@ mod grpc {
         assert_eq!(error.kind(), ErrorKind::Refused);
     }
 }
+
+/// Counts its clones, and insists on being made ready before each call.
+struct Counted {
+    clones: Arc<AtomicUsize>,
+    ready: bool,
+    statuses: Arc<Mutex<Vec<u16>>>,
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self {
+            clones: Arc::clone(&self.clones),
+            ready: false,
+            statuses: Arc::clone(&self.statuses),
+        }
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Counted {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready));
+        let mut response = Response::new(Full::default());
+        let status = self.statuses.lock().unwrap().pop().unwrap();
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        ready(Ok(response))
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_cloned_only_for_another_attempt_and_made_ready_for_each() {
+    let clones = Arc::new(AtomicUsize::new(0));
+    let service = Counted {
+        clones: Arc::clone(&clones),
+        ready: false,
+        statuses: Arc::new(Mutex::new(vec![200, 503, 503, 200])),
+    };
+    let layer = AuthenticationLayer::builder(tokens(&["one"]))
+        .origin("https://api.example")
+        .retry(at_once())
+        .build()
+        .unwrap();
+    let mut client = layer.layer(service);
+    layer.tokens().authenticate().await.unwrap();
+    let before = clones.load(Ordering::Relaxed);
+    for cloned in [0, 1] {
+        let answered = client
+            .ready()
+            .await
+            .unwrap()
+            .call(get("https://api.example/"));
+        assert_eq!(answered.await.unwrap().status(), 200);
+        assert_eq!(clones.load(Ordering::Relaxed) - before, cloned);
+    }
+}

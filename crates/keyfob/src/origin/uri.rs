@@ -19,19 +19,6 @@ impl Origin {
         let port = uri.port_u16().unwrap_or(scheme.default_port());
         Ok(Some(Self { scheme, host, port }))
     }
-
-    /// Whether a URI leads here, without the copies that [`from_uri`](Self::from_uri) makes.
-    ///
-    /// May be false for one that is not in its normal form, and so does not say that it leads elsewhere.
-    fn is_plainly_of(&self, uri: &Uri) -> bool {
-        uri.scheme_str() == Some(self.scheme.name())
-            && uri.port_u16().unwrap_or(self.scheme.default_port()) == self.port
-            && uri.host().is_some_and(|host| match &self.host {
-                Host::Domain(own) => own == host,
-                Host::Ipv4(own) => host.parse() == Ok(*own),
-                Host::Ipv6(_) => false,
-            })
-    }
 }
 
 impl Origins {
@@ -46,7 +33,7 @@ impl Origins {
     /// The same as [`check`](Self::check) for where a URI leads; without an authority, to where the service is connected.
     pub fn check_uri(&self, uri: &Uri) -> Result<(), Error> {
         // What was bound was checked when the layer was made.
-        if self.bound.iter().any(|origin| origin.is_plainly_of(uri)) {
+        if self.are_plainly_of(uri) {
             return Ok(());
         }
         match Origin::from_uri(uri)?.as_ref().or(self.only()) {
@@ -56,6 +43,23 @@ impl Origins {
                  give the URI in full, or bind the layer to the service's origin alone",
             )),
         }
+    }
+
+    /// Whether a URI leads to one of them, as its text alone tells.
+    ///
+    /// False for one that is not in its normal form, and so does not say that it leads elsewhere.
+    fn are_plainly_of(&self, uri: &Uri) -> bool {
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return false;
+        };
+        let authority_of = |origin: &'_ String| {
+            let rest = origin.strip_prefix(scheme)?.strip_prefix("://")?;
+            Some(rest == authority.as_str())
+        };
+        self.written
+            .iter()
+            .filter_map(authority_of)
+            .any(|same| same)
     }
 
     /// Where a URI leads that was checked.
@@ -144,9 +148,19 @@ mod tests {
             origins.flat_map(|origin| uris.iter().map(move |uri| (origin.clone(), uri)))
         {
             let equal = Origin::from_uri(uri).unwrap() == Some(origin.clone());
-            assert!(equal || !origin.is_plainly_of(uri), "{origin} {uri}");
+            assert!(
+                equal || !bound_to(&origin).are_plainly_of(uri),
+                "{origin} {uri}"
+            );
         }
-        let origin = Origin::from_uri(&uris[0]).unwrap().unwrap();
-        assert!(uris[..3].iter().all(|uri| origin.is_plainly_of(uri)));
+        let origins = bound_to(&Origin::from_uri(&uris[0]).unwrap().unwrap());
+        assert!(origins.are_plainly_of(&uris[0]));
+        assert!(uris[..4].iter().all(|uri| origins.check_uri(uri).is_ok()));
+    }
+
+    fn bound_to(origin: &Origin) -> Origins {
+        let mut origins = Origins::default();
+        origins.bind(origin.clone());
+        origins
     }
 }
