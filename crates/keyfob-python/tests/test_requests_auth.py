@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+import requests.adapters
 from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler, OriginError
 from outside import Outside
 from pytest_httpserver import HTTPServer

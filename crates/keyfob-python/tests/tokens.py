@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 
 
@@ -58,7 +58,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def together(works: list[Callable[[], object]]) -> list[object]:
+def together(works: Sequence[Callable[[], object]]) -> list[object]:
     """What these give or raise, each begun on a thread of its own and all at once."""
     outcomes: list[object] = [None] * len(works)
     start = threading.Barrier(len(works))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from keyfob._handler import GenericExternallyManagedJWTHandler
+from keyfob._hook import GetToken
 
 
 @dataclass(kw_only=True)
@@ -27,7 +27,7 @@ class ExternallyManagedJWT:
 
     jwt: str | None = None
     expires: datetime | None = None
-    get_token: Callable[[], tuple[str, datetime]]
+    get_token: GetToken
 
     def handler(self) -> GenericExternallyManagedJWTHandler:
         """The handler of these parts; the same one each time, so that its token is got once.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 
 def to_timestamp(expires: datetime) -> float:
@@ -24,7 +24,7 @@ def to_timestamp(expires: datetime) -> float:
 
 def from_timestamp(seconds: float) -> datetime:
     """The expiry at a POSIX timestamp, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def _name(value: object) -> str:

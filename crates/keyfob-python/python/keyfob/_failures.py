@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from requests import exceptions
-from urllib3.exceptions import MaxRetryError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NewConnectionError,
+    ProxyError,
+)
 
 
 def classify(error: exceptions.RequestException) -> str:
     """One of the core's classes of failure."""
     if isinstance(error, exceptions.SSLError):
         return "final"
-    if isinstance(error, (exceptions.ConnectTimeout, exceptions.ProxyError)):
+    if isinstance(error, exceptions.ConnectTimeout):
         return "connect"
     if isinstance(error, exceptions.Timeout):
         return "timeout"
@@ -23,4 +28,7 @@ def _never_connected(error: exceptions.ConnectionError) -> bool:
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
-    return isinstance(cause, NewConnectionError)
+    if isinstance(cause, ProxyError):
+        # A proxy may also have hung up with the whole request in its hands.
+        cause = cause.original_error
+    return isinstance(cause, (NewConnectionError, ConnectTimeoutError))

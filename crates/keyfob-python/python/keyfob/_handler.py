@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from keyfob import _core, _process
 from keyfob._expiry import from_timestamp, to_timestamp
-from keyfob._hook import Hook
+from keyfob._hook import GetToken, Hook
 from keyfob._requests_auth import RequestsAuth
 from keyfob._status import Status
 from keyfob.errors import AuthenticationError
@@ -56,7 +56,7 @@ class GenericExternallyManagedJWTHandler:
         self,
         jwt: str | None,
         expires: datetime | None,
-        get_token: Callable[[], tuple[str, datetime]],
+        get_token: GetToken,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -17,3 +17,4 @@ class Holder(Protocol):
 
     def _fields(self, lease: Lease) -> Mapping[str, str]:
         """The fields that carry a token."""
+        ...

@@ -7,11 +7,16 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any
 
 from keyfob import _core
 from keyfob._expiry import to_timestamp
 from keyfob._jwt import JWT
+
+Answer = tuple[str, datetime | None] | JWT
+GetToken = Callable[[], Answer] | Callable[[], Awaitable[Answer]] | _core.Source
+"""What gives tokens: a callable, a coroutine function, or one of :mod:`keyfob.sources`."""
 
 asked_by: ContextVar[tuple[int, ...]] = ContextVar("keyfob.asked_by", default=())
 """The numbers of the caches on whose behalf this context runs a hook, which must not wait for itself."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from keyfob import _core, _process
@@ -102,11 +101,16 @@ _OWN = GenericExternallyManagedJWTHandler
 
 def _is_own(handler: object) -> bool:
     """Whether the token is the core's. By the real type: a mock that speaks for a handler is a handler of its own."""
-    kind: Any = type(handler)
-    return _inherits(kind)
+    kind = type(handler)
+    if kind not in _KINDS:
+        _KINDS[kind] = _inherits(kind)
+    return _KINDS[kind]
 
 
-@lru_cache
+_KINDS: dict[type, bool] = {}
+"""What was found out before: a request asks more than once."""
+
+
 def _inherits(kind: type[Any]) -> bool:
     return (
         issubclass(kind, _OWN)

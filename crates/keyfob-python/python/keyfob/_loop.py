@@ -55,7 +55,7 @@ class _Asyncio:
     async def wait(self, seconds: float) -> bool:
         try:
             await asyncio.wait_for(self._rung.wait(), seconds)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             return False
         self._rung.clear()
         return True

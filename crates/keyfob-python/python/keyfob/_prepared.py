@@ -28,10 +28,10 @@ def copied(request: PreparedRequest) -> PreparedRequest:
 
 
 def has_field(request: PreparedRequest, name: str) -> bool:
-    """Whether the request has a header field of this name, which is in lower case."""
+    """Whether the request has a header field of this name."""
     # As `name in headers`, which raises an exception and catches it.
     store = getattr(request.headers, "_store", request.headers)
-    return name in store
+    return name.lower() in store
 
 
 def replayable(request: PreparedRequest) -> bool:
@@ -46,7 +46,7 @@ def rewound(request: PreparedRequest) -> bool:
         return True
     try:
         rewind_body(request)
-    except UnrewindableBodyError:
+    except (UnrewindableBodyError, ValueError):  # The latter of a file that was closed meanwhile.
         return False
     return True
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import requests
 from requests import PreparedRequest, Request, Response
 from requests.auth import HTTPDigestAuth
 from requests.exceptions import RequestException, TooManyRedirects
 from requests.hooks import dispatch_hook
+from requests.utils import resolve_proxies
 
 from keyfob import _core
 from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy, Wait
@@ -147,6 +148,18 @@ class AuthenticatedSession(requests.Session):
             )
         return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
 
+    if TYPE_CHECKING:
+        # As `requests` has them; its types know nothing of the arguments that `request` takes besides.
+        # fmt: off
+        def get(self, url: str, params: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def options(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def head(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def post(self, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def put(self, url: str, data: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def delete(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        # fmt: on
+
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As ``requests.Session.prepare_request``; the credential is put on when the request is sent.
 
@@ -183,6 +196,8 @@ class AuthenticatedSession(requests.Session):
         if timeout is not self._timeout:
             _check_timeout(timeout)
         follow = kwargs.pop("allow_redirects", True)
+        if "proxies" not in kwargs:
+            kwargs["proxies"] = resolve_proxies(request, dict(self.proxies), self.trust_env)
         journey = _Journey(self, request, call)
         history: list[Response] = []
         response = journey.hop(request, kwargs)

@@ -1,0 +1,127 @@
+"""A handler as the auth of httpx and httpx2 clients."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+import trio
+from keyfob import GenericExternallyManagedJWTHandler, OriginError
+from outside import Outside
+
+
+@pytest.fixture
+def handler(outside: Outside) -> GenericExternallyManagedJWTHandler:
+    return GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), later()))
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_r3_a_401_is_healed_once(
+    library: Any, outside: Outside, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    handler.authenticate()
+    outside.revoke()
+    with library.Client(auth=handler.httpx_auth(), trust_env=False) as client:
+        assert client.post(outside.api_url, content=b"whole").status_code == 200
+    assert outside.counts().tokens == 2
+    assert [request.body for request in outside.received()] == ["whole", "whole"]
+
+
+def test_r3_a_body_that_is_read_once_is_not_sent_again(
+    outside: Outside, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    handler.authenticate()
+    outside.revoke()
+    with httpx.Client(auth=handler.httpx_auth(), trust_env=False) as client:
+        answer = client.post(outside.api_url, content=iter([b"once"]))
+    assert answer.status_code == 401
+    assert outside.counts().requests == 1
+
+
+def test_r1_plain_http_and_other_origins_are_refused(
+    handler: GenericExternallyManagedJWTHandler,
+) -> None:
+    with httpx.Client(auth=handler.httpx_auth("https://api.example.com")) as client:
+        for url in ["http://api.example.com", "https://example.org"]:
+            with pytest.raises(OriginError):
+                client.get(url)
+
+
+def test_r1_a_redirect_to_another_origin_goes_without_the_token(
+    outside: Outside, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    with Outside.start() as other:
+        outside.next(302, headers={"location": other.api_url})
+        with httpx.Client(auth=handler.httpx_auth(), trust_env=False) as client:
+            answer = client.get(outside.api_url, follow_redirects=True)
+        assert answer.status_code == 401
+        assert other.received()[0].authorization is None
+    assert outside.counts().tokens == 1
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) -> None:
+    loops = []
+
+    async def get_token() -> tuple[str, datetime]:
+        loops.append(asyncio.get_running_loop())
+        await asyncio.sleep(0.05)
+        return "t0ken", later()
+
+    async def program() -> asyncio.AbstractEventLoop:
+        handler = GenericExternallyManagedJWTHandler(None, None, get_token)
+        transport = library.MockTransport(lambda _: library.Response(200))
+        async with library.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
+            url = "https://api.example.com"
+            answers = await asyncio.gather(*(client.get(url) for _ in range(500)))
+        assert {answer.request.headers["authorization"] for answer in answers} == {"Bearer t0ken"}
+        return asyncio.get_running_loop()
+
+    loop = asyncio.run(program())
+    assert loops == [loop]
+
+
+def test_t7_a_task_that_gives_up_takes_nothing_with_it() -> None:
+    async def get_token() -> tuple[str, datetime]:
+        await asyncio.sleep(0.1)
+        return "t0ken", later()
+
+    async def program() -> None:
+        handler = GenericExternallyManagedJWTHandler(None, None, get_token)
+        transport = httpx.MockTransport(lambda _: httpx.Response(200))
+        async with httpx.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
+            impatient = asyncio.create_task(client.get("https://api.example.com"))
+            await asyncio.sleep(0.02)
+            impatient.cancel()
+            answer = await client.get("https://api.example.com")
+        assert answer.status_code == 200
+        assert handler.status()["renewals"] == 1
+
+    asyncio.run(program())
+
+
+def test_trio_waits_and_heals_as_well() -> None:
+    tokens = iter(["first", "second"])
+
+    async def get_token() -> tuple[str, datetime]:
+        await trio.sleep(0.02)
+        return next(tokens), later()
+
+    def api(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(401 if request.headers["authorization"] == "Bearer first" else 200)
+
+    async def program() -> int:
+        handler = GenericExternallyManagedJWTHandler(None, None, get_token)
+        transport = httpx.MockTransport(api)
+        async with httpx.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
+            return (await client.get("https://api.example.com")).status_code
+
+    assert trio.run(program) == 200
+
+
+def later() -> datetime:
+    return datetime.now(timezone.utc) + timedelta(minutes=5)
