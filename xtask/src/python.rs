@@ -61,17 +61,7 @@ fn is_recent(mut python: Command) -> bool {
 
 /// Builds the package as its users' `pip` does, but for the profile, and installs it.
 pub(crate) fn install_package() -> Outcome {
-    run(pip()
-        .args([
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-index",
-            "--no-build-isolation",
-            "--config-settings=build-args=--profile=dev",
-        ])
-        .arg(root().join(PACKAGE))
-        .env("PATH", path()))
+    install(&["--config-settings=build-args=--profile=dev"])
 }
 
 /// Nothing for the formatter to change, and no warning.
@@ -99,6 +89,15 @@ pub(crate) fn run_tests() -> Outcome {
 pub(crate) fn measure() -> Outcome {
     prepare()?;
     let place = root().join("target/python-release");
+    let place = place.display().to_string();
+    install(&["--upgrade", "--target", &place])?;
+    run(tool("python")
+        .arg("benches/speed.py")
+        .env("PYTHONPATH", place))
+}
+
+/// Builds the package with the tools of the environment, and installs it.
+fn install(options: &[&str]) -> Outcome {
     run(pip()
         .args([
             "install",
@@ -106,15 +105,10 @@ pub(crate) fn measure() -> Outcome {
             "--no-deps",
             "--no-index",
             "--no-build-isolation",
-            "--upgrade",
-            "--target",
         ])
-        .arg(&place)
+        .args(options)
         .arg(root().join(PACKAGE))
-        .env("PATH", path()))?;
-    run(tool("python")
-        .arg("benches/speed.py")
-        .env("PYTHONPATH", place))
+        .env("PATH", path()))
 }
 
 fn pip() -> Command {
