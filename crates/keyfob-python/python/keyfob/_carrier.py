@@ -37,10 +37,12 @@ class ExternallyManagedJWT:
             ValueError: The token cannot be sent, or its expiry has no time zone.
         """
         made: GenericExternallyManagedJWTHandler | None = vars(self).get(_HANDLER)
-        if made is None:
-            made = GenericExternallyManagedJWTHandler(self.jwt, self.expires, self.get_token)
-            vars(self)[_HANDLER] = made
-        return made
+        if made is not None:
+            return made
+        made = GenericExternallyManagedJWTHandler(self.jwt, self.expires, self.get_token)
+        # Whoever is first decides, also of two threads.
+        first: GenericExternallyManagedJWTHandler = vars(self).setdefault(_HANDLER, made)
+        return first
 
     def __getstate__(self) -> dict[str, Any]:
         """The parts alone: a copy has a handler of its own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from typing import Any
 from keyfob import _core
 from keyfob._expiry import to_timestamp
 from keyfob._jwt import JWT
+from keyfob._loop import run_here
 
 Answer = tuple[str, datetime | None] | JWT
 GetToken = Callable[[], Answer] | Callable[[], Awaitable[Answer]] | _core.Source
@@ -34,7 +34,7 @@ class Hook:
         answer = self._get_token()
         if not inspect.isawaitable(answer):
             return answer
-        return (self.run or _run_here)(answer)
+        return (self.run or run_here)(answer)
 
 
 def start(get_token: Callable[[], Any], call: _core.HookCall) -> None:
@@ -56,13 +56,6 @@ def _answer(get_token: Callable[[], Any], call: _core.HookCall) -> None:
         call.succeed(*_parts(answer))
     except (TypeError, ValueError) as unusable:
         call.refuse(str(unusable))
-
-
-def _run_here(awaitable: Awaitable[Any]) -> Any:
-    async def answer() -> Any:
-        return await awaitable
-
-    return asyncio.run(answer())
 
 
 def _parts(answer: Any) -> tuple[str, float | None]:

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any
 
 from keyfob import _loop
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy
-from keyfob._holder import Holder
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew
+from keyfob._handler_auth import HandlerAuth
 from keyfob.errors import OriginError
 
 if TYPE_CHECKING:
@@ -31,18 +31,9 @@ else:
 
     _Auth = type("_Auth", _bases(), {})
 
-_ONCE = RetryPolicy(attempts=1)
 
-
-class HttpxAuth(_Auth):
+class HttpxAuth(HandlerAuth, _Auth):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.httpx_auth()``."""
-
-    def __init__(self, handler: Holder, origins: tuple[str, ...]) -> None:
-        self._handler = handler
-        self._tokens = handler._tokens
-        self._origins = Origins()
-        for url in origins:
-            self._origins.bind(url)
 
     def sync_auth_flow(
         self, request: httpx.Request
@@ -51,7 +42,7 @@ class HttpxAuth(_Auth):
         exchange = self._begin(request)
         lease = self._tokens.lease(exchange.patience)
         response = yield self._with(lease, request)
-        step = self._judge(exchange, lease, response)
+        step = self._judge(exchange, lease, response.request.headers, response)
         if step is not None:
             renewed = self._tokens.replace(lease, step, exchange.patience)
             if renewed is not None:
@@ -64,16 +55,19 @@ class HttpxAuth(_Auth):
         exchange = self._begin(request)
         lease = await self._lease(exchange.patience)
         response = yield self._with(lease, request)
-        step = self._judge(exchange, lease, response)
+        step = self._judge(exchange, lease, response.request.headers, response)
         if step is not None:
             renewed = await self._replaced(lease, step, exchange.patience)
             if renewed is not None:
                 yield self._with(renewed, request)
 
     def _begin(self, request: httpx.Request) -> Exchange:
-        self._origins.check(str(request.url))
-        idempotent = IDEMPOTENCY_KEY in request.headers
-        return Exchange(self._tokens, _ONCE, request.method, idempotent, _replayable(request))
+        return self._exchange(
+            request.method,
+            str(request.url),
+            idempotent=IDEMPOTENCY_KEY in request.headers,
+            replayable=_replayable(request),
+        )
 
     def _with(self, lease: Lease, request: httpx.Request) -> httpx.Request:
         fields = self._handler._fields(lease)
@@ -85,14 +79,6 @@ class HttpxAuth(_Auth):
                 )
         request.headers.update(fields)
         return request
-
-    def _judge(self, exchange: Exchange, lease: Lease, response: httpx.Response) -> Renew | None:
-        sent = response.request.headers
-        carried = all(
-            sent.get(name) == value for name, value in self._handler._fields(lease).items()
-        )
-        step = exchange.answered(lease if carried else None, response.status_code, response.headers)
-        return step if isinstance(step, Renew) else None
 
     async def _lease(self, patience: float) -> Lease:
         lease = self._tokens.ready()

@@ -24,6 +24,11 @@ class Loop(Protocol):
         """Runs an awaitable on the loop to its end, called from another thread."""
 
 
+def run_here(awaitable: Awaitable[Any]) -> Any:
+    """Runs an awaitable to its end on a loop of this thread's own."""
+    return asyncio.run(_awaited(awaitable))
+
+
 def current() -> Loop:
     """The loop on which this is called."""
     try:
@@ -61,12 +66,9 @@ class _Asyncio:
         return True
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
-        async def answer() -> Any:
-            return await awaitable
-
         if not self._loop.is_running():
-            return asyncio.run(answer())
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result()
+            return run_here(awaitable)
+        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
 
 
 class _Trio:
@@ -94,7 +96,8 @@ class _Trio:
     def run(self, awaitable: Awaitable[Any]) -> Any:
         import trio
 
-        async def answer() -> Any:
-            return await awaitable
+        return trio.from_thread.run(_awaited, awaitable, trio_token=self._token)
 
-        return trio.from_thread.run(answer, trio_token=self._token)
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

@@ -9,38 +9,23 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
-from keyfob._core import (
-    IDEMPOTENCY_KEY,
-    Exchange,
-    Lease,
-    Origins,
-    Renew,
-    RetryPolicy,
-    same_origin,
-)
-from keyfob._holder import Holder
-from keyfob._prepared import replayable, rewound, with_cookies
-
-_ONCE = RetryPolicy(attempts=1)
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, same_origin
+from keyfob._handler_auth import HandlerAuth
+from keyfob._prepared import has_field, replayable, rewound, with_cookies
 
 
-class RequestsAuth(AuthBase):
+class RequestsAuth(HandlerAuth, AuthBase):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.auth()``."""
-
-    def __init__(self, handler: Holder, origins: tuple[str, ...]) -> None:
-        self._handler = handler
-        self._origins = Origins()
-        for url in origins:
-            self._origins.bind(url)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Puts the token on a request that is being prepared; gets one if there is none."""
-        self._origins.check(str(r.url))
-        idempotent = IDEMPOTENCY_KEY in r.headers
-        exchange = Exchange(
-            self._handler._tokens, _ONCE, r.method or "GET", idempotent, replayable(r)
+        exchange = self._exchange(
+            r.method or "GET",
+            str(r.url),
+            idempotent=has_field(r, IDEMPOTENCY_KEY),
+            replayable=replayable(r),
         )
-        lease = self._handler._tokens.lease(exchange.patience)
+        lease = self._tokens.lease(exchange.patience)
         r.headers.update(self._handler._fields(lease))
         r.register_hook("response", partial(self._answered, exchange, lease))
         return r
@@ -49,16 +34,14 @@ class RequestsAuth(AuthBase):
         self, exchange: Exchange, lease: Lease, response: Response, **kwargs: Any
     ) -> Response:
         request = response.request
-        fields = self._handler._fields(lease)
-        carried = all(request.headers.get(name) == value for name, value in fields.items())
+        step = self._judge(exchange, lease, request.headers, response)
         if response.is_redirect and _leads_elsewhere(response):
             # `requests` takes off `Authorization` alone, and not always; it copies these for the next hop.
-            for name in fields:
+            for name in self._handler._fields(lease):
                 request.headers.pop(name, None)
-        step = exchange.answered(lease if carried else None, response.status_code, response.headers)
-        if not isinstance(step, Renew):
+        if step is None:
             return response
-        renewed = self._handler._tokens.replace(lease, step, exchange.patience)
+        renewed = self._tokens.replace(lease, step, exchange.patience)
         if renewed is None or not rewound(request):
             return response
         return self._sent_again(response, renewed, kwargs)
