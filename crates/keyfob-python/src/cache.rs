@@ -103,8 +103,7 @@ impl TokenCache {
 
     /// The header fields of a token that can be sent now, in a dict for the caller to keep. Waits for it.
     fn headers(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let lease = self.lease(py, None)?;
-        Ok(lease.get().headers.bind(py).copy()?.unbind())
+        self.lease(py, None)?.get().own_headers(py)
     }
 
     /// The text of a token that can be sent now and the POSIX timestamp of its expiry, if that is known. Waits for it.
@@ -150,7 +149,9 @@ impl TokenCache {
 
     /// A new token, whatever the present one is worth.
     fn renew(&self, py: Python<'_>) -> PyResult<Py<Lease>> {
-        self.check_not_inside(py)?;
+        if self.is_inside(py)? {
+            return Err(waits_for_itself(py));
+        }
         let core = self.core.load_full();
         let renewed = wait(py, Box::pin(core.tokens().renew()), None)?;
         renewed
@@ -202,10 +203,8 @@ impl TokenCache {
     /// The header fields of the token in place, as long as it has not expired; a dict for the caller to keep. Never calls the
     /// hook.
     fn current_headers(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        match self.current(py)? {
-            Some(lease) => Ok(Some(lease.get().headers.bind(py).copy()?.unbind())),
-            None => Ok(None),
-        }
+        let current = self.current(py)?;
+        current.map(|lease| lease.get().own_headers(py)).transpose()
     }
 
     /// The lease of the token in place, as long as it has not expired. Never calls the hook.
@@ -309,23 +308,8 @@ impl TokenCache {
         if !self.is_inside(py)? {
             return Ok(None);
         }
-        match self.core.load().tokens().current() {
-            Some(lease) => Ok(Some(lease)),
-            None => self.check_not_inside(py).map(|()| None),
-        }
-    }
-
-    fn check_not_inside(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.is_inside(py)? {
-            return Ok(());
-        }
-        Err(exception(
-            py,
-            &Error::unavailable(
-                "the token hook uses the session or handler whose token it is getting and would wait for itself; \
-                 give the hook a session of its own",
-            ),
-        ))
+        let current = self.core.load().tokens().current();
+        current.map(Some).ok_or_else(|| waits_for_itself(py))
     }
 
     /// Whether the calling context is that of this cache's hook.
@@ -335,6 +319,15 @@ impl TokenCache {
         let caches: Vec<usize> = asked_by.call_method0("get")?.extract()?;
         Ok(caches.contains(&self.number))
     }
+}
+
+/// What a hook gets that needs the very token it is to get.
+fn waits_for_itself(py: Python<'_>) -> PyErr {
+    let error = Error::unavailable(
+        "the token hook uses the session or handler whose token it is getting and would wait for itself; \
+         give the hook a session of its own",
+    );
+    exception(py, &error)
 }
 
 /// Tells caches apart for as long as the process lives.

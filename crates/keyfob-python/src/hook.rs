@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
@@ -21,8 +20,9 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::closing::Open;
+use crate::attach::attached;
 use crate::error::Raised;
+use crate::lock::lock;
 use crate::moment::from_timestamp;
 
 type Answer = Result<Token, Error>;
@@ -55,39 +55,28 @@ impl Hook {
     }
 
     pub(crate) fn clear(&self) {
-        let get_token = self
-            .get_token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let get_token = lock(&self.get_token).take();
         drop(get_token);
     }
 
     fn call(&self, cache: usize, answer: oneshot::Sender<Answer>) -> Result<(), Error> {
-        let Some(_open) = Open::hold() else {
-            return Err(Error::unavailable("the interpreter is about to end"));
-        };
-        if self.busy.swap(true, Ordering::Acquire) {
-            return Err(Error::unavailable(
+        let busy = Busy::unless_already(&self.busy).ok_or_else(|| {
+            Error::unavailable(
                 "the token hook is still busy with an earlier call that was given up; \
                  have it end in time, or give it more with `fetch_timeout`",
-            ));
-        }
+            )
+        })?;
         let call = HookCall {
-            answer: Mutex::new(Some(answer)),
+            pending: Mutex::new(Some((busy, answer))),
             cache,
-            busy: Arc::clone(&self.busy),
         };
-        Python::try_attach(|py| self.start(py, call))
+        attached(|py| self.start(py, call))
             .unwrap_or_else(|| Err(Error::unavailable("the interpreter is about to end")))
     }
 
     fn start(&self, py: Python<'_>, call: HookCall) -> Result<(), Error> {
         static START: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let get_token = self
-            .get_token
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let get_token = lock(&self.get_token)
             .as_ref()
             .map(|get_token| get_token.clone_ref(py));
         START
@@ -121,11 +110,25 @@ pub(crate) struct HookSource {
 /// One call of the hook; it is over when this is dropped.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct HookCall {
-    answer: Mutex<Option<oneshot::Sender<Answer>>>,
+    pending: Mutex<Option<(Busy, oneshot::Sender<Answer>)>>,
     /// The number of the cache that asks.
     #[pyo3(get)]
     cache: usize,
-    busy: Arc<AtomicBool>,
+}
+
+/// The mark of a call that is under way.
+struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    fn unless_already(flag: &Arc<AtomicBool>) -> Option<Self> {
+        (!flag.swap(true, Ordering::Acquire)).then(|| Self(Arc::clone(flag)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 #[pymethods]
@@ -156,30 +159,12 @@ impl HookCall {
 }
 
 impl HookCall {
-    /// The flag first: who gets the answer may ask for another at once.
+    /// The mark is taken off first: who gets the answer may ask for another at once.
     fn end(&self, answer: Answer) {
-        self.busy.store(false, Ordering::Release);
-        let sender = self
-            .answer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(sender) = sender {
+        if let Some((busy, sender)) = lock(&self.pending).take() {
+            drop(busy);
             // Nobody waits any more if the renewal was given up.
             let _ = sender.send(answer);
-        }
-    }
-}
-
-impl Drop for HookCall {
-    fn drop(&mut self) {
-        let unanswered = self
-            .answer
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        if unanswered {
-            self.busy.store(false, Ordering::Release);
         }
     }
 }

@@ -31,6 +31,11 @@ impl Lease {
             core,
         })
     }
+
+    /// The fields in a dict for the caller to keep.
+    pub(crate) fn own_headers(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        self.headers.bind(py).copy().map(Bound::unbind)
+    }
 }
 
 /// A `str` whose `repr` hides it.

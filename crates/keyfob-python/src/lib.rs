@@ -4,12 +4,13 @@
 //! is decided by the library's [`Exchange`](keyfob::unstable::Exchange), and its tokens are those of a
 //! [`TokenCache`](keyfob::TokenCache).
 
+mod attach;
 mod cache;
-mod closing;
 mod error;
 mod exchange;
 mod hook;
 mod lease;
+mod lock;
 mod log_bridge;
 mod moment;
 mod origins;
@@ -31,11 +32,15 @@ mod _core {
     use crate::log_bridge::install;
 
     #[pymodule_export]
+    use crate::attach::after_fork_in_child;
+    #[pymodule_export]
+    use crate::attach::after_fork_in_parent;
+    #[pymodule_export]
+    use crate::attach::before_fork;
+    #[pymodule_export]
+    use crate::attach::close;
+    #[pymodule_export]
     use crate::cache::TokenCache;
-    #[pymodule_export]
-    use crate::closing::close;
-    #[pymodule_export]
-    use crate::closing::reopen_in_child;
     #[pymodule_export]
     use crate::exchange::Exchange;
     #[pymodule_export]

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3_log::Caching;
 use pyo3_log::Logger;
 
-use crate::closing::is_closed;
+use crate::attach::attached;
+use crate::attach::is_closed;
 
 /// Has the core log through Python's `logging`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
@@ -32,7 +33,7 @@ impl Log for UntilTheEnd {
     fn log(&self, record: &Record<'_>) {
         if !is_closed() {
             // Without an interpreter this does nothing, where the logger itself would panic.
-            let _ = Python::try_attach(|_| self.0.log(record));
+            let _ = attached(|_| self.0.log(record));
         }
     }
 

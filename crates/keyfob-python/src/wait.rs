@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
@@ -15,6 +14,8 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use pyo3::prelude::*;
+
+use crate::lock::lock;
 
 /// How long Ctrl-C may have to wait.
 const SLICE: Duration = Duration::from_millis(50);
@@ -81,19 +82,15 @@ impl Bell {
     fn wait(&self, slice: Duration) {
         let waited = self
             .ring
-            .wait_timeout_while(self.lock(), slice, |rung| !*rung);
+            .wait_timeout_while(lock(&self.rung), slice, |rung| !*rung);
         let (mut rung, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *rung = false;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        *self.lock() = true;
+        *lock(&self.rung) = true;
         self.ring.notify_one();
     }
 }

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Wake;
@@ -13,9 +12,11 @@ use futures_util::future::BoxFuture;
 use keyfob::Error;
 use pyo3::prelude::*;
 
+use crate::attach::attached;
 use crate::cache::TokenCache;
 use crate::error::exception;
 use crate::lease::Lease;
+use crate::lock::lock;
 
 /// A wait for a token, to be polled anew each time its callback was called. Dropping it takes nothing from others who wait.
 #[pyclass(frozen, module = "keyfob._core")]
@@ -56,7 +57,7 @@ impl Waiting {
     /// To be called without the interpreter's lock: the renewal that ends takes it in each callback, and holds meanwhile what a
     /// poll needs.
     fn poll_detached(&self) -> Poll<Result<Option<keyfob::Lease>, Error>> {
-        let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut future = lock(&self.future);
         match &mut *future {
             Some(future) => Pin::new(future).poll(&mut Context::from_waker(&self.waker)),
             None => Poll::Pending,
@@ -67,11 +68,7 @@ impl Waiting {
 impl Drop for Waiting {
     /// The same goes for dropping the future.
     fn drop(&mut self) {
-        let future = self
-            .future
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let future = lock(&self.future).take();
         // Without an interpreter it is dropped right here.
         let _ = Python::try_attach(|py| py.detach(|| drop(future)));
     }
@@ -83,7 +80,7 @@ struct Callback(Py<PyAny>);
 impl Wake for Callback {
     fn wake(self: Arc<Self>) {
         // Without an interpreter there is nobody to wake.
-        let _ = Python::try_attach(|py| {
+        let _ = attached(|py| {
             if let Err(error) = self.0.call0(py) {
                 // The event loop has been closed.
                 error.write_unraisable(py, None);

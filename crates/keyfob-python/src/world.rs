@@ -12,6 +12,8 @@ use keyfob::SystemClock;
 use tokio::runtime::Builder;
 use tokio::runtime::Handle;
 
+use crate::attach::is_rusts_thread;
+
 /// The system's clock; pauses are those of the renewal's own thread.
 #[derive(Default)]
 pub(crate) struct OwnTimers(SystemClock);
@@ -59,6 +61,10 @@ impl Runtime for Threads {
 
 /// Where the system refuses a thread, the work is dropped, which its owner sees as abandoned.
 fn start(name: &str, work: impl FnOnce() + Send + 'static) {
+    let work = || {
+        is_rusts_thread();
+        work();
+    };
     if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(work) {
         tracing::error!(target: "keyfob", %error, thread = name, "no thread could be started");
     }

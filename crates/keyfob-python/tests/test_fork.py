@@ -112,9 +112,6 @@ child(lambda: handler.authenticate())
     )
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a child born while other threads renew without a pause now and then hangs"
-)
 def test_100_children_born_while_threads_hammer_the_handler_all_get_a_token() -> None:
     # Takes about a second: each child is a race of its own.
     run(
@@ -167,7 +164,6 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
     assert printed == "{'token-1'}\n"
 
 
-@pytest.mark.xfail(strict=False, reason="such a child hung once; the cause is not known")
 def test_a_child_made_by_a_hook_gets_a_token() -> None:
     # As a hook does that is a pool's first task.
     run(

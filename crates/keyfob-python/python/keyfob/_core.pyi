@@ -17,8 +17,10 @@ __all__ = [
     "TokenCache",
     "Wait",
     "Waiting",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "before_fork",
     "close",
-    "reopen_in_child",
     "same_origin",
 ]
 
@@ -140,4 +142,6 @@ class Source:
 
 def same_origin(one: str, other: str) -> bool: ...
 def close() -> None: ...
-def reopen_in_child() -> None: ...
+def before_fork() -> None: ...
+def after_fork_in_parent() -> None: ...
+def after_fork_in_child() -> None: ...

@@ -18,11 +18,15 @@ def watch(cache: _core.TokenCache) -> _core.TokenCache:
 
 
 def _after_fork_in_child() -> None:
-    _core.reopen_in_child()
+    _core.after_fork_in_child()
     for cache in _caches:
         cache.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_core.before_fork,
+        after_in_parent=_core.after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 atexit.register(_core.close)
