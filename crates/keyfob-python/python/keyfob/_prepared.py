@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from requests import PreparedRequest
-from requests.cookies import RequestsCookieJar, merge_cookies
+from requests.cookies import RequestsCookieJar, get_cookie_header, merge_cookies
 from requests.exceptions import UnrewindableBodyError
 from requests.structures import CaseInsensitiveDict
 from requests.utils import rewind_body
@@ -52,10 +52,12 @@ def rewound(request: PreparedRequest) -> bool:
 
 
 def with_cookies(request: PreparedRequest, cookies: RequestsCookieJar) -> PreparedRequest:
-    """The request with these cookies besides its own."""
+    """The request with these cookies besides its own; as it is, if its ``Cookie`` is not from a jar but the caller's (R9)."""
+    unseen: Any = request
     copy = copied(request)
-    copy.headers.pop("Cookie", None)
-    unseen: Any = copy
+    given = copy.headers.pop("Cookie", None)
+    if given is not None and given != get_cookie_header(unseen._cookies, copy):
+        return request
     copy.prepare_cookies(merge_cookies(unseen._cookies.copy(), cookies))
     return copy
 
