@@ -63,6 +63,20 @@ def test_r1_a_redirect_to_another_origin_goes_without_the_token(
     assert outside.counts().tokens == 1
 
 
+def test_r1_a_token_in_another_field_is_refused_for_httpx_hands_it_on_at_redirects() -> None:
+    class Keyed(GenericExternallyManagedJWTHandler):
+        @property
+        def request_headers(self) -> dict[str, str]:
+            return {**super().request_headers, "x-api-key": "k3y"}
+
+    handler = Keyed("t0ken", later(), lambda: ("t0ken", later()))
+    with (
+        httpx.Client(auth=handler.httpx_auth()) as client,
+        pytest.raises(OriginError, match="x-api-key"),
+    ):
+        client.get("https://api.example.com")
+
+
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) -> None:
     loops = []

@@ -304,3 +304,15 @@ def test_r7_a_token_of_short_life_is_renewed_between_requests(outside: Outside) 
         wait_until(lambda: handler.jwt != "token-1")
         assert session.get(outside.api_url).status_code == 200
     assert outside.received()[1].authorization != "Bearer token-1"
+
+
+def test_r4_nothing_but_the_401_is_sent_again(
+    outside: Outside, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "keyfob")
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), ahead(60)))
+    outside.next(503)
+    with requests.Session() as session:
+        assert session.get(outside.api_url, auth=handler.auth()).status_code == 503
+    assert outside.counts().requests == 1
+    assert not [record for record in caplog.records if "sent again" in record.getMessage()]
