@@ -1,0 +1,79 @@
+"""What the logger `keyfob` tells, and that it is never a secret."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler
+from outside import Outside
+from signed_in import Hook, renewing
+from tokens import ahead
+
+SECRET = "s3cret-t0ken"
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    caplog.set_level(logging.DEBUG)
+    yield caplog
+    assert SECRET not in caplog.text
+    assert "token-1" not in caplog.text
+
+
+def levels(told: pytest.LogCaptureFixture, words: str) -> list[int]:
+    return [
+        each.levelno for each in told.records if each.name == "keyfob" and words in each.message
+    ]
+
+
+def test_s1_renewals_retries_and_healed_401s_are_told_at_debug(
+    outside: Outside, told: pytest.LogCaptureFixture
+) -> None:
+    session = renewing(Hook(outside))
+    session.get(outside.api_url)
+    outside.next(503)
+    session.get(outside.api_url)
+    outside.revoke()
+    session.get(outside.api_url)
+    assert levels(told, "token renewed") == [logging.DEBUG] * 2
+    assert levels(told, "request will be sent again") == [logging.DEBUG]
+    assert levels(told, "token was rejected; request is sent again") == [logging.DEBUG]
+
+
+def test_s1_a_failure_is_told_without_what_the_hook_raised(
+    told: pytest.LogCaptureFixture,
+) -> None:
+    def hook() -> tuple[str, object]:
+        raise RuntimeError(SECRET)
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+    with pytest.raises(AuthenticationError):
+        handler.authenticate()
+    assert levels(told, "there is no valid token") == [logging.ERROR]
+    valid = GenericExternallyManagedJWTHandler(SECRET, ahead(60), hook)  # type: ignore[arg-type]
+    with pytest.raises(AuthenticationError):
+        valid.authenticate(force=True)
+    assert levels(told, "the token is still valid") == [logging.WARNING]
+
+
+@pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), SECRET])
+def test_s1_what_cannot_be_used_is_not_quoted(
+    unusable: object, told: pytest.LogCaptureFixture
+) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: unusable)  # type: ignore[arg-type,return-value]
+    with pytest.raises(AuthenticationError) as raised:
+        handler.authenticate()
+    assert SECRET not in str(raised.value)
+    assert levels(told, "there is no valid token") == [logging.ERROR]
+
+
+def test_a_level_that_is_set_later_counts(caplog: pytest.LogCaptureFixture) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (SECRET, ahead(60)))
+    caplog.set_level(logging.INFO, "keyfob")
+    handler.authenticate(force=True)
+    assert levels(caplog, "token renewed") == []
+    caplog.set_level(logging.DEBUG, "keyfob")
+    handler.authenticate(force=True)
+    assert levels(caplog, "token renewed") == [logging.DEBUG]
