@@ -56,6 +56,17 @@ pub(crate) struct Acquired {
     pub(crate) wall: SystemTime,
 }
 
+impl Acquired {
+    /// The same, if it is known when the source was asked; by a clock that runs ahead, that was just now.
+    pub(crate) fn obtained(mut self, time: Option<SystemTime>) -> Self {
+        if let Some(time) = time {
+            let ago = self.wall.duration_since(time).unwrap_or_default();
+            self.asked = Some(self.at.saturating_sub(ago));
+        }
+        self
+    }
+}
+
 impl Windows {
     /// Lays out a token's life. `jitter` is drawn from 0 to 1.
     pub(crate) fn new(
@@ -184,6 +195,22 @@ mod tests {
         let windows = windows(Expiry::At(WALL + START + SECOND * 100), handed_in());
         assert_eq!(windows.leeway, START + SECOND * 80);
         assert_eq!(windows.due, START + SECOND * 40);
+    }
+
+    #[test]
+    fn t4_a_token_that_was_kept_has_the_windows_of_its_whole_lifetime() {
+        let kept = handed_in().obtained(Some(WALL + START - SECOND * 60));
+        let left = windows(Expiry::At(WALL + START + SECOND * 40), kept);
+        assert_eq!(left.leeway, START + SECOND * 30);
+        assert_eq!(left.due, START + SECOND * 15);
+        let counted = windows(Expiry::In(SECOND * 100), kept);
+        assert_eq!(counted, left);
+    }
+
+    #[test]
+    fn t6_a_token_from_a_clock_that_runs_ahead_counts_as_new() {
+        let ahead = handed_in().obtained(Some(WALL + START + SECOND * 300));
+        assert_eq!(ahead.asked, Some(START));
     }
 
     #[test]

@@ -206,6 +206,7 @@ pub use crate::runtime::Runtime;
 pub use crate::session::Session;
 #[cfg(feature = "session")]
 pub use crate::session_builder::SessionBuilder;
+pub use crate::source::Consumes;
 pub use crate::source::Reason;
 pub use crate::source::TokenRequest;
 pub use crate::source::TokenSource;

@@ -32,17 +32,40 @@ use crate::token::Token;
 pub trait TokenSource: Send + Sync + 'static {
     /// Gets a token from where it comes from.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
+
+    /// What a fetch uses up, so that it must not be repeated blindly. Nothing, unless a source says otherwise.
+    fn consumes(&self) -> Consumes {
+        Consumes::Nothing
+    }
+}
+
+/// What a fetch uses up at the issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Consumes {
+    /// It may be repeated: a client's own credential, a hook, a command.
+    Nothing,
+    /// The refresh token of the [previous token](TokenRequest::previous), which the issuer may replace (RFC 6749 §6).
+    RefreshToken,
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         (**self).fetch(request)
     }
+
+    fn consumes(&self) -> Consumes {
+        (**self).consumes()
+    }
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         (**self).fetch(request)
+    }
+
+    fn consumes(&self) -> Consumes {
+        (**self).consumes()
     }
 }
 

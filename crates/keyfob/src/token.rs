@@ -33,6 +33,8 @@ pub struct Token {
     others: Vec<(HeaderName, Secret)>,
     expiry: Expiry,
     recheck: Option<Duration>,
+    obtained: Option<SystemTime>,
+    refresh: Option<Secret>,
 }
 
 /// When a token ends.
@@ -65,13 +67,20 @@ impl Token {
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the text is empty or has a character that no header
     /// may carry. The error does not quote it.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
-        Ok(Self {
-            secret: Secret::new(text.into())?,
-            carrier: Carrier::Scheme(BEARER.to_owned()),
+        let secret = Secret::new(text.into())?;
+        Ok(Self::carried(secret, Carrier::Scheme(BEARER.to_owned())))
+    }
+
+    fn carried(secret: Secret, carrier: Carrier) -> Self {
+        Self {
+            secret,
+            carrier,
             others: Vec::new(),
             expiry: Expiry::Unknown,
             recheck: None,
-        })
+            obtained: None,
+            refresh: None,
+        }
     }
 
     /// Sets the time of the wall clock at which the token ends.
@@ -113,6 +122,35 @@ impl Token {
     pub fn recheck_after(mut self, pause: Duration) -> Self {
         self.recheck = Some(pause);
         self
+    }
+
+    /// Says when its source was asked for it, if that was not just now: a token that was kept somewhere has a past.
+    ///
+    /// From this moment its lifetime counts.
+    #[must_use]
+    pub fn obtained_at(mut self, time: SystemTime) -> Self {
+        self.obtained = Some(time);
+        self
+    }
+
+    /// Adds the refresh token that came with it (RFC 6749 §1.5), with which the next token is got.
+    ///
+    /// It is never put on a request to an API.
+    ///
+    /// ```
+    /// use keyfob::Token;
+    ///
+    /// let token = Token::new("2YotnFZFEjr1zCsicMWpAA")?.with_refresh_token("tGzv3JOkF0XG5Qx2TlKWIA")?;
+    /// assert!(token.headers().iter().all(|(_, value)| !value.as_bytes().ends_with(b"TlKWIA")));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty or not of visible characters and spaces.
+    pub fn with_refresh_token(mut self, text: impl Into<String>) -> Result<Self, Error> {
+        self.refresh = Some(Secret::new_field(text.into())?);
+        Ok(self)
     }
 
     /// Carries the token in `Authorization` under another scheme than `Bearer` (RFC 9110 §11.4).
@@ -160,24 +198,13 @@ impl Token {
         {
             return Ok(token);
         }
-        Ok(Self {
-            secret: Secret::new_field(value)?,
-            carrier: Carrier::Whole,
-            others: Vec::new(),
-            expiry: Expiry::Unknown,
-            recheck: None,
-        })
+        Ok(Self::carried(Secret::new_field(value)?, Carrier::Whole))
     }
 
     /// A credential that is the whole value of a field of another name, which may have spaces inside.
     pub(crate) fn from_field(name: HeaderName, value: impl Into<String>) -> Result<Self, Error> {
-        Ok(Self {
-            secret: Secret::new_field(value.into())?,
-            carrier: Carrier::Field(name),
-            others: Vec::new(),
-            expiry: Expiry::Unknown,
-            recheck: None,
-        })
+        let secret = Secret::new_field(value.into())?;
+        Ok(Self::carried(secret, Carrier::Field(name)))
     }
 
     /// The token's text. Each call is a place where the secret leaves its type: do not print or store it.
@@ -190,6 +217,18 @@ impl Token {
     #[must_use]
     pub fn expires(&self) -> Expiry {
         self.expiry
+    }
+
+    /// When its source was asked for it, if that was [said](Self::obtained_at).
+    #[must_use]
+    pub fn obtained(&self) -> Option<SystemTime> {
+        self.obtained
+    }
+
+    /// The refresh token that came with it. Each call is a place where a secret leaves its type.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.refresh.as_ref().map(Secret::expose)
     }
 
     /// The scheme under which the token stands in `Authorization` (RFC 9110 §11.4).
@@ -319,16 +358,15 @@ mod tests {
     }
 
     #[test]
-    fn s1_debug_hides_the_token_and_its_other_headers() {
+    fn s1_debug_hides_the_token_its_other_headers_and_its_refresh_token() {
         let token = Token::new("s3cr3t")
             .unwrap()
-            .with_header(HeaderName::from_static("x-key"), "other5ecret")
+            .with_header(HeaderName::from_static("x-key"), "s3cr3t-too")
+            .unwrap()
+            .with_refresh_token("s3cr3t-of-the-next")
             .unwrap();
         let shown = format!("{token:?}");
-        assert!(
-            !shown.contains("s3cr3t") && !shown.contains("other5ecret"),
-            "{shown}"
-        );
+        assert!(!shown.contains("s3cr3t"), "{shown}");
     }
 
     #[test]

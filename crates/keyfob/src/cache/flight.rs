@@ -155,7 +155,8 @@ impl Desk {
             asked: Some(asked),
             at: self.clock.elapsed(),
             wall: self.clock.glance().wall_time(),
-        };
+        }
+        .obtained(token.obtained());
         Ok(Fetched {
             windows: self.settings.windows(&token, acquired)?,
             token,

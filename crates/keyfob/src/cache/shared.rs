@@ -443,7 +443,8 @@ impl Shared {
             asked: None,
             at: self.current.clock.elapsed(),
             wall: self.current.clock.glance().wall_time(),
-        };
+        }
+        .obtained(token.obtained());
         let windows = self.settings.windows(&token, acquired)?;
         let freshness = windows.at(acquired.at);
         if freshness != Freshness::Expired {
