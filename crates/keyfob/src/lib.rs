@@ -130,6 +130,8 @@ mod origin_setters;
 #[cfg(doctest)]
 #[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
 mod pages;
+#[cfg(feature = "profiles")]
+mod profile;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]
@@ -186,6 +188,10 @@ pub use crate::middleware::AuthenticationMiddleware;
 #[cfg(feature = "middleware")]
 pub use crate::middleware::AuthenticationMiddlewareBuilder;
 pub use crate::origin::Origin;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profile;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profiles;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;
 #[cfg(feature = "tower")]

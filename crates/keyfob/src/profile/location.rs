@@ -1,0 +1,112 @@
+//! The profile file itself: where it is, and how it is read.
+
+use std::env;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+
+/// Where a profile file is looked for, and by whose word.
+pub(super) enum Location {
+    /// It must be there.
+    Named(PathBuf),
+    /// It may be missing.
+    Usual(PathBuf),
+}
+
+impl Location {
+    /// The file that `KEYFOB_CONFIG` names, else the one in the usual configuration directory.
+    pub(super) fn default() -> Result<Self, Error> {
+        if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+            return Ok(Self::Named(path.into()));
+        }
+        let strategy = etcetera::choose_base_strategy().map_err(|fault| {
+            Error::input("there is no home directory to look for keyfob.toml in; name the file")
+                .caused_by(fault)
+        })?;
+        Ok(Self::Usual(strategy.config_dir().join(FOLDER).join(FILE)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::Usual(path) => path,
+        }
+    }
+
+    /// The text of the file; `None` if there is none and none must be.
+    pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
+        let text = match read(self.path()) {
+            Ok(text) => text,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => match self {
+                Self::Usual(_) => return Ok(None),
+                Self::Named(_) => return Err(self.unreadable("does not exist").caused_by(fault)),
+            },
+            Err(fault) => {
+                let what = match fault.kind() {
+                    io::ErrorKind::InvalidData => "is not text, or longer than 1 MiB",
+                    _ => "cannot be read",
+                };
+                return Err(self.unreadable(what).caused_by(fault));
+            }
+        };
+        text.map(Some).ok_or_else(|| {
+            self.unreadable(
+                "can be written by every user of this machine, who could have it run commands of theirs; \
+                 take the right from them with `chmod o-w`",
+            )
+        })
+    }
+
+    fn unreadable(&self, what: &str) -> Error {
+        Error::input(format!("the profile file {} {what}", self.path().display()))
+    }
+}
+
+/// The text, or `None` if others may have written it. Wiped when dropped, because somebody may have put a secret into it.
+fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
+    let file = File::open(path)?;
+    if permissions::every_user_can_write(&file)? {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
+    let length = file.take(LIMIT + 1).read_to_string(&mut text)?;
+    if length as u64 > LIMIT {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Some(text))
+}
+
+#[cfg(unix)]
+mod permissions {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::PermissionsExt;
+
+    pub(super) fn every_user_can_write(file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.permissions().mode() & 0o002 != 0)
+    }
+}
+
+#[cfg(not(unix))]
+mod permissions {
+    use std::fs::File;
+    use std::io;
+
+    pub(super) fn every_user_can_write(_: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+/// The environment variable that names the file.
+const VARIABLE: &str = "KEYFOB_CONFIG";
+
+const FOLDER: &str = "keyfob";
+pub(super) const FILE: &str = "keyfob.toml";
+
+const LIMIT: u64 = 1024 * 1024;

@@ -1,0 +1,116 @@
+//! How a client shows a token endpoint who it is (RFC 6749 §2.3, RFC 7523 §2.2).
+
+use crate::profile::reference::Reference;
+use crate::profile::table::Table;
+use crate::profile::table::Value;
+
+/// A client, and its way to authenticate.
+#[derive(Debug)]
+pub(in crate::profile) struct Client {
+    pub(in crate::profile) id: String,
+    pub(in crate::profile) authentication: Authentication,
+}
+
+#[derive(Debug)]
+pub(in crate::profile) enum Authentication {
+    /// A public client.
+    None,
+    SecretBasic(Reference),
+    SecretPost(Reference),
+    PrivateKey(Key),
+}
+
+/// A private key, with which the client signs.
+#[derive(Debug)]
+pub(in crate::profile) struct Key {
+    pub(in crate::profile) pem: Reference,
+    pub(in crate::profile) id: Option<String>,
+    pub(in crate::profile) algorithm: Option<Algorithm>,
+}
+
+/// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::profile) enum Algorithm {
+    Rs256,
+    Rs384,
+    Es256,
+    Es384,
+    EdDsa,
+}
+
+#[derive(Clone, Copy)]
+enum Method {
+    None,
+    SecretBasic,
+    SecretPost,
+    PrivateKey,
+}
+
+pub(super) fn read(table: &Table<'_>) -> Option<Client> {
+    let id = table
+        .need(
+            "client_id",
+            "the name under which the server knows this client",
+        )
+        .and_then(Value::text);
+    let authentication = read_authentication(table);
+    Some(Client {
+        id: id?.to_owned(),
+        authentication: authentication?,
+    })
+}
+
+/// As said, or as the secret that is there suggests.
+fn read_authentication(table: &Table<'_>) -> Option<Authentication> {
+    let method = match table.get("client_authentication") {
+        Some(value) => value.one_of("client authentication", &METHODS)?,
+        None if table.has("private_key") => Method::PrivateKey,
+        None if table.has("client_secret") => Method::SecretBasic,
+        None => Method::None,
+    };
+    let secret = || {
+        let value = table.need("client_secret", "the client shows it to the token endpoint");
+        value.and_then(Value::secret)
+    };
+    Some(match method {
+        Method::None => Authentication::None,
+        Method::SecretBasic => Authentication::SecretBasic(secret()?),
+        Method::SecretPost => Authentication::SecretPost(secret()?),
+        Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
+    })
+}
+
+/// The private key that the client authenticates with.
+fn read_key(table: &Table<'_>) -> Option<Key> {
+    let pem = table
+        .need(
+            "private_key",
+            "the key, in PEM, with which the client signs",
+        )
+        .and_then(Value::secret);
+    let id = table.get("key_id").and_then(Value::text);
+    let algorithm = match table.get("algorithm") {
+        Some(value) => Some(value.one_of("algorithm", &ALGORITHMS)?),
+        None => None,
+    };
+    Some(Key {
+        pem: pem?,
+        id: id.map(str::to_owned),
+        algorithm,
+    })
+}
+
+const METHODS: [(&str, Method); 4] = [
+    ("none", Method::None),
+    ("client_secret_basic", Method::SecretBasic),
+    ("client_secret_post", Method::SecretPost),
+    ("private_key_jwt", Method::PrivateKey),
+];
+
+const ALGORITHMS: [(&str, Algorithm); 5] = [
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("EdDSA", Algorithm::EdDsa),
+];

@@ -1,0 +1,5 @@
+//! Profile files: what is refused and where, which profile a URL is of, and where tokens come from.
+
+mod faults;
+mod matching;
+mod places;
