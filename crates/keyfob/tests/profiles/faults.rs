@@ -83,7 +83,7 @@ fn a_wrong_key_is_placed_and_the_right_one_suggested() {
     );
     assert_fault(
         &with_keys("store = { kind = \"file\", path = \"/x\" }"),
-        "4:27",
+        "4:26",
         &["unknown key `path`"],
     );
 }
