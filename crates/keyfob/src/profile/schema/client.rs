@@ -6,13 +6,13 @@ use crate::profile::table::Value;
 
 /// A client, and its way to authenticate.
 #[derive(Debug)]
-pub(in crate::profile) struct Client {
-    pub(in crate::profile) id: String,
-    pub(in crate::profile) authentication: Authentication,
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) authentication: Authentication,
 }
 
 #[derive(Debug)]
-pub(in crate::profile) enum Authentication {
+pub(crate) enum Authentication {
     /// A public client.
     None,
     SecretBasic(Reference),
@@ -22,15 +22,15 @@ pub(in crate::profile) enum Authentication {
 
 /// A private key, with which the client signs.
 #[derive(Debug)]
-pub(in crate::profile) struct Key {
-    pub(in crate::profile) pem: Reference,
-    pub(in crate::profile) id: Option<String>,
-    pub(in crate::profile) algorithm: Option<Algorithm>,
+pub(crate) struct Key {
+    pub(crate) pem: Reference,
+    pub(crate) id: Option<String>,
+    pub(crate) algorithm: Option<Algorithm>,
 }
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::profile) enum Algorithm {
+pub(crate) enum Algorithm {
     Rs256,
     Rs384,
     Es256,

@@ -10,20 +10,20 @@ use crate::profile::table::Value;
 
 /// A grant, the server that it is asked of, and what is asked for.
 #[derive(Debug)]
-pub(in crate::profile) struct Grant {
-    pub(in crate::profile) kind: Kind,
-    pub(in crate::profile) server: Server,
-    pub(in crate::profile) client: Client,
-    pub(in crate::profile) scopes: Vec<String>,
-    pub(in crate::profile) audience: Vec<String>,
-    pub(in crate::profile) resource: Vec<String>,
-    pub(in crate::profile) parameters: Vec<(String, String)>,
-    pub(in crate::profile) dpop: bool,
+pub(crate) struct Grant {
+    pub(crate) kind: Kind,
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) audience: Vec<String>,
+    pub(crate) resource: Vec<String>,
+    pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) dpop: bool,
 }
 
 /// Where the token endpoint is.
 #[derive(Debug)]
-pub(in crate::profile) enum Server {
+pub(crate) enum Server {
     /// As the metadata of this issuer say (RFC 8414).
     Issuer(Url),
     Endpoint(Url),
@@ -31,7 +31,7 @@ pub(in crate::profile) enum Server {
 
 /// What a grant needs besides the client.
 #[derive(Debug)]
-pub(in crate::profile) enum Kind {
+pub(crate) enum Kind {
     ClientCredentials,
     SmartBackendServices,
     /// The refresh token with which it begins; later ones are in the store.
@@ -44,16 +44,16 @@ pub(in crate::profile) enum Kind {
 
 /// A token that is given for another one (RFC 8693 §2.1).
 #[derive(Debug)]
-pub(in crate::profile) struct Exchange {
-    pub(in crate::profile) subject: Reference,
-    pub(in crate::profile) subject_type: String,
-    pub(in crate::profile) actor: Option<(Reference, String)>,
-    pub(in crate::profile) requested_type: Option<String>,
+pub(crate) struct Exchange {
+    pub(crate) subject: Reference,
+    pub(crate) subject_type: String,
+    pub(crate) actor: Option<(Reference, String)>,
+    pub(crate) requested_type: Option<String>,
 }
 
 /// How a person signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::profile) enum SignIn {
+pub(crate) enum SignIn {
     DeviceCode,
     AuthorizationCode,
 }

@@ -8,7 +8,7 @@ use crate::profile::table::Value;
 
 /// The store of a profile.
 #[derive(Debug, Default)]
-pub(in crate::profile) enum StoreChoice {
+pub(crate) enum StoreChoice {
     /// As is usual for the source: none for a place that keeps the token anyway, else the usual directory.
     #[default]
     Usual,

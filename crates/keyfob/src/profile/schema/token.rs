@@ -13,16 +13,16 @@ use crate::profile::table::Value;
 
 /// The token of a profile.
 #[derive(Debug)]
-pub(in crate::profile) struct TokenChoice {
-    pub(in crate::profile) from: From,
+pub(crate) struct TokenChoice {
+    pub(crate) from: From,
     /// Where the token goes, if not into `Authorization: Bearer`.
-    pub(in crate::profile) field: Option<Field>,
-    pub(in crate::profile) fetch_timeout: Option<Duration>,
-    pub(in crate::profile) default_lifetime: Option<Duration>,
+    pub(crate) field: Option<Field>,
+    pub(crate) fetch_timeout: Option<Duration>,
+    pub(crate) default_lifetime: Option<Duration>,
 }
 
 #[derive(Debug)]
-pub(in crate::profile) enum From {
+pub(crate) enum From {
     Place(Reference),
     Grant(Box<Grant>),
 }
