@@ -192,6 +192,8 @@ pub use crate::origin::Origin;
 pub use crate::profile::Profile;
 #[cfg(feature = "profiles")]
 pub use crate::profile::Profiles;
+#[cfg(feature = "profiles")]
+pub use crate::profile::check::Finding;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;
 #[cfg(feature = "tower")]

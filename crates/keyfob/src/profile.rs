@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use url::Url;
 
 #[cfg(feature = "blocking")]
 mod blocking;
+pub(crate) mod check;
 mod fault;
 mod field;
 mod location;
@@ -34,6 +34,7 @@ use crate::profile::fault::suggestion;
 use crate::profile::location::Location;
 use crate::profile::matching::fit;
 use crate::profile::schema::Definition;
+use crate::profile::schema::From;
 use crate::profile::schema::read;
 use crate::retry::RetryPolicy;
 
@@ -72,7 +73,7 @@ impl Profiles {
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_default_file() -> Result<Self, Error> {
-        Self::read(&Location::default()?)
+        Self::read(&Location::usual())
     }
 
     /// Reads this file.
@@ -94,13 +95,10 @@ impl Profiles {
         Self::parse(text, location::FILE)
     }
 
-    /// The file that [`from_default_file`](Self::from_default_file) reads, whether it is there or not.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if `KEYFOB_CONFIG` is not set and there is no home directory.
-    pub fn default_file() -> Result<PathBuf, Error> {
-        Ok(Location::default()?.path().to_owned())
+    /// The file that they are from, whether it is there or not; for those of a text its usual name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The profile of this name.
@@ -158,7 +156,10 @@ impl Profiles {
     }
 
     fn read(location: &Location) -> Result<Self, Error> {
-        let file = location.path().display().to_string();
+        let file = match location.path() {
+            Some(path) => path.display().to_string(),
+            None => location::FILE.to_owned(),
+        };
         match location.read()? {
             Some(text) => Self::parse(&text, &file),
             None => Ok(Self {
@@ -193,7 +194,14 @@ pub struct Profile {
 }
 
 impl Profile {
-    fn new(name: String, definition: Definition) -> Self {
+    fn new(name: String, mut definition: Definition) -> Self {
+        if let Some(url) = &mut definition.base_url
+            && !url.path().ends_with('/')
+        {
+            // The last segment of the path counts as a folder, as it does for sessions.
+            let folder = format!("{}/", url.path());
+            url.set_path(&folder);
+        }
         let base = definition.base_url.as_ref();
         let mut origins: Vec<Origin> = base
             .and_then(|url| Origin::from_url(url).ok())
@@ -218,7 +226,7 @@ impl Profile {
         &self.name
     }
 
-    /// The URL against which relative ones are resolved.
+    /// The URL against which relative ones are resolved; its path ends with a slash.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.definition.base_url.as_ref()
@@ -234,6 +242,15 @@ impl Profile {
     #[must_use]
     pub fn plain_http_origins(&self) -> &[Origin] {
         &self.definition.plain_http
+    }
+
+    /// Where the token comes from, in words: the place, or the grant and the server.
+    #[must_use]
+    pub fn token_from(&self) -> String {
+        match &self.definition.token.from {
+            From::Place(place) => place.to_string(),
+            From::Grant(grant) => grant.to_string(),
+        }
     }
 
     /// What is retried.

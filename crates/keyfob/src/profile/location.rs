@@ -18,54 +18,60 @@ pub(super) enum Location {
     Named(PathBuf),
     /// It may be missing.
     Usual(PathBuf),
+    /// There is no configuration directory to look in.
+    Nowhere,
 }
 
 impl Location {
     /// The file that `KEYFOB_CONFIG` names, else the one in the usual configuration directory.
-    pub(super) fn default() -> Result<Self, Error> {
+    pub(super) fn usual() -> Self {
         if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(Self::Named(path.into()));
+            return Self::Named(path.into());
         }
-        let strategy = etcetera::choose_base_strategy().map_err(|fault| {
-            Error::input("there is no home directory to look for keyfob.toml in; name the file")
-                .caused_by(fault)
-        })?;
-        Ok(Self::Usual(strategy.config_dir().join(FOLDER).join(FILE)))
+        match etcetera::choose_base_strategy() {
+            Ok(strategy) => Self::Usual(strategy.config_dir().join(FOLDER).join(FILE)),
+            Err(_) => Self::Nowhere,
+        }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Named(path) | Self::Usual(path) => path,
+            Self::Named(path) | Self::Usual(path) => Some(path),
+            Self::Nowhere => None,
         }
     }
 
     /// The text of the file; `None` if there is none and none must be.
     pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
-        let text = match read(self.path()) {
+        let Some(path) = self.path() else {
+            return Ok(None);
+        };
+        let may_be_missing = matches!(self, Self::Usual(_));
+        let text = match read(path) {
             Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => match self {
-                Self::Usual(_) => return Ok(None),
-                Self::Named(_) => return Err(self.unreadable("does not exist").caused_by(fault)),
-            },
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && may_be_missing => {
+                return Ok(None);
+            }
             Err(fault) => {
                 let what = match fault.kind() {
+                    io::ErrorKind::NotFound => "does not exist",
                     io::ErrorKind::InvalidData => "is not text, or longer than 1 MiB",
                     _ => "cannot be read",
                 };
-                return Err(self.unreadable(what).caused_by(fault));
+                return Err(unreadable(path, what).caused_by(fault));
             }
         };
         text.map(Some).ok_or_else(|| {
-            self.unreadable(
+            unreadable(path,
                 "can be written by every user of this machine, who could have it run commands of theirs; \
                  take the right from them with `chmod o-w`",
             )
         })
     }
+}
 
-    fn unreadable(&self, what: &str) -> Error {
-        Error::input(format!("the profile file {} {what}", self.path().display()))
-    }
+fn unreadable(path: &Path, what: &str) -> Error {
+    Error::input(format!("the profile file {} {what}", path.display()))
 }
 
 /// The text, or `None` if others may have written it. Wiped when dropped, because somebody may have put a secret into it.

@@ -1,9 +1,12 @@
 //! A grant of an OAuth 2.0 server, as a profile describes it.
 
+use std::fmt;
+
 use url::Url;
 
 use crate::profile::reference::Reference;
 use crate::profile::schema::client;
+use crate::profile::schema::client::Authentication;
 use crate::profile::schema::client::Client;
 use crate::profile::table::Table;
 use crate::profile::table::Value;
@@ -11,6 +14,8 @@ use crate::profile::table::Value;
 /// A grant, the server that it is asked of, and what is asked for.
 #[derive(Debug)]
 pub(crate) struct Grant {
+    /// As the file has it.
+    pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) server: Server,
     pub(crate) client: Client,
@@ -19,6 +24,44 @@ pub(crate) struct Grant {
     pub(crate) resource: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) dpop: bool,
+}
+
+impl Grant {
+    /// All its secrets, with the keys that name them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+        let mut secrets = Vec::new();
+        match &self.client.authentication {
+            Authentication::None => {}
+            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
+                secrets.push(("client_secret", secret));
+            }
+            Authentication::PrivateKey(key) => secrets.push(("private_key", &key.pem)),
+        }
+        match &self.kind {
+            Kind::ClientCredentials | Kind::SmartBackendServices | Kind::SignIn(_) => {}
+            Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
+            Kind::JwtBearer(assertion) => secrets.push(("assertion", assertion)),
+            Kind::TokenExchange(exchange) => {
+                secrets.push(("subject_token", &exchange.subject));
+                let actor = exchange.actor.iter();
+                secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
+            }
+        }
+        secrets
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Server::Issuer(url) | Server::Endpoint(url)) = &self.server;
+        write!(
+            f,
+            "{} at {}{}",
+            self.name,
+            url.origin().ascii_serialization(),
+            url.path()
+        )
+    }
 }
 
 /// Where the token endpoint is.
@@ -70,15 +113,17 @@ enum Name {
 }
 
 pub(super) fn read(table: &Table<'_>, named: Value<'_>) -> Option<Grant> {
-    let name = named.one_of("grant", &NAMES)?;
+    let grant = named.one_of("grant", &NAMES)?;
     let server = read_server(table);
     let client = client::read(table);
     let texts = |key| table.get(key).and_then(Value::texts).unwrap_or_default();
     let (scopes, audience, resource) = (texts("scopes"), texts("audience"), texts("resource"));
     let parameters = table.get("parameters").and_then(read_parameters);
     let dpop = table.get("dpop").and_then(Value::flag);
-    let kind = read_kind(table, name);
+    let kind = read_kind(table, grant);
+    let (name, _) = NAMES.iter().find(|(_, named)| *named == grant)?;
     Some(Grant {
+        name,
         kind: kind?,
         server: server?,
         client: client?,
@@ -90,9 +135,9 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>) -> Option<Grant> {
     })
 }
 
-fn read_kind(table: &Table<'_>, name: Name) -> Option<Kind> {
+fn read_kind(table: &Table<'_>, grant: Name) -> Option<Kind> {
     let secret = |key, why| table.need(key, why).and_then(Value::secret);
-    Some(match name {
+    Some(match grant {
         Name::ClientCredentials => Kind::ClientCredentials,
         Name::SmartBackendServices => Kind::SmartBackendServices,
         Name::RefreshToken => Kind::RefreshToken(secret(

@@ -99,6 +99,14 @@ fn word(value: Value<'_>) -> Option<HeaderName> {
 }
 
 impl TokenChoice {
+    /// The secrets that are needed to get the token, with the keys that name them. A token that is kept is none of them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+        match &self.from {
+            From::Place(_) => Vec::new(),
+            From::Grant(grant) => grant.secrets(),
+        }
+    }
+
     fn of(from: From) -> Self {
         Self {
             from,
