@@ -98,7 +98,7 @@ fn read_profile(table: Table<'_>) -> Option<Definition> {
     };
     let token = table
         .need("token", "say where the token comes from")
-        .and_then(token::read);
+        .and_then(|value| token::read(value, base_url.as_ref()));
     let store = match table.get("store") {
         Some(value) => store::read(value),
         None => Some(StoreChoice::default()),

@@ -220,6 +220,12 @@ impl<'t> Value<'t> {
         Some(url)
     }
 
+    /// The same, letter by letter.
+    pub(super) fn url_as_written(self) -> Option<String> {
+        let text = self.clone().text()?;
+        self.url().map(|_| text.to_owned())
+    }
+
     /// Origins: one URL, or a list of them, without path.
     pub(super) fn origins(self) -> Option<Vec<Origin>> {
         let urls = self.list("a URL in quotes, or a list of them", |value| {

@@ -224,6 +224,57 @@ fn what_is_missing_is_said_where_it_should_be() {
 }
 
 #[test]
+fn a_grant_has_what_it_needs_and_nothing_else() {
+    let client = "issuer = \"https://i.example\"\nclient_id = \"a\"\n";
+    let grant = |name: &str, more: &str| with_token(&format!("grant = \"{name}\"\n{client}{more}"));
+    for (text, place, word) in [
+        (
+            grant("refresh_token", ""),
+            "3:13",
+            "`refresh_token` is missing",
+        ),
+        (grant("jwt_bearer", ""), "3:13", "no assertion"),
+        (
+            grant("token_exchange", ""),
+            "3:13",
+            "`subject_token` is missing",
+        ),
+        (
+            grant("jwt_bearer", "assertion = \"file:/a\"\nsubject = \"b\""),
+            "8:1",
+            "`subject` does not go with",
+        ),
+        (
+            with_token(
+                "grant = \"smart_backend_services\"\nclient_id = \"a\"\nprivate_key = \"file:/a\"",
+            ),
+            "3:13",
+            "`fhir_server`",
+        ),
+        (
+            with_token(
+                "grant = \"smart_backend_services\"\nclient_id = \"a\"\nfhir_server = \"https://f.example\"",
+            ),
+            "3:13",
+            "`private_key` is missing",
+        ),
+    ] {
+        assert_fault(&text, place, &[word]);
+    }
+    for text in [
+        grant("jwt_bearer", "private_key = \"file:/a\"\nsubject = \"b\""),
+        grant(
+            "token_exchange",
+            "subject_token = \"file:/a\"\nsubject_token_type = \"jwt\"",
+        ),
+        grant("device_code", ""),
+        grant("authorization_code", "scopes = \"openid profile\""),
+    ] {
+        Profiles::from_text(&text).expect("nothing is missing");
+    }
+}
+
+#[test]
 fn what_excludes_each_other_is_said() {
     assert_fault(
         &with_token("source = \"env:A\"\ngrant = \"client_credentials\""),

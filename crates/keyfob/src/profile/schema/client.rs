@@ -46,27 +46,64 @@ enum Method {
     PrivateKey,
 }
 
-pub(super) fn read(table: &Table<'_>) -> Option<Client> {
-    let id = table
-        .need(
-            "client_id",
-            "the name under which the server knows this client",
-        )
-        .and_then(Value::text);
-    let authentication = read_authentication(table);
+/// How a client authenticates if the file does not say it.
+#[derive(Clone, Copy)]
+pub(super) enum UnlessSaid {
+    /// With its secret, if there is one.
+    BySecret,
+    /// With its private key, or else its secret, whichever there is.
+    BySecretOrKey,
+}
+
+impl Client {
+    /// Its secrets, with the keys that name them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+        match &self.authentication {
+            Authentication::None => Vec::new(),
+            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
+                vec![("client_secret", secret)]
+            }
+            Authentication::PrivateKey(key) => vec![("private_key", &key.pem)],
+        }
+    }
+}
+
+pub(super) fn read(table: &Table<'_>, usual: UnlessSaid) -> Option<Client> {
+    let id = read_id(table);
+    let authentication = read_authentication(table, usual);
     Some(Client {
-        id: id?.to_owned(),
+        id: id?,
         authentication: authentication?,
     })
 }
 
+/// A client that can authenticate with its private key only.
+pub(super) fn read_with_key(table: &Table<'_>) -> Option<Client> {
+    let id = read_id(table);
+    let key = read_key(table);
+    Some(Client {
+        id: id?,
+        authentication: Authentication::PrivateKey(key?),
+    })
+}
+
+fn read_id(table: &Table<'_>) -> Option<String> {
+    let id = table.need(
+        "client_id",
+        "the name under which the server knows this client",
+    )?;
+    id.text().map(str::to_owned)
+}
+
 /// As said, or as the secret that is there suggests.
-fn read_authentication(table: &Table<'_>) -> Option<Authentication> {
+fn read_authentication(table: &Table<'_>, usual: UnlessSaid) -> Option<Authentication> {
     let method = match table.get("client_authentication") {
         Some(value) => value.one_of("client authentication", &METHODS)?,
-        None if table.has("private_key") => Method::PrivateKey,
-        None if table.has("client_secret") => Method::SecretBasic,
-        None => Method::None,
+        None => match usual {
+            UnlessSaid::BySecretOrKey if table.has("private_key") => Method::PrivateKey,
+            _ if table.has("client_secret") => Method::SecretBasic,
+            _ => Method::None,
+        },
     };
     let secret = || {
         let value = table.need("client_secret", "the client shows it to the token endpoint");
@@ -80,8 +117,8 @@ fn read_authentication(table: &Table<'_>) -> Option<Authentication> {
     })
 }
 
-/// The private key that the client authenticates with.
-fn read_key(table: &Table<'_>) -> Option<Key> {
+/// The private key that the client signs with.
+pub(super) fn read_key(table: &Table<'_>) -> Option<Key> {
     let pem = table
         .need(
             "private_key",

@@ -6,8 +6,9 @@ use url::Url;
 
 use crate::profile::reference::Reference;
 use crate::profile::schema::client;
-use crate::profile::schema::client::Authentication;
 use crate::profile::schema::client::Client;
+use crate::profile::schema::client::Key;
+use crate::profile::schema::client::UnlessSaid;
 use crate::profile::table::Table;
 use crate::profile::table::Value;
 
@@ -26,50 +27,14 @@ pub(crate) struct Grant {
     pub(crate) dpop: bool,
 }
 
-impl Grant {
-    /// All its secrets, with the keys that name them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
-        let mut secrets = Vec::new();
-        match &self.client.authentication {
-            Authentication::None => {}
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
-                secrets.push(("client_secret", secret));
-            }
-            Authentication::PrivateKey(key) => secrets.push(("private_key", &key.pem)),
-        }
-        match &self.kind {
-            Kind::ClientCredentials | Kind::SmartBackendServices | Kind::SignIn(_) => {}
-            Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
-            Kind::JwtBearer(assertion) => secrets.push(("assertion", assertion)),
-            Kind::TokenExchange(exchange) => {
-                secrets.push(("subject_token", &exchange.subject));
-                let actor = exchange.actor.iter();
-                secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
-            }
-        }
-        secrets
-    }
-}
-
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Server::Issuer(url) | Server::Endpoint(url)) = &self.server;
-        write!(
-            f,
-            "{} at {}{}",
-            self.name,
-            url.origin().ascii_serialization(),
-            url.path()
-        )
-    }
-}
-
-/// Where the token endpoint is.
+/// Who is asked for tokens, as the file has it: an issuer is compared letter by letter.
 #[derive(Debug)]
 pub(crate) enum Server {
     /// As the metadata of this issuer say (RFC 8414).
-    Issuer(Url),
-    Endpoint(Url),
+    Issuer(String),
+    /// As this FHIR server says.
+    Fhir(String),
+    TokenEndpoint(String),
 }
 
 /// What a grant needs besides the client.
@@ -79,10 +44,21 @@ pub(crate) enum Kind {
     SmartBackendServices,
     /// The refresh token with which it begins; later ones are in the store.
     RefreshToken(Reference),
-    JwtBearer(Reference),
+    JwtBearer(Assertion),
     TokenExchange(Box<Exchange>),
     /// Begun by a person with `keyfob login`.
     SignIn(SignIn),
+}
+
+/// The JWT that is given for a token (RFC 7523 §2.1).
+#[derive(Debug)]
+pub(crate) enum Assertion {
+    Kept(Reference),
+    Signed {
+        key: Key,
+        subject: Option<String>,
+        audience: Option<String>,
+    },
 }
 
 /// A token that is given for another one (RFC 8693 §2.1).
@@ -101,6 +77,40 @@ pub(crate) enum SignIn {
     AuthorizationCode,
 }
 
+impl Grant {
+    /// All its secrets, with the keys that name them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+        let mut secrets = self.client.secrets();
+        match &self.kind {
+            Kind::ClientCredentials | Kind::SmartBackendServices | Kind::SignIn(_) => {}
+            Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
+            Kind::JwtBearer(Assertion::Kept(assertion)) => secrets.push(("assertion", assertion)),
+            Kind::JwtBearer(Assertion::Signed { key, .. }) => {
+                secrets.push(("private_key", &key.pem));
+            }
+            Kind::TokenExchange(exchange) => {
+                secrets.push(("subject_token", &exchange.subject));
+                let actor = exchange.actor.iter();
+                secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
+            }
+        }
+        secrets
+    }
+}
+
+impl Server {
+    pub(crate) fn url(&self) -> &str {
+        let (Self::Issuer(url) | Self::Fhir(url) | Self::TokenEndpoint(url)) = self;
+        url
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.name, self.server.url())
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Name {
     ClientCredentials,
@@ -112,16 +122,28 @@ enum Name {
     AuthorizationCode,
 }
 
-pub(super) fn read(table: &Table<'_>, named: Value<'_>) -> Option<Grant> {
+/// Reads the grant of a table; a FHIR server is the profile's base URL unless it is named.
+pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) -> Option<Grant> {
     let grant = named.one_of("grant", &NAMES)?;
-    let server = read_server(table);
-    let client = client::read(table);
+    let (name, _) = NAMES.iter().find(|(_, named)| *named == grant)?;
+    let server = match grant {
+        Name::SmartBackendServices => read_fhir_server(table, base_url),
+        _ => read_server(table),
+    };
+    let client = match grant {
+        Name::SmartBackendServices => client::read_with_key(table),
+        Name::JwtBearer => client::read(table, UnlessSaid::BySecret),
+        _ => client::read(table, UnlessSaid::BySecretOrKey),
+    };
     let texts = |key| table.get(key).and_then(Value::texts).unwrap_or_default();
-    let (scopes, audience, resource) = (texts("scopes"), texts("audience"), texts("resource"));
+    let scopes = texts("scopes");
+    let (audience, resource) = match grant {
+        Name::SmartBackendServices => (Vec::new(), Vec::new()),
+        _ => (texts("audience"), texts("resource")),
+    };
     let parameters = table.get("parameters").and_then(read_parameters);
     let dpop = table.get("dpop").and_then(Value::flag);
     let kind = read_kind(table, grant);
-    let (name, _) = NAMES.iter().find(|(_, named)| *named == grant)?;
     Some(Grant {
         name,
         kind: kind?,
@@ -136,21 +158,38 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>) -> Option<Grant> {
 }
 
 fn read_kind(table: &Table<'_>, grant: Name) -> Option<Kind> {
-    let secret = |key, why| table.need(key, why).and_then(Value::secret);
     Some(match grant {
         Name::ClientCredentials => Kind::ClientCredentials,
         Name::SmartBackendServices => Kind::SmartBackendServices,
-        Name::RefreshToken => Kind::RefreshToken(secret(
-            "refresh_token",
-            "the refresh token to begin with; later ones are kept in the store",
-        )?),
-        Name::JwtBearer => Kind::JwtBearer(secret(
-            "assertion",
-            "the JWT that is given for a token; it is read anew each time",
-        )?),
+        Name::RefreshToken => Kind::RefreshToken(
+            table
+                .need(
+                    "refresh_token",
+                    "the refresh token to begin with; later ones are kept in the store",
+                )
+                .and_then(Value::secret)?,
+        ),
+        Name::JwtBearer => Kind::JwtBearer(read_assertion(table)?),
         Name::TokenExchange => Kind::TokenExchange(Box::new(read_exchange(table)?)),
         Name::DeviceCode => Kind::SignIn(SignIn::DeviceCode),
         Name::AuthorizationCode => Kind::SignIn(SignIn::AuthorizationCode),
+    })
+}
+
+fn read_assertion(table: &Table<'_>) -> Option<Assertion> {
+    if let Some(kept) = table.get("assertion") {
+        return kept.secret().map(Assertion::Kept);
+    }
+    if !table.has("private_key") {
+        table.fault("the grant has no assertion; set `assertion` to where it is kept, or `private_key` to sign one");
+        return None;
+    }
+    let text = |key| table.get(key).and_then(Value::text).map(str::to_owned);
+    let (subject, audience) = (text("subject"), text("assertion_audience"));
+    Some(Assertion::Signed {
+        key: client::read_key(table)?,
+        subject,
+        audience,
     })
 }
 
@@ -158,23 +197,32 @@ fn read_exchange(table: &Table<'_>) -> Option<Exchange> {
     let subject = table
         .need("subject_token", "the token that another one is given for")
         .and_then(Value::secret);
-    let kind = |key| table.get(key).and_then(Value::text).map(str::to_owned);
+    let kind = |key| table.get(key).and_then(Value::text).map(token_type);
     let subject_type = kind("subject_token_type");
     let actor_type = kind("actor_token_type");
     let requested_type = kind("requested_token_type");
     let actor = table.get("actor_token").and_then(Value::secret);
+    let usual = || token_type("access_token");
     Some(Exchange {
         subject: subject?,
-        subject_type: subject_type.unwrap_or_else(|| ACCESS_TOKEN.to_owned()),
-        actor: actor.map(|actor| (actor, actor_type.unwrap_or_else(|| ACCESS_TOKEN.to_owned()))),
+        subject_type: subject_type.unwrap_or_else(usual),
+        actor: actor.map(|actor| (actor, actor_type.unwrap_or_else(usual))),
         requested_type,
     })
 }
 
+/// The URI of a token type that is named by its last part (RFC 8693 §3).
+fn token_type(name: &str) -> String {
+    if name.contains(':') {
+        return name.to_owned();
+    }
+    format!("urn:ietf:params:oauth:token-type:{name}")
+}
+
 fn read_server(table: &Table<'_>) -> Option<Server> {
     match (table.get("issuer"), table.get("token_endpoint")) {
-        (Some(issuer), None) => issuer.url().map(Server::Issuer),
-        (None, Some(endpoint)) => endpoint.url().map(Server::Endpoint),
+        (Some(issuer), None) => issuer.url_as_written().map(Server::Issuer),
+        (None, Some(endpoint)) => endpoint.url_as_written().map(Server::TokenEndpoint),
         (Some(_), Some(endpoint)) => {
             endpoint.fault_of_key(
                 "`issuer` and `token_endpoint` exclude each other; leave one of them out",
@@ -186,6 +234,17 @@ fn read_server(table: &Table<'_>) -> Option<Server> {
             None
         }
     }
+}
+
+fn read_fhir_server(table: &Table<'_>, base_url: Option<&Url>) -> Option<Server> {
+    if let Some(value) = table.get("fhir_server") {
+        return value.url_as_written().map(Server::Fhir);
+    }
+    let Some(base) = base_url else {
+        table.fault("the grant has no server; set `fhir_server`, or `base_url` of the profile");
+        return None;
+    };
+    Some(Server::Fhir(base.as_str().trim_end_matches('/').to_owned()))
 }
 
 /// Further parameters of the token request. What has a key of its own, a secret above all, is not one.
@@ -220,9 +279,10 @@ const NAMES: [(&str, Name); 7] = [
 ];
 
 /// Every key of a grant, whichever it is.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 23] = [
     "issuer",
     "token_endpoint",
+    "fhir_server",
     "client_id",
     "client_authentication",
     "client_secret",
@@ -236,6 +296,8 @@ pub(super) const KEYS: [&str; 20] = [
     "dpop",
     "refresh_token",
     "assertion",
+    "assertion_audience",
+    "subject",
     "subject_token",
     "subject_token_type",
     "actor_token",
@@ -255,5 +317,3 @@ const OWN_PARAMETERS: [&str; 9] = [
     "password",
     "redirect_uri",
 ];
-
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";

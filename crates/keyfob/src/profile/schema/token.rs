@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderName;
+use url::Url;
 
 use crate::profile::field::Field;
 use crate::profile::reference::Reference;
@@ -28,17 +29,17 @@ pub(crate) enum From {
 }
 
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
-pub(super) fn read(value: Value<'_>) -> Option<TokenChoice> {
+pub(super) fn read(value: Value<'_>, base_url: Option<&Url>) -> Option<TokenChoice> {
     if !value.is_table() {
         return Some(TokenChoice::of(From::Place(value.secret()?)));
     }
     let table = value.table()?;
-    let choice = read_table(&table);
+    let choice = read_table(&table, base_url);
     table.close(&grant::KEYS);
     choice
 }
 
-fn read_table(table: &Table<'_>) -> Option<TokenChoice> {
+fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Option<TokenChoice> {
     let fetch_timeout = table.get("fetch_timeout").and_then(Value::seconds);
     let default_lifetime = table.get("default_lifetime").and_then(Value::seconds);
     let mut field = None;
@@ -47,7 +48,7 @@ fn read_table(table: &Table<'_>) -> Option<TokenChoice> {
             field = read_field(table);
             From::Place(source.secret()?)
         }
-        (None, Some(named)) => From::Grant(Box::new(grant::read(table, named)?)),
+        (None, Some(named)) => From::Grant(Box::new(grant::read(table, named, base_url)?)),
         (Some(_), Some(grant)) => {
             grant.fault_of_key("`source` and `grant` exclude each other; leave one of them out");
             return None;
