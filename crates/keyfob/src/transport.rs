@@ -2,10 +2,14 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::exchange::Failure;
+
+/// How long a connection may take to be made, unless the client is the user's own.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why an attempt brought no answer.
 pub(crate) enum Fault {
