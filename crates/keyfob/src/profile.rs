@@ -15,8 +15,10 @@ use url::Url;
 #[cfg(feature = "blocking")]
 mod blocking;
 pub(crate) mod check;
+mod client;
 mod fault;
 mod field;
+mod grant;
 mod location;
 mod matching;
 mod place;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::cache::TokenCacheBuilder;
 use crate::error::Error;
 use crate::profile::Profile;
+use crate::profile::client::Secrets;
+use crate::profile::client::client;
+use crate::profile::schema::Grant;
 use crate::runtime::Ambient;
 use crate::source::Reason;
 use crate::source::TokenRequest;
@@ -32,6 +35,10 @@ impl Finding {
         self.outcome.as_deref()
     }
 
+    fn is_good(&self) -> bool {
+        self.outcome.is_ok()
+    }
+
     fn new(what: impl Into<String>, outcome: Result<String, Error>) -> Self {
         Self {
             what: what.into(),
@@ -55,7 +62,12 @@ impl Profile {
                 found.map(|_| format!("is in {reference}")),
             ));
         }
-        if findings.iter().all(|finding| finding.outcome.is_ok()) {
+        if findings.iter().all(Finding::is_good)
+            && let Some(grant) = self.definition.token.grant()
+        {
+            findings.push(ask(grant).await);
+        }
+        if findings.iter().all(Finding::is_good) {
             let outcome = self.try_token().await;
             findings.push(Finding::new("a new token", outcome));
         }
@@ -72,6 +84,16 @@ impl Profile {
             None => format!("came from {from}: {kind}, without an expiry"),
         })
     }
+}
+
+/// Whether the server can be asked, and says where for what.
+async fn ask(grant: &Grant) -> Finding {
+    let found = async {
+        let secrets = Secrets::read(grant, &request()).await?;
+        let metadata = client(grant, &secrets)?.metadata().await?;
+        Ok(format!("gives tokens at {}", metadata.token.url()))
+    };
+    Finding::new(format!("the server {}", grant.server.url()), found.await)
 }
 
 /// As a cache would ask, with its time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::profile::Profile;
 use crate::profile::field::InField;
+use crate::profile::grant::Granted;
 use crate::profile::place;
 use crate::profile::schema::From;
 use crate::source::TokenSource;
@@ -15,7 +16,7 @@ impl Profile {
         let choice = &self.definition.token;
         let source = match &choice.from {
             From::Place(place) => place::source(place),
-            From::Grant(_) => return Err(Error::input("grants are not wired yet")),
+            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition)),
         };
         Ok(match &choice.field {
             Some(field) => Arc::new(InField {

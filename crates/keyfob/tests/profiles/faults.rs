@@ -1,9 +1,10 @@
 //! What is wrong with a file is said with line and column, all of it at once, and no value is quoted.
 
 use std::fs;
-use std::path::PathBuf;
 
 use keyfob::{ErrorKind, Profiles};
+
+use crate::folder::Folder;
 
 /// A file with one profile whose `token` table begins on line 4.
 fn with_token(lines: &str) -> String {
@@ -337,8 +338,8 @@ fn a_name_is_plain() {
 
 #[test]
 fn a_file_is_named_in_its_faults_and_must_be_there() {
-    let path = folder().join("faulty.toml");
-    fs::write(&path, "x = 1").expect("the folder of the build can be written");
+    let folder = Folder::new();
+    let path = folder.file("faulty.toml", "x = 1");
     let error = Profiles::from_file(&path).expect_err("`x` is no key");
     assert!(
         error
@@ -346,7 +347,7 @@ fn a_file_is_named_in_its_faults_and_must_be_there() {
             .starts_with(&format!("{}:1:1: ", path.display())),
         "{error}"
     );
-    let missing = folder().join("missing.toml");
+    let missing = folder.path("missing.toml");
     let error = Profiles::from_file(&missing).expect_err("it is missing");
     assert_eq!(error.kind(), ErrorKind::Input);
     assert!(
@@ -359,16 +360,10 @@ fn a_file_is_named_in_its_faults_and_must_be_there() {
 #[test]
 fn a_file_that_every_user_can_write_is_refused() {
     use std::os::unix::fs::PermissionsExt;
-    let path = folder().join("writable.toml");
-    // One that an earlier run left would keep its permissions.
-    let _ = fs::remove_file(&path);
-    fs::write(&path, "").expect("the folder of the build can be written");
+    let folder = Folder::new();
+    let path = folder.file("writable.toml", "");
     assert!(Profiles::from_file(&path).is_ok());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     let error = Profiles::from_file(&path).expect_err("others can write it");
     assert!(error.to_string().contains("chmod o-w"), "{error}");
-}
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }

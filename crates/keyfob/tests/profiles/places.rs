@@ -1,26 +1,22 @@
 //! Tokens that are kept somewhere, and the sessions that carry them.
 
 use std::fs;
-use std::path::PathBuf;
 
 use keyfob::http::header::AUTHORIZATION;
 use keyfob::{ErrorKind, Profiles};
 use keyfob_testkit::{Answer, Expect, Server};
+
+use crate::folder::Folder;
 
 fn profiles(origin: &str, token: &str) -> Profiles {
     let text = format!("[profiles.a]\nbase_url = \"{origin}\"\n{token}\n");
     Profiles::from_text(&text).expect("the file has no fault")
 }
 
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).expect("the folder of the build can be written");
-    path
-}
-
 #[test]
 fn a_token_comes_from_the_place_that_is_named() {
-    let path = file("profile-token", "t0ken\n");
+    let folder = Folder::new();
+    let path = folder.file("profile-token", "t0ken\n");
     let places = [
         format!("token = \"file:{}\"", path.display()),
         format!("token = \"command:cat {}\"", path.display()),
@@ -56,8 +52,9 @@ fn a_place_without_a_token_is_an_error_that_names_it() {
 
 #[test]
 fn t1_all_that_is_made_from_a_profile_shares_its_token() {
-    let count = file("profile-count", "");
-    let script = file(
+    let folder = Folder::new();
+    let count = folder.file("profile-count", "");
+    let script = folder.file(
         "profile-script",
         &format!("echo >> {0}; echo t0ken", count.display()),
     );
@@ -77,7 +74,8 @@ fn t1_all_that_is_made_from_a_profile_shares_its_token() {
 
 #[test]
 fn the_field_of_a_token_can_be_chosen() {
-    let path = file("profile-key", "s3cret");
+    let folder = Folder::new();
+    let path = folder.file("profile-key", "s3cret");
     for (field, name, value) in [
         ("header = \"X-Api-Key\"", "x-api-key", "s3cret"),
         ("scheme = \"token\"", AUTHORIZATION.as_str(), "token s3cret"),
@@ -101,13 +99,14 @@ fn the_field_of_a_token_can_be_chosen() {
 
 #[test]
 fn r1_a_session_resolves_relative_urls_retries_as_said_and_serves_no_other_origin() {
+    let folder = Folder::new();
     let server = Server::start();
     server.expect(
         Expect::get("/v1/items")
             .header("authorization", "Bearer t0ken")
             .answer(Answer::status(503)),
     );
-    let path = file("profile-session", "t0ken");
+    let path = folder.file("profile-session", "t0ken");
     let profiles = profiles(
         &format!("{}/v1", server.url()),
         &format!(

@@ -1,5 +1,6 @@
 //! How a client shows a token endpoint who it is (RFC 6749 §2.3, RFC 7523 §2.2).
 
+use crate::oauth::signing_key::Algorithm;
 use crate::profile::reference::Reference;
 use crate::profile::table::Table;
 use crate::profile::table::Value;
@@ -28,16 +29,6 @@ pub(crate) struct Key {
     pub(crate) algorithm: Option<Algorithm>,
 }
 
-/// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    Rs256,
-    Rs384,
-    Es256,
-    Es384,
-    EdDsa,
-}
-
 #[derive(Clone, Copy)]
 enum Method {
     None,
@@ -56,14 +47,13 @@ pub(super) enum UnlessSaid {
 }
 
 impl Client {
-    /// Its secrets, with the keys that name them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+    /// The secret that it shares with the server.
+    pub(crate) fn secret(&self) -> Option<&Reference> {
         match &self.authentication {
-            Authentication::None => Vec::new(),
             Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
-                vec![("client_secret", secret)]
+                Some(secret)
             }
-            Authentication::PrivateKey(key) => vec![("private_key", &key.pem)],
+            Authentication::None | Authentication::PrivateKey(_) => None,
         }
     }
 }

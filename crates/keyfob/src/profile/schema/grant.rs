@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::profile::reference::Reference;
 use crate::profile::schema::client;
+use crate::profile::schema::client::Authentication;
 use crate::profile::schema::client::Client;
 use crate::profile::schema::client::Key;
 use crate::profile::schema::client::UnlessSaid;
@@ -80,21 +81,29 @@ pub(crate) enum SignIn {
 impl Grant {
     /// All its secrets, with the keys that name them.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
-        let mut secrets = self.client.secrets();
+        let mut secrets = Vec::new();
+        secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
+        secrets.extend(self.key().map(|key| ("private_key", &key.pem)));
         match &self.kind {
-            Kind::ClientCredentials | Kind::SmartBackendServices | Kind::SignIn(_) => {}
             Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             Kind::JwtBearer(Assertion::Kept(assertion)) => secrets.push(("assertion", assertion)),
-            Kind::JwtBearer(Assertion::Signed { key, .. }) => {
-                secrets.push(("private_key", &key.pem));
-            }
             Kind::TokenExchange(exchange) => {
                 secrets.push(("subject_token", &exchange.subject));
                 let actor = exchange.actor.iter();
                 secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
             }
+            _ => {}
         }
         secrets
+    }
+
+    /// The private key that the client signs with, itself known by it or an assertion.
+    pub(crate) fn key(&self) -> Option<&Key> {
+        match (&self.client.authentication, &self.kind) {
+            (Authentication::PrivateKey(key), _) => Some(key),
+            (_, Kind::JwtBearer(Assertion::Signed { key, .. })) => Some(key),
+            _ => None,
+        }
     }
 }
 

@@ -102,9 +102,13 @@ fn word(value: Value<'_>) -> Option<HeaderName> {
 impl TokenChoice {
     /// The secrets that are needed to get the token, with the keys that name them. A token that is kept is none of them.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+        self.grant().map(Grant::secrets).unwrap_or_default()
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Grant> {
         match &self.from {
-            From::Place(_) => Vec::new(),
-            From::Grant(grant) => grant.secrets(),
+            From::Place(_) => None,
+            From::Grant(grant) => Some(grant),
         }
     }
 
