@@ -18,4 +18,6 @@ mod log;
 mod rejections;
 mod secrets;
 mod sources;
+#[cfg(target_os = "linux")]
+mod wiped;
 mod world;
