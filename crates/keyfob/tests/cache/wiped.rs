@@ -13,6 +13,8 @@ use std::time::Duration;
 use keyfob::Token;
 use keyfob::TokenCache;
 
+use crate::alone::run_alone;
+
 static SECRET: &str =
     "an-allocator-writes-over-the-beginning-of-what-is-given-back-so-its-end-is-sought";
 
@@ -72,17 +74,5 @@ fn s1_alone_a_token_leaves_nothing_in_memory() {
 
 #[test]
 fn s1_memory_that_held_a_token_is_wiped_when_its_last_owner_goes() {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "--ignored",
-            "wiped::s1_alone_a_token_leaves_nothing_in_memory",
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
+    run_alone("wiped::s1_alone_a_token_leaves_nothing_in_memory", &[]);
 }
