@@ -77,6 +77,7 @@
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
+//! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -154,6 +155,8 @@ mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(feature = "store")]
+mod store;
 #[cfg(feature = "session")]
 mod surface;
 mod sync;
@@ -229,6 +232,38 @@ pub use crate::source::fixed::FixedToken;
 pub use crate::source::hook::Hook;
 pub use crate::source::hook::hook;
 pub use crate::source::hook::hook_blocking;
+#[cfg(feature = "store")]
+pub use crate::source::persisted::Persisted;
+#[cfg(feature = "store")]
+pub use crate::source::persisted::WhenAway;
+#[cfg(feature = "store")]
+pub use crate::store::KeptEntry;
+#[cfg(feature = "store")]
+pub use crate::store::Listed;
+#[cfg(feature = "store")]
+pub use crate::store::StoreLease;
+#[cfg(feature = "store")]
+pub use crate::store::TokenStore;
+#[cfg(feature = "store")]
+pub use crate::store::entry::Begun;
+#[cfg(feature = "store")]
+pub use crate::store::entry::Entry;
+#[cfg(feature = "store")]
+pub use crate::store::fault::StoreError;
+#[cfg(feature = "store")]
+pub use crate::store::fault::StoreErrorKind;
+#[cfg(feature = "store")]
+pub use crate::store::file::FileStore;
+#[cfg(feature = "store")]
+pub use crate::store::key::StoreKey;
+#[cfg(feature = "store")]
+pub use crate::store::key::StoreKeyBuilder;
+#[cfg(feature = "store")]
+pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "store")]
+pub use crate::store::seal::KeyRing;
+#[cfg(feature = "store")]
+pub use crate::store::seal::SealingKey;
 pub use crate::token::Expiry;
 pub use crate::token::IntoToken;
 pub use crate::token::Token;
