@@ -19,6 +19,8 @@ mod client;
 mod fault;
 mod field;
 mod grant;
+mod keeping;
+mod lasting;
 mod location;
 mod matching;
 mod place;

@@ -50,6 +50,14 @@ impl Reference {
         }
     }
 
+    /// The reference in full, to tell it from others; not to be shown, because people put secrets into arguments.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Self::Command(command) => format!("{self} {:?}", command.words()),
+            _ => self.to_string(),
+        }
+    }
+
     /// The secret as it is kept, without white space at its ends.
     pub(super) async fn read(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         let text = match self {

@@ -1,6 +1,7 @@
 //! What a command prints, taken as it is: for secrets that are no tokens.
 
 use std::ffi::OsStr;
+use std::ffi::OsString;
 
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
@@ -10,6 +11,14 @@ use crate::source::TokenRequest;
 use crate::source::command::CommandToken;
 
 impl CommandToken {
+    /// The program and its arguments.
+    pub(crate) fn words(&self) -> Vec<&OsStr> {
+        let arguments = self.arguments.iter().map(OsString::as_os_str);
+        std::iter::once(self.program.as_os_str())
+            .chain(arguments)
+            .collect()
+    }
+
     /// The program that is run.
     pub(crate) fn program(&self) -> &OsStr {
         &self.program
