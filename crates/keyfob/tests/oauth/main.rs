@@ -10,5 +10,9 @@ mod client_authentication;
 mod desk;
 mod discovery;
 mod grants;
+mod keys;
+#[path = "../session/listener.rs"]
+mod listener;
 mod refresh;
+mod secrets;
 mod server_questions;
