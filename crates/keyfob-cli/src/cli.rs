@@ -9,9 +9,11 @@ use crate::demo::Demo;
 use crate::exit::Exit;
 use crate::exit::table;
 use crate::fault::Fault;
+use crate::forget::Forget;
 use crate::man::Man;
 use crate::profile::ProfileCommand;
 use crate::request::Request;
+use crate::status::Status;
 use crate::token::PrintToken;
 
 /// HTTP requests that stay authenticated.
@@ -30,6 +32,8 @@ enum Command {
     Request(Box<Request>),
     Token(PrintToken),
     Profile(ProfileCommand),
+    Status(Status),
+    Forget(Forget),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -41,6 +45,8 @@ impl Cli {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
             Command::Profile(profile) => profile.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Forget(forget) => forget.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(Self::command()),
             Command::Man(man) => man.run(Self::command()),

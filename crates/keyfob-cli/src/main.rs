@@ -9,6 +9,7 @@ mod completions;
 mod demo;
 mod exit;
 mod fault;
+mod forget;
 mod interrupt;
 mod log;
 mod man;
@@ -16,6 +17,8 @@ mod print;
 mod profile;
 mod profile_options;
 mod request;
+mod status;
+mod stores;
 mod token;
 mod token_options;
 

@@ -78,6 +78,7 @@
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -200,6 +201,8 @@ pub use crate::profile::Profile;
 pub use crate::profile::Profiles;
 #[cfg(feature = "profiles")]
 pub use crate::profile::check::Finding;
+#[cfg(feature = "profiles")]
+pub use crate::profile::sign_in::SignIn;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;
 #[cfg(feature = "tower")]

@@ -28,6 +28,7 @@ mod reference;
 mod schema;
 #[cfg(feature = "session")]
 mod session;
+pub(crate) mod sign_in;
 mod source;
 mod table;
 

@@ -97,7 +97,7 @@ async fn ask(grant: &Grant) -> Finding {
 }
 
 /// As a cache would ask, with its time.
-fn request() -> TokenRequest {
+pub(super) fn request() -> TokenRequest {
     TokenRequest::new(
         Reason::Missing,
         TokenCacheBuilder::FETCH_TIMEOUT,

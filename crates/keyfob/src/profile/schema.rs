@@ -21,6 +21,7 @@ pub(super) use crate::profile::schema::grant::Exchange;
 pub(super) use crate::profile::schema::grant::Grant;
 pub(super) use crate::profile::schema::grant::Kind;
 pub(super) use crate::profile::schema::grant::Server;
+pub use crate::profile::schema::grant::SignIn;
 pub(super) use crate::profile::schema::store::StoreChoice;
 pub(super) use crate::profile::schema::token::From;
 pub(super) use crate::profile::schema::token::TokenChoice;

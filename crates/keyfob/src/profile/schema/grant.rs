@@ -71,10 +71,13 @@ pub(crate) struct Exchange {
     pub(crate) requested_type: Option<String>,
 }
 
-/// How a person signs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SignIn {
+/// How a person signs in to a [`Profile`](crate::Profile).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SignIn {
+    /// With a code that is entered on another device (RFC 8628).
     DeviceCode,
+    /// In a browser on this machine (RFC 6749 §4.1, with PKCE of RFC 7636).
     AuthorizationCode,
 }
 
