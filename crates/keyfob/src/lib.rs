@@ -98,6 +98,8 @@
 #[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
 #[cfg(feature = "session")]
+mod answer;
+#[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;
 mod backoff;
@@ -145,10 +147,14 @@ mod secret;
 #[cfg(feature = "session")]
 mod sender;
 #[cfg(feature = "session")]
+mod sending;
+#[cfg(feature = "session")]
 mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(any(feature = "session", feature = "tower"))]
+mod stall;
 #[cfg(feature = "session")]
 mod surface;
 mod sync;
