@@ -25,6 +25,7 @@ use crate::error::exception;
 use crate::exchange::Renew;
 use crate::hook::Hook;
 use crate::hook::HookSource;
+use crate::inside::Inside;
 use crate::lease::Lease;
 use crate::moment::from_timestamp;
 use crate::moment::seconds;
@@ -314,6 +315,7 @@ impl TokenCache {
 
     /// Whether the calling context is that of this cache's hook.
     fn is_inside(&self, py: Python<'_>) -> PyResult<bool> {
+        let _inside = Inside::enter_attached(py);
         static ASKED_BY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let asked_by = ASKED_BY.import(py, "keyfob._hook", "asked_by")?;
         let caches: Vec<usize> = asked_by.call_method0("get")?.extract()?;

@@ -17,14 +17,17 @@ warnings.simplefilter("ignore", DeprecationWarning)
 def child(work):
     number = os.fork()
     if number == 0:
-        signal.alarm(10)
+        import faulthandler
+        # A child that hangs says where; nobody else would know.
+        faulthandler.dump_traceback_later(10, exit=True)
         try:
             work()
             os._exit(0)
         except BaseException as raised:
             print(repr(raised), file=sys.stderr, flush=True)
             os._exit(1)
-    assert os.waitpid(number, 0)[1] == 0
+    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    assert status == 0, f"child ended with {status}"
 """
 
 
