@@ -31,8 +31,8 @@ thread_local! {
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Pythons,
-    /// It ends the interpreter.
-    Closes,
+    /// Python as well, but it ends the interpreter, or has waited for the end in vain.
+    Last,
     /// It has the interpreter's lock only in [`attached`].
     Rusts,
 }
@@ -73,13 +73,19 @@ pub(crate) fn attached<R>(work: impl FnOnce(Python<'_>) -> R) -> Option<R> {
 pub(crate) struct Inside(());
 
 impl Inside {
-    /// Comes in without the interpreter's lock; waits while the process forks, and for ever where the interpreter ends.
+    /// Comes in without the interpreter's lock; waits while the process forks, and where the interpreter ends for that.
     pub(crate) fn enter() -> Self {
+        let mut steps = 0;
         loop {
             if let Some(inside) = Self::unless_shut() {
                 return inside;
             }
             thread::sleep(STEP);
+            steps += 1;
+            if steps == STEPS_TO_THE_END && KIND.get() == Kind::Pythons && is_closed() {
+                // Whoever ends the interpreter may well wait for this thread before.
+                KIND.set(Kind::Last);
+            }
         }
     }
 
@@ -121,7 +127,7 @@ fn is_shut() -> bool {
 /// Lets no thread take the interpreter's lock in here any more but this one, and waits for those that are at it.
 #[pyfunction]
 pub(crate) fn close(py: Python<'_>) {
-    KIND.set(Kind::Closes);
+    KIND.set(Kind::Last);
     CLOSED.store(true, Ordering::SeqCst);
     wait_for_others(py);
 }
@@ -170,3 +176,4 @@ fn own() -> usize {
 
 const STEP: Duration = Duration::from_millis(1);
 const STEPS_AT_MOST: u32 = 5000;
+const STEPS_TO_THE_END: u32 = 2000;

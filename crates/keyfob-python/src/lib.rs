@@ -15,6 +15,7 @@ mod log_bridge;
 mod moment;
 mod origins;
 mod policy;
+mod reentry;
 mod sources;
 mod wait;
 mod waiting;

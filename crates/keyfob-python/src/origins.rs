@@ -43,6 +43,13 @@ impl Origins {
         Ok(())
     }
 
+    /// Whether any https origin is served that the caller itself names.
+    #[getter]
+    fn unbound(&self) -> bool {
+        let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        origins.is_unbound()
+    }
+
     /// Raises `OriginError` unless the credential may go to this URL.
     fn check(&self, py: Python<'_>, url: &str) -> PyResult<()> {
         let origin = origin(py, url)?;

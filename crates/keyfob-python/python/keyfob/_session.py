@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import requests
 from requests import PreparedRequest, Request, Response
 from requests.auth import HTTPDigestAuth
-from requests.exceptions import RequestException, TooManyRedirects
+from requests.exceptions import InvalidSchema, RequestException, TooManyRedirects
 from requests.hooks import dispatch_hook
 from requests.utils import resolve_proxies
 
@@ -212,6 +212,22 @@ class AuthenticatedSession(requests.Session):
             response.history = history.copy()
         return response
 
+    def _check_origin(self, url: str) -> None:
+        """Refuses a URL that the credential may not go to.
+
+        What an adapter of the caller's own makes of a scheme of its own, as ``mock://``, is not a matter of origins.
+        """
+        scheme = url.partition(":")[0].lower()
+        if scheme in {"http", "https"} or not self._origins.unbound or not self._knows(url):
+            self._origins.check(url)
+
+    def _knows(self, url: str) -> bool:
+        try:
+            self.get_adapter(url)
+        except InvalidSchema:
+            return False
+        return True
+
     def _credential(self, patience: float) -> Credential:
         """What goes on the next attempt; waits for it, at most so many seconds."""
         return self._credential_of(self._cache().lease(patience))
@@ -272,7 +288,7 @@ class _Journey:
         self._left_behind = isinstance(request, _Elsewhere)
         """A redirect led to another origin, and what was taken off is not put back."""
         if not self._left_behind:
-            session._origins.check(str(request.url))
+            session._check_origin(str(request.url))
         policy = session._retry
         if call.do_not_retry_codes:
             policy = policy.except_for(call.do_not_retry_codes)
