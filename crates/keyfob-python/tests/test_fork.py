@@ -187,9 +187,6 @@ logs = threading.Event()
 release = threading.Event()
 
 class Slow(logging.Handler):
-    def createLock(self):
-        self.lock = None
-
     def emit(self, record):
         if not logs.is_set():
             logs.set()
@@ -233,9 +230,6 @@ def test_a_handler_of_the_log_may_fork() -> None:
 import logging
 
 class Forks(logging.Handler):
-    def createLock(self):
-        self.lock = None
-
     def emit(self, record):
         child(lambda: None)
 
