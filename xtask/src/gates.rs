@@ -184,6 +184,7 @@ fn oauth() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=oauth-servers",
+        "--test=provider",
     ]))
 }
 
