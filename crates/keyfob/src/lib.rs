@@ -77,6 +77,7 @@
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `redis` | no | [`RedisStore`]: one token for many machines |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -249,6 +250,8 @@ pub use crate::store::key::StoreKey;
 pub use crate::store::key::StoreKeyBuilder;
 #[cfg(feature = "store")]
 pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use crate::store::redis::RedisStore;
 #[cfg(feature = "store")]
 pub use crate::store::seal::KeyRing;
 #[cfg(feature = "store")]
