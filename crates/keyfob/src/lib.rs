@@ -76,8 +76,10 @@
 //! | `blocking` | yes | module `blocking`: the session for code without async |
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
+//! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
 //! | `redis` | no | [`RedisStore`]: one token for many machines |
+//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -88,6 +90,7 @@
 //! # Where to look next
 //!
 //! * Where tokens come from: [`TokenSource`], [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`].
+//! * Tokens from OAuth 2.0 servers: module `oauth`, with the feature of that name.
 //! * When a token is renewed, and who waits for it: [`TokenCache`]; how it stands: [`Status`].
 //! * What is retried: [`RetryPolicy`].
 //! * What can go wrong: [`ErrorKind`], and [`Error::is_timeout`].
@@ -99,6 +102,8 @@
 
 #[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
+#[cfg(feature = "session")]
+mod answer;
 #[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;
@@ -125,13 +130,22 @@ mod middleware;
 #[cfg(shuttle)]
 #[cfg(test)]
 mod model;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod observe;
 mod origin;
 #[cfg(any(feature = "session", feature = "tower"))]
 mod origin_setters;
 #[cfg(doctest)]
-#[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
+#[cfg(all(
+    feature = "blocking",
+    feature = "middleware",
+    feature = "oauth",
+    feature = "tower"
+))]
 mod pages;
+#[cfg(feature = "profiles")]
+mod profile;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]
@@ -147,10 +161,14 @@ mod secret;
 #[cfg(feature = "session")]
 mod sender;
 #[cfg(feature = "session")]
+mod sending;
+#[cfg(feature = "session")]
 mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(any(feature = "session", feature = "tower"))]
+mod stall;
 #[cfg(feature = "store")]
 mod store;
 #[cfg(feature = "session")]
@@ -190,6 +208,14 @@ pub use crate::middleware::AuthenticationMiddleware;
 #[cfg(feature = "middleware")]
 pub use crate::middleware::AuthenticationMiddlewareBuilder;
 pub use crate::origin::Origin;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profile;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profiles;
+#[cfg(feature = "profiles")]
+pub use crate::profile::check::Finding;
+#[cfg(feature = "profiles")]
+pub use crate::profile::sign_in::SignIn;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;
 #[cfg(feature = "tower")]

@@ -14,12 +14,12 @@ use crate::cache::Status;
 use crate::cache::TokenCache;
 use crate::error::Error;
 use crate::request_builder::RequestBuilder;
-use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
 use crate::session_builder;
 use crate::session_builder::SessionBuilder;
 use crate::surface::session_surface;
+use crate::transport::CONNECT_TIMEOUT;
 
 /// An HTTP client whose requests carry a fresh token.
 ///
@@ -69,8 +69,7 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        let (mut journey, limit) = self.sender.begin(request, &Options::default())?;
-        self.sender.complete(&mut journey, limit).await
+        self.sender.send(request, &Options::default())?.await
     }
 
     /// Gets a token unless there is one.

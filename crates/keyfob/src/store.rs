@@ -18,8 +18,10 @@ pub(crate) mod record;
 pub(crate) mod redis;
 pub(crate) mod seal;
 
+use crate::error::ErrorKind;
 use crate::store::entry::Begun;
 use crate::store::entry::Entry;
+use crate::store::entry::Failure;
 use crate::store::fault::StoreError;
 use crate::store::fault::StoreErrorKind;
 use crate::store::key::StoreKey;
@@ -131,6 +133,8 @@ pub struct Listed {
     pub has_refresh_token: bool,
     /// When an exchange began whose answer is not known yet.
     pub exchange_begun: Option<SystemTime>,
+    /// What the last exchange failed of, if that is still remembered.
+    pub last_error: Option<ErrorKind>,
     /// Why it cannot be read.
     pub trouble: Option<StoreError>,
 }
@@ -151,6 +155,7 @@ impl Listed {
             has_token: token.is_some(),
             has_refresh_token: token.is_some_and(|token| token.refresh_token().is_some()),
             exchange_begun: entry.begun().map(Begun::at),
+            last_error: entry.failure.as_ref().map(Failure::kind),
             trouble: None,
         }
     }
@@ -165,6 +170,7 @@ impl Listed {
             has_token: false,
             has_refresh_token: false,
             exchange_begun: None,
+            last_error: None,
             trouble: Some(trouble),
         }
     }

@@ -1,11 +1,15 @@
 //! What `reqwest` reports of an attempt, in the words of the exchange.
 
-use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::error::causes::causes;
 use crate::exchange::Failure;
+
+/// How long a connection may take to be made, unless the client is the user's own.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why an attempt brought no answer.
 pub(crate) enum Fault {
@@ -61,14 +65,8 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
 
 /// A handshake that failed for good, such as a certificate that is not trusted: rustls reports it as invalid data.
 fn is_tls_refusal(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(fault) = inner.downcast_ref::<io::Error>()
-            && fault.kind() == io::ErrorKind::InvalidData
-        {
-            return error.is_connect();
-        }
-        cause = inner.source();
-    }
-    false
+    error.is_connect()
+        && causes(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|fault| fault.kind() == io::ErrorKind::InvalidData)
 }

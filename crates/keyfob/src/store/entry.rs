@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::error::ErrorKind;
 use crate::store::key::hex;
 use crate::token::Expiry;
 use crate::token::Token;
@@ -39,6 +40,16 @@ pub(crate) struct Failure {
     pub(crate) pause: Duration,
     pub(crate) is_refusal: bool,
     pub(crate) message: String,
+}
+
+impl Failure {
+    /// What kind of error it is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self.is_refusal {
+            true => ErrorKind::Refused,
+            false => ErrorKind::Unavailable,
+        }
+    }
 }
 
 impl Entry {

@@ -79,6 +79,12 @@ impl FileStore {
         usual_directory()
     }
 
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Seals what is written from now on; what was written without a key can still be read.
     #[must_use]
     pub fn sealed(mut self, ring: KeyRing) -> Self {

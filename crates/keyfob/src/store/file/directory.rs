@@ -37,6 +37,10 @@ impl Directory {
         Self { path, ring: None }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn seal_with(&mut self, ring: KeyRing) {
         self.ring = Some(ring);
     }
