@@ -29,6 +29,8 @@ pub(super) struct RedisLease {
     fence: u64,
     /// The state of the entry that the next save follows.
     seen: String,
+    /// The state that the last save made, if it was done, of which there was no answer.
+    tried: String,
     saves: u64,
     renewal: AbortHandle,
     is_released: bool,
@@ -47,6 +49,7 @@ impl RedisLease {
             owner,
             fence,
             seen: String::new(),
+            tried: String::new(),
             saves: 0,
             renewal,
             is_released: false,
@@ -83,14 +86,19 @@ impl StoreLease for RedisLease {
             let plain = record::encode(&self.key, entry);
             let sealed = self.desk.ring.seal(&self.key, &plain);
             let sealed = sealed.map_err(StoreError::away)?;
-            // The same for each try of one save, so that one whose answer was lost is not taken for another's.
-            let revision = format!("{}.{}.{}", self.fence, self.owner, self.saves + 1);
-            let kept = (revision.as_str(), sealed.as_slice());
-            let saved = scripts::save(&self.desk.connection, &self.names, &self.seen, kept);
-            if !saved.await? {
-                return Err(outrun());
-            }
             self.saves += 1;
+            let revision = format!("{}.{}.{}", self.fence, self.owner, self.saves);
+            let follows = [self.seen.as_str(), self.tried.as_str()];
+            let kept = (revision.as_str(), sealed.as_slice());
+            let saved = scripts::save(&self.desk.connection, &self.names, follows, kept).await;
+            match saved {
+                Ok(true) => {}
+                Ok(false) => return Err(outrun()),
+                Err(fault) => {
+                    self.tried = revision;
+                    return Err(fault);
+                }
+            }
             self.seen = revision;
             Ok(())
         })

@@ -90,17 +90,17 @@ pub(super) async fn release(
     ask(connection, &command).await
 }
 
-/// Saves what follows a state; `false` if the entry is in another state by now, because somebody else has saved.
+/// Saves what follows one of two states; `false` if the entry is in another state by now, because somebody else has saved.
 ///
 /// An entry that is gone was lost or forgotten, and nobody has put another there: what is saved is all that there is.
 pub(super) async fn save(
     connection: &Connection,
     names: &Names,
-    follows: &str,
+    follows: [&str; 2],
     kept: (&str, &[u8]),
 ) -> Result<bool, StoreError> {
     let mut command = script(SAVE, &[&names.entry]);
-    command.arg(follows).arg(kept.0).arg(kept.1);
+    command.arg(&follows).arg(kept.0).arg(kept.1);
     let saved = ask(connection, &command).await?;
     if saved {
         let mut command = cmd("SADD");
@@ -178,11 +178,11 @@ return redis.call('DEL', KEYS[1])";
 
 const SAVE: &str = "
 local now = redis.call('HGET', KEYS[1], 'revision')
-if now == ARGV[2] then return 1 end
-if now and now ~= ARGV[1] then return 0 end
+if now == ARGV[3] then return 1 end
+if now and now ~= ARGV[1] and now ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local saved = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'sealed', ARGV[3], 'saved', string.format('%.0f', saved))
+redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
 return 1";
 
 const SET_ASIDE: &str = "
