@@ -20,6 +20,9 @@ use crate::redis_server;
 /// How long the token endpoint accepts the last refresh token again.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
+/// As long others wait when the holder of a lease in Redis is killed; short beside a lifetime.
+const LEASE: Duration = Duration::from_millis(1500);
+
 pub(crate) fn key() -> StoreKey {
     StoreKey::builder("https://issuer.example.com")
         .client("soak")
@@ -45,7 +48,9 @@ impl Place {
     pub(crate) fn store(&self) -> AnyStore {
         AnyStore(match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
-            Self::Redis { url, authority } => Arc::new(redis_server::store(url, authority)),
+            Self::Redis { url, authority } => {
+                Arc::new(redis_server::store(url, authority).lease_lasts(LEASE))
+            }
         })
     }
 }

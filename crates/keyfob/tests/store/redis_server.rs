@@ -142,6 +142,7 @@ fn spawn(directory: &Path, port: u16) -> Child {
         ])
         .args(["--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"])
         .args(["--aclfile", "users.acl", "--save", "", "--appendonly", "no"])
+        .args(["--logfile", "log"])
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed; `cargo xtask test` installs it");
@@ -151,12 +152,13 @@ fn spawn(directory: &Path, port: u16) -> Child {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("redis-server does not listen");
+    let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+    panic!("redis-server does not listen: {log}");
 }
 
 const PASSWORD: &str = "not-a-secret";
 
 /// What docs/many-machines.md says a store needs.
 const USERS: &str = "user default off
-user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +client|setinfo +select +ping
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
 ";
