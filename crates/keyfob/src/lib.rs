@@ -78,6 +78,7 @@
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `redis` | no | [`RedisStore`]: one token for many machines |
 //! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
@@ -95,7 +96,8 @@
 //! * What can go wrong: [`ErrorKind`], and [`Error::is_timeout`].
 //! * A face of your own, or another language: [`unstable`].
 //!
-//! The crates whose types stand in this API are re-exported: [`http`], and `reqwest` with the feature `session`.
+//! The crates whose types stand in this API are re-exported: [`http`], `reqwest` with the feature `session`, and `redis`
+//! with that of its name.
 
 #![forbid(unsafe_code)]
 
@@ -179,6 +181,8 @@ mod transport;
 pub mod unstable;
 
 pub use http;
+#[cfg(feature = "redis")]
+pub use redis;
 #[cfg(feature = "session")]
 pub use reqwest;
 
@@ -275,6 +279,8 @@ pub use crate::store::key::StoreKey;
 pub use crate::store::key::StoreKeyBuilder;
 #[cfg(feature = "store")]
 pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use crate::store::redis::RedisStore;
 #[cfg(feature = "store")]
 pub use crate::store::seal::KeyRing;
 #[cfg(feature = "store")]
