@@ -148,7 +148,7 @@ impl Sender<Client> {
         };
         let mut lease = self.lease(&journey)?;
         loop {
-            let attempt = journey.attempt(lease, &self.authenticator);
+            let attempt = journey.attempt(lease, &self.authenticator)?;
             let client = self.client_for(attempt.url());
             let result = client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {

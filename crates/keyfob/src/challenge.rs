@@ -91,6 +91,26 @@ impl Challenges {
             .any(|challenge| challenge.error() == Some("insufficient_scope"))
     }
 
+    /// Tells whether the proof of possession must have another nonce, which the answer gives ([RFC 9449 §9]).
+    ///
+    /// [RFC 9449 §9]: https://www.rfc-editor.org/rfc/rfc9449.html#section-9
+    pub fn use_dpop_nonce(&self) -> bool {
+        self.dpop_error("use_dpop_nonce")
+    }
+
+    /// Tells whether the proof of possession was refused, which says nothing against the token ([RFC 9449 §12.2]).
+    ///
+    /// [RFC 9449 §12.2]: https://www.rfc-editor.org/rfc/rfc9449.html#section-12.2
+    pub fn invalid_dpop_proof(&self) -> bool {
+        self.dpop_error("invalid_dpop_proof")
+    }
+
+    fn dpop_error(&self, code: &str) -> bool {
+        self.iter()
+            .filter(|challenge| challenge.is("DPoP"))
+            .any(|challenge| challenge.error() == Some(code))
+    }
+
     /// How many challenges are kept; those that follow are dropped.
     pub const MAX_CHALLENGES: usize = 64;
 
@@ -448,6 +468,26 @@ mod tests {
         ] {
             let challenges = Challenges::parse(field);
             assert_eq!(challenges.insufficient_scope(), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_proof_is_an_error_of_dpop_only() {
+        for (field, nonce, proof) in [
+            ("DPoP error=\"use_dpop_nonce\"", true, false),
+            ("Bearer, dpop error=use_dpop_nonce", true, false),
+            (
+                "DPoP algs=\"ES256\", error=\"invalid_dpop_proof\"",
+                false,
+                true,
+            ),
+            ("Bearer error=use_dpop_nonce", false, false),
+            ("Bearer error=invalid_dpop_proof", false, false),
+            ("DPoP error=invalid_token", false, false),
+        ] {
+            let challenges = Challenges::parse(field);
+            assert_eq!(challenges.use_dpop_nonce(), nonce, "{field}");
+            assert_eq!(challenges.invalid_dpop_proof(), proof, "{field}");
         }
     }
 

@@ -17,6 +17,9 @@ pub(crate) trait Attempts {
 
     fn authenticator(&self) -> &Authenticator;
 
+    /// Where the request goes, in full.
+    fn url(&self) -> String;
+
     /// Sends the request with this credential on it (R7).
     fn send(
         &mut self,
@@ -35,7 +38,11 @@ pub(crate) async fn drive<A: Attempts>(
 ) -> Result<A::Answer, A::Failure> {
     loop {
         let result = attempts.send(&lease).await;
-        let step = exchange.judge(attempts.outcome(&result), || attempts.authenticator().now());
+        let (outcome, authenticator) = (attempts.outcome(&result), attempts.authenticator());
+        if let Outcome::Answer(status, headers) = outcome {
+            authenticator.learn(|| attempts.url(), status, headers);
+        }
+        let step = exchange.judge(outcome, || authenticator.now());
         if let Step::Done = step {
             return result;
         }

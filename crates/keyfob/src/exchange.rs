@@ -3,6 +3,7 @@
 //! Every face drives this machine and obeys it: the sessions, the tower layer, the middleware. So a rule about renewing or
 //! retrying stands once, here, and is tested without a network or a clock.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -23,6 +24,9 @@ use crate::retry_after::RetryAfter;
 /// A client's promise that a request has its effect once however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// The field that tells the nonce of the next proof (RFC 9449 §8.2).
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// How a gRPC call ended, as a name that was parsed once.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -39,6 +43,16 @@ pub struct Exchange {
     /// Of attempts; a redirect on the way is none.
     failures: u32,
     healed: bool,
+    nonce: Nonce,
+}
+
+/// Whether the server may still ask for another nonce in the proof of possession.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nonce {
+    /// No attempt carries a proof.
+    Unused,
+    Unasked,
+    Asked,
 }
 
 /// Whether sending a request twice has the effect of sending it once.
@@ -119,7 +133,15 @@ impl Exchange {
             deadline,
             failures: 0,
             healed: false,
+            nonce: Nonce::Unused,
         }
+    }
+
+    /// The same request, each of whose attempts carries a proof of possession (RFC 9449).
+    #[must_use]
+    pub fn with_proofs(mut self) -> Self {
+        self.nonce = Nonce::Unasked;
+        self
     }
 
     /// The time that is left of the total: how long to wait for a token at most.
@@ -139,7 +161,8 @@ impl Exchange {
     pub fn judged_fields(&self, status: StatusCode) -> impl Iterator<Item = HeaderName> + use<> {
         let retry_after = self.policy.retries(status).then_some(RETRY_AFTER);
         let challenges = (status == StatusCode::UNAUTHORIZED).then_some(WWW_AUTHENTICATE);
-        [Some(GRPC_STATUS), retry_after, challenges]
+        let nonce = (self.nonce != Nonce::Unused).then_some(DPOP_NONCE);
+        [Some(GRPC_STATUS), retry_after, challenges, nonce]
             .into_iter()
             .flatten()
     }
@@ -148,7 +171,7 @@ impl Exchange {
     pub fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
-                self.refused(headers)
+                self.refused(headers, now)
             }
             _ => self.judge_without_credential(outcome, now),
         }
@@ -190,8 +213,16 @@ impl Exchange {
     }
 
     /// RFC 6750 §3.1: `invalid_token` may be mended by a new token, `insufficient_scope` not.
-    fn refused(&mut self, headers: &HeaderMap) -> Step {
+    fn refused(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Moment) -> Step {
         let challenges = Challenges::from_headers(headers);
+        if self.nonce != Nonce::Unused {
+            if challenges.use_dpop_nonce() {
+                return self.prove_again(headers, now);
+            }
+            if challenges.invalid_dpop_proof() {
+                return Step::Done;
+            }
+        }
         if self.healed || challenges.insufficient_scope() {
             return Step::Done;
         }
@@ -200,6 +231,18 @@ impl Exchange {
             Replay::Possible => Step::Renew(challenges),
             Replay::Impossible => Step::Reject(challenges),
         }
+    }
+
+    /// RFC 9449 §9: the token is fine, and the same request with the nonce of this answer may be as well.
+    fn prove_again(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Moment) -> Step {
+        let asked = mem::replace(&mut self.nonce, Nonce::Asked);
+        if asked == Nonce::Asked || self.body == Replay::Impossible {
+            return Step::Done;
+        }
+        if !headers.contains_key(DPOP_NONCE) || now().elapsed >= self.deadline {
+            return Step::Done;
+        }
+        Step::Wait(Duration::ZERO, "dpop nonce")
     }
 
     fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
@@ -317,6 +360,10 @@ mod tests {
         assert!(named(200).eq([GRPC_STATUS]));
         assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE]));
         assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER]));
+        let proving = exchange.with_proofs();
+        let named = |status| proving.judged_fields(StatusCode::from_u16(status).unwrap());
+        assert!(named(200).eq([GRPC_STATUS, DPOP_NONCE]));
+        assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE, DPOP_NONCE]));
     }
 
     #[test]
@@ -490,6 +537,82 @@ mod tests {
             exchange.judge_without_credential(unauthorized, || NOW),
             Step::Done
         );
+    }
+
+    const USE_NONCE: [(HeaderName, &str); 2] = [
+        (WWW_AUTHENTICATE, "DPoP error=\"use_dpop_nonce\""),
+        (DPOP_NONCE, "eyJ7S_zG"),
+    ];
+
+    fn proving(effect: Effect, body: Replay) -> Exchange {
+        exchange(effect, body).with_proofs()
+    }
+
+    #[test]
+    fn r3_a_proof_that_needs_a_nonce_is_made_again_once_and_the_token_is_kept() {
+        let mut exchange = proving(Effect::EachTime, Replay::Possible);
+        let again = Step::Wait(Duration::ZERO, "dpop nonce");
+        assert_eq!(answer(&mut exchange, 401, &USE_NONCE), again);
+        assert_eq!(answer(&mut exchange, 401, &USE_NONCE), Step::Done);
+        // Neither was a rejection of the token.
+        assert!(matches!(answer(&mut exchange, 401, &[]), Step::Renew(_)));
+    }
+
+    #[test]
+    fn r3_a_nonce_after_a_renewal_is_obeyed_too() {
+        let mut exchange = proving(Effect::Once, Replay::Possible);
+        let invalid = [(WWW_AUTHENTICATE, "DPoP error=\"invalid_token\"")];
+        assert!(matches!(
+            answer(&mut exchange, 401, &invalid),
+            Step::Renew(_)
+        ));
+        assert!(waits(&answer(&mut exchange, 401, &USE_NONCE)));
+        assert_eq!(answer(&mut exchange, 401, &invalid), Step::Done);
+    }
+
+    #[test]
+    fn r4_a_body_that_is_gone_is_not_sent_again_with_a_nonce_and_no_token_is_rejected() {
+        let mut exchange = proving(Effect::Once, Replay::Impossible);
+        assert_eq!(answer(&mut exchange, 401, &USE_NONCE), Step::Done);
+    }
+
+    #[test]
+    fn r5_a_nonce_that_is_not_given_or_comes_too_late_is_not_waited_for() {
+        let mut without = proving(Effect::Once, Replay::Possible);
+        assert_eq!(answer(&mut without, 401, &USE_NONCE[..1]), Step::Done);
+        let mut late = proving(Effect::Once, Replay::Possible);
+        late.deadline = NOW.elapsed;
+        assert_eq!(answer(&mut late, 401, &USE_NONCE), Step::Done);
+    }
+
+    #[test]
+    fn r5_a_nonce_costs_no_attempt_of_the_retries() {
+        let mut exchange = proving(Effect::Once, Replay::Possible);
+        let mut answers = vec![answer(&mut exchange, 401, &USE_NONCE)];
+        answers.extend((0..4).map(|_| answer(&mut exchange, 503, &[])));
+        let sent_again: Vec<_> = answers.iter().map(waits).collect();
+        assert_eq!(sent_again, [true, true, true, true, false]);
+    }
+
+    #[test]
+    fn r3_a_refused_proof_does_not_renew_the_token() {
+        let refused = [(WWW_AUTHENTICATE, "DPoP error=\"invalid_dpop_proof\"")];
+        let mut exchange = proving(Effect::Once, Replay::Possible);
+        assert_eq!(answer(&mut exchange, 401, &refused), Step::Done);
+    }
+
+    #[test]
+    fn r3_without_proofs_a_challenge_of_dpop_is_one_like_others() {
+        for error in ["use_dpop_nonce", "invalid_dpop_proof"] {
+            let challenge = format!("DPoP error=\"{error}\"");
+            let headers = HeaderMap::from_iter([
+                (WWW_AUTHENTICATE, HeaderValue::try_from(challenge).unwrap()),
+                (DPOP_NONCE, HeaderValue::from_static("n")),
+            ]);
+            let outcome = Outcome::Answer(StatusCode::UNAUTHORIZED, &headers);
+            let step = exchange(Effect::Once, Replay::Possible).judge(outcome, || NOW);
+            assert!(matches!(step, Step::Renew(_)), "{error}");
+        }
     }
 
     #[test]

@@ -96,19 +96,28 @@ impl<R: Outgoing> Journey<R> {
     }
 
     /// The next attempt, with the credential on it (R7).
-    pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
+    pub(crate) fn attempt(
+        &mut self,
+        lease: Option<Lease>,
+        authenticator: &Authenticator,
+    ) -> Result<R, Error> {
+        let (method, url) = (self.template.method(), || self.template.url().as_str());
+        let credential = match &lease {
+            Some(lease) => Some(authenticator.credential(lease, method, url)?),
+            None => None,
+        };
         let mut attempt = self.template.try_clone().unwrap_or_else(|| {
             self.body_gone = true;
             self.template.clone_without_body()
         });
         mem::swap(&mut attempt, &mut self.template);
-        if let Some(lease) = &lease {
-            authenticator.apply(lease, attempt.headers_mut());
+        if let Some(credential) = credential {
+            credential.apply(attempt.headers_mut());
         }
         if let Credential::Carried(carried) = &mut self.credential {
             *carried = lease;
         }
-        attempt
+        Ok(attempt)
     }
 
     /// The time that is left for further attempts.
@@ -124,7 +133,12 @@ impl<R: Outgoing> Journey<R> {
     ) -> Result<Next, Error> {
         let now = || authenticator.now();
         let step = match &self.credential {
-            Credential::Carried(_) => self.exchange.judge(outcome, now),
+            Credential::Carried(_) => {
+                if let Outcome::Answer(status, headers) = outcome {
+                    authenticator.learn(|| self.template.url().as_str(), status, headers);
+                }
+                self.exchange.judge(outcome, now)
+            }
             Credential::LeftBehind => self.exchange.judge_without_credential(outcome, now),
         };
         match step {
@@ -304,7 +318,7 @@ mod tests {
         for location in hops.iter().map(Some).chain([None]) {
             let wanted = journey.wants_lease().then_some(());
             let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
-            sent.push(journey.attempt(lease, &authenticator));
+            sent.push(journey.attempt(lease, &authenticator).unwrap());
             let Some(location) = location else {
                 break;
             };

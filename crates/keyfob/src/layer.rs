@@ -25,11 +25,14 @@ use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::drive::drive;
 use crate::error::BoxError;
 use crate::error::Error;
 use crate::exchange::Effect;
-use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Replay;
 use crate::layer::sends::Calls;
@@ -38,6 +41,10 @@ use crate::layer::sends::First;
 use crate::layer::sends::KeptHead;
 use crate::layer::sends::Sends;
 use crate::layer::sends::Shared;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
@@ -114,6 +121,7 @@ impl AuthenticationLayer {
         AuthenticationLayerBuilder {
             tokens: tokens.into(),
             binding: Binding::default(),
+            prover: None,
             retry: RetryPolicy::default(),
             timeout: AuthenticationLayerBuilder::TIMEOUT,
             classify: Arc::new(|_| None),
@@ -190,7 +198,7 @@ where
         };
         let now = authenticator.clock().elapsed();
         let effect = Effect::of(&head.method, &head.headers);
-        let mut exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
+        let mut exchange = authenticator.exchange(Arc::clone(policy), effect, repeatable, now);
         let kept_head = KeptHead::of(&head, repeatable);
         let mut request = Request::from_parts(head, body);
         let Some(lease) = authenticator.tokens().fresh() else {
@@ -205,7 +213,11 @@ where
                 drive(&mut exchange, lease, &mut sends).await
             });
         };
-        authenticator.apply(&lease, request.headers_mut());
+        let url = || authenticator.origins().url_of(request.uri());
+        match authenticator.credential(&lease, request.method(), url) {
+            Ok(credential) => credential.apply(request.headers_mut()),
+            Err(error) => return Box::pin(ready(Err(error.into()))),
+        }
         let first = First::Called(self.inner.call(request));
         let mut sends = Sends::new(calls, first, kept_head, kept);
         let sent = async move { drive(&mut exchange, lease, &mut sends).await };
@@ -240,6 +252,7 @@ impl<S: Clone, P> Clone for Authenticated<S, P> {
 pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
     tokens: TokenCache,
     binding: Binding,
+    prover: Option<DpopProver>,
     retry: RetryPolicy,
     timeout: Duration,
     classify: Arc<Classify>,
@@ -253,6 +266,7 @@ impl AuthenticationLayerBuilder {
 
 impl<P> AuthenticationLayerBuilder<P> {
     origin_setters!();
+    dpop_setter!();
 
     /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
     ///
@@ -286,6 +300,7 @@ impl<P> AuthenticationLayerBuilder<P> {
         AuthenticationLayerBuilder {
             tokens: self.tokens,
             binding: self.binding,
+            prover: self.prover,
             retry: self.retry,
             timeout: self.timeout,
             classify: self.classify,
@@ -329,7 +344,7 @@ impl<P> AuthenticationLayerBuilder<P> {
         let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
-                authenticator: Authenticator::new(self.tokens, origins),
+                authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
                 // Layers made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
                 alarm,
@@ -362,6 +377,7 @@ impl<P> fmt::Debug for AuthenticationLayerBuilder<P> {
         f.debug_struct("AuthenticationLayerBuilder")
             .field("tokens", &self.tokens)
             .field("binding", &self.binding)
+            .field("prover", &self.prover)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

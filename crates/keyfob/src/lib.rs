@@ -109,6 +109,10 @@ mod challenge;
 #[cfg(feature = "tower")]
 mod classify;
 mod clock;
+#[cfg(feature = "dpop")]
+mod dpop;
+#[cfg(feature = "dpop")]
+mod dpop_setter;
 #[cfg(any(feature = "tower", feature = "middleware"))]
 mod drive;
 mod error;
@@ -123,6 +127,8 @@ mod middleware;
 #[cfg(shuttle)]
 #[cfg(test)]
 mod model;
+#[cfg(not(feature = "dpop"))]
+mod no_dpop;
 mod observe;
 mod origin;
 #[cfg(any(feature = "session", feature = "tower"))]
@@ -171,6 +177,10 @@ pub use crate::challenge::Challenges;
 pub use crate::clock::Clock;
 pub use crate::clock::Glance;
 pub use crate::clock::SystemClock;
+#[cfg(feature = "dpop")]
+pub use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+pub use crate::dpop::key::DpopKey;
 pub use crate::error::BoxError;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;

@@ -105,12 +105,9 @@ impl<C> Sender<C> {
         let effect = options
             .effect
             .unwrap_or_else(|| Effect::of(method, headers));
-        Exchange::new(
-            Arc::clone(policy),
-            effect,
-            body,
-            self.authenticator.clock().elapsed(),
-        )
+        let now = self.authenticator.clock().elapsed();
+        self.authenticator
+            .exchange(Arc::clone(policy), effect, body, now)
     }
 }
 
@@ -139,7 +136,7 @@ impl Sender<reqwest::Client> {
     ) -> Result<Response, Error> {
         let mut lease = self.lease(journey).await?;
         loop {
-            let attempt = journey.attempt(lease, &self.authenticator);
+            let attempt = journey.attempt(lease, &self.authenticator)?;
             let result = self.send(attempt, limit).await;
             let next = journey.judge(outcome(&result), &self.authenticator)?;
             if let Next::Done = next {
