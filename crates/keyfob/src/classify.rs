@@ -5,6 +5,7 @@ use std::io;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::error::causes::causes;
 use crate::exchange::Failure;
 
 /// Reads the first cause in the chain that is known.
@@ -12,19 +13,12 @@ use crate::exchange::Failure;
 /// Only what cannot have been sent counts as such, because that is sent again whatever its method is (R4). An error
 /// that nobody knows counts as a broken connection: it costs an idempotent request a further attempt, and no other.
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
-    let mut cause = Some(error);
-    while let Some(known) = cause {
-        if let Some(own) = known.downcast_ref::<Error>()
-            && own.kind() != ErrorKind::Transport
-        {
-            return Failure::Final;
-        }
-        if let Some(failure) = known.downcast_ref().and_then(of_io) {
-            return failure;
-        }
-        cause = known.source();
-    }
-    Failure::Broken
+    causes(error)
+        .find_map(|cause| match cause.downcast_ref().map(Error::kind) {
+            None | Some(ErrorKind::Transport) => cause.downcast_ref().and_then(of_io),
+            Some(_) => Some(Failure::Final),
+        })
+        .unwrap_or(Failure::Broken)
 }
 
 fn of_io(error: &io::Error) -> Option<Failure> {
@@ -61,6 +55,12 @@ mod tests {
         ] {
             assert_eq!(classify(&wrapped(kind)), failure, "{kind}");
         }
+    }
+
+    #[test]
+    fn r4_a_refusal_that_is_wrapped_in_another_is_final() {
+        let untrusted = io::Error::from(io::ErrorKind::InvalidData);
+        assert_eq!(classify(&io::Error::other(untrusted)), Failure::Final);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) mod causes;
 #[cfg(feature = "session")]
 mod client;
 #[cfg(not(feature = "session"))]
 mod no_client;
 
+use crate::error::causes::causes;
 #[cfg(feature = "session")]
 use crate::error::client::timed_out as client_timed_out;
 #[cfg(not(feature = "session"))]
@@ -217,20 +219,13 @@ impl StdError for Error {
 
 /// Whether an error, or one that caused it, is that time was over.
 fn timed_out(error: &(dyn StdError + 'static)) -> bool {
-    let own = error.downcast_ref::<Error>();
-    let io = error.downcast_ref::<io::Error>();
-    own.is_some_and(|own| own.kind() == ErrorKind::Deadline)
-        || io.is_some_and(io_timed_out)
-        || client_timed_out(error)
-        || error.source().is_some_and(timed_out)
-}
-
-/// An error that was made an `io::Error` is not the source of that one, but its inside.
-fn io_timed_out(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::TimedOut
-        || error
-            .get_ref()
-            .is_some_and(|inside| timed_out(inside as &(dyn StdError + 'static)))
+    causes(error).any(|cause| {
+        let own = cause.downcast_ref().map(Error::kind);
+        let io = cause.downcast_ref().map(io::Error::kind);
+        own == Some(ErrorKind::Deadline)
+            || io == Some(io::ErrorKind::TimedOut)
+            || client_timed_out(cause)
+    })
 }
 
 #[cfg(test)]

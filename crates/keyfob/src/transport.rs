@@ -1,10 +1,10 @@
 //! What `reqwest` reports of an attempt, in the words of the exchange.
 
-use std::error::Error as StdError;
 use std::io;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
+use crate::error::causes::causes;
 use crate::exchange::Failure;
 
 /// Why an attempt brought no answer.
@@ -61,14 +61,8 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
 
 /// A handshake that failed for good, such as a certificate that is not trusted: rustls reports it as invalid data.
 fn is_tls_refusal(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(fault) = inner.downcast_ref::<io::Error>()
-            && fault.kind() == io::ErrorKind::InvalidData
-        {
-            return error.is_connect();
-        }
-        cause = inner.source();
-    }
-    false
+    error.is_connect()
+        && causes(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|fault| fault.kind() == io::ErrorKind::InvalidData)
 }

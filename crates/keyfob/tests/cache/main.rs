@@ -8,8 +8,10 @@
     reason = "what these tests share is test code, too"
 )]
 
+mod alone;
 mod callbacks;
 mod callers;
+mod environment;
 mod failures;
 mod freshness;
 mod hand_ins;
@@ -18,4 +20,6 @@ mod log;
 mod rejections;
 mod secrets;
 mod sources;
+#[cfg(target_os = "linux")]
+mod wiped;
 mod world;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use keyfob::EnvToken;
 use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::FileToken;
@@ -90,22 +89,6 @@ impl Drop for TestFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
-}
-
-#[test]
-fn an_environment_variable_gives_its_token() {
-    // Set by cargo for each test.
-    let reader = Reader::new(EnvToken::new("CARGO_PKG_NAME"));
-    assert_eq!(reader.read().unwrap(), "keyfob");
-}
-
-#[test]
-fn an_environment_variable_that_is_not_set_is_named() {
-    let error = Reader::new(EnvToken::new("KEYFOB_NOT_SET"))
-        .read()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("KEYFOB_NOT_SET is not set"));
 }
 
 #[test]

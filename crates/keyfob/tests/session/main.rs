@@ -21,3 +21,4 @@ mod proxies;
 mod retries;
 mod secrets;
 mod sharing;
+mod tls;

@@ -1,0 +1,18 @@
+//! Tests that need a process of their own, because of its memory or its environment.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+/// Runs one ignored test of this binary in a process of its own.
+pub(crate) fn run_alone(test: &str, environment: &[(&str, &OsStr)]) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", test])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
