@@ -33,7 +33,6 @@ use crate::journey::Journey;
 use crate::journey::Next;
 use crate::journey::Outgoing;
 use crate::retry::RetryPolicy;
-use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
 use crate::session_builder;
@@ -41,6 +40,7 @@ use crate::session_builder::SessionBuilder as GenericBuilder;
 use crate::surface::outgoing;
 use crate::surface::request_builder_surface;
 use crate::surface::session_surface;
+use crate::transport::CONNECT_TIMEOUT;
 use crate::transport::Fault;
 
 /// Makes a blocking session with settings of your own; see [`crate::SessionBuilder`].

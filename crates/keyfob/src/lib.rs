@@ -76,6 +76,7 @@
 //! | `blocking` | yes | module `blocking`: the session for code without async |
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
+//! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -129,6 +130,8 @@ mod middleware;
 mod model;
 #[cfg(not(feature = "dpop"))]
 mod no_dpop;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 mod observe;
 mod origin;
 #[cfg(any(feature = "session", feature = "tower"))]

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::Either;
 use http::HeaderMap;
@@ -39,9 +38,6 @@ use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
 use crate::surface::outgoing;
 use crate::transport::Fault;
-
-/// How long a connection may take to be made, unless the client is the user's own.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client and how it is used, shared by all clones of a session.
 pub(crate) struct Sender<C> {

@@ -14,12 +14,12 @@ use crate::cache::Status;
 use crate::cache::TokenCache;
 use crate::error::Error;
 use crate::request_builder::RequestBuilder;
-use crate::sender::CONNECT_TIMEOUT;
 use crate::sender::Options;
 use crate::sender::Sender;
 use crate::session_builder;
 use crate::session_builder::SessionBuilder;
 use crate::surface::session_surface;
+use crate::transport::CONNECT_TIMEOUT;
 
 /// An HTTP client whose requests carry a fresh token.
 ///

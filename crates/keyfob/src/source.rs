@@ -6,13 +6,25 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+#[cfg(feature = "oauth")]
+pub(crate) mod client_credentials;
 pub(crate) mod command;
 pub(crate) mod env;
 pub(crate) mod file;
 pub(crate) mod fixed;
+#[cfg(feature = "oauth")]
+pub(crate) mod grant;
 pub(crate) mod helper_output;
 pub(crate) mod hook;
+#[cfg(feature = "oauth")]
+pub(crate) mod jwt_bearer;
 pub(crate) mod reentry;
+#[cfg(feature = "oauth")]
+pub(crate) mod refresh_token;
+#[cfg(feature = "oauth")]
+pub(crate) mod smart_backend_services;
+#[cfg(feature = "oauth")]
+pub(crate) mod token_exchange;
 
 use crate::challenge::Challenges;
 use crate::error::Error;

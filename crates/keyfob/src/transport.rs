@@ -1,11 +1,15 @@
 //! What `reqwest` reports of an attempt, in the words of the exchange.
 
 use std::io;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::causes::causes;
 use crate::exchange::Failure;
+
+/// How long a connection may take to be made, unless the client is the user's own.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why an attempt brought no answer.
 pub(crate) enum Fault {

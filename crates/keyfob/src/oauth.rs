@@ -1,0 +1,39 @@
+//! Tokens from OAuth 2.0 servers: the machine-to-machine grants, and what is around them.
+//!
+//! A [`Client`] says who asks and where. A grant makes a [`TokenSource`](crate::TokenSource) of it, which a session or a
+//! [`TokenCache`](crate::TokenCache) takes as it takes any other:
+//!
+//! | grant | source |
+//! |---|---|
+//! | the client's own credentials (RFC 6749 §4.4) | [`ClientCredentials`] |
+//! | the same for FHIR servers (SMART Backend Services) | [`SmartBackendServices`] |
+//! | a refresh token, which may rotate (RFC 6749 §6) | [`RefreshToken`] |
+//! | a signed assertion about somebody (RFC 7523 §2.1) | [`JwtBearer`] |
+//! | a token of somebody else's (RFC 8693) | [`TokenExchange`] |
+//!
+//! [`Client::introspect`] and [`Client::revoke`] work with the token of any session.
+
+pub(crate) mod client;
+pub(crate) mod client_authentication;
+pub(crate) mod endpoint;
+pub(crate) mod form;
+pub(crate) mod introspection;
+pub(crate) mod metadata;
+pub(crate) mod refusal;
+pub(crate) mod revocation;
+pub(crate) mod signing_key;
+pub(crate) mod token_answer;
+
+pub use crate::oauth::client::Client;
+pub use crate::oauth::client::ClientBuilder;
+pub use crate::oauth::client_authentication::Audience;
+pub use crate::oauth::client_authentication::ClientAuthentication;
+pub use crate::oauth::introspection::Introspection;
+pub use crate::oauth::signing_key::Algorithm;
+pub use crate::oauth::signing_key::SigningKey;
+pub use crate::source::client_credentials::ClientCredentials;
+pub use crate::source::jwt_bearer::JwtBearer;
+pub use crate::source::refresh_token::RefreshToken;
+pub use crate::source::smart_backend_services::SmartBackendServices;
+pub use crate::source::token_exchange::TokenExchange;
+pub use crate::source::token_exchange::TokenType;

@@ -1,0 +1,147 @@
+//! What an authorization server says about itself (RFC 8414, OpenID Connect Discovery, SMART App Launch).
+
+use std::time::SystemTime;
+
+use http::StatusCode;
+use serde::Deserialize;
+use url::Url;
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::oauth::endpoint::Answer;
+use crate::oauth::endpoint::Endpoint;
+use crate::oauth::endpoint::Http;
+use crate::oauth::refusal::refusal;
+use crate::origin::parse_url;
+
+/// Where a server is asked for what.
+#[derive(Clone, Debug)]
+pub(crate) struct Metadata {
+    pub(crate) issuer: Option<String>,
+    pub(crate) token: Endpoint,
+    pub(crate) introspection: Option<Endpoint>,
+    pub(crate) revocation: Option<Endpoint>,
+}
+
+/// The part of the document that is used. What it says beyond that may be anything.
+#[derive(Deserialize)]
+struct Document {
+    issuer: Option<String>,
+    token_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+}
+
+impl Metadata {
+    /// Asks an issuer: as RFC 8414 §3 says, and if that brings nothing, as OpenID does.
+    ///
+    /// The answer must name the issuer exactly as it was asked for (RFC 8414 §3.3).
+    pub(crate) async fn of_issuer(
+        http: &Http,
+        issuer: &str,
+        now: impl Fn() -> SystemTime,
+    ) -> Result<Self, Error> {
+        let [oauth, openid] = well_known(issuer)?;
+        // A server that knows only one of the paths may answer the other with anything, a page for people too.
+        let document = match read(&oauth, &http.get(&oauth).await?, now()) {
+            Ok(document) => document,
+            Err(_) => read(&openid, &http.get(&openid).await?, now())?,
+        };
+        if document.issuer.as_deref() != Some(issuer) {
+            return Err(Error::refused(format!(
+                "{oauth} gives another issuer than it was asked for; give the issuer exactly as the server writes it"
+            )));
+        }
+        Self::new(&oauth, document)
+    }
+
+    /// Asks a FHIR server for its authorization server (SMART App Launch 2.2, conformance).
+    pub(crate) async fn of_fhir_server(
+        http: &Http,
+        base: &str,
+        now: impl Fn() -> SystemTime,
+    ) -> Result<Self, Error> {
+        let place = smart(base)?;
+        let document = read(&place, &http.get(&place).await?, now())?;
+        Self::new(&place, document)
+    }
+
+    fn new(place: &Endpoint, document: Document) -> Result<Self, Error> {
+        let endpoint = |name, url: Option<String>| -> Result<Option<Endpoint>, Error> {
+            let Some(url) = url else { return Ok(None) };
+            let endpoint = Endpoint::parse(name, &url)?;
+            // Who is reached over the network has no business on this machine.
+            if endpoint.origin().is_plain_loopback() && !place.origin().is_plain_loopback() {
+                return Err(Error::new(
+                    ErrorKind::Origin,
+                    format!("{place} names {endpoint}, which is plain http to this machine"),
+                ));
+            }
+            Ok(Some(endpoint))
+        };
+        Ok(Self {
+            token: endpoint(TOKEN, document.token_endpoint)?
+                .ok_or_else(|| Error::malformed(format!("{place} names no token endpoint")))?,
+            introspection: endpoint(INTROSPECTION, document.introspection_endpoint)?,
+            revocation: endpoint(REVOCATION, document.revocation_endpoint)?,
+            issuer: document.issuer,
+        })
+    }
+}
+
+fn read(place: &Endpoint, answer: &Answer, now: SystemTime) -> Result<Document, Error> {
+    if answer.status != StatusCode::OK {
+        return Err(not_given(place, answer, now));
+    }
+    answer.json(place)
+}
+
+/// Documents are not refused for good: a server that is being set up has none yet.
+fn not_given(place: &Endpoint, answer: &Answer, now: SystemTime) -> Error {
+    let refused = refusal(place, answer, now);
+    let error = Error::unavailable(format!(
+        "{place} gives no metadata ({})",
+        answer.status.as_u16()
+    ));
+    match refused.pause() {
+        Some(pause) => error.retry_after(pause),
+        None => error,
+    }
+}
+
+/// Where an issuer's metadata may be: RFC 8414 puts the well-known part before its path, OpenID after it.
+fn well_known(issuer: &str) -> Result<[Endpoint; 2], Error> {
+    let url = base("issuer", issuer)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let at = |path: String| {
+        let mut place = url.clone();
+        place.set_path(&path);
+        Endpoint::parse(METADATA, place.as_str())
+    };
+    Ok([
+        at(format!("/.well-known/oauth-authorization-server{path}"))?,
+        at(format!("{path}/.well-known/openid-configuration"))?,
+    ])
+}
+
+fn smart(fhir: &str) -> Result<Endpoint, Error> {
+    let mut url = base("FHIR base URL", fhir)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&format!("{path}/.well-known/smart-configuration"));
+    Endpoint::parse(METADATA, url.as_str())
+}
+
+fn base(what: &str, text: &str) -> Result<Url, Error> {
+    let url = parse_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(Error::input(format!(
+            "the {what} has a query or a fragment, which it may not have"
+        )));
+    }
+    Ok(url)
+}
+
+pub(crate) const TOKEN: &str = "token endpoint";
+pub(crate) const INTROSPECTION: &str = "introspection endpoint";
+pub(crate) const REVOCATION: &str = "revocation endpoint";
+const METADATA: &str = "metadata";

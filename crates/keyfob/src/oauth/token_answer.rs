@@ -1,0 +1,63 @@
+//! What a token endpoint answers (RFC 6749 §5.1).
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::oauth::endpoint::Answer;
+use crate::oauth::endpoint::Endpoint;
+use crate::token::Token;
+
+/// The fields that are used. The rest may be anything.
+#[derive(Deserialize)]
+struct Fields {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<Value>,
+    refresh_token: Option<String>,
+}
+
+/// Reads the token, with the refresh token that came with it.
+pub(crate) fn token(endpoint: &Endpoint, answer: &Answer) -> Result<Token, Error> {
+    let fields: Fields = answer.json(endpoint)?;
+    let text = fields
+        .access_token
+        .ok_or_else(|| lacks(endpoint, "access_token"))?;
+    let token = Token::new(text)?;
+    match fields.token_type {
+        Some(name) if name.eq_ignore_ascii_case("Bearer") => {}
+        Some(_) => {
+            return Err(Error::malformed(format!(
+                "{endpoint} gave a token whose `token_type` is not `Bearer`; it cannot be sent as it has to be"
+            )));
+        }
+        None => return Err(lacks(endpoint, "token_type")),
+    }
+    let token = match lifetime(fields.expires_in.as_ref()) {
+        Some(lifetime) => token.expires_in(lifetime),
+        None => token.expires_as_jwt_says(),
+    };
+    match fields.refresh_token {
+        Some(refresh) if !refresh.is_empty() => token.with_refresh_token(refresh),
+        _ => Ok(token),
+    }
+}
+
+/// A number of seconds, which some servers write as text. T5: what cannot be read is unknown.
+fn lifetime(value: Option<&Value>) -> Option<Duration> {
+    let seconds = match value? {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).ok()
+}
+
+fn lacks(endpoint: &Endpoint, field: &str) -> Error {
+    Error::malformed(format!("{endpoint} answered without `{field}`"))
+}
+
+/// Some 68 years, in seconds; whatever is longer is cut to it.
+const LONGEST: f64 = (1_u64 << 31) as f64;

@@ -1,0 +1,184 @@
+//! How a client says who it is.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use aws_lc_rs::signature;
+use aws_lc_rs::signature::UnparsedPublicKey;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyfob::ErrorKind;
+use keyfob::TokenCache;
+use keyfob::oauth::Algorithm;
+use keyfob::oauth::Audience;
+use keyfob::oauth::Client;
+use keyfob::oauth::ClientAuthentication;
+use keyfob::oauth::ClientCredentials;
+use keyfob::oauth::SigningKey;
+use keyfob_testkit::Received;
+use keyfob_testkit::TokenEndpoint;
+use serde_json::Value;
+
+use crate::desk::basic;
+use crate::desk::client_with;
+use crate::desk::form_values;
+use crate::desk::last;
+use crate::desk::read_jwt;
+use crate::desk::token_of;
+
+async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
+    let endpoint = TokenEndpoint::start();
+    token_of(ClientCredentials::new(client_with(&endpoint, who)))
+        .await
+        .unwrap();
+    let asked = last(&endpoint);
+    (endpoint, asked)
+}
+
+#[tokio::test]
+async fn a_secret_in_basic_is_form_encoded_first() {
+    let (_, asked) = asked_by(ClientAuthentication::secret_basic("p:ä +%")).await;
+    assert_eq!(basic(&asked), "desk:p%3A%C3%A4+%2B%25");
+    assert_eq!(form_values(&asked, "client_secret").len(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_in_basic_goes_as_it_is_where_the_server_wants_that() {
+    let (_, asked) = asked_by(ClientAuthentication::secret_basic_unencoded("p:ä +%")).await;
+    assert_eq!(basic(&asked), "desk:p:ä +%");
+}
+
+#[tokio::test]
+async fn a_secret_in_the_form_leaves_the_head_alone() {
+    let (_, asked) = asked_by(ClientAuthentication::secret_post("p:ä +%")).await;
+    assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+    assert_eq!(form_values(&asked, "client_secret"), ["p:ä +%"]);
+    assert_eq!(asked.header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_public_client_names_itself() {
+    let (_, asked) = asked_by(ClientAuthentication::none()).await;
+    assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+    assert_eq!(asked.header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_private_key_signs_who_the_client_is() {
+    for algorithm in [
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::EdDsa,
+    ] {
+        let key = SigningKey::generate(algorithm).unwrap().key_id("k1");
+        let who = ClientAuthentication::private_key_jwt(key.clone());
+        let (endpoint, asked) = asked_by(who).await;
+        assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+        assert_eq!(
+            form_values(&asked, "client_assertion_type"),
+            ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
+        );
+        let assertion = asked.form_value("client_assertion").unwrap();
+        let (head, claims) = read_jwt(&assertion);
+        assert_eq!(head["alg"], algorithm.name());
+        assert_eq!(head["kid"], "k1");
+        assert_eq!(claims["iss"], "desk");
+        assert_eq!(claims["sub"], "desk");
+        assert_eq!(claims["aud"], endpoint.url());
+        let lasts = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+        assert_eq!(lasts, ClientAuthentication::ASSERTION_LIFETIME.as_secs());
+        verify(&key, &assertion);
+    }
+}
+
+/// Checks the signature with the public half of the key.
+fn verify(key: &SigningKey, jws: &str) {
+    let jwk: Value = serde_json::from_str(&key.public_jwk()).unwrap();
+    let part = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let (message, signed) = jws.rsplit_once('.').unwrap();
+    let signed = URL_SAFE_NO_PAD.decode(signed).unwrap();
+    let point = || [vec![4], part("x"), part("y")].concat();
+    let checked = match key.signs_as() {
+        Algorithm::Rs256 | Algorithm::Rs384 => {
+            let algorithm = match key.signs_as() {
+                Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+                _ => &signature::RSA_PKCS1_2048_8192_SHA384,
+            };
+            let components = signature::RsaPublicKeyComponents {
+                n: part("n"),
+                e: part("e"),
+            };
+            components.verify(algorithm, message.as_bytes(), &signed)
+        }
+        Algorithm::Es256 => UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point())
+            .verify(message.as_bytes(), &signed),
+        Algorithm::Es384 => UnparsedPublicKey::new(&signature::ECDSA_P384_SHA384_FIXED, point())
+            .verify(message.as_bytes(), &signed),
+        _ => UnparsedPublicKey::new(&signature::ED25519, part("x"))
+            .verify(message.as_bytes(), &signed),
+    };
+    assert!(checked.is_ok(), "{} does not verify", key.signs_as().name());
+}
+
+#[tokio::test]
+async fn every_send_has_a_jwt_of_its_own() {
+    let endpoint = TokenEndpoint::start();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let client = client_with(&endpoint, ClientAuthentication::private_key_jwt(key));
+    let tokens = TokenCache::new(ClientCredentials::new(client));
+    for _ in 0..5 {
+        tokens.renew().await.unwrap();
+    }
+    let received = endpoint.server().received();
+    let ids = received.iter().map(|asked| {
+        let (_, claims) = read_jwt(&asked.form_value("client_assertion").unwrap());
+        claims["jti"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(ids.collect::<HashSet<_>>().len(), 5);
+}
+
+#[tokio::test]
+async fn a_jwt_is_for_whom_it_was_said() {
+    let endpoint = TokenEndpoint::start();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    for (audience, expected) in [
+        (Audience::Issuer, "https://login.example.com".to_owned()),
+        (Audience::TokenEndpoint, endpoint.url()),
+        (Audience::Other("urn:x".to_owned()), "urn:x".to_owned()),
+    ] {
+        let who = ClientAuthentication::private_key_jwt(key.clone())
+            .audience(audience)
+            .assertion_lifetime(Duration::from_secs(9));
+        let client = Client::builder("desk")
+            .token_endpoint(endpoint.url())
+            .issuer("https://login.example.com")
+            .authentication(who)
+            .build()
+            .unwrap();
+        token_of(ClientCredentials::new(client)).await.unwrap();
+        let asked = last(&endpoint);
+        let (_, claims) = read_jwt(&asked.form_value("client_assertion").unwrap());
+        assert_eq!(claims["aud"], expected);
+        let lasts = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+        assert_eq!(lasts, 9);
+    }
+    let who = ClientAuthentication::private_key_jwt(key).audience(Audience::Issuer);
+    let error = token_of(ClientCredentials::new(client_with(&endpoint, who)));
+    assert_eq!(error.await.unwrap_err().kind(), ErrorKind::Input);
+}
+
+#[test]
+fn s1_nothing_of_a_client_shows_its_secret() {
+    let endpoint = TokenEndpoint::start();
+    for who in [
+        ClientAuthentication::secret_basic("s3cr3t"),
+        ClientAuthentication::secret_basic_unencoded("s3cr3t"),
+        ClientAuthentication::secret_post("s3cr3t"),
+    ] {
+        let client = client_with(&endpoint, who.clone());
+        let source = ClientCredentials::new(client.clone()).parameter("password", "s3cr3t");
+        assert!(!format!("{who:?} {client:?} {source:?}").contains("s3cr3t"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Finding out where a server is asked for what.
+
+use keyfob::ErrorKind;
+use keyfob::TokenCache;
+use keyfob::oauth::Client;
+use keyfob::oauth::ClientCredentials;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::ManualClock;
+use keyfob_testkit::Server;
+use keyfob_testkit::TokenEndpoint;
+use keyfob_testkit::json;
+
+use crate::desk::SECOND;
+use crate::desk::token_of;
+
+const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
+const OPENID: &str = "/tenant/.well-known/openid-configuration";
+
+fn source(issuer: &str) -> ClientCredentials {
+    ClientCredentials::new(Client::builder("desk").issuer(issuer).build().unwrap())
+}
+
+#[tokio::test]
+async fn the_path_of_oauth_is_asked_first_and_that_of_openid_next() {
+    for found_at in [OAUTH, OPENID] {
+        let endpoint = TokenEndpoint::start();
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let document = Answer::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
+        server.expect(Expect::get(found_at).answer(document));
+        if found_at == OPENID {
+            server.expect(Expect::get(OAUTH).answer(Answer::text("<html>not here</html>")));
+        }
+        assert_eq!(token_of(source(&issuer)).await.unwrap().expose(), "token-1");
+        server.verify();
+    }
+}
+
+#[tokio::test]
+async fn the_issuer_must_be_the_one_that_was_asked_to_the_letter() {
+    let endpoint = TokenEndpoint::start();
+    for change in ["/", "/other", "?x"] {
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let document =
+            json!({"issuer": format!("{issuer}{change}"), "token_endpoint": endpoint.url()});
+        server.expect(Expect::get(OAUTH).answer(Answer::json(document)));
+        let error = token_of(source(&issuer)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("another issuer"), "{error}");
+    }
+    assert_eq!(endpoint.calls(), 0);
+}
+
+#[tokio::test]
+async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_asked() {
+    let endpoint = TokenEndpoint::start();
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = Answer::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
+    server.expect(
+        Expect::get(OAUTH)
+            .answer(document)
+            .answer(Answer::unavailable()),
+    );
+    server.expect(Expect::get(OPENID).answer(Answer::unavailable()));
+    let clock = ManualClock::default();
+    let client = Client::builder("desk")
+        .issuer(&issuer)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let tokens = TokenCache::new(ClientCredentials::new(client));
+    for _ in 0..3 {
+        tokens.renew().await.unwrap();
+    }
+    assert_eq!(server.calls(), 1);
+    clock.advance(Client::METADATA_LIFETIME - SECOND);
+    tokens.renew().await.unwrap();
+    assert_eq!(server.calls(), 1);
+    clock.advance(SECOND);
+    tokens.renew().await.unwrap();
+    assert_eq!(server.calls(), 3);
+    server.verify();
+}
+
+#[tokio::test]
+async fn t2_metadata_that_are_not_there_are_asked_for_again() {
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    server.expect(Expect::get(OAUTH).answer(Answer::status(404)));
+    let answer = Answer::status(404).header("retry-after", "5");
+    server.expect(Expect::get(OPENID).answer(answer));
+    let error = token_of(source(&issuer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.pause(), Some(5 * SECOND));
+}
+
+#[tokio::test]
+async fn r1_metadata_that_name_plain_http_elsewhere_are_not_followed() {
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = json!({"issuer": issuer, "token_endpoint": "http://login.example.com/token"});
+    server.expect(Expect::get(OAUTH).answer(Answer::json(document)));
+    let error = token_of(source(&issuer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Origin);
+}

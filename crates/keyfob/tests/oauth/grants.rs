@@ -1,0 +1,221 @@
+//! What each grant asks, and what comes of it.
+
+use std::time::Duration;
+
+use keyfob::ErrorKind;
+use keyfob::Expiry;
+use keyfob::FixedToken;
+use keyfob::Session;
+use keyfob::Token;
+use keyfob::blocking;
+use keyfob::oauth::Algorithm;
+use keyfob::oauth::ClientCredentials;
+use keyfob::oauth::JwtBearer;
+use keyfob::oauth::SigningKey;
+use keyfob::oauth::SmartBackendServices;
+use keyfob::oauth::TokenExchange;
+use keyfob::oauth::TokenType;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Api;
+use keyfob_testkit::Expect;
+use keyfob_testkit::Server;
+use keyfob_testkit::TokenEndpoint;
+use keyfob_testkit::json;
+
+use crate::desk::client;
+use crate::desk::form_values;
+use crate::desk::last;
+use crate::desk::read_jwt;
+use crate::desk::token_of;
+
+#[tokio::test]
+async fn client_credentials_ask_with_all_that_was_said() {
+    let endpoint = TokenEndpoint::start();
+    let source = ClientCredentials::new(client(&endpoint))
+        .scopes(["a:read", "b"])
+        .audience("billing")
+        .resource("https://api.example.com/")
+        .resource("https://files.example.com/")
+        .parameter("tenant", "x y&z");
+    assert_eq!(token_of(source).await.unwrap().expose(), "token-1");
+    let asked = last(&endpoint);
+    assert_eq!(form_values(&asked, "grant_type"), ["client_credentials"]);
+    assert_eq!(form_values(&asked, "scope"), ["a:read b"]);
+    assert_eq!(form_values(&asked, "audience"), ["billing"]);
+    assert_eq!(
+        form_values(&asked, "resource"),
+        ["https://api.example.com/", "https://files.example.com/"]
+    );
+    assert_eq!(form_values(&asked, "tenant"), ["x y&z"]);
+    assert_eq!(asked.header("accept"), Some("application/json"));
+    assert_eq!(
+        asked.header("content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+}
+
+#[tokio::test]
+async fn an_extra_parameter_does_not_repeat_one_of_the_grant() {
+    let endpoint = TokenEndpoint::start();
+    let source = ClientCredentials::new(client(&endpoint)).parameter("grant_type", "password");
+    let error = token_of(source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("`grant_type`"), "{error}");
+    assert_eq!(endpoint.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_session_gets_its_token_and_renews_it_after_a_401() {
+    let endpoint = TokenEndpoint::start();
+    let api = Api::start(endpoint.issuer().clone());
+    let session = Session::new(api.url(), ClientCredentials::new(client(&endpoint))).unwrap();
+    assert_eq!(session.get("a").send().await.unwrap().status(), 200);
+    endpoint.issuer().revoke_current();
+    assert_eq!(session.get("b").send().await.unwrap().status(), 200);
+    assert_eq!(endpoint.calls(), 2);
+}
+
+#[test]
+fn a_blocking_session_gets_its_token_without_a_runtime() {
+    let endpoint = TokenEndpoint::start();
+    let api = Api::start(endpoint.issuer().clone());
+    let source = ClientCredentials::new(client(&endpoint));
+    let session = blocking::Session::new(api.url(), source).unwrap();
+    for path in ["a", "b"] {
+        assert_eq!(session.get(path).send().unwrap().status(), 200);
+    }
+    endpoint.issuer().revoke_current();
+    assert_eq!(session.get("c").send().unwrap().status(), 200);
+    assert_eq!(endpoint.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_lifetime_is_read_as_number_and_as_text_and_may_be_missing() {
+    for (given, expected) in [
+        (json!(300), Expiry::In(Duration::from_secs(300))),
+        (json!("300"), Expiry::In(Duration::from_secs(300))),
+        (json!(300.5), Expiry::In(Duration::from_millis(300_500))),
+        (json!("soon"), Expiry::Unknown),
+        (json!(null), Expiry::Unknown),
+    ] {
+        let endpoint = TokenEndpoint::start();
+        endpoint.next(keyfob_testkit::TokenAnswer::token().field("expires_in", given));
+        let token = token_of(ClientCredentials::new(client(&endpoint)))
+            .await
+            .unwrap();
+        assert_eq!(token.expires(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_signed_assertion_says_who_for_whom_and_until_when() {
+    let endpoint = TokenEndpoint::start();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap().key_id("k1");
+    let source = JwtBearer::signed(client(&endpoint), key)
+        .subject("anna@example.com")
+        .claim("tenant", "north")
+        .scopes(["calendar"]);
+    token_of(source.clone()).await.unwrap();
+    let asked = last(&endpoint);
+    assert_eq!(
+        form_values(&asked, "grant_type"),
+        ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    );
+    assert_eq!(form_values(&asked, "scope"), ["calendar"]);
+    let assertion = asked.form_value("assertion").unwrap();
+    let (head, claims) = read_jwt(&assertion);
+    assert_eq!(head, json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}));
+    assert_eq!(claims["iss"], "desk");
+    assert_eq!(claims["sub"], "anna@example.com");
+    assert_eq!(claims["aud"], endpoint.url());
+    assert_eq!(claims["tenant"], "north");
+    let lasts = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!(lasts, JwtBearer::LIFETIME.as_secs());
+
+    token_of(source).await.unwrap();
+    let (_, again) = read_jwt(&last(&endpoint).form_value("assertion").unwrap());
+    assert_ne!(claims["jti"], again["jti"], "each assertion is a new one");
+}
+
+#[tokio::test]
+async fn an_assertion_may_come_from_another_source() {
+    let endpoint = TokenEndpoint::start();
+    let projected = FixedToken::new(Token::new("a.b.c").unwrap());
+    token_of(JwtBearer::from_source(client(&endpoint), projected))
+        .await
+        .unwrap();
+    assert_eq!(last(&endpoint).form_value("assertion").unwrap(), "a.b.c");
+}
+
+#[tokio::test]
+async fn a_token_exchange_names_both_tokens_and_their_kinds() {
+    let endpoint = TokenEndpoint::start();
+    let fixed = |text: &str| FixedToken::new(Token::new(text).unwrap());
+    let source = TokenExchange::new(client(&endpoint), fixed("subject"), TokenType::IdToken)
+        .actor(fixed("actor"), TokenType::AccessToken)
+        .requested_token_type(TokenType::Jwt)
+        .audience("billing");
+    token_of(source).await.unwrap();
+    let asked = last(&endpoint);
+    for (name, value) in [
+        (
+            "grant_type",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ),
+        ("subject_token", "subject"),
+        (
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:id_token",
+        ),
+        ("actor_token", "actor"),
+        (
+            "actor_token_type",
+            "urn:ietf:params:oauth:token-type:access_token",
+        ),
+        (
+            "requested_token_type",
+            "urn:ietf:params:oauth:token-type:jwt",
+        ),
+        ("audience", "billing"),
+    ] {
+        assert_eq!(form_values(&asked, name), [value]);
+    }
+}
+
+#[tokio::test]
+async fn smart_backend_services_find_the_token_endpoint_and_sign_for_it() {
+    for (algorithm, name) in [
+        (Algorithm::Rs256, "RS384"),
+        (Algorithm::Rs384, "RS384"),
+        (Algorithm::Es384, "ES384"),
+    ] {
+        let endpoint = TokenEndpoint::start();
+        let fhir = Server::start();
+        let smart = json!({"token_endpoint": endpoint.url(), "capabilities": ["client-confidential-asymmetric"]});
+        fhir.expect(Expect::get("/r4/.well-known/smart-configuration").answer(Answer::json(smart)));
+        let key = SigningKey::generate(algorithm).unwrap().key_id("2026-11");
+        let source = SmartBackendServices::discover(fhir.url_for("/r4"), "bulk", key)
+            .unwrap()
+            .scopes(["system/Patient.rs"]);
+        assert_eq!(token_of(source).await.unwrap().expose(), "token-1");
+        let asked = last(&endpoint);
+        assert_eq!(form_values(&asked, "grant_type"), ["client_credentials"]);
+        assert_eq!(form_values(&asked, "scope"), ["system/Patient.rs"]);
+        let (head, claims) = read_jwt(&asked.form_value("client_assertion").unwrap());
+        assert_eq!(head, json!({"alg": name, "kid": "2026-11", "typ": "JWT"}));
+        assert_eq!(claims["iss"], "bulk");
+        assert_eq!(claims["sub"], "bulk");
+        assert_eq!(claims["aud"], endpoint.url());
+        let lasts = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+        assert!(lasts <= 300, "{lasts} s is more than five minutes");
+    }
+}
+
+#[test]
+fn smart_backend_services_take_no_key_that_signs_otherwise() {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let error = SmartBackendServices::discover("https://ehr.example.com", "bulk", key);
+        assert!(error.unwrap_err().to_string().contains("RS384"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Tokens from OAuth 2.0 servers, against the test kit.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test may panic where it stands"
+)]
+
+mod answers;
+mod client_authentication;
+mod desk;
+mod discovery;
+mod grants;
+mod refresh;
+mod server_questions;
