@@ -1,16 +1,14 @@
 //! Proof of possession, DPoP ([RFC 9449]): each request shows that its sender holds the key that the token is bound to.
 //!
 //! A bearer token serves whoever has it. A token that is bound to a key is of no use to a thief: each request carries, beside
-//! the token, a proof for its method and URL, signed with the key that never leaves the program. Give a session, a layer or a
-//! middleware a [`DpopProver`], and its tokens the scheme `DPoP`; the rest is done here.
+//! the token, a proof for its method and URL, signed with the key that never leaves the program.
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449.html
 
-mod jwk;
-pub(crate) mod key;
 mod nonces;
 mod proof;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,66 +18,78 @@ use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 
-use crate::dpop::key::DpopKey;
 use crate::dpop::nonces::Nonces;
 use crate::dpop::nonces::Told;
 use crate::dpop::proof::Claims;
 use crate::dpop::proof::Target;
+use crate::dpop::proof::head;
 use crate::error::Error;
 use crate::exchange::DPOP_NONCE;
+use crate::oauth::signing_key::SigningKey;
 use crate::token::Token;
 
-/// Makes a proof for each request (RFC 9449), and remembers what servers want to find in it.
+/// Proves with each request that the key of its token is here (DPoP, RFC 9449).
 ///
-/// Clones share the key and the nonces. A proof is new for each attempt, each replay and each redirect, names the method and
-/// the URL without query and fragment, and is bound to the token. The newest nonce that an origin gave with any answer is put
-/// into the next proof for it; a 401 that asks for another one (`use_dpop_nonce`) is followed by one attempt more, with the
-/// same token, if the body can be sent again.
+/// Give the same one to the [`Client`](crate::oauth::Client) that gets the tokens and to the session, layer or middleware that
+/// sends them. Clones share the key and what servers want to find in proofs.
 ///
-/// The tokens must have the scheme `DPoP`. Any other is refused before anything is sent: a session that proves possession
-/// never falls back to a bearer token. Servers allow for little difference between clocks: the proof has the wall
-/// time of the session's [`Clock`](crate::Clock).
+/// * A proof is new for each attempt, each replay and each redirect. It names the method and the URL without query and fragment,
+///   has the wall time of the session's or the client's [`Clock`](crate::Clock), and is bound to the token.
+/// * The newest nonce that an origin gave, with whatever answer, is put into the next proof for it. A refusal that asks for
+///   another one (`use_dpop_nonce`) is followed by one attempt more, with the same token, if the body can be sent again.
+///   An authorization server's nonces are not mixed with those of an API.
+/// * Only tokens of the scheme `DPoP` are sent. A bearer token is refused, and so is a server that gives one instead: there is
+///   no way back to a token that serves whoever has it.
+///
+/// Keep the key as long as the tokens: a refresh token that a public client got with it is of use with it alone.
 ///
 /// ```
-/// use keyfob::{DpopKey, DpopProver, Session, Token};
+/// use keyfob::Session;
+/// use keyfob::oauth::{Algorithm, Client, ClientCredentials, DpopProver, SigningKey};
 ///
-/// # fn exchange_code() -> Result<String, std::io::Error> { Ok("Kz~8mXK1EalYznwH-LC-1fBAo".to_owned()) }
-/// let prover = DpopProver::new(DpopKey::generate()?);
-/// let session = Session::builder(keyfob::hook_blocking(|_| {
-///     Ok::<_, keyfob::BoxError>(Token::new(exchange_code()?)?.scheme("DPoP")?)
-/// }))
-/// .base_url("https://api.example.com")
-/// .dpop(prover)
-/// .build()?;
+/// let prover = DpopProver::new(SigningKey::generate(Algorithm::Es256)?);
+/// let client = Client::builder("reports")
+///     .issuer("https://login.example.com")
+///     .dpop(prover.clone())
+///     .build()?;
+/// let session = Session::builder(ClientCredentials::new(client))
+///     .base_url("https://api.example.com/v1/")
+///     .dpop(prover)
+///     .build()?;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// Tokens of another source need to be given their scheme: `Token::new(text)?.scheme("DPoP")?`.
+#[derive(Clone)]
 pub struct DpopProver(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
-    key: DpopKey,
-    /// Of the servers that take tokens; the authorization server gives other ones, even from the same origin.
+    key: SigningKey,
+    /// The first part of every proof, which tells the public half of the key.
+    head: String,
     api: Nonces,
+    issuer: Nonces,
 }
 
 impl DpopProver {
-    /// A prover that signs with this key, and knows no nonces yet.
+    /// Signs with this key, and knows no nonces yet.
     #[must_use]
-    pub fn new(key: DpopKey) -> Self {
+    pub fn new(key: SigningKey) -> Self {
         Self(Arc::new(Shared {
+            head: head(&key),
             key,
             api: Nonces::default(),
+            issuer: Nonces::default(),
         }))
     }
 
-    /// The key, whose thumbprint an authorization server may want to know.
+    /// The key, whose [thumbprint](SigningKey::thumbprint) a server may want to know beforehand.
     #[must_use]
-    pub fn key(&self) -> &DpopKey {
+    pub fn key(&self) -> &SigningKey {
         &self.0.key
     }
 
-    /// A proof for one attempt that carries this token, marked sensitive.
+    /// A proof for one request to an API that carries this token, marked sensitive.
     pub(crate) fn prove(
         &self,
         token: &Token,
@@ -89,19 +99,35 @@ impl DpopProver {
     ) -> Result<HeaderValue, Error> {
         if !token.is_dpop() {
             return Err(Error::malformed(
-                "the session proves possession of a key (DPoP), but the token is not bound to one; \
-                 ask the issuer for a token of the type `DPoP`, and give it that scheme",
+                "possession of a key is to be proved (DPoP), but the token is not bound to one; ask the issuer for a \
+                 token of the type `DPoP`, and give it that scheme",
             ));
         }
         let target = Target::of(url)?;
         let nonce = self.0.api.newest(&target.origin);
-        let claims = Claims::new(method, &target, now, nonce.as_deref())?.bound_to(token.expose());
-        claims.signed_with(&self.0.key)
+        let claims = Claims::new(method, &target, now, nonce.as_deref())?;
+        self.sign(&claims.bound_to(token.expose()))
     }
 
-    /// Takes note of the nonce that an answer from this URL may have brought.
+    /// A proof for one request to a token endpoint, marked sensitive.
+    pub(crate) fn prove_grant(&self, url: &str, now: SystemTime) -> Result<HeaderValue, Error> {
+        let target = Target::of(url)?;
+        let nonce = self.0.issuer.newest(&target.origin);
+        self.sign(&Claims::new(&Method::POST, &target, now, nonce.as_deref())?)
+    }
+
+    fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, Error> {
+        claims.signed_with(&self.0.head, &self.0.key)
+    }
+
+    /// Takes note of the nonce that an answer of an API at this URL may have brought.
     pub(crate) fn learn(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
         learn(&self.0.api, url, status, headers);
+    }
+
+    /// The same for a token endpoint.
+    pub(crate) fn learn_from_issuer(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
+        learn(&self.0.issuer, url, status, headers);
     }
 }
 
@@ -120,4 +146,12 @@ fn learn(nonces: &Nonces, url: &str, status: StatusCode, headers: &HeaderMap) {
         _ => Told::Beside,
     };
     nonces.learn(target.origin, nonce, told);
+}
+
+impl fmt::Debug for DpopProver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DpopProver")
+            .field("key", &self.0.key)
+            .finish_non_exhaustive()
+    }
 }

@@ -180,10 +180,6 @@ pub use crate::challenge::Challenges;
 pub use crate::clock::Clock;
 pub use crate::clock::Glance;
 pub use crate::clock::SystemClock;
-#[cfg(feature = "dpop")]
-pub use crate::dpop::DpopProver;
-#[cfg(feature = "dpop")]
-pub use crate::dpop::key::DpopKey;
 pub use crate::error::BoxError;
 pub use crate::error::Error;
 pub use crate::error::ErrorKind;

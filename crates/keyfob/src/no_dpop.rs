@@ -1,5 +1,8 @@
 //! Without the feature `dpop`, nothing proves possession: there is no prover that could.
 
+#[cfg(feature = "oauth")]
+mod grants;
+
 use std::time::SystemTime;
 
 use http::HeaderMap;

@@ -2,14 +2,16 @@
 
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::SHA256;
+use aws_lc_rs::digest::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use http::Method;
 use serde::Serialize;
 
-use crate::dpop::key::DpopKey;
-use crate::dpop::key::encode;
-use crate::dpop::key::sha256;
 use crate::error::Error;
+use crate::oauth::signing_key::SigningKey;
 use crate::origin::Origin;
 
 /// What a proof says of a request.
@@ -46,23 +48,34 @@ impl<'a> Claims<'a> {
 
     /// The same for a request that carries this token.
     pub(super) fn bound_to(mut self, token: &str) -> Self {
-        self.ath = Some(sha256(token.as_bytes()));
+        self.ath = Some(encode(digest(&SHA256, token.as_bytes()).as_ref()));
         self
     }
 
     /// The token in compact form (RFC 7515 §7.1), as the value of a field; marked sensitive.
-    pub(super) fn signed_with(&self, key: &DpopKey) -> Result<HeaderValue, Error> {
-        let (algorithm, jwk) = (key.algorithm(), key.public_jwk());
-        let head = format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#);
+    pub(super) fn signed_with(&self, head: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
         let claims = serde_json::to_vec(self).expect("text and a number are always JSON");
-        let mut proof = format!("{}.{}", encode(head.as_bytes()), encode(&claims));
-        let signature = key.sign(proof.as_bytes())?;
+        let mut proof = format!("{head}.{}", encode(&claims));
+        let signature = key
+            .signature(proof.as_bytes())
+            .map_err(|_| Error::unavailable("the key of the proof cannot sign"))?;
         proof.push('.');
-        proof.push_str(&signature);
+        proof.push_str(&encode(&signature));
         let mut value = HeaderValue::try_from(proof).expect("base64url is visible ASCII");
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// The head of all proofs that a key signs, in base64url.
+pub(super) fn head(key: &SigningKey) -> String {
+    let (algorithm, jwk) = (key.signs_as().name(), key.to_proof_jwk());
+    let jwk = serde_json::to_string(&jwk).expect("a public JWK is text alone");
+    encode(format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#).as_bytes())
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// 128 bits that nobody can guess; RFC 9449 §4.2 asks for 96 at least.

@@ -8,14 +8,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use keyfob::DpopKey;
-use keyfob::DpopProver;
 use keyfob::FixedToken;
 use keyfob::RetryPolicy;
 use keyfob::Session;
 use keyfob::SessionBuilder;
 use keyfob::Token;
 use keyfob::TokenCache;
+use keyfob::oauth::Algorithm;
+use keyfob::oauth::DpopProver;
+use keyfob::oauth::SigningKey;
 use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::ManualClock;
@@ -229,7 +230,7 @@ pub(crate) fn promptly() -> RetryPolicy {
 }
 
 pub(crate) fn prover() -> DpopProver {
-    DpopProver::new(DpopKey::generate().unwrap())
+    DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap())
 }
 
 /// A session that proves possession to one server.
