@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod faces;
+mod issuer;
 mod keys;
 mod nonces;
 mod proof;

@@ -13,5 +13,6 @@
 
 mod against_provider;
 mod provider;
+mod provider_dpop;
 mod provider_outage;
 mod provider_refresh;
