@@ -10,5 +10,6 @@ mod client_authentication;
 mod desk;
 mod discovery;
 mod grants;
+mod keys;
 mod refresh;
 mod server_questions;

@@ -11,7 +11,9 @@
     reason = "the system's clock bounds how long a server may take to start"
 )]
 
+mod against_glewlwyd;
 mod against_provider;
+mod glewlwyd;
 mod provider;
 mod provider_dpop;
 mod provider_outage;
