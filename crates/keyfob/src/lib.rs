@@ -80,6 +80,7 @@
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
+//! | `dpop` | no | proof of possession: `oauth::DpopProver`; with `oauth` |
 //! | `metrics` | no | figures through the `metrics` facade |
 //!
 //! Without any, [`TokenCache`], the sources and module [`unstable`] remain, and need neither HTTP client nor runtime.
@@ -137,7 +138,12 @@ mod origin;
 #[cfg(any(feature = "session", feature = "tower"))]
 mod origin_setters;
 #[cfg(doctest)]
-#[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
+#[cfg(all(
+    feature = "blocking",
+    feature = "dpop",
+    feature = "middleware",
+    feature = "tower"
+))]
 mod pages;
 #[cfg(feature = "session")]
 mod progress;
