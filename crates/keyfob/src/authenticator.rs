@@ -98,6 +98,32 @@ impl Authenticator {
         }
     }
 
+    /// A token that may be sent, waited for so long at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::lease`], and [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is to be proved and the
+    /// token is not bound to a key (R2).
+    pub async fn lease(&self, patience: Duration) -> Result<Lease, Error> {
+        self.sendable(self.tokens.lease(Some(patience)).await)
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn lease_blocking(&self, patience: Duration) -> Result<Lease, Error> {
+        self.sendable(self.tokens.lease_blocking(Some(patience)))
+    }
+
+    fn sendable(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
+        if let (Some(prover), Ok(lease)) = (&self.prover, &lease) {
+            prover.check(lease.token())?;
+        }
+        lease
+    }
+
     /// What the next attempt carries (R7): for this method and this absolute URL, and for no other attempt.
     ///
     /// The URL is asked for only where a proof is made.
@@ -144,11 +170,9 @@ impl Authenticator {
         challenges: &Challenges,
         patience: Duration,
     ) -> Option<Lease> {
-        told(
-            self.tokens
-                .replace(rejected, challenges, Some(patience))
-                .await,
-        )
+        let tokens = &self.tokens;
+        let replaced = tokens.replace(rejected, challenges, Some(patience)).await;
+        told(self.sendable(replaced))
     }
 
     /// The same, on the calling thread.
@@ -159,10 +183,9 @@ impl Authenticator {
         challenges: &Challenges,
         patience: Duration,
     ) -> Option<Lease> {
-        told(
-            self.tokens
-                .replace_blocking(rejected, challenges, Some(patience)),
-        )
+        let tokens = &self.tokens;
+        let replaced = tokens.replace_blocking(rejected, challenges, Some(patience));
+        told(self.sendable(replaced))
     }
 
     /// Tells logs and metrics that a request will be sent again, and why.

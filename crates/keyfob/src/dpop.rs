@@ -89,6 +89,17 @@ impl DpopProver {
         &self.0.key
     }
 
+    /// Whether a token may be sent with a proof; one that is bound to no key may not be sent at all.
+    pub(crate) fn check(&self, token: &Token) -> Result<(), Error> {
+        if token.is_dpop() {
+            return Ok(());
+        }
+        Err(Error::malformed(
+            "possession of a key is to be proved (DPoP), but the token is not bound to one; ask the issuer for a \
+             token of the type `DPoP`, and give it that scheme",
+        ))
+    }
+
     /// A proof for one request to an API that carries this token, marked sensitive.
     pub(crate) fn prove(
         &self,
@@ -97,12 +108,7 @@ impl DpopProver {
         url: &str,
         now: SystemTime,
     ) -> Result<HeaderValue, Error> {
-        if !token.is_dpop() {
-            return Err(Error::malformed(
-                "possession of a key is to be proved (DPoP), but the token is not bound to one; ask the issuer for a \
-                 token of the type `DPoP`, and give it that scheme",
-            ));
-        }
+        self.check(token)?;
         let target = Target::of(url)?;
         let nonce = self.0.api.newest(&target.origin);
         let claims = Claims::new(method, &target, now, nonce.as_deref())?;

@@ -26,7 +26,7 @@ use crate::dpop::DpopProver;
 #[cfg(feature = "dpop")]
 use crate::dpop_setter::dpop_setter;
 use crate::drive::Attempts;
-use crate::drive::drive;
+use crate::drive::conclude;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::exchange::Effect;
@@ -40,11 +40,11 @@ use crate::no_dpop::DpopProver;
 use crate::no_dpop::dpop_setter;
 use crate::origin::Origin;
 use crate::origin_setters::origin_setters;
-use crate::progress::Moved;
-use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
-use crate::sender::count_pieces;
-use crate::sender::replay;
+use crate::sending::count_pieces;
+use crate::sending::replay;
+use crate::stall::Moved;
+use crate::stall::UntilStalled;
 use crate::transport::Fault;
 use crate::transport::classify;
 
@@ -256,8 +256,9 @@ impl Shared {
             next,
         };
         let patience = exchange.patience(now);
-        let lease = self.authenticator.tokens().lease(Some(patience)).await?;
-        match drive(&mut exchange, lease, &mut attempts).await {
+        let lease = self.authenticator.lease(patience).await?;
+        let result = attempts.send(&lease).await;
+        match conclude(&mut exchange, lease, &mut attempts, result).await {
             Ok(response) => Ok(Ok(response)),
             Err(NoAnswer::Error(error)) => Ok(Err(error)),
             Err(NoAnswer::Refused(error)) => Err(error),
@@ -311,13 +312,8 @@ impl Attempts for Sends<'_> {
             .map_err(NoAnswer::Refused)?
             .apply(attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
-        let answer = match self.limit {
-            Some(alarm) => until_stalled(answer, self.moved.clone(), alarm)
-                .await
-                .ok_or(NoAnswer::Stalled)?,
-            None => answer.await,
-        };
-        let response = answer.map_err(NoAnswer::Error)?;
+        let answer = UntilStalled::new(answer, self.moved.clone(), self.limit).await;
+        let response = answer.ok_or(NoAnswer::Stalled)?.map_err(NoAnswer::Error)?;
         refuse_stray(&self.origin, response.url())?;
         Ok(response)
     }

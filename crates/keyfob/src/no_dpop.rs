@@ -18,6 +18,10 @@ use crate::token::Token;
 pub(crate) enum DpopProver {}
 
 impl DpopProver {
+    pub(crate) fn check(&self, _token: &Token) -> Result<(), Error> {
+        match *self {}
+    }
+
     pub(crate) fn prove(
         &self,
         _token: &Token,

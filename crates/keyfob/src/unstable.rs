@@ -43,7 +43,7 @@
 //!     let patience = exchange.patience(authenticator.now().elapsed);
 //!     let lease = match replacement.take() {
 //!         Some(lease) => lease,
-//!         None => authenticator.tokens().lease_blocking(Some(patience))?,
+//!         None => authenticator.lease_blocking(patience)?,
 //!     };
 //!     authenticator.credential(&lease, &method, || url)?.apply(&mut headers);
 //!     let result = client.send(&headers);

@@ -6,6 +6,7 @@ mod formats;
 mod keyfob;
 mod memory;
 mod output;
+mod profiles;
 mod refusals;
 mod signals;
 mod waiting;

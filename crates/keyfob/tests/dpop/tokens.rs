@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
+use keyfob::AuthenticationMiddleware;
 use keyfob::ErrorKind;
 use keyfob::Session;
 use keyfob::Token;
@@ -13,7 +14,9 @@ use keyfob::TokenCache;
 use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::ManualClock;
+use keyfob_testkit::ScriptedSource;
 use keyfob_testkit::Server;
+use reqwest_middleware::ClientBuilder;
 
 use crate::resource::Resource;
 use crate::resource::bound;
@@ -146,4 +149,33 @@ async fn r7_retries_have_proofs_of_their_own() {
     let proofs = proofs(&server);
     let identifiers: HashSet<_> = proofs.iter().map(|proof| proof.claim("jti")).collect();
     assert_eq!(identifiers.len(), 3);
+}
+
+#[tokio::test]
+async fn r6_a_renewal_that_brings_a_bearer_token_leaves_the_401_to_the_caller() {
+    let server = Server::start();
+    let refused = Answer::unauthorized("DPoP error=\"invalid_token\"").body("why");
+    server.expect(Expect::get("/data").always(refused));
+    let source = || ScriptedSource::new([Ok(bound("one")), Token::new("two")]);
+    let session = Session::builder(source())
+        .base_url(server.url())
+        .dpop(prover())
+        .build()
+        .unwrap();
+    let response = session.get("data").send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.text().await.unwrap(), "why");
+    // What is in the cache now is no token for the next request.
+    let error = session.get("data").send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+
+    let (client, authentication) = AuthenticationMiddleware::builder(source())
+        .origin(server.url())
+        .dpop(prover())
+        .build(reqwest::Client::builder())
+        .unwrap();
+    let client = ClientBuilder::new(client).with(authentication).build();
+    let sent = client.get(server.url_for("/data")).send().await;
+    assert_eq!(sent.unwrap().status(), 401);
+    assert_eq!(server.calls(), 2);
 }

@@ -11,5 +11,8 @@ mod desk;
 mod discovery;
 mod grants;
 mod keys;
+#[path = "../session/listener.rs"]
+mod listener;
 mod refresh;
+mod secrets;
 mod server_questions;
