@@ -223,6 +223,20 @@ assert events[0] == "logged", events
     )
 
 
+def test_who_forks_may_use_its_token_until_the_fork() -> None:
+    # As what was registered with `os.register_at_fork` before keyfob was imported does.
+    run(
+        """
+from keyfob import _core
+
+handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), Hook())
+_core.before_fork()
+assert handler.get_valid_token() == "mine"
+_core.after_fork_in_parent()
+"""
+    )
+
+
 def test_a_handler_of_the_log_may_fork() -> None:
     run(
         CHILD
