@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::figures;
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::python;
 
@@ -14,6 +15,7 @@ pub(crate) enum Need {
     CargoDeny,
     Nginx,
     Python,
+    Valgrind,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -34,6 +36,7 @@ impl Need {
             Self::Nginx if Path::new("/usr/sbin/nginx").exists() => Ok(()),
             Self::Nginx => install_debian_package("nginx-light", "/usr/sbin/nginx is missing"),
             Self::Python => python::prepare(),
+            Self::Valgrind => figures::provide_valgrind(),
         }
     }
 }
