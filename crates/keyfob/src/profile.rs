@@ -23,6 +23,7 @@ mod keeping;
 mod lasting;
 mod location;
 mod matching;
+mod opening;
 mod place;
 mod reference;
 mod schema;
