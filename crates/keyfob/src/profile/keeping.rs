@@ -78,9 +78,13 @@ impl Profile {
                     .resources(&grant.resource)
                     .subject(digest(&details(grant)))
                     .grant(grant.name);
-                match grant.audience.is_empty() {
+                let key = match grant.audience.is_empty() {
                     true => key,
                     false => key.audience(grant.audience.join(" ")),
+                };
+                match grant.dpop_key {
+                    Some(_) => key.token_type("DPoP"),
+                    None => key,
                 }
             }
         };

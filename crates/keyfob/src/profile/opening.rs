@@ -6,17 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
-#[cfg(feature = "redis")]
-mod redis;
-#[cfg(not(feature = "redis"))]
-mod without_redis;
-
 use crate::error::Error;
-use crate::profile::check::request;
-#[cfg(feature = "redis")]
-use crate::profile::opening::redis::open;
-#[cfg(not(feature = "redis"))]
-use crate::profile::opening::without_redis::open;
 use crate::profile::reference::Reference;
 use crate::profile::schema::Files;
 use crate::profile::schema::Redis;
@@ -27,6 +17,7 @@ use crate::store::TokenStore;
 use crate::store::fault::StoreError;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
+use crate::store::redis::RedisStore;
 use crate::store::seal::KeyRing;
 use crate::store::seal::SealingKey;
 
@@ -65,11 +56,7 @@ impl Closed {
     async fn open(&self) -> Result<Arc<dyn TokenStore>, Error> {
         match self {
             Self::Files(files) => Ok(Arc::new(open_files(files).await?)),
-            Self::Redis(server) => {
-                let url = server.url.read(&request()).await?;
-                let ring = ring(&server.keys).await?;
-                open(server, &url, ring.ok_or_else(without_keys)?)
-            }
+            Self::Redis(server) => Ok(Arc::new(open_redis(server).await?)),
         }
     }
 }
@@ -86,21 +73,30 @@ async fn open_files(files: &Files) -> Result<FileStore, Error> {
     })
 }
 
+async fn open_redis(server: &Redis) -> Result<RedisStore, Error> {
+    let ring = ring(&server.keys).await?;
+    let ring = ring.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
+    let mut store = RedisStore::open(&server.url.read_now().await?, ring)?;
+    if let Some(prefix) = &server.prefix {
+        store = store.prefix(prefix);
+    }
+    if let Some(lease) = server.lease {
+        store = store.lease_lasts(lease);
+    }
+    Ok(store)
+}
+
 /// The keys with which entries are sealed: the first one writes, all read.
 async fn ring(keys: &[Reference]) -> Result<Option<KeyRing>, Error> {
     let mut ring: Option<KeyRing> = None;
     for reference in keys {
-        let key = SealingKey::from_base64(&reference.read(&request()).await?)?;
+        let key = SealingKey::from_base64(&reference.read_now().await?)?;
         ring = Some(match ring {
             None => KeyRing::new(key),
             Some(ring) => ring.also(key),
         });
     }
     Ok(ring)
-}
-
-fn without_keys() -> Error {
-    Error::input("the store has no key to seal tokens with")
 }
 
 impl TokenStore for Opening {

@@ -20,7 +20,7 @@ impl Profile {
         let choice = &self.definition.token;
         let source = match &choice.from {
             From::Place(place) => place::source(place),
-            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition)),
+            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition, &self.proof)),
         };
         let source: Arc<dyn TokenSource> = match self.store()? {
             None => source,

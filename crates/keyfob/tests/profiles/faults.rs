@@ -182,7 +182,7 @@ fn a_wrong_type_is_placed() {
             "4:20",
             "host and port only",
         ),
-        (with_grant("dpop = \"yes\""), "7:8", "true or false"),
+        (with_grant("dpop_key = true"), "7:12", "is a secret"),
         (with_grant("scopes = [\"a\", 5]"), "7:16", "text in quotes"),
         (
             with_grant("scopes = { a = 1 }"),
