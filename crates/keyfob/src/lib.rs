@@ -78,6 +78,7 @@
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `redis` | no | [`RedisStore`]: one token for many machines |
 //! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
@@ -282,6 +283,8 @@ pub use crate::store::key::StoreKey;
 pub use crate::store::key::StoreKeyBuilder;
 #[cfg(feature = "store")]
 pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use crate::store::redis::RedisStore;
 #[cfg(feature = "store")]
 pub use crate::store::seal::KeyRing;
 #[cfg(feature = "store")]
