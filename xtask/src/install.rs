@@ -17,6 +17,7 @@ pub(crate) enum Need {
     Python,
     OidcProvider,
     Glewlwyd,
+    Redis,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -39,6 +40,10 @@ impl Need {
             Self::Python => python::prepare(),
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
+            Self::Redis if Path::new("/usr/bin/redis-server").exists() => Ok(()),
+            Self::Redis => {
+                install_debian_packages(&["redis-server"], "/usr/bin/redis-server is missing")
+            }
         }
     }
 }
