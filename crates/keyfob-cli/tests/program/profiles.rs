@@ -71,6 +71,20 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
 }
 
 #[test]
+fn with_verbose_the_profile_is_named() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(Expect::get("/x").answer(Answer::text("ok")));
+    let done = run(&config, &["request", "-v", &format!("{}/x", server.url())]).run();
+    assert!(
+        done.stderr.starts_with("* profile here\n> GET /x"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
+    server.verify();
+}
+
+#[test]
 fn a_url_of_no_profile_is_served_from_the_environment() {
     let (folder, server, other) = (Folder::new(), Server::start(), Server::start());
     let config = config(&folder, &server);
