@@ -1,6 +1,6 @@
 //! Profiles on the command line: chosen by name or by URL, listed and tried.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keyfob_testkit::{Answer, Expect, Server};
 
@@ -29,7 +29,7 @@ fn config(folder: &Folder, server: &Server) -> PathBuf {
     )
 }
 
-fn run(config: &PathBuf, arguments: &[&str]) -> Keyfob {
+fn run(config: &Path, arguments: &[&str]) -> Keyfob {
     Keyfob::new(arguments).env("KEYFOB_CONFIG", &config.display().to_string())
 }
 
