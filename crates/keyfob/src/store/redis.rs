@@ -83,7 +83,7 @@ impl RedisStore {
     /// A store at the server of this client, whose certificates and names are your own.
     #[must_use]
     pub fn new(client: Client, ring: KeyRing) -> Self {
-        Self::at(Server::Single(client), ring)
+        Self::at(Server::Single(Box::new(client)), ring)
     }
 
     /// A store in a cluster.
