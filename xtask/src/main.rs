@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => finish(process::run(
             process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
         )),
+        ["soak", options @ ..] => finish(gates::soak(options)),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
         _ => refuse(USAGE),
@@ -67,5 +68,6 @@ usage: cargo xtask test             run every gate
        cargo xtask test --list      list the gates
        cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
        cargo xtask bench python     run the bench of the Python package
+       cargo xtask soak [OPTION]    kill processes that share a refresh token, and count what comes of it
        cargo xtask picture          run the demo and draw docs/demo.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with";
