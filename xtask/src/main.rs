@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         )),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
+        ["provider", "api"] => finish(servers::run_api()),
         _ => refuse(USAGE),
     }
 }
@@ -68,4 +69,5 @@ usage: cargo xtask test             run every gate
        cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
        cargo xtask bench python     run the bench of the Python package
        cargo xtask picture          run the demo and draw docs/demo.svg
-       cargo xtask provider         run the OAuth server of the tests, to try keyfob with";
+       cargo xtask provider         run the OAuth server of the tests, to try keyfob with
+       cargo xtask provider api     run an API that takes its tokens";
