@@ -191,6 +191,7 @@ fn oauth() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=oauth-servers",
+        "--test=provider",
     ]))
 }
 

@@ -259,4 +259,4 @@ fn busy() -> StoreError {
 }
 
 /// Who waits for a lease looks again after so long, half more or less.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN: Duration = Duration::from_millis(60);

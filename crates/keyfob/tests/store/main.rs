@@ -6,6 +6,10 @@
 )]
 
 mod files;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod rotation;
+#[cfg(feature = "redis")]
+mod shared_machines;
 mod sharing;
 mod world;

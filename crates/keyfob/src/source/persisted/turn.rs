@@ -87,6 +87,12 @@ impl Caller {
     }
 }
 
+/// What a wait for the lease has brought.
+enum Wait {
+    Lease(Box<dyn StoreLease>),
+    Token(Token),
+}
+
 /// How a turn under one lease ended.
 enum End {
     Done(Result<Token, Stop>),
@@ -141,7 +147,10 @@ impl Desk {
         caller: &mut Caller,
     ) -> Result<Token, Stop> {
         for _ in 0..TURNS {
-            let mut lease = self.store.lease(&self.key, request.deadline()).await?;
+            let mut lease = match self.wait_for_lease(request, caller).await? {
+                Wait::Lease(lease) => lease,
+                Wait::Token(token) => return Ok(token),
+            };
             let end = AssertUnwindSafe(self.hold(&mut *lease, request, caller))
                 .catch_unwind()
                 .await;
@@ -158,6 +167,24 @@ impl Desk {
         Err(Stop::Source(Error::unavailable(
             "the lease of the token store was lost again and again",
         )))
+    }
+
+    /// Waits for the lease, or for the token that its holder gets: whoever waits need not line up for that.
+    async fn wait_for_lease(&self, request: &TokenRequest, caller: &Caller) -> Result<Wait, Stop> {
+        let clock = request.clock();
+        let end = clock.elapsed().saturating_add(request.deadline());
+        loop {
+            let left = end.saturating_sub(clock.elapsed());
+            match self.store.lease(&self.key, LEASE_LOOK.min(left)).await {
+                Ok(lease) => return Ok(Wait::Lease(lease)),
+                Err(fault) if fault.kind() != StoreErrorKind::Busy => return Err(fault.into()),
+                Err(fault) if left <= LEASE_LOOK || caller.is_gone() => return Err(fault.into()),
+                Err(_) => {}
+            }
+            if let Some(token) = self.look(request).await? {
+                return Ok(Wait::Token(token));
+            }
+        }
     }
 
     /// What remains to be done while the store cannot be used.
@@ -556,6 +583,9 @@ fn wall(request: &TokenRequest) -> SystemTime {
 /// So long after its start an exchange without an answer is tried once more, unless set.
 pub(super) const ISSUER_GRACE: Duration = Duration::from_secs(30);
 
+/// Who waits for the lease looks so often whether the token is there.
+const LEASE_LOOK: Duration = Duration::from_millis(100);
+
 /// So often a caller takes a turn whose lease is lost before it has begun.
 const TURNS: usize = 3;
 
@@ -563,18 +593,18 @@ const TURNS: usize = 3;
 const RECHECK: Duration = Duration::from_secs(10);
 
 /// A holder that lost its lease has so long to store its answer before its exchange is repeated …
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// … and is looked for so often.
-const SETTLE_LOOK: Duration = Duration::from_millis(100);
+const SETTLE_LOOK: Duration = Duration::from_millis(50);
 
 /// A new refresh token that cannot be stored is tried to be stored for so long …
 const KEEP_TRYING: Duration = Duration::from_secs(10 * 60);
 
-/// … with these pauses.
+/// … with these pauses, of which one ends before its exchange would be repeated.
 const KEEP_PAUSE: Backoff = Backoff {
     first: Duration::from_millis(50),
-    cap: Duration::from_secs(5),
+    cap: Duration::from_millis(500),
 };
 
 /// So long a refusal is shared; then somebody asks again, for a configuration may have been mended.
