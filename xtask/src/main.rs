@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         ["soak", options @ ..] => finish(gates::soak(options)),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
+        ["provider", "api"] => finish(servers::run_api()),
         _ => refuse(USAGE),
     }
 }
@@ -70,4 +71,5 @@ usage: cargo xtask test             run every gate
        cargo xtask bench python     run the bench of the Python package
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count what comes of it
        cargo xtask picture          run the demo and draw docs/demo.svg
-       cargo xtask provider         run the OAuth server of the tests, to try keyfob with";
+       cargo xtask provider         run the OAuth server of the tests, to try keyfob with
+       cargo xtask provider api     run an API that takes its tokens";
