@@ -198,7 +198,7 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).arg("--test=store"))?;
+    run_some_tests(cargo(features).args(["--test=store", "--test=redis"]))?;
     run(cargo(features).arg("--test=soak"))
 }
 

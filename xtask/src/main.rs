@@ -29,6 +29,11 @@ fn main() -> ExitCode {
             Err(unknown) => refuse(&unknown),
         },
         ["bench", "python"] => finish(python::measure()),
+        ["bench", "startup"] => finish(process::run(&mut process::cargo([
+            "bench",
+            "--package=keyfob-cli",
+            "--bench=startup",
+        ]))),
         ["bench", options @ ..] => finish(process::run(
             process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
         )),
@@ -68,6 +73,7 @@ usage: cargo xtask test             run every gate
        cargo xtask test GATE...     run the named gates
        cargo xtask test --list      list the gates
        cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
+       cargo xtask bench startup    a kept token, from the start of the program to its end
        cargo xtask bench python     run the bench of the Python package
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count what comes of it
        cargo xtask picture          run the demo and draw docs/demo.svg
