@@ -2,6 +2,7 @@
 //!
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
+mod bench;
 mod figures;
 mod gates;
 mod install;
@@ -27,10 +28,8 @@ fn main() -> ExitCode {
             Ok(chosen) => test(&chosen),
             Err(unknown) => refuse(&unknown),
         },
-        ["bench", "python"] => finish(python::measure()),
-        ["bench", options @ ..] => finish(process::run(
-            process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
-        )),
+        ["bench", "package"] => finish(python::measure()),
+        ["bench", questions @ ..] => finish(bench::measure(questions)),
         ["picture"] => finish(picture::draw()),
         _ => refuse(USAGE),
     }
@@ -63,6 +62,7 @@ const USAGE: &str = "\
 usage: cargo xtask test             run every gate
        cargo xtask test GATE...     run the named gates
        cargo xtask test --list      list the gates
-       cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
-       cargo xtask bench python     run the bench of the Python package
+       cargo xtask bench            side by side with the peers; writes docs/benchmarks.md
+       cargo xtask bench QUESTION.. some questions alone
+       cargo xtask bench package    the Python package alone, and its targets
        cargo xtask picture          run the demo and draw docs/demo.svg";
