@@ -86,6 +86,30 @@ fn the_directory_can_be_named() {
 }
 
 #[test]
+fn s2_what_is_kept_is_sealed_with_the_key_that_the_profile_names() {
+    let keys = Folder::new();
+    let key = keys.file("key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    let store = format!(
+        "store = {{ kind = \"file\", keys = \"file:{}\" }}",
+        key.display()
+    );
+    let machine = Machine::new(API, &store);
+    for _ in 0..2 {
+        assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-1\n");
+    }
+    let files = fs::read_dir(machine.folder.path("state").join("keyfob")).expect("it is there");
+    for file in files {
+        let bytes = fs::read(file.expect("it is there").path()).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains("token-1"));
+    }
+    let listed = machine.run(&["status"]);
+    assert!(listed.stdout.contains("\na        valid"), "{listed:?}");
+    fs::remove_file(key).expect("it is there");
+    let done = machine.run(&["token", "--profile=a", "--format=plain"]);
+    assert!(!done.stdout.contains("token-1"), "{done:?}");
+}
+
+#[test]
 fn a_changed_profile_gets_another_token() {
     let machine = Machine::new(API, "");
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-1\n");

@@ -6,6 +6,7 @@
 )]
 
 mod files;
+mod processes;
 #[cfg(feature = "redis")]
 mod redis_server;
 mod rotation;
