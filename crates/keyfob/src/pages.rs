@@ -23,3 +23,6 @@ struct OAuth;
 
 #[doc = include_str!("../../../docs/many-machines.md")]
 struct ManyMachines;
+
+#[doc = include_str!("../../../docs/profiles.md")]
+struct Profiles;
