@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::figures;
 use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
 use crate::python;
@@ -48,6 +49,12 @@ pub(crate) const ALL: &[Gate] = &[
         python,
     ),
     gate("docs", "no warning of rustdoc, no dead link", &[], docs),
+    gate(
+        "figures",
+        "allocations, calls, instructions",
+        &[Need::Valgrind],
+        figures::check,
+    ),
     gate("model", "interleavings, by model checker", &[], model),
 ];
 
@@ -92,7 +99,12 @@ impl Gate {
 }
 
 fn format() -> Outcome {
-    run(&mut cargo(["fmt", "--all", "--check"]))
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    run(&mut cargo([
+        "fmt",
+        "--manifest-path=crates/keyfob-bench/Cargo.toml",
+        "--check",
+    ]))
 }
 
 fn tree() -> Outcome {
@@ -191,7 +203,7 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).arg("--test=store"))?;
+    run_some_tests(cargo(features).args(["--test=store", "--test=redis"]))?;
     run(cargo(features).arg("--test=soak"))
 }
 
@@ -222,6 +234,7 @@ fn oauth() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=oauth-servers",
+        "--test=provider",
     ]))
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::figures;
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::python;
 use crate::servers;
@@ -17,6 +18,7 @@ pub(crate) enum Need {
     Python,
     OidcProvider,
     Glewlwyd,
+    Valgrind,
     Redis,
 }
 
@@ -40,6 +42,7 @@ impl Need {
             Self::Python => python::prepare(),
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
+            Self::Valgrind => figures::provide_valgrind(),
             Self::Redis if Path::new("/usr/bin/redis-server").exists() => Ok(()),
             Self::Redis => {
                 install_debian_packages(&["redis-server"], "/usr/bin/redis-server is missing")

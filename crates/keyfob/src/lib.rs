@@ -79,10 +79,11 @@
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
 //! | `redis` | no | [`RedisStore`]: one token for many machines |
-//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
+//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `dpop`, `oauth`, `redis` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
+//! | `dpop` | no | proof of possession: `oauth::DpopProver`; with `oauth` |
 //! | `metrics` | no | figures through the `metrics` facade |
 //!
 //! Without any, [`TokenCache`], the sources and module [`unstable`] remain, and need neither HTTP client nor runtime.
@@ -117,6 +118,10 @@ mod challenge;
 #[cfg(feature = "tower")]
 mod classify;
 mod clock;
+#[cfg(feature = "dpop")]
+mod dpop;
+#[cfg(feature = "dpop")]
+mod dpop_setter;
 #[cfg(any(feature = "tower", feature = "middleware"))]
 mod drive;
 mod error;
@@ -131,6 +136,8 @@ mod middleware;
 #[cfg(shuttle)]
 #[cfg(test)]
 mod model;
+#[cfg(not(feature = "dpop"))]
+mod no_dpop;
 #[cfg(feature = "oauth")]
 pub mod oauth;
 mod observe;
@@ -140,8 +147,9 @@ mod origin_setters;
 #[cfg(doctest)]
 #[cfg(all(
     feature = "blocking",
+    feature = "dpop",
     feature = "middleware",
-    feature = "oauth",
+    feature = "profiles",
     feature = "tower"
 ))]
 mod pages;

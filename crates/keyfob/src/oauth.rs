@@ -11,6 +11,9 @@
 //! | a signed assertion about somebody (RFC 7523 §2.1) | [`JwtBearer`] |
 //! | a token of somebody else's (RFC 8693) | [`TokenExchange`] |
 //!
+//! With the feature `dpop`, tokens are bound to a key that each request proves to have (RFC 9449): give the client, and the
+//! session, layer or middleware that sends its tokens, the same `DpopProver`.
+//!
 //! [`Client::introspect`] and [`Client::revoke`] work with the token of any session.
 
 pub(crate) mod client;
@@ -24,6 +27,8 @@ pub(crate) mod revocation;
 pub(crate) mod signing_key;
 pub(crate) mod token_answer;
 
+#[cfg(feature = "dpop")]
+pub use crate::dpop::DpopProver;
 pub use crate::oauth::client::Client;
 pub use crate::oauth::client::ClientBuilder;
 pub use crate::oauth::client_authentication::Audience;

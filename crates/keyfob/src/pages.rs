@@ -6,6 +6,9 @@ struct Readme;
 #[doc = include_str!("../../../docs/sources.md")]
 struct Sources;
 
+#[doc = include_str!("../../../docs/dpop.md")]
+struct Dpop;
+
 #[doc = include_str!("../../../docs/errors-and-retries.md")]
 struct ErrorsAndRetries;
 
@@ -20,3 +23,6 @@ struct OAuth;
 
 #[doc = include_str!("../../../docs/many-machines.md")]
 struct ManyMachines;
+
+#[doc = include_str!("../../../docs/profiles.md")]
+struct Profiles;

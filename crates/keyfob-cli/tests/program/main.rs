@@ -3,6 +3,7 @@
 mod demo;
 mod descriptions;
 mod formats;
+mod kept;
 mod keyfob;
 mod memory;
 mod output;

@@ -6,13 +6,29 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use futures_util::lock::Mutex;
+use http::HeaderMap;
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::AuthenticationContext;
 
+#[cfg(feature = "store")]
+mod store_key;
+
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+#[cfg(feature = "dpop")]
+use crate::dpop::DPOP;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::error::Error;
 use crate::error::ErrorKind;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DPOP;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_authentication::unusable;
 use crate::oauth::endpoint::Answer;
@@ -22,7 +38,9 @@ use crate::oauth::form::Form;
 use crate::oauth::metadata;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::refusal::refusal;
+use crate::oauth::refusal::wants_nonce;
 use crate::oauth::token_answer;
+use crate::oauth::token_answer::Kind;
 use crate::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
@@ -50,6 +68,7 @@ struct Inner {
     method: Arc<dyn client_auth::ClientAuthentication>,
     server: Server,
     http: Http,
+    prover: Option<DpopProver>,
     clock: Arc<dyn Clock>,
     /// What the server said, and when.
     said: Mutex<Option<(Duration, Arc<Metadata>)>>,
@@ -81,6 +100,7 @@ impl Client {
             introspection_endpoint: None,
             revocation_endpoint: None,
             http: None,
+            prover: None,
             timeout: Self::TIMEOUT,
             clock: Arc::new(SystemClock::default()),
         }
@@ -123,8 +143,35 @@ impl Client {
     /// Asks for a token; the form says by which grant.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
         let metadata = self.metadata().await?;
-        let answer = self.post(&metadata.token, &metadata, form).await?;
-        token_answer::token(&metadata.token, &answer)
+        let endpoint = &metadata.token;
+        let Some(prover) = &self.0.prover else {
+            let answer = self.post(endpoint, &metadata, form).await?;
+            return token_answer::token(endpoint, &answer, Kind::Bearer);
+        };
+        let again = form.again();
+        let mut answer = self.prove(prover, &metadata, form).await?;
+        if wants_nonce(&answer) {
+            // RFC 9449 §8: a request that lacked it was not processed.
+            answer = self.prove(prover, &metadata, again).await?;
+        }
+        let answer = self.unless_refused(endpoint, answer)?;
+        token_answer::token(endpoint, &answer, Kind::Dpop)
+    }
+
+    /// Asks for a token that is bound to the key of which this request has a proof.
+    async fn prove(
+        &self,
+        prover: &DpopProver,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
+        let endpoint = &metadata.token;
+        let url = endpoint.url().as_str();
+        let proof = prover.prove_grant(url, self.0.wall_time())?;
+        let fields = HeaderMap::from_iter([(DPOP, proof)]);
+        let answer = self.send(endpoint, metadata, fields, form).await?;
+        prover.learn_from_issuer(url, answer.status, &answer.headers);
+        Ok(answer)
     }
 
     /// Sends a form with who asks; answers what the server says if it does not refuse.
@@ -132,6 +179,26 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
+        let answer = self.send(endpoint, metadata, HeaderMap::new(), form).await;
+        self.unless_refused(endpoint, answer?)
+    }
+
+    fn unless_refused(&self, endpoint: &Endpoint, answer: Answer) -> Result<Answer, Error> {
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(refusal(endpoint, &answer, self.0.wall_time()))
+        }
+    }
+
+    /// Sends a form with who asks, and with these fields; answers whatever the server says.
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        metadata: &Metadata,
+        fields: HeaderMap,
         form: Form,
     ) -> Result<Answer, Error> {
         let inner = &*self.0;
@@ -144,13 +211,9 @@ impl Client {
             .token_endpoint(&token_endpoint)
             .build();
         let who = inner.method.authentication_context(context).await;
-        let (headers, form) = form.authenticated(who.map_err(unusable)?)?;
-        let answer = inner.http.post(endpoint, headers, form).await?;
-        if answer.status.is_success() {
-            Ok(answer)
-        } else {
-            Err(refusal(endpoint, &answer, inner.wall_time()))
-        }
+        let (mut headers, form) = form.authenticated(who.map_err(unusable)?)?;
+        headers.extend(fields);
+        inner.http.post(endpoint, headers, form).await
     }
 }
 
@@ -190,6 +253,7 @@ pub struct ClientBuilder {
     introspection_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     http: Option<reqwest::ClientBuilder>,
+    prover: Option<DpopProver>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -232,6 +296,8 @@ impl ClientBuilder {
         self.revocation_endpoint = Some(url.into());
         self
     }
+
+    dpop_setter!();
 
     /// Uses an HTTP client of your own making: proxies, certificates.
     ///
@@ -290,6 +356,7 @@ impl ClientBuilder {
             authentication: self.authentication,
             server,
             http: Http::new(self.http, self.timeout)?,
+            prover: self.prover,
             clock: self.clock,
             said: Mutex::new(None),
         })))

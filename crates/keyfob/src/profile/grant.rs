@@ -14,6 +14,7 @@ use crate::oauth::signing_key::SigningKey;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
 use crate::profile::place;
+use crate::profile::proof::Proof;
 use crate::profile::reference::Reference;
 use crate::profile::schema::Assertion;
 use crate::profile::schema::Definition;
@@ -54,6 +55,7 @@ macro_rules! asking {
 pub(super) struct Granted {
     profile: String,
     definition: Arc<Definition>,
+    proof: Arc<Proof>,
     made: Mutex<Option<Made>>,
 }
 
@@ -64,10 +66,11 @@ struct Made {
 }
 
 impl Granted {
-    pub(super) fn new(profile: &str, definition: &Arc<Definition>) -> Self {
+    pub(super) fn new(profile: &str, definition: &Arc<Definition>, proof: &Arc<Proof>) -> Self {
         Self {
             profile: profile.to_owned(),
             definition: Arc::clone(definition),
+            proof: Arc::clone(proof),
             made: Mutex::new(None),
         }
     }
@@ -99,7 +102,8 @@ impl Granted {
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = self.grant();
-        let client = || client(grant, secrets);
+        let prover = self.proof.prover(grant).await?;
+        let client = || client(grant, secrets, prover.clone());
         Ok(match &grant.kind {
             Kind::ClientCredentials => Arc::new(asking!(ClientCredentials::new(client()?), grant)),
             Kind::SmartBackendServices => Arc::new(smart(grant, secrets)?),

@@ -8,13 +8,17 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 mod no_keyring;
 
+use crate::cache::TokenCacheBuilder;
 use crate::error::Error;
 use crate::profile::reference::no_keyring as keyring;
+use crate::runtime::Ambient;
+use crate::source::Reason;
 use crate::source::TokenRequest;
 use crate::source::command::CommandToken;
 
@@ -26,7 +30,7 @@ pub(super) enum Reference {
     /// `file:/path`
     File(PathBuf),
     /// `command:program argument …`
-    Command(CommandToken),
+    Command(Box<CommandToken>),
     /// `keyring:service/user`
     Keyring { service: String, user: String },
 }
@@ -58,6 +62,11 @@ impl Reference {
         }
     }
 
+    /// The same outside of a request for a token, with the time that one would have.
+    pub(super) async fn read_now(&self) -> Result<Zeroizing<String>, Error> {
+        self.read(&unasked()).await
+    }
+
     /// The secret as it is kept, without white space at its ends.
     pub(super) async fn read(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         let text = match self {
@@ -79,6 +88,16 @@ impl Reference {
         }
         Ok(Zeroizing::new(trimmed.to_owned()))
     }
+}
+
+/// A request that no cache makes.
+pub(super) fn unasked() -> TokenRequest {
+    TokenRequest::new(
+        Reason::Missing,
+        TokenCacheBuilder::FETCH_TIMEOUT,
+        Arc::new(Ambient),
+        0,
+    )
 }
 
 /// The place; of a command only the program, because people put secrets into arguments.
@@ -117,7 +136,7 @@ fn file(path: &str) -> Result<Reference, String> {
 fn command(line: &str) -> Result<Reference, String> {
     let words = shell_words::split(line)
         .map_err(|_| "cannot be split into words; close its quotes".to_owned())?;
-    command_of(words).map(Reference::Command)
+    command_of(words).map(|command| Reference::Command(Box::new(command)))
 }
 
 /// A command whose program is found from wherever keyfob is run.

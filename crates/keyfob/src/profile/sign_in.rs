@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::oauth::client::Client;
 use crate::profile::Profile;
-use crate::profile::check::request;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
+use crate::profile::reference::unasked;
 use crate::profile::schema::Grant;
 use crate::profile::schema::Kind;
 pub use crate::profile::schema::SignIn;
@@ -29,8 +29,9 @@ impl Profile {
         let Some(grant) = self.grant() else {
             return Ok(None);
         };
-        let secrets = Secrets::read(grant, &request()).await?;
-        client(grant, &secrets).map(Some)
+        let secrets = Secrets::read(grant, &unasked()).await?;
+        let prover = self.proof.prover(grant).await?;
+        client(grant, &secrets, prover).map(Some)
     }
 
     /// The scopes that are asked for.

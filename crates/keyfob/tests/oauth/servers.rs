@@ -15,5 +15,6 @@ mod against_glewlwyd;
 mod against_provider;
 mod glewlwyd;
 mod provider;
+mod provider_dpop;
 mod provider_outage;
 mod provider_refresh;
