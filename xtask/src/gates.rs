@@ -99,7 +99,12 @@ impl Gate {
 }
 
 fn format() -> Outcome {
-    run(&mut cargo(["fmt", "--all", "--check"]))
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    run(&mut cargo([
+        "fmt",
+        "--manifest-path=crates/keyfob-bench/Cargo.toml",
+        "--check",
+    ]))
 }
 
 fn tree() -> Outcome {
