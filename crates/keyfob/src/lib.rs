@@ -149,6 +149,7 @@ mod origin_setters;
     feature = "blocking",
     feature = "dpop",
     feature = "middleware",
+    feature = "profiles",
     feature = "tower"
 ))]
 mod pages;

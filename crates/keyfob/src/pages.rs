@@ -20,3 +20,9 @@ struct Observability;
 
 #[doc = include_str!("../../../docs/oauth.md")]
 struct OAuth;
+
+#[doc = include_str!("../../../docs/many-machines.md")]
+struct ManyMachines;
+
+#[doc = include_str!("../../../docs/profiles.md")]
+struct Profiles;
