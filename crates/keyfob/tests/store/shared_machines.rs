@@ -21,13 +21,35 @@ use crate::world::Rotating;
 use crate::world::SECOND;
 use crate::world::key;
 use crate::world::token;
-use crate::world::until_soon;
 
 /// Short, so that a test need not wait long for one that lapses.
 const LEASE: Duration = Duration::from_millis(300);
 
 fn store(server: &RedisServer) -> RedisStore {
     server.store().lease_lasts(LEASE)
+}
+
+/// Waits until it is so; bounded, so that a test that waits in vain ends.
+async fn until_soon(holds: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(SECOND / 100).await;
+    }
+    panic!("it did not come to that");
+}
+
+/// Lets the process's clock run, and faster than others.
+fn hurried(process: Process) -> Process {
+    let clock = process.clock.clone();
+    tokio::spawn(async move {
+        for _ in 0..500 {
+            tokio::time::sleep(SECOND / 100).await;
+            clock.advance(SECOND / 20);
+        }
+    });
+    process
 }
 
 async fn stored(store: &RedisStore) -> Option<Entry> {
@@ -130,8 +152,8 @@ async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
 async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refresh_token() {
     let server = RedisServer::start();
     let (first, second) = (
-        Process::rotating(store(&server).response_timeout(LEASE)).hurried(),
-        Process::rotating(store(&server).response_timeout(LEASE)).hurried(),
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
     );
     let fault = async {
         let call = first.source.next_call().await;
@@ -172,8 +194,8 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, fast) = (
-        Process::rotating(store.clone()).hurried(),
-        Process::rotating(store.clone()).hurried(),
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
@@ -192,8 +214,8 @@ async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_g
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, fast) = (
-        Process::rotating(store.clone()).hurried(),
-        Process::rotating(store.clone()).hurried(),
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
@@ -216,7 +238,7 @@ async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers()
     process.get_answered(token(1)).await.unwrap();
     server.restart_empty();
     process.clock.advance(SECOND * 101);
-    let process = process.hurried();
+    let process = hurried(process);
     let answer = async {
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();
