@@ -80,6 +80,8 @@ impl Client {
             token_endpoint: None,
             introspection_endpoint: None,
             revocation_endpoint: None,
+            authorization_endpoint: None,
+            device_authorization_endpoint: None,
             http: None,
             timeout: Self::TIMEOUT,
             clock: Arc::new(SystemClock::default()),
@@ -120,15 +122,54 @@ impl Client {
         }
     }
 
+    /// The clock that it tells the time by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
     /// Asks for a token; the form says by which grant.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
         let metadata = self.metadata().await?;
-        let answer = self.post(&metadata.token, &metadata, form).await?;
+        let answer = self.ask_for_token(&metadata, form).await?;
+        self.token_in(&metadata, answer)
+    }
+
+    /// Asks for a token; answers whatever the server says.
+    pub(crate) async fn ask_for_token(
+        &self,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
+        self.send(&metadata.token, metadata, form).await
+    }
+
+    /// The token in what the token endpoint said, unless it refused.
+    pub(crate) fn token_in(&self, metadata: &Metadata, answer: Answer) -> Result<Token, Error> {
+        let answer = self.unless_refused(&metadata.token, answer)?;
         token_answer::token(&metadata.token, &answer)
     }
 
     /// Sends a form with who asks; answers what the server says if it does not refuse.
     pub(crate) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
+        let answer = self.send(endpoint, metadata, form).await?;
+        self.unless_refused(endpoint, answer)
+    }
+
+    fn unless_refused(&self, endpoint: &Endpoint, answer: Answer) -> Result<Answer, Error> {
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(refusal(endpoint, &answer, self.0.wall_time()))
+        }
+    }
+
+    /// Sends a form with who asks; answers whatever the server says.
+    async fn send(
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
@@ -145,12 +186,7 @@ impl Client {
             .build();
         let who = inner.method.authentication_context(context).await;
         let (headers, form) = form.authenticated(who.map_err(unusable)?)?;
-        let answer = inner.http.post(endpoint, headers, form).await?;
-        if answer.status.is_success() {
-            Ok(answer)
-        } else {
-            Err(refusal(endpoint, &answer, inner.wall_time()))
-        }
+        inner.http.post(endpoint, headers, form).await
     }
 }
 
@@ -189,6 +225,8 @@ pub struct ClientBuilder {
     token_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    authorization_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
     http: Option<reqwest::ClientBuilder>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -233,6 +271,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the URL at which a person signs in (RFC 6749 §3.1), beside that of the token endpoint.
+    pub fn authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL at which a device asks for a code (RFC 8628 §3.1), beside that of the token endpoint.
+    pub fn device_authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.device_authorization_endpoint = Some(url.into());
+        self
+    }
+
     /// Uses an HTTP client of your own making: proxies, certificates.
     ///
     /// It keeps no connection open and follows no redirect, whatever it was set to. Unless it is told `no_proxy`, it takes
@@ -269,6 +319,13 @@ impl ClientBuilder {
                 token: Endpoint::parse(metadata::TOKEN, &token)?,
                 introspection: endpoint(metadata::INTROSPECTION, self.introspection_endpoint)?,
                 revocation: endpoint(metadata::REVOCATION, self.revocation_endpoint)?,
+                authorization: endpoint(metadata::AUTHORIZATION, self.authorization_endpoint)?,
+                device_authorization: endpoint(
+                    metadata::DEVICE_AUTHORIZATION,
+                    self.device_authorization_endpoint,
+                )?,
+                names_itself: false,
+                code_challenge_methods: None,
             })),
             (None, Some(issuer), _) => {
                 Endpoint::parse("issuer", &issuer)?;
