@@ -25,6 +25,12 @@ pub(crate) const ALL: &[Gate] = &[
     gate("test", "every test and example", &[Need::Nginx], test),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
+        "oauth",
+        "against real OAuth servers",
+        &[Need::OidcProvider, Need::Glewlwyd],
+        oauth,
+    ),
+    gate(
         "python",
         "the package, its types and tests",
         &[Need::Python],
@@ -168,6 +174,16 @@ fn nginx() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=nginx",
+    ]))
+}
+
+fn oauth() -> Outcome {
+    // The features of the gate `test`, so that nothing is built again.
+    run_some_tests(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=oauth-servers",
     ]))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::python;
+use crate::servers;
 
 /// Something that a gate cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,8 @@ pub(crate) enum Need {
     CargoDeny,
     Nginx,
     Python,
+    OidcProvider,
+    Glewlwyd,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -32,8 +35,10 @@ impl Need {
         match self {
             Self::CargoDeny => install_cargo_deny(),
             Self::Nginx if Path::new("/usr/sbin/nginx").exists() => Ok(()),
-            Self::Nginx => install_debian_package("nginx-light", "/usr/sbin/nginx is missing"),
+            Self::Nginx => install_debian_packages(&["nginx-light"], "/usr/sbin/nginx is missing"),
             Self::Python => python::prepare(),
+            Self::OidcProvider => servers::prepare_oidc_provider(),
+            Self::Glewlwyd => servers::prepare_glewlwyd(),
         }
     }
 }
@@ -67,20 +72,22 @@ fn install_cargo_deny() -> Outcome {
     .arg(tools()))
 }
 
-/// Installs the package that ends what is wrong; only root can.
-pub(crate) fn install_debian_package(package: &str, wrong: &str) -> Outcome {
+/// Installs the packages that end what is wrong; only root can.
+pub(crate) fn install_debian_packages(packages: &[&str], wrong: &str) -> Outcome {
+    let named = packages.join(" ");
     if read(program("id").arg("-u"))?.trim() != "0" {
         return Err(format!(
-            "{wrong}: run `sudo apt-get install {package}`, then try again"
+            "{wrong}: run `sudo apt-get install {named}`, then try again"
         ));
     }
-    println!("── installing {package}");
+    println!("── installing {named}");
     let _policy = KeepServersStopped::new()
         .map_err(|error| format!("{POLICY} could not be written: {error}"))?;
     // The package lists may be absent or old; fetching them takes longer than the package, so try without.
-    apt_get(&["install", package]).or_else(|_| {
+    let install = [&["install"], packages].concat();
+    apt_get(&install).or_else(|_| {
         apt_get(&["update"])?;
-        apt_get(&["install", package])
+        apt_get(&install)
     })
 }
 

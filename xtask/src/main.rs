@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask test`, `cargo xtask bench` and `cargo xtask picture`.
+//! Tasks of the workspace: `cargo xtask test`, `cargo xtask bench`, `cargo xtask picture` and `cargo xtask provider`.
 //!
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
@@ -8,6 +8,7 @@ mod picture;
 mod process;
 mod python;
 mod report;
+mod servers;
 
 use std::env;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
         )),
         ["picture"] => finish(picture::draw()),
+        ["provider"] => finish(servers::run_oidc_provider()),
         _ => refuse(USAGE),
     }
 }
@@ -64,4 +66,5 @@ usage: cargo xtask test             run every gate
        cargo xtask test --list      list the gates
        cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
        cargo xtask bench python     run the bench of the Python package
-       cargo xtask picture          run the demo and draw docs/demo.svg";
+       cargo xtask picture          run the demo and draw docs/demo.svg
+       cargo xtask provider         run the OAuth server of the tests, to try keyfob with";

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::install::{install_debian_package, version};
+use crate::install::{install_debian_packages, version};
 use crate::process::{Outcome, program, read, root, run, target};
 
 /// Makes the environment, unless there is one with what the tests need today.
@@ -41,8 +41,8 @@ fn provide_python() -> Outcome {
     if can_make_environments() {
         return Ok(());
     }
-    install_debian_package(
-        "python3-venv",
+    install_debian_packages(
+        &["python3-venv"],
         "there is no python3 of 3.10 or later that has `venv` and `ensurepip`",
     )?;
     if can_make_environments() {

@@ -9,13 +9,16 @@ use crate::demo::Demo;
 use crate::exit::Exit;
 use crate::exit::table;
 use crate::fault::Fault;
+use crate::forget::Forget;
 use crate::man::Man;
+use crate::profile::ProfileCommand;
 use crate::request::Request;
+use crate::status::Status;
 use crate::token::PrintToken;
 
 /// HTTP requests that stay authenticated.
 ///
-/// keyfob takes a bearer token from a command, an environment variable or a file, keeps it fresh, puts it on the
+/// keyfob takes a token from a command, an environment variable, a file or a profile of keyfob.toml, keeps it fresh, puts it on the
 /// requests that may carry it and on no others, retries what is safe to retry, and never prints it unless asked to.
 #[derive(Parser)]
 #[command(name = "keyfob", version, after_long_help = table())]
@@ -28,6 +31,9 @@ pub(crate) struct Cli {
 enum Command {
     Request(Box<Request>),
     Token(PrintToken),
+    Profile(ProfileCommand),
+    Status(Status),
+    Forget(Forget),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -38,6 +44,9 @@ impl Cli {
         match self.command {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
+            Command::Profile(profile) => profile.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Forget(forget) => forget.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(Self::command()),
             Command::Man(man) => man.run(Self::command()),

@@ -4,15 +4,21 @@
 //! its file; `exit` has what scripts can rely on.
 
 mod cli;
+mod columns;
 mod completions;
 mod demo;
 mod exit;
 mod fault;
+mod forget;
 mod interrupt;
 mod log;
 mod man;
 mod print;
+mod profile;
+mod profile_options;
 mod request;
+mod status;
+mod stores;
 mod token;
 mod token_options;
 
@@ -35,7 +41,10 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(fault) => {
             if let Some(message) = fault.message().filter(|_| !silent) {
-                tell(format!("keyfob: {message}\n"));
+                // The faults of a file are a line each.
+                for line in message.lines() {
+                    tell(format!("keyfob: {line}\n"));
+                }
             }
             fault.exit().into()
         }

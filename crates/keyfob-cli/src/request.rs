@@ -14,8 +14,10 @@ use clap::ArgAction;
 use clap::Args;
 use http::Method;
 use keyfob::Origin;
+use keyfob::Profile;
 use keyfob::RetryPolicy;
 use keyfob::Session;
+use keyfob::SessionBuilder;
 use reqwest::Response;
 
 use crate::exit::Exit;
@@ -28,6 +30,7 @@ use crate::request::body::Content;
 use crate::request::head::Head;
 use crate::request::mask::Mask;
 use crate::request::output::Output;
+use crate::token_options::Chosen;
 use crate::token_options::TokenOptions;
 use crate::token_options::seconds;
 
@@ -46,6 +49,8 @@ pub(crate) struct Request {
     #[arg(value_parser = method)]
     method: Option<Method>,
     /// Where to; `https://` if it names no scheme, and `http://` on this machine
+    ///
+    /// With --profile, a URL without a scheme is relative to the base_url of the profile.
     url: String,
 
     /// The method, as curl has it
@@ -92,16 +97,18 @@ pub(crate) struct Request {
     /// How long all may take, in seconds [default: no limit, but 20 seconds in which nothing moves]
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// How often to repeat what is safe to repeat
-    #[arg(long, value_name = "TIMES", default_value_t = RetryPolicy::ATTEMPTS - 1)]
-    retry: u32,
+    /// How often to repeat what is safe to repeat [default: as the profile says, or 3]
+    #[arg(long, value_name = "TIMES")]
+    retry: Option<u32>,
     /// Sending it twice has the effect of sending it once: repeat it like a GET
     #[arg(long)]
     idempotent: bool,
-    /// How many redirects to follow
-    #[arg(long, value_name = "TIMES", default_value_t = Session::REDIRECTS)]
-    max_redirects: u32,
+    /// How many redirects to follow [default: as the profile says, or 10]
+    #[arg(long, value_name = "TIMES")]
+    max_redirects: Option<u32>,
     /// Send the token over plain http to another machine; everyone on the way can read and use it then
+    ///
+    /// A profile has a key for that, allow_plain_http, and is not changed by this option.
     #[arg(long)]
     allow_plain_http: bool,
 
@@ -127,9 +134,13 @@ impl Request {
     }
 
     async fn exchange(self) -> Result<Exit, Fault> {
-        let url = target::read(&self.url, &self.query)?;
-        let origin = Origin::from_url(&url)?;
-        let session = self.session(&origin)?;
+        let named = self.token.named_profile()?;
+        let base = named.as_ref().and_then(Profile::base_url);
+        let url = target::read(&self.url, &self.query, base)?;
+        let session = self.session(
+            &self.token.choose_for(named, &url)?,
+            &Origin::from_url(&url)?,
+        )?;
         let (content, output) = self.open_files().await?;
         let head = Head {
             method: self.method(&content),
@@ -206,27 +217,41 @@ impl Request {
         said.cloned().unwrap_or_else(|| content.usual_method())
     }
 
-    fn session(&self, origin: &Origin) -> Result<Session, Fault> {
-        if !origin.is_https() && !origin.is_loopback() && !self.allow_plain_http {
-            return Err(Fault::new(
-                Exit::Origin,
-                format!(
-                    "plain http to {origin} would show the token to the network; use https, or --allow-plain-http"
-                ),
-            ));
+    fn session(&self, chosen: &Chosen, origin: &Origin) -> Result<Session, Fault> {
+        let (mut session, mut retry) = match chosen {
+            Chosen::Profile(profile) => (profile.session_builder()?, profile.retry().clone()),
+            Chosen::Options(tokens) => (
+                self.bound_to(origin, Session::builder(tokens.clone()))?,
+                RetryPolicy::default(),
+            ),
+        };
+        if let Some(times) = self.retry {
+            retry = retry.attempts(times.saturating_add(1));
         }
-        let mut retry = RetryPolicy::default().attempts(self.retry.saturating_add(1));
-        let mut session = Session::builder(self.token.cache()?)
-            .origin(origin.to_string())
-            .redirects(self.max_redirects);
+        if let Some(times) = self.max_redirects {
+            session = session.redirects(times);
+        }
         if let Some(limit) = self.timeout {
             retry = retry.total(limit);
             session = session.timeout(limit);
         }
-        if self.allow_plain_http && !origin.is_https() {
-            session = session.allow_plain_http(origin.to_string());
-        }
         Ok(session.retry(retry).build()?)
+    }
+
+    /// Without a profile the token goes where the URL says.
+    fn bound_to(&self, origin: &Origin, session: SessionBuilder) -> Result<SessionBuilder, Fault> {
+        if origin.is_https() || origin.is_loopback() {
+            return Ok(session.origin(origin.to_string()));
+        }
+        if self.allow_plain_http {
+            return Ok(session.allow_plain_http(origin.to_string()));
+        }
+        Err(Fault::new(
+            Exit::Origin,
+            format!(
+                "plain http to {origin} would show the token to the network; use https, or --allow-plain-http"
+            ),
+        ))
     }
 }
 

@@ -51,7 +51,7 @@ impl PrintToken {
             Format::K8s => Some(asked_api_version()?),
             _ => None,
         };
-        let cache = self.token.cache()?;
+        let cache = self.token.choose()?.tokens()?;
         let credential = Credential::of(
             cache.get_valid_token().await?,
             cache.status().expires_in,

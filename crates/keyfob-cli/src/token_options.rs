@@ -9,13 +9,16 @@ use clap::Args;
 use keyfob::CommandToken;
 use keyfob::EnvToken;
 use keyfob::FileToken;
+use keyfob::Profile;
 use keyfob::TokenCache;
 use keyfob::TokenSource;
+use url::Url;
 
 use crate::fault::Fault;
 use crate::fault::with_causes;
+use crate::profile_options::ProfileOption;
 
-/// Exactly one place to get the token from.
+/// Exactly one place to get the token from, or a profile that names it.
 ///
 /// There is no option that takes the token itself: every user of the machine could read it in the list of processes,
 /// and it would stay in the shell's history.
@@ -40,14 +43,63 @@ pub(crate) struct TokenOptions {
     /// Without this option and its two siblings, KEYFOB_TOKEN_FILE is read.
     #[arg(long, value_name = "FILE", group = "token_source")]
     token_file: Option<PathBuf>,
-    /// How long getting the token may take, in seconds
+    /// How long these may take to give the token, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     token_timeout: Duration,
+    #[command(flatten)]
+    profile: ProfileOption,
+}
+
+/// What the token comes from.
+pub(crate) enum Chosen {
+    Profile(Profile),
+    Options(TokenCache),
+}
+
+impl Chosen {
+    pub(crate) fn tokens(&self) -> Result<TokenCache, Fault> {
+        match self {
+            Self::Profile(profile) => Ok(profile.tokens()?),
+            Self::Options(tokens) => Ok(tokens.clone()),
+        }
+    }
 }
 
 impl TokenOptions {
+    /// The profile that was named, if one was.
+    pub(crate) fn named_profile(&self) -> Result<Option<Profile>, Fault> {
+        self.profile.named()
+    }
+
+    /// What the options or the environment name.
+    pub(crate) fn choose(&self) -> Result<Chosen, Fault> {
+        match self.named_profile()? {
+            Some(profile) => Ok(Chosen::Profile(profile)),
+            None => self.cache().map(Chosen::Options),
+        }
+    }
+
+    /// The same for a request: unless something is named by an option, the profile that the URL is of.
+    ///
+    /// A profile goes before the environment, which says nothing about who may receive its token.
+    pub(crate) fn choose_for(&self, named: Option<Profile>, url: &Url) -> Result<Chosen, Fault> {
+        if let Some(profile) = named {
+            return Ok(Chosen::Profile(profile));
+        }
+        if !self.names_a_source()
+            && let Some(profile) = self.profile.profiles()?.matching(url)?
+        {
+            return Ok(Chosen::Profile(profile.clone()));
+        }
+        self.cache().map(Chosen::Options)
+    }
+
+    fn names_a_source(&self) -> bool {
+        self.token_command.is_some() || self.token_env.is_some() || self.token_file.is_some()
+    }
+
     /// A cache over the source that was named. Nothing is fetched yet.
-    pub(crate) fn cache(&self) -> Result<TokenCache, Fault> {
+    fn cache(&self) -> Result<TokenCache, Fault> {
         let limit = self.token_timeout;
         let cache = TokenCache::builder(self.source()?)
             // A moment more, so that a command that hangs is reported by its name.
@@ -80,8 +132,8 @@ fn from_environment(limit: Duration) -> Result<Box<dyn TokenSource>, Fault> {
         [None, Some(_), None] => Ok(Box::new(EnvToken::new("KEYFOB_TOKEN"))),
         [None, None, Some(path)] => Ok(Box::new(FileToken::new(PathBuf::from(path)))),
         [None, None, None] => Err(Fault::usage(
-            "there is no token; name its source with --token-command, --token-env or --token-file, \
-             or set KEYFOB_TOKEN_COMMAND, KEYFOB_TOKEN or KEYFOB_TOKEN_FILE",
+            "there is no token; name a profile with --profile, or its source with --token-command, --token-env or \
+             --token-file, or set KEYFOB_TOKEN_COMMAND, KEYFOB_TOKEN or KEYFOB_TOKEN_FILE",
         )),
         _ => Err(Fault::usage(
             "more than one of KEYFOB_TOKEN_COMMAND, KEYFOB_TOKEN and KEYFOB_TOKEN_FILE is set; \

@@ -47,6 +47,7 @@ struct Inner {
     message: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     retry_after: Option<Duration>,
+    is_outcome_unknown: bool,
 }
 
 /// What a program can do about an [`Error`].
@@ -131,6 +132,7 @@ impl Error {
             message: message.into(),
             source: None,
             retry_after: None,
+            is_outcome_unknown: false,
         }))
     }
 
@@ -153,6 +155,16 @@ impl Error {
     #[must_use]
     pub fn retry_after(mut self, pause: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry_after = Some(pause);
+        self
+    }
+
+    /// Says that the issuer may have done what it was asked, though no answer came.
+    ///
+    /// A source says so when a connection breaks after the request was sent. A refresh token may be used up then, and is not
+    /// sent again blindly; a [timeout](Self::is_timeout) means the same.
+    #[must_use]
+    pub fn outcome_unknown(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_outcome_unknown = true;
         self
     }
 
@@ -183,6 +195,12 @@ impl Error {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::Deadline || self.source().is_some_and(timed_out)
+    }
+
+    /// Whether the issuer may have done what it was asked, though no answer came.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.0.is_outcome_unknown || self.is_timeout()
     }
 
     /// How long the issuer asked to be left alone.

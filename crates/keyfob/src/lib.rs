@@ -77,6 +77,8 @@
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
+//! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -133,6 +135,8 @@ mod origin_setters;
 #[cfg(doctest)]
 #[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
 mod pages;
+#[cfg(feature = "profiles")]
+mod profile;
 #[cfg(feature = "session")]
 mod progress;
 #[cfg(feature = "session")]
@@ -152,6 +156,8 @@ mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(feature = "store")]
+mod store;
 #[cfg(feature = "session")]
 mod surface;
 mod sync;
@@ -189,6 +195,14 @@ pub use crate::middleware::AuthenticationMiddleware;
 #[cfg(feature = "middleware")]
 pub use crate::middleware::AuthenticationMiddlewareBuilder;
 pub use crate::origin::Origin;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profile;
+#[cfg(feature = "profiles")]
+pub use crate::profile::Profiles;
+#[cfg(feature = "profiles")]
+pub use crate::profile::check::Finding;
+#[cfg(feature = "profiles")]
+pub use crate::profile::sign_in::SignIn;
 #[cfg(feature = "tower")]
 pub use crate::replay_body::BufferedBody;
 #[cfg(feature = "tower")]
@@ -221,6 +235,38 @@ pub use crate::source::fixed::FixedToken;
 pub use crate::source::hook::Hook;
 pub use crate::source::hook::hook;
 pub use crate::source::hook::hook_blocking;
+#[cfg(feature = "store")]
+pub use crate::source::persisted::Persisted;
+#[cfg(feature = "store")]
+pub use crate::source::persisted::WhenAway;
+#[cfg(feature = "store")]
+pub use crate::store::KeptEntry;
+#[cfg(feature = "store")]
+pub use crate::store::Listed;
+#[cfg(feature = "store")]
+pub use crate::store::StoreLease;
+#[cfg(feature = "store")]
+pub use crate::store::TokenStore;
+#[cfg(feature = "store")]
+pub use crate::store::entry::Begun;
+#[cfg(feature = "store")]
+pub use crate::store::entry::Entry;
+#[cfg(feature = "store")]
+pub use crate::store::fault::StoreError;
+#[cfg(feature = "store")]
+pub use crate::store::fault::StoreErrorKind;
+#[cfg(feature = "store")]
+pub use crate::store::file::FileStore;
+#[cfg(feature = "store")]
+pub use crate::store::key::StoreKey;
+#[cfg(feature = "store")]
+pub use crate::store::key::StoreKeyBuilder;
+#[cfg(feature = "store")]
+pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "store")]
+pub use crate::store::seal::KeyRing;
+#[cfg(feature = "store")]
+pub use crate::store::seal::SealingKey;
 pub use crate::token::Expiry;
 pub use crate::token::IntoToken;
 pub use crate::token::Token;

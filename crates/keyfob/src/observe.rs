@@ -8,6 +8,8 @@ mod nowhere;
 mod recorder;
 #[cfg(feature = "session")]
 pub(crate) mod redirect;
+#[cfg(feature = "store")]
+pub(crate) mod store;
 
 use crate::error::Error;
 #[cfg(not(feature = "metrics"))]

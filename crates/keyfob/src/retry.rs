@@ -51,6 +51,12 @@ impl RetryPolicy {
     /// The time in which an attempt may begin, unless set; an answer that is being read is not cut off.
     pub const TOTAL: Duration = Duration::from_secs(90);
 
+    /// The bound of the first pause, unless set.
+    pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+    /// The highest bound of a pause, unless set.
+    pub const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
     /// The statuses that are retried, unless set.
     pub const STATUSES: [StatusCode; 7] = [
         StatusCode::REQUEST_TIMEOUT,
@@ -82,7 +88,8 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the bound of the first pause and the highest bound; 200 ms and 20 s unless set.
+    /// Sets the bound of the first pause and the highest bound, [`FIRST_PAUSE`](Self::FIRST_PAUSE) and
+    /// [`LONGEST_PAUSE`](Self::LONGEST_PAUSE) unless set.
     #[must_use]
     pub fn pauses(mut self, first: Duration, cap: Duration) -> Self {
         self.usual = Backoff { first, cap };
@@ -155,12 +162,12 @@ impl RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        let cap = Duration::from_secs(20);
+        let cap = Self::LONGEST_PAUSE;
         Self {
             attempts: Self::ATTEMPTS,
             total: Self::TOTAL,
             usual: Backoff {
-                first: Duration::from_millis(200),
+                first: Self::FIRST_PAUSE,
                 cap,
             },
             throttled: Backoff {

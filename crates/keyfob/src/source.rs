@@ -18,6 +18,8 @@ pub(crate) mod helper_output;
 pub(crate) mod hook;
 #[cfg(feature = "oauth")]
 pub(crate) mod jwt_bearer;
+#[cfg(feature = "store")]
+pub(crate) mod persisted;
 pub(crate) mod reentry;
 #[cfg(feature = "oauth")]
 pub(crate) mod refresh_token;
@@ -27,6 +29,8 @@ pub(crate) mod smart_backend_services;
 pub(crate) mod token_exchange;
 
 use crate::challenge::Challenges;
+use crate::clock::Clock;
+use crate::clock::SystemClock;
 use crate::error::Error;
 use crate::runtime;
 use crate::runtime::Runtime;
@@ -116,6 +120,8 @@ pub struct TokenRequest {
     challenges: Challenges,
     patience: Duration,
     runtime: Arc<dyn Runtime>,
+    clock: Arc<dyn Clock>,
+    default_lifetime: Option<Duration>,
     cache: usize,
 }
 
@@ -133,7 +139,20 @@ impl TokenRequest {
             challenges: Challenges::default(),
             patience,
             runtime,
+            clock: Arc::new(SystemClock::default()),
+            default_lifetime: None,
         }
+    }
+
+    /// Takes time from the cache's clock, and a token without an expiry for as long as the cache does.
+    pub(crate) fn timed_by(
+        mut self,
+        clock: Arc<dyn Clock>,
+        default_lifetime: Option<Duration>,
+    ) -> Self {
+        self.clock = clock;
+        self.default_lifetime = default_lifetime;
+        self
     }
 
     pub(crate) fn previous_token(mut self, previous: Option<Token>) -> Self {
@@ -172,6 +191,23 @@ impl TokenRequest {
     #[must_use]
     pub fn deadline(&self) -> Duration {
         self.patience
+    }
+
+    /// The clock of the cache that asks; a source that waits, waits by it.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// How long a token without an expiry will be used, if the cache was told.
+    #[must_use]
+    pub fn default_lifetime(&self) -> Option<Duration> {
+        self.default_lifetime
+    }
+
+    /// Brings a task to its end, whether or not the fetch that started it is dropped.
+    pub fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.runtime.spawn(task);
     }
 
     /// Runs work that blocks its thread beside other tasks.

@@ -10,6 +10,9 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
+#[cfg(feature = "store")]
+mod kept;
+
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -50,7 +53,7 @@ pub enum Expiry {
 
 /// How a token's text becomes a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Carrier {
+pub(crate) enum Carrier {
     /// `Authorization: <scheme> <text>`.
     Scheme(String),
     /// A field of another name that holds the text alone.

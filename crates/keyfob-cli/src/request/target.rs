@@ -9,9 +9,17 @@ use crate::fault::Fault;
 
 /// Reads a URL as people type it, and adds to its query.
 ///
-/// Without a scheme it is `https`, because a token goes there, and `http` on this machine.
-pub(super) fn read(text: &str, query: &[(String, String)]) -> Result<Url, Fault> {
-    let mut url = absolute(text)?;
+/// One without a scheme is relative to the base, if there is one. Else it is `https`, because a token goes there, and `http`
+/// on this machine.
+pub(super) fn read(
+    text: &str,
+    query: &[(String, String)],
+    base: Option<&Url>,
+) -> Result<Url, Fault> {
+    let mut url = match base {
+        Some(base) => base.join(text).map_err(unreadable)?,
+        None => absolute(text)?,
+    };
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
@@ -29,7 +37,8 @@ fn absolute(text: &str) -> Result<Url, Fault> {
     }
     if text.starts_with(['/', '.', '?', '#']) {
         return Err(Fault::usage(
-            "the URL is relative and names no server; give it in full, such as https://api.example.com/path",
+            "the URL is relative and names no server; give it in full, such as https://api.example.com/path, \
+             or a --profile that has a base_url",
         ));
     }
     let secure = Url::parse(&format!("https://{text}")).map_err(unreadable)?;
@@ -58,26 +67,43 @@ mod tests {
             ("127.0.0.1", "http://127.0.0.1/"),
             ("http://api.example.com", "http://api.example.com/"),
         ] {
-            assert_eq!(read(text, &[]).unwrap().as_str(), url);
+            assert_eq!(read(text, &[], None).unwrap().as_str(), url);
         }
     }
 
     #[test]
     fn the_query_grows() {
         let query = [("b".to_owned(), "x y&".to_owned())];
-        let url = read("https://h/?a=1", &query).unwrap();
+        let url = read("https://h/?a=1", &query, None).unwrap();
         assert_eq!(url.query(), Some("a=1&b=x+y%26"));
     }
 
     #[test]
     fn a_url_without_a_server_is_refused() {
         for text in ["/v1/items", "./items", "../items", "?a=1", "//h/x"] {
-            assert_eq!(read(text, &[]).unwrap_err().exit(), Exit::Usage, "{text}");
+            assert_eq!(
+                read(text, &[], None).unwrap_err().exit(),
+                Exit::Usage,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_relative_url_is_below_the_base() {
+        let base = Url::parse("https://api.example.com/v1/").unwrap();
+        for (text, url) in [
+            ("items?x=1", "https://api.example.com/v1/items?x=1"),
+            ("/v2/items", "https://api.example.com/v2/items"),
+            ("b.example/x", "https://api.example.com/v1/b.example/x"),
+            ("https://b.example/x", "https://b.example/x"),
+        ] {
+            assert_eq!(read(text, &[], Some(&base)).unwrap().as_str(), url);
         }
     }
 
     #[test]
     fn a_method_alone_is_no_url() {
-        assert_eq!(read("GET", &[]).unwrap_err().exit(), Exit::Usage);
+        assert_eq!(read("GET", &[], None).unwrap_err().exit(), Exit::Usage);
     }
 }

@@ -23,7 +23,16 @@ fn help_and_manual_have_the_exit_codes_and_say_why_no_option_takes_a_token() {
 
 #[test]
 fn every_command_has_a_manual_page() {
-    for name in ["request", "token", "demo", "completions", "man"] {
+    for name in [
+        "request",
+        "token",
+        "profile",
+        "status",
+        "forget",
+        "demo",
+        "completions",
+        "man",
+    ] {
         let done = Keyfob::new(["man", name]).run();
         let title = format!(".TH keyfob-{name} 1");
         assert!(done.stdout.contains(&title), "{done:?}");

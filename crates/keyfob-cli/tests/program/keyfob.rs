@@ -27,6 +27,8 @@ impl Keyfob {
         }
         command
             .args(arguments)
+            .env("XDG_CONFIG_HOME", NOWHERE)
+            .env("XDG_STATE_HOME", NOWHERE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -116,10 +118,14 @@ impl Drop for Folder {
     }
 }
 
-const FOREIGN: [&str; 8] = [
+/// Where there are no settings.
+const NOWHERE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings");
+
+const FOREIGN: [&str; 9] = [
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
+    "KEYFOB_CONFIG",
     "NO_PROXY",
     "KEYFOB_TOKEN",
     "KEYFOB_TOKEN_COMMAND",

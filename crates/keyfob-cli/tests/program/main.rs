@@ -3,9 +3,11 @@
 mod demo;
 mod descriptions;
 mod formats;
+mod kept;
 mod keyfob;
 mod memory;
 mod output;
+mod profiles;
 mod refusals;
 mod signals;
 mod waiting;

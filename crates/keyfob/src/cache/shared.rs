@@ -285,6 +285,10 @@ impl Shared {
         let patience = self.settings.fetch_timeout;
         let request =
             TokenRequest::new(reason, patience, Arc::clone(&self.runtime), self.identity())
+                .timed_by(
+                    Arc::clone(&self.current.clock),
+                    self.settings.default_lifetime,
+                )
                 .previous_token(self.current.token())
                 .challenged_by(challenges.clone());
         state.flights += 1;

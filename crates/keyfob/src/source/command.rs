@@ -12,6 +12,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
 
 mod capture;
 mod redact;
@@ -20,6 +21,8 @@ mod run;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
+#[cfg(feature = "profiles")]
+mod text;
 
 use crate::error::Error;
 use crate::source::TokenRequest;
@@ -170,7 +173,22 @@ impl CommandToken {
         Ok(self)
     }
 
-    fn fetch_blocking(&self, inbox: &Inbox) -> Result<Token, Error> {
+    /// Runs the command beside, and reads what it printed.
+    fn run<T: Send + 'static>(
+        &self,
+        request: &TokenRequest,
+        read: impl FnOnce(Zeroizing<Vec<u8>>) -> Result<T, Error> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        let (leash, inbox) = Inbox::new();
+        let source = self.clone();
+        let answer = request.run_blocking(move || source.output(&inbox).and_then(read));
+        Box::pin(async move {
+            let _leash = leash;
+            answer.await?
+        })
+    }
+
+    fn output(&self, inbox: &Inbox) -> Result<Zeroizing<Vec<u8>>, Error> {
         let limits = Limits {
             time: self.timeout,
             output: self.output_limit,
@@ -178,7 +196,7 @@ impl CommandToken {
         let stdin = self.request.stdin.as_deref();
         let outcome = run(self.command(), stdin, limits, inbox);
         let run = outcome.map_err(|fault| self.did_not_start(fault))?;
-        self.judge(&run)
+        self.judge(run)
     }
 
     fn command(&self) -> Command {
@@ -192,16 +210,14 @@ impl CommandToken {
         command
     }
 
-    fn judge(&self, run: &Run) -> Result<Token, Error> {
+    fn judge(&self, run: Run) -> Result<Zeroizing<Vec<u8>>, Error> {
         let said = || match redact(&run.stderr, &run.stdout) {
             text if text.is_empty() => String::new(),
             text => format!("; it said: {text}"),
         };
         match run.ending {
-            Ending::Exited(status) if status.success() => {
-                parse(&run.stdout).map_err(|fault| self.failed(&fault, ""))
-            }
-            Ending::Exited(status) => Err(self.exited(status, run, &said())),
+            Ending::Exited(status) if status.success() => Ok(run.stdout),
+            Ending::Exited(status) => Err(self.exited(status, &run, &said())),
             Ending::OutOfTime => Err(self.unavailable(format!(
                 "did not end within {:?} and was killed{}",
                 self.timeout,
@@ -255,12 +271,9 @@ impl CommandToken {
 
 impl TokenSource for CommandToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        let (leash, inbox) = Inbox::new();
         let source = self.clone();
-        let answer = request.run_blocking(move || source.fetch_blocking(&inbox));
-        Box::pin(async move {
-            let _leash = leash;
-            answer.await?
+        self.run(request, move |stdout| {
+            parse(&stdout).map_err(|fault| source.failed(&fault, ""))
         })
     }
 }

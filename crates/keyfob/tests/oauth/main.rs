@@ -12,5 +12,9 @@ mod desk;
 mod device_code;
 mod discovery;
 mod grants;
+mod keys;
+#[path = "../session/listener.rs"]
+mod listener;
 mod refresh;
+mod secrets;
 mod server_questions;

@@ -15,6 +15,7 @@ mod deadlines;
 mod figures;
 mod heal;
 mod kit;
+mod listener;
 mod names;
 mod origins;
 mod proxies;

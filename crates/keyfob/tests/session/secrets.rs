@@ -1,10 +1,7 @@
 //! S1: no secret in what a session prints, reports or logs, nor in what the libraries beneath it log.
 
-use std::fmt;
 use std::fmt::Debug;
 use std::io::Error as IoError;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use http::HeaderName;
 use keyfob::Session;
@@ -17,14 +14,6 @@ use keyfob::blocking;
 use keyfob_testkit::Answer;
 use keyfob_testkit::Expect;
 use keyfob_testkit::Server;
-use tracing::Event;
-use tracing::Metadata;
-use tracing::Subscriber;
-use tracing::field::Field;
-use tracing::field::Visit;
-use tracing::span::Attributes;
-use tracing::span::Id;
-use tracing::span::Record;
 
 use crate::kit::HOUR;
 use crate::kit::TARGET;
@@ -33,6 +22,7 @@ use crate::kit::promptly;
 use crate::kit::refusing_address;
 use crate::kit::run_alone;
 use crate::kit::target;
+use crate::listener;
 
 /// In every secret of these tests: in tokens, paths, queries, bodies and headers.
 const SECRET: &str = "hush";
@@ -110,9 +100,7 @@ fn everything_is_logged() {
     let Some(server) = target() else {
         return;
     };
-    tracing::subscriber::set_global_default(Listener).unwrap();
-    log::set_logger(&Listener).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    listener::listen();
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -140,7 +128,7 @@ fn everything_is_logged() {
     let error = session.get("broken-hush").send().unwrap_err();
     assert!(!everything_said(&error).contains(SECRET), "{error:?}");
 
-    let heard = HEARD.lock().unwrap();
+    let heard = listener::heard();
     for speaker in ["keyfob", "h2::", "reqwest::", "hyper_util::"] {
         assert!(
             heard.iter().any(|line| line.starts_with(speaker)),
@@ -193,71 +181,4 @@ async fn use_in_every_way(session: &Session) {
             "{said}"
         );
     }
-}
-
-/// Hears everything that is logged.
-struct Listener;
-
-static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-fn hear(line: String) {
-    HEARD
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(line);
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0 += &format!(" {field}={value:?}");
-    }
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut line = Line(format!(
-            "{} {}",
-            span.metadata().target(),
-            span.metadata().name()
-        ));
-        span.record(&mut line);
-        hear(line.0);
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        let mut line = Line(String::new());
-        values.record(&mut line);
-        hear(line.0);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(event.metadata().target().to_owned());
-        event.record(&mut line);
-        hear(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-impl log::Log for Listener {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        hear(format!("{} {}", record.target(), record.args()));
-    }
-
-    fn flush(&self) {}
 }

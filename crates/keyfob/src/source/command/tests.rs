@@ -445,7 +445,7 @@ fn t7_a_fetch_that_is_dropped_early_starts_nothing() {
     let (leash, inbox) = Inbox::new();
     drop(leash);
     let source = CommandToken::new(["keyfob-no-such-program"]).unwrap();
-    let error = source.fetch_blocking(&inbox).unwrap_err();
+    let error = source.output(&inbox).unwrap_err();
     assert!(error.to_string().contains("nobody waits"), "{error}");
 }
 

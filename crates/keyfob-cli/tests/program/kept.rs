@@ -1,0 +1,272 @@
+//! Tokens that outlive the program: one exchange for many runs, shown and forgotten.
+
+use std::fs;
+use std::time::Duration;
+
+use keyfob_testkit::{Answer, Expect, Server, TokenAnswer, TokenEndpoint};
+
+use crate::keyfob::{Finished, Folder, Keyfob, finish};
+
+/// A machine of its own: a file with profiles, and a state directory.
+struct Machine {
+    folder: Folder,
+    endpoint: TokenEndpoint,
+}
+
+impl Machine {
+    /// With a profile `a` for this API, whose tokens come from an endpoint that gives `token-1`, `token-2` and so on.
+    fn new(api: &str, keys: &str) -> Self {
+        let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
+        folder.file("secret", "s3cret");
+        let secret = folder.path("secret");
+        let file = format!(
+            "[profiles.a]\nbase_url = \"{api}\"\n{keys}\n[profiles.a.token]\ngrant = \"client_credentials\"\n\
+             token_endpoint = \"{}\"\nclient_id = \"desk\"\nclient_secret = \"file:{}\"\nscopes = \"read\"\n",
+            endpoint.url(),
+            secret.display()
+        );
+        folder.file("keyfob.toml", &file);
+        Self { folder, endpoint }
+    }
+
+    fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+        let path = |name: &str| self.folder.path(name).display().to_string();
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+            .env("XDG_STATE_HOME", &path("state"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        self.keyfob(arguments).run()
+    }
+}
+
+const API: &str = "https://api.example.com";
+
+#[test]
+fn a_second_run_asks_nobody_for_a_token() {
+    let machine = Machine::new(API, "");
+    for _ in 0..3 {
+        let done = machine.run(&["token", "--profile=a"]);
+        assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
+    }
+    assert_eq!(machine.endpoint.calls(), 1);
+    // Without the server, too.
+    let Machine { folder, endpoint } = machine;
+    drop(endpoint);
+    let machine = Machine {
+        folder,
+        endpoint: TokenEndpoint::start(),
+    };
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-1\n");
+}
+
+#[test]
+fn what_is_kept_only_in_memory_is_asked_for_by_each_run() {
+    let machine = Machine::new(API, "store = \"memory\"");
+    for token in ["token-1\n", "token-2\n"] {
+        assert_eq!(machine.run(&["token", "--profile=a"]).stdout, token);
+    }
+    assert!(!machine.folder.path("state").exists());
+}
+
+#[test]
+fn the_directory_can_be_named() {
+    let elsewhere = Folder::new();
+    let store = format!(
+        "store = {{ kind = \"file\", directory = \"{}\" }}",
+        elsewhere.path("kept").display()
+    );
+    let machine = Machine::new(API, &store);
+    assert_eq!(machine.run(&["token", "--profile=a"]).code, 0);
+    assert!(!machine.folder.path("state").exists());
+    assert!(fs::read_dir(elsewhere.path("kept")).is_ok_and(|files| files.count() > 0));
+    let listed = machine.run(&["status"]);
+    assert!(listed.stdout.contains("\na "), "{listed:?}");
+}
+
+#[test]
+fn a_changed_profile_gets_another_token() {
+    let machine = Machine::new(API, "");
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-1\n");
+    let path = machine.folder.path("keyfob.toml");
+    let changed =
+        fs::read_to_string(&path).expect("it is there") + "parameters = { tenant = \"t\" }\n";
+    fs::write(&path, changed).expect("the folder is ours");
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-2\n");
+}
+
+#[test]
+fn t1_processes_that_start_at_once_ask_once() {
+    let machine = Machine::new(API, "");
+    machine
+        .endpoint
+        .next(TokenAnswer::token().after(Duration::from_millis(200)));
+    let started: Vec<_> = (0..10)
+        .map(|_| machine.keyfob(&["token", "--profile=a"]).start())
+        .collect();
+    for child in started {
+        let done = finish(child);
+        assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
+    }
+    assert_eq!(machine.endpoint.calls(), 1);
+}
+
+#[test]
+fn t8_a_kept_token_that_is_rejected_is_replaced_for_all_later_runs() {
+    let api = Server::start();
+    api.expect(
+        Expect::get("/x")
+            .bearer("token-1")
+            .answer(Answer::text("one")),
+    );
+    api.expect(
+        Expect::get("/x")
+            .bearer("token-1")
+            .answer(Answer::status(401)),
+    );
+    api.expect(
+        Expect::get("/x")
+            .bearer("token-2")
+            .answer(Answer::text("two"))
+            .times(2),
+    );
+    let machine = Machine::new(&api.url(), "");
+    let bodies: Vec<_> = (0..3)
+        .map(|_| {
+            machine
+                .run(&["request", "--profile=a", "x", "--fail"])
+                .stdout
+        })
+        .collect();
+    assert_eq!(bodies, ["one", "two", "two"]);
+    assert_eq!(machine.endpoint.calls(), 2);
+    api.verify();
+}
+
+#[test]
+fn of_a_command_only_a_token_that_ends_is_kept() {
+    for (printed, runs) in [
+        ("t0ken", 2),
+        (
+            r#"{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}"#,
+            1,
+        ),
+    ] {
+        let folder = Folder::new();
+        let count = folder.path("count");
+        folder.script(
+            "helper",
+            &format!("echo >> '{}'; echo '{printed}'", count.display()),
+        );
+        let file = format!(
+            "[profiles.a]\norigins = \"{API}\"\ntoken = \"command:{}\"\n",
+            folder.path("helper").display()
+        );
+        let config = folder.file("keyfob.toml", &file).display().to_string();
+        for _ in 0..2 {
+            let done = Keyfob::new(["token", "--profile=a", "--config", &config])
+                .env(
+                    "XDG_STATE_HOME",
+                    &folder.path("state").display().to_string(),
+                )
+                .run();
+            assert_eq!((done.code, &*done.stdout), (0, "t0ken\n"), "{done:?}");
+        }
+        let lines = fs::read_to_string(count).expect("the helper was run");
+        assert_eq!(lines.len(), runs, "{printed}");
+    }
+}
+
+#[test]
+fn s1_the_status_shows_what_is_kept_and_no_secret() {
+    let machine = Machine::new(API, "");
+    let nothing = machine.run(&["status"]);
+    assert_eq!(
+        (nothing.code, &*nothing.stdout, &*nothing.stderr),
+        (0, "", "")
+    );
+    machine.run(&["token", "--profile=a"]);
+    let listed = machine.run(&["status"]);
+    assert_eq!((listed.code, &*listed.stderr), (0, ""), "{listed:?}");
+    let [titles, row] = listed.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{listed:?}");
+    };
+    assert!(titles.starts_with("PROFILE  TOKEN  AGE"), "{listed:?}");
+    assert!(row.starts_with("a        valid"), "{listed:?}");
+    for word in ["client=desk", "scope=read", "in 59 min"] {
+        assert!(row.contains(word), "{word}: {listed:?}");
+    }
+    for secret in ["token-1", "s3cret"] {
+        assert!(!listed.stdout.contains(secret), "{listed:?}");
+    }
+}
+
+#[test]
+fn t2_a_pause_that_a_server_asks_for_is_kept_by_later_runs_and_shown() {
+    let machine = Machine::new(API, "");
+    let away = Answer::too_many_requests("60");
+    machine.endpoint.always(TokenAnswer::other(away));
+    assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
+    let listed = machine.run(&["status"]);
+    assert!(
+        listed.stdout.contains("last error: unavailable"),
+        "{listed:?}"
+    );
+}
+
+#[test]
+fn a_token_can_be_forgotten_and_all_of_them() {
+    let machine = Machine::new(API, "");
+    machine.run(&["token", "--profile=a"]);
+    let forgotten = machine.run(&["forget", "a"]);
+    assert_eq!(
+        (forgotten.code, &*forgotten.stdout),
+        (0, "the token of a is forgotten\n")
+    );
+    assert_eq!(machine.run(&["status"]).stdout, "");
+    assert_eq!(
+        machine.run(&["forget", "a"]).stdout,
+        "no token of a was kept\n"
+    );
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-2\n");
+    // Those of profiles that are gone, too.
+    machine.folder.file("keyfob.toml", "");
+    assert!(machine.run(&["status"]).stdout.contains("\n- "));
+    assert_eq!(
+        machine.run(&["forget", "--all"]).stdout,
+        "1 token is forgotten\n"
+    );
+    assert_eq!(machine.run(&["status"]).stdout, "");
+    assert_eq!(machine.run(&["forget"]).code, 2);
+    assert_eq!(machine.run(&["forget", "a"]).code, 2);
+}
+
+#[test]
+fn a_check_gets_a_new_token_and_keeps_it() {
+    let machine = Machine::new(API, "");
+    machine.run(&["token", "--profile=a"]);
+    let done = machine.run(&["profile", "check", "a"]);
+    assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
+    for line in [
+        "ok      the secret `client_secret` is in the file",
+        "ok      the server http://",
+        "ok      a new token came from client_credentials at http://",
+    ] {
+        assert!(done.stdout.contains(line), "{done:?}");
+    }
+    assert!(
+        !done.stdout.contains("token-2") && !done.stdout.contains("s3cret"),
+        "{done:?}"
+    );
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-2\n");
+    fs::remove_file(machine.folder.path("secret")).expect("it is there");
+    let done = machine.run(&["profile", "check", "a"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(
+        done.stdout
+            .contains("failed  the secret `client_secret`: the file"),
+        "{done:?}"
+    );
+    assert!(!done.stdout.contains("a new token"), "{done:?}");
+}

@@ -1,0 +1,246 @@
+//! Profiles on the command line: chosen by name or by URL, listed and tried.
+
+use std::path::PathBuf;
+
+use keyfob_testkit::{Answer, Expect, Server};
+
+use crate::keyfob::{Folder, Keyfob};
+
+/// A file with the profiles `here`, for this server, and `there`, for another.
+fn config(folder: &Folder, server: &Server) -> PathBuf {
+    let token = folder.file("token", "t0ken");
+    folder.file(
+        "keyfob.toml",
+        &format!(
+            r#"
+            [profiles.here]
+            base_url = "{}/v1"
+            token = "file:{}"
+            [profiles.here.retry]
+            attempts = 1
+
+            [profiles.there]
+            origins = ["https://there.example.com"]
+            token = "env:KEYFOB_TEST_THERE"
+            "#,
+            server.url(),
+            token.display()
+        ),
+    )
+}
+
+fn run(config: &PathBuf, arguments: &[&str]) -> Keyfob {
+    Keyfob::new(arguments).env("KEYFOB_CONFIG", &config.display().to_string())
+}
+
+#[test]
+fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(
+        Expect::get("/v1/items")
+            .query("a", "1")
+            .bearer("t0ken")
+            .answer(Answer::text("ok")),
+    );
+    let done = run(
+        &config,
+        &["request", "--profile=here", "items", "-q", "a=1"],
+    )
+    .run();
+    assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "ok", ""));
+    server.verify();
+}
+
+#[test]
+fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(Expect::get("/x").bearer("t0ken").answer(Answer::text("ok")));
+    server.expect(Expect::get("/x").bearer("other").answer(Answer::text("ok")));
+    let url = format!("{}/x", server.url());
+    let by_url = run(&config, &["request", &url])
+        .env("KEYFOB_TOKEN", "other")
+        .run();
+    assert_eq!(by_url.code, 0, "{by_url:?}");
+    let by_option = run(&config, &["request", &url, "--token-env=OTHER"])
+        .env("OTHER", "other")
+        .run();
+    assert_eq!(by_option.code, 0, "{by_option:?}");
+    server.verify();
+}
+
+#[test]
+fn a_url_of_no_profile_is_served_from_the_environment() {
+    let (folder, server, other) = (Folder::new(), Server::start(), Server::start());
+    let config = config(&folder, &server);
+    other.expect(Expect::get("/x").bearer("other").answer(Answer::text("ok")));
+    let url = format!("{}/x", other.url());
+    let done = run(&config, &["request", &url])
+        .env("KEYFOB_TOKEN", "other")
+        .run();
+    assert_eq!(done.code, 0, "{done:?}");
+    other.verify();
+}
+
+#[test]
+fn r1_the_token_of_a_profile_goes_to_no_other_origin() {
+    let (folder, server, other) = (Folder::new(), Server::start(), Server::start());
+    let config = config(&folder, &server);
+    let done = run(
+        &config,
+        &[
+            "request",
+            "--profile=here",
+            &other.url(),
+            "--allow-plain-http",
+        ],
+    )
+    .run();
+    assert_eq!(done.code, 4, "{done:?}");
+    assert!(done.complaint().contains(&server.url()), "{done:?}");
+    assert_eq!((server.calls(), other.calls()), (0, 0));
+}
+
+#[test]
+fn the_file_says_how_often_to_retry_unless_an_option_does() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(
+        Expect::get("/v1/x")
+            .answer(Answer::status(503))
+            .times(1 + 2),
+    );
+    for retry in [&[][..], &["--retry=1"]] {
+        let arguments = [&["request", "--profile=here", "x", "--fail"], retry].concat();
+        assert_eq!(run(&config, &arguments).run().code, 22);
+    }
+    server.verify();
+}
+
+#[test]
+fn a_token_is_printed_by_the_name_of_its_profile() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    let done = run(&config, &["token", "--profile=here"]).run();
+    assert_eq!((done.code, &*done.stdout), (0, "t0ken\n"), "{done:?}");
+    let config = config.display().to_string();
+    let done = Keyfob::new(["token", "--profile", "here", "--config", &config]).run();
+    assert_eq!((done.code, &*done.stdout), (0, "t0ken\n"), "{done:?}");
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_said_with_those_that_are() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    let done = run(&config, &["token", "--profile=her"]).run();
+    assert_eq!(done.code, 2);
+    assert!(
+        done.complaint().contains("did you mean `here`?"),
+        "{done:?}"
+    );
+    assert!(done.complaint().contains("here, there"), "{done:?}");
+    let done = Keyfob::new(["token", "--profile=here"]).run();
+    assert_eq!(done.code, 2);
+    assert!(
+        done.complaint().contains("keyfob.toml does not exist"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn a_profile_and_another_source_exclude_each_other() {
+    let done = Keyfob::new(["token", "--profile=a", "--token-env=A"]).run();
+    assert_eq!(done.code, 2, "{done:?}");
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
+    let done = Keyfob::new(["profile", "list", "--config=/no/such/file"]).run();
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(
+        done.complaint().contains("/no/such/file does not exist"),
+        "{done:?}"
+    );
+    let done = Keyfob::new(["profile", "list"]).run();
+    assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", ""));
+}
+
+#[test]
+fn every_fault_of_the_file_is_a_line_with_its_place() {
+    let folder = Folder::new();
+    let config = folder.file(
+        "keyfob.toml",
+        "[profiles.a]\norigin = \"x\"\ntoken = \"s3cret\"\n",
+    );
+    let done = run(&config, &["profile", "check", "a"]).run();
+    assert_eq!((done.code, &*done.stdout), (2, ""), "{done:?}");
+    assert!(!done.stderr.contains("s3cret"), "{done:?}");
+    let places: Vec<_> = done
+        .stderr
+        .lines()
+        .map(|line| line.split(": ").nth(1))
+        .collect();
+    let place = |place| Some(format!("{}:{place}", config.display()));
+    let expected = [place("1:11"), place("2:1"), place("3:9")];
+    assert_eq!(
+        places,
+        expected.each_ref().map(Option::as_deref),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn profiles_are_listed_without_being_tried() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    let done = run(&config, &["profile", "list"]).run();
+    assert_eq!(done.code, 0);
+    let lines: Vec<Vec<&str>> = done
+        .stdout
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .filter(|cell| !cell.is_empty())
+                .map(str::trim)
+                .collect()
+        })
+        .collect();
+    let file = format!("the file {}", folder.path("token").display());
+    assert_eq!(
+        lines,
+        [
+            vec!["PROFILE", "SERVERS", "TOKEN FROM"],
+            vec!["here", &server.url(), &file],
+            vec![
+                "there",
+                "https://there.example.com",
+                "the environment variable KEYFOB_TEST_THERE"
+            ],
+        ]
+    );
+}
+
+#[test]
+fn a_check_says_what_works_and_what_does_not() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    let done = run(&config, &["profile", "check", "here"]).run();
+    assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
+    assert!(
+        done.stdout
+            .contains("ok      a new token came from the file"),
+        "{done:?}"
+    );
+    assert!(done.stdout.contains(&server.url()), "{done:?}");
+    assert!(!done.stdout.contains("t0ken"), "{done:?}");
+
+    let done = run(&config, &["profile", "check", "there"]).run();
+    assert_eq!((done.code, &*done.stderr), (3, ""), "{done:?}");
+    assert!(done.stdout.contains("failed  a new token: "), "{done:?}");
+    assert!(
+        done.stdout.contains("KEYFOB_TEST_THERE is not set"),
+        "{done:?}"
+    );
+    assert_eq!(server.calls(), 0);
+}

@@ -1,0 +1,16 @@
+//! The blocking session of a profile.
+
+use crate::blocking::Session;
+use crate::error::Error;
+use crate::profile::Profile;
+
+impl Profile {
+    /// The blocking session of this profile. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    pub fn blocking_session(&self) -> Result<Session, Error> {
+        self.set_up(Session::builder(self.tokens()?)).build()
+    }
+}

@@ -1,0 +1,85 @@
+//! The client of a profile at its OAuth 2.0 server, with the secrets that were read for it.
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::oauth::client::Client;
+use crate::oauth::client_authentication::ClientAuthentication;
+use crate::oauth::signing_key::SigningKey;
+use crate::profile::schema::Authentication;
+use crate::profile::schema::Grant;
+use crate::profile::schema::Server;
+use crate::source::TokenRequest;
+
+/// What a client shows or signs with.
+#[derive(PartialEq)]
+pub(super) struct Secrets {
+    shared: Option<Zeroizing<String>>,
+    private_key: Option<Zeroizing<String>>,
+}
+
+impl Secrets {
+    /// Reads those that a grant needs.
+    pub(super) async fn read(grant: &Grant, request: &TokenRequest) -> Result<Self, Error> {
+        let shared = match grant.client.secret() {
+            Some(reference) => Some(reference.read(request).await?),
+            None => None,
+        };
+        let private_key = match grant.key() {
+            Some(key) => Some(key.pem.read(request).await?),
+            None => None,
+        };
+        Ok(Self {
+            shared,
+            private_key,
+        })
+    }
+
+    /// The private key, ready to sign as the file says.
+    pub(super) fn signing_key(&self, grant: &Grant) -> Result<SigningKey, Error> {
+        let (Some(text), Some(said)) = (&self.private_key, grant.key()) else {
+            return Err(Error::input("the profile has no private key"));
+        };
+        let mut key = match text.starts_with('{') {
+            true => SigningKey::from_jwk(text.as_bytes())?,
+            false => SigningKey::from_pem(text.as_bytes())?,
+        };
+        if let Some(algorithm) = said.algorithm {
+            key = key.algorithm(algorithm)?;
+        }
+        Ok(match &said.id {
+            Some(id) => key.key_id(id),
+            None => key,
+        })
+    }
+
+    fn shared(&self) -> &str {
+        let shared = self.shared.as_ref();
+        shared.expect("it is read for clients that show it")
+    }
+}
+
+/// The client of this grant. Nothing is sent yet.
+pub(super) fn client(grant: &Grant, secrets: &Secrets) -> Result<Client, Error> {
+    if grant.dpop {
+        // Never a fall-back to a bearer token.
+        return Err(Error::input(
+            "the profile asks for tokens that are bound to a key (`dpop`), which is not possible yet",
+        ));
+    }
+    let authentication = match &grant.client.authentication {
+        Authentication::None => ClientAuthentication::none(),
+        Authentication::SecretBasic(_) => ClientAuthentication::secret_basic(secrets.shared()),
+        Authentication::SecretPost(_) => ClientAuthentication::secret_post(secrets.shared()),
+        Authentication::PrivateKey(_) => {
+            ClientAuthentication::private_key_jwt(secrets.signing_key(grant)?)
+        }
+    };
+    let client = Client::builder(&grant.client.id).authentication(authentication);
+    let client = match &grant.server {
+        Server::Issuer(issuer) => client.issuer(issuer),
+        Server::Fhir(base) => client.fhir_server(base),
+        Server::TokenEndpoint(url) => client.token_endpoint(url),
+    };
+    client.build()
+}

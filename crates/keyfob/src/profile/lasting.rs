@@ -1,0 +1,76 @@
+//! A store that keeps only tokens that end: of others nobody could tell when to ask for them again.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::store::KeptEntry;
+use crate::store::Listed;
+use crate::store::StoreLease;
+use crate::store::TokenStore;
+use crate::store::entry::Entry;
+use crate::store::fault::StoreError;
+use crate::store::key::StoreKey;
+use crate::token::Expiry;
+
+/// Hands everything on to another store but tokens without an expiry.
+pub(super) struct OnlyLasting<S>(pub(super) S);
+
+struct Lease(Box<dyn StoreLease>);
+
+impl<S: TokenStore> TokenStore for OnlyLasting<S> {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        self.0.load(key)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let lease = self.0.lease(key, patience).await?;
+            Ok(Box::new(Lease(lease)) as Box<dyn StoreLease>)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        self.0.list()
+    }
+
+    fn leases_lapse(&self) -> bool {
+        self.0.leases_lapse()
+    }
+}
+
+impl StoreLease for Lease {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+        self.0.load()
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+        let endless = entry
+            .token()
+            .is_some_and(|token| token.expires() == Expiry::Unknown);
+        if endless {
+            // What is there is older.
+            return Box::pin(async move { self.0.remove().await.map(drop) });
+        }
+        self.0.save(entry)
+    }
+
+    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.remove()
+    }
+
+    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.set_aside()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.0.release()
+    }
+}

@@ -1,0 +1,160 @@
+//! What to do with what the store holds: pure functions, no waiting.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use crate::error::Error;
+use crate::freshness::Acquired;
+use crate::freshness::Freshness;
+use crate::freshness::Windows;
+use crate::source::Consumes;
+use crate::source::Reason;
+use crate::store::entry::Begun;
+use crate::store::entry::Entry;
+use crate::store::entry::Failure;
+use crate::store::entry::fingerprint;
+use crate::token::Expiry;
+use crate::token::Token;
+
+/// What is asked for, and under which rules.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) reason: Reason,
+    pub(super) previous: Option<&'a Token>,
+    pub(super) default_lifetime: Option<Duration>,
+    pub(super) now: SystemTime,
+    pub(super) consumes: Consumes,
+    /// So long after its start an exchange without an answer is tried once more.
+    pub(super) grace: Duration,
+}
+
+/// What follows from it.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The stored token is the answer.
+    Adopt(Token),
+    /// The source is asked; before it, so many exchanges have begun with this refresh token, this one included.
+    Exchange(u32),
+    /// Nobody is asked.
+    Refuse(Error),
+}
+
+impl Question<'_> {
+    /// What to do about an entry, or about there being none. To be asked under the lease.
+    pub(super) fn decide(&self, entry: Option<&Entry>) -> Verdict {
+        let Some(entry) = entry else {
+            return Verdict::Exchange(1);
+        };
+        if let Some(token) = self.adoptable(entry) {
+            return Verdict::Adopt(token.clone());
+        }
+        if self.reason == Reason::Forced {
+            return Verdict::Exchange(self.open_note(entry).map_or(0, |begun| begun.attempts) + 1);
+        }
+        if let Some(error) = entry
+            .failure
+            .as_ref()
+            .and_then(|failure| self.cooling(failure))
+        {
+            return Verdict::Refuse(error);
+        }
+        match self.open_note(entry) {
+            None => Verdict::Exchange(1),
+            Some(begun) if begun.attempts < ATTEMPTS && self.since(begun.at) < self.grace => {
+                Verdict::Exchange(begun.attempts + 1)
+            }
+            Some(begun) => Verdict::Refuse(sign_in_needed(begun)),
+        }
+    }
+
+    /// The stored token, if it does for what is asked.
+    pub(super) fn adoptable<'e>(&self, entry: &'e Entry) -> Option<&'e Token> {
+        let token = entry.token()?;
+        let is_other = self
+            .previous
+            .is_some_and(|previous| !previous.same_as(token));
+        let fits = match (self.reason, self.freshness(token)) {
+            (_, Freshness::Expired | Freshness::Leeway) => false,
+            (Reason::Missing, _) => true,
+            (Reason::Due, freshness) => is_other && freshness == Freshness::Fresh,
+            (Reason::Rejected | Reason::Forced, _) => is_other,
+        };
+        fits.then_some(token)
+    }
+
+    /// Whether a token that was got without the store is good enough to be put there.
+    pub(super) fn is_worth_sharing(&self, token: &Token) -> bool {
+        matches!(self.reason, Reason::Missing | Reason::Due)
+            && self.freshness(token) == Freshness::Fresh
+    }
+
+    /// The note of an exchange of just this refresh token.
+    pub(super) fn open_note<'e>(&self, entry: &'e Entry) -> Option<&'e Begun> {
+        if self.consumes == Consumes::Nothing {
+            return None;
+        }
+        let begun = entry.begun.as_ref()?;
+        (begun.with == consumed(entry.token())).then_some(begun)
+    }
+
+    fn cooling(&self, failure: &Failure) -> Option<Error> {
+        // By a clock that differs too much, the issuer is rather asked once more.
+        let since = match self.now.duration_since(failure.at) {
+            Ok(since) => since,
+            Err(ahead) => ahead.duration(),
+        };
+        let left = failure
+            .pause
+            .checked_sub(since)
+            .filter(|left| !left.is_zero())?;
+        let error = match failure.is_refusal {
+            true => Error::refused(failure.message.clone()),
+            false => Error::unavailable(failure.message.clone()),
+        };
+        Some(error.retry_after(left))
+    }
+
+    fn since(&self, time: SystemTime) -> Duration {
+        self.now.duration_since(time).unwrap_or_default()
+    }
+
+    fn freshness(&self, token: &Token) -> Freshness {
+        let at = self
+            .now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let expiry = match (token.expires(), self.default_lifetime) {
+            (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
+            (given, _) => given,
+        };
+        let acquired = Acquired {
+            asked: None,
+            at,
+            wall: self.now,
+        };
+        // The latest due moment: a process that draws an earlier one renews for all.
+        let windows = Windows::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
+        windows.map_or(Freshness::Expired, |windows| windows.at(at))
+    }
+}
+
+/// By which the refresh token of a token is recognised that an exchange uses up.
+pub(super) fn consumed(token: Option<&Token>) -> Option<String> {
+    token?.refresh_token().map(fingerprint)
+}
+
+fn sign_in_needed(begun: &Begun) -> Error {
+    let when = jiff::Timestamp::try_from(begun.at())
+        .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
+    Error::refused(format!(
+        "an exchange of the stored refresh token was begun {when} by {} and its answer was never stored; \
+         the refresh token may be used up: sign in again",
+        begun.by()
+    ))
+}
+
+/// An exchange of one refresh token whose answer is not known is tried so often in all.
+const ATTEMPTS: u32 = 2;
+
+#[cfg(test)]
+mod tests;

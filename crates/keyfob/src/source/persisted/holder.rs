@@ -1,0 +1,23 @@
+//! How a process is called in a note that others read.
+
+use std::process;
+
+/// This process and its machine, for people.
+pub(super) fn this_process() -> String {
+    match machine() {
+        Some(machine) => format!("process {} on {machine}", process::id()),
+        None => format!("process {}", process::id()),
+    }
+}
+
+#[cfg(unix)]
+fn machine() -> Option<String> {
+    let names = rustix::system::uname();
+    let name = names.nodename().to_str().ok()?;
+    Some(name.chars().filter(|c| !c.is_control()).collect())
+}
+
+#[cfg(not(unix))]
+fn machine() -> Option<String> {
+    None
+}

@@ -1,0 +1,228 @@
+//! A store in a directory of the user's own, shared by all processes of one machine.
+
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+mod directory;
+mod lock;
+#[cfg(unix)]
+mod owner;
+#[cfg(not(unix))]
+mod owner_elsewhere;
+mod usual;
+
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::error::Error;
+use crate::runtime;
+use crate::runtime::Ambient;
+use crate::runtime::Runtime;
+use crate::store::KeptEntry;
+use crate::store::Listed;
+use crate::store::StoreLease;
+use crate::store::TokenStore;
+use crate::store::entry::Entry;
+use crate::store::fault::StoreError;
+use crate::store::file::directory::Directory;
+use crate::store::file::lock::Lock;
+use crate::store::file::usual::usual_directory;
+use crate::store::key::StoreKey;
+use crate::store::seal::KeyRing;
+
+/// A store in a directory of the user's own, shared by all processes of one machine.
+///
+/// The directory and its files belong to the user and nobody else can read them: a store that finds them otherwise
+/// refuses to use them. An entry is replaced at once or not at all. The lease is a lock of the system on a file
+/// beside it, which ends when its process does, however that ends. With a [key ring](Self::sealed) entries are
+/// sealed as well.
+///
+/// Not for a directory on a network: locks and renames there do not hold what is promised here. The owner of files
+/// is checked on Unix alone; elsewhere the rights that the directory gives on are what they are.
+///
+/// ```no_run
+/// use keyfob::{EnvToken, FileStore, Persisted, StoreKey, TokenCache};
+///
+/// let store = FileStore::new(FileStore::usual_directory()?);
+/// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
+/// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FileStore {
+    directory: Directory,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl FileStore {
+    /// A store in this directory, which is made when something is first kept.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            directory: Directory::new(path.as_ref().to_owned()),
+            runtime: Arc::new(Ambient),
+        }
+    }
+
+    /// Where programs keep state of this user: `keyfob` in `$XDG_STATE_HOME` or `~/.local/state`.
+    ///
+    /// On Windows it is `keyfob` in `%LOCALAPPDATA%`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the environment names no home.
+    pub fn usual_directory() -> Result<PathBuf, Error> {
+        usual_directory()
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Seals what is written from now on; what was written without a key can still be read.
+    #[must_use]
+    pub fn sealed(mut self, ring: KeyRing) -> Self {
+        self.directory.seal_with(ring);
+        self
+    }
+
+    /// Reads and writes somewhere else than on [`Ambient`].
+    #[must_use]
+    pub fn runtime(mut self, runtime: impl Runtime) -> Self {
+        self.runtime = Arc::new(runtime);
+        self
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let directory = self.directory.clone();
+        let done = runtime::run_blocking(&*self.runtime, move || work(&directory));
+        Box::pin(async move { done.await.unwrap_or_else(|| Err(stopped())) })
+    }
+}
+
+impl TokenStore for FileStore {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        let key = key.clone();
+        self.run(move |directory| directory.read(&key))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let clock = SystemClock::default();
+            let end = clock.elapsed().saturating_add(patience);
+            let mut pauses = 0;
+            loop {
+                let wanted = key.clone();
+                let lock = self.run(move |directory| directory.lock(&wanted)).await?;
+                if let Some(lock) = lock {
+                    let lease: Box<dyn StoreLease> = Box::new(FileLease {
+                        store: self.clone(),
+                        key: key.clone(),
+                        lock: Arc::new(lock),
+                    });
+                    return Ok(lease);
+                }
+                let left = end.saturating_sub(clock.elapsed());
+                if left.is_zero() {
+                    return Err(busy());
+                }
+                pauses += 1;
+                clock.sleep(pause(pauses).min(left)).await;
+            }
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        self.run(Directory::list)
+    }
+}
+
+struct FileLease {
+    store: FileStore,
+    key: StoreKey,
+    /// Work on the file holds it too: a lease that is dropped meanwhile ends when that work does.
+    lock: Arc<Lock>,
+}
+
+impl FileLease {
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory, &StoreKey) -> Result<T, StoreError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
+        let (key, lock) = (self.key.clone(), Arc::clone(&self.lock));
+        self.store.run(move |directory| {
+            let done = work(directory, &key);
+            drop(lock);
+            done
+        })
+    }
+}
+
+impl StoreLease for FileLease {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+        self.run(Directory::read)
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+        let entry = entry.clone();
+        self.run(move |directory, key| directory.write(key, &entry))
+    }
+
+    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.run(Directory::remove)
+    }
+
+    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(Directory::set_aside)
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        drop(self);
+        Box::pin(async {})
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long to wait before the lock is tried again; jittered, so that those who wait do not come at once.
+fn pause(attempt: u32) -> Duration {
+    let longest = (LOCK_PAUSE * attempt).min(LONGEST_LOCK_PAUSE);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+fn busy() -> StoreError {
+    StoreError::busy(Error::unavailable(
+        "another process renews the stored token, and that takes too long",
+    ))
+}
+
+fn stopped() -> StoreError {
+    StoreError::away(Error::unavailable(
+        "the runtime stopped before the token store answered",
+    ))
+}
+
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_LOCK_PAUSE: Duration = Duration::from_millis(25);

@@ -1,0 +1,249 @@
+//! The files of a store: read, replaced and locked. All of it blocks its thread.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::store::KeptEntry;
+use crate::store::Listed;
+use crate::store::entry::Entry;
+use crate::store::fault::StoreError;
+use crate::store::file::lock::Lock;
+#[cfg(unix)]
+use crate::store::file::owner;
+#[cfg(not(unix))]
+use crate::store::file::owner_elsewhere as owner;
+use crate::store::key::StoreKey;
+use crate::store::record;
+use crate::store::seal;
+use crate::store::seal::KeyRing;
+
+/// A directory with a file for each entry, and a lock file beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    ring: Option<KeyRing>,
+}
+
+impl Directory {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, ring: None }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn seal_with(&mut self, ring: KeyRing) {
+        self.ring = Some(ring);
+    }
+
+    /// The entry of this key, whoever holds its lock: what is there has been put there whole.
+    pub(super) fn read(&self, key: &StoreKey) -> Result<Option<KeptEntry>, StoreError> {
+        let Some((found, entry)) = self.read_id(key.id())? else {
+            return Ok(None);
+        };
+        if found.id() != key.id() {
+            return Err(record::damaged());
+        }
+        Ok(Some(KeptEntry { entry, age: None }))
+    }
+
+    /// Replaces the entry, and returns when it is on the disk. Only for who holds the lock.
+    pub(super) fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
+        let plain = record::encode(key, entry);
+        let bytes = match &self.ring {
+            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::away)?),
+            None => plain,
+        };
+        let (new, place) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
+        let written = put(&new, &bytes)
+            .and_then(|()| fs::rename(&new, &place))
+            .and_then(|()| owner::sync(&self.path));
+        written.map_err(|fault| {
+            // What was half written is of no use to anybody.
+            let _ = fs::remove_file(&new);
+            cannot("written", &place, fault)
+        })
+    }
+
+    pub(super) fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        self.change(key, |path| fs::remove_file(path))
+    }
+
+    pub(super) fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let aside = self.file(key.id(), BAD);
+        self.change(key, |path| fs::rename(path, aside)).map(drop)
+    }
+
+    /// Takes the lock of this key, unless somebody else has it.
+    pub(super) fn lock(&self, key: &StoreKey) -> Result<Option<Lock>, StoreError> {
+        self.make()?;
+        let path = self.file(key.id(), LOCK);
+        let file = owner::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .open(&path);
+        let lock = file
+            .and_then(|file| checked(file, &path))
+            .and_then(Lock::on);
+        lock.map_err(|fault| cannot("locked", &path, fault))
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let files = match fs::read_dir(&self.path) {
+            Ok(files) => files,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(fault) => return Err(cannot("read", &self.path, fault)),
+        };
+        let mut ids = Vec::new();
+        for file in files {
+            let name = file.map_err(|fault| cannot("read", &self.path, fault))?;
+            let name = name.file_name();
+            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(ENTRY)) {
+                ids.push(id.to_owned());
+            }
+        }
+        ids.sort();
+        let listed = ids.into_iter().filter_map(|id| match self.read_id(&id) {
+            Ok(found) => found.map(|(key, entry)| Listed::of(key, &entry)),
+            Err(trouble) => Some(Listed::unreadable(id, trouble)),
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
+        Ok(listed)
+    }
+
+    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+        let path = self.file(id, ENTRY);
+        let file = match owner::options().read(true).open(&path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) => return Err(cannot("read", &path, fault)),
+        };
+        self.check()?;
+        let bytes = checked(file, &path).and_then(read_whole);
+        let bytes = bytes.map_err(|fault| cannot("read", &path, fault))?;
+        let found = self.decode(id, &bytes);
+        found.map(Some).map_err(|fault| named(fault, &path))
+    }
+
+    fn decode(&self, id: &str, bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
+        if !seal::is_sealed(bytes) {
+            return record::decode(bytes);
+        }
+        let Some(ring) = &self.ring else {
+            return Err(StoreError::away(Error::unavailable(
+                "the stored token is sealed, and no key was given",
+            )));
+        };
+        record::decode(&ring.open(id, bytes)?)
+    }
+
+    /// Does something to the entry's file; says whether there was one.
+    fn change(
+        &self,
+        key: &StoreKey,
+        change: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<bool, StoreError> {
+        let path = self.file(key.id(), ENTRY);
+        match change(&path).and_then(|()| owner::sync(&self.path)) {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(fault) => Err(cannot("removed", &path, fault)),
+        }
+    }
+
+    fn make(&self) -> Result<(), StoreError> {
+        owner::make(&self.path).map_err(|fault| cannot("made", &self.path, fault))?;
+        self.check()
+    }
+
+    /// Refuses a directory into which others could put files or links.
+    fn check(&self) -> Result<(), StoreError> {
+        let found = fs::metadata(&self.path).map_err(|fault| cannot("read", &self.path, fault))?;
+        match owner::objection(&found) {
+            None => Ok(()),
+            Some(why) => Err(refused(&self.path, why)),
+        }
+    }
+
+    fn file(&self, id: &str, kind: &str) -> PathBuf {
+        self.path.join(format!("{id}{kind}"))
+    }
+}
+
+/// Writes a new file to the disk. One that was left behind by a crash is in nobody's use, for the lock is ours.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let make = || owner::options().write(true).create_new(true).open(path);
+    let mut file = match make() {
+        Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            make()?
+        }
+        made => made?,
+    };
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The file, if it is one and nobody else's.
+fn checked(file: File, path: &Path) -> io::Result<File> {
+    let found = file.metadata()?;
+    let objection = match found.is_file() {
+        true => owner::objection(&found),
+        false => Some("is no file"),
+    };
+    match objection {
+        None => Ok(file),
+        Some(why) => Err(io::Error::other(refused(path, why))),
+    }
+}
+
+fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Room for a usual entry, so that no copy is left behind by a buffer that grew.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    file.take(LIMIT).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn cannot(what: &str, path: &Path, fault: io::Error) -> StoreError {
+    match fault.downcast::<StoreError>() {
+        Ok(refused) => refused,
+        Err(fault) => StoreError::away(
+            Error::unavailable(format!(
+                "the token store's {} cannot be {what}",
+                path.display()
+            ))
+            .caused_by(fault),
+        ),
+    }
+}
+
+fn refused(path: &Path, why: &str) -> StoreError {
+    StoreError::away(Error::unavailable(format!(
+        "the token store's {} {why}",
+        path.display()
+    )))
+}
+
+/// The same fault, with the file that it is about.
+fn named(fault: StoreError, path: &Path) -> StoreError {
+    fault.with_message(format!("{}: {}", fault.error(), path.display()))
+}
+
+const ENTRY: &str = ".token";
+const LOCK: &str = ".lock";
+const NEW: &str = ".new";
+const BAD: &str = ".bad";
+
+/// More than any entry has; what is longer is cut, and damaged.
+const LIMIT: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,139 @@
+//! A store in the memory of this process: shared by sessions, gone with the process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::lock::Mutex as AsyncMutex;
+use futures_util::lock::OwnedMutexGuard;
+
+use crate::clock;
+use crate::clock::SystemClock;
+use crate::error::Error;
+use crate::store::KeptEntry;
+use crate::store::Listed;
+use crate::store::StoreLease;
+use crate::store::TokenStore;
+use crate::store::entry::Entry;
+use crate::store::fault::StoreError;
+use crate::store::key::StoreKey;
+
+/// A store in the memory of this process. Clones share it.
+///
+/// ```
+/// use keyfob::{EnvToken, MemoryStore, Persisted, StoreKey, TokenCache};
+///
+/// let store = MemoryStore::default();
+/// let key = StoreKey::builder("https://issuer.example.com").build();
+/// // Caches that are made in different places, and ask the source once for all:
+/// let one = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store.clone(), key.clone()));
+/// let other = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<HashMap<StoreKey, Slot>>>);
+
+#[derive(Clone, Default)]
+struct Slot {
+    entry: Arc<Mutex<Option<Entry>>>,
+    lease: Arc<AsyncMutex<()>>,
+}
+
+impl MemoryStore {
+    fn slot(&self, key: &StoreKey) -> Slot {
+        lock(&self.0).entry(key.clone()).or_default().clone()
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        Box::pin(async move { Ok(self.slot(key).kept()) })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let slot = self.slot(key);
+            let held = Arc::clone(&slot.lease).lock_owned();
+            let held = clock::within(&SystemClock::default(), patience, held).await;
+            let held = held.ok_or_else(|| {
+                StoreError::busy(Error::unavailable(
+                    "the stored token is being renewed elsewhere in this process, and that takes too long",
+                ))
+            })?;
+            let lease: Box<dyn StoreLease> = Box::new(MemoryLease { slot, _held: held });
+            Ok(lease)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        let slots = lock(&self.0).clone();
+        let listed = slots.into_iter().filter_map(|(key, slot)| {
+            let kept = slot.kept()?;
+            Some(Listed::of(key, &kept.entry))
+        });
+        let listed = listed.collect();
+        Box::pin(async move { Ok(listed) })
+    }
+}
+
+impl Slot {
+    fn kept(&self) -> Option<KeptEntry> {
+        let entry = lock(&self.entry).clone()?;
+        Some(KeptEntry { entry, age: None })
+    }
+}
+
+struct MemoryLease {
+    slot: Slot,
+    _held: OwnedMutexGuard<()>,
+}
+
+impl StoreLease for MemoryLease {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+        Box::pin(async move { Ok(self.slot.kept()) })
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            *lock(&self.slot.entry) = Some(entry.clone());
+            Ok(())
+        })
+    }
+
+    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move { Ok(lock(&self.slot.entry).take().is_some()) })
+    }
+
+    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        // Nothing in memory is ever damaged.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        drop(self);
+        Box::pin(async {})
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("keys", &lock(&self.0).keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,360 @@
+//! An entry as bytes: a line that names the version and a checksum, then JSON.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use http::HeaderName;
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::store::entry::Begun;
+use crate::store::entry::Entry;
+use crate::store::entry::Failure;
+use crate::store::fault::StoreError;
+use crate::store::key::StoreKey;
+use crate::store::key::hex;
+use crate::token::Carrier;
+use crate::token::Expiry;
+use crate::token::Token;
+
+/// The entry of this key as bytes.
+pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
+    let record = Record::of(key, entry);
+    // Room for all of it, so that no copy of a secret is left behind by a buffer that grew.
+    let mut body = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    serde_json::to_writer(&mut *body, &record).expect("text and numbers can be written");
+    let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + 64));
+    writeln!(whole, "{MAGIC}{VERSION} {}", checksum(&body)).expect("memory can be written to");
+    whole.extend_from_slice(&body);
+    whole
+}
+
+/// The entry that was kept as these bytes, and its key.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
+    let body = body(bytes)?;
+    let record: Record<'_> = serde_json::from_slice(body).map_err(|_| damaged())?;
+    record.into_entry().ok_or_else(damaged)
+}
+
+fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let (head, rest) = bytes.split_at(end.ok_or_else(damaged)?);
+    let body = &rest[1..];
+    let head = std::str::from_utf8(head).map_err(|_| damaged())?;
+    let head = head.strip_prefix(MAGIC).ok_or_else(damaged)?;
+    let (version, sum) = head.split_once(' ').ok_or_else(damaged)?;
+    match version.parse::<u32>() {
+        Ok(VERSION) if sum == checksum(body) => Ok(body),
+        Ok(newer) if newer > VERSION => Err(StoreError::away(Error::unavailable(
+            "the stored token was written by a newer version of keyfob; upgrade this one",
+        ))),
+        _ => Err(damaged()),
+    }
+}
+
+pub(crate) fn damaged() -> StoreError {
+    StoreError::damaged(Error::malformed("the stored token is damaged"))
+}
+
+fn checksum(body: &[u8]) -> String {
+    hex(&Sha256::digest(body)[..16])
+}
+
+#[derive(Deserialize, Serialize)]
+struct Record<'a> {
+    id: Cow<'a, str>,
+    label: Cow<'a, str>,
+    saved: u64,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    token: Option<TokenRecord<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    begun: Option<BegunRecord<'a>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureRecord<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct TokenRecord<'a> {
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+    #[serde(borrow)]
+    carrier: CarrierRecord<'a>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obtained: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recheck: Option<u64>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    refresh: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum CarrierRecord<'a> {
+    #[serde(borrow)]
+    Scheme(Cow<'a, str>),
+    #[serde(borrow)]
+    Field(Cow<'a, str>),
+    Whole,
+}
+
+#[derive(Deserialize, Serialize)]
+struct BegunRecord<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    with: Option<Cow<'a, str>>,
+    at: u64,
+    by: Cow<'a, str>,
+    attempts: u32,
+}
+
+#[derive(Deserialize, Serialize)]
+struct FailureRecord<'a> {
+    at: u64,
+    pause: u64,
+    refusal: bool,
+    message: Cow<'a, str>,
+}
+
+impl<'a> Record<'a> {
+    fn of(key: &'a StoreKey, entry: &'a Entry) -> Self {
+        Self {
+            id: key.id().into(),
+            label: key.label().into(),
+            saved: milliseconds(entry.saved),
+            token: entry.token.as_ref().map(TokenRecord::of),
+            begun: entry.begun.as_ref().map(|begun| BegunRecord {
+                with: begun.with.as_deref().map(Cow::Borrowed),
+                at: milliseconds(begun.at),
+                by: begun.by.as_str().into(),
+                attempts: begun.attempts,
+            }),
+            failure: entry.failure.as_ref().map(|failure| FailureRecord {
+                at: milliseconds(failure.at),
+                pause: in_milliseconds(failure.pause),
+                refusal: failure.is_refusal,
+                message: failure.message.as_str().into(),
+            }),
+        }
+    }
+
+    fn into_entry(self) -> Option<(StoreKey, Entry)> {
+        let token = match self.token {
+            Some(token) => Some(token.into_token()?),
+            None => None,
+        };
+        let entry = Entry {
+            token,
+            begun: self.begun.map(|begun| Begun {
+                with: begun.with.map(Cow::into_owned),
+                at: time(begun.at),
+                by: begun.by.into_owned(),
+                attempts: begun.attempts,
+            }),
+            failure: self.failure.map(|failure| Failure {
+                at: time(failure.at),
+                pause: Duration::from_millis(failure.pause),
+                is_refusal: failure.refusal,
+                message: failure.message.into_owned(),
+            }),
+            saved: time(self.saved),
+        };
+        let key = StoreKey::found(self.id.into_owned(), self.label.into_owned());
+        Some((key, entry))
+    }
+}
+
+impl<'a> TokenRecord<'a> {
+    fn of(token: &'a Token) -> Self {
+        Self {
+            text: token.expose().into(),
+            carrier: match token.carrier() {
+                Carrier::Scheme(scheme) => CarrierRecord::Scheme(scheme.into()),
+                Carrier::Field(name) => CarrierRecord::Field(name.as_str().into()),
+                Carrier::Whole => CarrierRecord::Whole,
+            },
+            others: token
+                .others()
+                .map(|(name, value)| (name.as_str().into(), value.into()))
+                .collect(),
+            expires: match token.expires() {
+                Expiry::At(time) => Some(milliseconds(time)),
+                Expiry::In(_) | Expiry::Unknown => None,
+            },
+            obtained: token.obtained().map(milliseconds),
+            recheck: token.recheck().map(in_milliseconds),
+            refresh: token.refresh_token().map(Cow::Borrowed),
+        }
+    }
+
+    fn into_token(self) -> Option<Token> {
+        let carrier = match self.carrier {
+            CarrierRecord::Scheme(scheme) => Carrier::Scheme(scheme.into_owned()),
+            CarrierRecord::Field(name) => Carrier::Field(name.parse().ok()?),
+            CarrierRecord::Whole => Carrier::Whole,
+        };
+        let mut token = Token::carried_by(self.text.into_owned(), carrier).ok()?;
+        for (name, value) in self.others {
+            let name: HeaderName = name.parse().ok()?;
+            token = token.with_header(name, value).ok()?;
+        }
+        if let Some(expires) = self.expires {
+            token = token.expires_at(time(expires));
+        }
+        if let Some(obtained) = self.obtained {
+            token = token.obtained_at(time(obtained));
+        }
+        if let Some(recheck) = self.recheck {
+            token = token.recheck_after(Duration::from_millis(recheck));
+        }
+        match self.refresh {
+            Some(refresh) => token.with_refresh_token(refresh).ok(),
+            None => Some(token),
+        }
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    in_milliseconds(
+        time.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
+}
+
+fn in_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time beyond what the system can tell is as far as it can.
+fn time(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(milliseconds))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+const MAGIC: &str = "keyfob-token-";
+
+/// Grows when older versions could no longer read what is written.
+const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::fault::StoreErrorKind;
+
+    fn key() -> StoreKey {
+        StoreKey::builder("https://issuer.example.com").build()
+    }
+
+    fn full() -> Entry {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let token = Token::new("text\"\\")
+            .unwrap()
+            .scheme("DPoP")
+            .unwrap()
+            .with_header(HeaderName::from_static("x-key"), "a value")
+            .unwrap()
+            .with_refresh_token("refresh")
+            .unwrap()
+            .recheck_after(Duration::from_secs(10))
+            .expires_in(Duration::from_millis(3_600_001));
+        Entry {
+            begun: Some(Begun {
+                with: Some("f00".to_owned()),
+                at: now,
+                by: "process 1 on a".to_owned(),
+                attempts: 2,
+            }),
+            failure: Some(Failure {
+                at: now,
+                pause: Duration::from_secs(3),
+                is_refusal: true,
+                message: "no".to_owned(),
+            }),
+            ..Entry::new(token, now)
+        }
+    }
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let (entry, bytes) = (full(), encode(&key(), &full()));
+        let (found, read) = decode(&bytes).unwrap();
+        assert_eq!(found, key());
+        let (token, before) = (read.token().unwrap(), entry.token().unwrap());
+        assert!(token.same_as(before));
+        assert_eq!(token.refresh_token(), Some("refresh"));
+        assert_eq!(token.expires(), before.expires());
+        assert_eq!(token.obtained(), before.obtained());
+        assert_eq!(token.recheck(), before.recheck());
+        assert_eq!(read.begun, entry.begun);
+        assert_eq!(read.failure, entry.failure);
+        assert_eq!(read.saved, entry.saved);
+    }
+
+    #[test]
+    fn each_way_to_carry_a_token_is_kept() {
+        let field = HeaderName::from_static("x-api-key");
+        for token in [
+            Token::new("a").unwrap(),
+            Token::from_field(field, "a b").unwrap(),
+            Token::from_authorization("Digest a=\"b\", c=\"d\"").unwrap(),
+        ] {
+            let entry = Entry::new(token.clone(), SystemTime::UNIX_EPOCH);
+            let (_, read) = decode(&encode(&key(), &entry)).unwrap();
+            assert!(read.token().unwrap().same_as(&token), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_without_a_token_is_kept_too() {
+        let entry = Entry::empty(SystemTime::UNIX_EPOCH);
+        let (_, read) = decode(&encode(&key(), &entry)).unwrap();
+        assert!(read.token().is_none());
+    }
+
+    #[test]
+    fn t9_an_entry_cut_anywhere_is_damaged() {
+        let bytes = encode(&key(), &full());
+        for length in 0..bytes.len() {
+            let fault = decode(&bytes[..length]).unwrap_err();
+            assert_eq!(fault.kind(), StoreErrorKind::Damaged, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn t9_an_entry_of_a_newer_version_is_not_touched() {
+        let mut bytes = b"keyfob-token-2 whatever\n".to_vec();
+        bytes.extend_from_slice(b"what a later version means by this");
+        let fault = decode(&bytes).unwrap_err();
+        assert_eq!(fault.kind(), StoreErrorKind::Away);
+        assert!(fault.to_string().contains("newer version"), "{fault}");
+    }
+
+    proptest! {
+        #[test]
+        fn s3_any_byte_that_changed_is_noticed_and_quoted_by_no_error(at in 0usize..400, to: u8) {
+            let mut bytes = encode(&key(), &full());
+            let at = at % bytes.len();
+            prop_assume!(bytes[at] != to);
+            bytes[at] = to;
+            let fault = decode(&bytes).unwrap_err();
+            let shown = format!("{fault:?}");
+            prop_assert!(!shown.contains("refresh"), "{}", shown);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = decode(&bytes);
+        }
+    }
+}

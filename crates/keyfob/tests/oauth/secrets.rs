@@ -1,0 +1,116 @@
+//! S1 and S3: no secret in what the sources print, report or log, nor in what the libraries beneath them log.
+
+use keyfob::Error;
+use keyfob::FixedToken;
+use keyfob::Token;
+use keyfob::TokenCache;
+use keyfob::TokenSource;
+use keyfob::oauth::Algorithm;
+use keyfob::oauth::Client;
+use keyfob::oauth::ClientAuthentication;
+use keyfob::oauth::ClientCredentials;
+use keyfob::oauth::JwtBearer;
+use keyfob::oauth::RefreshToken;
+use keyfob::oauth::SigningKey;
+use keyfob::oauth::TokenExchange;
+use keyfob::oauth::TokenType;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::Received;
+use keyfob_testkit::Server;
+use keyfob_testkit::json;
+
+use crate::desk::everything_said;
+use crate::listener;
+
+/// In every secret of this test: in what is sent and in what is answered.
+const SECRET: &str = "hush";
+const PROGRAM: &str = "KEYFOB_TEST_ALONE";
+
+#[test]
+fn s1_no_log_at_any_level_shows_a_secret_of_an_exchange() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "secrets::everything_is_logged"])
+        .env(PROGRAM, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, which has a logger"]
+async fn everything_is_logged() {
+    if std::env::var_os(PROGRAM).is_none() {
+        return;
+    }
+    listener::listen();
+    let server = Server::start();
+    server.expect(Expect::any().respond_with(answer));
+    for who in [
+        ClientAuthentication::secret_basic("hush"),
+        ClientAuthentication::secret_post("hush"),
+        ClientAuthentication::private_key_jwt(SigningKey::generate(Algorithm::Es256).unwrap()),
+    ] {
+        use_in_every_way(&server, &who).await;
+    }
+    let heard = listener::heard();
+    for speaker in ["keyfob", "reqwest::", "hyper_util::"] {
+        let speaks = |line: &String| line.starts_with(speaker);
+        assert!(heard.iter().any(speaks), "{speaker} was not heard");
+    }
+    let told: Vec<_> = heard.iter().filter(|line| line.contains(SECRET)).collect();
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+fn answer(received: &Received) -> Answer {
+    match received.path.as_str() {
+        "/token" => Answer::json(json!({
+            "access_token": "hush",
+            "refresh_token": "hush",
+            "id_token": "hush",
+            "token_type": "Bearer",
+        })),
+        "/refused" => {
+            Answer::json(json!({"error": "hush", "error_description": "hush"})).with_status(400)
+        }
+        "/broken" => Answer::reset(),
+        "/introspect" => Answer::json(json!({"active": true})),
+        _ => Answer::text("hush"),
+    }
+}
+
+async fn use_in_every_way(server: &Server, who: &ClientAuthentication) {
+    for path in ["/token", "/refused", "/broken", "/nonsense"] {
+        let client = Client::builder("desk")
+            .token_endpoint(server.url_for(path))
+            .introspection_endpoint(server.url_for("/introspect"))
+            .revocation_endpoint(server.url_for("/revoke"))
+            .authentication(who.clone())
+            .build()
+            .unwrap();
+        let given = || FixedToken::new(Token::new("hush").unwrap());
+        ask(ClientCredentials::new(client.clone()).parameter("password", "hush")).await;
+        ask(RefreshToken::new(client.clone(), "hush").unwrap()).await;
+        ask(JwtBearer::from_source(client.clone(), given())).await;
+        ask(TokenExchange::new(client.clone(), given(), TokenType::Jwt)).await;
+        let token = Token::new("hush")
+            .unwrap()
+            .with_refresh_token("hush")
+            .unwrap();
+        let said = client.introspect(&token).await.unwrap();
+        assert!(!format!("{said:?}").contains(SECRET));
+        client.revoke(&token).await.unwrap();
+    }
+}
+
+async fn ask(source: impl TokenSource + std::fmt::Debug) {
+    assert!(!format!("{source:?} {source:#?}").contains(SECRET));
+    let tokens = TokenCache::new(source);
+    let asked: Result<Token, Error> = tokens.get_valid_token().await;
+    match asked {
+        Ok(token) => assert!(!format!("{token:?}").contains(SECRET)),
+        Err(error) => assert!(!everything_said(&error).contains(SECRET), "{error:?}"),
+    }
+}

@@ -1,0 +1,7 @@
+//! Profile files: what is refused and where, which profile a URL is of, and where tokens come from.
+
+mod faults;
+mod folder;
+mod grants;
+mod matching;
+mod places;

@@ -1,0 +1,129 @@
+//! Tokens that are kept somewhere, and the sessions that carry them.
+
+use std::fs;
+
+use keyfob::http::header::AUTHORIZATION;
+use keyfob::{ErrorKind, Profiles};
+use keyfob_testkit::{Answer, Expect, Server};
+
+use crate::folder::Folder;
+
+fn profiles(origin: &str, token: &str) -> Profiles {
+    let text = format!("[profiles.a]\nbase_url = \"{origin}\"\n{token}\n");
+    Profiles::from_text(&text).expect("the file has no fault")
+}
+
+#[test]
+fn a_token_comes_from_the_place_that_is_named() {
+    let folder = Folder::new();
+    let path = folder.file("profile-token", "t0ken\n");
+    let places = [
+        format!("token = \"file:{}\"", path.display()),
+        format!("token = \"command:cat {}\"", path.display()),
+        format!(
+            "[profiles.a.token]\nsource = \"file:{}\"\ndefault_lifetime = 60",
+            path.display()
+        ),
+    ];
+    for place in places {
+        let profiles = profiles("https://a.example", &place);
+        let tokens = profiles
+            .get("a")
+            .and_then(|a| a.tokens())
+            .expect("it can be made");
+        let token = tokens.get_valid_token_blocking().expect("it is there");
+        assert_eq!(token.expose(), "t0ken");
+    }
+}
+
+#[test]
+fn a_place_without_a_token_is_an_error_that_names_it() {
+    let profiles = profiles("https://a.example", "token = \"env:KEYFOB_TEST_NOT_SET\"");
+    let tokens = profiles
+        .get("a")
+        .and_then(|a| a.tokens())
+        .expect("nothing is read yet");
+    let error = tokens
+        .get_valid_token_blocking()
+        .expect_err("it is not set");
+    assert!(error.is_authentication());
+    assert!(error.to_string().contains("KEYFOB_TEST_NOT_SET"), "{error}");
+}
+
+#[test]
+fn t1_all_that_is_made_from_a_profile_shares_its_token() {
+    let folder = Folder::new();
+    let count = folder.file("profile-count", "");
+    let script = folder.file(
+        "profile-script",
+        &format!("echo >> {0}; echo t0ken", count.display()),
+    );
+    let profiles = profiles(
+        "https://a.example",
+        &format!("token = \"command:sh {}\"", script.display()),
+    );
+    for _ in 0..3 {
+        let profile = profiles.get("a").expect("it is there").clone();
+        let tokens = profile.tokens().expect("it can be made");
+        tokens
+            .authenticate_blocking()
+            .expect("the command prints one");
+    }
+    assert_eq!(fs::read_to_string(count).expect("it was written"), "\n");
+}
+
+#[test]
+fn the_field_of_a_token_can_be_chosen() {
+    let folder = Folder::new();
+    let path = folder.file("profile-key", "s3cret");
+    for (field, name, value) in [
+        ("header = \"X-Api-Key\"", "x-api-key", "s3cret"),
+        ("scheme = \"token\"", AUTHORIZATION.as_str(), "token s3cret"),
+    ] {
+        let token = format!(
+            "[profiles.a.token]\nsource = \"file:{}\"\n{field}",
+            path.display()
+        );
+        let profiles = profiles("https://a.example", &token);
+        let tokens = profiles
+            .get("a")
+            .and_then(|a| a.tokens())
+            .expect("it can be made");
+        let lease = tokens.lease_blocking(None).expect("it is there");
+        let [(field, sent)] = &lease.headers()[..] else {
+            panic!("{lease:?}")
+        };
+        assert_eq!((field.as_str(), sent.as_bytes()), (name, value.as_bytes()));
+    }
+}
+
+#[test]
+fn r1_a_session_resolves_relative_urls_retries_as_said_and_serves_no_other_origin() {
+    let folder = Folder::new();
+    let server = Server::start();
+    server.expect(
+        Expect::get("/v1/items")
+            .header("authorization", "Bearer t0ken")
+            .answer(Answer::status(503)),
+    );
+    let path = folder.file("profile-session", "t0ken");
+    let profiles = profiles(
+        &format!("{}/v1", server.url()),
+        &format!(
+            "token = \"file:{}\"\n[profiles.a.retry]\nattempts = 1",
+            path.display()
+        ),
+    );
+    let session = profiles
+        .get("a")
+        .and_then(|a| a.blocking_session())
+        .expect("it can be made");
+    let answer = session.get("items").send().expect("the server answers");
+    assert_eq!(answer.status(), 503);
+    let error = session
+        .get("https://b.example")
+        .send()
+        .expect_err("it is another origin");
+    assert_eq!(error.kind(), ErrorKind::Origin);
+    server.verify();
+}

@@ -1,0 +1,191 @@
+//! T9: a refresh token that is used up is never lost, and never sent twice blindly.
+
+use keyfob::Entry;
+use keyfob::Error;
+use keyfob::ErrorKind;
+use keyfob::MemoryStore;
+use keyfob::TokenStore;
+
+use crate::world::Flaky;
+use crate::world::Process;
+use crate::world::Rotating;
+use crate::world::SECOND;
+use crate::world::key;
+use crate::world::token;
+
+async fn stored(store: &impl TokenStore) -> Entry {
+    store.load(&key()).await.unwrap().unwrap().entry
+}
+
+#[tokio::test]
+async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_uses_it() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let answer = async {
+        let call = process.source.next_call().await;
+        let noted = stored(&store).await;
+        assert!(noted.begun().is_some() && noted.token().is_none());
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    got.unwrap();
+    let after = stored(&store).await;
+    assert!(after.begun().is_none());
+    assert_eq!(after.token().unwrap().refresh_token(), Some("refresh-1"));
+}
+
+#[tokio::test]
+async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    first.get_answered(token(1)).await.unwrap();
+    second.get().await.unwrap();
+    first.clock.advance(SECOND * 101);
+    first.get_answered(token(2)).await.unwrap();
+    // What the second one has in memory was replaced; both are expired for it.
+    second.clock.advance(SECOND * 301);
+    let answer = async {
+        let call = second.source.next_call().await;
+        let previous = call.request().previous().unwrap();
+        assert_eq!(previous.refresh_token(), Some("refresh-2"));
+        call.answer(token(3));
+    };
+    let (got, ()) = tokio::join!(second.get(), answer);
+    assert_eq!(got.unwrap(), "token-3");
+}
+
+#[tokio::test]
+async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        let call = process.source.next_call().await;
+        process.clock.until_sleeping(2).await;
+        // The cache gives the fetch up; the exchange is under way and has as long again.
+        process
+            .cache
+            .set_token(keyfob::Token::new("handed-in").unwrap())
+            .unwrap();
+        call
+    };
+    let (got, call) = tokio::join!(process.get(), give_up);
+    assert_eq!(got.unwrap(), "handed-in");
+    call.answer(token(1));
+    while stored(&store).await.token().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        stored(&store).await.token().unwrap().refresh_token(),
+        Some("refresh-1")
+    );
+}
+
+#[tokio::test]
+async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    let plain = keyfob::Token::new("token-2").map(|token| token.expires_in(SECOND * 100));
+    process.get_answered(plain).await.unwrap();
+    assert_eq!(
+        stored(&store).await.token().unwrap().refresh_token(),
+        Some("refresh-1")
+    );
+}
+
+#[tokio::test]
+async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_a_sign_in() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    let lost = || Err(Error::unavailable("reset").outcome_unknown());
+    process.get_answered(lost()).await.unwrap_err();
+    assert!(stored(&store).await.begun().is_some());
+    process.clock.advance(SECOND * 2);
+    process.get_answered(lost()).await.unwrap_err();
+    process.clock.advance(SECOND * 5);
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("sign in again"), "{error}");
+    assert_eq!(process.source.calls(), 3);
+}
+
+#[tokio::test]
+async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    for _ in 0..3 {
+        let down = Err(Error::unavailable("503"));
+        process.get_answered(down).await.unwrap_err();
+        assert!(stored(&store).await.begun().is_none());
+        process.clock.advance(SECOND * 60);
+    }
+    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+}
+
+#[tokio::test]
+async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
+    let store = MemoryStore::default();
+    let first = Process::rotating(store.clone());
+    first.get_answered(token(1)).await.unwrap();
+    first.clock.advance(SECOND * 101);
+    let refused = Err(Error::refused("invalid_grant"));
+    first.get_answered(refused).await.unwrap_err();
+    let second = Process::rotating(store);
+    second.clock.advance(SECOND * 102);
+    let error = second.get().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Refused, "invalid_grant".into())
+    );
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t9_without_room_for_the_note_nothing_is_exchanged() {
+    let store = Flaky::default();
+    store.set_full(true);
+    let process = Process::rotating(store.clone());
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.to_string(), "the store is full");
+    assert_eq!(process.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
+    let store = Flaky::default();
+    let process = Process::rotating(store.clone());
+    let answer = async {
+        let call = process.source.next_call().await;
+        store.set_full(true);
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap_err().to_string(), "the store is full");
+    // Until it is stored, nobody else gets the lease.
+    assert!(store.inner.lease(&key(), SECOND / 100).await.is_err());
+    store.set_full(false);
+    process.clock.advance(SECOND * 5);
+    while store.stored().await.unwrap().token().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let next = Process::over(store, Rotating, |persisted| persisted);
+    assert_eq!(next.get().await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t7_a_panic_of_the_source_ends_the_lease() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let panics = async { process.source.next_call().await.panic() };
+    let (got, ()) = tokio::join!(process.get(), panics);
+    assert!(got.unwrap_err().to_string().contains("panicked"));
+    store.lease(&key(), SECOND).await.unwrap();
+}

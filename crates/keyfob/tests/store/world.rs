@@ -1,0 +1,196 @@
+//! Sources that use up refresh tokens, stores that fail, and what tests of stores share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use keyfob::Consumes;
+use keyfob::Entry;
+use keyfob::Error;
+use keyfob::KeptEntry;
+use keyfob::Listed;
+use keyfob::MemoryStore;
+use keyfob::Persisted;
+use keyfob::StoreError;
+use keyfob::StoreKey;
+use keyfob::StoreLease;
+use keyfob::Token;
+use keyfob::TokenCache;
+use keyfob::TokenRequest;
+use keyfob::TokenSource;
+use keyfob::TokenStore;
+use keyfob_testkit::GatedSource;
+use keyfob_testkit::ManualClock;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn key() -> StoreKey {
+    StoreKey::builder("https://issuer.example.com")
+        .client("tests")
+        .build()
+}
+
+/// A token of 100 s with a refresh token of the same number.
+pub(crate) fn token(number: u32) -> Result<Token, Error> {
+    let token = Token::new(format!("token-{number}"))?.expires_in(SECOND * 100);
+    token.with_refresh_token(format!("refresh-{number}"))
+}
+
+/// The same source, whose fetches use up the refresh token.
+pub(crate) struct Rotating<S>(pub(crate) S);
+
+impl<S: TokenSource> TokenSource for Rotating<S> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        self.0.fetch(request)
+    }
+
+    fn consumes(&self) -> Consumes {
+        Consumes::RefreshToken
+    }
+}
+
+/// A process of its own: a cache over a persisted source, as far as its store and clock are concerned.
+pub(crate) struct Process {
+    pub(crate) source: GatedSource,
+    pub(crate) clock: ManualClock,
+    pub(crate) cache: TokenCache,
+}
+
+impl Process {
+    /// One whose fetches use up the refresh token.
+    pub(crate) fn rotating(store: impl TokenStore) -> Self {
+        Self::over(store, Rotating, |persisted| persisted)
+    }
+
+    pub(crate) fn repeatable(store: impl TokenStore) -> Self {
+        Self::over(store, |source| source, |persisted| persisted)
+    }
+
+    pub(crate) fn over<S: TokenSource>(
+        store: impl TokenStore,
+        source: impl FnOnce(GatedSource) -> S,
+        settings: impl FnOnce(Persisted) -> Persisted,
+    ) -> Self {
+        let gated = GatedSource::new();
+        let clock = ManualClock::default();
+        let persisted = settings(Persisted::new(source(gated.clone()), store, key()));
+        let cache = TokenCache::builder(persisted).clock(clock.clone());
+        Self {
+            source: gated,
+            cache: cache.build().unwrap(),
+            clock,
+        }
+    }
+
+    /// The token that a caller gets while the source answers its one call.
+    pub(crate) async fn get_answered(&self, answer: Result<Token, Error>) -> Result<String, Error> {
+        let answered = async { self.source.next_call().await.answer(answer) };
+        let (got, ()) = tokio::join!(self.get(), answered);
+        got
+    }
+
+    pub(crate) async fn get(&self) -> Result<String, Error> {
+        let token = self.cache.get_valid_token().await?;
+        Ok(token.expose().to_owned())
+    }
+}
+
+/// A store in memory that can be told to fail.
+#[derive(Clone, Default)]
+pub(crate) struct Flaky {
+    pub(crate) inner: MemoryStore,
+    away: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Saves fail, and everything else works.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    pub(crate) async fn stored(&self) -> Option<Entry> {
+        let kept = self.inner.load(&key()).await.unwrap();
+        kept.map(|kept| kept.entry)
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        fail_if(&self.away, "the store is away")
+    }
+}
+
+fn fail_if(fails: &AtomicBool, why: &'static str) -> Result<(), StoreError> {
+    match fails.load(Ordering::SeqCst) {
+        true => Err(StoreError::away(Error::unavailable(why))),
+        false => Ok(()),
+    }
+}
+
+impl TokenStore for Flaky {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        Box::pin(async move {
+            self.look()?;
+            self.inner.load(key).await
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            self.look()?;
+            let lease = FlakyLease {
+                store: self.clone(),
+                inner: self.inner.lease(key, patience).await?,
+            };
+            let lease: Box<dyn StoreLease> = Box::new(lease);
+            Ok(lease)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        self.inner.list()
+    }
+}
+
+struct FlakyLease {
+    store: Flaky,
+    inner: Box<dyn StoreLease>,
+}
+
+impl StoreLease for FlakyLease {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+        self.inner.load()
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.store.look()?;
+            fail_if(&self.store.full, "the store is full")?;
+            self.inner.save(entry).await
+        })
+    }
+
+    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.inner.remove()
+    }
+
+    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.set_aside()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.inner.release()
+    }
+}
