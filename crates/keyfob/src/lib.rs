@@ -89,6 +89,7 @@
 //! # Where to look next
 //!
 //! * Where tokens come from: [`TokenSource`], [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`].
+//! * Tokens from OAuth 2.0 servers: module `oauth`, with the feature of that name.
 //! * When a token is renewed, and who waits for it: [`TokenCache`]; how it stands: [`Status`].
 //! * What is retried: [`RetryPolicy`].
 //! * What can go wrong: [`ErrorKind`], and [`Error::is_timeout`].
@@ -133,7 +134,12 @@ mod origin;
 #[cfg(any(feature = "session", feature = "tower"))]
 mod origin_setters;
 #[cfg(doctest)]
-#[cfg(all(feature = "blocking", feature = "middleware", feature = "tower"))]
+#[cfg(all(
+    feature = "blocking",
+    feature = "middleware",
+    feature = "oauth",
+    feature = "tower"
+))]
 mod pages;
 #[cfg(feature = "profiles")]
 mod profile;

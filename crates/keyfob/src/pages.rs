@@ -14,3 +14,6 @@ struct Testing;
 
 #[doc = include_str!("../../../docs/observability.md")]
 struct Observability;
+
+#[doc = include_str!("../../../docs/oauth.md")]
+struct OAuth;

@@ -165,3 +165,55 @@ pub(crate) const REVOCATION: &str = "revocation endpoint";
 pub(crate) const AUTHORIZATION: &str = "authorization endpoint";
 pub(crate) const DEVICE_AUTHORIZATION: &str = "device authorization endpoint";
 const METADATA: &str = "metadata";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(place: &str, token_endpoint: &str) -> Result<Metadata, Error> {
+        let document = Document {
+            issuer: None,
+            token_endpoint: Some(token_endpoint.to_owned()),
+            introspection_endpoint: None,
+            revocation_endpoint: None,
+        };
+        Metadata::new(&Endpoint::parse(METADATA, place).unwrap(), document)
+    }
+
+    #[test]
+    fn r1_a_server_elsewhere_names_no_endpoint_on_this_machine() {
+        let (far, here) = ("https://login.example.com/", "http://127.0.0.1:9/token");
+        assert_eq!(read(far, here).unwrap_err().kind(), ErrorKind::Origin);
+        assert!(read("http://localhost:8/", here).is_ok());
+        assert!(read(far, "https://tokens.example.com/").is_ok());
+    }
+
+    #[test]
+    fn the_well_known_part_stands_before_the_path_or_after_it() {
+        for (issuer, oauth, openid) in [
+            (
+                "https://a.example",
+                "/.well-known/oauth-authorization-server",
+                "/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/",
+                "/.well-known/oauth-authorization-server",
+                "/.well-known/openid-configuration",
+            ),
+            (
+                "https://a.example/t/",
+                "/.well-known/oauth-authorization-server/t",
+                "/t/.well-known/openid-configuration",
+            ),
+        ] {
+            let places = well_known(issuer).unwrap();
+            assert_eq!(
+                places.map(|place| place.url().path().to_owned()),
+                [oauth, openid]
+            );
+        }
+        assert!(well_known("https://a.example/?x").is_err());
+        assert!(smart("https://a.example/#x").is_err());
+    }
+}

@@ -148,6 +148,27 @@ async fn an_assertion_may_come_from_another_source() {
 }
 
 #[tokio::test]
+async fn the_source_of_an_assertion_is_not_told_of_the_token_that_was_refused() {
+    let endpoint = TokenEndpoint::start();
+    let api = Api::start(endpoint.issuer().clone());
+    let assertions = keyfob::hook(|request: keyfob::TokenRequest| async move {
+        assert!(request.previous().is_none(), "that was no assertion");
+        assert!(
+            request.challenges().is_empty(),
+            "they were for no assertion"
+        );
+        Ok::<_, keyfob::Error>("a.b.c")
+    });
+    let source = JwtBearer::from_source(client(&endpoint), assertions);
+    let session = Session::new(api.url(), source).unwrap();
+    for _ in 0..2 {
+        assert_eq!(session.get("a").send().await.unwrap().status(), 200);
+        endpoint.issuer().revoke_current();
+    }
+    assert_eq!(endpoint.calls(), 2);
+}
+
+#[tokio::test]
 async fn a_token_exchange_names_both_tokens_and_their_kinds() {
     let endpoint = TokenEndpoint::start();
     let fixed = |text: &str| FixedToken::new(Token::new(text).unwrap());

@@ -29,14 +29,39 @@ const PROGRAM: &str = "KEYFOB_TEST_ALONE";
 
 #[test]
 fn s1_no_log_at_any_level_shows_a_secret_of_an_exchange() {
+    run_alone("secrets::everything_is_logged", PROGRAM, "1");
+}
+
+/// Runs one ignored test of this binary in a process of its own, with a variable of its own.
+fn run_alone(test: &str, variable: &str, value: &str) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "secrets::everything_is_logged"])
-        .env(PROGRAM, "1")
+        .args(["--exact", "--ignored", test])
+        .env(variable, value)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn r1_a_secret_for_this_machine_does_not_go_through_a_proxy() {
+    let proxy = Server::start();
+    run_alone(
+        "secrets::a_token_in_spite_of_a_proxy",
+        "HTTP_PROXY",
+        &proxy.url(),
+    );
+    assert_eq!(proxy.calls(), 0);
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, which has a proxy in its environment"]
+async fn a_token_in_spite_of_a_proxy() {
+    let endpoint = keyfob_testkit::TokenEndpoint::start();
+    let source = ClientCredentials::new(crate::desk::client(&endpoint));
+    TokenCache::new(source).get_valid_token().await.unwrap();
+    assert_eq!(endpoint.calls(), 1);
 }
 
 #[tokio::test]
