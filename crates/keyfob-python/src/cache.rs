@@ -18,7 +18,6 @@ use keyfob::unstable::Origins;
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
 use crate::error::exception;
@@ -29,6 +28,8 @@ use crate::lease::Lease;
 use crate::moment::from_timestamp;
 use crate::moment::seconds;
 use crate::moment::to_timestamp;
+use crate::reentry;
+use crate::reentry::Asks;
 use crate::sources::Source;
 use crate::wait::wait;
 use crate::waiting::Waiting;
@@ -134,9 +135,9 @@ impl TokenCache {
         renew: &Renew,
         patience: f64,
     ) -> PyResult<Option<Py<Lease>>> {
-        if self.is_inside(py)? {
+        let Asks::Another(_waits) = Asks::of(py, self.number)? else {
             return Ok(None);
-        }
+        };
         let patience = seconds("patience", patience)?;
         let core = self.core.load_full();
         let replaced = core.replace(&rejected.core, &renew.challenges, patience);
@@ -149,9 +150,9 @@ impl TokenCache {
 
     /// A new token, whatever the present one is worth.
     fn renew(&self, py: Python<'_>) -> PyResult<Py<Lease>> {
-        if self.is_inside(py)? {
+        let Asks::Another(_waits) = Asks::of(py, self.number)? else {
             return Err(waits_for_itself(py));
-        }
+        };
         let core = self.core.load_full();
         let renewed = wait(py, Box::pin(core.tokens().renew()), None)?;
         renewed
@@ -163,15 +164,20 @@ impl TokenCache {
     /// As `lease`, for an event loop: `woken` is called, from any thread, when the wait is to be polled again.
     fn lease_on_loop(slf: Py<Self>, py: Python<'_>, woken: Py<PyAny>) -> PyResult<Waiting> {
         let cache = slf.get();
-        let own = cache.lease_for_own_hook(py)?;
-        let tokens = cache.core.load().tokens().clone();
-        let leased = async move {
-            match own {
-                Some(lease) => Ok(Some(lease)),
-                None => tokens.lease(None).await.map(Some),
+        let leased: BoxFuture<'static, _> = match Asks::of(py, cache.number)? {
+            Asks::ItsHook => {
+                let lease = cache.lease_for_its_hook(py)?;
+                Box::pin(async move { Ok(Some(lease)) })
+            }
+            Asks::Another(waits) => {
+                let tokens = cache.core.load().tokens().clone();
+                Box::pin(async move {
+                    let _waits = waits;
+                    tokens.lease(None).await.map(Some)
+                })
             }
         };
-        Ok(Waiting::new(slf, Box::pin(leased), woken))
+        Ok(Waiting::new(slf, leased, woken))
     }
 
     /// As `replace`, for an event loop.
@@ -184,11 +190,11 @@ impl TokenCache {
     ) -> PyResult<Waiting> {
         let core = slf.get().core.load_full();
         let (rejected, challenges) = (rejected.core.clone(), renew.challenges.clone());
-        let inside = slf.get().is_inside(py)?;
+        let asks = Asks::of(py, slf.get().number)?;
         let replaced: BoxFuture<'static, _> = Box::pin(async move {
-            if inside {
+            let Asks::Another(_waits) = asks else {
                 return Ok(None);
-            }
+            };
             Ok(core.replace(&rejected, &challenges, Duration::MAX).await)
         });
         Ok(Waiting::new(slf, replaced, woken))
@@ -244,6 +250,7 @@ impl TokenCache {
 
     /// Takes over nothing from the parent process but the token.
     fn after_fork_in_child(&self) {
+        reentry::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
         }
@@ -291,9 +298,9 @@ impl TokenCache {
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);
         }
-        if let Some(lease) = self.lease_for_own_hook(py)? {
-            return Ok(lease);
-        }
+        let Asks::Another(_waits) = Asks::of(py, self.number)? else {
+            return self.lease_for_its_hook(py);
+        };
         let patience = patience
             .map(|limit| seconds("patience", limit))
             .transpose()?;
@@ -303,29 +310,18 @@ impl TokenCache {
         leased.map_err(|error| exception(py, &error))
     }
 
-    /// What this cache's own hook gets: the token that it is to replace, as long as that is valid. `None` for all others.
-    fn lease_for_own_hook(&self, py: Python<'_>) -> PyResult<Option<keyfob::Lease>> {
-        if !self.is_inside(py)? {
-            return Ok(None);
-        }
+    /// What this cache's own hook gets: the token that it is to replace, as long as that is valid.
+    fn lease_for_its_hook(&self, py: Python<'_>) -> PyResult<keyfob::Lease> {
         let current = self.core.load().tokens().current();
-        current.map(Some).ok_or_else(|| waits_for_itself(py))
-    }
-
-    /// Whether the calling context is that of this cache's hook.
-    fn is_inside(&self, py: Python<'_>) -> PyResult<bool> {
-        static ASKED_BY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let asked_by = ASKED_BY.import(py, "keyfob._hook", "asked_by")?;
-        let caches: Vec<usize> = asked_by.call_method0("get")?.extract()?;
-        Ok(caches.contains(&self.number))
+        current.ok_or_else(|| waits_for_itself(py))
     }
 }
 
 /// What a hook gets that needs the very token it is to get.
 fn waits_for_itself(py: Python<'_>) -> PyErr {
     let error = Error::unavailable(
-        "the token hook uses the session or handler whose token it is getting and would wait for itself; \
-         give the hook a session of its own",
+        "the token hook uses the session or handler whose token it is getting and would wait for itself, \
+         perhaps by way of another's hook; give the hook a session of its own",
     );
     exception(py, &error)
 }

@@ -14,6 +14,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::inside::Inside;
+
 /// What a hook raised.
 ///
 /// Its text is not repeated, in the log least of all, for it may hold anything, unless it is an error of the package's own. Who
@@ -29,6 +31,7 @@ pub(crate) struct Raised {
 impl Raised {
     /// The failure of a renewal whose hook raised this.
     pub(crate) fn failure(exception: PyErr, py: Python<'_>) -> Error {
+        let _inside = Inside::enter_attached(py);
         let value = exception.value(py);
         let flag = |name| value.getattr(name).ok();
         let permanent = flag("permanent").is_some_and(|flag| flag.is_truthy().unwrap_or(false));
@@ -75,6 +78,7 @@ impl StdError for Raised {}
 
 /// What Python's caller gets instead of a token.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    let _inside = Inside::enter_attached(py);
     let raised = error
         .source()
         .and_then(|cause| cause.downcast_ref::<Raised>());
@@ -94,6 +98,7 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
 
 /// A URL that the credential may not or cannot be sent to.
 pub(crate) fn origin_error(py: Python<'_>, error: &Error) -> PyErr {
+    let _inside = Inside::enter_attached(py);
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     made(
         CLASS

@@ -20,6 +20,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::cache::TokenCache;
+use crate::inside::Inside;
 use crate::lease::Lease;
 use crate::policy::RetryPolicy;
 
@@ -159,6 +160,7 @@ fn converted(
     headers: &Bound<'_, PyAny>,
     names: impl Iterator<Item = HeaderName>,
 ) -> PyResult<HeaderMap> {
+    let _inside = Inside::enter_attached(headers.py());
     let get = headers.getattr(intern!(headers.py(), "get"))?;
     let mut fields = HeaderMap::new();
     for name in names {

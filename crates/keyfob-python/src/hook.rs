@@ -20,8 +20,8 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::attach::attached;
 use crate::error::Raised;
+use crate::inside::attached;
 use crate::lock::lock;
 use crate::moment::from_timestamp;
 

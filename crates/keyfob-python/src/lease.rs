@@ -5,6 +5,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+use crate::inside::Inside;
+
 /// A token, and the header fields that carry it.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct Lease {
@@ -19,6 +21,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn new(py: Python<'_>, core: CoreLease) -> PyResult<Self> {
+        let _inside = Inside::enter_attached(py);
         let headers = PyDict::new(py);
         for (name, value) in core.headers() {
             // Header values are read as Latin-1 (RFC 9110 §5.5), which each byte is a character of.

@@ -4,17 +4,18 @@
 //! is decided by the library's [`Exchange`](keyfob::unstable::Exchange), and its tokens are those of a
 //! [`TokenCache`](keyfob::TokenCache).
 
-mod attach;
 mod cache;
 mod error;
 mod exchange;
 mod hook;
+mod inside;
 mod lease;
 mod lock;
 mod log_bridge;
 mod moment;
 mod origins;
 mod policy;
+mod reentry;
 mod sources;
 mod wait;
 mod waiting;
@@ -32,14 +33,6 @@ mod _core {
     use crate::log_bridge::install;
 
     #[pymodule_export]
-    use crate::attach::after_fork_in_child;
-    #[pymodule_export]
-    use crate::attach::after_fork_in_parent;
-    #[pymodule_export]
-    use crate::attach::before_fork;
-    #[pymodule_export]
-    use crate::attach::close;
-    #[pymodule_export]
     use crate::cache::TokenCache;
     #[pymodule_export]
     use crate::exchange::Exchange;
@@ -49,6 +42,14 @@ mod _core {
     use crate::exchange::Wait;
     #[pymodule_export]
     use crate::hook::HookCall;
+    #[pymodule_export]
+    use crate::inside::after_fork_in_child;
+    #[pymodule_export]
+    use crate::inside::after_fork_in_parent;
+    #[pymodule_export]
+    use crate::inside::before_fork;
+    #[pymodule_export]
+    use crate::inside::close;
     #[pymodule_export]
     use crate::lease::Lease;
     #[pymodule_export]

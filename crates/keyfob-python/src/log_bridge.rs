@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3_log::Caching;
 use pyo3_log::Logger;
 
-use crate::attach::attached;
-use crate::attach::is_closed;
+use crate::inside::attached;
+use crate::inside::is_closed;
 
 /// Has the core log through Python's `logging`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {

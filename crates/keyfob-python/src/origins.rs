@@ -26,11 +26,12 @@ impl Origins {
         let mut origins = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut bound = origins.clone();
         bound.bind(origin);
-        bound
-            .check_all()
-            .map_err(|error| origin_error(py, &error))?;
-        *origins = bound;
-        Ok(())
+        let checked = bound.check_all();
+        if checked.is_ok() {
+            *origins = bound;
+        }
+        drop(origins);
+        checked.map_err(|error| origin_error(py, &error))
     }
 
     /// Adds an origin, also if that is plain http to another host.
@@ -42,13 +43,21 @@ impl Origins {
         Ok(())
     }
 
+    /// Whether any https origin is served that the caller itself names.
+    #[getter]
+    fn unbound(&self) -> bool {
+        let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        origins.is_unbound()
+    }
+
     /// Raises `OriginError` unless the credential may go to this URL.
     fn check(&self, py: Python<'_>, url: &str) -> PyResult<()> {
         let origin = origin(py, url)?;
         let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        origins
-            .check(&origin)
-            .map_err(|error| origin_error(py, &error))
+        let checked = origins.check(&origin);
+        // An exception is made by Python code, during which others who have the interpreter's lock may come for this one.
+        drop(origins);
+        checked.map_err(|error| origin_error(py, &error))
     }
 }
 

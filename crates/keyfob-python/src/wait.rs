@@ -15,6 +15,8 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use pyo3::prelude::*;
 
+use crate::inside::Inside;
+use crate::inside::detached;
 use crate::lock::lock;
 
 /// How long Ctrl-C may have to wait.
@@ -32,7 +34,7 @@ pub(crate) fn wait<T: Send>(
 ) -> PyResult<Option<T>> {
     let waited = wait_for(py, &mut future, patience);
     // As it is polled, so it is dropped: a renewal that ends may wait for the interpreter's lock with what this needs.
-    py.detach(|| drop(future));
+    detached(py, || drop(future));
     waited
 }
 
@@ -47,7 +49,8 @@ fn wait_for<T: Send>(
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let slice = left.unwrap_or(SLICE).min(SLICE);
-        let polled = py.detach(|| poll_and_wait(future, &waker, &bell, slice));
+        let (polled, inside) = py.detach(|| poll_and_wait(future, &waker, &bell, slice));
+        drop(inside);
         if let Poll::Ready(output) = polled {
             return Ok(Some(output));
         }
@@ -63,12 +66,16 @@ fn poll_and_wait<T>(
     waker: &Waker,
     bell: &Bell,
     slice: Duration,
-) -> Poll<T> {
+) -> (Poll<T>, Inside) {
+    let inside = Inside::enter();
     let polled = Pin::new(future).poll(&mut Context::from_waker(waker));
-    if polled.is_pending() {
-        bell.wait(slice);
+    if polled.is_ready() {
+        return (polled, inside);
     }
-    polled
+    drop(inside);
+    bell.wait(slice);
+    // Taking the interpreter's lock again is to be inside.
+    (polled, Inside::enter())
 }
 
 /// Wakes the thread that waits.

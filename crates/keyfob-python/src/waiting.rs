@@ -12,9 +12,10 @@ use futures_util::future::BoxFuture;
 use keyfob::Error;
 use pyo3::prelude::*;
 
-use crate::attach::attached;
 use crate::cache::TokenCache;
 use crate::error::exception;
+use crate::inside::attached;
+use crate::inside::detached;
 use crate::lease::Lease;
 use crate::lock::lock;
 
@@ -42,7 +43,7 @@ impl Waiting {
 impl Waiting {
     /// `(lease,)` when the wait is over, where the lease may be `None`; `None` if it goes on.
     fn poll(&self, py: Python<'_>) -> PyResult<Option<(Option<Py<Lease>>,)>> {
-        match py.detach(|| self.poll_detached()) {
+        match detached(py, || self.poll_detached()) {
             Poll::Pending => Ok(None),
             Poll::Ready(Err(error)) => Err(exception(py, &error)),
             Poll::Ready(Ok(None)) => Ok(Some((None,))),
@@ -70,7 +71,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let future = lock(&self.future).take();
         // Without an interpreter it is dropped right here.
-        let _ = Python::try_attach(|py| py.detach(|| drop(future)));
+        let _ = Python::try_attach(|py| detached(py, || drop(future)));
     }
 }
 

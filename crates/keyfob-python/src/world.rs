@@ -1,6 +1,7 @@
 //! The clock and the threads that renewals run by: made so that a forked child needs nothing that it does not have.
 
 use std::future::pending;
+use std::future::poll_fn;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use keyfob::SystemClock;
 use tokio::runtime::Builder;
 use tokio::runtime::Handle;
 
-use crate::attach::is_rusts_thread;
+use crate::inside::Inside;
+use crate::inside::is_rusts_thread;
 
 /// The system's clock; pauses are those of the renewal's own thread.
 #[derive(Default)]
@@ -42,11 +44,18 @@ impl Clock for OwnTimers {
 pub(crate) struct Threads;
 
 impl Runtime for Threads {
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
+    fn spawn(&self, mut task: BoxFuture<'static, ()>) {
         start(
             "keyfob-renewal",
             move || match Builder::new_current_thread().enable_time().build() {
-                Ok(runtime) => runtime.block_on(task),
+                Ok(runtime) => {
+                    runtime.block_on(poll_fn(|context| {
+                        let _inside = Inside::enter();
+                        task.as_mut().poll(context)
+                    }));
+                    let _inside = Inside::enter();
+                    drop(task);
+                }
                 Err(error) => {
                     tracing::error!(target: "keyfob", %error, "a renewal could not be started");
                 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from program import run
@@ -10,7 +11,9 @@ from program import run
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 CHILD = """
-import warnings
+import faulthandler, warnings
+# A child that hangs says where.
+faulthandler.register(signal.SIGALRM, chain=True)
 # From Python 3.12 on, forking beside threads is warned of.
 warnings.simplefilter("ignore", DeprecationWarning)
 
@@ -24,7 +27,8 @@ def child(work):
         except BaseException as raised:
             print(repr(raised), file=sys.stderr, flush=True)
             os._exit(1)
-    assert os.waitpid(number, 0)[1] == 0
+    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    assert status == 0, f"child ended with {status}"
 """
 
 
@@ -141,6 +145,105 @@ finally:
     stop.set()
 for thread in threads:
     thread.join()
+"""
+    )
+
+
+def test_a_child_born_at_the_very_first_use_gets_a_token() -> None:
+    # What is made once and for all is half made for a moment, and that only once in a program: so these are many.
+    script = (
+        CHILD
+        + """
+handler = GenericExternallyManagedJWTHandler(None, None, lambda: ("t0ken", ahead(0.02)))
+starting = threading.Barrier(5)
+
+def use():
+    starting.wait()
+    handler.get_valid_token()
+
+threads = [threading.Thread(target=use) for _ in range(4)]
+for thread in threads:
+    thread.start()
+starting.wait()
+for _ in range(5):
+    child(handler.get_valid_token)
+for thread in threads:
+    thread.join()
+"""
+    )
+    with ThreadPoolExecutor(4) as pool:
+        for ended in [pool.submit(run, script) for _ in range(16)]:
+            ended.result()
+
+
+def test_a_fork_waits_for_a_thread_that_logs_and_keeps_others_from_beginning() -> None:
+    run(
+        CHILD
+        + """
+import logging
+
+events = []
+logs = threading.Event()
+release = threading.Event()
+
+class Slow(logging.Handler):
+    def emit(self, record):
+        if not logs.is_set():
+            logs.set()
+            release.wait()
+            events.append("logged")
+
+hook = Hook()
+hook.failure = AuthenticationError("not now")
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+logging.getLogger("keyfob").addHandler(Slow())
+
+def renew():
+    try:
+        handler.authenticate()
+    except AuthenticationError:
+        pass
+
+def fork():
+    child(lambda: None)
+    events.append("forked")
+
+renewing = threading.Thread(target=renew)
+renewing.start()
+logs.wait()
+forking = threading.Thread(target=fork)
+forking.start()
+forking.join(0.3)
+assert events == []
+release.set()
+forking.join()
+renewing.join()
+assert events[0] == "logged", events
+"""
+    )
+
+
+def test_a_handler_of_the_log_may_fork() -> None:
+    run(
+        CHILD
+        + """
+import logging
+
+class Forks(logging.Handler):
+    def emit(self, record):
+        child(lambda: None)
+
+hook = Hook()
+hook.failure = AuthenticationError("not now")
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+logging.getLogger("keyfob").addHandler(Forks())
+began = time.monotonic()
+try:
+    handler.authenticate()
+except AuthenticationError:
+    pass
+# It does not wait for itself.
+assert time.monotonic() - began < 4
 """
     )
 

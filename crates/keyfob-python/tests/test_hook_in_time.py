@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -84,7 +86,7 @@ def test_a_subclass_says_how_long_its_hook_may_take() -> None:
     assert Patient(None, None, slow).get_valid_token() == "token-1"
 
 
-ITSELF = "would wait for itself; give the hook a session of its own"
+ITSELF = "would wait for itself"
 
 
 def fails_at_once(handler: GenericExternallyManagedJWTHandler) -> AuthenticationError:
@@ -127,6 +129,63 @@ def test_t7_a_coroutine_that_uses_its_own_handler_fails_at_once() -> None:
     for hook in [by_httpx, by_itself]:
         handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
         assert ITSELF in str(fails_at_once(handler))
+
+
+@pytest.mark.parametrize("hooks", [2, 3])
+@pytest.mark.parametrize("forced", [False, True])
+def test_t7_hooks_that_wait_for_each_other_fail_at_once(hooks: int, forced: bool) -> None:
+    def in_a_circle() -> list[GenericExternallyManagedJWTHandler]:
+        def hook(number: int) -> tuple[str, datetime]:
+            other = handlers[(number + 1) % hooks]
+            return other.get_valid_token(force=forced), ahead(60)
+
+        handlers = [
+            GenericExternallyManagedJWTHandler(None, None, partial(hook, number))
+            for number in range(hooks)
+        ]
+        return handlers
+
+    error: BaseException | None = fails_at_once(in_a_circle()[0])
+    told = []
+    while error is not None:
+        told.append(str(error))
+        error = error.__cause__
+    assert ITSELF in told[-1]
+    # And where each is asked at the same time.
+    began = time.monotonic()
+    for outcome in together([handler.authenticate for handler in in_a_circle()]):
+        assert isinstance(outcome, AuthenticationError)
+    assert time.monotonic() - began < 5
+
+
+def test_t7_coroutines_that_wait_for_each_other_fail_at_once() -> None:
+    async def hook_of(other: int) -> tuple[str, datetime]:
+        async with httpx.AsyncClient(auth=handlers[other].httpx_auth()) as client:
+            await client.get(NOWHERE)
+        raise AssertionError
+
+    async def program() -> None:
+        async with httpx.AsyncClient(auth=handlers[0].httpx_auth()) as client:
+            await client.get(NOWHERE)
+
+    handlers = [
+        GenericExternallyManagedJWTHandler(None, None, partial(hook_of, other)) for other in (1, 0)
+    ]
+    began = time.monotonic()
+    with pytest.raises(AuthenticationError):
+        asyncio.run(program())
+    assert time.monotonic() - began < 5
+
+
+def test_hooks_may_use_each_others_tokens_that_are_there() -> None:
+    first = GenericExternallyManagedJWTHandler(
+        None, None, lambda: (f"of-{second.get_valid_token()}", ahead(60))
+    )
+    second = GenericExternallyManagedJWTHandler(
+        "there", ahead(3600), lambda: (first.get_valid_token(), ahead(60))
+    )
+    assert first.get_valid_token() == "of-there"
+    assert second.get_valid_token(force=True) == "of-there"
 
 
 def test_a_hook_may_use_another_handler() -> None:

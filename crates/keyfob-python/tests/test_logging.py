@@ -60,6 +60,27 @@ def test_s1_a_failure_is_told_without_what_the_hook_raised(
     assert levels(told, "the token is still valid") == [logging.WARNING]
 
 
+def test_s1_no_url_is_told(outside: Outside, told: pytest.LogCaptureFixture) -> None:
+    session = renewing(Hook(outside))
+    for answer in [503, 401]:
+        outside.next(answer)
+        session.get(f"{outside.api_url}/patients", params={"name": "PATIENT"})
+    ours = "\n".join(each.message for each in told.records if each.name == "keyfob")
+    assert "request will be sent again" in ours
+    assert "PATIENT" not in ours
+    assert "patients" not in ours
+
+
+def test_a_look_at_the_state_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    handler = GenericExternallyManagedJWTHandler(SECRET, ahead(3600), lambda: (SECRET, ahead(60)))
+    caplog.set_level(logging.DEBUG, "keyfob")
+    assert handler.authenticated
+    assert handler.request_headers
+    assert handler.jwt == handler.get_valid_token()
+    assert handler.status()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), SECRET])
 def test_s1_what_cannot_be_used_is_not_quoted(
     unusable: object, told: pytest.LogCaptureFixture

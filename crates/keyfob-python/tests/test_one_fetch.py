@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import httpx
@@ -91,6 +92,28 @@ def test_t1_sessions_and_auth_objects_of_one_handler_cause_one_call(outside: Out
     )
     assert statuses == [200] * 20
     assert outside.counts().token_requests == 1
+
+
+def test_t1_threads_and_tasks_cause_one_call() -> None:
+    hook = Hook()
+    hook.hold()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+
+    async def program() -> set[str]:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200))
+        async with httpx.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
+            waiting = [client.get("https://api.example.com") for _ in range(50)]
+            answers = await asyncio.gather(*waiting)
+        return {answer.request.headers["authorization"] for answer in answers}
+
+    def let_go() -> None:
+        wait_until(lambda: hook.calls == 1)
+        hook.release()
+
+    works = [handler.get_valid_token] * 20 + [lambda: asyncio.run(program())] * 3 + [let_go]
+    outcomes = together(works)
+    assert outcomes == ["token-1"] * 20 + [{"Bearer token-1"}] * 3 + [None]
+    assert hook.calls == 1
 
 
 def test_t1_a_handler_asks_only_when_a_token_is_needed() -> None:

@@ -102,6 +102,35 @@ hook.release()
 }
 
 
+ENDINGS["while daemon threads send requests"] = """
+import itertools, logging
+import requests_mock
+from keyfob import ExternallyManagedJWTSession
+
+logging.getLogger("keyfob").addHandler(logging.NullHandler())
+number = itertools.count()
+
+answers = requests_mock.Adapter()
+answers.register_uri("GET", "mock://api/", [{"status_code": 401}, {"status_code": 200}])
+handler = GenericExternallyManagedJWTHandler(
+    None, None, lambda: (f"token-{next(number)}", ahead(0.02))
+)
+
+def use():
+    session = ExternallyManagedJWTSession(handler)
+    session.mount("mock://", answers)
+    try:
+        while True:
+            session.get("mock://api/")
+    except AuthenticationError:
+        pass
+
+for _ in range(4):
+    threading.Thread(target=use, daemon=True).start()
+time.sleep(random() / 20)
+"""
+
+
 @pytest.mark.parametrize("moment", ENDINGS)
 def test_a_program_ends(moment: str) -> None:
     script = f"from random import random\n{ENDINGS[moment]}\nsys.exit(7)"
@@ -129,6 +158,39 @@ else:
 assert hook.calls == 0
 """
     )
+
+
+def test_a_daemon_thread_that_the_end_waits_for_may_go_on() -> None:
+    # Whatever was registered before keyfob was imported is called after keyfob has made ready for the end.
+    printed = run(
+        """
+import atexit
+import requests_mock
+from keyfob import BearerAuthSession, _core
+
+work = threading.Event()
+
+def flush():
+    work.set()
+    sending.join()
+
+atexit.unregister(_core.close)
+atexit.register(flush)
+atexit.register(_core.close)
+
+def send():
+    session = BearerAuthSession("t0ken")
+    answers = requests_mock.Adapter()
+    answers.register_uri("GET", "mock://api/")
+    session.mount("mock://", answers)
+    work.wait()
+    print(session.get("mock://api/").status_code)
+
+sending = threading.Thread(target=send, daemon=True)
+sending.start()
+"""
+    )
+    assert printed == "200\n"
 
 
 @pytest.mark.parametrize("forced", [False, True])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,17 @@ def test_r4_files_are_sent_again_in_full(outside: Outside) -> None:
     first, second = outside.received()
     assert (first.body_length, first.checksum) == (second.body_length, second.checksum)
     assert second.body_length > len(BODY)
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_r4_bytes_of_other_types_are_sent_again_in_full(
+    outside: Outside, kind: Callable[[bytes], Any]
+) -> None:
+    outside.next(503)
+    answer = fixed(outside).put(outside.api_url, data=kind(BODY))
+    assert answer.status_code == 200
+    assert {each.checksum for each in outside.received()} == {checksum(BODY)}
+    assert outside.counts().requests == 2
 
 
 def test_r4_a_pipe_is_sent_once(outside: Outside) -> None:

@@ -13,7 +13,7 @@ import requests
 from keyfob import BearerAuthSession
 from outside import Outside
 from requests.adapters import HTTPAdapter
-from signed_in import fixed, with_token
+from signed_in import Hook, fixed, renewing, with_token
 
 
 class Noted(HTTPAdapter):
@@ -65,10 +65,13 @@ def test_r8_a_limit_that_cannot_be_meant_is_refused(outside: Outside, timeout: A
     assert outside.counts().requests == 0
 
 
-def test_a_streamed_answer_that_is_sent_again_gives_its_connection_back(outside: Outside) -> None:
-    session = fixed(outside)
+@pytest.mark.parametrize("status", [302, 401, 503])
+def test_a_streamed_answer_that_is_not_the_last_gives_its_connection_back(
+    outside: Outside, status: int
+) -> None:
+    session = renewing(Hook(outside))
     session.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
-    outside.next(503, body={"zeros": 1_000_000})
+    outside.next(status, headers={"location": "/new"}, body={"zeros": 1_000_000})
     answer = session.get(outside.api_url, stream=True, timeout=5)
     assert answer.status_code == 200
     answer.close()

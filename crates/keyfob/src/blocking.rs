@@ -136,19 +136,21 @@ impl SessionBuilder {
 impl Sender<Client> {
     /// Sends a request until its exchange is done.
     fn execute(&self, request: Request, options: Options) -> Result<Response, Error> {
+        let mut attempt = request;
         let exchange = self.exchange(
             &options,
-            request.method(),
-            request.headers(),
-            replay(&request),
+            attempt.method(),
+            attempt.headers(),
+            replay(&attempt),
         );
-        let mut journey = Journey::begin(request, exchange, &self.authenticator, self.redirects)?;
+        let mut journey =
+            Journey::begin(&mut attempt, exchange, &self.authenticator, self.redirects)?;
         let done = |result: Result<Response, Fault>, journey: &Journey<Request>| {
             result.map_err(|fault| fault.report(&journey.destination()))
         };
         let mut lease = self.lease(&journey)?;
         loop {
-            let attempt = journey.attempt(lease, &self.authenticator);
+            journey.authorize(&mut attempt, lease, &self.authenticator);
             let client = self.client_for(attempt.url());
             let result = client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {
@@ -178,6 +180,7 @@ impl Sender<Client> {
                     }
                 }
             };
+            attempt = journey.again();
         }
     }
 

@@ -27,24 +27,44 @@ pub(crate) trait Attempts {
     fn outcome<'a>(&self, result: &'a Result<Self::Answer, Self::Failure>) -> Outcome<'a>;
 }
 
-/// Sends a request until its exchange is done; the last answer or failure as it was (R6).
-pub(crate) async fn drive<A: Attempts>(
+/// What comes of a request whose first attempt brought this; the last answer or failure as it was (R6).
+pub(crate) async fn conclude<A: Attempts>(
+    exchange: &mut Exchange,
+    lease: Lease,
+    attempts: &mut A,
+    result: Result<A::Answer, A::Failure>,
+) -> Result<A::Answer, A::Failure> {
+    let step = judge(exchange, attempts, &result);
+    if let Step::Done = step {
+        return result;
+    }
+    // A request's future shall not carry the room for what is rare.
+    Box::pin(go_on(exchange, lease, attempts, result, step)).await
+}
+
+/// Obeys a step, and those that follow.
+pub(crate) async fn go_on<A: Attempts>(
     exchange: &mut Exchange,
     mut lease: Lease,
     attempts: &mut A,
+    mut result: Result<A::Answer, A::Failure>,
+    mut step: Step,
 ) -> Result<A::Answer, A::Failure> {
-    loop {
-        let result = attempts.send(&lease).await;
-        let step = exchange.judge(attempts.outcome(&result), || attempts.authenticator().now());
-        if let Step::Done = step {
-            return result;
-        }
-        // A request's future shall not carry the room for what is rare.
-        lease = match Box::pin(prepare(attempts.authenticator(), exchange, &lease, step)).await {
-            Some(another) => another,
-            None => return result,
-        };
+    while let Some(another) = prepare(attempts.authenticator(), exchange, &lease, step).await {
+        lease = another;
+        result = attempts.send(&lease).await;
+        step = judge(exchange, attempts, &result);
     }
+    result
+}
+
+/// Says what to do with what came of an attempt.
+pub(crate) fn judge<A: Attempts>(
+    exchange: &mut Exchange,
+    attempts: &A,
+    result: &Result<A::Answer, A::Failure>,
+) -> Step {
+    exchange.judge(attempts.outcome(result), || attempts.authenticator().now())
 }
 
 /// The credential of the next attempt; `None` if there is none, neither attempt nor credential.

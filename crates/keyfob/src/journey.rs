@@ -41,9 +41,9 @@ pub(crate) trait Outgoing: Sized {
 
 /// A request, its credential, and where it has got to.
 pub(crate) struct Journey<R> {
-    /// The request as it is sent each time, without the credential.
+    /// What further attempts are copied from: the request without the credential.
     template: R,
-    /// The body could be sent once only, and was: the template has none any more.
+    /// The body could be sent once only, with the first attempt: the template has none.
     body_gone: bool,
     exchange: Exchange,
     credential: Credential,
@@ -72,18 +72,23 @@ pub(crate) enum Next {
 }
 
 impl<R: Outgoing> Journey<R> {
-    /// Begins, unless the credential may not go where the request is to go.
+    /// Begins with a first attempt, unless the credential may not go where the request is to go.
     pub(crate) fn begin(
-        mut template: R,
+        attempt: &mut R,
         exchange: Exchange,
         authenticator: &Authenticator,
         redirects: u32,
     ) -> Result<Self, Error> {
-        drop_userinfo(template.url_mut())?;
-        authenticator.origins().check_url(template.url())?;
+        let origins = authenticator.origins();
+        if !origins.are_plainly_of_url(attempt.url()) {
+            drop_userinfo(attempt.url_mut())?;
+            origins.check_url(attempt.url())?;
+        }
+        let copy = attempt.try_clone();
+        let body_gone = copy.is_none();
         Ok(Self {
-            template,
-            body_gone: false,
+            template: copy.unwrap_or_else(|| attempt.clone_without_body()),
+            body_gone,
             exchange,
             credential: Credential::Carried(None),
             hops_left: (redirects > 0).then_some(redirects),
@@ -95,20 +100,25 @@ impl<R: Outgoing> Journey<R> {
         matches!(self.credential, Credential::Carried(_))
     }
 
-    /// The next attempt, with the credential on it (R7).
-    pub(crate) fn attempt(&mut self, lease: Option<Lease>, authenticator: &Authenticator) -> R {
-        let mut attempt = self.template.try_clone().unwrap_or_else(|| {
-            self.body_gone = true;
-            self.template.clone_without_body()
-        });
-        mem::swap(&mut attempt, &mut self.template);
+    /// Puts the credential on an attempt (R7).
+    pub(crate) fn authorize(
+        &mut self,
+        attempt: &mut R,
+        lease: Option<Lease>,
+        authenticator: &Authenticator,
+    ) {
         if let Some(lease) = &lease {
             authenticator.apply(lease, attempt.headers_mut());
         }
         if let Credential::Carried(carried) = &mut self.credential {
             *carried = lease;
         }
-        attempt
+    }
+
+    /// A further attempt.
+    pub(crate) fn again(&self) -> R {
+        let copy = self.template.try_clone();
+        copy.expect("what is kept of a request has no body that can be read only once")
     }
 
     /// The time that is left for further attempts.
@@ -299,12 +309,14 @@ mod tests {
         let policy = Arc::new(RetryPolicy::default());
         let now = authenticator.clock().elapsed();
         let exchange = Exchange::new(policy, Effect::Once, Replay::Possible, now);
-        let mut journey = Journey::begin(request, exchange, &authenticator, 10).unwrap();
+        let mut attempt = request;
+        let mut journey = Journey::begin(&mut attempt, exchange, &authenticator, 10).unwrap();
         let mut sent = Vec::new();
         for location in hops.iter().map(Some).chain([None]) {
             let wanted = journey.wants_lease().then_some(());
             let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
-            sent.push(journey.attempt(lease, &authenticator));
+            journey.authorize(&mut attempt, lease, &authenticator);
+            sent.push(attempt);
             let Some(location) = location else {
                 break;
             };
@@ -313,6 +325,7 @@ mod tests {
             let outcome = Outcome::Answer(outcome.0, &outcome.1);
             let next = journey.judge(outcome, &authenticator).unwrap();
             assert!(matches!(next, Next::Follow));
+            attempt = journey.again();
         }
         sent
     }

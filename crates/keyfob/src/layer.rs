@@ -19,29 +19,32 @@ use http::Response;
 use tower_layer::Layer;
 use tower_service::Service;
 
+mod answering;
+mod kept_head;
 mod sends;
 
 use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
-use crate::drive::drive;
 use crate::error::BoxError;
 use crate::error::Error;
 use crate::exchange::Effect;
 use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Replay;
+use crate::layer::answering::Answering;
+use crate::layer::answering::when_there_is_a_token;
+use crate::layer::kept_head::KeptHead;
 use crate::layer::sends::Calls;
 use crate::layer::sends::Classify;
-use crate::layer::sends::First;
-use crate::layer::sends::KeptHead;
 use crate::layer::sends::Sends;
 use crate::layer::sends::Shared;
 use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
 use crate::retry::RetryPolicy;
+use crate::stall::UntilStalled;
 use crate::sync::Mutex;
 
 /// Puts a fresh token on the requests of a client service.
@@ -171,10 +174,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let calls = Arc::clone(&self.calls);
+        let calls = &*self.calls;
         let Shared {
             authenticator,
             policy,
+            alarm,
             ..
         } = &*calls.shared;
         if let Err(error) = authenticator.origins().check_uri(request.uri()) {
@@ -190,26 +194,27 @@ where
         };
         let now = authenticator.clock().elapsed();
         let effect = Effect::of(&head.method, &head.headers);
-        let mut exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
-        let kept_head = KeptHead::of(&head, repeatable);
+        let exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
+        let sends = Sends {
+            head: KeptHead::of(&head, repeatable),
+            calls: Arc::clone(&self.calls),
+            service: None,
+            kept,
+        };
         let mut request = Request::from_parts(head, body);
         let Some(lease) = authenticator.tokens().fresh() else {
             let clone = self.inner.clone();
             // The clone may not be ready; what was made ready is what is called.
             let service = mem::replace(&mut self.inner, clone);
-            let first = First::Waits(Box::new((service, request)));
-            let mut sends = Sends::new(calls, first, kept_head, kept);
-            return Box::pin(async move {
-                let patience = exchange.patience(now);
-                let lease = sends.tokens().lease(Some(patience)).await?;
-                drive(&mut exchange, lease, &mut sends).await
-            });
+            return Box::pin(when_there_is_a_token(exchange, sends, service, request));
         };
         authenticator.apply(&lease, request.headers_mut());
-        let first = First::Called(self.inner.call(request));
-        let mut sends = Sends::new(calls, first, kept_head, kept);
-        let sent = async move { drive(&mut exchange, lease, &mut sends).await };
-        Box::pin(sent)
+        let answer = self.inner.call(request);
+        Box::pin(Answering {
+            answer: UntilStalled::new(answer, None, Some(alarm)),
+            course: Some((exchange, lease, sends)),
+            rest: None,
+        })
     }
 }
 

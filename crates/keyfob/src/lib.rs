@@ -102,6 +102,8 @@
 #[cfg(any(feature = "session", feature = "tower"))]
 mod alarm;
 #[cfg(feature = "session")]
+mod answer;
+#[cfg(feature = "session")]
 pub mod authentication;
 mod authenticator;
 mod backoff;
@@ -158,10 +160,14 @@ mod secret;
 #[cfg(feature = "session")]
 mod sender;
 #[cfg(feature = "session")]
+mod sending;
+#[cfg(feature = "session")]
 mod session;
 #[cfg(feature = "session")]
 mod session_builder;
 mod source;
+#[cfg(any(feature = "session", feature = "tower"))]
+mod stall;
 #[cfg(feature = "store")]
 mod store;
 #[cfg(feature = "session")]

@@ -22,7 +22,7 @@ use crate::binding::Binding;
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::drive::Attempts;
-use crate::drive::drive;
+use crate::drive::conclude;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::exchange::Effect;
@@ -33,11 +33,11 @@ use crate::exchange::Replay;
 use crate::journey::drop_userinfo;
 use crate::origin::Origin;
 use crate::origin_setters::origin_setters;
-use crate::progress::Moved;
-use crate::progress::until_stalled;
 use crate::retry::RetryPolicy;
-use crate::sender::count_pieces;
-use crate::sender::replay;
+use crate::sending::count_pieces;
+use crate::sending::replay;
+use crate::stall::Moved;
+use crate::stall::UntilStalled;
 use crate::transport::Fault;
 use crate::transport::classify;
 
@@ -244,7 +244,8 @@ impl Shared {
         };
         let patience = exchange.patience(now);
         let lease = self.authenticator.tokens().lease(Some(patience)).await?;
-        match drive(&mut exchange, lease, &mut attempts).await {
+        let result = attempts.send(&lease).await;
+        match conclude(&mut exchange, lease, &mut attempts, result).await {
             Ok(response) => Ok(Ok(response)),
             Err(NoAnswer::Error(error)) => Ok(Err(error)),
             Err(NoAnswer::Strayed(error)) => Err(error),
@@ -291,13 +292,8 @@ impl Attempts for Sends<'_> {
             .authenticator
             .apply(lease, attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
-        let answer = match self.limit {
-            Some(alarm) => until_stalled(answer, self.moved.clone(), alarm)
-                .await
-                .ok_or(NoAnswer::Stalled)?,
-            None => answer.await,
-        };
-        let response = answer.map_err(NoAnswer::Error)?;
+        let answer = UntilStalled::new(answer, self.moved.clone(), self.limit).await;
+        let response = answer.ok_or(NoAnswer::Stalled)?.map_err(NoAnswer::Error)?;
         refuse_stray(&self.origin, response.url())?;
         Ok(response)
     }

@@ -63,11 +63,7 @@ impl Origin {
     /// Whether the host is this machine: `localhost` (RFC 6761 §6.3) or a loopback address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
-            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
-        }
+        is_loopback(&self.host)
     }
 
     /// Whether it is reached without encryption, which is well as long as it does not leave this machine.
@@ -172,16 +168,16 @@ impl Origins {
     /// As [`check`](Self::check) and [`Origin::from_url`].
     pub fn check_url(&self, url: &Url) -> Result<(), Error> {
         // What was bound was checked when the session was made.
-        if self.is_plainly_bound(url) {
+        if self.are_plainly_of_url(url) {
             return Ok(());
         }
         self.check(&Origin::from_url(url)?)
     }
 
-    /// Whether a URL is of a bound origin, as its text alone tells.
+    /// Whether a URL is of a bound origin and has no userinfo, as its text alone tells.
     ///
-    /// False for one with userinfo, and so does not say that it leads elsewhere.
-    fn is_plainly_bound(&self, url: &Url) -> bool {
+    /// False does not say that it leads elsewhere.
+    pub(crate) fn are_plainly_of_url(&self, url: &Url) -> bool {
         let path = |origin: &String| url.as_str().strip_prefix(origin.as_str());
         let mut paths = self.written.iter().filter_map(path);
         paths.any(|path| path.starts_with('/'))
@@ -214,6 +210,18 @@ impl Origins {
                 bound.join(", "),
             ),
         ))
+    }
+}
+
+/// Whether a host is this machine; see [`Origin::is_loopback`].
+pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.as_ref();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
     }
 }
 
@@ -273,7 +281,7 @@ mod tests {
             let url = Url::parse(other).unwrap();
             let equal = origin(one) == origin(other);
             assert_eq!(
-                origins.is_plainly_bound(&url),
+                origins.are_plainly_of_url(&url),
                 equal && url.username().is_empty(),
                 "{one} {other}"
             );

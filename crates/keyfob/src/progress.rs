@@ -3,13 +3,8 @@
 //! A limit on the whole attempt would cut off a large upload or download that is doing well; a limit on the head alone
 //! would let a stalled body hang for ever. So the limit starts again with each piece of a body that moves.
 
-use std::future::Future;
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
@@ -17,8 +12,6 @@ use std::task::ready;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::Either;
-use futures_util::future::select;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -27,36 +20,10 @@ use pin_project_lite::pin_project;
 use crate::alarm::Alarm;
 use crate::alarm::Watch;
 use crate::error::BoxError;
+use crate::stall::Moved;
 
 /// A body in memory that is no longer than this is sent as it is; what is longer goes out in pieces of this length.
 pub(crate) const PIECE: usize = 64 * 1024;
-
-/// Counts the pieces of a request's body that were taken to be sent.
-pub(crate) type Moved = Arc<AtomicU64>;
-
-/// Waits for an answer for as long as the request's body moves, and then for so long more; `None` if that passes.
-pub(crate) async fn until_stalled<T>(
-    answer: impl Future<Output = T>,
-    moved: Option<Moved>,
-    alarm: &Alarm,
-) -> Option<T> {
-    let (mut answer, mut watch) = (pin!(answer), alarm.watch());
-    let mut seen = 0;
-    loop {
-        match select(answer.as_mut(), &mut watch).await {
-            Either::Left((answer, _)) => return Some(answer),
-            Either::Right(((), _)) => {}
-        }
-        let now = moved
-            .as_ref()
-            .map_or(seen, |moved| moved.load(Ordering::Relaxed));
-        if now == seen {
-            return None;
-        }
-        seen = now;
-        watch.restart();
-    }
-}
 
 pin_project! {
     /// A request's body that is cut in pieces, and counts them as they are sent.
@@ -115,31 +82,20 @@ pin_project! {
     pub(crate) struct Limited<B: Body> {
         #[pin]
         body: B,
-        // What was there at once.
-        first: Option<Result<Frame<Bytes>, B::Error>>,
+        // What was read of it already.
+        first: Option<Result<Bytes, B::Error>>,
         watch: Watch,
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Limited<B> {
-    /// Limits the body, unless all of it is there at once, as a short one is that came with its head.
-    pub(crate) fn new(mut body: B, alarm: &Alarm) -> Either<Bytes, Self> {
-        let mut first = None;
-        if let Some(length) = body.size_hint().exact() {
-            first = poll_fn(|context| Pin::new(&mut body).poll_frame(context))
-                .now_or_never()
-                .flatten();
-            // A body of known length may have trailers all the same.
-            if length_of(&first) == Some(length) && body.is_end_stream() {
-                let data = first.and_then(|frame| frame.ok()?.into_data().ok());
-                return Either::Left(data.unwrap_or_default());
-            }
-        }
-        Either::Right(Self {
+impl<B: Body> Limited<B> {
+    /// Limits a body of which this was read.
+    pub(crate) fn new(body: B, first: Option<Result<Bytes, B::Error>>, alarm: &Alarm) -> Self {
+        Self {
             body,
             first,
             watch: alarm.watch(),
-        })
+        }
     }
 }
 
@@ -156,7 +112,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
         if let Some(first) = this.first.take() {
-            return Poll::Ready(Some(first.map_err(Into::into)));
+            return Poll::Ready(Some(first.map(Frame::data).map_err(Into::into)));
         }
         if let Poll::Ready(frame) = this.body.poll_frame(context) {
             this.watch.restart();
@@ -172,19 +128,8 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        longer(
-            self.body.size_hint(),
-            length_of(&self.first).unwrap_or_default(),
-        )
-    }
-}
-
-/// How many bytes have come; `None` if it is something else that has.
-fn length_of<E>(first: &Option<Result<Frame<Bytes>, E>>) -> Option<u64> {
-    match first {
-        Some(Ok(frame)) => frame.data_ref().map(|data| data.len() as u64),
-        Some(Err(_)) => None,
-        None => Some(0),
+        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
+        longer(self.body.size_hint(), first.map_or(0, Bytes::len) as u64)
     }
 }
 
@@ -199,8 +144,10 @@ fn longer(hint: SizeHint, length: u64) -> SizeHint {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::VecDeque;
+    use std::future::poll_fn;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -211,12 +158,26 @@ mod tests {
     use crate::runtime::park::block_on;
 
     /// A body that has promised so many bytes, of which some pieces are there.
-    struct Promised(u64, VecDeque<Result<Frame<Bytes>, io::ErrorKind>>);
+    pub(crate) struct Promised(
+        pub(crate) u64,
+        VecDeque<Result<Frame<Bytes>, io::ErrorKind>>,
+    );
 
     impl Promised {
-        fn new<const N: usize>(bytes: u64, pieces: [&'static str; N]) -> Self {
+        pub(crate) fn new<const N: usize>(bytes: u64, pieces: [&'static str; N]) -> Self {
             let data = |piece: &'static str| Ok(Frame::data(Bytes::from_static(piece.as_bytes())));
             Self(bytes, pieces.into_iter().map(data).collect())
+        }
+
+        pub(crate) fn then_trailers(mut self) -> Self {
+            self.1
+                .push_back(Ok(Frame::trailers(http::HeaderMap::new())));
+            self
+        }
+
+        pub(crate) fn then_a_reset(mut self) -> Self {
+            self.1.push_back(Err(io::ErrorKind::ConnectionReset));
+            self
         }
     }
 
@@ -247,15 +208,11 @@ mod tests {
         }
     }
 
-    /// The body with a limit, or all of it.
-    fn limited(body: Promised) -> Result<Limited<Promised>, Bytes> {
+    /// A limit that does not pass.
+    pub(crate) fn alarm() -> Alarm {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let runtime: Arc<dyn Runtime> = Arc::new(Ambient);
-        let alarm = Alarm::new(Duration::MAX, &clock, &runtime);
-        match Limited::new(body, &alarm) {
-            Either::Left(whole) => Err(whole),
-            Either::Right(limited) => Ok(limited),
-        }
+        Alarm::new(Duration::MAX, &clock, &runtime)
     }
 
     fn next(limited: &mut Limited<Promised>) -> Option<Result<Frame<Bytes>, BoxError>> {
@@ -265,19 +222,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_there_at_once_needs_no_limit() {
-        for (length, pieces) in [(5, ["whole"]), (0, [""])] {
-            let body = limited(Promised::new(length, pieces));
-            assert_eq!(body.err().unwrap(), pieces[0]);
-        }
-    }
-
-    #[test]
     fn r6_what_came_of_a_limited_body_is_neither_lost_nor_told_twice() {
-        let mut body = Promised::new(8, ["half", "rest"]);
-        body.1
-            .push_back(Ok(Frame::trailers(http::HeaderMap::new())));
-        let mut body = limited(body).ok().unwrap();
+        let rest = Promised::new(4, ["rest"]).then_trailers();
+        let mut body = Limited::new(rest, Some(Ok("half".into())), &alarm());
         assert_eq!(body.size_hint().exact(), Some(8));
         assert!(!body.is_end_stream());
         for piece in ["half", "rest"] {
@@ -290,15 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn r6_trailers_and_errors_after_all_of_a_body_are_kept() {
-        let mut trailed = Promised::new(5, ["whole"]);
-        trailed
-            .1
-            .push_back(Ok(Frame::trailers(http::HeaderMap::new())));
-        assert!(limited(trailed).is_ok());
-        let mut broken = Promised::new(0, []);
-        broken.1.push_back(Err(io::ErrorKind::ConnectionReset));
-        let mut broken = limited(broken).ok().unwrap();
-        assert!(next(&mut broken).unwrap().is_err());
+    fn r6_an_error_that_came_first_is_told() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let mut body = Limited::new(Promised::new(4, []), Some(Err(reset)), &alarm());
+        assert_eq!(body.size_hint().exact(), Some(4));
+        assert!(!body.is_end_stream());
+        assert!(next(&mut body).unwrap().is_err());
     }
 }

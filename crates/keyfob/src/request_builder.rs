@@ -68,8 +68,7 @@ impl RequestBuilder {
     /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
     pub async fn send(self) -> Result<Response, Error> {
         let request = Self::built(self.request)?;
-        let (mut journey, limit) = self.sender.begin(request, &self.options)?;
-        self.sender.complete(&mut journey, limit).await
+        self.sender.send(request, &self.options)?.await
     }
 }
 

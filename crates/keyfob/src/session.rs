@@ -69,8 +69,7 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        let (mut journey, limit) = self.sender.begin(request, &Options::default())?;
-        self.sender.complete(&mut journey, limit).await
+        self.sender.send(request, &Options::default())?.await
     }
 
     /// Gets a token unless there is one.

@@ -211,7 +211,9 @@ macro_rules! outgoing {
 
             fn clone_without_body(&self) -> Self {
                 let mut copy = Self::new(self.method().clone(), self.url().clone());
-                copy.headers_mut().clone_from(self.headers());
+                if !self.headers().is_empty() {
+                    copy.headers_mut().clone_from(self.headers());
+                }
                 // Where there is none, `timeout_mut` would make a map to put nothing in.
                 if let Some(timeout) = self.timeout() {
                     *copy.timeout_mut() = Some(*timeout);

@@ -6,7 +6,8 @@ from typing import Any
 
 from keyfob import _core, _process
 from keyfob._handler import GenericExternallyManagedJWTHandler
-from keyfob._session import AuthenticatedSession, Credential
+from keyfob._journey import Credential
+from keyfob._session import AuthenticatedSession
 
 
 class ExternallyManagedJWTSession(AuthenticatedSession):

@@ -72,4 +72,4 @@ def _copied_headers(headers: Any) -> Any:
 
 
 def _in_memory(request: PreparedRequest) -> bool:
-    return request.body is None or isinstance(request.body, (bytes, str))
+    return request.body is None or isinstance(request.body, (bytes, str, bytearray, memoryview))

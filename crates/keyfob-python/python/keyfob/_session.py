@@ -1,37 +1,26 @@
-"""The loop around each request: authorize, send, judge, again?
+"""The common part of both sessions: ``requests.Session`` with a journey around each ``send``.
 
-What a failure or a 401 leads to is decided by the core's exchange. Everything else, from adapters to redirects and cookies, is
-``requests``' own: an attempt is a ``requests.Session.send``.
+Everything but the journey, from adapters to redirects and cookies, is ``requests``' own.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
 from requests import PreparedRequest, Request, Response
 from requests.auth import HTTPDigestAuth
-from requests.exceptions import RequestException, TooManyRedirects
-from requests.hooks import dispatch_hook
+from requests.exceptions import InvalidSchema, TooManyRedirects
 from requests.utils import resolve_proxies
 
 from keyfob import _core
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Origins, Renew, RetryPolicy, Wait
-from keyfob._failures import classify
-from keyfob._prepared import copied, has_field, replayable, rewound, shallow_copy, with_cookies
-from keyfob.errors import AuthenticationError
+from keyfob._core import Lease, Origins, RetryPolicy
+from keyfob._journey import Call, Credential, Journey
+from keyfob._prepared import shallow_copy
 
 _logger = logging.getLogger("keyfob")
-
-
-class Credential(NamedTuple):
-    """The fields to put on a request, and the lease that they are of; none if they are somebody else's."""
-
-    fields: Mapping[str, str]
-    lease: Lease | None
 
 
 class AuthenticatedSession(requests.Session):
@@ -141,7 +130,7 @@ class AuthenticatedSession(requests.Session):
         """
         if "do_not_retry_codes" in kwargs or "idempotent" in kwargs:
             # `requests` hands the timeout on to `send` as it is: the one argument that others can travel with.
-            kwargs["timeout"] = _Call(
+            kwargs["timeout"] = Call(
                 kwargs.pop("timeout", None),
                 tuple(kwargs.pop("do_not_retry_codes", None) or ()),
                 bool(kwargs.pop("idempotent", False)),
@@ -191,14 +180,14 @@ class AuthenticatedSession(requests.Session):
         """
         if not isinstance(request, PreparedRequest):
             return super().send(request, **kwargs)
-        call = _Call.of(kwargs.get("timeout"))
+        call = Call.of(kwargs.get("timeout"))
         timeout = kwargs["timeout"] = self._timeout if call.timeout is None else call.timeout
         if timeout is not self._timeout:
             _check_timeout(timeout)
         follow = kwargs.pop("allow_redirects", True)
         if "proxies" not in kwargs:
             kwargs["proxies"] = resolve_proxies(request, dict(self.proxies), self.trust_env)
-        journey = _Journey(self, request, call)
+        journey = Journey(self, request, call)
         history: list[Response] = []
         response = journey.hop(request, kwargs)
         while (hop := journey.next_hop(response)) is not None and follow:
@@ -211,6 +200,22 @@ class AuthenticatedSession(requests.Session):
             response = journey.hop(hop, kwargs)
             response.history = history.copy()
         return response
+
+    def _check_origin(self, url: str) -> None:
+        """Refuses a URL that the credential may not go to.
+
+        What an adapter of the caller's own makes of a scheme of its own, as ``mock://``, is not a matter of origins.
+        """
+        scheme = url.partition(":")[0].lower()
+        if scheme in {"http", "https"} or not self._origins.unbound or not self._knows(url):
+            self._origins.check(url)
+
+    def _knows(self, url: str) -> bool:
+        try:
+            self.get_adapter(url)
+        except InvalidSchema:
+            return False
+        return True
 
     def _credential(self, patience: float) -> Credential:
         """What goes on the next attempt; waits for it, at most so many seconds."""
@@ -232,197 +237,11 @@ class AuthenticatedSession(requests.Session):
         )
 
 
-Step = Wait | Renew
-
 Timeout = float | tuple[float | None, float | None] | None
-
-
-class _Call(NamedTuple):
-    """What a call of `request` says that `requests` knows nothing of, and its timeout, in whose place it travels."""
-
-    timeout: Any
-    do_not_retry_codes: tuple[int, ...] = ()
-    idempotent: bool = False
-
-    @classmethod
-    def of(cls, timeout: Any) -> _Call:
-        if timeout is None:
-            return _NOTHING_SAID
-        return timeout if isinstance(timeout, cls) else cls(timeout)
-
-
-_NOTHING_SAID = _Call(None)
-
-
-class _Elsewhere(PreparedRequest):
-    """A request whose origin a redirect named, so that the credential does not go there; nor does a copy take it there."""
-
-    def copy(self) -> PreparedRequest:
-        copy = super().copy()
-        copy.__class__ = _Elsewhere
-        return copy
-
-
-class _Journey:
-    """One logical request, from its first attempt to the answer after the last redirect."""
-
-    def __init__(
-        self, session: AuthenticatedSession, request: PreparedRequest, call: _Call
-    ) -> None:
-        self._left_behind = isinstance(request, _Elsewhere)
-        """A redirect led to another origin, and what was taken off is not put back."""
-        if not self._left_behind:
-            session._origins.check(str(request.url))
-        policy = session._retry
-        if call.do_not_retry_codes:
-            policy = policy.except_for(call.do_not_retry_codes)
-        self._session = session
-        self._cache = session._cache()
-        self._exchange = Exchange(
-            self._cache,
-            policy,
-            request.method or "GET",
-            call.idempotent or has_field(request, IDEMPOTENCY_KEY),
-            replayable(request),
-        )
-        self._fields: Collection[str] = ()
-
-    def hop(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
-        """Sends to one URL until that is done, and answers the last response or raises the last failure."""
-        template = request
-        credential = self._credential()
-        while True:
-            attempt = self._authorized(template, credential)
-            result, step = self._attempt(attempt, request.hooks, credential.lease, kwargs)
-            again = None if step is None else self._again(template, step, credential)
-            if again is None:
-                return _given(result, request.hooks, step, kwargs)
-            credential = again
-            if isinstance(result, Response):
-                # Only now: until there is a token to go on with, this may be the answer.
-                result.close()
-                template = self._with_cookies_of(result, template)
-
-    def next_hop(self, response: Response) -> PreparedRequest | None:
-        """The request that a redirect leads to, without the credential if that is another origin."""
-        hop, request = response.next, response.request
-        if hop is None:
-            return None
-        hop.hooks = request.hooks
-        if hop.body is not None and not replayable(hop):
-            # An answer that asks for the body again is the caller's.
-            return None
-        lost_its_body = hop.body is None and request.body is not None
-        if lost_its_body or hop.method != request.method:
-            self._exchange.becomes_a_read()
-        if not _core.same_origin(str(request.url), str(hop.url)):
-            self._left_behind = True
-            for name in self._fields:
-                hop.headers.pop(name, None)
-        if self._left_behind:
-            hop.__class__ = _Elsewhere
-        return hop
-
-    def _attempt(
-        self,
-        attempt: PreparedRequest,
-        hooks: Any,
-        lease: Lease | None,
-        kwargs: dict[str, Any],
-    ) -> tuple[Response | RequestException, Step | None]:
-        judged = False
-        step: Step | None = None
-
-        def judge(response: Response, **adapter_kwargs: Any) -> Response:
-            nonlocal judged, step
-            judged = True
-            step = self._exchange.answered(lease, response.status_code, response.headers)
-            if step is not None:
-                return response
-            # The caller's own hooks see what the caller will see.
-            return _shown(response, hooks, adapter_kwargs)
-
-        attempt.hooks = {"response": [judge]}
-        try:
-            return self._session._send_once(attempt, kwargs), step
-        except RequestException as error:
-            if not judged:
-                step = self._exchange.failed(lease, classify(error))
-            elif step is None:
-                raise
-            return error, step
-        finally:
-            attempt.hooks = hooks
-
-    def _again(
-        self, request: PreparedRequest, step: Step, credential: Credential
-    ) -> Credential | None:
-        """The credential to send the request again with, if it can be sent again."""
-        if isinstance(step, Renew):
-            renewed = self._renewed(step, credential)
-            return renewed if renewed is None or rewound(request) else None
-        time.sleep(step.pause)
-        if not rewound(request):
-            return None
-        try:
-            return self._credential()
-        except AuthenticationError as error:
-            self._exchange.given_up(str(error))
-            return None
-
-    def _credential(self) -> Credential:
-        if self._left_behind:
-            return Credential({}, None)
-        return self._session._credential(self._exchange.patience)
-
-    def _renewed(self, step: Renew, credential: Credential) -> Credential | None:
-        if credential.lease is None:
-            return None
-        lease = self._cache.replace(credential.lease, step, self._exchange.patience)
-        return None if lease is None else self._session._credential_of(lease)
-
-    def _authorized(self, request: PreparedRequest, credential: Credential) -> PreparedRequest:
-        """The request as it is sent this time; the caller's stays as it was."""
-        attempt = copied(request)
-        headers = attempt.headers
-        for name, value in credential.fields.items():
-            if name not in self._fields and has_field(attempt, name):
-                _logger.debug(
-                    "the session's credential replaces the %s that the request had",
-                    name,
-                )
-            headers[name] = value
-        self._fields = credential.fields.keys()
-        return attempt
-
-    def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
-        """What a failed attempt was given goes with the next one, as it would with the next request."""
-        return with_cookies(request, self._session.cookies) if response.cookies else request
 
 
 def _nothing(request: PreparedRequest) -> PreparedRequest:
     return request
-
-
-def _given(
-    result: Response | RequestException,
-    hooks: Any,
-    step: Step | None,
-    kwargs: dict[str, Any],
-) -> Response:
-    """Gives the caller what is in hand."""
-    if not isinstance(result, Response):
-        raise result
-    if step is None:
-        return result
-    # It was to be sent again, so that the caller's hooks have not seen it yet.
-    return _shown(result, hooks, kwargs)
-
-
-def _shown(response: Response, hooks: Any, kwargs: dict[str, Any]) -> Response:
-    """The response, or what the caller's hooks make of it."""
-    shown: Response = dispatch_hook("response", hooks, response, **kwargs)
-    return shown
 
 
 def _check_timeout(timeout: Any) -> None:

@@ -12,6 +12,7 @@ use crate::world::Rotating;
 use crate::world::SECOND;
 use crate::world::key;
 use crate::world::token;
+use crate::world::until;
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
@@ -64,23 +65,37 @@ async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
     let give_up = async {
         let call = process.source.next_call().await;
         process.clock.until_sleeping(2).await;
-        // The cache gives the fetch up; the exchange is under way and has as long again.
-        process
-            .cache
-            .set_token(keyfob::Token::new("handed-in").unwrap())
-            .unwrap();
+        process.clock.advance(SECOND * 30);
         call
     };
     let (got, call) = tokio::join!(process.get(), give_up);
-    assert_eq!(got.unwrap(), "handed-in");
+    let error = got.unwrap_err().to_string();
+    assert!(error.contains("was given up"), "{error}");
     call.answer(token(1));
-    while stored(&store).await.token().is_none() {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(
-        stored(&store).await.token().unwrap().refresh_token(),
-        Some("refresh-1")
+    until(async || stored(&store).await.token().is_some()).await;
+    let kept = stored(&store).await;
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
+}
+
+#[tokio::test]
+async fn t9_a_fetch_that_is_given_up_before_its_exchange_begins_exchanges_nothing() {
+    let store = MemoryStore::default();
+    let held = store.lease(&key(), SECOND).await.unwrap();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        process.clock.until_sleeping(1).await;
+        process.clock.advance(SECOND * 30);
+    };
+    let (got, ()) = tokio::join!(process.get(), give_up);
+    got.unwrap_err();
+    held.release().await;
+    // Whoever waited for the lease has had it before.
+    store.lease(&key(), SECOND).await.unwrap();
+    assert!(
+        store.load(&key()).await.unwrap().is_none(),
+        "there is no note"
     );
+    assert_eq!(process.source.calls(), 0);
 }
 
 #[tokio::test]
@@ -173,9 +188,7 @@ async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
     assert!(store.inner.lease(&key(), SECOND / 100).await.is_err());
     store.set_full(false);
     process.clock.advance(SECOND * 5);
-    while store.stored().await.unwrap().token().is_none() {
-        tokio::task::yield_now().await;
-    }
+    until(async || store.stored().await.unwrap().token().is_some()).await;
     let next = Process::over(store, Rotating, |persisted| persisted);
     assert_eq!(next.get().await.unwrap(), "token-1");
 }

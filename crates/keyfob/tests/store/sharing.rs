@@ -12,6 +12,7 @@ use crate::world::Rotating;
 use crate::world::SECOND;
 use crate::world::key;
 use crate::world::token;
+use crate::world::until;
 
 #[tokio::test]
 async fn t1_a_token_that_another_process_got_is_taken_from_the_store() {
@@ -92,13 +93,10 @@ async fn a_source_that_may_be_repeated_is_asked_locally_while_the_store_is_away(
     // It is away still: the token is used on, and nobody is asked.
     process.clock.advance(SECOND * 11);
     assert_eq!(process.get().await.unwrap(), "token-1");
-    process.cache.status();
     store.set_away(false);
     process.clock.advance(SECOND * 11);
     assert_eq!(process.get().await.unwrap(), "token-1");
-    while process.cache.status().renewing {
-        tokio::task::yield_now().await;
-    }
+    until(async || !process.cache.status().renewing).await;
     let stored = store.stored().await.expect("back to what is shared");
     assert_eq!(stored.token().unwrap().expose(), "token-1");
     assert_eq!(process.source.calls(), 1);

@@ -97,6 +97,17 @@ impl Process {
     }
 }
 
+/// Lets other tasks run until it is so; bounded, so that a test that waits in vain ends.
+pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
+    for _ in 0..10_000 {
+        if holds().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it did not come to that");
+}
+
 /// A store in memory that can be told to fail.
 #[derive(Clone, Default)]
 pub(crate) struct Flaky {

@@ -1,0 +1,177 @@
+"""Tools that programs are tested with stand where they stand with a plain session."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from unittest import mock
+
+import pytest
+import requests
+import requests_mock
+import responses
+from keyfob import (
+    AuthenticationError,
+    BearerAuthSession,
+    ExternallyManagedJWTSession,
+    GenericExternallyManagedJWTHandler,
+)
+from keyfob.errors import OriginError
+from requests.adapters import HTTPAdapter
+from signed_in import over, with_token
+from tokens import ahead
+
+URL = "https://api.example.com/reports"
+BEARER = {"authorization": "Bearer t0ken"}
+
+
+@responses.activate
+def test_responses_sees_the_requests_and_their_retries() -> None:
+    responses.get(URL, status=503)
+    responses.get(URL, json={"a": 1})
+    assert with_token("t0ken").get(URL).json() == {"a": 1}
+    seen = [call.request.headers["authorization"] for call in responses.calls]
+    assert seen == ["Bearer t0ken"] * 2
+
+
+def test_requests_mock_sees_the_requests_and_their_retries() -> None:
+    with requests_mock.Mocker() as mocker:
+        mocker.get(URL, [{"status_code": 503}, {"json": {"a": 1}}], request_headers=BEARER)
+        assert with_token("t0ken").get(URL).json() == {"a": 1}
+        assert mocker.call_count == 2
+
+
+def test_a_scheme_of_the_callers_own_adapter_is_served() -> None:
+    session = with_token("t0ken")
+    adapter = requests_mock.Adapter()
+    session.mount("mock://", adapter)
+    adapter.register_uri("GET", "mock://api/reports", text="as asked", request_headers=BEARER)
+    assert session.get("mock://api/reports").text == "as asked"
+
+
+def test_r1_no_adapter_makes_plain_http_or_a_redirect_its_own() -> None:
+    session = with_token("t0ken")
+    adapter = requests_mock.Adapter()
+    for prefix in ["mock://", "http://", "https://", "HTTP://"]:
+        session.mount(prefix, adapter)
+    adapter.register_uri("GET", URL, status_code=302, headers={"Location": "mock://elsewhere/"})
+    adapter.register_uri("GET", "mock://elsewhere/")
+    for url in ["http://api.example.com/", "HTTP://api.example.com/"]:
+        with pytest.raises(OriginError):
+            session.get(url)
+    assert "authorization" not in session.get(URL).request.headers
+
+
+def test_r1_a_bound_session_serves_no_scheme_of_its_own() -> None:
+    session = with_token("t0ken")
+    session.mount("mock://", requests_mock.Adapter())
+    session.bind("https://api.example.com")
+    with pytest.raises(OriginError):
+        session.get("mock://api/")
+
+
+def test_an_adapter_of_ones_own_sends() -> None:
+    seen: list[Any] = []
+
+    class Mine(HTTPAdapter):
+        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+            seen.append((request.headers["authorization"], kwargs["timeout"], kwargs["verify"]))
+            answer = requests.Response()
+            answer.status_code = 200
+            answer.request, answer.url = request, str(request.url)
+            return answer
+
+    session = with_token("t0ken")
+    session.mount("https://api.example.com", Mine())
+    assert session.get(URL, timeout=(3, 4), verify="bundle.pem").ok
+    assert seen == [("Bearer t0ken", (3, 4), "bundle.pem")]
+
+
+@responses.activate
+def test_a_mock_that_speaks_for_a_handler_will_do() -> None:
+    responses.get(URL, status=401)
+    handler = mock.create_autospec(GenericExternallyManagedJWTHandler, instance=True)
+    handler.authenticated = False
+    handler.request_headers = BEARER
+    session = over(handler)
+    answer = session.get(URL)
+    handler.authenticate.assert_called_once_with()
+    # Its 401 is an answer like others.
+    assert (answer.status_code, len(responses.calls)) == (401, 1)
+    assert answer.request.headers["authorization"] == "Bearer t0ken"
+    assert BEARER == {"authorization": "Bearer t0ken"}
+
+
+@responses.activate
+def test_the_token_of_a_handler_of_ones_own_is_looked_at_anew_for_each_attempt() -> None:
+    responses.get(URL, status=503)
+    responses.get(URL)
+
+    class Handler:
+        authenticated = True
+        looked = 0
+
+        def authenticate(self) -> None:
+            raise AssertionError
+
+        @property
+        def request_headers(self) -> dict[str, str]:
+            Handler.looked += 1
+            return {"X-Key": str(Handler.looked)}
+
+    ExternallyManagedJWTSession(Handler()).get(URL)  # type: ignore[arg-type]
+    assert [call.request.headers["X-Key"] for call in responses.calls] == ["1", "2"]
+
+
+@responses.activate
+def test_an_overridden_send_sees_each_request_once_and_its_answer() -> None:
+    responses.get(URL, status=503)
+    responses.get(URL)
+    seen = []
+
+    class Session(BearerAuthSession):
+        def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+            answer = super().send(request, **kwargs)
+            seen.append(answer.status_code)
+            return answer
+
+    session = Session("t0ken")
+    session.retry = with_token("t0ken").retry
+    session.get(URL)
+    assert seen == [200]
+
+
+@responses.activate
+def test_the_token_of_a_bearer_session_can_be_read_and_replaced() -> None:
+    responses.get(URL)
+    session = with_token("t0ken")
+    assert session.token == "t0ken"
+    session.token = "another"
+    session.get(URL)
+    assert responses.calls[0].request.headers["authorization"] == "Bearer another"
+    for unusable, error in [(None, TypeError), (b"t0ken", TypeError), ("", ValueError)]:
+        with pytest.raises(error):
+            session.token = unusable  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="header") as refused:
+        session.token = "s3cret\nX-Evil: 1"
+    assert not re.search("s3cret|Evil", str(refused.value))
+    assert session.token == "another"
+
+
+@responses.activate
+def test_a_token_that_ends_between_look_and_use_is_never_an_error() -> None:
+    responses.get(URL)
+    calls = []
+
+    def hook() -> tuple[str, Any]:
+        calls.append(1)
+        return f"t0ken-{len(calls)}", ahead(0.01)
+
+    session = over(GenericExternallyManagedJWTHandler(None, None, hook))
+    try:
+        for _ in range(100):
+            assert session.get(URL).status_code == 200
+            assert session.request_headers
+    except AuthenticationError as error:  # pragma: no cover
+        pytest.fail(str(error))
+    assert len(calls) > 1

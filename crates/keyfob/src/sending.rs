@@ -1,0 +1,227 @@
+//! The loop of the async session: authorize, send, judge, again?
+//!
+//! Nearly every request is answered at its first attempt. That one is made here in [`Sending`], a future with few fields; what is
+//! rare, such as the wait for a token and each further attempt, is in a box of its own.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use http::Method;
+use pin_project_lite::pin_project;
+use reqwest::Body;
+use reqwest::Client;
+use reqwest::Request;
+use reqwest::Response;
+use url::Url;
+
+use crate::alarm::Alarm;
+use crate::answer::limit_body;
+use crate::cache::Lease;
+use crate::error::Error;
+use crate::exchange::Outcome;
+use crate::exchange::Replay;
+use crate::journey::Journey;
+use crate::journey::Next;
+use crate::journey::Outgoing;
+use crate::progress::Counted;
+use crate::progress::PIECE;
+use crate::sender::Options;
+use crate::sender::Sender;
+use crate::stall::Moved;
+use crate::stall::UntilStalled;
+use crate::surface::outgoing;
+use crate::transport::Fault;
+
+/// What came of an attempt.
+type Attempted = Result<Response, Fault>;
+
+impl Sender<Client> {
+    /// Sends a request until its exchange is done, unless the credential may not go where it is to go.
+    pub(crate) fn send<'a>(
+        &'a self,
+        mut attempt: Request,
+        options: &Options,
+    ) -> Result<impl Future<Output = Result<Response, Error>> + Send + use<'a>, Error> {
+        let (method, headers) = (attempt.method(), attempt.headers());
+        let exchange = self.exchange(options, method, headers, replay(&attempt));
+        // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
+        let limit = attempt.timeout().is_none().then_some(&self.alarm);
+        let journey = Journey::begin(&mut attempt, exchange, &self.authenticator, self.redirects)?;
+        let mut course = Course {
+            sender: self,
+            journey: Box::new(journey),
+            limit,
+        };
+        Ok(match self.tokens().fresh() {
+            Some(lease) => Sending::First {
+                answer: course.transmit(attempt, Some(lease)),
+                course: Some(course),
+            },
+            None => Sending::Later {
+                rest: Box::pin(course.begin_when_there_is_a_token(Box::new(attempt))),
+            },
+        })
+    }
+}
+
+pin_project! {
+    /// A request on its way.
+    #[project = Stage]
+    enum Sending<'a, F> {
+        First {
+            #[pin]
+            answer: UntilStalled<F>,
+            course: Option<Course<'a>>,
+        },
+        Later {
+            rest: BoxFuture<'a, Result<Response, Error>>,
+        },
+    }
+}
+
+impl<F: Future<Output = reqwest::Result<Response>>> Future for Sending<'_, F> {
+    type Output = Result<Response, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.as_mut().project() {
+                Stage::First { answer, course } => {
+                    let result = attempted(ready!(answer.poll(context)));
+                    let going = course.as_mut().expect("not polled again after its end");
+                    let next = going.judge(&result)?;
+                    if let Next::Done = next {
+                        return Poll::Ready(going.hand_over(result));
+                    }
+                    if let Some(course) = course.take() {
+                        let rest = Box::pin(course.go_on(result, next));
+                        self.set(Self::Later { rest });
+                    }
+                }
+                Stage::Later { rest } => return rest.as_mut().poll(context),
+            }
+        }
+    }
+}
+
+/// What stays the same from one attempt to the next.
+struct Course<'a> {
+    sender: &'a Sender<Client>,
+    journey: Box<Journey<Request>>,
+    limit: Option<&'a Alarm>,
+}
+
+impl<'a> Course<'a> {
+    /// Makes the first attempt, and those that follow.
+    async fn begin_when_there_is_a_token(
+        mut self,
+        attempt: Box<Request>,
+    ) -> Result<Response, Error> {
+        let lease = self.lease().await?;
+        let result = attempted(self.transmit(*attempt, lease).await);
+        let next = self.judge(&result)?;
+        self.go_on(result, next).await
+    }
+
+    /// Makes further attempts until there is none.
+    async fn go_on(mut self, mut result: Attempted, mut next: Next) -> Result<Response, Error> {
+        while let ControlFlow::Continue(lease) = self.prepare(next).await? {
+            let attempt = self.journey.again();
+            result = attempted(self.transmit(attempt, lease).await);
+            next = self.judge(&result)?;
+        }
+        self.hand_over(result)
+    }
+
+    /// What the next attempt carries, or that there is none.
+    async fn prepare(&self, next: Next) -> Result<ControlFlow<(), Option<Lease>>, Error> {
+        let authenticator = &self.sender.authenticator;
+        match next {
+            Next::Done => Ok(ControlFlow::Break(())),
+            Next::Follow => self.lease().await.map(ControlFlow::Continue),
+            Next::Wait(pause) => {
+                authenticator.clock().sleep(pause).await;
+                let lease = self.lease().await;
+                let lease = lease.map_err(|error| authenticator.will_not_retry(&error));
+                Ok(lease.map_or_else(ControlFlow::Break, ControlFlow::Continue))
+            }
+            Next::Replace(rejected, challenges, patience) => {
+                let other = authenticator.replace(&rejected, &challenges, patience);
+                let other = other.await.map(Some);
+                Ok(other.map_or(ControlFlow::Break(()), ControlFlow::Continue))
+            }
+        }
+    }
+
+    /// The credential of the next attempt, if it carries one (R7).
+    async fn lease(&self) -> Result<Option<Lease>, Error> {
+        if !self.journey.wants_lease() {
+            return Ok(None);
+        }
+        let patience = self.journey.patience(&self.sender.authenticator);
+        self.sender.tokens().lease(Some(patience)).await.map(Some)
+    }
+
+    /// Sends an attempt with this credential.
+    fn transmit(
+        &mut self,
+        mut attempt: Request,
+        lease: Option<Lease>,
+    ) -> UntilStalled<impl Future<Output = reqwest::Result<Response>> + Send + use<>> {
+        let sender = self.sender;
+        self.journey
+            .authorize(&mut attempt, lease, &sender.authenticator);
+        let client = sender.client_for(attempt.url());
+        let moved = self.limit.and_then(|_| count_pieces(&mut attempt));
+        UntilStalled::new(client.execute(attempt), moved, self.limit)
+    }
+
+    fn judge(&mut self, result: &Attempted) -> Result<Next, Error> {
+        let outcome = match result {
+            Ok(response) => Outcome::Answer(response.status(), response.headers()),
+            Err(fault) => Outcome::Failure(fault.failure()),
+        };
+        self.journey.judge(outcome, &self.sender.authenticator)
+    }
+
+    /// R6: the last answer or error, as it was.
+    fn hand_over(&self, result: Attempted) -> Result<Response, Error> {
+        let response = result.map_err(|fault| fault.report(&self.journey.destination()))?;
+        Ok(match self.limit {
+            Some(alarm) => limit_body(response, alarm),
+            None => response,
+        })
+    }
+}
+
+outgoing!(Request);
+
+fn attempted(answer: Option<reqwest::Result<Response>>) -> Attempted {
+    answer.ok_or(Fault::Stalled)?.map_err(Fault::Client)
+}
+
+/// Whether the body can be sent again; one that is streamed cannot.
+pub(crate) fn replay(request: &Request) -> Replay {
+    match request.body() {
+        Some(body) if body.as_bytes().is_none() => Replay::Impossible,
+        _ => Replay::Possible,
+    }
+}
+
+/// Has the pieces of the body counted as they go, unless it is so short that it goes in one.
+pub(crate) fn count_pieces(attempt: &mut Request) -> Option<Moved> {
+    let body = attempt.body_mut().take()?;
+    if body.as_bytes().is_some_and(|bytes| bytes.len() <= PIECE) {
+        *attempt.body_mut() = Some(body);
+        return None;
+    }
+    let moved = Moved::default();
+    *attempt.body_mut() = Some(Body::wrap(Counted::new(body, Arc::clone(&moved))));
+    Some(moved)
+}
