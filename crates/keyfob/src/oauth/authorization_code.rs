@@ -102,6 +102,11 @@ impl AuthorizationCode {
         Ok(self)
     }
 
+    /// Whether it could be set as [`redirect_uri`](Self::redirect_uri).
+    pub(crate) fn is_redirect_uri(text: &str) -> bool {
+        RedirectUri::parse(text).is_ok()
+    }
+
     /// Sets how long the person may take; [`TIME_LIMIT`](Self::TIME_LIMIT) unless set.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
@@ -285,8 +290,11 @@ impl AuthorizationRequest {
             .iter()
             .fold(form, |form, resource| form.with("resource", resource));
         let client = &self.sign_in.client;
+        let asked = client.clock().glance().wall_time();
         let answer = client.ask_for_token(&self.metadata, form).await?;
-        client.token_in(&self.metadata, answer)
+        let token = client.token_in(&self.metadata, answer)?;
+        // T4: the lifetime counts from the moment that it was asked for.
+        Ok(token.obtained_at(asked))
     }
 }
 

@@ -160,7 +160,11 @@ impl Client {
         self.unless_refused(endpoint, answer)
     }
 
-    fn unless_refused(&self, endpoint: &Endpoint, answer: Answer) -> Result<Answer, Error> {
+    pub(crate) fn unless_refused(
+        &self,
+        endpoint: &Endpoint,
+        answer: Answer,
+    ) -> Result<Answer, Error> {
         if answer.status.is_success() {
             Ok(answer)
         } else {
@@ -169,7 +173,7 @@ impl Client {
     }
 
     /// Sends a form with who asks; answers whatever the server says.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use huskarl_core::OAuthErrorCode;
 use serde::Deserialize;
@@ -79,7 +80,6 @@ impl DeviceCode {
                 "the server names no device authorization endpoint; give its URL to the client, or sign in with a browser",
             )
         })?;
-        // RFC 8628 §3.1: a public client names itself; one with a secret may be told by that alone.
         let form = self.options.fill(Form::new())?;
         let asked = self.client.clock().elapsed();
         let answer = self.client.post(endpoint, &metadata, form).await?;
@@ -174,8 +174,9 @@ impl DeviceAuthorization {
 
     async fn ask(&self) -> Result<Heard, Error> {
         let form = Form::grant(GRANT).with("device_code", self.given.device_code.expose());
+        let asked = self.client.clock().glance().wall_time();
         let outcome = match self.client.ask_for_token(&self.metadata, form).await {
-            Ok(answer) => self.judge(answer),
+            Ok(answer) => self.judge(answer, asked),
             Err(error) => Err(error),
         };
         match outcome {
@@ -187,7 +188,7 @@ impl DeviceAuthorization {
         }
     }
 
-    fn judge(&self, answer: Answer) -> Result<Heard, Error> {
+    fn judge(&self, answer: Answer, asked: SystemTime) -> Result<Heard, Error> {
         match code(&answer) {
             Some(OAuthErrorCode::AuthorizationPending) => Ok(Heard::Pending),
             Some(OAuthErrorCode::SlowDown) => Ok(Heard::SlowDown),
@@ -197,7 +198,8 @@ impl DeviceAuthorization {
             )),
             _ => {
                 let token = self.client.token_in(&self.metadata, answer)?;
-                Ok(Heard::Token(Box::new(token)))
+                // T4: the lifetime counts from the moment that it was asked for.
+                Ok(Heard::Token(Box::new(token.obtained_at(asked))))
             }
         }
     }
