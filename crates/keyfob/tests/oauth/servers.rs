@@ -13,7 +13,9 @@
 
 mod against_glewlwyd;
 mod against_provider;
+mod browser;
 mod glewlwyd;
 mod provider;
 mod provider_outage;
 mod provider_refresh;
+mod provider_sign_in;
