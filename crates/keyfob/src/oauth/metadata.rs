@@ -30,7 +30,7 @@ pub(crate) struct Metadata {
 }
 
 /// The part of the document that is used. What it says beyond that may be anything.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Document {
     issuer: Option<String>,
     token_endpoint: Option<String>,
@@ -172,10 +172,8 @@ mod tests {
 
     fn read(place: &str, token_endpoint: &str) -> Result<Metadata, Error> {
         let document = Document {
-            issuer: None,
             token_endpoint: Some(token_endpoint.to_owned()),
-            introspection_endpoint: None,
-            revocation_endpoint: None,
+            ..Document::default()
         };
         Metadata::new(&Endpoint::parse(METADATA, place).unwrap(), document)
     }

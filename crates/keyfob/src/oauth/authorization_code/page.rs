@@ -185,6 +185,16 @@ mod tests {
     }
 
     #[test]
+    fn the_policy_lets_in_the_style_of_the_page() {
+        let response = Page::SignedIn.response();
+        let (_, rest) = response.body().split_once("<style>").unwrap();
+        let (style, _) = rest.split_once("</style>").unwrap();
+        let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+        let policy = response.headers()["content-security-policy"].to_str();
+        assert!(policy.unwrap().contains(&format!("'sha256-{hash}'")));
+    }
+
+    #[test]
     fn only_one_page_says_that_somebody_is_signed_in() {
         for page in ALL {
             let claims = page.response().body().contains("You are signed in");
