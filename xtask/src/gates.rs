@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::figures;
 use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
 use crate::python;
@@ -43,6 +44,12 @@ pub(crate) const ALL: &[Gate] = &[
         python,
     ),
     gate("docs", "no warning of rustdoc, no dead link", &[], docs),
+    gate(
+        "figures",
+        "allocations, calls, instructions",
+        &[Need::Valgrind],
+        figures::check,
+    ),
     gate("model", "interleavings, by model checker", &[], model),
 ];
 

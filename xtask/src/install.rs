@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::figures;
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::python;
 use crate::servers;
@@ -18,6 +19,7 @@ pub(crate) enum Need {
     Python,
     OidcProvider,
     Glewlwyd,
+    Valgrind,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -44,6 +46,7 @@ impl Need {
             Self::Python => python::prepare(),
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
+            Self::Valgrind => figures::provide_valgrind(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
+mod figures;
 mod gates;
 mod install;
 mod picture;

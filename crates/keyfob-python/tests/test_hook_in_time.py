@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -186,6 +187,20 @@ def test_hooks_may_use_each_others_tokens_that_are_there() -> None:
     )
     assert first.get_valid_token() == "of-there"
     assert second.get_valid_token(force=True) == "of-there"
+
+
+def test_hooks_that_once_waited_for_each_other_are_forgotten() -> None:
+    first = GenericExternallyManagedJWTHandler(
+        None, None, lambda: (f"of-{second.get_valid_token()}", ahead(3600))
+    )
+    answers: list[Callable[[], str]] = [
+        lambda: "there",
+        lambda: f"of-{first.get_valid_token(force=True)}",
+    ]
+    second = GenericExternallyManagedJWTHandler(None, None, lambda: (answers.pop(0)(), ahead(3600)))
+    assert first.get_valid_token() == "of-there"
+    # Now it is the other way round.
+    assert second.get_valid_token(force=True) == "of-of-there"
 
 
 def test_a_hook_may_use_another_handler() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import threading
 from datetime import datetime, timezone
 from typing import Any, get_type_hints
 
 import pytest
-from keyfob import JWT, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
+from keyfob import JWT, ExternallyManagedJWT, GenericExternallyManagedJWTHandler, _carrier
 from tokens import Hook, ahead, together
 
 EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -87,10 +88,20 @@ def test_the_parts_are_three_fields_whether_or_not_there_is_a_handler() -> None:
         parts.handler()
 
 
-def test_t1_all_threads_that_ask_the_parts_for_a_handler_at_once_get_the_same_one() -> None:
-    for _ in range(20):
-        parts = ExternallyManagedJWT(get_token=never)
-        assert len(set(map(id, together([parts.handler] * 8)))) == 1
+def test_t1_all_threads_that_ask_the_parts_for_a_handler_at_once_get_the_same_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = threading.Barrier(8)
+
+    class Slow(GenericExternallyManagedJWTHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            # All have found that there is none.
+            made.wait(20)
+
+    monkeypatch.setattr(_carrier, "GenericExternallyManagedJWTHandler", Slow)
+    parts = ExternallyManagedJWT(get_token=never)
+    assert len(set(map(id, together([parts.handler] * 8)))) == 1
 
 
 def test_the_parts_can_be_replaced_and_the_new_ones_have_a_handler_of_their_own() -> None:

@@ -160,6 +160,26 @@ assert hook.calls == 0
     )
 
 
+def test_a_thread_that_comes_in_at_the_end_waits_for_it() -> None:
+    run(
+        """
+from keyfob import _core
+
+handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), Hook())
+other = GenericExternallyManagedJWTHandler("mine", ahead(3600), Hook())
+late = threading.Thread(target=handler.get_valid_token, daemon=True)
+_core.close()
+late.start()
+# The end itself does not.
+began = time.monotonic()
+assert other.get_valid_token() == "mine"
+assert time.monotonic() - began < 1.5
+late.join(0.5)
+assert late.is_alive()
+"""
+    )
+
+
 def test_a_daemon_thread_that_the_end_waits_for_may_go_on() -> None:
     # Whatever was registered before keyfob was imported is called after keyfob has made ready for the end.
     printed = run(

@@ -270,6 +270,16 @@ def test_r4_a_post_that_stayed_one_is_not_retried(outside: Outside) -> None:
     assert outside.counts().requests == 2
 
 
+def test_r4_a_patch_that_lost_its_body_is_not_retried(outside: Outside) -> None:
+    redirect(outside, "/made", 301)
+    outside.next(500)
+    assert fixed(outside).patch(outside.api_url, json={"n": 1}).status_code == 500
+    assert [(each.method, each.body_length) for each in outside.received()] == [
+        ("PATCH", 8),
+        ("PATCH", 0),
+    ]
+
+
 def test_r3_a_401_after_a_redirect_is_healed_where_it_came_from(outside: Outside) -> None:
     hook = Hook(outside)
     session = renewing(hook)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from keyfob import RetryPolicy
+import tokens
+from keyfob import AuthenticationError, RetryPolicy
 from outside import Outside
-from signed_in import fixed
+from signed_in import fixed, renewing
 
 
 @pytest.fixture
@@ -131,6 +132,27 @@ def test_r5_no_attempt_begins_after_the_total(outside: Outside, pauses: list[flo
     outside.next(503, headers={"retry-after": "1"})
     assert session.get(outside.api_url).status_code == 200
     assert pauses == [1]
+
+
+def test_r5_the_total_counts_for_the_token_as_well() -> None:
+    hook = tokens.Hook()
+    hook.hold()
+    session = renewing(hook)
+    session.retry = RetryPolicy(total=0.2)
+    began = time.monotonic()
+    with pytest.raises(AuthenticationError) as raised:
+        session.get("https://api.example.com/")
+    assert time.monotonic() - began < 5
+    assert raised.value.kind == "deadline"
+    hook.release()
+
+
+def test_r4_a_body_that_cannot_be_replayed_is_not_paused_for(
+    outside: Outside, pauses: list[float]
+) -> None:
+    outside.next(503, headers={"retry-after": "7"})
+    assert fixed(outside).put(outside.api_url, data=iter([b"once"])).status_code == 503
+    assert pauses == []
 
 
 def test_r5_time_that_attempts_take_counts_for_the_total(outside: Outside) -> None:

@@ -59,6 +59,11 @@ def test_r1_no_adapter_makes_plain_http_or_a_redirect_its_own() -> None:
     for url in ["http://api.example.com/", "HTTP://api.example.com/"]:
         with pytest.raises(OriginError):
             session.get(url)
+        # Nobody made it normal.
+        prepared = requests.Request("GET", URL).prepare()
+        prepared.url = url
+        with pytest.raises(OriginError):
+            session.send(prepared)
     assert "authorization" not in session.get(URL).request.headers
 
 

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -105,6 +106,24 @@ impl TokenEndpoint {
         self
     }
 
+    /// How often a refresh token was used that had been used up, beyond all grace.
+    #[must_use]
+    pub fn reuses(&self) -> u64 {
+        lock(&self.desk.plan).reuses
+    }
+
+    /// How often a refresh token was used again within the grace.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        lock(&self.desk.plan).repeats
+    }
+
+    /// How often the refresh token was replaced.
+    #[must_use]
+    pub fn rotations(&self) -> u64 {
+        lock(&self.desk.plan).rotations
+    }
+
     /// The refresh token that is good now, if there are any; the first is good before it was handed out.
     #[must_use]
     pub fn refresh_token(&self) -> Option<String> {
@@ -123,6 +142,13 @@ pub enum RefreshTokens {
     /// It hands out a new one each time, `refresh-2` first; that uses up the one before. `refresh-1` is good at the
     /// start. A used one is refused with `invalid_grant`.
     Rotated,
+    /// As [`Rotated`](Self::Rotated), and whoever uses a used one is taken for a thief: no refresh token is good
+    /// any more (RFC 9700 §4.14.2). So long after it was replaced, the last one is accepted again, and gives the one that
+    /// replaced it once more.
+    Guarded {
+        /// How long the last one is accepted again.
+        grace: Duration,
+    },
 }
 
 /// Where the requests are answered.
@@ -138,6 +164,9 @@ struct Plan {
     always: TokenAnswer,
     refresh_tokens: RefreshTokens,
     rotations: u64,
+    rotated: Option<Instant>,
+    reuses: u64,
+    repeats: u64,
 }
 
 impl Desk {
@@ -151,7 +180,7 @@ impl Desk {
             Kind::Other(answer) => *answer,
             Kind::Token | Kind::SameToken | Kind::Lost => {
                 let refused = plan.refusal(received);
-                refused.unwrap_or_else(|| self.token(&mut plan, &next.kind, next.fields))
+                refused.unwrap_or_else(|| self.token(&mut plan, received, &next))
             }
         };
         answer.delay += next.delay;
@@ -159,19 +188,21 @@ impl Desk {
         answer
     }
 
-    fn token(&self, plan: &mut Plan, kind: &Kind, fields: Map<String, Value>) -> Answer {
+    fn token(&self, plan: &mut Plan, received: &Received, next: &TokenAnswer) -> Answer {
+        let kind = &next.kind;
         let current = match kind {
             Kind::SameToken => self.issuer.current(),
             _ => None,
         };
         let issued = current.unwrap_or_else(|| self.issuer.issue());
-        if plan.refresh_tokens == RefreshTokens::Rotated {
+        if plan.rotates() && !plan.is_repeat(received) {
             plan.rotations += 1;
+            plan.rotated = Some(Instant::now());
         }
         if matches!(kind, Kind::Lost) {
             return Answer::reset();
         }
-        token_response(issued, plan.refresh_token(), fields)
+        token_response(issued, plan.refresh_token(), next.fields.clone())
     }
 }
 
@@ -179,13 +210,32 @@ impl Plan {
     fn refresh_token(&self) -> Option<String> {
         match self.refresh_tokens {
             RefreshTokens::None => None,
-            RefreshTokens::Kept | RefreshTokens::Rotated => {
+            RefreshTokens::Kept | RefreshTokens::Rotated | RefreshTokens::Guarded { .. } => {
                 Some(format!("refresh-{}", self.rotations + 1))
             }
         }
     }
 
-    fn refusal(&self, received: &Received) -> Option<Answer> {
+    fn rotates(&self) -> bool {
+        matches!(
+            self.refresh_tokens,
+            RefreshTokens::Rotated | RefreshTokens::Guarded { .. }
+        )
+    }
+
+    /// Whether the request uses the last refresh token again, as long as it may.
+    fn is_repeat(&self, received: &Received) -> bool {
+        let RefreshTokens::Guarded { grace } = self.refresh_tokens else {
+            return false;
+        };
+        let last = format!("refresh-{}", self.rotations);
+        received.form_value("refresh_token") == Some(last)
+            && self
+                .rotated
+                .is_some_and(|rotated| rotated.elapsed() < grace)
+    }
+
+    fn refusal(&mut self, received: &Received) -> Option<Answer> {
         let refuse = |error| Some(Answer::json(json!({"error": error})).with_status(400));
         let Some(grant_type) = received.form_value("grant_type") else {
             return refuse("invalid_request");
@@ -194,10 +244,20 @@ impl Plan {
         if grant_type != "refresh_token" || good.is_none() {
             return None;
         }
-        if received.form_value("refresh_token") != good {
+        if self.reuses > 0 {
             return refuse("invalid_grant");
         }
-        None
+        if received.form_value("refresh_token") == good {
+            return None;
+        }
+        if self.is_repeat(received) {
+            self.repeats += 1;
+            return None;
+        }
+        if matches!(self.refresh_tokens, RefreshTokens::Guarded { .. }) {
+            self.reuses += 1;
+        }
+        refuse("invalid_grant")
     }
 }
 

@@ -4,32 +4,72 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::StatusCode;
 
 use crate::cache::Lease;
 use crate::cache::TokenCache;
 use crate::challenge::Challenges;
 use crate::clock::Clock;
+#[cfg(feature = "dpop")]
+use crate::dpop::DPOP;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::error::Error;
+use crate::exchange::Effect;
+use crate::exchange::Exchange;
 use crate::exchange::Moment;
+use crate::exchange::Replay;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DPOP;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::observe;
 use crate::origin::Origins;
+use crate::retry::RetryPolicy;
 
-/// A token cache and the origins that its credential may go to.
+/// A token cache, the origins that its credential may go to, and what proves that it is ours.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     tokens: TokenCache,
     origins: Arc<Origins>,
+    prover: Option<DpopProver>,
+}
+
+/// What one attempt carries: a token and, where possession is proved, the proof for this attempt alone.
+#[derive(Debug)]
+#[must_use = "without it, the request is not authenticated"]
+pub struct Credential<'a> {
+    lease: &'a Lease,
+    proof: Option<HeaderValue>,
 }
 
 impl Authenticator {
     /// Binds the cache's credential to these origins.
     #[must_use]
     pub fn new(tokens: TokenCache, origins: Origins) -> Self {
+        Self::with_prover(tokens, origins, None)
+    }
+
+    /// The same with what a face was told about possession.
+    pub(crate) fn with_prover(
+        tokens: TokenCache,
+        origins: Origins,
+        prover: Option<DpopProver>,
+    ) -> Self {
         Self {
             tokens,
             origins: Arc::new(origins),
+            prover,
         }
     }
+
+    dpop_setter!();
 
     /// The cache.
     #[must_use]
@@ -43,10 +83,84 @@ impl Authenticator {
         &self.origins
     }
 
-    /// Puts the credential on a request's head, in the place of any other (R9).
-    pub fn apply(&self, lease: &Lease, headers: &mut HeaderMap) {
+    /// A request that begins now, by [`Clock::elapsed`]; the policy's total time runs from here.
+    pub fn exchange(
+        &self,
+        policy: Arc<RetryPolicy>,
+        effect: Effect,
+        body: Replay,
+        now: Duration,
+    ) -> Exchange {
+        let exchange = Exchange::new(policy, effect, body, now);
+        match self.prover {
+            Some(_) => exchange.with_proofs(),
+            None => exchange,
+        }
+    }
+
+    /// A token that may be sent, waited for so long at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenCache::lease`], and [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is to be proved and the
+    /// token is not bound to a key (R2).
+    pub async fn lease(&self, patience: Duration) -> Result<Lease, Error> {
+        self.sendable(self.tokens.lease(Some(patience)).await)
+    }
+
+    /// The same, on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub fn lease_blocking(&self, patience: Duration) -> Result<Lease, Error> {
+        self.sendable(self.tokens.lease_blocking(Some(patience)))
+    }
+
+    fn sendable(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
+        if let (Some(prover), Ok(lease)) = (&self.prover, &lease) {
+            prover.check(lease.token())?;
+        }
+        lease
+    }
+
+    /// What the next attempt carries (R7): for this method and this absolute URL, and for no other attempt.
+    ///
+    /// The URL is asked for only where a proof is made.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is to be proved and the token is not bound to a key
+    /// (R2), and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the key cannot sign.
+    #[inline]
+    pub fn credential<'a, U: AsRef<str>>(
+        &self,
+        lease: &'a Lease,
+        method: &Method,
+        url: impl FnOnce() -> U,
+    ) -> Result<Credential<'a>, Error> {
         observe::token_used(|| lease.age(self.clock().elapsed()));
-        lease.apply(headers);
+        let proof = match &self.prover {
+            Some(prover) => {
+                let now = self.clock().glance().wall_time();
+                Some(prover.prove(lease.token(), method, url().as_ref(), now)?)
+            }
+            None => None,
+        };
+        Ok(Credential { lease, proof })
+    }
+
+    /// Takes note of what an answer from this absolute URL says about later attempts: the nonce of their proofs.
+    #[inline]
+    pub fn learn<U: AsRef<str>>(
+        &self,
+        url: impl FnOnce() -> U,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) {
+        if let Some(prover) = &self.prover {
+            prover.learn(url().as_ref(), status, headers);
+        }
     }
 
     /// Another token for one that a server rejected; `None` if there is none to be had, which the log tells.
@@ -56,11 +170,9 @@ impl Authenticator {
         challenges: &Challenges,
         patience: Duration,
     ) -> Option<Lease> {
-        told(
-            self.tokens
-                .replace(rejected, challenges, Some(patience))
-                .await,
-        )
+        let tokens = &self.tokens;
+        let replaced = tokens.replace(rejected, challenges, Some(patience)).await;
+        told(self.sendable(replaced))
     }
 
     /// The same, on the calling thread.
@@ -71,10 +183,9 @@ impl Authenticator {
         challenges: &Challenges,
         patience: Duration,
     ) -> Option<Lease> {
-        told(
-            self.tokens
-                .replace_blocking(rejected, challenges, Some(patience)),
-        )
+        let tokens = &self.tokens;
+        let replaced = tokens.replace_blocking(rejected, challenges, Some(patience));
+        told(self.sendable(replaced))
     }
 
     /// Tells logs and metrics that a request will be sent again, and why.
@@ -102,6 +213,18 @@ impl Authenticator {
             elapsed: clock.elapsed(),
             wall: clock.glance().wall_time(),
             jitter: fastrand::f64(),
+        }
+    }
+}
+
+impl Credential<'_> {
+    /// Puts it on a request's head, in the place of any other (R9).
+    pub fn apply(self, headers: &mut HeaderMap) {
+        self.lease.apply(headers);
+        if let Some(proof) = self.proof
+            && headers.insert(DPOP, proof).is_some()
+        {
+            observe::credential_overridden(&DPOP);
         }
     }
 }

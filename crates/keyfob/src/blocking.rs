@@ -150,7 +150,7 @@ impl Sender<Client> {
         };
         let mut lease = self.lease(&journey)?;
         loop {
-            journey.authorize(&mut attempt, lease, &self.authenticator);
+            journey.authorize(&mut attempt, lease, &self.authenticator)?;
             let client = self.client_for(attempt.url());
             let result = client.execute(attempt).map_err(Fault::Client);
             let outcome = match &result {
@@ -190,7 +190,7 @@ impl Sender<Client> {
             return Ok(None);
         }
         let patience = journey.patience(&self.authenticator);
-        self.tokens().lease_blocking(Some(patience)).map(Some)
+        self.authenticator.lease_blocking(patience).map(Some)
     }
 }
 

@@ -17,6 +17,9 @@ pub(crate) trait Attempts {
 
     fn authenticator(&self) -> &Authenticator;
 
+    /// Where the request goes, in full.
+    fn url(&self) -> String;
+
     /// Sends the request with this credential on it (R7).
     fn send(
         &mut self,
@@ -64,7 +67,11 @@ pub(crate) fn judge<A: Attempts>(
     attempts: &A,
     result: &Result<A::Answer, A::Failure>,
 ) -> Step {
-    exchange.judge(attempts.outcome(result), || attempts.authenticator().now())
+    let (outcome, authenticator) = (attempts.outcome(result), attempts.authenticator());
+    if let Outcome::Answer(status, headers) = outcome {
+        authenticator.learn(|| attempts.url(), status, headers);
+    }
+    exchange.judge(outcome, || authenticator.now())
 }
 
 /// The credential of the next attempt; `None` if there is none, neither attempt nor credential.
@@ -74,7 +81,6 @@ async fn prepare(
     lease: &Lease,
     step: Step,
 ) -> Option<Lease> {
-    let tokens = authenticator.tokens();
     let clock = authenticator.clock();
     let patience = || exchange.patience(clock.elapsed());
     match step {
@@ -82,14 +88,14 @@ async fn prepare(
         Step::Wait(pause, cause) => {
             authenticator.will_retry(cause, pause);
             clock.sleep(pause).await;
-            let another = tokens.lease(Some(patience())).await;
+            let another = authenticator.lease(patience()).await;
             another
                 .inspect_err(|error| authenticator.will_not_retry(error))
                 .ok()
         }
         Step::Renew(challenges) => authenticator.replace(lease, &challenges, patience()).await,
         Step::Reject(challenges) => {
-            tokens.reject(lease, &challenges);
+            authenticator.tokens().reject(lease, &challenges);
             None
         }
     }

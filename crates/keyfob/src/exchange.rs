@@ -3,6 +3,7 @@
 //! Every face drives this machine and obeys it: the sessions, the tower layer, the middleware. So a rule about renewing or
 //! retrying stands once, here, and is tested without a network or a clock.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -14,6 +15,9 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 use http::header::WWW_AUTHENTICATE;
 
+#[cfg(test)]
+mod tests;
+
 use crate::challenge::Challenges;
 use crate::retry::Cost;
 use crate::retry::RetryPolicy;
@@ -22,6 +26,9 @@ use crate::retry_after::RetryAfter;
 
 /// A client's promise that a request has its effect once however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The field that tells the nonce of the next proof (RFC 9449 §8.2).
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// How a gRPC call ended, as a name that was parsed once.
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -39,6 +46,16 @@ pub struct Exchange {
     /// Of attempts; a redirect on the way is none.
     failures: u32,
     healed: bool,
+    nonce: Nonce,
+}
+
+/// Whether the server may still ask for another nonce in the proof of possession.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nonce {
+    /// No attempt carries a proof.
+    Unused,
+    Unasked,
+    Asked,
 }
 
 /// Whether sending a request twice has the effect of sending it once.
@@ -119,7 +136,15 @@ impl Exchange {
             deadline,
             failures: 0,
             healed: false,
+            nonce: Nonce::Unused,
         }
+    }
+
+    /// The same request, each of whose attempts carries a proof of possession (RFC 9449).
+    #[must_use]
+    pub fn with_proofs(mut self) -> Self {
+        self.nonce = Nonce::Unasked;
+        self
     }
 
     /// The time that is left of the total: how long to wait for a token at most.
@@ -139,7 +164,8 @@ impl Exchange {
     pub fn judged_fields(&self, status: StatusCode) -> impl Iterator<Item = HeaderName> + use<> {
         let retry_after = self.policy.retries(status).then_some(RETRY_AFTER);
         let challenges = (status == StatusCode::UNAUTHORIZED).then_some(WWW_AUTHENTICATE);
-        [Some(GRPC_STATUS), retry_after, challenges]
+        let nonce = (self.nonce != Nonce::Unused).then_some(DPOP_NONCE);
+        [Some(GRPC_STATUS), retry_after, challenges, nonce]
             .into_iter()
             .flatten()
     }
@@ -148,7 +174,7 @@ impl Exchange {
     pub fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Moment) -> Step {
         match outcome {
             Outcome::Answer(status, headers) if refuses_credential(status, headers) => {
-                self.refused(headers)
+                self.refused(headers, now)
             }
             _ => self.judge_without_credential(outcome, now),
         }
@@ -190,8 +216,16 @@ impl Exchange {
     }
 
     /// RFC 6750 §3.1: `invalid_token` may be mended by a new token, `insufficient_scope` not.
-    fn refused(&mut self, headers: &HeaderMap) -> Step {
+    fn refused(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Moment) -> Step {
         let challenges = Challenges::from_headers(headers);
+        if self.nonce != Nonce::Unused {
+            if challenges.use_dpop_nonce() {
+                return self.prove_again(headers, now);
+            }
+            if challenges.invalid_dpop_proof() {
+                return Step::Done;
+            }
+        }
         if self.healed || challenges.insufficient_scope() {
             return Step::Done;
         }
@@ -200,6 +234,18 @@ impl Exchange {
             Replay::Possible => Step::Renew(challenges),
             Replay::Impossible => Step::Reject(challenges),
         }
+    }
+
+    /// RFC 9449 §9: the token is fine, and the same request with the nonce of this answer may be as well.
+    fn prove_again(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Moment) -> Step {
+        let asked = mem::replace(&mut self.nonce, Nonce::Asked);
+        if asked == Nonce::Asked || self.body == Replay::Impossible {
+            return Step::Done;
+        }
+        if !headers.contains_key(DPOP_NONCE) || now().elapsed >= self.deadline {
+            return Step::Done;
+        }
+        Step::Wait(Duration::ZERO, "dpop nonce")
     }
 
     fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
@@ -276,239 +322,4 @@ fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
         || headers
             .get(&GRPC_STATUS)
             .is_some_and(|code| code.as_bytes() == GRPC_UNAUTHENTICATED)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    const NOW: Moment = Moment {
-        elapsed: Duration::from_secs(1000),
-        wall: SystemTime::UNIX_EPOCH,
-        jitter: 0.5,
-    };
-
-    fn exchange(effect: Effect, body: Replay) -> Exchange {
-        Exchange::new(Arc::new(RetryPolicy::default()), effect, body, NOW.elapsed)
-    }
-
-    fn answer(
-        exchange: &mut Exchange,
-        status: u16,
-        headers: &[(HeaderName, &'static str)],
-    ) -> Step {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
-            .collect();
-        let status = StatusCode::from_u16(status).unwrap();
-        exchange.judge(Outcome::Answer(status, &headers), || NOW)
-    }
-
-    fn waits(step: &Step) -> bool {
-        matches!(step, Step::Wait(..))
-    }
-
-    #[test]
-    fn every_field_that_judging_reads_is_named() {
-        let exchange = exchange(Effect::Once, Replay::Possible);
-        let named = |status| exchange.judged_fields(StatusCode::from_u16(status).unwrap());
-        assert!(named(200).eq([GRPC_STATUS]));
-        assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE]));
-        assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER]));
-    }
-
-    #[test]
-    fn r4_idempotent_requests_are_retried_on_transient_statuses() {
-        for status in [408, 425, 429, 500, 502, 503, 504] {
-            assert!(
-                waits(&answer(
-                    &mut exchange(Effect::Once, Replay::Possible),
-                    status,
-                    &[]
-                )),
-                "{status}"
-            );
-        }
-        for status in [200, 301, 400, 403, 404, 409, 410, 418, 501, 505] {
-            assert_eq!(
-                answer(&mut exchange(Effect::Once, Replay::Possible), status, &[]),
-                Step::Done,
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn r4_post_is_sent_once_unless_the_server_says_it_was_not_processed() {
-        for status in [408, 425, 429, 500, 502, 503, 504] {
-            assert_eq!(
-                answer(
-                    &mut exchange(Effect::EachTime, Replay::Possible),
-                    status,
-                    &[]
-                ),
-                Step::Done
-            );
-        }
-        for status in [429, 503] {
-            let mut post = exchange(Effect::EachTime, Replay::Possible);
-            assert!(
-                waits(&answer(&mut post, status, &[(RETRY_AFTER, "1")])),
-                "{status}"
-            );
-        }
-        let mut post = exchange(Effect::EachTime, Replay::Possible);
-        assert_eq!(answer(&mut post, 500, &[(RETRY_AFTER, "1")]), Step::Done);
-    }
-
-    #[test]
-    fn r4_only_a_connection_that_was_never_made_is_retried_for_any_method() {
-        for (failure, once, each_time) in [
-            (Failure::Connect, true, true),
-            (Failure::Timeout, true, false),
-            (Failure::Broken, true, false),
-            (Failure::Final, false, false),
-        ] {
-            for (effect, retried) in [(Effect::Once, once), (Effect::EachTime, each_time)] {
-                let mut exchange = exchange(effect, Replay::Possible);
-                let step = exchange.judge(Outcome::Failure(failure), || NOW);
-                assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn r4_a_body_that_cannot_be_replayed_is_never_sent_again() {
-        let mut once = exchange(Effect::Once, Replay::Impossible);
-        assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
-        let mut connect = exchange(Effect::Once, Replay::Impossible);
-        assert_eq!(
-            connect.judge(Outcome::Failure(Failure::Connect), || NOW),
-            Step::Done
-        );
-    }
-
-    #[test]
-    fn r4_an_idempotency_key_makes_a_post_repeatable() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(Effect::of(&Method::POST, &headers), Effect::EachTime);
-        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static("8e03978e"));
-        assert_eq!(Effect::of(&Method::POST, &headers), Effect::Once);
-    }
-
-    #[test]
-    fn r5_retries_end_after_the_last_attempt() {
-        let mut exchange = exchange(Effect::Once, Replay::Possible);
-        let steps: Vec<_> = (0..4)
-            .map(|_| waits(&answer(&mut exchange, 503, &[])))
-            .collect();
-        assert_eq!(steps, [true, true, true, false]);
-    }
-
-    #[test]
-    fn r5_retry_after_is_honoured_if_it_fits_and_else_the_answer_is_returned_now() {
-        let mut fits = exchange(Effect::Once, Replay::Possible);
-        match answer(&mut fits, 503, &[(RETRY_AFTER, "30")]) {
-            Step::Wait(pause, _) => assert!(pause >= Duration::from_secs(30), "{pause:?}"),
-            step => panic!("{step:?}"),
-        }
-        for too_long in [
-            "91",
-            "315360000",
-            "99999999999999999999",
-            "Fri, 31 Dec 2100 23:59:59 GMT",
-        ] {
-            let mut exchange = exchange(Effect::Once, Replay::Possible);
-            assert_eq!(
-                answer(&mut exchange, 503, &[(RETRY_AFTER, too_long)]),
-                Step::Done,
-                "{too_long}"
-            );
-        }
-    }
-
-    #[test]
-    fn r5_a_retry_after_that_is_nonsense_counts_as_none() {
-        for nonsense in ["soon", "-1", "1.5", ""] {
-            let mut get = exchange(Effect::Once, Replay::Possible);
-            assert!(waits(&answer(&mut get, 503, &[(RETRY_AFTER, nonsense)])));
-            let mut post = exchange(Effect::EachTime, Replay::Possible);
-            assert_eq!(
-                answer(&mut post, 503, &[(RETRY_AFTER, nonsense)]),
-                Step::Done
-            );
-        }
-    }
-
-    #[test]
-    fn r5_the_budget_is_shared_between_requests() {
-        let policy = Arc::new(RetryPolicy::default());
-        let retried = (0..1000)
-            .filter(|_| {
-                let mut exchange = Exchange::new(
-                    Arc::clone(&policy),
-                    Effect::Once,
-                    Replay::Possible,
-                    NOW.elapsed,
-                );
-                waits(&answer(&mut exchange, 500, &[]))
-            })
-            .count();
-        assert!(retried < 50, "{retried}");
-    }
-
-    #[test]
-    fn r3_a_401_renews_once() {
-        let mut exchange = exchange(Effect::EachTime, Replay::Possible);
-        assert!(matches!(answer(&mut exchange, 401, &[]), Step::Renew(_)));
-        assert_eq!(answer(&mut exchange, 401, &[]), Step::Done);
-    }
-
-    #[test]
-    fn r3_insufficient_scope_does_not_renew() {
-        let mut exchange = exchange(Effect::Once, Replay::Possible);
-        let challenge = [(
-            WWW_AUTHENTICATE,
-            "Bearer error=\"insufficient_scope\", scope=\"admin\"",
-        )];
-        assert_eq!(answer(&mut exchange, 401, &challenge), Step::Done);
-    }
-
-    #[test]
-    fn r3_a_401_to_a_body_that_is_gone_is_reported_but_not_replayed() {
-        let mut exchange = exchange(Effect::Once, Replay::Impossible);
-        assert!(matches!(answer(&mut exchange, 401, &[]), Step::Reject(_)));
-    }
-
-    #[test]
-    fn r3_a_401_where_no_credential_was_sent_says_nothing_about_it() {
-        let mut exchange = exchange(Effect::Once, Replay::Possible);
-        let unauthorized = Outcome::Answer(StatusCode::UNAUTHORIZED, &HeaderMap::new());
-        assert_eq!(
-            exchange.judge_without_credential(unauthorized, || NOW),
-            Step::Done
-        );
-    }
-
-    #[test]
-    fn r3_grpc_says_unauthenticated_with_a_status_of_its_own() {
-        let mut exchange = exchange(Effect::EachTime, Replay::Possible);
-        let grpc_status = HeaderName::from_static("grpc-status");
-        assert!(matches!(
-            answer(&mut exchange, 200, &[(grpc_status, "16")]),
-            Step::Renew(_)
-        ));
-    }
-
-    #[test]
-    fn r8_the_patience_shrinks_with_time() {
-        let exchange = exchange(Effect::Once, Replay::Possible);
-        assert_eq!(exchange.patience(NOW.elapsed), RetryPolicy::TOTAL);
-        assert_eq!(
-            exchange.patience(NOW.elapsed + RetryPolicy::TOTAL * 2),
-            Duration::ZERO
-        );
-    }
 }

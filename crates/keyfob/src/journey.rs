@@ -106,13 +106,16 @@ impl<R: Outgoing> Journey<R> {
         attempt: &mut R,
         lease: Option<Lease>,
         authenticator: &Authenticator,
-    ) {
+    ) -> Result<(), Error> {
         if let Some(lease) = &lease {
-            authenticator.apply(lease, attempt.headers_mut());
+            let url = || attempt.url().as_str();
+            let credential = authenticator.credential(lease, attempt.method(), url)?;
+            credential.apply(attempt.headers_mut());
         }
         if let Credential::Carried(carried) = &mut self.credential {
             *carried = lease;
         }
+        Ok(())
     }
 
     /// A further attempt.
@@ -134,7 +137,12 @@ impl<R: Outgoing> Journey<R> {
     ) -> Result<Next, Error> {
         let now = || authenticator.now();
         let step = match &self.credential {
-            Credential::Carried(_) => self.exchange.judge(outcome, now),
+            Credential::Carried(_) => {
+                if let Outcome::Answer(status, headers) = outcome {
+                    authenticator.learn(|| self.template.url().as_str(), status, headers);
+                }
+                self.exchange.judge(outcome, now)
+            }
             Credential::LeftBehind => self.exchange.judge_without_credential(outcome, now),
         };
         match step {
@@ -315,7 +323,9 @@ mod tests {
         for location in hops.iter().map(Some).chain([None]) {
             let wanted = journey.wants_lease().then_some(());
             let lease = wanted.map(|_| authenticator.tokens().ready().unwrap());
-            journey.authorize(&mut attempt, lease, &authenticator);
+            journey
+                .authorize(&mut attempt, lease, &authenticator)
+                .unwrap();
             sent.push(attempt);
             let Some(location) = location else {
                 break;

@@ -27,10 +27,13 @@ use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::error::BoxError;
 use crate::error::Error;
 use crate::exchange::Effect;
-use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Replay;
 use crate::layer::answering::Answering;
@@ -40,6 +43,10 @@ use crate::layer::sends::Calls;
 use crate::layer::sends::Classify;
 use crate::layer::sends::Sends;
 use crate::layer::sends::Shared;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::origin_setters::origin_setters;
 use crate::replay_body::ReplayBody;
 use crate::replay_body::ReplayEmpty;
@@ -117,6 +124,7 @@ impl AuthenticationLayer {
         AuthenticationLayerBuilder {
             tokens: tokens.into(),
             binding: Binding::default(),
+            prover: None,
             retry: RetryPolicy::default(),
             timeout: AuthenticationLayerBuilder::TIMEOUT,
             classify: Arc::new(|_| None),
@@ -194,7 +202,7 @@ where
         };
         let now = authenticator.clock().elapsed();
         let effect = Effect::of(&head.method, &head.headers);
-        let exchange = Exchange::new(Arc::clone(policy), effect, repeatable, now);
+        let exchange = authenticator.exchange(Arc::clone(policy), effect, repeatable, now);
         let sends = Sends {
             head: KeptHead::of(&head, repeatable),
             calls: Arc::clone(&self.calls),
@@ -208,7 +216,11 @@ where
             let service = mem::replace(&mut self.inner, clone);
             return Box::pin(when_there_is_a_token(exchange, sends, service, request));
         };
-        authenticator.apply(&lease, request.headers_mut());
+        let url = || authenticator.origins().url_of(request.uri());
+        match authenticator.credential(&lease, request.method(), url) {
+            Ok(credential) => credential.apply(request.headers_mut()),
+            Err(error) => return Box::pin(ready(Err(error.into()))),
+        }
         let answer = self.inner.call(request);
         Box::pin(Answering {
             answer: UntilStalled::new(answer, None, Some(alarm)),
@@ -245,6 +257,7 @@ impl<S: Clone, P> Clone for Authenticated<S, P> {
 pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
     tokens: TokenCache,
     binding: Binding,
+    prover: Option<DpopProver>,
     retry: RetryPolicy,
     timeout: Duration,
     classify: Arc<Classify>,
@@ -258,6 +271,7 @@ impl AuthenticationLayerBuilder {
 
 impl<P> AuthenticationLayerBuilder<P> {
     origin_setters!();
+    dpop_setter!();
 
     /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
     ///
@@ -291,6 +305,7 @@ impl<P> AuthenticationLayerBuilder<P> {
         AuthenticationLayerBuilder {
             tokens: self.tokens,
             binding: self.binding,
+            prover: self.prover,
             retry: self.retry,
             timeout: self.timeout,
             classify: self.classify,
@@ -334,7 +349,7 @@ impl<P> AuthenticationLayerBuilder<P> {
         let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationLayer {
             shared: Arc::new(Shared {
-                authenticator: Authenticator::new(self.tokens, origins),
+                authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
                 // Layers made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
                 alarm,
@@ -367,6 +382,7 @@ impl<P> fmt::Debug for AuthenticationLayerBuilder<P> {
         f.debug_struct("AuthenticationLayerBuilder")
             .field("tokens", &self.tokens)
             .field("binding", &self.binding)
+            .field("prover", &self.prover)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

@@ -78,10 +78,12 @@
 //! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
+//! | `redis` | no | [`RedisStore`]: one token for many machines |
 //! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
+//! | `dpop` | no | proof of possession: `oauth::DpopProver`; with `oauth` |
 //! | `metrics` | no | figures through the `metrics` facade |
 //!
 //! Without any, [`TokenCache`], the sources and module [`unstable`] remain, and need neither HTTP client nor runtime.
@@ -115,6 +117,10 @@ mod challenge;
 #[cfg(feature = "tower")]
 mod classify;
 mod clock;
+#[cfg(feature = "dpop")]
+mod dpop;
+#[cfg(feature = "dpop")]
+mod dpop_setter;
 #[cfg(any(feature = "tower", feature = "middleware"))]
 mod drive;
 mod error;
@@ -129,6 +135,8 @@ mod middleware;
 #[cfg(shuttle)]
 #[cfg(test)]
 mod model;
+#[cfg(not(feature = "dpop"))]
+mod no_dpop;
 #[cfg(feature = "oauth")]
 pub mod oauth;
 mod observe;
@@ -138,8 +146,8 @@ mod origin_setters;
 #[cfg(doctest)]
 #[cfg(all(
     feature = "blocking",
+    feature = "dpop",
     feature = "middleware",
-    feature = "oauth",
     feature = "tower"
 ))]
 mod pages;
@@ -275,6 +283,8 @@ pub use crate::store::key::StoreKey;
 pub use crate::store::key::StoreKeyBuilder;
 #[cfg(feature = "store")]
 pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use crate::store::redis::RedisStore;
 #[cfg(feature = "store")]
 pub use crate::store::seal::KeyRing;
 #[cfg(feature = "store")]

@@ -21,16 +21,23 @@ use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::Lease;
 use crate::cache::TokenCache;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::drive::Attempts;
 use crate::drive::conclude;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::exchange::Effect;
-use crate::exchange::Exchange;
 use crate::exchange::Failure;
 use crate::exchange::Outcome;
 use crate::exchange::Replay;
 use crate::journey::drop_userinfo;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::origin::Origin;
 use crate::origin_setters::origin_setters;
 use crate::retry::RetryPolicy;
@@ -82,6 +89,7 @@ impl AuthenticationMiddleware {
         AuthenticationMiddlewareBuilder {
             tokens: tokens.into(),
             binding: Binding::default(),
+            prover: None,
             retry: RetryPolicy::never(),
             timeout: AuthenticationMiddlewareBuilder::TIMEOUT,
         }
@@ -128,6 +136,7 @@ impl Middleware for AuthenticationMiddleware {
 pub struct AuthenticationMiddlewareBuilder {
     tokens: TokenCache,
     binding: Binding,
+    prover: Option<DpopProver>,
     retry: RetryPolicy,
     timeout: Duration,
 }
@@ -137,6 +146,7 @@ impl AuthenticationMiddlewareBuilder {
     pub const TIMEOUT: Duration = Duration::from_secs(20);
 
     origin_setters!();
+    dpop_setter!();
 
     /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
     ///
@@ -165,7 +175,8 @@ impl AuthenticationMiddlewareBuilder {
 
     /// Makes the client and the middleware for it.
     ///
-    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`].
+    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`]; where possession is proved,
+    /// by [`Policy::none`], because a proof is for one URL alone.
     ///
     /// # Errors
     ///
@@ -175,13 +186,15 @@ impl AuthenticationMiddlewareBuilder {
         self,
         client: reqwest::ClientBuilder,
     ) -> Result<(reqwest::Client, AuthenticationMiddleware), Error> {
+        // A proof is for one URL, and what the client sends to the next is not seen here.
+        let redirects = match self.prover {
+            Some(_) => Policy::none(),
+            None => AuthenticationMiddleware::redirect_policy(),
+        };
         let middleware = self.build_for_client()?;
-        let client = client
-            .redirect(AuthenticationMiddleware::redirect_policy())
-            .build()
-            .map_err(|cause| {
-                Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
-            })?;
+        let client = client.redirect(redirects).build().map_err(|cause| {
+            Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
+        })?;
         Ok((client, middleware))
     }
 
@@ -199,7 +212,7 @@ impl AuthenticationMiddlewareBuilder {
         let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationMiddleware {
             shared: Arc::new(Shared {
-                authenticator: Authenticator::new(self.tokens, origins),
+                authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
                 // Middlewares made with one policy do not draw on one budget.
                 policy: Arc::new(self.retry.with_own_budget()),
                 alarm,
@@ -226,7 +239,7 @@ impl Shared {
             Replay::Impossible => count_pieces(&mut request),
         };
         let now = self.authenticator.clock().elapsed();
-        let mut exchange = Exchange::new(
+        let mut exchange = self.authenticator.exchange(
             Arc::clone(&self.policy),
             Effect::of(request.method(), request.headers()),
             body,
@@ -243,12 +256,12 @@ impl Shared {
             next,
         };
         let patience = exchange.patience(now);
-        let lease = self.authenticator.tokens().lease(Some(patience)).await?;
+        let lease = self.authenticator.lease(patience).await?;
         let result = attempts.send(&lease).await;
         match conclude(&mut exchange, lease, &mut attempts, result).await {
             Ok(response) => Ok(Ok(response)),
             Err(NoAnswer::Error(error)) => Ok(Err(error)),
-            Err(NoAnswer::Strayed(error)) => Err(error),
+            Err(NoAnswer::Refused(error)) => Err(error),
             Err(NoAnswer::Stalled) => Err(Fault::Stalled.report(&destination)),
         }
     }
@@ -269,8 +282,8 @@ struct Sends<'a> {
 /// Why an attempt brought nothing that the caller may have.
 enum NoAnswer {
     Error(reqwest_middleware::Error),
-    /// The client went to another origin.
-    Strayed(Error),
+    /// The client went to another origin, or there is no credential that may be sent.
+    Refused(Error),
     Stalled,
 }
 
@@ -282,15 +295,22 @@ impl Attempts for Sends<'_> {
         &self.shared.authenticator
     }
 
+    fn url(&self) -> String {
+        self.origin.to_string()
+    }
+
     async fn send(&mut self, lease: &Lease) -> Result<Response, NoAnswer> {
         let mut attempt = self
             .request
             .take()
             .expect("only what can be replayed is sent again");
         self.request = attempt.try_clone();
-        self.shared
-            .authenticator
-            .apply(lease, attempt.headers_mut());
+        let url = || attempt.url().as_str();
+        let authenticator = &self.shared.authenticator;
+        let credential = authenticator.credential(lease, attempt.method(), url);
+        credential
+            .map_err(NoAnswer::Refused)?
+            .apply(attempt.headers_mut());
         let answer = self.next.clone().run(attempt, self.extensions);
         let answer = UntilStalled::new(answer, self.moved.clone(), self.limit).await;
         let response = answer.ok_or(NoAnswer::Stalled)?.map_err(NoAnswer::Error)?;
@@ -319,7 +339,7 @@ fn refuse_stray(origin: &Origin, answered: &Url) -> Result<(), NoAnswer> {
     {
         return Ok(());
     }
-    Err(NoAnswer::Strayed(Error::new(
+    Err(NoAnswer::Refused(Error::new(
         ErrorKind::Origin,
         format!(
             "the client followed a redirect away from {origin} and may have taken the credential along; \
@@ -343,6 +363,7 @@ impl fmt::Debug for AuthenticationMiddlewareBuilder {
         f.debug_struct("AuthenticationMiddlewareBuilder")
             .field("tokens", &self.tokens)
             .field("binding", &self.binding)
+            .field("prover", &self.prover)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
             .finish()

@@ -14,6 +14,9 @@
 //! Where a person has to sign in, [`AuthorizationCode`] (with a browser on this machine) and [`DeviceCode`] (with one on any)
 //! get the first token; [`RefreshToken`] goes on from there.
 //!
+//! With the feature `dpop`, tokens are bound to a key that each request proves to have (RFC 9449): give the client, and the
+//! session, layer or middleware that sends its tokens, the same `DpopProver`.
+//!
 //! [`Client::introspect`] and [`Client::revoke`] work with the token of any session.
 
 pub(crate) mod authorization_code;
@@ -29,6 +32,8 @@ pub(crate) mod revocation;
 pub(crate) mod signing_key;
 pub(crate) mod token_answer;
 
+#[cfg(feature = "dpop")]
+pub use crate::dpop::DpopProver;
 pub use crate::oauth::authorization_code::AuthorizationCode;
 pub use crate::oauth::authorization_code::AuthorizationRequest;
 pub use crate::oauth::client::Client;

@@ -6,6 +6,9 @@ struct Readme;
 #[doc = include_str!("../../../docs/sources.md")]
 struct Sources;
 
+#[doc = include_str!("../../../docs/dpop.md")]
+struct Dpop;
+
 #[doc = include_str!("../../../docs/errors-and-retries.md")]
 struct ErrorsAndRetries;
 

@@ -9,7 +9,7 @@
 use std::str;
 
 use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use url::Url;
 
 /// The request that follows on a redirect.
@@ -51,7 +51,7 @@ pub(crate) fn follow(
 ///
 /// A credential in a field of another name is for the caller to remove.
 pub(crate) fn strip_for_other_origin(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION] {
+    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, DPOP] {
         headers.remove(name);
     }
 }
@@ -102,6 +102,9 @@ fn target(url: &Url, headers: &HeaderMap) -> Option<Url> {
     Some(target)
 }
 
+/// A proof of possession, which is for the URL that it was made for (RFC 9449 §4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
 /// The fields of a request that mean nothing without its body.
 ///
 /// The list of [RFC 9110 §15.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-15.4), the digests of
@@ -126,7 +129,7 @@ const BODY_FIELDS: [&str; 15] = [
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
     use proptest::prelude::*;
     use proptest::sample::select;
 
@@ -314,8 +317,8 @@ mod tests {
     #[test]
     fn another_origin_sees_no_credential() {
         let kept = ["accept", "content-type", "user-agent"];
-        let secret = ["authorization", "cookie", "proxy-authorization"];
-        let mut headers = full(&[kept, secret].concat());
+        let secret = ["authorization", "cookie", "dpop", "proxy-authorization"];
+        let mut headers = full(&[kept.as_slice(), &secret].concat());
         strip_for_other_origin(&mut headers);
         assert_eq!(headers, full(&kept));
     }

@@ -80,12 +80,9 @@ impl<C> Sender<C> {
         let effect = options
             .effect
             .unwrap_or_else(|| Effect::of(method, headers));
-        Exchange::new(
-            Arc::clone(policy),
-            effect,
-            body,
-            self.authenticator.clock().elapsed(),
-        )
+        let now = self.authenticator.clock().elapsed();
+        self.authenticator
+            .exchange(Arc::clone(policy), effect, body, now)
     }
 }
 

@@ -61,7 +61,7 @@ impl Sender<Client> {
         };
         Ok(match self.tokens().fresh() {
             Some(lease) => Sending::First {
-                answer: course.transmit(attempt, Some(lease)),
+                answer: course.transmit(attempt, Some(lease))?,
                 course: Some(course),
             },
             None => Sending::Later {
@@ -124,7 +124,7 @@ impl<'a> Course<'a> {
         attempt: Box<Request>,
     ) -> Result<Response, Error> {
         let lease = self.lease().await?;
-        let result = attempted(self.transmit(*attempt, lease).await);
+        let result = attempted(self.transmit(*attempt, lease)?.await);
         let next = self.judge(&result)?;
         self.go_on(result, next).await
     }
@@ -133,7 +133,7 @@ impl<'a> Course<'a> {
     async fn go_on(mut self, mut result: Attempted, mut next: Next) -> Result<Response, Error> {
         while let ControlFlow::Continue(lease) = self.prepare(next).await? {
             let attempt = self.journey.again();
-            result = attempted(self.transmit(attempt, lease).await);
+            result = attempted(self.transmit(attempt, lease)?.await);
             next = self.judge(&result)?;
         }
         self.hand_over(result)
@@ -164,8 +164,9 @@ impl<'a> Course<'a> {
         if !self.journey.wants_lease() {
             return Ok(None);
         }
-        let patience = self.journey.patience(&self.sender.authenticator);
-        self.sender.tokens().lease(Some(patience)).await.map(Some)
+        let authenticator = &self.sender.authenticator;
+        let patience = self.journey.patience(authenticator);
+        authenticator.lease(patience).await.map(Some)
     }
 
     /// Sends an attempt with this credential.
@@ -173,13 +174,18 @@ impl<'a> Course<'a> {
         &mut self,
         mut attempt: Request,
         lease: Option<Lease>,
-    ) -> UntilStalled<impl Future<Output = reqwest::Result<Response>> + Send + use<>> {
+    ) -> Result<UntilStalled<impl Future<Output = reqwest::Result<Response>> + Send + use<>>, Error>
+    {
         let sender = self.sender;
         self.journey
-            .authorize(&mut attempt, lease, &sender.authenticator);
+            .authorize(&mut attempt, lease, &sender.authenticator)?;
         let client = sender.client_for(attempt.url());
         let moved = self.limit.and_then(|_| count_pieces(&mut attempt));
-        UntilStalled::new(client.execute(attempt), moved, self.limit)
+        Ok(UntilStalled::new(
+            client.execute(attempt),
+            moved,
+            self.limit,
+        ))
     }
 
     fn judge(&mut self, result: &Attempted) -> Result<Next, Error> {

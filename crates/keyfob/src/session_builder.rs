@@ -10,7 +10,15 @@ use crate::alarm::Alarm;
 use crate::authenticator::Authenticator;
 use crate::binding::Binding;
 use crate::cache::TokenCache;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::error::Error;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::origin::Origin;
 use crate::origin::parse_url;
 use crate::origin_setters::origin_setters;
@@ -39,6 +47,7 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     direct: Option<C>,
     base: Option<Url>,
     binding: Binding,
+    prover: Option<DpopProver>,
     retry: RetryPolicy,
     timeout: Duration,
     redirects: u32,
@@ -52,6 +61,7 @@ impl<C> SessionBuilder<C> {
             direct: Some(direct),
             base: None,
             binding: Binding::default(),
+            prover: None,
             retry: RetryPolicy::default(),
             timeout: TIMEOUT,
             redirects: REDIRECTS,
@@ -71,6 +81,7 @@ impl<C> SessionBuilder<C> {
     }
 
     origin_setters!();
+    dpop_setter!();
 
     /// Lets the credential go to any https origin that the caller itself names, as the API reference's sessions do.
     ///
@@ -129,7 +140,7 @@ impl<C> SessionBuilder<C> {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
             alarm: Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
-            authenticator: Authenticator::new(self.tokens, origins),
+            authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
             base: self.base,
             // Sessions made with one policy do not draw on one budget.
             policy: Arc::new(self.retry.with_own_budget()),
@@ -143,6 +154,7 @@ impl<C> fmt::Debug for SessionBuilder<C> {
         f.debug_struct("SessionBuilder")
             .field("tokens", &self.tokens)
             .field("binding", &self.binding)
+            .field("prover", &self.prover)
             .field("retry", &self.retry)
             .field("timeout", &self.timeout)
             .field("redirects", &self.redirects)

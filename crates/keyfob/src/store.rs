@@ -14,6 +14,8 @@ pub(crate) mod file;
 pub(crate) mod key;
 pub(crate) mod memory;
 pub(crate) mod record;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 pub(crate) mod seal;
 
 use crate::error::ErrorKind;

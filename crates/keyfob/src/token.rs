@@ -248,8 +248,18 @@ impl Token {
     /// Whether it is sent as a bearer token (RFC 6750 §2.1); the case of the scheme does not matter.
     #[must_use]
     pub fn is_bearer(&self) -> bool {
+        self.is_of(BEARER)
+    }
+
+    /// Whether it is sent as a token that is bound to a key (RFC 9449 §7.1); the case of the scheme does not matter.
+    #[must_use]
+    pub fn is_dpop(&self) -> bool {
+        self.is_of(DPOP)
+    }
+
+    fn is_of(&self, scheme: &str) -> bool {
         self.authentication_scheme()
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(BEARER))
+            .is_some_and(|own| own.eq_ignore_ascii_case(scheme))
     }
 
     pub(crate) fn recheck(&self) -> Option<Duration> {
@@ -348,6 +358,7 @@ fn jwt_expiry(text: &str) -> Option<SystemTime> {
 }
 
 const BEARER: &str = "Bearer";
+const DPOP: &str = "DPoP";
 
 #[cfg(test)]
 mod tests {
@@ -428,6 +439,7 @@ mod tests {
         let other = bearer.clone().scheme("DPoP").unwrap();
         assert_eq!(other.authentication_scheme(), Some("DPoP"));
         assert!(!other.is_bearer());
+        assert!(other.is_dpop() && !bearer.is_dpop());
         let field = bearer.header_name(HeaderName::from_static("x-api-key"));
         assert_eq!(field.authentication_scheme(), None);
         assert!(!field.is_bearer());

@@ -10,7 +10,7 @@
 //! use std::time::Duration;
 //!
 //! use http::{HeaderMap, Method, StatusCode, header};
-//! use keyfob::unstable::{Authenticator, Binding, Effect, Exchange, Outcome, Replay, Step};
+//! use keyfob::unstable::{Authenticator, Binding, Effect, Outcome, Replay, Step};
 //! use keyfob::{Failure, FixedToken, RetryPolicy, Token, TokenCache};
 //!
 //! # struct Client(u32);
@@ -29,11 +29,12 @@
 //! let authenticator = Authenticator::new(tokens, binding.into_origins()?);
 //!
 //! // One logical request.
-//! authenticator.origins().check(&"https://api.example.com".parse()?)?;
+//! let (method, url) = (Method::GET, "https://api.example.com/data");
+//! authenticator.origins().check(&url.parse()?)?;
 //! let mut headers = HeaderMap::new();
-//! let mut exchange = Exchange::new(
+//! let mut exchange = authenticator.exchange(
 //!     Arc::new(RetryPolicy::default().pauses(Duration::from_millis(1), Duration::from_millis(1))),
-//!     Effect::of(&Method::GET, &headers),
+//!     Effect::of(&method, &headers),
 //!     Replay::Possible,
 //!     authenticator.now().elapsed,
 //! );
@@ -42,12 +43,15 @@
 //!     let patience = exchange.patience(authenticator.now().elapsed);
 //!     let lease = match replacement.take() {
 //!         Some(lease) => lease,
-//!         None => authenticator.tokens().lease_blocking(Some(patience))?,
+//!         None => authenticator.lease_blocking(patience)?,
 //!     };
-//!     authenticator.apply(&lease, &mut headers);
+//!     authenticator.credential(&lease, &method, || url)?.apply(&mut headers);
 //!     let result = client.send(&headers);
 //!     let outcome = match &result {
-//!         Ok((status, headers)) => Outcome::Answer(*status, headers),
+//!         Ok((status, headers)) => {
+//!             authenticator.learn(|| url, *status, headers);
+//!             Outcome::Answer(*status, headers)
+//!         }
 //!         Err(failure) => Outcome::Failure(*failure),
 //!     };
 //!     match exchange.judge(outcome, || authenticator.now()) {
@@ -74,6 +78,7 @@
 //! ```
 
 pub use crate::authenticator::Authenticator;
+pub use crate::authenticator::Credential;
 pub use crate::binding::Binding;
 pub use crate::exchange::Effect;
 pub use crate::exchange::Exchange;

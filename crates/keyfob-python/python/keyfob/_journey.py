@@ -123,8 +123,7 @@ class Journey:
         if hop.body is not None and not replayable(hop):
             # An answer that asks for the body again is the caller's.
             return None
-        lost_its_body = hop.body is None and request.body is not None
-        if lost_its_body or hop.method != request.method:
+        if hop.method != request.method:
             self._exchange.becomes_a_read()
         if not _core.same_origin(str(request.url), str(hop.url)):
             self._left_behind = True

@@ -49,7 +49,6 @@ class RequestsAuth(HandlerAuth, AuthBase):
     def _sent_again(self, response: Response, lease: Lease, kwargs: dict[str, Any]) -> Response:
         # As `requests.auth.HTTPDigestAuth` does it: the connection goes back to its pool first.
         _ = response.content
-        response.close()
         again = with_cookies(response.request, response.cookies)
         again.headers.update(self._handler._fields(lease))
         answer: Response = response.connection.send(again, **kwargs)

@@ -162,3 +162,37 @@ fn a_lost_answer_has_used_the_refresh_token_up() {
     assert_eq!(endpoint.refresh_token().as_deref(), Some("refresh-2"));
     assert_eq!(error(&ask(&endpoint, form)), "invalid_grant");
 }
+
+#[test]
+fn a_guarded_refresh_token_may_be_repeated_within_its_grace() {
+    let endpoint = TokenEndpoint::start();
+    let grace = Duration::from_secs(3600);
+    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace });
+    for _ in 0..2 {
+        let seen = ask(
+            &endpoint,
+            "grant_type=refresh_token&refresh_token=refresh-1",
+        );
+        let body: Value = serde_json::from_slice(seen.body()).unwrap();
+        assert_eq!(body["refresh_token"], "refresh-2");
+    }
+    assert_eq!(
+        (endpoint.repeats(), endpoint.reuses(), endpoint.rotations()),
+        (1, 0, 1)
+    );
+}
+
+#[test]
+fn whoever_reuses_a_guarded_refresh_token_ends_all_of_them() {
+    let endpoint = TokenEndpoint::start();
+    let grace = Duration::ZERO;
+    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace });
+    let refresh = |number| {
+        let form = format!("grant_type=refresh_token&refresh_token=refresh-{number}");
+        ask(&endpoint, &form)
+    };
+    assert_eq!(refresh(1).status(), 200);
+    assert_eq!(error(&refresh(1)), "invalid_grant");
+    assert_eq!(endpoint.reuses(), 1);
+    assert_eq!(error(&refresh(2)), "invalid_grant");
+}

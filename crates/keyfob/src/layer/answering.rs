@@ -85,9 +85,9 @@ where
     B: Send + 'static,
     R: Send + 'static,
 {
-    let tokens = sends.calls.shared.authenticator.tokens();
-    let patience = exchange.patience(tokens.clock().elapsed());
-    let lease = tokens.lease(Some(patience)).await?;
+    let authenticator = &sends.calls.shared.authenticator;
+    let patience = exchange.patience(authenticator.clock().elapsed());
+    let lease = authenticator.lease(patience).await?;
     let result = sends.send_over(service, request, &lease).await;
     conclude(&mut exchange, lease, &mut sends, result).await
 }

@@ -79,7 +79,10 @@ where
         lease: &Lease,
     ) -> Result<Response<R>, BoxError> {
         let shared = &self.calls.shared;
-        shared.authenticator.apply(lease, request.headers_mut());
+        let authenticator = &shared.authenticator;
+        let url = || authenticator.origins().url_of(request.uri());
+        let credential = authenticator.credential(lease, request.method(), url)?;
+        credential.apply(request.headers_mut());
         let answer = async {
             poll_fn(|context| service.poll_ready(context)).await?;
             service.call(request).await
@@ -145,6 +148,10 @@ where
 
     fn authenticator(&self) -> &Authenticator {
         &self.calls.shared.authenticator
+    }
+
+    fn url(&self) -> String {
+        self.authenticator().origins().url_of(&self.head.uri)
     }
 
     async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {

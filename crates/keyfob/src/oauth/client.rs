@@ -6,13 +6,26 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use futures_util::lock::Mutex;
+use http::HeaderMap;
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::AuthenticationContext;
 
 use crate::clock::Clock;
 use crate::clock::SystemClock;
+#[cfg(feature = "dpop")]
+use crate::dpop::DPOP;
+#[cfg(feature = "dpop")]
+use crate::dpop::DpopProver;
+#[cfg(feature = "dpop")]
+use crate::dpop_setter::dpop_setter;
 use crate::error::Error;
 use crate::error::ErrorKind;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DPOP;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::DpopProver;
+#[cfg(not(feature = "dpop"))]
+use crate::no_dpop::dpop_setter;
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_authentication::unusable;
 use crate::oauth::endpoint::Answer;
@@ -22,7 +35,9 @@ use crate::oauth::form::Form;
 use crate::oauth::metadata;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::refusal::refusal;
+use crate::oauth::refusal::wants_nonce;
 use crate::oauth::token_answer;
+use crate::oauth::token_answer::Kind;
 use crate::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
@@ -50,6 +65,7 @@ struct Inner {
     method: Arc<dyn client_auth::ClientAuthentication>,
     server: Server,
     http: Http,
+    prover: Option<DpopProver>,
     clock: Arc<dyn Clock>,
     /// What the server said, and when.
     said: Mutex<Option<(Duration, Arc<Metadata>)>>,
@@ -83,6 +99,7 @@ impl Client {
             authorization_endpoint: None,
             device_authorization_endpoint: None,
             http: None,
+            prover: None,
             timeout: Self::TIMEOUT,
             clock: Arc::new(SystemClock::default()),
         }
@@ -140,13 +157,44 @@ impl Client {
         metadata: &Metadata,
         form: Form,
     ) -> Result<Answer, Error> {
-        self.send(&metadata.token, metadata, form).await
+        let Some(prover) = &self.0.prover else {
+            return self
+                .send(&metadata.token, metadata, HeaderMap::new(), form)
+                .await;
+        };
+        let again = form.again();
+        let answer = self.prove(prover, metadata, form).await?;
+        if wants_nonce(&answer) {
+            // RFC 9449 §8: a request that lacked it was not processed.
+            return self.prove(prover, metadata, again).await;
+        }
+        Ok(answer)
     }
 
     /// The token in what the token endpoint said, unless it refused.
     pub(crate) fn token_in(&self, metadata: &Metadata, answer: Answer) -> Result<Token, Error> {
+        let kind = match self.0.prover {
+            Some(_) => Kind::Dpop,
+            None => Kind::Bearer,
+        };
         let answer = self.unless_refused(&metadata.token, answer)?;
-        token_answer::token(&metadata.token, &answer)
+        token_answer::token(&metadata.token, &answer, kind)
+    }
+
+    /// Asks for a token that is bound to the key of which this request has a proof.
+    async fn prove(
+        &self,
+        prover: &DpopProver,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
+        let endpoint = &metadata.token;
+        let url = endpoint.url().as_str();
+        let proof = prover.prove_grant(url, self.0.wall_time())?;
+        let fields = HeaderMap::from_iter([(DPOP, proof)]);
+        let answer = self.send(endpoint, metadata, fields, form).await?;
+        prover.learn_from_issuer(url, answer.status, &answer.headers);
+        Ok(answer)
     }
 
     /// Sends a form with who asks; answers what the server says if it does not refuse.
@@ -156,8 +204,8 @@ impl Client {
         metadata: &Metadata,
         form: Form,
     ) -> Result<Answer, Error> {
-        let answer = self.send(endpoint, metadata, form).await?;
-        self.unless_refused(endpoint, answer)
+        let answer = self.send(endpoint, metadata, HeaderMap::new(), form).await;
+        self.unless_refused(endpoint, answer?)
     }
 
     pub(crate) fn unless_refused(
@@ -172,11 +220,12 @@ impl Client {
         }
     }
 
-    /// Sends a form with who asks; answers whatever the server says.
+    /// Sends a form with who asks, and with these fields; answers whatever the server says.
     pub(crate) async fn send(
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
+        fields: HeaderMap,
         form: Form,
     ) -> Result<Answer, Error> {
         let inner = &*self.0;
@@ -189,7 +238,8 @@ impl Client {
             .token_endpoint(&token_endpoint)
             .build();
         let who = inner.method.authentication_context(context).await;
-        let (headers, form) = form.authenticated(who.map_err(unusable)?)?;
+        let (mut headers, form) = form.authenticated(who.map_err(unusable)?)?;
+        headers.extend(fields);
         inner.http.post(endpoint, headers, form).await
     }
 }
@@ -232,6 +282,7 @@ pub struct ClientBuilder {
     authorization_endpoint: Option<String>,
     device_authorization_endpoint: Option<String>,
     http: Option<reqwest::ClientBuilder>,
+    prover: Option<DpopProver>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -286,6 +337,8 @@ impl ClientBuilder {
         self.device_authorization_endpoint = Some(url.into());
         self
     }
+
+    dpop_setter!();
 
     /// Uses an HTTP client of your own making: proxies, certificates.
     ///
@@ -351,6 +404,7 @@ impl ClientBuilder {
             authentication: self.authentication,
             server,
             http: Http::new(self.http, self.timeout)?,
+            prover: self.prover,
             clock: self.clock,
             said: Mutex::new(None),
         })))

@@ -201,14 +201,19 @@ fn usual() -> reqwest::ClientBuilder {
 
 /// T2: what went wrong on the way may pass.
 fn unavailable(endpoint: &Endpoint, cause: reqwest::Error) -> Error {
-    let what = match classify(&cause) {
+    let failure = classify(&cause);
+    let what = match failure {
         Failure::Connect => "could not be connected to",
         Failure::Timeout => "did not answer in time; it may have seen the request",
         Failure::Broken => "lost the connection; it may have seen the request",
         Failure::Final => "could not be asked",
     };
     let cause = Fault::Client(cause).report(&endpoint.origin.to_string());
-    Error::unavailable(format!("{endpoint} {what}")).caused_by(cause)
+    let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
+    match failure {
+        Failure::Timeout | Failure::Broken => error.outcome_unknown(),
+        Failure::Connect | Failure::Final => error,
+    }
 }
 
 /// The most that is read of an answer, in bytes.

@@ -24,6 +24,13 @@ impl Form {
         Self::new().with("grant_type", grant_type)
     }
 
+    /// The same form, for another attempt.
+    pub(crate) fn again(&self) -> Self {
+        let mut again = Self::new();
+        again.0.push_str(&self.0);
+        again
+    }
+
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         if !self.0.is_empty() {
             self.0.push('&');

@@ -7,6 +7,7 @@ use huskarl_core::OAuthError;
 use huskarl_core::OAuthErrorCode;
 
 use crate::error::Error;
+use crate::exchange::DPOP_NONCE;
 use crate::oauth::endpoint::Answer;
 use crate::oauth::endpoint::Endpoint;
 use crate::retry_after::RetryAfter;
@@ -43,6 +44,13 @@ pub(crate) fn refusal(endpoint: &Endpoint, answer: &Answer, now: SystemTime) -> 
         Some(pause) => error.retry_after(pause.wait(now)),
         None => error,
     }
+}
+
+/// Whether the proof of possession has to have the nonce that this answer gives (RFC 9449 §8).
+pub(crate) fn wants_nonce(answer: &Answer) -> bool {
+    !answer.status.is_success()
+        && answer.headers.contains_key(DPOP_NONCE)
+        && code(answer) == Some(OAuthErrorCode::UseDPoPNonce)
 }
 
 /// Whether the same request would be refused for ever.

@@ -1,5 +1,6 @@
 //! Telling a server that a token is not needed any more (RFC 7009).
 
+use http::HeaderMap;
 use huskarl_core::OAuthErrorCode;
 
 use crate::error::Error;
@@ -48,7 +49,9 @@ impl Client {
         let metadata = self.metadata().await?;
         let endpoint = endpoint(&metadata)?;
         let form = form(access, "access_token");
-        let answer = self.send(endpoint, &metadata, form).await?;
+        let answer = self
+            .send(endpoint, &metadata, HeaderMap::new(), form)
+            .await?;
         if code(&answer) == Some(OAuthErrorCode::UnsupportedTokenType) {
             return Ok(());
         }

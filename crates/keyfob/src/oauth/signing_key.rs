@@ -22,6 +22,7 @@ use huskarl_core::jwk::PublicKey;
 use huskarl_core::platform::MaybeSendBoxFuture;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroize;
 
 use crate::error::Error;
 
@@ -92,7 +93,7 @@ impl SigningKey {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if it is none, or of a kind that cannot sign here. It does not quote it.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let key = PrivateKeyDer::from_pem_slice(pem.as_ref()).map_err(|_| {
+        let mut key = PrivateKeyDer::from_pem_slice(pem.as_ref()).map_err(|_| {
             Error::input("the signing key is not a private key in PEM form, or is encrypted")
         })?;
         let pair = match &key {
@@ -103,6 +104,7 @@ impl SigningKey {
             PrivateKeyDer::Pkcs8(der) => Pair::from_pkcs8(der.secret_pkcs8_der()),
             _ => None,
         };
+        key.zeroize();
         pair.map(Self::new).ok_or_else(unusable)
     }
 
@@ -212,6 +214,28 @@ impl SigningKey {
         serde_json::to_string(&self.to_public_jwk()).expect("a public JWK is text alone")
     }
 
+    /// The SHA-256 thumbprint of the public half (RFC 7638), by which servers know it.
+    ///
+    /// An authorization request may name it as `dpop_jkt`; a token that is bound to the key has it in its claim `jkt`
+    /// (RFC 9449 §6.1 and §10).
+    ///
+    /// ```
+    /// use keyfob::oauth::SigningKey;
+    ///
+    /// // The key of RFC 8037, appendix A.
+    /// let key = SigningKey::from_jwk(
+    ///     r#"{"kty":"OKP","crv":"Ed25519",
+    ///         "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    ///         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+    /// )?;
+    /// assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        self.to_proof_jwk().thumbprint()
+    }
+
     pub(crate) fn to_public_jwk(&self) -> PublicJwk {
         PublicJwk::builder()
             .key(self.pair.public_key())
@@ -220,7 +244,15 @@ impl SigningKey {
             .build()
     }
 
-    fn signature(&self, message: &[u8]) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
+    /// The public half alone, as a proof of possession tells it.
+    pub(crate) fn to_proof_jwk(&self) -> PublicJwk {
+        PublicJwk::builder().key(self.pair.public_key()).build()
+    }
+
+    pub(crate) fn signature(
+        &self,
+        message: &[u8],
+    ) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
         let random = SystemRandom::new();
         match &*self.pair {
             Pair::Rsa(pair) => {

@@ -19,22 +19,40 @@ struct Fields {
     refresh_token: Option<String>,
 }
 
+/// How a token has to be sent that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// As a bearer token (RFC 6750).
+    Bearer,
+    /// With a proof of possession (RFC 9449). A server that gives a bearer token instead has bound it to nothing.
+    Dpop,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
 /// Reads the token, with the refresh token that came with it.
-pub(crate) fn token(endpoint: &Endpoint, answer: &Answer) -> Result<Token, Error> {
+pub(crate) fn token(endpoint: &Endpoint, answer: &Answer, kind: Kind) -> Result<Token, Error> {
     let fields: Fields = answer.json(endpoint)?;
     let text = fields
         .access_token
         .ok_or_else(|| lacks(endpoint, "access_token"))?;
-    let token = Token::new(text)?;
-    match fields.token_type {
-        Some(name) if name.eq_ignore_ascii_case("Bearer") => {}
-        Some(_) => {
-            return Err(Error::malformed(format!(
-                "{endpoint} gave a token whose `token_type` is not `Bearer`; it cannot be sent as it has to be"
-            )));
-        }
-        None => return Err(lacks(endpoint, "token_type")),
+    let name = fields
+        .token_type
+        .ok_or_else(|| lacks(endpoint, "token_type"))?;
+    if !name.eq_ignore_ascii_case(kind.name()) {
+        return Err(Error::malformed(format!(
+            "{endpoint} gave a token whose `token_type` is not `{}`; it cannot be sent as it has to be",
+            kind.name()
+        )));
     }
+    let token = Token::new(text)?.scheme(kind.name())?;
     let token = match lifetime(fields.expires_in.as_ref()) {
         Some(lifetime) => token.expires_in(lifetime),
         None => token.expires_as_jwt_says(),

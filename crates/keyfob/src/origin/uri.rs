@@ -62,6 +62,12 @@ impl Origins {
             .any(|same| same)
     }
 
+    /// The absolute URL of a URI that was checked, with the path as it is sent.
+    pub(crate) fn url_of(&self, uri: &Uri) -> String {
+        let origin = self.origin_of(uri).map(|origin| origin.to_string());
+        origin.unwrap_or_default() + uri.path()
+    }
+
     /// Where a URI leads that was checked.
     pub(crate) fn origin_of(&self, uri: &Uri) -> Option<Origin> {
         let named = Origin::from_uri(uri).ok()?;

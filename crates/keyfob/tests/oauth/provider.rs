@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use keyfob::http::HeaderMap;
 use keyfob::oauth::Client;
 use keyfob::oauth::ClientAuthentication;
 use keyfob::oauth::ClientBuilder;
@@ -80,6 +81,16 @@ impl Provider {
     ///
     /// The client must be [`desktop`] or like it.
     pub(crate) async fn sign_in(&self, client_id: &str, scope: &str) -> Value {
+        self.sign_in_with(client_id, scope, HeaderMap::new()).await
+    }
+
+    /// The same with these fields on the token request.
+    pub(crate) async fn sign_in_with(
+        &self,
+        client_id: &str,
+        scope: &str,
+        fields: HeaderMap,
+    ) -> Value {
         let browser = browser();
         let mut start = Url::parse(&self.url("/auth")).unwrap();
         start
@@ -119,6 +130,7 @@ impl Provider {
         ];
         let answer = browser
             .post(self.url("/token"))
+            .headers(fields)
             .form(&form)
             .send()
             .await

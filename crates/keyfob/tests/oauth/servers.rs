@@ -16,6 +16,7 @@ mod against_provider;
 mod browser;
 mod glewlwyd;
 mod provider;
+mod provider_dpop;
 mod provider_outage;
 mod provider_refresh;
 mod provider_sign_in;

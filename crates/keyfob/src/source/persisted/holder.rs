@@ -4,20 +4,24 @@ use std::process;
 
 /// This process and its machine, for people.
 pub(super) fn this_process() -> String {
-    match machine() {
+    match machine::name() {
         Some(machine) => format!("process {} on {machine}", process::id()),
         None => format!("process {}", process::id()),
     }
 }
 
 #[cfg(unix)]
-fn machine() -> Option<String> {
-    let names = rustix::system::uname();
-    let name = names.nodename().to_str().ok()?;
-    Some(name.chars().filter(|c| !c.is_control()).collect())
+mod machine {
+    pub(super) fn name() -> Option<String> {
+        let names = rustix::system::uname();
+        let name = names.nodename().to_str().ok()?;
+        Some(name.chars().filter(|c| !c.is_control()).collect())
+    }
 }
 
 #[cfg(not(unix))]
-fn machine() -> Option<String> {
-    None
+mod machine {
+    pub(super) fn name() -> Option<String> {
+        None
+    }
 }

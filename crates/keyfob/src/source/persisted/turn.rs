@@ -90,6 +90,8 @@ impl Caller {
 /// How a turn under one lease ended.
 enum End {
     Done(Result<Token, Stop>),
+    /// Somebody else had saved before the exchange could begin.
+    Again,
     /// Somebody else had saved before this token could be; it is the answer to an exchange of that refresh token.
     Outrun {
         token: Token,
@@ -138,18 +140,24 @@ impl Desk {
         request: &TokenRequest,
         caller: &mut Caller,
     ) -> Result<Token, Stop> {
-        let mut lease = self.store.lease(&self.key, request.deadline()).await?;
-        let end = AssertUnwindSafe(self.hold(&mut *lease, request, caller))
-            .catch_unwind()
-            .await;
-        lease.release().await;
-        match end {
-            Ok(End::Done(outcome)) => outcome,
-            Ok(End::Outrun { token, with }) => self.look_again(request, token, with).await,
-            Err(_) => Err(Stop::Source(Error::unavailable(
-                "the token source panicked",
-            ))),
+        for _ in 0..TURNS {
+            let mut lease = self.store.lease(&self.key, request.deadline()).await?;
+            let end = AssertUnwindSafe(self.hold(&mut *lease, request, caller))
+                .catch_unwind()
+                .await;
+            lease.release().await;
+            return match end {
+                Ok(End::Done(outcome)) => outcome,
+                Ok(End::Outrun { token, with }) => self.look_again(request, token, with).await,
+                Ok(End::Again) => continue,
+                Err(_) => Err(Stop::Source(Error::unavailable(
+                    "the token source panicked",
+                ))),
+            };
         }
+        Err(Stop::Source(Error::unavailable(
+            "the lease of the token store was lost again and again",
+        )))
     }
 
     /// What remains to be done while the store cannot be used.
@@ -299,6 +307,11 @@ impl Desk {
                         self.had_entry.store(true, Ordering::Relaxed);
                         Ok(new.token.expect("it was made of a token"))
                     }
+                    // Another token is there, which the next renewal adopts; this one is as good.
+                    Err(fault) if fault.kind() == StoreErrorKind::Outrun => {
+                        observe::outrun();
+                        Ok(new.token.expect("it was made of a token"))
+                    }
                     Err(fault) => {
                         self.absence.began(fault.error());
                         Ok(self.keep_locally(new))
@@ -325,6 +338,7 @@ impl Desk {
         caller: &mut Caller,
     ) -> End {
         let with = consumed(entry.token());
+        let before = entry.clone();
         let now = wall(request);
         let began = match &entry.begun {
             // The grace of the issuer counts from the first exchange.
@@ -338,8 +352,14 @@ impl Desk {
             by: this_process(),
             attempts,
         });
-        if let Err(fault) = lease.save(&entry).await {
-            return End::Done(Err(fault.into()));
+        match lease.save(&entry).await {
+            Ok(()) => {}
+            Err(fault) if fault.kind() == StoreErrorKind::Outrun => return End::Again,
+            Err(fault) => {
+                caller.tell(Err(fault.clone().into()));
+                self.take_back(lease, request, &before).await;
+                return End::Done(Err(fault.into()));
+            }
         }
         self.had_entry.store(true, Ordering::Relaxed);
         let asked = wall(request);
@@ -351,12 +371,37 @@ impl Desk {
                 self.keep(lease, request, new, with, caller).await
             }
             Err(error) => {
-                if !error.is_outcome_unknown() {
+                // An answer that cannot be read was one all the same.
+                let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
+                if !is_unknown {
                     entry.begun = None;
                     self.share_failure(lease, request, entry, &error).await;
                 }
                 End::Done(Err(Stop::Source(error)))
             }
+        }
+    }
+
+    /// Takes back a note that may have been stored though its save failed: nothing was exchanged after it.
+    ///
+    /// Where the save of a living holder either fails or is done, there is nothing to take back.
+    async fn take_back(&self, lease: &mut dyn StoreLease, request: &TokenRequest, before: &Entry) {
+        if !self.store.leases_lapse() {
+            return;
+        }
+        let clock = request.clock();
+        let end = clock.elapsed().saturating_add(KEEP_TRYING);
+        for attempt in 1.. {
+            let saved = lease.save(before).await;
+            let is_over = match saved {
+                Ok(()) => true,
+                Err(fault) => fault.kind() == StoreErrorKind::Outrun || clock.elapsed() >= end,
+            };
+            if is_over {
+                return;
+            }
+            let pause = KEEP_PAUSE.half_jitter(attempt, fastrand::f64());
+            clock.sleep(pause).await;
         }
     }
 
@@ -510,6 +555,9 @@ fn wall(request: &TokenRequest) -> SystemTime {
 
 /// So long after its start an exchange without an answer is tried once more, unless set.
 pub(super) const ISSUER_GRACE: Duration = Duration::from_secs(30);
+
+/// So often a caller takes a turn whose lease is lost before it has begun.
+const TURNS: usize = 3;
 
 /// How soon the store is looked at again by who had to do without it.
 const RECHECK: Duration = Duration::from_secs(10);

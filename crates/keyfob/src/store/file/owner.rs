@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 /// Why others could read or change what is kept, if they could.
-pub(in crate::store::file) fn objection(found: &Metadata) -> Option<&'static str> {
+pub(super) fn objection(found: &Metadata) -> Option<&'static str> {
     if found.uid() != geteuid().as_raw() {
         return Some("belongs to another user; give each user a store");
     }
@@ -31,7 +31,7 @@ pub(in crate::store::file) fn objection(found: &Metadata) -> Option<&'static str
 }
 
 /// Options by which a file is opened that is no symbolic link and no device, and is made for its owner alone.
-pub(in crate::store::file) fn options() -> OpenOptions {
+pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     // A pipe in place of the file must not hold up whoever opens it.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -40,7 +40,7 @@ pub(in crate::store::file) fn options() -> OpenOptions {
 }
 
 /// Makes a directory and its parents, all for their owner alone.
-pub(in crate::store::file) fn make(directory: &Path) -> io::Result<()> {
+pub(super) fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -48,6 +48,6 @@ pub(in crate::store::file) fn make(directory: &Path) -> io::Result<()> {
 }
 
 /// Makes what was renamed in a directory last.
-pub(in crate::store::file) fn sync(directory: &Path) -> io::Result<()> {
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

@@ -6,19 +6,19 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
-pub(in crate::store::file) fn objection(_: &Metadata) -> Option<&'static str> {
+pub(super) fn objection(_: &Metadata) -> Option<&'static str> {
     None
 }
 
-pub(in crate::store::file) fn options() -> OpenOptions {
+pub(super) fn options() -> OpenOptions {
     OpenOptions::new()
 }
 
-pub(in crate::store::file) fn make(directory: &Path) -> io::Result<()> {
+pub(super) fn make(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)
 }
 
 /// A directory cannot be synced by itself here.
-pub(in crate::store::file) fn sync(_: &Path) -> io::Result<()> {
+pub(super) fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }

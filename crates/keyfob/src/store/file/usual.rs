@@ -30,8 +30,7 @@ fn from_environment(value: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
 
 const NAME: &str = "keyfob";
 
-#[cfg(test)]
-#[cfg(unix)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

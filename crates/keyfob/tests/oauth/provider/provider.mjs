@@ -77,6 +77,7 @@ function makeProvider() {
     clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     enabledJWA: {
       clientAuthSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'EdDSA'],
+      dPoPSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'EdDSA'],
     },
     cookies: { keys: ['of no worth'] },
     jwks: { keys: [SIGNING_KEY] },

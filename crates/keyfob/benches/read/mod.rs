@@ -1,0 +1,101 @@
+//! What the benches of a cached read have in common: the cache, the floor, and an allocator that counts.
+
+use std::alloc::GlobalAlloc;
+use std::alloc::Layout;
+use std::alloc::System;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use http::HeaderValue;
+use keyfob::Token;
+use keyfob::TokenCache;
+
+/// A cache whose token is fresh, and of a usual size.
+pub(crate) fn cache() -> TokenCache {
+    let text = "t".repeat(454);
+    let cache = TokenCache::new(keyfob::hook_blocking(move |_| {
+        Ok::<_, keyfob::Error>(Token::new(text.clone())?.expires_in(Duration::from_secs(3600)))
+    }));
+    cache.authenticate_blocking().expect("the hook has a token");
+    cache
+}
+
+/// The ways to read, by name; the first is the floor.
+pub(crate) fn ways() -> [(&'static str, Box<dyn Fn()>); 4] {
+    let cache = cache();
+    let header = cache.clone();
+    let lease = cache.clone();
+    let blocking = cache;
+    [
+        ("floor", Box::new(floor())),
+        (
+            "header",
+            Box::new(move || drop(black_box(header.header().expect("the token is fresh")))),
+        ),
+        (
+            "lease, async",
+            Box::new(move || {
+                let lease = lease.lease(None).now_or_never();
+                let lease = lease.expect("the token is fresh").expect("and valid");
+                drop(black_box(lease.header().clone()));
+            }),
+        ),
+        (
+            "lease, blocking",
+            Box::new(move || {
+                let lease = blocking.lease_blocking(None).expect("the token is fresh");
+                drop(black_box(lease.header().clone()));
+            }),
+        ),
+    ]
+}
+
+/// The least that tells whether a token has expired: an `ArcSwap` load, `Instant::now`, the clone of a ready header.
+fn floor() -> impl Fn() {
+    let mut value =
+        HeaderValue::from_str(&format!("Bearer {}", "t".repeat(454))).expect("a legal value");
+    value.set_sensitive(true);
+    let end = Instant::now() + Duration::from_secs(3600);
+    let current = ArcSwap::new(Arc::new((value, end)));
+    move || {
+        let current = current.load();
+        if Instant::now() < current.1 {
+            drop(black_box(current.0.clone()));
+        }
+    }
+}
+
+/// How often memory is asked for while this runs.
+pub(crate) fn allocations(run: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    run();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Counting;
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe by nature; this one only counts"
+)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}

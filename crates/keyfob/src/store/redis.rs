@@ -1,0 +1,262 @@
+//! A store in Redis or Valkey, shared by many machines.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use redis::Client;
+use redis::cluster::ClusterClient;
+use redis::sentinel::SentinelClient;
+
+mod connection;
+mod lease;
+mod scripts;
+
+use crate::clock::Clock;
+use crate::clock::SystemClock;
+use crate::error::Error;
+use crate::runtime::Ambient;
+use crate::runtime::Runtime;
+use crate::store::KeptEntry;
+use crate::store::Listed;
+use crate::store::StoreLease;
+use crate::store::TokenStore;
+use crate::store::fault::StoreError;
+use crate::store::key::StoreKey;
+use crate::store::key::hex;
+use crate::store::record;
+use crate::store::redis::connection::Connection;
+use crate::store::redis::connection::Server;
+use crate::store::redis::lease::RedisLease;
+use crate::store::redis::scripts::Kept;
+use crate::store::redis::scripts::Names;
+use crate::store::seal;
+use crate::store::seal::KeyRing;
+
+/// A store in Redis or Valkey, shared by many machines.
+///
+/// Entries are always sealed: who can read the database learns no token. The lease is a key that ends by itself
+/// when its holder dies, and is renewed while it lives. A holder that stood still for longer may still save, unless somebody
+/// else has saved meanwhile: each save names the state that it follows. Ages are measured by the server's clock, so that
+/// the clocks of the machines need not agree.
+///
+/// Needs a tokio runtime, as all asynchronous code of the crate `redis` does; a cache that is used without one
+/// brings its own. What the server needs to be set to is in `docs/many-machines.md`.
+///
+/// ```no_run
+/// use keyfob::{EnvToken, KeyRing, Persisted, RedisStore, SealingKey, StoreKey, TokenCache};
+///
+/// let ring = KeyRing::new(SealingKey::from_file("/run/secrets/keyfob-sealing-key")?);
+/// let store = RedisStore::open("rediss://keyfob@redis.example.com", ring)?;
+/// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
+/// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    desk: Arc<Desk>,
+}
+
+/// What all clones and leases of a store share.
+#[derive(Clone)]
+struct Desk {
+    connection: Connection,
+    ring: KeyRing,
+    prefix: String,
+    lease: Duration,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl RedisStore {
+    /// Unless set, a lease ends so long after its holder was last heard; a third of it lies between two renewals.
+    pub const LEASE: Duration = Duration::from_secs(10);
+
+    /// Unless set, the names of all keys begin with this.
+    pub const PREFIX: &'static str = "keyfob";
+
+    /// A store at this URL: `rediss://` with TLS, checked against the roots of the system, or `redis://` without.
+    ///
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL cannot be used. The error does not quote it.
+    pub fn open(url: &str, ring: KeyRing) -> Result<Self, Error> {
+        connection::have_cryptography();
+        let client = Client::open(url);
+        // What the client says of a URL may quote the password in it.
+        let client = client.map_err(|_| {
+            Error::input("the URL of the token store cannot be used; give one as `rediss://user:password@host:port`")
+        })?;
+        Ok(Self::new(client, ring))
+    }
+
+    /// A store at the server of this client, whose certificates and names are your own.
+    #[must_use]
+    pub fn new(client: Client, ring: KeyRing) -> Self {
+        Self::at(Server::Single(client), ring)
+    }
+
+    /// A store in a cluster.
+    #[must_use]
+    pub fn cluster(client: ClusterClient, ring: KeyRing) -> Self {
+        Self::at(Server::Cluster(Box::new(client)), ring)
+    }
+
+    /// A store at whatever server the sentinels call the master.
+    #[must_use]
+    pub fn sentinel(client: SentinelClient, ring: KeyRing) -> Self {
+        Self::at(Server::sentinel(client), ring)
+    }
+
+    fn at(server: Server, ring: KeyRing) -> Self {
+        connection::have_cryptography();
+        Self {
+            desk: Arc::new(Desk {
+                connection: Connection::to(server),
+                ring,
+                prefix: Self::PREFIX.to_owned(),
+                lease: Self::LEASE,
+                runtime: Arc::new(Ambient),
+            }),
+        }
+    }
+
+    /// How long a lease outlives the last sign of its holder; [`LEASE`](Self::LEASE) unless set.
+    ///
+    /// Longer than the server, the network or a holder may stand still; as long, others wait when a holder dies.
+    #[must_use]
+    pub fn lease_lasts(mut self, lease: Duration) -> Self {
+        Arc::make_mut(&mut self.desk).lease = lease;
+        self
+    }
+
+    /// With what the names of all keys begin; [`PREFIX`](Self::PREFIX) unless set.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.desk).prefix = prefix.into();
+        self
+    }
+
+    /// How long one answer of the server may take; [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT) unless set.
+    #[must_use]
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.desk)
+            .connection
+            .set_timeout(timeout);
+        self
+    }
+
+    /// Unless set, one answer of the server may take so long, a new connection included.
+    pub const RESPONSE_TIMEOUT: Duration = connection::TIMEOUT;
+}
+
+impl TokenStore for RedisStore {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        Box::pin(async move {
+            let names = self.desk.names(key.id());
+            let kept = scripts::load(&self.desk.connection, &names).await?;
+            self.desk
+                .open(key.id(), kept)
+                .map(|found| found.map(|found| found.1))
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let clock = SystemClock::default();
+            let end = clock.elapsed().saturating_add(patience);
+            let names = self.desk.names(key.id());
+            let owner = owner()?;
+            loop {
+                let fence = scripts::lease(&self.desk.connection, &names, &owner, self.desk.lease);
+                if let Some(fence) = fence.await? {
+                    let lease = RedisLease::new(Arc::clone(&self.desk), key.clone(), owner, fence);
+                    let lease: Box<dyn StoreLease> = Box::new(lease);
+                    return Ok(lease);
+                }
+                let left = end.saturating_sub(clock.elapsed());
+                if left.is_zero() {
+                    return Err(busy());
+                }
+                let pause = LOOK_AGAIN.mul_f64(0.5 + fastrand::f64());
+                clock.sleep(pause.min(left)).await;
+            }
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(async move {
+            let mut listed = Vec::new();
+            for id in scripts::ids(&self.desk.connection, &self.desk.prefix).await? {
+                let kept = scripts::load(&self.desk.connection, &self.desk.names(&id)).await?;
+                match self.desk.open(&id, kept) {
+                    Ok(Some((key, kept))) => listed.push(Listed::of(key, &kept.entry)),
+                    Ok(None) => {}
+                    Err(trouble) => listed.push(Listed::unreadable(id, trouble)),
+                }
+            }
+            listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
+            Ok(listed)
+        })
+    }
+
+    fn leases_lapse(&self) -> bool {
+        true
+    }
+}
+
+impl Desk {
+    fn names(&self, id: &str) -> Names {
+        Names::new(&self.prefix, id)
+    }
+
+    fn open(
+        &self,
+        id: &str,
+        kept: Option<Kept>,
+    ) -> Result<Option<(StoreKey, KeptEntry)>, StoreError> {
+        let Some(kept) = kept else {
+            return Ok(None);
+        };
+        let (key, entry) = record::decode(&self.ring.open(id, &kept.sealed)?)?;
+        let kept = KeptEntry {
+            entry,
+            age: Some(kept.age),
+        };
+        Ok(Some((key, kept)))
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("prefix", &self.desk.prefix)
+            .field("lease", &self.desk.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// By which a holder is told from all others, and which nobody can guess.
+fn owner() -> Result<String, StoreError> {
+    let mut owner = [0; 16];
+    seal::fill(&mut owner).map_err(StoreError::away)?;
+    Ok(hex(&owner))
+}
+
+fn busy() -> StoreError {
+    StoreError::busy(Error::unavailable(
+        "another process renews the shared token, and that takes too long",
+    ))
+}
+
+/// Who waits for a lease looks again after so long, half more or less.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);

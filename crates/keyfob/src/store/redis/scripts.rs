@@ -1,0 +1,191 @@
+//! What is asked of the server; each is one step there, and may be asked twice.
+
+use std::time::Duration;
+
+use redis::Cmd;
+use redis::FromRedisValue;
+use redis::cmd;
+
+use crate::error::Error;
+use crate::store::fault::StoreError;
+use crate::store::redis::connection::Connection;
+
+/// The names of what belongs to one entry. What stands in braces keeps them together in a cluster.
+pub(super) struct Names {
+    entry: String,
+    lease: String,
+    fence: String,
+    bad: String,
+    index: String,
+    id: String,
+}
+
+/// An entry as the server keeps it.
+pub(super) struct Kept {
+    /// Which of all states of the entry this is.
+    pub(super) revision: String,
+    pub(super) sealed: Vec<u8>,
+    pub(super) age: Duration,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str, id: &str) -> Self {
+        let name = |what: &str| format!("{prefix}:{{{id}}}:{what}");
+        Self {
+            entry: name("entry"),
+            lease: name("lease"),
+            fence: name("fence"),
+            bad: name("bad"),
+            index: index(prefix),
+            id: id.to_owned(),
+        }
+    }
+}
+
+pub(super) async fn load(
+    connection: &Connection,
+    names: &Names,
+) -> Result<Option<Kept>, StoreError> {
+    let command = script(LOAD, &[&names.entry]);
+    let found: Option<(String, Vec<u8>, u64)> = ask(connection, &command).await?;
+    Ok(found.map(|(revision, sealed, age)| Kept {
+        revision,
+        sealed,
+        age: Duration::from_millis(age),
+    }))
+}
+
+/// Takes the lease; its number is greater than that of any lease before. `None` if somebody else has it.
+pub(super) async fn lease(
+    connection: &Connection,
+    names: &Names,
+    owner: &str,
+    lasts: Duration,
+) -> Result<Option<u64>, StoreError> {
+    let mut command = script(LEASE, &[&names.lease, &names.fence]);
+    command.arg(owner).arg(milliseconds(lasts));
+    let fence: u64 = ask(connection, &command).await?;
+    Ok((fence != 0).then_some(fence))
+}
+
+/// Says that the holder lives; `false` if the lease is no longer its own.
+pub(super) async fn renew(
+    connection: &Connection,
+    names: &Names,
+    owner: &str,
+    lasts: Duration,
+) -> Result<bool, StoreError> {
+    let mut command = script(RENEW, &[&names.lease]);
+    command.arg(owner).arg(milliseconds(lasts));
+    ask(connection, &command).await
+}
+
+pub(super) async fn release(
+    connection: &Connection,
+    names: &Names,
+    owner: &str,
+) -> Result<bool, StoreError> {
+    let mut command = script(RELEASE, &[&names.lease]);
+    command.arg(owner);
+    ask(connection, &command).await
+}
+
+/// Saves what follows one of two states; `false` if the entry is in another state by now, because somebody else has saved.
+///
+/// An entry that is gone was lost or forgotten, and nobody has put another there: what is saved is all that there is.
+pub(super) async fn save(
+    connection: &Connection,
+    names: &Names,
+    follows: [&str; 2],
+    kept: (&str, &[u8]),
+) -> Result<bool, StoreError> {
+    let mut command = script(SAVE, &[&names.entry]);
+    command.arg(&follows).arg(kept.0).arg(kept.1);
+    let saved = ask(connection, &command).await?;
+    if saved {
+        let mut command = cmd("SADD");
+        command.arg(&names.index).arg(&names.id);
+        let _: u64 = ask(connection, &command).await?;
+    }
+    Ok(saved)
+}
+
+pub(super) async fn remove(connection: &Connection, names: &Names) -> Result<bool, StoreError> {
+    let removed: u64 = ask(connection, cmd("DEL").arg(&names.entry)).await?;
+    let mut command = cmd("SREM");
+    command.arg(&names.index).arg(&names.id);
+    let _: u64 = ask(connection, &command).await?;
+    Ok(removed != 0)
+}
+
+pub(super) async fn set_aside(connection: &Connection, names: &Names) -> Result<(), StoreError> {
+    let command = script(SET_ASIDE, &[&names.entry, &names.bad]);
+    ask::<bool>(connection, &command).await.map(drop)
+}
+
+/// The entries that were saved; some may be gone.
+pub(super) async fn ids(connection: &Connection, prefix: &str) -> Result<Vec<String>, StoreError> {
+    ask(connection, cmd("SMEMBERS").arg(index(prefix))).await
+}
+
+async fn ask<T: FromRedisValue>(connection: &Connection, command: &Cmd) -> Result<T, StoreError> {
+    let answer = connection.run(command).await?;
+    // What the answer is does not go into the error: it may be an entry.
+    T::from_redis_value(answer).map_err(|_| {
+        StoreError::away(Error::unavailable(
+            "the shared token store gave an answer that is not understood",
+        ))
+    })
+}
+
+fn script(text: &str, names: &[&String]) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(text).arg(names.len());
+    for name in names {
+        command.arg(name.as_str());
+    }
+    command
+}
+
+fn index(prefix: &str) -> String {
+    format!("{prefix}:index")
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+const LOAD: &str = "
+local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
+if not found[2] then return false end
+local now = redis.call('TIME')
+local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
+return {found[1], found[2], math.max(0, age)}";
+
+const LEASE: &str = "
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return redis.call('INCR', KEYS[2])";
+
+const RENEW: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
+
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+const SAVE: &str = "
+local now = redis.call('HGET', KEYS[1], 'revision')
+if now == ARGV[3] then return 1 end
+if now and now ~= ARGV[1] and now ~= ARGV[2] then return 0 end
+local time = redis.call('TIME')
+local saved = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
+return 1";
+
+const SET_ASIDE: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('RENAME', KEYS[1], KEYS[2])
+return 1";
