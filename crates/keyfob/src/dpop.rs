@@ -89,6 +89,12 @@ impl DpopProver {
         &self.0.key
     }
 
+    /// The thumbprint of the key (RFC 7638), by which servers know it (`jkt`).
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        self.key().to_public_jwk().thumbprint()
+    }
+
     /// Whether a token may be sent with a proof; one that is bound to no key may not be sent at all.
     pub(crate) fn check(&self, token: &Token) -> Result<(), Error> {
         if token.is_dpop() {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "oauth")]
 mod grants;
+#[cfg(all(feature = "oauth", feature = "store"))]
+mod thumbprint;
 
 use std::time::SystemTime;
 

@@ -25,6 +25,8 @@ pub(crate) mod reentry;
 pub(crate) mod refresh_token;
 #[cfg(feature = "oauth")]
 pub(crate) mod smart_backend_services;
+#[cfg(all(feature = "oauth", feature = "store"))]
+mod store_keys;
 #[cfg(feature = "oauth")]
 pub(crate) mod token_exchange;
 

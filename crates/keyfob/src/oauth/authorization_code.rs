@@ -78,7 +78,7 @@ impl AuthorizationCode {
         }
     }
 
-    scope_setters!();
+    scope_setters!(options);
 
     /// Puts one more parameter into the URL, such as `login_hint`; it is no place for a secret.
     ///

@@ -10,6 +10,9 @@ use http::HeaderMap;
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::AuthenticationContext;
 
+#[cfg(feature = "store")]
+mod store_key;
+
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 #[cfg(feature = "dpop")]

@@ -65,7 +65,7 @@ impl DeviceCode {
         }
     }
 
-    grant_setters!();
+    grant_setters!(options);
 
     /// Asks the server for a code. Needs a tokio runtime, as all of `reqwest` does.
     ///

@@ -28,8 +28,8 @@ use crate::token::Token;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientCredentials {
-    client: Client,
-    options: GrantOptions,
+    pub(super) client: Client,
+    pub(super) options: GrantOptions,
 }
 
 impl ClientCredentials {
@@ -41,7 +41,7 @@ impl ClientCredentials {
         }
     }
 
-    grant_setters!();
+    grant_setters!(options);
 }
 
 impl TokenSource for ClientCredentials {

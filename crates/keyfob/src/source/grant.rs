@@ -67,15 +67,15 @@ impl fmt::Debug for GrantOptions {
     }
 }
 
-/// The setters of a grant that has [`GrantOptions`] named `options`.
+/// The setters of a grant whose [`GrantOptions`] are here.
 macro_rules! grant_setters {
-    () => {
-        crate::source::grant::scope_setters!();
+    ($($options:tt)+) => {
+        crate::source::grant::scope_setters!($($options)+);
 
         /// Sends one more parameter, which may be a secret.
         pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             let value = zeroize::Zeroizing::new(value.into());
-            self.options.parameters.push((name.into(), value));
+            self.$($options)+.parameters.push((name.into(), value));
             self
         }
     };
@@ -83,10 +83,10 @@ macro_rules! grant_setters {
 
 /// Those that say what the token is for.
 macro_rules! scope_setters {
-    () => {
+    ($($options:tt)+) => {
         /// Asks for these scopes (RFC 6749 §3.3), beside those that were given before.
         pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-            self.options
+            self.$($options)+
                 .scopes
                 .extend(scopes.into_iter().map(Into::into));
             self
@@ -94,13 +94,13 @@ macro_rules! scope_setters {
 
         /// Asks for a token for this audience, by the name that the server has for it (RFC 8693 §2.1, and others).
         pub fn audience(mut self, audience: impl Into<String>) -> Self {
-            self.options.audiences.push(audience.into());
+            self.$($options)+.audiences.push(audience.into());
             self
         }
 
         /// Asks for a token for the API of this URL (RFC 8707), beside those that were given before.
         pub fn resource(mut self, resource: impl Into<String>) -> Self {
-            self.options.resources.push(resource.into());
+            self.$($options)+.resources.push(resource.into());
             self
         }
     };

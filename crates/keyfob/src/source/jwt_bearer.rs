@@ -40,9 +40,9 @@ use crate::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct JwtBearer {
-    client: Client,
+    pub(super) client: Client,
     assertion: Assertion,
-    options: GrantOptions,
+    pub(super) options: GrantOptions,
 }
 
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl JwtBearer {
         }
     }
 
-    grant_setters!();
+    grant_setters!(options);
 
     /// Says who makes the assertion (`iss`); the client unless set. Without effect on one from another source, as all below.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
@@ -121,6 +121,14 @@ impl JwtBearer {
         })
     }
 
+    /// Whom the assertion is about, if it is signed here.
+    pub(super) fn stated_subject(&self) -> Option<&str> {
+        match &self.assertion {
+            Assertion::Signed(statement) => Some(statement.subject(&self.client)),
+            Assertion::Given(_) => None,
+        }
+    }
+
     fn stating(mut self, change: impl FnOnce(&mut Statement)) -> Self {
         if let Assertion::Signed(statement) = &mut self.assertion {
             change(statement);
@@ -130,6 +138,10 @@ impl JwtBearer {
 }
 
 impl Statement {
+    fn subject<'a>(&'a self, client: &'a Client) -> &'a str {
+        self.subject.as_deref().unwrap_or(client.id())
+    }
+
     async fn sign(&self, client: &Client) -> Result<SecretString, Error> {
         let audience = match &self.audience {
             Some(audience) => audience.clone(),
@@ -137,7 +149,7 @@ impl Statement {
         };
         Jwt::builder()
             .iss(self.issuer.as_deref().unwrap_or(client.id()))
-            .sub(self.subject.as_deref().unwrap_or(client.id()))
+            .sub(self.subject(client))
             .audience(audience)
             .issued_now_expires_after(self.lifetime)
             .claims(&self.claims)

@@ -44,8 +44,8 @@ use crate::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct RefreshToken {
-    client: Client,
-    options: GrantOptions,
+    pub(super) client: Client,
+    pub(super) options: GrantOptions,
     chain: Arc<Mutex<Chain>>,
 }
 
@@ -73,7 +73,7 @@ impl RefreshToken {
         })
     }
 
-    grant_setters!();
+    grant_setters!(options);
 }
 
 impl Chain {

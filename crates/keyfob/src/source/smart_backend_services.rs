@@ -13,6 +13,7 @@ use crate::oauth::signing_key::SigningKey;
 use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::client_credentials::ClientCredentials;
+use crate::source::grant::grant_setters;
 use crate::token::Token;
 
 /// A token for a FHIR server, as [SMART Backend Services] has it.
@@ -34,7 +35,9 @@ use crate::token::Token;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct SmartBackendServices(ClientCredentials);
+pub struct SmartBackendServices {
+    pub(super) credentials: ClientCredentials,
+}
 
 impl SmartBackendServices {
     /// Asks the FHIR server of this base URL for its authorization server when it is first needed.
@@ -56,18 +59,12 @@ impl SmartBackendServices {
     }
 
     fn new(client: Client) -> Self {
-        Self(ClientCredentials::new(client))
+        Self {
+            credentials: ClientCredentials::new(client),
+        }
     }
 
-    /// Asks for these scopes, such as `system/Patient.rs`, beside those that were given before.
-    pub fn scopes<S: Into<String>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        Self(self.0.scopes(scopes))
-    }
-
-    /// Sends one more parameter, such as the `aud` that some servers want.
-    pub fn parameter(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self(self.0.parameter(name, value))
-    }
+    grant_setters!(credentials.options);
 }
 
 fn authentication(key: SigningKey) -> Result<ClientAuthentication, Error> {
@@ -87,7 +84,7 @@ fn authentication(key: SigningKey) -> Result<ClientAuthentication, Error> {
 
 impl TokenSource for SmartBackendServices {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        self.0.fetch(request)
+        self.credentials.fetch(request)
     }
 }
 

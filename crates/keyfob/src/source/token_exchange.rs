@@ -30,11 +30,11 @@ use crate::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct TokenExchange {
-    client: Client,
+    pub(super) client: Client,
     subject: (Arc<dyn TokenSource>, TokenType),
     actor: Option<(Arc<dyn TokenSource>, TokenType)>,
     requested: Option<TokenType>,
-    options: GrantOptions,
+    pub(super) options: GrantOptions,
 }
 
 /// What kind of token it is (RFC 8693 §3).
@@ -79,7 +79,7 @@ impl TokenExchange {
         }
     }
 
-    grant_setters!();
+    grant_setters!(options);
 
     /// Adds a token that says who acts for the subject.
     pub fn actor(mut self, actor: impl TokenSource, kind: TokenType) -> Self {

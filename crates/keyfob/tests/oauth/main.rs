@@ -18,3 +18,4 @@ mod listener;
 mod refresh;
 mod secrets;
 mod server_questions;
+mod store_keys;

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 
 use futures_util::future::join_all;
 use keyfob::ErrorKind;
+use keyfob::MemoryStore;
+use keyfob::Persisted;
 use keyfob::Session;
 use keyfob::TokenCache;
 use keyfob::oauth::ClientAuthentication;
@@ -75,6 +77,47 @@ async fn revoking_ends_the_refresh_token_as_well() {
     let token = tokens.get_valid_token().await.unwrap();
     client.revoke(&token).await.unwrap();
     assert_eq!(tokens.renew().await.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn t9_two_processes_with_one_store_and_a_restart_use_no_refresh_token_twice() {
+    let provider = provider();
+    let answer = provider.sign_in("desktop", SCOPE).await;
+    let first = answer["refresh_token"].as_str().unwrap();
+    let store = MemoryStore::default();
+    let process = || {
+        let client = provider.client("desktop", ClientAuthentication::none());
+        // Each has been told the first one, and knows of no other but by the store.
+        let source = RefreshToken::new(client, first).unwrap();
+        let key = source.store_key().subject("anna").build();
+        TokenCache::new(Persisted::new(source, store.clone(), key))
+    };
+    let (one, other, restarted) = (process(), process(), process());
+    let mut seen: Vec<String> = Vec::new();
+    for (tokens, exchanged) in [
+        (&one, true),
+        (&other, false),
+        (&other, true),
+        (&one, false),
+        (&restarted, false),
+        (&restarted, true),
+        (&one, false),
+        (&one, true),
+    ] {
+        // The first of a process is any that is good; after that, any other than it has.
+        match tokens.ready() {
+            None => tokens.authenticate().await.unwrap(),
+            Some(_) => drop(tokens.renew().await.unwrap()),
+        }
+        let token = tokens.get_valid_token().await.unwrap();
+        let refresh = token.refresh_token().unwrap();
+        let is_new = !seen.iter().any(|seen| seen == refresh);
+        assert_eq!(
+            is_new, exchanged,
+            "what another has got is taken from the store"
+        );
+        seen.push(refresh.to_owned());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

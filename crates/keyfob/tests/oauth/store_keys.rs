@@ -1,0 +1,87 @@
+//! Tokens of different grants are different entries of a store.
+
+use std::collections::HashSet;
+
+use keyfob::FixedToken;
+use keyfob::StoreKey;
+use keyfob::Token;
+use keyfob::oauth::Algorithm;
+use keyfob::oauth::Client;
+use keyfob::oauth::ClientCredentials;
+use keyfob::oauth::JwtBearer;
+use keyfob::oauth::RefreshToken;
+use keyfob::oauth::SigningKey;
+use keyfob::oauth::SmartBackendServices;
+use keyfob::oauth::TokenExchange;
+use keyfob::oauth::TokenType;
+
+fn client(id: &str) -> Client {
+    Client::builder(id)
+        .issuer("https://login.example.com")
+        .build()
+        .unwrap()
+}
+
+fn endpoint(url: &str) -> Client {
+    Client::builder("a").token_endpoint(url).build().unwrap()
+}
+
+fn credentials() -> ClientCredentials {
+    ClientCredentials::new(client("a"))
+}
+
+#[test]
+fn all_that_makes_a_token_another_makes_another_key() {
+    let key = SigningKey::generate(Algorithm::Es384).unwrap();
+    let given = || FixedToken::new(Token::new("x").unwrap());
+    let keys: Vec<StoreKey> = [
+        credentials().store_key(),
+        ClientCredentials::new(client("b")).store_key(),
+        ClientCredentials::new(endpoint("https://login.example.com/a")).store_key(),
+        ClientCredentials::new(endpoint("https://login.example.com/b")).store_key(),
+        credentials().scopes(["x"]).store_key(),
+        credentials().audience("x").store_key(),
+        credentials().resource("x").store_key(),
+        credentials().parameter("x", "y").store_key(),
+        credentials().parameter("x", "z").store_key(),
+        credentials().parameter("xy", "").store_key(),
+        credentials().store_key().subject("x"),
+        RefreshToken::new(client("a"), "r").unwrap().store_key(),
+        JwtBearer::signed(client("a"), key.clone()).store_key(),
+        JwtBearer::signed(client("a"), key.clone())
+            .subject("anna")
+            .store_key(),
+        JwtBearer::from_source(client("a"), given()).store_key(),
+        TokenExchange::new(client("a"), given(), TokenType::Jwt).store_key(),
+        SmartBackendServices::discover("https://ehr.example.com", "a", key)
+            .unwrap()
+            .store_key(),
+    ]
+    .map(|key| key.build())
+    .into();
+    let ids: HashSet<_> = keys.iter().map(StoreKey::id).collect();
+    assert_eq!(ids.len(), keys.len(), "{keys:#?}");
+}
+
+#[test]
+fn the_same_grant_has_the_same_key_whatever_the_order() {
+    let one = credentials()
+        .scopes(["x", "y"])
+        .parameter("a", "1")
+        .parameter("b", "2");
+    let other = credentials()
+        .scopes(["y"])
+        .scopes(["x"])
+        .parameter("b", "2")
+        .parameter("a", "1");
+    assert_eq!(one.store_key().build(), other.store_key().build());
+}
+
+#[test]
+fn s1_no_parameter_stands_in_a_key() {
+    let key = credentials()
+        .parameter("password", "s3cr3t")
+        .store_key()
+        .build();
+    assert!(!format!("{key:?} {} {}", key.id(), key.label()).contains("s3cr3t"));
+}
