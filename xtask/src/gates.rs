@@ -197,6 +197,7 @@ fn oauth() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=oauth-servers",
+        "--test=provider",
         "--",
         "--skip=browser::",
     ]))

@@ -97,7 +97,8 @@
 //! * What can go wrong: [`ErrorKind`], and [`Error::is_timeout`].
 //! * A face of your own, or another language: [`unstable`].
 //!
-//! The crates whose types stand in this API are re-exported: [`http`], and `reqwest` with the feature `session`.
+//! The crates whose types stand in this API are re-exported: [`http`], `reqwest` with the feature `session`, and `redis`
+//! with that of its name.
 
 #![forbid(unsafe_code)]
 
@@ -187,6 +188,8 @@ mod transport;
 pub mod unstable;
 
 pub use http;
+#[cfg(feature = "redis")]
+pub use redis;
 #[cfg(feature = "session")]
 pub use reqwest;
 

@@ -73,6 +73,9 @@ pub(super) fn client(grant: &Grant, secrets: &Secrets) -> Result<Client, Error> 
     let authentication = match &grant.client.authentication {
         Authentication::None => ClientAuthentication::none(),
         Authentication::SecretBasic(_) => ClientAuthentication::secret_basic(secrets.shared()),
+        Authentication::UnencodedBasic(_) => {
+            ClientAuthentication::secret_basic_unencoded(secrets.shared())
+        }
         Authentication::SecretPost(_) => ClientAuthentication::secret_post(secrets.shared()),
         Authentication::PrivateKey(_) => {
             ClientAuthentication::private_key_jwt(secrets.signing_key(grant)?)

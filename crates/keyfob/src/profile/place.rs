@@ -17,7 +17,7 @@ pub(super) fn source(place: &Reference) -> Arc<dyn TokenSource> {
     match place {
         Reference::Environment(name) => Arc::new(EnvToken::new(name)),
         Reference::File(path) => Arc::new(FileToken::new(path)),
-        Reference::Command(command) => Arc::new(command.clone()),
+        Reference::Command(command) => Arc::new((**command).clone()),
         Reference::Keyring { .. } => Arc::new(Kept(place.clone())),
     }
 }

@@ -26,7 +26,7 @@ pub(super) enum Reference {
     /// `file:/path`
     File(PathBuf),
     /// `command:program argument …`
-    Command(CommandToken),
+    Command(Box<CommandToken>),
     /// `keyring:service/user`
     Keyring { service: String, user: String },
 }
@@ -117,7 +117,7 @@ fn file(path: &str) -> Result<Reference, String> {
 fn command(line: &str) -> Result<Reference, String> {
     let words = shell_words::split(line)
         .map_err(|_| "cannot be split into words; close its quotes".to_owned())?;
-    command_of(words).map(Reference::Command)
+    command_of(words).map(|command| Reference::Command(Box::new(command)))
 }
 
 /// A command whose program is found from wherever keyfob is run.

@@ -85,10 +85,7 @@ impl<'t> Table<'t> {
     /// Reports the keys that nobody asked for. Those that are known `elsewhere` do not go with what the table says besides.
     pub(super) fn close(self, elsewhere: &[&str]) {
         let asked = self.asked.borrow();
-        for value in self
-            .each()
-            .filter(|value| !asked.iter().any(|asked| *asked == value.key))
-        {
+        for value in self.each().filter(|value| !asked.contains(&value.key)) {
             let key = value.key;
             if elsewhere.contains(&key) {
                 value.fault_of_key(format!(

@@ -4,4 +4,5 @@ mod faults;
 mod folder;
 mod grants;
 mod matching;
+mod pages;
 mod places;

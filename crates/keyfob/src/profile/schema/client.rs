@@ -17,6 +17,7 @@ pub(crate) enum Authentication {
     /// A public client.
     None,
     SecretBasic(Reference),
+    UnencodedBasic(Reference),
     SecretPost(Reference),
     PrivateKey(Key),
 }
@@ -33,6 +34,7 @@ pub(crate) struct Key {
 enum Method {
     None,
     SecretBasic,
+    UnencodedBasic,
     SecretPost,
     PrivateKey,
 }
@@ -50,9 +52,9 @@ impl Client {
     /// The secret that it shares with the server.
     pub(crate) fn secret(&self) -> Option<&Reference> {
         match &self.authentication {
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => {
-                Some(secret)
-            }
+            Authentication::SecretBasic(secret)
+            | Authentication::UnencodedBasic(secret)
+            | Authentication::SecretPost(secret) => Some(secret),
             Authentication::None | Authentication::PrivateKey(_) => None,
         }
     }
@@ -102,6 +104,7 @@ fn read_authentication(table: &Table<'_>, usual: UnlessSaid) -> Option<Authentic
     Some(match method {
         Method::None => Authentication::None,
         Method::SecretBasic => Authentication::SecretBasic(secret()?),
+        Method::UnencodedBasic => Authentication::UnencodedBasic(secret()?),
         Method::SecretPost => Authentication::SecretPost(secret()?),
         Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
     })
@@ -127,9 +130,10 @@ pub(super) fn read_key(table: &Table<'_>) -> Option<Key> {
     })
 }
 
-const METHODS: [(&str, Method); 4] = [
+const METHODS: [(&str, Method); 5] = [
     ("none", Method::None),
     ("client_secret_basic", Method::SecretBasic),
+    ("client_secret_basic_unencoded", Method::UnencodedBasic),
     ("client_secret_post", Method::SecretPost),
     ("private_key_jwt", Method::PrivateKey),
 ];

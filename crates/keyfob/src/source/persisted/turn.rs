@@ -563,18 +563,18 @@ const TURNS: usize = 3;
 const RECHECK: Duration = Duration::from_secs(10);
 
 /// A holder that lost its lease has so long to store its answer before its exchange is repeated …
-const SETTLE: Duration = Duration::from_secs(3);
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// … and is looked for so often.
-const SETTLE_LOOK: Duration = Duration::from_millis(100);
+const SETTLE_LOOK: Duration = Duration::from_millis(50);
 
 /// A new refresh token that cannot be stored is tried to be stored for so long …
 const KEEP_TRYING: Duration = Duration::from_secs(10 * 60);
 
-/// … with these pauses.
+/// … with these pauses, of which one ends before its exchange would be repeated.
 const KEEP_PAUSE: Backoff = Backoff {
     first: Duration::from_millis(50),
-    cap: Duration::from_secs(5),
+    cap: Duration::from_millis(500),
 };
 
 /// So long a refusal is shared; then somebody asks again, for a configuration may have been mended.

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::lock::Mutex as AsyncMutex;
+use redis::AsyncConnectionConfig;
 use redis::Client;
 use redis::Cmd;
 use redis::RedisError;
@@ -56,10 +57,16 @@ impl Server {
 
     async fn connect(&self) -> RedisResult<Live> {
         Ok(match self {
-            Self::Single(client) => Live::Single(client.get_multiplexed_async_connection().await?),
+            Self::Single(client) => {
+                let config = unlimited();
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                Live::Single(connection.await?)
+            }
             Self::Cluster(client) => Live::Cluster(client.get_async_connection().await?),
             Self::Sentinel(client) => {
-                Live::Single(client.lock().await.get_async_connection().await?)
+                let (config, mut client) = (unlimited(), client.lock().await);
+                let connection = client.get_async_connection_with_config(&config);
+                Live::Single(connection.await?)
             }
         })
     }
@@ -119,6 +126,13 @@ impl Connection {
     fn keep(&self, live: Option<Live>) {
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
     }
+}
+
+/// The limits of the client library are left out: there is one of our own around each command.
+fn unlimited() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
 }
 
 /// TLS needs cryptography that the program has chosen; where it has not, it is what `reqwest` uses.

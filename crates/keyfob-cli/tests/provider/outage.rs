@@ -1,0 +1,108 @@
+//! As a new user would: the README's profile, the provider, and an outage of it.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use keyfob_testkit::{Answer, Expect, Server};
+
+use crate::keyfob::{Finished, Folder, Keyfob};
+use crate::server::Provider;
+
+const LIFETIME: Duration = Duration::from_secs(6);
+
+#[test]
+fn the_readmes_profile_makes_a_request_succeed() {
+    let (folder, provider) = (Folder::new(), Provider::start(60));
+    let here = format!("http://127.0.0.1:{}", provider.port());
+    folder.file("keyfob.toml", &readme().replace(DOCUMENTED, &here));
+    let done = run(
+        &folder,
+        &[
+            "request",
+            "--profile=demo",
+            ".well-known/openid-configuration",
+            "--fail",
+        ],
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains(&here), "{done:?}");
+    let checked = run(&folder, &["profile", "check", "demo"]);
+    assert_eq!(checked.code, 0, "{checked:?}");
+}
+
+#[test]
+fn t3_requests_go_on_while_the_provider_is_away_until_the_token_has_run_out_and_recover() {
+    let (folder, api) = (Folder::new(), Server::start());
+    api.expect(Expect::get("/x").always(Answer::text("ok")));
+    let mut provider = Provider::start(LIFETIME.as_secs());
+    let here = format!("http://127.0.0.1:{}", provider.port());
+    let profile = readme()
+        .replace(
+            &format!("base_url = \"{DOCUMENTED}/\""),
+            &format!("base_url = \"{}\"", api.url()),
+        )
+        .replace(DOCUMENTED, &here);
+    folder.file("keyfob.toml", &profile);
+    let request = || run(&folder, &["request", "--profile=demo", "x"]);
+
+    let before = Instant::now();
+    assert_eq!(request().code, 0);
+    let after = Instant::now();
+    provider.kill();
+    let mut answered = 0;
+    let failed = loop {
+        let begun = Instant::now();
+        let done = request();
+        if done.code != 0 {
+            break done;
+        }
+        assert!(
+            begun < after + LIFETIME,
+            "a token that had run out was used"
+        );
+        answered += 1;
+    };
+    assert_eq!(failed.code, 3, "{failed:?}");
+    assert!(
+        answered > 0 && before.elapsed() > LIFETIME - Duration::from_secs(1),
+        "{failed:?}"
+    );
+    let sent = api.calls();
+    assert_eq!(request().code, 3);
+    assert_eq!(api.calls(), sent, "without a token nothing is sent");
+
+    provider.start_again();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while request().code != 0 {
+        assert!(Instant::now() < deadline, "it does not recover");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+/// The profile that the README tells users to copy.
+fn readme() -> String {
+    let page = include_str!("../../../../README.md");
+    let found = page
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    let mut demos = found.filter(|block| block.contains("[profiles.demo]"));
+    let profile = demos
+        .next()
+        .expect("the README has the profile `demo`")
+        .to_owned();
+    assert!(profile.contains(DOCUMENTED), "{profile}");
+    profile
+}
+
+fn run(folder: &Folder, arguments: &[&str]) -> Finished {
+    let path = |name: &str| folder.path(name).display().to_string();
+    Keyfob::new(arguments)
+        .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+        .env("XDG_STATE_HOME", &path("state"))
+        .env("DEMO_SECRET", "demo-secret")
+        .run()
+}
+
+/// Where the one command of the docs starts the provider.
+const DOCUMENTED: &str = "http://127.0.0.1:4000";

@@ -1,0 +1,84 @@
+//! The certified provider as a process of a test's own; see `provider.mjs` of the library's tests.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Runs with its demonstration clients from [`Provider::start`] until it is dropped.
+pub(crate) struct Provider {
+    process: Child,
+    port: u16,
+    lifetime: u64,
+}
+
+impl Provider {
+    /// Starts on a free port; its tokens live for so many seconds.
+    pub(crate) fn start(lifetime: u64) -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+        let port = listener.local_addr().expect("it is bound").port();
+        drop(listener);
+        Self {
+            process: spawn(port, lifetime),
+            port,
+            lifetime,
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once; it forgets everything.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it is our child");
+        self.process.wait().expect("it is our child");
+    }
+
+    /// Starts it anew on the same port.
+    pub(crate) fn start_again(&mut self) {
+        self.process = spawn(self.port, self.lifetime);
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        // It may be gone already.
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// Starts the process, and waits until it says that it listens.
+fn spawn(port: u16, lifetime: u64) -> Child {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyfob/tests/oauth/provider");
+    let mut process = Command::new("node")
+        .arg(tests.join("provider.mjs"))
+        .arg("-")
+        .env("KEYFOB_PROVIDER_MODULES", modules())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("node is installed");
+    // The pipe stays open in the child that we hold; when this process ends, however it does, so does the provider.
+    let input = process.stdin.as_mut().expect("it is a pipe");
+    writeln!(input, r#"{{"port": {port}, "lifetime": {lifetime}}}"#).expect("it reads its setup");
+    let output = process.stdout.take().expect("it is a pipe");
+    let mut line = String::new();
+    let read = BufReader::new(output).read_line(&mut line);
+    assert!(
+        read.is_ok_and(|length| length > 0),
+        "the provider did not start; `cargo xtask test oauth` installs it"
+    );
+    process
+}
+
+/// Where the packages are: beside what cargo builds.
+fn modules() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+        .join("provider")
+}

@@ -1,0 +1,21 @@
+//! The examples of README.md and docs/ are profile files without a fault.
+
+use keyfob::Profiles;
+
+#[test]
+fn every_example_of_the_pages_can_be_read() {
+    let pages = [
+        include_str!("../../../../README.md"),
+        include_str!("../../../../docs/profiles.md"),
+    ];
+    for page in pages {
+        let examples: Vec<_> = page.split("```toml\n").skip(1).collect();
+        assert!(!examples.is_empty());
+        for example in examples {
+            let text = example.split("```").next().unwrap_or_default();
+            let profiles =
+                Profiles::from_text(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert!(profiles.iter().count() > 0, "{text}");
+        }
+    }
+}

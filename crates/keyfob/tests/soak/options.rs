@@ -1,0 +1,38 @@
+//! How long the soak is.
+
+use std::time::Duration;
+
+/// How long the soak is, and with which stores.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) processes: usize,
+    pub(crate) lifetimes: u32,
+    pub(crate) lifetime: Duration,
+    pub(crate) kill_every: Duration,
+    pub(crate) stores: Vec<String>,
+}
+
+impl Options {
+    /// The short variant, changed by what is given: `--processes 50 --lifetimes 20 --lifetime 3 --store file`.
+    ///
+    /// What is not known is left alone: it may be meant for the harness that other tests have.
+    pub(crate) fn parse(arguments: &[String]) -> Self {
+        let value = |name: &str| {
+            let at = arguments.iter().position(|argument| argument == name)?;
+            arguments.get(at + 1)
+        };
+        let number = |name: &str, usual: u32| {
+            value(name).map_or(usual, |text| text.parse().expect("a number"))
+        };
+        Self {
+            processes: number("--processes", 8) as usize,
+            lifetimes: number("--lifetimes", 4),
+            lifetime: Duration::from_secs(number("--lifetime", 2).into()),
+            kill_every: Duration::from_millis(number("--kill-every-ms", 500).into()),
+            stores: match value("--store") {
+                Some(store) => vec![store.clone()],
+                None => vec!["file".to_owned(), "redis".to_owned()],
+            },
+        }
+    }
+}

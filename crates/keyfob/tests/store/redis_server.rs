@@ -1,0 +1,164 @@
+//! A Redis of a test's own: on a free port of this machine, with TLS and a user that may do no more than a store does.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use keyfob::KeyRing;
+use keyfob::RedisStore;
+use keyfob::SealingKey;
+use keyfob::redis::Client;
+use keyfob::redis::TlsCertificates;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
+use tempfile::TempDir;
+
+/// Runs from [`RedisServer::start`] until it is dropped.
+pub(crate) struct RedisServer {
+    process: Child,
+    port: u16,
+    directory: TempDir,
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        certify(directory.path());
+        fs::write(directory.path().join("users.acl"), USERS).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let process = spawn(directory.path(), port);
+        Self {
+            process,
+            port,
+            directory,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("rediss://keyfob:{PASSWORD}@127.0.0.1:{}", self.port)
+    }
+
+    /// The certificate by which it is to be trusted.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.directory.path().join("ca.pem")
+    }
+
+    pub(crate) fn store(&self) -> RedisStore {
+        store(&self.url(), &self.authority())
+    }
+
+    /// A server that has forgotten everything.
+    pub(crate) fn restart_empty(&mut self) {
+        self.end();
+        self.process = spawn(self.directory.path(), self.port);
+    }
+
+    /// Lets it stand still.
+    pub(crate) fn stop(&self) {
+        kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn go_on(&self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.process = spawn(self.directory.path(), self.port);
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A store at a server that is trusted by this certificate.
+pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(fs::read(authority).unwrap()),
+    };
+    let client = Client::build_with_tls(url, certificates).unwrap();
+    RedisStore::new(client, KeyRing::new(SealingKey::from_bytes([42; 32])))
+}
+
+fn certify(directory: &Path) {
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let server = server.signed_by(&key, &issuer).unwrap();
+    for (name, text) in [
+        ("ca.pem", certificate.pem()),
+        ("server.pem", server.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        fs::write(directory.join(name), text).unwrap();
+    }
+}
+
+fn spawn(directory: &Path, port: u16) -> Child {
+    let port_text = port.to_string();
+    let process = Command::new("redis-server")
+        .current_dir(directory)
+        .args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--tls-port",
+            &port_text,
+        ])
+        .args([
+            "--tls-cert-file",
+            "server.pem",
+            "--tls-key-file",
+            "server.key",
+        ])
+        .args(["--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"])
+        .args(["--aclfile", "users.acl", "--save", "", "--appendonly", "no"])
+        .args(["--logfile", "log"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed; `cargo xtask test` installs it");
+    for _ in 0..500 {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return process;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+    panic!("redis-server does not listen: {log}");
+}
+
+const PASSWORD: &str = "not-a-secret";
+
+/// What docs/many-machines.md says a store needs.
+const USERS: &str = "user default off
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
+";
