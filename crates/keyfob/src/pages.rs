@@ -20,3 +20,6 @@ struct Observability;
 
 #[doc = include_str!("../../../docs/oauth.md")]
 struct OAuth;
+
+#[doc = include_str!("../../../docs/login.md")]
+struct Login;
