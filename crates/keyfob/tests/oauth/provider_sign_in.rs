@@ -1,21 +1,18 @@
 //! People sign in at the certified provider: by device code, and by browser with PKCE.
 
-use futures_util::future::Either;
-use futures_util::future::select;
-use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::Token;
 use keyfob::TokenCache;
 use keyfob::oauth::AuthorizationCode;
 use keyfob::oauth::Client;
 use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::DeviceAuthorization;
 use keyfob::oauth::DeviceCode;
 use keyfob::oauth::RefreshToken;
 use keyfob_testkit::ManualClock;
 use keyfob_testkit::json;
 use url::Url;
 
+use crate::pauses::without_pauses;
 use crate::provider::Provider;
 use crate::provider::browser;
 use crate::provider::desktop;
@@ -35,29 +32,6 @@ fn client(provider: &Provider, clock: &ManualClock) -> Client {
         .unwrap()
 }
 
-/// Lets the pauses pass as they begin; does this after the first question.
-async fn wait(
-    authorization: DeviceAuthorization,
-    clock: &ManualClock,
-    after_one: impl AsyncFnOnce(),
-) -> Result<Token, Error> {
-    let mut waiting = Box::pin(authorization.wait());
-    let (mut rounds, mut then) = (0, Some(after_one));
-    loop {
-        match select(waiting, Box::pin(clock.until_sleeping(1))).await {
-            Either::Left((outcome, _)) => return outcome,
-            Either::Right(((), still)) => waiting = still,
-        }
-        if rounds == 1
-            && let Some(then) = then.take()
-        {
-            then().await;
-        }
-        rounds += 1;
-        clock.advance(clock.next_alarm_in().unwrap());
-    }
-}
-
 #[tokio::test]
 async fn a_device_is_let_in_when_somebody_agrees_and_goes_on_by_itself() {
     let (provider, clock) = (provider(), ManualClock::default());
@@ -69,10 +43,11 @@ async fn a_device_is_let_in_when_somebody_agrees_and_goes_on_by_itself() {
         .unwrap()
         .to_owned();
     assert!(page.contains(authorization.user_code()), "{page}");
-    let token = wait(authorization, &clock, async || {
+    let token = without_pauses(authorization, &clock, async || {
         provider.approve_device(&page).await
     })
     .await
+    .0
     .unwrap();
     assert!(client.introspect(&token).await.unwrap().is_active());
     goes_on_until_it_is_revoked(client, token).await;
@@ -99,10 +74,11 @@ async fn a_device_that_somebody_says_no_to_is_told_so() {
         .verification_uri_complete()
         .unwrap()
         .to_owned();
-    let error = wait(authorization, &clock, async || {
+    let error = without_pauses(authorization, &clock, async || {
         provider.deny_device(&page).await
     })
     .await
+    .0
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("`access_denied`"), "{error}");

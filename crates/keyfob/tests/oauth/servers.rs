@@ -15,6 +15,7 @@ mod against_glewlwyd;
 mod against_provider;
 mod browser;
 mod glewlwyd;
+mod pauses;
 mod provider;
 mod provider_dpop;
 mod provider_outage;
