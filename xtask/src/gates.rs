@@ -23,8 +23,19 @@ pub(crate) const ALL: &[Gate] = &[
     gate("clippy", "no warning, whatever the features", &[], clippy),
     gate("imports", "all point down the layers", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
-    gate("test", "every test and example", &[Need::Nginx], test),
+    gate(
+        "test",
+        "every test and example",
+        &[Need::Nginx, Need::Redis],
+        test,
+    ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
+    gate(
+        "stores",
+        "one token for many, and their mishaps",
+        &[Need::Redis],
+        stores,
+    ),
     gate(
         "oauth",
         "against real OAuth servers",
@@ -94,7 +105,12 @@ impl Gate {
 }
 
 fn format() -> Outcome {
-    run(&mut cargo(["fmt", "--all", "--check"]))
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    run(&mut cargo([
+        "fmt",
+        "--manifest-path=crates/keyfob-bench/Cargo.toml",
+        "--check",
+    ]))
 }
 
 fn tree() -> Outcome {
@@ -190,6 +206,33 @@ fn nginx() -> Outcome {
     ]))
 }
 
+fn stores() -> Outcome {
+    // The features of the gate `test`, so that nothing is built again.
+    let features = ["test", "--workspace", "--all-features"];
+    run_some_tests(cargo(features).args(["--test=store", "--test=redis"]))?;
+    run(cargo(features).arg("--test=soak"))
+}
+
+/// The long soak, of which the gate runs a short one.
+pub(crate) fn soak(options: &[&str]) -> Outcome {
+    run(cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=soak",
+        "--",
+        "--processes",
+        "50",
+        "--lifetimes",
+        "20",
+        "--lifetime",
+        "3",
+        "--kill-every-ms",
+        "1000",
+    ])
+    .args(options))
+}
+
 fn oauth() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     run_some_tests(&mut cargo([
@@ -252,6 +295,7 @@ fn model() -> Outcome {
 const PARTS_OF_THE_CORE: &[&[&str]] = &[
     &["--no-default-features"],
     &["--no-default-features", "--features=tower"],
+    &["--no-default-features", "--features=store,tokio"],
 ];
 
 const NOT_IN_THE_CORE: &[&str] = &["hyper", "reqwest", "tokio"];

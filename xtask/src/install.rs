@@ -20,6 +20,7 @@ pub(crate) enum Need {
     OidcProvider,
     Glewlwyd,
     Valgrind,
+    Redis,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -47,6 +48,10 @@ impl Need {
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
             Self::Valgrind => figures::provide_valgrind(),
+            Self::Redis if Path::new("/usr/bin/redis-server").exists() => Ok(()),
+            Self::Redis => {
+                install_debian_packages(&["redis-server"], "/usr/bin/redis-server is missing")
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
+mod bench;
 mod figures;
 mod gates;
 mod install;
@@ -28,12 +29,17 @@ fn main() -> ExitCode {
             Ok(chosen) => test(&chosen),
             Err(unknown) => refuse(&unknown),
         },
-        ["bench", "python"] => finish(python::measure()),
-        ["bench", options @ ..] => finish(process::run(
-            process::cargo(["bench", "--package=keyfob", "--features=tower"]).args(options),
-        )),
+        ["bench", "package"] => finish(python::measure()),
+        ["bench", "startup"] => finish(process::run(&mut process::cargo([
+            "bench",
+            "--package=keyfob-cli",
+            "--bench=startup",
+        ]))),
+        ["bench", questions @ ..] => finish(bench::measure(questions)),
+        ["soak", options @ ..] => finish(gates::soak(options)),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
+        ["provider", "api"] => finish(servers::run_api()),
         _ => refuse(USAGE),
     }
 }
@@ -65,7 +71,11 @@ const USAGE: &str = "\
 usage: cargo xtask test             run every gate
        cargo xtask test GATE...     run the named gates
        cargo xtask test --list      list the gates
-       cargo xtask bench [OPTION]   run the benches; options go to `cargo bench`
-       cargo xtask bench python     run the bench of the Python package
+       cargo xtask bench            side by side with the peers; writes docs/benchmarks.md
+       cargo xtask bench QUESTION.. some questions alone
+       cargo xtask bench package    the Python package alone, and its targets
+       cargo xtask bench startup    a kept token, from the start of the program to its end
+       cargo xtask soak [OPTION]    kill processes that share a refresh token, and count what comes of it
        cargo xtask picture          run the demo and draw docs/demo.svg
-       cargo xtask provider         run the OAuth server of the tests, to try keyfob with";
+       cargo xtask provider         run the OAuth server of the tests, to try keyfob with
+       cargo xtask provider api     run an API that takes its tokens";

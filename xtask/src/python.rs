@@ -87,13 +87,32 @@ pub(crate) fn run_tests() -> Outcome {
 
 /// Builds the package as its users have it, and measures what it costs.
 pub(crate) fn measure() -> Outcome {
-    prepare()?;
-    let place = root().join("target/python-release");
-    let place = place.display().to_string();
-    install(&["--upgrade", "--target", &place])?;
+    let place = provide_release()?;
     run(tool("python")
         .arg("benches/speed.py")
         .env("PYTHONPATH", place))
+}
+
+/// A Python that finds the package as its users have it, its bench, and these other packages: the interpreter, and the path
+/// that it has to be given.
+pub(crate) fn beside_its_peers(peers: &[&str]) -> Result<(PathBuf, OsString), String> {
+    let package = provide_release()?;
+    let others = root().join("target/python-peers");
+    run(pip()
+        .args(["install", "--quiet", "--upgrade", "--target"])
+        .arg(&others)
+        .args(peers))?;
+    let places = [package, root().join(PACKAGE).join("benches"), others];
+    let path = env::join_paths(places).map_err(|error| error.to_string())?;
+    Ok((environment().join("bin/python"), path))
+}
+
+/// The package as its users have it, in a folder of its own.
+fn provide_release() -> Result<PathBuf, String> {
+    prepare()?;
+    let place = root().join("target/python-release");
+    install(&["--upgrade", "--target", &place.display().to_string()])?;
+    Ok(place)
 }
 
 /// Builds the package with the tools of the environment, and installs it.

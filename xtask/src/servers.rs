@@ -30,9 +30,18 @@ pub(crate) fn prepare_oidc_provider() -> Outcome {
 
 /// Runs it until it is interrupted, with its demonstration clients.
 pub(crate) fn run_oidc_provider() -> Outcome {
+    run_beside_the_packages("provider.mjs")
+}
+
+/// Runs an API that takes its tokens, until it is interrupted.
+pub(crate) fn run_api() -> Outcome {
+    run_beside_the_packages("api.mjs")
+}
+
+fn run_beside_the_packages(script: &str) -> Outcome {
     prepare_oidc_provider()?;
     run(program("node")
-        .arg(root().join(PROVIDER).join("provider.mjs"))
+        .arg(root().join(PROVIDER).join(script))
         .env("KEYFOB_PROVIDER_MODULES", modules()))
 }
 

@@ -56,11 +56,9 @@ async fn forget(profiles: &Profiles, name: &str) -> Result<(), Fault> {
 
 async fn forget_all(profiles: &Profiles) -> Result<(), Fault> {
     let mut forgotten = 0_u32;
-    for store in stores::all(profiles)? {
-        for entry in store.list().await.map_err(keyfob::Error::from)? {
-            let was_there = store.forget(&entry.key, PATIENCE).await;
-            forgotten += u32::from(was_there.map_err(keyfob::Error::from)?);
-        }
+    for found in stores::entries(profiles).await? {
+        let was_there = found.store.forget(&found.entry.key, PATIENCE).await;
+        forgotten += u32::from(was_there.map_err(keyfob::Error::from)?);
     }
     print(match forgotten {
         1 => "1 token is forgotten\n".to_owned(),

@@ -8,7 +8,6 @@ use std::time::SystemTime;
 
 use clap::Args;
 use keyfob::Entry;
-use keyfob::FileStore;
 use keyfob::Profile;
 use keyfob::SignIn;
 use keyfob::StoreKey;
@@ -59,7 +58,7 @@ impl Login {
             _ => with_code(&profile).await?,
         };
         let renewable = token.refresh_token().is_some();
-        keep(&store, &key, token).await?;
+        keep(&*store, &key, token).await?;
         print(format!("signed in to {}\n", profile.name()))?;
         if !renewable {
             tell(
@@ -103,7 +102,7 @@ async fn with_code(profile: &Profile) -> Result<Token, Fault> {
     Ok(token?)
 }
 
-async fn keep(store: &FileStore, key: &StoreKey, token: Token) -> Result<(), Fault> {
+async fn keep(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), Fault> {
     let entry = Entry::new(token, SystemTime::now());
     let kept = store.replace(key, &entry, PATIENCE).await;
     Ok(kept.map_err(keyfob::Error::from)?)

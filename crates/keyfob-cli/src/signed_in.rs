@@ -1,11 +1,12 @@
 //! The profile that a person signs in to or out of, and where its token is kept.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use keyfob::FileStore;
 use keyfob::Profile;
 use keyfob::StoreKey;
+use keyfob::TokenStore;
 
 use crate::fault::Fault;
 use crate::profile_options::ConfigOption;
@@ -66,7 +67,7 @@ fn people_only(profile: Profile) -> Result<Profile, Fault> {
 }
 
 /// Where the token is kept; it is of no use to sign in if that ends with this program.
-pub(crate) fn place(profile: &Profile) -> Result<(FileStore, StoreKey), Fault> {
+pub(crate) fn place(profile: &Profile) -> Result<(Arc<dyn TokenStore>, StoreKey), Fault> {
     profile.store()?.ok_or_else(|| {
         Fault::usage(format!(
             "the profile {} keeps its token in memory only, where it would be lost; take `store = \"memory\"` out of it",

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use clap::Args;
 use keyfob::Listed;
-use keyfob::TokenStore;
 
 use crate::columns::columns;
 use crate::exit::Exit;
@@ -14,6 +13,7 @@ use crate::fault::Fault;
 use crate::print::print;
 use crate::profile_options::ConfigOption;
 use crate::stores;
+use crate::stores::Found;
 
 /// Print which tokens are kept on this machine, and how they stand, without any secret
 ///
@@ -29,14 +29,8 @@ impl Status {
     pub(crate) async fn run(self) -> Result<Exit, Fault> {
         let profiles = self.config.profiles()?;
         let now = SystemTime::now();
-        let mut rows = Vec::new();
-        for store in stores::all(&profiles)? {
-            for entry in store.list().await.map_err(keyfob::Error::from)? {
-                let owner = stores::owner(&profiles, entry.key.id())?;
-                let name = owner.map_or("-", |profile| profile.name());
-                rows.push(row(name, &entry, now));
-            }
-        }
+        let found = stores::entries(&profiles).await?;
+        let mut rows: Vec<_> = found.iter().map(|found| row(found, now)).collect();
         rows.sort();
         let titles = ["PROFILE", "TOKEN", "AGE", "EXPIRES", "NOTE", "ENTRY"];
         print(columns(titles, &rows))?;
@@ -44,7 +38,8 @@ impl Status {
     }
 }
 
-fn row(name: &str, entry: &Listed, now: SystemTime) -> [String; 6] {
+fn row(found: &Found, now: SystemTime) -> [String; 6] {
+    let entry = &found.entry;
     let expired = entry.expires.is_some_and(|end| end <= now);
     let token = match (entry.has_token, expired) {
         (true, false) => "valid",
@@ -59,7 +54,7 @@ fn row(name: &str, entry: &Listed, now: SystemTime) -> [String; 6] {
         Some(Err(past)) => format!("{} ago", span(past.duration())),
     };
     [
-        name.to_owned(),
+        found.profile.clone().unwrap_or_else(|| "-".into()),
         token.to_owned(),
         age,
         expires,

@@ -31,10 +31,8 @@ impl Log for UntilTheEnd {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !is_closed() {
-            // Without an interpreter this does nothing, where the logger itself would panic.
-            let _ = attached(|_| self.0.log(record));
-        }
+        // Without an interpreter this does nothing, where the logger itself would panic.
+        let _ = attached(|_| self.0.log(record));
     }
 
     fn flush(&self) {}

@@ -226,6 +226,48 @@ assert events[0] == "logged", events
     )
 
 
+def test_a_fork_does_not_wait_for_ever_for_a_log_that_hangs() -> None:
+    # Takes the five seconds that the fork waits.
+    run(
+        CHILD
+        + """
+import logging
+
+logs = threading.Event()
+release = threading.Event()
+
+class Hangs(logging.Handler):
+    def emit(self, record):
+        logs.set()
+        release.wait()
+
+hook = Hook()
+hook.failure = AuthenticationError("not now")
+handler = GenericExternallyManagedJWTHandler(None, None, hook)
+logging.getLogger("keyfob").addHandler(Hangs())
+
+def renew():
+    try:
+        handler.authenticate()
+    except AuthenticationError:
+        pass
+
+def work():
+    # Nothing hangs in here.
+    began = time.monotonic()
+    child(lambda: None)
+    assert time.monotonic() - began < 4
+
+renewing = threading.Thread(target=renew)
+renewing.start()
+logs.wait()
+child(work)
+release.set()
+renewing.join()
+"""
+    )
+
+
 def test_who_forks_may_use_its_token_until_the_fork() -> None:
     # As what was registered with `os.register_at_fork` before keyfob was imported does.
     run(

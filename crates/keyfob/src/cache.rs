@@ -16,6 +16,7 @@ use http::HeaderValue;
 mod current;
 mod flight;
 mod lease;
+mod seats;
 mod settings;
 mod shared;
 mod state;

@@ -18,6 +18,7 @@ use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 
+use crate::challenge::Challenges;
 use crate::dpop::nonces::Nonces;
 use crate::dpop::nonces::Told;
 use crate::dpop::proof::Claims;
@@ -134,30 +135,36 @@ impl DpopProver {
 
     /// Takes note of the nonce that an answer of an API at this URL may have brought.
     pub(crate) fn learn(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
-        learn(&self.0.api, url, status, headers);
+        let told = || match status {
+            StatusCode::UNAUTHORIZED if Challenges::from_headers(headers).use_dpop_nonce() => {
+                Told::Demanded
+            }
+            _ => Told::Beside,
+        };
+        learn(&self.0.api, url, headers, told);
     }
 
-    /// The same for a token endpoint.
+    /// The same for a token endpoint, which says in the body of a refusal what it wants.
     pub(crate) fn learn_from_issuer(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
-        learn(&self.0.issuer, url, status, headers);
+        let told = || match status {
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => Told::Demanded,
+            _ => Told::Beside,
+        };
+        learn(&self.0.issuer, url, headers, told);
     }
 }
 
 /// The field that carries the proof (RFC 9449 §4.1).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-fn learn(nonces: &Nonces, url: &str, status: StatusCode, headers: &HeaderMap) {
+fn learn(nonces: &Nonces, url: &str, headers: &HeaderMap, told: impl FnOnce() -> Told) {
     let Some(nonce) = nonces::of(headers, &DPOP_NONCE) else {
         return;
     };
     let Ok(target) = Target::of(url) else {
         return;
     };
-    let told = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST => Told::Demanded,
-        _ => Told::Beside,
-    };
-    nonces.learn(target.origin, nonce, told);
+    nonces.learn(target.origin, nonce, told());
 }
 
 impl fmt::Debug for DpopProver {
@@ -165,5 +172,40 @@ impl fmt::Debug for DpopProver {
         f.debug_struct("DpopProver")
             .field("key", &self.0.key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::WWW_AUTHENTICATE;
+
+    use super::*;
+    use crate::oauth::signing_key::Algorithm;
+
+    const URL: &str = "https://a.example/data";
+
+    /// Learns from an answer; returns the nonce of the next proof.
+    fn after(prover: &DpopProver, status: u16, challenge: &'static str, nonce: &str) -> String {
+        let headers = HeaderMap::from_iter([
+            (WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
+            (DPOP_NONCE, HeaderValue::from_str(nonce).unwrap()),
+        ]);
+        prover.learn(URL, StatusCode::from_u16(status).unwrap(), &headers);
+        let origin = Target::of(URL).unwrap().origin;
+        prover.0.api.newest(&origin).unwrap().to_string()
+    }
+
+    #[test]
+    fn only_a_refusal_for_its_nonce_brings_back_one_that_was_replaced() {
+        let prover = DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let wanted = "DPoP error=\"use_dpop_nonce\"";
+        assert_eq!(after(&prover, 200, "", "one"), "one");
+        assert_eq!(after(&prover, 401, wanted, "two"), "two");
+        assert_eq!(after(&prover, 200, "", "one"), "two");
+        let invalid = "DPoP error=\"invalid_token\"";
+        assert_eq!(after(&prover, 401, invalid, "one"), "two");
+        assert_eq!(after(&prover, 503, wanted, "one"), "two");
+        assert_eq!(after(&prover, 401, wanted, "one"), "one");
+        assert_eq!(after(&prover, 500, "", "three"), "three");
     }
 }

@@ -79,7 +79,7 @@
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
 //! | `redis` | no | [`RedisStore`]: one token for many machines |
-//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth` and `store` |
+//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `dpop`, `oauth`, `redis` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
@@ -149,6 +149,7 @@ mod origin_setters;
     feature = "blocking",
     feature = "dpop",
     feature = "middleware",
+    feature = "profiles",
     feature = "tower"
 ))]
 mod pages;

@@ -23,3 +23,9 @@ struct OAuth;
 
 #[doc = include_str!("../../../docs/login.md")]
 struct Login;
+
+#[doc = include_str!("../../../docs/many-machines.md")]
+struct ManyMachines;
+
+#[doc = include_str!("../../../docs/profiles.md")]
+struct Profiles;

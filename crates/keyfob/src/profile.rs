@@ -23,7 +23,9 @@ mod keeping;
 mod lasting;
 mod location;
 mod matching;
+mod opening;
 mod place;
+mod proof;
 mod reference;
 mod schema;
 #[cfg(feature = "session")]
@@ -38,6 +40,7 @@ use crate::origin::Origin;
 use crate::profile::fault::suggestion;
 use crate::profile::location::Location;
 use crate::profile::matching::fit;
+use crate::profile::proof::Proof;
 use crate::profile::schema::Definition;
 use crate::profile::schema::From;
 use crate::profile::schema::read;
@@ -196,6 +199,7 @@ pub struct Profile {
     origins: Vec<Origin>,
     definition: Arc<Definition>,
     tokens: Arc<OnceLock<TokenCache>>,
+    proof: Arc<Proof>,
 }
 
 impl Profile {
@@ -222,6 +226,7 @@ impl Profile {
             origins,
             definition: Arc::new(definition),
             tokens: Arc::default(),
+            proof: Arc::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! A store keeps one [`Entry`] for each [`StoreKey`]. Anybody may read it at any time; only who holds the [lease](StoreLease)
 //! of a key may write. [`Persisted`](crate::Persisted) puts a store before a source.
 
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -84,6 +85,48 @@ pub trait TokenStore: Send + Sync + 'static {
             lease.release().await;
             saved
         })
+    }
+}
+
+impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+        (**self).load(key)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        (**self).lease(key, patience)
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        (**self).list()
+    }
+
+    fn leases_lapse(&self) -> bool {
+        (**self).leases_lapse()
+    }
+
+    fn forget<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        (**self).forget(key, patience)
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        entry: &'a Entry,
+        patience: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).replace(key, entry, patience)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Profiles on the command line: chosen by name or by URL, listed and tried.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keyfob_testkit::{Answer, Expect, Server};
 
@@ -29,7 +29,7 @@ fn config(folder: &Folder, server: &Server) -> PathBuf {
     )
 }
 
-fn run(config: &PathBuf, arguments: &[&str]) -> Keyfob {
+fn run(config: &Path, arguments: &[&str]) -> Keyfob {
     Keyfob::new(arguments).env("KEYFOB_CONFIG", &config.display().to_string())
 }
 
@@ -67,6 +67,20 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
         .env("OTHER", "other")
         .run();
     assert_eq!(by_option.code, 0, "{by_option:?}");
+    server.verify();
+}
+
+#[test]
+fn with_verbose_the_profile_is_named() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(Expect::get("/x").answer(Answer::text("ok")));
+    let done = run(&config, &["request", "-v", &format!("{}/x", server.url())]).run();
+    assert!(
+        done.stderr.starts_with("* profile here\n> GET /x"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
     server.verify();
 }
 

@@ -9,7 +9,9 @@ use arc_swap::Guard;
 use crate::cache::lease::Anchor;
 use crate::cache::lease::Lease;
 use crate::cache::lease::Snapshot;
+use crate::cache::seats::Seats;
 use crate::clock::Clock;
+use crate::clock::Glance;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::freshness::Freshness;
@@ -18,19 +20,26 @@ use crate::token::Token;
 
 /// The snapshot that is served, and the clock that it is looked at by.
 pub(super) struct Current {
-    snapshot: ArcSwapOption<Snapshot>,
+    snapshot: ArcSwapOption<Published>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
+/// A snapshot with a copy for each thread that reads it.
+struct Published {
+    look: Glance,
+    seats: Seats<Snapshot>,
+}
+
 /// A look at a token that was fresh, without a lock.
-pub(super) struct FreshGuard(Guard<Option<Arc<Snapshot>>>);
+pub(super) struct FreshGuard(Guard<Option<Arc<Published>>>);
 
 impl Deref for FreshGuard {
     type Target = Arc<Snapshot>;
 
     #[inline]
     fn deref(&self) -> &Arc<Snapshot> {
-        self.0.as_ref().expect("a fresh look has a token")
+        let current = self.0.as_ref();
+        current.expect("a fresh look has a token").seats.mine()
     }
 }
 
@@ -44,10 +53,9 @@ impl Current {
 
     /// The same snapshot and clock in a place of their own, and the generation of the token.
     pub(super) fn forked(&self) -> (Self, u64) {
-        let snapshot = self.snapshot();
-        let generation = snapshot.as_ref().map_or(0, |snapshot| snapshot.generation);
+        let generation = self.snapshot().map_or(0, |snapshot| snapshot.generation);
         let forked = Self {
-            snapshot: ArcSwapOption::new(snapshot),
+            snapshot: ArcSwapOption::new(self.snapshot.load_full()),
             clock: Arc::clone(&self.clock),
         };
         (forked, generation)
@@ -92,29 +100,31 @@ impl Current {
 
     /// The snapshot, whatever it is worth.
     pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.snapshot.load_full()
+        let current = self.snapshot.load();
+        Some(Arc::clone(current.as_ref()?.seats.mine()))
     }
 
     /// The token, expired or not.
     pub(super) fn token(&self) -> Option<Token> {
-        let current = self.snapshot.load();
-        current.as_ref().map(|snapshot| snapshot.token.clone())
+        self.snapshot().map(|snapshot| snapshot.token.clone())
     }
 
     /// Whether that is the token in place, expired or not.
     pub(super) fn is(&self, token: &Token) -> bool {
-        let current = self.snapshot.load();
-        current
-            .as_ref()
-            .is_some_and(|snapshot| snapshot.token.same_as(token))
+        let snapshot = self.snapshot();
+        snapshot.is_some_and(|snapshot| snapshot.token.same_as(token))
     }
 
     /// Only under the lock, so that no older snapshot takes the place of a newer one.
     pub(super) fn publish(&self, snapshot: Snapshot) -> Lease {
-        let snapshot = Arc::new(snapshot);
-        self.snapshot.store(Some(Arc::clone(&snapshot)));
+        let published = Published {
+            look: snapshot.look,
+            seats: Seats::new(snapshot, Snapshot::apart),
+        };
+        let lease = Lease::new(Arc::clone(published.seats.mine()));
+        self.snapshot.store(Some(Arc::new(published)));
         interleave();
-        Lease::new(snapshot)
+        lease
     }
 
     /// Has the next reader decide anew.

@@ -53,6 +53,14 @@ impl Snapshot {
         &self.headers[0].1
     }
 
+    /// The same, in memory of its own as far as readers write to it.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            headers: self.token.headers().into(),
+            ..self.clone()
+        }
+    }
+
     /// Whether the wall clock has run ahead since the snapshot was made: it was set, or the machine slept.
     pub(super) fn stepped(&self, now: Anchor) -> bool {
         let expected = self.anchor.glance_at(now.elapsed).wall;

@@ -11,6 +11,6 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     pub fn blocking_session(&self) -> Result<Session, Error> {
-        self.set_up(Session::builder(self.tokens()?)).build()
+        self.set_up(Session::builder(self.tokens()?))?.build()
     }
 }

@@ -1,16 +1,13 @@
 //! Whether a profile works: each step to its token, tried.
 
-use std::sync::Arc;
-
-use crate::cache::TokenCacheBuilder;
 use crate::error::Error;
 use crate::profile::Profile;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
+use crate::profile::proof::Proof;
+use crate::profile::reference::unasked;
 use crate::profile::schema::Grant;
-use crate::runtime::Ambient;
-use crate::source::Reason;
-use crate::source::TokenRequest;
+use crate::store::TokenStore;
 
 /// One thing that a [check](Profile::check) tried, and what came of it.
 #[derive(Clone, Debug)]
@@ -55,7 +52,10 @@ impl Profile {
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, reference) in self.definition.token.secrets() {
-            let found = reference.read(&request()).await;
+            if key == "refresh_token" && self.keeps_a_refresh_token().await {
+                continue;
+            }
+            let found = reference.read_now().await;
             let what = format!("the secret `{key}`");
             findings.push(Finding::new(
                 what,
@@ -65,13 +65,23 @@ impl Profile {
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = self.definition.token.grant()
         {
-            findings.push(ask(grant).await);
+            findings.push(ask(grant, &self.proof).await);
         }
         if findings.iter().all(Finding::is_good) {
             let outcome = self.try_token().await;
             findings.push(Finding::new("a new token", outcome));
         }
         findings
+    }
+
+    /// Whether the one to begin with is not needed any more.
+    async fn keeps_a_refresh_token(&self) -> bool {
+        let Ok(Some((store, key))) = self.store() else {
+            return false;
+        };
+        let kept = store.load(&key).await.ok().flatten();
+        let token = kept.as_ref().and_then(|kept| kept.entry.token());
+        token.is_some_and(|token| token.refresh_token().is_some())
     }
 
     async fn try_token(&self) -> Result<String, Error> {
@@ -87,21 +97,12 @@ impl Profile {
 }
 
 /// Whether the server can be asked, and says where for what.
-async fn ask(grant: &Grant) -> Finding {
+async fn ask(grant: &Grant, proof: &Proof) -> Finding {
     let found = async {
-        let secrets = Secrets::read(grant, &request()).await?;
-        let metadata = client(grant, &secrets)?.metadata().await?;
+        let secrets = Secrets::read(grant, &unasked()).await?;
+        let prover = proof.prover(grant).await?;
+        let metadata = client(grant, &secrets, prover)?.metadata().await?;
         Ok(format!("gives tokens at {}", metadata.token.url()))
     };
     Finding::new(format!("the server {}", grant.server.url()), found.await)
-}
-
-/// As a cache would ask, with its time.
-pub(super) fn request() -> TokenRequest {
-    TokenRequest::new(
-        Reason::Missing,
-        TokenCacheBuilder::FETCH_TIMEOUT,
-        Arc::new(Ambient),
-        0,
-    )
 }

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::dpop::DpopProver;
 use crate::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::client::ClientBuilder;
@@ -43,10 +44,7 @@ impl Secrets {
         let (Some(text), Some(said)) = (&self.private_key, grant.key()) else {
             return Err(Error::input("the profile has no private key"));
         };
-        let mut key = match text.starts_with('{') {
-            true => SigningKey::from_jwk(text.as_bytes())?,
-            false => SigningKey::from_pem(text.as_bytes())?,
-        };
+        let mut key = signing_key(text)?;
         if let Some(algorithm) = said.algorithm {
             key = key.algorithm(algorithm)?;
         }
@@ -62,14 +60,20 @@ impl Secrets {
     }
 }
 
-/// The client of this grant. Nothing is sent yet.
-pub(super) fn client(grant: &Grant, secrets: &Secrets) -> Result<Client, Error> {
-    if grant.dpop {
-        // Never a fall-back to a bearer token.
-        return Err(Error::input(
-            "the profile asks for tokens that are bound to a key (`dpop`), which is not possible yet",
-        ));
+/// A private key, in PEM or as a JWK.
+pub(super) fn signing_key(text: &str) -> Result<SigningKey, Error> {
+    match text.starts_with('{') {
+        true => SigningKey::from_jwk(text.as_bytes()),
+        false => SigningKey::from_pem(text.as_bytes()),
     }
+}
+
+/// The client of this grant. Nothing is sent yet.
+pub(super) fn client(
+    grant: &Grant,
+    secrets: &Secrets,
+    prover: Option<DpopProver>,
+) -> Result<Client, Error> {
     let authentication = match &grant.client.authentication {
         Authentication::None => ClientAuthentication::none(),
         Authentication::SecretBasic(_) => ClientAuthentication::secret_basic(secrets.shared()),
@@ -82,6 +86,10 @@ pub(super) fn client(grant: &Grant, secrets: &Secrets) -> Result<Client, Error> 
         }
     };
     let client = Client::builder(&grant.client.id).authentication(authentication);
+    let client = match prover {
+        Some(prover) => client.dpop(prover),
+        None => client,
+    };
     let client = match &grant.server {
         Server::Issuer(issuer) => client.issuer(issuer),
         Server::Fhir(base) => client.fhir_server(base),

@@ -15,6 +15,7 @@ use crate::oauth::signing_key::SigningKey;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
 use crate::profile::place;
+use crate::profile::proof::Proof;
 use crate::profile::reference::Reference;
 use crate::profile::schema::Assertion;
 use crate::profile::schema::Definition;
@@ -57,6 +58,7 @@ pub(super) use asking;
 pub(super) struct Granted {
     profile: String,
     definition: Arc<Definition>,
+    proof: Arc<Proof>,
     made: Mutex<Option<Made>>,
 }
 
@@ -67,10 +69,11 @@ struct Made {
 }
 
 impl Granted {
-    pub(super) fn new(profile: &str, definition: &Arc<Definition>) -> Self {
+    pub(super) fn new(profile: &str, definition: &Arc<Definition>, proof: &Arc<Proof>) -> Self {
         Self {
             profile: profile.to_owned(),
             definition: Arc::clone(definition),
+            proof: Arc::clone(proof),
             made: Mutex::new(None),
         }
     }
@@ -102,7 +105,8 @@ impl Granted {
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = self.grant();
-        let client = || client(grant, secrets);
+        let prover = self.proof.prover(grant).await?;
+        let client = || client(grant, secrets, prover.clone());
         Ok(match &grant.kind {
             Kind::ClientCredentials => Arc::new(asking!(ClientCredentials::new(client()?), grant)),
             Kind::SmartBackendServices => Arc::new(smart(grant, secrets)?),

@@ -1,31 +1,63 @@
 //! Where a profile's token is kept when the process ends, and under which key.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::profile::Profile;
+use crate::profile::opening::Closed;
+use crate::profile::opening::Opening;
 use crate::profile::reference::Reference;
+use crate::profile::schema::Files;
 use crate::profile::schema::From;
 use crate::profile::schema::Grant;
-use crate::profile::schema::StoreChoice;
+use crate::profile::schema::StoreKind;
+use crate::store::TokenStore;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
+
+type StoreAndKey = (Arc<dyn TokenStore>, StoreKey);
 
 impl Profile {
     /// The store that keeps the token, and the key there; `None` if only the process has it.
     ///
     /// A store keeps tokens of grants unless the file says otherwise, and of commands those that end. A token that is kept somewhere
-    /// as it is, is not copied.
+    /// as it is, is not copied. Nothing is opened yet.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
-    pub fn store(&self) -> Result<Option<(FileStore, StoreKey)>, Error> {
-        let directory = match &self.definition.store {
-            StoreChoice::Memory => return Ok(None),
-            StoreChoice::Usual if !self.is_worth_keeping() => return Ok(None),
-            StoreChoice::File(Some(directory)) => directory.clone(),
-            StoreChoice::Usual | StoreChoice::File(None) => FileStore::usual_directory()?,
+    pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
+        let closed = match &self.definition.store.kind {
+            StoreKind::Memory => return Ok(None),
+            StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
+            StoreKind::Usual => Closed::Files(Files::default()),
+            StoreKind::File(files) => Closed::Files(files.clone()),
+            StoreKind::Redis(server) => Closed::Redis(server.clone()),
         };
-        Ok(Some((FileStore::new(directory), self.store_key())))
+        if matches!(&closed, Closed::Files(files) if files.directory.is_none()) {
+            FileStore::usual_directory()?;
+        }
+        Ok(Some((Arc::new(Opening::new(closed)), self.store_key())))
+    }
+
+    /// Where that store is, in words; the same for profiles that share one.
+    ///
+    /// # Errors
+    ///
+    /// As [`store`](Self::store).
+    pub fn store_place(&self) -> Result<Option<String>, Error> {
+        let directory = match &self.definition.store.kind {
+            StoreKind::Memory => return Ok(None),
+            StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
+            StoreKind::Redis(server) => {
+                let prefix = server.prefix.as_deref().unwrap_or_default();
+                return Ok(Some(format!("Redis at the URL in {} {prefix}", server.url)));
+            }
+            StoreKind::Usual => None,
+            StoreKind::File(files) => files.directory.clone(),
+        };
+        let directory = directory.map_or_else(FileStore::usual_directory, Ok)?;
+        Ok(Some(directory.display().to_string()))
     }
 
     fn is_worth_keeping(&self) -> bool {
@@ -48,9 +80,13 @@ impl Profile {
                     .resources(&grant.resource)
                     .subject(digest(&details(grant)))
                     .grant(grant.name);
-                match grant.audience.is_empty() {
+                let key = match grant.audience.is_empty() {
                     true => key,
                     false => key.audience(grant.audience.join(" ")),
+                };
+                match grant.dpop_key {
+                    Some(_) => key.token_type("DPoP"),
+                    None => key,
                 }
             }
         };

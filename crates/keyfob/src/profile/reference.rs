@@ -8,13 +8,17 @@ use std::io;
 use std::io::Read;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 mod no_keyring;
 
+use crate::cache::TokenCacheBuilder;
 use crate::error::Error;
 use crate::profile::reference::no_keyring as keyring;
+use crate::runtime::Ambient;
+use crate::source::Reason;
 use crate::source::TokenRequest;
 use crate::source::command::CommandToken;
 
@@ -58,6 +62,11 @@ impl Reference {
         }
     }
 
+    /// The same outside of a request for a token, with the time that one would have.
+    pub(super) async fn read_now(&self) -> Result<Zeroizing<String>, Error> {
+        self.read(&unasked()).await
+    }
+
     /// The secret as it is kept, without white space at its ends.
     pub(super) async fn read(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         let text = match self {
@@ -79,6 +88,16 @@ impl Reference {
         }
         Ok(Zeroizing::new(trimmed.to_owned()))
     }
+}
+
+/// A request that no cache makes.
+pub(super) fn unasked() -> TokenRequest {
+    TokenRequest::new(
+        Reason::Missing,
+        TokenCacheBuilder::FETCH_TIMEOUT,
+        Arc::new(Ambient),
+        0,
+    )
 }
 
 /// The place; of a command only the program, because people put secrets into arguments.

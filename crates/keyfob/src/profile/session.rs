@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::profile::Profile;
+use crate::runtime::park::block_on;
 use crate::session::Session;
 use crate::session_builder::SessionBuilder;
 
@@ -11,7 +12,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) or [`ErrorKind::Origin`](crate::ErrorKind::Origin) if what the profile
-    /// says cannot be used.
+    /// says cannot be used; also why a key that its tokens are bound to cannot be read, which is done now.
     pub fn session(&self) -> Result<Session, Error> {
         self.session_builder()?.build()
     }
@@ -22,11 +23,14 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     pub fn session_builder(&self) -> Result<SessionBuilder, Error> {
-        Ok(self.set_up(Session::builder(self.tokens()?)))
+        self.set_up(Session::builder(self.tokens()?))
     }
 
     /// What the file says, on a session's builder, async or blocking.
-    pub(super) fn set_up<C>(&self, mut builder: SessionBuilder<C>) -> SessionBuilder<C> {
+    pub(super) fn set_up<C>(
+        &self,
+        mut builder: SessionBuilder<C>,
+    ) -> Result<SessionBuilder<C>, Error> {
         let definition = &*self.definition;
         if let Some(url) = &definition.base_url {
             builder = builder.base_url(url);
@@ -43,6 +47,11 @@ impl Profile {
         if let Some(redirects) = definition.redirects {
             builder = builder.redirects(redirects);
         }
-        builder.retry(definition.retry.clone())
+        if let Some(grant) = definition.token.grant()
+            && let Some(prover) = block_on(self.proof.prover(grant))?
+        {
+            builder = builder.dpop(prover);
+        }
+        Ok(builder.retry(definition.retry.clone()))
     }
 }

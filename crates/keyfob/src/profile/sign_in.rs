@@ -5,10 +5,10 @@ use crate::oauth::authorization_code::AuthorizationCode;
 use crate::oauth::client::Client;
 use crate::oauth::device_code::DeviceCode;
 use crate::profile::Profile;
-use crate::profile::check::request;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
 use crate::profile::grant::asking;
+use crate::profile::reference::unasked;
 use crate::profile::schema::Grant;
 use crate::profile::schema::Kind;
 pub use crate::profile::schema::SignIn;
@@ -28,7 +28,7 @@ impl Profile {
     /// Why a secret cannot be had, or the client not be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
         match self.definition.token.grant() {
-            Some(grant) => client_of(grant).await.map(Some),
+            Some(grant) => self.client_of(grant).await.map(Some),
             None => Ok(None),
         }
     }
@@ -42,7 +42,10 @@ impl Profile {
     /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if nobody has to sign in to it.
     pub async fn device_code(&self) -> Result<DeviceCode, Error> {
         let (grant, _) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
-        Ok(asking!(DeviceCode::new(client_of(grant).await?), grant))
+        Ok(asking!(
+            DeviceCode::new(self.client_of(grant).await?),
+            grant
+        ))
     }
 
     /// A sign-in in a browser on this machine, whichever way the profile says.
@@ -54,12 +57,18 @@ impl Profile {
     /// As [`device_code`](Self::device_code).
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
         let (grant, sign_in) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
-        let flow = AuthorizationCode::new(client_of(grant).await?);
+        let flow = AuthorizationCode::new(self.client_of(grant).await?);
         let flow = asking!(flow, grant);
         match &sign_in.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),
             None => Ok(flow),
         }
+    }
+
+    async fn client_of(&self, grant: &Grant) -> Result<Client, Error> {
+        let secrets = Secrets::read(grant, &unasked()).await?;
+        let prover = self.proof.prover(grant).await?;
+        client(grant, &secrets, prover)
     }
 
     fn signing_in(&self) -> Option<(&Grant, &SigningIn)> {
@@ -77,9 +86,4 @@ impl Profile {
             self.token_from()
         ))
     }
-}
-
-async fn client_of(grant: &Grant) -> Result<Client, Error> {
-    let secrets = Secrets::read(grant, &request()).await?;
-    client(grant, &secrets)
 }

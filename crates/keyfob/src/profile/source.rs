@@ -11,6 +11,8 @@ use crate::profile::place;
 use crate::profile::schema::From;
 use crate::source::TokenSource;
 use crate::source::persisted::Persisted;
+use crate::store::TokenStore;
+use crate::store::key::StoreKey;
 
 impl Profile {
     /// The source, with the store in front of it. Nothing is fetched yet.
@@ -18,14 +20,14 @@ impl Profile {
         let choice = &self.definition.token;
         let source = match &choice.from {
             From::Place(place) => place::source(place),
-            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition)),
+            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition, &self.proof)),
         };
         let source: Arc<dyn TokenSource> = match self.store()? {
             None => source,
             Some((store, key)) if self.says_when_tokens_end() => {
-                Arc::new(Persisted::new(source, store, key))
+                Arc::new(self.persisted(source, store, key))
             }
-            Some((store, key)) => Arc::new(Persisted::new(source, OnlyLasting(store), key)),
+            Some((store, key)) => Arc::new(self.persisted(source, OnlyLasting(store), key)),
         };
         Ok(match &choice.field {
             Some(field) => Arc::new(InField {
@@ -34,6 +36,20 @@ impl Profile {
             }),
             None => source,
         })
+    }
+
+    fn persisted(
+        &self,
+        source: Arc<dyn TokenSource>,
+        store: impl TokenStore,
+        key: StoreKey,
+    ) -> Persisted {
+        let choice = &self.definition.store;
+        let persisted = Persisted::new(source, store, key).when_away(choice.when_away);
+        match choice.issuer_grace {
+            Some(grace) => persisted.issuer_grace(grace),
+            None => persisted,
+        }
     }
 
     /// Whether a token without an expiry may be kept: its server tells when it is over, or the file does.

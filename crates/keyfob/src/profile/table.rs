@@ -130,10 +130,6 @@ impl<'t> Value<'t> {
         Some(texts.into_iter().map(str::to_owned).collect())
     }
 
-    pub(super) fn flag(self) -> Option<bool> {
-        self.as_kind("true or false", DeValue::as_bool)
-    }
-
     pub(super) fn table(self) -> Option<Table<'t>> {
         let entries = self.as_kind("a table", DeValue::as_table)?;
         Some(Table::new(entries, self.key_span, self.faults))

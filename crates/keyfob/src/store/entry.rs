@@ -123,6 +123,12 @@ impl Begun {
         self.at
     }
 
+    /// How many exchanges were begun with this refresh token whose answers are not known, this one included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Which process began it, on which machine.
     #[must_use]
     pub fn by(&self) -> &str {

@@ -63,6 +63,10 @@ fn a_new_key_signs_by_es256() {
     assert_eq!(signed_with(&key).algorithm, "ES256");
     let other = SigningKey::generate(Algorithm::Es256).unwrap();
     assert_ne!(key.thumbprint(), other.thumbprint());
+    // A proof tells what the key is, and not what else it is called.
+    let named = signed_with(&key.clone().key_id("2026-11"));
+    let members: Vec<_> = named.jwk.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["crv", "kty", "x", "y"]);
 }
 
 #[test]

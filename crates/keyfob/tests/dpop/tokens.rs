@@ -5,6 +5,7 @@ use std::io::Error as IoError;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use keyfob::AuthenticationMiddleware;
 use keyfob::ErrorKind;
@@ -22,6 +23,7 @@ use crate::resource::Resource;
 use crate::resource::bound;
 use crate::resource::builder;
 use crate::resource::fixed;
+use crate::resource::promptly;
 use crate::resource::proofs;
 use crate::resource::prover;
 
@@ -178,4 +180,26 @@ async fn r6_a_renewal_that_brings_a_bearer_token_leaves_the_401_to_the_caller() 
     let sent = client.get(server.url_for("/data")).send().await;
     assert_eq!(sent.unwrap().status(), 401);
     assert_eq!(server.calls(), 2);
+}
+
+#[tokio::test]
+async fn r6_a_bearer_token_that_comes_during_a_pause_leaves_the_answer_to_the_caller() {
+    const LIFETIME: Duration = Duration::from_secs(10);
+    let clock = ManualClock::default();
+    let server = Server::start();
+    let passing = clock.clone();
+    server.expect(Expect::get("/data").respond_with(move |_| {
+        passing.advance(LIFETIME);
+        Answer::unavailable()
+    }));
+    let source = ScriptedSource::new([Ok(bound("one").expires_in(LIFETIME)), Token::new("two")]);
+    let tokens = TokenCache::builder(source).clock(clock).build().unwrap();
+    let session = Session::builder(tokens)
+        .retry(promptly())
+        .base_url(server.url())
+        .dpop(prover())
+        .build()
+        .unwrap();
+    assert_eq!(session.get("data").send().await.unwrap().status(), 503);
+    assert_eq!(server.calls(), 1);
 }

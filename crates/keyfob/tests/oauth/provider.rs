@@ -35,16 +35,20 @@ pub(crate) struct Provider {
 impl Provider {
     /// Starts on a free port, and waits until it answers. `setup` is as `provider.mjs` describes it.
     pub(crate) fn start(mut setup: Value) -> Self {
-        // A port of its own from the start, so that it can be started again there.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        setup["port"] = listener.local_addr().unwrap().port().into();
-        drop(listener);
-        let (process, issuer) = spawn(&setup);
-        Self {
-            process,
-            issuer,
-            setup,
+        for _ in 0..ATTEMPTS {
+            // A port of its own from the start, so that it can be started again there.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            setup["port"] = listener.local_addr().unwrap().port().into();
+            drop(listener);
+            if let Some((process, issuer)) = spawn(&setup) {
+                return Self {
+                    process,
+                    issuer,
+                    setup,
+                };
+            }
         }
+        panic!("the provider did not start in {ATTEMPTS} attempts, of {PATIENCE:?} at most");
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -74,7 +78,7 @@ impl Provider {
 
     /// Starts it anew on the same port.
     pub(crate) fn start_again(&mut self) {
-        (self.process, self.issuer) = spawn(&self.setup);
+        (self.process, self.issuer) = spawn(&self.setup).expect("it starts as it did before");
     }
 
     /// Signs `anna` in at a client with PKCE (RFC 7636), as a browser would; answers what the token endpoint does.
@@ -241,8 +245,8 @@ fn attribute_after(page: &str, mark: &str, name: &str) -> String {
     value.split('"').next().unwrap().to_owned()
 }
 
-/// Starts the process; answers when it said that it listens.
-fn spawn(setup: &Value) -> (Child, String) {
+/// Starts the process; answers when it said that it listens, or that it ended, as where another took the port.
+fn spawn(setup: &Value) -> Option<(Child, String)> {
     let modules = modules();
     assert!(
         modules.join("node_modules/oidc-provider").exists(),
@@ -269,11 +273,11 @@ fn spawn(setup: &Value) -> (Child, String) {
         }
     });
     match receiver.recv_timeout(PATIENCE) {
-        Ok(issuer) => (process, issuer),
+        Ok(issuer) => Some((process, issuer)),
         Err(_) => {
             _ = process.kill();
             _ = process.wait();
-            panic!("the provider did not start within {PATIENCE:?}");
+            None
         }
     }
 }
@@ -290,3 +294,4 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const PATIENCE: Duration = Duration::from_secs(60);
+const ATTEMPTS: u32 = 3;

@@ -182,7 +182,7 @@ fn a_wrong_type_is_placed() {
             "4:20",
             "host and port only",
         ),
-        (with_grant("dpop = \"yes\""), "7:8", "true or false"),
+        (with_grant("dpop_key = true"), "7:12", "is a secret"),
         (with_grant("scopes = [\"a\", 5]"), "7:16", "text in quotes"),
         (
             with_grant("scopes = { a = 1 }"),
@@ -272,6 +272,61 @@ fn a_grant_has_what_it_needs_and_nothing_else() {
         grant("authorization_code", "scopes = \"openid profile\""),
     ] {
         Profiles::from_text(&text).expect("nothing is missing");
+    }
+}
+
+#[test]
+fn a_store_has_what_it_needs_and_nothing_else() {
+    let redis = "store = { kind = \"redis\", ";
+    for (text, place, word) in [
+        (with_keys("store = \"redis\""), "4:9", "needs a table"),
+        (
+            with_keys(&format!("{redis}url = \"env:A\" }}")),
+            "4:1",
+            "`keys` is missing",
+        ),
+        (
+            with_keys(&format!("{redis}keys = \"env:A\" }}")),
+            "4:1",
+            "`url` is missing",
+        ),
+        (
+            with_keys(&format!(
+                "{redis}keys = \"env:A\", url = \"redis://:s3cret@a\" }}"
+            )),
+            "4:49",
+            "is a secret",
+        ),
+        (
+            with_keys(&format!(
+                "{redis}url = \"env:A\", keys = [\"env:A\", \"s3cret\"] }}"
+            )),
+            "4:59",
+            "is a secret",
+        ),
+        (
+            with_keys("store = { kind = \"file\", lease = 5 }"),
+            "4:26",
+            "`lease` does not go with",
+        ),
+        (
+            with_keys("store = { kind = \"file\", directory = \"here\" }"),
+            "4:38",
+            "in full",
+        ),
+        (
+            with_keys("store = { kind = \"file\", when_away = \"wait\" }"),
+            "4:38",
+            "`fetch_locally`, `fail`",
+        ),
+    ] {
+        assert_fault(&text, place, &[word]);
+    }
+    for text in [
+        "store = { kind = \"file\", keys = \"file:/k\", issuer_grace = 5, when_away = \"fail\" }",
+        "store = { kind = \"redis\", url = \"env:A\", keys = [\"env:A\", \"env:B\"], prefix = \"p\", lease = 5 }",
+    ] {
+        Profiles::from_text(&with_keys(text)).expect("nothing is missing");
     }
 }
 

@@ -141,6 +141,47 @@ fn a_private_key_signs_who_the_client_is() {
 }
 
 #[test]
+fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let proof = |received: &Received| received.header("dpop").is_some();
+    server.expect(
+        Expect::post("/token")
+            .matching("a proof", proof)
+            .answer(Answer::json(
+                json!({"access_token": "one", "token_type": "DPoP", "expires_in": 3600}),
+            )),
+    );
+    server.expect(
+        Expect::get("/x")
+            .header("authorization", "DPoP one")
+            .matching("a proof", proof)
+            .answer(Answer::text("ok")),
+    );
+    let text = format!(
+        "[profiles.a]\nbase_url = \"{}\"\nstore = \"memory\"\n[profiles.a.token]\n\
+         grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"a\"\ndpop_key = \"file:{}\"",
+        server.url(),
+        server.url_for("/token"),
+        key.display()
+    );
+    let profiles = Profiles::from_text(&text).expect("the file has no fault");
+    let session = profiles
+        .get("a")
+        .and_then(|a| a.blocking_session())
+        .expect("it can be made");
+    assert_eq!(
+        session
+            .get("x")
+            .send()
+            .expect("the server answers")
+            .status(),
+        200
+    );
+    server.verify();
+}
+
+#[test]
 fn smart_backend_services_ask_the_fhir_server_for_its_authorization_server() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P384_SHA384_FIXED_SIGNING);

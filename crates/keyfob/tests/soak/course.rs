@@ -14,7 +14,6 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use keyfob::Begun;
 use keyfob::TokenStore;
 use keyfob_testkit::Api;
 use keyfob_testkit::RefreshTokens;
@@ -86,11 +85,11 @@ fn run(store: &str, options: &Options) -> Tally {
         }
         // Every second one is whoever exchanges at that moment: chance would seldom meet it.
         let holder = (killing % 2 == 1)
-            .then(|| runtime.block_on(holder(&store, options.kill_every)))
+            .then(|| runtime.block_on(herd.holder(&store, options.kill_every)))
             .flatten();
         holders += usize::from(holder.is_some_and(|pid| herd.kill(pid)));
+        thread::sleep(options.kill_every);
         if holder.is_none() {
-            thread::sleep(options.kill_every);
             herd.kill_any();
         }
     }
@@ -111,20 +110,6 @@ fn run(store: &str, options: &Options) -> Tally {
         rejected: api.count(401),
         failures,
     }
-}
-
-/// The process that exchanges, as soon as there is one.
-async fn holder(store: &AnyStore, patience: Duration) -> Option<u32> {
-    let end = Instant::now() + patience * 2;
-    while Instant::now() < end {
-        let kept = store.load(&key()).await.ok().flatten();
-        let by = kept.and_then(|kept| kept.entry.begun().map(Begun::by).map(str::to_owned));
-        if let Some(by) = by {
-            return by.split(' ').nth(1)?.parse().ok();
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    None
 }
 
 /// The processes that run.
@@ -164,6 +149,24 @@ impl Herd {
             });
             self.running.insert(child.id(), child);
         }
+    }
+
+    /// The process that exchanges, as soon as there is one.
+    ///
+    /// One that repeats the exchange of a killed one is spared: who is killed there, too, makes a sign-in necessary.
+    async fn holder(&self, store: &AnyStore, patience: Duration) -> Option<u32> {
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            let kept = store.load(&key()).await.ok().flatten();
+            let begun = kept.and_then(|kept| kept.entry.begun().cloned());
+            let first = begun.filter(|begun| begun.attempts() == 1);
+            let pid = first.and_then(|begun| begun.by().split(' ').nth(1)?.parse().ok());
+            if let Some(pid) = pid.filter(|pid| self.running.contains_key(pid)) {
+                return Some(pid);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        None
     }
 
     fn kill_any(&mut self) {

@@ -18,7 +18,7 @@ impl Options {
     /// What is not known is left alone: it may be meant for the harness that other tests have.
     pub(crate) fn parse(arguments: &[String]) -> Self {
         let value = |name: &str| {
-            let at = arguments.iter().position(|argument| argument == name)?;
+            let at = arguments.iter().rposition(|argument| argument == name)?;
             arguments.get(at + 1)
         };
         let number = |name: &str, usual: u32| {

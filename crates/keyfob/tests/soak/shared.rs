@@ -49,7 +49,9 @@ impl Place {
         AnyStore(match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
             Self::Redis { url, authority } => {
-                Arc::new(redis_server::store(url, authority).lease_lasts(LEASE))
+                let store = redis_server::store(url, authority).lease_lasts(LEASE);
+                // A machine on which everything runs at once is slow.
+                Arc::new(store.response_timeout(Duration::from_secs(10)))
             }
         })
     }

@@ -6,6 +6,11 @@
 )]
 
 mod files;
+mod processes;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod rotation;
+#[cfg(feature = "redis")]
+mod shared_machines;
 mod sharing;
 mod world;

@@ -15,8 +15,13 @@ use std::time::Duration;
 use keyfob::KeyRing;
 use keyfob::RedisStore;
 use keyfob::SealingKey;
+use keyfob::StoreKey;
 use keyfob::redis::Client;
+use keyfob::redis::Cmd;
+use keyfob::redis::FromRedisValue;
 use keyfob::redis::TlsCertificates;
+use keyfob::redis::Value;
+use keyfob::redis::cmd;
 use rustix::process::Pid;
 use rustix::process::Signal;
 use rustix::process::kill_process;
@@ -58,6 +63,43 @@ impl RedisServer {
         store(&self.url(), &self.authority())
     }
 
+    pub(crate) fn client(&self) -> Client {
+        client(&self.url(), &self.authority())
+    }
+
+    /// Asks something of it as the user that stores are.
+    pub(crate) async fn ask(&self, command: &Cmd) -> Value {
+        let client = self.client();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    /// Everything that it keeps, as it keeps it.
+    pub(crate) async fn dump(&self) -> String {
+        let names: Vec<String> =
+            FromRedisValue::from_redis_value(self.ask(cmd("SMEMBERS").arg("keyfob:index")).await)
+                .unwrap();
+        let mut dump = names.join(" ");
+        for name in &names {
+            let mut command = cmd("HMGET");
+            command.arg(format!("keyfob:{{{name}}}:entry"));
+            command.arg("sealed").arg("revision").arg("saved");
+            let fields: Vec<Vec<u8>> =
+                FromRedisValue::from_redis_value(self.ask(&command).await).unwrap();
+            for field in fields {
+                dump.push_str(&String::from_utf8_lossy(&field));
+            }
+        }
+        dump
+    }
+
+    /// As if the holder had not been heard for too long.
+    pub(crate) async fn end_lease(&self, key: &StoreKey) {
+        let mut command = cmd("DEL");
+        command.arg(format!("keyfob:{{{}}}:lease", key.id()));
+        self.ask(&command).await;
+    }
+
     /// A server that has forgotten everything.
     pub(crate) fn restart_empty(&mut self) {
         self.end();
@@ -96,12 +138,18 @@ impl Drop for RedisServer {
 
 /// A store at a server that is trusted by this certificate.
 pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
+    RedisStore::new(
+        client(url, authority),
+        KeyRing::new(SealingKey::from_bytes([42; 32])),
+    )
+}
+
+fn client(url: &str, authority: &Path) -> Client {
     let certificates = TlsCertificates {
         client_tls: None,
         root_cert: Some(fs::read(authority).unwrap()),
     };
-    let client = Client::build_with_tls(url, certificates).unwrap();
-    RedisStore::new(client, KeyRing::new(SealingKey::from_bytes([42; 32])))
+    Client::build_with_tls(url, certificates).unwrap()
 }
 
 fn certify(directory: &Path) {

@@ -91,6 +91,18 @@ impl Process {
         got
     }
 
+    /// Lets the process's clock run, and faster than others.
+    pub(crate) fn hurried(self) -> Self {
+        let clock = self.clock.clone();
+        tokio::spawn(async move {
+            for _ in 0..500 {
+                tokio::time::sleep(SECOND / 100).await;
+                clock.advance(SECOND / 20);
+            }
+        });
+        self
+    }
+
     pub(crate) async fn get(&self) -> Result<String, Error> {
         let token = self.cache.get_valid_token().await?;
         Ok(token.expose().to_owned())
@@ -104,6 +116,18 @@ pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
             return;
         }
         tokio::task::yield_now().await;
+    }
+    panic!("it did not come to that");
+}
+
+/// The same where others are processes, which take their time.
+#[cfg(feature = "redis")]
+pub(crate) async fn until_soon(holds: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(SECOND / 100).await;
     }
     panic!("it did not come to that");
 }

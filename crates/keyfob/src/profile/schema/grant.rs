@@ -28,7 +28,8 @@ pub(crate) struct Grant {
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) dpop: bool,
+    /// The key that tokens are bound to (RFC 9449).
+    pub(crate) dpop_key: Option<Reference>,
 }
 
 /// Who is asked for tokens, as the file has it: an issuer is compared letter by letter.
@@ -80,6 +81,7 @@ impl Grant {
         let mut secrets = Vec::new();
         secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
         secrets.extend(self.key().map(|key| ("private_key", &key.pem)));
+        secrets.extend(self.dpop_key.iter().map(|key| ("dpop_key", key)));
         match &self.kind {
             Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             Kind::JwtBearer(Assertion::Kept(assertion)) => secrets.push(("assertion", assertion)),
@@ -147,7 +149,7 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) 
         _ => (texts("audience"), texts("resource")),
     };
     let parameters = table.get("parameters").and_then(read_parameters);
-    let dpop = table.get("dpop").and_then(Value::flag);
+    let dpop_key = table.get("dpop_key").and_then(Value::secret);
     let kind = read_kind(table, grant);
     Some(Grant {
         name,
@@ -158,7 +160,7 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) 
         audience,
         resource,
         parameters: parameters.unwrap_or_default(),
-        dpop: dpop.unwrap_or_default(),
+        dpop_key,
     })
 }
 
@@ -298,7 +300,7 @@ pub(super) const KEYS: [&str; 27] = [
     "audience",
     "resource",
     "parameters",
-    "dpop",
+    "dpop_key",
     "refresh_token",
     "assertion",
     "assertion_audience",

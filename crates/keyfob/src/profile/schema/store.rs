@@ -1,35 +1,71 @@
 //! Where a profile's token outlives the process.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::profile::reference::Reference;
 use crate::profile::reference::anchored;
 use crate::profile::table::Table;
 use crate::profile::table::Value;
+use crate::source::persisted::WhenAway;
 
-/// The store of a profile.
+/// The store of a profile, and how it is used.
 #[derive(Debug, Default)]
-pub(crate) enum StoreChoice {
-    /// As is usual for the source: none for a place that keeps the token anyway, else the usual directory.
+pub(crate) struct StoreChoice {
+    pub(crate) kind: StoreKind,
+    pub(crate) when_away: WhenAway,
+    pub(crate) issuer_grace: Option<Duration>,
+}
+
+/// Which store it is.
+#[derive(Debug, Default)]
+pub(crate) enum StoreKind {
+    /// As is usual for the source: none for a place that keeps the token anyway, else files.
     #[default]
     Usual,
     /// The process alone.
     Memory,
-    /// Files in this directory, or in the usual one.
-    File(Option<PathBuf>),
+    File(Files),
+    Redis(Box<Redis>),
+}
+
+/// Files in this directory, or in the usual one; sealed, if there are keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) keys: Vec<Reference>,
+}
+
+/// A Redis or Valkey server; what is there is always sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Redis {
+    pub(crate) url: Reference,
+    pub(crate) keys: Vec<Reference>,
+    pub(crate) prefix: Option<String>,
+    pub(crate) lease: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
 enum Name {
     Memory,
     File,
+    Redis,
 }
 
 /// Reads `store = "memory"`, or the table `[profiles.name.store]`.
 pub(super) fn read(value: Value<'_>) -> Option<StoreChoice> {
     if !value.is_table() {
-        return Some(match value.one_of("store", &NAMES)? {
-            Name::Memory => StoreChoice::Memory,
-            Name::File => StoreChoice::File(None),
+        let kind = match value.clone().one_of("store", &NAMES)? {
+            Name::Memory => StoreKind::Memory,
+            Name::File => StoreKind::File(Files::default()),
+            Name::Redis => {
+                value.fault("a store in Redis needs a table with `kind`, `url` and `keys`");
+                return None;
+            }
+        };
+        return Some(StoreChoice {
+            kind,
+            ..StoreChoice::default()
         });
     }
     let table = value.table()?;
@@ -40,16 +76,63 @@ pub(super) fn read(value: Value<'_>) -> Option<StoreChoice> {
 
 fn read_table(table: &Table<'_>) -> Option<StoreChoice> {
     let kind = table.need("kind", "which store it is, such as \"file\"")?;
-    Some(match kind.one_of("store", &NAMES)? {
-        Name::Memory => StoreChoice::Memory,
-        Name::File => {
-            let directory = match table.get("directory") {
-                Some(value) => Some(directory(value)?),
-                None => None,
-            };
-            StoreChoice::File(directory)
-        }
+    let name = kind.one_of("store", &NAMES)?;
+    if let Name::Memory = name {
+        return Some(StoreChoice {
+            kind: StoreKind::Memory,
+            ..StoreChoice::default()
+        });
+    }
+    let when_away = table
+        .get("when_away")
+        .map(|value| value.one_of("way", &WAYS));
+    let issuer_grace = table.get("issuer_grace").and_then(Value::seconds);
+    let keys = match table.get("keys") {
+        Some(value) => value.list("a reference, or a list of them", Value::secret),
+        None => Some(Vec::new()),
+    };
+    let kind = match name {
+        Name::Redis => read_redis(table, keys),
+        Name::Memory | Name::File => read_files(table, keys),
+    };
+    Some(StoreChoice {
+        kind: kind?,
+        when_away: when_away.unwrap_or(Some(WhenAway::default()))?,
+        issuer_grace,
     })
+}
+
+fn read_files(table: &Table<'_>, keys: Option<Vec<Reference>>) -> Option<StoreKind> {
+    let directory = match table.get("directory") {
+        Some(value) => Some(directory(value)?),
+        None => None,
+    };
+    Some(StoreKind::File(Files {
+        directory,
+        keys: keys?,
+    }))
+}
+
+fn read_redis(table: &Table<'_>, keys: Option<Vec<Reference>>) -> Option<StoreKind> {
+    let url = table
+        .need(
+            "url",
+            "where the server is; a reference, since it holds a password",
+        )
+        .and_then(Value::secret);
+    let prefix = table.get("prefix").and_then(Value::text).map(str::to_owned);
+    let lease = table.get("lease").and_then(Value::seconds);
+    let keys = keys?;
+    if keys.is_empty() {
+        table.fault("`keys` is missing: tokens in Redis are sealed; make one with `openssl rand -base64 32`");
+        return None;
+    }
+    Some(StoreKind::Redis(Box::new(Redis {
+        url: url?,
+        keys,
+        prefix,
+        lease,
+    })))
 }
 
 fn directory(value: Value<'_>) -> Option<PathBuf> {
@@ -62,6 +145,23 @@ fn directory(value: Value<'_>) -> Option<PathBuf> {
     }
 }
 
-const NAMES: [(&str, Name); 2] = [("memory", Name::Memory), ("file", Name::File)];
+const NAMES: [(&str, Name); 3] = [
+    ("memory", Name::Memory),
+    ("file", Name::File),
+    ("redis", Name::Redis),
+];
 
-const KEYS: [&str; 1] = ["directory"];
+const WAYS: [(&str, WhenAway); 2] = [
+    ("fetch_locally", WhenAway::FetchLocally),
+    ("fail", WhenAway::Fail),
+];
+
+const KEYS: [&str; 7] = [
+    "directory",
+    "issuer_grace",
+    "keys",
+    "lease",
+    "prefix",
+    "url",
+    "when_away",
+];

@@ -87,6 +87,12 @@ impl Caller {
     }
 }
 
+/// What a wait for the lease has brought.
+enum Wait {
+    Lease(Box<dyn StoreLease>),
+    Token(Token),
+}
+
 /// How a turn under one lease ended.
 enum End {
     Done(Result<Token, Stop>),
@@ -134,6 +140,22 @@ impl Desk {
         Ok(token)
     }
 
+    /// What is left when a renewal has failed: the stored token, for as long as it lasts (T3).
+    pub(super) async fn last_resort(
+        &self,
+        request: &TokenRequest,
+        failure: Error,
+    ) -> Result<Token, Error> {
+        let Ok(Some(kept)) = self.store.load(&self.key).await else {
+            return Err(failure);
+        };
+        let entry = told(kept, request);
+        let token = self.question(request).last_resort(&entry).cloned();
+        let token = token.ok_or_else(|| failure.clone())?;
+        observe::used_in_spite_of(&failure);
+        Ok(token)
+    }
+
     /// Waits for the lease, and gets a token if one is still needed.
     pub(super) async fn take_turn(
         &self,
@@ -141,7 +163,10 @@ impl Desk {
         caller: &mut Caller,
     ) -> Result<Token, Stop> {
         for _ in 0..TURNS {
-            let mut lease = self.store.lease(&self.key, request.deadline()).await?;
+            let mut lease = match self.wait_for_lease(request, caller).await? {
+                Wait::Lease(lease) => lease,
+                Wait::Token(token) => return Ok(token),
+            };
             let end = AssertUnwindSafe(self.hold(&mut *lease, request, caller))
                 .catch_unwind()
                 .await;
@@ -158,6 +183,24 @@ impl Desk {
         Err(Stop::Source(Error::unavailable(
             "the lease of the token store was lost again and again",
         )))
+    }
+
+    /// Waits for the lease, or for the token that its holder gets: whoever waits need not line up for that.
+    async fn wait_for_lease(&self, request: &TokenRequest, caller: &Caller) -> Result<Wait, Stop> {
+        let clock = request.clock();
+        let end = clock.elapsed().saturating_add(request.deadline());
+        loop {
+            let left = end.saturating_sub(clock.elapsed());
+            match self.store.lease(&self.key, LEASE_LOOK.min(left)).await {
+                Ok(lease) => return Ok(Wait::Lease(lease)),
+                Err(fault) if fault.kind() != StoreErrorKind::Busy => return Err(fault.into()),
+                Err(fault) if left <= LEASE_LOOK || caller.is_gone() => return Err(fault.into()),
+                Err(_) => {}
+            }
+            if let Some(token) = self.look(request).await? {
+                return Ok(Wait::Token(token));
+            }
+        }
     }
 
     /// What remains to be done while the store cannot be used.
@@ -555,6 +598,9 @@ fn wall(request: &TokenRequest) -> SystemTime {
 
 /// So long after its start an exchange without an answer is tried once more, unless set.
 pub(super) const ISSUER_GRACE: Duration = Duration::from_secs(30);
+
+/// Who waits for the lease looks so often whether the token is there.
+const LEASE_LOOK: Duration = Duration::from_millis(100);
 
 /// So often a caller takes a turn whose lease is lost before it has begun.
 const TURNS: usize = 3;

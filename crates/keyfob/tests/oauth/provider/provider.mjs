@@ -113,7 +113,7 @@ function makeProvider() {
         enabled: true,
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => {
-          if (!resource.startsWith('https://api.')) throw new errors.InvalidTarget();
+          if (!/^https:\/\/api\.|^http:\/\/127\.0\.0\.1:/.test(resource)) throw new errors.InvalidTarget();
           return {
             scope: 'read write',
             audience: resource,

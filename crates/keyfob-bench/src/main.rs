@@ -1,0 +1,84 @@
+//! keyfob side by side with what a program would take instead: one table and one chart per question.
+//!
+//! `cargo xtask bench` sets it up and runs it. Named questions are asked alone, and their answers printed; all of them make
+//! the page `docs/benchmarks.md` and its charts.
+
+mod chart;
+mod measure;
+mod page;
+mod peers;
+mod questions;
+mod source;
+mod table;
+
+use std::env;
+
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+
+use crate::questions::boundary;
+use crate::questions::herd;
+use crate::questions::impatient;
+use crate::questions::outage;
+use crate::questions::python;
+use crate::questions::read;
+use crate::questions::request;
+use crate::questions::start;
+use crate::table::Table;
+
+fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words == ["serve"] {
+        return request::serve();
+    }
+    let asked = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
+    let runtime = runtime();
+    let mut tables = Vec::new();
+    let mut versions = String::new();
+    let mut answer = |table: Table| {
+        println!("{}", table.markdown());
+        tables.push(table);
+    };
+    if asked("read") {
+        answer(read::ask(runtime.handle()));
+    }
+    if asked("request") {
+        answer(request::ask());
+    }
+    if asked("herd") {
+        answer(runtime.block_on(herd::ask_missing()));
+        answer(runtime.block_on(herd::ask_failing()));
+        answer(runtime.block_on(herd::ask_late()));
+    }
+    if asked("boundary") {
+        answer(runtime.block_on(boundary::ask()));
+    }
+    if asked("impatient") {
+        answer(runtime.block_on(impatient::ask()));
+    }
+    if asked("outage") {
+        answer(runtime.block_on(outage::ask()));
+    }
+    if asked("python")
+        && let Some((answers, of)) = python::ask()
+    {
+        answers.into_iter().for_each(&mut answer);
+        versions = of;
+    }
+    if asked("start") {
+        start::ask_process().into_iter().for_each(&mut answer);
+        // Only if it is asked for by name: it takes many minutes.
+        answer(start::ask_build(words.iter().any(|word| word == "build")));
+    }
+    if let Some(folder) = env::var_os("KEYFOB_BENCH_PAGE") {
+        page::write(folder.as_ref(), &tables, &versions);
+    }
+}
+
+fn runtime() -> Runtime {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime")
+}

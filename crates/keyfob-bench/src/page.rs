@@ -1,0 +1,103 @@
+//! The page of all answers: the machine, the versions, the day, how to repeat it.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::table::Table;
+
+/// Writes `benchmarks.md` and a chart for each table into this folder.
+pub fn write(folder: &Path, tables: &[Table], python: &str) {
+    let charts = folder.join("benchmarks");
+    fs::create_dir_all(&charts).expect("a folder for the charts");
+    let mut page = introduction(python);
+    for table in tables {
+        page.push('\n');
+        page.push_str(&table.markdown());
+        if !table.bars.is_empty() {
+            let chart = charts.join(format!("{}.svg", table.name));
+            fs::write(chart, table.svg()).expect("a chart");
+        }
+    }
+    fs::write(folder.join("benchmarks.md"), page).expect("the page");
+}
+
+fn introduction(python: &str) -> String {
+    let mut page = String::from(
+        "# Side by side\n\n\
+         keyfob and what a program would take instead, in one run on one machine. All sources and servers are on loopback. Ratios are \
+         medians of runs that take turns; absolute times are those of this machine in that hour, and say nothing by themselves.\n\n\
+         To repeat it: `cargo xtask bench`; to ask some questions alone: `cargo xtask bench read herd`. The names are `read`, `request`, `herd`, \
+         `boundary`, `impatient`, `outage`, `python` and `start`; `build` adds the builds of minimal programs to `start`, which takes many minutes.\n\n",
+    );
+    let facts = [
+        ("Day", today()),
+        ("Machine", machine()),
+        ("System", said("uname", &["-srm"])),
+        ("Rust", said("rustc", &["--version"])),
+        ("Crates", crates()),
+        (
+            "Python",
+            format!("{}; {python}", said("python3", &["--version"])),
+        ),
+    ];
+    for (name, fact) in facts {
+        let _ = writeln!(page, "- {name}: {fact}.");
+    }
+    page
+}
+
+fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    format!("{model}, {cores} processors, load {load} at the end")
+}
+
+/// What the lock file says of those that are compared.
+fn crates() -> String {
+    let lock = include_str!("../Cargo.lock");
+    let version = |name: &&str| {
+        let (_, entry) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        let (version, _) = entry.split_once('"')?;
+        Some(format!("{name} {version}"))
+    };
+    COMPARED
+        .iter()
+        .filter_map(version)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn today() -> String {
+    said("date", &["-u", "+%Y-%m-%d"])
+}
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map_or_else(
+        |_| "unknown".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
+const COMPARED: &[&str] = &[
+    "hyper-util",
+    "reqwest",
+    "reqwest-middleware",
+    "reqwest-retry",
+    "google-cloud-auth",
+    "azure_core",
+    "aws-smithy-runtime",
+    "object_store",
+    "gcp_auth",
+    "huskarl",
+    "middle",
+    "tokio",
+];

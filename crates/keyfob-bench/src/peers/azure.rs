@@ -1,0 +1,96 @@
+//! azure_core: its policy for bearer tokens, over a credential of ours and with a last policy that sends nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::AccessToken;
+use azure_core::credentials::TokenCredential;
+use azure_core::credentials::TokenRequestOptions;
+use azure_core::error::ErrorKind;
+use azure_core::http::AsyncRawResponse;
+use azure_core::http::Context;
+use azure_core::http::Method;
+use azure_core::http::Request;
+use azure_core::http::StatusCode;
+use azure_core::http::Url;
+use azure_core::http::headers::AUTHORIZATION;
+use azure_core::http::headers::Headers;
+use azure_core::http::policies::Policy;
+use azure_core::http::policies::PolicyResult;
+use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
+use azure_core::time::OffsetDateTime;
+use http::HeaderValue;
+
+use crate::peers::Peer;
+use crate::peers::said;
+use crate::source::Source;
+
+pub struct Azure {
+    policy: BearerTokenAuthorizationPolicy,
+    last: [Arc<dyn Policy>; 1],
+    url: Url,
+}
+
+impl Peer for Azure {
+    const NAME: &'static str = "azure_core";
+    const DUE: Duration = Duration::from_secs(200);
+
+    async fn start(source: Arc<Source>) -> Result<Self, String> {
+        let credential = Arc::new(Credential(source));
+        Ok(Self {
+            policy: BearerTokenAuthorizationPolicy::new(credential, ["scope"]),
+            last: [Arc::new(SendsNothing)],
+            url: "https://a.example/".parse().map_err(said)?,
+        })
+    }
+
+    async fn header(&self) -> Result<HeaderValue, String> {
+        let mut request = Request::new(self.url.clone(), Method::Get);
+        let context = Context::new();
+        let sent = self.policy.send(&context, &mut request, &self.last);
+        sent.await.map_err(said)?;
+        let value = request.headers().get_str(&AUTHORIZATION).map_err(said)?;
+        // Its own header is a string, of which its transport makes this.
+        HeaderValue::from_str(value).map_err(said)
+    }
+}
+
+struct Credential(Arc<Source>);
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential")
+    }
+}
+
+#[async_trait]
+impl TokenCredential for Credential {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let fetched = self.0.fetch().await;
+        let (token, lifetime) = fetched
+            .map_err(|_| azure_core::Error::with_message(ErrorKind::Credential, "refused"))?;
+        Ok(AccessToken::new(
+            token,
+            OffsetDateTime::now_utc() + lifetime,
+        ))
+    }
+}
+
+#[derive(Debug)]
+struct SendsNothing;
+
+#[async_trait]
+impl Policy for SendsNothing {
+    async fn send(&self, _: &Context, _: &mut Request, _: &[Arc<dyn Policy>]) -> PolicyResult {
+        Ok(AsyncRawResponse::from_bytes(
+            StatusCode::Ok,
+            Headers::new(),
+            "",
+        ))
+    }
+}

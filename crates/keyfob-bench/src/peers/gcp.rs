@@ -1,0 +1,54 @@
+//! gcp_auth: a service account with a key made for this run, whose token endpoint can be named.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gcp_auth::CustomServiceAccount;
+use gcp_auth::TokenProvider;
+use http::HeaderValue;
+use keyfob_testkit::Server;
+use serde_json::json;
+
+use crate::peers::Peer;
+use crate::peers::bearer;
+use crate::peers::said;
+use crate::source::Source;
+
+pub struct Gcp {
+    account: CustomServiceAccount,
+    _endpoint: Server,
+}
+
+impl Peer for Gcp {
+    const NAME: &'static str = "gcp_auth";
+    const DUE: Duration = Duration::from_secs(15);
+
+    async fn start(source: Arc<Source>) -> Result<Self, String> {
+        let endpoint = source.endpoint();
+        let account = json!({
+            "project_id": "project",
+            "private_key": private_key()?,
+            "client_email": "account@project.example",
+            "token_uri": endpoint.url(),
+        });
+        Ok(Self {
+            account: CustomServiceAccount::from_json(&account.to_string()).map_err(said)?,
+            _endpoint: endpoint,
+        })
+    }
+
+    async fn header(&self) -> Result<HeaderValue, String> {
+        let token = self.account.token(&["scope"]).await.map_err(said)?;
+        bearer(token.as_str())
+    }
+}
+
+/// A key of which nobody knows but this process.
+fn private_key() -> Result<String, String> {
+    let made = Command::new("openssl")
+        .args(["genpkey", "-quiet", "-algorithm", "RSA"])
+        .output()
+        .map_err(|error| format!("openssl: {error}"))?;
+    String::from_utf8(made.stdout).map_err(said)
+}

@@ -1,0 +1,61 @@
+//! huskarl: its authorizer over its cache over a client credentials grant.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::Method;
+use http::Uri;
+use http::header::AUTHORIZATION;
+use huskarl::authorizer::HttpAuthorizer;
+use huskarl::cache::GrantTokenSource;
+use huskarl::cache::InMemoryRefreshTokenStore;
+use huskarl::cache::InMemoryTokenCache;
+use huskarl::core::client_auth::NoAuth;
+use huskarl::grant::client_credentials::ClientCredentialsGrant;
+use huskarl::grant::client_credentials::ClientCredentialsGrantParameters;
+use huskarl_reqwest::ReqwestClient;
+use keyfob_testkit::Server;
+
+use crate::peers::Peer;
+use crate::peers::said;
+use crate::source::Source;
+
+pub struct Huskarl {
+    authorizer: HttpAuthorizer,
+    uri: Uri,
+    _endpoint: Server,
+}
+
+impl Peer for Huskarl {
+    const NAME: &'static str = "huskarl";
+    const DUE: Duration = Duration::from_secs(8);
+
+    async fn start(source: Arc<Source>) -> Result<Self, String> {
+        let endpoint = source.endpoint();
+        let client = ReqwestClient::builder().build().await.map_err(said)?;
+        let grant = ClientCredentialsGrant::builder()
+            .client_id("client")
+            .client_auth(NoAuth)
+            .token_endpoint(endpoint.url().parse().map_err(said)?)
+            .http_client(client)
+            .build();
+        let source = GrantTokenSource::builder()
+            .grant(grant)
+            .grant_parameters(ClientCredentialsGrantParameters::builder().build())
+            .refresh_store(InMemoryRefreshTokenStore::default())
+            .build();
+        let cache = InMemoryTokenCache::builder().source(source).build();
+        Ok(Self {
+            authorizer: HttpAuthorizer::builder().cache(cache).build(),
+            uri: Uri::from_static("https://a.example/"),
+            _endpoint: endpoint,
+        })
+    }
+
+    async fn header(&self) -> Result<HeaderValue, String> {
+        let headers = self.authorizer.get_headers(&Method::GET, &self.uri).await;
+        let header = headers.map_err(said)?.remove(AUTHORIZATION);
+        header.ok_or_else(|| "no header".to_owned())
+    }
+}

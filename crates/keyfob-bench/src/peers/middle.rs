@@ -1,0 +1,39 @@
+//! middle: its authorizer for client credentials, which has a token when it is made and renews it in a task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use keyfob_testkit::Server;
+use middle::Authorizer;
+use middle::BasicClientCredentialAuthorizer;
+
+use crate::peers::Peer;
+use crate::peers::said;
+use crate::source::Source;
+
+pub struct Middle {
+    authorizer: BasicClientCredentialAuthorizer,
+    _endpoint: Server,
+}
+
+impl Peer for Middle {
+    const NAME: &'static str = "middle";
+    const DUE: Duration = Duration::from_secs(31);
+    const EAGER: bool = true;
+
+    async fn start(source: Arc<Source>) -> Result<Self, String> {
+        let endpoint = source.endpoint();
+        let url = endpoint.url().parse().map_err(said)?;
+        let builder = BasicClientCredentialAuthorizer::basic_builder("client", "secret", url);
+        Ok(Self {
+            authorizer: builder.build().await.map_err(said)?,
+            _endpoint: endpoint,
+        })
+    }
+
+    async fn header(&self) -> Result<HeaderValue, String> {
+        let header = self.authorizer.authorization_header().map_err(said)?;
+        Ok(HeaderValue::clone(&header))
+    }
+}

@@ -1,0 +1,64 @@
+//! What a program may take to have a fresh token at hand, each as its documentation says and with its own settings.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::source::Source;
+
+pub mod azure;
+pub mod gcp;
+pub mod google;
+pub mod huskarl;
+pub mod keyfob;
+pub mod middle;
+pub mod object_store;
+pub mod smithy;
+
+/// One way to have a fresh token at hand.
+pub trait Peer: Sized + Send + Sync + 'static {
+    const NAME: &'static str;
+
+    /// A lifetime with which a token that is [`AGED`](Self::AGED) is due by its rules, and valid for some seconds more.
+    const DUE: Duration;
+
+    /// How old a token of that lifetime is when it is due.
+    const AGED: Duration = Duration::ZERO;
+
+    /// Set up, perhaps without a token yet.
+    fn start(source: Arc<Source>) -> impl Future<Output = Result<Self, String>>;
+
+    /// The header that carries the token.
+    fn header(&self) -> impl Future<Output = Result<HeaderValue, String>> + Send;
+
+    /// Whether it has a token as soon as it is set up, so that nobody can find it missing.
+    const EAGER: bool = false;
+}
+
+/// `Bearer` and a token, as most make it for each request.
+pub fn bearer(token: &str) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(said)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+pub fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Calls a generic function once for each of them.
+#[macro_export]
+macro_rules! each_peer {
+    ($call:ident ( $($argument:expr),* )) => {{
+        $call::<$crate::peers::keyfob::Keyfob>($($argument),*).await;
+        $call::<$crate::peers::google::Google>($($argument),*).await;
+        $call::<$crate::peers::azure::Azure>($($argument),*).await;
+        $call::<$crate::peers::smithy::Smithy>($($argument),*).await;
+        $call::<$crate::peers::object_store::ObjectStore>($($argument),*).await;
+        $call::<$crate::peers::gcp::Gcp>($($argument),*).await;
+        $call::<$crate::peers::huskarl::Huskarl>($($argument),*).await;
+        $call::<$crate::peers::middle::Middle>($($argument),*).await;
+    }};
+}

@@ -1,0 +1,47 @@
+//! object_store: the cache within its Azure store, whose endpoint for managed identities can be named.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use keyfob_testkit::Server;
+use object_store::azure::AzureCredential;
+use object_store::azure::AzureCredentialProvider;
+use object_store::azure::MicrosoftAzureBuilder;
+
+use crate::peers::Peer;
+use crate::peers::bearer;
+use crate::peers::said;
+use crate::source::Source;
+
+pub struct ObjectStore {
+    credentials: AzureCredentialProvider,
+    _endpoint: Server,
+}
+
+impl Peer for ObjectStore {
+    const NAME: &'static str = "object_store";
+    const DUE: Duration = Duration::from_secs(200);
+
+    async fn start(source: Arc<Source>) -> Result<Self, String> {
+        let endpoint = source.endpoint();
+        let store = MicrosoftAzureBuilder::new()
+            .with_account("account")
+            .with_container_name("container")
+            .with_msi_endpoint(endpoint.url())
+            .build()
+            .map_err(said)?;
+        Ok(Self {
+            credentials: Arc::clone(store.credentials()),
+            _endpoint: endpoint,
+        })
+    }
+
+    async fn header(&self) -> Result<HeaderValue, String> {
+        let credential = self.credentials.get_credential().await.map_err(said)?;
+        match &*credential {
+            AzureCredential::BearerToken(token) => bearer(token),
+            _ => Err("another credential".to_owned()),
+        }
+    }
+}

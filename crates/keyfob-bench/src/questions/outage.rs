@@ -1,0 +1,62 @@
+//! Who stalls while the token is still valid but due, and its source fails?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chart::Bar;
+use crate::each_peer;
+use crate::measure::percentile;
+use crate::peers::Peer;
+use crate::questions::boundary::Load;
+use crate::source::Source;
+use crate::table::Table;
+use crate::table::time;
+use crate::table::verdict;
+
+pub async fn ask() -> Table {
+    let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    each_peer!(run(&mut rows, &mut bars, &mut verdicts));
+    Table {
+        name: "outage",
+        title: "An outage while the token is valid".to_owned(),
+        about: "The token is valid for the whole time, but each library would have another by its own rules (its lifetime is chosen for that: *lives*; ours is 12 s old then); the source refuses after 100 ms. \
+                200 reads a second for 3 s; reads that had no answer 20 s later count as 20 s.",
+        columns: vec!["", "lives", "p50", "p99.9", "max", "errors", "calls"],
+        rows,
+        measured: "99.9th percentile of the time of a read",
+        bars,
+        verdicts,
+    }
+}
+
+async fn run<P: Peer>(
+    rows: &mut Vec<Vec<String>>,
+    bars: &mut Vec<Bar>,
+    verdicts: &mut Vec<String>,
+) {
+    let source = Source::new(Duration::from_millis(100), P::DUE);
+    let peer = Arc::new(P::start(Arc::clone(&source)).await.expect(P::NAME));
+    peer.header().await.expect(P::NAME);
+    tokio::time::sleep(P::AGED).await;
+    source.fail();
+    let before = source.calls();
+    let Load {
+        mut reads, errors, ..
+    } = Load::of(peer, 200, Duration::from_secs(3)).await;
+    let at = |reads: &mut Vec<Duration>, share| time(percentile(reads, share).as_secs_f64());
+    let worst = percentile(&mut reads, 0.999).as_secs_f64();
+    rows.push(vec![
+        P::NAME.to_owned(),
+        time(P::DUE.as_secs_f64()),
+        at(&mut reads, 0.5),
+        time(worst),
+        at(&mut reads, 1.0),
+        errors.to_string(),
+        (source.calls() - before).to_string(),
+    ]);
+    let ours = P::NAME.starts_with("keyfob");
+    bars.push(Bar::new(P::NAME, worst * 1e6, ours).labelled(time(worst)));
+    if ours {
+        verdicts.push(verdict("p99.9", worst * 1e6, 100.0, " µs"));
+    }
+}

@@ -1,0 +1,445 @@
+//! What does a whole request cost, on loopback?
+
+use std::future::Future;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::HeaderValue;
+use http::Request;
+use http::header::AUTHORIZATION;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use keyfob::Authenticated;
+use keyfob::AuthenticationLayer;
+use keyfob::Session;
+use keyfob::TokenCache;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::Server;
+use reqwest_middleware::ClientBuilder;
+use reqwest_middleware::ClientWithMiddleware;
+use reqwest_retry::RetryTransientMiddleware;
+use reqwest_retry::policies::ExponentialBackoff;
+use serde_json::json;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+use tower::Layer;
+use tower::Service;
+
+use crate::chart::Bar;
+use crate::measure::median;
+use crate::measure::process_cpu;
+use crate::source::text;
+use crate::table::Table;
+use crate::table::figure;
+use crate::table::verdict;
+
+/// How the requests are sent.
+#[derive(Clone, Copy)]
+struct Setting {
+    name: &'static str,
+    http2: bool,
+    in_flight: usize,
+}
+
+/// Sends so many requests, so many at a time.
+type Send = Box<dyn Fn(usize, usize)>;
+
+/// The server alone, for a process of its own: its CPU is not that of the clients.
+pub fn serve() {
+    let server = Server::builder().kept(0).start();
+    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    println!("{}", server.url());
+    // Until the client's process goes, and with it this one's input.
+    let _ = std::io::stdin().lines().next();
+}
+
+struct Served {
+    process: Child,
+    url: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let program = std::env::current_exe().expect("a path");
+        let mut process = Command::new(program)
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a server");
+        let mut url = String::new();
+        let output = process.stdout.take().expect("its output");
+        BufReader::new(output)
+            .read_line(&mut url)
+            .expect("its address");
+        Self {
+            process,
+            url: url.trim().to_owned(),
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+pub fn ask() -> Table {
+    let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    for setting in SETTINGS {
+        run(*setting, &mut rows, &mut bars, &mut verdicts);
+    }
+    Table {
+        name: "request",
+        title: "A request end to end".to_owned(),
+        about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own. CPU is all that the client's process uses, system calls included. \
+                The plain clients send the same ready header. No client but ours has a time limit here. Medians of batches that take turns.",
+        columns: vec![
+            "",
+            "protocol, in flight",
+            "CPU to hyper-util",
+            "CPU to reqwest",
+            "requests/s to reqwest",
+            "CPU of one",
+        ],
+        rows,
+        measured: "CPU of a request on HTTP/1.1, one at a time, ratio to hyper-util",
+        bars,
+        verdicts,
+    }
+}
+
+fn run(
+    setting: Setting,
+    rows: &mut Vec<Vec<String>>,
+    bars: &mut Vec<Bar>,
+    verdicts: &mut Vec<String>,
+) {
+    let served = Served::start();
+    let clients = clients(&served.url, setting);
+    let mut cpu = vec![Vec::new(); clients.len()];
+    let mut rates = vec![Vec::new(); clients.len()];
+    for round in 0..ROUNDS {
+        for (place, (_, send)) in clients.iter().enumerate() {
+            let (before, start) = (process_cpu(), Instant::now());
+            send(BATCH, setting.in_flight);
+            let (used, took) = (process_cpu() - before, start.elapsed().as_secs_f64());
+            // The first rounds make connections and fill caches.
+            if round >= 3 {
+                cpu[place].push(used / BATCH as f64);
+                rates[place].push(BATCH as f64 / took);
+            }
+        }
+    }
+    let to = |base: usize, place: usize, of: &[Vec<f64>]| {
+        let ratios = of[place]
+            .iter()
+            .zip(&of[base])
+            .map(|(one, base)| one / base);
+        median(&mut ratios.collect::<Vec<_>>())
+    };
+    for (place, (name, _)) in clients.iter().enumerate() {
+        let (to_hyper, to_reqwest) = (to(0, place, &cpu), to(1, place, &cpu));
+        rows.push(vec![
+            (*name).to_owned(),
+            setting.name.to_owned(),
+            figure(to_hyper),
+            figure(to_reqwest),
+            figure(to(1, place, &rates)),
+            format!("{:.1} µs", median(&mut cpu[place].clone()) * 1e6),
+        ]);
+        let plain = !setting.http2 && setting.in_flight == 1;
+        if plain {
+            bars.push(Bar::new(*name, to_hyper, name.starts_with("keyfob")));
+        }
+        match *name {
+            "keyfob, async" => verdicts.push(verdict(
+                &format!("session to reqwest, {}", setting.name),
+                to_reqwest,
+                1.03,
+                "",
+            )),
+            "keyfob, tower" => verdicts.push(verdict(
+                &format!("layer to hyper-util, {}", setting.name),
+                to_hyper,
+                1.03,
+                "",
+            )),
+            _ => {}
+        }
+    }
+}
+
+fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
+    let tokens = TokenCache::new(keyfob::hook_blocking(|_| {
+        Ok::<_, std::io::Error>((text(), Duration::from_secs(3600)))
+    }));
+    let header = tokens
+        .lease_blocking(None)
+        .expect("a token")
+        .header()
+        .clone();
+    let reqwest = reqwest_client(setting).build().expect("a client");
+    vec![
+        (
+            "hyper-util",
+            sends(hyper(setting), with_hyper(url, header.clone())),
+        ),
+        (
+            "reqwest",
+            sends(reqwest.clone(), with_reqwest(url, header.clone())),
+        ),
+        (
+            "reqwest-middleware + retry",
+            sends(with_retries(reqwest), with_middleware(url, header)),
+        ),
+        (
+            "keyfob, async",
+            sends(session(url, &tokens, setting), with_session(url)),
+        ),
+        ("keyfob, blocking", blocking(url, &tokens, setting)),
+        (
+            "keyfob, tower",
+            sends(layer(url, &tokens, setting), with_layer(url)),
+        ),
+    ]
+}
+
+fn reqwest_client(setting: Setting) -> reqwest::ClientBuilder {
+    let client = reqwest::Client::builder().no_proxy();
+    match setting.http2 {
+        true => client.http2_prior_knowledge(),
+        false => client,
+    }
+}
+
+fn hyper(setting: Setting) -> Client<HttpConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .http2_only(setting.http2)
+        .build_http()
+}
+
+fn with_retries(client: reqwest::Client) -> ClientWithMiddleware {
+    let policy = ExponentialBackoff::builder().build_with_max_retries(3);
+    ClientBuilder::new(client)
+        .with(RetryTransientMiddleware::new_with_policy(policy))
+        .build()
+}
+
+fn session(url: &str, tokens: &TokenCache, setting: Setting) -> Session {
+    let builder = Session::builder(tokens.clone()).base_url(url);
+    let builder = builder.client(reqwest_client(setting));
+    builder.build().expect("a session")
+}
+
+fn layer(
+    url: &str,
+    tokens: &TokenCache,
+    setting: Setting,
+) -> Authenticated<Client<HttpConnector, Full<Bytes>>> {
+    let layer = AuthenticationLayer::new(url, tokens.clone()).expect("a layer");
+    layer.layer(hyper(setting))
+}
+
+/// Requests of one client on a runtime of its own with one thread.
+fn sends<C: Clone + 'static, F: Future<Output = ()> + 'static>(
+    client: C,
+    one: impl Fn(C) -> F + 'static,
+) -> Send {
+    let runtime = runtime();
+    Box::new(move |requests, in_flight| {
+        runtime.block_on(async {
+            let worker = async || {
+                for _ in 0..requests / in_flight {
+                    one(client.clone()).await;
+                }
+            };
+            join_all((0..in_flight).map(|_| worker())).await;
+        });
+    })
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+fn with_hyper(
+    url: &str,
+    header: HeaderValue,
+) -> impl Fn(Client<HttpConnector, Full<Bytes>>) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static
+{
+    let url = url.to_owned();
+    move |mut client| {
+        let request = Request::get(&url).header(AUTHORIZATION, header.clone());
+        let answer = client.call(request.body(Full::default()).expect("a request"));
+        Box::pin(async {
+            drop(
+                answer
+                    .await
+                    .expect("an answer")
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("a body"),
+            )
+        })
+    }
+}
+
+fn with_layer(
+    url: &str,
+) -> impl Fn(
+    Authenticated<Client<HttpConnector, Full<Bytes>>>,
+) -> std::pin::Pin<Box<dyn Future<Output = ()>>>
++ 'static {
+    let url = url.to_owned();
+    move |mut client| {
+        let answer = client.call(Request::get(&url).body(Full::default()).expect("a request"));
+        Box::pin(async {
+            drop(
+                answer
+                    .await
+                    .expect("an answer")
+                    .into_body()
+                    .collect()
+                    .await
+                    .expect("a body"),
+            )
+        })
+    }
+}
+
+fn with_reqwest(
+    url: &str,
+    header: HeaderValue,
+) -> impl Fn(reqwest::Client) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+    let url = url.to_owned();
+    move |client| {
+        let answer = client
+            .get(&url)
+            .header(AUTHORIZATION, header.clone())
+            .send();
+        Box::pin(async {
+            drop(
+                answer
+                    .await
+                    .expect("an answer")
+                    .bytes()
+                    .await
+                    .expect("a body"),
+            )
+        })
+    }
+}
+
+fn with_middleware(
+    url: &str,
+    header: HeaderValue,
+) -> impl Fn(ClientWithMiddleware) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+    let url = url.to_owned();
+    move |client| {
+        let request = client.get(&url).header(AUTHORIZATION, header.clone());
+        Box::pin(async {
+            drop(
+                request
+                    .send()
+                    .await
+                    .expect("an answer")
+                    .bytes()
+                    .await
+                    .expect("a body"),
+            )
+        })
+    }
+}
+
+fn with_session(
+    url: &str,
+) -> impl Fn(Session) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+    let url = url.to_owned();
+    move |session| {
+        let request = session.get(&url);
+        Box::pin(async {
+            drop(
+                request
+                    .send()
+                    .await
+                    .expect("an answer")
+                    .bytes()
+                    .await
+                    .expect("a body"),
+            )
+        })
+    }
+}
+
+fn blocking(url: &str, tokens: &TokenCache, setting: Setting) -> Send {
+    let client = reqwest::blocking::Client::builder().no_proxy();
+    let client = match setting.http2 {
+        true => client.http2_prior_knowledge(),
+        false => client,
+    };
+    let builder = keyfob::blocking::Session::builder(tokens.clone()).base_url(url);
+    let session = Arc::new(builder.client(client).build().expect("a session"));
+    let url = url.to_owned();
+    Box::new(move |requests, in_flight| {
+        std::thread::scope(|scope| {
+            for _ in 0..in_flight {
+                scope.spawn(|| {
+                    for _ in 0..requests / in_flight {
+                        drop(
+                            session
+                                .get(&url)
+                                .send()
+                                .expect("an answer")
+                                .bytes()
+                                .expect("a body"),
+                        );
+                    }
+                });
+            }
+        });
+    })
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "HTTP/1.1, 1",
+        http2: false,
+        in_flight: 1,
+    },
+    Setting {
+        name: "HTTP/1.1, 64",
+        http2: false,
+        in_flight: 64,
+    },
+    Setting {
+        name: "HTTP/2, 1",
+        http2: true,
+        in_flight: 1,
+    },
+    Setting {
+        name: "HTTP/2, 64",
+        http2: true,
+        in_flight: 64,
+    },
+];
+const ROUNDS: usize = 24;
+const BATCH: usize = 640;

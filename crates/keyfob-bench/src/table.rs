@@ -1,0 +1,79 @@
+//! A question and its answers, as a table of Markdown with a chart beside it.
+
+use std::fmt::Write;
+
+use crate::chart::Bar;
+use crate::chart::chart;
+
+/// The answers to one question.
+pub struct Table {
+    /// Names the chart's file.
+    pub name: &'static str,
+    pub title: String,
+    /// What was done, and how to read it.
+    pub about: &'static str,
+    pub columns: Vec<&'static str>,
+    pub rows: Vec<Vec<String>>,
+    /// What the chart shows, and its unit.
+    pub measured: &'static str,
+    pub bars: Vec<Bar>,
+    /// What was aimed at, and whether it was reached.
+    pub verdicts: Vec<String>,
+}
+
+impl Table {
+    /// The section of the page.
+    pub fn markdown(&self) -> String {
+        let mut page = format!("## {}\n\n{}\n\n", self.title, self.about);
+        let _ = writeln!(page, "| {} |", self.columns.join(" | "));
+        let _ = writeln!(page, "|---{}|", "|--:".repeat(self.columns.len() - 1));
+        for row in &self.rows {
+            let _ = writeln!(page, "| {} |", row.join(" | "));
+        }
+        if !self.bars.is_empty() {
+            let _ = write!(page, "\n![{}](benchmarks/{}.svg)\n", self.title, self.name);
+        }
+        for verdict in &self.verdicts {
+            let _ = write!(page, "\n- {verdict}");
+        }
+        page.push('\n');
+        page
+    }
+
+    pub fn svg(&self) -> String {
+        chart(&self.title, self.measured, &self.bars)
+    }
+}
+
+/// Says whether a target was reached.
+pub fn verdict(what: &str, value: f64, target: f64, unit: &str) -> String {
+    let kept = if value <= target {
+        "kept"
+    } else {
+        "**missed**"
+    };
+    format!(
+        "{what}: {}{unit}, target at most {}{unit}: {kept}.",
+        figure(value),
+        figure(target)
+    )
+}
+
+/// A number with as many digits as mean something.
+pub fn figure(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
+    }
+}
+
+/// A time in the unit that suits it.
+pub fn time(seconds: f64) -> String {
+    match seconds {
+        s if s >= 1.0 => format!("{} s", figure(s)),
+        s if s >= 1e-3 => format!("{} ms", figure(s * 1e3)),
+        s if s >= 1e-6 => format!("{} µs", figure(s * 1e6)),
+        s => format!("{:.0} ns", s * 1e9),
+    }
+}

@@ -1,0 +1,67 @@
+//! How long `keyfob token --profile` takes from the start of the process to its end, when the token is kept already.
+//!
+//! Run with `cargo bench -p keyfob-cli --bench startup`. The limit is that of the middle run; a program that only prints
+//! its version is run in turn, as the floor.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::ExitCode;
+use std::process::Stdio;
+use std::process::id;
+use std::time::Duration;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("startup-{}", id()));
+    fs::create_dir_all(&folder).expect("the folder of the build can be written");
+    let config = folder.join("keyfob.toml");
+    let helper =
+        r#"command:echo '{"access_token":"t0ken","token_type":"Bearer","expires_in":3600}'"#;
+    let profile =
+        format!("[profiles.a]\norigins = \"https://api.example.com\"\ntoken = '''{helper}'''\n");
+    fs::write(&config, profile).expect("the folder is ours");
+    let keyfob = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyfob"));
+        command
+            .args(arguments)
+            .env("KEYFOB_CONFIG", &config)
+            .env("XDG_STATE_HOME", folder.join("state"))
+            .stdin(Stdio::null());
+        let begun = Instant::now();
+        let output = command.output().expect("the program was built");
+        let took = begun.elapsed();
+        assert!(output.status.success(), "{output:?}");
+        took
+    };
+    keyfob(&["token", "--profile=a"]);
+    let (mut kept, mut floor): (Vec<_>, Vec<_>) = (0..RUNS)
+        .map(|_| (keyfob(&["token", "--profile=a"]), keyfob(&["--version"])))
+        .unzip();
+    // What is left is taken by `cargo clean`.
+    _ = fs::remove_dir_all(&folder);
+    show("a kept token", &mut kept);
+    show("the version, for the floor", &mut floor);
+    match kept[RUNS / 2] <= LIMIT {
+        true => ExitCode::SUCCESS,
+        false => {
+            println!("the limit is {LIMIT:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(what: &str, times: &mut [Duration]) {
+    times.sort();
+    let (middle, high) = (times[times.len() / 2], times[times.len() * 95 / 100]);
+    println!(
+        "{what}: least {:?}, middle {middle:?}, 95 % within {high:?}",
+        times[0]
+    );
+}
+
+const RUNS: usize = 200;
+
+/// What a token that is kept may take, the start of the process included.
+const LIMIT: Duration = Duration::from_millis(5);

@@ -1,0 +1,112 @@
+//! Two machines whose profiles keep their token in one Redis: `cargo xtask test stores`.
+
+#[path = "program/keyfob.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod keyfob;
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use keyfob_testkit::TokenEndpoint;
+
+use crate::keyfob::{Finished, Folder, Keyfob};
+
+#[test]
+fn t1_machines_that_share_a_store_ask_once_and_what_is_there_is_sealed() {
+    let (redis, endpoint) = (Redis::start(), TokenEndpoint::start());
+    let machines = [Folder::new(), Folder::new()].map(|folder| {
+        folder.file("url", &format!("redis://127.0.0.1:{}", redis.port));
+        folder.file("key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        let path = |name: &str| folder.path(name).display().to_string();
+        let profile = format!(
+            "[profiles.a]\norigins = \"https://api.example.com\"\n\
+             [profiles.a.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"fleet\"\n\
+             [profiles.a.store]\nkind = \"redis\"\nurl = \"file:{}\"\nkeys = \"file:{}\"\n",
+            endpoint.url(),
+            path("url"),
+            path("key"),
+        );
+        folder.file("keyfob.toml", &profile);
+        folder
+    });
+    for machine in machines.iter().chain(&machines) {
+        let done = run(machine, &["token", "--profile=a"]);
+        assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
+    }
+    assert_eq!(endpoint.calls(), 1);
+
+    let listed = run(&machines[1], &["status"]);
+    assert!(listed.stdout.contains("\na        valid"), "{listed:?}");
+    assert!(!redis.everything().contains("token-1"));
+    let forgotten = run(&machines[1], &["forget", "a"]);
+    assert_eq!(forgotten.stdout, "the token of a is forgotten\n");
+    assert_eq!(
+        run(&machines[0], &["token", "--profile=a"]).stdout,
+        "token-2\n"
+    );
+}
+
+fn run(machine: &Folder, arguments: &[&str]) -> Finished {
+    let path = |name: &str| machine.path(name).display().to_string();
+    Keyfob::new(arguments)
+        .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+        .env("XDG_STATE_HOME", &path("state"))
+        .run()
+}
+
+/// Runs until it is dropped, and keeps nothing on disk.
+struct Redis {
+    process: Child,
+    port: u16,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+        let port = listener.local_addr().expect("it is bound").port();
+        drop(listener);
+        let process = Command::new("redis-server")
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed; `cargo xtask test` installs it");
+        let redis = Self { process, port };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(Instant::now() < deadline, "redis-server does not listen");
+            sleep(Duration::from_millis(10));
+        }
+        redis
+    }
+
+    /// All keys with their values.
+    fn everything(&self) -> String {
+        let command = |arguments: &[&str]| {
+            let output = Command::new("redis-cli")
+                .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .args(arguments)
+                .output();
+            let output = output.expect("redis-cli comes with redis-server");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let keys = command(&["KEYS", "*"]);
+        let entries = keys
+            .lines()
+            .map(|key| command(&["HGETALL", key]) + &command(&["GET", key]));
+        let entries: String = entries.collect();
+        assert!(!keys.is_empty(), "nothing is kept");
+        keys + &entries
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may be gone already.
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}

@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: sets up what the side by side needs, and runs it.
+
+use crate::process::{Outcome, cargo, root, run, target};
+use crate::python;
+
+/// Asks the named questions, or all of them, whose answers then make the page.
+pub(crate) fn measure(questions: &[&str]) -> Outcome {
+    let asked = |question: &str| questions.is_empty() || questions.contains(&question);
+    let mut bench = cargo([
+        "run",
+        "--release",
+        "--manifest-path=crates/keyfob-bench/Cargo.toml",
+        "--",
+    ]);
+    bench
+        .args(questions)
+        .env("CARGO_TARGET_DIR", root().join("target/bench"));
+    if asked("python") {
+        let (interpreter, path) = python::beside_its_peers(PYTHON_PEERS)?;
+        bench
+            .env("KEYFOB_BENCH_PYTHON", interpreter)
+            .env("PYTHONPATH", path);
+    }
+    if asked("start") {
+        run(&mut cargo(["build", "--release"]))?;
+        bench.env("KEYFOB_BENCH_PROGRAM", target().join("release/keyfob"));
+    }
+    if questions.is_empty() {
+        bench.env("KEYFOB_BENCH_PAGE", root().join("docs"));
+    }
+    run(&mut bench)
+}
+
+/// What Python programs would take instead; `requests` and `httpx` are there for the tests.
+const PYTHON_PEERS: &[&str] = &["google-auth~=2.40", "authlib~=1.6"];
