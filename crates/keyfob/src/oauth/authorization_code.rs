@@ -17,7 +17,7 @@ mod answer;
 mod listener;
 mod page;
 mod pkce;
-mod redirect_uri;
+pub(crate) mod redirect_uri;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -100,11 +100,6 @@ impl AuthorizationCode {
     pub fn redirect_uri(mut self, uri: impl AsRef<str>) -> Result<Self, Error> {
         self.redirect_uri = RedirectUri::parse(uri.as_ref())?;
         Ok(self)
-    }
-
-    /// Whether it could be set as [`redirect_uri`](Self::redirect_uri).
-    pub(crate) fn is_redirect_uri(text: &str) -> bool {
-        RedirectUri::parse(text).is_ok()
     }
 
     /// Sets how long the person may take; [`TIME_LIMIT`](Self::TIME_LIMIT) unless set.

@@ -1,6 +1,6 @@
 //! How a person signs in, as a profile describes it.
 
-use crate::oauth::authorization_code::AuthorizationCode;
+use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 use crate::profile::table::Table;
 
 /// How a person signs in to a [`Profile`](crate::Profile).
@@ -52,7 +52,7 @@ fn read_redirect_uri(table: &Table<'_>) -> Option<Option<String>> {
         return Some(None);
     };
     let text = value.clone().text()?;
-    if AuthorizationCode::is_redirect_uri(text) {
+    if RedirectUri::parse(text).is_ok() {
         return Some(Some(text.to_owned()));
     }
     value.fault(format!(
