@@ -213,6 +213,10 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
 async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_got_none() {
     let server = RedisServer::start();
     let store = store(&server);
+    let now = std::time::SystemTime::now();
+    let expired = token(1).unwrap().obtained_at(now - SECOND * 200);
+    let entry = Entry::new(expired, now);
+    store.replace(&key(), &entry, SECOND).await.unwrap();
     let (slow, fast) = (
         hurried(Process::rotating(store.clone())),
         hurried(Process::rotating(store.clone())),
@@ -222,12 +226,38 @@ async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_g
         server.end_lease(&key()).await;
         let refused = Err(keyfob::Error::refused("invalid_grant"));
         fast.get_answered(refused).await.unwrap_err();
-        call.answer(token(1));
+        call.answer(token(2));
+    };
+    let (got, ()) = tokio::join!(slow.get(), fault);
+    assert_eq!(got.unwrap(), "token-2");
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[tokio::test]
+async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange_is_repeated() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let (slow, next) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    let clock = next.clock.clone();
+    let fault = async {
+        let call = slow.source.next_call().await;
+        server.end_lease(&key()).await;
+        let awake = async {
+            clock.until_sleeping_for(SECOND / 20).await;
+            call.answer(token(1));
+            until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+            clock.advance(SECOND / 20);
+        };
+        let (got, ()) = tokio::join!(next.get(), awake);
+        assert_eq!(got.unwrap(), "token-1");
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
     assert_eq!(got.unwrap(), "token-1");
-    let kept = stored(&store).await.unwrap();
-    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
+    assert_eq!(next.source.calls(), 0);
 }
 
 #[tokio::test]
