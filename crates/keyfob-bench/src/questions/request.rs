@@ -186,7 +186,7 @@ fn run(
 
 fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
     let tokens = TokenCache::new(keyfob::hook_blocking(|_| {
-        Ok::<_, std::io::Error>((text(), Duration::from_secs(3600)))
+        Ok::<_, std::io::Error>((text(0), Duration::from_secs(3600)))
     }));
     let header = tokens
         .lease_blocking(None)
@@ -441,5 +441,5 @@ const SETTINGS: &[Setting] = &[
         in_flight: 64,
     },
 ];
-const ROUNDS: usize = 24;
-const BATCH: usize = 640;
+const ROUNDS: usize = 15;
+const BATCH: usize = 320;

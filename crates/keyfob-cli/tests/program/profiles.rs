@@ -1,5 +1,6 @@
 //! Profiles on the command line: chosen by name or by URL, listed and tried.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyfob_testkit::{Answer, Expect, Server};
@@ -178,6 +179,31 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
     );
     let done = Keyfob::new(["profile", "list"]).run();
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", ""));
+}
+
+#[test]
+fn the_option_goes_before_the_variable_and_that_before_the_usual_directory() {
+    let folder = Folder::new();
+    let profile = |name: &str| {
+        format!("[profiles.{name}]\norigins = \"https://{name}.example\"\ntoken = \"env:T\"\n")
+    };
+    fs::create_dir(folder.path("keyfob")).expect("the folder is ours");
+    folder.file("keyfob/keyfob.toml", &profile("usual"));
+    let named = |name: &str| folder.file(name, &profile(name)).display().to_string();
+    let (variable, option) = (named("variable"), named("option"));
+    let usual = || {
+        Keyfob::new(["profile", "list"])
+            .env("XDG_CONFIG_HOME", &folder.path("").display().to_string())
+    };
+    assert!(usual().run().stdout.contains("\nusual "));
+    let done = usual().env("KEYFOB_CONFIG", &variable).run();
+    assert!(done.stdout.contains("\nvariable "), "{done:?}");
+    let done = Keyfob::new(["profile", "list", "--config", &option])
+        .env("KEYFOB_CONFIG", &variable)
+        .run();
+    assert!(done.stdout.contains("\noption "), "{done:?}");
+    let missing = folder.path("missing").display().to_string();
+    assert_eq!(usual().env("KEYFOB_CONFIG", &missing).run().code, 2);
 }
 
 #[test]
