@@ -1,5 +1,6 @@
 //! The store in Redis, and what may happen to the server and to those who hold a lease.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use keyfob::Entry;
@@ -14,7 +15,11 @@ use keyfob::TokenStore;
 use keyfob::redis::cmd;
 use keyfob_testkit::GatedSource;
 use keyfob_testkit::ManualClock;
+use rustix::process::Signal;
 
+use crate::processes;
+use crate::processes::Other;
+use crate::redis_server;
 use crate::redis_server::RedisServer;
 use crate::world::Process;
 use crate::world::Rotating;
@@ -232,6 +237,52 @@ async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_g
     assert_eq!(got.unwrap(), "token-2");
     let kept = stored(&store).await.unwrap();
     assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+#[ignore = "another test runs it as a process of its own"]
+fn as_a_process_of_its_own() {
+    let errand: (String, PathBuf) = serde_json::from_str(&processes::read()).unwrap();
+    let store = redis_server::store(&errand.0, &errand.1).lease_lasts(LEASE);
+    processes::get_token_from(store);
+}
+
+#[test]
+fn t9_a_process_that_stood_still_past_its_lease_adopts_what_was_got_meanwhile() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = || Other::run("shared_machines::as_a_process_of_its_own", &errand);
+    let (mut slow, mut fast) = (start(), start());
+    slow.tell("go");
+    assert_eq!(slow.hear(), "exchange");
+    slow.signal(Signal::STOP);
+    fast.tell("go");
+    assert_eq!(fast.hear(), "exchange", "once more, within the grace");
+    fast.tell("2");
+    assert_eq!(fast.hear(), "token-2");
+    slow.tell("1");
+    slow.signal(Signal::CONT);
+    assert_eq!(slow.hear(), "token-2");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kept = runtime.block_on(stored(&store(&server))).unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+fn t1_twenty_processes_that_start_at_once_on_an_empty_server_cause_one_exchange() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = |_| Other::run("shared_machines::as_a_process_of_its_own", &errand);
+    let mut others: Vec<_> = (0..20).map(start).collect();
+    for other in &mut others {
+        other.tell("go");
+        other.tell("1");
+    }
+    let said: Vec<_> = others.iter_mut().map(Other::hear).collect();
+    let exchanges = said.iter().filter(|said| *said == "exchange").count();
+    assert_eq!(exchanges, 1, "{said:?}");
+    let adopted = said.iter().filter(|said| *said == "token-1").count();
+    assert_eq!(adopted, 19, "{said:?}");
 }
 
 #[tokio::test]
