@@ -26,6 +26,9 @@ use keyfob_testkit::ManualClock;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
+/// In real time: a test that waits so long waits in vain.
+const LONGEST: Duration = Duration::from_secs(30);
+
 pub(crate) fn key() -> StoreKey {
     StoreKey::builder("https://issuer.example.com")
         .client("tests")
@@ -92,7 +95,8 @@ impl Process {
     }
 
     pub(crate) async fn get(&self) -> Result<String, Error> {
-        let token = self.cache.get_valid_token().await?;
+        let got = tokio::time::timeout(LONGEST, self.cache.get_valid_token()).await;
+        let token = got.expect("nobody waits for ever")?;
         Ok(token.expose().to_owned())
     }
 }
