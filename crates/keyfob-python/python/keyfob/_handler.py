@@ -71,7 +71,7 @@ class GenericExternallyManagedJWTHandler:
             _logger.warning("an expiry was given without its jwt; it means nothing alone")
             expires = None
         self._hook = _hook(get_token)
-        self._source = None if self._hook else get_token
+        self._source = get_token if isinstance(get_token, _core.Source) else None
         self._tokens = _process.watch(
             _core.TokenCache(
                 self._hook or get_token,
