@@ -65,6 +65,9 @@ class ProfileSession(ExternallyManagedJWTSession):
     base_url: str | None
     """The URL against which relative ones are resolved, if the profile has one; its path ends with a slash."""
 
+    max_redirects: int
+    """How many redirects are followed: as many as the profile says, or as ``requests`` does."""
+
     def __init__(self, profile: Profile) -> None:
         super().__init__(GenericExternallyManagedJWTHandler(None, None, profile.source()))
         self.base_url = profile.base_url
