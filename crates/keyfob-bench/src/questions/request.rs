@@ -193,7 +193,8 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         .expect("a token")
         .header()
         .clone();
-    let reqwest = reqwest_client(setting).build().expect("a client");
+    // A client each, for a connection works only on the runtime that made it.
+    let reqwest = || reqwest_client(setting).build().expect("a client");
     vec![
         (
             "hyper-util",
@@ -201,11 +202,11 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         ),
         (
             "reqwest",
-            sends(reqwest.clone(), with_reqwest(url, header.clone())),
+            sends(reqwest(), with_reqwest(url, header.clone())),
         ),
         (
             "reqwest-middleware + retry",
-            sends(with_retries(reqwest), with_middleware(url, header)),
+            sends(with_retries(reqwest()), with_middleware(url, header)),
         ),
         (
             "keyfob, async",
