@@ -28,6 +28,7 @@ use crate::lease::Lease;
 use crate::moment::from_timestamp;
 use crate::moment::seconds;
 use crate::moment::to_timestamp;
+use crate::profile::ProfileSource;
 use crate::reentry;
 use crate::reentry::Asks;
 use crate::sources::Source;
@@ -42,6 +43,7 @@ pub(crate) struct TokenCache {
     /// Another one in a forked child.
     core: ArcSwap<Authenticator>,
     hook: Option<Arc<Hook>>,
+    profile: Option<Arc<ProfileSource>>,
     number: usize,
     /// The last lease that Python saw, so that a read of the same token makes no new objects.
     last: ArcSwapOption<Py<Lease>>,
@@ -60,9 +62,15 @@ impl TokenCache {
     ) -> PyResult<Self> {
         let py = source.py();
         let number = next_number();
+        let mut fetch_timeout = fetch_timeout
+            .map(|limit| seconds("fetch_timeout", limit))
+            .transpose()?;
+        let mut profile = None;
         let (builder, hook) = match source.cast::<Source>() {
             Ok(source) => {
                 let source = source.get();
+                fetch_timeout = source.fetch_timeout.or(fetch_timeout);
+                profile.clone_from(&source.profile);
                 let builder = CoreCache::builder(Arc::clone(&source.core) as Arc<dyn TokenSource>);
                 let builder = match source.default_lifetime {
                     Some(lifetime) => builder.default_lifetime(lifetime),
@@ -81,7 +89,7 @@ impl TokenCache {
         };
         let mut builder = builder.clock(OwnTimers::default()).runtime(Threads);
         if let Some(timeout) = fetch_timeout {
-            builder = builder.fetch_timeout(seconds("fetch_timeout", timeout)?);
+            builder = builder.fetch_timeout(timeout);
         }
         if let Some(jwt) = jwt {
             builder = builder.token(token(py, jwt, expires)?);
@@ -90,6 +98,7 @@ impl TokenCache {
         Ok(Self {
             core: ArcSwap::from_pointee(Authenticator::new(core, Origins::default())),
             hook,
+            profile,
             number,
             last: ArcSwapOption::empty(),
         })
@@ -253,6 +262,9 @@ impl TokenCache {
         reentry::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
+        }
+        if let Some(profile) = &self.profile {
+            profile.after_fork_in_child();
         }
         let forked = self.core.load().tokens().forked();
         let parents = self

@@ -107,6 +107,17 @@ pub(crate) fn origin_error(py: Python<'_>, error: &Error) -> PyErr {
     )
 }
 
+/// A profile file, or what is said in it, that cannot be used.
+pub(crate) fn profile_error(py: Python<'_>, error: &Error) -> PyErr {
+    let _inside = Inside::enter_attached(py);
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    made(
+        CLASS
+            .import(py, "keyfob.errors", "ProfileError")
+            .and_then(|class| class.call1((text(error),))),
+    )
+}
+
 fn authentication_error(py: Python<'_>, error: &Error) -> PyErr {
     made(authentication_error_class(py).and_then(|class| {
         let exception = class.call1((text(error),))?;

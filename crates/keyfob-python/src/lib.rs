@@ -15,6 +15,7 @@ mod log_bridge;
 mod moment;
 mod origins;
 mod policy;
+mod profile;
 mod reentry;
 mod sources;
 mod wait;
@@ -58,6 +59,10 @@ mod _core {
     use crate::origins::same_origin;
     #[pymodule_export]
     use crate::policy::RetryPolicy;
+    #[pymodule_export]
+    use crate::profile::Profile;
+    #[pymodule_export]
+    use crate::profile::profile_names;
     #[pymodule_export]
     use crate::sources::Source;
     #[pymodule_export]

@@ -22,15 +22,25 @@ pub(crate) fn install(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+/// What the libraries below say is for nobody: who knows what of (S1).
+fn is_own(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET
+}
+
+const TARGET: &str = "keyfob";
+
 /// A renewal may outlast the interpreter, and what it says then is for nobody.
 struct UntilTheEnd(Logger);
 
 impl Log for UntilTheEnd {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !is_closed() && self.0.enabled(metadata)
+        is_own(metadata) && !is_closed() && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
+        if !is_own(record.metadata()) {
+            return;
+        }
         // Without an interpreter this does nothing, where the logger itself would panic.
         let _ = attached(|_| self.0.log(record));
     }

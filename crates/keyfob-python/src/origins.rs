@@ -8,6 +8,7 @@ use keyfob::unstable::Origins as CoreOrigins;
 use pyo3::prelude::*;
 
 use crate::error::origin_error;
+use crate::sources::Source;
 
 /// The origins of one session or auth object; any https origin that the caller itself names, until one is bound.
 #[pyclass(frozen, module = "keyfob._core")]
@@ -15,9 +16,12 @@ pub(crate) struct Origins(RwLock<CoreOrigins>);
 
 #[pymethods]
 impl Origins {
+    /// Those that a source says, if one does.
     #[new]
-    fn new() -> Self {
-        Self(RwLock::new(CoreOrigins::default()))
+    #[pyo3(signature = (source=None))]
+    fn new(source: Option<&Source>) -> Self {
+        let origins = source.map(|source| source.origins.clone());
+        Self(RwLock::new(origins.unwrap_or_default()))
     }
 
     /// Adds the origin of a URL; from the first one on, only the added ones are served.

@@ -11,17 +11,24 @@ use keyfob::FileToken;
 use keyfob::FixedToken;
 use keyfob::Token;
 use keyfob::TokenSource;
+use keyfob::unstable::Origins;
 use pyo3::prelude::*;
 
 use crate::error::exception;
 use crate::moment::seconds;
+use crate::profile::ProfileSource;
 
 /// Somewhere that tokens come from, to be given to a handler as its `get_token`.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct Source {
     pub(crate) core: Arc<dyn TokenSource>,
     pub(crate) default_lifetime: Option<Duration>,
-    name: &'static str,
+    pub(crate) fetch_timeout: Option<Duration>,
+    /// Where its tokens may go, if it says so.
+    pub(crate) origins: Origins,
+    /// The source itself if it is a profile's, which a forked child has to make anew.
+    pub(crate) profile: Option<Arc<ProfileSource>>,
+    pub(crate) name: &'static str,
 }
 
 #[pymethods]
@@ -84,6 +91,9 @@ impl Source {
         Ok(Self {
             core: Arc::new(source),
             default_lifetime,
+            fetch_timeout: None,
+            origins: Origins::default(),
+            profile: None,
             name,
         })
     }

@@ -45,27 +45,31 @@ pub(crate) struct Threads;
 
 impl Runtime for Threads {
     fn spawn(&self, mut task: BoxFuture<'static, ()>) {
-        start(
-            "keyfob-renewal",
-            move || match Builder::new_current_thread().enable_time().build() {
-                Ok(runtime) => {
-                    runtime.block_on(poll_fn(|context| {
-                        let _inside = Inside::enter();
-                        task.as_mut().poll(context)
-                    }));
+        start("keyfob-renewal", move || match runtime().build() {
+            Ok(runtime) => {
+                runtime.block_on(poll_fn(|context| {
                     let _inside = Inside::enter();
-                    drop(task);
-                }
-                Err(error) => {
-                    tracing::error!(target: "keyfob", %error, "a renewal could not be started");
-                }
-            },
-        );
+                    task.as_mut().poll(context)
+                }));
+                let _inside = Inside::enter();
+                drop(task);
+            }
+            Err(error) => {
+                tracing::error!(target: "keyfob", %error, "a renewal could not be started");
+            }
+        });
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
         start("keyfob-source", work);
     }
+}
+
+/// For a renewal alone, with what a server or a store may need; its threads log, as those that are started here.
+fn runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().on_thread_start(is_rusts_thread);
+    builder
 }
 
 /// Where the system refuses a thread, the work is dropped, which its owner sees as abandoned.

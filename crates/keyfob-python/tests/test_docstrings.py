@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pkgutil
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import keyfob
 import pytest
 import requests
 from outside import Outside
+from profile_files import client_credentials, written
 
 
 def module_names() -> list[str]:
@@ -21,10 +23,10 @@ def module_names() -> list[str]:
 
 
 @pytest.mark.parametrize("name", module_names())
-def test_the_examples_of_a_module_run(name: str, outside: Outside) -> None:
+def test_the_examples_of_a_module_run(name: str, outside: Outside, tmp_path: Path) -> None:
     examples = doctest.testmod(
         importlib.import_module(name),
-        extraglobs=what_examples_know(outside),
+        extraglobs=what_examples_know(outside, tmp_path),
         optionflags=doctest.ELLIPSIS,
     )
     assert examples.failed == 0
@@ -35,7 +37,7 @@ def test_each_public_class_has_an_example(name: str) -> None:
     assert ">>>" in (getattr(keyfob, name).__doc__ or "")
 
 
-def what_examples_know(outside: Outside) -> dict[str, Any]:
+def what_examples_know(outside: Outside, folder: Path) -> dict[str, Any]:
     def ask_the_vault() -> tuple[str, datetime]:
         return outside.token(), datetime.now(timezone.utc) + timedelta(minutes=5)
 
@@ -43,6 +45,8 @@ def what_examples_know(outside: Outside) -> dict[str, Any]:
     handler.authenticate()
     known = {
         "api": outside.api_url,
+        "config": written(folder, client_credentials(outside, folder)),
+        "keyfob": keyfob,
         "ask_the_vault": ask_the_vault,
         "get_a_token": outside.token,
         "handler": handler,
@@ -53,4 +57,4 @@ def what_examples_know(outside: Outside) -> dict[str, Any]:
         "httpx": httpx,
         "requests": requests,
     }
-    return known | {each: getattr(keyfob, each) for each in keyfob.__all__}
+    return {each: getattr(keyfob, each) for each in keyfob.__all__} | known

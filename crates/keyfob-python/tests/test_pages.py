@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PAGES = ["README.md", "crates/keyfob-python/README.md", "docs/migration.md"]
+PAGES = ["README.md", "crates/keyfob-python/README.md", "docs/migration.md", "docs/profiles.md"]
 
 
 def examples() -> dict[str, str]:

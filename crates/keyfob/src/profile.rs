@@ -281,6 +281,25 @@ impl Profile {
         self.definition.redirects
     }
 
+    /// How long getting a token may take, if the file says so.
+    #[must_use]
+    pub fn fetch_timeout(&self) -> Option<Duration> {
+        self.definition.token.fetch_timeout
+    }
+
+    /// How long a token without an expiry is used, if the file says so.
+    #[must_use]
+    pub fn default_lifetime(&self) -> Option<Duration> {
+        self.definition.token.default_lifetime
+    }
+
+    /// Whether its tokens are bound to a key, of which each request carries a proof (DPoP, RFC 9449).
+    #[must_use]
+    pub fn proves_possession(&self) -> bool {
+        let grant = self.definition.token.grant();
+        grant.is_some_and(|grant| grant.dpop_key.is_some())
+    }
+
     /// The token cache of this profile, the same at every call. Nothing is fetched yet.
     ///
     /// # Errors
@@ -290,12 +309,11 @@ impl Profile {
         if let Some(tokens) = self.tokens.get() {
             return Ok(tokens.clone());
         }
-        let choice = &self.definition.token;
         let mut cache = TokenCache::builder(self.source()?);
-        if let Some(limit) = choice.fetch_timeout {
+        if let Some(limit) = self.fetch_timeout() {
             cache = cache.fetch_timeout(limit);
         }
-        if let Some(lifetime) = choice.default_lifetime {
+        if let Some(lifetime) = self.default_lifetime() {
             cache = cache.default_lifetime(lifetime);
         }
         let cache = cache.build()?;

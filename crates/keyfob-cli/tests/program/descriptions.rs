@@ -27,6 +27,8 @@ fn every_command_has_a_manual_page() {
         "request",
         "token",
         "profile",
+        "login",
+        "logout",
         "status",
         "forget",
         "demo",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from keyfob import sources
 from keyfob._core import RetryPolicy
+from keyfob._profiles import ProfileSession, profiles, session
 from keyfob._status import Status
 from keyfob.authentication import (
     JWT,
@@ -24,7 +25,7 @@ from keyfob.authentication import (
     ExternallyManagedJWTSession,
     GenericExternallyManagedJWTHandler,
 )
-from keyfob.errors import OriginError
+from keyfob.errors import OriginError, ProfileError
 
 __all__ = [
     "JWT",
@@ -34,7 +35,11 @@ __all__ = [
     "ExternallyManagedJWTSession",
     "GenericExternallyManagedJWTHandler",
     "OriginError",
+    "ProfileError",
+    "ProfileSession",
     "RetryPolicy",
     "Status",
+    "profiles",
+    "session",
     "sources",
 ]

@@ -50,7 +50,9 @@ class GenericExternallyManagedJWTHandler:
     """
 
     fetch_timeout: float = 30.0
-    """How long one call of the hook may take, in seconds; for a subclass to set."""
+    """How long one call of the hook may take, in seconds; for a subclass to set. What a profile says comes first."""
+
+    _source: _core.Source | None = None
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class GenericExternallyManagedJWTHandler:
             _logger.warning("an expiry was given without its jwt; it means nothing alone")
             expires = None
         self._hook = _hook(get_token)
+        self._source = get_token if isinstance(get_token, _core.Source) else None
         self._tokens = _process.watch(
             _core.TokenCache(
                 self._hook or get_token,
@@ -173,7 +176,8 @@ class GenericExternallyManagedJWTHandler:
         A 401 renews the token, and the request is sent once more if its body can be. Nothing else is retried.
 
         Args:
-            origins: The URLs whose origins the token is for; without any it goes to each https origin that you name.
+            origins: The URLs whose origins the token is for, besides those of a profile; without any it goes to each https
+                origin that you name.
 
         Raises:
             OriginError: An origin is neither https nor this machine.
@@ -190,7 +194,8 @@ class GenericExternallyManagedJWTHandler:
         request is sent once more if its body can be. Nothing else is retried.
 
         Args:
-            origins: The URLs whose origins the token is for; without any it goes to each https origin that you name.
+            origins: The URLs whose origins the token is for, besides those of a profile; without any it goes to each https
+                origin that you name.
 
         Raises:
             ImportError: Neither httpx nor httpx2 is installed.
@@ -209,6 +214,10 @@ class GenericExternallyManagedJWTHandler:
         if type(self).request_headers is GenericExternallyManagedJWTHandler.request_headers:
             return lease.headers
         return self.request_headers
+
+    def _origins(self) -> _core.Origins:
+        """Where the token may go: where a profile says, or else wherever the caller names."""
+        return _core.Origins(self._source)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

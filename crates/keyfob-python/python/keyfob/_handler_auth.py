@@ -17,6 +17,10 @@ class Holder(Protocol):
     _tokens: TokenCache
     _hook: Hook | None
 
+    def _origins(self) -> Origins:
+        """Where the token may go."""
+        ...
+
     def _fields(self, lease: Lease) -> Mapping[str, str]:
         """The fields that carry a token."""
         ...
@@ -28,7 +32,7 @@ class HandlerAuth:
     def __init__(self, handler: Holder, origins: tuple[str, ...]) -> None:
         self._handler = handler
         self._tokens = handler._tokens
-        self._origins = Origins()
+        self._origins = handler._origins()
         for url in origins:
             self._origins.bind(url)
 

@@ -38,6 +38,8 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
                     f"its attributes; {type(authentication_handler).__name__} has no {name}"
                 )
         self.authentication_handler = authentication_handler
+        if issubclass(type(authentication_handler), _OWN):
+            self._origins = authentication_handler._origins()
 
     @property
     def authenticated(self) -> bool:

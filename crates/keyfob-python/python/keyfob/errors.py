@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from requests.exceptions import InvalidURL
 
-__all__ = ["AuthenticationError", "OriginError"]
+__all__ = ["AuthenticationError", "OriginError", "ProfileError"]
 
 
 class AuthenticationError(ValueError):
@@ -51,4 +51,17 @@ class OriginError(InvalidURL):
     Traceback (most recent call last):
         ...
     keyfob.errors.OriginError: plain http to http://api.example.com would show the credential to the network; ...
+    """
+
+
+class ProfileError(ValueError):
+    """A profile cannot be used: the file has faults, or there is no such profile.
+
+    The text has each fault on a line of its own, with line and column, and what to write instead. No value is quoted, since
+    it may be a secret.
+
+    >>> keyfob.session("ehrr", config=config)
+    Traceback (most recent call last):
+        ...
+    keyfob.errors.ProfileError: there is no profile "ehrr"; did you mean `ehr`?...
     """

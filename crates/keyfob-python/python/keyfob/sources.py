@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from keyfob._core import Source
+from keyfob._core import Profile, Source
 
-__all__ = ["Source", "command", "env", "file"]
+__all__ = ["Source", "command", "env", "file", "profile"]
 
 
 def command(
@@ -74,3 +74,23 @@ def env(variable: str, *, default_lifetime: float | None = None) -> Source:
     >>> source = env("API_TOKEN")
     """
     return Source.env(variable, default_lifetime)
+
+
+def profile(name: str, *, config: str | os.PathLike[str] | None = None) -> Source:
+    """What a profile of a ``keyfob.toml`` says, for a handler of your own; :func:`keyfob.session` needs none.
+
+    The token goes to the origins of the profile alone, in sessions and auth objects of the handler as well, unless you add
+    others. How often requests are retried, and the base URL, are a session's.
+
+    Args:
+        name: The profile's name.
+        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the usual one.
+
+    Raises:
+        ProfileError: The file has faults, or no such profile.
+
+    >>> handler = GenericExternallyManagedJWTHandler(None, None, profile("ehr", config=config))
+    >>> requests.get(api, auth=handler.auth())
+    <Response [200]>
+    """
+    return Profile.named(name, None if config is None else os.fspath(config)).source()

@@ -15,8 +15,29 @@ use crate::store::TokenStore;
 use crate::store::key::StoreKey;
 
 impl Profile {
-    /// The source, with the store in front of it. Nothing is fetched yet.
-    pub(super) fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
+    /// A source of its token, with the store in front of it, for a cache of your own making. Nothing is fetched yet.
+    ///
+    /// Each call makes another one, which shares nothing with those before but the store. What the file says of
+    /// [`fetch_timeout`](Self::fetch_timeout) and [`default_lifetime`](Self::default_lifetime) is for the cache.
+    ///
+    /// ```
+    /// use keyfob::{Profiles, TokenCache};
+    ///
+    /// let profiles = Profiles::from_text(r#"
+    ///     [profiles.github]
+    ///     base_url = "https://api.github.com/"
+    ///     token = "command:gh auth token"
+    /// "#)?;
+    /// let tokens = TokenCache::builder(profiles.get("github")?.source()?)
+    ///     .on_change(|_| async { Ok(()) })
+    ///     .build()?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if what the profile says cannot be used.
+    pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         let choice = &self.definition.token;
         let source = match &choice.from {
             From::Place(place) => place::source(place),

@@ -20,6 +20,7 @@ use keyfob::oauth::Client;
 use keyfob::oauth::ClientAuthentication;
 use keyfob::oauth::ClientBuilder;
 use keyfob::oauth::SigningKey;
+use keyfob::reqwest;
 use keyfob_testkit::json;
 use serde_json::Value;
 use url::Url;
@@ -143,8 +144,28 @@ impl Provider {
     }
 
     /// Agrees to what a device asks for (RFC 8628), as a person who opens its `verification_uri_complete` would.
-    #[expect(dead_code, reason = "for the tests of the device grant")]
     pub(crate) async fn approve_device(&self, verification_uri_complete: &str) {
+        let (browser, mut answer) = self
+            .answer_device(verification_uri_complete, "confirm")
+            .await;
+        while let Some(location) = answer.headers().get("location") {
+            let next = answer.url().join(location.to_str().unwrap()).unwrap();
+            answer = browser.get(next).send().await.unwrap();
+        }
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Says no to what a device asks for.
+    pub(crate) async fn deny_device(&self, verification_uri_complete: &str) {
+        // The page that it is answered with reports an error.
+        self.answer_device(verification_uri_complete, "abort").await;
+    }
+
+    async fn answer_device(
+        &self,
+        verification_uri_complete: &str,
+        button: &str,
+    ) -> (reqwest::Client, reqwest::Response) {
         let browser = browser();
         let url = Url::parse(verification_uri_complete).unwrap();
         let code = url.query_pairs().find(|(name, _)| name == "user_code");
@@ -154,19 +175,11 @@ impl Provider {
         let form = [
             ("xsrf", xsrf.as_str()),
             ("user_code", &code),
-            ("confirm", "yes"),
+            (button, "yes"),
         ];
-        let mut answer = browser
-            .post(self.url("/device"))
-            .form(&form)
-            .send()
-            .await
-            .unwrap();
-        while let Some(location) = answer.headers().get("location") {
-            let next = answer.url().join(location.to_str().unwrap()).unwrap();
-            answer = browser.get(next).send().await.unwrap();
-        }
-        assert_eq!(answer.status(), 200);
+        let request = browser.post(self.url("/device")).form(&form);
+        let answer = request.send().await.unwrap();
+        (browser, answer)
     }
 }
 
@@ -213,10 +226,10 @@ pub(crate) fn desktop(id: &str) -> Value {
 }
 
 /// It follows no redirect by itself, and keeps cookies.
-fn browser() -> keyfob::reqwest::Client {
-    keyfob::reqwest::Client::builder()
+pub(crate) fn browser() -> reqwest::Client {
+    reqwest::Client::builder()
         .cookie_store(true)
-        .redirect(keyfob::reqwest::redirect::Policy::none())
+        .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .unwrap()

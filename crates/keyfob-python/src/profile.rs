@@ -1,0 +1,147 @@
+//! Profiles of a `keyfob.toml`, as Python's sessions and handlers are made from them.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use keyfob::Consumes;
+use keyfob::Error;
+use keyfob::Profile as CoreProfile;
+use keyfob::Profiles;
+use keyfob::Token;
+use keyfob::TokenRequest;
+use keyfob::TokenSource;
+use keyfob::unstable::Origins;
+use pyo3::prelude::*;
+
+use crate::error::profile_error;
+use crate::inside::detached;
+use crate::policy::RetryPolicy;
+use crate::sources::Source;
+
+/// What a profile file says under one name.
+#[pyclass(frozen, module = "keyfob._core")]
+pub(crate) struct Profile(CoreProfile);
+
+#[pymethods]
+impl Profile {
+    /// The profile of this name, in this file or in the usual one.
+    #[staticmethod]
+    #[pyo3(signature = (name, file))]
+    fn named(py: Python<'_>, name: &str, file: Option<PathBuf>) -> PyResult<Self> {
+        let read = detached(py, || read(file)?.get(name).cloned());
+        read.map(Self).map_err(|error| profile_error(py, &error))
+    }
+
+    /// The URL against which relative ones are resolved; its path ends with a slash.
+    #[getter]
+    fn base_url(&self) -> Option<&str> {
+        self.0.base_url().map(|url| url.as_str())
+    }
+
+    /// What is retried, with a budget of its own.
+    #[getter]
+    fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            core: Arc::new(self.0.retry().with_own_budget()),
+        }
+    }
+
+    /// How long nothing may move in an attempt, in seconds.
+    #[getter]
+    fn timeout(&self) -> Option<f64> {
+        self.0.timeout().map(|limit| limit.as_secs_f64())
+    }
+
+    /// How many redirects are followed.
+    #[getter]
+    fn redirects(&self) -> Option<u32> {
+        self.0.redirects()
+    }
+
+    /// Where its token comes from.
+    fn source(&self, py: Python<'_>) -> PyResult<Source> {
+        let source = detached(py, || ProfileSource::new(self.0.clone()));
+        let source = source.map_err(|error| profile_error(py, &error))?;
+        let source = Arc::new(source);
+        Ok(Source {
+            core: Arc::clone(&source) as Arc<dyn TokenSource>,
+            default_lifetime: self.0.default_lifetime(),
+            fetch_timeout: self.0.fetch_timeout(),
+            origins: origins(&self.0),
+            profile: Some(source),
+            name: "profile",
+        })
+    }
+}
+
+/// The names of the profiles in this file or in the usual one.
+#[pyfunction]
+#[pyo3(signature = (file))]
+pub(crate) fn profile_names(py: Python<'_>, file: Option<PathBuf>) -> PyResult<Vec<String>> {
+    let read = detached(py, || {
+        let profiles = read(file)?;
+        Ok(profiles.iter().map(|one| one.name().to_owned()).collect())
+    });
+    read.map_err(|error: Error| profile_error(py, &error))
+}
+
+/// The source of a profile's token, which a forked child can make anew.
+pub(crate) struct ProfileSource {
+    profile: CoreProfile,
+    made: ArcSwap<Arc<dyn TokenSource>>,
+}
+
+impl ProfileSource {
+    fn new(profile: CoreProfile) -> Result<Self, Error> {
+        if profile.proves_possession() {
+            // R2: never sent without the proof.
+            return Err(Error::refused(format!(
+                "the tokens of the profile {:?} are bound to a key (`dpop_key`), of which the Python package cannot send the \
+                 proof; use the command line or the Rust library",
+                profile.name()
+            )));
+        }
+        let made = ArcSwap::from_pointee(profile.source()?);
+        Ok(Self { profile, made })
+    }
+
+    /// Another one: what a thread of the parent had locked stays locked in the child for ever, and a connection is the parent's.
+    pub(crate) fn after_fork_in_child(&self) {
+        if let Ok(source) = self.profile.source() {
+            // The end of the parent's would lock what a thread that the child lacks may have left locked.
+            mem::forget(self.made.swap(Arc::new(source)));
+        }
+    }
+}
+
+impl TokenSource for ProfileSource {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        let made = self.made.load_full();
+        Box::pin(async move { made.fetch(request).await })
+    }
+
+    fn consumes(&self) -> Consumes {
+        self.made.load().consumes()
+    }
+}
+
+fn read(file: Option<PathBuf>) -> Result<Profiles, Error> {
+    match file {
+        Some(file) => Profiles::from_file(file),
+        None => Profiles::from_default_file(),
+    }
+}
+
+fn origins(profile: &CoreProfile) -> Origins {
+    let mut origins = Origins::default();
+    for origin in profile.plain_http_origins() {
+        origins.allow_plain_http(origin.clone());
+    }
+    for origin in profile.origins() {
+        origins.bind(origin.clone());
+    }
+    origins
+}

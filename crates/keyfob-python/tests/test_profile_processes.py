@@ -1,0 +1,150 @@
+"""Sessions by name in many processes: one token for all of them, and none of a parent's locks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from outside import Outside
+from profile_files import client_credentials, written
+from program import run
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+WORKERS = """
+import faulthandler, keyfob, warnings
+# A child that hangs says where.
+faulthandler.register(signal.SIGALRM, chain=True)
+# From Python 3.12 on, forking beside threads is warned of.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+def fork(work):
+    number = os.fork()
+    if number == 0:
+        signal.alarm(20)
+        try:
+            work()
+            os._exit(0)
+        except BaseException as raised:
+            print(repr(raised), file=sys.stderr, flush=True)
+            os._exit(1)
+    return number
+
+def join(number):
+    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    assert status == 0, f"child ended with {status}"
+"""
+
+
+def script(config: Path, text: str) -> str:
+    return f"{WORKERS}\nconfig = {str(config)!r}\n{text}"
+
+
+@pytest.mark.parametrize("made", ["before the fork", "in each worker"])
+def test_t1_eight_forked_workers_on_an_empty_store_ask_the_issuer_once(
+    made: str, tmp_path: Path
+) -> None:
+    # A token takes its time, so that all of them want one before there is one.
+    with Outside.start(issuing_takes=0.3) as outside:
+        config = written(tmp_path, client_credentials(outside, tmp_path))
+        text = """
+opened, gate = os.pipe()
+parents = keyfob.session("ehr", config=config)
+
+def work():
+    session = parents if BEFORE else keyfob.session("ehr", config=config)
+    os.close(gate)
+    os.read(opened, 1)
+    for _ in range(3):
+        assert session.get("reports").status_code == 200
+
+workers = [fork(work) for _ in range(8)]
+os.close(gate)
+for worker in workers:
+    join(worker)
+"""
+        run(script(config, text.replace("BEFORE", str(made == "before the fork"))))
+        counts = outside.counts()
+        assert (counts.token_requests, counts.statuses) == (1, {200: 24})
+        assert {each.authorization for each in outside.received()} == {"Bearer token-1"}
+
+
+def test_t1_a_child_born_during_a_renewal_waits_for_that_of_its_parent(tmp_path: Path) -> None:
+    with Outside.start(issuing_takes=0.5) as outside:
+        config = written(tmp_path, client_credentials(outside, tmp_path))
+        run(
+            script(
+                config,
+                """
+session = keyfob.session("ehr", config=config)
+renewing = threading.Thread(target=session.authenticate)
+renewing.start()
+wait_until(lambda: session.authentication_handler.status()["renewing"])
+time.sleep(0.2)
+workers = [fork(lambda: session.get("reports").raise_for_status()) for _ in range(3)]
+for worker in workers:
+    join(worker)
+renewing.join()
+""",
+            )
+        )
+        assert outside.counts().token_requests == 1
+
+
+def test_t7_a_child_born_while_a_secret_is_read_is_not_held_up(
+    outside: Outside, tmp_path: Path
+) -> None:
+    # What reads the secret waits in the parent, with the source's own lock held.
+    helper = tmp_path / "helper"
+    helper.write_text(
+        f"#!/bin/sh\ntouch {tmp_path}/asked\n"
+        f"while [ ! -e {tmp_path}/free ]; do sleep 0.02; done\necho s3cret\n"
+    )
+    helper.chmod(0o700)
+    text = client_credentials(outside, tmp_path).replace(
+        f'"file:{tmp_path}/secret"', f'"command:{helper}"'
+    )
+    text = text.replace(
+        f'store = {{ kind = "file", directory = "{tmp_path}/store" }}', 'store = "memory"'
+    )
+    assert "memory" in text
+    run(
+        script(
+            written(tmp_path, text),
+            f"""
+free = {str(tmp_path / "free")!r}
+session = keyfob.session("ehr", config=config)
+renewing = threading.Thread(target=session.authenticate)
+renewing.start()
+wait_until(lambda: os.path.exists({str(tmp_path / "asked")!r}))
+
+def work():
+    open(free, "w").close()
+    assert session.get("reports").status_code == 200
+
+join(fork(work))
+renewing.join()
+assert session.authenticated
+""",
+        )
+    )
+    assert outside.counts().token_requests == 2
+
+
+def test_t7_a_program_ends_while_a_profiles_token_is_on_its_way(
+    outside: Outside, tmp_path: Path
+) -> None:
+    outside.next_token(held=True)
+    config = written(tmp_path, client_credentials(outside, tmp_path))
+    run(
+        script(
+            config,
+            """
+session = keyfob.session("ehr", config=config)
+threading.Thread(target=session.authenticate, daemon=True).start()
+wait_until(lambda: session.authentication_handler.status()["renewing"])
+""",
+        )
+    )
+    outside.release()

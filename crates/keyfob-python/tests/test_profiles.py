@@ -1,0 +1,267 @@
+"""Sessions by name, from a ``keyfob.toml``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import httpx
+import keyfob
+import pytest
+import requests
+from keyfob import AuthenticationError, OriginError, ProfileError
+from outside import Outside
+from profile_files import SECRET, client_credentials, kept, written
+
+
+def ehr(outside: Outside, folder: Path, more: str = "") -> keyfob.ProfileSession:
+    return keyfob.session("ehr", config=written(folder, client_credentials(outside, folder, more)))
+
+
+def test_a_session_by_name_has_a_token_of_the_profiles_grant(
+    outside: Outside, tmp_path: Path
+) -> None:
+    session = ehr(outside, tmp_path)
+    assert isinstance(session, requests.Session)
+    assert not session.authenticated
+    assert outside.counts().token_requests == 0
+    assert session.get("reports").status_code == 200
+    assert session.get("reports").status_code == 200
+    assert [each.authorization for each in outside.received()] == ["Bearer token-1"] * 2
+    assert outside.counts().token_requests == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("reports", "/v1/reports"),
+        (b"reports", "/v1/reports"),
+        ("reports/../orders?year=2026", "/v1/orders"),
+        ("", "/v1/"),
+        ("/status", "/status"),
+    ],
+)
+def test_a_relative_url_is_resolved_against_the_base_url(
+    url: Any, path: str, outside: Outside, tmp_path: Path
+) -> None:
+    text = client_credentials(outside, tmp_path)
+    text = text.replace(outside.api_url, outside.api_url.rstrip("/") + "/v1")
+    session = keyfob.session("ehr", config=written(tmp_path, text))
+    assert session.get(url).status_code == 200
+    assert [each.path for each in outside.received()] == [path]
+
+
+def test_an_absolute_url_is_taken_as_it_is(outside: Outside, tmp_path: Path) -> None:
+    url = outside.api_url.rstrip("/") + "/elsewhere"
+    assert ehr(outside, tmp_path).get(url).url == url
+
+
+def test_r9_the_request_that_is_prepared_is_not_changed(outside: Outside, tmp_path: Path) -> None:
+    request = requests.Request("GET", "reports")
+    session = ehr(outside, tmp_path)
+    assert session.send(session.prepare_request(request)).status_code == 200
+    assert request.url == "reports"
+
+
+def test_without_a_base_url_a_relative_url_is_none(outside: Outside, tmp_path: Path) -> None:
+    text = client_credentials(outside, tmp_path).replace("base_url =", "origins =")
+    text = text.replace(outside.api_url, outside.api_url.rstrip("/"))
+    session = keyfob.session("ehr", config=written(tmp_path, text))
+    assert session.base_url is None
+    with pytest.raises(requests.exceptions.MissingSchema):
+        session.get("reports")
+    assert session.get(outside.api_url).status_code == 200
+
+
+@pytest.mark.parametrize("url", ["https://example.com/", "//example.com/", "http://[", "mock://a/"])
+def test_r1_the_token_goes_to_the_origins_of_the_profile_alone(
+    url: str, outside: Outside, tmp_path: Path
+) -> None:
+    session = ehr(outside, tmp_path)
+    with pytest.raises((OriginError, requests.exceptions.InvalidURL, ValueError)):
+        session.get(url)
+    assert (outside.counts().token_requests, outside.counts().requests) == (0, 0)
+
+
+def test_r1_so_it_does_from_handlers_over_the_profile(outside: Outside, tmp_path: Path) -> None:
+    config = written(tmp_path, client_credentials(outside, tmp_path))
+    source = keyfob.sources.profile("ehr", config=config)
+    handler = keyfob.GenericExternallyManagedJWTHandler(None, None, source)
+    session = keyfob.ExternallyManagedJWTSession(handler)
+    for refused in (
+        lambda: session.get("https://example.com"),
+        lambda: requests.get("https://example.com", auth=handler.auth(), timeout=5),
+        lambda: httpx.get("https://example.com", auth=handler.httpx_auth()),
+    ):
+        with pytest.raises(OriginError, match="is bound to"):
+            refused()
+    assert outside.counts().token_requests == 0
+    assert session.get(outside.api_url).status_code == 200
+    assert requests.get(outside.api_url, auth=handler.auth(), timeout=5).status_code == 200
+    assert httpx.get(outside.api_url, auth=handler.httpx_auth()).status_code == 200
+    assert outside.counts().token_requests == 1
+
+
+def test_r1_plain_http_goes_where_the_profile_allows_it(outside: Outside, tmp_path: Path) -> None:
+    text = client_credentials(
+        outside, tmp_path, 'allow_plain_http = "http://build-server.example:8080"'
+    )
+    session = keyfob.session("ehr", config=written(tmp_path, text))
+    session._check_origin("http://build-server.example:8080/job")
+    with pytest.raises(OriginError):
+        session._check_origin("http://build-server.example/job")
+
+
+def test_r5_what_is_retried_is_what_the_profile_says(outside: Outside, tmp_path: Path) -> None:
+    retry = "retry = { attempts = 3, first_pause = 0.001, also = 404, except = 503 }"
+    session = ehr(outside, tmp_path, retry)
+    outside.next(404, times=5)
+    assert session.get("reports").status_code == 404
+    assert outside.counts().requests == 3
+    assert session.get("reports").status_code == 200
+    outside.next(503)
+    assert session.get("reports").status_code == 503
+
+
+def test_r8_the_timeout_is_what_the_profile_says(outside: Outside, tmp_path: Path) -> None:
+    session = ehr(outside, tmp_path, "timeout = 0.2\nretry = { attempts = 1 }")
+    outside.next(200, held=True)
+    with pytest.raises(requests.exceptions.Timeout):
+        session.get("reports")
+    outside.release()
+
+
+def test_a_profile_without_redirects_makes_one_an_answer(outside: Outside, tmp_path: Path) -> None:
+    session = ehr(outside, tmp_path, "redirects = 0")
+    outside.next(302, headers={"location": "/there"})
+    assert session.get("reports").status_code == 302
+    session = ehr(outside, tmp_path, "redirects = 1")
+    outside.next(302, headers={"location": "/there"}, times=3)
+    with pytest.raises(requests.exceptions.TooManyRedirects):
+        session.get("reports")
+
+
+def test_r1_a_token_in_a_field_of_its_own_stays_with_its_origin(
+    outside: Outside, tmp_path: Path
+) -> None:
+    text = kept(outside, tmp_path, token_says='header = "X-Tracker-Key"')
+    session = keyfob.session("ehr", config=written(tmp_path, text))
+    with Outside.start() as other:
+        outside.next(302, headers={"location": other.api_url})
+        assert session.get("reports").status_code == 401
+        (elsewhere,) = other.received()
+    (sent,) = outside.received()
+    assert sent.headers["x-tracker-key"] == ["token-1"]
+    assert sent.authorization is None
+    assert "x-tracker-key" not in elsewhere.headers
+
+
+def test_the_store_gives_the_next_session_its_token(outside: Outside, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert ehr(outside, tmp_path).get("reports").status_code == 200
+    assert outside.counts().token_requests == 1
+
+
+def test_r3_a_401_renews_the_token(outside: Outside, tmp_path: Path) -> None:
+    session = ehr(outside, tmp_path)
+    session.get("reports")
+    outside.revoke()
+    assert session.post("reports", data=b"whole").status_code == 200
+    assert outside.counts().token_requests == 2
+
+
+def test_what_the_profile_says_of_a_token_holds(outside: Outside, tmp_path: Path) -> None:
+    text = kept(outside, tmp_path, token_says="default_lifetime = 600")
+    session = keyfob.session("ehr", config=written(tmp_path, text))
+    session.authenticate()
+    left = session.authentication_handler.status()["expires_in"]
+    assert left is not None
+    assert 500 < left <= 600
+    slow = text.replace(f"file:{tmp_path}/token", "command:sleep 25") + "fetch_timeout = 0.2"
+    with pytest.raises(AuthenticationError):
+        keyfob.session("ehr", config=written(tmp_path, slow)).authenticate()
+
+
+def test_the_file_is_found_by_the_variable(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "KEYFOB_CONFIG", str(written(tmp_path, client_credentials(outside, tmp_path)))
+    )
+    assert keyfob.profiles() == ["ehr"]
+    assert keyfob.session("ehr").get("reports").status_code == 200
+
+
+def test_the_usual_file_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KEYFOB_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert keyfob.profiles() == []
+    with pytest.raises(ProfileError, match="does not exist"):
+        keyfob.session("ehr")
+    with pytest.raises(ProfileError, match="does not exist"):
+        keyfob.profiles(config=tmp_path / "none.toml")
+
+
+def test_a_name_that_is_misspelt_is_told(outside: Outside, tmp_path: Path) -> None:
+    config = written(tmp_path, client_credentials(outside, tmp_path))
+    with pytest.raises(ProfileError, match=r'no profile "ehrr"; did you mean `ehr`\?'):
+        keyfob.session("ehrr", config=config)
+
+
+def test_s1_faults_are_told_with_their_places_and_no_value(
+    outside: Outside, tmp_path: Path
+) -> None:
+    text = client_credentials(outside, tmp_path)
+    text = text.replace(f"file:{tmp_path}/secret", SECRET).replace("client_id", "client-id")
+    config = written(tmp_path, text)
+    for use in (
+        lambda: keyfob.session("ehr", config=config),
+        lambda: keyfob.profiles(config=config),
+        lambda: keyfob.sources.profile("ehr", config=str(config)),
+    ):
+        with pytest.raises(ProfileError) as raised:
+            use()
+        lines = str(raised.value)
+        assert f"{config}:10:1: unknown key `client-id`; did you mean `client_id`?" in lines
+        assert f"{config}:11:17: `client_secret` is a secret" in lines
+        assert SECRET not in lines
+        assert isinstance(raised.value, ValueError)
+
+
+def test_an_unknown_grant_is_told(outside: Outside, tmp_path: Path) -> None:
+    text = client_credentials(outside, tmp_path).replace("client_credentials", "client_credential")
+    with pytest.raises(ProfileError, match=r":8:9: .*did you mean `client_credentials`\?"):
+        keyfob.session("ehr", config=written(tmp_path, text))
+
+
+def test_r2_tokens_that_are_bound_to_a_key_are_refused(outside: Outside, tmp_path: Path) -> None:
+    text = client_credentials(outside, tmp_path) + 'dpop_key = "file:/run/secrets/key.pem"\n'
+    with pytest.raises(ProfileError, match=r'"ehr" are bound to a key \(`dpop_key`\)'):
+        keyfob.session("ehr", config=written(tmp_path, text))
+    assert outside.counts().token_requests == 0
+
+
+def test_a_secret_that_is_missing_fails_the_request_and_not_the_session(
+    outside: Outside, tmp_path: Path
+) -> None:
+    session = ehr(outside, tmp_path)
+    (tmp_path / "secret").unlink()
+    with pytest.raises(AuthenticationError, match="where a secret is kept, does not exist"):
+        session.get("reports")
+    assert outside.counts().requests == 0
+
+
+def test_s1_the_log_has_no_secret_and_no_word_of_other_libraries(
+    outside: Outside, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = ehr(outside, tmp_path)
+    with caplog.at_level(logging.DEBUG):
+        session.get("reports")
+        session.authenticate(force=True)
+    assert "renew" in caplog.text
+    for secret in (SECRET, "token-1", "token-2"):
+        assert secret not in caplog.text
+        assert secret not in repr(session.request_headers) + repr(vars(session))
+    # `urllib3` sends the request to the API, and none of the core's libraries has a logger here.
+    assert {record.name.partition(".")[0] for record in caplog.records} <= {"keyfob", "urllib3"}
