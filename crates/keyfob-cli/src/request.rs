@@ -234,7 +234,8 @@ impl Request {
         }
         if let Some(limit) = self.timeout {
             retry = retry.total(limit);
-            session = session.timeout(limit);
+            // A moment more, so that it is `--timeout` that ends it, and is named.
+            session = session.timeout(limit.saturating_add(Duration::from_secs(1)));
         }
         Ok(session.retry(retry).build()?)
     }
