@@ -43,6 +43,12 @@ pub(crate) const ALL: &[Gate] = &[
         oauth,
     ),
     gate(
+        "browser",
+        "sign-in with a real browser",
+        &[Need::OidcProvider, Need::Chromium],
+        browser,
+    ),
+    gate(
         "python",
         "the package, its types and tests",
         &[Need::Python],
@@ -235,6 +241,18 @@ fn oauth() -> Outcome {
         "--all-features",
         "--test=oauth-servers",
         "--test=provider",
+        "--",
+        "--skip=browser::",
+    ]))
+}
+
+fn browser() -> Outcome {
+    run_some_tests(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=oauth-servers",
+        "browser::",
     ]))
 }
 

@@ -14,6 +14,7 @@ use crate::servers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     CargoDeny,
+    Chromium,
     Nginx,
     Python,
     OidcProvider,
@@ -37,6 +38,10 @@ impl Need {
     fn install(self) -> Outcome {
         match self {
             Self::CargoDeny => install_cargo_deny(),
+            Self::Chromium if Path::new("/usr/bin/chromium").exists() => Ok(()),
+            Self::Chromium => {
+                install_debian_packages(&["chromium"], "/usr/bin/chromium is missing")
+            }
             Self::Nginx if Path::new("/usr/sbin/nginx").exists() => Ok(()),
             Self::Nginx => install_debian_packages(&["nginx-light"], "/usr/sbin/nginx is missing"),
             Self::Python => python::prepare(),

@@ -64,7 +64,8 @@ fn machine() -> String {
 fn crates() -> String {
     let lock = include_str!("../Cargo.lock");
     let version = |name: &&str| {
-        let (_, entry) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        // The newest, which is the last, where there is more than one.
+        let (_, entry) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
         let (version, _) = entry.split_once('"')?;
         Some(format!("{name} {version}"))
     };

@@ -45,17 +45,13 @@ impl Source {
         self.calls.load(Ordering::Relaxed)
     }
 
-    pub fn lifetime(&self) -> Duration {
-        self.lifetime
-    }
-
     /// A token, for those who take a hook.
     pub async fn fetch(&self) -> Result<(String, Duration), Refused> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(self.delay).await;
         match self.failing.load(Ordering::Relaxed) {
             true => Err(Refused),
-            false => Ok((text(), self.lifetime)),
+            false => Ok((text(call), self.lifetime)),
         }
     }
 
@@ -68,7 +64,7 @@ impl Source {
     }
 
     fn answer(&self) -> Answer {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.failing.load(Ordering::Relaxed) {
             // Not one that the peers would repeat by themselves.
             return Answer::json(json!({"error": "invalid_request"}))
@@ -78,7 +74,7 @@ impl Source {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let end = now.unwrap_or_default() + self.lifetime;
         Answer::json(json!({
-            "access_token": text(),
+            "access_token": text(call),
             "token_type": "Bearer",
             "expires_in": self.lifetime.as_secs(),
             "expires_on": end.as_secs().to_string(),
@@ -87,7 +83,7 @@ impl Source {
     }
 }
 
-/// A token of a usual size.
-pub fn text() -> String {
-    "t".repeat(454)
+/// A token of a usual size; each has its number.
+pub fn text(number: u64) -> String {
+    format!("{number:t>454}")
 }

@@ -10,6 +10,8 @@ use crate::exit::Exit;
 use crate::exit::table;
 use crate::fault::Fault;
 use crate::forget::Forget;
+use crate::login::Login;
+use crate::logout::Logout;
 use crate::man::Man;
 use crate::profile::ProfileCommand;
 use crate::request::Request;
@@ -32,6 +34,8 @@ enum Command {
     Request(Box<Request>),
     Token(PrintToken),
     Profile(ProfileCommand),
+    Login(Login),
+    Logout(Logout),
     Status(Status),
     Forget(Forget),
     Demo(Demo),
@@ -45,6 +49,8 @@ impl Cli {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
             Command::Profile(profile) => profile.run().await,
+            Command::Login(login) => login.run().await,
+            Command::Logout(logout) => logout.run().await,
             Command::Status(status) => status.run().await,
             Command::Forget(forget) => forget.run().await,
             Command::Demo(demo) => demo.run().await,

@@ -11,17 +11,17 @@ use crate::print::print;
 /// For instance: keyfob man request | man -l -
 #[derive(Args)]
 pub(crate) struct Man {
-    /// The command to describe; without one, keyfob as a whole
-    command: Option<String>,
+    /// The command to describe, such as `request` or `profile check`; without one, keyfob as a whole
+    command: Vec<String>,
 }
 
 impl Man {
     pub(crate) fn run(self, mut whole: clap::Command) -> Result<Exit, Fault> {
         whole.build();
-        let described = match self.command {
-            None => whole,
-            Some(name) => page(&whole, &name)?,
-        };
+        let described = self
+            .command
+            .iter()
+            .try_fold(whole, |described, name| page(&described, name))?;
         let mut roff = Vec::new();
         clap_mangen::Man::new(described)
             .render(&mut roff)

@@ -137,10 +137,11 @@ impl Request {
         let named = self.token.named_profile()?;
         let base = named.as_ref().and_then(Profile::base_url);
         let url = target::read(&self.url, &self.query, base)?;
-        let session = self.session(
-            &self.token.choose_for(named, &url)?,
-            &Origin::from_url(&url)?,
-        )?;
+        let chosen = self.token.choose_for(named, &url)?;
+        if let (1.., Chosen::Profile(profile)) = (self.verbose, &chosen) {
+            tell(format!("* profile {}\n", profile.name()));
+        }
+        let session = self.session(&chosen, &Origin::from_url(&url)?)?;
         let (content, output) = self.open_files().await?;
         let head = Head {
             method: self.method(&content),

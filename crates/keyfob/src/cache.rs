@@ -106,6 +106,7 @@ impl TokenCache {
     /// # Errors
     ///
     /// The error of the fetch, or [`ErrorKind::Deadline`] when the patience is over. Never while a token is valid.
+    #[inline]
     pub async fn lease(&self, patience: Option<Duration>) -> Result<Lease, Error> {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
@@ -124,6 +125,7 @@ impl TokenCache {
     /// # Errors
     ///
     /// As [`lease`](Self::lease).
+    #[inline]
     pub fn lease_blocking(&self, patience: Option<Duration>) -> Result<Lease, Error> {
         if let Some(lease) = self.fresh() {
             return Ok(lease);

@@ -3,7 +3,7 @@
 //! keyfob is for programs whose API token is issued by something else and runs out: a vault, an identity provider, a
 //! command such as `gh auth token`, a file that somebody rotates. It gets the token where it comes from, renews it once for
 //! all callers and before it ends, puts it on requests to the origins that it was given for and on no others, retries what is
-//! safe to retry, and never prints it. It is no login flow: something must be there that gives tokens.
+//! safe to retry, and never prints it. Where a person has to sign in first, module `oauth` has that as well.
 //!
 //! # Async
 //!
@@ -149,6 +149,7 @@ mod origin_setters;
     feature = "blocking",
     feature = "dpop",
     feature = "middleware",
+    feature = "profiles",
     feature = "tower"
 ))]
 mod pages;

@@ -1,4 +1,4 @@
-//! Tokens from OAuth 2.0 servers: the machine-to-machine grants, and what is around them.
+//! Tokens from OAuth 2.0 servers: the machine-to-machine grants, sign-in for people, and what is around them.
 //!
 //! A [`Client`] says who asks and where. A grant makes a [`TokenSource`](crate::TokenSource) of it, which a session or a
 //! [`TokenCache`](crate::TokenCache) takes as it takes any other:
@@ -11,13 +11,18 @@
 //! | a signed assertion about somebody (RFC 7523 §2.1) | [`JwtBearer`] |
 //! | a token of somebody else's (RFC 8693) | [`TokenExchange`] |
 //!
+//! Where a person has to sign in, [`AuthorizationCode`] (with a browser on this machine) and [`DeviceCode`] (with one on any)
+//! get the first token; [`RefreshToken`] goes on from there.
+//!
 //! With the feature `dpop`, tokens are bound to a key that each request proves to have (RFC 9449): give the client, and the
 //! session, layer or middleware that sends its tokens, the same `DpopProver`.
 //!
 //! [`Client::introspect`] and [`Client::revoke`] work with the token of any session.
 
+pub(crate) mod authorization_code;
 pub(crate) mod client;
 pub(crate) mod client_authentication;
+pub(crate) mod device_code;
 pub(crate) mod endpoint;
 pub(crate) mod form;
 pub(crate) mod introspection;
@@ -29,10 +34,14 @@ pub(crate) mod token_answer;
 
 #[cfg(feature = "dpop")]
 pub use crate::dpop::DpopProver;
+pub use crate::oauth::authorization_code::AuthorizationCode;
+pub use crate::oauth::authorization_code::AuthorizationRequest;
 pub use crate::oauth::client::Client;
 pub use crate::oauth::client::ClientBuilder;
 pub use crate::oauth::client_authentication::Audience;
 pub use crate::oauth::client_authentication::ClientAuthentication;
+pub use crate::oauth::device_code::DeviceAuthorization;
+pub use crate::oauth::device_code::DeviceCode;
 pub use crate::oauth::introspection::Introspection;
 pub use crate::oauth::signing_key::Algorithm;
 pub use crate::oauth::signing_key::SigningKey;

@@ -20,3 +20,12 @@ struct Observability;
 
 #[doc = include_str!("../../../docs/oauth.md")]
 struct OAuth;
+
+#[doc = include_str!("../../../docs/login.md")]
+struct Login;
+
+#[doc = include_str!("../../../docs/many-machines.md")]
+struct ManyMachines;
+
+#[doc = include_str!("../../../docs/profiles.md")]
+struct Profiles;

@@ -66,16 +66,31 @@ impl Secret {
     /// The field value `scheme text`, marked sensitive so that HTTP libraries neither log nor index it.
     pub(crate) fn header_value(&self, scheme: Option<&str>) -> HeaderValue {
         let scheme = scheme.unwrap_or_default();
-        let mut line = Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + self.0.len()));
-        line.extend_from_slice(scheme.as_bytes());
+        let mut line = Line(Zeroizing::new(Vec::with_capacity(
+            scheme.len() + 1 + self.0.len(),
+        )));
+        line.0.extend_from_slice(scheme.as_bytes());
         if !scheme.is_empty() {
-            line.push(b' ');
+            line.0.push(b' ');
         }
-        line.extend_from_slice(&self.0);
+        line.0.extend_from_slice(&self.0);
         let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(line))
             .expect("scheme and secret were checked to be visible ASCII");
         value.set_sensitive(true);
         value
+    }
+}
+
+/// The text of a field value.
+///
+/// So aligned that the count of its clones has memory of its own, to the two lines that processors fetch at once: where two
+/// threads count in neighbouring memory, each waits for the other.
+#[repr(align(128))]
+struct Line(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for Line {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

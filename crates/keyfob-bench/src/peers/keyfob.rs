@@ -16,8 +16,8 @@ pub struct Keyfob {
 
 impl Peer for Keyfob {
     const NAME: &'static str = "keyfob, async";
-    const DUE: Duration = Duration::from_secs(16);
-    const AGED: Duration = Duration::from_secs(12);
+    const DUE: Duration = Duration::from_secs(24);
+    const AGED: Duration = Duration::from_secs(18);
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
         let hook = keyfob::hook(move |_| {

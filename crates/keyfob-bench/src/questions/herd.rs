@@ -17,6 +17,7 @@ use crate::each_peer;
 use crate::peers::Peer;
 use crate::peers::keyfob::Keyfob;
 use crate::source::Source;
+use crate::source::text;
 use crate::table::Table;
 use crate::table::figure;
 use crate::table::time;
@@ -214,13 +215,14 @@ pub async fn ask_late() -> Table {
     let source = Source::new(DELAY, Duration::from_secs(3600));
     let ours = Keyfob::start(Arc::clone(&source)).await.expect("a cache");
     let server = Server::builder().kept(0).start();
+    let revoked = Answer::unauthorized("Bearer error=\"invalid_token\"");
     server
+        .expect(Expect::any().bearer(&text(0)).always(revoked))
         .expect(
             Expect::any()
-                .answer(Answer::unauthorized("Bearer error=\"invalid_token\""))
-                .times(LATE),
-        )
-        .expect(Expect::any().always(Answer::json(json!({}))));
+                .bearer(&text(1))
+                .always(Answer::json(json!({}))),
+        );
     let session = keyfob::Session::new(server.url(), ours.tokens.clone()).expect("a session");
     session.authenticate().await.expect("a token");
     let mut tasks = JoinSet::new();
@@ -237,7 +239,7 @@ pub async fn ask_late() -> Table {
     Table {
         name: "late-401s",
         title: "A thousand late 401s for one revoked token".to_owned(),
-        about: "A thousand requests get a 401 for the same token. No peer is told which token was refused, and so none can be asked: \
+        about: "A thousand requests get a 401 for the same token at once. Peers cannot be told which token was refused, so that there is nothing to compare: \
                 huskarl and azure_core drop whatever token they hold at each 401, and the others have to be told by the program or not at all.",
         columns: vec!["", "401s", "renewals", "requests that succeed"],
         rows: vec![vec![

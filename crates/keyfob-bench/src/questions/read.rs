@@ -91,7 +91,7 @@ async fn add<P: Peer>(handle: &Handle, contenders: &mut Vec<Contender>) {
 /// The least that tells whether a token has expired: an `ArcSwap` load, `Instant::now`, the clone of a ready header.
 fn floor() -> impl Fn(u32) + Send + Sync {
     let end = Instant::now() + Duration::from_secs(3600);
-    let value: HeaderValue = bearer(&text()).expect("a header");
+    let value: HeaderValue = bearer(&text(0)).expect("a header");
     let current = ArcSwap::new(Arc::new((value, end)));
     move |reads| {
         for _ in 0..reads {

@@ -27,6 +27,8 @@ fn every_command_has_a_manual_page() {
         "request",
         "token",
         "profile",
+        "login",
+        "logout",
         "status",
         "forget",
         "demo",
@@ -37,8 +39,14 @@ fn every_command_has_a_manual_page() {
         let title = format!(".TH keyfob-{name} 1");
         assert!(done.stdout.contains(&title), "{done:?}");
     }
+    let nested = Keyfob::new(["man", "profile", "check"]).run();
+    assert!(
+        nested.stdout.contains(".TH keyfob-profile-check 1"),
+        "{nested:?}"
+    );
     assert!(Keyfob::new(["man"]).run().stdout.contains(".TH keyfob 1"));
     assert_eq!(Keyfob::new(["man", "nonsense"]).run().code, 2);
+    assert_eq!(Keyfob::new(["man", "profile", "nonsense"]).run().code, 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Expect, Server, TokenAnswer, TokenEndpoint};
+use keyfob_testkit::{Answer, Expect, Server, TokenAnswer, TokenEndpoint, json};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
@@ -107,6 +107,43 @@ fn s2_what_is_kept_is_sealed_with_the_key_that_the_profile_names() {
     fs::remove_file(key).expect("it is there");
     let done = machine.run(&["token", "--profile=a", "--format=plain"]);
     assert!(!done.stdout.contains("token-1"), "{done:?}");
+}
+
+#[test]
+fn t9_refresh_tokens_follow_each_other_from_run_to_run() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let answers = |used: &str, next: &str| {
+        Expect::post("/token")
+            .form("refresh_token", used)
+            .answer(Answer::json(json!({
+                "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
+            })))
+    };
+    server.expect(answers("r1", "r2"));
+    server.expect(answers("r2", "r3"));
+    let first = folder.file("first", "r1");
+    let file = format!(
+        "[profiles.a]\norigins = \"{API}\"\n[profiles.a.token]\ngrant = \"refresh_token\"\nclient_id = \"a\"\n\
+         token_endpoint = \"{}\"\nrefresh_token = \"file:{}\"\n",
+        server.url_for("/token"),
+        first.display()
+    );
+    let config = folder.file("keyfob.toml", &file).display().to_string();
+    let run = |arguments: &[&str]| {
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &config)
+            .env(
+                "XDG_STATE_HOME",
+                &folder.path("state").display().to_string(),
+            )
+            .run()
+    };
+    assert_eq!(run(&["token", "--profile=a"]).stdout, "r1\n");
+    fs::remove_file(first).expect("it is there");
+    let done = run(&["profile", "check", "a"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(run(&["token", "--profile=a"]).stdout, "r2\n");
+    server.verify();
 }
 
 #[test]

@@ -9,5 +9,6 @@ mod memory;
 mod output;
 mod profiles;
 mod refusals;
+mod sign_in;
 mod signals;
 mod waiting;

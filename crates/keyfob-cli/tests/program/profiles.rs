@@ -1,6 +1,7 @@
 //! Profiles on the command line: chosen by name or by URL, listed and tried.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use keyfob_testkit::{Answer, Expect, Server};
 
@@ -29,7 +30,7 @@ fn config(folder: &Folder, server: &Server) -> PathBuf {
     )
 }
 
-fn run(config: &PathBuf, arguments: &[&str]) -> Keyfob {
+fn run(config: &Path, arguments: &[&str]) -> Keyfob {
     Keyfob::new(arguments).env("KEYFOB_CONFIG", &config.display().to_string())
 }
 
@@ -67,6 +68,20 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
         .env("OTHER", "other")
         .run();
     assert_eq!(by_option.code, 0, "{by_option:?}");
+    server.verify();
+}
+
+#[test]
+fn with_verbose_the_profile_is_named() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let config = config(&folder, &server);
+    server.expect(Expect::get("/x").answer(Answer::text("ok")));
+    let done = run(&config, &["request", "-v", &format!("{}/x", server.url())]).run();
+    assert!(
+        done.stderr.starts_with("* profile here\n> GET /x"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
     server.verify();
 }
 
@@ -164,6 +179,31 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
     );
     let done = Keyfob::new(["profile", "list"]).run();
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", ""));
+}
+
+#[test]
+fn the_option_goes_before_the_variable_and_that_before_the_usual_directory() {
+    let folder = Folder::new();
+    let profile = |name: &str| {
+        format!("[profiles.{name}]\norigins = \"https://{name}.example\"\ntoken = \"env:T\"\n")
+    };
+    fs::create_dir(folder.path("keyfob")).expect("the folder is ours");
+    folder.file("keyfob/keyfob.toml", &profile("usual"));
+    let named = |name: &str| folder.file(name, &profile(name)).display().to_string();
+    let (variable, option) = (named("variable"), named("option"));
+    let usual = || {
+        Keyfob::new(["profile", "list"])
+            .env("XDG_CONFIG_HOME", &folder.path("").display().to_string())
+    };
+    assert!(usual().run().stdout.contains("\nusual "));
+    let done = usual().env("KEYFOB_CONFIG", &variable).run();
+    assert!(done.stdout.contains("\nvariable "), "{done:?}");
+    let done = Keyfob::new(["profile", "list", "--config", &option])
+        .env("KEYFOB_CONFIG", &variable)
+        .run();
+    assert!(done.stdout.contains("\noption "), "{done:?}");
+    let missing = folder.path("missing").display().to_string();
+    assert_eq!(usual().env("KEYFOB_CONFIG", &missing).run().code, 2);
 }
 
 #[test]

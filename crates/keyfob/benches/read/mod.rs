@@ -26,8 +26,11 @@ pub(crate) fn cache() -> TokenCache {
     cache
 }
 
-/// The ways to read, by name; the first is the floor.
-pub(crate) fn ways() -> [(&'static str, Box<dyn Fn()>); 4] {
+/// A way to read, and its name.
+pub(crate) type Way = (&'static str, Box<dyn Fn()>);
+
+/// The ways to read; the first is the floor.
+pub(crate) fn ways() -> [Way; 4] {
     let cache = cache();
     let header = cache.clone();
     let lease = cache.clone();

@@ -22,7 +22,10 @@ use crate::token::Token;
 pub struct Lease(Arc<Snapshot>);
 
 /// The current token, its headers made ready, and the moments of both clocks at which it must be looked at again.
+///
+/// So aligned that the count of its leases has memory of its own; see [`Seats`](crate::cache::seats::Seats).
 #[derive(Clone)]
+#[repr(align(128))]
 pub(super) struct Snapshot {
     pub(super) token: Token,
     pub(super) headers: Box<[(HeaderName, HeaderValue)]>,

@@ -4,7 +4,9 @@
 //! threads would read hardly more often than one. The copies are made with the value and go with it, and so does what is
 //! secret in them.
 
+use std::cell::Cell;
 use std::iter;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
@@ -29,22 +31,41 @@ impl<T> Seats<T> {
     /// The copy of the calling thread; it shares it with others if there are more threads than copies.
     #[inline]
     pub(super) fn mine(&self) -> &Arc<T> {
-        &self.0[SEAT.with(|seat| *seat) % self.0.len()]
+        // Their number is a power of two, by which this is the remainder.
+        &self.0[seat() & (self.0.len() - 1)]
     }
 }
 
-thread_local! {
-    static SEAT: usize = TAKEN.fetch_add(1, Ordering::Relaxed);
+/// The number of the calling thread.
+#[inline]
+fn seat() -> usize {
+    match SEAT.get() {
+        NONE => take_seat(),
+        seat => seat,
+    }
 }
+
+#[cold]
+fn take_seat() -> usize {
+    SEAT.set(TAKEN.fetch_add(1, Ordering::Relaxed));
+    SEAT.get()
+}
+
+thread_local! {
+    static SEAT: Cell<usize> = const { Cell::new(NONE) };
+}
+
+const NONE: usize = usize::MAX;
 
 /// How many threads have a seat. For the process, as its threads are.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// As many as processors, which the system is asked for once, since it reads files to tell.
+/// At least as many as processors, which the system is asked for once, since it reads files to tell.
 fn number() -> usize {
     static NUMBER: OnceLock<usize> = OnceLock::new();
     *NUMBER.get_or_init(|| {
-        thread::available_parallelism().map_or(1, |processors| processors.get().min(AT_MOST))
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        processors.next_power_of_two().min(AT_MOST)
     })
 }
 
@@ -61,9 +82,7 @@ mod tests {
         assert_eq!(seats.0.len(), number());
         let mine = || {
             let seats = Arc::clone(&seats);
-            let seat = thread::spawn(move || {
-                (SEAT.with(|seat| *seat), Arc::as_ptr(seats.mine()) as usize)
-            });
+            let seat = thread::spawn(move || (seat(), Arc::as_ptr(seats.mine()) as usize));
             seat.join().unwrap()
         };
         for _ in 0..100 {

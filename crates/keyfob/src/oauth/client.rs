@@ -99,6 +99,8 @@ impl Client {
             token_endpoint: None,
             introspection_endpoint: None,
             revocation_endpoint: None,
+            authorization_endpoint: None,
+            device_authorization_endpoint: None,
             http: None,
             prover: None,
             timeout: Self::TIMEOUT,
@@ -140,22 +142,46 @@ impl Client {
         }
     }
 
+    /// The clock that it tells the time by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
     /// Asks for a token; the form says by which grant.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
         let metadata = self.metadata().await?;
-        let endpoint = &metadata.token;
+        let answer = self.ask_for_token(&metadata, form).await?;
+        self.token_in(&metadata, answer)
+    }
+
+    /// Asks for a token; answers whatever the server says.
+    pub(crate) async fn ask_for_token(
+        &self,
+        metadata: &Metadata,
+        form: Form,
+    ) -> Result<Answer, Error> {
         let Some(prover) = &self.0.prover else {
-            let answer = self.post(endpoint, &metadata, form).await?;
-            return token_answer::token(endpoint, &answer, Kind::Bearer);
+            return self
+                .send(&metadata.token, metadata, HeaderMap::new(), form)
+                .await;
         };
         let again = form.again();
-        let mut answer = self.prove(prover, &metadata, form).await?;
+        let answer = self.prove(prover, metadata, form).await?;
         if wants_nonce(&answer) {
             // RFC 9449 §8: a request that lacked it was not processed.
-            answer = self.prove(prover, &metadata, again).await?;
+            return self.prove(prover, metadata, again).await;
         }
-        let answer = self.unless_refused(endpoint, answer)?;
-        token_answer::token(endpoint, &answer, Kind::Dpop)
+        Ok(answer)
+    }
+
+    /// The token in what the token endpoint said, unless it refused.
+    pub(crate) fn token_in(&self, metadata: &Metadata, answer: Answer) -> Result<Token, Error> {
+        let kind = match self.0.prover {
+            Some(_) => Kind::Dpop,
+            None => Kind::Bearer,
+        };
+        let answer = self.unless_refused(&metadata.token, answer)?;
+        token_answer::token(&metadata.token, &answer, kind)
     }
 
     /// Asks for a token that is bound to the key of which this request has a proof.
@@ -185,7 +211,11 @@ impl Client {
         self.unless_refused(endpoint, answer?)
     }
 
-    fn unless_refused(&self, endpoint: &Endpoint, answer: Answer) -> Result<Answer, Error> {
+    pub(crate) fn unless_refused(
+        &self,
+        endpoint: &Endpoint,
+        answer: Answer,
+    ) -> Result<Answer, Error> {
         if answer.status.is_success() {
             Ok(answer)
         } else {
@@ -194,7 +224,7 @@ impl Client {
     }
 
     /// Sends a form with who asks, and with these fields; answers whatever the server says.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
@@ -252,6 +282,8 @@ pub struct ClientBuilder {
     token_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    authorization_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
     http: Option<reqwest::ClientBuilder>,
     prover: Option<DpopProver>,
     timeout: Duration,
@@ -297,6 +329,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the URL at which a person signs in (RFC 6749 §3.1), beside that of the token endpoint.
+    pub fn authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL at which a device asks for a code (RFC 8628 §3.1), beside that of the token endpoint.
+    pub fn device_authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.device_authorization_endpoint = Some(url.into());
+        self
+    }
+
     dpop_setter!();
 
     /// Uses an HTTP client of your own making: proxies, certificates.
@@ -335,6 +379,13 @@ impl ClientBuilder {
                 token: Endpoint::parse(metadata::TOKEN, &token)?,
                 introspection: endpoint(metadata::INTROSPECTION, self.introspection_endpoint)?,
                 revocation: endpoint(metadata::REVOCATION, self.revocation_endpoint)?,
+                authorization: endpoint(metadata::AUTHORIZATION, self.authorization_endpoint)?,
+                device_authorization: endpoint(
+                    metadata::DEVICE_AUTHORIZATION,
+                    self.device_authorization_endpoint,
+                )?,
+                names_itself: false,
+                code_challenge_methods: None,
             })),
             (None, Some(issuer), _) => {
                 Endpoint::parse("issuer", &issuer)?;

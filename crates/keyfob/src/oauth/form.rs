@@ -52,6 +52,11 @@ impl Form {
         }
     }
 
+    /// As it is sent; it may hold secrets.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Adds who asks; answers the fields of the head and the text of the form.
     pub(crate) fn authenticated(
         mut self,

@@ -21,15 +21,26 @@ pub(crate) struct Metadata {
     pub(crate) token: Endpoint,
     pub(crate) introspection: Option<Endpoint>,
     pub(crate) revocation: Option<Endpoint>,
+    pub(crate) authorization: Option<Endpoint>,
+    pub(crate) device_authorization: Option<Endpoint>,
+    /// Whether an answer through the browser names the issuer (RFC 9207).
+    pub(crate) names_itself: bool,
+    /// How a proof of the code's owner may be made (RFC 7636), if the server says so.
+    pub(crate) code_challenge_methods: Option<Vec<String>>,
 }
 
 /// The part of the document that is used. What it says beyond that may be anything.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Document {
     issuer: Option<String>,
     token_endpoint: Option<String>,
     introspection_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    authorization_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+    code_challenge_methods_supported: Option<Vec<String>>,
 }
 
 impl Metadata {
@@ -84,6 +95,13 @@ impl Metadata {
                 .ok_or_else(|| Error::malformed(format!("{place} names no token endpoint")))?,
             introspection: endpoint(INTROSPECTION, document.introspection_endpoint)?,
             revocation: endpoint(REVOCATION, document.revocation_endpoint)?,
+            authorization: endpoint(AUTHORIZATION, document.authorization_endpoint)?,
+            device_authorization: endpoint(
+                DEVICE_AUTHORIZATION,
+                document.device_authorization_endpoint,
+            )?,
+            names_itself: document.authorization_response_iss_parameter_supported,
+            code_challenge_methods: document.code_challenge_methods_supported,
             issuer: document.issuer,
         })
     }
@@ -144,6 +162,8 @@ fn base(what: &str, text: &str) -> Result<Url, Error> {
 pub(crate) const TOKEN: &str = "token endpoint";
 pub(crate) const INTROSPECTION: &str = "introspection endpoint";
 pub(crate) const REVOCATION: &str = "revocation endpoint";
+pub(crate) const AUTHORIZATION: &str = "authorization endpoint";
+pub(crate) const DEVICE_AUTHORIZATION: &str = "device authorization endpoint";
 const METADATA: &str = "metadata";
 
 #[cfg(test)]
@@ -152,10 +172,8 @@ mod tests {
 
     fn read(place: &str, token_endpoint: &str) -> Result<Metadata, Error> {
         let document = Document {
-            issuer: None,
             token_endpoint: Some(token_endpoint.to_owned()),
-            introspection_endpoint: None,
-            revocation_endpoint: None,
+            ..Document::default()
         };
         Metadata::new(&Endpoint::parse(METADATA, place).unwrap(), document)
     }

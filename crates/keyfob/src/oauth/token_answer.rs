@@ -64,7 +64,7 @@ pub(crate) fn token(endpoint: &Endpoint, answer: &Answer, kind: Kind) -> Result<
 }
 
 /// A number of seconds, which some servers write as text. T5: what cannot be read is unknown.
-fn lifetime(value: Option<&Value>) -> Option<Duration> {
+pub(crate) fn lifetime(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
@@ -73,7 +73,7 @@ fn lifetime(value: Option<&Value>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).ok()
 }
 
-fn lacks(endpoint: &Endpoint, field: &str) -> Error {
+pub(crate) fn lacks(endpoint: &Endpoint, field: &str) -> Error {
     Error::malformed(format!("{endpoint} answered without `{field}`"))
 }
 

@@ -41,6 +41,11 @@ pub(crate) fn adopted(reason: &'static str) {
     meter::adopted(reason);
 }
 
+/// The stored token ends soon, and could not be renewed.
+pub(crate) fn used_in_spite_of(error: &Error) {
+    tracing::warn!(target: "keyfob", %error, "the stored token could not be renewed and is used for as long as it lasts");
+}
+
 /// An exchange whose answer nobody knows is tried once more.
 pub(crate) fn exchange_repeated(by: &str) {
     tracing::warn!(target: "keyfob", by, "an exchange of the refresh token was begun and its answer is not known; trying it once more");

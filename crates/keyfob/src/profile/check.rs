@@ -7,6 +7,7 @@ use crate::profile::client::client;
 use crate::profile::proof::Proof;
 use crate::profile::reference::unasked;
 use crate::profile::schema::Grant;
+use crate::store::TokenStore;
 
 /// One thing that a [check](Profile::check) tried, and what came of it.
 #[derive(Clone, Debug)]
@@ -51,6 +52,9 @@ impl Profile {
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, reference) in self.definition.token.secrets() {
+            if key == "refresh_token" && self.keeps_a_refresh_token().await {
+                continue;
+            }
             let found = reference.read_now().await;
             let what = format!("the secret `{key}`");
             findings.push(Finding::new(
@@ -68,6 +72,16 @@ impl Profile {
             findings.push(Finding::new("a new token", outcome));
         }
         findings
+    }
+
+    /// Whether the one to begin with is not needed any more.
+    async fn keeps_a_refresh_token(&self) -> bool {
+        let Ok(Some((store, key))) = self.store() else {
+            return false;
+        };
+        let kept = store.load(&key).await.ok().flatten();
+        let token = kept.as_ref().and_then(|kept| kept.entry.token());
+        token.is_some_and(|token| token.refresh_token().is_some())
     }
 
     async fn try_token(&self) -> Result<String, Error> {

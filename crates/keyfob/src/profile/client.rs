@@ -5,11 +5,14 @@ use zeroize::Zeroizing;
 use crate::dpop::DpopProver;
 use crate::error::Error;
 use crate::oauth::client::Client;
+use crate::oauth::client::ClientBuilder;
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::signing_key::SigningKey;
 use crate::profile::schema::Authentication;
 use crate::profile::schema::Grant;
+use crate::profile::schema::Kind;
 use crate::profile::schema::Server;
+use crate::profile::schema::SigningIn;
 use crate::source::TokenRequest;
 
 /// What a client shows or signs with.
@@ -92,5 +95,23 @@ pub(super) fn client(
         Server::Fhir(base) => client.fhir_server(base),
         Server::TokenEndpoint(url) => client.token_endpoint(url),
     };
-    client.build()
+    match &grant.kind {
+        Kind::SignIn(sign_in) => with_endpoints(client, sign_in),
+        _ => client,
+    }
+    .build()
+}
+
+/// With what the file says where the server says nothing about itself.
+fn with_endpoints(mut client: ClientBuilder, sign_in: &SigningIn) -> ClientBuilder {
+    if let Some(url) = &sign_in.authorization_endpoint {
+        client = client.authorization_endpoint(url);
+    }
+    if let Some(url) = &sign_in.device_authorization_endpoint {
+        client = client.device_authorization_endpoint(url);
+    }
+    if let Some(url) = &sign_in.revocation_endpoint {
+        client = client.revocation_endpoint(url);
+    }
+    client
 }

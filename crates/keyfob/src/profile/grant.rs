@@ -9,6 +9,7 @@ use futures_util::lock::Mutex;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::oauth::client::Client;
 use crate::oauth::signing_key::SigningKey;
 use crate::profile::client::Secrets;
@@ -50,6 +51,8 @@ macro_rules! asking {
         source
     }};
 }
+
+pub(super) use asking;
 
 /// Asks the server of a profile.
 pub(super) struct Granted {
@@ -148,9 +151,26 @@ impl Granted {
     }
 }
 
+impl Granted {
+    /// Of a refusal a person is told what to do, where it is for a person to do it.
+    fn explain(&self, error: Error) -> Error {
+        match self.grant().kind {
+            Kind::SignIn(_) if error.kind() == ErrorKind::Refused => Error::refused(format!(
+                "the server takes the sign-in no longer; run `keyfob login {}`",
+                self.profile
+            ))
+            .caused_by(error),
+            _ => error,
+        }
+    }
+}
+
 impl TokenSource for Granted {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async move { self.source(request).await?.fetch(request).await })
+        Box::pin(async move {
+            let outcome = self.source(request).await?.fetch(request).await;
+            outcome.map_err(|error| self.explain(error))
+        })
     }
 
     fn consumes(&self) -> Consumes {

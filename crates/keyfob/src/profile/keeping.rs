@@ -15,6 +15,8 @@ use crate::store::TokenStore;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
 
+type StoreAndKey = (Arc<dyn TokenStore>, StoreKey);
+
 impl Profile {
     /// The store that keeps the token, and the key there; `None` if only the process has it.
     ///
@@ -24,7 +26,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
-    pub fn store(&self) -> Result<Option<(Arc<dyn TokenStore>, StoreKey)>, Error> {
+    pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
         let closed = match &self.definition.store.kind {
             StoreKind::Memory => return Ok(None),
             StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),

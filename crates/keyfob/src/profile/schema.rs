@@ -9,6 +9,7 @@ use url::Url;
 
 mod client;
 mod grant;
+mod sign_in;
 mod store;
 mod token;
 
@@ -21,7 +22,8 @@ pub(super) use crate::profile::schema::grant::Exchange;
 pub(super) use crate::profile::schema::grant::Grant;
 pub(super) use crate::profile::schema::grant::Kind;
 pub(super) use crate::profile::schema::grant::Server;
-pub use crate::profile::schema::grant::SignIn;
+pub use crate::profile::schema::sign_in::SignIn;
+pub(super) use crate::profile::schema::sign_in::SigningIn;
 pub(super) use crate::profile::schema::store::Files;
 pub(super) use crate::profile::schema::store::Redis;
 pub(super) use crate::profile::schema::store::StoreChoice;

@@ -1,23 +1,24 @@
-//! What a sign-in needs to know of a profile whose token a person has to ask for.
+//! How a person signs in to a profile, and out again.
 
 use crate::error::Error;
+use crate::oauth::authorization_code::AuthorizationCode;
 use crate::oauth::client::Client;
+use crate::oauth::device_code::DeviceCode;
 use crate::profile::Profile;
 use crate::profile::client::Secrets;
 use crate::profile::client::client;
+use crate::profile::grant::asking;
 use crate::profile::reference::unasked;
 use crate::profile::schema::Grant;
 use crate::profile::schema::Kind;
 pub use crate::profile::schema::SignIn;
+use crate::profile::schema::SigningIn;
 
 impl Profile {
     /// How a person signs in to it, if that is how its token comes about.
     #[must_use]
     pub fn sign_in(&self) -> Option<SignIn> {
-        match self.grant()?.kind {
-            Kind::SignIn(how) => Some(how),
-            _ => None,
-        }
+        Some(self.signing_in()?.1.how)
     }
 
     /// Its client at the OAuth 2.0 server, with the secrets that are read for it now; `None` if the token is from elsewhere.
@@ -26,39 +27,63 @@ impl Profile {
     ///
     /// Why a secret cannot be had, or the client not be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
-        let Some(grant) = self.grant() else {
-            return Ok(None);
-        };
+        match self.definition.token.grant() {
+            Some(grant) => self.client_of(grant).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A sign-in with a code that is typed on another device, whichever way the profile says.
+    ///
+    /// What comes of it is kept where [`store`](Self::store) says, by [`TokenStore::replace`](crate::TokenStore::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if nobody has to sign in to it.
+    pub async fn device_code(&self) -> Result<DeviceCode, Error> {
+        let (grant, _) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
+        Ok(asking!(
+            DeviceCode::new(self.client_of(grant).await?),
+            grant
+        ))
+    }
+
+    /// A sign-in in a browser on this machine, whichever way the profile says.
+    ///
+    /// What comes of it is kept as with [`device_code`](Self::device_code).
+    ///
+    /// # Errors
+    ///
+    /// As [`device_code`](Self::device_code).
+    pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
+        let (grant, sign_in) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
+        let flow = AuthorizationCode::new(self.client_of(grant).await?);
+        let flow = asking!(flow, grant);
+        match &sign_in.redirect_uri {
+            Some(uri) => flow.redirect_uri(uri),
+            None => Ok(flow),
+        }
+    }
+
+    async fn client_of(&self, grant: &Grant) -> Result<Client, Error> {
         let secrets = Secrets::read(grant, &unasked()).await?;
         let prover = self.proof.prover(grant).await?;
-        client(grant, &secrets, prover).map(Some)
+        client(grant, &secrets, prover)
     }
 
-    /// The scopes that are asked for.
-    #[must_use]
-    pub fn scopes(&self) -> &[String] {
-        self.grant().map_or(&[], |grant| &grant.scopes)
+    fn signing_in(&self) -> Option<(&Grant, &SigningIn)> {
+        let grant = self.definition.token.grant()?;
+        match &grant.kind {
+            Kind::SignIn(sign_in) => Some((grant, sign_in)),
+            _ => None,
+        }
     }
 
-    /// The audiences that are asked for.
-    #[must_use]
-    pub fn audiences(&self) -> &[String] {
-        self.grant().map_or(&[], |grant| &grant.audience)
-    }
-
-    /// The URLs of APIs that are asked for (RFC 8707).
-    #[must_use]
-    pub fn resources(&self) -> &[String] {
-        self.grant().map_or(&[], |grant| &grant.resource)
-    }
-
-    /// Further parameters of the token request.
-    #[must_use]
-    pub fn parameters(&self) -> &[(String, String)] {
-        self.grant().map_or(&[], |grant| &grant.parameters)
-    }
-
-    fn grant(&self) -> Option<&Grant> {
-        self.definition.token.grant()
+    fn needs_nobody(&self) -> Error {
+        Error::input(format!(
+            "nobody signs in to {}: its token is from {}",
+            self.name,
+            self.token_from()
+        ))
     }
 }

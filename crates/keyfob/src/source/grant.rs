@@ -70,6 +70,20 @@ impl fmt::Debug for GrantOptions {
 /// The setters of a grant whose [`GrantOptions`] are here.
 macro_rules! grant_setters {
     ($($options:tt)+) => {
+        crate::source::grant::scope_setters!($($options)+);
+
+        /// Sends one more parameter, which may be a secret.
+        pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            let value = zeroize::Zeroizing::new(value.into());
+            self.$($options)+.parameters.push((name.into(), value));
+            self
+        }
+    };
+}
+
+/// Those that say what the token is for.
+macro_rules! scope_setters {
+    ($($options:tt)+) => {
         /// Asks for these scopes (RFC 6749 §3.3), beside those that were given before.
         pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
             self.$($options)+
@@ -89,19 +103,13 @@ macro_rules! grant_setters {
             self.$($options)+.resources.push(resource.into());
             self
         }
-
-        /// Sends one more parameter, which may be a secret.
-        pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-            let value = zeroize::Zeroizing::new(value.into());
-            self.$($options)+.parameters.push((name.into(), value));
-            self
-        }
     };
 }
 
 pub(crate) use grant_setters;
+pub(crate) use scope_setters;
 
-const SET_ELSEWHERE: [&str; 8] = [
+const SET_ELSEWHERE: [&str; 16] = [
     "grant_type",
     "client_id",
     "client_secret",
@@ -110,4 +118,12 @@ const SET_ELSEWHERE: [&str; 8] = [
     "refresh_token",
     "scope",
     "assertion",
+    "response_type",
+    "redirect_uri",
+    "state",
+    "code",
+    "code_verifier",
+    "code_challenge",
+    "code_challenge_method",
+    "device_code",
 ];

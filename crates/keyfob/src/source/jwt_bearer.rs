@@ -183,6 +183,7 @@ impl fmt::Debug for JwtBearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtBearer")
             .field("client", &self.client)
+            .field("subject", &self.stated_subject())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -102,7 +102,7 @@ impl TokenSource for Persisted {
             };
             match taken {
                 Ok(token) => Ok(token),
-                Err(Stop::Source(error)) => Err(error),
+                Err(Stop::Source(error)) => desk.last_resort(request, error).await,
                 Err(Stop::Store(fault)) => desk.without_store(request, fault).await,
             }
         })

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
@@ -98,25 +99,39 @@ impl Chain {
     }
 }
 
+impl RefreshToken {
+    async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
+        let mut chain = self.chain.lock().await;
+        let used = chain.choose(previous)?;
+        let form = Form::grant("refresh_token").with("refresh_token", used.expose());
+        let token = self.client.request_token(self.options.fill(form)?).await?;
+        // RFC 6749 §6: "The authorization server MAY issue a new refresh token"; if not, the old one stays.
+        let token = match token.refresh_token() {
+            Some(_) => token,
+            None => token.with_refresh_token(used.expose())?,
+        };
+        let newest = token
+            .refresh_token()
+            .map(|text| Secret::new_field(text.to_owned()));
+        if let Some(newest) = newest {
+            chain.advance(used, newest?);
+        }
+        Ok(token)
+    }
+}
+
 impl TokenSource for RefreshToken {
+    /// An exchange that has begun goes on beside if nobody waits any more: its answer may hold the next refresh token.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        let (sender, answer) = oneshot::channel();
+        let (source, previous) = (self.clone(), request.previous().cloned());
+        request.spawn(Box::pin(async move {
+            // The receiver is gone if nobody waits.
+            let _ = sender.send(source.exchange(previous.as_ref()).await);
+        }));
         Box::pin(async move {
-            let mut chain = self.chain.lock().await;
-            let used = chain.choose(request.previous())?;
-            let form = Form::grant("refresh_token").with("refresh_token", used.expose());
-            let token = self.client.request_token(self.options.fill(form)?).await?;
-            // RFC 6749 §6: "The authorization server MAY issue a new refresh token"; if not, the old one stays.
-            let token = match token.refresh_token() {
-                Some(_) => token,
-                None => token.with_refresh_token(used.expose())?,
-            };
-            let newest = token
-                .refresh_token()
-                .map(|text| Secret::new_field(text.to_owned()));
-            if let Some(newest) = newest {
-                chain.advance(used, newest?);
-            }
-            Ok(token)
+            let stopped = |_| Error::unavailable("the runtime stopped during an exchange");
+            answer.await.map_err(stopped)?
         })
     }
 

@@ -29,7 +29,6 @@ pub struct StoreKey {
 
 impl StoreKey {
     /// A key for tokens of this issuer, or of whatever gives them: a URL, the name of a profile or a command.
-    #[must_use]
     pub fn builder(issuer: impl Into<String>) -> StoreKeyBuilder {
         StoreKeyBuilder {
             issuer: issuer.into(),
@@ -150,7 +149,7 @@ impl StoreKeyBuilder {
             label.push('=');
             label.push_str(&printable(value));
         };
-        let named = |index: usize| Some(self.fields[index].as_deref()?);
+        let named = |index: usize| self.fields[index].as_deref();
         for index in [CLIENT, SUBJECT] {
             named(index)
                 .into_iter()

@@ -10,6 +10,7 @@ use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
 
 mod connection;
+mod desk;
 mod lease;
 mod scripts;
 
@@ -17,7 +18,6 @@ use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::error::Error;
 use crate::runtime::Ambient;
-use crate::runtime::Runtime;
 use crate::store::KeptEntry;
 use crate::store::Listed;
 use crate::store::StoreLease;
@@ -25,12 +25,10 @@ use crate::store::TokenStore;
 use crate::store::fault::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::key::hex;
-use crate::store::record;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::connection::Server;
+use crate::store::redis::desk::Desk;
 use crate::store::redis::lease::RedisLease;
-use crate::store::redis::scripts::Kept;
-use crate::store::redis::scripts::Names;
 use crate::store::seal;
 use crate::store::seal::KeyRing;
 
@@ -56,16 +54,6 @@ use crate::store::seal::KeyRing;
 #[derive(Clone)]
 pub struct RedisStore {
     desk: Arc<Desk>,
-}
-
-/// What all clones and leases of a store share.
-#[derive(Clone)]
-struct Desk {
-    connection: Connection,
-    ring: KeyRing,
-    prefix: String,
-    lease: Duration,
-    runtime: Arc<dyn Runtime>,
 }
 
 impl RedisStore {
@@ -95,7 +83,7 @@ impl RedisStore {
     /// A store at the server of this client, whose certificates and names are your own.
     #[must_use]
     pub fn new(client: Client, ring: KeyRing) -> Self {
-        Self::at(Server::Single(client), ring)
+        Self::at(Server::Single(Box::new(client)), ring)
     }
 
     /// A store in a cluster.
@@ -211,28 +199,6 @@ impl TokenStore for RedisStore {
 
     fn leases_lapse(&self) -> bool {
         true
-    }
-}
-
-impl Desk {
-    fn names(&self, id: &str) -> Names {
-        Names::new(&self.prefix, id)
-    }
-
-    fn open(
-        &self,
-        id: &str,
-        kept: Option<Kept>,
-    ) -> Result<Option<(StoreKey, KeptEntry)>, StoreError> {
-        let Some(kept) = kept else {
-            return Ok(None);
-        };
-        let (key, entry) = record::decode(&self.ring.open(id, &kept.sealed)?)?;
-        let kept = KeptEntry {
-            entry,
-            age: Some(kept.age),
-        };
-        Ok(Some((key, kept)))
     }
 }
 

@@ -74,14 +74,14 @@ impl SealingKey {
     /// The key in base64. Each call is a place where the secret leaves its type.
     #[must_use]
     pub fn to_base64(&self) -> Zeroizing<String> {
-        Zeroizing::new(STANDARD.encode(&*self.0))
+        Zeroizing::new(STANDARD.encode(*self.0))
     }
 
     /// By which a sealed entry says which key it needs.
     fn tag(&self) -> [u8; TAG] {
         let mut hash = Sha256::new();
         hash.update(b"keyfob sealing key 1");
-        hash.update(&*self.0);
+        hash.update(*self.0);
         let mut tag = [0; TAG];
         tag.copy_from_slice(&hash.finalize()[..TAG]);
         tag

@@ -5,14 +5,18 @@ use keyfob::ErrorKind;
 use keyfob::Token;
 use keyfob::TokenCache;
 use keyfob::TokenSource;
+use keyfob::oauth::Client;
 use keyfob::oauth::ClientAuthentication;
 use keyfob::oauth::ClientCredentials;
+use keyfob::oauth::DeviceCode;
 use keyfob::oauth::RefreshToken;
+use keyfob_testkit::ManualClock;
 use keyfob_testkit::json;
 
 use crate::glewlwyd::Glewlwyd;
 use crate::glewlwyd::ROBOT;
 use crate::glewlwyd::SCOPE;
+use crate::pauses::without_pauses;
 
 const ODD: &str = "p:ss w+rd%/&=~";
 
@@ -76,4 +80,25 @@ async fn t2_its_empty_refusal_of_a_used_refresh_token_stays() {
         error.to_string().contains("without an error code"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_device_that_asks_too_often_is_slowed_down_and_let_in_when_somebody_agrees() {
+    let (server, clock) = (Glewlwyd::start("s3cret").await, ManualClock::default());
+    let client = Client::builder(ROBOT)
+        .issuer(server.issuer())
+        .authentication(ClientAuthentication::secret_basic("s3cret"))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let authorization = DeviceCode::new(client).scopes([SCOPE]).start().await;
+    let authorization = authorization.unwrap();
+    let code = authorization.user_code().to_owned();
+    // For the server no time passes between the questions.
+    let (outcome, pauses) = without_pauses(authorization, &clock, async || {
+        server.approve_device(&code).await;
+    })
+    .await;
+    assert!(outcome.unwrap().refresh_token().is_some());
+    assert_eq!(pauses, [5, 5, 10]);
 }

@@ -90,6 +90,28 @@ impl Glewlwyd {
         answer["refresh_token"].as_str().unwrap().to_owned()
     }
 
+    /// Agrees to what a device asks for, as `anna`.
+    pub(crate) async fn approve_device(&self, user_code: &str) {
+        let http = self.http();
+        let api = format!("http://127.0.0.1:{}/api", self.port);
+        let anna = json!({"username": "anna", "password": PASSWORD});
+        let signed_in = http.post(format!("{api}/auth/")).json(&anna).send();
+        assert_eq!(signed_in.await.unwrap().status(), 200);
+        let grant = http
+            .put(format!("{api}/auth/grant/{ROBOT}"))
+            .json(&json!({"scope": SCOPE}));
+        assert_eq!(grant.send().await.unwrap().status(), 200);
+        let agreed = http
+            .get(format!("{}/device", self.issuer()))
+            .query(&[("code", user_code), ("g_continue", "")])
+            .send()
+            .await
+            .unwrap();
+        // The page that it leads to belongs to another package.
+        let page = agreed.url().as_str();
+        assert!(page.ends_with("prompt=deviceComplete"), "{page}");
+    }
+
     /// Adds the protocol, the client and the person, as the administrator.
     async fn set_up(&self, secret: &str) {
         let http = self.http();

@@ -6,8 +6,10 @@
 )]
 
 mod answers;
+mod authorization_code;
 mod client_authentication;
 mod desk;
+mod device_code;
 mod discovery;
 mod grants;
 mod keys;

@@ -20,6 +20,7 @@ use keyfob::oauth::Client;
 use keyfob::oauth::ClientAuthentication;
 use keyfob::oauth::ClientBuilder;
 use keyfob::oauth::SigningKey;
+use keyfob::reqwest;
 use keyfob_testkit::json;
 use serde_json::Value;
 use url::Url;
@@ -34,16 +35,20 @@ pub(crate) struct Provider {
 impl Provider {
     /// Starts on a free port, and waits until it answers. `setup` is as `provider.mjs` describes it.
     pub(crate) fn start(mut setup: Value) -> Self {
-        // A port of its own from the start, so that it can be started again there.
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        setup["port"] = listener.local_addr().unwrap().port().into();
-        drop(listener);
-        let (process, issuer) = spawn(&setup);
-        Self {
-            process,
-            issuer,
-            setup,
+        for _ in 0..ATTEMPTS {
+            // A port of its own from the start, so that it can be started again there.
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            setup["port"] = listener.local_addr().unwrap().port().into();
+            drop(listener);
+            if let Some((process, issuer)) = spawn(&setup) {
+                return Self {
+                    process,
+                    issuer,
+                    setup,
+                };
+            }
         }
+        panic!("the provider did not start in {ATTEMPTS} attempts, of {PATIENCE:?} at most");
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -73,7 +78,7 @@ impl Provider {
 
     /// Starts it anew on the same port.
     pub(crate) fn start_again(&mut self) {
-        (self.process, self.issuer) = spawn(&self.setup);
+        (self.process, self.issuer) = spawn(&self.setup).expect("it starts as it did before");
     }
 
     /// Signs `anna` in at a client with PKCE (RFC 7636), as a browser would; answers what the token endpoint does.
@@ -139,8 +144,28 @@ impl Provider {
     }
 
     /// Agrees to what a device asks for (RFC 8628), as a person who opens its `verification_uri_complete` would.
-    #[expect(dead_code, reason = "for the tests of the device grant")]
     pub(crate) async fn approve_device(&self, verification_uri_complete: &str) {
+        let (browser, mut answer) = self
+            .answer_device(verification_uri_complete, "confirm")
+            .await;
+        while let Some(location) = answer.headers().get("location") {
+            let next = answer.url().join(location.to_str().unwrap()).unwrap();
+            answer = browser.get(next).send().await.unwrap();
+        }
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Says no to what a device asks for.
+    pub(crate) async fn deny_device(&self, verification_uri_complete: &str) {
+        // The page that it is answered with reports an error.
+        self.answer_device(verification_uri_complete, "abort").await;
+    }
+
+    async fn answer_device(
+        &self,
+        verification_uri_complete: &str,
+        button: &str,
+    ) -> (reqwest::Client, reqwest::Response) {
         let browser = browser();
         let url = Url::parse(verification_uri_complete).unwrap();
         let code = url.query_pairs().find(|(name, _)| name == "user_code");
@@ -150,19 +175,11 @@ impl Provider {
         let form = [
             ("xsrf", xsrf.as_str()),
             ("user_code", &code),
-            ("confirm", "yes"),
+            (button, "yes"),
         ];
-        let mut answer = browser
-            .post(self.url("/device"))
-            .form(&form)
-            .send()
-            .await
-            .unwrap();
-        while let Some(location) = answer.headers().get("location") {
-            let next = answer.url().join(location.to_str().unwrap()).unwrap();
-            answer = browser.get(next).send().await.unwrap();
-        }
-        assert_eq!(answer.status(), 200);
+        let request = browser.post(self.url("/device")).form(&form);
+        let answer = request.send().await.unwrap();
+        (browser, answer)
     }
 }
 
@@ -209,10 +226,10 @@ pub(crate) fn desktop(id: &str) -> Value {
 }
 
 /// It follows no redirect by itself, and keeps cookies.
-fn browser() -> keyfob::reqwest::Client {
-    keyfob::reqwest::Client::builder()
+pub(crate) fn browser() -> reqwest::Client {
+    reqwest::Client::builder()
         .cookie_store(true)
-        .redirect(keyfob::reqwest::redirect::Policy::none())
+        .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .unwrap()
@@ -228,8 +245,8 @@ fn attribute_after(page: &str, mark: &str, name: &str) -> String {
     value.split('"').next().unwrap().to_owned()
 }
 
-/// Starts the process; answers when it said that it listens.
-fn spawn(setup: &Value) -> (Child, String) {
+/// Starts the process; answers when it said that it listens, or that it ended, as where another took the port.
+fn spawn(setup: &Value) -> Option<(Child, String)> {
     let modules = modules();
     assert!(
         modules.join("node_modules/oidc-provider").exists(),
@@ -256,11 +273,11 @@ fn spawn(setup: &Value) -> (Child, String) {
         }
     });
     match receiver.recv_timeout(PATIENCE) {
-        Ok(issuer) => (process, issuer),
+        Ok(issuer) => Some((process, issuer)),
         Err(_) => {
             _ = process.kill();
             _ = process.wait();
-            panic!("the provider did not start within {PATIENCE:?}");
+            None
         }
     }
 }
@@ -277,3 +294,4 @@ pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const PATIENCE: Duration = Duration::from_secs(60);
+const ATTEMPTS: u32 = 3;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use keyfob::ErrorKind;
+use keyfob::MemoryStore;
+use keyfob::Persisted;
 use keyfob::RetryPolicy;
 use keyfob::Session;
 use keyfob::TokenCache;
@@ -67,6 +69,34 @@ async fn t3_requests_go_on_until_the_token_has_run_out_and_again_when_the_provid
     assert_eq!(get().await.unwrap(), 200);
     assert_eq!(api.calls(), failed + 1);
     assert_eq!(api.calls(), 1 + 3 * 20 + 1);
+}
+
+#[tokio::test]
+async fn t3_a_process_that_starts_in_the_outage_uses_the_stored_token_until_it_has_run_out() {
+    let clients = [with_secret("robot", "s3cr3t", "client_secret_basic")];
+    let mut provider = Provider::start(json!({"clients": clients, "lifetime": 1000}));
+    let clock = ManualClock::default();
+    let store = MemoryStore::default();
+    let process = || {
+        let who = ClientAuthentication::secret_basic("s3cr3t");
+        let source = ClientCredentials::new(provider.client("robot", who));
+        let key = source.store_key().build();
+        let tokens = TokenCache::builder(Persisted::new(source, store.clone(), key));
+        tokens.clock(clock.clone()).build().unwrap()
+    };
+    let first = process().get_valid_token().await.unwrap();
+    let later: Vec<_> = (0..4).map(|_| process()).collect();
+    provider.kill();
+    let mut later = later.into_iter();
+    // Fresh, in its leeway, and a second before its end.
+    for passed in [500, 485, 14] {
+        clock.advance(Duration::from_secs(passed));
+        let token = later.next().unwrap().get_valid_token().await.unwrap();
+        assert_eq!(token.expose(), first.expose());
+    }
+    clock.advance(Duration::from_secs(2));
+    let error = later.next().unwrap().get_valid_token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 /// Waits for what runs beside the requests.

@@ -8,6 +8,7 @@ use keyfob::ErrorKind;
 use keyfob::TokenCache;
 use keyfob::TokenSource;
 use keyfob::oauth::RefreshToken;
+use keyfob_testkit::Gate;
 use keyfob_testkit::ManualClock;
 use keyfob_testkit::RefreshTokens;
 use keyfob_testkit::TokenAnswer;
@@ -101,6 +102,31 @@ async fn a_refresh_token_that_could_not_be_saved_is_used_on_in_memory() {
     assert!(tokens.renew().await.is_err(), "the disk was full");
     tokens.renew().await.unwrap();
     assert_eq!(used(&endpoint), ["refresh-1", "refresh-2", "refresh-3"]);
+}
+
+#[tokio::test]
+async fn t7_an_exchange_that_outlasts_its_fetch_is_brought_to_its_end() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    let gate = Gate::new();
+    endpoint.next(TokenAnswer::token().when(&gate));
+    let clock = ManualClock::default();
+    let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
+    let tokens = TokenCache::builder(source)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let waiting = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.renew().await.map(drop) }
+    });
+    endpoint.server().reached(1).await;
+    clock.advance(31 * SECOND);
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("given up"), "{error}");
+    gate.open();
+    tokens.renew().await.unwrap();
+    assert_eq!(used(&endpoint), ["refresh-1", "refresh-2"]);
 }
 
 #[tokio::test]

@@ -13,8 +13,11 @@
 
 mod against_glewlwyd;
 mod against_provider;
+mod browser;
 mod glewlwyd;
+mod pauses;
 mod provider;
 mod provider_dpop;
 mod provider_outage;
 mod provider_refresh;
+mod provider_sign_in;

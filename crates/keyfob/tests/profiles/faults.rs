@@ -422,3 +422,44 @@ fn a_file_that_every_user_can_write_is_refused() {
     let error = Profiles::from_file(&path).expect_err("others can write it");
     assert!(error.to_string().contains("chmod o-w"), "{error}");
 }
+
+/// A file with a sign-in whose further keys begin on line 7.
+fn with_sign_in(server: &str, lines: &str) -> String {
+    with_token(&format!(
+        "grant = \"authorization_code\"\n{server}\nclient_id = \"a\"\n{lines}"
+    ))
+}
+
+#[test]
+fn a_browser_comes_back_to_this_machine_only() {
+    let issuer = "issuer = \"https://i.example\"";
+    for wrong in ["https://127.0.0.1/", "http://i.example/back", "back"] {
+        assert_fault(
+            &with_sign_in(issuer, &format!("redirect_uri = \"{wrong}\"")),
+            "7:16",
+            &["`redirect_uri` takes plain http to this machine"],
+        );
+    }
+    for right in ["http://127.0.0.1/back", "http://localhost:8400/"] {
+        let text = with_sign_in(issuer, &format!("redirect_uri = \"{right}\""));
+        Profiles::from_text(&text).expect("it is to this machine");
+    }
+}
+
+#[test]
+fn an_endpoint_stands_beside_the_token_endpoint_and_not_beside_an_issuer() {
+    for key in [
+        "authorization_endpoint",
+        "device_authorization_endpoint",
+        "revocation_endpoint",
+    ] {
+        let line = format!("{key} = \"https://i.example/x\"");
+        assert_fault(
+            &with_sign_in("issuer = \"https://i.example\"", &line),
+            "7:1",
+            &[key, "stands beside `token_endpoint`"],
+        );
+        let text = with_sign_in("token_endpoint = \"https://i.example/token\"", &line);
+        Profiles::from_text(&text).expect("it stands where it should");
+    }
+}

@@ -90,7 +90,7 @@ fn the_field_of_a_token_can_be_chosen() {
             .and_then(|a| a.tokens())
             .expect("it can be made");
         let lease = tokens.lease_blocking(None).expect("it is there");
-        let [(field, sent)] = &lease.headers()[..] else {
+        let [(field, sent)] = lease.headers() else {
             panic!("{lease:?}")
         };
         assert_eq!((field.as_str(), sent.as_bytes()), (name, value.as_bytes()));

@@ -238,13 +238,15 @@ impl Tally {
     }
 }
 
+type Figure = fn(&Tally) -> u64;
+
 fn print_table(tallies: &[Tally]) {
     println!(
         "\n{:<36}{}",
         "store",
         row(tallies, |tally| tally.store.to_owned())
     );
-    let lines: [(&str, fn(&Tally) -> u64); 8] = [
+    let lines: [(&str, Figure); 8] = [
         ("processes killed", |tally| tally.killed as u64),
         ("  in the middle of an exchange", |tally| {
             tally.holders as u64

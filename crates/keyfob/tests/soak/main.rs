@@ -7,6 +7,10 @@
     clippy::unwrap_used,
     reason = "what these tests share is test code, too"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "processes live and die in real time"
+)]
 
 mod course;
 mod options;

@@ -4,6 +4,10 @@
     clippy::unwrap_used,
     reason = "what these tests share is test code, too"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is written by one process and read by another has a real time"
+)]
 
 mod files;
 mod processes;

@@ -44,7 +44,7 @@ struct Errand {
 
 /// A process of its own: it says `ready`, waits for a line, and gets a token. It asks for each exchange by saying `exchange`,
 /// and takes the next line for the number of the new token.
-struct Other {
+pub(crate) struct Other {
     process: Child,
     says: Lines<BufReader<ChildStdout>>,
     told: ChildStdin,
@@ -52,42 +52,48 @@ struct Other {
 
 impl Other {
     fn start(store: &Path, room: Option<u64>) -> Self {
+        let errand = Errand {
+            store: store.to_str().unwrap().to_owned(),
+            room,
+        };
+        let errand = serde_json::to_string(&errand).unwrap();
+        Self::run("processes::as_a_process_of_its_own", &errand)
+    }
+
+    /// Runs a test that is such a process, and tells it its errand in a line.
+    pub(crate) fn run(test: &str, errand: &str) -> Self {
         // What a shell ignores, what it becomes ignores too: a write without room shall fail, not kill.
         let mut process = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "processes::as_a_process_of_its_own"])
+            .args(["--exact", test])
             .args(["--ignored", "--nocapture", "--quiet"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let errand = Errand {
-            store: store.to_str().unwrap().to_owned(),
-            room,
-        };
         let mut other = Self {
             says: BufReader::new(process.stdout.take().unwrap()).lines(),
             told: process.stdin.take().unwrap(),
             process,
         };
-        other.tell(&serde_json::to_string(&errand).unwrap());
+        other.tell(errand);
         assert_eq!(other.hear(), "ready");
         other
     }
 
-    fn tell(&mut self, line: &str) {
+    pub(crate) fn tell(&mut self, line: &str) {
         writeln!(self.told, "{line}").unwrap();
     }
 
     /// The next thing it says itself; its test harness speaks as well.
-    fn hear(&mut self) -> String {
+    pub(crate) fn hear(&mut self) -> String {
         let said = self.says.by_ref().map_while(Result::ok);
         let mut own = said.filter_map(|line| line.strip_prefix(MARK).map(str::to_owned));
         own.next().unwrap_or_else(|| "nothing".to_owned())
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 }
@@ -110,6 +116,11 @@ fn as_a_process_of_its_own() {
         };
         setrlimit(Resource::Fsize, room).unwrap();
     }
+    get_token_from(FileStore::new(errand.store));
+}
+
+/// The part of such a process that does not depend on its store.
+pub(crate) fn get_token_from(store: impl TokenStore) {
     let source = keyfob::hook_blocking(|_| {
         say("exchange");
         let number = read()
@@ -117,7 +128,7 @@ fn as_a_process_of_its_own() {
             .map_err(|_| Error::unavailable("no answer"))?;
         token(number)
     });
-    let source = Persisted::new(Rotating(source), FileStore::new(errand.store), key());
+    let source = Persisted::new(Rotating(source), store, key());
     let tokens = TokenCache::new(source);
     say("ready");
     read();
@@ -133,7 +144,7 @@ fn say(line: &str) {
     out.flush().unwrap();
 }
 
-fn read() -> String {
+pub(crate) fn read() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).unwrap();
     line.trim().to_owned()

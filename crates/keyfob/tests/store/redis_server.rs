@@ -172,7 +172,7 @@ fn certify(directory: &Path) {
 
 fn spawn(directory: &Path, port: u16) -> Child {
     let port_text = port.to_string();
-    let process = Command::new("redis-server")
+    let mut process = Command::new("redis-server")
         .current_dir(directory)
         .args([
             "--bind",
@@ -200,6 +200,8 @@ fn spawn(directory: &Path, port: u16) -> Child {
         }
         thread::sleep(Duration::from_millis(10));
     }
+    let _ = process.kill();
+    let _ = process.wait();
     let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
     panic!("redis-server does not listen: {log}");
 }

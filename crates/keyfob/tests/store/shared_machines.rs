@@ -1,5 +1,6 @@
 //! The store in Redis, and what may happen to the server and to those who hold a lease.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use keyfob::Entry;
@@ -14,20 +15,46 @@ use keyfob::TokenStore;
 use keyfob::redis::cmd;
 use keyfob_testkit::GatedSource;
 use keyfob_testkit::ManualClock;
+use rustix::process::Signal;
 
+use crate::processes;
+use crate::processes::Other;
+use crate::redis_server;
 use crate::redis_server::RedisServer;
 use crate::world::Process;
 use crate::world::Rotating;
 use crate::world::SECOND;
 use crate::world::key;
 use crate::world::token;
-use crate::world::until_soon;
 
 /// Short, so that a test need not wait long for one that lapses.
 const LEASE: Duration = Duration::from_millis(300);
 
 fn store(server: &RedisServer) -> RedisStore {
     server.store().lease_lasts(LEASE)
+}
+
+/// Waits until it is so; bounded, so that a test that waits in vain ends.
+async fn until_soon(holds: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(SECOND / 100).await;
+    }
+    panic!("it did not come to that");
+}
+
+/// Lets the process's clock run, and faster than others.
+fn hurried(process: Process) -> Process {
+    let clock = process.clock.clone();
+    tokio::spawn(async move {
+        for _ in 0..500 {
+            tokio::time::sleep(SECOND / 100).await;
+            clock.advance(SECOND / 20);
+        }
+    });
+    process
 }
 
 async fn stored(store: &RedisStore) -> Option<Entry> {
@@ -130,8 +157,8 @@ async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
 async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refresh_token() {
     let server = RedisServer::start();
     let (first, second) = (
-        Process::rotating(store(&server).response_timeout(LEASE)).hurried(),
-        Process::rotating(store(&server).response_timeout(LEASE)).hurried(),
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
     );
     let fault = async {
         let call = first.source.next_call().await;
@@ -172,8 +199,8 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, fast) = (
-        Process::rotating(store.clone()).hurried(),
-        Process::rotating(store.clone()).hurried(),
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
@@ -191,21 +218,97 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
 async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_got_none() {
     let server = RedisServer::start();
     let store = store(&server);
+    let now = std::time::SystemTime::now();
+    let expired = token(1).unwrap().obtained_at(now - SECOND * 200);
+    let entry = Entry::new(expired, now);
+    store.replace(&key(), &entry, SECOND).await.unwrap();
     let (slow, fast) = (
-        Process::rotating(store.clone()).hurried(),
-        Process::rotating(store.clone()).hurried(),
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
         server.end_lease(&key()).await;
         let refused = Err(keyfob::Error::refused("invalid_grant"));
         fast.get_answered(refused).await.unwrap_err();
-        call.answer(token(1));
+        call.answer(token(2));
+    };
+    let (got, ()) = tokio::join!(slow.get(), fault);
+    assert_eq!(got.unwrap(), "token-2");
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+#[ignore = "another test runs it as a process of its own"]
+fn as_a_process_of_its_own() {
+    let errand: (String, PathBuf) = serde_json::from_str(&processes::read()).unwrap();
+    let store = redis_server::store(&errand.0, &errand.1).lease_lasts(LEASE);
+    processes::get_token_from(store);
+}
+
+#[test]
+fn t9_a_process_that_stood_still_past_its_lease_adopts_what_was_got_meanwhile() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = || Other::run("shared_machines::as_a_process_of_its_own", &errand);
+    let (mut slow, mut fast) = (start(), start());
+    slow.tell("go");
+    assert_eq!(slow.hear(), "exchange");
+    slow.signal(Signal::STOP);
+    fast.tell("go");
+    assert_eq!(fast.hear(), "exchange", "once more, within the grace");
+    fast.tell("2");
+    assert_eq!(fast.hear(), "token-2");
+    slow.tell("1");
+    slow.signal(Signal::CONT);
+    assert_eq!(slow.hear(), "token-2");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kept = runtime.block_on(stored(&store(&server))).unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+fn t1_twenty_processes_that_start_at_once_on_an_empty_server_cause_one_exchange() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = |_| Other::run("shared_machines::as_a_process_of_its_own", &errand);
+    let mut others: Vec<_> = (0..20).map(start).collect();
+    for other in &mut others {
+        other.tell("go");
+        other.tell("1");
+    }
+    let said: Vec<_> = others.iter_mut().map(Other::hear).collect();
+    let exchanges = said.iter().filter(|said| *said == "exchange").count();
+    assert_eq!(exchanges, 1, "{said:?}");
+    let adopted = said.iter().filter(|said| *said == "token-1").count();
+    assert_eq!(adopted, 19, "{said:?}");
+}
+
+#[tokio::test]
+async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange_is_repeated() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let (slow, next) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    let clock = next.clock.clone();
+    let fault = async {
+        let call = slow.source.next_call().await;
+        server.end_lease(&key()).await;
+        let awake = async {
+            clock.until_sleeping_for(SECOND / 20).await;
+            call.answer(token(1));
+            until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+            clock.advance(SECOND / 20);
+        };
+        let (got, ()) = tokio::join!(next.get(), awake);
+        assert_eq!(got.unwrap(), "token-1");
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
     assert_eq!(got.unwrap(), "token-1");
-    let kept = stored(&store).await.unwrap();
-    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
+    assert_eq!(next.source.calls(), 0);
 }
 
 #[tokio::test]
@@ -216,7 +319,7 @@ async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers()
     process.get_answered(token(1)).await.unwrap();
     server.restart_empty();
     process.clock.advance(SECOND * 101);
-    let process = process.hurried();
+    let process = hurried(process);
     let answer = async {
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();

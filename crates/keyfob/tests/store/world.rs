@@ -26,6 +26,9 @@ use keyfob_testkit::ManualClock;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
+/// In real time: a test that waits so long waits in vain.
+const LONGEST: Duration = Duration::from_secs(30);
+
 pub(crate) fn key() -> StoreKey {
     StoreKey::builder("https://issuer.example.com")
         .client("tests")
@@ -91,20 +94,9 @@ impl Process {
         got
     }
 
-    /// Lets the process's clock run, and faster than others.
-    pub(crate) fn hurried(self) -> Self {
-        let clock = self.clock.clone();
-        tokio::spawn(async move {
-            for _ in 0..500 {
-                tokio::time::sleep(SECOND / 100).await;
-                clock.advance(SECOND / 20);
-            }
-        });
-        self
-    }
-
     pub(crate) async fn get(&self) -> Result<String, Error> {
-        let token = self.cache.get_valid_token().await?;
+        let got = tokio::time::timeout(LONGEST, self.cache.get_valid_token()).await;
+        let token = got.expect("nobody waits for ever")?;
         Ok(token.expose().to_owned())
     }
 }
@@ -116,18 +108,6 @@ pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
             return;
         }
         tokio::task::yield_now().await;
-    }
-    panic!("it did not come to that");
-}
-
-/// The same where others are processes, which take their time.
-#[cfg(feature = "redis")]
-pub(crate) async fn until_soon(holds: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(SECOND / 100).await;
     }
     panic!("it did not come to that");
 }

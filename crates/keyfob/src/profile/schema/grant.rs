@@ -10,6 +10,9 @@ use crate::profile::schema::client::Authentication;
 use crate::profile::schema::client::Client;
 use crate::profile::schema::client::Key;
 use crate::profile::schema::client::UnlessSaid;
+use crate::profile::schema::sign_in;
+use crate::profile::schema::sign_in::SignIn;
+use crate::profile::schema::sign_in::SigningIn;
 use crate::profile::table::Table;
 use crate::profile::table::Value;
 
@@ -49,7 +52,7 @@ pub(crate) enum Kind {
     JwtBearer(Assertion),
     TokenExchange(Box<Exchange>),
     /// Begun by a person with `keyfob login`.
-    SignIn(SignIn),
+    SignIn(SigningIn),
 }
 
 /// The JWT that is given for a token (RFC 7523 §2.1).
@@ -70,16 +73,6 @@ pub(crate) struct Exchange {
     pub(crate) subject_type: String,
     pub(crate) actor: Option<(Reference, String)>,
     pub(crate) requested_type: Option<String>,
-}
-
-/// How a person signs in to a [`Profile`](crate::Profile).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SignIn {
-    /// With a code that is entered on another device (RFC 8628).
-    DeviceCode,
-    /// In a browser on this machine (RFC 6749 §4.1, with PKCE of RFC 7636).
-    AuthorizationCode,
 }
 
 impl Grant {
@@ -185,8 +178,8 @@ fn read_kind(table: &Table<'_>, grant: Name) -> Option<Kind> {
         ),
         Name::JwtBearer => Kind::JwtBearer(read_assertion(table)?),
         Name::TokenExchange => Kind::TokenExchange(Box::new(read_exchange(table)?)),
-        Name::DeviceCode => Kind::SignIn(SignIn::DeviceCode),
-        Name::AuthorizationCode => Kind::SignIn(SignIn::AuthorizationCode),
+        Name::DeviceCode => Kind::SignIn(sign_in::read(table, SignIn::DeviceCode)?),
+        Name::AuthorizationCode => Kind::SignIn(sign_in::read(table, SignIn::AuthorizationCode)?),
     })
 }
 
@@ -293,7 +286,7 @@ const NAMES: [(&str, Name); 7] = [
 ];
 
 /// Every key of a grant, whichever it is.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 27] = [
     "issuer",
     "token_endpoint",
     "fhir_server",
@@ -317,10 +310,14 @@ pub(super) const KEYS: [&str; 23] = [
     "actor_token",
     "actor_token_type",
     "requested_token_type",
+    "authorization_endpoint",
+    "device_authorization_endpoint",
+    "revocation_endpoint",
+    "redirect_uri",
 ];
 
 /// Parameters that a grant or a client authentication sets itself.
-const OWN_PARAMETERS: [&str; 9] = [
+const OWN_PARAMETERS: [&str; 12] = [
     "grant_type",
     "scope",
     "client_assertion",
@@ -328,6 +325,9 @@ const OWN_PARAMETERS: [&str; 9] = [
     "code",
     "code_verifier",
     "device_code",
+    "code_challenge",
+    "code_challenge_method",
+    "response_type",
+    "state",
     "password",
-    "redirect_uri",
 ];

@@ -82,6 +82,13 @@ impl Question<'_> {
         fits.then_some(token)
     }
 
+    /// The stored token, if whoever asks has none and it has not expired: better than the failure of a renewal (T3).
+    pub(super) fn last_resort<'e>(&self, entry: &'e Entry) -> Option<&'e Token> {
+        let token = entry.token()?;
+        let is_valid = self.freshness(token) != Freshness::Expired;
+        (is_valid && self.reason == Reason::Missing).then_some(token)
+    }
+
     /// Whether a token that was got without the store is good enough to be put there.
     pub(super) fn is_worth_sharing(&self, token: &Token) -> bool {
         matches!(self.reason, Reason::Missing | Reason::Due)

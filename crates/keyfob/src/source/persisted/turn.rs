@@ -140,6 +140,22 @@ impl Desk {
         Ok(token)
     }
 
+    /// What is left when a renewal has failed: the stored token, for as long as it lasts (T3).
+    pub(super) async fn last_resort(
+        &self,
+        request: &TokenRequest,
+        failure: Error,
+    ) -> Result<Token, Error> {
+        let Ok(Some(kept)) = self.store.load(&self.key).await else {
+            return Err(failure);
+        };
+        let entry = told(kept, request);
+        let token = self.question(request).last_resort(&entry).cloned();
+        let token = token.ok_or_else(|| failure.clone())?;
+        observe::used_in_spite_of(&failure);
+        Ok(token)
+    }
+
     /// Waits for the lease, and gets a token if one is still needed.
     pub(super) async fn take_turn(
         &self,

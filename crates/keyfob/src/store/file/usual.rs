@@ -21,7 +21,7 @@ fn from_environment(value: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
         let path = PathBuf::from(value(name)?);
         path.is_absolute().then_some(path)
     };
-    if cfg!(windows) {
+    if env::consts::FAMILY == "windows" {
         return absolute("LOCALAPPDATA").map(|state| state.join(NAME));
     }
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));

@@ -30,7 +30,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 /// Where the store is.
 #[derive(Clone)]
 pub(super) enum Server {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
     /// The client asks one sentinel at a time.
     Sentinel(Arc<AsyncMutex<SentinelClient>>),

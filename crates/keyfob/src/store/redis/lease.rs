@@ -16,7 +16,7 @@ use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record;
-use crate::store::redis::Desk;
+use crate::store::redis::desk::Desk;
 use crate::store::redis::scripts;
 use crate::store::redis::scripts::Names;
 

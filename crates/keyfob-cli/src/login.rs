@@ -1,0 +1,109 @@
+//! `keyfob login`: a person signs in, and the token is kept.
+
+mod browser;
+mod waiting;
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use clap::Args;
+use keyfob::Entry;
+use keyfob::Profile;
+use keyfob::SignIn;
+use keyfob::StoreKey;
+use keyfob::Token;
+use keyfob::TokenStore;
+
+use crate::exit::Exit;
+use crate::exit::table;
+use crate::fault::Fault;
+use crate::login::browser::open;
+use crate::login::waiting::Waiting;
+use crate::print::print;
+use crate::print::tell;
+use crate::signed_in::PATIENCE;
+use crate::signed_in::SignInProfile;
+use crate::signed_in::place;
+use crate::token_options::seconds;
+
+/// Sign in to a profile, whose token is then kept and renewed without a person
+///
+/// In a browser on this machine, or with a code that is typed into one on any device, as the profile says. Its other uses, such as
+/// keyfob request, find the token and renew it for as long as the server lets them. No token is printed.
+#[derive(Args)]
+#[command(after_long_help = table())]
+pub(crate) struct Login {
+    #[command(flatten)]
+    which: SignInProfile,
+    /// Sign in with a code that is typed into a browser on any device
+    #[arg(long)]
+    device: bool,
+    /// Open no browser; the address is printed anyway
+    #[arg(long)]
+    no_browser: bool,
+    /// How long to wait for the browser to come back, in seconds; a code ends when its server says
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    time_limit: Duration,
+}
+
+impl Login {
+    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+        let profile = self.which.choose()?;
+        let (store, key) = place(&profile)?;
+        // What cannot be kept had better be known before a person has done anything.
+        let lease = store.lease(&key, PATIENCE).await;
+        lease.map_err(keyfob::Error::from)?.release().await;
+        let token = match profile.sign_in() {
+            Some(SignIn::AuthorizationCode) if !self.device => self.in_browser(&profile).await?,
+            _ => with_code(&profile).await?,
+        };
+        let renewable = token.refresh_token().is_some();
+        keep(&*store, &key, token).await?;
+        print(format!("signed in to {}\n", profile.name()))?;
+        if !renewable {
+            tell(
+                "keyfob: the server gave no refresh token, so a new sign-in is needed when this token ends; many servers give \
+                 one for the scope offline_access\n",
+            );
+        }
+        Ok(Exit::Done)
+    }
+
+    async fn in_browser(&self, profile: &Profile) -> Result<Token, Fault> {
+        let flow = profile.authorization_code().await?;
+        let request = flow.time_limit(self.time_limit).start().await?;
+        let opened = !self.no_browser && open(request.url());
+        let what = match opened {
+            true => "A browser opens. If it does not, open this address in one on this machine:",
+            false => "Open this address in a browser on this machine:",
+        };
+        tell(format!("{what}\n\n  {}\n\n", request.url()));
+        let waiting = Waiting::new("Waiting for the browser to come back");
+        let token = request.wait().await;
+        drop(waiting);
+        Ok(token?)
+    }
+}
+
+async fn with_code(profile: &Profile) -> Result<Token, Fault> {
+    let authorization = profile.device_code().await?.start().await?;
+    let (page, code) = (authorization.verification_uri(), authorization.user_code());
+    tell(format!(
+        "Open this address in a browser on any device, and type the code:\n\n  {page}\n  {code}\n\n"
+    ));
+    if let Some(complete) = authorization.verification_uri_complete() {
+        tell(format!(
+            "Or open this one, and compare the code:\n\n  {complete}\n\n"
+        ));
+    }
+    let waiting = Waiting::new("Waiting for somebody to agree");
+    let token = authorization.wait().await;
+    drop(waiting);
+    Ok(token?)
+}
+
+async fn keep(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), Fault> {
+    let entry = Entry::new(token, SystemTime::now());
+    let kept = store.replace(key, &entry, PATIENCE).await;
+    Ok(kept.map_err(keyfob::Error::from)?)
+}

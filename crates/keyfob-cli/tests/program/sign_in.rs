@@ -1,0 +1,407 @@
+//! People sign in and out, by browser and by code.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr};
+
+use keyfob_testkit::{Answer, Expect, Received, Server, json};
+use url::Url;
+
+use crate::keyfob::{Finished, Folder, Keyfob, finish};
+use crate::waiting::wait_until;
+
+/// A machine of its own, with a profile `a` whose token is from this server.
+struct Machine {
+    folder: Folder,
+    server: Server,
+}
+
+impl Machine {
+    fn new(grant: &str) -> Self {
+        let (folder, server) = (Folder::new(), Server::start());
+        let issuer = server.url();
+        folder.file("keyfob.toml", &profile("a", grant, &issuer));
+        server.expect(
+            Expect::get("/.well-known/oauth-authorization-server").always(Answer::json(json!({
+                "issuer": issuer,
+                "authorization_endpoint": server.url_for("/authorize"),
+                "device_authorization_endpoint": server.url_for("/device"),
+                "token_endpoint": server.url_for("/token"),
+                "revocation_endpoint": server.url_for("/revoke"),
+            }))),
+        );
+        Self { folder, server }
+    }
+
+    fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+        let path = |name: &str| self.folder.path(name).display().to_string();
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+            .env("XDG_STATE_HOME", &path("state"))
+            // The browser of this machine, if a test has put one there.
+            .env("PATH", &path("bin"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        self.keyfob(arguments).run()
+    }
+
+    /// Signs in by browser with this answer of the token endpoint.
+    fn sign_in(&self, token: serde_json::Value) {
+        self.server.expect(
+            Expect::post("/token")
+                .form("grant_type", "authorization_code")
+                .answer(Answer::json(token)),
+        );
+        let mut waiting = Begun::start(self.keyfob(&["login", "--no-browser"]));
+        let url = waiting.address();
+        get(&back(&url, "code=c0de"));
+        assert_eq!(waiting.finish().code, 0);
+    }
+
+    fn posts(&self, path: &str) -> Vec<Received> {
+        let received = self.server.received().into_iter();
+        received.filter(|received| received.path == path).collect()
+    }
+}
+
+fn profile(name: &str, grant: &str, issuer: &str) -> String {
+    format!(
+        "[profiles.{name}]\nbase_url = \"https://api.example.com\"\n[profiles.{name}.token]\ngrant = \"{grant}\"\n\
+         issuer = \"{issuer}\"\nclient_id = \"desk\"\nscopes = \"read offline_access\"\n"
+    )
+}
+
+fn token(text: &str, expires_in: u64) -> serde_json::Value {
+    json!({
+        "access_token": text,
+        "token_type": "Bearer",
+        "expires_in": expires_in,
+        "refresh_token": format!("refresh-of-{text}"),
+    })
+}
+
+/// A sign-in that waits for a person.
+struct Begun {
+    child: Child,
+    said: BufReader<ChildStderr>,
+    so_far: String,
+}
+
+impl Begun {
+    fn start(keyfob: Keyfob) -> Self {
+        let mut child = keyfob.start();
+        let said = BufReader::new(child.stderr.take().expect("it is piped"));
+        Self {
+            child,
+            said,
+            so_far: String::new(),
+        }
+    }
+
+    /// The next line that a person is told to use: it is indented.
+    fn told(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.said.read_line(&mut line).expect("it says text");
+            assert!(read > 0, "it ended: {}", self.so_far);
+            self.so_far.push_str(&line);
+            if let Some(told) = line.strip_prefix("  ") {
+                return told.trim_end().to_owned();
+            }
+        }
+    }
+
+    fn address(&mut self) -> Url {
+        self.told().parse().expect("it is a URL")
+    }
+
+    /// Waits for its end; all that it said is in the answer.
+    fn finish(mut self) -> Finished {
+        self.said
+            .read_to_string(&mut self.so_far)
+            .expect("it says text");
+        let mut done = finish(self.child);
+        done.stderr = self.so_far;
+        done
+    }
+}
+
+fn parameter(url: &Url, name: &str) -> String {
+    let found = url.query_pairs().find(|(key, _)| key == name);
+    found.expect("the parameter is there").1.into_owned()
+}
+
+/// Where the server sends the browser.
+fn back(url: &Url, parameters: &str) -> String {
+    let (uri, state) = (parameter(url, "redirect_uri"), parameter(url, "state"));
+    format!("{uri}?state={state}&{parameters}")
+}
+
+/// The page at this URL.
+fn get(url: &str) -> String {
+    let url: Url = url.parse().expect("it is a URL");
+    let address = url.socket_addrs(|| None).expect("it is an address")[0];
+    let mut stream = TcpStream::connect(address).expect("the program listens");
+    let target = &url[url::Position::BeforePath..];
+    write!(stream, "GET {target} HTTP/1.1\r\nhost: {address}\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it is text");
+    page
+}
+
+#[test]
+fn a_sign_in_by_browser_is_kept_and_renewed_without_a_person() {
+    let machine = Machine::new("authorization_code");
+    machine.sign_in(token("first", 0));
+    machine.server.expect(
+        Expect::post("/token")
+            .form("grant_type", "refresh_token")
+            .form("refresh_token", "refresh-of-first")
+            .answer(Answer::json(token("second", 600))),
+    );
+    for _ in 0..2 {
+        let done = machine.run(&["token", "--profile=a"]);
+        assert_eq!((done.code, &*done.stdout), (0, "second\n"), "{done:?}");
+    }
+    let status = machine.run(&["status"]).stdout;
+    assert!(status.contains("with refresh token"), "{status}");
+    machine.server.verify();
+}
+
+#[test]
+fn s1_a_sign_in_prints_the_address_and_no_token() {
+    let machine = Machine::new("authorization_code");
+    machine
+        .server
+        .expect(Expect::post("/token").answer(Answer::json(token("s3cr3t", 600))));
+    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+    let url = waiting.address();
+    assert!(
+        url.as_str()
+            .starts_with(&machine.server.url_for("/authorize?"))
+    );
+    assert_eq!(parameter(&url, "scope"), "read offline_access");
+    let page = get(&back(&url, "code=c0de"));
+    assert!(page.contains("You are signed in"), "{page}");
+    let done = waiting.finish();
+    assert_eq!((done.code, &*done.stdout), (0, "signed in to a\n"));
+    assert!(!format!("{done:?}").contains("s3cr3t"), "{done:?}");
+    assert!(!format!("{done:?}").contains("c0de"), "{done:?}");
+}
+
+#[test]
+fn the_browser_is_opened_at_the_address_that_is_printed() {
+    let machine = Machine::new("authorization_code");
+    machine
+        .server
+        .expect(Expect::post("/token").answer(Answer::json(token("first", 600))));
+    let opened = machine.folder.path("opened");
+    fs::create_dir(machine.folder.path("bin")).expect("the folder can be written");
+    let lines = format!("echo \"$1\" > '{}'", opened.display());
+    machine.folder.script("bin/xdg-open", &lines);
+    let mut waiting = Begun::start(machine.keyfob(&["login"]));
+    let url = waiting.address();
+    let seen = wait_until("the browser is opened", || {
+        let text = fs::read_to_string(&opened).ok()?;
+        text.ends_with('\n').then_some(text)
+    });
+    assert_eq!(seen, format!("{url}\n"));
+    get(&back(&url, "code=c0de"));
+    assert_eq!(waiting.finish().code, 0);
+}
+
+#[test]
+fn a_sign_in_by_code_shows_page_and_code_and_waits() {
+    for arguments in [&["login", "a"][..], &["login", "--profile=b", "--device"]] {
+        let machine = Machine::new("device_code");
+        let browser = profile("b", "authorization_code", &machine.server.url());
+        let both = profile("a", "device_code", &machine.server.url()) + &browser;
+        machine.folder.file("keyfob.toml", &both);
+        machine
+            .server
+            .expect(Expect::post("/device").answer(Answer::json(json!({
+                "device_code": "d3v1ce",
+                "user_code": "WDJB-MJHT",
+                "verification_uri": "https://login.example.com/device",
+                "verification_uri_complete": "https://login.example.com/device?user_code=WDJB-MJHT",
+                "expires_in": 600,
+                "interval": 1,
+            }))));
+        let pending = Answer::json(json!({"error": "authorization_pending"})).with_status(400);
+        machine.server.expect(
+            Expect::post("/token")
+                .form("device_code", "d3v1ce")
+                .answer(pending)
+                .answer(Answer::json(token("first", 600))),
+        );
+        let mut waiting = Begun::start(machine.keyfob(arguments));
+        assert_eq!(waiting.told(), "https://login.example.com/device");
+        assert_eq!(waiting.told(), "WDJB-MJHT");
+        assert_eq!(
+            waiting.told(),
+            "https://login.example.com/device?user_code=WDJB-MJHT"
+        );
+        let done = waiting.finish();
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(!format!("{done:?}").contains("d3v1ce"), "{done:?}");
+        let name = if arguments.contains(&"a") { "a" } else { "b" };
+        let printed = machine.run(&["token", "--profile", name]);
+        assert_eq!(printed.stdout, "first\n", "{printed:?}");
+        machine.server.verify();
+    }
+}
+
+#[test]
+fn a_refusal_ends_with_3_and_keeps_what_was_there() {
+    let machine = Machine::new("authorization_code");
+    machine.sign_in(token("first", 600));
+    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+    let page = get(&back(&waiting.address(), "error=access_denied"));
+    assert!(page.contains("The sign-in was refused."), "{page}");
+    let done = waiting.finish();
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.stderr.contains("`access_denied`"), "{done:?}");
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "first\n");
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_the_option_says() {
+    let machine = Machine::new("authorization_code");
+    let done = machine.run(&["login", "--no-browser", "--time-limit=0.1"]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.stderr.contains("keyfob: nobody signed in"), "{done:?}");
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_said_to_be_so() {
+    let machine = Machine::new("authorization_code");
+    let mut without = token("first", 600);
+    without["refresh_token"] = json!(null);
+    machine
+        .server
+        .expect(Expect::post("/token").answer(Answer::json(without)));
+    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+    get(&back(&waiting.address(), "code=c0de"));
+    let done = waiting.finish();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stderr.contains("offline_access"), "{done:?}");
+}
+
+#[test]
+fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
+    let machine = Machine::new("authorization_code");
+    let nobody = machine.run(&["token", "--profile=a"]);
+    assert_eq!(nobody.code, 3);
+    assert!(
+        nobody.complaint().contains("`keyfob login a`"),
+        "{nobody:?}"
+    );
+
+    machine.sign_in(token("first", 0));
+    let refusal = Answer::json(json!({"error": "invalid_grant"})).with_status(400);
+    machine.server.expect(
+        Expect::post("/token")
+            .form("grant_type", "refresh_token")
+            .answer(refusal),
+    );
+    let ended = machine.run(&["token", "--profile=a"]);
+    assert_eq!(ended.code, 3);
+    assert!(ended.complaint().contains("`keyfob login a`"), "{ended:?}");
+    assert!(ended.complaint().contains("`invalid_grant`"), "{ended:?}");
+
+    machine.sign_in(token("second", 600));
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "second\n");
+}
+
+#[test]
+fn a_sign_out_revokes_both_tokens_and_forgets_them() {
+    let machine = Machine::new("authorization_code");
+    machine.sign_in(token("first", 600));
+    machine
+        .server
+        .expect(Expect::post("/revoke").answer(Answer::status(200)).times(2));
+    let done = machine.run(&["logout"]);
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (0, "signed out of a\n"),
+        "{done:?}"
+    );
+    let revoked: Vec<_> = machine
+        .posts("/revoke")
+        .iter()
+        .map(|received| received.form_value("token").expect("it names one"))
+        .collect();
+    assert_eq!(revoked, ["refresh-of-first", "first"]);
+    assert_eq!(machine.run(&["status"]).stdout, "");
+    assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
+
+    let again = machine.run(&["logout", "a"]);
+    assert_eq!(
+        (again.code, &*again.stdout),
+        (0, "nobody was signed in to a\n")
+    );
+    machine.server.verify();
+}
+
+#[test]
+fn a_server_that_cannot_be_told_of_a_sign_out_is_reported_and_the_tokens_are_gone_here() {
+    let machine = Machine::new("authorization_code");
+    machine.sign_in(token("first", 600));
+    machine
+        .server
+        .expect(Expect::post("/revoke").always(Answer::unavailable()));
+    let done = machine.run(&["logout"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.complaint().contains("forgotten here"), "{done:?}");
+    assert!(!done.stderr.contains("first"), "{done:?}");
+    assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
+}
+
+#[test]
+fn an_access_token_that_cannot_be_revoked_ends_by_itself() {
+    let machine = Machine::new("authorization_code");
+    machine.sign_in(token("first", 600));
+    let unsupported = Answer::json(json!({"error": "unsupported_token_type"})).with_status(400);
+    machine.server.expect(
+        Expect::post("/revoke")
+            .answer(Answer::status(200))
+            .answer(unsupported),
+    );
+    assert_eq!(machine.run(&["logout"]).code, 0);
+    machine.server.verify();
+}
+
+#[test]
+fn the_profile_may_be_left_out_if_there_is_only_one() {
+    let machine = Machine::new("authorization_code");
+    let issuer = machine.server.url();
+    let both = profile("a", "authorization_code", &issuer) + &profile("b", "device_code", &issuer);
+    let other = "[profiles.c]\nbase_url = \"https://api.example.com\"\ntoken = \"env:TOKEN\"\n";
+    for (file, arguments, says) in [
+        (&*both, &["login"][..], "say which of a, b"),
+        (other, &["login"], "people sign in to no profile"),
+        (other, &["logout", "c"], "nobody signs in to c"),
+        (&both, &["login", "d"], "no profile \"d\""),
+    ] {
+        machine.folder.file("keyfob.toml", file);
+        let done = machine.run(arguments);
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.complaint().contains(says), "{done:?}");
+    }
+    assert_eq!(machine.server.calls(), 0);
+}
+
+#[test]
+fn nobody_signs_in_to_what_would_be_lost() {
+    let machine = Machine::new("authorization_code");
+    let issuer = machine.server.url();
+    let file = profile("a", "authorization_code", &issuer)
+        .replace("base_url", "store = \"memory\"\nbase_url");
+    machine.folder.file("keyfob.toml", &file);
+    let done = machine.run(&["login"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.complaint().contains("memory only"), "{done:?}");
+    assert_eq!(machine.server.calls(), 0);
+}

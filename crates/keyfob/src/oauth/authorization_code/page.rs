@@ -1,0 +1,204 @@
+//! The page that a person sees when the browser comes back.
+
+use aws_lc_rs::digest::SHA256;
+use aws_lc_rs::digest::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header::ALLOW;
+use http::header::CACHE_CONTROL;
+use http::header::CONTENT_SECURITY_POLICY;
+use http::header::CONTENT_TYPE;
+use http::header::REFERRER_POLICY;
+use http::header::X_CONTENT_TYPE_OPTIONS;
+
+/// What happened. Nothing that came with a request is on a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    SignedIn,
+    Denied,
+    Failed,
+    /// The answer to another sign-in, or to none.
+    Stray,
+    /// An answer that comes after the first.
+    Late,
+    NotFound,
+    NotAllowed,
+}
+
+impl Page {
+    /// The page with its head: it is kept nowhere, tells nobody where it was called from, and loads nothing.
+    pub(crate) fn response(self) -> Response<String> {
+        let mut response = Response::new(self.html());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        let fixed = HeaderValue::from_static;
+        headers.insert(CONTENT_TYPE, fixed("text/html; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, fixed("no-store"));
+        headers.insert(REFERRER_POLICY, fixed("no-referrer"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
+        headers.insert(CONTENT_SECURITY_POLICY, policy());
+        if self == Self::NotAllowed {
+            headers.insert(ALLOW, fixed("GET"));
+        }
+        response
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            // The browser's visit itself went well, whatever it brought.
+            Self::SignedIn | Self::Denied | Self::Failed => StatusCode::OK,
+            Self::Stray => StatusCode::BAD_REQUEST,
+            Self::Late => StatusCode::CONFLICT,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    fn html(self) -> String {
+        let (mark, title, text) = self.says();
+        let class = if self == Self::SignedIn {
+            "good"
+        } else {
+            "bad"
+        };
+        format!(
+            "<!doctype html>\n\
+             <html lang=\"en\">\n\
+             <head>\n\
+             <meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{title}</title>\n\
+             <style>{STYLE}</style>\n\
+             </head>\n\
+             <body>\n\
+             <main>\n\
+             <div class=\"mark {class}\" aria-hidden=\"true\">{mark}</div>\n\
+             <h1>{title}</h1>\n\
+             <p>{text}</p>\n\
+             </main>\n\
+             </body>\n\
+             </html>\n"
+        )
+    }
+
+    /// A sign, a line and what to do now.
+    fn says(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::SignedIn => (
+                "✓",
+                "You are signed in",
+                "You can close this page and go back to the program that asked.",
+            ),
+            Self::Denied => (
+                "✕",
+                "You are not signed in",
+                "The sign-in was refused. If that was not meant, start it again from the program that asked.",
+            ),
+            Self::Failed => (
+                "✕",
+                "You are not signed in",
+                "Something went wrong. The program that asked says what it was.",
+            ),
+            Self::Stray => (
+                "!",
+                "This is not the sign-in that was started",
+                "Nothing was done. Go back to the program that asked, and use the address that it shows.",
+            ),
+            Self::Late => (
+                "!",
+                "This sign-in has been answered already",
+                "Nothing was done. Go back to the program that asked.",
+            ),
+            Self::NotFound => (
+                "!",
+                "There is nothing here",
+                "This is not the page of a sign-in.",
+            ),
+            Self::NotAllowed => (
+                "!",
+                "This cannot be done here",
+                "The page of a sign-in can only be opened.",
+            ),
+        }
+    }
+}
+
+/// No script, no image, no frame, no request to anywhere; the one style is known by its hash.
+fn policy() -> HeaderValue {
+    let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("the policy is visible ASCII")
+}
+
+const STYLE: &str = "
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --edge: #e2e5ea; --text: #1c2430; --soft: #566072; --good: #12805c; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --page: #12151a; --card: #1b2028; --edge: #2c333e; --text: #eceff4; --soft: #a5afbf; --good: #4cc79a; --bad: #ff8a80; } }
+* { box-sizing: border-box; margin: 0; }
+body { min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
+main { width: 100%; max-width: 26rem; padding: 2.5rem 2rem; border: 1px solid var(--edge); border-radius: 0.75rem; background: var(--card); text-align: center; }
+.mark { width: 3rem; height: 3rem; margin: 0 auto 1.25rem; border: 2px solid; border-radius: 50%; font-size: 1.5rem; line-height: 2.75rem; }
+.good { color: var(--good); }
+.bad { color: var(--bad); }
+h1 { font-size: 1.375rem; line-height: 1.3; }
+p { margin-top: 0.75rem; color: var(--soft); text-wrap: balance; }
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Page; 7] = [
+        Page::SignedIn,
+        Page::Denied,
+        Page::Failed,
+        Page::Stray,
+        Page::Late,
+        Page::NotFound,
+        Page::NotAllowed,
+    ];
+
+    #[test]
+    fn no_page_is_kept_or_tells_where_it_was_called_from_or_loads_anything() {
+        for page in ALL {
+            let response = page.response();
+            let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(header("cache-control"), "no-store");
+            assert_eq!(header("referrer-policy"), "no-referrer");
+            assert_eq!(header("x-content-type-options"), "nosniff");
+            assert!(
+                header("content-security-policy")
+                    .starts_with("default-src 'none'; style-src 'sha256-")
+            );
+            let html = response.body();
+            for loads in [
+                "<script", "src=", "href=", "url(", "@import", "http:", "https:",
+            ] {
+                assert!(!html.contains(loads), "{page:?} has {loads}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_lets_in_the_style_of_the_page() {
+        let response = Page::SignedIn.response();
+        let (_, rest) = response.body().split_once("<style>").unwrap();
+        let (style, _) = rest.split_once("</style>").unwrap();
+        let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+        let policy = response.headers()["content-security-policy"].to_str();
+        assert!(policy.unwrap().contains(&format!("'sha256-{hash}'")));
+    }
+
+    #[test]
+    fn only_one_page_says_that_somebody_is_signed_in() {
+        for page in ALL {
+            let claims = page.response().body().contains("You are signed in");
+            assert_eq!(claims, page == Page::SignedIn, "{page:?}");
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Signing in with a code that is typed elsewhere.
+
+use std::time::Duration;
+
+use futures_util::future::Either;
+use futures_util::future::select;
+use keyfob::Error;
+use keyfob::ErrorKind;
+use keyfob::Token;
+use keyfob::oauth::Client;
+use keyfob::oauth::ClientAuthentication;
+use keyfob::oauth::DeviceAuthorization;
+use keyfob::oauth::DeviceCode;
+use keyfob_testkit::Answer;
+use keyfob_testkit::Expect;
+use keyfob_testkit::ManualClock;
+use keyfob_testkit::Server;
+use keyfob_testkit::json;
+use serde_json::Value;
+
+use crate::desk::everything_said;
+use crate::desk::form_values;
+
+const DEVICE: &str = "/device_authorization";
+const TOKEN: &str = "/token";
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// A server, a client of it, and its clock.
+struct Desk {
+    server: Server,
+    clock: ManualClock,
+    client: Client,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::with_timeout(Client::TIMEOUT)
+    }
+
+    fn with_timeout(timeout: Duration) -> Self {
+        let (server, clock) = (Server::start(), ManualClock::default());
+        let client = Client::builder("desk")
+            .token_endpoint(server.url_for(TOKEN))
+            .device_authorization_endpoint(server.url_for(DEVICE))
+            .timeout(timeout)
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        Self {
+            server,
+            clock,
+            client,
+        }
+    }
+
+    /// A sign-in whose code the server gives with these fields, beside the usual ones.
+    async fn begin(&self, fields: Value) -> Result<DeviceAuthorization, Error> {
+        self.server
+            .expect(Expect::post(DEVICE).answer(Answer::json(codes(fields))));
+        DeviceCode::new(self.client.clone()).start().await
+    }
+
+    /// Waits for the token, letting each pause pass as soon as it begins; answers the pauses in seconds, too.
+    async fn wait(&self, authorization: DeviceAuthorization) -> (Result<Token, Error>, Vec<u64>) {
+        let mut waiting = Box::pin(authorization.wait());
+        let mut pauses = Vec::new();
+        loop {
+            let asleep = Box::pin(self.clock.until_sleeping(1));
+            match select(waiting, asleep).await {
+                Either::Left((outcome, _)) => return (outcome, pauses),
+                Either::Right(((), still)) => waiting = still,
+            }
+            let pause = self.clock.next_alarm_in().unwrap();
+            pauses.push(pause.as_secs());
+            self.clock.advance(pause);
+        }
+    }
+
+    /// What comes of these answers of the token endpoint, and with which pauses.
+    async fn outcome(
+        &self,
+        fields: Value,
+        answers: impl IntoIterator<Item = Answer>,
+    ) -> (Result<Token, Error>, Vec<u64>) {
+        let authorization = self.begin(fields).await.unwrap();
+        let expect = Expect::post(TOKEN).form("grant_type", GRANT);
+        self.server
+            .expect(answers.into_iter().fold(expect, Expect::answer));
+        let outcome = self.wait(authorization).await;
+        self.server.verify();
+        outcome
+    }
+}
+
+fn codes(fields: Value) -> Value {
+    let mut codes = json!({
+        "device_code": "d3v1ce",
+        "user_code": "WDJB-MJHT",
+        "verification_uri": "https://login.example.com/device",
+        "expires_in": 600,
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        codes[name] = value.clone();
+    }
+    codes
+}
+
+fn says(error: &str) -> Answer {
+    Answer::json(json!({"error": error})).with_status(400)
+}
+
+fn token() -> Answer {
+    Answer::json(json!({
+        "access_token": "acc3ss",
+        "token_type": "bearer",
+        "expires_in": 60,
+        "refresh_token": "r3fresh",
+    }))
+}
+
+#[tokio::test]
+async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
+    let desk = Desk::new();
+    let complete = "https://login.example.com/device?user_code=WDJB-MJHT";
+    let fields = json!({"verification_uri_complete": complete, "interval": 7});
+    let authorization = desk.begin(fields).await.unwrap();
+    assert_eq!(authorization.user_code(), "WDJB-MJHT");
+    assert_eq!(
+        authorization.verification_uri(),
+        "https://login.example.com/device"
+    );
+    assert_eq!(authorization.verification_uri_complete(), Some(complete));
+    assert_eq!(authorization.expires_in().as_secs(), 600);
+    desk.clock.advance(Duration::from_secs(60));
+    assert_eq!(authorization.expires_in().as_secs(), 540);
+
+    desk.server.expect(
+        Expect::post(TOKEN)
+            .form("grant_type", GRANT)
+            .form("device_code", "d3v1ce")
+            .form("client_id", "desk")
+            .answer(says("authorization_pending"))
+            .answer(token()),
+    );
+    let (outcome, pauses) = desk.wait(authorization).await;
+    let token = outcome.unwrap();
+    assert_eq!(token.expose(), "acc3ss");
+    assert_eq!(token.refresh_token(), Some("r3fresh"));
+    assert_eq!(pauses, [7, 7]);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_stands_in_the_first_request() {
+    let desk = Desk::new();
+    desk.server
+        .expect(Expect::post(DEVICE).answer(Answer::json(codes(json!({})))));
+    let flow = DeviceCode::new(desk.client.clone())
+        .scopes(["read", "offline_access"])
+        .resource("https://api.example.com/")
+        .parameter("tenant", "seven");
+    drop(flow.start().await.unwrap());
+    let received = desk.server.received().pop().unwrap();
+    for (name, value) in [
+        ("client_id", "desk"),
+        ("scope", "read offline_access"),
+        ("resource", "https://api.example.com/"),
+        ("tenant", "seven"),
+    ] {
+        assert_eq!(form_values(&received, name), [value], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_a_secret_shows_it_at_both_endpoints() {
+    let server = Server::start();
+    let clock = ManualClock::default();
+    let client = Client::builder("desk")
+        .token_endpoint(server.url_for(TOKEN))
+        .device_authorization_endpoint(server.url_for(DEVICE))
+        .authentication(ClientAuthentication::secret_basic("s3cr3t"))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let known = |expect: Expect| expect.header("authorization", "Basic ZGVzazpzM2NyM3Q=");
+    server.expect(known(Expect::post(DEVICE)).answer(Answer::json(codes(json!({})))));
+    server.expect(known(Expect::post(TOKEN)).answer(token()));
+    let authorization = DeviceCode::new(client.clone()).start().await.unwrap();
+    let desk = Desk {
+        server,
+        clock,
+        client,
+    };
+    desk.wait(authorization).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn the_pause_is_five_seconds_unless_the_server_says_another() {
+    for (fields, pause) in [
+        (json!({}), 5),
+        (json!({"interval": 2}), 2),
+        (json!({"interval": "3"}), 3),
+        (json!({"interval": 0}), 1),
+    ] {
+        let (outcome, pauses) = Desk::new().outcome(fields, [token()]).await;
+        outcome.unwrap();
+        assert_eq!(pauses, [pause]);
+    }
+}
+
+#[tokio::test]
+async fn each_slow_down_adds_five_seconds_for_good() {
+    let answers = [
+        says("slow_down"),
+        says("authorization_pending"),
+        says("slow_down"),
+        says("authorization_pending"),
+        token(),
+    ];
+    let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
+    outcome.unwrap();
+    assert_eq!(pauses, [5, 10, 10, 15, 15]);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_asked_less_and_less_often() {
+    let answers = [
+        Answer::hang(),
+        Answer::reset(),
+        Answer::unavailable(),
+        says("authorization_pending"),
+        token(),
+    ];
+    // What hangs is given up on by the system's clock; the others have to be heard within it.
+    let desk = Desk::with_timeout(Duration::from_secs(2));
+    let (outcome, pauses) = desk.outcome(json!({}), answers).await;
+    outcome.unwrap();
+    assert_eq!(pauses, [5, 10, 20, 40, 5]);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_be_left_alone_is() {
+    let answers = [Answer::too_many_requests("120"), token()];
+    let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
+    outcome.unwrap();
+    assert_eq!(pauses, [5, 120]);
+}
+
+#[tokio::test]
+async fn a_server_that_says_pending_with_status_200_is_understood() {
+    let pending = Answer::json(json!({"error": "authorization_pending"}));
+    let (outcome, pauses) = Desk::new().outcome(json!({}), [pending, token()]).await;
+    outcome.unwrap();
+    assert_eq!(pauses, [5, 5]);
+}
+
+#[tokio::test]
+async fn a_refusal_ends_it() {
+    let (outcome, pauses) = Desk::new()
+        .outcome(json!({}), [says("access_denied")])
+        .await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("`access_denied`"), "{error}");
+    assert_eq!(pauses, [5]);
+
+    let (outcome, _) = Desk::new()
+        .outcome(json!({}), [says("invalid_grant")])
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_code_that_runs_out_ends_it_whoever_says_so() {
+    let (outcome, _) = Desk::new()
+        .outcome(json!({}), [says("expired_token")])
+        .await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    assert!(error.to_string().contains("start it again"), "{error}");
+
+    // Nobody is asked once it is known that the code has run out.
+    let pending = || says("authorization_pending");
+    let (outcome, pauses) = Desk::new()
+        .outcome(json!({"expires_in": 12}), [pending(), pending()])
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Deadline);
+    assert_eq!(pauses, [5, 5, 2]);
+}
+
+#[tokio::test]
+async fn a_person_is_sent_to_no_file_and_no_program() {
+    for page in [
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "http://login.example.com/",
+        "device",
+    ] {
+        let error = Desk::new()
+            .begin(json!({"verification_uri": page}))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{page}");
+
+        let fields = json!({"verification_uri_complete": page});
+        let authorization = Desk::new().begin(fields).await.unwrap();
+        assert_eq!(authorization.verification_uri_complete(), None, "{page}");
+    }
+    let fields = json!({"user_code": "AB\u{1b}[2JCD"});
+    let error = Desk::new().begin(fields).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn the_older_name_of_the_page_is_understood() {
+    let fields = json!({"verification_uri": null, "verification_url": "https://a.example/device"});
+    let mut codes = codes(fields);
+    codes.as_object_mut().unwrap().remove("verification_uri");
+    let desk = Desk::new();
+    desk.server
+        .expect(Expect::post(DEVICE).answer(Answer::json(codes)));
+    let authorization = DeviceCode::new(desk.client.clone()).start().await.unwrap();
+    assert_eq!(authorization.verification_uri(), "https://a.example/device");
+}
+
+#[tokio::test]
+async fn a_server_without_the_endpoint_is_named_as_such() {
+    let server = Server::start();
+    let client = Client::builder("desk")
+        .token_endpoint(server.url_for(TOKEN))
+        .build()
+        .unwrap();
+    let error = DeviceCode::new(client).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(
+        error.to_string().contains("device authorization endpoint"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn s1_no_code_is_shown() {
+    let desk = Desk::new();
+    let complete = "https://login.example.com/device?user_code=WDJB-MJHT";
+    let authorization = desk
+        .begin(json!({"verification_uri_complete": complete}))
+        .await
+        .unwrap();
+    let shown = format!("{authorization:?}");
+    assert!(
+        !shown.contains("d3v1ce") && !shown.contains("WDJB"),
+        "{shown}"
+    );
+
+    let refusal = Answer::json(json!({"error": "invalid_grant", "error_description": "d3v1ce"}));
+    desk.server
+        .expect(Expect::post(TOKEN).answer(refusal.with_status(400)));
+    let error = desk.wait(authorization).await.0.unwrap_err();
+    let said = everything_said(&error);
+    assert!(!said.contains("d3v1ce"), "{said}");
+}
+
+#[tokio::test]
+async fn a_sign_in_can_be_waited_for_in_a_task() {
+    let desk = Desk::new();
+    let authorization = desk.begin(json!({})).await.unwrap();
+    desk.server.expect(Expect::post(TOKEN).answer(token()));
+    let waiting = tokio::spawn(authorization.wait());
+    desk.clock.until_sleeping(1).await;
+    desk.clock.advance(Duration::from_secs(5));
+    waiting.await.unwrap().unwrap();
+}
