@@ -20,6 +20,8 @@ pub fn write(folder: &Path, tables: &[Table], python: &str) {
             fs::write(chart, table.svg()).expect("a chart");
         }
     }
+    page.push('\n');
+    page.push_str(include_str!("missed.md"));
     fs::write(folder.join("benchmarks.md"), page).expect("the page");
 }
 
