@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 mod away;
 mod decision;
+mod exchange;
 mod holder;
 mod turn;
 

@@ -10,7 +10,6 @@ use std::time::SystemTime;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 
-use crate::backoff::Backoff;
 use crate::clock;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -22,13 +21,10 @@ use crate::source::persisted::away::Absence;
 use crate::source::persisted::away::WhenAway;
 use crate::source::persisted::decision::Question;
 use crate::source::persisted::decision::Verdict;
-use crate::source::persisted::decision::consumed;
-use crate::source::persisted::holder::this_process;
 use crate::source::reentry::poll_inside;
 use crate::store::KeptEntry;
 use crate::store::StoreLease;
 use crate::store::TokenStore;
-use crate::store::entry::Begun;
 use crate::store::entry::Entry;
 use crate::store::entry::Failure;
 use crate::store::fault::StoreError;
@@ -46,7 +42,7 @@ pub(super) struct Desk {
     pub(super) policy: WhenAway,
     absence: Arc<Absence>,
     /// There was an entry: if there is none any more, the store has lost it.
-    had_entry: Arc<AtomicBool>,
+    pub(super) had_entry: Arc<AtomicBool>,
 }
 
 /// Why a turn brought no token.
@@ -94,7 +90,7 @@ enum Wait {
 }
 
 /// How a turn under one lease ended.
-enum End {
+pub(super) enum End {
     Done(Result<Token, Stop>),
     /// Somebody else had saved before the exchange could begin.
     Again,
@@ -371,152 +367,12 @@ impl Desk {
         }
     }
 
-    /// Exchanges a refresh token: note, exchange, durable save.
-    async fn exchange(
-        &self,
-        lease: &mut dyn StoreLease,
-        request: &TokenRequest,
-        mut entry: Entry,
-        attempts: u32,
-        caller: &mut Caller,
-    ) -> End {
-        let with = consumed(entry.token());
-        let before = entry.clone();
-        let now = wall(request);
-        let began = match &entry.begun {
-            // The grace of the issuer counts from the first exchange.
-            Some(begun) if attempts > 1 && begun.with == with => begun.at,
-            _ => now,
-        };
-        entry.saved = now;
-        entry.begun = Some(Begun {
-            with: with.clone(),
-            at: began,
-            by: this_process(),
-            attempts,
-        });
-        match lease.save(&entry).await {
-            Ok(()) => {}
-            Err(fault) if fault.kind() == StoreErrorKind::Outrun => return End::Again,
-            Err(fault) => {
-                caller.tell(Err(fault.clone().into()));
-                self.take_back(lease, request, &before).await;
-                return End::Done(Err(fault.into()));
-            }
-        }
-        self.had_entry.store(true, Ordering::Relaxed);
-        let asked = wall(request);
-        match self.fetch(request, Some(&entry)).await {
-            Ok(token) => {
-                let token = with_refresh_token(token, entry.token());
-                let obtained = token.obtained().unwrap_or(asked);
-                let new = Entry::new(token.obtained_at(obtained), wall(request));
-                self.keep(lease, request, new, with, caller).await
-            }
-            Err(error) => {
-                // An answer that cannot be read was one all the same.
-                let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
-                if !is_unknown {
-                    entry.begun = None;
-                    self.share_failure(lease, request, entry, &error).await;
-                }
-                End::Done(Err(Stop::Source(error)))
-            }
-        }
-    }
-
-    /// Takes back a note that may have been stored though its save failed: nothing was exchanged after it.
-    ///
-    /// Where the save of a living holder either fails or is done, there is nothing to take back.
-    async fn take_back(&self, lease: &mut dyn StoreLease, request: &TokenRequest, before: &Entry) {
-        if !self.store.leases_lapse() {
-            return;
-        }
-        let clock = request.clock();
-        let end = clock.elapsed().saturating_add(KEEP_TRYING);
-        for attempt in 1.. {
-            let saved = lease.save(before).await;
-            let is_over = match saved {
-                Ok(()) => true,
-                Err(fault) => fault.kind() == StoreErrorKind::Outrun || clock.elapsed() >= end,
-            };
-            if is_over {
-                return;
-            }
-            let pause = KEEP_PAUSE.half_jitter(attempt, fastrand::f64());
-            clock.sleep(pause).await;
-        }
-    }
-
-    /// Stores the answer to an exchange, for as long as it takes: until then nobody may use it, and nobody may exchange.
-    async fn keep(
-        &self,
-        lease: &mut dyn StoreLease,
-        request: &TokenRequest,
-        new: Entry,
-        with: Option<String>,
-        caller: &mut Caller,
-    ) -> End {
-        let clock = request.clock();
-        let end = clock.elapsed().saturating_add(KEEP_TRYING);
-        let token = new.token.clone().expect("it was made of a token");
-        for attempt in 1.. {
-            let fault = match lease.save(&new).await {
-                Ok(()) => return End::Done(Ok(token)),
-                Err(fault) if fault.kind() == StoreErrorKind::Outrun => {
-                    return End::Outrun { token, with };
-                }
-                Err(fault) => fault,
-            };
-            if clock.elapsed() >= end {
-                observe::given_up(fault.error());
-                return End::Done(Err(fault.into()));
-            }
-            observe::not_stored_yet(fault.error());
-            caller.tell(Err(fault.into()));
-            clock
-                .sleep(KEEP_PAUSE.half_jitter(attempt, fastrand::f64()))
-                .await;
-        }
-        unreachable!("there are more attempts than time")
-    }
-
-    /// A holder that lost its lease looks what the others did meanwhile.
-    ///
-    /// If they have got a token, that one counts. If they have got none, this is the only living refresh token.
-    async fn look_again(
-        &self,
-        request: &TokenRequest,
-        token: Token,
-        with: Option<String>,
-    ) -> Result<Token, Stop> {
-        observe::outrun();
-        let mut lease = self.store.lease(&self.key, request.deadline()).await?;
-        let looked = self.reconcile(&mut *lease, request, token, with).await;
-        lease.release().await;
-        looked
-    }
-
-    async fn reconcile(
-        &self,
-        lease: &mut dyn StoreLease,
-        request: &TokenRequest,
-        token: Token,
-        with: Option<String>,
-    ) -> Result<Token, Stop> {
-        let stored = lease.load().await?.map(|kept| told(kept, request));
-        let moved_on = stored.as_ref().and_then(Entry::token);
-        if let Some(stored) = moved_on.filter(|stored| consumed(Some(stored)) != with) {
-            return Ok(stored.clone());
-        }
-        lease
-            .save(&Entry::new(token.clone(), wall(request)))
-            .await?;
-        Ok(token)
-    }
-
     /// Asks the source for the token that follows the stored one.
-    async fn fetch(&self, request: &TokenRequest, entry: Option<&Entry>) -> Result<Token, Error> {
+    pub(super) async fn fetch(
+        &self,
+        request: &TokenRequest,
+        entry: Option<&Entry>,
+    ) -> Result<Token, Error> {
         let stored = entry.and_then(Entry::token).cloned();
         let previous = stored.or_else(|| request.previous().cloned());
         let request = request.clone().previous_token(previous);
@@ -531,7 +387,7 @@ impl Desk {
     }
 
     /// Lets those who share the store know how long the issuer wants to be left alone.
-    async fn share_failure(
+    pub(super) async fn share_failure(
         &self,
         lease: &mut dyn StoreLease,
         request: &TokenRequest,
@@ -558,7 +414,7 @@ impl Desk {
 }
 
 /// The entry in the time of this process's clock.
-fn told(kept: KeptEntry, request: &TokenRequest) -> Entry {
+pub(super) fn told(kept: KeptEntry, request: &TokenRequest) -> Entry {
     kept.entry.told_at(wall(request), kept.age)
 }
 
@@ -571,19 +427,6 @@ fn first(request: &TokenRequest) -> Entry {
     }
 }
 
-/// RFC 6749 §6: the issuer may issue no new refresh token, and the old one stays good.
-fn with_refresh_token(token: Token, previous: Option<&Token>) -> Token {
-    if token.refresh_token().is_some() {
-        return token;
-    }
-    let Some(kept) = previous.and_then(Token::refresh_token) else {
-        return token;
-    };
-    token
-        .with_refresh_token(kept)
-        .expect("it was a refresh token before")
-}
-
 /// The entry may be all that is left of a sign-in, so that it is not simply replaced.
 fn may_hold_refresh_token(fault: &StoreError) -> StoreError {
     fault.with_message(format!(
@@ -592,7 +435,7 @@ fn may_hold_refresh_token(fault: &StoreError) -> StoreError {
     ))
 }
 
-fn wall(request: &TokenRequest) -> SystemTime {
+pub(super) fn wall(request: &TokenRequest) -> SystemTime {
     request.clock().glance().wall_time()
 }
 
@@ -613,15 +456,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// … and is looked for so often.
 const SETTLE_LOOK: Duration = Duration::from_millis(50);
-
-/// A new refresh token that cannot be stored is tried to be stored for so long …
-const KEEP_TRYING: Duration = Duration::from_secs(10 * 60);
-
-/// … with these pauses, of which one ends before its exchange would be repeated.
-const KEEP_PAUSE: Backoff = Backoff {
-    first: Duration::from_millis(50),
-    cap: Duration::from_millis(500),
-};
 
 /// So long a refusal is shared; then somebody asks again, for a configuration may have been mended.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
