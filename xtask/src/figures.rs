@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::install::install_debian_packages;
+use crate::debian::install_debian_packages;
 use crate::process::{Outcome, cargo, program, read};
 
 /// Measures, and says which figure has slipped.

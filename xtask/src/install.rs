@@ -1,14 +1,14 @@
 //! Installs what gates need and a fresh machine lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::debian::install_debian_packages;
 use crate::figures;
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::python;
 use crate::servers;
+use crate::version::version;
 
 /// Something that a gate cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,95 +85,10 @@ fn install_cargo_deny() -> Outcome {
     .arg(tools()))
 }
 
-/// Installs the packages that end what is wrong; only root can.
-pub(crate) fn install_debian_packages(packages: &[&str], wrong: &str) -> Outcome {
-    let named = packages.join(" ");
-    if read(program("id").arg("-u"))?.trim() != "0" {
-        return Err(format!(
-            "{wrong}: run `sudo apt-get install {named}`, then try again"
-        ));
-    }
-    println!("── installing {named}");
-    let _policy = KeepServersStopped::new()
-        .map_err(|error| format!("{POLICY} could not be written: {error}"))?;
-    // The package lists may be absent or old; fetching them takes longer than the package, so try without.
-    let install = [&["install"], packages].concat();
-    apt_get(&install).or_else(|_| {
-        apt_get(&["update"])?;
-        apt_get(&install)
-    })
-}
-
-fn apt_get(arguments: &[&str]) -> Outcome {
-    run(program("apt-get")
-        .args([
-            "--yes",
-            "--quiet",
-            "--no-install-recommends",
-            "--option=DPkg::Lock::Timeout=120",
-        ])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive"))
-}
-
-/// While it lives, Debian packages do not start the servers that they bring. A policy that was there stays.
-struct KeepServersStopped {
-    written: bool,
-}
-
-impl KeepServersStopped {
-    fn new() -> std::io::Result<Self> {
-        if Path::new(POLICY).exists() {
-            return Ok(Self { written: false });
-        }
-        fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
-        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
-        Ok(Self { written: true })
-    }
-}
-
-impl Drop for KeepServersStopped {
-    fn drop(&mut self) {
-        if self.written
-            && let Err(error) = fs::remove_file(POLICY)
-        {
-            eprintln!("{POLICY} could not be removed: {error}");
-        }
-    }
-}
-
 /// Where tools go that no machine has by itself: part of the build output, so `cargo clean` removes them.
 fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
-/// The first two numbers of the last word of `cargo-deny 0.20.2`.
-pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text
-        .split_whitespace()
-        .next_back()?
-        .split('.')
-        .map_while(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
-}
-
-const POLICY: &str = "/usr/sbin/policy-rc.d";
 const CARGO_DENY_LEAST: (u32, u32) = (0, 18);
 const CARGO_DENY_INSTALLED: &str = "0.20.2";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_compare_by_number() {
-        assert!(version("cargo-deny 0.20.2\n") >= Some(CARGO_DENY_LEAST));
-        assert!(version("cargo-deny 0.9.10") < Some(CARGO_DENY_LEAST));
-    }
-
-    #[test]
-    fn a_version_that_is_none_is_too_old() {
-        assert!(version("") < Some(CARGO_DENY_LEAST));
-        assert!(version("cargo-deny next") < Some(CARGO_DENY_LEAST));
-    }
-}

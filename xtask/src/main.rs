@@ -3,6 +3,7 @@
 //! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
 
 mod bench;
+mod debian;
 mod figures;
 mod gates;
 mod install;
@@ -11,6 +12,7 @@ mod process;
 mod python;
 mod report;
 mod servers;
+mod version;
 
 use std::env;
 use std::process::ExitCode;

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::install::{install_debian_packages, version};
+use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
+use crate::version::version;
 
 /// Makes the environment, unless there is one with what the tests need today.
 pub(crate) fn prepare() -> Outcome {

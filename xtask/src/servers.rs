@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::install::{install_debian_packages, version};
+use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
+use crate::version::version;
 
 /// Installs the certified provider beside what cargo builds, as its lock file says, unless it is there.
 pub(crate) fn prepare_oidc_provider() -> Outcome {
