@@ -9,6 +9,8 @@
     reason = "what is written by one process and read by another has a real time"
 )]
 
+#[cfg(feature = "metrics")]
+mod figures;
 mod files;
 mod processes;
 #[cfg(feature = "redis")]
