@@ -33,7 +33,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "stores",
         "one token for many, and their mishaps",
-        &[Need::Redis],
+        &[Need::Keyring, Need::Redis],
         stores,
     ),
     gate(
@@ -209,7 +209,7 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).args(["--test=store", "--test=redis"]))?;
+    run_some_tests(cargo(features).args(["--test=store", "--test=redis", "--test=keyring"]))?;
     run(cargo(features).arg("--test=soak"))
 }
 
