@@ -94,9 +94,11 @@ fn s2_the_key_that_seals_files_may_be_in_the_keyring() {
 
 #[test]
 fn s1_a_machine_without_a_keyring_says_so_at_once_and_shows_no_secret() {
-    let keyring = Keyring::start();
+    let mut keyring = Keyring::start();
     keyring.place("keyring:tracker/ann");
-    for address in ["", "nonsense", "unix:path=/nonexistent/bus"] {
+    keyring.stop();
+    let bus_alone = keyring.address.clone();
+    for address in ["", &bus_alone, "nonsense", "unix:path=/nonexistent/bus"] {
         let begun = Instant::now();
         let done = keyring
             .keyfob(&["token", "--profile=a"])
@@ -109,6 +111,20 @@ fn s1_a_machine_without_a_keyring_says_so_at_once_and_shows_no_secret() {
             "{done:?}"
         );
     }
+}
+
+#[test]
+fn a_keyring_that_nobody_unlocks_is_an_error_and_no_wait_without_end() {
+    let mut keyring = Keyring::start();
+    keyring.put("tracker", "ann", "t0ken-of-ann");
+    keyring.place("keyring:tracker/ann");
+    keyring.lock();
+    let begun = Instant::now();
+    let done = keyring.run(&["token", "--profile=a"]);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_ne!(done.code, 0);
+    assert!(done.stderr.contains("the keyring "), "{done:?}");
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
 }
 
 #[test]
@@ -146,9 +162,12 @@ impl Keyring {
         let home = tempfile::tempdir().expect("there is room");
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(home.path(), mode).expect("it is ours");
+        let settings = home.path().join("bus.conf");
+        let listen = format!("<listen>unix:dir={}</listen>", home.path().display());
+        fs::write(&settings, BUS.replace("<listen/>", &listen)).expect("it is ours");
         let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
-            .arg(format!("--address=unix:dir={}", home.path().display()))
+            .args(["--nofork", "--nopidfile", "--print-address"])
+            .arg(format!("--config-file={}", settings.display()))
             .stdout(Stdio::piped())
             .spawn()
             .expect("dbus-daemon is installed; `cargo xtask test` installs it");
@@ -163,24 +182,59 @@ impl Keyring {
             bus,
             daemon: None,
         };
-        let mut daemon = keyring
-            .command("gnome-keyring-daemon")
-            .args(["--foreground", "--unlock", "--components=secrets"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("gnome-keyring-daemon is installed; `cargo xtask test` installs it");
-        let mut password = daemon.stdin.take().expect("it is piped");
-        password.write_all(b"password").expect("it reads");
-        drop(password);
-        keyring.daemon = Some(daemon);
-        let deadline = Instant::now() + Duration::from_secs(20);
+        keyring.unlock();
+        let deadline = Instant::now() + Duration::from_secs(5);
         while !keyring.try_put("ready", "ready", "ready") {
             assert!(Instant::now() < deadline, "the keyring does not answer");
             sleep(Duration::from_millis(50));
         }
         keyring
+    }
+
+    fn unlock(&mut self) {
+        let mut daemon = self.daemon(&["--unlock"]);
+        let mut password = daemon.stdin.take().expect("it is piped");
+        password.write_all(b"password").expect("it reads");
+        drop(password);
+        self.daemon = Some(daemon);
+    }
+
+    /// Starts the daemon again, as it is before anybody has given the password.
+    fn lock(&mut self) {
+        self.stop();
+        self.daemon = Some(self.daemon(&[]));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // It answers a search although it is locked.
+        while !self
+            .command("secret-tool")
+            .args(["search", "--all", "service", "ready"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("secret-tool is installed")
+            .success()
+        {
+            assert!(Instant::now() < deadline, "the keyring does not answer");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            _ = daemon.kill();
+            _ = daemon.wait();
+        }
+    }
+
+    fn daemon(&self, arguments: &[&str]) -> Child {
+        self.command("gnome-keyring-daemon")
+            .args(["--foreground", "--components=secrets"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("gnome-keyring-daemon is installed; `cargo xtask test` installs it")
     }
 
     fn command(&self, program: &str) -> Command {
@@ -249,9 +303,12 @@ impl Keyring {
 
 impl Drop for Keyring {
     fn drop(&mut self) {
-        for process in self.daemon.iter_mut().chain([&mut self.bus]) {
-            _ = process.kill();
-            _ = process.wait();
-        }
+        self.stop();
+        _ = self.bus.kill();
+        _ = self.bus.wait();
     }
 }
+
+/// A bus that starts nothing by itself.
+const BUS: &str = "<busconfig><type>session</type><listen/><policy context=\"default\">\
+    <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>";
