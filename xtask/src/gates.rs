@@ -26,14 +26,14 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "test",
         "every test and example",
-        &[Need::Nginx, Need::Redis],
+        &[Need::Keyring, Need::Nginx, Need::Redis],
         test,
     ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
         "stores",
         "one token for many, and their mishaps",
-        &[Need::Redis],
+        &[Need::Keyring, Need::Redis],
         stores,
     ),
     gate(
@@ -209,7 +209,7 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).args(["--test=store", "--test=redis"]))?;
+    run_some_tests(cargo(features).args(["--test=store", "--test=redis", "--test=keyring"]))?;
     run(cargo(features).arg("--test=soak"))
 }
 

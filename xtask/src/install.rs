@@ -21,6 +21,7 @@ pub(crate) enum Need {
     Glewlwyd,
     Valgrind,
     Redis,
+    Keyring,
 }
 
 /// Installs each need once; answers those that are still missing, each with the reason.
@@ -48,6 +49,11 @@ impl Need {
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
             Self::Valgrind => figures::provide_valgrind(),
+            Self::Keyring if KEYRING.iter().all(|path| Path::new(path).exists()) => Ok(()),
+            Self::Keyring => install_debian_packages(
+                &["dbus-daemon", "gnome-keyring", "libsecret-tools"],
+                "gnome-keyring-daemon, dbus-daemon or secret-tool is missing",
+            ),
             Self::Redis if Path::new("/usr/bin/redis-server").exists() => Ok(()),
             Self::Redis => {
                 install_debian_packages(&["redis-server"], "/usr/bin/redis-server is missing")
@@ -90,5 +96,10 @@ fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
+const KEYRING: [&str; 3] = [
+    "/usr/bin/dbus-daemon",
+    "/usr/bin/gnome-keyring-daemon",
+    "/usr/bin/secret-tool",
+];
 const CARGO_DENY_LEAST: (u32, u32) = (0, 18);
 const CARGO_DENY_INSTALLED: &str = "0.20.2";

@@ -79,6 +79,7 @@
 //! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers |
 //! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
 //! | `redis` | no | [`RedisStore`]: one token for many machines |
+//! | `keyring` | no | [`KeyringStore`]: the keyring of the system, for tokens and for secrets that profiles name |
 //! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `dpop`, `oauth`, `redis` and `store` |
 //! | `tower` | no | `AuthenticationLayer` over any HTTP service |
 //! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
@@ -285,6 +286,8 @@ pub use crate::store::file::FileStore;
 pub use crate::store::key::StoreKey;
 #[cfg(feature = "store")]
 pub use crate::store::key::StoreKeyBuilder;
+#[cfg(feature = "keyring")]
+pub use crate::store::keyring::KeyringStore;
 #[cfg(feature = "store")]
 pub use crate::store::memory::MemoryStore;
 #[cfg(feature = "redis")]

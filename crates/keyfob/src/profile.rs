@@ -20,9 +20,13 @@ mod fault;
 mod field;
 mod grant;
 mod keeping;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod lasting;
 mod location;
 mod matching;
+#[cfg(not(feature = "keyring"))]
+mod no_keyring;
 mod opening;
 mod place;
 mod proof;

@@ -13,6 +13,8 @@ pub(crate) mod entry;
 pub(crate) mod fault;
 pub(crate) mod file;
 pub(crate) mod key;
+#[cfg(feature = "keyring")]
+pub(crate) mod keyring;
 pub(crate) mod memory;
 pub(crate) mod record;
 #[cfg(feature = "redis")]

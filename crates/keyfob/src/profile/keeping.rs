@@ -32,9 +32,15 @@ impl Profile {
             StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
             StoreKind::Usual => Closed::Files(Files::default()),
             StoreKind::File(files) => Closed::Files(files.clone()),
+            StoreKind::Keyring => Closed::Keyring,
             StoreKind::Redis(server) => Closed::Redis(server.clone()),
         };
-        if matches!(&closed, Closed::Files(files) if files.directory.is_none()) {
+        let needs_usual = match &closed {
+            Closed::Files(files) => files.directory.is_none(),
+            Closed::Keyring => true,
+            Closed::Redis(_) => false,
+        };
+        if needs_usual {
             FileStore::usual_directory()?;
         }
         Ok(Some((Arc::new(Opening::new(closed)), self.store_key())))
@@ -49,6 +55,7 @@ impl Profile {
         let directory = match &self.definition.store.kind {
             StoreKind::Memory => return Ok(None),
             StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
+            StoreKind::Keyring => return Ok(Some("the keyring".to_owned())),
             StoreKind::Redis(server) => {
                 let prefix = server.prefix.as_deref().unwrap_or_default();
                 return Ok(Some(format!("Redis at the URL in {} {prefix}", server.url)));

@@ -7,6 +7,10 @@ use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
 use crate::error::Error;
+#[cfg(feature = "keyring")]
+use crate::profile::keyring;
+#[cfg(not(feature = "keyring"))]
+use crate::profile::no_keyring as keyring;
 use crate::profile::reference::Reference;
 use crate::profile::schema::Files;
 use crate::profile::schema::Redis;
@@ -24,6 +28,7 @@ use crate::store::seal::SealingKey;
 /// What is to be opened.
 pub(super) enum Closed {
     Files(Files),
+    Keyring,
     Redis(Box<Redis>),
 }
 
@@ -56,6 +61,7 @@ impl Closed {
     async fn open(&self) -> Result<Arc<dyn TokenStore>, Error> {
         match self {
             Self::Files(files) => Ok(Arc::new(open_files(files).await?)),
+            Self::Keyring => keyring::store(),
             Self::Redis(server) => Ok(Arc::new(open_redis(server).await?)),
         }
     }

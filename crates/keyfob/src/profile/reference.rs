@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-mod no_keyring;
-
 use crate::cache::TokenCacheBuilder;
 use crate::error::Error;
-use crate::profile::reference::no_keyring as keyring;
+#[cfg(feature = "keyring")]
+use crate::profile::keyring;
+#[cfg(not(feature = "keyring"))]
+use crate::profile::no_keyring as keyring;
 use crate::runtime::Ambient;
 use crate::source::Reason;
 use crate::source::TokenRequest;

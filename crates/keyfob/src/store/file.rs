@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 mod directory;
-mod lock;
+pub(in crate::store) mod lock;
 #[cfg(unix)]
 mod owner;
 #[cfg(not(unix))]
@@ -99,13 +99,36 @@ impl FileStore {
         self
     }
 
-    fn run<T: Send + 'static>(
+    pub(in crate::store) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let directory = self.directory.clone();
         let done = runtime::run_blocking(&*self.runtime, move || work(&directory));
         Box::pin(async move { done.await.unwrap_or_else(|| Err(stopped())) })
+    }
+
+    /// Waits for the lock of this key.
+    pub(in crate::store) async fn lock(
+        &self,
+        key: &StoreKey,
+        patience: Duration,
+    ) -> Result<Lock, StoreError> {
+        let clock = SystemClock::default();
+        let end = clock.elapsed().saturating_add(patience);
+        let mut pauses = 0;
+        loop {
+            let wanted = key.clone();
+            if let Some(lock) = self.run(move |directory| directory.lock(&wanted)).await? {
+                return Ok(lock);
+            }
+            let left = end.saturating_sub(clock.elapsed());
+            if left.is_zero() {
+                return Err(busy());
+            }
+            pauses += 1;
+            clock.sleep(pause(pauses).min(left)).await;
+        }
     }
 }
 
@@ -124,27 +147,12 @@ impl TokenStore for FileStore {
         patience: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
-            let clock = SystemClock::default();
-            let end = clock.elapsed().saturating_add(patience);
-            let mut pauses = 0;
-            loop {
-                let wanted = key.clone();
-                let lock = self.run(move |directory| directory.lock(&wanted)).await?;
-                if let Some(lock) = lock {
-                    let lease: Box<dyn StoreLease> = Box::new(FileLease {
-                        store: self.clone(),
-                        key: key.clone(),
-                        lock: Arc::new(lock),
-                    });
-                    return Ok(lease);
-                }
-                let left = end.saturating_sub(clock.elapsed());
-                if left.is_zero() {
-                    return Err(busy());
-                }
-                pauses += 1;
-                clock.sleep(pause(pauses).min(left)).await;
-            }
+            let lease: Box<dyn StoreLease> = Box::new(FileLease {
+                store: self.clone(),
+                key: key.clone(),
+                lock: Arc::new(self.lock(key, patience).await?),
+            });
+            Ok(lease)
         })
     }
 

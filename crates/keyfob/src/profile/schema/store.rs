@@ -26,6 +26,8 @@ pub(crate) enum StoreKind {
     /// The process alone.
     Memory,
     File(Files),
+    /// The keyring of the system.
+    Keyring,
     Redis(Box<Redis>),
 }
 
@@ -47,6 +49,7 @@ pub(crate) struct Redis {
 
 #[derive(Clone, Copy)]
 enum Name {
+    Keyring,
     Memory,
     File,
     Redis,
@@ -58,6 +61,7 @@ pub(super) fn read(value: Value<'_>) -> Option<StoreChoice> {
         let kind = match value.clone().one_of("store", &NAMES)? {
             Name::Memory => StoreKind::Memory,
             Name::File => StoreKind::File(Files::default()),
+            Name::Keyring => StoreKind::Keyring,
             Name::Redis => {
                 value.fault("a store in Redis needs a table with `kind`, `url` and `keys`");
                 return None;
@@ -93,6 +97,7 @@ fn read_table(table: &Table<'_>) -> Option<StoreChoice> {
     };
     let kind = match name {
         Name::Redis => read_redis(table, keys),
+        Name::Keyring => Some(StoreKind::Keyring),
         Name::Memory | Name::File => read_files(table, keys),
     };
     Some(StoreChoice {
@@ -145,9 +150,10 @@ fn directory(value: Value<'_>) -> Option<PathBuf> {
     }
 }
 
-const NAMES: [(&str, Name); 3] = [
+const NAMES: [(&str, Name); 4] = [
     ("memory", Name::Memory),
     ("file", Name::File),
+    ("keyring", Name::Keyring),
     ("redis", Name::Redis),
 ];
 

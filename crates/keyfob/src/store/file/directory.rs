@@ -27,7 +27,7 @@ use crate::store::seal::KeyRing;
 
 /// A directory with a file for each entry, and a lock file beside it.
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub(in crate::store) struct Directory {
     path: PathBuf,
     ring: Option<KeyRing>,
 }
@@ -99,6 +99,23 @@ impl Directory {
     }
 
     pub(super) fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let ids = self.ids(ENTRY)?;
+        let listed = ids.into_iter().filter_map(|id| match self.read_id(&id) {
+            Ok(found) => found.map(|(key, entry)| Listed::of(key, &entry)),
+            Err(trouble) => Some(Listed::unreadable(id, trouble)),
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
+        Ok(listed)
+    }
+
+    /// The keys whose lock somebody has or had.
+    pub(in crate::store) fn locked_once(&self) -> Result<Vec<String>, StoreError> {
+        self.ids(LOCK)
+    }
+
+    /// The ids of the files of this kind.
+    fn ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
         let files = match fs::read_dir(&self.path) {
             Ok(files) => files,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -108,18 +125,12 @@ impl Directory {
         for file in files {
             let name = file.map_err(|fault| cannot("read", &self.path, fault))?;
             let name = name.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(ENTRY)) {
+            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(kind)) {
                 ids.push(id.to_owned());
             }
         }
         ids.sort();
-        let listed = ids.into_iter().filter_map(|id| match self.read_id(&id) {
-            Ok(found) => found.map(|(key, entry)| Listed::of(key, &entry)),
-            Err(trouble) => Some(Listed::unreadable(id, trouble)),
-        });
-        let mut listed: Vec<_> = listed.collect();
-        listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
-        Ok(listed)
+        Ok(ids)
     }
 
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {

@@ -8,7 +8,7 @@ use fs4::TryLockError;
 
 /// A lock on a file that is never removed, so that all who want it lock the same one.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(in crate::store) struct Lock(File);
 
 impl Lock {
     /// `None` if somebody else has it.

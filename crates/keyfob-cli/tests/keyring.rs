@@ -1,0 +1,314 @@
+//! Profiles whose token and secrets are in a keyring, Debian's gnome-keyring: `cargo xtask test stores`.
+
+#[path = "program/keyfob.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod keyfob;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use keyfob_testkit::TokenEndpoint;
+
+use crate::keyfob::{Finished, Folder, Keyfob, finish};
+
+#[test]
+fn t1_processes_that_share_a_keyring_ask_once_and_the_token_is_nowhere_else() {
+    let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
+    keyring.profile(&endpoint, "kind = \"keyring\"");
+    let started: Vec<_> = (0..8)
+        .map(|_| keyring.keyfob(&["token", "--profile=a"]).start())
+        .collect();
+    for process in started {
+        let done = finish(process);
+        assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
+    }
+    let later = keyring.run(&["token", "--profile=a"]);
+    assert_eq!(later.stdout, "token-1\n", "{later:?}");
+    assert_eq!(endpoint.calls(), 1);
+
+    let state = keyring.folder.path("state/keyfob");
+    for file in fs::read_dir(state).expect("the locks are there") {
+        let file = file.expect("it can be read").path();
+        let length = fs::metadata(&file).expect("it is a file").len();
+        assert_eq!(length, 0, "a lock alone: {}", file.display());
+    }
+    let listed = keyring.run(&["status"]);
+    assert!(listed.stdout.contains("\na        valid"), "{listed:?}");
+    let forgotten = keyring.run(&["forget", "a"]);
+    assert_eq!(forgotten.stdout, "the token of a is forgotten\n");
+    let listed = keyring.run(&["status"]);
+    assert!(!listed.stdout.contains("valid"), "{listed:?}");
+    let next = keyring.run(&["token", "--profile=a"]);
+    assert_eq!(next.stdout, "token-2\n", "{next:?}");
+}
+
+#[test]
+fn a_secret_that_another_program_put_there_is_the_token() {
+    let keyring = Keyring::start();
+    keyring.put("tracker", "ann", "t0ken-of-ann");
+    keyring.place("keyring:tracker/ann");
+    let done = keyring.run(&["token", "--profile=a"]);
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (0, "t0ken-of-ann\n"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn an_entry_that_is_missing_is_named() {
+    let keyring = Keyring::start();
+    keyring.place("keyring:tracker/bob");
+    let done = keyring.run(&["token", "--profile=a"]);
+    assert_ne!(done.code, 0);
+    assert!(
+        done.stderr.contains("tracker") && done.stderr.contains("bob"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn s2_the_key_that_seals_files_may_be_in_the_keyring() {
+    let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
+    let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    keyring.put("keyfob", "sealing", key);
+    keyring.profile(
+        &endpoint,
+        "kind = \"file\"\nkeys = \"keyring:keyfob/sealing\"",
+    );
+    for _ in 0..2 {
+        let done = keyring.run(&["token", "--profile=a"]);
+        assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
+    }
+    let state = fs::read_dir(keyring.folder.path("state/keyfob")).expect("the files are there");
+    for file in state {
+        let bytes = fs::read(file.expect("it can be read").path()).expect("it is ours");
+        let found = bytes.windows(7).any(|part| part == b"token-1");
+        assert!(!found, "the token is not sealed");
+    }
+}
+
+#[test]
+fn s1_a_machine_without_a_keyring_says_so_at_once_and_shows_no_secret() {
+    let mut keyring = Keyring::start();
+    keyring.place("keyring:tracker/ann");
+    keyring.stop();
+    let bus_alone = keyring.address.clone();
+    for address in ["", &bus_alone, "nonsense", "unix:path=/nonexistent/bus"] {
+        let begun = Instant::now();
+        let done = keyring
+            .keyfob(&["token", "--profile=a"])
+            .env("DBUS_SESSION_BUS_ADDRESS", address)
+            .run();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
+        assert_ne!(done.code, 0);
+        assert!(
+            done.stderr.contains("the keyring cannot be used"),
+            "{done:?}"
+        );
+    }
+}
+
+#[test]
+fn a_keyring_that_nobody_unlocks_is_an_error_and_no_wait_without_end() {
+    let mut keyring = Keyring::start();
+    keyring.put("tracker", "ann", "t0ken-of-ann");
+    keyring.place("keyring:tracker/ann");
+    keyring.lock();
+    let begun = Instant::now();
+    let done = keyring.run(&["token", "--profile=a"]);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_ne!(done.code, 0);
+    assert!(done.stderr.contains("the keyring "), "{done:?}");
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
+}
+
+#[test]
+fn s1_an_entry_that_is_damaged_is_not_quoted_and_is_set_aside_by_forgetting() {
+    let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
+    keyring.profile(&endpoint, "kind = \"keyring\"");
+    assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-1\n");
+    let lock = fs::read_dir(keyring.folder.path("state/keyfob"))
+        .expect("the lock is there")
+        .map(|file| file.expect("it can be read").file_name())
+        .next()
+        .expect("there is one");
+    let id = lock.to_string_lossy().replace(".lock", "");
+    keyring.put("keyfob", &id, "s3cret-rubbish");
+    let listed = keyring.run(&["status"]);
+    let shown = format!("{}{}", listed.stdout, listed.stderr);
+    assert!(shown.contains("damaged"), "{listed:?}");
+    assert!(!shown.contains("s3cret"), "{listed:?}");
+    assert_eq!(keyring.run(&["forget", "a"]).code, 0);
+    assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-2\n");
+}
+
+/// A bus and a keyring of a test's own, in a home of its own, until it is dropped.
+struct Keyring {
+    folder: Folder,
+    home: tempfile::TempDir,
+    address: String,
+    bus: Child,
+    daemon: Option<Child>,
+}
+
+impl Keyring {
+    fn start() -> Self {
+        // A socket's path must be short.
+        let home = tempfile::tempdir().expect("there is room");
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(home.path(), mode).expect("it is ours");
+        let settings = home.path().join("bus.conf");
+        let listen = format!("<listen>unix:dir={}</listen>", home.path().display());
+        fs::write(&settings, BUS.replace("<listen/>", &listen)).expect("it is ours");
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--nofork", "--nopidfile", "--print-address"])
+            .arg(format!("--config-file={}", settings.display()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("dbus-daemon is installed; `cargo xtask test` installs it");
+        let mut address = String::new();
+        let said = bus.stdout.take().expect("it is piped");
+        let read = BufReader::new(said).read_line(&mut address);
+        read.expect("the bus says where it is");
+        let mut keyring = Self {
+            folder: Folder::new(),
+            address: address.trim().to_owned(),
+            home,
+            bus,
+            daemon: None,
+        };
+        keyring.unlock();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !keyring.try_put("ready", "ready", "ready") {
+            assert!(Instant::now() < deadline, "the keyring does not answer");
+            sleep(Duration::from_millis(50));
+        }
+        keyring
+    }
+
+    fn unlock(&mut self) {
+        let mut daemon = self.daemon(&["--unlock"]);
+        let mut password = daemon.stdin.take().expect("it is piped");
+        password.write_all(b"password").expect("it reads");
+        drop(password);
+        self.daemon = Some(daemon);
+    }
+
+    /// Starts the daemon again, as it is before anybody has given the password.
+    fn lock(&mut self) {
+        self.stop();
+        self.daemon = Some(self.daemon(&[]));
+        let deadline = Instant::now() + Duration::from_secs(5);
+        // It answers a search although it is locked.
+        while !self
+            .command("secret-tool")
+            .args(["search", "--all", "service", "ready"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("secret-tool is installed")
+            .success()
+        {
+            assert!(Instant::now() < deadline, "the keyring does not answer");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            _ = daemon.kill();
+            _ = daemon.wait();
+        }
+    }
+
+    fn daemon(&self, arguments: &[&str]) -> Child {
+        self.command("gnome-keyring-daemon")
+            .args(["--foreground", "--components=secrets"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("gnome-keyring-daemon is installed; `cargo xtask test` installs it")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("HOME", self.home.path())
+            .env("XDG_RUNTIME_DIR", self.home.path())
+            .env("XDG_DATA_HOME", self.home.path().join("data"))
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.address);
+        command
+    }
+
+    /// Puts a secret there as another program does.
+    fn put(&self, service: &str, user: &str, secret: &str) {
+        assert!(self.try_put(service, user, secret));
+    }
+
+    fn try_put(&self, service: &str, user: &str, secret: &str) -> bool {
+        let mut tool = self
+            .command("secret-tool")
+            .args(["store", "--label=test", "service", service])
+            .args(["username", user])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("secret-tool is installed; `cargo xtask test` installs it");
+        let mut stdin = tool.stdin.take().expect("it is piped");
+        _ = stdin.write_all(secret.as_bytes());
+        drop(stdin);
+        let mut said = String::new();
+        let mut stderr = tool.stderr.take().expect("it is piped");
+        _ = stderr.read_to_string(&mut said);
+        tool.wait().expect("it ends").success()
+    }
+
+    fn place(&self, reference: &str) {
+        let profile = format!(
+            "[profiles.a]\norigins = \"https://api.example.com\"\ntoken = \"{reference}\"\n"
+        );
+        self.folder.file("keyfob.toml", &profile);
+    }
+
+    fn profile(&self, endpoint: &TokenEndpoint, store: &str) {
+        let profile = format!(
+            "[profiles.a]\norigins = \"https://api.example.com\"\n\
+             [profiles.a.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"desk\"\n\
+             [profiles.a.store]\n{store}\n",
+            endpoint.url(),
+        );
+        self.folder.file("keyfob.toml", &profile);
+    }
+
+    fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+        let path = |name: &str| self.folder.path(name).display().to_string();
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+            .env("XDG_STATE_HOME", &path("state"))
+            .env("XDG_RUNTIME_DIR", &path("nothing"))
+            .env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        self.keyfob(arguments).run()
+    }
+}
+
+impl Drop for Keyring {
+    fn drop(&mut self) {
+        self.stop();
+        _ = self.bus.kill();
+        _ = self.bus.wait();
+    }
+}
+
+/// A bus that starts nothing by itself.
+const BUS: &str = "<busconfig><type>session</type><listen/><policy context=\"default\">\
+    <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>";
