@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-mod directory;
+pub(in crate::store) mod directory;
 pub(in crate::store) mod lock;
 #[cfg(unix)]
 mod owner;

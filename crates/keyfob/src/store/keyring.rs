@@ -17,6 +17,7 @@ use crate::store::TokenStore;
 use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::file::FileStore;
+use crate::store::file::directory::LOCK;
 use crate::store::file::lock::Lock;
 use crate::store::key::StoreKey;
 use crate::store::keyring::vault::Vault;
@@ -95,7 +96,7 @@ impl TokenStore for KeyringStore {
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         self.locks.run(|directory| {
-            let ids = directory.locked_once()?;
+            let ids = directory.ids(LOCK)?;
             if ids.is_empty() {
                 return Ok(Vec::new());
             }

@@ -109,13 +109,8 @@ impl Directory {
         Ok(listed)
     }
 
-    /// The keys whose lock somebody has or had.
-    pub(in crate::store) fn locked_once(&self) -> Result<Vec<String>, StoreError> {
-        self.ids(LOCK)
-    }
-
     /// The ids of the files of this kind.
-    fn ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
+    pub(in crate::store) fn ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
         let files = match fs::read_dir(&self.path) {
             Ok(files) => files,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -252,7 +247,8 @@ fn named(fault: StoreError, path: &Path) -> StoreError {
 }
 
 const ENTRY: &str = ".token";
-const LOCK: &str = ".lock";
+/// Who has or had the lock of a key has left this.
+pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";
 
