@@ -219,6 +219,21 @@ impl Listed {
             trouble: Some(trouble),
         }
     }
+
+    /// What was found under an id; nothing if the entry has gone meanwhile.
+    fn found(id: String, found: Result<Option<(StoreKey, Entry)>, StoreError>) -> Option<Self> {
+        match found {
+            Ok(found) => found.map(|(key, entry)| Self::of(key, &entry)),
+            Err(trouble) => Some(Self::unreadable(id, trouble)),
+        }
+    }
+}
+
+/// Entries in the order in which people read them.
+fn by_label(listed: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
+    let mut listed: Vec<_> = listed.into_iter().collect();
+    listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
+    listed
 }
 
 async fn replace_under(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ use crate::store::KeptEntry;
 use crate::store::Listed;
 use crate::store::StoreLease;
 use crate::store::TokenStore;
+use crate::store::by_label;
 use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::file::FileStore;
@@ -100,7 +101,11 @@ impl TokenStore for KeyringStore {
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            list(&Vault::open().map_err(StoreError::away)?, ids)
+            let vault = Vault::open().map_err(StoreError::away)?;
+            Ok(by_label(ids.into_iter().filter_map(|id| {
+                let found = read_id(&vault, &id);
+                Listed::found(id, found)
+            })))
         })
     }
 }
@@ -175,19 +180,6 @@ fn read(vault: &Vault, key: &StoreKey) -> Result<Option<KeptEntry>, StoreError> 
 fn read_id(vault: &Vault, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
     let bytes = vault.read(SERVICE, id).map_err(StoreError::away)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
-}
-
-fn list(vault: &Vault, ids: Vec<String>) -> Result<Vec<Listed>, StoreError> {
-    let mut listed = Vec::new();
-    for id in ids {
-        match read_id(vault, &id) {
-            Ok(None) => {}
-            Ok(Some((key, entry))) => listed.push(Listed::of(key, &entry)),
-            Err(trouble) => listed.push(Listed::unreadable(id, trouble)),
-        }
-    }
-    listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
-    Ok(listed)
 }
 
 fn set_aside(vault: &Vault, id: &str) -> Result<(), crate::error::Error> {

@@ -22,6 +22,7 @@ use crate::store::KeptEntry;
 use crate::store::Listed;
 use crate::store::StoreLease;
 use crate::store::TokenStore;
+use crate::store::by_label;
 use crate::store::fault::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::key::hex;
@@ -186,14 +187,11 @@ impl TokenStore for RedisStore {
             let mut listed = Vec::new();
             for id in scripts::ids(&self.desk.connection, &self.desk.prefix).await? {
                 let kept = scripts::load(&self.desk.connection, &self.desk.names(&id)).await?;
-                match self.desk.open(&id, kept) {
-                    Ok(Some((key, kept))) => listed.push(Listed::of(key, &kept.entry)),
-                    Ok(None) => {}
-                    Err(trouble) => listed.push(Listed::unreadable(id, trouble)),
-                }
+                let found = self.desk.open(&id, kept);
+                let found = found.map(|found| found.map(|(key, kept)| (key, kept.entry)));
+                listed.extend(Listed::found(id, found));
             }
-            listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
-            Ok(listed)
+            Ok(by_label(listed))
         })
     }
 

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::store::KeptEntry;
 use crate::store::Listed;
+use crate::store::by_label;
 use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::file::lock::Lock;
@@ -100,13 +101,10 @@ impl Directory {
 
     pub(super) fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let ids = self.ids(ENTRY)?;
-        let listed = ids.into_iter().filter_map(|id| match self.read_id(&id) {
-            Ok(found) => found.map(|(key, entry)| Listed::of(key, &entry)),
-            Err(trouble) => Some(Listed::unreadable(id, trouble)),
-        });
-        let mut listed: Vec<_> = listed.collect();
-        listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
-        Ok(listed)
+        Ok(by_label(ids.into_iter().filter_map(|id| {
+            let found = self.read_id(&id);
+            Listed::found(id, found)
+        })))
     }
 
     /// The ids of the files of this kind.
