@@ -26,7 +26,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "test",
         "every test and example",
-        &[Need::Keyring, Need::Nginx, Need::Redis],
+        &[Need::Keyring, Need::Nginx, Need::OidcProvider, Need::Redis],
         test,
     ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
