@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub(in crate::store) mod directory;
-pub(in crate::store) mod lock;
+pub(in crate::store) mod lease;
+mod lock;
 #[cfg(unix)]
 mod owner;
 #[cfg(not(unix))]
@@ -19,16 +20,17 @@ mod usual;
 use crate::clock::Clock;
 use crate::clock::SystemClock;
 use crate::error::Error;
-use crate::runtime;
 use crate::runtime::Ambient;
 use crate::runtime::Runtime;
 use crate::store::KeptEntry;
 use crate::store::Listed;
 use crate::store::StoreLease;
 use crate::store::TokenStore;
-use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::file::directory::Directory;
+use crate::store::file::lease::Entries;
+use crate::store::file::lease::FileLease;
+use crate::store::file::lease::beside;
 use crate::store::file::lock::Lock;
 use crate::store::file::usual::usual_directory;
 use crate::store::key::StoreKey;
@@ -104,16 +106,28 @@ impl FileStore {
         work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let directory = self.directory.clone();
-        let done = runtime::run_blocking(&*self.runtime, move || work(&directory));
-        Box::pin(async move { done.await.unwrap_or_else(|| Err(stopped())) })
+        beside(&*self.runtime, move || work(&directory))
     }
 
-    /// Waits for the lock of this key.
-    pub(in crate::store) async fn lock(
-        &self,
-        key: &StoreKey,
+    /// Waits for the lock of this key, under which these entries are written.
+    pub(in crate::store) fn lease_of<'a, E: Entries>(
+        &'a self,
+        entries: E,
+        key: &'a StoreKey,
         patience: Duration,
-    ) -> Result<Lock, StoreError> {
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let lease: Box<dyn StoreLease> = Box::new(FileLease {
+                entries,
+                runtime: Arc::clone(&self.runtime),
+                key: key.clone(),
+                lock: Arc::new(self.lock(key, patience).await?),
+            });
+            Ok(lease)
+        })
+    }
+
+    async fn lock(&self, key: &StoreKey, patience: Duration) -> Result<Lock, StoreError> {
         let clock = SystemClock::default();
         let end = clock.elapsed().saturating_add(patience);
         let mut pauses = 0;
@@ -146,63 +160,11 @@ impl TokenStore for FileStore {
         key: &'a StoreKey,
         patience: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        Box::pin(async move {
-            let lease: Box<dyn StoreLease> = Box::new(FileLease {
-                store: self.clone(),
-                key: key.clone(),
-                lock: Arc::new(self.lock(key, patience).await?),
-            });
-            Ok(lease)
-        })
+        self.lease_of(self.directory.clone(), key, patience)
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
         self.run(Directory::list)
-    }
-}
-
-struct FileLease {
-    store: FileStore,
-    key: StoreKey,
-    /// Work on the file holds it too: a lease that is dropped meanwhile ends when that work does.
-    lock: Arc<Lock>,
-}
-
-impl FileLease {
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Directory, &StoreKey) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let (key, lock) = (self.key.clone(), Arc::clone(&self.lock));
-        self.store.run(move |directory| {
-            let done = work(directory, &key);
-            drop(lock);
-            done
-        })
-    }
-}
-
-impl StoreLease for FileLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
-        self.run(Directory::read)
-    }
-
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
-        let entry = entry.clone();
-        self.run(move |directory, key| directory.write(key, &entry))
-    }
-
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.run(Directory::remove)
-    }
-
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run(Directory::set_aside)
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
-        drop(self);
-        Box::pin(async {})
     }
 }
 
@@ -223,12 +185,6 @@ fn pause(attempt: u32) -> Duration {
 fn busy() -> StoreError {
     StoreError::busy(Error::unavailable(
         "another process renews the stored token, and that takes too long",
-    ))
-}
-
-fn stopped() -> StoreError {
-    StoreError::away(Error::unavailable(
-        "the runtime stopped before the token store answered",
     ))
 }
 

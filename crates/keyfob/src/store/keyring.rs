@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 pub(crate) mod vault;
 
+use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::store::KeptEntry;
 use crate::store::Listed;
@@ -19,7 +19,7 @@ use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
 use crate::store::file::FileStore;
 use crate::store::file::directory::LOCK;
-use crate::store::file::lock::Lock;
+use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
 use crate::store::keyring::vault::Vault;
 use crate::store::record;
@@ -61,14 +61,6 @@ impl KeyringStore {
         self.locks = self.locks.runtime(runtime);
         self
     }
-
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Vault) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
-        self.locks
-            .run(move |_| work(&Vault::open().map_err(StoreError::away)?))
-    }
 }
 
 impl TokenStore for KeyringStore {
@@ -77,7 +69,7 @@ impl TokenStore for KeyringStore {
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
         let key = key.clone();
-        self.run(move |vault| read(vault, &key))
+        self.locks.run(move |_| Keyring.read(&key))
     }
 
     fn lease<'a>(
@@ -85,14 +77,7 @@ impl TokenStore for KeyringStore {
         key: &'a StoreKey,
         patience: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        Box::pin(async move {
-            let lease: Box<dyn StoreLease> = Box::new(KeyringLease {
-                store: self.clone(),
-                key: key.clone(),
-                lock: Arc::new(self.locks.lock(key, patience).await?),
-            });
-            Ok(lease)
-        })
+        self.locks.lease_of(Keyring, key, patience)
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
@@ -101,64 +86,38 @@ impl TokenStore for KeyringStore {
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            let vault = Vault::open().map_err(StoreError::away)?;
+            let vault = open()?;
             Ok(by_label(ids.into_iter().filter_map(|id| {
-                let found = read_id(&vault, &id);
+                let found = read(&vault, &id);
                 Listed::found(id, found)
             })))
         })
     }
 }
 
-struct KeyringLease {
-    store: KeyringStore,
-    key: StoreKey,
-    /// Work on the entry holds it too: a lease that is dropped meanwhile ends when that work does.
-    lock: Arc<Lock>,
-}
+/// The entries in the keyring, which is opened for each call.
+#[derive(Clone, Copy)]
+struct Keyring;
 
-impl KeyringLease {
-    fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Vault, &StoreKey) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let (key, lock) = (self.key.clone(), Arc::clone(&self.lock));
-        self.store.run(move |vault| {
-            let done = work(vault, &key);
-            drop(lock);
-            done
-        })
-    }
-}
-
-impl StoreLease for KeyringLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
-        self.run(read)
+impl Entries for Keyring {
+    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+        read(&open()?, id)
     }
 
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
-        let entry = entry.clone();
-        self.run(move |vault, key| {
-            let record = record::encode(key, &entry);
-            let written = vault.write(SERVICE, key.id(), &record);
-            written.map_err(StoreError::away)
-        })
+    fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
+        let vault = open()?;
+        let record = record::encode(key, entry);
+        let written = vault.write(SERVICE, key.id(), &record);
+        written.map_err(StoreError::away)
     }
 
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.run(|vault, key| {
-            let removed = vault.remove(SERVICE, key.id());
-            removed.map_err(StoreError::away)
-        })
+    fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        let removed = open()?.remove(SERVICE, key.id());
+        removed.map_err(StoreError::away)
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run(|vault, key| set_aside(vault, key.id()).map_err(StoreError::away))
-    }
-
-    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
-        drop(self);
-        Box::pin(async {})
+    fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
+        set_aside(&open()?, key.id()).map_err(StoreError::away)
     }
 }
 
@@ -170,19 +129,16 @@ impl fmt::Debug for KeyringStore {
     }
 }
 
-fn read(vault: &Vault, key: &StoreKey) -> Result<Option<KeptEntry>, StoreError> {
-    match read_id(vault, key.id())? {
-        Some((found, _)) if found.id() != key.id() => Err(record::damaged()),
-        found => Ok(found.map(|(_, entry)| KeptEntry { entry, age: None })),
-    }
+fn open() -> Result<Vault, StoreError> {
+    Vault::open().map_err(StoreError::away)
 }
 
-fn read_id(vault: &Vault, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+fn read(vault: &Vault, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
     let bytes = vault.read(SERVICE, id).map_err(StoreError::away)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
 }
 
-fn set_aside(vault: &Vault, id: &str) -> Result<(), crate::error::Error> {
+fn set_aside(vault: &Vault, id: &str) -> Result<(), Error> {
     if let Some(bytes) = vault.read(SERVICE, id)? {
         vault.write(SERVICE, &format!("{id}{BAD}"), &bytes)?;
         vault.remove(SERVICE, id)?;

@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::store::KeptEntry;
 use crate::store::Listed;
 use crate::store::by_label;
 use crate::store::entry::Entry;
 use crate::store::fault::StoreError;
+use crate::store::file::lease::Entries;
 use crate::store::file::lock::Lock;
 #[cfg(unix)]
 use crate::store::file::owner;
@@ -44,44 +44,6 @@ impl Directory {
 
     pub(super) fn seal_with(&mut self, ring: KeyRing) {
         self.ring = Some(ring);
-    }
-
-    /// The entry of this key, whoever holds its lock: what is there has been put there whole.
-    pub(super) fn read(&self, key: &StoreKey) -> Result<Option<KeptEntry>, StoreError> {
-        let Some((found, entry)) = self.read_id(key.id())? else {
-            return Ok(None);
-        };
-        if found.id() != key.id() {
-            return Err(record::damaged());
-        }
-        Ok(Some(KeptEntry { entry, age: None }))
-    }
-
-    /// Replaces the entry, and returns when it is on the disk. Only for who holds the lock.
-    pub(super) fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
-        let plain = record::encode(key, entry);
-        let bytes = match &self.ring {
-            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::away)?),
-            None => plain,
-        };
-        let (new, place) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
-        let written = put(&new, &bytes)
-            .and_then(|()| fs::rename(&new, &place))
-            .and_then(|()| owner::sync(&self.path));
-        written.map_err(|fault| {
-            // What was half written is of no use to anybody.
-            let _ = fs::remove_file(&new);
-            cannot("written", &place, fault)
-        })
-    }
-
-    pub(super) fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        self.change(key, |path| fs::remove_file(path))
-    }
-
-    pub(super) fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
-        let aside = self.file(key.id(), BAD);
-        self.change(key, |path| fs::rename(path, aside)).map(drop)
     }
 
     /// Takes the lock of this key, unless somebody else has it.
@@ -126,20 +88,6 @@ impl Directory {
         Ok(ids)
     }
 
-    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
-        let path = self.file(id, ENTRY);
-        let file = match owner::options().read(true).open(&path) {
-            Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => return Err(cannot("read", &path, fault)),
-        };
-        self.check()?;
-        let bytes = checked(file, &path).and_then(read_whole);
-        let bytes = bytes.map_err(|fault| cannot("read", &path, fault))?;
-        let found = self.decode(id, &bytes);
-        found.map(Some).map_err(|fault| named(fault, &path))
-    }
-
     fn decode(&self, id: &str, bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
         if !seal::is_sealed(bytes) {
             return record::decode(bytes);
@@ -182,6 +130,48 @@ impl Directory {
 
     fn file(&self, id: &str, kind: &str) -> PathBuf {
         self.path.join(format!("{id}{kind}"))
+    }
+}
+
+impl Entries for Directory {
+    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+        let path = self.file(id, ENTRY);
+        let file = match owner::options().read(true).open(&path) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) => return Err(cannot("read", &path, fault)),
+        };
+        self.check()?;
+        let bytes = checked(file, &path).and_then(read_whole);
+        let bytes = bytes.map_err(|fault| cannot("read", &path, fault))?;
+        let found = self.decode(id, &bytes);
+        found.map(Some).map_err(|fault| named(fault, &path))
+    }
+
+    fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
+        let plain = record::encode(key, entry);
+        let bytes = match &self.ring {
+            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::away)?),
+            None => plain,
+        };
+        let (new, place) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
+        let written = put(&new, &bytes)
+            .and_then(|()| fs::rename(&new, &place))
+            .and_then(|()| owner::sync(&self.path));
+        written.map_err(|fault| {
+            // What was half written is of no use to anybody.
+            let _ = fs::remove_file(&new);
+            cannot("written", &place, fault)
+        })
+    }
+
+    fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        self.change(key, |path| fs::remove_file(path))
+    }
+
+    fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let aside = self.file(key.id(), BAD);
+        self.change(key, |path| fs::rename(path, aside)).map(drop)
     }
 }
 
