@@ -5,11 +5,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::time::SystemTime;
 
+use futures_util::future::BoxFuture;
 use keyfob::Entry;
 use keyfob::ErrorKind;
 use keyfob::FileStore;
 use keyfob::KeyRing;
+use keyfob::Runtime;
 use keyfob::SealingKey;
 use keyfob::StoreErrorKind;
 use keyfob::TokenStore;
@@ -137,7 +143,7 @@ async fn s2_a_new_file_is_not_written_through_a_link() {
     fs::write(&target, "untouched").unwrap();
     let new = files.directory().join(format!("{}.new", key().id()));
     symlink(&target, &new).unwrap();
-    let entry = Entry::new(token(2).unwrap(), std::time::SystemTime::now());
+    let entry = Entry::new(token(2).unwrap(), SystemTime::now());
     files.store.replace(&key(), &entry, SECOND).await.unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
 }
@@ -175,7 +181,7 @@ async fn a_damaged_entry_is_set_aside_where_the_source_may_be_asked_again() {
 async fn t9_a_sign_in_replaces_a_damaged_entry_and_keeps_it_aside() {
     let files = Files::with_token().await;
     fs::write(files.entry(), "garbled").unwrap();
-    let entry = Entry::new(token(7).unwrap(), std::time::SystemTime::now());
+    let entry = Entry::new(token(7).unwrap(), SystemTime::now());
     files.store.replace(&key(), &entry, SECOND).await.unwrap();
     let kept = files.store.load(&key()).await.unwrap().unwrap();
     assert_eq!(kept.entry.token().unwrap().expose(), "token-7");
@@ -271,4 +277,47 @@ async fn entries_in_files_are_listed_the_unreadable_ones_too() {
     assert!(files.store.forget(&other[0].key, SECOND).await.unwrap());
     assert!(files.store.forget(&key(), SECOND).await.unwrap());
     assert!(files.store.list().await.unwrap().is_empty());
+}
+
+/// Does what is asked first, which is to lock, and keeps the rest for later.
+#[derive(Clone, Default)]
+struct Late(Arc<Mutex<Option<Vec<Work>>>>);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Runtime for Late {
+    fn spawn(&self, _: BoxFuture<'static, ()>) {
+        unreachable!("a store only blocks");
+    }
+
+    fn spawn_blocking(&self, work: Work) {
+        match &mut *self.0.lock().unwrap() {
+            Some(later) => later.push(work),
+            first => {
+                *first = Some(Vec::new());
+                work();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn t9_a_lease_that_is_dropped_during_a_save_ends_with_it() {
+    let files = Files::new();
+    let late = Late::default();
+    let store = files.store.clone().runtime(late.clone());
+    let key = key();
+    let mut lease = store.lease(&key, SECOND).await.unwrap();
+    let entry = Entry::new(token(1).unwrap(), SystemTime::now());
+    drop(lease.save(&entry));
+    drop(lease);
+
+    let others = || files.store.lease(&key, Duration::ZERO);
+    let busy = others().await.err().unwrap();
+    assert_eq!(busy.kind(), StoreErrorKind::Busy);
+    for work in late.0.lock().unwrap().take().unwrap() {
+        work();
+    }
+    let mut lease = others().await.unwrap();
+    assert!(lease.load().await.unwrap().is_some());
 }
