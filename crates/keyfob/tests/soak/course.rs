@@ -22,7 +22,6 @@ use keyfob_testkit::TokenEndpoint;
 
 use crate::options::Options;
 use crate::redis_server::RedisServer;
-use crate::shared::AnyStore;
 use crate::shared::Errand;
 use crate::shared::GRACE;
 use crate::shared::Place;
@@ -85,7 +84,7 @@ fn run(store: &str, options: &Options) -> Tally {
         }
         // Every second one is whoever exchanges at that moment: chance would seldom meet it.
         let holder = (killing % 2 == 1)
-            .then(|| runtime.block_on(herd.holder(&store, options.kill_every)))
+            .then(|| runtime.block_on(herd.holder(&*store, options.kill_every)))
             .flatten();
         holders += usize::from(holder.is_some_and(|pid| herd.kill(pid)));
         thread::sleep(options.kill_every);
@@ -154,7 +153,7 @@ impl Herd {
     /// The process that exchanges, as soon as there is one.
     ///
     /// One that repeats the exchange of a killed one is spared: who is killed there, too, makes a sign-in necessary.
-    async fn holder(&self, store: &AnyStore, patience: Duration) -> Option<u32> {
+    async fn holder(&self, store: &dyn TokenStore, patience: Duration) -> Option<u32> {
         let end = Instant::now() + patience;
         while Instant::now() < end {
             let kept = store.load(&key()).await.ok().flatten();

@@ -4,13 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use keyfob::FileStore;
-use keyfob::KeptEntry;
-use keyfob::Listed;
-use keyfob::StoreError;
 use keyfob::StoreKey;
-use keyfob::StoreLease;
 use keyfob::TokenStore;
 use serde::Deserialize;
 use serde::Serialize;
@@ -45,43 +40,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    pub(crate) fn store(&self) -> AnyStore {
-        AnyStore(match self {
+    pub(crate) fn store(&self) -> Arc<dyn TokenStore> {
+        match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
             Self::Redis { url, authority } => {
                 let store = redis_server::store(url, authority).lease_lasts(LEASE);
                 // A machine on which everything runs at once is slow.
                 Arc::new(store.response_timeout(Duration::from_secs(10)))
             }
-        })
-    }
-}
-
-/// A store of either kind.
-#[derive(Clone)]
-pub(crate) struct AnyStore(Arc<dyn TokenStore>);
-
-impl TokenStore for AnyStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
-        self.0.load(key)
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        patience: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        self.0.lease(key, patience)
-    }
-
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        self.0.list()
-    }
-
-    fn leases_lapse(&self) -> bool {
-        self.0.leases_lapse()
+        }
     }
 }
