@@ -75,6 +75,8 @@ impl Profile {
     }
 
     /// All that makes its token another than that of other profiles, or of the same one before it was changed.
+    ///
+    /// Not the key of the grant's own source, which exists only when its secrets have been read.
     fn store_key(&self) -> StoreKey {
         let key = match &self.definition.token.from {
             From::Place(place) => {

@@ -6,3 +6,4 @@ mod grants;
 mod matching;
 mod pages;
 mod places;
+mod store_keys;
