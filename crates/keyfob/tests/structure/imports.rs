@@ -117,6 +117,8 @@ mod tests {
     use super::*;
 
     const PAGE: &str = "\
+## Layers
+
 | row | modules |
 |---|---|
 | 2 | `session` |
@@ -137,7 +139,7 @@ mod tests {
         let faults = faults(
             module,
             &Code::parse(text),
-            &Layers::parse(PAGE).unwrap(),
+            &Layers::parse(PAGE, "## Layers").unwrap(),
             &modules,
         );
         faults

@@ -1,8 +1,9 @@
-//! The layer table of ARCHITECTURE.md.
+//! The layer tables of ARCHITECTURE.md, one for each crate that has one.
 //!
-//! Each row names its modules in order. A module may import modules of lower rows, and those that stand to its
-//! right in its own row: so no two files import each other, even by a detour. `name::*` stands for every child
-//! of `name` that no row names itself; such children do not import each other.
+//! A row is the lines that begin with its number, and names its modules in order. A module may import modules of lower
+//! rows, and those of its own row that stand after it, to its right or on a line below: so no two files import each
+//! other, even by a detour. `name::*` stands for every child of `name` that no row names itself; such children do not
+//! import each other.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,39 +16,33 @@ pub(crate) struct Layers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     row: u32,
+    /// Counted through all rows.
     column: usize,
 }
 
 impl Layers {
-    /// Reads the one table of the page that begins with [`HEADER`].
-    pub(crate) fn parse(page: &str) -> Result<Self, String> {
+    /// Reads the table that begins with [`HEADER`] in the section of the page under this heading.
+    pub(crate) fn parse(page: &str, heading: &str) -> Result<Self, String> {
         let mut places = BTreeMap::new();
         let mut row_above = u32::MAX;
-        let table = page
-            .lines()
-            .skip_while(|line| !line.starts_with(HEADER))
-            .skip(2);
-        for line in table.take_while(|line| line.starts_with('|')) {
-            let mut cells = line.split('|').map(str::trim).skip(1);
-            let row: u32 = cells
-                .next()
-                .and_then(|cell| cell.parse().ok())
-                .ok_or(format!("no row number: {line}"))?;
-            if row >= row_above {
+        for line in table(page, heading) {
+            let (row, names) = parse_line(line)?;
+            if row > row_above {
                 return Err(format!("row {row} stands below row {row_above}"));
             }
             row_above = row;
-            for (column, entry) in cells.next().unwrap_or_default().split(',').enumerate() {
-                let place = Place { row, column };
-                for name in in_backticks(entry) {
-                    if places.insert(name.to_owned(), place).is_some() {
-                        return Err(format!("`{name}` is named twice"));
-                    }
+            for name in names {
+                let column = places.len();
+                if places
+                    .insert(name.to_owned(), Place { row, column })
+                    .is_some()
+                {
+                    return Err(format!("`{name}` is named twice"));
                 }
             }
         }
         if places.is_empty() {
-            Err(format!("no table begins with {HEADER}"))
+            Err(format!("no table below {heading} begins with {HEADER}"))
         } else {
             Ok(Self { places })
         }
@@ -94,30 +89,81 @@ impl Layers {
     }
 }
 
+/// The lines of the table without its head.
+fn table<'a>(page: &'a str, heading: &str) -> impl Iterator<Item = &'a str> {
+    page.lines()
+        .skip_while(move |line| *line != heading)
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
+        .skip_while(|line| !line.starts_with(HEADER))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+}
+
+/// The number and the modules of a line, which are few: so that changes of different people are in different lines.
+fn parse_line(line: &str) -> Result<(u32, Vec<&str>), String> {
+    let mut cells = line.split('|').map(str::trim).skip(1);
+    let row = cells.next().and_then(|cell| cell.parse().ok());
+    let row = row.ok_or(format!("no row number: {line}"))?;
+    let names: Vec<_> = cells
+        .next()
+        .map(in_backticks)
+        .into_iter()
+        .flatten()
+        .collect();
+    if names.len() > MOST_NAMES {
+        return Err(format!(
+            "more than {MOST_NAMES} modules in one line: {line}"
+        ));
+    }
+    Ok((row, names))
+}
+
 fn in_backticks(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
 const HEADER: &str = "| row | modules |";
+const MOST_NAMES: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const PAGE: &str = "\
-text
+# Page
+
+## Other
+
+| row | modules | what |
+|---|---|---|
+| 0 | `elsewhere` | |
+
+## Layers
+
+| other | table |
+|---|---|
+| 1 | `neither` |
 
 | row | modules | what |
 |---|---|---|
 | 2 | `session` | |
-| 1 | `source::persisted`, `source::*`, `source` | |
-| 0 | `token`, `clock`, `clock::*`, `error` | |
+| 1 | `source::persisted`, `source::*` | |
+| 1 | `source` | |
+| 0 | `token`, `clock` | |
+| 0 | `clock::*`, `error` | |
 
-| other | table |
+| row | modules |
+|---|---|
+| 3 | `nor::this` |
 ";
 
+    fn layers() -> Layers {
+        Layers::parse(PAGE, "## Layers").unwrap()
+    }
+
     fn objection(importer: &str, imported: &str) -> Option<String> {
-        Layers::parse(PAGE).unwrap().objection(importer, imported)
+        layers().objection(importer, imported)
     }
 
     #[test]
@@ -134,7 +180,8 @@ text
     }
 
     #[test]
-    fn in_a_row_left_may_import_right_only() {
+    fn in_a_row_the_first_may_import_the_later_only() {
+        assert_eq!(objection("token", "clock"), None);
         assert_eq!(objection("token", "error"), None);
         assert_eq!(
             objection("error", "token").unwrap(),
@@ -157,16 +204,16 @@ text
 
     #[test]
     fn a_module_that_no_row_names_has_no_layer() {
-        let layers = Layers::parse(PAGE).unwrap();
+        let layers = layers();
         assert!(layers.has("source::file"));
         assert!(!layers.has("util"));
         assert!(!layers.has("token::part"));
     }
 
     #[test]
-    fn only_the_layer_table_is_read() {
+    fn only_the_layer_table_of_the_section_is_read() {
         assert_eq!(
-            Layers::parse(PAGE).unwrap().named(),
+            layers().named(),
             [
                 "clock",
                 "error",
@@ -180,8 +227,26 @@ text
 
     #[test]
     fn a_table_that_contradicts_itself_is_refused() {
-        assert!(Layers::parse("").is_err());
-        assert!(Layers::parse("| row | modules |\n|---|---|\n| 0 | `a` |\n| 1 | `b` |").is_err());
-        assert!(Layers::parse("| row | modules |\n|---|---|\n| 1 | `a` |\n| 0 | `a` |").is_err());
+        for rows in [
+            "",
+            "| 0 | `a` |\n| 1 | `b` |",
+            "| 1 | `a` |\n| 0 | `a` |",
+            "| 1 | `a` |\n| 1 | `a` |",
+            "| `a` |",
+        ] {
+            let page = format!("## Layers\n\n| row | modules |\n|---|---|\n{rows}");
+            assert!(Layers::parse(&page, "## Layers").is_err(), "{page}");
+        }
+        assert!(Layers::parse(PAGE, "## Gone").is_err());
+    }
+
+    #[test]
+    fn a_line_that_names_many_modules_is_refused() {
+        let page = |names: &str| {
+            let page = format!("## Layers\n| row | modules |\n|---|---|\n| 0 | {names} |");
+            Layers::parse(&page, "## Layers")
+        };
+        assert!(page("`a`, `b`, `c`, `d`, `e`, `f`, `g`, `h`").is_ok());
+        assert!(page("`a`, `b`, `c`, `d`, `e`, `f`, `g`, `h`, `i`").is_err());
     }
 }

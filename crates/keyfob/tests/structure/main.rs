@@ -147,7 +147,7 @@ fn take_tests(folder: &Path, tests: &mut BTreeSet<String>) {
 
 fn layers() -> Layers {
     let page = read(&root().join("../../ARCHITECTURE.md"));
-    Layers::parse(&page).expect("ARCHITECTURE.md has a layer table")
+    Layers::parse(&page, "## Layers").unwrap_or_else(|fault| panic!("ARCHITECTURE.md: {fault}"))
 }
 
 fn read(path: &Path) -> String {
