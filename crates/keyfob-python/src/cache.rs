@@ -21,16 +21,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::exception;
-use crate::exchange::Renew;
 use crate::hook::Hook;
 use crate::hook::HookSource;
 use crate::lease::Lease;
 use crate::moment::from_timestamp;
 use crate::moment::seconds;
 use crate::moment::to_timestamp;
-use crate::profile::ProfileSource;
+use crate::profile_source::ProfileSource;
 use crate::reentry;
 use crate::reentry::Asks;
+use crate::renew::Renew;
 use crate::sources::Source;
 use crate::wait::wait;
 use crate::waiting::Waiting;
@@ -186,7 +186,7 @@ impl TokenCache {
                 })
             }
         };
-        Ok(Waiting::new(slf, leased, woken))
+        Ok(waiting(slf, leased, woken))
     }
 
     /// As `replace`, for an event loop.
@@ -206,7 +206,7 @@ impl TokenCache {
             };
             Ok(core.replace(&rejected, &challenges, Duration::MAX).await)
         });
-        Ok(Waiting::new(slf, replaced, woken))
+        Ok(waiting(slf, replaced, woken))
     }
 
     /// Whether there is a token outside its leeway. Never calls the hook.
@@ -294,7 +294,7 @@ impl TokenCache {
     }
 
     /// A lease as a Python object; the same one for the same token.
-    pub(crate) fn in_python(&self, py: Python<'_>, lease: keyfob::Lease) -> PyResult<Py<Lease>> {
+    fn in_python(&self, py: Python<'_>, lease: keyfob::Lease) -> PyResult<Py<Lease>> {
         if let Some(last) = &*self.last.load()
             && last.get().core.generation() == lease.generation()
         {
@@ -327,6 +327,16 @@ impl TokenCache {
         let current = self.core.load().tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
+}
+
+/// A wait for a lease of this cache, which it keeps alive.
+fn waiting(
+    cache: Py<TokenCache>,
+    lease: BoxFuture<'static, Result<Option<keyfob::Lease>, Error>>,
+    woken: Py<PyAny>,
+) -> Waiting {
+    let in_python = move |py: Python<'_>, lease| cache.get().in_python(py, lease);
+    Waiting::new(lease, Box::new(in_python), woken)
 }
 
 /// What a hook gets that needs the very token it is to get.

@@ -5,7 +5,6 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
-use keyfob::Challenges;
 use keyfob::Error;
 use keyfob::Failure;
 use keyfob::unstable::Authenticator;
@@ -23,6 +22,7 @@ use crate::cache::TokenCache;
 use crate::inside::Inside;
 use crate::lease::Lease;
 use crate::policy::RetryPolicy;
+use crate::renew::Renew;
 
 /// One logical request: the attempts that have failed, and what may still be done.
 #[pyclass(module = "keyfob._core")]
@@ -36,12 +36,6 @@ pub(crate) struct Exchange {
 pub(crate) struct Wait {
     /// The pause, in seconds.
     pause: f64,
-}
-
-/// Get another token and, if there is one, send again.
-#[pyclass(frozen, module = "keyfob._core")]
-pub(crate) struct Renew {
-    pub(crate) challenges: Challenges,
 }
 
 #[pymethods]

@@ -16,7 +16,9 @@ mod moment;
 mod origins;
 mod policy;
 mod profile;
+mod profile_source;
 mod reentry;
+mod renew;
 mod sources;
 mod wait;
 mod waiting;
@@ -37,8 +39,6 @@ mod _core {
     use crate::cache::TokenCache;
     #[pymodule_export]
     use crate::exchange::Exchange;
-    #[pymodule_export]
-    use crate::exchange::Renew;
     #[pymodule_export]
     use crate::exchange::Wait;
     #[pymodule_export]
@@ -63,6 +63,8 @@ mod _core {
     use crate::profile::Profile;
     #[pymodule_export]
     use crate::profile::profile_names;
+    #[pymodule_export]
+    use crate::renew::Renew;
     #[pymodule_export]
     use crate::sources::Source;
     #[pymodule_export]

@@ -1,17 +1,11 @@
 //! Profiles of a `keyfob.toml`, as Python's sessions and handlers are made from them.
 
-use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use futures_util::future::BoxFuture;
-use keyfob::Consumes;
 use keyfob::Error;
 use keyfob::Profile as CoreProfile;
 use keyfob::Profiles;
-use keyfob::Token;
-use keyfob::TokenRequest;
 use keyfob::TokenSource;
 use keyfob::unstable::Origins;
 use pyo3::prelude::*;
@@ -19,6 +13,7 @@ use pyo3::prelude::*;
 use crate::error::profile_error;
 use crate::inside::detached;
 use crate::policy::RetryPolicy;
+use crate::profile_source::ProfileSource;
 use crate::sources::Source;
 
 /// What a profile file says under one name.
@@ -86,46 +81,6 @@ pub(crate) fn profile_names(py: Python<'_>, file: Option<PathBuf>) -> PyResult<V
         Ok(profiles.iter().map(|one| one.name().to_owned()).collect())
     });
     read.map_err(|error: Error| profile_error(py, &error))
-}
-
-/// The source of a profile's token, which a forked child can make anew.
-pub(crate) struct ProfileSource {
-    profile: CoreProfile,
-    made: ArcSwap<Arc<dyn TokenSource>>,
-}
-
-impl ProfileSource {
-    fn new(profile: CoreProfile) -> Result<Self, Error> {
-        if profile.proves_possession() {
-            // R2: never sent without the proof.
-            return Err(Error::refused(format!(
-                "the tokens of the profile {:?} are bound to a key (`dpop_key`), of which the Python package cannot send the \
-                 proof; use the command line or the Rust library",
-                profile.name()
-            )));
-        }
-        let made = ArcSwap::from_pointee(profile.source()?);
-        Ok(Self { profile, made })
-    }
-
-    /// Another one: what a thread of the parent had locked stays locked in the child for ever, and a connection is the parent's.
-    pub(crate) fn after_fork_in_child(&self) {
-        if let Ok(source) = self.profile.source() {
-            // The end of the parent's would lock what a thread that the child lacks may have left locked.
-            mem::forget(self.made.swap(Arc::new(source)));
-        }
-    }
-}
-
-impl TokenSource for ProfileSource {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        let made = self.made.load_full();
-        Box::pin(async move { made.fetch(request).await })
-    }
-
-    fn consumes(&self) -> Consumes {
-        self.made.load().consumes()
-    }
 }
 
 fn read(file: Option<PathBuf>) -> Result<Profiles, Error> {

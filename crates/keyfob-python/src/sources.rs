@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::error::exception;
 use crate::moment::seconds;
-use crate::profile::ProfileSource;
+use crate::profile_source::ProfileSource;
 
 /// Somewhere that tokens come from, to be given to a handler as its `get_token`.
 #[pyclass(frozen, module = "keyfob._core")]

@@ -12,7 +12,6 @@ use futures_util::future::BoxFuture;
 use keyfob::Error;
 use pyo3::prelude::*;
 
-use crate::cache::TokenCache;
 use crate::error::exception;
 use crate::inside::attached;
 use crate::inside::detached;
@@ -23,17 +22,20 @@ use crate::lock::lock;
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct Waiting {
     future: Mutex<Option<Future>>,
-    cache: Py<TokenCache>,
+    in_python: InPython,
     waker: Waker,
 }
 
 type Future = BoxFuture<'static, Result<Option<keyfob::Lease>, Error>>;
 
+/// Makes a lease a Python object.
+type InPython = Box<dyn Fn(Python<'_>, keyfob::Lease) -> PyResult<Py<Lease>> + Send + Sync>;
+
 impl Waiting {
-    pub(crate) fn new(cache: Py<TokenCache>, future: Future, woken: Py<PyAny>) -> Self {
+    pub(crate) fn new(future: Future, in_python: InPython, woken: Py<PyAny>) -> Self {
         Self {
             future: Mutex::new(Some(future)),
-            cache,
+            in_python,
             waker: Waker::from(Arc::new(Callback(woken))),
         }
     }
@@ -47,9 +49,7 @@ impl Waiting {
             Poll::Pending => Ok(None),
             Poll::Ready(Err(error)) => Err(exception(py, &error)),
             Poll::Ready(Ok(None)) => Ok(Some((None,))),
-            Poll::Ready(Ok(Some(lease))) => {
-                Ok(Some((Some(self.cache.get().in_python(py, lease)?),)))
-            }
+            Poll::Ready(Ok(Some(lease))) => Ok(Some((Some((self.in_python)(py, lease)?),))),
         }
     }
 }
