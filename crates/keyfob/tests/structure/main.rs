@@ -17,63 +17,77 @@ use crate::layers::Layers;
 
 #[test]
 fn imports_point_down_the_layers() {
-    let crate_ = Crate::read();
-    let layers = layers();
-    fail_on(
-        crate_.faults(|module, code| imports::faults(module, code, &layers, &crate_.modules())),
-    );
+    for (crate_, layers) in layered() {
+        let modules = crate_.modules();
+        fail_on(crate_.faults(|module, code| imports::faults(module, code, &layers, &modules)));
+    }
 }
 
 #[test]
 fn every_module_has_a_layer() {
-    let layers = layers();
-    let homeless = Crate::read()
-        .modules()
-        .into_iter()
-        .filter(|module| !layers.has(module));
-    fail_on(
-        homeless
-            .map(|module| format!("`{module}` stands in no row of ARCHITECTURE.md"))
-            .collect(),
-    );
+    for (crate_, layers) in layered() {
+        let homeless = crate_.modules().into_iter();
+        fail_on(
+            homeless
+                .filter(|module| !layers.has(module))
+                .map(|module| format!("`{module}` stands in no row of ARCHITECTURE.md"))
+                .collect(),
+        );
+    }
 }
 
 #[test]
 fn every_module_of_a_layer_exists() {
-    let modules = Crate::read().modules();
-    let gone = layers()
-        .named()
-        .into_iter()
-        .filter(|named| !modules.contains(named));
-    fail_on(
-        gone.map(|module| format!("ARCHITECTURE.md names `{module}`, which has no file"))
-            .collect(),
-    );
+    for (crate_, layers) in layered() {
+        let modules = crate_.modules();
+        let gone = layers.named().into_iter();
+        fail_on(
+            gone.filter(|named| !modules.contains(named))
+                .map(|module| format!("ARCHITECTURE.md names `{module}`, which has no file"))
+                .collect(),
+        );
+    }
 }
 
 #[test]
 fn the_style_holds_that_a_machine_can_check() {
-    fail_on(Crate::read().faults(|_, code| style::faults(code)));
+    for (crate_, _) in layered() {
+        fail_on(crate_.faults(|_, code| style::faults(code)));
+    }
 }
 
 #[test]
 fn each_promise_has_its_tests_and_the_page_names_none_that_are_gone() {
-    let page = read(&root().join("../../docs/contract.md"));
+    let page = read(&crates().join("../docs/contract.md"));
     let mut tests = BTreeSet::new();
-    take_tests(&root().join("../../crates"), &mut tests);
+    take_tests(crates(), &mut tests);
     fail_on(contract::faults(&page, &tests));
 }
 
-/// The sources of the library without its test code.
+/// The crates whose layers ARCHITECTURE.md has, each under a heading of its own.
+fn layered() -> [(Crate, Layers); 2] {
+    let page = read(&crates().join("../ARCHITECTURE.md"));
+    [
+        ("keyfob", "## Layers"),
+        ("keyfob-python", "## The Python package"),
+    ]
+    .map(|(folder, heading)| {
+        let layers = Layers::parse(&page, heading);
+        let layers = layers.unwrap_or_else(|fault| panic!("ARCHITECTURE.md: {fault}"));
+        (Crate::read(&crates().join(folder)), layers)
+    })
+}
+
+/// The sources of a crate without its test code.
 struct Crate {
     /// By module path; the crate root is "".
     files: BTreeMap<String, (PathBuf, Code)>,
 }
 
 impl Crate {
-    fn read() -> Self {
+    fn read(folder: &Path) -> Self {
         let mut files = BTreeMap::new();
-        read_folder(&root().join("src"), "", &mut files);
+        read_folder(&folder.join("src"), "", &mut files);
         // A file that its parent declares under `cfg(test)` is test code as a whole.
         let tests: Vec<String> = files
             .iter()
@@ -97,11 +111,11 @@ impl Crate {
             .collect()
     }
 
-    /// What `check` finds in each file, as `src/file.rs:12: …`.
+    /// What `check` finds in each file, as `keyfob/src/file.rs:12: …`.
     fn faults(&self, check: impl Fn(&str, &Code) -> Vec<Fault>) -> Vec<String> {
         let mut lines = Vec::new();
         for (module, (path, code)) in &self.files {
-            let path = path.strip_prefix(root()).unwrap_or(path).display();
+            let path = path.strip_prefix(crates()).unwrap_or(path).display();
             lines.extend(
                 check(module, code)
                     .into_iter()
@@ -145,17 +159,13 @@ fn take_tests(folder: &Path, tests: &mut BTreeSet<String>) {
     }
 }
 
-fn layers() -> Layers {
-    let page = read(&root().join("../../ARCHITECTURE.md"));
-    Layers::parse(&page, "## Layers").unwrap_or_else(|fault| panic!("ARCHITECTURE.md: {fault}"))
-}
-
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+fn crates() -> &'static Path {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().expect("all crates are in one folder")
 }
 
 fn join(parent: &str, name: &str) -> String {
