@@ -10,32 +10,12 @@ from program import run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
-CHILD = """
-import faulthandler, warnings
-# A child that hangs says where.
-faulthandler.register(signal.SIGALRM, chain=True)
-# From Python 3.12 on, forking beside threads is warned of.
-warnings.simplefilter("ignore", DeprecationWarning)
-
-def child(work):
-    number = os.fork()
-    if number == 0:
-        signal.alarm(10)
-        try:
-            work()
-            os._exit(0)
-        except BaseException as raised:
-            print(repr(raised), file=sys.stderr, flush=True)
-            os._exit(1)
-    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
-    assert status == 0, f"child ended with {status}"
-"""
-
 
 def test_a_child_that_is_born_during_a_renewal_gets_a_token_of_its_own() -> None:
     run(
-        CHILD
-        + """
+        """
+from forking import child
+
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
 hook.hold()
@@ -60,8 +40,9 @@ assert handler.get_valid_token() == "token-1"
 
 def test_a_child_uses_the_token_that_is_valid() -> None:
     run(
-        CHILD
-        + """
+        """
+from forking import child
+
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
 parts = handler.auth(), handler.httpx_auth()
@@ -81,8 +62,9 @@ assert (hook.calls, handler.jwt) == (0, "mine")
 
 def test_a_grandchild_is_as_well_off() -> None:
     run(
-        CHILD
-        + """
+        """
+from forking import child
+
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
 
@@ -99,9 +81,10 @@ assert handler.jwt is None
 
 def test_a_child_forgets_a_failure_of_its_parent() -> None:
     run(
-        CHILD
-        + """
+        """
 import logging
+from forking import child
+
 logging.getLogger("keyfob").addHandler(logging.NullHandler())
 hook = Hook()
 hook.failure = AuthenticationError("locked", permanent=True)
@@ -120,8 +103,9 @@ child(lambda: handler.authenticate())
 def test_100_children_born_while_threads_hammer_the_handler_all_get_a_token() -> None:
     # Takes about a second: each child is a race of its own.
     run(
-        CHILD
-        + """
+        """
+from forking import child
+
 handler = GenericExternallyManagedJWTHandler(None, None, lambda: ("t0ken", ahead(0.02)))
 stop = threading.Event()
 
@@ -154,9 +138,9 @@ for thread in threads:
 
 def test_a_child_born_at_the_very_first_use_gets_a_token() -> None:
     # What is made once and for all is half made for a moment, and that only once in a program: so these are many.
-    script = (
-        CHILD
-        + """
+    script = """
+from forking import child
+
 handler = GenericExternallyManagedJWTHandler(None, None, lambda: ("t0ken", ahead(0.02)))
 starting = threading.Barrier(5)
 
@@ -173,7 +157,6 @@ for _ in range(5):
 for thread in threads:
     thread.join()
 """
-    )
     with ThreadPoolExecutor(4) as pool:
         for ended in [pool.submit(run, script) for _ in range(16)]:
             ended.result()
@@ -181,9 +164,9 @@ for thread in threads:
 
 def test_a_fork_waits_for_a_thread_that_logs_and_keeps_others_from_beginning() -> None:
     run(
-        CHILD
-        + """
+        """
 import logging
+from forking import child
 
 events = []
 logs = threading.Event()
@@ -229,9 +212,9 @@ assert events[0] == "logged", events
 def test_a_fork_does_not_wait_for_ever_for_a_log_that_hangs() -> None:
     # Takes the five seconds that the fork waits.
     run(
-        CHILD
-        + """
+        """
 import logging
+from forking import child
 
 logs = threading.Event()
 release = threading.Event()
@@ -292,9 +275,9 @@ waiting.join()
 
 def test_a_handler_of_the_log_may_fork() -> None:
     run(
-        CHILD
-        + """
+        """
 import logging
+from forking import child
 
 class Forks(logging.Handler):
     def emit(self, record):
@@ -317,9 +300,9 @@ assert time.monotonic() - began < 4
 
 def test_a_pool_of_forked_workers_gets_tokens() -> None:
     printed = run(
-        CHILD
-        + """
+        """
 import multiprocessing
+import forking  # So that nothing is warned of.
 
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
@@ -337,8 +320,9 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 def test_a_child_made_by_a_hook_gets_a_token() -> None:
     # As a hook does that is a pool's first task.
     run(
-        CHILD
-        + """
+        """
+from forking import child
+
 calls = []
 
 def hook():

@@ -12,33 +12,14 @@ from program import run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
-WORKERS = """
-import faulthandler, keyfob, warnings
-# A child that hangs says where.
-faulthandler.register(signal.SIGALRM, chain=True)
-# From Python 3.12 on, forking beside threads is warned of.
-warnings.simplefilter("ignore", DeprecationWarning)
-
-def fork(work):
-    number = os.fork()
-    if number == 0:
-        signal.alarm(20)
-        try:
-            work()
-            os._exit(0)
-        except BaseException as raised:
-            print(repr(raised), file=sys.stderr, flush=True)
-            os._exit(1)
-    return number
-
-def join(number):
-    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
-    assert status == 0, f"child ended with {status}"
-"""
-
 
 def script(config: Path, text: str) -> str:
-    return f"{WORKERS}\nconfig = {str(config)!r}\n{text}"
+    return f"""
+import keyfob
+from forking import fork, join
+
+config = {str(config)!r}
+{text}"""
 
 
 @pytest.mark.parametrize("made", ["before the fork", "in each worker"])
