@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::Method;
+use url::Position;
 use url::Url;
 
 use crate::alarm::Alarm;
@@ -48,7 +49,7 @@ impl<C> Sender<C> {
     pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
         let mut url = match &self.base {
             Some(base) => base
-                .join(url)
+                .join(path_on(base, url).unwrap_or(url))
                 .map_err(|fault| Error::input("the URL cannot be read").caused_by(fault)),
             None => parse_url(url),
         }?;
@@ -86,6 +87,19 @@ impl<C> Sender<C> {
     }
 }
 
+/// The path and the rest of an absolute URL of the base's origin, as its text alone tells: joined to the base, it is the same
+/// URL, and the host, which is the dearest part to read, is not read again.
+fn path_on<'a>(base: &Url, url: &'a str) -> Option<&'a str> {
+    let path = url.strip_prefix(&base[..Position::BeforePath])?;
+    match path.as_bytes() {
+        [] => Some("/"),
+        // A second slash, or what the WHATWG's parser takes for one or skips before one, would make the path a host.
+        [b'/', b'/' | b'\\' | b'\t' | b'\n' | b'\r', ..] => None,
+        [b'/', ..] => Some(path),
+        _ => None,
+    }
+}
+
 impl<C> fmt::Debug for Sender<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
@@ -94,5 +108,69 @@ impl<C> fmt::Debug for Sender<C> {
             .field("timeout", &self.alarm.limit())
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASES: [&str; 4] = [
+        "https://a.example/v1/",
+        "https://a.example:8443/v1/x?y#z",
+        "http://127.0.0.1:8080/",
+        "http://[::1]/v1/",
+    ];
+
+    fn on(base: &Url, rest: &str) -> (Option<Url>, Url) {
+        let text = format!("{}{rest}", &base[..Position::BeforePath]);
+        let path = path_on(base, &text);
+        let whole = Url::parse(&text).unwrap_or_else(|fault| panic!("{text:?}: {fault}"));
+        (path.map(|path| base.join(path).unwrap()), whole)
+    }
+
+    #[test]
+    fn a_url_of_the_base_is_told_by_its_text() {
+        let base = Url::parse(BASES[1]).unwrap();
+        for rest in ["", "/", "/x", "/x/../y?q#f", "/?q", "/#f", "/ ", "/%2f/"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(short.as_ref(), Some(&whole), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn r1_a_path_is_not_taken_for_a_host() {
+        let base = Url::parse(BASES[0]).unwrap();
+        for rest in ["//evil", "/\\evil", "/\t/evil", "/\n\\evil", "/\r\n/evil"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(
+                (short, whole.host_str()),
+                (None, Some("a.example")),
+                "{rest:?}"
+            );
+        }
+        for other in [
+            "https://a.example.evil/",
+            "https://a.example@evil/",
+            "https://a.example:8443/",
+            "HTTPS://a.example/",
+        ] {
+            assert_eq!(path_on(&base, other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r1_what_is_read_in_short_is_the_same_url(
+            base in prop::sample::select(&BASES[..]),
+            rest in "/[/\\\\\t\n\r .%?#@:a-c\\x00\\x7fé]{0,12}",
+        ) {
+            let base = Url::parse(base).unwrap();
+            if let (Some(short), whole) = on(&base, &rest) {
+                prop_assert_eq!(short, whole);
+            }
+        }
     }
 }
