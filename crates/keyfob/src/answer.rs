@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Version;
+use http_body::Body as _;
 use reqwest::Body;
 use reqwest::Response;
 use reqwest::ResponseBuilderExt;
@@ -14,54 +15,46 @@ use crate::progress::Limited;
 
 /// The same answer, whose body fails when it stalls.
 pub(crate) fn limit_body(mut response: Response, alarm: &Alarm) -> Response {
-    let piece = match first_piece(&mut response) {
-        First::Nothing => return response,
-        First::Piece(piece) => piece,
+    // All of a short body comes with its head.
+    let first = match response.content_length() {
+        Some(0) if !may_have_trailers(&response) => return response,
+        Some(1..) => response.chunk().now_or_never().and_then(Result::transpose),
+        _ => None,
     };
-    let mut builder = http::Response::builder()
-        .status(response.status())
-        .version(response.version());
-    if let Some(headers) = builder.headers_mut() {
-        mem::swap(headers, response.headers_mut());
-    }
-    if let Some(extensions) = builder.extensions_mut() {
-        mem::swap(extensions, response.extensions_mut());
-    }
+    let (status, version) = (response.status(), response.version());
+    let headers = mem::take(response.headers_mut());
+    let extensions = mem::take(response.extensions_mut());
     // The URL travels in an extension that only the builder can make.
+    let mut builder = http::Response::builder();
+    if let Some(room) = builder.extensions_mut() {
+        *room = extensions;
+    }
     let builder = builder.url(response.url().clone());
-    let body = match piece {
-        Some(Ok(whole)) if response.content_length() == Some(0) => Body::from(whole),
-        first => {
-            let rest = http::Response::<Body>::from(response).into_body();
-            Body::wrap(Limited::new(rest, first, alarm))
-        }
+    let answer = builder.body(limited(response, first, alarm));
+    let mut answer = answer.expect("there is nothing in it that could be wrong");
+    *answer.status_mut() = status;
+    *answer.version_mut() = version;
+    *answer.headers_mut() = headers;
+    Response::from(answer)
+}
+
+/// What was read of a body already, and the rest of it, which may stall.
+fn limited(response: Response, first: Option<reqwest::Result<Bytes>>, alarm: &Alarm) -> Body {
+    let ended = response.content_length() == Some(0) && !may_have_trailers(&response);
+    let first = match first {
+        Some(Ok(whole)) if ended => return Body::from(whole),
+        first => first,
     };
-    Response::from(
-        builder
-            .body(body)
-            .expect("an answer that was built can be built again"),
-    )
+    let rest = http::Response::<Body>::from(response).into_body();
+    match first {
+        Some(Ok(whole)) if rest.is_end_stream() => Body::from(whole),
+        first => Body::wrap(Limited::new(rest, first, alarm)),
+    }
 }
 
-/// What of a body is there when its head is.
-enum First {
-    /// There is no body.
-    Nothing,
-    /// A piece or an error, if one has come.
-    Piece(Option<reqwest::Result<Bytes>>),
-}
-
-/// Takes what is there of the body, which is all of a short one that came with its head.
-fn first_piece(response: &mut Response) -> First {
-    // In later versions there may be trailers, which only those find who read the body as it is.
-    if response.version() > Version::HTTP_11 {
-        return First::Piece(None);
-    }
-    match response.content_length() {
-        None => First::Piece(None),
-        Some(0) => First::Nothing,
-        Some(_) => First::Piece(response.chunk().now_or_never().and_then(Result::transpose)),
-    }
+/// After a body of known length, only versions later than HTTP/1.1 have any; they are for those who read on.
+fn may_have_trailers(response: &Response) -> bool {
+    response.version() > Version::HTTP_11
 }
 
 #[cfg(test)]
@@ -79,30 +72,34 @@ mod tests {
 
     const URL: &str = "https://a.example/x?y#z";
 
-    fn answer(body: Promised) -> Response {
+    const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+
+    fn limited(body: Promised, version: Version) -> Response {
         let builder = http::Response::builder()
             .url(Url::parse(URL).unwrap())
             .status(StatusCode::ACCEPTED)
+            .version(version)
             .header(ETAG, "1")
             .extension(42_u8);
-        Response::from(builder.body(Body::wrap(body)).unwrap())
-    }
-
-    fn limited(body: Promised) -> Response {
-        limit_body(answer(body), &alarm())
+        let answer = Response::from(builder.body(Body::wrap(body)).unwrap());
+        limit_body(answer, &alarm())
     }
 
     #[test]
     fn r6_a_limited_answer_is_the_same() {
-        for body in [
-            Promised::new(0, []),
-            Promised::new(5, ["whole"]),
-            Promised::new(9, ["half"]),
-        ] {
+        let bodies = || {
+            [
+                Promised::new(0, []),
+                Promised::new(5, ["whole"]),
+                Promised::new(9, ["half"]),
+            ]
+        };
+        let all = VERSIONS.map(|version| bodies().map(|body| (version, body)));
+        for (version, body) in all.into_iter().flatten() {
             let length = body.0;
-            let answer = limited(body);
+            let answer = limited(body, version);
             assert_eq!(answer.status(), StatusCode::ACCEPTED);
-            assert_eq!(answer.version(), Version::HTTP_11);
+            assert_eq!(answer.version(), version);
             assert_eq!(answer.url().as_str(), URL);
             assert_eq!(answer.content_length(), Some(length));
             assert_eq!(answer.headers()[ETAG], "1");
@@ -112,25 +109,27 @@ mod tests {
 
     #[test]
     fn r6_no_piece_and_no_error_of_a_body_is_lost() {
-        let whole = limited(Promised::new(5, ["whole"]));
-        assert_eq!(block_on(whole.text()).unwrap(), "whole");
-        let pieces = limited(Promised::new(8, ["half", "rest"]));
-        assert_eq!(block_on(pieces.text()).unwrap(), "halfrest");
-        let cut = limited(Promised::new(8, ["half"]).then_a_reset());
-        assert!(block_on(cut.bytes()).is_err());
-        let reset = limited(Promised::new(8, []).then_a_reset());
-        assert!(block_on(reset.bytes()).is_err());
+        for version in VERSIONS {
+            let whole = limited(Promised::new(5, ["whole"]), version);
+            assert_eq!(block_on(whole.text()).unwrap(), "whole");
+            let pieces = limited(Promised::new(8, ["half", "rest"]), version);
+            assert_eq!(block_on(pieces.text()).unwrap(), "halfrest");
+            let cut = limited(Promised::new(8, ["half"]).then_a_reset(), version);
+            assert!(block_on(cut.bytes()).is_err());
+            let reset = limited(Promised::new(8, []).then_a_reset(), version);
+            assert!(block_on(reset.bytes()).is_err());
+        }
     }
 
     #[test]
     fn r6_trailers_of_a_later_version_are_kept() {
-        let body = Body::wrap(Promised::new(5, ["whole"]).then_trailers());
-        let mut answer = http::Response::new(body);
-        *answer.version_mut() = Version::HTTP_2;
-        let limited = limit_body(Response::from(answer), &alarm());
-        let body = http::Response::<Body>::from(limited).into_body();
-        let collected = block_on(body.collect()).unwrap();
-        assert_eq!(collected.trailers(), Some(&HeaderMap::new()));
-        assert_eq!(collected.to_bytes(), "whole");
+        for body in [Promised::new(5, ["whole"]), Promised::new(0, [])] {
+            let text = if body.0 == 0 { "" } else { "whole" };
+            let limited = limited(body.then_trailers(), Version::HTTP_2);
+            let body = http::Response::<Body>::from(limited).into_body();
+            let collected = block_on(body.collect()).unwrap();
+            assert_eq!(collected.trailers(), Some(&HeaderMap::new()));
+            assert_eq!(collected.to_bytes(), text);
+        }
     }
 }
