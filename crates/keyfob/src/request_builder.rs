@@ -1,6 +1,8 @@
 //! One request of a session, as `reqwest`'s users know it.
 
 use std::fmt;
+use std::future::Future;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,14 +63,18 @@ impl RequestBuilder {
 
     /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
     ///
+    /// Nothing happens before the future is awaited. It is small, and so are the futures that await it.
+    ///
     /// # Errors
     ///
     /// As [`build`](Self::build); an authentication error if there is no valid token;
     /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there; and the last attempt's
     /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
-    pub async fn send(self) -> Result<Response, Error> {
-        let request = Self::built(self.request)?;
-        self.sender.send(request, &self.options)?.await
+    pub fn send(self) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
+        match Self::built(self.request) {
+            Ok(request) => self.sender.send(request, self.options),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 }
 

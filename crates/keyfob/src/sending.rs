@@ -1,7 +1,8 @@
 //! The loop of the async session: authorize, send, judge, again?
 //!
-//! Nearly every request is answered at its first attempt. That one is made here in [`Sending`], a future with few fields; what is
-//! rare, such as the wait for a token and each further attempt, is in a box of its own.
+//! Nearly every request is answered at its first attempt. That one is made here in [`FirstAttempt`], a future with few fields; what
+//! is rare, such as the wait for a token and each further attempt, is in a box of its own. All of it is in a box, so that the
+//! futures of callers stay small.
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -42,89 +43,113 @@ use crate::transport::Fault;
 /// What came of an attempt.
 type Attempted = Result<Response, Fault>;
 
+/// A request on its way, as its caller awaits it.
+type Sending = BoxFuture<'static, Result<Response, Error>>;
+
 impl Sender<Client> {
-    /// Sends a request until its exchange is done, unless the credential may not go where it is to go.
-    pub(crate) fn send<'a>(
-        &'a self,
+    /// Sends a request until its exchange is done; nothing is done before it is awaited.
+    pub(crate) fn send(self: Arc<Self>, attempt: Request, options: Options) -> Sending {
+        Box::pin(FirstAttempt {
+            begin: Some(move || self.begin(attempt, &options)),
+            answer: None,
+            course: None,
+            rest: None,
+        })
+    }
+
+    /// Begins, unless the credential may not go where the request is to go.
+    fn begin(
+        self: Arc<Self>,
         mut attempt: Request,
         options: &Options,
-    ) -> Result<impl Future<Output = Result<Response, Error>> + Send + use<'a>, Error> {
+    ) -> Result<Begun<impl Future<Output = reqwest::Result<Response>> + Send + use<>>, Error> {
         let (method, headers) = (attempt.method(), attempt.headers());
         let exchange = self.exchange(options, method, headers, replay(&attempt));
         // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
-        let limit = attempt.timeout().is_none().then_some(&self.alarm);
+        let limited = attempt.timeout().is_none();
         let journey = Journey::begin(&mut attempt, exchange, &self.authenticator, self.redirects)?;
+        let lease = self.tokens().fresh();
         let mut course = Course {
             sender: self,
             journey: Box::new(journey),
-            limit,
+            limited,
         };
-        Ok(match self.tokens().fresh() {
-            Some(lease) => Sending::First {
-                answer: course.transmit(attempt, Some(lease))?,
-                course: Some(course),
-            },
-            None => Sending::Later {
-                rest: Box::pin(course.begin_when_there_is_a_token(Box::new(attempt))),
-            },
+        Ok(match lease {
+            Some(lease) => Begun::Sent(course.transmit(attempt, Some(lease))?, course),
+            None => Begun::Waiting(Box::pin(course.begin_when_there_is_a_token(attempt))),
         })
     }
 }
 
+/// How a request begins.
+enum Begun<F> {
+    /// There was a token.
+    Sent(UntilStalled<F>, Course),
+    Waiting(Sending),
+}
+
 pin_project! {
-    /// A request on its way.
-    #[project = Stage]
-    enum Sending<'a, F> {
-        First {
-            #[pin]
-            answer: UntilStalled<F>,
-            course: Option<Course<'a>>,
-        },
-        Later {
-            rest: BoxFuture<'a, Result<Response, Error>>,
-        },
+    /// A request up to the answer of its first attempt.
+    struct FirstAttempt<B, F> {
+        begin: Option<B>,
+        #[pin]
+        answer: Option<UntilStalled<F>>,
+        // What the attempts have in common, until it is in the rest.
+        course: Option<Course>,
+        // The further attempts, or all of them.
+        rest: Option<Sending>,
     }
 }
 
-impl<F: Future<Output = reqwest::Result<Response>>> Future for Sending<'_, F> {
+impl<B, F> Future for FirstAttempt<B, F>
+where
+    B: FnOnce() -> Result<Begun<F>, Error>,
+    F: Future<Output = reqwest::Result<Response>>,
+{
     type Output = Result<Response, Error>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match self.as_mut().project() {
-                Stage::First { answer, course } => {
-                    let result = attempted(ready!(answer.poll(context)));
-                    let going = course.as_mut().expect("not polled again after its end");
-                    let next = going.judge(&result)?;
-                    if let Next::Done = next {
-                        return Poll::Ready(going.hand_over(result));
-                    }
-                    if let Some(course) = course.take() {
-                        let rest = Box::pin(course.go_on(result, next));
-                        self.set(Self::Later { rest });
-                    }
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(begin) = this.begin.take() {
+            match begin()? {
+                Begun::Sent(answer, course) => {
+                    this.answer.set(Some(answer));
+                    *this.course = Some(course);
                 }
-                Stage::Later { rest } => return rest.as_mut().poll(context),
+                Begun::Waiting(rest) => *this.rest = Some(rest),
             }
         }
+        if let Some(rest) = this.rest {
+            return rest.as_mut().poll(context);
+        }
+        let answer = this.answer.as_pin_mut().expect(NOT_AGAIN);
+        let result = attempted(ready!(answer.poll(context)));
+        let course = this.course.as_mut().expect(NOT_AGAIN);
+        let next = course.judge(&result)?;
+        if let Next::Done = next {
+            return Poll::Ready(course.hand_over(result));
+        }
+        let course = this.course.take().expect(NOT_AGAIN);
+        let rest = Box::pin(course.go_on(result, next));
+        this.rest.insert(rest).as_mut().poll(context)
     }
 }
 
+const NOT_AGAIN: &str = "a future is not polled again after its end";
+
 /// What stays the same from one attempt to the next.
-struct Course<'a> {
-    sender: &'a Sender<Client>,
+struct Course {
+    sender: Arc<Sender<Client>>,
     journey: Box<Journey<Request>>,
-    limit: Option<&'a Alarm>,
+    /// Whether the session's limit counts.
+    limited: bool,
 }
 
-impl<'a> Course<'a> {
+impl Course {
     /// Makes the first attempt, and those that follow.
-    async fn begin_when_there_is_a_token(
-        mut self,
-        attempt: Box<Request>,
-    ) -> Result<Response, Error> {
+    async fn begin_when_there_is_a_token(mut self, attempt: Request) -> Result<Response, Error> {
         let lease = self.lease().await?;
-        let result = attempted(self.transmit(*attempt, lease)?.await);
+        let result = attempted(self.transmit(attempt, lease)?.await);
         let next = self.judge(&result)?;
         self.go_on(result, next).await
     }
@@ -176,16 +201,17 @@ impl<'a> Course<'a> {
         lease: Option<Lease>,
     ) -> Result<UntilStalled<impl Future<Output = reqwest::Result<Response>> + Send + use<>>, Error>
     {
-        let sender = self.sender;
+        let sender = &self.sender;
         self.journey
             .authorize(&mut attempt, lease, &sender.authenticator)?;
         let client = sender.client_for(attempt.url());
-        let moved = self.limit.and_then(|_| count_pieces(&mut attempt));
-        Ok(UntilStalled::new(
-            client.execute(attempt),
-            moved,
-            self.limit,
-        ))
+        let limit = self.limit();
+        let moved = limit.and_then(|_| count_pieces(&mut attempt));
+        Ok(UntilStalled::new(client.execute(attempt), moved, limit))
+    }
+
+    fn limit(&self) -> Option<&Alarm> {
+        self.limited.then_some(&self.sender.alarm)
     }
 
     fn judge(&mut self, result: &Attempted) -> Result<Next, Error> {
@@ -199,7 +225,7 @@ impl<'a> Course<'a> {
     /// R6: the last answer or error, as it was.
     fn hand_over(&self, result: Attempted) -> Result<Response, Error> {
         let response = result.map_err(|fault| fault.report(&self.journey.destination()))?;
-        Ok(match self.limit {
+        Ok(match self.limit() {
             Some(alarm) => limit_body(response, alarm),
             None => response,
         })

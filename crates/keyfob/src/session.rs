@@ -69,7 +69,9 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        self.sender.send(request, &Options::default())?.await
+        Arc::clone(&self.sender)
+            .send(request, Options::default())
+            .await
     }
 
     /// Gets a token unless there is one.

@@ -1,5 +1,7 @@
 //! What the caller gets is `reqwest`'s own answer, with everything on it.
 
+use std::time::Duration;
+
 use http::Version;
 use keyfob::Session;
 use keyfob_testkit::Answer;
@@ -9,6 +11,7 @@ use keyfob_testkit::ManualClock;
 use keyfob_testkit::Server;
 use reqwest::Body;
 use reqwest::multipart::Form;
+use tokio::runtime::Builder;
 
 use crate::kit::bearers;
 use crate::kit::builder;
@@ -212,4 +215,25 @@ async fn a_thousand_requests_at_once_share_one_token() {
     });
     soon(futures_util::future::join_all(requests)).await;
     assert_eq!(calls.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
+fn nothing_is_sent_before_it_is_awaited_wherever_the_future_is_made() {
+    let server = Server::start();
+    server.expect(Expect::get("/data").answer(Answer::text("here")));
+    let session = session(&server, &ManualClock::default());
+    // Outside of a runtime, where nothing could wait for a limit.
+    let sent = session.get("data").timeout(Duration::from_secs(20)).send();
+    assert_eq!(server.calls(), 0);
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(sent).unwrap();
+    assert_eq!(runtime.block_on(answer.text()).unwrap(), "here");
+}
+
+#[test]
+fn the_future_of_a_request_is_small() {
+    let server = Server::start();
+    let session = session(&server, &ManualClock::default());
+    let sent = session.get("data").send();
+    assert!(size_of_val(&sent) <= 2 * size_of::<usize>());
 }
