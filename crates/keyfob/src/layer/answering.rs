@@ -88,7 +88,7 @@ where
     let authenticator = &sends.calls.shared.authenticator;
     let patience = exchange.patience(authenticator.clock().elapsed());
     let lease = authenticator.lease(patience).await?;
-    let result = sends.send_over(service, request, &lease).await;
+    let result = sends.send_over(Box::new(service), request, &lease).await;
     conclude(&mut exchange, lease, &mut sends, result).await
 }
 

@@ -26,7 +26,7 @@ enum Fields {
     /// A line `name:value` for each, as HTTP/1.1 writes them. A copy of each value of its own would be dear.
     Text(Vec<u8>),
     /// Where a value is sensitive, of which no copy shall be made.
-    Shared(HeaderMap),
+    Shared(Box<HeaderMap>),
 }
 
 impl KeptHead {
@@ -62,7 +62,7 @@ impl Fields {
         let mut lines = Vec::with_capacity(fields.iter().map(length).sum());
         for (name, value) in fields {
             if value.is_sensitive() {
-                return Self::Shared(fields.clone());
+                return Self::Shared(Box::new(fields.clone()));
             }
             lines.extend_from_slice(name.as_str().as_bytes());
             lines.push(b':');
@@ -74,7 +74,7 @@ impl Fields {
 
     fn to_map(&self) -> HeaderMap {
         let lines = match self {
-            Self::Shared(fields) => return fields.clone(),
+            Self::Shared(fields) => return HeaderMap::clone(fields),
             Self::Text(lines) => lines.split(|&byte| byte == b'\n'),
         };
         // Neither a name nor a value can have a line end, nor a name a colon (RFC 9110 §5).

@@ -55,8 +55,8 @@ pub(super) type Classify = dyn Fn(&(dyn StdError + 'static)) -> Option<Failure> 
 /// One request over one service, as far as its further attempts need it.
 pub(super) struct Sends<S, P: ReplayBody<B>, B> {
     pub(super) calls: Arc<Calls<S, P>>,
-    /// Of the attempts after the first.
-    pub(super) service: Option<S>,
+    /// Of the attempts after the first; in a box, for hardly a request has one.
+    pub(super) service: Option<Box<S>>,
     pub(super) head: KeptHead,
     pub(super) kept: Option<P::Kept>,
 }
@@ -74,7 +74,7 @@ where
     /// Sends a request when this service is ready.
     pub(super) async fn send_over(
         &mut self,
-        mut service: S,
+        mut service: Box<S>,
         mut request: Request<B>,
         lease: &Lease,
     ) -> Result<Response<R>, BoxError> {
@@ -156,7 +156,7 @@ where
 
     async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {
         let request = self.again()?;
-        let spare = || lock(&self.calls.spare).clone();
+        let spare = || Box::new(lock(&self.calls.spare).clone());
         let service = self.service.take().unwrap_or_else(spare);
         self.send_over(service, request, lease).await
     }
