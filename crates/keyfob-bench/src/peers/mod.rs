@@ -4,8 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
+use crate::service::Service;
 use crate::source::Source;
 
 pub mod azure;
@@ -35,6 +37,15 @@ pub trait Peer: Sized + Send + Sync + 'static {
 
     /// Whether it has a token as soon as it is set up, so that nobody can find it missing.
     const EAGER: bool = false;
+}
+
+/// One that learns of a 401: by itself, or from the program through what it makes public.
+pub trait Told: Peer {
+    /// Requests to this service, each sent as its documentation says and once again after a 401. They say whether they succeeded.
+    fn client(
+        self: Arc<Self>,
+        service: Arc<Service>,
+    ) -> Result<impl Fn() -> BoxFuture<'static, bool>, String>;
 }
 
 /// `Bearer` and a token, as most make it for each request.
