@@ -84,18 +84,7 @@ async fn run_missing<P: Peer>(
         );
     }
     if ours {
-        verdicts.push(verdict(
-            &format!("{callers} callers, calls"),
-            calls as f64,
-            1.0,
-            "",
-        ));
-        verdicts.push(verdict(
-            &format!("{callers} callers, last"),
-            ratio,
-            1.3,
-            " of the source's time",
-        ));
+        verdicts.extend(aims(callers, calls, ratio));
     }
 }
 
@@ -153,19 +142,20 @@ async fn run_failing<P: Peer>(
         );
     }
     if ours {
-        verdicts.push(verdict(
-            &format!("{callers} callers, calls"),
-            calls as f64,
-            1.0,
-            "",
-        ));
-        verdicts.push(verdict(
-            &format!("{callers} callers, last"),
-            ratio,
-            1.3,
-            " of the source's time",
-        ));
+        verdicts.extend(aims(callers, calls, ratio));
     }
+}
+
+/// One call for all of them, and nobody waits much longer than for it.
+fn aims(callers: usize, calls: u64, ratio: f64) -> [String; 2] {
+    let (called, last) = (
+        format!("{callers} callers, calls"),
+        format!("{callers} callers, last"),
+    );
+    [
+        verdict(&called, calls as f64, 1.0, ""),
+        verdict(&last, ratio, 1.3, " of the source's time"),
+    ]
 }
 
 async fn herd<P: Peer>(callers: usize, state: State) -> Outcome {
