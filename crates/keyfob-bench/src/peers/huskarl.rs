@@ -19,6 +19,7 @@ use huskarl::grant::client_credentials::ClientCredentialsGrantParameters;
 use huskarl_reqwest::ReqwestClient;
 use keyfob_testkit::Server;
 
+use crate::peers::Due;
 use crate::peers::Peer;
 use crate::peers::Told;
 use crate::peers::said;
@@ -33,7 +34,11 @@ pub struct Huskarl {
 
 impl Peer for Huskarl {
     const NAME: &'static str = "huskarl";
-    const DUE: Duration = Duration::from_secs(8);
+    // Retired 30 s before its end, or after half of a short life; refreshed at a random point in up to a tenth of its life before that.
+    const DUE: &'static [Due] = &[
+        Due::new(Duration::from_secs(60), Duration::from_millis(26_800)),
+        Due::new(Duration::from_secs(8), Duration::from_secs(4)).rule(", in its margin"),
+    ];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
         let endpoint = source.endpoint();

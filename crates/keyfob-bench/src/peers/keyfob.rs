@@ -16,6 +16,7 @@ use tower::Layer;
 use tower::ServiceExt;
 use tower::service_fn;
 
+use crate::peers::Due;
 use crate::peers::Peer;
 use crate::peers::Told;
 use crate::peers::said;
@@ -28,8 +29,11 @@ pub struct Keyfob {
 
 impl Peer for Keyfob {
     const NAME: &'static str = "keyfob, async";
-    const DUE: Duration = Duration::from_secs(24);
-    const AGED: Duration = Duration::from_secs(18);
+    // Due after two thirds to three quarters of its life; in its leeway for the last tenth.
+    const DUE: &'static [Due] = &[
+        Due::new(Duration::from_secs(24), Duration::from_secs(18)),
+        Due::new(Duration::from_secs(40), Duration::from_secs(36)).rule(", in its leeway"),
+    ];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
         let hook = keyfob::hook(move |_| {
