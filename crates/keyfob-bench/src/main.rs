@@ -4,6 +4,7 @@
 //! the page `docs/benchmarks.md` and its charts.
 
 mod chart;
+mod figure;
 mod measure;
 mod page;
 mod peers;

@@ -10,12 +10,12 @@ use tokio::time::timeout_at;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::figure;
+use crate::figure::time;
 use crate::peers::Peer;
 use crate::peers::keyfob::Keyfob;
 use crate::source::Source;
 use crate::table::Table;
-use crate::table::figure;
-use crate::table::time;
 use crate::table::verdict;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use crate::chart::Bar;
+use crate::figure::time;
 use crate::peers::Told;
 use crate::peers::azure::Azure;
 use crate::peers::huskarl::Huskarl;
@@ -16,7 +17,6 @@ use crate::questions::herd::all_that_end;
 use crate::service::Service;
 use crate::source::Source;
 use crate::table::Table;
-use crate::table::time;
 use crate::table::verdict;
 
 pub async fn ask() -> Table {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::time;
 use crate::measure::percentile;
 use crate::peers::Peer;
 use crate::questions::boundary::Load;
 use crate::source::Source;
 use crate::table::Table;
-use crate::table::time;
 use crate::table::verdict;
 
 pub async fn ask() -> Table {
