@@ -1,5 +1,10 @@
 //! azure_core: its policy for bearer tokens, over a credential of ours and with a last policy that sends nothing.
 
+#![expect(
+    elided_lifetimes_in_paths,
+    reason = "its traits leave out the lifetime of a context, and those who implement them have to"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
