@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::table::figure;
+use crate::figure::figure;
 
 /// One bar; what is to be shown is said in words if it has no length.
 #[derive(Clone)]

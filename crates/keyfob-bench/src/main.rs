@@ -4,10 +4,12 @@
 //! the page `docs/benchmarks.md` and its charts.
 
 mod chart;
+mod figure;
 mod measure;
 mod page;
 mod peers;
 mod questions;
+mod service;
 mod source;
 mod table;
 
@@ -19,6 +21,7 @@ use tokio::runtime::Runtime;
 use crate::questions::boundary;
 use crate::questions::herd;
 use crate::questions::impatient;
+use crate::questions::late;
 use crate::questions::outage;
 use crate::questions::python;
 use crate::questions::read;
@@ -48,7 +51,7 @@ fn main() {
     if asked("herd") {
         answer(runtime.block_on(herd::ask_missing()));
         answer(runtime.block_on(herd::ask_failing()));
-        answer(runtime.block_on(herd::ask_late()));
+        answer(runtime.block_on(late::ask()));
     }
     if asked("boundary") {
         answer(runtime.block_on(boundary::ask()));

@@ -41,7 +41,10 @@ static ALLOCATOR: Counting = Counting;
 
 struct Counting;
 
-// An allocator is unsafe by nature; this one only counts.
+#[expect(
+    unsafe_code,
+    reason = "an allocator is unsafe by nature; this one only counts"
+)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));

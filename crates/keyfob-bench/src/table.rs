@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use crate::chart::Bar;
 use crate::chart::chart;
+// `questions/request.rs` takes it from here.
+pub use crate::figure::figure;
 
 /// The answers to one question.
 pub struct Table {
@@ -57,23 +59,4 @@ pub fn verdict(what: &str, value: f64, target: f64, unit: &str) -> String {
         figure(value),
         figure(target)
     )
-}
-
-/// A number with as many digits as mean something.
-pub fn figure(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
-}
-
-/// A time in the unit that suits it.
-pub fn time(seconds: f64) -> String {
-    match seconds {
-        s if s >= 1.0 => format!("{} s", figure(s)),
-        s if s >= 1e-3 => format!("{} ms", figure(s * 1e3)),
-        s if s >= 1e-6 => format!("{} µs", figure(s * 1e6)),
-        s => format!("{:.0} ns", s * 1e9),
-    }
 }

@@ -12,6 +12,7 @@ use http::header::AUTHORIZATION;
 use keyfob_testkit::Server;
 use serde_json::json;
 
+use crate::peers::Due;
 use crate::peers::Peer;
 use crate::peers::said;
 use crate::source::Source;
@@ -23,7 +24,8 @@ pub struct Google {
 
 impl Peer for Google {
     const NAME: &'static str = "google-cloud-auth";
-    const DUE: Duration = Duration::from_secs(200);
+    // Replaced 240 s before its end, by a task.
+    const DUE: &'static [Due] = &[Due::new(Duration::from_secs(241), Duration::ZERO)];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
         let endpoint = source.endpoint();

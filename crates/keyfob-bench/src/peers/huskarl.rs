@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::Method;
+use http::StatusCode;
 use http::Uri;
 use http::header::AUTHORIZATION;
 use huskarl::authorizer::HttpAuthorizer;
@@ -17,8 +19,11 @@ use huskarl::grant::client_credentials::ClientCredentialsGrantParameters;
 use huskarl_reqwest::ReqwestClient;
 use keyfob_testkit::Server;
 
+use crate::peers::Due;
 use crate::peers::Peer;
+use crate::peers::Told;
 use crate::peers::said;
+use crate::service::Service;
 use crate::source::Source;
 
 pub struct Huskarl {
@@ -29,7 +34,11 @@ pub struct Huskarl {
 
 impl Peer for Huskarl {
     const NAME: &'static str = "huskarl";
-    const DUE: Duration = Duration::from_secs(8);
+    // Retired 30 s before its end, or after half of a short life; refreshed at a random point in up to a tenth of its life before that.
+    const DUE: &'static [Due] = &[
+        Due::new(Duration::from_secs(60), Duration::from_millis(26_800)),
+        Due::new(Duration::from_secs(8), Duration::from_secs(4)).rule(", in its margin"),
+    ];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
         let endpoint = source.endpoint();
@@ -57,5 +66,35 @@ impl Peer for Huskarl {
         let headers = self.authorizer.get_headers(&Method::GET, &self.uri).await;
         let header = headers.map_err(said)?.remove(AUTHORIZATION);
         header.ok_or_else(|| "no header".to_owned())
+    }
+}
+
+impl Told for Huskarl {
+    fn client(
+        self: Arc<Self>,
+        service: Arc<Service>,
+    ) -> Result<impl Fn() -> BoxFuture<'static, bool>, String> {
+        Ok(move || -> BoxFuture<'static, bool> {
+            let (peer, service) = (Arc::clone(&self), Arc::clone(&service));
+            Box::pin(async move {
+                match peer.sent(&service).await {
+                    Ok(StatusCode::UNAUTHORIZED) => peer.sent(&service).await,
+                    first => first,
+                }
+                .is_ok_and(|status| status.is_success())
+            })
+        })
+    }
+}
+
+impl Huskarl {
+    /// A request, whose answer is shown to the authorizer.
+    async fn sent(&self, service: &Service) -> Result<StatusCode, String> {
+        let headers = self.authorizer.get_headers(&Method::GET, &self.uri).await;
+        let headers = headers.map_err(said)?;
+        let answer = service.answer(headers.get(AUTHORIZATION)).await;
+        self.authorizer
+            .process_response(&self.uri, answer.headers());
+        Ok(answer.status())
     }
 }

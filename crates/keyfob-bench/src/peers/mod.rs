@@ -4,8 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
+use crate::service::Service;
 use crate::source::Source;
 
 pub mod azure;
@@ -21,11 +23,8 @@ pub mod smithy;
 pub trait Peer: Sized + Send + Sync + 'static {
     const NAME: &'static str;
 
-    /// A lifetime with which a token that is [`AGED`](Self::AGED) is due by its rules, and valid for some seconds more.
-    const DUE: Duration;
-
-    /// How old a token of that lifetime is when it is due.
-    const AGED: Duration = Duration::ZERO;
+    /// Tokens that it would have replaced by its own rules.
+    const DUE: &'static [Due];
 
     /// Set up, perhaps without a token yet.
     fn start(source: Arc<Source>) -> impl Future<Output = Result<Self, String>>;
@@ -35,6 +34,36 @@ pub trait Peer: Sized + Send + Sync + 'static {
 
     /// Whether it has a token as soon as it is set up, so that nobody can find it missing.
     const EAGER: bool = false;
+}
+
+/// A token that is due within seconds, and valid for more than 3 s.
+pub struct Due {
+    pub lives: Duration,
+    /// How old it is then.
+    pub aged: Duration,
+    /// Said behind the name, where one token does not show all of the rules.
+    pub rule: &'static str,
+}
+
+impl Due {
+    pub const fn new(lives: Duration, aged: Duration) -> Self {
+        let rule = "";
+        Self { lives, aged, rule }
+    }
+
+    pub const fn rule(mut self, rule: &'static str) -> Self {
+        self.rule = rule;
+        self
+    }
+}
+
+/// One that learns of a 401: by itself, or from the program through what it makes public.
+pub trait Told: Peer {
+    /// Requests to this service, each sent as its documentation says and once again after a 401. They say whether they succeeded.
+    fn client(
+        self: Arc<Self>,
+        service: Arc<Service>,
+    ) -> Result<impl Fn() -> BoxFuture<'static, bool>, String>;
 }
 
 /// `Bearer` and a token, as most make it for each request.

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::time;
 use crate::measure::percentile;
 use crate::peers::Peer;
 use crate::source::Source;
 use crate::table::Table;
-use crate::table::time;
 use crate::table::verdict;
 
 pub async fn ask() -> Table {

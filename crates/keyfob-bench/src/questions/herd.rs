@@ -1,26 +1,21 @@
-//! What do many callers cost who find the token missing, the source failing, or the token revoked?
+//! What do many callers cost who find the token missing, or the source failing?
 
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use serde_json::json;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::figure;
+use crate::figure::time;
 use crate::peers::Peer;
 use crate::peers::keyfob::Keyfob;
 use crate::source::Source;
-use crate::source::text;
 use crate::table::Table;
-use crate::table::figure;
-use crate::table::time;
 use crate::table::verdict;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,18 +84,7 @@ async fn run_missing<P: Peer>(
         );
     }
     if ours {
-        verdicts.push(verdict(
-            &format!("{callers} callers, calls"),
-            calls as f64,
-            1.0,
-            "",
-        ));
-        verdicts.push(verdict(
-            &format!("{callers} callers, last"),
-            ratio,
-            1.3,
-            " of the source's time",
-        ));
+        verdicts.extend(aims(callers, calls, ratio));
     }
 }
 
@@ -158,19 +142,20 @@ async fn run_failing<P: Peer>(
         );
     }
     if ours {
-        verdicts.push(verdict(
-            &format!("{callers} callers, calls"),
-            calls as f64,
-            1.0,
-            "",
-        ));
-        verdicts.push(verdict(
-            &format!("{callers} callers, last"),
-            ratio,
-            1.3,
-            " of the source's time",
-        ));
+        verdicts.extend(aims(callers, calls, ratio));
     }
+}
+
+/// One call for all of them, and nobody waits much longer than for it.
+fn aims(callers: usize, calls: u64, ratio: f64) -> [String; 2] {
+    let (called, last) = (
+        format!("{callers} callers, calls"),
+        format!("{callers} callers, last"),
+    );
+    [
+        verdict(&called, calls as f64, 1.0, ""),
+        verdict(&last, ratio, 1.3, " of the source's time"),
+    ]
 }
 
 async fn herd<P: Peer>(callers: usize, state: State) -> Outcome {
@@ -196,13 +181,7 @@ async fn herd<P: Peer>(callers: usize, state: State) -> Outcome {
     }
     begin.wait().await;
     let start = Instant::now();
-    let mut answered = 0;
-    while let Ok(Some(ended)) =
-        timeout(PATIENCE.saturating_sub(start.elapsed()), tasks.join_next()).await
-    {
-        ended.expect("no panic");
-        answered += 1;
-    }
+    let answered = all_that_end(tasks, start + PATIENCE).await.len();
     Outcome {
         calls: source.calls(),
         last: start.elapsed().as_secs_f64(),
@@ -210,51 +189,16 @@ async fn herd<P: Peer>(callers: usize, state: State) -> Outcome {
     }
 }
 
-/// A thousand requests whose token is revoked while they are under way.
-pub async fn ask_late() -> Table {
-    let source = Source::new(DELAY, Duration::from_secs(3600));
-    let ours = Keyfob::start(Arc::clone(&source)).await.expect("a cache");
-    let server = Server::builder().kept(0).start();
-    let revoked = Answer::unauthorized("Bearer error=\"invalid_token\"");
-    server
-        .expect(Expect::any().bearer(&text(0)).always(revoked))
-        .expect(
-            Expect::any()
-                .bearer(&text(1))
-                .always(Answer::json(json!({}))),
-        );
-    let session = keyfob::Session::new(server.url(), ours.tokens.clone()).expect("a session");
-    session.authenticate().await.expect("a token");
-    let mut tasks = JoinSet::new();
-    for _ in 0..LATE {
-        let session = session.clone();
-        let url = server.url();
-        tasks.spawn(async move { session.get(url).send().await.expect("an answer").status() });
+/// What comes of those tasks that end by then.
+pub async fn all_that_end<T: 'static>(mut tasks: JoinSet<T>, end: Instant) -> Vec<T> {
+    let mut ended = Vec::new();
+    while let Ok(Some(task)) = timeout_at(end.into(), tasks.join_next()).await {
+        ended.push(task.expect("no panic"));
     }
-    let mut healed = 0;
-    while let Some(status) = tasks.join_next().await {
-        healed += usize::from(status.expect("no panic").is_success());
-    }
-    let renewals = source.calls() - 1;
-    Table {
-        name: "late-401s",
-        title: "A thousand late 401s for one revoked token".to_owned(),
-        about: "A thousand requests get a 401 for the same token at once. Peers cannot be told which token was refused, so that there is nothing to compare: \
-                huskarl and azure_core drop whatever token they hold at each 401, and the others have to be told by the program or not at all.",
-        columns: vec!["", "401s", "renewals", "requests that succeed"],
-        rows: vec![vec![
-            "keyfob, async".to_owned(),
-            LATE.to_string(),
-            renewals.to_string(),
-            healed.to_string(),
-        ]],
-        measured: "",
-        bars: Vec::new(),
-        verdicts: vec![verdict("renewals", renewals as f64, 1.0, "")],
-    }
+    ended
 }
 
 const DELAY: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(10);
+/// No answer is waited for longer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 const REPEATS: usize = 5;
-const LATE: usize = 1_000;

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::time;
 use crate::peers::Peer;
 use crate::source::Source;
 use crate::table::Table;
-use crate::table::time;
 
 pub async fn ask() -> Table {
     let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());

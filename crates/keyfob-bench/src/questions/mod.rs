@@ -3,6 +3,7 @@
 pub mod boundary;
 pub mod herd;
 pub mod impatient;
+pub mod late;
 pub mod outage;
 pub mod python;
 pub mod read;

@@ -7,9 +7,9 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::chart::Bar;
+use crate::figure::figure;
+use crate::figure::time;
 use crate::table::Table;
-use crate::table::figure;
-use crate::table::time;
 use crate::table::verdict;
 
 /// The tables, and the versions that were measured; nothing if there is no Python with the package.

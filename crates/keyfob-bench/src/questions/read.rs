@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 
 use crate::chart::Bar;
 use crate::each_peer;
+use crate::figure::figure;
+use crate::figure::time;
 use crate::measure::allocations;
 use crate::measure::median;
 use crate::peers::Peer;
@@ -21,8 +23,6 @@ use crate::peers::keyfob::Keyfob;
 use crate::source::Source;
 use crate::source::text;
 use crate::table::Table;
-use crate::table::figure;
-use crate::table::time;
 use crate::table::verdict;
 
 /// Reads so often on the calling thread.

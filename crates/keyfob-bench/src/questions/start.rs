@@ -10,10 +10,10 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::chart::Bar;
+use crate::figure::figure;
+use crate::figure::time;
 use crate::measure::median;
 use crate::table::Table;
-use crate::table::figure;
-use crate::table::time;
 use crate::table::verdict;
 
 /// The whole process of the command line; nothing if it was not built.

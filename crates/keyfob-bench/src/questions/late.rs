@@ -1,0 +1,94 @@
+//! What do many late 401s cost, for one token that was revoked while the requests were under way?
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use crate::chart::Bar;
+use crate::figure::time;
+use crate::peers::Told;
+use crate::peers::azure::Azure;
+use crate::peers::huskarl::Huskarl;
+use crate::peers::keyfob::Keyfob;
+use crate::questions::herd::PATIENCE;
+use crate::questions::herd::all_that_end;
+use crate::service::Service;
+use crate::source::Source;
+use crate::table::Table;
+use crate::table::verdict;
+
+pub async fn ask() -> Table {
+    let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
+    for spread in [Duration::ZERO, SPREAD] {
+        run::<Keyfob>(spread, &mut rows, &mut bars, &mut verdicts).await;
+        run::<Azure>(spread, &mut rows, &mut bars, &mut verdicts).await;
+        run::<Huskarl>(spread, &mut rows, &mut bars, &mut verdicts).await;
+    }
+    Table {
+        name: "late-401s",
+        title: "A thousand late 401s for one revoked token".to_owned(),
+        about: "A thousand requests are under way with a token that is revoked. Their 401s come at once, or one after another over 200 ms; a renewal takes 50 ms, and its token is good. \
+                Each request is sent again once. Stopped after 10 s. All send to the same service, within the process: keyfob through its tower layer, azure_core through its policy for bearer tokens \
+                with a handler that authorizes anew, huskarl in the loop that its guide gives. Those two drop whatever token they hold at each 401, though it may be newer than the one that was refused. \
+                The others cannot be told: google-cloud-auth, gcp_auth and middle have a call that gives the token and none that takes it back, nor has the identity cache of aws-smithy-runtime, \
+                and the cache of object_store is private. None of them drops its token at a 401 by itself either: a program can only make them anew.",
+        columns: vec!["", "401s come", "renewals", "requests that succeed", "time"],
+        rows,
+        measured: "renewals, where the 401s come over 200 ms",
+        bars,
+        verdicts,
+    }
+}
+
+async fn run<P: Told>(
+    spread: Duration,
+    rows: &mut Vec<Vec<String>>,
+    bars: &mut Vec<Bar>,
+    verdicts: &mut Vec<String>,
+) {
+    let source = Source::new(Duration::from_millis(50), Duration::from_secs(3600));
+    let peer = Arc::new(P::start(Arc::clone(&source)).await.expect(P::NAME));
+    let revoked = peer.header().await.expect(P::NAME);
+    let service = Arc::new(Service::refusing(revoked, REQUESTS, spread));
+    let client = peer.client(service).expect(P::NAME);
+    let mut tasks = JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..REQUESTS {
+        tasks.spawn(client());
+    }
+    let succeeded = all_that_end(tasks, start + PATIENCE).await;
+    let took = start.elapsed().as_secs_f64();
+    let succeeded = succeeded.into_iter().filter(|success| *success).count();
+    let renewals = source.calls() - 1;
+    let come = match spread {
+        Duration::ZERO => "at once".to_owned(),
+        spread => format!("over {}", time(spread.as_secs_f64())),
+    };
+    rows.push(vec![
+        P::NAME.to_owned(),
+        come.clone(),
+        renewals.to_string(),
+        succeeded.to_string(),
+        time(took),
+    ]);
+    let ours = P::NAME.starts_with("keyfob");
+    if spread == SPREAD {
+        bars.push(
+            Bar::new(P::NAME, renewals as f64, ours)
+                .labelled(format!("{renewals} ({succeeded} succeed)")),
+        );
+    }
+    if ours {
+        verdicts.push(verdict(
+            &format!("renewals, 401s {come}"),
+            renewals as f64,
+            1.0,
+            "",
+        ));
+    }
+}
+
+const REQUESTS: u32 = 1_000;
+const SPREAD: Duration = Duration::from_millis(200);

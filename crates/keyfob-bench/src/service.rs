@@ -1,0 +1,79 @@
+//! A service that refuses a revoked token: all requests are under way before the first of them learns it.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http_body_util::Full;
+use tokio::sync::Barrier;
+use tokio::time::sleep;
+
+/// What they are sent to; it takes every token but one.
+#[derive(Debug)]
+pub struct Service {
+    revoked: HeaderValue,
+    requests: u32,
+    /// From the first 401 to the last.
+    spread: Duration,
+    refused: AtomicU32,
+    all_sent: Barrier,
+}
+
+impl Service {
+    /// One that waits for so many requests with this header; their 401s come one after another over this time.
+    pub fn refusing(revoked: HeaderValue, requests: u32, spread: Duration) -> Self {
+        Self {
+            revoked,
+            requests,
+            spread,
+            refused: AtomicU32::new(0),
+            all_sent: Barrier::new(requests as usize),
+        }
+    }
+
+    /// The answer to a request with this `Authorization`.
+    pub async fn answer(&self, authorization: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+        let mut answer = Response::new(Full::default());
+        if authorization != Some(&self.revoked) {
+            return answer;
+        }
+        let place = self.refused.fetch_add(1, Ordering::Relaxed);
+        if place < self.requests {
+            self.all_sent.wait().await;
+            sleep(self.spread * place / self.requests).await;
+        }
+        *answer.status_mut() = StatusCode::UNAUTHORIZED;
+        let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_401_comes_before_all_requests_are_sent() {
+        let revoked = HeaderValue::from_static("Bearer old");
+        let service = Service::refusing(revoked.clone(), 2, Duration::ZERO);
+        let alone = service.answer(Some(&revoked));
+        let alone = tokio::time::timeout(Duration::from_millis(20), alone);
+        assert!(alone.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn only_the_revoked_token_is_refused() {
+        let revoked = HeaderValue::from_static("Bearer old");
+        let service = Service::refusing(revoked.clone(), 1, Duration::ZERO);
+        let fresh = HeaderValue::from_static("Bearer new");
+        assert_eq!(service.answer(Some(&fresh)).await.status(), StatusCode::OK);
+        let refused = service.answer(Some(&revoked)).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    }
+}
