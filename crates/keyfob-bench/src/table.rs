@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use crate::chart::Bar;
 use crate::chart::chart;
-// `questions/request.rs` takes it from here.
-pub use crate::figure::figure;
+use crate::figure::figure;
 
 /// The answers to one question.
 pub struct Table {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::pin::Pin;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -38,11 +39,11 @@ use tower::Layer;
 use tower::Service;
 
 use crate::chart::Bar;
+use crate::figure::figure;
 use crate::measure::median;
 use crate::measure::process_cpu;
 use crate::source::text;
 use crate::table::Table;
-use crate::table::figure;
 use crate::table::verdict;
 
 /// How the requests are sent.
@@ -55,6 +56,9 @@ struct Setting {
 
 /// Sends so many requests, so many at a time.
 type Send = Box<dyn Fn(usize, usize)>;
+
+/// A request up to the end of its answer.
+type One = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The server alone, for a process of its own: its CPU is not that of the clients.
 pub fn serve() {
@@ -107,7 +111,7 @@ pub fn ask() -> Table {
         name: "request",
         title: "A request end to end".to_owned(),
         about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own. CPU is all that the client's process uses, system calls included. \
-                The plain clients send the same ready header. No client but ours has a time limit here. Medians of batches that take turns; each is led in by some requests that do not count.",
+                The plain clients send the same ready header. Ours have a time limit, as always; of the others, only the one that is said to. Medians of batches that take turns; each is led in by some requests that do not count.",
         columns: vec![
             "",
             "protocol, in flight",
@@ -199,6 +203,8 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         .clone();
     // A client each, for a connection works only on the runtime that made it.
     let reqwest = || reqwest_client(setting).build().expect("a client");
+    let bounded = reqwest_client(setting).read_timeout(Duration::from_secs(20));
+    let bounded = bounded.build().expect("a client");
     vec![
         (
             "hyper-util",
@@ -207,6 +213,10 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         (
             "reqwest",
             sends(reqwest(), with_reqwest(url, header.clone())),
+        ),
+        (
+            "reqwest with a read timeout",
+            sends(bounded, with_reqwest(url, header.clone())),
         ),
         (
             "reqwest-middleware + retry",
@@ -288,8 +298,7 @@ fn runtime() -> Runtime {
 fn with_hyper(
     url: &str,
     header: HeaderValue,
-) -> impl Fn(Client<HttpConnector, Full<Bytes>>) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static
-{
+) -> impl Fn(Client<HttpConnector, Full<Bytes>>) -> One + 'static {
     let url = url.to_owned();
     move |mut client| {
         let request = Request::get(&url).header(AUTHORIZATION, header.clone());
@@ -310,10 +319,7 @@ fn with_hyper(
 
 fn with_layer(
     url: &str,
-) -> impl Fn(
-    Authenticated<Client<HttpConnector, Full<Bytes>>>,
-) -> std::pin::Pin<Box<dyn Future<Output = ()>>>
-+ 'static {
+) -> impl Fn(Authenticated<Client<HttpConnector, Full<Bytes>>>) -> One + 'static {
     let url = url.to_owned();
     move |mut client| {
         let answer = client.call(Request::get(&url).body(Full::default()).expect("a request"));
@@ -331,10 +337,7 @@ fn with_layer(
     }
 }
 
-fn with_reqwest(
-    url: &str,
-    header: HeaderValue,
-) -> impl Fn(reqwest::Client) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+fn with_reqwest(url: &str, header: HeaderValue) -> impl Fn(reqwest::Client) -> One + 'static {
     let url = url.to_owned();
     move |client| {
         let answer = client
@@ -357,7 +360,7 @@ fn with_reqwest(
 fn with_middleware(
     url: &str,
     header: HeaderValue,
-) -> impl Fn(ClientWithMiddleware) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+) -> impl Fn(ClientWithMiddleware) -> One + 'static {
     let url = url.to_owned();
     move |client| {
         let request = client.get(&url).header(AUTHORIZATION, header.clone());
@@ -375,9 +378,7 @@ fn with_middleware(
     }
 }
 
-fn with_session(
-    url: &str,
-) -> impl Fn(Session) -> std::pin::Pin<Box<dyn Future<Output = ()>>> + 'static {
+fn with_session(url: &str) -> impl Fn(Session) -> One + 'static {
     let url = url.to_owned();
     move |session| {
         let request = session.get(&url);
@@ -446,7 +447,7 @@ const SETTINGS: &[Setting] = &[
         in_flight: 64,
     },
 ];
-const ROUNDS: usize = 23;
+const ROUNDS: usize = 41;
 
 /// So many requests of a client are measured in each round, after so many that are not.
 const BATCH: usize = 640;
