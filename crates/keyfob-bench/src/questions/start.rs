@@ -107,7 +107,8 @@ pub fn ask_build(with_builds: bool) -> Table {
     Table {
         name: "build",
         title: "What a minimal program pulls in".to_owned(),
-        about: "A program that depends on this alone, with its default features unless said otherwise; crates that are built for it, build scripts and macros with them. \
+        about: "A program that gets a token and sends a request with it, or prints its header where the crate sends none. It depends on this alone, with its default features unless said otherwise, \
+                and on a runtime; crates that are built for it, build scripts and macros with them. \
                 Times are of a release build in an empty folder, with all processors of a machine that does nothing else; the binary is stripped.",
         columns: vec!["", "crates", "build", "CPU", "binary"],
         rows,
@@ -121,7 +122,7 @@ struct Minimal {
     name: &'static str,
     program: &'static str,
     dependencies: &'static str,
-    main: &'static str,
+    source: &'static str,
 }
 
 impl Minimal {
@@ -133,11 +134,12 @@ impl Minimal {
             .dependencies
             .replace("$KEYFOB", &format!("{here}/../keyfob"));
         let manifest = format!(
-            "[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.release]\nstrip = true\n\n[dependencies]\n{dependencies}\n",
+            "[package]\nname = \"{}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.release]\nstrip = true\n\n[dependencies]\ntokio = {{ version = \"1\", features = [\"rt\"] }}\n{dependencies}\n",
             self.program
         );
         fs::write(folder.join("Cargo.toml"), manifest).expect("a manifest");
-        fs::write(folder.join("src/main.rs"), self.main).expect("a program");
+        fs::write(folder.join("src/main.rs"), MAIN).expect("a program");
+        fs::write(folder.join("src/program.rs"), self.source).expect("a program");
         folder
     }
 }
@@ -230,67 +232,67 @@ const STARTS: &[(&str, Option<&[&str]>)] = &[
     (FROM_CACHE, Some(&["token", "--profile", "bench"])),
 ];
 
-const EMPTY: &str = "fn main() {}\n";
+const MAIN: &str = include_str!("../../minimal/main.rs");
 
 const MINIMAL: &[Minimal] = &[
     Minimal {
         name: "keyfob",
         program: "minimal-keyfob",
         dependencies: "keyfob = { path = \"$KEYFOB\" }",
-        main: "fn main() {\n    let session = keyfob::Session::new(\"https://a.example\", keyfob::EnvToken::new(\"T\"));\n    println!(\"{}\", session.is_ok());\n}\n",
+        source: include_str!("../../minimal/keyfob.rs"),
     },
     Minimal {
         name: "keyfob, tower layer alone",
         program: "minimal-keyfob-tower",
-        dependencies: "keyfob = { path = \"$KEYFOB\", default-features = false, features = [\"tower\", \"tokio\"] }",
-        main: "fn main() {\n    let layer = keyfob::AuthenticationLayer::new(\"https://a.example\", keyfob::EnvToken::new(\"T\"));\n    println!(\"{}\", layer.is_ok());\n}\n",
+        dependencies: "keyfob = { path = \"$KEYFOB\", default-features = false, features = [\"tower\", \"tokio\"] }\nhttp = \"1\"\ntower-layer = \"0.3\"\ntower-service = \"0.3\"",
+        source: include_str!("../../minimal/keyfob_tower.rs"),
     },
     Minimal {
         name: "reqwest",
         program: "minimal-reqwest",
         dependencies: "reqwest = \"0.13.5\"",
-        main: "fn main() {\n    println!(\"{}\", reqwest::Client::builder().build().is_ok());\n}\n",
+        source: include_str!("../../minimal/reqwest.rs"),
     },
     Minimal {
         name: "reqwest + middleware + retry",
         program: "minimal-retry",
         dependencies: "reqwest = \"0.13.5\"\nreqwest-middleware = \"0.5.2\"\nreqwest-retry = \"0.9.1\"",
-        main: EMPTY,
+        source: include_str!("../../minimal/reqwest_retry.rs"),
     },
     Minimal {
         name: "google-cloud-auth",
         program: "minimal-google",
-        dependencies: "google-cloud-auth = \"1.18.0\"",
-        main: EMPTY,
+        dependencies: "google-cloud-auth = \"1.18.0\"\nhttp = \"1\"",
+        source: include_str!("../../minimal/google_cloud_auth.rs"),
     },
     Minimal {
         name: "azure_core",
         program: "minimal-azure",
-        dependencies: "azure_core = \"1.1.0\"",
-        main: EMPTY,
+        dependencies: "azure_core = \"1.1.0\"\nasync-trait = \"0.1\"",
+        source: include_str!("../../minimal/azure_core.rs"),
     },
     Minimal {
         name: "object_store, azure",
         program: "minimal-object-store",
         dependencies: "object_store = { version = \"0.14.2\", features = [\"azure\"] }",
-        main: EMPTY,
+        source: include_str!("../../minimal/object_store.rs"),
     },
     Minimal {
         name: "gcp_auth",
         program: "minimal-gcp",
         dependencies: "gcp_auth = \"0.12.7\"",
-        main: EMPTY,
+        source: include_str!("../../minimal/gcp_auth.rs"),
     },
     Minimal {
         name: "huskarl + huskarl-reqwest",
         program: "minimal-huskarl",
-        dependencies: "huskarl = \"0.11.10\"\nhuskarl-reqwest = \"0.9.3\"",
-        main: EMPTY,
+        dependencies: "huskarl = \"0.11.10\"\nhuskarl-reqwest = \"0.9.3\"\nhttp = \"1\"",
+        source: include_str!("../../minimal/huskarl.rs"),
     },
     Minimal {
         name: "middle",
         program: "minimal-middle",
         dependencies: "middle = \"0.5.0\"",
-        main: EMPTY,
+        source: include_str!("../../minimal/middle.rs"),
     },
 ];
