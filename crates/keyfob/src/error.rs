@@ -48,6 +48,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
     retry_after: Option<Duration>,
     is_outcome_unknown: bool,
+    is_remembered_by_source: bool,
 }
 
 /// What a program can do about an [`Error`].
@@ -133,6 +134,7 @@ impl Error {
             source: None,
             retry_after: None,
             is_outcome_unknown: false,
+            is_remembered_by_source: false,
         }))
     }
 
@@ -166,6 +168,16 @@ impl Error {
     pub fn outcome_unknown(mut self) -> Self {
         Arc::make_mut(&mut self.0).is_outcome_unknown = true;
         self
+    }
+
+    /// Says that the source knows by itself for how long it is a refusal: asking it again costs no call to the issuer.
+    pub(crate) fn remembered_by_source(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_remembered_by_source = true;
+        self
+    }
+
+    pub(crate) fn is_remembered_by_source(&self) -> bool {
+        self.0.is_remembered_by_source
     }
 
     /// What a program can do about it.

@@ -29,7 +29,7 @@ pub(super) struct State {
 struct Failure {
     error: Error,
     in_a_row: u32,
-    /// `None` for a refusal, which stays until somebody forces a renewal.
+    /// `None` for a refusal, which stays until somebody forces a renewal, unless its source sees to that.
     until: Option<Duration>,
 }
 
@@ -78,7 +78,7 @@ impl State {
     pub(super) fn remember(&mut self, error: &Error, now: Duration) -> Option<Duration> {
         let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row) + 1;
         let pause = match error.kind() {
-            ErrorKind::Refused => None,
+            ErrorKind::Refused if !error.is_remembered_by_source() => None,
             _ => Some(match error.pause() {
                 Some(asked_for) => asked_for.min(LONGEST_PAUSE),
                 None => COOL_DOWN.half_jitter(in_a_row, fastrand::f64()),

@@ -11,6 +11,7 @@ mod away;
 mod decision;
 mod exchange;
 mod holder;
+mod refusal;
 mod turn;
 
 use crate::error::Error;

@@ -164,6 +164,97 @@ async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
 }
 
 #[tokio::test]
+async fn t2_a_refusal_ends_with_another_sign_in_and_nobody_is_asked_before() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    first.get_answered(token(1)).await.unwrap();
+    second.get().await.unwrap();
+    for process in [&first, &second] {
+        process.clock.advance(SECOND * 101);
+    }
+    let refused = Err(Error::refused("invalid_grant"));
+    first.get_answered(refused).await.unwrap_err();
+    // For longer than the refusal is shared.
+    for _ in 0..5 {
+        for process in [&first, &second] {
+            assert_eq!(
+                process.get().await.unwrap_err().to_string(),
+                "invalid_grant"
+            );
+            process.clock.advance(SECOND * 61);
+        }
+    }
+    assert_eq!((first.source.calls(), second.source.calls()), (2, 0));
+    let now = first.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    for process in [&first, &second] {
+        assert_eq!(process.get().await.unwrap(), "token-2");
+    }
+    assert_eq!((first.source.calls(), second.source.calls()), (2, 0));
+}
+
+#[tokio::test]
+async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_ends() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    // Due, and far from its end.
+    process.clock.advance(SECOND * 80);
+    let refused = Err(Error::refused("invalid_grant"));
+    assert_eq!(process.get_answered(refused).await.unwrap(), "token-1");
+    let now = process.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    process.clock.advance(SECOND * 5);
+    until(async || process.get().await.unwrap() == "token-2").await;
+    assert_eq!(process.source.calls(), 2);
+}
+
+#[tokio::test]
+async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    let refused = Err(Error::refused("invalid_grant"));
+    process.get_answered(refused).await.unwrap_err();
+    let now = process.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    let answer = async {
+        let call = process.source.next_call().await;
+        let previous = call.request().previous().unwrap();
+        assert_eq!(previous.refresh_token(), Some("refresh-2"));
+        call.answer(token(3));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap(), "token-3");
+}
+
+#[tokio::test]
+async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal() {
+    let process = Process::rotating(MemoryStore::default());
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    let refused = || Err(Error::refused("invalid_grant"));
+    process.get_answered(refused()).await.unwrap_err();
+    process.clock.advance(SECOND * 61);
+    process.get().await.unwrap_err();
+    let answered = async { process.source.next_call().await.answer(token(2)) };
+    let both = async { tokio::join!(process.cache.renew(), answered) };
+    let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
+    assert_eq!(renewed.unwrap().expose(), "token-2");
+    // Nothing is remembered of it.
+    process.clock.advance(SECOND * 101);
+    assert_eq!(process.get_answered(token(3)).await.unwrap(), "token-3");
+}
+
+#[tokio::test]
 async fn t9_without_room_for_the_note_nothing_is_exchanged() {
     let store = Flaky::default();
     store.set_full(true);

@@ -15,12 +15,14 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::observe::store as observe;
 use crate::source::Consumes;
+use crate::source::Reason;
 use crate::source::TokenRequest;
 use crate::source::TokenSource;
 use crate::source::persisted::away::Absence;
 use crate::source::persisted::away::WhenAway;
 use crate::source::persisted::decision::Question;
 use crate::source::persisted::decision::Verdict;
+use crate::source::persisted::refusal::Refusal;
 use crate::source::reentry::poll_inside;
 use crate::store::KeptEntry;
 use crate::store::StoreLease;
@@ -41,6 +43,7 @@ pub(super) struct Desk {
     pub(super) grace: Duration,
     pub(super) policy: WhenAway,
     absence: Arc<Absence>,
+    pub(super) refusal: Arc<Refusal>,
     /// There was an entry: if there is none any more, the store has lost it.
     pub(super) had_entry: Arc<AtomicBool>,
 }
@@ -114,6 +117,7 @@ impl Desk {
             grace: ISSUER_GRACE,
             policy: WhenAway::default(),
             absence: Arc::default(),
+            refusal: Arc::default(),
             had_entry: Arc::default(),
         }
     }
@@ -131,6 +135,7 @@ impl Desk {
         if token.is_some() {
             self.had_entry.store(true, Ordering::Relaxed);
             self.absence.forget();
+            self.refusal.forget();
             observe::adopted(request.reason().name());
         }
         Ok(token)
@@ -257,12 +262,20 @@ impl Desk {
         let question = self.question(request);
         let attempts = match question.decide(entry.as_ref()) {
             Verdict::Adopt(token) => {
+                self.refusal.forget();
                 observe::adopted(request.reason().name());
                 return End::Done(Ok(token));
             }
-            Verdict::Refuse(error) => return End::Done(Err(Stop::Source(error))),
+            Verdict::Refuse(error) => {
+                let error = self.refusal.remember(error, entry.as_ref());
+                return End::Done(Err(Stop::Source(error)));
+            }
             Verdict::Exchange(attempts) => attempts,
         };
+        let refused = self.refusal.of(entry.as_ref());
+        if let Some(error) = refused.filter(|_| request.reason() != Reason::Forced) {
+            return End::Done(Err(Stop::Source(error)));
+        }
         if let Some(begun) = entry.as_ref().and_then(|entry| question.open_note(entry)) {
             observe::exchange_repeated(begun.by());
         }
@@ -338,6 +351,7 @@ impl Desk {
         };
         match fetched {
             Ok(token) => {
+                self.refusal.forget();
                 let obtained = token.obtained().unwrap_or(asked);
                 let new = Entry::new(token.obtained_at(obtained), wall(request));
                 match lease.save(&new).await {
@@ -358,6 +372,7 @@ impl Desk {
                 }
             }
             Err(error) => {
+                let error = self.refusal.remember(error, entry.as_ref());
                 if error.pause().is_some() {
                     let entry = entry.unwrap_or_else(|| Entry::empty(wall(request)));
                     self.share_failure(lease, request, entry, &error).await;
