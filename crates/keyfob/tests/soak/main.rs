@@ -13,6 +13,7 @@
 )]
 
 mod course;
+mod herd;
 mod options;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../store/redis_server.rs"]
