@@ -7,23 +7,31 @@ use std::io::Write;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::thread::JoinHandle;
 
 use keyfob::TokenStore;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use rustix::process::kill_process;
 
+use crate::note::Note;
 use crate::shared::Errand;
-use crate::shared::key;
+use crate::worker::SERVED;
 
 /// The processes that run.
 pub(crate) struct Herd {
     errand: Errand,
-    running: HashMap<u32, Child>,
+    running: HashMap<u32, Process>,
+    settled: Vec<Child>,
     pub(crate) killed: usize,
-    failures: Arc<Mutex<Vec<String>>>,
+    failures: Vec<String>,
+}
+
+struct Process {
+    child: Child,
+    /// Reads what it says.
+    lines: JoinHandle<Vec<String>>,
 }
 
 impl Herd {
@@ -31,8 +39,9 @@ impl Herd {
         Self {
             errand,
             running: HashMap::new(),
+            settled: Vec::new(),
             killed: 0,
-            failures: Arc::default(),
+            failures: Vec::new(),
         }
     }
 
@@ -48,55 +57,79 @@ impl Herd {
             errand.push(b'\n');
             child.stdin.as_mut().unwrap().write_all(&errand).unwrap();
             let out = BufReader::new(child.stdout.take().unwrap());
-            let failures = Arc::clone(&self.failures);
-            thread::spawn(move || {
-                let lines = out.lines().map_while(Result::ok);
-                lines.for_each(|line| failures.lock().unwrap().push(line));
-            });
-            self.running.insert(child.id(), child);
+            let lines = thread::spawn(|| lines(out));
+            self.running.insert(child.id(), Process { child, lines });
         }
     }
 
-    /// The process that exchanges, as soon as there is one.
-    ///
-    /// One that repeats the exchange of a killed one is spared: who is killed there, too, makes a sign-in necessary.
-    pub(crate) async fn holder(&self, store: &dyn TokenStore, patience: Duration) -> Option<u32> {
-        let end = Instant::now() + patience;
-        while Instant::now() < end {
-            let kept = store.load(&key()).await.ok().flatten();
-            let begun = kept.and_then(|kept| kept.entry.begun().cloned());
-            let first = begun.filter(|begun| begun.attempts() == 1);
-            let pid = first.and_then(|begun| begun.by().split(' ').nth(1)?.parse().ok());
-            if let Some(pid) = pid.filter(|pid| self.running.contains_key(pid)) {
-                return Some(pid);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        None
-    }
-
-    pub(crate) fn kill_any(&mut self) {
+    /// Kills whichever it is, but none that repeats the exchange of a killed one; says whether it exchanged.
+    pub(crate) async fn kill_any(&mut self, store: &dyn TokenStore) -> bool {
         let pids: Vec<_> = self.running.keys().copied().collect();
-        self.kill(pids[fastrand::usize(..pids.len())]);
+        let pid = pids[fastrand::usize(..pids.len())];
+        // While it stands still, it begins nothing after the look.
+        signal(pid, Signal::STOP);
+        let note = Note::load(store).await.filter(|note| note.pid == pid);
+        if note.is_some_and(|note| note.is_repeat) {
+            signal(pid, Signal::CONT);
+            return false;
+        }
+        self.kill(pid);
+        note.is_some()
     }
 
     /// With SIGKILL, so that nothing of it runs any more; says whether it was there.
     pub(crate) fn kill(&mut self, pid: u32) -> bool {
-        let Some(mut child) = self.running.remove(&pid) else {
+        let Some(mut process) = self.running.remove(&pid) else {
             return false;
         };
-        child.kill().unwrap();
-        child.wait().unwrap();
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
         self.killed += 1;
+        self.failures.extend(process.lines.join().unwrap());
         true
     }
 
-    /// Ends all, and says what failed in any of them.
-    pub(crate) fn end(&mut self) -> Vec<String> {
-        for (_, mut child) in self.running.drain() {
-            drop(child.stdin.take());
+    /// Has all send a last request, after which they keep still; says how many were served.
+    pub(crate) fn settle(&mut self) -> usize {
+        for process in self.running.values_mut() {
+            // One that has ended by itself is missed below.
+            let _ = process.child.stdin.as_mut().unwrap().write_all(b"\n");
+        }
+        let mut served = 0;
+        for (_, process) in self.running.drain() {
+            let mut lines = process.lines.join().unwrap();
+            served += usize::from(lines.pop_if(|line| line == SERVED).is_some());
+            self.failures.extend(lines);
+            self.settled.push(process.child);
+        }
+        served
+    }
+
+    /// Ends those that keep still.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        for child in &mut self.settled {
+            // It closes their standard input.
             child.wait().unwrap();
         }
-        self.failures.lock().unwrap().clone()
+        self.failures
     }
+}
+
+/// What a process says until it was served for the last time, or ended.
+fn lines(out: impl BufRead) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in out.lines().map_while(Result::ok) {
+        let is_last = line == SERVED;
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    lines
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    // It is a child that nobody has waited for, so that the number is still its own.
+    kill_process(pid, signal).unwrap();
 }
