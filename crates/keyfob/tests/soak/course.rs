@@ -1,35 +1,25 @@
 //! The course of a soak: starts the processes, kills some, starts others in their place, and counts.
 
-use std::collections::HashMap;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Write;
-use std::process::Child;
-use std::process::Command;
 use std::process::ExitCode;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use keyfob::TokenStore;
 use keyfob_testkit::Api;
 use keyfob_testkit::RefreshTokens;
-use keyfob_testkit::TokenAnswer;
 use keyfob_testkit::TokenEndpoint;
 
+use crate::ambush::Ambush;
+use crate::herd::Herd;
 use crate::options::Options;
 use crate::redis_server::RedisServer;
 use crate::shared::Errand;
 use crate::shared::GRACE;
 use crate::shared::Place;
-use crate::shared::key;
 
 pub(crate) fn run_all(options: &Options) -> ExitCode {
     println!(
-        "{} processes, {} lifetimes of {:?}, one killed every {:?}",
+        "{} processes, {} lifetimes of {:?}, one killed every {:?}, and some that exchange",
         options.processes, options.lifetimes, options.lifetime, options.kill_every
     );
     let tallies: Vec<_> = options
@@ -64,140 +54,62 @@ fn run(store: &str, options: &Options) -> Tally {
     let endpoint = TokenEndpoint::start();
     endpoint.issuer().set_lifetime(options.lifetime);
     endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace: GRACE });
-    // The exchange has happened before its answer is sent: who is killed in between loses it.
-    endpoint.always(TokenAnswer::token().after(ANSWER_TAKES));
     let api = Api::start(endpoint.issuer().clone());
     let errand = Errand {
         place: place.clone(),
         token_url: endpoint.url(),
         api_url: api.url(),
     };
+    let mut ambush = Ambush::lay(&endpoint, options.most_exchanges());
     let mut herd = Herd::new(errand);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = place.store();
     let end = Instant::now() + options.lifetime * options.lifetimes;
-    let mut holders = 0;
-    for killing in 0.. {
+    let (mut held, mut by_chance) = (0, 0);
+    let mut next = Instant::now() + options.kill_every;
+    while Instant::now() < end {
         herd.fill(options.processes);
-        if Instant::now() >= end {
-            break;
-        }
-        // Every second one is whoever exchanges at that moment: chance would seldom meet it.
-        let holder = (killing % 2 == 1)
-            .then(|| runtime.block_on(herd.holder(&*store, options.kill_every)))
-            .flatten();
-        holders += usize::from(holder.is_some_and(|pid| herd.kill(pid)));
-        thread::sleep(options.kill_every);
-        if holder.is_none() {
-            herd.kill_any();
+        thread::sleep(LOOK);
+        let kill = |pid| herd.kill(pid);
+        held += u64::from(runtime.block_on(ambush.spring(&*store, kill)));
+        if Instant::now() >= next {
+            by_chance += u64::from(runtime.block_on(herd.kill_any(&*store)));
+            next = Instant::now() + options.kill_every;
         }
     }
-    // Whatever is under way comes to its end.
+    // No answer is held back any more, and whatever is under way comes to its end.
+    drop(ambush);
+    herd.fill(options.processes);
     thread::sleep(options.lifetime);
-    let failures = herd.end();
+    let served = herd.settle();
     Tally {
         store: match server {
             Some(_) => "redis",
             None => "file",
         },
         killed: herd.killed,
-        holders,
+        held,
+        by_chance,
+        unserved: options.processes - served,
         exchanges: endpoint.rotations(),
         repeats: endpoint.repeats(),
         reuses: endpoint.reuses(),
         requests: api.count(200) + api.count(401),
         rejected: api.count(401),
-        failures,
-    }
-}
-
-/// The processes that run.
-struct Herd {
-    errand: Errand,
-    running: HashMap<u32, Child>,
-    killed: usize,
-    failures: Arc<Mutex<Vec<String>>>,
-}
-
-impl Herd {
-    fn new(errand: Errand) -> Self {
-        Self {
-            errand,
-            running: HashMap::new(),
-            killed: 0,
-            failures: Arc::default(),
-        }
-    }
-
-    fn fill(&mut self, processes: usize) {
-        while self.running.len() < processes {
-            let mut child = Command::new(std::env::current_exe().unwrap())
-                .arg("worker")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut errand = serde_json::to_vec(&self.errand).unwrap();
-            errand.push(b'\n');
-            child.stdin.as_mut().unwrap().write_all(&errand).unwrap();
-            let out = BufReader::new(child.stdout.take().unwrap());
-            let failures = Arc::clone(&self.failures);
-            thread::spawn(move || {
-                let lines = out.lines().map_while(Result::ok);
-                lines.for_each(|line| failures.lock().unwrap().push(line));
-            });
-            self.running.insert(child.id(), child);
-        }
-    }
-
-    /// The process that exchanges, as soon as there is one.
-    ///
-    /// One that repeats the exchange of a killed one is spared: who is killed there, too, makes a sign-in necessary.
-    async fn holder(&self, store: &dyn TokenStore, patience: Duration) -> Option<u32> {
-        let end = Instant::now() + patience;
-        while Instant::now() < end {
-            let kept = store.load(&key()).await.ok().flatten();
-            let begun = kept.and_then(|kept| kept.entry.begun().cloned());
-            let first = begun.filter(|begun| begun.attempts() == 1);
-            let pid = first.and_then(|begun| begun.by().split(' ').nth(1)?.parse().ok());
-            if let Some(pid) = pid.filter(|pid| self.running.contains_key(pid)) {
-                return Some(pid);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        None
-    }
-
-    fn kill_any(&mut self) {
-        let pids: Vec<_> = self.running.keys().copied().collect();
-        self.kill(pids[fastrand::usize(..pids.len())]);
-    }
-
-    /// With SIGKILL, so that nothing of it runs any more; says whether it was there.
-    fn kill(&mut self, pid: u32) -> bool {
-        let Some(mut child) = self.running.remove(&pid) else {
-            return false;
-        };
-        child.kill().unwrap();
-        child.wait().unwrap();
-        self.killed += 1;
-        true
-    }
-
-    /// Ends all, and says what failed in any of them.
-    fn end(&mut self) -> Vec<String> {
-        for (_, mut child) in self.running.drain() {
-            drop(child.stdin.take());
-            child.wait().unwrap();
-        }
-        self.failures.lock().unwrap().clone()
+        // After the figures: one that ends in an exchange leaves it to be repeated.
+        failures: herd.end(),
     }
 }
 
 struct Tally {
     store: &'static str,
     killed: usize,
-    holders: usize,
+    /// Killed while their answers were held back.
+    held: u64,
+    /// Killed in the middle of an exchange without that; it may not have been sent yet.
+    by_chance: u64,
+    /// Without a token at the end.
+    unserved: usize,
     exchanges: u64,
     repeats: u64,
     reuses: u64,
@@ -207,6 +119,10 @@ struct Tally {
 }
 
 impl Tally {
+    fn killed_in_exchange(&self) -> u64 {
+        self.held + self.by_chance
+    }
+
     /// What must not be.
     fn faults(&self, options: &Options) -> Vec<String> {
         let mut faults = Vec::new();
@@ -222,8 +138,27 @@ impl Tally {
         for failure in self.failures.iter().take(5) {
             fault(true, failure.clone());
         }
-        // Renewed when a quarter to a third of the lifetime is left, and never by two.
-        let most = u64::from(options.lifetimes + 1) * 2 + self.repeats;
+        fault(
+            self.unserved > 0,
+            format!("{} processes had no token at the end", self.unserved),
+        );
+        fault(
+            self.held == 0,
+            "no process was killed in the middle of an exchange, so that nothing is proved"
+                .to_owned(),
+        );
+        // Whoever was killed needs one, and nobody else.
+        let needed = self.held..=self.killed_in_exchange();
+        fault(
+            !needed.contains(&self.repeats),
+            format!(
+                "{} exchanges were repeated, not {} to {}",
+                self.repeats,
+                needed.start(),
+                needed.end()
+            ),
+        );
+        let most = u64::from(options.most_exchanges()) + self.repeats;
         let least = u64::from(options.lifetimes) / 2;
         fault(
             !(least..=most).contains(&self.exchanges),
@@ -247,9 +182,7 @@ fn print_table(tallies: &[Tally]) {
     );
     let lines: [(&str, Figure); 8] = [
         ("processes killed", |tally| tally.killed as u64),
-        ("  in the middle of an exchange", |tally| {
-            tally.holders as u64
-        }),
+        ("  in the middle of an exchange", Tally::killed_in_exchange),
         ("exchanges", |tally| tally.exchanges),
         ("exchanges repeated within the grace", |tally| tally.repeats),
         ("reuse detections", |tally| tally.reuses),
@@ -272,4 +205,5 @@ fn row(tallies: &[Tally], cell: impl Fn(&Tally) -> String) -> String {
         .collect()
 }
 
-const ANSWER_TAKES: Duration = Duration::from_millis(100);
+/// How often to look whether an answer is held back.
+const LOOK: Duration = Duration::from_millis(5);

@@ -12,7 +12,10 @@
     reason = "processes live and die in real time"
 )]
 
+mod ambush;
 mod course;
+mod herd;
+mod note;
 mod options;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../store/redis_server.rs"]

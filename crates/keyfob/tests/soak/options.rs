@@ -13,6 +13,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// A token is renewed when a quarter to a third of its lifetime is left, and never by two.
+    pub(crate) fn most_exchanges(&self) -> u32 {
+        (self.lifetimes + 1) * 2
+    }
+
     /// The short variant, changed by what is given: `--processes 50 --lifetimes 20 --lifetime 3 --store file`.
     ///
     /// What is not known is left alone: it may be meant for the harness that other tests have.

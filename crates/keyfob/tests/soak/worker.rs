@@ -1,8 +1,10 @@
-//! One of many processes: it sends requests until its standard input ends, or until it is killed.
+//! One of many processes: it sends requests until it is told to end, or until it is killed.
 
 use std::io::BufRead;
-use std::io::Read;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -16,36 +18,64 @@ use crate::shared::GRACE;
 use crate::shared::key;
 
 pub(crate) fn run() {
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).unwrap();
-    let errand: Errand = serde_json::from_str(&line).unwrap();
-    // It never outlives the soak, which holds the other end.
-    thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0]);
+    let errand: Errand = serde_json::from_str(&next_line().unwrap()).unwrap();
+    let is_enough = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_enough);
+    thread::spawn(move || {
+        while next_line().is_some() {
+            told.store(true, Ordering::Relaxed);
+        }
+        // It never outlives the soak, which holds the other end.
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.unwrap().block_on(work(errand));
+    runtime.unwrap().block_on(work(errand, &is_enough));
 }
 
-async fn work(errand: Errand) {
+async fn work(errand: Errand, is_enough: &AtomicBool) {
     let client = Client::builder("soak").token_endpoint(&errand.token_url);
     let source = RefreshToken::new(client.build().unwrap(), "refresh-1").unwrap();
     let source = Persisted::new(source, errand.place.store(), key()).issuer_grace(GRACE);
     let session = Session::new(&errand.api_url, source).unwrap();
     loop {
-        let failure = match session.get("/").send().await {
-            Ok(answer) if answer.status().is_success() => None,
-            Ok(answer) => Some(answer.status().to_string()),
-            Err(error) => Some(format!("{error}: {:?}", std::error::Error::source(&error))),
-        };
-        if let Some(failure) = failure {
-            let mut out = std::io::stdout().lock();
-            writeln!(out, "failed {failure}").unwrap();
-            out.flush().unwrap();
+        let is_last = is_enough.load(Ordering::Relaxed);
+        let answer = request(&session).await;
+        if let Err(failure) = &answer {
+            say(&format!("failed {failure}"));
+        }
+        match answer {
+            Ok(()) if is_last => break,
+            Err(_) if is_last => return,
+            _ => {}
         }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
     }
+    say(SERVED);
+    // What it has begun beside the request comes to its end.
+    std::future::pending::<()>().await;
 }
+
+async fn request(session: &Session) -> Result<(), String> {
+    match session.get("/").send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(answer.status().to_string()),
+        Err(error) => Err(format!("{error}: {:?}", std::error::Error::source(&error))),
+    }
+}
+
+fn next_line() -> Option<String> {
+    let mut line = String::new();
+    let length = std::io::stdin().lock().read_line(&mut line).unwrap();
+    (length > 0).then_some(line)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// The last line of a process whose last request was served.
+pub(crate) const SERVED: &str = "served";
