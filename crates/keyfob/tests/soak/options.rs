@@ -12,10 +12,15 @@ pub(crate) struct Options {
     pub(crate) stores: Vec<String>,
 }
 
+/// A token is renewed when a quarter to a third of its lifetime is left, and never by two.
+pub(crate) fn most_exchanges(lifetimes: u32) -> u32 {
+    (lifetimes + 1) * 2
+}
+
 impl Options {
-    /// A token is renewed when a quarter to a third of its lifetime is left, and never by two.
-    pub(crate) fn most_exchanges(&self) -> u32 {
-        (self.lifetimes + 1) * 2
+    /// How many lifetimes the soak may last until somebody was killed in the middle of an exchange.
+    pub(crate) fn lifetimes_at_most(&self) -> u32 {
+        self.lifetimes * 2
     }
 
     /// The short variant, changed by what is given: `--processes 50 --lifetimes 20 --lifetime 3 --store file`.
