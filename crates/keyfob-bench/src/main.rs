@@ -70,8 +70,10 @@ fn main() {
     }
     if asked("start") {
         start::ask_process().into_iter().for_each(&mut answer);
-        // Only if it is asked for by name: it takes many minutes.
-        answer(start::ask_build(words.iter().any(|word| word == "build")));
+    }
+    // The last one: nothing else may run beside it.
+    if asked("build") {
+        answer(start::ask_build());
     }
     if let Some(folder) = env::var_os("KEYFOB_BENCH_PAGE") {
         page::write(folder.as_ref(), &tables, &versions);

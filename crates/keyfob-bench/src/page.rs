@@ -31,7 +31,7 @@ fn introduction(python: &str) -> String {
          keyfob and what a program would take instead, in one run on one machine. All sources and servers are on loopback. Ratios are \
          medians of runs that take turns; absolute times are those of this machine in that hour, and say nothing by themselves.\n\n\
          To repeat it: `cargo xtask bench`; to ask some questions alone: `cargo xtask bench read herd`. The names are `read`, `request`, `herd`, \
-         `boundary`, `impatient`, `outage`, `python` and `start`; `build` adds the builds of minimal programs to `start`, which takes many minutes.\n\n",
+         `boundary`, `impatient`, `outage`, `python`, `start` and `build`. All of it takes most of an hour, and wants a machine that does nothing else.\n\n",
     );
     let facts = [
         ("Day", today()),

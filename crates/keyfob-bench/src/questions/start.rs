@@ -83,17 +83,14 @@ fn took(program: &Path, arguments: &Option<&[&str]>, folder: &Path) -> f64 {
     median(&mut times)
 }
 
-/// What a minimal program pulls in; how long it builds and how large it gets, if that is wanted, for it takes many minutes.
-pub fn ask_build(with_builds: bool) -> Table {
+/// What a minimal program pulls in, how long it builds and how large it gets.
+pub fn ask_build() -> Table {
     let (mut rows, mut bars) = (Vec::new(), Vec::new());
     for minimal in MINIMAL {
         let folder = minimal.write();
         let crates = crates(&folder);
         let mut row = vec![minimal.name.to_owned(), crates.to_string()];
-        match with_builds {
-            true => row.extend(build(&folder, minimal.program)),
-            false => row.extend(["not built".to_owned(), "".to_owned(), "".to_owned()]),
-        }
+        row.extend(build(&folder, minimal.program));
         rows.push(row);
         bars.push(
             Bar::new(
