@@ -6,6 +6,9 @@ use std::alloc::System;
 use std::cell::Cell;
 use std::time::Duration;
 
+use rustix::thread::CpuSet;
+use rustix::thread::sched_getaffinity;
+use rustix::thread::sched_setaffinity;
 use rustix::time::ClockId;
 use rustix::time::clock_gettime;
 
@@ -25,6 +28,19 @@ pub fn percentile(times: &mut [Duration], share: f64) -> Duration {
 pub fn process_cpu() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Runs this on one processor alone, with all threads and processes that it starts: a wake-up from one processor to another
+/// costs more than a request, and not each time the same.
+pub fn on_one_processor<T>(run: impl FnOnce() -> T) -> T {
+    let all = sched_getaffinity(None).expect("the processors of this thread");
+    let first = (0..CpuSet::MAX_CPU).find(|&processor| all.is_set(processor));
+    let mut one = CpuSet::new();
+    one.set(first.expect("a processor"));
+    sched_setaffinity(None, &one).expect("to run on one processor");
+    let done = run();
+    sched_setaffinity(None, &all).expect("to run on all processors");
+    done
 }
 
 /// How often this thread has asked for memory.

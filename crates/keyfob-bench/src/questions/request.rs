@@ -41,6 +41,7 @@ use tower::Service;
 use crate::chart::Bar;
 use crate::figure::figure;
 use crate::measure::median;
+use crate::measure::on_one_processor;
 use crate::measure::process_cpu;
 use crate::source::text;
 use crate::table::Table;
@@ -104,13 +105,15 @@ impl Drop for Served {
 
 pub fn ask() -> Table {
     let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
-    for setting in SETTINGS {
-        run(*setting, &mut rows, &mut bars, &mut verdicts);
-    }
+    on_one_processor(|| {
+        for setting in SETTINGS {
+            run(*setting, &mut rows, &mut bars, &mut verdicts);
+        }
+    });
     Table {
         name: "request",
         title: "A request end to end".to_owned(),
-        about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own. CPU is all that the client's process uses, system calls included. \
+        about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own, on the same processor. CPU is all that the client's process uses, system calls included. \
                 The plain clients send the same ready header. Ours have a time limit, as always; of the others, only the one that is said to. Medians of batches that take turns; each is led in by some requests that do not count.",
         columns: vec![
             "",
