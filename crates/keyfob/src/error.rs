@@ -12,6 +12,8 @@ pub(crate) mod causes;
 mod client;
 #[cfg(not(feature = "session"))]
 mod no_client;
+#[cfg(feature = "store")]
+mod remembered;
 
 use crate::error::causes::causes;
 #[cfg(feature = "session")]
@@ -170,12 +172,7 @@ impl Error {
         self
     }
 
-    /// Says that the source knows by itself for how long it is a refusal: asking it again costs no call to the issuer.
-    pub(crate) fn remembered_by_source(mut self) -> Self {
-        Arc::make_mut(&mut self.0).is_remembered_by_source = true;
-        self
-    }
-
+    /// Whether the source knows by itself for how long it is a refusal, and can be asked again.
     pub(crate) fn is_remembered_by_source(&self) -> bool {
         self.0.is_remembered_by_source
     }
