@@ -53,9 +53,10 @@ pub fn verdict(what: &str, value: f64, target: f64, unit: &str) -> String {
     } else {
         "**missed**"
     };
-    format!(
-        "{what}: {}{unit}, target at most {}{unit}: {kept}.",
-        figure(value),
-        figure(target)
-    )
+    let (mut shown, target_shown) = (figure(value), figure(target));
+    if value > target && shown == target_shown {
+        // A reader would wonder.
+        shown = format!("{value:.4}");
+    }
+    format!("{what}: {shown}{unit}, target at most {target_shown}{unit}: {kept}.")
 }
