@@ -18,6 +18,24 @@ async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
 }
 
+/// Puts the second token there, beside whoever runs.
+async fn sign_in(store: &impl TokenStore, beside: &Process) {
+    let now = beside.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+}
+
+async fn gets_the_third_for_the_second(process: &Process) {
+    let answer = async {
+        let call = process.source.next_call().await;
+        let previous = call.request().previous().unwrap();
+        assert_eq!(previous.refresh_token(), Some("refresh-2"));
+        call.answer(token(3));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap(), "token-3");
+}
+
 #[tokio::test]
 async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_uses_it() {
     let store = MemoryStore::default();
@@ -48,14 +66,7 @@ async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
     first.get_answered(token(2)).await.unwrap();
     // What the second one has in memory was replaced; both are expired for it.
     second.clock.advance(SECOND * 301);
-    let answer = async {
-        let call = second.source.next_call().await;
-        let previous = call.request().previous().unwrap();
-        assert_eq!(previous.refresh_token(), Some("refresh-2"));
-        call.answer(token(3));
-    };
-    let (got, ()) = tokio::join!(second.get(), answer);
-    assert_eq!(got.unwrap(), "token-3");
+    gets_the_third_for_the_second(&second).await;
 }
 
 #[tokio::test]
@@ -188,9 +199,7 @@ async fn t2_a_refusal_ends_with_another_sign_in_and_nobody_is_asked_before() {
         }
     }
     assert_eq!((first.source.calls(), second.source.calls()), (2, 0));
-    let now = first.clock.wall();
-    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
-    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    sign_in(&store, &first).await;
     for process in [&first, &second] {
         assert_eq!(process.get().await.unwrap(), "token-2");
     }
@@ -206,9 +215,7 @@ async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_
     process.clock.advance(SECOND * 80);
     let refused = Err(Error::refused("invalid_grant"));
     assert_eq!(process.get_answered(refused).await.unwrap(), "token-1");
-    let now = process.clock.wall();
-    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
-    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    sign_in(&store, &process).await;
     process.clock.advance(SECOND * 5);
     until(async || process.get().await.unwrap() == "token-2").await;
     assert_eq!(process.source.calls(), 2);
@@ -222,18 +229,9 @@ async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
     process.clock.advance(SECOND * 101);
     let refused = Err(Error::refused("invalid_grant"));
     process.get_answered(refused).await.unwrap_err();
-    let now = process.clock.wall();
-    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
-    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+    sign_in(&store, &process).await;
     process.clock.advance(SECOND * 101);
-    let answer = async {
-        let call = process.source.next_call().await;
-        let previous = call.request().previous().unwrap();
-        assert_eq!(previous.refresh_token(), Some("refresh-2"));
-        call.answer(token(3));
-    };
-    let (got, ()) = tokio::join!(process.get(), answer);
-    assert_eq!(got.unwrap(), "token-3");
+    gets_the_third_for_the_second(&process).await;
 }
 
 #[tokio::test]
