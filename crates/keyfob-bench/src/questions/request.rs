@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -114,7 +114,7 @@ pub fn ask() -> Table {
         name: "request",
         title: "A request end to end".to_owned(),
         about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own, on the same processor. CPU is all that the client's process uses, system calls included. \
-                The plain clients send the same ready header. Ours have a time limit, as always; of the others, only the one that is said to. Medians of batches that take turns; each is led in by some requests that do not count.",
+                The plain clients send the same ready header. Ours have a time limit, as always; of the others, the blocking client of `reqwest` and the one that is said to. Medians of batches that take turns; each is led in by some requests that do not count.",
         columns: vec![
             "",
             "protocol, in flight",
@@ -220,6 +220,10 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         (
             "reqwest with a read timeout",
             sends(bounded, with_reqwest(url, header.clone())),
+        ),
+        (
+            "reqwest, blocking",
+            plain_blocking(url, header.clone(), setting),
         ),
         (
             "reqwest-middleware + retry",
@@ -399,30 +403,41 @@ fn with_session(url: &str) -> impl Fn(Session) -> One + 'static {
     }
 }
 
-fn blocking(url: &str, tokens: &TokenCache, setting: Setting) -> Send {
+fn blocking_client(setting: Setting) -> reqwest::blocking::ClientBuilder {
     let client = reqwest::blocking::Client::builder().no_proxy();
-    let client = match setting.http2 {
+    match setting.http2 {
         true => client.http2_prior_knowledge(),
         false => client,
-    };
-    let builder = keyfob::blocking::Session::builder(tokens.clone()).base_url(url);
-    let session = Arc::new(builder.client(client).build().expect("a session"));
+    }
+}
+
+fn plain_blocking(url: &str, header: HeaderValue, setting: Setting) -> Send {
+    let client = blocking_client(setting).build().expect("a client");
     let url = url.to_owned();
+    on_threads(move || {
+        let request = client.get(&url).header(AUTHORIZATION, header.clone());
+        let answer = request.send().expect("an answer");
+        drop(answer.bytes().expect("a body"));
+    })
+}
+
+fn blocking(url: &str, tokens: &TokenCache, setting: Setting) -> Send {
+    let builder = keyfob::blocking::Session::builder(tokens.clone()).base_url(url);
+    let session = builder.client(blocking_client(setting)).build();
+    let session = session.expect("a session");
+    let url = url.to_owned();
+    on_threads(move || {
+        let answer = session.get(&url).send().expect("an answer");
+        drop(answer.bytes().expect("a body"));
+    })
+}
+
+/// Requests of one client, on a thread for each that is in flight.
+fn on_threads(one: impl Fn() + Sync + 'static) -> Send {
     Box::new(move |requests, in_flight| {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..in_flight {
-                scope.spawn(|| {
-                    for _ in 0..requests / in_flight {
-                        drop(
-                            session
-                                .get(&url)
-                                .send()
-                                .expect("an answer")
-                                .bytes()
-                                .expect("a body"),
-                        );
-                    }
-                });
+                scope.spawn(|| (0..requests / in_flight).for_each(|_| one()));
             }
         });
     })
