@@ -21,6 +21,7 @@ use crate::oauth::endpoint::Endpoint;
 use crate::oauth::form::Form;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::refusal::code;
+use crate::oauth::refusal::denied;
 use crate::oauth::token_answer::lacks;
 use crate::oauth::token_answer::lifetime;
 use crate::origin::Origin;
@@ -193,9 +194,7 @@ impl DeviceAuthorization {
             Some(OAuthErrorCode::AuthorizationPending) => Ok(Heard::Pending),
             Some(OAuthErrorCode::SlowDown) => Ok(Heard::SlowDown),
             Some(OAuthErrorCode::ExpiredToken) => Err(expired()),
-            Some(OAuthErrorCode::AccessDenied) => Err(Error::refused(
-                "the sign-in was refused by the person or the server (`access_denied`)",
-            )),
+            Some(OAuthErrorCode::AccessDenied) => Err(denied()),
             _ => {
                 let token = self.client.token_in(&self.metadata, answer)?;
                 // T4: the lifetime counts from the moment that it was asked for.

@@ -46,6 +46,11 @@ pub(crate) fn refusal(endpoint: &Endpoint, answer: &Answer, now: SystemTime) -> 
     }
 }
 
+/// The person, or the server in that name, did not let a sign-in happen (RFC 6749 §4.1.2.1, RFC 8628 §3.5).
+pub(crate) fn denied() -> Error {
+    Error::refused("the sign-in was refused by the person or the server (`access_denied`)")
+}
+
 /// Whether the proof of possession has to have the nonce that this answer gives (RFC 9449 §8).
 pub(crate) fn wants_nonce(answer: &Answer) -> bool {
     !answer.status.is_success()

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::oauth::authorization_code::page::Page;
+use crate::oauth::refusal::denied;
 use crate::secret::Secret;
 
 /// What an answer must have to be the answer to this sign-in.
@@ -102,10 +103,7 @@ impl Parameters {
 /// RFC 6749 §4.1.2.1. Of what the server says beyond a registered code nothing is shown.
 fn refusal(error: &str) -> Brought {
     match OAuthErrorCode::from(error) {
-        OAuthErrorCode::AccessDenied => Brought::Refusal(
-            Error::refused("the sign-in was refused by the person or the server (`access_denied`)"),
-            Page::Denied,
-        ),
+        OAuthErrorCode::AccessDenied => Brought::Refusal(denied(), Page::Denied),
         code @ (OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable) => {
             let message = format!(
                 "the server cannot sign anybody in at present (`{}`)",
