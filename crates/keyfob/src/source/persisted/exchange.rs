@@ -59,14 +59,12 @@ impl Desk {
         let asked = wall(request);
         match self.fetch(request, Some(&entry)).await {
             Ok(token) => {
-                self.refusal.forget();
                 let token = with_refresh_token(token, entry.token());
                 let obtained = token.obtained().unwrap_or(asked);
                 let new = Entry::new(token.obtained_at(obtained), wall(request));
                 self.keep(lease, request, new, with, caller).await
             }
             Err(error) => {
-                let error = self.refusal.remember(error, Some(&entry));
                 // An answer that cannot be read was one all the same.
                 let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
                 if !is_unknown {

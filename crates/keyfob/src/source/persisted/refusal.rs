@@ -6,8 +6,6 @@ use std::sync::PoisonError;
 
 use crate::error::Error;
 use crate::error::ErrorKind;
-use crate::source::persisted::decision::consumed;
-use crate::store::entry::Entry;
 
 /// The last refusal, if the source has given no token since.
 #[derive(Debug, Default)]
@@ -22,23 +20,23 @@ struct Refused {
 
 impl Refusal {
     /// Remembers it if it is one, and lets the cache ask again: it asks the store, and nobody else.
-    pub(super) fn remember(&self, error: Error, entry: Option<&Entry>) -> Error {
+    pub(super) fn remember(&self, error: Error, refresh_token: Option<String>) -> Error {
         if error.kind() != ErrorKind::Refused {
             return error;
         }
         let error = error.remembered_by_source();
         *self.lock() = Some(Refused {
             error: error.clone(),
-            refresh_token: refresh_token(entry),
+            refresh_token,
         });
         error
     }
 
     /// What was refused, if that is still what the store holds.
-    pub(super) fn of(&self, entry: Option<&Entry>) -> Option<Error> {
+    pub(super) fn of(&self, refresh_token: Option<&str>) -> Option<Error> {
         let remembered = self.lock();
         let refused = remembered.as_ref()?;
-        (refused.refresh_token == refresh_token(entry)).then(|| refused.error.clone())
+        (refused.refresh_token.as_deref() == refresh_token).then(|| refused.error.clone())
     }
 
     pub(super) fn forget(&self) {
@@ -48,8 +46,4 @@ impl Refusal {
     fn lock(&self) -> MutexGuard<'_, Option<Refused>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn refresh_token(entry: Option<&Entry>) -> Option<String> {
-    consumed(entry.and_then(Entry::token))
 }

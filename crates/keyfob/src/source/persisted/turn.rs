@@ -22,6 +22,7 @@ use crate::source::persisted::away::Absence;
 use crate::source::persisted::away::WhenAway;
 use crate::source::persisted::decision::Question;
 use crate::source::persisted::decision::Verdict;
+use crate::source::persisted::decision::consumed;
 use crate::source::persisted::refusal::Refusal;
 use crate::source::reentry::poll_inside;
 use crate::store::KeptEntry;
@@ -43,7 +44,7 @@ pub(super) struct Desk {
     pub(super) grace: Duration,
     pub(super) policy: WhenAway,
     absence: Arc<Absence>,
-    pub(super) refusal: Arc<Refusal>,
+    refusal: Arc<Refusal>,
     /// There was an entry: if there is none any more, the store has lost it.
     pub(super) had_entry: Arc<AtomicBool>,
 }
@@ -259,21 +260,41 @@ impl Desk {
             Err(fault) => return End::Done(Err(fault.into())),
         };
         self.absence.ended();
+        let refresh_token = consumed(entry.as_ref().and_then(Entry::token));
+        let refused = self.refusal.of(refresh_token.as_deref());
+        let refused = refused.filter(|_| request.reason() != Reason::Forced);
+        match self.obey(lease, request, entry, refused, caller).await {
+            End::Done(Err(Stop::Source(error))) => {
+                let error = self.refusal.remember(error, refresh_token);
+                End::Done(Err(Stop::Source(error)))
+            }
+            End::Done(Ok(token)) => {
+                self.refusal.forget();
+                End::Done(Ok(token))
+            }
+            end => end,
+        }
+    }
+
+    /// Does what the entry asks for, unless the source has refused that already.
+    async fn obey(
+        &self,
+        lease: &mut dyn StoreLease,
+        request: &TokenRequest,
+        entry: Option<Entry>,
+        refused: Option<Error>,
+        caller: &mut Caller,
+    ) -> End {
         let question = self.question(request);
         let attempts = match question.decide(entry.as_ref()) {
             Verdict::Adopt(token) => {
-                self.refusal.forget();
                 observe::adopted(request.reason().name());
                 return End::Done(Ok(token));
             }
-            Verdict::Refuse(error) => {
-                let error = self.refusal.remember(error, entry.as_ref());
-                return End::Done(Err(Stop::Source(error)));
-            }
+            Verdict::Refuse(error) => return End::Done(Err(Stop::Source(error))),
             Verdict::Exchange(attempts) => attempts,
         };
-        let refused = self.refusal.of(entry.as_ref());
-        if let Some(error) = refused.filter(|_| request.reason() != Reason::Forced) {
+        if let Some(error) = refused {
             return End::Done(Err(Stop::Source(error)));
         }
         if let Some(begun) = entry.as_ref().and_then(|entry| question.open_note(entry)) {
@@ -351,7 +372,6 @@ impl Desk {
         };
         match fetched {
             Ok(token) => {
-                self.refusal.forget();
                 let obtained = token.obtained().unwrap_or(asked);
                 let new = Entry::new(token.obtained_at(obtained), wall(request));
                 match lease.save(&new).await {
@@ -372,7 +392,6 @@ impl Desk {
                 }
             }
             Err(error) => {
-                let error = self.refusal.remember(error, entry.as_ref());
                 if error.pause().is_some() {
                     let entry = entry.unwrap_or_else(|| Entry::empty(wall(request)));
                     self.share_failure(lease, request, entry, &error).await;
