@@ -4,6 +4,7 @@ use keyfob::Entry;
 use keyfob::Error;
 use keyfob::ErrorKind;
 use keyfob::MemoryStore;
+use keyfob::Token;
 use keyfob::TokenStore;
 
 use crate::world::Flaky;
@@ -16,6 +17,14 @@ use crate::world::until;
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
+}
+
+/// A process that has the first token, which has expired.
+async fn with_an_ended_token(store: impl TokenStore) -> Process {
+    let process = Process::rotating(store);
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    process
 }
 
 /// Puts the second token there, beside whoever runs.
@@ -112,9 +121,7 @@ async fn t9_a_fetch_that_is_given_up_before_its_exchange_begins_exchanges_nothin
 #[tokio::test]
 async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
     let store = MemoryStore::default();
-    let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
+    let process = with_an_ended_token(store.clone()).await;
     let plain = keyfob::Token::new("token-2").map(|token| token.expires_in(SECOND * 100));
     process.get_answered(plain).await.unwrap();
     assert_eq!(
@@ -126,9 +133,7 @@ async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
 #[tokio::test]
 async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_a_sign_in() {
     let store = MemoryStore::default();
-    let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
+    let process = with_an_ended_token(store.clone()).await;
     let lost = || Err(Error::unavailable("reset").outcome_unknown());
     process.get_answered(lost()).await.unwrap_err();
     assert!(stored(&store).await.begun().is_some());
@@ -144,9 +149,7 @@ async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_
 #[tokio::test]
 async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
     let store = MemoryStore::default();
-    let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
+    let process = with_an_ended_token(store.clone()).await;
     for _ in 0..3 {
         let down = Err(Error::unavailable("503"));
         process.get_answered(down).await.unwrap_err();
@@ -159,9 +162,7 @@ async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
 #[tokio::test]
 async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
     let store = MemoryStore::default();
-    let first = Process::rotating(store.clone());
-    first.get_answered(token(1)).await.unwrap();
-    first.clock.advance(SECOND * 101);
+    let first = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
     first.get_answered(refused).await.unwrap_err();
     let second = Process::rotating(store);
@@ -224,9 +225,7 @@ async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_
 #[tokio::test]
 async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
     let store = MemoryStore::default();
-    let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
+    let process = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
     process.get_answered(refused).await.unwrap_err();
     sign_in(&store, &process).await;
@@ -235,21 +234,28 @@ async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
 }
 
 #[tokio::test]
-async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal() {
-    let process = Process::rotating(MemoryStore::default());
-    process.get_answered(token(1)).await.unwrap();
-    process.clock.advance(SECOND * 101);
-    let refused = || Err(Error::refused("invalid_grant"));
-    process.get_answered(refused()).await.unwrap_err();
-    process.clock.advance(SECOND * 61);
-    process.get().await.unwrap_err();
-    let answered = async { process.source.next_call().await.answer(token(2)) };
-    let both = async { tokio::join!(process.cache.renew(), answered) };
-    let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
-    assert_eq!(renewed.unwrap().expose(), "token-2");
-    // Nothing is remembered of it.
-    process.clock.advance(SECOND * 101);
-    assert_eq!(process.get_answered(token(3)).await.unwrap(), "token-3");
+async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal_and_its_token_ends_it() {
+    let rotating = Process::rotating(MemoryStore::default());
+    // There is no refresh token that could change.
+    let repeatable = Process::repeatable(MemoryStore::default());
+    let plain = |number| Ok(Token::new(format!("token-{number}"))?.expires_in(SECOND * 100));
+    type Answer = fn(u32) -> Result<Token, Error>;
+    for (process, answer) in [(rotating, token as Answer), (repeatable, plain)] {
+        process.get_answered(answer(1)).await.unwrap();
+        process.clock.advance(SECOND * 101);
+        let refused = Err(Error::refused("invalid_grant"));
+        process.get_answered(refused).await.unwrap_err();
+        process.clock.advance(SECOND * 61);
+        process.get().await.unwrap_err();
+        let answered = async { process.source.next_call().await.answer(answer(2)) };
+        let both = async { tokio::join!(process.cache.renew(), answered) };
+        let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
+        assert_eq!(renewed.unwrap().expose(), "token-2");
+        // Nothing is remembered of it.
+        process.clock.advance(SECOND * 101);
+        let next = tokio::time::timeout(SECOND * 30, process.get_answered(answer(3)));
+        assert_eq!(next.await.unwrap().unwrap(), "token-3");
+    }
 }
 
 #[tokio::test]
