@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::figures;
 use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
-use crate::python;
+use crate::{figures, python};
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {

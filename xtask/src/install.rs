@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::debian::install_debian_packages;
-use crate::figures;
 use crate::process::{Outcome, cargo, program, read, root, run};
-use crate::python;
-use crate::servers;
 use crate::version::version;
+use crate::{figures, python, servers};
 
 /// Something that a gate cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,11 +1,10 @@
 //! Runs one program at the workspace root, shows its command line, and turns its end into a value.
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader};
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, iter};
 
 /// Success, or one line that says what went wrong.
 pub(crate) type Outcome = Result<(), String>;

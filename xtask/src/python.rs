@@ -2,11 +2,10 @@
 //!
 //! The environment is part of the build output. Nothing but [`prepare`] uses the network.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::{env, fs};
 
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};

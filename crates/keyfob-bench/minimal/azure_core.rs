@@ -3,14 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azure_core::credentials::AccessToken;
-use azure_core::credentials::TokenCredential;
-use azure_core::credentials::TokenRequestOptions;
-use azure_core::http::ClientOptions;
-use azure_core::http::Context;
-use azure_core::http::Method;
-use azure_core::http::Pipeline;
-use azure_core::http::Request;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+use azure_core::http::{ClientOptions, Context, Method, Pipeline, Request};
 use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
 use azure_core::time::OffsetDateTime;
 

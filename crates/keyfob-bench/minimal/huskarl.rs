@@ -1,14 +1,10 @@
 use std::error::Error;
 
-use http::Method;
-use http::Uri;
+use http::{Method, Uri};
 use huskarl::authorizer::HttpAuthorizer;
-use huskarl::cache::GrantTokenSource;
-use huskarl::cache::InMemoryRefreshTokenStore;
-use huskarl::cache::InMemoryTokenCache;
+use huskarl::cache::{GrantTokenSource, InMemoryRefreshTokenStore, InMemoryTokenCache};
 use huskarl::core::client_auth::NoAuth;
-use huskarl::grant::client_credentials::ClientCredentialsGrant;
-use huskarl::grant::client_credentials::ClientCredentialsGrantParameters;
+use huskarl::grant::client_credentials::{ClientCredentialsGrant, ClientCredentialsGrantParameters};
 use huskarl_reqwest::ReqwestClient;
 
 pub async fn run() -> Result<(), Box<dyn Error>> {

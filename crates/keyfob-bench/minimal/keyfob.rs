@@ -1,7 +1,6 @@
 use std::error::Error;
 
-use keyfob::EnvToken;
-use keyfob::Session;
+use keyfob::{EnvToken, Session};
 
 pub async fn run() -> Result<(), Box<dyn Error>> {
     let session = Session::new("https://api.example.com", EnvToken::new("API_TOKEN"))?;

@@ -1,13 +1,10 @@
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Ready;
-use std::future::ready;
-use std::task::Context;
-use std::task::Poll;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
 
-use http::Request;
-use http::Response;
-use keyfob::AuthenticationLayer;
+use http::{Request, Response};
+use keyfob::tower::AuthenticationLayer;
 use keyfob::EnvToken;
 use tower_layer::Layer;
 use tower_service::Service;

@@ -1,7 +1,6 @@
 use std::error::Error;
 
-use middle::Authorizer;
-use middle::BasicClientCredentialAuthorizer;
+use middle::{Authorizer, BasicClientCredentialAuthorizer};
 
 pub async fn run() -> Result<(), Box<dyn Error>> {
     let url = "https://auth.example.com/token".parse()?;

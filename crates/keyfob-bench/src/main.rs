@@ -15,18 +15,9 @@ mod table;
 
 use std::env;
 
-use tokio::runtime::Builder;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::questions::boundary;
-use crate::questions::herd;
-use crate::questions::impatient;
-use crate::questions::late;
-use crate::questions::outage;
-use crate::questions::python;
-use crate::questions::read;
-use crate::questions::request;
-use crate::questions::start;
+use crate::questions::{boundary, herd, impatient, late, outage, python, read, request, start};
 use crate::table::Table;
 
 fn main() {

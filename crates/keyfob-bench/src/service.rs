@@ -1,13 +1,10 @@
 //! A service that refuses a revoked token: all requests are under way before the first of them learns it.
 
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
-use http::Response;
-use http::StatusCode;
+use http::{HeaderValue, Response, StatusCode};
 use http::header::WWW_AUTHENTICATE;
 use http_body_util::Full;
 use tokio::sync::Barrier;

@@ -1,16 +1,10 @@
 //! Where the tokens of all contenders come from: counted, slow, and failing when told to.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
+use keyfob_testkit::{ScriptedResponse, Expect, Server};
 use serde_json::json;
 
 /// A source of tokens.
@@ -63,17 +57,17 @@ impl Source {
         server
     }
 
-    fn answer(&self) -> Answer {
+    fn answer(&self) -> ScriptedResponse {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.failing.load(Ordering::Relaxed) {
             // Not one that the peers would repeat by themselves.
-            return Answer::json(json!({"error": "invalid_request"}))
+            return ScriptedResponse::json(json!({"error": "invalid_request"}))
                 .with_status(400)
                 .after(self.delay);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let end = now.unwrap_or_default() + self.lifetime;
-        Answer::json(json!({
+        ScriptedResponse::json(json!({
             "access_token": text(call),
             "token_type": "Bearer",
             "expires_in": self.lifetime.as_secs(),

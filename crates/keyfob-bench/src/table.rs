@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::chart::Bar;
-use crate::chart::chart;
+use crate::chart::{Bar, chart};
 use crate::figure::figure;
 
 /// The answers to one question.

@@ -3,15 +3,10 @@
 //! Run with `cargo bench -p keyfob-cli --bench startup`. The limit is that of the middle run; a program that only prints
 //! its version is run in turn, as the floor.
 
-use std::env;
-use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::process::ExitCode;
-use std::process::Stdio;
-use std::process::id;
-use std::time::Duration;
-use std::time::Instant;
+use std::process::{Command, ExitCode, Stdio, id};
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("startup-{}", id()));

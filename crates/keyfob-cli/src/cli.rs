@@ -1,13 +1,10 @@
 //! The commands, and what holds for all of them.
 
-use clap::CommandFactory;
-use clap::Parser;
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::completions::Completions;
 use crate::demo::Demo;
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::forget::Forget;
 use crate::login::Login;

@@ -6,11 +6,9 @@ mod verdict;
 mod workers;
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use clap::Args;
-use clap::value_parser;
+use clap::{Args, value_parser};
 use keyfob::authentication::ExternallyManagedJwtSession;
 
 use crate::demo::outside::Outside;
@@ -19,8 +17,7 @@ use crate::demo::verdict::Figures;
 use crate::demo::workers::Tally;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::print::print;
-use crate::print::tell;
+use crate::print::{print, tell};
 
 /// Watch a session stay authenticated, on this machine alone
 ///

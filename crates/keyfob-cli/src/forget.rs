@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use keyfob::Profiles;
-use keyfob::TokenStore;
+use keyfob::store::TokenStore;
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::print::print;
 use crate::profile_options::ConfigOption;

@@ -14,8 +14,7 @@ mod signals {
     use std::fs::read_to_string;
     use std::future::pending;
 
-    use tokio::signal::unix::SignalKind;
-    use tokio::signal::unix::signal;
+    use tokio::signal::unix::{SignalKind, signal};
 
     use crate::exit::Exit;
 

@@ -3,27 +3,19 @@
 mod browser;
 mod waiting;
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use keyfob::Entry;
-use keyfob::Profile;
-use keyfob::SignIn;
-use keyfob::StoreKey;
-use keyfob::Token;
-use keyfob::TokenStore;
+use keyfob::profile::SignIn;
+use keyfob::store::{Entry, StoreKey, TokenStore};
+use keyfob::{Profile, Token};
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::login::browser::open;
 use crate::login::waiting::Waiting;
-use crate::print::print;
-use crate::print::tell;
-use crate::signed_in::PATIENCE;
-use crate::signed_in::SignInProfile;
-use crate::signed_in::place;
+use crate::print::{print, tell};
+use crate::signed_in::{PATIENCE, SignInProfile, place};
 use crate::token_options::seconds;
 
 /// Sign in to a profile, whose token is then kept and renewed without a person

@@ -1,19 +1,13 @@
 //! `keyfob logout`: a sign-in ends, at the server and on this machine.
 
 use clap::Args;
-use keyfob::Profile;
-use keyfob::StoreErrorKind;
-use keyfob::StoreLease;
-use keyfob::Token;
-use keyfob::TokenStore;
+use keyfob::store::{StoreErrorKind, StoreLease, TokenStore};
+use keyfob::{Profile, Token};
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::print::print;
-use crate::signed_in::PATIENCE;
-use crate::signed_in::SignInProfile;
-use crate::signed_in::place;
+use crate::signed_in::{PATIENCE, SignInProfile, place};
 
 /// Sign out of a profile: its tokens are revoked at the server, and forgotten here
 ///

@@ -1,8 +1,6 @@
 //! Text on standard output and on standard error.
 
-use std::io::Write;
-use std::io::stderr;
-use std::io::stdout;
+use std::io::{Write, stderr, stdout};
 
 use crate::fault::Fault;
 

@@ -3,11 +3,9 @@
 mod check;
 mod list;
 
-use clap::Args;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::profile::check::Check;
 use crate::profile::list::List;

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use keyfob::Profile;
-use keyfob::Profiles;
+use keyfob::{Profile, Profiles};
 
 use crate::fault::Fault;
 

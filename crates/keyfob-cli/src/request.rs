@@ -10,29 +10,21 @@ mod target;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::ArgAction;
-use clap::Args;
+use clap::{ArgAction, Args};
 use http::Method;
-use keyfob::Origin;
-use keyfob::Profile;
-use keyfob::RetryPolicy;
-use keyfob::Session;
-use keyfob::SessionBuilder;
+use keyfob::session::SessionBuilder;
+use keyfob::{Origin, Profile, RetryPolicy, Session};
 use reqwest::Response;
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::log;
-use crate::print::print;
-use crate::print::tell;
+use crate::print::{print, tell};
 use crate::request::body::Content;
 use crate::request::head::Head;
 use crate::request::mask::Mask;
 use crate::request::output::Output;
-use crate::token_options::Chosen;
-use crate::token_options::TokenOptions;
-use crate::token_options::seconds;
+use crate::token_options::{Chosen, TokenOptions, seconds};
 
 /// Send a request with a token on it, and print the answer
 ///

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use keyfob::Profile;
-use keyfob::StoreKey;
-use keyfob::TokenStore;
+use keyfob::store::{StoreKey, TokenStore};
 
 use crate::fault::Fault;
 use crate::profile_options::ConfigOption;

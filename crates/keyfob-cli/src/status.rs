@@ -1,14 +1,12 @@
 //! `keyfob status`: which tokens are kept, and how they stand.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use keyfob::Listed;
+use keyfob::store::EntrySummary;
 
 use crate::columns::columns;
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::print::print;
 use crate::profile_options::ConfigOption;
@@ -64,7 +62,7 @@ fn row(found: &Found, now: SystemTime) -> [String; 6] {
 }
 
 /// What is to be known besides, in a few words.
-fn note(entry: &Listed) -> String {
+fn note(entry: &EntrySummary) -> String {
     let mut notes = Vec::new();
     if entry.has_refresh_token {
         notes.push("with refresh token".to_owned());

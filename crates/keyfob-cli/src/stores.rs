@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use keyfob::Error;
-use keyfob::FileStore;
-use keyfob::Listed;
-use keyfob::Profiles;
-use keyfob::TokenStore;
+use keyfob::store::{EntrySummary, FileStore, TokenStore};
+use keyfob::{Error, Profiles};
 
 use crate::fault::Fault;
 
 /// An entry, and the store that it was found in.
 pub(crate) struct Found {
     pub(crate) store: Arc<dyn TokenStore>,
-    pub(crate) entry: Listed,
+    pub(crate) entry: EntrySummary,
     /// The profile that it belongs to, if that is still there.
     pub(crate) profile: Option<String>,
 }

@@ -1,19 +1,15 @@
 //! `keyfob token`: a valid token on standard output, in the format that another program wants.
 
 use std::env;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use clap::Args;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use http::header::AUTHORIZATION;
 use jiff::Timestamp;
 use keyfob::Token;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::exit::Exit;
-use crate::exit::table;
+use crate::exit::{Exit, table};
 use crate::fault::Fault;
 use crate::print::print;
 use crate::token_options::TokenOptions;

@@ -6,16 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use keyfob::CommandToken;
-use keyfob::EnvToken;
-use keyfob::FileToken;
-use keyfob::Profile;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
+use keyfob::{CommandToken, EnvToken, FileToken, Profile, TokenCache, TokenSource};
 use url::Url;
 
-use crate::fault::Fault;
-use crate::fault::with_causes;
+use crate::fault::{Fault, with_causes};
 use crate::profile_options::ProfileOption;
 
 /// Exactly one place to get the token from, or a profile that names it.

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use keyfob_testkit::{TokenAnswer, TokenEndpoint};
+use keyfob_testkit::{TokenEndpoint, TokenResponse};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
@@ -20,7 +20,7 @@ fn t1_processes_that_share_a_keyring_ask_once_and_the_token_is_nowhere_else() {
     let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
     keyring.profile(&endpoint, "kind = \"keyring\"");
     // So late that all wait for it.
-    endpoint.next(TokenAnswer::token().after(Duration::from_secs(1)));
+    endpoint.next(TokenResponse::token().after(Duration::from_secs(1)));
     let started: Vec<_> = (0..8)
         .map(|_| keyring.keyfob(&["token", "--profile=a"]).start())
         .collect();

@@ -2,40 +2,31 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::BoxFuture;
-use keyfob::Error;
-use keyfob::Token;
-use keyfob::TokenCache as CoreCache;
-use keyfob::TokenSource;
-use keyfob::unstable::Authenticator;
-use keyfob::unstable::Origins;
+use keyfob::custom_client::Authenticator;
+use keyfob::origin::Origins;
+use keyfob::{Error, Token, TokenCache as CoreCache, TokenSource};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::exception;
-use crate::hook::Hook;
-use crate::hook::HookSource;
+use crate::hook::{Hook, HookSource};
 use crate::lease::Lease;
-use crate::moment::from_timestamp;
-use crate::moment::seconds;
-use crate::moment::to_timestamp;
+use crate::moment::{from_timestamp, seconds, to_timestamp};
 use crate::profile_source::ProfileSource;
-use crate::reentry;
-use crate::reentry::Asks;
+use crate::reentrancy;
+use crate::reentrancy::Asks;
 use crate::renew::Renew;
 use crate::sources::Source;
 use crate::wait::wait;
 use crate::waiting::Waiting;
-use crate::world::OwnTimers;
-use crate::world::Threads;
+use crate::world::{OwnTimers, Threads};
 
 /// One token that is kept fresh, for all sessions and auth objects of a handler.
 #[pyclass(frozen, weakref, module = "keyfob._core")]
@@ -105,9 +96,9 @@ impl TokenCache {
     }
 
     /// The lease of a token that can be sent now. Waits for it, at most so many seconds.
-    #[pyo3(signature = (patience=None))]
-    fn lease(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<Py<Lease>> {
-        let lease = self.leased(py, patience)?;
+    #[pyo3(signature = (max_wait=None))]
+    fn lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<Py<Lease>> {
+        let lease = self.leased(py, max_wait)?;
         self.in_python(py, lease)
     }
 
@@ -142,15 +133,15 @@ impl TokenCache {
         py: Python<'_>,
         rejected: &Lease,
         renew: &Renew,
-        patience: f64,
+        max_wait: f64,
     ) -> PyResult<Option<Py<Lease>>> {
         let Asks::Another(_waits) = Asks::of(py, self.number)? else {
             return Ok(None);
         };
-        let patience = seconds("patience", patience)?;
+        let max_wait = seconds("max_wait", max_wait)?;
         let core = self.core.load_full();
-        let replaced = core.replace(&rejected.core, &renew.challenges, patience);
-        let replaced = wait(py, Box::pin(replaced), Some(patience))?;
+        let replaced = core.replace(&rejected.core, &renew.challenges, max_wait);
+        let replaced = wait(py, Box::pin(replaced), Some(max_wait))?;
         let replaced = replaced.unwrap_or_else(|| {
             core.replace_blocking(&rejected.core, &renew.challenges, Duration::ZERO)
         });
@@ -259,7 +250,7 @@ impl TokenCache {
 
     /// Takes over nothing from the parent process but the token.
     fn after_fork_in_child(&self) {
-        reentry::after_fork_in_child();
+        reentrancy::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
         }
@@ -294,7 +285,7 @@ impl TokenCache {
     }
 
     /// A lease as a Python object; the same one for the same token.
-    fn in_python(&self, py: Python<'_>, lease: keyfob::Lease) -> PyResult<Py<Lease>> {
+    fn in_python(&self, py: Python<'_>, lease: keyfob::cache::Lease) -> PyResult<Py<Lease>> {
         if let Some(last) = &*self.last.load()
             && last.get().core.generation() == lease.generation()
         {
@@ -305,7 +296,7 @@ impl TokenCache {
         Ok(lease)
     }
 
-    fn leased(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<keyfob::Lease> {
+    fn leased(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<keyfob::cache::Lease> {
         let core = self.core.load_full();
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);
@@ -313,17 +304,17 @@ impl TokenCache {
         let Asks::Another(_waits) = Asks::of(py, self.number)? else {
             return self.lease_for_its_hook(py);
         };
-        let patience = patience
-            .map(|limit| seconds("patience", limit))
+        let max_wait = max_wait
+            .map(|limit| seconds("max_wait", limit))
             .transpose()?;
-        let leased = wait(py, Box::pin(core.tokens().lease(None)), patience)?;
-        // Without any patience left the library says what there is.
+        let leased = wait(py, Box::pin(core.tokens().lease(None)), max_wait)?;
+        // Without any max_wait left the library says what there is.
         let leased = leased.unwrap_or_else(|| core.tokens().lease_blocking(Some(Duration::ZERO)));
         leased.map_err(|error| exception(py, &error))
     }
 
     /// What this cache's own hook gets: the token that it is to replace, as long as that is valid.
-    fn lease_for_its_hook(&self, py: Python<'_>) -> PyResult<keyfob::Lease> {
+    fn lease_for_its_hook(&self, py: Python<'_>) -> PyResult<keyfob::cache::Lease> {
         let current = self.core.load().tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
@@ -332,7 +323,7 @@ impl TokenCache {
 /// A wait for a lease of this cache, which it keeps alive.
 fn waiting(
     cache: Py<TokenCache>,
-    lease: BoxFuture<'static, Result<Option<keyfob::Lease>, Error>>,
+    lease: BoxFuture<'static, Result<Option<keyfob::cache::Lease>, Error>>,
     woken: Py<PyAny>,
 ) -> Waiting {
     let in_python = move |py: Python<'_>, lease| cache.get().in_python(py, lease);

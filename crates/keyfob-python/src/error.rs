@@ -2,13 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use pyo3::exceptions::PyException;
-use pyo3::exceptions::PyValueError;
+use keyfob::{Error, ErrorKind};
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

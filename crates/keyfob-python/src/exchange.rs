@@ -1,22 +1,12 @@
 //! One logical request: what its answers and failures mean, as the library judges them.
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::Method;
-use http::StatusCode;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use keyfob::Error;
-use keyfob::Failure;
-use keyfob::unstable::Authenticator;
-use keyfob::unstable::Effect;
-use keyfob::unstable::Exchange as CoreExchange;
-use keyfob::unstable::Outcome;
-use keyfob::unstable::Replay;
-use keyfob::unstable::Step;
-use pyo3::IntoPyObjectExt;
+use keyfob::custom_client::Authenticator;
+use keyfob::exchange::{Exchange as CoreExchange, Failure, Idempotency, Outcome, Replay, Step};
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::{IntoPyObjectExt, intern};
 
 use crate::cache::TokenCache;
 use crate::inside::Inside;
@@ -53,9 +43,9 @@ impl Exchange {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("{method:?} is no method of HTTP")))?;
         let effect = if idempotent {
-            Effect::Once
+            Idempotency::Idempotent
         } else {
-            Effect::of(&method, &HeaderMap::new())
+            Idempotency::of(&method, &HeaderMap::new())
         };
         let replay = if replayable {
             Replay::Possible
@@ -72,14 +62,14 @@ impl Exchange {
 
     /// The seconds in which another attempt may begin.
     #[getter]
-    fn patience(&self) -> f64 {
+    fn max_wait(&self) -> f64 {
         let now = self.authenticator.clock().elapsed();
-        self.core.patience(now).as_secs_f64()
+        self.core.max_wait(now).as_secs_f64()
     }
 
     /// A redirect turned the request into one without a body that changes nothing.
-    fn becomes_a_read(&mut self) {
-        self.core.becomes_a_read();
+    fn downgrade_to_get(&mut self) {
+        self.core.downgrade_to_get();
     }
 
     /// Judges an answer to a request that carried this lease, or none: `Wait`, `Renew`, or `None` if it is the caller's.
@@ -94,7 +84,7 @@ impl Exchange {
             return Ok(None);
         };
         let headers = converted(headers, self.core.judged_fields(status))?;
-        self.judge(py, lease, Outcome::Answer(status, &headers))
+        self.judge(py, lease, Outcome::Response(status, &headers))
     }
 
     /// Judges a failure: `connect`, `timeout`, `broken` or `final`.

@@ -3,17 +3,13 @@
 //! Not on the renewal's own thread, where Rust would lie below Python on the stack: the interpreter ends a thread that is in
 //! its way at exit, and must find nothing but Python there.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use keyfob::Error;
-use keyfob::Token;
-use keyfob::TokenRequest;
-use keyfob::TokenSource;
+use keyfob::source::TokenRequest;
+use keyfob::{Error, Token, TokenSource};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyValueError;
 use pyo3::gc::PyVisit;

@@ -8,9 +8,7 @@
 //! Inside is who works without the interpreter's lock, takes it, or calls Python code. Who waits for a token is outside.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 

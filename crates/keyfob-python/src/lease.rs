@@ -1,6 +1,6 @@
 //! A token as it was at one moment, as Python sees it.
 
-use keyfob::Lease as CoreLease;
+use keyfob::cache::Lease as CoreLease;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;

@@ -1,7 +1,7 @@
 //! The Rust core of the Python package `keyfob`: thin classes over the library, without rules of their own.
 //!
 //! The package's Python code sends the requests, for they are to be `requests`' and `httpx`' own; what it does with an answer
-//! is decided by the library's [`Exchange`](keyfob::unstable::Exchange), and its tokens are those of a
+//! is decided by the library's [`Exchange`](keyfob::exchange::Exchange), and its tokens are those of a
 //! [`TokenCache`](keyfob::TokenCache).
 
 mod cache;
@@ -17,7 +17,7 @@ mod origins;
 mod policy;
 mod profile;
 mod profile_source;
-mod reentry;
+mod reentrancy;
 mod renew;
 mod sources;
 mod wait;
@@ -74,7 +74,7 @@ mod _core {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(
             "IDEMPOTENCY_KEY",
-            keyfob::unstable::IDEMPOTENCY_KEY.as_str(),
+            keyfob::exchange::IDEMPOTENCY_KEY.as_str(),
         )?;
         refuse_other_interpreters(module.py())?;
         install(module.py())

@@ -1,15 +1,10 @@
 //! The core's log as Python's, as long as there is an interpreter that can take it.
 
-use log::LevelFilter;
-use log::Log;
-use log::Metadata;
-use log::Record;
+use log::{LevelFilter, Log, Metadata, Record};
 use pyo3::prelude::*;
-use pyo3_log::Caching;
-use pyo3_log::Logger;
+use pyo3_log::{Caching, Logger};
 
-use crate::inside::attached;
-use crate::inside::is_closed;
+use crate::inside::{attached, is_closed};
 
 /// Has the core log through Python's `logging`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<()> {

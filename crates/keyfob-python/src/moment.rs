@@ -1,8 +1,6 @@
 //! Times and pauses as Python counts them: in seconds.
 
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyo3::PyResult;
 use pyo3::exceptions::PyValueError;

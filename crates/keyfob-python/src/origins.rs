@@ -1,10 +1,9 @@
 //! The origins that a session's credential may go to.
 
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 use keyfob::Origin;
-use keyfob::unstable::Origins as CoreOrigins;
+use keyfob::origin::Origins as CoreOrigins;
 use pyo3::prelude::*;
 
 use crate::error::origin_error;

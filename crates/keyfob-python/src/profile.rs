@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyfob::Error;
-use keyfob::Profile as CoreProfile;
-use keyfob::Profiles;
-use keyfob::TokenSource;
-use keyfob::unstable::Origins;
+use keyfob::origin::Origins;
+use keyfob::{Error, Profile as CoreProfile, Profiles, TokenSource};
 use pyo3::prelude::*;
 
 use crate::error::profile_error;

@@ -5,12 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use keyfob::Consumes;
-use keyfob::Error;
-use keyfob::Profile;
-use keyfob::Token;
-use keyfob::TokenRequest;
-use keyfob::TokenSource;
+use keyfob::source::{Consumes, TokenRequest};
+use keyfob::{Error, Profile, Token, TokenSource};
 
 /// The source of a profile's token, which a forked child can make anew.
 pub(crate) struct ProfileSource {

@@ -1,6 +1,6 @@
 //! What an answer asks of a new token: the exchange reads it, and the cache obeys it.
 
-use keyfob::Challenges;
+use keyfob::exchange::Challenges;
 use pyo3::prelude::*;
 
 /// Get another token and, if there is one, send again.

@@ -5,13 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyfob::CommandToken;
-use keyfob::EnvToken;
-use keyfob::FileToken;
-use keyfob::FixedToken;
-use keyfob::Token;
-use keyfob::TokenSource;
-use keyfob::unstable::Origins;
+use keyfob::origin::Origins;
+use keyfob::{CommandToken, EnvToken, FileToken, FixedToken, Token, TokenSource};
 use pyo3::prelude::*;
 
 use crate::error::exception;

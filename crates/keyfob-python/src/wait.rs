@@ -1,28 +1,20 @@
 //! Waiting on the calling thread: without the interpreter's lock, and so that Ctrl-C interrupts it.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Wake;
-use std::task::Waker;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use pyo3::prelude::*;
 
-use crate::inside::Inside;
-use crate::inside::detached;
+use crate::inside::{Inside, detached};
 use crate::lock::lock;
 
 /// How long Ctrl-C may have to wait.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// Waits for the future to end; `None` if the patience is over before.
+/// Waits for the future to end; `None` if the max_wait is over before.
 ///
 /// # Errors
 ///
@@ -30,9 +22,9 @@ const SLICE: Duration = Duration::from_millis(50);
 pub(crate) fn wait<T: Send>(
     py: Python<'_>,
     mut future: BoxFuture<'_, T>,
-    patience: Option<Duration>,
+    max_wait: Option<Duration>,
 ) -> PyResult<Option<T>> {
-    let waited = wait_for(py, &mut future, patience);
+    let waited = wait_for(py, &mut future, max_wait);
     // As it is polled, so it is dropped: a renewal that ends may wait for the interpreter's lock with what this needs.
     detached(py, || drop(future));
     waited
@@ -41,11 +33,11 @@ pub(crate) fn wait<T: Send>(
 fn wait_for<T: Send>(
     py: Python<'_>,
     future: &mut BoxFuture<'_, T>,
-    patience: Option<Duration>,
+    max_wait: Option<Duration>,
 ) -> PyResult<Option<T>> {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
-    let end = patience.and_then(|patience| Instant::now().checked_add(patience));
+    let end = max_wait.and_then(|max_wait| Instant::now().checked_add(max_wait));
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let slice = left.unwrap_or(SLICE).min(SLICE);

@@ -1,20 +1,15 @@
 //! Waiting on an event loop: polled there, and woken through it.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Wake;
-use std::task::Waker;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::future::BoxFuture;
 use keyfob::Error;
 use pyo3::prelude::*;
 
 use crate::error::exception;
-use crate::inside::attached;
-use crate::inside::detached;
+use crate::inside::{attached, detached};
 use crate::lease::Lease;
 use crate::lock::lock;
 
@@ -26,10 +21,10 @@ pub(crate) struct Waiting {
     waker: Waker,
 }
 
-type Future = BoxFuture<'static, Result<Option<keyfob::Lease>, Error>>;
+type Future = BoxFuture<'static, Result<Option<keyfob::cache::Lease>, Error>>;
 
 /// Makes a lease a Python object.
-type InPython = Box<dyn Fn(Python<'_>, keyfob::Lease) -> PyResult<Py<Lease>> + Send + Sync>;
+type InPython = Box<dyn Fn(Python<'_>, keyfob::cache::Lease) -> PyResult<Py<Lease>> + Send + Sync>;
 
 impl Waiting {
     pub(crate) fn new(future: Future, in_python: InPython, woken: Py<PyAny>) -> Self {
@@ -57,7 +52,7 @@ impl Waiting {
 impl Waiting {
     /// To be called without the interpreter's lock: the renewal that ends takes it in each callback, and holds meanwhile what a
     /// poll needs.
-    fn poll_detached(&self) -> Poll<Result<Option<keyfob::Lease>, Error>> {
+    fn poll_detached(&self) -> Poll<Result<Option<keyfob::cache::Lease>, Error>> {
         let mut future = lock(&self.future);
         match &mut *future {
             Some(future) => Pin::new(future).poll(&mut Context::from_waker(&self.waker)),

@@ -1,28 +1,23 @@
 //! The clock and the threads that renewals run by: made so that a forked child needs nothing that it does not have.
 
-use std::future::pending;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use keyfob::Clock;
-use keyfob::Glance;
-use keyfob::Runtime;
-use keyfob::SystemClock;
-use tokio::runtime::Builder;
-use tokio::runtime::Handle;
+use keyfob::clock::{Clock, CoarseTime, SystemClock};
+use keyfob::runtime::Runtime;
+use tokio::runtime::{Builder, Handle};
 
-use crate::inside::Inside;
-use crate::inside::is_rusts_thread;
+use crate::inside::{Inside, is_rusts_thread};
 
 /// The system's clock; pauses are those of the renewal's own thread.
 #[derive(Default)]
 pub(crate) struct OwnTimers(SystemClock);
 
 impl Clock for OwnTimers {
-    fn glance(&self) -> Glance {
-        self.0.glance()
+    fn coarse_time(&self) -> CoarseTime {
+        self.0.coarse_time()
     }
 
     fn elapsed(&self) -> Duration {

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::answer::Answer;
 use crate::expect::Expect;
 use crate::issuer::Issuer;
 use crate::lock::lock;
 use crate::received::Received;
+use crate::response::ScriptedResponse;
 use crate::server::{Server, ServerBuilder};
 
 /// A small protected API.
@@ -22,11 +22,11 @@ use crate::server::{Server, ServerBuilder};
 /// ```
 /// use std::time::Duration;
 ///
-/// use keyfob_testkit::{Answer, Api, TokenEndpoint};
+/// use keyfob_testkit::{ScriptedResponse, Api, TokenEndpoint};
 ///
 /// let endpoint = TokenEndpoint::start();
 /// let api = Api::start(endpoint.issuer().clone());
-/// api.every(100, Answer::unavailable());
+/// api.every(100, ScriptedResponse::unavailable());
 /// endpoint.issuer().revoke_after(Duration::from_secs(5));
 /// // … a client works with `api.url_for("/things")` and `endpoint.url()` …
 /// assert_eq!(api.count(401), 0);
@@ -86,7 +86,7 @@ impl Api {
     }
 
     /// Answers the next request with this, token or not, after those that are answered already.
-    pub fn next(&self, answer: Answer) -> &Self {
+    pub fn next(&self, answer: ScriptedResponse) -> &Self {
         lock(&self.desk.plan).next.push_back(answer);
         self
     }
@@ -96,7 +96,7 @@ impl Api {
     /// # Panics
     ///
     /// If `n` is zero.
-    pub fn every(&self, n: u64, answer: Answer) -> &Self {
+    pub fn every(&self, n: u64, answer: ScriptedResponse) -> &Self {
         assert!(n > 0, "there is no 0th request");
         lock(&self.desk.plan).every.push((n, answer));
         self
@@ -105,7 +105,7 @@ impl Api {
     /// Answers requests that have a valid token with what this closure says.
     pub fn respond_with(
         &self,
-        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        respond: impl Fn(&Received) -> ScriptedResponse + Send + Sync + 'static,
     ) -> &Self {
         lock(&self.desk.plan).respond = Some(Arc::new(respond));
         self
@@ -149,12 +149,12 @@ struct Desk {
 #[derive(Default)]
 struct Plan {
     requests: u64,
-    next: VecDeque<Answer>,
-    every: Vec<(u64, Answer)>,
+    next: VecDeque<ScriptedResponse>,
+    every: Vec<(u64, ScriptedResponse)>,
     respond: Option<Respond>,
 }
 
-type Respond = Arc<dyn Fn(&Received) -> Answer + Send + Sync>;
+type Respond = Arc<dyn Fn(&Received) -> ScriptedResponse + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -163,7 +163,7 @@ struct Tally {
 }
 
 impl Desk {
-    fn answer(&self, received: &Received) -> Answer {
+    fn answer(&self, received: &Received) -> ScriptedResponse {
         let answer = self.decide(received);
         let mut tally = lock(&self.tally);
         tally.requests += 1;
@@ -173,7 +173,7 @@ impl Desk {
         answer
     }
 
-    fn decide(&self, received: &Received) -> Answer {
+    fn decide(&self, received: &Received) -> ScriptedResponse {
         let (request, respond) = {
             let mut plan = lock(&self.plan);
             plan.requests += 1;
@@ -183,25 +183,25 @@ impl Desk {
             (plan.requests, plan.respond.clone())
         };
         let Some(token) = received.bearer() else {
-            return Answer::unauthorized("Bearer");
+            return ScriptedResponse::unauthorized("Bearer");
         };
         if !self.issuer.is_valid(token) {
-            return Answer::unauthorized("Bearer error=\"invalid_token\"");
+            return ScriptedResponse::unauthorized("Bearer error=\"invalid_token\"");
         }
         match respond {
             Some(respond) => respond(received),
-            None => Answer::json(json!({"request": request, "path": received.path})),
+            None => ScriptedResponse::json(json!({"request": request, "path": received.path})),
         }
     }
 }
 
 impl Plan {
     /// What is answered to this request whatever it says.
-    fn planned(&mut self) -> Option<Answer> {
+    fn planned(&mut self) -> Option<ScriptedResponse> {
         if let Some(answer) = self.next.pop_front() {
             return Some(answer);
         }
-        let due = |(n, _): &&(u64, Answer)| self.requests.is_multiple_of(*n);
+        let due = |(n, _): &&(u64, ScriptedResponse)| self.requests.is_multiple_of(*n);
         self.every
             .iter()
             .find(due)

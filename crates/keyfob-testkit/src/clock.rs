@@ -1,17 +1,12 @@
 //! A clock that stands still until the test moves it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use keyfob::Clock;
-use keyfob::Glance;
+use keyfob::clock::{Clock, CoarseTime};
 
 /// A clock that stands still until the test moves it.
 ///
@@ -88,7 +83,7 @@ impl ManualClock {
         self.pass(time, Monotonic::Runs);
     }
 
-    /// Lets the machine sleep: the monotonic clock of a [`Glance`] stands still, everything else goes on.
+    /// Lets the machine sleep: the monotonic clock of a [`CoarseTime`] stands still, everything else goes on.
     pub fn suspend(&self, time: Duration) {
         self.pass(time, Monotonic::StandsStill);
     }
@@ -199,9 +194,9 @@ impl Default for ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn glance(&self) -> Glance {
+    fn coarse_time(&self) -> CoarseTime {
         let state = self.state();
-        Glance {
+        CoarseTime {
             monotonic: nanoseconds(state.monotonic),
             wall: nanoseconds(state.wall),
         }
@@ -298,12 +293,12 @@ mod tests {
     #[test]
     fn each_clock_moves_as_it_would_on_a_machine() {
         let clock = ManualClock::default();
-        let start = clock.glance();
+        let start = clock.coarse_time();
         let nanoseconds = |seconds: u64| seconds * 1_000_000_000;
         clock.advance(SECOND);
         clock.suspend(SECOND * 10);
         clock.step_wall(-100);
-        let now = clock.glance();
+        let now = clock.coarse_time();
         assert_eq!(clock.elapsed(), SECOND * 11);
         assert_eq!(now.monotonic - start.monotonic, nanoseconds(1));
         assert_eq!(start.wall - now.wall, nanoseconds(89));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::answer::{Answer, Upload};
 use crate::received::Received;
+use crate::response::{ScriptedResponse, Upload};
 use crate::steps::{Count, Responder, Steps};
 
 /// Requests that a [`Server`](crate::Server) expects, and their answers in order.
@@ -16,18 +16,18 @@ use crate::steps::{Count, Responder, Steps};
 /// unexpected.
 ///
 /// ```
-/// use keyfob_testkit::{Answer, Expect, json};
+/// use keyfob_testkit::{ScriptedResponse, Expect, json};
 ///
 /// // One 503, then the data:
 /// Expect::get("/data")
-///     .answer(Answer::unavailable().header("retry-after", "1"))
-///     .answer(Answer::json(json!({"ok": true})));
+///     .answer(ScriptedResponse::unavailable().header("retry-after", "1"))
+///     .answer(ScriptedResponse::json(json!({"ok": true})));
 /// // Exactly three calls with this token:
-/// Expect::post("/jobs").bearer("token-1").answer(Answer::status(201)).times(3);
+/// Expect::post("/jobs").bearer("token-1").answer(ScriptedResponse::status(201)).times(3);
 /// // Anything else:
-/// Expect::any().always(Answer::status(404));
+/// Expect::any().always(ScriptedResponse::status(404));
 /// // An answer that depends on the request, any number of times:
-/// Expect::get("/echo").respond_with(|received| Answer::text(received.path.as_str()));
+/// Expect::get("/echo").respond_with(|received| ScriptedResponse::text(received.path.as_str()));
 /// ```
 #[must_use = "it has to be given to `Server::expect`"]
 pub struct Expect {
@@ -186,7 +186,7 @@ impl Expect {
     /// # Panics
     ///
     /// If it comes after an answer for any number of requests, and so could never be used.
-    pub fn answer(self, answer: Answer) -> Self {
+    pub fn answer(self, answer: ScriptedResponse) -> Self {
         self.step(Responder::Fixed(answer), Count::exactly(1))
     }
 
@@ -195,7 +195,7 @@ impl Expect {
     /// # Panics
     ///
     /// As [`answer`](Self::answer) does.
-    pub fn always(self, answer: Answer) -> Self {
+    pub fn always(self, answer: ScriptedResponse) -> Self {
         self.step(Responder::Fixed(answer), Count::at_least(0))
     }
 
@@ -209,7 +209,7 @@ impl Expect {
     /// As [`answer`](Self::answer) does.
     pub fn respond_with(
         self,
-        respond: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        respond: impl Fn(&Received) -> ScriptedResponse + Send + Sync + 'static,
     ) -> Self {
         self.step(Responder::Computed(Arc::new(respond)), Count::at_least(0))
     }

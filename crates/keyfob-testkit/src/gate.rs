@@ -12,11 +12,11 @@ use tokio::sync::watch;
 /// still waits goes on.
 ///
 /// ```
-/// use keyfob_testkit::{Answer, Expect, Gate, Server};
+/// use keyfob_testkit::{ScriptedResponse, Expect, Gate, Server};
 ///
 /// let gate = Gate::new();
 /// let server = Server::start();
-/// server.expect(Expect::get("/slow").always(Answer::text("at last").when(&gate)));
+/// server.expect(Expect::get("/slow").always(ScriptedResponse::text("at last").when(&gate)));
 /// // … start requests, look at what they do while they wait, then:
 /// gate.open();
 /// ```

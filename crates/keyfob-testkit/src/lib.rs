@@ -1,7 +1,7 @@
 //! A test kit for programs that call APIs: servers that answer as scripted, on loopback, in the test's process.
 //!
 //! - [`Server`] answers what its [`Expect`]ations say, and fails the test on any request that is unexpected or missing.
-//! - [`Answer`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
+//! - [`ScriptedResponse`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
 //! - [`ManualClock`] stands still until the test moves it.
 //! - [`GatedSource`] and [`ScriptedSource`] are sources of tokens that the test answers, at once or beforehand.
 //! - [`Gate`] holds answers back until the test opens it, so that the order of events is certain.
@@ -12,14 +12,14 @@
 //! when the servers are dropped.
 //!
 //! ```
-//! use keyfob_testkit::{Answer, Expect, Server, json};
+//! use keyfob_testkit::{ScriptedResponse, Expect, Server, json};
 //!
 //! let server = Server::start();
 //! server.expect(
 //!     Expect::get("/data")
 //!         .bearer("token-1")
-//!         .answer(Answer::unavailable().header("retry-after", "1"))
-//!         .answer(Answer::json(json!({"value": 42}))),
+//!         .answer(ScriptedResponse::unavailable().header("retry-after", "1"))
+//!         .answer(ScriptedResponse::json(json!({"value": 42}))),
 //! );
 //! // … let your client fetch `server.url_for("/data")` …
 //! # use std::io::{Read, Write};
@@ -30,7 +30,6 @@
 //! server.verify();
 //! ```
 
-mod answer;
 mod api;
 mod checksum;
 mod clock;
@@ -43,16 +42,16 @@ mod log;
 mod payload;
 mod received;
 mod reply;
+mod response;
 mod script;
 mod server;
 mod service;
 mod source;
 mod steps;
-mod token_answer;
 mod token_endpoint;
+mod token_response;
 mod wire;
 
-pub use answer::Answer;
 pub use api::Api;
 pub use checksum::checksum;
 pub use clock::ManualClock;
@@ -60,10 +59,9 @@ pub use expect::Expect;
 pub use gate::Gate;
 pub use issuer::{Issued, Issuer};
 pub use received::Received;
+pub use response::ScriptedResponse;
 pub use serde_json::json;
 pub use server::{Server, ServerBuilder};
-pub use source::Call;
-pub use source::GatedSource;
-pub use source::ScriptedSource;
-pub use token_answer::TokenAnswer;
+pub use source::{Call, GatedSource, ScriptedSource};
 pub use token_endpoint::{RefreshTokens, TokenEndpoint};
+pub use token_response::TokenResponse;

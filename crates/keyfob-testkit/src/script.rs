@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use crate::answer::{Answer, Upload};
 use crate::expect::Expect;
 use crate::lock::lock;
 use crate::received::Received;
+use crate::response::{ScriptedResponse, Upload};
 use crate::steps::Responder;
 
 /// The expectations of one server, and what came instead.
@@ -46,7 +46,7 @@ impl Script {
         upload.unwrap_or(Upload::Whole)
     }
 
-    pub(crate) fn answer(&self, received: &Received) -> Answer {
+    pub(crate) fn answer(&self, received: &Received) -> ScriptedResponse {
         let next = lock(&self.state).next_responder(received);
         let responder = match next {
             Ok(responder) => responder,
@@ -92,8 +92,9 @@ impl Script {
         state.reported == Some(state.surprise_count)
     }
 
-    fn surprise(&self, what: String) -> Answer {
-        let answer = Answer::text(format!("the scripted server did not expect this\n{what}\n"));
+    fn surprise(&self, what: String) -> ScriptedResponse {
+        let answer =
+            ScriptedResponse::text(format!("the scripted server did not expect this\n{what}\n"));
         let mut state = lock(&self.state);
         state.surprise_count += 1;
         if state.surprises.len() < SURPRISES_KEPT {

@@ -1,11 +1,10 @@
 //! A scripted HTTP server on a thread of its own.
 
-use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
+use std::{fmt, thread};
 
 use crate::expect::Expect;
 use crate::host::Host;
@@ -26,10 +25,10 @@ use crate::service::Shared;
 /// ```
 /// use std::io::{Read, Write};
 ///
-/// use keyfob_testkit::{Answer, Expect, Server};
+/// use keyfob_testkit::{ScriptedResponse, Expect, Server};
 ///
 /// let server = Server::start();
-/// server.expect(Expect::get("/hello").answer(Answer::text("world")));
+/// server.expect(Expect::get("/hello").answer(ScriptedResponse::text("world")));
 ///
 /// let mut client = std::net::TcpStream::connect(server.address())?;
 /// client.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;

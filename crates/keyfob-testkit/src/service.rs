@@ -15,11 +15,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
-use crate::answer::{Outcome, Upload};
 use crate::checksum::Checksum;
 use crate::log::Log;
 use crate::payload::{Carrier, Payload};
 use crate::received::Received;
+use crate::response::{Outcome, Upload};
 use crate::script::Script;
 use crate::wire::{self, Link, Wire};
 

@@ -1,19 +1,13 @@
 //! Sources of tokens that a test holds in its hand.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, thread};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use keyfob::Error;
-use keyfob::Token;
-use keyfob::TokenRequest;
-use keyfob::TokenSource;
+use keyfob::source::TokenRequest;
+use keyfob::{Error, Token, TokenSource};
 
 /// A source each of whose fetches waits until the test answers it.
 ///

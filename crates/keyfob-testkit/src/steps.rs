@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::answer::Answer;
 use crate::received::Received;
+use crate::response::ScriptedResponse;
 
 /// The answers of one expectation, in order.
 #[derive(Default)]
@@ -61,8 +61,8 @@ impl Steps {
 /// What says the answer.
 #[derive(Clone)]
 pub(crate) enum Responder {
-    Fixed(Answer),
-    Computed(Arc<dyn Fn(&Received) -> Answer + Send + Sync>),
+    Fixed(ScriptedResponse),
+    Computed(Arc<dyn Fn(&Received) -> ScriptedResponse + Send + Sync>),
 }
 
 /// For how many requests an answer is.

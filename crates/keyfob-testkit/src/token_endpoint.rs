@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::answer::Answer;
 use crate::expect::Expect;
 use crate::issuer::{Issued, Issuer};
 use crate::lock::lock;
 use crate::received::Received;
+use crate::response::ScriptedResponse;
 use crate::server::{Server, ServerBuilder};
-use crate::token_answer::{Kind, TokenAnswer};
+use crate::token_response::{Kind, TokenResponse};
 
 /// A scripted token endpoint.
 ///
@@ -28,12 +28,12 @@ use crate::token_answer::{Kind, TokenAnswer};
 /// ```
 /// use std::time::Duration;
 ///
-/// use keyfob_testkit::{Answer, TokenAnswer, TokenEndpoint};
+/// use keyfob_testkit::{ScriptedResponse, TokenResponse, TokenEndpoint};
 ///
 /// let endpoint = TokenEndpoint::start();
 /// endpoint.issuer().set_lifetime(Duration::from_secs(60));
-/// endpoint.next(TokenAnswer::other(Answer::unavailable()));
-/// endpoint.next(TokenAnswer::error("invalid_grant"));
+/// endpoint.next(TokenResponse::other(ScriptedResponse::unavailable()));
+/// endpoint.next(TokenResponse::error("invalid_grant"));
 /// // … a client that asks `endpoint.url()` gets a 503, a refusal, then `token-1`, `token-2`, …
 /// assert_eq!(endpoint.calls(), 0);
 /// ```
@@ -60,7 +60,7 @@ impl TokenEndpoint {
         let server = server.start();
         let behind = Arc::clone(&desk);
         server.expect(Expect::path(PATH).respond_with(move |received| behind.answer(received)));
-        server.expect(Expect::any().always(Answer::status(404)));
+        server.expect(Expect::any().always(ScriptedResponse::status(404)));
         Self { server, desk }
     }
 
@@ -89,13 +89,13 @@ impl TokenEndpoint {
     }
 
     /// Answers the next request with this, after those that are answered already.
-    pub fn next(&self, answer: TokenAnswer) -> &Self {
+    pub fn next(&self, answer: TokenResponse) -> &Self {
         lock(&self.desk.plan).next.push_back(answer);
         self
     }
 
     /// Answers every request with this that has no answer from [`next`](Self::next).
-    pub fn always(&self, answer: TokenAnswer) -> &Self {
+    pub fn always(&self, answer: TokenResponse) -> &Self {
         lock(&self.desk.plan).always = answer;
         self
     }
@@ -160,8 +160,8 @@ struct Desk {
 
 #[derive(Debug, Default)]
 struct Plan {
-    next: VecDeque<TokenAnswer>,
-    always: TokenAnswer,
+    next: VecDeque<TokenResponse>,
+    always: TokenResponse,
     refresh_tokens: RefreshTokens,
     rotations: u64,
     rotated: Option<Instant>,
@@ -170,9 +170,9 @@ struct Plan {
 }
 
 impl Desk {
-    fn answer(&self, received: &Received) -> Answer {
+    fn answer(&self, received: &Received) -> ScriptedResponse {
         if received.method != Method::POST {
-            return Answer::status(405).header("allow", "POST");
+            return ScriptedResponse::status(405).header("allow", "POST");
         }
         let mut plan = lock(&self.plan);
         let next = plan.next.pop_front().unwrap_or_else(|| plan.always.clone());
@@ -188,7 +188,12 @@ impl Desk {
         answer
     }
 
-    fn token(&self, plan: &mut Plan, received: &Received, next: &TokenAnswer) -> Answer {
+    fn token(
+        &self,
+        plan: &mut Plan,
+        received: &Received,
+        next: &TokenResponse,
+    ) -> ScriptedResponse {
         let kind = &next.kind;
         let current = match kind {
             Kind::SameToken => self.issuer.current(),
@@ -200,7 +205,7 @@ impl Desk {
             plan.rotated = Some(Instant::now());
         }
         if matches!(kind, Kind::Lost) {
-            return Answer::reset();
+            return ScriptedResponse::reset();
         }
         token_response(issued, plan.refresh_token(), next.fields.clone())
     }
@@ -235,8 +240,8 @@ impl Plan {
                 .is_some_and(|rotated| rotated.elapsed() < grace)
     }
 
-    fn refusal(&mut self, received: &Received) -> Option<Answer> {
-        let refuse = |error| Some(Answer::json(json!({"error": error})).with_status(400));
+    fn refusal(&mut self, received: &Received) -> Option<ScriptedResponse> {
+        let refuse = |error| Some(ScriptedResponse::json(json!({"error": error})).with_status(400));
         let Some(grant_type) = received.form_value("grant_type") else {
             return refuse("invalid_request");
         };
@@ -262,7 +267,11 @@ impl Plan {
 }
 
 /// The response of [RFC 6749 section 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1).
-fn token_response(issued: Issued, refresh: Option<String>, fields: Map<String, Value>) -> Answer {
+fn token_response(
+    issued: Issued,
+    refresh: Option<String>,
+    fields: Map<String, Value>,
+) -> ScriptedResponse {
     let mut response = Map::new();
     response.insert("access_token".to_owned(), json!(issued.token));
     response.insert("token_type".to_owned(), json!("Bearer"));
@@ -271,7 +280,7 @@ fn token_response(issued: Issued, refresh: Option<String>, fields: Map<String, V
     response.insert("refresh_token".to_owned(), json!(refresh));
     response.extend(fields);
     response.retain(|_, value| !value.is_null());
-    Answer::json(Value::Object(response))
+    ScriptedResponse::json(Value::Object(response))
         .header("cache-control", "no-store")
         .header("pragma", "no-cache")
 }

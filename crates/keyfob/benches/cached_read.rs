@@ -12,8 +12,7 @@ mod read;
 
 use std::time::Instant;
 
-use crate::read::allocations;
-use crate::read::ways;
+use crate::read::{allocations, ways};
 
 const ROUNDS: usize = 201;
 const READS: u32 = 20_000;

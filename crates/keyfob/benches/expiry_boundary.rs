@@ -9,8 +9,7 @@
 )]
 
 use std::hint::black_box;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keyfob::TokenCache;
 

@@ -10,18 +10,14 @@
 
 mod read;
 
-use std::env;
-use std::sync::Arc;
-use std::sync::Barrier;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::thread;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
+use std::{env, thread};
 
 use keyfob::TokenCache;
 
-use crate::read::allocations;
-use crate::read::ways;
+use crate::read::{allocations, ways};
 
 fn main() {
     let arguments: Vec<String> = env::args()

@@ -9,31 +9,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use http::header::ACCEPT;
-use http::header::AUTHORIZATION;
-use http::header::USER_AGENT;
-use http_body_util::BodyExt;
-use http_body_util::Full;
+use http::header::{ACCEPT, AUTHORIZATION, USER_AGENT};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use keyfob::Authenticated;
-use keyfob::AuthenticationLayer;
 use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
-use tower::Layer;
-use tower::ServiceExt;
+use keyfob::tower::{AuthenticationLayer, AuthenticationService};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
+use tower::{Layer, ServiceExt};
 
-use crate::cpu::ROUNDS;
-use crate::cpu::batch;
-use crate::cpu::median;
+use crate::cpu::{ROUNDS, batch, median};
 
 fn main() {
     let server = Server::builder().kept(0).start();
-    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,11 +50,12 @@ async fn compare(url: &str) {
         let response = bare.clone().oneshot(request).await.expect("an answer");
         response.into_body().collect().await.expect("a body");
     };
-    let send_layered = async |client: &Authenticated<Client<HttpConnector, Full<Bytes>>>| {
-        let request = request(url).body(Full::default()).expect("a request");
-        let response = client.clone().oneshot(request).await.expect("an answer");
-        response.into_body().collect().await.expect("a body");
-    };
+    let send_layered =
+        async |client: &AuthenticationService<Client<HttpConnector, Full<Bytes>>>| {
+            let request = request(url).body(Full::default()).expect("a request");
+            let response = client.clone().oneshot(request).await.expect("an answer");
+            response.into_body().collect().await.expect("a body");
+        };
 
     let (mut times, mut ratios, mut ratios_unlimited) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {

@@ -11,20 +11,14 @@ mod cpu;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::{Session, TokenCache};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
-use crate::cpu::ROUNDS;
-use crate::cpu::batch;
-use crate::cpu::median;
+use crate::cpu::{ROUNDS, batch, median};
 
 fn main() {
     let server = Server::builder().kept(0).start();
-    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -23,12 +23,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::cache::TokenCache;
-use crate::error::Error;
-use crate::session::Session;
-use crate::source::TokenSource;
+use crate::cache::cache::TokenCache;
+use crate::client::session::session::Session;
+use crate::error::error::Error;
 use crate::source::fixed::FixedToken;
-use crate::token::Token;
+use crate::source::source::TokenSource;
+use crate::token::token::Token;
 
 /// A token with its expiry.
 ///

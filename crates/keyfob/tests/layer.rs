@@ -3,60 +3,35 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::future::ready;
+use std::future::{Future, ready};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
-use futures_util::FutureExt;
-use futures_util::StreamExt;
-use http::HeaderName;
-use http::Method;
-use http::Request;
-use http::Response;
-use http::StatusCode;
+use futures_util::{FutureExt, StreamExt};
 use http::header::AUTHORIZATION;
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Frame;
-use http_body_util::BodyExt;
-use http_body_util::Empty;
-use http_body_util::Full;
-use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use keyfob::Authenticated;
-use keyfob::AuthenticationLayer;
-use keyfob::AuthenticationLayerBuilder;
-use keyfob::BoxError;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Failure;
-use keyfob::ReplayBuffered;
-use keyfob::ReplayCloned;
-use keyfob::RetryPolicy;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
-use tower::Layer;
-use tower::Service;
-use tower::ServiceExt;
+use keyfob::error::BoxError;
+use keyfob::exchange::Failure;
+use keyfob::tower::{
+    AuthenticationLayer, AuthenticationLayerBuilder, AuthenticationService, ReplayBuffered,
+    ReplayCloned,
+};
+use keyfob::{Error, ErrorKind, RetryPolicy, Token, TokenCache};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use tower::limit::ConcurrencyLimit;
-use tower::service_fn;
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Boxed = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -98,7 +73,7 @@ fn get(url: impl AsRef<str>) -> Request<Full<Bytes>> {
 
 /// Waits for the end of the renewal that a rejection began; whoever asks meanwhile may still have the old token.
 async fn until_replaced(tokens: &TokenCache) {
-    let replaced = |lease: keyfob::Lease| lease.token().expose() == "two";
+    let replaced = |lease: keyfob::cache::Lease| lease.token().expose() == "two";
     while !tokens.ready().is_some_and(replaced) {
         tokio::task::yield_now().await;
     }
@@ -170,13 +145,15 @@ where
     server.expect(
         Expect::post("/jobs")
             .bearer("one")
-            .answer(Answer::unauthorized("Bearer error=\"invalid_token\"")),
+            .answer(ScriptedResponse::unauthorized(
+                "Bearer error=\"invalid_token\"",
+            )),
     );
     server.expect(
         Expect::post("/jobs")
             .bearer("two")
             .header("x-own", "kept")
-            .answer(Answer::text("done")),
+            .answer(ScriptedResponse::text("done")),
     );
     let layer = builder(&server, &source)
         .replay(ReplayCloned)
@@ -209,8 +186,8 @@ async fn r3_a_second_401_is_returned_as_it_is() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     server.expect(
         Expect::get("/")
-            .answer(Answer::unauthorized("Bearer"))
-            .answer(Answer::unauthorized("Bearer").body("no")),
+            .answer(ScriptedResponse::unauthorized("Bearer"))
+            .answer(ScriptedResponse::unauthorized("Bearer").body("no")),
     );
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
@@ -226,7 +203,7 @@ async fn r3_a_second_401_is_returned_as_it_is() {
 async fn r3_a_missing_scope_does_not_renew() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let challenge = "Bearer error=\"insufficient_scope\"";
-    server.expect(Expect::get("/").answer(Answer::unauthorized(challenge)));
+    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized(challenge)));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 401);
@@ -236,7 +213,7 @@ async fn r3_a_missing_scope_does_not_renew() {
 #[tokio::test]
 async fn r3_the_same_token_again_is_not_sent_again() {
     let (server, source) = (Server::start(), tokens(&["one", "one"]));
-    server.expect(Expect::get("/").answer(Answer::unauthorized("Bearer")));
+    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized("Bearer")));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 401);
@@ -246,7 +223,7 @@ async fn r3_the_same_token_again_is_not_sent_again() {
 #[tokio::test]
 async fn r4_a_body_that_cannot_be_replayed_is_sent_once() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/upload").answer(Answer::unavailable()));
+    server.expect(Expect::put("/upload").answer(ScriptedResponse::unavailable()));
     let layer = builder(&server, &source).retry(at_once()).build().unwrap();
     let request = request(Method::PUT, server.url_for("/upload"), full("all of it"));
     let response = layer.layer(h1()).oneshot(request).await.unwrap();
@@ -259,8 +236,12 @@ async fn r4_a_body_that_cannot_be_replayed_is_sent_once() {
 async fn r3_the_refused_token_of_a_body_that_is_gone_is_replaced_for_the_next() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let upload = Expect::put("/upload");
-    server.expect(upload.answer(Answer::unauthorized("Bearer")));
-    server.expect(Expect::get("/").bearer("two").answer(Answer::status(204)));
+    server.expect(upload.answer(ScriptedResponse::unauthorized("Bearer")));
+    server.expect(
+        Expect::get("/")
+            .bearer("two")
+            .answer(ScriptedResponse::status(204)),
+    );
     let layer = builder(&server, &source).build().unwrap();
     let client = layer.layer(h1());
     let put = request(Method::PUT, server.url_for("/upload"), full("x"));
@@ -276,10 +257,10 @@ async fn r4_a_closure_says_which_bodies_are_replayed() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::put("/small")
-            .answer(Answer::unavailable())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::put("/large").answer(Answer::unavailable()));
+    server.expect(Expect::put("/large").answer(ScriptedResponse::unavailable()));
     let layer = builder(&server, &source)
         .retry(at_once())
         .replay(|body: &Full<Bytes>| {
@@ -310,7 +291,7 @@ fn buffered(
     server: &Server,
     source: &ScriptedSource,
     limit: usize,
-) -> Authenticated<legacy::Client<HttpConnector, Boxed>, ReplayBuffered<Boxed>> {
+) -> AuthenticationService<legacy::Client<HttpConnector, Boxed>, ReplayBuffered<Boxed>> {
     let layer = builder(server, source)
         .retry(at_once())
         .replay(ReplayBuffered::new(BodyExt::boxed_unsync).limit(limit))
@@ -324,9 +305,9 @@ async fn r4_a_boxed_body_that_is_there_is_replayed_in_full() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     server.expect(
         Expect::put("/")
-            .answer(Answer::unavailable())
-            .answer(Answer::unauthorized("Bearer"))
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::unauthorized("Bearer"))
+            .answer(ScriptedResponse::status(200)),
     );
     let request = request(Method::PUT, server.url(), two_pieces());
     let response = buffered(&server, &source, 10).oneshot(request).await;
@@ -342,7 +323,7 @@ async fn r4_a_boxed_body_that_is_there_is_replayed_in_full() {
 #[tokio::test]
 async fn r4_a_boxed_body_over_the_limit_is_sent_once_and_in_full() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/").answer(Answer::unavailable()));
+    server.expect(Expect::put("/").answer(ScriptedResponse::unavailable()));
     let request = request(Method::PUT, server.url(), two_pieces());
     let response = buffered(&server, &source, 9).oneshot(request).await;
     assert_eq!(response.unwrap().status(), 503);
@@ -353,7 +334,7 @@ async fn r4_a_boxed_body_over_the_limit_is_sent_once_and_in_full() {
 #[tokio::test]
 async fn r4_a_body_that_is_still_written_is_not_waited_for_and_sent_once() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/").answer(Answer::unavailable()));
+    server.expect(Expect::put("/").answer(ScriptedResponse::unavailable()));
     let (pieces, body) = mpsc::unbounded();
     let piece = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
     pieces.unbounded_send(piece("begun ")).unwrap();
@@ -377,8 +358,8 @@ async fn r4_a_buffered_body_keeps_the_length_it_promised() {
     server.expect(
         Expect::put("/")
             .header("content-length", "3")
-            .answer(Answer::unavailable())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::status(200)),
     );
     let body = full("abc").map_err(|never| match never {}).boxed_unsync();
     let request = request(Method::PUT, server.url(), body);
@@ -392,9 +373,9 @@ async fn r4_a_request_without_a_body_is_retried() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::get("/")
-            .answer(Answer::reset())
-            .answer(Answer::status(502))
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::reset())
+            .answer(ScriptedResponse::status(502))
+            .answer(ScriptedResponse::status(200)),
     );
     let layer = builder(&server, &source).retry(at_once()).build().unwrap();
     let empty = request(Method::GET, server.url(), Empty::<Bytes>::new());
@@ -406,7 +387,7 @@ async fn r4_a_request_without_a_body_is_retried() {
 #[tokio::test]
 async fn r4_a_post_whose_connection_broke_is_not_sent_again_and_r6_its_error_is_as_it_was() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::post("/").answer(Answer::reset()));
+    server.expect(Expect::post("/").answer(ScriptedResponse::reset()));
     let layer = builder(&server, &source)
         .retry(at_once())
         .replay(ReplayCloned)
@@ -469,7 +450,7 @@ async fn r1_a_token_in_another_field_goes_there() {
     let name = HeaderName::from_static("x-api-key");
     let source = ScriptedSource::new([Token::new("one").map(|token| token.header_name(name))]);
     let own = Expect::get("/").header("x-api-key", "one");
-    server.expect(own.answer(Answer::status(200)));
+    server.expect(own.answer(ScriptedResponse::status(200)));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -568,9 +549,13 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
     server.expect(
         Expect::post("/")
             .bearer("one")
-            .answer(Answer::too_many_requests("60")),
+            .answer(ScriptedResponse::too_many_requests("60")),
     );
-    server.expect(Expect::post("/").bearer("two").answer(Answer::status(200)));
+    server.expect(
+        Expect::post("/")
+            .bearer("two")
+            .answer(ScriptedResponse::status(200)),
+    );
     let minute = |text| Token::new(text).map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute("one"), minute("two")]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
@@ -592,7 +577,7 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
 #[tokio::test]
 async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
     let (server, clock) = (Server::start(), ManualClock::default());
-    server.expect(Expect::get("/").answer(Answer::too_many_requests("60").body("later")));
+    server.expect(Expect::get("/").answer(ScriptedResponse::too_many_requests("60").body("later")));
     let minute = Token::new("one").map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
@@ -611,7 +596,7 @@ async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last()
 #[tokio::test]
 async fn r5_a_pause_beyond_the_total_time_gives_r6_the_answer_in_hand() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    let answer = Answer::too_many_requests("3600").body("later");
+    let answer = ScriptedResponse::too_many_requests("3600").body("later");
     server.expect(Expect::get("/").answer(answer));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
@@ -685,10 +670,10 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server.expect(
         Expect::get("/")
-            .answer(Answer::hang())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::hang())
+            .answer(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::post("/").answer(Answer::hang()));
+    server.expect(Expect::post("/").answer(ScriptedResponse::hang()));
     let source = tokens(&["one"]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
     let layer = AuthenticationLayer::builder(cache.build().unwrap())
@@ -723,7 +708,7 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
 async fn r9_the_credential_takes_the_place_of_the_callers() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let own = Expect::get("/").bearer("one").header("user-agent", "mine");
-    server.expect(own.answer(Answer::status(200)));
+    server.expect(own.answer(ScriptedResponse::status(200)));
     let layer = builder(&server, &source).build().unwrap();
     let mut request = get(server.url());
     let fields = [
@@ -741,7 +726,7 @@ async fn t1_concurrent_callers_cause_one_fetch() {
     server.expect(
         Expect::get("/")
             .bearer("one")
-            .answer(Answer::status(200))
+            .answer(ScriptedResponse::status(200))
             .times(20),
     );
     let layer = AuthenticationLayer::new(server.url(), source.clone()).unwrap();
@@ -850,14 +835,9 @@ mod grpc {
     use hyper_util::rt::TokioIo;
     use hyper_util::service::TowerToHyperService;
     use tokio::net::TcpListener;
-    use tonic::Code;
-    use tonic::Status;
-    use tonic::codec::Codec;
-    use tonic::codec::DecodeBuf;
-    use tonic::codec::Decoder;
-    use tonic::codec::EncodeBuf;
-    use tonic::codec::Encoder;
+    use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
     use tonic::transport::Channel;
+    use tonic::{Code, Status};
 
     use super::*;
 

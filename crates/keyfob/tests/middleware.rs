@@ -5,27 +5,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::Extensions;
-use http::HeaderName;
-use keyfob::AuthenticationMiddleware;
-use keyfob::AuthenticationMiddlewareBuilder;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::RetryPolicy;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
-use reqwest::Request;
-use reqwest::Response;
-use reqwest_middleware::ClientBuilder;
-use reqwest_middleware::ClientWithMiddleware;
-use reqwest_middleware::Middleware;
-use reqwest_middleware::Next;
+use http::{Extensions, HeaderName};
+use keyfob::middleware::{AuthenticationMiddleware, AuthenticationMiddlewareBuilder};
+use keyfob::{Error, ErrorKind, RetryPolicy, Token, TokenCache};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, ScriptedSource, Server};
+use reqwest::{Request, Response};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 
 fn tokens(texts: &[&str]) -> ScriptedSource {
     ScriptedSource::new(texts.iter().map(|text| Token::new(*text)))
@@ -56,9 +41,13 @@ fn streamed(text: &'static str) -> reqwest::Body {
 #[tokio::test]
 async fn r3_a_401_renews_and_is_replayed_once() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
-    let refused = Answer::unauthorized("Bearer error=\"invalid_token\"");
+    let refused = ScriptedResponse::unauthorized("Bearer error=\"invalid_token\"");
     server.expect(Expect::post("/").bearer("one").answer(refused));
-    server.expect(Expect::post("/").bearer("two").answer(Answer::text("done")));
+    server.expect(
+        Expect::post("/")
+            .bearer("two")
+            .answer(ScriptedResponse::text("done")),
+    );
     let client = client(builder(&server, &source));
     let response = client.post(server.url()).body("work").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "done");
@@ -70,7 +59,7 @@ async fn r3_a_401_renews_and_is_replayed_once() {
 #[tokio::test]
 async fn r3_a_second_401_is_returned_as_it_is() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
-    let refused = Answer::unauthorized("Bearer");
+    let refused = ScriptedResponse::unauthorized("Bearer");
     server.expect(Expect::get("/").answer(refused).times(2));
     let response = client(builder(&server, &source)).get(server.url()).send();
     assert_eq!(response.await.unwrap().status(), 401);
@@ -80,9 +69,13 @@ async fn r3_a_second_401_is_returned_as_it_is() {
 #[tokio::test]
 async fn r3_a_streamed_body_is_sent_once_and_in_full() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
-    let refused = Answer::unauthorized("Bearer");
+    let refused = ScriptedResponse::unauthorized("Bearer");
     server.expect(Expect::put("/").answer(refused));
-    server.expect(Expect::get("/").bearer("two").answer(Answer::status(204)));
+    server.expect(
+        Expect::get("/")
+            .bearer("two")
+            .answer(ScriptedResponse::status(204)),
+    );
     let (client, authentication) = builder(&server, &source)
         .build(reqwest::Client::builder())
         .unwrap();
@@ -92,7 +85,7 @@ async fn r3_a_streamed_body_is_sent_once_and_in_full() {
     assert_eq!(put.await.unwrap().status(), 401);
     assert_eq!(server.received()[0].body, "all of it");
     // The rejection has begun a renewal; whoever asks meanwhile may still have the old token.
-    let replaced = |lease: keyfob::Lease| lease.token().expose() == "two";
+    let replaced = |lease: keyfob::cache::Lease| lease.token().expose() == "two";
     while !tokens.ready().is_some_and(replaced) {
         tokio::task::yield_now().await;
     }
@@ -106,12 +99,12 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::get("/")
-            .answer(Answer::unavailable())
-            .answer(Answer::unavailable())
-            .answer(Answer::reset())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::reset())
+            .answer(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::post("/").answer(Answer::unavailable()));
+    server.expect(Expect::post("/").answer(ScriptedResponse::unavailable()));
     let once = client(builder(&server, &source));
     let response = once.get(server.url()).send().await.unwrap();
     assert_eq!(response.status(), 503);
@@ -129,9 +122,13 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
 #[tokio::test]
 async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
     let (server, clock) = (Server::start(), ManualClock::default());
-    let later = Answer::too_many_requests("60");
+    let later = ScriptedResponse::too_many_requests("60");
     server.expect(Expect::post("/").bearer("one").answer(later));
-    server.expect(Expect::post("/").bearer("two").answer(Answer::status(200)));
+    server.expect(
+        Expect::post("/")
+            .bearer("two")
+            .answer(ScriptedResponse::status(200)),
+    );
     let minute = |text| Token::new(text).map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute("one"), minute("two")]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
@@ -161,7 +158,7 @@ async fn r1_a_redirect_to_another_origin_is_handed_over() {
         // Same host, another port.
         let (server, other) = (Server::start(), Server::start());
         let target = other.url_for("/stolen");
-        server.expect(Expect::get("/").answer(Answer::redirect(307, &target)));
+        server.expect(Expect::get("/").answer(ScriptedResponse::redirect(307, &target)));
         let response = client(builder(&server, &source)).get(server.url()).send();
         let response = response.await.unwrap();
         assert_eq!(response.status(), 307);
@@ -174,9 +171,9 @@ async fn r1_a_redirect_to_another_origin_is_handed_over() {
 #[tokio::test]
 async fn r1_a_redirect_within_the_origin_is_followed_with_the_credential() {
     let (server, source) = (Server::start(), keys(&["one"]));
-    server.expect(Expect::get("/").answer(Answer::redirect(302, "/there")));
+    server.expect(Expect::get("/").answer(ScriptedResponse::redirect(302, "/there")));
     let there = Expect::get("/there").header("x-api-key", "one");
-    server.expect(there.answer(Answer::text("here")));
+    server.expect(there.answer(ScriptedResponse::text("here")));
     let response = client(builder(&server, &source)).get(server.url()).send();
     assert_eq!(response.await.unwrap().text().await.unwrap(), "here");
     server.verify();
@@ -185,7 +182,7 @@ async fn r1_a_redirect_within_the_origin_is_followed_with_the_credential() {
 #[tokio::test]
 async fn a_circle_of_redirects_ends() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::get("/").always(Answer::redirect(302, "/")));
+    server.expect(Expect::get("/").always(ScriptedResponse::redirect(302, "/")));
     let response = client(builder(&server, &source)).get(server.url()).send();
     assert!(response.await.unwrap_err().is_redirect());
     assert_eq!(server.calls(), 11);
@@ -200,9 +197,9 @@ async fn r1_a_client_that_follows_redirects_elsewhere_is_told_of() {
     for (source, reqwest_leaks_on_hop) in [(keys(&["one"]), 1), (tokens(&["one"]), 2)] {
         let (server, other) = (Server::start(), Server::start());
         let first = other.url_for("/1");
-        server.expect(Expect::get("/").answer(Answer::redirect(307, &first)));
-        other.expect(Expect::get("/1").answer(Answer::redirect(307, "/2")));
-        other.expect(Expect::get("/2").answer(Answer::status(200)));
+        server.expect(Expect::get("/").answer(ScriptedResponse::redirect(307, &first)));
+        other.expect(Expect::get("/1").answer(ScriptedResponse::redirect(307, "/2")));
+        other.expect(Expect::get("/2").answer(ScriptedResponse::status(200)));
         let authentication = builder(&server, &source).build_for_client().unwrap();
         let client = ClientBuilder::new(reqwest::Client::new())
             .with(authentication)
@@ -256,7 +253,7 @@ async fn r2_without_a_token_nothing_is_sent() {
 #[tokio::test]
 async fn r6_an_error_of_reqwest_is_as_it_was() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::post("/").answer(Answer::reset()));
+    server.expect(Expect::post("/").answer(ScriptedResponse::reset()));
     let client = client(builder(&server, &source));
     let error = client.post(server.url()).send().await.unwrap_err();
     assert!(error.is_request(), "{error:?}");
@@ -266,7 +263,7 @@ async fn r6_an_error_of_reqwest_is_as_it_was() {
 #[tokio::test]
 async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
     let (server, clock) = (Server::start(), ManualClock::default());
-    server.expect(Expect::get("/").answer(Answer::hang()));
+    server.expect(Expect::get("/").answer(ScriptedResponse::hang()));
     let source = tokens(&["one"]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
     let builder = AuthenticationMiddleware::builder(cache.build().unwrap()).origin(server.url());
@@ -282,7 +279,7 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
 async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let own = Expect::get("/").bearer("one").header("user-agent", "mine");
-    server.expect(own.answer(Answer::status(200)));
+    server.expect(own.answer(ScriptedResponse::status(200)));
     let client = client(builder(&server, &source));
     let response = client
         .get(server.url().replace("//", "//me:pass@"))
@@ -297,7 +294,7 @@ async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
 async fn r9_what_the_url_carries_is_no_second_credential() {
     let (server, source) = (Server::start(), keys(&["one"]));
     let own = Expect::get("/").header("x-api-key", "one");
-    server.expect(own.answer(Answer::status(200)));
+    server.expect(own.answer(ScriptedResponse::status(200)));
     let url = server.url().replace("//", "//me:pass@").parse().unwrap();
     let request = Request::new(http::Method::GET, url);
     let client = client(builder(&server, &source));
@@ -311,7 +308,7 @@ async fn r9_what_the_url_carries_is_no_second_credential() {
 async fn t1_concurrent_callers_cause_one_fetch() {
     let (server, source) = (Server::start(), GatedSource::new());
     let expected = Expect::get("/").bearer("one");
-    server.expect(expected.answer(Answer::status(200)).times(20));
+    server.expect(expected.answer(ScriptedResponse::status(200)).times(20));
     let builder = AuthenticationMiddleware::builder(source.clone()).origin(server.url());
     let client = client(builder);
     let sent: Vec<_> = (0..20)

@@ -9,32 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azure_core::credentials::AccessToken;
-use azure_core::credentials::TokenCredential;
-use azure_core::credentials::TokenRequestOptions;
+use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::AsyncRawResponse;
-use azure_core::http::Context;
-use azure_core::http::Method;
-use azure_core::http::Request;
-use azure_core::http::StatusCode;
-use azure_core::http::Url;
-use azure_core::http::headers::AUTHORIZATION;
-use azure_core::http::headers::Headers;
-use azure_core::http::headers::WWW_AUTHENTICATE;
-use azure_core::http::policies::Policy;
-use azure_core::http::policies::PolicyResult;
-use azure_core::http::policies::auth::Authorizer;
-use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
-use azure_core::http::policies::auth::OnChallenge;
+use azure_core::http::{AsyncRawResponse, Context, Method, Request, StatusCode, Url};
+use azure_core::http::headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE};
+use azure_core::http::policies::{Policy, PolicyResult};
+use azure_core::http::policies::auth::{Authorizer, BearerTokenAuthorizationPolicy, OnChallenge};
 use azure_core::time::OffsetDateTime;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::Told;
-use crate::peers::said;
+use crate::peers::{Due, Peer, Told, said};
 use crate::service::Service;
 use crate::source::Source;
 

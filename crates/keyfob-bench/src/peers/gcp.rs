@@ -4,16 +4,12 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gcp_auth::CustomServiceAccount;
-use gcp_auth::TokenProvider;
+use gcp_auth::{CustomServiceAccount, TokenProvider};
 use http::HeaderValue;
 use keyfob_testkit::Server;
 use serde_json::json;
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::bearer;
-use crate::peers::said;
+use crate::peers::{Due, Peer, bearer, said};
 use crate::source::Source;
 
 pub struct Gcp {

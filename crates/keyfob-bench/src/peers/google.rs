@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use google_cloud_auth::credentials::CacheableResource;
-use google_cloud_auth::credentials::Credentials;
+use google_cloud_auth::credentials::{CacheableResource, Credentials};
 use google_cloud_auth::credentials::user_account::Builder;
-use http::Extensions;
-use http::HeaderValue;
+use http::{Extensions, HeaderValue};
 use http::header::AUTHORIZATION;
 use keyfob_testkit::Server;
 use serde_json::json;
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::said;
+use crate::peers::{Due, Peer, said};
 use crate::source::Source;
 
 pub struct Google {

@@ -4,25 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
-use http::Method;
-use http::StatusCode;
-use http::Uri;
+use http::{HeaderValue, Method, StatusCode, Uri};
 use http::header::AUTHORIZATION;
 use huskarl::authorizer::HttpAuthorizer;
-use huskarl::cache::GrantTokenSource;
-use huskarl::cache::InMemoryRefreshTokenStore;
-use huskarl::cache::InMemoryTokenCache;
+use huskarl::cache::{GrantTokenSource, InMemoryRefreshTokenStore, InMemoryTokenCache};
 use huskarl::core::client_auth::NoAuth;
-use huskarl::grant::client_credentials::ClientCredentialsGrant;
-use huskarl::grant::client_credentials::ClientCredentialsGrantParameters;
+use huskarl::grant::client_credentials::{ClientCredentialsGrant, ClientCredentialsGrantParameters};
 use huskarl_reqwest::ReqwestClient;
 use keyfob_testkit::Server;
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::Told;
-use crate::peers::said;
+use crate::peers::{Due, Peer, Told, said};
 use crate::service::Service;
 use crate::source::Source;
 

@@ -6,20 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
-use http::Request;
+use http::{HeaderValue, Request};
 use http::header::AUTHORIZATION;
 use http_body_util::Full;
-use keyfob::AuthenticationLayer;
+use keyfob::tower::AuthenticationLayer;
 use keyfob::TokenCache;
-use tower::Layer;
-use tower::ServiceExt;
-use tower::service_fn;
+use tower::{Layer, ServiceExt, service_fn};
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::Told;
-use crate::peers::said;
+use crate::peers::{Due, Peer, Told, said};
 use crate::service::Service;
 use crate::source::Source;
 

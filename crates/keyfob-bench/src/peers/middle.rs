@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use keyfob_testkit::Server;
-use middle::Authorizer;
-use middle::BasicClientCredentialAuthorizer;
+use middle::{Authorizer, BasicClientCredentialAuthorizer};
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::said;
+use crate::peers::{Due, Peer, said};
 use crate::source::Source;
 
 pub struct Middle {

@@ -5,14 +5,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use keyfob_testkit::Server;
-use object_store::azure::AzureCredential;
-use object_store::azure::AzureCredentialProvider;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::azure::{AzureCredential, AzureCredentialProvider, MicrosoftAzureBuilder};
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::bearer;
-use crate::peers::said;
+use crate::peers::{Due, Peer, bearer, said};
 use crate::source::Source;
 
 pub struct ObjectStore {

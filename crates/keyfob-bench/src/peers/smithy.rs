@@ -2,27 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime::client::identity::IdentityCache;
-use aws_smithy_runtime_api::client::identity::Identity;
-use aws_smithy_runtime_api::client::identity::IdentityFuture;
-use aws_smithy_runtime_api::client::identity::ResolveCachedIdentity;
-use aws_smithy_runtime_api::client::identity::ResolveIdentity;
-use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
-use aws_smithy_runtime_api::client::identity::SharedIdentityResolver;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
+use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityCache, SharedIdentityResolver};
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
 use aws_smithy_types::config_bag::ConfigBag;
 use http::HeaderValue;
 
-use crate::peers::Due;
-use crate::peers::Peer;
-use crate::peers::bearer;
-use crate::peers::said;
+use crate::peers::{Due, Peer, bearer, said};
 use crate::source::Source;
 
 pub struct Smithy {

@@ -2,8 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::chart::Bar;
 use crate::each_peer;
@@ -11,8 +10,7 @@ use crate::figure::time;
 use crate::measure::percentile;
 use crate::peers::Peer;
 use crate::source::Source;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 pub async fn ask() -> Table {
     let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());
@@ -97,9 +95,9 @@ impl Load {
             }));
         }
         let (mut reads, mut errors) = (Vec::new(), 0);
-        let patience = Instant::now() + Duration::from_secs(20);
+        let max_wait = Instant::now() + Duration::from_secs(20);
         for task in tasks {
-            let left = patience.saturating_duration_since(Instant::now());
+            let left = max_wait.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, task).await {
                 Ok(ended) => {
                     let (read, nothing, failed) = ended.expect("no panic");

@@ -1,8 +1,7 @@
 //! What do many callers cost who find the token missing, or the source failing?
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -10,13 +9,11 @@ use tokio::time::timeout_at;
 
 use crate::chart::Bar;
 use crate::each_peer;
-use crate::figure::figure;
-use crate::figure::time;
+use crate::figure::{figure, time};
 use crate::peers::Peer;
 use crate::peers::keyfob::Keyfob;
 use crate::source::Source;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {

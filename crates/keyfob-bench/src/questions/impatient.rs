@@ -1,8 +1,7 @@
 //! Does anybody ever get a token if callers give up before the source answers, and ask again?
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 

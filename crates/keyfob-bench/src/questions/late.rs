@@ -1,8 +1,7 @@
 //! What do many late 401s cost, for one token that was revoked while the requests were under way?
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -12,12 +11,10 @@ use crate::peers::Told;
 use crate::peers::azure::Azure;
 use crate::peers::huskarl::Huskarl;
 use crate::peers::keyfob::Keyfob;
-use crate::questions::herd::PATIENCE;
-use crate::questions::herd::all_that_end;
+use crate::questions::herd::{PATIENCE, all_that_end};
 use crate::service::Service;
 use crate::source::Source;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 pub async fn ask() -> Table {
     let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());

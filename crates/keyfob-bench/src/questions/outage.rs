@@ -10,8 +10,7 @@ use crate::measure::percentile;
 use crate::peers::Peer;
 use crate::questions::boundary::Load;
 use crate::source::Source;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 pub async fn ask() -> Table {
     let (mut rows, mut bars, mut verdicts) = (Vec::new(), Vec::new(), Vec::new());

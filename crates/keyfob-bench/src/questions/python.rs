@@ -1,16 +1,13 @@
 //! The same questions in Python; asked by a script, whose answers are read here.
 
 use std::env;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::chart::Bar;
-use crate::figure::figure;
-use crate::figure::time;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::figure::{figure, time};
+use crate::table::{Table, verdict};
 
 /// The tables, and the versions that were measured; nothing if there is no Python with the package.
 pub fn ask() -> Option<(Vec<Table>, String)> {

@@ -1,11 +1,9 @@
 //! What does a cached read cost, up to a ready header, on one thread and on two?
 
 use std::hint::black_box;
-use std::sync::Arc;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -13,17 +11,12 @@ use tokio::runtime::Handle;
 
 use crate::chart::Bar;
 use crate::each_peer;
-use crate::figure::figure;
-use crate::figure::time;
-use crate::measure::allocations;
-use crate::measure::median;
-use crate::peers::Peer;
-use crate::peers::bearer;
+use crate::figure::{figure, time};
+use crate::measure::{allocations, median};
+use crate::peers::{Peer, bearer};
 use crate::peers::keyfob::Keyfob;
-use crate::source::Source;
-use crate::source::text;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::source::{Source, text};
+use crate::table::{Table, verdict};
 
 /// Reads so often on the calling thread.
 type Read = Box<dyn Fn(u32) + Send + Sync>;

@@ -1,51 +1,35 @@
 //! What does a whole request cost, on loopback?
 
 use std::future::Future;
-use std::io::BufRead;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::pin::Pin;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::HeaderValue;
-use http::Request;
+use http::{HeaderValue, Request};
 use http::header::AUTHORIZATION;
-use http_body_util::BodyExt;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use keyfob::Authenticated;
-use keyfob::AuthenticationLayer;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use reqwest_middleware::ClientBuilder;
-use reqwest_middleware::ClientWithMiddleware;
+use keyfob::tower::{AuthenticationService, AuthenticationLayer};
+use keyfob::{Session, TokenCache};
+use keyfob_testkit::{ScriptedResponse, Expect, Server};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
 use serde_json::json;
-use tokio::runtime::Builder;
-use tokio::runtime::Runtime;
-use tower::Layer;
-use tower::Service;
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, Service};
 
 use crate::chart::Bar;
 use crate::figure::figure;
-use crate::measure::median;
-use crate::measure::on_one_processor;
-use crate::measure::process_cpu;
+use crate::measure::{median, on_one_processor, process_cpu};
 use crate::source::text;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 /// How the requests are sent.
 #[derive(Clone, Copy)]
@@ -64,7 +48,7 @@ type One = Pin<Box<dyn Future<Output = ()>>>;
 /// The server alone, for a process of its own: its CPU is not that of the clients.
 pub fn serve() {
     let server = Server::builder().kept(0).start();
-    server.expect(Expect::any().always(Answer::json(json!({"value": 42}))));
+    server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     println!("{}", server.url());
     // Until the client's process goes, and with it this one's input.
     let _ = std::io::stdin().lines().next();
@@ -272,7 +256,7 @@ fn layer(
     url: &str,
     tokens: &TokenCache,
     setting: Setting,
-) -> Authenticated<Client<HttpConnector, Full<Bytes>>> {
+) -> AuthenticationService<Client<HttpConnector, Full<Bytes>>> {
     let layer = AuthenticationLayer::new(url, tokens.clone()).expect("a layer");
     layer.layer(hyper(setting))
 }
@@ -326,7 +310,7 @@ fn with_hyper(
 
 fn with_layer(
     url: &str,
-) -> impl Fn(Authenticated<Client<HttpConnector, Full<Bytes>>>) -> One + 'static {
+) -> impl Fn(AuthenticationService<Client<HttpConnector, Full<Bytes>>>) -> One + 'static {
     let url = url.to_owned();
     move |mut client| {
         let answer = client.call(Request::get(&url).body(Full::default()).expect("a request"));

@@ -1,20 +1,15 @@
 //! What does it cost to start the program, and to have the library at all?
 
 use std::collections::BTreeSet;
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::{env, fs};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::chart::Bar;
-use crate::figure::figure;
-use crate::figure::time;
+use crate::figure::{figure, time};
 use crate::measure::median;
-use crate::table::Table;
-use crate::table::verdict;
+use crate::table::{Table, verdict};
 
 /// The whole process of the command line; nothing if it was not built.
 pub fn ask_process() -> Option<Table> {

@@ -1,19 +1,14 @@
 //! The world that the session lives in: an issuer, an API, and what goes wrong there.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use keyfob::BoxError;
-use keyfob::Reason;
 use keyfob::Session;
-use keyfob::authentication::ExternallyManagedJwt;
-use keyfob::authentication::GenericExternallyManagedJwtHandler;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Api;
-use keyfob_testkit::TokenAnswer;
-use keyfob_testkit::TokenEndpoint;
+use keyfob::authentication::{ExternallyManagedJwt, GenericExternallyManagedJwtHandler};
+use keyfob::error::BoxError;
+use keyfob::source::Reason;
+use keyfob_testkit::{Api, ScriptedResponse, TokenEndpoint, TokenResponse};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -30,9 +25,9 @@ impl Outside {
     pub(super) fn start() -> Self {
         let endpoint = TokenEndpoint::start();
         endpoint.issuer().set_lifetime(LIFETIME);
-        endpoint.always(TokenAnswer::token().after(ISSUING));
+        endpoint.always(TokenResponse::token().after(ISSUING));
         let api = Api::start(endpoint.issuer().clone());
-        api.every(UNAVAILABLE_EVERY, Answer::unavailable());
+        api.every(UNAVAILABLE_EVERY, ScriptedResponse::unavailable());
         Self {
             endpoint,
             api,

@@ -1,15 +1,11 @@
 //! How it goes, while it goes: a bar on a terminal, a line each second elsewhere.
 
-use std::io::IsTerminal;
-use std::io::stderr;
-use std::time::Duration;
-use std::time::Instant;
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use indicatif::{ProgressBar, ProgressStyle};
 use keyfob::Session;
-use tokio::time::MissedTickBehavior;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::demo::outside::Outside;
 use crate::demo::workers::Tally;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use keyfob::Status;
+use keyfob::cache::Status;
 
 use crate::demo::outside::Outside;
 use crate::demo::workers::Tally;

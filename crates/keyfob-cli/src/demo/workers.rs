@@ -1,16 +1,12 @@
 //! Those who use the session, all at once.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use keyfob::Session;
-use keyfob::Status;
 use keyfob::authentication::ExternallyManagedJwtSession;
+use keyfob::cache::Status;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 

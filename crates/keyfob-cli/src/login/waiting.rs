@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Turns on a terminal, and is nowhere else; what was drawn is gone when it is dropped.
 pub(super) struct Waiting(ProgressBar);

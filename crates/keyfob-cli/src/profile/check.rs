@@ -3,13 +3,11 @@
 use std::error::Error as _;
 
 use clap::Args;
-use keyfob::Finding;
-use keyfob::Origin;
-use keyfob::Profile;
+use keyfob::profile::Finding;
+use keyfob::{Origin, Profile};
 
 use crate::exit::Exit;
-use crate::fault::Fault;
-use crate::fault::with_causes;
+use crate::fault::{Fault, with_causes};
 use crate::print::print;
 use crate::profile_options::ConfigOption;
 

@@ -1,8 +1,7 @@
 //! `keyfob profile list`: all profiles, one a line.
 
 use clap::Args;
-use keyfob::Origin;
-use keyfob::Profile;
+use keyfob::{Origin, Profile};
 
 use crate::columns::columns;
 use crate::exit::Exit;

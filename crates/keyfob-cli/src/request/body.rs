@@ -1,24 +1,18 @@
 //! The request's body: in memory if it is small, so that it can be sent again; streamed if it is not.
 
 use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::io::stdin;
+use std::io::{Read, stdin};
 use std::path::Path;
 use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
-use std::thread;
+use std::task::{Context, Poll, ready};
+use std::{io, thread};
 
 use bytes::Bytes;
 use http::Method;
-use http_body::Frame;
-use http_body::SizeHint;
+use http_body::{Frame, SizeHint};
 use reqwest::Body;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::Receiver;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::fault::Fault;
 

@@ -2,12 +2,9 @@
 
 use std::fmt::Write;
 
-use http::HeaderMap;
-use http::Method;
-use http::Version;
-use http::header::CONTENT_LENGTH;
-use http::header::HOST;
-use keyfob::Lease;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, Method, Version};
+use keyfob::cache::Lease;
 use reqwest::Response;
 use url::Url;
 

@@ -1,11 +1,7 @@
 //! The headers of the request: keyfob's own, changed by the caller's.
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::header::ACCEPT;
-use http::header::CONTENT_TYPE;
-use http::header::USER_AGENT;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::fault::Fault;
 use crate::request::body::Content;

@@ -1,11 +1,7 @@
 //! Hiding secrets from what `--verbose` shows.
 
-use http::HeaderName;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use http::header::COOKIE;
-use http::header::PROXY_AUTHORIZATION;
-use http::header::SET_COOKIE;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
+use http::{HeaderName, HeaderValue};
 use keyfob::Token;
 
 /// Replaces secrets by a word.

@@ -1,22 +1,16 @@
 //! Where the answer's body goes: to standard output, or to a file that appears when it is whole.
 
-use std::fs;
-use std::io;
 use std::io::IsTerminal;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
+use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Response;
 use tempfile::TempPath;
-use tokio::io::AsyncWrite;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::exit::Exit;
-use crate::fault::Fault;
-use crate::fault::is_timeout;
-use crate::fault::with_causes;
+use crate::fault::{Fault, is_timeout, with_causes};
 
 /// Where the answer's body goes.
 pub(super) struct Output {

@@ -1,8 +1,7 @@
 //! Where the request goes.
 
 use keyfob::Origin;
-use url::ParseError;
-use url::Url;
+use url::{ParseError, Url};
 
 use crate::exit::Exit;
 use crate::fault::Fault;

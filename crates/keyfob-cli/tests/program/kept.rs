@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Expect, Server, TokenAnswer, TokenEndpoint, json};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
@@ -115,7 +115,7 @@ fn t9_refresh_tokens_follow_each_other_from_run_to_run() {
     let answers = |used: &str, next: &str| {
         Expect::post("/token")
             .form("refresh_token", used)
-            .answer(Answer::json(json!({
+            .answer(ScriptedResponse::json(json!({
                 "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
             })))
     };
@@ -162,7 +162,7 @@ fn t1_processes_that_start_at_once_ask_once() {
     let machine = Machine::new(API, "");
     machine
         .endpoint
-        .next(TokenAnswer::token().after(Duration::from_millis(200)));
+        .next(TokenResponse::token().after(Duration::from_millis(200)));
     let started: Vec<_> = (0..10)
         .map(|_| machine.keyfob(&["token", "--profile=a"]).start())
         .collect();
@@ -179,17 +179,17 @@ fn t8_a_kept_token_that_is_rejected_is_replaced_for_all_later_runs() {
     api.expect(
         Expect::get("/x")
             .bearer("token-1")
-            .answer(Answer::text("one")),
+            .answer(ScriptedResponse::text("one")),
     );
     api.expect(
         Expect::get("/x")
             .bearer("token-1")
-            .answer(Answer::status(401)),
+            .answer(ScriptedResponse::status(401)),
     );
     api.expect(
         Expect::get("/x")
             .bearer("token-2")
-            .answer(Answer::text("two"))
+            .answer(ScriptedResponse::text("two"))
             .times(2),
     );
     let machine = Machine::new(&api.url(), "");
@@ -266,8 +266,8 @@ fn s1_the_status_shows_what_is_kept_and_no_secret() {
 #[test]
 fn t2_a_pause_that_a_server_asks_for_is_kept_by_later_runs_and_shown() {
     let machine = Machine::new(API, "");
-    let away = Answer::too_many_requests("60");
-    machine.endpoint.always(TokenAnswer::other(away));
+    let away = ScriptedResponse::too_many_requests("60");
+    machine.endpoint.always(TokenResponse::other(away));
     assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
     let listed = machine.run(&["status"]);
     assert!(

@@ -4,7 +4,7 @@ use std::fs::{File, read_to_string};
 use std::io::Read;
 use std::process::Child;
 
-use keyfob_testkit::{Answer, Expect, Gate, Server};
+use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 
 use crate::keyfob::{Folder, Keyfob, finish};
 use crate::waiting::{PATIENCE, wait_until};
@@ -32,7 +32,7 @@ fn downloaded(bytes: u64) -> u64 {
     server.expect(
         Expect::get("/big")
             .bearer("t0ken")
-            .answer(Answer::stream(bytes)),
+            .answer(ScriptedResponse::stream(bytes)),
     );
     let mut child = Keyfob::request([server.url_for("/big")]).start();
     let mut stdout = child.stdout.take().expect("a pipe");
@@ -57,7 +57,7 @@ fn uploaded(bytes: u64) -> u64 {
     server.expect(
         Expect::put("/big")
             .bearer("t0ken")
-            .answer(Answer::text("taken").when(&gate)),
+            .answer(ScriptedResponse::text("taken").when(&gate)),
     );
     let url = server.url_for("/big");
     let child = Keyfob::request(["-T", path.to_str().expect("a plain path"), &url]).start();

@@ -5,14 +5,14 @@ use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Expect, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
 use crate::keyfob::{Folder, Keyfob, finish};
 
 #[test]
 fn a_file_appears_when_it_is_whole() {
     let folder = Folder::new();
-    let server = serving(Answer::text("whole"));
+    let server = serving(ScriptedResponse::text("whole"));
     let done = download(&server, &folder, &[]);
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "", ""));
     assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), "whole");
@@ -22,7 +22,7 @@ fn a_file_appears_when_it_is_whole() {
 #[test]
 fn a_download_that_is_cut_short_leaves_no_file_and_says_so() {
     let folder = Folder::new();
-    let server = serving(Answer::stream(1000).cut_body_after(400));
+    let server = serving(ScriptedResponse::stream(1000).cut_body_after(400));
     let done = download(&server, &folder, &[]);
     assert_eq!(done.code, 18, "{done:?}");
     let said = "the answer was cut short after 400 of 1000 bytes; ";
@@ -35,7 +35,7 @@ fn a_download_that_is_cut_short_leaves_no_file_and_says_so() {
 fn a_download_that_is_cut_short_leaves_what_was_there() {
     let folder = Folder::new();
     folder.file("out", "before");
-    let server = serving(Answer::stream(1000).chunked().cut_body_after(400));
+    let server = serving(ScriptedResponse::stream(1000).chunked().cut_body_after(400));
     assert_eq!(download(&server, &folder, &[]).code, 18);
     assert_eq!(fs::read_to_string(folder.path("out")).unwrap(), "before");
     assert_eq!(names(&folder), ["out"]);
@@ -43,7 +43,7 @@ fn a_download_that_is_cut_short_leaves_what_was_there() {
 
 #[test]
 fn an_answer_that_is_cut_short_on_standard_output_is_no_success() {
-    let server = serving(Answer::stream(1000).cut_body_after(400));
+    let server = serving(ScriptedResponse::stream(1000).cut_body_after(400));
     let done = Keyfob::request([server.url_for("/x")]).run();
     assert_eq!((done.code, done.stdout.len()), (18, 400), "{done:?}");
 }
@@ -54,7 +54,7 @@ fn a_replaced_file_keeps_its_permissions_and_its_links() {
     let real = folder.file("real", "before");
     fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).unwrap();
     symlink(&real, folder.path("out")).unwrap();
-    let server = serving(Answer::text("after"));
+    let server = serving(ScriptedResponse::text("after"));
     assert_eq!(download(&server, &folder, &[]).code, 0);
     assert_eq!(fs::read_to_string(&real).unwrap(), "after");
     assert_eq!(
@@ -66,7 +66,7 @@ fn a_replaced_file_keeps_its_permissions_and_its_links() {
 
 #[test]
 fn a_device_is_written_and_not_replaced() {
-    let server = serving(Answer::text("gone"));
+    let server = serving(ScriptedResponse::text("gone"));
     let done = Keyfob::request([&*server.url_for("/x"), "-o", "/dev/null"]).run();
     assert_eq!(done.code, 0, "{done:?}");
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
@@ -88,7 +88,7 @@ fn a_folder_that_is_not_there_is_told_before_anything_is_sent() {
 #[test]
 fn with_fail_a_bad_status_writes_nothing() {
     let folder = Folder::new();
-    let server = serving(Answer::text("no such thing").with_status(404));
+    let server = serving(ScriptedResponse::text("no such thing").with_status(404));
     let done = download(&server, &folder, &["--fail"]);
     assert_eq!(done.code, 22);
     assert_eq!(
@@ -101,7 +101,7 @@ fn with_fail_a_bad_status_writes_nothing() {
 #[test]
 fn the_head_goes_to_standard_output_and_the_body_to_the_file() {
     let folder = Folder::new();
-    let server = serving(Answer::text("body").header("x-a", "1"));
+    let server = serving(ScriptedResponse::text("body").header("x-a", "1"));
     let done = download(&server, &folder, &["--include"]);
     assert!(done.stdout.starts_with("HTTP/1.1 200 OK\r\n"), "{done:?}");
     assert!(
@@ -113,7 +113,7 @@ fn the_head_goes_to_standard_output_and_the_body_to_the_file() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let server = serving(Answer::stream(64 << 20));
+    let server = serving(ScriptedResponse::stream(64 << 20));
     let mut child = Keyfob::request([server.url_for("/x")]).start();
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut [0; 10]).unwrap();
@@ -124,7 +124,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 
 #[test]
 fn silent_says_nothing_but_the_exit_code() {
-    let server = serving(Answer::status(500));
+    let server = serving(ScriptedResponse::status(500));
     let done = Keyfob::request([&*server.url_for("/x"), "-sf", "--retry", "0"]).run();
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (22, "", ""));
 }
@@ -132,8 +132,8 @@ fn silent_says_nothing_but_the_exit_code() {
 #[test]
 fn a_timeout_covers_the_head_and_the_body() {
     for answer in [
-        Answer::hang(),
-        Answer::stream(1000).slow_body(10, Duration::from_secs(60)),
+        ScriptedResponse::hang(),
+        ScriptedResponse::stream(1000).slow_body(10, Duration::from_secs(60)),
     ] {
         let folder = Folder::new();
         let server = serving(answer);
@@ -144,7 +144,7 @@ fn a_timeout_covers_the_head_and_the_body() {
     }
 }
 
-fn serving(answer: Answer) -> Server {
+fn serving(answer: ScriptedResponse) -> Server {
     let server = Server::start();
     server.expect(Expect::get("/x").bearer("t0ken").answer(answer));
     server

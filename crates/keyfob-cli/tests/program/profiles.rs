@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyfob_testkit::{Answer, Expect, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
 use crate::keyfob::{Folder, Keyfob};
 
@@ -42,7 +42,7 @@ fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
         Expect::get("/v1/items")
             .query("a", "1")
             .bearer("t0ken")
-            .answer(Answer::text("ok")),
+            .answer(ScriptedResponse::text("ok")),
     );
     let done = run(
         &config,
@@ -57,8 +57,16 @@ fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
 fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
-    server.expect(Expect::get("/x").bearer("t0ken").answer(Answer::text("ok")));
-    server.expect(Expect::get("/x").bearer("other").answer(Answer::text("ok")));
+    server.expect(
+        Expect::get("/x")
+            .bearer("t0ken")
+            .answer(ScriptedResponse::text("ok")),
+    );
+    server.expect(
+        Expect::get("/x")
+            .bearer("other")
+            .answer(ScriptedResponse::text("ok")),
+    );
     let url = format!("{}/x", server.url());
     let by_url = run(&config, &["request", &url])
         .env("KEYFOB_TOKEN", "other")
@@ -75,7 +83,7 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
 fn with_verbose_the_profile_is_named() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
-    server.expect(Expect::get("/x").answer(Answer::text("ok")));
+    server.expect(Expect::get("/x").answer(ScriptedResponse::text("ok")));
     let done = run(&config, &["request", "-v", &format!("{}/x", server.url())]).run();
     assert!(
         done.stderr.starts_with("* profile here\n> GET /x"),
@@ -89,7 +97,11 @@ fn with_verbose_the_profile_is_named() {
 fn a_url_of_no_profile_is_served_from_the_environment() {
     let (folder, server, other) = (Folder::new(), Server::start(), Server::start());
     let config = config(&folder, &server);
-    other.expect(Expect::get("/x").bearer("other").answer(Answer::text("ok")));
+    other.expect(
+        Expect::get("/x")
+            .bearer("other")
+            .answer(ScriptedResponse::text("ok")),
+    );
     let url = format!("{}/x", other.url());
     let done = run(&config, &["request", &url])
         .env("KEYFOB_TOKEN", "other")
@@ -123,7 +135,7 @@ fn the_file_says_how_often_to_retry_unless_an_option_does() {
     let config = config(&folder, &server);
     server.expect(
         Expect::get("/v1/x")
-            .answer(Answer::status(503))
+            .answer(ScriptedResponse::status(503))
             .times(1 + 2),
     );
     for retry in [&[][..], &["--retry=1"]] {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr};
 
-use keyfob_testkit::{Answer, Expect, Received, Server, json};
+use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 use url::Url;
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
@@ -23,13 +23,15 @@ impl Machine {
         let issuer = server.url();
         folder.file("keyfob.toml", &profile("a", grant, &issuer));
         server.expect(
-            Expect::get("/.well-known/oauth-authorization-server").always(Answer::json(json!({
-                "issuer": issuer,
-                "authorization_endpoint": server.url_for("/authorize"),
-                "device_authorization_endpoint": server.url_for("/device"),
-                "token_endpoint": server.url_for("/token"),
-                "revocation_endpoint": server.url_for("/revoke"),
-            }))),
+            Expect::get("/.well-known/oauth-authorization-server").always(ScriptedResponse::json(
+                json!({
+                    "issuer": issuer,
+                    "authorization_endpoint": server.url_for("/authorize"),
+                    "device_authorization_endpoint": server.url_for("/device"),
+                    "token_endpoint": server.url_for("/token"),
+                    "revocation_endpoint": server.url_for("/revoke"),
+                }),
+            )),
         );
         Self { folder, server }
     }
@@ -52,9 +54,9 @@ impl Machine {
         self.server.expect(
             Expect::post("/token")
                 .form("grant_type", "authorization_code")
-                .answer(Answer::json(token)),
+                .answer(ScriptedResponse::json(token)),
         );
-        let mut waiting = Begun::start(self.keyfob(&["login", "--no-browser"]));
+        let mut waiting = PendingExchange::start(self.keyfob(&["login", "--no-browser"]));
         let url = waiting.address();
         get(&back(&url, "code=c0de"));
         assert_eq!(waiting.finish().code, 0);
@@ -83,13 +85,13 @@ fn token(text: &str, expires_in: u64) -> serde_json::Value {
 }
 
 /// A sign-in that waits for a person.
-struct Begun {
+struct PendingExchange {
     child: Child,
     said: BufReader<ChildStderr>,
     so_far: String,
 }
 
-impl Begun {
+impl PendingExchange {
     fn start(keyfob: Keyfob) -> Self {
         let mut child = keyfob.start();
         let said = BufReader::new(child.stderr.take().expect("it is piped"));
@@ -159,7 +161,7 @@ fn a_sign_in_by_browser_is_kept_and_renewed_without_a_person() {
         Expect::post("/token")
             .form("grant_type", "refresh_token")
             .form("refresh_token", "refresh-of-first")
-            .answer(Answer::json(token("second", 600))),
+            .answer(ScriptedResponse::json(token("second", 600))),
     );
     for _ in 0..2 {
         let done = machine.run(&["token", "--profile=a"]);
@@ -175,8 +177,8 @@ fn s1_a_sign_in_prints_the_address_and_no_token() {
     let machine = Machine::new("authorization_code");
     machine
         .server
-        .expect(Expect::post("/token").answer(Answer::json(token("s3cr3t", 600))));
-    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+        .expect(Expect::post("/token").answer(ScriptedResponse::json(token("s3cr3t", 600))));
+    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     let url = waiting.address();
     assert!(
         url.as_str()
@@ -196,12 +198,12 @@ fn the_browser_is_opened_at_the_address_that_is_printed() {
     let machine = Machine::new("authorization_code");
     machine
         .server
-        .expect(Expect::post("/token").answer(Answer::json(token("first", 600))));
+        .expect(Expect::post("/token").answer(ScriptedResponse::json(token("first", 600))));
     let opened = machine.folder.path("opened");
     fs::create_dir(machine.folder.path("bin")).expect("the folder can be written");
     let lines = format!("echo \"$1\" > '{}'", opened.display());
     machine.folder.script("bin/xdg-open", &lines);
-    let mut waiting = Begun::start(machine.keyfob(&["login"]));
+    let mut waiting = PendingExchange::start(machine.keyfob(&["login"]));
     let url = waiting.address();
     let seen = wait_until("the browser is opened", || {
         let text = fs::read_to_string(&opened).ok()?;
@@ -219,24 +221,25 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
         let browser = profile("b", "authorization_code", &machine.server.url());
         let both = profile("a", "device_code", &machine.server.url()) + &browser;
         machine.folder.file("keyfob.toml", &both);
-        machine
-            .server
-            .expect(Expect::post("/device").answer(Answer::json(json!({
+        machine.server.expect(
+            Expect::post("/device").answer(ScriptedResponse::json(json!({
                 "device_code": "d3v1ce",
                 "user_code": "WDJB-MJHT",
                 "verification_uri": "https://login.example.com/device",
                 "verification_uri_complete": "https://login.example.com/device?user_code=WDJB-MJHT",
                 "expires_in": 600,
                 "interval": 1,
-            }))));
-        let pending = Answer::json(json!({"error": "authorization_pending"})).with_status(400);
+            }))),
+        );
+        let pending =
+            ScriptedResponse::json(json!({"error": "authorization_pending"})).with_status(400);
         machine.server.expect(
             Expect::post("/token")
                 .form("device_code", "d3v1ce")
                 .answer(pending)
-                .answer(Answer::json(token("first", 600))),
+                .answer(ScriptedResponse::json(token("first", 600))),
         );
-        let mut waiting = Begun::start(machine.keyfob(arguments));
+        let mut waiting = PendingExchange::start(machine.keyfob(arguments));
         assert_eq!(waiting.told(), "https://login.example.com/device");
         assert_eq!(waiting.told(), "WDJB-MJHT");
         assert_eq!(
@@ -257,7 +260,7 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
 fn a_refusal_ends_with_3_and_keeps_what_was_there() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
-    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     let page = get(&back(&waiting.address(), "error=access_denied"));
     assert!(page.contains("The sign-in was refused."), "{page}");
     let done = waiting.finish();
@@ -281,8 +284,8 @@ fn a_token_that_cannot_be_renewed_is_said_to_be_so() {
     without["refresh_token"] = json!(null);
     machine
         .server
-        .expect(Expect::post("/token").answer(Answer::json(without)));
-    let mut waiting = Begun::start(machine.keyfob(&["login", "--no-browser"]));
+        .expect(Expect::post("/token").answer(ScriptedResponse::json(without)));
+    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     get(&back(&waiting.address(), "code=c0de"));
     let done = waiting.finish();
     assert_eq!(done.code, 0, "{done:?}");
@@ -300,7 +303,7 @@ fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
     );
 
     machine.sign_in(token("first", 0));
-    let refusal = Answer::json(json!({"error": "invalid_grant"})).with_status(400);
+    let refusal = ScriptedResponse::json(json!({"error": "invalid_grant"})).with_status(400);
     machine.server.expect(
         Expect::post("/token")
             .form("grant_type", "refresh_token")
@@ -319,9 +322,11 @@ fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
 fn a_sign_out_revokes_both_tokens_and_forgets_them() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
-    machine
-        .server
-        .expect(Expect::post("/revoke").answer(Answer::status(200)).times(2));
+    machine.server.expect(
+        Expect::post("/revoke")
+            .answer(ScriptedResponse::status(200))
+            .times(2),
+    );
     let done = machine.run(&["logout"]);
     assert_eq!(
         (done.code, &*done.stdout),
@@ -351,7 +356,7 @@ fn a_server_that_cannot_be_told_of_a_sign_out_is_reported_and_the_tokens_are_gon
     machine.sign_in(token("first", 600));
     machine
         .server
-        .expect(Expect::post("/revoke").always(Answer::unavailable()));
+        .expect(Expect::post("/revoke").always(ScriptedResponse::unavailable()));
     let done = machine.run(&["logout"]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.complaint().contains("forgotten here"), "{done:?}");
@@ -363,10 +368,11 @@ fn a_server_that_cannot_be_told_of_a_sign_out_is_reported_and_the_tokens_are_gon
 fn an_access_token_that_cannot_be_revoked_ends_by_itself() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
-    let unsupported = Answer::json(json!({"error": "unsupported_token_type"})).with_status(400);
+    let unsupported =
+        ScriptedResponse::json(json!({"error": "unsupported_token_type"})).with_status(400);
     machine.server.expect(
         Expect::post("/revoke")
-            .answer(Answer::status(200))
+            .answer(ScriptedResponse::status(200))
             .answer(unsupported),
     );
     assert_eq!(machine.run(&["logout"]).code, 0);

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use keyfob_testkit::{Answer, Expect, Gate, Server};
+use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
@@ -38,7 +38,8 @@ fn a_signal_leaves_no_part_of_a_file() {
         let folder = Folder::new();
         let server = Server::start();
         server.expect(
-            Expect::get("/x").answer(Answer::stream(1000).slow_body(10, Duration::from_secs(600))),
+            Expect::get("/x")
+                .answer(ScriptedResponse::stream(1000).slow_body(10, Duration::from_secs(600))),
         );
         let out = folder.path("out");
         let url = server.url_for("/x");
@@ -58,7 +59,7 @@ fn a_signal_leaves_no_part_of_a_file() {
 #[test]
 fn an_interrupt_does_not_wait_for_standard_input() {
     let server = Server::start();
-    server.expect(Expect::post("/x").always(Answer::hang().without_reading()));
+    server.expect(Expect::post("/x").always(ScriptedResponse::hang().without_reading()));
     let url = server.url_for("/x");
     let mut child = Keyfob::request([&*url, "-d", "@-"])
         .stdin(Stdio::piped())
@@ -99,7 +100,7 @@ fn an_interrupt_does_not_wait_for_the_other_end_of_a_pipe() {
 fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let server = Server::start();
     let gate = Gate::new();
-    server.expect(Expect::get("/x").answer(Answer::text("done").when(&gate)));
+    server.expect(Expect::get("/x").answer(ScriptedResponse::text("done").when(&gate)));
     let program = env!("CARGO_BIN_EXE_keyfob");
     let line = format!(
         "trap '' HUP; exec {program} request {}",

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use keyfob_testkit::{Answer, Expect, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
 use crate::keyfob::{Finished, Folder, Keyfob};
 use crate::server::Provider;
@@ -33,7 +33,7 @@ fn the_readmes_profile_makes_a_request_succeed() {
 #[test]
 fn t3_requests_go_on_while_the_provider_is_away_until_the_token_has_run_out_and_recover() {
     let (folder, api) = (Folder::new(), Server::start());
-    api.expect(Expect::get("/x").always(Answer::text("ok")));
+    api.expect(Expect::get("/x").always(ScriptedResponse::text("ok")));
     let mut provider = Provider::start(LIFETIME.as_secs());
     let here = format!("http://127.0.0.1:{}", provider.port());
     let profile = readme()

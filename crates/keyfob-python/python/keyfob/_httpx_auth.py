@@ -40,11 +40,11 @@ class HttpxAuth(HandlerAuth, _Auth):
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """What ``httpx.Client`` does around a request."""
         exchange = self._begin(request)
-        lease = self._tokens.lease(exchange.patience)
+        lease = self._tokens.lease(exchange.max_wait)
         response = yield self._with(lease, request)
         step = self._judge(exchange, lease, response.request.headers, response)
         if step is not None:
-            renewed = self._tokens.replace(lease, step, exchange.patience)
+            renewed = self._tokens.replace(lease, step, exchange.max_wait)
             if renewed is not None:
                 yield self._with(renewed, request)
 
@@ -53,11 +53,11 @@ class HttpxAuth(HandlerAuth, _Auth):
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """What ``httpx.AsyncClient`` does around a request."""
         exchange = self._begin(request)
-        lease = await self._lease(exchange.patience)
+        lease = await self._lease(exchange.max_wait)
         response = yield self._with(lease, request)
         step = self._judge(exchange, lease, response.request.headers, response)
         if step is not None:
-            renewed = await self._replaced(lease, step, exchange.patience)
+            renewed = await self._replaced(lease, step, exchange.max_wait)
             if renewed is not None:
                 yield self._with(renewed, request)
 
@@ -80,21 +80,21 @@ class HttpxAuth(HandlerAuth, _Auth):
         request.headers.update(fields)
         return request
 
-    async def _lease(self, patience: float) -> Lease:
+    async def _lease(self, max_wait: float) -> Lease:
         lease = self._tokens.ready()
         if lease is not None:
             return lease
         loop = self._loop()
-        outcome = await _loop.finish(loop, self._tokens.lease_on_loop, patience)
+        outcome = await _loop.finish(loop, self._tokens.lease_on_loop, max_wait)
         if outcome is None or outcome[0] is None:
             return self._tokens.lease(0.0)
         return outcome[0]
 
-    async def _replaced(self, lease: Lease, step: Renew, patience: float) -> Lease | None:
+    async def _replaced(self, lease: Lease, step: Renew, max_wait: float) -> Lease | None:
         def begin(ring: Any) -> Any:
             return self._tokens.replace_on_loop(lease, step, ring)
 
-        outcome = await _loop.finish(self._loop(), begin, patience)
+        outcome = await _loop.finish(self._loop(), begin, max_wait)
         if outcome is None:
             return self._tokens.replace(lease, step, 0.0)
         return outcome[0]

@@ -63,7 +63,7 @@ class Sender(Protocol):
         """Where the credential comes from, if that is the core."""
         ...
 
-    def _credential(self, patience: float) -> Credential:
+    def _credential(self, max_wait: float) -> Credential:
         """What goes on the next attempt; waits for it, at most so many seconds."""
         ...
 
@@ -124,7 +124,7 @@ class Journey:
             # An answer that asks for the body again is the caller's.
             return None
         if hop.method != request.method:
-            self._exchange.becomes_a_read()
+            self._exchange.downgrade_to_get()
         if not _core.same_origin(str(request.url), str(hop.url)):
             self._left_behind = True
             for name in self._fields:
@@ -183,12 +183,12 @@ class Journey:
     def _credential(self) -> Credential:
         if self._left_behind:
             return Credential({}, None)
-        return self._session._credential(self._exchange.patience)
+        return self._session._credential(self._exchange.max_wait)
 
     def _renewed(self, step: Renew, credential: Credential) -> Credential | None:
         if credential.lease is None:
             return None
-        lease = self._cache.replace(credential.lease, step, self._exchange.patience)
+        lease = self._cache.replace(credential.lease, step, self._exchange.max_wait)
         return None if lease is None else self._session._credential_of(lease)
 
     def _authorized(self, request: PreparedRequest, credential: Credential) -> PreparedRequest:

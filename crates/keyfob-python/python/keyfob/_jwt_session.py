@@ -83,10 +83,10 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
             return handler._tokens.headers()
         return dict(self._credential(None).fields)
 
-    def _credential(self, patience: float | None) -> Credential:
+    def _credential(self, max_wait: float | None) -> Credential:
         handler = self.authentication_handler
         if _is_own(handler):
-            return self._credential_of(handler._tokens.lease(patience))
+            return self._credential_of(handler._tokens.lease(max_wait))
         if not handler.authenticated:
             handler.authenticate()
         return Credential(dict(handler.request_headers), None)

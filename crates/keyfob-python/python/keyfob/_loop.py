@@ -38,12 +38,12 @@ def current() -> Loop:
 
 
 async def finish(
-    loop: Loop, begin: Callable[[Callable[[], None]], Waiting], patience: float
+    loop: Loop, begin: Callable[[Callable[[], None]], Waiting], max_wait: float
 ) -> tuple[Lease | None] | None:
-    """What the wait brings, or ``None`` if that takes longer than the patience."""
+    """What the wait brings, or ``None`` if that takes longer than the max_wait."""
     waiting = begin(loop.ring)
     while (outcome := waiting.poll()) is None:
-        if not await loop.wait(patience):
+        if not await loop.wait(max_wait):
             return None
     return outcome
 

@@ -25,7 +25,7 @@ class RequestsAuth(HandlerAuth, AuthBase):
             idempotent=has_field(r, IDEMPOTENCY_KEY),
             replayable=replayable(r),
         )
-        lease = self._tokens.lease(exchange.patience)
+        lease = self._tokens.lease(exchange.max_wait)
         r.headers.update(self._handler._fields(lease))
         r.register_hook("response", partial(self._answered, exchange, lease))
         return r
@@ -41,7 +41,7 @@ class RequestsAuth(HandlerAuth, AuthBase):
                 request.headers.pop(name, None)
         if step is None:
             return response
-        renewed = self._tokens.replace(lease, step, exchange.patience)
+        renewed = self._tokens.replace(lease, step, exchange.max_wait)
         if renewed is None or not rewound(request):
             return response
         return self._sent_again(response, renewed, kwargs)

@@ -217,9 +217,9 @@ class AuthenticatedSession(requests.Session):
             return False
         return True
 
-    def _credential(self, patience: float) -> Credential:
+    def _credential(self, max_wait: float) -> Credential:
         """What goes on the next attempt; waits for it, at most so many seconds."""
-        return self._credential_of(self._cache().lease(patience))
+        return self._credential_of(self._cache().lease(max_wait))
 
     def _credential_of(self, lease: Lease) -> Credential:
         return Credential(lease.headers, lease)

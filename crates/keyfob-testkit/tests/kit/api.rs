@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 
-use keyfob_testkit::{Answer, Api, Issuer};
+use keyfob_testkit::{Api, Issuer, ScriptedResponse};
 
 use crate::client::{Seen, connect, request};
 
@@ -43,8 +43,8 @@ fn who_has_no_token_is_only_asked_for_one() {
 fn every_nth_request_gets_the_fault() {
     let api = Api::start(Issuer::new());
     let bearer = format!("Bearer {}", api.issuer().issue().token);
-    api.every(3, Answer::unavailable())
-        .every(2, Answer::reset());
+    api.every(3, ScriptedResponse::unavailable())
+        .every(2, ScriptedResponse::reset());
     let seen = [(); 6].map(|()| ask(&api, &bearer));
     let resets = seen.each_ref().map(Seen::was_reset);
     assert_eq!(resets, [false, true, false, true, false, false]);
@@ -56,8 +56,8 @@ fn every_nth_request_gets_the_fault() {
 #[test]
 fn the_next_answer_goes_before_all_rules() {
     let api = Api::start(Issuer::new());
-    api.every(1, Answer::unavailable());
-    api.next(Answer::too_many_requests("7"));
+    api.every(1, ScriptedResponse::unavailable());
+    api.next(ScriptedResponse::too_many_requests("7"));
     let seen = ask(&api, "Bearer none");
     assert_eq!(seen.status(), 429);
     assert_eq!(seen.header("retry-after").as_deref(), Some("7"));
@@ -68,7 +68,7 @@ fn the_next_answer_goes_before_all_rules() {
 fn a_closure_answers_those_who_are_let_in() {
     let api = Api::start(Issuer::new());
     let bearer = format!("Bearer {}", api.issuer().issue().token);
-    api.respond_with(|received| Answer::text(received.path.clone()));
+    api.respond_with(|received| ScriptedResponse::text(received.path.clone()));
     assert_eq!(ask(&api, &bearer).body(), b"/things");
     assert_eq!(ask(&api, "Bearer none").status(), 401);
 }

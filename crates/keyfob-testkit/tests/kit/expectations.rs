@@ -4,7 +4,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Expect, Server, json};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
 use crate::client::{connect, get, post, request};
 
@@ -19,10 +19,10 @@ fn answers_come_in_order() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::status(503).header("retry-after", "1"))
-            .answer(Answer::json(json!({"ok": true})))
+            .answer(ScriptedResponse::status(503).header("retry-after", "1"))
+            .answer(ScriptedResponse::json(json!({"ok": true})))
             .times(2)
-            .always(Answer::status(404)),
+            .always(ScriptedResponse::status(404)),
     );
     let seen = [(); 5].map(|()| get(server.address(), "/data"));
     assert_eq!(
@@ -42,8 +42,8 @@ fn answers_come_in_order() {
 fn the_first_expectation_with_an_answer_left_answers() {
     let server = Server::start();
     server
-        .expect(Expect::get("/a").answer(Answer::text("first")))
-        .expect(Expect::any().always(Answer::text("rest")));
+        .expect(Expect::get("/a").answer(ScriptedResponse::text("first")))
+        .expect(Expect::any().always(ScriptedResponse::text("rest")));
     let seen = [(); 3].map(|()| get(server.address(), "/a").body().to_vec());
     assert_eq!(seen, [&b"first"[..], b"rest", b"rest"]);
 }
@@ -55,37 +55,37 @@ fn conditions_choose_among_expectations() {
         .expect(
             Expect::get("/a")
                 .bearer("t-1")
-                .always(Answer::text("bearer")),
+                .always(ScriptedResponse::text("bearer")),
         )
         .expect(
             Expect::get("/a")
                 .query("q", "a b")
-                .always(Answer::text("query")),
+                .always(ScriptedResponse::text("query")),
         )
         .expect(
             Expect::get("/a")
                 .header("x-y", "z")
-                .always(Answer::text("header")),
+                .always(ScriptedResponse::text("header")),
         )
         .expect(
             Expect::get("/a")
                 .without_header("cookie")
-                .always(Answer::text("bare")),
+                .always(ScriptedResponse::text("bare")),
         )
         .expect(
             Expect::post("/a")
                 .form("f", "ü")
-                .always(Answer::text("form")),
+                .always(ScriptedResponse::text("form")),
         )
         .expect(
             Expect::post("/a")
                 .json(json!({"b": 1}))
-                .always(Answer::text("json")),
+                .always(ScriptedResponse::text("json")),
         )
         .expect(
             Expect::post("/a")
                 .matching("a long body", |received| received.body_length > 20)
-                .always(Answer::text("long")),
+                .always(ScriptedResponse::text("long")),
         );
     let ask = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
         let seen = request(server.address(), method, path, headers, body);
@@ -111,7 +111,8 @@ fn conditions_choose_among_expectations() {
 fn a_closure_sees_the_request() {
     let server = Server::start();
     server.expect(
-        Expect::post("/echo").respond_with(|received| Answer::bytes(received.body.clone())),
+        Expect::post("/echo")
+            .respond_with(|received| ScriptedResponse::bytes(received.body.clone())),
     );
     assert_eq!(post(server.address(), "/echo", "ping").body(), b"ping");
 }
@@ -119,7 +120,7 @@ fn a_closure_sees_the_request() {
 #[test]
 fn an_unexpected_request_is_answered_and_remembered() {
     let server = Server::start();
-    server.expect(Expect::get("/known").always(Answer::status(200)));
+    server.expect(Expect::get("/known").always(ScriptedResponse::status(200)));
     let seen = get(server.address(), "/other?secret=1");
     assert_eq!(seen.status(), 599);
     assert!(
@@ -137,7 +138,7 @@ fn an_unexpected_request_is_answered_and_remembered() {
 #[test]
 fn one_call_too_many_is_unexpected() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let seen = [(); 2].map(|()| get(server.address(), "/data").status());
     assert_eq!(seen, [200, 599]);
     let report = panic_of(|| server.verify());
@@ -153,7 +154,7 @@ fn the_report_names_the_condition_that_failed() {
     server.expect(
         Expect::get("/data")
             .bearer("new")
-            .always(Answer::status(200)),
+            .always(ScriptedResponse::status(200)),
     );
     get(server.address(), "/data");
     let report = panic_of(|| server.verify());
@@ -166,7 +167,7 @@ fn the_report_names_the_condition_that_failed() {
 #[test]
 fn a_call_that_was_waited_for_is_not_missing() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::hang()));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::hang()));
     let mut stream = connect(server.address());
     stream
         .write_all(b"GET /data HTTP/1.1\r\nhost: test\r\n\r\n")
@@ -178,8 +179,16 @@ fn a_call_that_was_waited_for_is_not_missing() {
 #[test]
 fn a_missing_request_fails() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)).times(2));
-    server.expect(Expect::get("/some").always(Answer::status(200)).at_least(1));
+    server.expect(
+        Expect::get("/data")
+            .answer(ScriptedResponse::status(200))
+            .times(2),
+    );
+    server.expect(
+        Expect::get("/some")
+            .always(ScriptedResponse::status(200))
+            .at_least(1),
+    );
     get(server.address(), "/data");
     let report = panic_of(|| server.verify());
     assert!(
@@ -195,7 +204,7 @@ fn a_missing_request_fails() {
 #[test]
 fn dropping_an_unverified_server_verifies_it() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let report = panic_of(|| drop(server));
     assert!(report.contains("missing: GET /data"), "{report}");
 }
@@ -213,7 +222,7 @@ fn a_request_after_the_verification_still_fails() {
 fn a_panic_is_not_followed_by_another() {
     let panic = panic_of(|| {
         let server = Server::start();
-        server.expect(Expect::get("/data").answer(Answer::status(200)));
+        server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
         panic!("{}", "the test's own panic");
     });
     assert_eq!(panic, "the test's own panic");
@@ -234,8 +243,8 @@ fn a_panic_in_a_closure_fails_the_test() {
 #[test]
 #[should_panic(expected = "never used")]
 fn an_answer_after_always_is_refused() {
-    let always = Expect::get("/data").always(Answer::status(200));
-    let _ = always.answer(Answer::status(404));
+    let always = Expect::get("/data").always(ScriptedResponse::status(200));
+    let _ = always.answer(ScriptedResponse::status(404));
 }
 
 #[test]

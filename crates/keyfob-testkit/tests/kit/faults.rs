@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use keyfob_testkit::{Answer, Expect, Gate, Server};
+use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 
 use crate::client::{connect, get, post, read_all};
 
-fn server_with(answer: Answer) -> Server {
+fn server_with(answer: ScriptedResponse) -> Server {
     let server = Server::start();
     server.expect(Expect::path("/data").answer(answer));
     server
@@ -15,21 +15,21 @@ fn server_with(answer: Answer) -> Server {
 
 #[test]
 fn a_reset_is_a_reset_without_a_byte() {
-    let server = server_with(Answer::reset());
+    let server = server_with(ScriptedResponse::reset());
     let seen = get(server.address(), "/data");
     assert!(seen.was_reset() && seen.bytes.is_empty(), "{seen:?}");
 }
 
 #[test]
 fn a_close_is_an_end_without_a_byte() {
-    let server = server_with(Answer::close());
+    let server = server_with(ScriptedResponse::close());
     let seen = get(server.address(), "/data");
     assert!(seen.end.is_ok() && seen.bytes.is_empty(), "{seen:?}");
 }
 
 #[test]
 fn garbage_is_not_http() {
-    let server = server_with(Answer::garbage());
+    let server = server_with(ScriptedResponse::garbage());
     let seen = get(server.address(), "/data");
     assert!(seen.end.is_ok() && !seen.bytes.is_empty(), "{seen:?}");
     assert!(!seen.bytes.starts_with(b"HTTP/"), "{seen:?}");
@@ -37,7 +37,7 @@ fn garbage_is_not_http() {
 
 #[test]
 fn raw_bytes_arrive_as_they_are() {
-    let server = server_with(Answer::raw(
+    let server = server_with(ScriptedResponse::raw(
         "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
     ));
     let seen = get(server.address(), "/data");
@@ -46,7 +46,7 @@ fn raw_bytes_arrive_as_they_are() {
 
 #[test]
 fn a_hang_answers_nothing_and_ends_with_the_server() {
-    let server = server_with(Answer::hang());
+    let server = server_with(ScriptedResponse::hang());
     let mut stream = connect(server.address());
     stream
         .write_all(b"GET /data HTTP/1.1\r\nhost: test\r\n\r\n")
@@ -63,7 +63,7 @@ fn a_hang_answers_nothing_and_ends_with_the_server() {
 
 #[test]
 fn a_cut_body_ends_before_its_length() {
-    let server = server_with(Answer::text("0123456789").cut_body_after(4));
+    let server = server_with(ScriptedResponse::text("0123456789").cut_body_after(4));
     let seen = get(server.address(), "/data");
     assert!(seen.end.is_ok(), "{seen:?}");
     assert_eq!(seen.header("content-length").as_deref(), Some("10"));
@@ -72,14 +72,14 @@ fn a_cut_body_ends_before_its_length() {
 
 #[test]
 fn a_body_cut_at_once_still_has_its_head() {
-    let server = server_with(Answer::text("0123456789").cut_body_after(0));
+    let server = server_with(ScriptedResponse::text("0123456789").cut_body_after(0));
     let seen = get(server.address(), "/data");
     assert_eq!((seen.status(), seen.body()), (200, &b""[..]));
 }
 
 #[test]
 fn a_large_body_is_cut_at_the_byte() {
-    let server = server_with(Answer::stream(10_000_000).cut_body_after(3_000_001));
+    let server = server_with(ScriptedResponse::stream(10_000_000).cut_body_after(3_000_001));
     let seen = get(server.address(), "/data");
     assert!(seen.end.is_ok());
     assert_eq!(seen.body().len(), 3_000_001);
@@ -87,7 +87,11 @@ fn a_large_body_is_cut_at_the_byte() {
 
 #[test]
 fn a_cut_chunked_body_has_no_last_chunk() {
-    let server = server_with(Answer::text("0123456789").chunked().cut_body_after(4));
+    let server = server_with(
+        ScriptedResponse::text("0123456789")
+            .chunked()
+            .cut_body_after(4),
+    );
     let seen = get(server.address(), "/data");
     assert_eq!(seen.header("transfer-encoding").as_deref(), Some("chunked"));
     assert_eq!(seen.body(), b"4\r\n0123\r\n");
@@ -95,7 +99,7 @@ fn a_cut_chunked_body_has_no_last_chunk() {
 
 #[test]
 fn a_body_reset_midway_ends_in_a_reset() {
-    let server = server_with(Answer::stream(1 << 30).reset_body_after(1 << 20));
+    let server = server_with(ScriptedResponse::stream(1 << 30).reset_body_after(1 << 20));
     let seen = get(server.address(), "/data");
     assert!(seen.was_reset(), "{:?}", seen.end);
     assert!(seen.bytes.len() < 2 << 20);
@@ -103,7 +107,7 @@ fn a_body_reset_midway_ends_in_a_reset() {
 
 #[test]
 fn an_upload_is_reset_halfway() {
-    let server = server_with(Answer::reset_in_upload());
+    let server = server_with(ScriptedResponse::reset_in_upload());
     let mut stream = connect(server.address());
     stream
         .write_all(b"POST /data HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
@@ -120,7 +124,7 @@ fn a_body_conditioned_on_is_read_before_the_reset() {
     server.expect(
         Expect::post("/data")
             .form("a", "b")
-            .answer(Answer::reset_in_upload()),
+            .answer(ScriptedResponse::reset_in_upload()),
     );
     assert!(post(server.address(), "/data", "a=b").was_reset());
     assert_eq!(server.received()[0].body_length, 3);
@@ -128,7 +132,7 @@ fn a_body_conditioned_on_is_read_before_the_reset() {
 
 #[test]
 fn an_early_refusal_arrives_although_the_body_was_not_read() {
-    let server = server_with(Answer::status(413).without_reading());
+    let server = server_with(ScriptedResponse::status(413).without_reading());
     let seen = post(server.address(), "/data", &"x".repeat(4 << 20));
     assert_eq!(seen.status(), 413);
     assert_eq!(server.received()[0].body_length, 0);
@@ -137,7 +141,7 @@ fn an_early_refusal_arrives_although_the_body_was_not_read() {
 #[test]
 fn a_delay_comes_before_the_head() {
     let delay = Duration::from_millis(30);
-    let server = server_with(Answer::status(204).after(delay));
+    let server = server_with(ScriptedResponse::status(204).after(delay));
     let start = Instant::now();
     assert_eq!(get(server.address(), "/data").status(), 204);
     assert!(start.elapsed() >= delay);
@@ -146,7 +150,7 @@ fn a_delay_comes_before_the_head() {
 #[test]
 fn a_slow_body_comes_piece_by_piece() {
     let interval = Duration::from_millis(10);
-    let server = server_with(Answer::text("01234567").slow_body(2, interval));
+    let server = server_with(ScriptedResponse::text("01234567").slow_body(2, interval));
     let start = Instant::now();
     assert_eq!(get(server.address(), "/data").body(), b"01234567");
     assert!(start.elapsed() >= interval * 3);
@@ -155,7 +159,7 @@ fn a_slow_body_comes_piece_by_piece() {
 #[test]
 fn a_gate_holds_the_answer_until_it_opens() {
     let gate = Gate::new();
-    let server = server_with(Answer::text("opened").when(&gate));
+    let server = server_with(ScriptedResponse::text("opened").when(&gate));
     let address = server.address();
     let client = std::thread::spawn(move || get(address, "/data"));
     server.wait_for_calls(1, Duration::from_secs(10));
@@ -166,14 +170,14 @@ fn a_gate_holds_the_answer_until_it_opens() {
 
 #[test]
 fn a_gate_that_nobody_can_open_holds_nothing() {
-    let server = server_with(Answer::text("on").when(&Gate::new()));
+    let server = server_with(ScriptedResponse::text("on").when(&Gate::new()));
     assert_eq!(get(server.address(), "/data").body(), b"on");
 }
 
 #[test]
 fn a_fault_can_come_late() {
     let delay = Duration::from_millis(30);
-    let server = server_with(Answer::reset().after(delay));
+    let server = server_with(ScriptedResponse::reset().after(delay));
     let start = Instant::now();
     assert!(get(server.address(), "/data").was_reset());
     assert!(start.elapsed() >= delay);
@@ -182,5 +186,5 @@ fn a_fault_can_come_late() {
 #[test]
 #[should_panic(expected = "this answer is a fault")]
 fn a_fault_has_no_headers() {
-    let _ = Answer::reset().header("a", "b");
+    let _ = ScriptedResponse::reset().header("a", "b");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Gate, RefreshTokens, TokenAnswer, TokenEndpoint, json};
+use keyfob_testkit::{Gate, RefreshTokens, ScriptedResponse, TokenEndpoint, TokenResponse, json};
 use serde_json::Value;
 
 use crate::client::{Seen, get, post};
@@ -53,11 +53,11 @@ fn a_token_without_a_lifetime_has_no_expires_in() {
 fn answers_follow_the_script() {
     let endpoint = TokenEndpoint::start();
     endpoint
-        .next(TokenAnswer::other(Answer::unavailable()))
-        .next(TokenAnswer::error("invalid_grant"))
-        .next(TokenAnswer::error("invalid_client"))
-        .next(TokenAnswer::garbage())
-        .next(TokenAnswer::other(Answer::reset()));
+        .next(TokenResponse::other(ScriptedResponse::unavailable()))
+        .next(TokenResponse::error("invalid_grant"))
+        .next(TokenResponse::error("invalid_client"))
+        .next(TokenResponse::garbage())
+        .next(TokenResponse::other(ScriptedResponse::reset()));
     let form = "grant_type=client_credentials";
     assert_eq!(ask(&endpoint, form).status(), 503);
     assert_eq!(error(&ask(&endpoint, form)), "invalid_grant");
@@ -74,7 +74,7 @@ fn answers_follow_the_script() {
 #[test]
 fn the_same_token_comes_again_while_it_is_valid() {
     let endpoint = TokenEndpoint::start();
-    endpoint.always(TokenAnswer::same_token());
+    endpoint.always(TokenResponse::same_token());
     assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
     assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
     endpoint.issuer().revoke_current();
@@ -85,7 +85,7 @@ fn the_same_token_comes_again_while_it_is_valid() {
 fn fields_can_be_changed_and_left_out() {
     let endpoint = TokenEndpoint::start();
     endpoint.next(
-        TokenAnswer::token()
+        TokenResponse::token()
             .field("expires_in", json!(-5))
             .field("token_type", json!(null))
             .field("scope", json!("read")),
@@ -99,7 +99,7 @@ fn fields_can_be_changed_and_left_out() {
 fn a_gate_holds_a_token_that_is_issued() {
     let endpoint = TokenEndpoint::start();
     let gate = Gate::new();
-    endpoint.next(TokenAnswer::token().when(&gate));
+    endpoint.next(TokenResponse::token().when(&gate));
     std::thread::scope(|scope| {
         let client = scope.spawn(|| ask_for_token(&endpoint));
         endpoint.server().wait_for_calls(1, Duration::from_secs(10));
@@ -155,7 +155,7 @@ fn a_rotated_refresh_token_works_once() {
 fn a_lost_answer_has_used_the_refresh_token_up() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
-    endpoint.next(TokenAnswer::lost());
+    endpoint.next(TokenResponse::lost());
     let form = "grant_type=refresh_token&refresh_token=refresh-1";
     assert!(ask(&endpoint, form).was_reset());
     assert_eq!(endpoint.issuer().issued(), 1);

@@ -2,8 +2,7 @@
 
 use std::future::Future;
 
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
+use rustix::time::{ClockId, clock_gettime};
 
 /// How many batches each contender sends, in turn with the others.
 pub(crate) const ROUNDS: usize = 101;

@@ -1,20 +1,15 @@
 //! What the benches of a cached read have in common: the cache, the floor, and an allocator that counts.
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use http::HeaderValue;
-use keyfob::Token;
-use keyfob::TokenCache;
+use keyfob::{Token, TokenCache};
 
 /// A cache whose token is fresh, and of a usual size.
 pub(crate) fn cache() -> TokenCache {

@@ -3,20 +3,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-use arc_swap::Guard;
+use arc_swap::{ArcSwapOption, Guard};
 
-use crate::cache::lease::Anchor;
-use crate::cache::lease::Lease;
-use crate::cache::lease::Snapshot;
-use crate::cache::seats::Seats;
-use crate::clock::Clock;
-use crate::clock::Glance;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::freshness::Freshness;
-use crate::sync::interleave;
-use crate::token::Token;
+use crate::cache::lease::{Anchor, Lease, Snapshot};
+use crate::cache::per_thread::Seats;
+use crate::clock::clock::Clock;
+use crate::clock::coarse::CoarseTime;
+use crate::error::error::{Error, ErrorKind};
+use crate::runtime::lock::interleave;
+use crate::token::freshness::Freshness;
+use crate::token::token::Token;
 
 /// The snapshot that is served, and the clock that it is looked at by.
 pub(super) struct Current {
@@ -26,7 +22,7 @@ pub(super) struct Current {
 
 /// A snapshot with a copy for each thread that reads it.
 struct Published {
-    look: Glance,
+    look: CoarseTime,
     seats: Seats<Snapshot>,
 }
 
@@ -67,7 +63,7 @@ impl Current {
         interleave();
         let current = self.snapshot.load();
         let look = current.as_ref()?.look;
-        let now = self.clock.glance();
+        let now = self.clock.coarse_time();
         (now.monotonic < look.monotonic && now.wall < look.wall).then_some(FreshGuard(current))
     }
 
@@ -82,7 +78,7 @@ impl Current {
     }
 
     /// What a caller gets who will not wait any longer.
-    pub(super) fn out_of_patience(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
+    pub(super) fn waited_too_long(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
         let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
         self.usable().filter(other).ok_or_else(|| {
             Error::new(
@@ -139,7 +135,7 @@ impl Current {
     pub(super) fn anchor(&self) -> Anchor {
         Anchor {
             elapsed: self.clock.elapsed(),
-            glance: self.clock.glance(),
+            coarse_time: self.clock.coarse_time(),
         }
     }
 }

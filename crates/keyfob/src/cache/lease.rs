@@ -2,18 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::clock::Glance;
-use crate::error::Error;
-use crate::freshness::Windows;
+use crate::clock::coarse::CoarseTime;
+use crate::error::error::Error;
 use crate::observe;
-use crate::token::Token;
+use crate::token::freshness::Schedule;
+use crate::token::token::Token;
 
 /// A token as it was at one moment, ready to be put on a request.
 ///
@@ -23,20 +20,20 @@ pub struct Lease(Arc<Snapshot>);
 
 /// The current token, its headers made ready, and the moments of both clocks at which it must be looked at again.
 ///
-/// So aligned that the count of its leases has memory of its own; see [`Seats`](crate::cache::seats::Seats).
+/// So aligned that the count of its leases has memory of its own; see [`Seats`](crate::cache::per_thread::Seats).
 #[derive(Clone)]
 #[repr(align(128))]
 pub(super) struct Snapshot {
     pub(super) token: Token,
     pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
     pub(super) generation: u64,
-    pub(super) windows: Windows,
+    pub(super) windows: Schedule,
     /// When its lifetime began, on the clock that counts sleep.
     pub(super) since: Duration,
     /// Both clocks when the snapshot was made.
     pub(super) anchor: Anchor,
     /// Before both of these the token is fresh, and nothing needs to be decided.
-    pub(super) look: Glance,
+    pub(super) look: CoarseTime,
 }
 
 /// The wall clock may run so many nanoseconds ahead of the monotonic one before it counts as set.
@@ -46,7 +43,7 @@ const STEP: u64 = 5_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Anchor {
     pub(super) elapsed: Duration,
-    pub(super) glance: Glance,
+    pub(super) coarse_time: CoarseTime,
 }
 
 impl Snapshot {
@@ -66,15 +63,15 @@ impl Snapshot {
 
     /// Whether the wall clock has run ahead since the snapshot was made: it was set, or the machine slept.
     pub(super) fn stepped(&self, now: Anchor) -> bool {
-        let expected = self.anchor.glance_at(now.elapsed).wall;
-        now.glance.wall > expected.saturating_add(STEP)
+        let expected = self.anchor.coarse_time_at(now.elapsed).wall;
+        now.coarse_time.wall > expected.saturating_add(STEP)
     }
 
     /// The same token, to be looked at again at another moment.
     pub(super) fn look_at(&self, elapsed: Duration, anchor: Anchor) -> Self {
         Self {
             anchor,
-            look: anchor.glance_at(elapsed),
+            look: anchor.coarse_time_at(elapsed),
             ..self.clone()
         }
     }
@@ -82,12 +79,12 @@ impl Snapshot {
 
 impl Anchor {
     /// What both clocks will show at a later moment, if neither is set and the machine does not sleep.
-    pub(super) fn glance_at(&self, elapsed: Duration) -> Glance {
+    pub(super) fn coarse_time_at(&self, elapsed: Duration) -> CoarseTime {
         let ahead = elapsed.saturating_sub(self.elapsed).as_nanos();
         let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
-        Glance {
-            monotonic: self.glance.monotonic.saturating_add(ahead),
-            wall: self.glance.wall.saturating_add(ahead),
+        CoarseTime {
+            monotonic: self.coarse_time.monotonic.saturating_add(ahead),
+            wall: self.coarse_time.wall.saturating_add(ahead),
         }
     }
 }
@@ -145,7 +142,7 @@ impl Lease {
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         let (anchor, expired) = (self.0.anchor, self.0.windows.expired);
-        let wall = anchor.glance.wall_time();
+        let wall = anchor.coarse_time.wall_time();
         match expired.checked_sub(anchor.elapsed) {
             _ if expired == Duration::MAX => None,
             Some(ahead) => wall.checked_add(ahead),

@@ -1,45 +1,29 @@
 //! What all clones of a cache share: it decides under its lock, launches renewals, and puts what they bring in place.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::Weak;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::Abortable;
 
+use crate::cache::builder::{Settings, TokenCacheBuilder, TokenChange};
 use crate::cache::current::Current;
-use crate::cache::flight::Desk;
-use crate::cache::flight::Fetched;
-use crate::cache::flight::Flight;
-use crate::cache::flight::Takeoff;
-use crate::cache::lease::Anchor;
-use crate::cache::lease::Lease;
-use crate::cache::lease::Snapshot;
-use crate::cache::settings::Settings;
-use crate::cache::settings::TokenCacheBuilder;
-use crate::cache::settings::TokenChange;
+use crate::cache::lease::{Anchor, Lease, Snapshot};
+use crate::cache::renewal::{Desk, Fetched, Flight, Takeoff};
 use crate::cache::state::State;
 use crate::cache::status::Status;
-use crate::challenge::Challenges;
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::freshness::Acquired;
-use crate::freshness::Freshness;
+use crate::error::error::{Error, ErrorKind};
+use crate::exchange::challenge::Challenges;
 use crate::observe;
-use crate::runtime::Runtime;
-use crate::source::Reason;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::source::reentry;
-use crate::sync::Mutex;
-use crate::sync::MutexGuard;
-use crate::sync::interleave;
-use crate::sync::lock;
-use crate::token::Token;
+use crate::runtime::lock::{Mutex, MutexGuard, interleave, lock};
+use crate::runtime::runtime::Runtime;
+use crate::source::reentrancy;
+use crate::source::source::{Reason, TokenRequest, TokenSource};
+use crate::token::freshness::{Acquired, Freshness};
+use crate::token::token::Token;
 
 pub(super) struct Shared {
     pub(super) current: Current,
@@ -266,7 +250,7 @@ impl Shared {
         reason: Reason,
         challenges: &Challenges,
     ) -> (Look, Option<Takeoff>) {
-        if reentry::is_inside(self.identity()) {
+        if reentrancy::is_inside(self.identity()) {
             return (Look::Failed(Flight::waits_for_itself()), None);
         }
         if let Some(flight) = &state.flight {
@@ -282,9 +266,9 @@ impl Shared {
         reason: Reason,
         challenges: &Challenges,
     ) -> (Flight, Takeoff) {
-        let patience = self.settings.fetch_timeout;
+        let max_wait = self.settings.fetch_timeout;
         let request =
-            TokenRequest::new(reason, patience, Arc::clone(&self.runtime), self.identity())
+            TokenRequest::new(reason, max_wait, Arc::clone(&self.runtime), self.identity())
                 .timed_by(
                     Arc::clone(&self.current.clock),
                     self.settings.default_lifetime,
@@ -446,7 +430,7 @@ impl Shared {
         let acquired = Acquired {
             asked: None,
             at: self.current.clock.elapsed(),
-            wall: self.current.clock.glance().wall_time(),
+            wall: self.current.clock.coarse_time().wall_time(),
         }
         .obtained(token.obtained());
         let windows = self.settings.windows(&token, acquired)?;
@@ -482,7 +466,7 @@ impl Shared {
             windows: fetched.windows,
             since: fetched.acquired.asked.unwrap_or(fetched.acquired.at),
             anchor,
-            look: anchor.glance_at(fetched.windows.due),
+            look: anchor.coarse_time_at(fetched.windows.due),
         })
     }
 

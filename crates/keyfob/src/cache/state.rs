@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
-use crate::cache::flight::Flight;
-use crate::cache::lease::Snapshot;
-use crate::cache::lease::same_token;
-use crate::error::Error;
-use crate::error::ErrorKind;
+use crate::cache::lease::{Snapshot, same_token};
+use crate::cache::renewal::Flight;
+use crate::error::error::{Error, ErrorKind};
+use crate::exchange::backoff::Backoff;
 
 /// What changes while the token is read without a lock.
 #[derive(Default)]

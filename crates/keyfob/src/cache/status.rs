@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::ErrorKind;
+use crate::error::error::ErrorKind;
 
 /// How a [`TokenCache`](crate::TokenCache) stands, without any secret.
 ///

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use rustix::time::ClockId;
-use rustix::time::Timespec;
-use rustix::time::clock_gettime;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
-use crate::clock::glance::Glance;
+use crate::clock::coarse::CoarseTime;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Clocks;
 
 impl Clocks {
     #[inline]
-    pub(super) fn glance(self) -> Glance {
-        Glance {
+    pub(super) fn coarse_time(self) -> CoarseTime {
+        CoarseTime {
             monotonic: nanoseconds(clock_gettime(ClockId::MonotonicCoarse)),
             wall: nanoseconds(clock_gettime(ClockId::RealtimeCoarse)),
         }

@@ -1,11 +1,9 @@
 //! Elsewhere: `Instant` and `SystemTime`. Where `Instant` stands still during sleep, the wall clock shows the gap.
 
 use std::sync::OnceLock;
-use std::time::Duration;
-use std::time::Instant;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::clock::glance::Glance;
+use crate::clock::coarse::CoarseTime;
 
 #[derive(Clone, Copy)]
 pub(super) struct Clocks {
@@ -26,11 +24,11 @@ impl Default for Clocks {
 impl Clocks {
     #[expect(clippy::disallowed_methods, reason = "this is the system's clock")]
     #[inline]
-    pub(super) fn glance(self) -> Glance {
+    pub(super) fn coarse_time(self) -> CoarseTime {
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
-        Glance {
+        CoarseTime {
             monotonic: nanoseconds(self.origin.elapsed()),
             wall: nanoseconds(wall),
         }

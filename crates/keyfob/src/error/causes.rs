@@ -1,8 +1,7 @@
 //! The causes of an error, one after the other.
 
 use std::error::Error;
-use std::io;
-use std::iter;
+use std::{io, iter};
 
 /// The error and all that caused it. What an `io::Error` was made of counts too, though it is not its source.
 pub(crate) fn causes<'a>(
@@ -16,6 +15,20 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
         Some(inside) => Some(inside),
         None => error.source(),
     }
+}
+
+/// True if the error is a timeout of `reqwest`; false in a build without it.
+pub(crate) fn is_client_timeout(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "session")]
+    let timed_out = error
+        .downcast_ref::<reqwest::Error>()
+        .is_some_and(reqwest::Error::is_timeout);
+    #[cfg(not(feature = "session"))]
+    let timed_out = {
+        let _ = error;
+        false
+    };
+    timed_out
 }
 
 #[cfg(test)]

@@ -8,35 +8,28 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt;
-use futures_util::future::Either;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use url::Url;
 use zeroize::Zeroizing;
 
-mod answer;
 mod listener;
 mod page;
 mod pkce;
 pub(crate) mod redirect_uri;
+mod response;
 
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::oauth::authorization_code::answer::Brought;
-use crate::oauth::authorization_code::answer::Expected;
-use crate::oauth::authorization_code::listener::Listener;
-use crate::oauth::authorization_code::listener::Visit;
+use crate::error::error::{Error, ErrorKind};
+use crate::oauth::authorization_code::listener::{Listener, Visit};
 use crate::oauth::authorization_code::page::Page;
-use crate::oauth::authorization_code::pkce::METHOD;
-use crate::oauth::authorization_code::pkce::challenge;
-use crate::oauth::authorization_code::pkce::random_text;
+use crate::oauth::authorization_code::pkce::{METHOD, challenge, random_text};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
+use crate::oauth::authorization_code::response::{Brought, Expected};
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
+use crate::oauth::grants::options::{GrantOptions, scope_setters};
 use crate::oauth::metadata::Metadata;
-use crate::secret::Secret;
-use crate::source::grant::GrantOptions;
-use crate::source::grant::scope_setters;
-use crate::token::Token;
+use crate::token::secret::Secret;
+use crate::token::token::Token;
 
 /// A sign-in with a browser on this machine: an authorization code, with PKCE (RFC 7636, RFC 8252).
 ///
@@ -285,7 +278,7 @@ impl AuthorizationRequest {
             .iter()
             .fold(form, |form, resource| form.with("resource", resource));
         let client = &self.sign_in.client;
-        let asked = client.clock().glance().wall_time();
+        let asked = client.clock().coarse_time().wall_time();
         let answer = client.ask_for_token(&self.metadata, form).await?;
         let token = client.token_in(&self.metadata, answer)?;
         // T4: the lifetime counts from the moment that it was asked for.

@@ -2,46 +2,29 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::lock::Mutex;
 use http::HeaderMap;
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::AuthenticationContext;
 
-#[cfg(feature = "store")]
-mod store_key;
-
-use crate::clock::Clock;
-use crate::clock::SystemClock;
-#[cfg(feature = "dpop")]
-use crate::dpop::DPOP;
-#[cfg(feature = "dpop")]
-use crate::dpop::DpopProver;
-#[cfg(feature = "dpop")]
-use crate::dpop_setter::dpop_setter;
-use crate::error::Error;
-use crate::error::ErrorKind;
-#[cfg(not(feature = "dpop"))]
-use crate::no_dpop::DPOP;
-#[cfg(not(feature = "dpop"))]
-use crate::no_dpop::DpopProver;
-#[cfg(not(feature = "dpop"))]
-use crate::no_dpop::dpop_setter;
-use crate::oauth::client_authentication::ClientAuthentication;
-use crate::oauth::client_authentication::unusable;
-use crate::oauth::endpoint::Answer;
-use crate::oauth::endpoint::Endpoint;
-use crate::oauth::endpoint::Http;
+#[cfg(feature = "oauth")]
+use crate::client::dpop_setter::dpop_setter;
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::{Error, ErrorKind};
+#[cfg(not(feature = "oauth"))]
+use crate::exchange::no_dpop::{DPOP, DpopProver, dpop_setter};
+use crate::oauth::client_authentication::{ClientAuthentication, unusable};
+#[cfg(feature = "oauth")]
+use crate::oauth::dpop::{DPOP, DpopProver};
+use crate::oauth::endpoint::{Answer, Endpoint, Http};
+use crate::oauth::error_response::{refusal, wants_nonce};
 use crate::oauth::form::Form;
-use crate::oauth::metadata;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::refusal::refusal;
-use crate::oauth::refusal::wants_nonce;
-use crate::oauth::token_answer;
-use crate::oauth::token_answer::Kind;
-use crate::token::Token;
+use crate::oauth::token_response::Kind;
+use crate::oauth::{metadata, token_response};
+use crate::token::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
 ///
@@ -60,15 +43,15 @@ use crate::token::Token;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(pub(super) Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     id: String,
     authentication: ClientAuthentication,
     method: Arc<dyn client_auth::ClientAuthentication>,
-    server: Server,
+    pub(super) server: Server,
     http: Http,
-    prover: Option<DpopProver>,
+    pub(super) prover: Option<DpopProver>,
     clock: Arc<dyn Clock>,
     /// What the server said, and when.
     said: Mutex<Option<(Duration, Arc<Metadata>)>>,
@@ -181,7 +164,7 @@ impl Client {
             None => Kind::Bearer,
         };
         let answer = self.unless_refused(&metadata.token, answer)?;
-        token_answer::token(&metadata.token, &answer, kind)
+        token_response::token(&metadata.token, &answer, kind)
     }
 
     /// Asks for a token that is bound to the key of which this request has a proof.
@@ -196,7 +179,7 @@ impl Client {
         let proof = prover.prove_grant(url, self.0.wall_time())?;
         let fields = HeaderMap::from_iter([(DPOP, proof)]);
         let answer = self.send(endpoint, metadata, fields, form).await?;
-        prover.learn_from_issuer(url, answer.status, &answer.headers);
+        prover.record_issuer_nonce(url, answer.status, &answer.headers);
         Ok(answer)
     }
 
@@ -258,7 +241,7 @@ impl Inner {
     }
 
     fn wall_time(&self) -> SystemTime {
-        self.clock.glance().wall_time()
+        self.clock.coarse_time().wall_time()
     }
 }
 

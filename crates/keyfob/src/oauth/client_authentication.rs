@@ -7,23 +7,18 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::ready;
-use http::HeaderMap;
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use huskarl_core::client_auth;
-use huskarl_core::client_auth::AuthenticationContext;
-use huskarl_core::client_auth::AuthenticationParams;
-use huskarl_core::client_auth::ClientSecret;
-use huskarl_core::client_auth::JwtBearer;
-use huskarl_core::client_auth::NoAuth;
+use huskarl_core::client_auth::{
+    AuthenticationContext, AuthenticationParams, ClientSecret, JwtBearer, NoAuth,
+};
 use huskarl_core::platform::MaybeSendBoxFuture;
-use huskarl_core::secrets::ProvidedSecret;
-use huskarl_core::secrets::SecretString;
+use huskarl_core::secrets::{ProvidedSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::oauth::signing_key::Signer;
-use crate::oauth::signing_key::SigningKey;
+use crate::error::error::Error;
+use crate::oauth::signing_key::{Signer, SigningKey};
 
 /// How a client says who it is at an authorization server (RFC 6749 §2.3).
 ///

@@ -2,34 +2,27 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use huskarl_core::OAuthErrorCode;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-mod pace;
+mod poll_interval;
 
-use crate::error::Error;
-use crate::error::ErrorKind;
+use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
-use crate::oauth::device_code::pace::Pace;
-use crate::oauth::endpoint::Answer;
-use crate::oauth::endpoint::Endpoint;
+use crate::oauth::device_code::poll_interval::Pace;
+use crate::oauth::endpoint::{Answer, Endpoint};
+use crate::oauth::error_response::{code, denied};
 use crate::oauth::form::Form;
+use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
-use crate::oauth::refusal::code;
-use crate::oauth::refusal::denied;
-use crate::oauth::token_answer::lacks;
-use crate::oauth::token_answer::lifetime;
-use crate::origin::Origin;
-use crate::origin::parse_url;
-use crate::secret::Secret;
-use crate::source::grant::GrantOptions;
-use crate::source::grant::grant_setters;
-use crate::token::Token;
+use crate::oauth::token_response::{lacks, lifetime};
+use crate::origin::origin::{Origin, parse_url};
+use crate::token::secret::Secret;
+use crate::token::token::Token;
 
 /// A sign-in with a code that a person types into a browser, on any device (RFC 8628).
 ///
@@ -175,7 +168,7 @@ impl DeviceAuthorization {
 
     async fn ask(&self) -> Result<Heard, Error> {
         let form = Form::grant(GRANT).with("device_code", self.given.device_code.expose());
-        let asked = self.client.clock().glance().wall_time();
+        let asked = self.client.clock().coarse_time().wall_time();
         let outcome = match self.client.ask_for_token(&self.metadata, form).await {
             Ok(answer) => self.judge(answer, asked),
             Err(error) => Err(error),

@@ -7,26 +7,18 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::HeaderValue;
-use http::Method;
-use http::StatusCode;
-use http::header::ACCEPT;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use huskarl_core::EndpointUrl;
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::exchange::Failure;
-use crate::origin::Origin;
-use crate::origin::parse_url;
-use crate::transport::CONNECT_TIMEOUT;
-use crate::transport::Fault;
-use crate::transport::classify;
+use crate::error::error::{Error, ErrorKind};
+use crate::exchange::exchange::Failure;
+use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault, classify};
+use crate::origin::origin::{Origin, parse_url};
 
 /// Where one kind of request to an authorization server goes.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use huskarl_core::oauth_form;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::error::Error;
 
 /// The parameters of one request, as they are sent; wiped when dropped.
 pub(crate) struct Form(Zeroizing<String>);

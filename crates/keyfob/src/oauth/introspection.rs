@@ -1,16 +1,14 @@
 //! Asking whether a token is good (RFC 7662).
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
-use serde_json::Map;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
-use crate::token::Token;
+use crate::token::token::Token;
 
 /// What a server says about a token (RFC 7662 §2.2).
 ///

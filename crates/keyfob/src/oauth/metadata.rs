@@ -6,13 +6,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
-use crate::error::Error;
-use crate::error::ErrorKind;
-use crate::oauth::endpoint::Answer;
-use crate::oauth::endpoint::Endpoint;
-use crate::oauth::endpoint::Http;
-use crate::oauth::refusal::refusal;
-use crate::origin::parse_url;
+use crate::error::error::{Error, ErrorKind};
+use crate::oauth::endpoint::{Answer, Endpoint, Http};
+use crate::oauth::error_response::refusal;
+use crate::origin::origin::parse_url;
 
 /// Where a server is asked for what.
 #[derive(Clone, Debug)]

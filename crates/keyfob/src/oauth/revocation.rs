@@ -3,13 +3,13 @@
 use http::HeaderMap;
 use huskarl_core::OAuthErrorCode;
 
-use crate::error::Error;
+use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::Endpoint;
+use crate::oauth::error_response::code;
 use crate::oauth::form::Form;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::refusal::code;
-use crate::token::Token;
+use crate::token::token::Token;
 
 impl Client {
     /// Revokes a token: the refresh token that came with it, if there is one, and the access token (RFC 7009).

@@ -5,26 +5,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa;
-use aws_lc_rs::signature;
-use aws_lc_rs::signature::EcdsaKeyPair;
-use aws_lc_rs::signature::Ed25519KeyPair;
-use aws_lc_rs::signature::KeyPair;
-use aws_lc_rs::signature::RsaKeyPair;
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
+use aws_lc_rs::{rsa, signature};
 use futures_util::future::ready;
-use huskarl_core::crypto::signer::JwsSigner;
-use huskarl_core::crypto::signer::JwsSignerSelector;
+use huskarl_core::crypto::signer::{JwsSigner, JwsSignerSelector};
 use huskarl_core::jwk;
-use huskarl_core::jwk::Jwk;
-use huskarl_core::jwk::PrivateKey;
-use huskarl_core::jwk::PublicJwk;
-use huskarl_core::jwk::PublicKey;
+use huskarl_core::jwk::{Jwk, PrivateKey, PublicJwk, PublicKey};
 use huskarl_core::platform::MaybeSendBoxFuture;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroize;
 
-use crate::error::Error;
+use crate::error::error::Error;
 
 /// A private key that signs (RFC 7515), of which nothing is ever shown.
 ///

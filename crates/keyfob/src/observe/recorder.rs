@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::counter;
-use metrics::histogram;
+use metrics::{counter, histogram};
 
 pub(super) fn renewed(reason: &'static str) {
     counter!("keyfob_renewals_total", "reason" => reason).increment(1);

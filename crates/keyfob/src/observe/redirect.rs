@@ -1,6 +1,6 @@
 //! What a redirect does to a credential.
 
-use crate::origin::Origin;
+use crate::origin::origin::Origin;
 
 /// A redirect leads to another origin, and the request goes there without its credential.
 pub(crate) fn credential_withheld(origin: &Origin) {

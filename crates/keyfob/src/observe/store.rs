@@ -7,7 +7,7 @@ mod nowhere;
 #[cfg(feature = "metrics")]
 mod recorder;
 
-use crate::error::Error;
+use crate::error::error::Error;
 #[cfg(not(feature = "metrics"))]
 use crate::observe::store::nowhere as meter;
 #[cfg(feature = "metrics")]

@@ -3,10 +3,8 @@
 use http::Uri;
 use url::Host;
 
-use crate::error::Error;
-use crate::origin::Origin;
-use crate::origin::Origins;
-use crate::origin::Scheme;
+use crate::error::error::Error;
+use crate::origin::origin::{Origin, Origins, Scheme};
 
 impl Origin {
     /// The origin of a request's URI; `None` if it has no authority, as a request has that is bound to its connection.

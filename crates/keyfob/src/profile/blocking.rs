@@ -1,8 +1,8 @@
 //! The blocking session of a profile.
 
-use crate::blocking::Session;
-use crate::error::Error;
-use crate::profile::Profile;
+use crate::client::blocking::Session;
+use crate::error::error::Error;
+use crate::profile::profile::Profile;
 
 impl Profile {
     /// The blocking session of this profile. Nothing is sent yet.

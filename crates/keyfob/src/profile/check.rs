@@ -1,13 +1,12 @@
 //! Whether a profile works: each step to its token, tried.
 
-use crate::error::Error;
-use crate::profile::Profile;
-use crate::profile::client::Secrets;
-use crate::profile::client::client;
-use crate::profile::proof::Proof;
-use crate::profile::reference::unasked;
+use crate::error::error::Error;
+use crate::profile::client::{Secrets, client};
+use crate::profile::dpop::Proof;
+use crate::profile::profile::Profile;
 use crate::profile::schema::Grant;
-use crate::store::TokenStore;
+use crate::profile::secret_ref::unasked;
+use crate::store::store::TokenStore;
 
 /// One thing that a [check](Profile::check) tried, and what came of it.
 #[derive(Clone, Debug)]

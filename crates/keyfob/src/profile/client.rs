@@ -2,18 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use crate::dpop::DpopProver;
-use crate::error::Error;
-use crate::oauth::client::Client;
-use crate::oauth::client::ClientBuilder;
+use crate::error::error::Error;
+use crate::oauth::client::{Client, ClientBuilder};
 use crate::oauth::client_authentication::ClientAuthentication;
+use crate::oauth::dpop::DpopProver;
 use crate::oauth::signing_key::SigningKey;
-use crate::profile::schema::Authentication;
-use crate::profile::schema::Grant;
-use crate::profile::schema::Kind;
-use crate::profile::schema::Server;
-use crate::profile::schema::SigningIn;
-use crate::source::TokenRequest;
+use crate::profile::schema::{Authentication, Grant, Kind, Server, SigningIn};
+use crate::source::source::TokenRequest;
 
 /// What a client shows or signs with.
 #[derive(PartialEq)]

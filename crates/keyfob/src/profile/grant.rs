@@ -8,31 +8,21 @@ use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::error::ErrorKind;
+use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
+use crate::oauth::grants::client_credentials::ClientCredentials;
+use crate::oauth::grants::jwt_bearer::JwtBearer;
+use crate::oauth::grants::refresh_token::RefreshToken;
+use crate::oauth::grants::smart_backend_services::SmartBackendServices;
+use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
 use crate::oauth::signing_key::SigningKey;
-use crate::profile::client::Secrets;
-use crate::profile::client::client;
-use crate::profile::place;
-use crate::profile::proof::Proof;
-use crate::profile::reference::Reference;
-use crate::profile::schema::Assertion;
-use crate::profile::schema::Definition;
-use crate::profile::schema::Exchange;
-use crate::profile::schema::Grant;
-use crate::profile::schema::Kind;
-use crate::profile::schema::Server;
-use crate::source::Consumes;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::source::client_credentials::ClientCredentials;
-use crate::source::jwt_bearer::JwtBearer;
-use crate::source::refresh_token::RefreshToken;
-use crate::source::smart_backend_services::SmartBackendServices;
-use crate::source::token_exchange::TokenExchange;
-use crate::source::token_exchange::TokenType;
-use crate::token::Token;
+use crate::profile::client::{Secrets, client};
+use crate::profile::dpop::Proof;
+use crate::profile::schema::{Assertion, Definition, Exchange, Grant, Kind, Server};
+use crate::profile::secret_ref::Reference;
+use crate::profile::secret_source;
+use crate::source::source::{Consumes, TokenRequest, TokenSource};
+use crate::token::token::Token;
 
 /// A grant's source with what the profile asks for. The setters are the same, but no trait has them.
 macro_rules! asking {
@@ -202,7 +192,10 @@ fn jwt_bearer(
     key: impl FnOnce() -> Result<SigningKey, Error>,
 ) -> Result<JwtBearer, Error> {
     match assertion {
-        Assertion::Kept(reference) => Ok(JwtBearer::from_source(client, place::source(reference))),
+        Assertion::Kept(reference) => Ok(JwtBearer::from_source(
+            client,
+            secret_source::source(reference),
+        )),
         Assertion::Signed {
             subject, audience, ..
         } => {
@@ -220,10 +213,10 @@ fn jwt_bearer(
 
 fn exchange(client: Client, wanted: &Exchange) -> TokenExchange {
     let kind = |uri: &String| TokenType::Other(uri.clone());
-    let subject = place::source(&wanted.subject);
+    let subject = secret_source::source(&wanted.subject);
     let mut source = TokenExchange::new(client, subject, kind(&wanted.subject_type));
     if let Some((actor, uri)) = &wanted.actor {
-        source = source.actor(place::source(actor), kind(uri));
+        source = source.actor(secret_source::source(actor), kind(uri));
     }
     if let Some(uri) = &wanted.requested_type {
         source = source.requested_token_type(kind(uri));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::store::TokenStore;
+use crate::error::error::Error;
 use crate::store::file::FileStore;
 use crate::store::keyring::KeyringStore;
-use crate::store::keyring::vault::Vault;
+use crate::store::keyring::system::Vault;
+use crate::store::store::TokenStore;
 
 /// The secret that is kept there.
 pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::store::TokenStore;
+use crate::error::error::Error;
+use crate::store::store::TokenStore;
 
 pub(super) fn read(_: &str, _: &str) -> Result<Zeroizing<String>, Error> {
     Err(refusal("a secret"))

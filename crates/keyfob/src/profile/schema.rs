@@ -13,26 +13,17 @@ mod sign_in;
 mod store;
 mod token;
 
-use crate::error::Error;
-use crate::origin::Origin;
-use crate::profile::fault::Faults;
+use crate::error::error::Error;
+use crate::exchange::retry::RetryPolicy;
+use crate::origin::origin::Origin;
+use crate::profile::errors::Faults;
 pub(super) use crate::profile::schema::client::Authentication;
-pub(super) use crate::profile::schema::grant::Assertion;
-pub(super) use crate::profile::schema::grant::Exchange;
-pub(super) use crate::profile::schema::grant::Grant;
-pub(super) use crate::profile::schema::grant::Kind;
-pub(super) use crate::profile::schema::grant::Server;
+pub(super) use crate::profile::schema::grant::{Assertion, Exchange, Grant, Kind, Server};
 pub use crate::profile::schema::sign_in::SignIn;
 pub(super) use crate::profile::schema::sign_in::SigningIn;
-pub(super) use crate::profile::schema::store::Files;
-pub(super) use crate::profile::schema::store::Redis;
-pub(super) use crate::profile::schema::store::StoreChoice;
-pub(super) use crate::profile::schema::store::StoreKind;
-pub(super) use crate::profile::schema::token::From;
-pub(super) use crate::profile::schema::token::TokenChoice;
-use crate::profile::table::Table;
-use crate::profile::table::Value;
-use crate::retry::RetryPolicy;
+pub(super) use crate::profile::schema::store::{Files, Redis, StoreChoice, StoreKind};
+pub(super) use crate::profile::schema::token::{From, TokenChoice};
+use crate::profile::table::{Table, Value};
 
 /// One profile, as the file has it.
 #[derive(Debug)]

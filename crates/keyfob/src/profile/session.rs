@@ -1,10 +1,10 @@
 //! The async session of a profile.
 
-use crate::error::Error;
-use crate::profile::Profile;
-use crate::runtime::park::block_on;
-use crate::session::Session;
-use crate::session_builder::SessionBuilder;
+use crate::client::session::builder::SessionBuilder;
+use crate::client::session::session::Session;
+use crate::error::error::Error;
+use crate::profile::profile::Profile;
+use crate::runtime::block_on::block_on;
 
 impl Profile {
     /// The async session of this profile. Nothing is sent yet.

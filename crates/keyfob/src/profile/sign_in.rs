@@ -1,18 +1,15 @@
 //! How a person signs in to a profile, and out again.
 
-use crate::error::Error;
+use crate::error::error::Error;
 use crate::oauth::authorization_code::AuthorizationCode;
 use crate::oauth::client::Client;
 use crate::oauth::device_code::DeviceCode;
-use crate::profile::Profile;
-use crate::profile::client::Secrets;
-use crate::profile::client::client;
+use crate::profile::client::{Secrets, client};
 use crate::profile::grant::asking;
-use crate::profile::reference::unasked;
-use crate::profile::schema::Grant;
-use crate::profile::schema::Kind;
+use crate::profile::profile::Profile;
 pub use crate::profile::schema::SignIn;
-use crate::profile::schema::SigningIn;
+use crate::profile::schema::{Grant, Kind, SigningIn};
+use crate::profile::secret_ref::unasked;
 
 impl Profile {
     /// How a person signs in to it, if that is how its token comes about.
@@ -35,7 +32,7 @@ impl Profile {
 
     /// A sign-in with a code that is typed on another device, whichever way the profile says.
     ///
-    /// What comes of it is kept where [`store`](Self::store) says, by [`TokenStore::replace`](crate::TokenStore::replace).
+    /// What comes of it is kept where [`store`](Self::store) says, by [`TokenStore::replace`](crate::store::TokenStore::replace).
     ///
     /// # Errors
     ///

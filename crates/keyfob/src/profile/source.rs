@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::error::Error;
-use crate::profile::Profile;
-use crate::profile::field::InField;
+use crate::error::error::Error;
+use crate::profile::expiring_store::OnlyLasting;
 use crate::profile::grant::Granted;
-use crate::profile::lasting::OnlyLasting;
-use crate::profile::place;
+use crate::profile::header_placement::InField;
+use crate::profile::profile::Profile;
 use crate::profile::schema::From;
-use crate::source::TokenSource;
+use crate::profile::secret_source;
 use crate::source::persisted::Persisted;
-use crate::store::TokenStore;
+use crate::source::source::TokenSource;
 use crate::store::key::StoreKey;
+use crate::store::store::TokenStore;
 
 impl Profile {
     /// A source of its token, with the store in front of it, for a cache of your own making. Nothing is fetched yet.
@@ -40,7 +40,7 @@ impl Profile {
     pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         let choice = &self.definition.token;
         let source = match &choice.from {
-            From::Place(place) => place::source(place),
+            From::Place(place) => secret_source::source(place),
             From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition, &self.proof)),
         };
         let source: Arc<dyn TokenSource> = match self.store()? {
@@ -66,7 +66,7 @@ impl Profile {
         key: StoreKey,
     ) -> Persisted {
         let choice = &self.definition.store;
-        let persisted = Persisted::new(source, store, key).when_away(choice.when_away);
+        let persisted = Persisted::new(source, store, key).on_store_outage(choice.on_store_outage);
         match choice.issuer_grace {
             Some(grace) => persisted.issuer_grace(grace),
             None => persisted,

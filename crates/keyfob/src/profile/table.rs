@@ -5,14 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::DeTable;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 use url::Url;
 
-use crate::origin::Origin;
-use crate::profile::fault::Faults;
-use crate::profile::fault::suggestion;
-use crate::profile::reference::Reference;
+use crate::origin::origin::Origin;
+use crate::profile::errors::{Faults, suggestion};
+use crate::profile::secret_ref::Reference;
 
 /// A table, whose keys are read one by one. Whatever is left when it is [closed](Self::close) is a fault.
 pub(super) struct Table<'t> {

@@ -3,13 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::runtime::Builder;
-use tokio::runtime::Handle;
-use tokio::runtime::RuntimeFlavor;
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
-use crate::runtime::marked;
-use crate::runtime::threads;
-use crate::runtime::timer;
+use crate::runtime::{blocking_flag, threads, timer};
 
 pub(super) fn spawn(task: BoxFuture<'static, ()>) {
     match Handle::try_current() {
@@ -22,7 +18,7 @@ pub(super) fn spawn(task: BoxFuture<'static, ()>) {
 
 /// Whether nothing would run there, because its one thread may be this one, and blocks.
 fn waits_for_this_thread(handle: &Handle) -> bool {
-    marked::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
+    blocking_flag::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 pub(super) fn spawn_blocking(work: Box<dyn FnOnce() + Send>) {

@@ -1,43 +1,33 @@
 //! A command that prints a token: `gh auth token`, `gcloud`, `az`, or any credential helper.
 
-use std::ffi::OsStr;
-use std::ffi::OsString;
-use std::fmt;
-use std::io;
-use std::path;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::ExitStatus;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
+use std::{fmt, io, path};
 
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 mod capture;
+pub(crate) mod output;
+#[cfg(feature = "profiles")]
+mod raw_output;
 mod redact;
 mod request;
 mod run;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
-#[cfg(feature = "profiles")]
-mod text;
 
-use crate::error::Error;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
+use crate::error::error::Error;
+use crate::source::command::output::{parse, reported_failure};
 use crate::source::command::redact::redact;
 pub use crate::source::command::request::HelperRequest;
 use crate::source::command::request::Spelled;
-use crate::source::command::run::Ending;
-use crate::source::command::run::Inbox;
-use crate::source::command::run::Limits;
-use crate::source::command::run::Run;
-use crate::source::command::run::run;
-use crate::source::helper_output::parse;
-use crate::source::helper_output::reported_failure;
-use crate::token::Token;
+use crate::source::command::run::{Ending, Inbox, Limits, Run, run};
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::Token;
 
 /// The token that a command prints, run each time a token is needed.
 ///
@@ -158,7 +148,8 @@ impl CommandToken {
     /// Sets what the helper is asked, in the words of its own protocol.
     ///
     /// ```
-    /// use keyfob::{CommandToken, HelperRequest};
+    /// use keyfob::CommandToken;
+    /// use keyfob::source::HelperRequest;
     ///
     /// let source = CommandToken::new(["docker-credential-pass"])?
     ///     .request(HelperRequest::Docker { server: "registry.example.com".into() })?;

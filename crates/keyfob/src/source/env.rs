@@ -2,16 +2,13 @@
 
 use std::env;
 use std::env::VarError;
-use std::ffi::OsStr;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-use futures_util::future::BoxFuture;
-use futures_util::future::ready;
+use futures_util::future::{BoxFuture, ready};
 
-use crate::error::Error;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::token::Token;
+use crate::error::error::Error;
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::Token;
 
 /// The token in an environment variable, read each time a token is needed.
 ///

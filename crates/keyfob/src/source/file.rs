@@ -3,20 +3,17 @@
 use std::fs::File;
 use std::io;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::token::Token;
+use crate::error::error::Error;
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::Token;
 
 /// The token in a file, read again when it may have changed, as Kubernetes projects tokens.
 ///

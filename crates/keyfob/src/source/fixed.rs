@@ -1,12 +1,10 @@
 //! A token that never changes.
 
-use futures_util::future::BoxFuture;
-use futures_util::future::ready;
+use futures_util::future::{BoxFuture, ready};
 
-use crate::error::Error;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::token::Token;
+use crate::error::error::Error;
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::Token;
 
 /// A token that is given once and used as it is.
 ///

@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::error::BoxError;
-use crate::error::Error;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-use crate::token::IntoToken;
-use crate::token::Token;
+use crate::error::error::{BoxError, Error};
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::{IntoToken, Token};
 
 /// Makes a source of an async closure.
 ///

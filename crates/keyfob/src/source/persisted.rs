@@ -7,25 +7,20 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
-mod away;
 mod decision;
-mod exchange;
-mod holder;
+mod process_name;
+mod refresh;
 mod refusal;
-mod turn;
+mod renewal;
+mod store_outage;
 
-use crate::error::Error;
-use crate::source::Consumes;
-use crate::source::TokenRequest;
-use crate::source::TokenSource;
-pub use crate::source::persisted::away::WhenAway;
-use crate::source::persisted::turn::Caller;
-use crate::source::persisted::turn::Desk;
-use crate::source::persisted::turn::ISSUER_GRACE;
-use crate::source::persisted::turn::Stop;
-use crate::store::TokenStore;
+use crate::error::error::Error;
+use crate::source::persisted::renewal::{Caller, Desk, ISSUER_GRACE, Stop};
+pub use crate::source::persisted::store_outage::OnStoreOutage;
+use crate::source::source::{Consumes, TokenRequest, TokenSource};
 use crate::store::key::StoreKey;
-use crate::token::Token;
+use crate::store::store::TokenStore;
+use crate::token::token::Token;
 
 /// A source whose tokens are kept in a store, and shared with all who use the same store and key.
 ///
@@ -43,7 +38,9 @@ use crate::token::Token;
 ///
 /// ```
 /// use std::time::Duration;
-/// use keyfob::{MemoryStore, Persisted, StoreKey, TokenCache};
+/// use keyfob::TokenCache;
+/// use keyfob::source::Persisted;
+/// use keyfob::store::{MemoryStore, StoreKey};
 ///
 /// let hook = keyfob::hook_blocking(|_| Ok::<_, std::io::Error>(("t0ken", Duration::from_secs(300))));
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
@@ -79,7 +76,7 @@ impl Persisted {
 
     /// What happens while the store cannot be used.
     #[must_use]
-    pub fn when_away(mut self, policy: WhenAway) -> Self {
+    pub fn on_store_outage(mut self, policy: OnStoreOutage) -> Self {
         self.desk_mut().policy = policy;
         self
     }

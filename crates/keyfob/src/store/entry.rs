@@ -1,15 +1,12 @@
 //! What a store keeps under a key.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-use crate::error::ErrorKind;
+use crate::error::error::ErrorKind;
 use crate::store::key::hex;
-use crate::token::Expiry;
-use crate::token::Token;
+use crate::token::token::{Expiry, Token};
 
 /// What a store keeps under a key: the token, and what is known of the exchange for the next one.
 ///
@@ -17,14 +14,14 @@ use crate::token::Token;
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub(crate) token: Option<Token>,
-    pub(crate) begun: Option<Begun>,
+    pub(crate) begun: Option<PendingExchange>,
     pub(crate) failure: Option<Failure>,
     pub(crate) saved: SystemTime,
 }
 
 /// The note of an exchange that was begun and whose answer is not stored yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Begun {
+pub struct PendingExchange {
     /// A hash of the refresh token that it uses up; `None` for one that the source brought along.
     pub(crate) with: Option<String>,
     pub(crate) at: SystemTime,
@@ -90,7 +87,7 @@ impl Entry {
 
     /// The note of an exchange whose answer is not known.
     #[must_use]
-    pub fn begun(&self) -> Option<&Begun> {
+    pub fn begun(&self) -> Option<&PendingExchange> {
         self.begun.as_ref()
     }
 
@@ -116,7 +113,7 @@ impl Entry {
     }
 }
 
-impl Begun {
+impl PendingExchange {
     /// When it began.
     #[must_use]
     pub fn at(&self) -> SystemTime {

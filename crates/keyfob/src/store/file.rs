@@ -1,8 +1,7 @@
 //! A store in a directory of the user's own, shared by all processes of one machine.
 
 use std::fmt;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,26 +14,19 @@ mod lock;
 mod owner;
 #[cfg(not(unix))]
 mod owner_elsewhere;
-mod usual;
+mod state_dir;
 
-use crate::clock::Clock;
-use crate::clock::SystemClock;
-use crate::error::Error;
-use crate::runtime::Ambient;
-use crate::runtime::Runtime;
-use crate::store::KeptEntry;
-use crate::store::Listed;
-use crate::store::StoreLease;
-use crate::store::TokenStore;
-use crate::store::fault::StoreError;
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::Error;
+use crate::runtime::runtime::{Runtime, TokioOrThreads};
+use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;
-use crate::store::file::lease::Entries;
-use crate::store::file::lease::FileLease;
-use crate::store::file::lease::beside;
+use crate::store::file::lease::{Entries, FileLease, beside};
 use crate::store::file::lock::Lock;
-use crate::store::file::usual::usual_directory;
+use crate::store::file::state_dir::usual_directory;
 use crate::store::key::StoreKey;
-use crate::store::seal::KeyRing;
+use crate::store::seal::SealingKeys;
+use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 
 /// A store in a directory of the user's own, shared by all processes of one machine.
 ///
@@ -47,7 +39,9 @@ use crate::store::seal::KeyRing;
 /// is checked on Unix alone; elsewhere the rights that the directory gives on are what they are.
 ///
 /// ```no_run
-/// use keyfob::{EnvToken, FileStore, Persisted, StoreKey, TokenCache};
+/// use keyfob::{EnvToken, TokenCache};
+/// use keyfob::source::Persisted;
+/// use keyfob::store::{FileStore, StoreKey};
 ///
 /// let store = FileStore::new(FileStore::usual_directory()?);
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
@@ -66,7 +60,7 @@ impl FileStore {
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
             directory: Directory::new(path.as_ref().to_owned()),
-            runtime: Arc::new(Ambient),
+            runtime: Arc::new(TokioOrThreads),
         }
     }
 
@@ -89,12 +83,12 @@ impl FileStore {
 
     /// Seals what is written from now on; what was written without a key can still be read.
     #[must_use]
-    pub fn sealed(mut self, ring: KeyRing) -> Self {
+    pub fn sealed(mut self, ring: SealingKeys) -> Self {
         self.directory.seal_with(ring);
         self
     }
 
-    /// Reads and writes somewhere else than on [`Ambient`].
+    /// Reads and writes somewhere else than on [`TokioOrThreads`].
     #[must_use]
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Arc::new(runtime);
@@ -114,22 +108,22 @@ impl FileStore {
         &'a self,
         entries: E,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let lease: Box<dyn StoreLease> = Box::new(FileLease {
                 entries,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),
-                lock: Arc::new(self.lock(key, patience).await?),
+                lock: Arc::new(self.lock(key, max_wait).await?),
             });
             Ok(lease)
         })
     }
 
-    async fn lock(&self, key: &StoreKey, patience: Duration) -> Result<Lock, StoreError> {
+    async fn lock(&self, key: &StoreKey, max_wait: Duration) -> Result<Lock, StoreError> {
         let clock = SystemClock::default();
-        let end = clock.elapsed().saturating_add(patience);
+        let end = clock.elapsed().saturating_add(max_wait);
         let mut pauses = 0;
         loop {
             let wanted = key.clone();
@@ -150,7 +144,7 @@ impl TokenStore for FileStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         let key = key.clone();
         self.run(move |directory| directory.read(&key))
     }
@@ -158,12 +152,12 @@ impl TokenStore for FileStore {
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        self.lease_of(self.directory.clone(), key, patience)
+        self.lease_of(self.directory.clone(), key, max_wait)
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         self.run(Directory::list)
     }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// The name of an entry in a store: what the token is for, and for whom.
 ///
@@ -12,7 +11,7 @@ use sha2::Sha256;
 /// Neither is secret: put no secret in.
 ///
 /// ```
-/// use keyfob::StoreKey;
+/// use keyfob::store::StoreKey;
 ///
 /// let key = StoreKey::builder("https://issuer.example.com")
 ///     .client("reports")

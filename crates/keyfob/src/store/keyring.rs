@@ -6,23 +6,19 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) mod vault;
+pub(crate) mod system;
 
-use crate::error::Error;
-use crate::runtime::Runtime;
-use crate::store::KeptEntry;
-use crate::store::Listed;
-use crate::store::StoreLease;
-use crate::store::TokenStore;
-use crate::store::by_label;
+use crate::error::error::Error;
+use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
-use crate::store::fault::StoreError;
+use crate::store::error::StoreError;
 use crate::store::file::FileStore;
 use crate::store::file::directory::LOCK;
 use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
-use crate::store::keyring::vault::Vault;
+use crate::store::keyring::system::Vault;
 use crate::store::record;
+use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
 
 /// A store in the keyring of the system: Secret Service, the keychain of macOS, or Windows' credentials.
 ///
@@ -33,7 +29,9 @@ use crate::store::record;
 /// Windows keeps no more than 2560 bytes in an entry: a token that is longer cannot be saved there, and the error says so.
 ///
 /// ```no_run
-/// use keyfob::{EnvToken, FileStore, KeyringStore, Persisted, StoreKey, TokenCache};
+/// use keyfob::{EnvToken, TokenCache};
+/// use keyfob::source::Persisted;
+/// use keyfob::store::{FileStore, KeyringStore, StoreKey};
 ///
 /// let store = KeyringStore::new(FileStore::usual_directory()?);
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
@@ -55,7 +53,7 @@ impl KeyringStore {
         }
     }
 
-    /// Asks the keyring somewhere else than on [`Ambient`](crate::Ambient).
+    /// Asks the keyring somewhere else than on [`TokioOrThreads`](crate::runtime::TokioOrThreads).
     #[must_use]
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.locks = self.locks.runtime(runtime);
@@ -67,7 +65,7 @@ impl TokenStore for KeyringStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         let key = key.clone();
         self.locks.run(move |_| Keyring.read(&key))
     }
@@ -75,12 +73,12 @@ impl TokenStore for KeyringStore {
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        self.locks.lease_of(Keyring, key, patience)
+        self.locks.lease_of(Keyring, key, max_wait)
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         self.locks.run(|directory| {
             let ids = directory.ids(LOCK)?;
             if ids.is_empty() {
@@ -89,7 +87,7 @@ impl TokenStore for KeyringStore {
             let vault = open()?;
             Ok(by_label(ids.into_iter().filter_map(|id| {
                 let found = read(&vault, &id);
-                Listed::found(id, found)
+                EntrySummary::found(id, found)
             })))
         })
     }

@@ -2,31 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::lock::Mutex as AsyncMutex;
-use futures_util::lock::OwnedMutexGuard;
+use futures_util::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::clock;
-use crate::clock::SystemClock;
-use crate::error::Error;
-use crate::store::KeptEntry;
-use crate::store::Listed;
-use crate::store::StoreLease;
-use crate::store::TokenStore;
+use crate::clock::clock;
+use crate::clock::clock::SystemClock;
+use crate::error::error::Error;
 use crate::store::entry::Entry;
-use crate::store::fault::StoreError;
+use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
+use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 
 /// A store in the memory of this process. Clones share it.
 ///
 /// ```
-/// use keyfob::{EnvToken, MemoryStore, Persisted, StoreKey, TokenCache};
+/// use keyfob::{EnvToken, TokenCache};
+/// use keyfob::source::Persisted;
+/// use keyfob::store::{MemoryStore, StoreKey};
 ///
 /// let store = MemoryStore::default();
 /// let key = StoreKey::builder("https://issuer.example.com").build();
@@ -53,19 +48,19 @@ impl TokenStore for MemoryStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move { Ok(self.slot(key).kept()) })
     }
 
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let slot = self.slot(key);
             let held = Arc::clone(&slot.lease).lock_owned();
-            let held = clock::within(&SystemClock::default(), patience, held).await;
+            let held = clock::within(&SystemClock::default(), max_wait, held).await;
             let held = held.ok_or_else(|| {
                 StoreError::busy(Error::unavailable(
                     "the stored token is being renewed elsewhere in this process, and that takes too long",
@@ -76,11 +71,11 @@ impl TokenStore for MemoryStore {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         let slots = lock(&self.0).clone();
         let listed = slots.into_iter().filter_map(|(key, slot)| {
             let kept = slot.kept()?;
-            Some(Listed::of(key, &kept.entry))
+            Some(EntrySummary::of(key, &kept.entry))
         });
         let listed = listed.collect();
         Box::pin(async move { Ok(listed) })
@@ -88,9 +83,9 @@ impl TokenStore for MemoryStore {
 }
 
 impl Slot {
-    fn kept(&self) -> Option<KeptEntry> {
+    fn kept(&self) -> Option<StoredEntry> {
         let entry = lock(&self.entry).clone()?;
-        Some(KeptEntry { entry, age: None })
+        Some(StoredEntry { entry, age: None })
     }
 }
 
@@ -100,7 +95,7 @@ struct MemoryLease {
 }
 
 impl StoreLease for MemoryLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move { Ok(self.slot.kept()) })
     }
 

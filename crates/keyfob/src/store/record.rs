@@ -2,26 +2,18 @@
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
-use serde::Deserialize;
-use serde::Serialize;
-use sha2::Digest;
-use sha2::Sha256;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::store::entry::Begun;
-use crate::store::entry::Entry;
-use crate::store::entry::Failure;
-use crate::store::fault::StoreError;
-use crate::store::key::StoreKey;
-use crate::store::key::hex;
-use crate::token::Carrier;
-use crate::token::Expiry;
-use crate::token::Token;
+use crate::error::error::Error;
+use crate::store::entry::{Entry, Failure, PendingExchange};
+use crate::store::error::StoreError;
+use crate::store::key::{StoreKey, hex};
+use crate::token::token::{Carrier, Expiry, Token};
 
 /// The entry of this key as bytes.
 pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
@@ -153,7 +145,7 @@ impl<'a> Record<'a> {
         };
         let entry = Entry {
             token,
-            begun: self.begun.map(|begun| Begun {
+            begun: self.begun.map(|begun| PendingExchange {
                 with: begun.with.map(Cow::into_owned),
                 at: time(begun.at),
                 by: begun.by.into_owned(),
@@ -250,7 +242,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::fault::StoreErrorKind;
+    use crate::store::error::StoreErrorKind;
 
     fn key() -> StoreKey {
         StoreKey::builder("https://issuer.example.com").build()
@@ -269,7 +261,7 @@ mod tests {
             .recheck_after(Duration::from_secs(10))
             .expires_in(Duration::from_millis(3_600_001));
         Entry {
-            begun: Some(Begun {
+            begun: Some(PendingExchange {
                 with: Some("f00".to_owned()),
                 at: now,
                 by: "process 1 on a".to_owned(),

@@ -10,28 +10,21 @@ use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
 
 mod connection;
-mod desk;
 mod lease;
 mod scripts;
+mod shared;
 
-use crate::clock::Clock;
-use crate::clock::SystemClock;
-use crate::error::Error;
-use crate::runtime::Ambient;
-use crate::store::KeptEntry;
-use crate::store::Listed;
-use crate::store::StoreLease;
-use crate::store::TokenStore;
-use crate::store::by_label;
-use crate::store::fault::StoreError;
-use crate::store::key::StoreKey;
-use crate::store::key::hex;
-use crate::store::redis::connection::Connection;
-use crate::store::redis::connection::Server;
-use crate::store::redis::desk::Desk;
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::Error;
+use crate::runtime::runtime::TokioOrThreads;
+use crate::store::error::StoreError;
+use crate::store::key::{StoreKey, hex};
+use crate::store::redis::connection::{Connection, Server};
 use crate::store::redis::lease::RedisLease;
+use crate::store::redis::shared::Desk;
 use crate::store::seal;
-use crate::store::seal::KeyRing;
+use crate::store::seal::SealingKeys;
+use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
 
 /// A store in Redis or Valkey, shared by many machines.
 ///
@@ -44,9 +37,11 @@ use crate::store::seal::KeyRing;
 /// brings its own. What the server needs to be set to is in `docs/many-machines.md`.
 ///
 /// ```no_run
-/// use keyfob::{EnvToken, KeyRing, Persisted, RedisStore, SealingKey, StoreKey, TokenCache};
+/// use keyfob::{EnvToken, TokenCache};
+/// use keyfob::source::Persisted;
+/// use keyfob::store::{SealingKeys, RedisStore, SealingKey, StoreKey};
 ///
-/// let ring = KeyRing::new(SealingKey::from_file("/run/secrets/keyfob-sealing-key")?);
+/// let ring = SealingKeys::new(SealingKey::from_file("/run/secrets/keyfob-sealing-key")?);
 /// let store = RedisStore::open("rediss://keyfob@redis.example.com", ring)?;
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
 /// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
@@ -71,7 +66,7 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL cannot be used. The error does not quote it.
-    pub fn open(url: &str, ring: KeyRing) -> Result<Self, Error> {
+    pub fn open(url: &str, ring: SealingKeys) -> Result<Self, Error> {
         connection::have_cryptography();
         let client = Client::open(url);
         // What the client says of a URL may quote the password in it.
@@ -83,23 +78,23 @@ impl RedisStore {
 
     /// A store at the server of this client, whose certificates and names are your own.
     #[must_use]
-    pub fn new(client: Client, ring: KeyRing) -> Self {
+    pub fn new(client: Client, ring: SealingKeys) -> Self {
         Self::at(Server::Single(Box::new(client)), ring)
     }
 
     /// A store in a cluster.
     #[must_use]
-    pub fn cluster(client: ClusterClient, ring: KeyRing) -> Self {
+    pub fn cluster(client: ClusterClient, ring: SealingKeys) -> Self {
         Self::at(Server::Cluster(Box::new(client)), ring)
     }
 
     /// A store at whatever server the sentinels call the master.
     #[must_use]
-    pub fn sentinel(client: SentinelClient, ring: KeyRing) -> Self {
+    pub fn sentinel(client: SentinelClient, ring: SealingKeys) -> Self {
         Self::at(Server::sentinel(client), ring)
     }
 
-    fn at(server: Server, ring: KeyRing) -> Self {
+    fn at(server: Server, ring: SealingKeys) -> Self {
         connection::have_cryptography();
         Self {
             desk: Arc::new(Desk {
@@ -107,7 +102,7 @@ impl RedisStore {
                 ring,
                 prefix: Self::PREFIX.to_owned(),
                 lease: Self::LEASE,
-                runtime: Arc::new(Ambient),
+                runtime: Arc::new(TokioOrThreads),
             }),
         }
     }
@@ -145,7 +140,7 @@ impl TokenStore for RedisStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
             let names = self.desk.names(key.id());
             let kept = scripts::load(&self.desk.connection, &names).await?;
@@ -158,11 +153,11 @@ impl TokenStore for RedisStore {
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let clock = SystemClock::default();
-            let end = clock.elapsed().saturating_add(patience);
+            let end = clock.elapsed().saturating_add(max_wait);
             let names = self.desk.names(key.id());
             let owner = owner()?;
             loop {
@@ -182,14 +177,14 @@ impl TokenStore for RedisStore {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         Box::pin(async move {
             let mut listed = Vec::new();
             for id in scripts::ids(&self.desk.connection, &self.desk.prefix).await? {
                 let kept = scripts::load(&self.desk.connection, &self.desk.names(&id)).await?;
                 let found = self.desk.open(&id, kept);
                 let found = found.map(|found| found.map(|(key, kept)| (key, kept.entry)));
-                listed.extend(Listed::found(id, found));
+                listed.extend(EntrySummary::found(id, found));
             }
             Ok(by_label(listed))
         })

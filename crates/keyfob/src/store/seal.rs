@@ -5,17 +5,13 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::KeyInit;
-use chacha20poly1305::XChaCha20Poly1305;
-use chacha20poly1305::XNonce;
-use chacha20poly1305::aead::Aead;
-use chacha20poly1305::aead::Payload;
-use sha2::Digest;
-use sha2::Sha256;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::store::fault::StoreError;
+use crate::error::error::Error;
+use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record::damaged;
 
@@ -104,18 +100,18 @@ impl fmt::Debug for SealingKey {
 /// when it is next saved.
 ///
 /// ```
-/// use keyfob::{KeyRing, SealingKey};
+/// use keyfob::store::{SealingKeys, SealingKey};
 ///
 /// let (new, old) = (SealingKey::generate()?, SealingKey::generate()?);
-/// let ring = KeyRing::new(new).also(old);
+/// let ring = SealingKeys::new(new).also(old);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct KeyRing {
+pub struct SealingKeys {
     keys: Vec<SealingKey>,
 }
 
-impl KeyRing {
+impl SealingKeys {
     /// A ring with one key, which reads and writes.
     #[must_use]
     pub fn new(key: SealingKey) -> Self {
@@ -184,7 +180,7 @@ const NONCE: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fault::StoreErrorKind;
+    use crate::store::error::StoreErrorKind;
 
     fn key(name: &str) -> StoreKey {
         StoreKey::builder(name).build()
@@ -196,7 +192,7 @@ mod tests {
 
     #[test]
     fn s2_what_is_sealed_shows_nothing_and_opens_again() {
-        let ring = KeyRing::new(sealing_key(1));
+        let ring = SealingKeys::new(sealing_key(1));
         let sealed = ring.seal(&key("a"), b"s3cr3t").unwrap();
         assert!(!sealed.windows(6).any(|part| part == b"s3cr3t"));
         assert_eq!(**ring.open(key("a").id(), &sealed).unwrap(), *b"s3cr3t");
@@ -205,7 +201,7 @@ mod tests {
 
     #[test]
     fn s2_an_entry_that_was_moved_to_another_key_does_not_open() {
-        let ring = KeyRing::new(sealing_key(1));
+        let ring = SealingKeys::new(sealing_key(1));
         let sealed = ring.seal(&key("a"), b"s3cr3t").unwrap();
         let fault = ring.open(key("b").id(), &sealed).unwrap_err();
         assert_eq!(fault.kind(), StoreErrorKind::Damaged);
@@ -213,9 +209,9 @@ mod tests {
 
     #[test]
     fn s2_the_first_key_writes_and_all_read() {
-        let old = KeyRing::new(sealing_key(1));
-        let both = KeyRing::new(sealing_key(2)).also(sealing_key(1));
-        let new = KeyRing::new(sealing_key(2));
+        let old = SealingKeys::new(sealing_key(1));
+        let both = SealingKeys::new(sealing_key(2)).also(sealing_key(1));
+        let new = SealingKeys::new(sealing_key(2));
         let before = old.seal(&key("a"), b"t").unwrap();
         let after = both.seal(&key("a"), b"t").unwrap();
         assert!(both.open(key("a").id(), &before).is_ok());
@@ -226,7 +222,7 @@ mod tests {
 
     #[test]
     fn s2_any_bit_that_changed_is_noticed() {
-        let ring = KeyRing::new(sealing_key(1));
+        let ring = SealingKeys::new(sealing_key(1));
         let sealed = ring.seal(&key("a"), b"t").unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
@@ -240,8 +236,8 @@ mod tests {
     fn s1_debug_shows_no_key() {
         let key = sealing_key(7);
         assert_eq!(
-            format!("{:?}", KeyRing::new(key)),
-            "KeyRing { keys: [SealingKey] }"
+            format!("{:?}", SealingKeys::new(key)),
+            "SealingKeys { keys: [SealingKey] }"
         );
     }
 

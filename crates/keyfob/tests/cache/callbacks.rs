@@ -1,21 +1,13 @@
 //! Code of others that the cache calls: callbacks for a changed token, and the log.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use futures_channel::oneshot;
 use keyfob::TokenCache;
-use keyfob::TokenChange;
+use keyfob::cache::TokenChange;
 
 use crate::log::listening;
-use crate::world::SECOND;
-use crate::world::World;
-use crate::world::down;
-use crate::world::ends;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, World, down, ends, poll, ready, token};
 
 #[test]
 fn on_change_is_awaited_before_use() {

@@ -1,27 +1,17 @@
 //! T7: callers that go away, hooks that panic or hang, runtimes that stop.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use keyfob::Challenges;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Runtime;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenRequest;
-use keyfob::TokenSource;
+use keyfob::exchange::Challenges;
+use keyfob::runtime::Runtime;
+use keyfob::source::TokenRequest;
+use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
 use keyfob_testkit::ManualClock;
 
-use crate::world::SECOND;
-use crate::world::Tasks;
-use crate::world::World;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, Tasks, World, poll, ready, token};
 
 #[test]
 fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
@@ -250,7 +240,7 @@ fn t7_a_blocking_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
     let mut caller = Box::pin(cache.lease(None));
     assert!(poll(&mut caller).is_pending());
     tasks.run();
-    clock.advance(keyfob::TokenCacheBuilder::FETCH_TIMEOUT);
+    clock.advance(keyfob::cache::TokenCacheBuilder::FETCH_TIMEOUT);
     tasks.run();
     let error = ready(poll(&mut caller)).unwrap_err();
     assert!(error.to_string().contains("within 30s"), "{error}");

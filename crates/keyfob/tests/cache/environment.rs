@@ -1,14 +1,9 @@
 //! The token in an environment variable.
 
 use std::ffi::OsStr;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use keyfob::EnvToken;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::TokenCache;
+use keyfob::{EnvToken, Error, ErrorKind, Token, TokenCache};
 
 use crate::alone::run_alone;
 

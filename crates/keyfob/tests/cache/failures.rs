@@ -1,14 +1,8 @@
 //! T1 and T2: one fetch for all, and what they share when it fails.
 
-use keyfob::Error;
-use keyfob::ErrorKind;
+use keyfob::{Error, ErrorKind};
 
-use crate::world::SECOND;
-use crate::world::World;
-use crate::world::down;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, World, down, poll, ready, token};
 
 #[test]
 fn t1_a_hundred_callers_cause_one_fetch() {

@@ -1,19 +1,11 @@
 //! T3 to T6: how long a token is used.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use keyfob::Clock;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Token;
+use keyfob::clock::Clock;
+use keyfob::{Error, ErrorKind, Token};
 
-use crate::world::SECOND;
-use crate::world::World;
-use crate::world::down;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, World, down, poll, ready, token};
 
 #[test]
 fn t3_due_token_is_served_while_one_renewal_runs() {
@@ -341,7 +333,7 @@ fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
 #[test]
 fn a_lease_tells_when_its_token_expires_on_the_wall_clock() {
     let world = World::new();
-    let wall = || SystemTime::UNIX_EPOCH + Duration::from_nanos(world.clock.glance().wall);
+    let wall = || SystemTime::UNIX_EPOCH + Duration::from_nanos(world.clock.coarse_time().wall);
     let end = wall() + SECOND * 100;
     let lease = world.fetch(token("one", 100)).unwrap();
     assert_eq!(lease.expires_at(), Some(end));

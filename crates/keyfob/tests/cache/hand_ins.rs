@@ -1,16 +1,11 @@
 //! A token that is handed in while the source is being asked.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures_channel::oneshot;
-use keyfob::Challenges;
+use keyfob::exchange::Challenges;
 
-use crate::world::World;
-use crate::world::down;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{World, down, poll, ready, token};
 
 #[test]
 fn t2_a_token_handed_in_wins_over_a_renewal_that_started_before() {

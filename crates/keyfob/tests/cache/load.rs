@@ -1,20 +1,13 @@
 //! Many callers at once, on threads that run free and on the crate's own runtime.
 
-use std::sync::Arc;
-use std::sync::Barrier;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use keyfob::TokenCache;
 use keyfob_testkit::GatedSource;
 
-use crate::world::SECOND;
-use crate::world::World;
-use crate::world::ends;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, World, ends, poll, ready, token};
 
 #[test]
 fn t1_ten_thousand_waiters_cause_one_fetch() {

@@ -7,11 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Once;
 
-use tracing::Event;
-use tracing::Level;
-use tracing::Metadata;
-use tracing::Subscriber;
-use tracing::span;
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 type Hear = Rc<dyn Fn(Level)>;
 

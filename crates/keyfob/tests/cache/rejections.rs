@@ -1,15 +1,10 @@
 //! T8: a rejected token is compared, renewed once, and kept if that fails.
 
-use keyfob::Challenges;
 use keyfob::ErrorKind;
-use keyfob::Lease;
+use keyfob::cache::Lease;
+use keyfob::exchange::Challenges;
 
-use crate::world::SECOND;
-use crate::world::World;
-use crate::world::down;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, World, down, poll, ready, token};
 
 fn reject(world: &World, lease: &Lease) {
     world.cache.reject(lease, &Challenges::default());

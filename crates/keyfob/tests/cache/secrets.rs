@@ -1,10 +1,8 @@
 //! S1: no secret is shown.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use crate::world::World;
-use crate::world::token;
+use crate::world::{World, token};
 
 #[test]
 fn s1_debug_of_all_that_holds_a_token_hides_it() {

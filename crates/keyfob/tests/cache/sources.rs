@@ -6,22 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::FileToken;
-use keyfob::FixedToken;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
+use keyfob::{Error, ErrorKind, FileToken, FixedToken, Token, TokenCache, TokenSource};
 use keyfob_testkit::ManualClock;
 use tracing::Level;
 
 use crate::log::listening;
-use crate::world::SECOND;
-use crate::world::Tasks;
-use crate::world::poll;
-use crate::world::ready;
-use crate::world::token;
+use crate::world::{SECOND, Tasks, poll, ready, token};
 
 struct Reader {
     clock: ManualClock,

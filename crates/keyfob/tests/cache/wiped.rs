@@ -5,13 +5,10 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
+use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use keyfob::Token;
-use keyfob::TokenCache;
+use keyfob::{Token, TokenCache};
 
 use crate::alone::run_alone;
 

@@ -2,29 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::task::Context;
-use std::task::Poll;
-use std::task::Wake;
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use keyfob::Error;
-use keyfob::Lease;
-use keyfob::Runtime;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenCacheBuilder;
-use keyfob_testkit::Call;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
+use keyfob::cache::{Lease, TokenCacheBuilder};
+use keyfob::runtime::Runtime;
+use keyfob::{Error, Token, TokenCache};
+use keyfob_testkit::{Call, GatedSource, ManualClock};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 

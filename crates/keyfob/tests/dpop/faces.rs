@@ -7,24 +7,15 @@ use http::Request;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use keyfob::AuthenticationLayer;
-use keyfob::AuthenticationMiddleware;
-use keyfob::BoxError;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::ReplayCloned;
-use keyfob::Token;
+use keyfob::error::BoxError;
+use keyfob::middleware::AuthenticationMiddleware;
+use keyfob::tower::{AuthenticationLayer, ReplayCloned};
+use keyfob::{Error, ErrorKind, Token};
 use keyfob_testkit::ManualClock;
 use reqwest_middleware::ClientBuilder;
-use tower::Layer;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
-use crate::resource::Resource;
-use crate::resource::Rotation;
-use crate::resource::bound;
-use crate::resource::fixed;
-use crate::resource::promptly;
-use crate::resource::prover;
+use crate::resource::{Resource, Rotation, bound, fixed, promptly, prover};
 
 /// What a face sends to a server that wants a nonce, then another, and then knows the token no more.
 fn expect_three_good_ones(resource: &Resource) {

@@ -1,30 +1,20 @@
 //! A token endpoint that gives tokens that are bound to a key (RFC 9449 §5 and §8).
 
-use keyfob::ErrorKind;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientBuilder;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::DpopProver;
-use keyfob::oauth::RefreshToken;
-use keyfob::oauth::SigningKey;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::oauth::{
+    Algorithm, Client, ClientAuthentication, ClientBuilder, ClientCredentials, DpopProver,
+    RefreshToken, SigningKey,
+};
+use keyfob::{ErrorKind, Session, TokenCache};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
-use crate::resource::proofs;
-use crate::resource::prover;
+use crate::resource::{proofs, prover};
 
-fn gives(token: &str, kind: &str) -> Answer {
-    Answer::json(json!({"access_token": token, "token_type": kind, "expires_in": 3600}))
+fn gives(token: &str, kind: &str) -> ScriptedResponse {
+    ScriptedResponse::json(json!({"access_token": token, "token_type": kind, "expires_in": 3600}))
 }
 
-fn wants(nonce: &str) -> Answer {
-    Answer::json(json!({"error": "use_dpop_nonce"}))
+fn wants(nonce: &str) -> ScriptedResponse {
+    ScriptedResponse::json(json!({"error": "use_dpop_nonce"}))
         .with_status(400)
         .header("dpop-nonce", nonce)
 }
@@ -92,7 +82,7 @@ async fn t2_a_server_that_refuses_every_nonce_is_asked_twice_and_that_may_pass()
 #[tokio::test]
 async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
     let (server, prover) = (Server::start(), prover());
-    let refused = Answer::json(json!({"error": "invalid_dpop_proof"}))
+    let refused = ScriptedResponse::json(json!({"error": "invalid_dpop_proof"}))
         .with_status(400)
         .header("dpop-nonce", "one");
     server.expect(Expect::post("/token").answer(refused));
@@ -104,7 +94,7 @@ async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
 #[tokio::test]
 async fn a_nonce_that_is_wanted_but_not_given_is_not_guessed() {
     let (server, prover) = (Server::start(), prover());
-    let refused = Answer::json(json!({"error": "use_dpop_nonce"})).with_status(400);
+    let refused = ScriptedResponse::json(json!({"error": "use_dpop_nonce"})).with_status(400);
     server.expect(Expect::post("/token").answer(refused));
     assert!(tokens(&server, &prover).authenticate().await.is_err());
     assert_eq!(server.calls(), 1);
@@ -151,9 +141,11 @@ async fn nonces_of_the_issuer_and_of_an_api_at_the_same_origin_are_apart() {
         )
         .expect(
             Expect::get("/data")
-                .answer(Answer::unauthorized(challenge).header("dpop-nonce", "of-the-api"))
-                .answer(Answer::status(200))
-                .answer(Answer::status(200)),
+                .answer(
+                    ScriptedResponse::unauthorized(challenge).header("dpop-nonce", "of-the-api"),
+                )
+                .answer(ScriptedResponse::status(200))
+                .answer(ScriptedResponse::status(200)),
         );
     let session = Session::builder(tokens(&server, &prover))
         .base_url(server.url())
@@ -201,7 +193,7 @@ async fn the_same_refresh_token_goes_with_the_nonce_and_then_the_next_one() {
         Expect::post("/token")
             .form("refresh_token", "first")
             .answer(wants("one"))
-            .answer(Answer::json(rotated)),
+            .answer(ScriptedResponse::json(rotated)),
     );
     server.expect(
         Expect::post("/token")
@@ -218,7 +210,7 @@ async fn the_same_refresh_token_goes_with_the_nonce_and_then_the_next_one() {
 #[tokio::test]
 async fn s3_no_error_quotes_the_proof_of_a_token_request() {
     let (server, prover) = (Server::start(), prover());
-    server.expect(Expect::post("/token").answer(Answer::status(500)));
+    server.expect(Expect::post("/token").answer(ScriptedResponse::status(500)));
     let error = tokens(&server, &prover).authenticate().await.unwrap_err();
     let received = server.received();
     let proof = received[0].header("dpop").unwrap();

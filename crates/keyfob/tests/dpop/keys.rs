@@ -1,27 +1,20 @@
 //! Each kind of key, in each form, signs what another library verifies.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
-use http::Method;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::{HeaderMap, Method};
 use keyfob::ErrorKind;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::DpopProver;
-use keyfob::oauth::SigningKey;
-use keyfob::unstable::Authenticator;
-use keyfob::unstable::Origins;
+use keyfob::custom_client::Authenticator;
+use keyfob::oauth::{Algorithm, DpopProver, SigningKey};
+use keyfob::origin::Origins;
 use keyfob_testkit::ManualClock;
 use ring::rand::SystemRandom;
-use ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
-use ring::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
-use ring::signature::EcdsaKeyPair;
-use ring::signature::Ed25519KeyPair;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+};
 
-use crate::proof::Proof;
-use crate::proof::hash;
-use crate::resource::bound;
-use crate::resource::fixed;
+use crate::proof::{Proof, hash};
+use crate::resource::{bound, fixed};
 
 /// A key that nothing but these tests uses.
 const RSA: &str = include_str!("rsa-of-the-tests.pem");

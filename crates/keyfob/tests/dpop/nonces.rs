@@ -1,16 +1,10 @@
 //! What a server wants to find in a proof: learned from any answer, obeyed once.
 
 use http::Method;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
 use crate::proof::Proof;
-use crate::resource::Resource;
-use crate::resource::Rotation;
-use crate::resource::builder;
-use crate::resource::proofs;
+use crate::resource::{Resource, Rotation, builder, proofs};
 
 fn nonces(resource: &Resource) -> Vec<String> {
     let proofs = resource.proofs();
@@ -82,11 +76,11 @@ async fn r4_a_streamed_body_is_not_sent_again_but_the_nonce_is_learned() {
 async fn r3_a_nonce_may_come_with_a_failure_and_is_in_the_retry() {
     let clock = ManualClock::default();
     let server = Server::start();
-    let busy = Answer::unavailable().header("dpop-nonce", "from-a-failure");
+    let busy = ScriptedResponse::unavailable().header("dpop-nonce", "from-a-failure");
     server.expect(
         Expect::get("/data")
             .answer(busy)
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     let session = builder(&server, &clock).build().unwrap();
     assert_eq!(session.get("data").send().await.unwrap().status(), 200);

@@ -2,11 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest;
-use ring::signature;
-use ring::signature::RsaPublicKeyComponents;
-use ring::signature::UnparsedPublicKey;
-use ring::signature::VerificationAlgorithm;
+use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use ring::{digest, signature};
 use serde_json::Value;
 
 /// A proof whose signature holds.

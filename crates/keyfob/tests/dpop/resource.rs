@@ -1,30 +1,15 @@
 //! A server that wants a token that is bound to a key, a proof for each request, and perhaps a nonce in it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use keyfob::FixedToken;
-use keyfob::RetryPolicy;
-use keyfob::Session;
-use keyfob::SessionBuilder;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::DpopProver;
-use keyfob::oauth::SigningKey;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Received;
-use keyfob_testkit::Server;
+use keyfob::oauth::{Algorithm, DpopProver, SigningKey};
+use keyfob::session::SessionBuilder;
+use keyfob::{FixedToken, RetryPolicy, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server};
 
-use crate::proof::Proof;
-use crate::proof::hash;
+use crate::proof::{Proof, hash};
 
 /// The server, and what it has seen.
 pub(crate) struct Resource {
@@ -123,22 +108,22 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, received: &Received) -> Answer {
+    fn answer(&self, received: &Received) -> ScriptedResponse {
         let mut state = self.state();
         let proof = self.proof(received, &mut state);
         let nonce = proof.as_ref().map(|proof| proof.claim("nonce").to_owned());
         let token = token(received).unwrap_or_default();
         let answer = if proof.is_none() {
-            Answer::unauthorized("DPoP algs=\"ES256\", error=\"invalid_dpop_proof\"")
+            ScriptedResponse::unauthorized("DPoP algs=\"ES256\", error=\"invalid_dpop_proof\"")
         } else if state.nonce.is_some() && state.nonce != nonce {
             let wanted = state.nonce.clone().unwrap_or_default();
             if state.rotation == Rotation::OnRefusal {
                 state.next_nonce();
             }
-            Answer::unauthorized("Bearer, DPoP error=\"use_dpop_nonce\"")
+            ScriptedResponse::unauthorized("Bearer, DPoP error=\"use_dpop_nonce\"")
                 .header("dpop-nonce", &wanted)
         } else if state.revoked.contains(&token) {
-            Answer::unauthorized("DPoP error=\"invalid_token\"")
+            ScriptedResponse::unauthorized("DPoP error=\"invalid_token\"")
         } else {
             let answer = good(received);
             match state.rotation {
@@ -192,11 +177,11 @@ impl Desk {
 }
 
 /// What the paths of this server do.
-fn good(received: &Received) -> Answer {
+fn good(received: &Received) -> ScriptedResponse {
     match (received.path.as_str(), &received.query) {
-        ("/redirect", Some(to)) => Answer::redirect(307, to),
-        ("/see-other", Some(to)) => Answer::redirect(303, to),
-        _ => Answer::text("fine"),
+        ("/redirect", Some(to)) => ScriptedResponse::redirect(307, to),
+        ("/see-other", Some(to)) => ScriptedResponse::redirect(303, to),
+        _ => ScriptedResponse::text("fine"),
     }
 }
 

@@ -3,29 +3,15 @@
 use std::collections::HashSet;
 use std::io::Error as IoError;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keyfob::AuthenticationMiddleware;
-use keyfob::ErrorKind;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
+use keyfob::middleware::AuthenticationMiddleware;
+use keyfob::{ErrorKind, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use reqwest_middleware::ClientBuilder;
 
-use crate::resource::Resource;
-use crate::resource::bound;
-use crate::resource::builder;
-use crate::resource::fixed;
-use crate::resource::promptly;
-use crate::resource::proofs;
-use crate::resource::prover;
+use crate::resource::{Resource, bound, builder, fixed, promptly, proofs, prover};
 
 #[tokio::test]
 async fn r2_a_bearer_token_is_refused_before_anything_is_sent() {
@@ -54,7 +40,7 @@ async fn r2_a_bearer_token_is_refused_before_anything_is_sent() {
 async fn the_case_of_the_scheme_does_not_matter() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let token = Token::new("t0ken").unwrap().scheme("dpop").unwrap();
     let session = Session::builder(fixed(token, &clock))
         .base_url(server.url())
@@ -109,7 +95,7 @@ async fn r1_a_redirect_to_another_origin_takes_neither_token_nor_proof_along() {
     let clock = ManualClock::default();
     let (resource, other) = (Resource::start(&clock), Server::start());
     let back = resource.server.url_for("/back");
-    other.expect(Expect::get("/elsewhere").answer(Answer::redirect(302, &back)));
+    other.expect(Expect::get("/elsewhere").answer(ScriptedResponse::redirect(302, &back)));
     // Even where the caller had put a proof of its own, and where the other origin is one of the session's.
     let session = builder(&resource.server, &clock)
         .origin(other.url())
@@ -142,9 +128,9 @@ async fn r7_retries_have_proofs_of_their_own() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::reset())
-            .answer(Answer::unavailable())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::reset())
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::status(200)),
     );
     let session = builder(&server, &clock).build().unwrap();
     assert_eq!(session.get("data").send().await.unwrap().status(), 200);
@@ -156,7 +142,7 @@ async fn r7_retries_have_proofs_of_their_own() {
 #[tokio::test]
 async fn r6_a_renewal_that_brings_a_bearer_token_leaves_the_401_to_the_caller() {
     let server = Server::start();
-    let refused = Answer::unauthorized("DPoP error=\"invalid_token\"").body("why");
+    let refused = ScriptedResponse::unauthorized("DPoP error=\"invalid_token\"").body("why");
     server.expect(Expect::get("/data").always(refused));
     let source = || ScriptedSource::new([Ok(bound("one")), Token::new("two")]);
     let session = Session::builder(source())
@@ -190,7 +176,7 @@ async fn r6_a_bearer_token_that_comes_during_a_pause_leaves_the_answer_to_the_ca
     let passing = clock.clone();
     server.expect(Expect::get("/data").respond_with(move |_| {
         passing.advance(LIFETIME);
-        Answer::unavailable()
+        ScriptedResponse::unavailable()
     }));
     let source = ScriptedSource::new([Ok(bound("one").expires_in(LIFETIME)), Token::new("two")]);
     let tokens = TokenCache::builder(source).clock(clock).build().unwrap();

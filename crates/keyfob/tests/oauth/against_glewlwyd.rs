@@ -1,21 +1,10 @@
 //! Debian's `glewlwyd`, which disagrees with the certified provider where servers in the field disagree.
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::DeviceCode;
-use keyfob::oauth::RefreshToken;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::json;
+use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials, DeviceCode, RefreshToken};
+use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
+use keyfob_testkit::{ManualClock, json};
 
-use crate::glewlwyd::Glewlwyd;
-use crate::glewlwyd::ROBOT;
-use crate::glewlwyd::SCOPE;
+use crate::glewlwyd::{Glewlwyd, ROBOT, SCOPE};
 use crate::pauses::without_pauses;
 
 const ODD: &str = "p:ss w+rd%/&=~";

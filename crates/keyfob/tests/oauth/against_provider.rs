@@ -1,30 +1,13 @@
 //! Grants, client authentication, introspection and revocation against the certified provider.
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::FixedToken;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Audience;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::JwtBearer;
-use keyfob::oauth::SigningKey;
-use keyfob::oauth::SmartBackendServices;
-use keyfob::oauth::TokenExchange;
-use keyfob::oauth::TokenType;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::oauth::{
+    Algorithm, Audience, Client, ClientAuthentication, ClientCredentials, JwtBearer, SigningKey,
+    SmartBackendServices, TokenExchange, TokenType,
+};
+use keyfob::{Error, ErrorKind, FixedToken, Token, TokenCache, TokenSource};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
-use crate::provider::Provider;
-use crate::provider::desktop;
-use crate::provider::with_key;
-use crate::provider::with_secret;
+use crate::provider::{Provider, desktop, with_key, with_secret};
 
 /// Each of these characters is one that a form encodes, or one that Basic has a meaning for.
 const ODD: &str = "p:ss w+rd%/&=~";
@@ -226,7 +209,10 @@ async fn smart_backend_services_get_a_token() {
         // The provider knows no FHIR: a server beside it says where it is.
         let fhir = Server::start();
         let smart = json!({"token_endpoint": provider.url("/token"), "capabilities": []});
-        fhir.expect(Expect::get("/r4/.well-known/smart-configuration").answer(Answer::json(smart)));
+        fhir.expect(
+            Expect::get("/r4/.well-known/smart-configuration")
+                .answer(ScriptedResponse::json(smart)),
+        );
         let source = SmartBackendServices::discover(fhir.url_for("/r4"), "bulk", key).unwrap();
         token_of(source).await.unwrap();
     }

@@ -3,23 +3,15 @@
 use std::time::Duration;
 
 use keyfob::ErrorKind;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientCredentials;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::TokenAnswer;
-use keyfob_testkit::TokenEndpoint;
-use keyfob_testkit::json;
+use keyfob::oauth::{Client, ClientCredentials};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
 
-use crate::desk::client;
-use crate::desk::everything_said;
-use crate::desk::token_of;
+use crate::desk::{client, everything_said, token_of};
 
 /// The error of a client whose server answers so.
-async fn error_after(answer: Answer) -> keyfob::Error {
+async fn error_after(answer: ScriptedResponse) -> keyfob::Error {
     let endpoint = TokenEndpoint::start();
-    endpoint.always(TokenAnswer::other(answer));
+    endpoint.always(TokenResponse::other(answer));
     let source = ClientCredentials::new(client(&endpoint)).parameter("password", "h1dden");
     let error = token_of(source).await.unwrap_err();
     let said = everything_said(&error);
@@ -29,10 +21,10 @@ async fn error_after(answer: Answer) -> keyfob::Error {
     error
 }
 
-fn refusal(status: u16, code: &str) -> Answer {
+fn refusal(status: u16, code: &str) -> ScriptedResponse {
     let body =
         json!({"error": code, "error_description": "SECRET", "error_uri": "https://x/SECRET"});
-    Answer::json(body).with_status(status)
+    ScriptedResponse::json(body).with_status(status)
 }
 
 #[tokio::test]
@@ -68,7 +60,7 @@ async fn t2_a_refusal_without_a_code_is_judged_by_its_status() {
         (502, ErrorKind::Unavailable),
         (504, ErrorKind::Unavailable),
     ] {
-        let error = error_after(Answer::text("SECRET").with_status(status)).await;
+        let error = error_after(ScriptedResponse::text("SECRET").with_status(status)).await;
         assert_eq!(error.kind(), kind, "{status}");
     }
 }
@@ -81,7 +73,7 @@ async fn s3_a_code_that_is_not_registered_is_not_quoted() {
 
 #[tokio::test]
 async fn t2_the_servers_own_pause_is_kept() {
-    let error = error_after(Answer::unavailable().header("retry-after", "17")).await;
+    let error = error_after(ScriptedResponse::unavailable().header("retry-after", "17")).await;
     assert_eq!(error.pause(), Some(Duration::from_secs(17)));
     let error = error_after(refusal(429, "slow_down").header("retry-after", "3")).await;
     assert_eq!(error.pause(), Some(Duration::from_secs(3)));
@@ -113,18 +105,18 @@ async fn s3_an_answer_that_is_no_token_is_not_quoted() {
         ),
         (json!(["SECRET"]), "JSON"),
     ] {
-        let error = error_after(Answer::json(body)).await;
+        let error = error_after(ScriptedResponse::json(body)).await;
         assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
         assert!(error.to_string().contains(word), "{error}");
     }
-    let error = error_after(Answer::text("<html>SECRET</html>")).await;
+    let error = error_after(ScriptedResponse::text("<html>SECRET</html>")).await;
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }
 
 #[tokio::test]
 async fn the_case_of_the_token_type_does_not_matter() {
     let endpoint = TokenEndpoint::start();
-    endpoint.next(TokenAnswer::token().field("token_type", json!("bEARER")));
+    endpoint.next(TokenResponse::token().field("token_type", json!("bEARER")));
     token_of(ClientCredentials::new(client(&endpoint)))
         .await
         .unwrap();
@@ -137,15 +129,15 @@ async fn at_most_one_mebibyte_is_read() {
     text.push_str(r#""}"#);
     assert_eq!(text.len(), 1 << 20);
     let endpoint = TokenEndpoint::start();
-    endpoint.next(TokenAnswer::other(Answer::text(text.clone())));
+    endpoint.next(TokenResponse::other(ScriptedResponse::text(text.clone())));
     token_of(ClientCredentials::new(client(&endpoint)))
         .await
         .unwrap();
 
-    let error = error_after(Answer::text(text + " ")).await;
+    let error = error_after(ScriptedResponse::text(text + " ")).await;
     assert_eq!(error.kind(), ErrorKind::Malformed);
     // One that never ends is not read for ever.
-    let error = error_after(Answer::stream(1 << 40).chunked()).await;
+    let error = error_after(ScriptedResponse::stream(1 << 40).chunked()).await;
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }
 
@@ -153,7 +145,11 @@ async fn at_most_one_mebibyte_is_read() {
 async fn r1_no_redirect_carries_the_secret_on() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = Server::start();
-        let error = error_after(Answer::redirect(status, &elsewhere.url_for("/token"))).await;
+        let error = error_after(ScriptedResponse::redirect(
+            status,
+            &elsewhere.url_for("/token"),
+        ))
+        .await;
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains("redirect"), "{error}");
         assert_eq!(elsewhere.calls(), 0);
@@ -163,7 +159,7 @@ async fn r1_no_redirect_carries_the_secret_on() {
 #[tokio::test]
 async fn t2_silence_is_a_failure_that_passes() {
     let server = Server::start();
-    server.expect(Expect::post("/token").answer(Answer::hang()));
+    server.expect(Expect::post("/token").answer(ScriptedResponse::hang()));
     let client = Client::builder("desk")
         .token_endpoint(server.url_for("/token"))
         .timeout(Duration::from_millis(50))

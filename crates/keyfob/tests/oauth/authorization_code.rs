@@ -3,27 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::oauth::AuthorizationCode;
-use keyfob::oauth::AuthorizationRequest;
-use keyfob::oauth::Client;
-use keyfob::reqwest;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Gate;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use keyfob::oauth::{AuthorizationCode, AuthorizationRequest, Client};
+use keyfob::{Error, ErrorKind, Token, reqwest};
+use keyfob_testkit::{Expect, Gate, ManualClock, ScriptedResponse, Server, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::desk::everything_said;
-use crate::desk::form_values;
+use crate::desk::{everything_said, form_values};
 
 const TOKEN: &str = "/token";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -98,7 +86,7 @@ fn discovered(server: &Server, fields: &serde_json::Value) -> AuthorizationCode 
     for (name, value) in fields.as_object().unwrap() {
         document[name] = value.clone();
     }
-    server.expect(Expect::get(METADATA).always(Answer::json(document)));
+    server.expect(Expect::get(METADATA).always(ScriptedResponse::json(document)));
     let client = Client::builder("desk")
         .issuer(server.url())
         .build()
@@ -106,8 +94,8 @@ fn discovered(server: &Server, fields: &serde_json::Value) -> AuthorizationCode 
     AuthorizationCode::new(client)
 }
 
-fn token() -> Answer {
-    Answer::json(json!({
+fn token() -> ScriptedResponse {
+    ScriptedResponse::json(json!({
         "access_token": "acc3ss",
         "token_type": "Bearer",
         "refresh_token": "r3fresh",
@@ -291,7 +279,8 @@ async fn a_server_that_always_names_itself_has_to() {
 #[tokio::test]
 async fn a_server_that_refuses_the_code_is_reported_and_the_page_says_no() {
     let server = Server::start();
-    let refusal = Answer::json(json!({"error": "invalid_grant", "error_description": "c0de"}));
+    let refusal =
+        ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "c0de"}));
     server.expect(Expect::post(TOKEN).answer(refusal.with_status(400)));
     let sign_in = SignIn::begin(flow(&server)).await;
     let (_, page) = visit(sign_in.back("code=c0de")).await;

@@ -2,19 +2,14 @@
 //!
 //! `cargo xtask test browser` installs both and runs these.
 
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use keyfob::TokenCache;
-use keyfob::oauth::AuthorizationCode;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::RefreshToken;
+use keyfob::oauth::{AuthorizationCode, ClientAuthentication, RefreshToken};
 use keyfob_testkit::json;
 
-use crate::provider::Provider;
-use crate::provider::desktop;
+use crate::provider::{Provider, desktop};
 
 /// A browser with an empty profile of its own, which is gone when it is dropped.
 struct Browser(PathBuf);

@@ -7,24 +7,14 @@ use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyfob::ErrorKind;
-use keyfob::TokenCache;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Audience;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::SigningKey;
-use keyfob_testkit::Received;
-use keyfob_testkit::TokenEndpoint;
+use keyfob::oauth::{
+    Algorithm, Audience, Client, ClientAuthentication, ClientCredentials, SigningKey,
+};
+use keyfob::{ErrorKind, TokenCache};
+use keyfob_testkit::{Received, TokenEndpoint};
 use serde_json::Value;
 
-use crate::desk::basic;
-use crate::desk::client_with;
-use crate::desk::form_values;
-use crate::desk::last;
-use crate::desk::read_jwt;
-use crate::desk::token_of;
+use crate::desk::{basic, client_with, form_values, last, read_jwt, token_of};
 
 async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
     let endpoint = TokenEndpoint::start();

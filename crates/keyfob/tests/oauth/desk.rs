@@ -5,16 +5,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyfob::Error;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob_testkit::Received;
-use keyfob_testkit::TokenEndpoint;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyfob::oauth::{Client, ClientAuthentication};
+use keyfob::{Error, Token, TokenCache, TokenSource};
+use keyfob_testkit::{Received, TokenEndpoint};
 use serde_json::Value;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);

@@ -2,24 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::future::Either;
-use futures_util::future::select;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::DeviceAuthorization;
-use keyfob::oauth::DeviceCode;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use futures_util::future::{Either, select};
+use keyfob::oauth::{Client, ClientAuthentication, DeviceAuthorization, DeviceCode};
+use keyfob::{Error, ErrorKind, Token};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 use serde_json::Value;
 
-use crate::desk::everything_said;
-use crate::desk::form_values;
+use crate::desk::{everything_said, form_values};
 
 const DEVICE: &str = "/device_authorization";
 const TOKEN: &str = "/token";
@@ -56,7 +45,7 @@ impl Desk {
     /// A sign-in whose code the server gives with these fields, beside the usual ones.
     async fn begin(&self, fields: Value) -> Result<DeviceAuthorization, Error> {
         self.server
-            .expect(Expect::post(DEVICE).answer(Answer::json(codes(fields))));
+            .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes(fields))));
         DeviceCode::new(self.client.clone()).start().await
     }
 
@@ -80,7 +69,7 @@ impl Desk {
     async fn outcome(
         &self,
         fields: Value,
-        answers: impl IntoIterator<Item = Answer>,
+        answers: impl IntoIterator<Item = ScriptedResponse>,
     ) -> (Result<Token, Error>, Vec<u64>) {
         let authorization = self.begin(fields).await.unwrap();
         let expect = Expect::post(TOKEN).form("grant_type", GRANT);
@@ -105,12 +94,12 @@ fn codes(fields: Value) -> Value {
     codes
 }
 
-fn says(error: &str) -> Answer {
-    Answer::json(json!({"error": error})).with_status(400)
+fn says(error: &str) -> ScriptedResponse {
+    ScriptedResponse::json(json!({"error": error})).with_status(400)
 }
 
-fn token() -> Answer {
-    Answer::json(json!({
+fn token() -> ScriptedResponse {
+    ScriptedResponse::json(json!({
         "access_token": "acc3ss",
         "token_type": "bearer",
         "expires_in": 60,
@@ -153,7 +142,7 @@ async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
 async fn what_is_asked_for_stands_in_the_first_request() {
     let desk = Desk::new();
     desk.server
-        .expect(Expect::post(DEVICE).answer(Answer::json(codes(json!({})))));
+        .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes(json!({})))));
     let flow = DeviceCode::new(desk.client.clone())
         .scopes(["read", "offline_access"])
         .resource("https://api.example.com/")
@@ -182,7 +171,7 @@ async fn a_client_with_a_secret_shows_it_at_both_endpoints() {
         .build()
         .unwrap();
     let known = |expect: Expect| expect.header("authorization", "Basic ZGVzazpzM2NyM3Q=");
-    server.expect(known(Expect::post(DEVICE)).answer(Answer::json(codes(json!({})))));
+    server.expect(known(Expect::post(DEVICE)).answer(ScriptedResponse::json(codes(json!({})))));
     server.expect(known(Expect::post(TOKEN)).answer(token()));
     let authorization = DeviceCode::new(client.clone()).start().await.unwrap();
     let desk = Desk {
@@ -224,9 +213,9 @@ async fn each_slow_down_adds_five_seconds_for_good() {
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_asked_less_and_less_often() {
     let answers = [
-        Answer::hang(),
-        Answer::reset(),
-        Answer::unavailable(),
+        ScriptedResponse::hang(),
+        ScriptedResponse::reset(),
+        ScriptedResponse::unavailable(),
         says("authorization_pending"),
         token(),
     ];
@@ -239,7 +228,7 @@ async fn a_server_that_does_not_answer_is_asked_less_and_less_often() {
 
 #[tokio::test]
 async fn a_server_that_asks_to_be_left_alone_is() {
-    let answers = [Answer::too_many_requests("120"), token()];
+    let answers = [ScriptedResponse::too_many_requests("120"), token()];
     let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 120]);
@@ -247,7 +236,7 @@ async fn a_server_that_asks_to_be_left_alone_is() {
 
 #[tokio::test]
 async fn a_server_that_says_pending_with_status_200_is_understood() {
-    let pending = Answer::json(json!({"error": "authorization_pending"}));
+    let pending = ScriptedResponse::json(json!({"error": "authorization_pending"}));
     let (outcome, pauses) = Desk::new().outcome(json!({}), [pending, token()]).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 5]);
@@ -317,7 +306,7 @@ async fn the_older_name_of_the_page_is_understood() {
     codes.as_object_mut().unwrap().remove("verification_uri");
     let desk = Desk::new();
     desk.server
-        .expect(Expect::post(DEVICE).answer(Answer::json(codes)));
+        .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes)));
     let authorization = DeviceCode::new(desk.client.clone()).start().await.unwrap();
     assert_eq!(authorization.verification_uri(), "https://a.example/device");
 }
@@ -351,7 +340,8 @@ async fn s1_no_code_is_shown() {
         "{shown}"
     );
 
-    let refusal = Answer::json(json!({"error": "invalid_grant", "error_description": "d3v1ce"}));
+    let refusal =
+        ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "d3v1ce"}));
     desk.server
         .expect(Expect::post(TOKEN).answer(refusal.with_status(400)));
     let error = desk.wait(authorization).await.0.unwrap_err();

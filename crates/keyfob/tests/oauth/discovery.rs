@@ -1,18 +1,10 @@
 //! Finding out where a server is asked for what.
 
-use keyfob::ErrorKind;
-use keyfob::TokenCache;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientCredentials;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
-use keyfob_testkit::TokenEndpoint;
-use keyfob_testkit::json;
+use keyfob::oauth::{Client, ClientCredentials};
+use keyfob::{ErrorKind, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, TokenEndpoint, json};
 
-use crate::desk::SECOND;
-use crate::desk::token_of;
+use crate::desk::{SECOND, token_of};
 
 const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
 const OPENID: &str = "/tenant/.well-known/openid-configuration";
@@ -27,10 +19,12 @@ async fn the_path_of_oauth_is_asked_first_and_that_of_openid_next() {
         let endpoint = TokenEndpoint::start();
         let server = Server::start();
         let issuer = server.url_for("/tenant");
-        let document = Answer::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
+        let document =
+            ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
         server.expect(Expect::get(found_at).answer(document));
         if found_at == OPENID {
-            server.expect(Expect::get(OAUTH).answer(Answer::text("<html>not here</html>")));
+            server
+                .expect(Expect::get(OAUTH).answer(ScriptedResponse::text("<html>not here</html>")));
         }
         assert_eq!(token_of(source(&issuer)).await.unwrap().expose(), "token-1");
         server.verify();
@@ -45,7 +39,7 @@ async fn the_issuer_must_be_the_one_that_was_asked_to_the_letter() {
         let issuer = server.url_for("/tenant");
         let document =
             json!({"issuer": format!("{issuer}{change}"), "token_endpoint": endpoint.url()});
-        server.expect(Expect::get(OAUTH).answer(Answer::json(document)));
+        server.expect(Expect::get(OAUTH).answer(ScriptedResponse::json(document)));
         let error = token_of(source(&issuer)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("another issuer"), "{error}");
@@ -58,13 +52,14 @@ async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_aske
     let endpoint = TokenEndpoint::start();
     let server = Server::start();
     let issuer = server.url_for("/tenant");
-    let document = Answer::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
+    let document =
+        ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
     server.expect(
         Expect::get(OAUTH)
             .answer(document)
-            .answer(Answer::unavailable()),
+            .answer(ScriptedResponse::unavailable()),
     );
-    server.expect(Expect::get(OPENID).answer(Answer::unavailable()));
+    server.expect(Expect::get(OPENID).answer(ScriptedResponse::unavailable()));
     let clock = ManualClock::default();
     let client = Client::builder("desk")
         .issuer(&issuer)
@@ -89,8 +84,8 @@ async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_aske
 async fn t2_metadata_that_are_not_there_are_asked_for_again() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
-    server.expect(Expect::get(OAUTH).answer(Answer::status(404)));
-    let answer = Answer::status(404).header("retry-after", "5");
+    server.expect(Expect::get(OAUTH).answer(ScriptedResponse::status(404)));
+    let answer = ScriptedResponse::status(404).header("retry-after", "5");
     server.expect(Expect::get(OPENID).answer(answer));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -102,7 +97,7 @@ async fn r1_metadata_that_name_plain_http_elsewhere_are_not_followed() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
     let document = json!({"issuer": issuer, "token_endpoint": "http://login.example.com/token"});
-    server.expect(Expect::get(OAUTH).answer(Answer::json(document)));
+    server.expect(Expect::get(OAUTH).answer(ScriptedResponse::json(document)));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin);
 }

@@ -2,19 +2,12 @@
 
 use std::fs;
 use std::fs::File;
-use std::net::Ipv4Addr;
-use std::net::TcpListener;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use std::process::id;
-use std::time::Duration;
-use std::time::Instant;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio, id};
+use std::time::{Duration, Instant};
 
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
+use keyfob::oauth::{Client, ClientAuthentication};
 use keyfob_testkit::json;
 use serde_json::Value;
 

@@ -2,31 +2,14 @@
 
 use std::time::Duration;
 
-use keyfob::ErrorKind;
-use keyfob::Expiry;
-use keyfob::FixedToken;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::blocking;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::JwtBearer;
-use keyfob::oauth::SigningKey;
-use keyfob::oauth::SmartBackendServices;
-use keyfob::oauth::TokenExchange;
-use keyfob::oauth::TokenType;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Api;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::TokenEndpoint;
-use keyfob_testkit::json;
+use keyfob::oauth::{
+    Algorithm, ClientCredentials, JwtBearer, SigningKey, SmartBackendServices, TokenExchange,
+    TokenType,
+};
+use keyfob::{ErrorKind, Expiry, FixedToken, Session, Token, blocking};
+use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json};
 
-use crate::desk::client;
-use crate::desk::form_values;
-use crate::desk::last;
-use crate::desk::read_jwt;
-use crate::desk::token_of;
+use crate::desk::{client, form_values, last, read_jwt, token_of};
 
 #[tokio::test]
 async fn client_credentials_ask_with_all_that_was_said() {
@@ -99,7 +82,7 @@ async fn the_lifetime_is_read_as_number_and_as_text_and_may_be_missing() {
         (json!(null), Expiry::Unknown),
     ] {
         let endpoint = TokenEndpoint::start();
-        endpoint.next(keyfob_testkit::TokenAnswer::token().field("expires_in", given));
+        endpoint.next(keyfob_testkit::TokenResponse::token().field("expires_in", given));
         let token = token_of(ClientCredentials::new(client(&endpoint)))
             .await
             .unwrap();
@@ -151,7 +134,7 @@ async fn an_assertion_may_come_from_another_source() {
 async fn the_source_of_an_assertion_is_not_told_of_the_token_that_was_refused() {
     let endpoint = TokenEndpoint::start();
     let api = Api::start(endpoint.issuer().clone());
-    let assertions = keyfob::hook(|request: keyfob::TokenRequest| async move {
+    let assertions = keyfob::hook(|request: keyfob::source::TokenRequest| async move {
         assert!(request.previous().is_none(), "that was no assertion");
         assert!(
             request.challenges().is_empty(),
@@ -213,7 +196,10 @@ async fn smart_backend_services_find_the_token_endpoint_and_sign_for_it() {
         let endpoint = TokenEndpoint::start();
         let fhir = Server::start();
         let smart = json!({"token_endpoint": endpoint.url(), "capabilities": ["client-confidential-asymmetric"]});
-        fhir.expect(Expect::get("/r4/.well-known/smart-configuration").answer(Answer::json(smart)));
+        fhir.expect(
+            Expect::get("/r4/.well-known/smart-configuration")
+                .answer(ScriptedResponse::json(smart)),
+        );
         let key = SigningKey::generate(algorithm).unwrap().key_id("2026-11");
         let source = SmartBackendServices::discover(fhir.url_for("/r4"), "bulk", key)
             .unwrap()

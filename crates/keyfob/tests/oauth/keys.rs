@@ -1,22 +1,14 @@
 //! The forms in which private keys are given.
 
-use aws_lc_rs::encoding::AsBigEndian;
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::encoding::Curve25519SeedBin;
-use aws_lc_rs::encoding::EcPrivateKeyBin;
-use aws_lc_rs::encoding::EcPrivateKeyRfc5915Der;
-use aws_lc_rs::encoding::Pkcs8V1Der;
-use aws_lc_rs::rsa;
-use aws_lc_rs::signature;
-use aws_lc_rs::signature::EcdsaKeyPair;
-use aws_lc_rs::signature::Ed25519KeyPair;
-use aws_lc_rs::signature::RsaKeyPair;
+use aws_lc_rs::encoding::{
+    AsBigEndian, AsDer, Curve25519SeedBin, EcPrivateKeyBin, EcPrivateKeyRfc5915Der, Pkcs8V1Der,
+};
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
+use aws_lc_rs::{rsa, signature};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyfob::ErrorKind;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::SigningKey;
+use keyfob::oauth::{Algorithm, SigningKey};
 use keyfob_testkit::json;
 use serde_json::Value;
 

@@ -1,10 +1,8 @@
 //! A sign-in by device code whose pauses pass at once.
 
-use futures_util::future::Either;
-use futures_util::future::select;
-use keyfob::Error;
-use keyfob::Token;
+use futures_util::future::{Either, select};
 use keyfob::oauth::DeviceAuthorization;
+use keyfob::{Error, Token};
 use keyfob_testkit::ManualClock;
 
 /// Waits for the token, and lets each pause pass as it begins; between the second and the third question, somebody does this.

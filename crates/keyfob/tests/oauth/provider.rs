@@ -1,25 +1,15 @@
 //! The certified OpenID provider as a process of a test's own. See `provider/provider.mjs`.
 
-use std::env;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Write;
-use std::net::Ipv4Addr;
-use std::net::TcpListener;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
+use std::{env, thread};
 
 use keyfob::http::HeaderMap;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientBuilder;
-use keyfob::oauth::SigningKey;
+use keyfob::oauth::{Client, ClientAuthentication, ClientBuilder, SigningKey};
 use keyfob::reqwest;
 use keyfob_testkit::json;
 use serde_json::Value;

@@ -1,29 +1,18 @@
 //! Tokens that are bound to a key (RFC 9449), at the certified provider and at its protected resource.
 
-use keyfob::Challenges;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::FixedToken;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::http::HeaderMap;
-use keyfob::http::Method;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::DpopProver;
-use keyfob::oauth::RefreshToken;
-use keyfob::oauth::SigningKey;
-use keyfob::unstable::Authenticator;
-use keyfob::unstable::Origins;
+use keyfob::custom_client::Authenticator;
+use keyfob::exchange::Challenges;
+use keyfob::http::{HeaderMap, Method};
+use keyfob::oauth::{
+    Algorithm, Client, ClientAuthentication, ClientCredentials, DpopProver, RefreshToken,
+    SigningKey,
+};
+use keyfob::origin::Origins;
+use keyfob::{Error, ErrorKind, FixedToken, Session, Token, TokenCache};
 use keyfob_testkit::json;
 use serde_json::Value;
 
-use crate::provider::Provider;
-use crate::provider::desktop;
-use crate::provider::with_secret;
+use crate::provider::{Provider, desktop, with_secret};
 
 fn prover() -> DpopProver {
     DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap())

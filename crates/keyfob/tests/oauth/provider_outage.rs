@@ -2,29 +2,20 @@
 
 use std::time::Duration;
 
-use keyfob::ErrorKind;
-use keyfob::MemoryStore;
-use keyfob::Persisted;
-use keyfob::RetryPolicy;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::oauth::{ClientAuthentication, ClientCredentials};
+use keyfob::source::Persisted;
+use keyfob::store::MemoryStore;
+use keyfob::{ErrorKind, RetryPolicy, Session, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 
-use crate::provider::Provider;
-use crate::provider::with_secret;
+use crate::provider::{Provider, with_secret};
 
 #[tokio::test]
 async fn t3_requests_go_on_until_the_token_has_run_out_and_again_when_the_provider_is_back() {
     let clients = [with_secret("robot", "s3cr3t", "client_secret_basic")];
     let mut provider = Provider::start(json!({"clients": clients, "lifetime": 1000}));
     let api = Server::start();
-    api.expect(Expect::get("/data").always(Answer::status(200)));
+    api.expect(Expect::get("/data").always(ScriptedResponse::status(200)));
     let clock = ManualClock::default();
     let who = ClientAuthentication::secret_basic("s3cr3t");
     let source = ClientCredentials::new(provider.client("robot", who));

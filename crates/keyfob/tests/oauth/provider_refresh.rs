@@ -1,21 +1,15 @@
 //! Refresh tokens that rotate at the certified provider, which takes the use of an old one for theft.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
-use keyfob::ErrorKind;
-use keyfob::MemoryStore;
-use keyfob::Persisted;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::RefreshToken;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::json;
+use keyfob::oauth::{ClientAuthentication, RefreshToken};
+use keyfob::source::Persisted;
+use keyfob::store::MemoryStore;
+use keyfob::{ErrorKind, Session, TokenCache};
+use keyfob_testkit::{ManualClock, json};
 
-use crate::provider::Provider;
-use crate::provider::desktop;
+use crate::provider::{Provider, desktop};
 
 const SCOPE: &str = "openid offline_access";
 

@@ -1,21 +1,12 @@
 //! People sign in at the certified provider: by device code, and by browser with PKCE.
 
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::oauth::AuthorizationCode;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::DeviceCode;
-use keyfob::oauth::RefreshToken;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::json;
+use keyfob::oauth::{AuthorizationCode, Client, ClientAuthentication, DeviceCode, RefreshToken};
+use keyfob::{ErrorKind, Token, TokenCache};
+use keyfob_testkit::{ManualClock, json};
 use url::Url;
 
 use crate::pauses::without_pauses;
-use crate::provider::Provider;
-use crate::provider::browser;
-use crate::provider::desktop;
+use crate::provider::{Provider, browser, desktop};
 
 const SCOPES: [&str; 2] = ["openid", "offline_access"];
 

@@ -1,23 +1,13 @@
 //! Refresh tokens, which may be used up by each use.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use keyfob::Consumes;
-use keyfob::ErrorKind;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
 use keyfob::oauth::RefreshToken;
-use keyfob_testkit::Gate;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::RefreshTokens;
-use keyfob_testkit::TokenAnswer;
-use keyfob_testkit::TokenEndpoint;
-use keyfob_testkit::json;
+use keyfob::source::Consumes;
+use keyfob::{ErrorKind, TokenCache, TokenSource};
+use keyfob_testkit::{Gate, ManualClock, RefreshTokens, TokenEndpoint, TokenResponse, json};
 
-use crate::desk::SECOND;
-use crate::desk::client;
-use crate::desk::token_of;
+use crate::desk::{SECOND, client, token_of};
 
 fn used(endpoint: &TokenEndpoint) -> Vec<String> {
     let received = endpoint.server().received();
@@ -109,7 +99,7 @@ async fn t7_an_exchange_that_outlasts_its_fetch_is_brought_to_its_end() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let gate = Gate::new();
-    endpoint.next(TokenAnswer::token().when(&gate));
+    endpoint.next(TokenResponse::token().when(&gate));
     let clock = ManualClock::default();
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
     let tokens = TokenCache::builder(source)
@@ -161,7 +151,7 @@ async fn t2_a_refused_refresh_token_is_asked_with_once() {
 async fn an_exchange_with_an_unknown_outcome_is_not_repeated_within_a_fetch() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
-    endpoint.next(TokenAnswer::lost());
+    endpoint.next(TokenResponse::lost());
     let error = token_of(RefreshToken::new(client(&endpoint), "refresh-1").unwrap())
         .await
         .unwrap_err();
@@ -175,7 +165,7 @@ async fn t1_a_hundred_requests_over_ten_lifetimes_cause_one_exchange_each() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let clock = ManualClock::default();
-    endpoint.always(TokenAnswer::token().field("expires_in", json!(100)));
+    endpoint.always(TokenResponse::token().field("expires_in", json!(100)));
     let api = keyfob_testkit::Api::start(endpoint.issuer().clone());
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
     let tokens = TokenCache::builder(source)

@@ -1,24 +1,11 @@
 //! S1 and S3: no secret in what the sources print, report or log, nor in what the libraries beneath them log.
 
-use keyfob::Error;
-use keyfob::FixedToken;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenSource;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::JwtBearer;
-use keyfob::oauth::RefreshToken;
-use keyfob::oauth::SigningKey;
-use keyfob::oauth::TokenExchange;
-use keyfob::oauth::TokenType;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Received;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::oauth::{
+    Algorithm, Client, ClientAuthentication, ClientCredentials, JwtBearer, RefreshToken,
+    SigningKey, TokenExchange, TokenType,
+};
+use keyfob::{Error, FixedToken, Token, TokenCache, TokenSource};
+use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 
 use crate::desk::everything_said;
 use crate::listener;
@@ -89,20 +76,19 @@ async fn everything_is_logged() {
     assert!(told.is_empty(), "{told:#?}");
 }
 
-fn answer(received: &Received) -> Answer {
+fn answer(received: &Received) -> ScriptedResponse {
     match received.path.as_str() {
-        "/token" => Answer::json(json!({
+        "/token" => ScriptedResponse::json(json!({
             "access_token": "hush",
             "refresh_token": "hush",
             "id_token": "hush",
             "token_type": "Bearer",
         })),
-        "/refused" => {
-            Answer::json(json!({"error": "hush", "error_description": "hush"})).with_status(400)
-        }
-        "/broken" => Answer::reset(),
-        "/introspect" => Answer::json(json!({"active": true})),
-        _ => Answer::text("hush"),
+        "/refused" => ScriptedResponse::json(json!({"error": "hush", "error_description": "hush"}))
+            .with_status(400),
+        "/broken" => ScriptedResponse::reset(),
+        "/introspect" => ScriptedResponse::json(json!({"active": true})),
+        _ => ScriptedResponse::text("hush"),
     }
 }
 

@@ -1,16 +1,10 @@
 //! Introspection and revocation.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use keyfob::ErrorKind;
-use keyfob::Token;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientAuthentication;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
-use keyfob_testkit::json;
+use keyfob::oauth::{Client, ClientAuthentication};
+use keyfob::{ErrorKind, Token};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
 use crate::desk::basic;
 
@@ -32,8 +26,8 @@ async fn introspection_tells_what_the_server_says() {
         Expect::post("/introspect")
             .form("token", "t0ken")
             .form("token_type_hint", "access_token")
-            .answer(Answer::json(said))
-            .answer(Answer::json(json!({"active": false}))),
+            .answer(ScriptedResponse::json(said))
+            .answer(ScriptedResponse::json(json!({"active": false}))),
     );
     let token = Token::new("t0ken").unwrap();
     let said = client(&server).introspect(&token).await.unwrap();
@@ -57,13 +51,13 @@ async fn revocation_takes_the_refresh_token_first() {
         Expect::post("/revoke")
             .form("token", "refresh")
             .form("token_type_hint", "refresh_token")
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     server.expect(
         Expect::post("/revoke")
             .form("token", "t0ken")
             .form("token_type_hint", "access_token")
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     let token = Token::new("t0ken")
         .unwrap()

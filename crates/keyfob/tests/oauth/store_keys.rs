@@ -2,18 +2,12 @@
 
 use std::collections::HashSet;
 
-use keyfob::FixedToken;
-use keyfob::StoreKey;
-use keyfob::Token;
-use keyfob::oauth::Algorithm;
-use keyfob::oauth::Client;
-use keyfob::oauth::ClientCredentials;
-use keyfob::oauth::JwtBearer;
-use keyfob::oauth::RefreshToken;
-use keyfob::oauth::SigningKey;
-use keyfob::oauth::SmartBackendServices;
-use keyfob::oauth::TokenExchange;
-use keyfob::oauth::TokenType;
+use keyfob::oauth::{
+    Algorithm, Client, ClientCredentials, JwtBearer, RefreshToken, SigningKey,
+    SmartBackendServices, TokenExchange, TokenType,
+};
+use keyfob::store::StoreKey;
+use keyfob::{FixedToken, Token};
 
 fn client(id: &str) -> Client {
     Client::builder(id)

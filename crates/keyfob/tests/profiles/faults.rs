@@ -315,15 +315,15 @@ fn a_store_has_what_it_needs_and_nothing_else() {
             "in full",
         ),
         (
-            with_keys("store = { kind = \"file\", when_away = \"wait\" }"),
-            "4:38",
+            with_keys("store = { kind = \"file\", on_store_outage = \"wait\" }"),
+            "4:44",
             "`fetch_locally`, `fail`",
         ),
     ] {
         assert_fault(&text, place, &[word]);
     }
     for text in [
-        "store = { kind = \"file\", keys = \"file:/k\", issuer_grace = 5, when_away = \"fail\" }",
+        "store = { kind = \"file\", keys = \"file:/k\", issuer_grace = 5, on_store_outage = \"fail\" }",
         "store = { kind = \"redis\", url = \"env:A\", keys = [\"env:A\", \"env:B\"], prefix = \"p\", lease = 5 }",
     ] {
         Profiles::from_text(&with_keys(text)).expect("nothing is missing");

@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyfob::{ErrorKind, Profiles, TokenCache};
-use keyfob_testkit::{Answer, Expect, Received, Server, json};
+use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -26,8 +26,10 @@ fn tokens(lines: &str) -> TokenCache {
     tokens.expect("it can be made")
 }
 
-fn answer(token: &str) -> Answer {
-    Answer::json(json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}))
+fn answer(token: &str) -> ScriptedResponse {
+    ScriptedResponse::json(
+        json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}),
+    )
 }
 
 /// A new private key in PEM, in a file.
@@ -145,18 +147,16 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
     let proof = |received: &Received| received.header("dpop").is_some();
-    server.expect(
-        Expect::post("/token")
-            .matching("a proof", proof)
-            .answer(Answer::json(
-                json!({"access_token": "one", "token_type": "DPoP", "expires_in": 3600}),
-            )),
-    );
+    server.expect(Expect::post("/token").matching("a proof", proof).answer(
+        ScriptedResponse::json(
+            json!({"access_token": "one", "token_type": "DPoP", "expires_in": 3600}),
+        ),
+    ));
     server.expect(
         Expect::get("/x")
             .header("authorization", "DPoP one")
             .matching("a proof", proof)
-            .answer(Answer::text("ok")),
+            .answer(ScriptedResponse::text("ok")),
     );
     let text = format!(
         "[profiles.a]\nbase_url = \"{}\"\nstore = \"memory\"\n[profiles.a.token]\n\
@@ -185,11 +185,9 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
 fn smart_backend_services_ask_the_fhir_server_for_its_authorization_server() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P384_SHA384_FIXED_SIGNING);
-    server.expect(
-        Expect::get("/fhir/.well-known/smart-configuration").answer(Answer::json(
-            json!({"token_endpoint": server.url_for("/token")}),
-        )),
-    );
+    server.expect(Expect::get("/fhir/.well-known/smart-configuration").answer(
+        ScriptedResponse::json(json!({"token_endpoint": server.url_for("/token")})),
+    ));
     server.expect(
         Expect::post("/token")
             .form("scope", "system/Patient.rs")
@@ -223,7 +221,7 @@ fn a_refresh_token_is_read_once_and_then_the_newest_is_used() {
             Expect::post("/token")
                 .form("grant_type", "refresh_token")
                 .form("refresh_token", used)
-                .answer(Answer::json(json!({
+                .answer(ScriptedResponse::json(json!({
                     "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
                 }))),
         );
@@ -285,7 +283,7 @@ fn a_token_is_exchanged_for_another() {
             .form("subject_token", "given")
             .form("subject_token_type", "urn:ietf:params:oauth:token-type:jwt")
             .form("requested_token_type", "urn:example:mine")
-            .answer(Answer::json(json!({
+            .answer(ScriptedResponse::json(json!({
                 "access_token": "got",
                 "token_type": "Bearer",
                 "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
@@ -353,7 +351,7 @@ fn s1_a_secret_that_cannot_be_used_is_not_quoted() {
 }
 
 fn discovery(server: &Server, path: &str, issuer: String) -> Expect {
-    Expect::get(path).answer(Answer::json(json!({
+    Expect::get(path).answer(ScriptedResponse::json(json!({
         "issuer": issuer,
         "token_endpoint": server.url_for("/token"),
     })))

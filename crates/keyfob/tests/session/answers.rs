@@ -4,28 +4,24 @@ use std::time::Duration;
 
 use http::Version;
 use keyfob::Session;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, Server};
 use reqwest::Body;
 use reqwest::multipart::Form;
 use tokio::runtime::Builder;
 
-use crate::kit::bearers;
-use crate::kit::builder;
-use crate::kit::session;
-use crate::kit::soon;
+use crate::kit::{bearers, builder, session, soon};
 
 #[tokio::test]
 async fn an_answer_has_its_url_address_length_and_version() {
     let server = Server::start();
     server
-        .expect(Expect::get("/start").answer(Answer::redirect(302, "/data?x=1")))
-        .expect(Expect::get("/data").answer(Answer::text("twelve bytes").header("x-seen", "yes")))
-        .expect(Expect::get("/chunked").answer(Answer::text("twelve bytes").chunked()))
-        .expect(Expect::head("/data").answer(Answer::text("twelve bytes")));
+        .expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, "/data?x=1")))
+        .expect(
+            Expect::get("/data")
+                .answer(ScriptedResponse::text("twelve bytes").header("x-seen", "yes")),
+        )
+        .expect(Expect::get("/chunked").answer(ScriptedResponse::text("twelve bytes").chunked()))
+        .expect(Expect::head("/data").answer(ScriptedResponse::text("twelve bytes")));
     let session = session(&server, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
     assert_eq!(response.url().as_str(), server.url_for("/data?x=1"));
@@ -39,7 +35,7 @@ async fn an_answer_has_its_url_address_length_and_version() {
     assert_eq!(response.text().await.unwrap(), "twelve bytes");
     let response = session.head("data").send().await.unwrap();
     let plain = reqwest::Client::new();
-    server.expect(Expect::head("/plain").answer(Answer::text("twelve bytes")));
+    server.expect(Expect::head("/plain").answer(ScriptedResponse::text("twelve bytes")));
     let expected = plain.head(server.url_for("/plain")).send().await.unwrap();
     assert_eq!(response.content_length(), expected.content_length());
     assert_eq!(response.headers()["content-length"], "12");
@@ -50,7 +46,7 @@ async fn a_status_is_an_answer_and_not_an_error() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for status in [400, 403, 404, 409, 501] {
-        server.expect(Expect::get("/data").answer(Answer::status(status).body("why")));
+        server.expect(Expect::get("/data").answer(ScriptedResponse::status(status).body("why")));
         let response = session.get("data").send().await.unwrap();
         assert_eq!(response.status(), status);
         assert!(response.error_for_status().is_err());
@@ -71,8 +67,8 @@ async fn a_see_other_is_followed_with_a_get_that_has_no_body_and_no_fields_of_on
         (301, session.post("orders").body(streamed())),
     ] {
         server
-            .expect(Expect::path("/orders").answer(Answer::redirect(status, "/orders/7")))
-            .expect(Expect::get("/orders/7").answer(Answer::text("done")));
+            .expect(Expect::path("/orders").answer(ScriptedResponse::redirect(status, "/orders/7")))
+            .expect(Expect::get("/orders/7").answer(ScriptedResponse::text("done")));
         let response = request.header("x-kept", "yes").send().await.unwrap();
         assert_eq!(response.url().path(), "/orders/7");
         assert_eq!(response.text().await.unwrap(), "done");
@@ -96,12 +92,12 @@ async fn the_get_after_a_see_other_is_retried_and_healed_like_any_get() {
         .unwrap();
     let form = Form::new().text("name", "value");
     server
-        .expect(Expect::post("/orders").answer(Answer::redirect(303, "/orders/7")))
+        .expect(Expect::post("/orders").answer(ScriptedResponse::redirect(303, "/orders/7")))
         .expect(
             Expect::get("/orders/7")
-                .answer(Answer::unavailable())
-                .answer(Answer::unauthorized("Bearer"))
-                .answer(Answer::text("done")),
+                .answer(ScriptedResponse::unavailable())
+                .answer(ScriptedResponse::unauthorized("Bearer"))
+                .answer(ScriptedResponse::text("done")),
         );
     let response = session.post("orders").multipart(form).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "done");
@@ -115,10 +111,10 @@ async fn a_temporary_redirect_sends_the_same_body_again_unless_it_is_gone() {
     server
         .expect(
             Expect::post("/a")
-                .answer(Answer::redirect(307, "/b"))
+                .answer(ScriptedResponse::redirect(307, "/b"))
                 .times(2),
         )
-        .expect(Expect::post("/b").answer(Answer::status(201)));
+        .expect(Expect::post("/b").answer(ScriptedResponse::status(201)));
     let response = session.post("a").body("whole").send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(server.received()[1].body, "whole");
@@ -132,10 +128,10 @@ async fn http2_with_prior_knowledge_works() {
     let server = Server::start();
     server.expect(
         Expect::any()
-            .answer(Answer::unavailable())
-            .answer(Answer::text("fine"))
-            .answer(Answer::text("again"))
-            .answer(Answer::text("large")),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::text("fine"))
+            .answer(ScriptedResponse::text("again"))
+            .answer(ScriptedResponse::text("large")),
     );
     let client = reqwest::Client::builder().http2_prior_knowledge();
     let session = builder(&ManualClock::default())
@@ -160,8 +156,8 @@ async fn http2_with_prior_knowledge_works() {
 async fn t7_a_dropped_request_closes_its_connection_and_the_session_works_on() {
     let server = Server::start();
     server
-        .expect(Expect::get("/hangs").answer(Answer::hang()))
-        .expect(Expect::get("/data").answer(Answer::status(200)));
+        .expect(Expect::get("/hangs").answer(ScriptedResponse::hang()))
+        .expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let clock = ManualClock::default();
     let session = session(&server, &clock);
     let mut request = Box::pin(session.get("hangs").send());
@@ -183,7 +179,7 @@ async fn t7_a_request_that_is_dropped_while_it_waits_for_the_token_leaves_the_fe
     server.expect(
         Expect::get("/data")
             .bearer("late")
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     let source = GatedSource::new();
     let session = Session::new(server.url(), source.clone()).unwrap();
@@ -204,7 +200,7 @@ async fn a_thousand_requests_at_once_share_one_token() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::text("fine"))
+            .answer(ScriptedResponse::text("fine"))
             .times(1000),
     );
     let (hook, calls) = crate::kit::numbered();
@@ -220,7 +216,7 @@ async fn a_thousand_requests_at_once_share_one_token() {
 #[test]
 fn nothing_is_sent_before_it_is_awaited_wherever_the_future_is_made() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::text("here")));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::text("here")));
     let session = session(&server, &ManualClock::default());
     // Outside of a runtime, where nothing could wait for a limit.
     let sent = session.get("data").timeout(Duration::from_secs(20)).send();

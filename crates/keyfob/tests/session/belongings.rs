@@ -1,22 +1,12 @@
 //! R9: the caller's things stay the caller's, and there is one credential on a request.
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use http::header::USER_AGENT;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Received;
-use keyfob_testkit::Server;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use keyfob::{Session, Token};
+use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server};
 use reqwest::Request;
 
-use crate::kit::builder;
-use crate::kit::fixed;
-use crate::kit::session;
+use crate::kit::{builder, fixed, session};
 
 fn authorizations(received: &Received) -> Vec<&HeaderValue> {
     received.headers.get_all(AUTHORIZATION).iter().collect()
@@ -25,7 +15,7 @@ fn authorizations(received: &Received) -> Vec<&HeaderValue> {
 #[tokio::test]
 async fn r9_the_callers_headers_are_kept_but_for_the_credential() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("caller/1.0"));
     headers.append("x-twice", HeaderValue::from_static("a"));
@@ -50,7 +40,7 @@ async fn r9_the_callers_headers_are_kept_but_for_the_credential() {
 #[tokio::test]
 async fn r9_the_credential_wins_over_the_defaults_of_the_client() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
     let mut defaults = HeaderMap::new();
     defaults.insert(AUTHORIZATION, HeaderValue::from_static("Bearer default"));
     defaults.insert("x-default", HeaderValue::from_static("kept"));
@@ -69,7 +59,7 @@ async fn r9_the_credential_wins_over_the_defaults_of_the_client() {
 #[tokio::test]
 async fn r9_userinfo_in_a_url_is_no_second_credential() {
     let server = Server::start();
-    server.expect(Expect::any().always(Answer::status(200)));
+    server.expect(Expect::any().always(ScriptedResponse::status(200)));
     let url = format!("http://user:pass@{}", server.address());
     let clock = ManualClock::default();
     let in_field = Token::new("t0ken")
@@ -97,7 +87,7 @@ async fn r9_userinfo_in_a_url_is_no_second_credential() {
 #[tokio::test]
 async fn r9_a_request_that_was_built_elsewhere_gets_the_credential_too() {
     let server = Server::start();
-    server.expect(Expect::post("/data").answer(Answer::status(200)));
+    server.expect(Expect::post("/data").answer(ScriptedResponse::status(200)));
     let session = session(&server, &ManualClock::default());
     let built = session
         .post("data")
@@ -115,7 +105,11 @@ async fn r9_a_request_that_was_built_elsewhere_gets_the_credential_too() {
 #[tokio::test]
 async fn r9_a_builder_can_be_cloned_and_sent_twice() {
     let server = Server::start();
-    server.expect(Expect::post("/data").answer(Answer::status(200)).times(2));
+    server.expect(
+        Expect::post("/data")
+            .answer(ScriptedResponse::status(200))
+            .times(2),
+    );
     let session = session(&server, &ManualClock::default());
     let request = session.post("data").body("whole").idempotent();
     let again = request.try_clone().unwrap();

@@ -1,42 +1,21 @@
 //! The blocking session keeps the same promises, outside of any runtime.
 
-use std::io::Cursor;
-use std::io::Error as IoError;
+use std::io::{Cursor, Error as IoError};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::HeaderName;
-use http::Method;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Session as AsyncSession;
-use keyfob::Token;
-use keyfob::TokenCache;
+use http::{HeaderMap, HeaderName, Method};
 use keyfob::blocking::Session;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
-use reqwest::blocking::Body;
-use reqwest::blocking::Client;
-use reqwest::blocking::multipart::Form;
-use reqwest::blocking::multipart::Part;
+use keyfob::{Error, ErrorKind, Session as AsyncSession, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
+use reqwest::blocking::multipart::{Form, Part};
+use reqwest::blocking::{Body, Client};
 
-use crate::kit::HOUR;
-use crate::kit::SECOND;
-use crate::kit::bearers;
-use crate::kit::cause;
-use crate::kit::everything_said;
-use crate::kit::fixed;
-use crate::kit::numbered;
-use crate::kit::promptly;
-use crate::kit::soon;
-use crate::kit::until;
+use crate::kit::{
+    HOUR, SECOND, bearers, cause, everything_said, fixed, numbered, promptly, soon, until,
+};
 
 fn session(server: &Server, tokens: impl Into<TokenCache>) -> Session {
     Session::builder(tokens)
@@ -62,9 +41,9 @@ fn pass(clock: &ManualClock, pause: Duration) -> thread::JoinHandle<()> {
 #[test]
 fn r1_blocking_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_it_back() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(307, &b.url_for("/there"))))
-        .expect(Expect::get("/back").answer(Answer::text("fine")));
-    b.expect(Expect::get("/there").answer(Answer::redirect(302, &a.url_for("/back"))));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(307, &b.url_for("/there"))))
+        .expect(Expect::get("/back").answer(ScriptedResponse::text("fine")));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::redirect(302, &a.url_for("/back"))));
     let token = Token::new("t0ken")
         .unwrap()
         .with_header(HeaderName::from_static("x-tenant"), "s3cret")
@@ -103,8 +82,8 @@ fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
     let server = Server::start();
     server.expect(
         Expect::post("/orders")
-            .answer(Answer::unauthorized("Bearer"))
-            .answer(Answer::status(201)),
+            .answer(ScriptedResponse::unauthorized("Bearer"))
+            .answer(ScriptedResponse::status(201)),
     );
     let session = session(&server, numbered().0);
     let response = session.post("orders").body(vec![b'x'; 100_000]).send();
@@ -122,11 +101,11 @@ fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
 fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_renewed() {
     let server = Server::start();
     server
-        .expect(Expect::put("/upload").answer(Answer::status(401)))
+        .expect(Expect::put("/upload").answer(ScriptedResponse::status(401)))
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
     let (hook, calls) = numbered();
     let session = session(&server, hook);
@@ -152,7 +131,7 @@ fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_ren
 #[test]
 fn r3_blocking_the_same_token_again_means_that_the_401_is_returned() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(401).body("no")));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(401).body("no")));
     let session = session(
         &server,
         fixed(Token::new("same").unwrap(), &ManualClock::default()),
@@ -167,18 +146,24 @@ fn r4_blocking_methods_and_faults() {
     let server = Server::start();
     let session = session(&server, numbered().0);
     for (method, sent) in [(Method::GET, 2), (Method::PUT, 2), (Method::POST, 1)] {
-        for fault in [Answer::reset(), Answer::close(), Answer::unavailable()] {
+        for fault in [
+            ScriptedResponse::reset(),
+            ScriptedResponse::close(),
+            ScriptedResponse::unavailable(),
+        ] {
             let calls = server.calls();
             server.expect(Expect::method(method.clone(), "/data").answer(fault));
             if sent == 2 {
-                server.expect(Expect::method(method.clone(), "/data").answer(Answer::status(200)));
+                server.expect(
+                    Expect::method(method.clone(), "/data").answer(ScriptedResponse::status(200)),
+                );
             }
             let _ = session.request(method.clone(), "data").body("whole").send();
             assert_eq!(server.calls() - calls, sent, "{method}");
         }
     }
     assert!(server.received().iter().all(|got| got.body == "whole"));
-    let fault = Answer::unavailable();
+    let fault = ScriptedResponse::unavailable();
     server.expect(Expect::put("/read").answer(fault.clone()).answer(fault));
     let read = || Cursor::new(b"whole");
     session.put("read").body(Body::new(read())).send().unwrap();
@@ -192,8 +177,8 @@ fn r5_blocking_retry_after_is_honoured_and_r7_the_token_is_the_one_of_the_moment
     let server = Server::start();
     server.expect(
         Expect::post("/orders")
-            .answer(Answer::too_many_requests("70"))
-            .answer(Answer::status(201)),
+            .answer(ScriptedResponse::too_many_requests("70"))
+            .answer(ScriptedResponse::status(201)),
     );
     let lasting = |text: &str, lifetime| Ok(Token::new(text)?.expires_in(lifetime));
     let source = ScriptedSource::new([lasting("one", 60 * SECOND), lasting("two", HOUR)]);
@@ -219,7 +204,9 @@ fn r6_blocking_without_a_token_for_another_attempt_the_answer_in_hand_is_the_las
     let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
     let tokens = TokenCache::builder(source.clone()).clock(clock.clone());
     let session = session(&server, tokens.build().unwrap());
-    server.expect(Expect::get("/data").answer(Answer::too_many_requests("70").body("later")));
+    server.expect(
+        Expect::get("/data").answer(ScriptedResponse::too_many_requests("70").body("later")),
+    );
     let time = pass(&clock, 70 * SECOND);
     let response = session.get("data").send().unwrap();
     time.join().unwrap();
@@ -234,11 +221,15 @@ fn r6_blocking_the_last_answer_or_error_is_returned() {
     server
         .expect(
             Expect::get("/answer")
-                .answer(Answer::unavailable())
+                .answer(ScriptedResponse::unavailable())
                 .times(3)
-                .answer(Answer::status(504).body("last")),
+                .answer(ScriptedResponse::status(504).body("last")),
         )
-        .expect(Expect::get("/error").answer(Answer::reset()).times(4));
+        .expect(
+            Expect::get("/error")
+                .answer(ScriptedResponse::reset())
+                .times(4),
+        );
     let session = session(&server, numbered().0);
     assert_eq!(
         session.get("answer").send().unwrap().text().unwrap(),
@@ -257,9 +248,13 @@ fn r6_blocking_the_last_answer_or_error_is_returned() {
 #[test]
 fn r8_blocking_a_head_or_a_body_that_does_not_come_in_time_is_a_timeout() {
     let server = Server::start();
-    let stalls = Answer::text("half and half").slow_body(4, HOUR);
+    let stalls = ScriptedResponse::text("half and half").slow_body(4, HOUR);
     server
-        .expect(Expect::post("/head").answer(Answer::hang()).at_least(1))
+        .expect(
+            Expect::post("/head")
+                .answer(ScriptedResponse::hang())
+                .at_least(1),
+        )
         .expect(Expect::get("/body").answer(stalls));
     let limit = Duration::from_millis(500);
     let impatient = Session::builder(numbered().0)
@@ -279,7 +274,7 @@ fn r8_blocking_a_head_or_a_body_that_does_not_come_in_time_is_a_timeout() {
 #[test]
 fn r9_blocking_there_is_one_authorization() {
     let server = Server::start();
-    server.expect(Expect::any().always(Answer::status(200)));
+    server.expect(Expect::any().always(ScriptedResponse::status(200)));
     let mut defaults = HeaderMap::new();
     defaults.insert("authorization", "Bearer default".parse().unwrap());
     defaults.insert("user-agent", "caller/1.0".parse().unwrap());
@@ -305,8 +300,8 @@ fn r9_blocking_there_is_one_authorization() {
 fn blocking_a_see_other_is_followed_with_a_get_even_after_a_body_that_is_gone() {
     let server = Server::start();
     server
-        .expect(Expect::post("/orders").answer(Answer::redirect(303, "/orders/7")))
-        .expect(Expect::get("/orders/7").answer(Answer::text("done")));
+        .expect(Expect::post("/orders").answer(ScriptedResponse::redirect(303, "/orders/7")))
+        .expect(Expect::get("/orders/7").answer(ScriptedResponse::text("done")));
     let session = session(&server, numbered().0);
     let read = Body::new(Cursor::new(b"order"));
     let response = session.post("orders").body(read).send().unwrap();
@@ -317,7 +312,11 @@ fn blocking_a_see_other_is_followed_with_a_get_even_after_a_body_that_is_gone() 
 #[test]
 fn t1_blocking_two_hundred_threads_cause_one_call_of_the_hook() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)).times(200));
+    server.expect(
+        Expect::get("/data")
+            .answer(ScriptedResponse::status(200))
+            .times(200),
+    );
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let started = Arc::new(AtomicUsize::new(0));
@@ -347,11 +346,11 @@ fn t1_blocking_two_hundred_threads_cause_one_call_of_the_hook() {
 fn blocking_an_async_hook_that_needs_timers_and_sockets_works_without_a_runtime() {
     let server = Server::start();
     server
-        .expect(Expect::get("/token").answer(Answer::text("t0ken")))
+        .expect(Expect::get("/token").answer(ScriptedResponse::text("t0ken")))
         .expect(
             Expect::get("/data")
                 .bearer("t0ken")
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
     let url = server.url_for("/token");
     let hook = keyfob::hook(move |_| {
@@ -379,7 +378,7 @@ async fn a_blocking_hook_does_not_hold_up_an_async_session() {
     server.expect(
         Expect::get("/data")
             .bearer("t0ken")
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     let (answer, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);

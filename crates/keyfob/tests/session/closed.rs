@@ -1,12 +1,7 @@
 //! R2: no credential, no request.
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
+use keyfob::{Error, ErrorKind, Session, TokenCache};
+use keyfob_testkit::{ManualClock, ScriptedSource, Server};
 
 #[tokio::test]
 async fn r2_without_a_token_no_request_reaches_the_server() {

@@ -5,28 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
-use keyfob::ErrorKind;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use keyfob::{ErrorKind, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, Server};
 use reqwest::Body;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpSocket;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::kit::SECOND;
-use crate::kit::builder;
-use crate::kit::cause;
-use crate::kit::everything_said;
-use crate::kit::meanwhile;
-use crate::kit::session;
+use crate::kit::{SECOND, builder, cause, everything_said, meanwhile, session};
 
 const LIMIT: Duration = Session::TIMEOUT;
 
@@ -35,7 +20,7 @@ async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
     assert_eq!(LIMIT, 20 * SECOND);
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::post("/data").answer(Answer::hang()));
+    server.expect(Expect::post("/data").answer(ScriptedResponse::hang()));
     let session = session(&server, &clock);
     let time_passes = async {
         clock.until_sleeping_for(LIMIT).await;
@@ -58,8 +43,12 @@ async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_n
     let server = Server::start();
     server
         // However late it arrives, if it does at all.
-        .expect(Expect::post("/late").always(Answer::hang()).at_least(0))
-        .expect(Expect::post("/broken").answer(Answer::reset()));
+        .expect(
+            Expect::post("/late")
+                .always(ScriptedResponse::hang())
+                .at_least(0),
+        )
+        .expect(Expect::post("/broken").answer(ScriptedResponse::reset()));
     let session = session(&server, &ManualClock::default());
     let late = session.post("late").timeout(Duration::from_millis(1));
     assert!(late.send().await.unwrap_err().is_timeout());
@@ -71,7 +60,7 @@ async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_n
 async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    let stalls = Answer::text("half and half").slow_body(4, Duration::from_secs(3600));
+    let stalls = ScriptedResponse::text("half and half").slow_body(4, Duration::from_secs(3600));
     server.expect(Expect::get("/data").answer(stalls));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap(), "half");
@@ -95,7 +84,7 @@ async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
 async fn r8_a_slow_download_that_moves_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    let slow = Answer::bytes(vec![b'x'; 50]).slow_body(10, Duration::from_millis(5));
+    let slow = ScriptedResponse::bytes(vec![b'x'; 50]).slow_body(10, Duration::from_millis(5));
     server.expect(Expect::get("/data").answer(slow));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     let mut length = 0;
@@ -110,7 +99,7 @@ async fn r8_a_slow_download_that_moves_is_not_cut() {
 async fn r8_a_reader_that_takes_its_time_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::stream(3_000_000)));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::stream(3_000_000)));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     let mut length = 0;
     while let Some(piece) = response.chunk().await.unwrap() {
@@ -124,7 +113,7 @@ async fn r8_a_reader_that_takes_its_time_is_not_cut() {
 async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::put("/data").answer(Answer::status(200)));
+    server.expect(Expect::put("/data").answer(ScriptedResponse::status(200)));
     let (mut pieces, body) = mpsc::channel::<Result<Bytes, IoError>>(0);
     let session = session(&server, &clock);
     let upload = session.put("data").body(Body::wrap_stream(body)).send();
@@ -145,7 +134,7 @@ async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
 async fn r8_a_streamed_upload_that_stalls_is_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::put("/data").always(Answer::status(200)));
+    server.expect(Expect::put("/data").always(ScriptedResponse::status(200)));
     let (mut pieces, body) = mpsc::channel::<Result<Bytes, IoError>>(0);
     let session = session(&server, &clock);
     let upload = session.put("data").body(Body::wrap_stream(body)).send();
@@ -191,9 +180,13 @@ async fn r8_a_slow_upload_from_memory_that_moves_is_not_cut() {
 #[tokio::test]
 async fn r8_a_timeout_of_the_request_bounds_the_whole_attempt() {
     let server = Server::start();
-    let stalls = Answer::text("slowly").slow_body(1, Duration::from_secs(3600));
+    let stalls = ScriptedResponse::text("slowly").slow_body(1, Duration::from_secs(3600));
     server
-        .expect(Expect::get("/head").answer(Answer::hang()).at_least(1))
+        .expect(
+            Expect::get("/head")
+                .answer(ScriptedResponse::hang())
+                .at_least(1),
+        )
         .expect(Expect::get("/body").answer(stalls));
     let session = session(&server, &ManualClock::default());
     let head = session.get("head").timeout(Duration::from_millis(50));
@@ -211,7 +204,7 @@ async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on
     server.expect(
         Expect::get("/data")
             .bearer("late")
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
@@ -240,7 +233,7 @@ async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on
 async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(401).body("no")));
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(401).body("no")));
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
         .token(Token::new("one").unwrap())

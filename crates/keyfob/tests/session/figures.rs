@@ -2,19 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use keyfob::Error;
-use keyfob::Session;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
-use metrics_util::debugging::DebugValue;
-use metrics_util::debugging::DebuggingRecorder;
+use keyfob::{Error, Session, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::kit::numbered;
-use crate::kit::promptly;
-use crate::kit::soon;
+use crate::kit::{numbered, promptly, soon};
 
 #[test]
 fn s1_the_figures_count_what_happened_and_name_no_token() {
@@ -23,17 +15,17 @@ fn s1_the_figures_count_what_happened_and_name_no_token() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(Answer::unavailable()),
+                .answer(ScriptedResponse::unavailable()),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(Answer::unauthorized("Bearer")),
+                .answer(ScriptedResponse::unauthorized("Bearer")),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
 
     let figures = figures_of(async {

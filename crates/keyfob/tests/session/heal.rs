@@ -2,22 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use keyfob::Error;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
+use keyfob::{Error, Session, Token};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use reqwest::Body;
 use reqwest::multipart::Form;
 
-use crate::kit::bearers;
-use crate::kit::numbered;
-use crate::kit::session;
-use crate::kit::soon;
+use crate::kit::{bearers, numbered, session, soon};
 
 const INVALID: &str = "Bearer error=\"invalid_token\"";
 
@@ -30,12 +20,12 @@ async fn r3_a_401_is_healed_with_a_renewed_token_and_one_replay() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(Answer::unauthorized(INVALID)),
+                .answer(ScriptedResponse::unauthorized(INVALID)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(Answer::text("fine")),
+                .answer(ScriptedResponse::text("fine")),
         );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "fine");
@@ -49,8 +39,8 @@ async fn r3_the_body_is_replayed_in_full_and_a_post_is_healed_too() {
     let session = Session::new(server.url(), hook).unwrap();
     server.expect(
         Expect::post("/orders")
-            .answer(Answer::unauthorized(INVALID))
-            .answer(Answer::status(201)),
+            .answer(ScriptedResponse::unauthorized(INVALID))
+            .answer(ScriptedResponse::status(201)),
     );
     let body = vec![b'x'; 300_000];
     let response = session.post("orders").body(body).send().await.unwrap();
@@ -77,19 +67,19 @@ async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed_beside() {
         .expect(
             Expect::post("/upload")
                 .bearer("one")
-                .answer(Answer::unauthorized(INVALID)),
+                .answer(ScriptedResponse::unauthorized(INVALID)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("two")
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
     let pieces = futures_util::stream::iter(["some", "thing"].map(Ok::<_, Error>));
     let upload = session.post("upload").body(Body::wrap_stream(pieces));
     let response = soon(upload.send()).await.unwrap();
     assert_eq!(response.status(), 401);
     let call = soon(source.next_call()).await;
-    assert_eq!(call.request().reason(), keyfob::Reason::Rejected);
+    assert_eq!(call.request().reason(), keyfob::source::Reason::Rejected);
     call.answer(Token::new("two"));
     soon(async {
         while session.tokens().get_valid_token().await.unwrap().expose() == "one" {
@@ -107,7 +97,7 @@ async fn r3_a_multipart_body_is_sent_once() {
     let server = Server::start();
     let (hook, calls) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
-    server.expect(Expect::put("/upload").answer(Answer::unauthorized(INVALID)));
+    server.expect(Expect::put("/upload").answer(ScriptedResponse::unauthorized(INVALID)));
     let form = Form::new().text("name", "value");
     let response = session.put("upload").multipart(form).send().await.unwrap();
     assert_eq!(response.status(), 401);
@@ -124,7 +114,9 @@ async fn r3_a_multipart_body_is_sent_once() {
 async fn r3_the_same_token_again_is_not_sent_and_the_401_is_returned_with_its_body() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    server.expect(Expect::get("/data").answer(Answer::unauthorized(INVALID).body("why not")));
+    server.expect(
+        Expect::get("/data").answer(ScriptedResponse::unauthorized(INVALID).body("why not")),
+    );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["www-authenticate"], INVALID);
@@ -138,8 +130,8 @@ async fn r3_insufficient_scope_does_not_renew() {
     let session = Session::new(server.url(), hook).unwrap();
     let challenge = "Bearer realm=\"x\", error=\"insufficient_scope\", scope=\"write\"";
     server
-        .expect(Expect::get("/data").answer(Answer::unauthorized(challenge)))
-        .expect(Expect::get("/forbidden").answer(Answer::status(403)));
+        .expect(Expect::get("/data").answer(ScriptedResponse::unauthorized(challenge)))
+        .expect(Expect::get("/forbidden").answer(ScriptedResponse::status(403)));
     assert_eq!(session.get("data").send().await.unwrap().status(), 401);
     assert_eq!(session.get("forbidden").send().await.unwrap().status(), 403);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
@@ -150,7 +142,7 @@ async fn r3_401_for_ever_is_returned_each_time_and_the_source_is_spared() {
     let server = Server::start();
     let (hook, calls) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
-    server.expect(Expect::get("/data").always(Answer::unauthorized(INVALID).body("no")));
+    server.expect(Expect::get("/data").always(ScriptedResponse::unauthorized(INVALID).body("no")));
     for n in 0..50 {
         let response = session.get("data").send().await.unwrap();
         assert_eq!(response.status(), 401);
@@ -168,8 +160,10 @@ async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
     let source = ScriptedSource::new([Token::new("one"), Err(Error::unavailable("down"))]);
     let session = Session::new(server.url(), source.clone()).unwrap();
     server
-        .expect(Expect::get("/strict").answer(Answer::unauthorized(INVALID).body("strict")))
-        .expect(Expect::get("/other").answer(Answer::status(200)));
+        .expect(
+            Expect::get("/strict").answer(ScriptedResponse::unauthorized(INVALID).body("strict")),
+        )
+        .expect(Expect::get("/other").answer(ScriptedResponse::status(200)));
     let response = session.get("strict").send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.text().await.unwrap(), "strict");
@@ -180,9 +174,9 @@ async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
 #[tokio::test]
 async fn r3_a_401_without_or_with_a_malformed_challenge_is_healed_too() {
     for answer in [
-        Answer::status(401),
-        Answer::unauthorized("=,\",\"Bearer error="),
-        Answer::unauthorized("Basic realm=\"x\""),
+        ScriptedResponse::status(401),
+        ScriptedResponse::unauthorized("=,\",\"Bearer error="),
+        ScriptedResponse::unauthorized("Basic realm=\"x\""),
     ] {
         let server = Server::start();
         let (hook, _) = numbered();
@@ -190,7 +184,7 @@ async fn r3_a_401_without_or_with_a_malformed_challenge_is_healed_too() {
         server.expect(
             Expect::get("/data")
                 .answer(answer)
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
         assert_eq!(session.get("data").send().await.unwrap().status(), 200);
         assert_eq!(bearers(&server), ["token-1", "token-2"]);
@@ -205,9 +199,9 @@ async fn r3_a_hundred_late_401s_for_one_token_cause_one_renewal() {
     session.authenticate().await.unwrap();
     server.expect(Expect::get("/data").respond_with(|received| {
         if received.bearer() == Some("token-1") {
-            Answer::unauthorized(INVALID)
+            ScriptedResponse::unauthorized(INVALID)
         } else {
-            Answer::status(200)
+            ScriptedResponse::status(200)
         }
     }));
     let requests = (0..100).map(|_| session.get("data").send());
@@ -228,9 +222,9 @@ async fn r3_a_replay_that_meets_a_503_is_retried_like_any_other() {
         .unwrap();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::unauthorized(INVALID))
-            .answer(Answer::unavailable())
-            .answer(Answer::text("fine")),
+            .answer(ScriptedResponse::unauthorized(INVALID))
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::text("fine")),
     );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "fine");

@@ -4,26 +4,17 @@ use std::error::Error as StdError;
 use std::fmt::Write;
 use std::future::Future;
 use std::io::Error as IoError;
-use std::net::SocketAddr;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use keyfob::FixedToken;
-use keyfob::Hook;
-use keyfob::RetryPolicy;
-use keyfob::Session;
-use keyfob::SessionBuilder;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Received;
-use keyfob_testkit::Server;
+use keyfob::session::SessionBuilder;
+use keyfob::source::Hook;
+use keyfob::{FixedToken, RetryPolicy, Session, Token, TokenCache};
+use keyfob_testkit::{ManualClock, Received, Server};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// Long enough for a machine that has much else to do; only a test that fails waits for it.

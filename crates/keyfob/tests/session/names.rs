@@ -2,37 +2,25 @@
 
 use std::io::Error as IoError;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use futures_util::future::join_all;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::Expiry;
-use keyfob::authentication::AuthenticationError;
-use keyfob::authentication::BearerAuthSession;
-use keyfob::authentication::ExternallyManagedJwt;
-use keyfob::authentication::ExternallyManagedJwtSession;
-use keyfob::authentication::GenericExternallyManagedJwtHandler;
-use keyfob::authentication::Jwt;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
+use keyfob::authentication::{
+    AuthenticationError, BearerAuthSession, ExternallyManagedJwt, ExternallyManagedJwtSession,
+    GenericExternallyManagedJwtHandler, Jwt,
+};
+use keyfob::{Error, ErrorKind, Expiry};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::kit::HOUR;
-use crate::kit::bearers;
-use crate::kit::everything_said;
-use crate::kit::numbered;
+use crate::kit::{HOUR, bearers, everything_said, numbered};
 
 #[tokio::test]
 async fn a_bearer_auth_session_sends_its_token_as_it_is() {
     let server = Server::start();
     server
-        .expect(Expect::get("/data").answer(Answer::status(200)))
-        .expect(Expect::post("/data").answer(Answer::status(401)));
+        .expect(Expect::get("/data").answer(ScriptedResponse::status(200)))
+        .expect(Expect::post("/data").answer(ScriptedResponse::status(401)));
     let session = BearerAuthSession::new("mF_9.B5f-4.1JqM").unwrap();
     assert_eq!(session.token().expose(), "mF_9.B5f-4.1JqM");
     assert_eq!(session.token().expires(), Expiry::Unknown);
@@ -161,12 +149,12 @@ async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(Answer::status(401)),
+                .answer(ScriptedResponse::status(401)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
     let (hook, _) = numbered();
     let handler = ExternallyManagedJwt::new(hook).handler().unwrap();
@@ -185,8 +173,12 @@ async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
 #[tokio::test]
 async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(Answer::status(200)).times(2));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(
+        Expect::get("/there")
+            .answer(ScriptedResponse::status(200))
+            .times(2),
+    );
     let session = BearerAuthSession::new("t0ken").unwrap();
     session.get(a.url_for("/start")).send().await.unwrap();
     session.get(b.url_for("/there")).send().await.unwrap();
@@ -197,8 +189,8 @@ async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
 async fn a_post_is_not_retried_and_a_404_is_an_answer() {
     let server = Server::start();
     server
-        .expect(Expect::post("/data").answer(Answer::status(500)))
-        .expect(Expect::get("/gone").answer(Answer::status(404)));
+        .expect(Expect::post("/data").answer(ScriptedResponse::status(500)))
+        .expect(Expect::get("/gone").answer(ScriptedResponse::status(404)));
     let session = BearerAuthSession::new("t0ken").unwrap();
     let post = session.post(server.url_for("/data")).body("x").send().await;
     assert_eq!(post.unwrap().status(), 500);

@@ -1,29 +1,23 @@
 //! R1: a credential goes only to the origins it was given for.
 
 use http::HeaderName;
-use http::header::AUTHORIZATION;
-use http::header::COOKIE;
-use keyfob::ErrorKind;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use http::header::{AUTHORIZATION, COOKIE};
+use keyfob::{ErrorKind, Session, Token};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
-use crate::kit::bearers;
-use crate::kit::builder;
-use crate::kit::fixed;
-use crate::kit::numbered;
-use crate::kit::session;
+use crate::kit::{bearers, builder, fixed, numbered, session};
 
 #[tokio::test]
 async fn r1_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_it_back() {
     let (a, b) = (Server::start(), Server::start());
     for status in [301, 302, 303, 307, 308] {
-        a.expect(Expect::get("/start").answer(Answer::redirect(status, &b.url_for("/there"))))
-            .expect(Expect::get("/back").answer(Answer::text("fine")));
-        b.expect(Expect::get("/there").answer(Answer::redirect(status, &a.url_for("/back"))));
+        a.expect(
+            Expect::get("/start").answer(ScriptedResponse::redirect(status, &b.url_for("/there"))),
+        )
+        .expect(Expect::get("/back").answer(ScriptedResponse::text("fine")));
+        b.expect(
+            Expect::get("/there").answer(ScriptedResponse::redirect(status, &a.url_for("/back"))),
+        );
     }
     let session = session(&a, &ManualClock::default());
     for _ in 0..5 {
@@ -39,9 +33,9 @@ async fn r1_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_i
 async fn r1_a_redirect_within_the_origin_keeps_the_credential() {
     let server = Server::start();
     server
-        .expect(Expect::get("/a").answer(Answer::redirect(302, "/b?x=1")))
-        .expect(Expect::get("/b").answer(Answer::redirect(307, &server.url_for("/c"))))
-        .expect(Expect::get("/c").answer(Answer::status(200)));
+        .expect(Expect::get("/a").answer(ScriptedResponse::redirect(302, "/b?x=1")))
+        .expect(Expect::get("/b").answer(ScriptedResponse::redirect(307, &server.url_for("/c"))))
+        .expect(Expect::get("/c").answer(ScriptedResponse::status(200)));
     let session = session(&server, &ManualClock::default());
     let response = session.get("a").send().await.unwrap();
     assert_eq!(response.url().path(), "/c");
@@ -51,9 +45,9 @@ async fn r1_a_redirect_within_the_origin_keeps_the_credential() {
 #[tokio::test]
 async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_too() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(307, &b.url_for("/there"))))
-        .expect(Expect::get("/back").answer(Answer::status(200)));
-    b.expect(Expect::get("/there").answer(Answer::redirect(307, &a.url_for("/back"))));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(307, &b.url_for("/there"))))
+        .expect(Expect::get("/back").answer(ScriptedResponse::status(200)));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::redirect(307, &a.url_for("/back"))));
     let token = Token::new("t0ken")
         .unwrap()
         .header_name(HeaderName::from_static("x-api-key"))
@@ -80,8 +74,8 @@ async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_t
 #[tokio::test]
 async fn r1_what_the_caller_set_for_its_own_server_stays_behind_too() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(Answer::status(200)));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)));
     session(&a, &ManualClock::default())
         .get("start")
         .header(AUTHORIZATION, "Basic Y2FsbGVyOnM=")
@@ -100,8 +94,8 @@ async fn r1_what_the_caller_set_for_its_own_server_stays_behind_too() {
 #[tokio::test]
 async fn r1_a_401_from_another_origin_renews_nothing() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(Answer::unauthorized("Bearer")));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::unauthorized("Bearer")));
     let (hook, calls) = numbered();
     let session = Session::new(a.url(), hook).unwrap();
     let response = session.get("start").send().await.unwrap();
@@ -112,12 +106,12 @@ async fn r1_a_401_from_another_origin_renews_nothing() {
 #[tokio::test]
 async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &b.url_for("/there"))));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(
         Expect::get("/there")
-            .answer(Answer::unavailable())
-            .answer(Answer::reset())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::reset())
+            .answer(ScriptedResponse::status(200)),
     );
     let session = session(&a, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
@@ -128,9 +122,9 @@ async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
 #[tokio::test]
 async fn r1_a_redirect_to_another_bound_origin_leaves_the_credential_behind() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(Answer::status(200)))
-        .expect(Expect::get("/asked").answer(Answer::status(200)));
+    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)))
+        .expect(Expect::get("/asked").answer(ScriptedResponse::status(200)));
     let session = builder(&ManualClock::default())
         .base_url(a.url())
         .origin(b.url())
@@ -165,9 +159,14 @@ async fn r1_userinfo_in_a_location_does_not_become_a_credential() {
     let (a, b) = (Server::start(), Server::start());
     let with_userinfo =
         |server: &Server, path: &str| format!("http://user:pass@{}{path}", server.address());
-    a.expect(Expect::get("/start").answer(Answer::redirect(302, &with_userinfo(&a, "/next"))))
-        .expect(Expect::get("/next").answer(Answer::redirect(302, &with_userinfo(&b, "/there"))));
-    b.expect(Expect::get("/there").answer(Answer::status(200)));
+    a.expect(
+        Expect::get("/start").answer(ScriptedResponse::redirect(302, &with_userinfo(&a, "/next"))),
+    )
+    .expect(Expect::get("/next").answer(ScriptedResponse::redirect(
+        302,
+        &with_userinfo(&b, "/there"),
+    )));
+    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)));
     let session = session(&a, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
     assert_eq!(response.url().as_str(), b.url_for("/there"));
@@ -180,7 +179,7 @@ async fn r1_a_redirect_loop_ends_with_an_error() {
     let server = Server::start();
     server.expect(
         Expect::get("/loop")
-            .answer(Answer::redirect(302, "/loop"))
+            .answer(ScriptedResponse::redirect(302, "/loop"))
             .times(11),
     );
     let session = session(&server, &ManualClock::default());
@@ -192,7 +191,9 @@ async fn r1_a_redirect_loop_ends_with_an_error() {
 #[tokio::test]
 async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
     let server = Server::start();
-    server.expect(Expect::get("/moved").answer(Answer::redirect(302, "/next").body("there")));
+    server.expect(
+        Expect::get("/moved").answer(ScriptedResponse::redirect(302, "/next").body("there")),
+    );
     let session = builder(&ManualClock::default())
         .base_url(server.url())
         .redirects(0)
@@ -207,9 +208,9 @@ async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
 async fn r1_a_redirect_that_cannot_be_followed_is_the_answer() {
     let server = Server::start();
     for location in ["ftp://127.0.0.1/x", "http://", "javascript:alert(1)"] {
-        server.expect(Expect::get("/moved").answer(Answer::redirect(302, location)));
+        server.expect(Expect::get("/moved").answer(ScriptedResponse::redirect(302, location)));
     }
-    server.expect(Expect::get("/bare").answer(Answer::status(302)));
+    server.expect(Expect::get("/bare").answer(ScriptedResponse::status(302)));
     let session = session(&server, &ManualClock::default());
     for path in ["moved", "moved", "moved", "bare"] {
         assert_eq!(session.get(path).send().await.unwrap().status(), 302);
@@ -238,7 +239,7 @@ async fn r1_plain_http_is_refused_with_an_error_that_says_how_to_allow_it() {
 #[tokio::test]
 async fn r1_plain_http_that_was_allowed_is_served() {
     let server = Server::start();
-    server.expect(Expect::get("/v1/data").answer(Answer::status(200)));
+    server.expect(Expect::get("/v1/data").answer(ScriptedResponse::status(200)));
     let port = server.address().port();
     let client = reqwest::Client::builder().resolve("api.test", server.address());
     let session = builder(&ManualClock::default())
@@ -261,7 +262,7 @@ async fn r1_a_session_needs_an_origin_or_an_explicit_word() {
 #[tokio::test]
 async fn r1_a_relative_url_is_resolved_against_the_base_with_or_without_a_slash() {
     let server = Server::start();
-    server.expect(Expect::any().always(Answer::status(200)));
+    server.expect(Expect::any().always(ScriptedResponse::status(200)));
     for base in ["/v1", "/v1/", "/v1?tenant=7#top"] {
         let session = builder(&ManualClock::default())
             .base_url(server.url_for(base))

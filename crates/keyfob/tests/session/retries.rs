@@ -3,41 +3,20 @@
 use std::io::Error as IoError;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::stream;
-use http::Method;
-use http::StatusCode;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::RetryPolicy;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::ScriptedSource;
-use keyfob_testkit::Server;
+use http::{Method, StatusCode};
+use keyfob::{Error, ErrorKind, RetryPolicy, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use reqwest::Body;
-use reqwest::dns::Addrs;
-use reqwest::dns::Name;
-use reqwest::dns::Resolve;
-use reqwest::dns::Resolving;
-use reqwest::multipart::Form;
-use reqwest::multipart::Part;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::multipart::{Form, Part};
 
-use crate::kit::SECOND;
-use crate::kit::bearers;
-use crate::kit::builder;
-use crate::kit::cause;
-use crate::kit::everything_said;
-use crate::kit::meanwhile;
-use crate::kit::promptly;
-use crate::kit::refusing_address;
-use crate::kit::session;
-use crate::kit::soon;
+use crate::kit::{
+    SECOND, bearers, builder, cause, everything_said, meanwhile, promptly, refusing_address,
+    session, soon,
+};
 
 const IDEMPOTENT: [Method; 5] = [
     Method::GET,
@@ -48,10 +27,14 @@ const IDEMPOTENT: [Method; 5] = [
 ];
 
 /// Faults after which nobody knows whether the server did what it was asked for.
-fn doubtful() -> Vec<Answer> {
-    let mut faults = vec![Answer::reset(), Answer::close(), Answer::garbage()];
+fn doubtful() -> Vec<ScriptedResponse> {
+    let mut faults = vec![
+        ScriptedResponse::reset(),
+        ScriptedResponse::close(),
+        ScriptedResponse::garbage(),
+    ];
     let statuses = [408, 425, 429, 500, 502, 503, 504];
-    faults.extend(statuses.map(|status| Answer::status(status).body("no")));
+    faults.extend(statuses.map(|status| ScriptedResponse::status(status).body("no")));
     faults
 }
 
@@ -64,7 +47,7 @@ async fn r4_idempotent_methods_are_retried_on_every_transient_fault() {
             server.expect(
                 Expect::method(method.clone(), "/data")
                     .answer(fault.clone())
-                    .answer(Answer::status(204)),
+                    .answer(ScriptedResponse::status(204)),
             );
             let response = session.request(method.clone(), "data").send().await;
             assert_eq!(response.unwrap().status(), 204, "{method} {fault:?}");
@@ -100,12 +83,12 @@ async fn r4_a_post_with_an_idempotency_key_or_the_callers_word_is_retried() {
                 .header("idempotency-key", "k1")
                 .json(keyfob_testkit::json!({ "item": 42 }))
                 .answer(fault.clone())
-                .answer(Answer::status(201)),
+                .answer(ScriptedResponse::status(201)),
         );
         server.expect(
             Expect::patch("/orders")
                 .answer(fault)
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(200)),
         );
         let response = session
             .post("orders")
@@ -128,10 +111,10 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
     server
         .expect(
             Expect::get("/data")
-                .answer(Answer::hang())
-                .answer(Answer::text("late")),
+                .answer(ScriptedResponse::hang())
+                .answer(ScriptedResponse::text("late")),
         )
-        .expect(Expect::post("/data").answer(Answer::hang()));
+        .expect(Expect::post("/data").answer(ScriptedResponse::hang()));
     let time_passes = |calls| {
         let (clock, server) = (&clock, &server);
         async move {
@@ -153,7 +136,7 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
 async fn r4_a_refused_connection_is_retried_for_any_method() {
     for method in [Method::GET, Method::POST] {
         let server = Server::start();
-        server.expect(Expect::path("/data").answer(Answer::status(200)));
+        server.expect(Expect::path("/data").answer(ScriptedResponse::status(200)));
         let late = LateServer::new(server.address(), 3);
         let session = late.session();
         let request = session.request(method.clone(), "data").body("order");
@@ -187,7 +170,11 @@ async fn r6_the_last_error_is_returned_with_its_cause_and_without_the_url() {
 async fn r6_a_broken_answer_is_an_error_without_the_url() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    for fault in [Answer::reset(), Answer::close(), Answer::garbage()] {
+    for fault in [
+        ScriptedResponse::reset(),
+        ScriptedResponse::close(),
+        ScriptedResponse::garbage(),
+    ] {
         server.expect(Expect::get("/patients").answer(fault).times(4));
         let error = session
             .get("patients?name=PATIENT")
@@ -209,10 +196,14 @@ async fn r6_the_last_response_is_returned_with_its_body() {
     let session = session(&server, &ManualClock::default());
     server.expect(
         Expect::get("/data")
-            .answer(Answer::unavailable().body("first"))
-            .answer(Answer::status(500).body("second"))
-            .answer(Answer::status(502).body("third"))
-            .answer(Answer::status(504).body("last").header("x-last", "yes")),
+            .answer(ScriptedResponse::unavailable().body("first"))
+            .answer(ScriptedResponse::status(500).body("second"))
+            .answer(ScriptedResponse::status(502).body("third"))
+            .answer(
+                ScriptedResponse::status(504)
+                    .body("last")
+                    .header("x-last", "yes"),
+            ),
     );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.status(), 504);
@@ -227,16 +218,16 @@ async fn r6_an_answer_that_follows_an_error_or_an_error_that_follows_an_answer_i
     server
         .expect(
             Expect::get("/answer")
-                .answer(Answer::reset())
-                .answer(Answer::unavailable())
-                .answer(Answer::close())
-                .answer(Answer::unavailable().body("last")),
+                .answer(ScriptedResponse::reset())
+                .answer(ScriptedResponse::unavailable())
+                .answer(ScriptedResponse::close())
+                .answer(ScriptedResponse::unavailable().body("last")),
         )
         .expect(
             Expect::get("/error")
-                .answer(Answer::unavailable())
+                .answer(ScriptedResponse::unavailable())
                 .times(3)
-                .answer(Answer::reset()),
+                .answer(ScriptedResponse::reset()),
         );
     let response = session.get("answer").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "last");
@@ -250,18 +241,18 @@ async fn r4_any_method_is_retried_on_429_or_503_with_retry_after() {
     let session = session(&server, &ManualClock::default());
     for method in [Method::POST, Method::PATCH, Method::GET] {
         for status in [429, 503] {
-            let busy = Answer::status(status).header("retry-after", "0");
+            let busy = ScriptedResponse::status(status).header("retry-after", "0");
             let path = format!("/{method}/{status}");
             server.expect(
                 Expect::method(method.clone(), &path)
                     .answer(busy)
-                    .answer(Answer::status(200)),
+                    .answer(ScriptedResponse::status(200)),
             );
             let response = session.request(method.clone(), &path).body("whole").send();
             assert_eq!(response.await.unwrap().status(), 200);
         }
         let path = format!("/{method}/500");
-        let broken = Answer::status(500).header("retry-after", "0");
+        let broken = ScriptedResponse::status(500).header("retry-after", "0");
         server.expect(Expect::method(method.clone(), &path).always(broken));
         let calls = server.calls();
         session.request(method.clone(), &path).send().await.unwrap();
@@ -282,7 +273,8 @@ async fn r4_a_post_is_not_retried_on_a_retry_after_that_is_nonsense() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for nonsense in ["soon", "-1", "1.5", "1s", "Thu, 32 Jan 2030 00:00:00 GMT"] {
-        server.expect(Expect::post("/orders").answer(Answer::too_many_requests(nonsense)));
+        server
+            .expect(Expect::post("/orders").answer(ScriptedResponse::too_many_requests(nonsense)));
         let response = session.post("orders").body("x").send().await.unwrap();
         assert_eq!(response.status(), 429, "{nonsense}");
     }
@@ -293,13 +285,16 @@ async fn r4_a_404_is_retried_only_where_the_caller_wants_it() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server
-        .expect(Expect::get("/plain").answer(Answer::status(404)))
+        .expect(Expect::get("/plain").answer(ScriptedResponse::status(404)))
         .expect(
             Expect::get("/wanted")
-                .answer(Answer::status(404))
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(404))
+                .answer(ScriptedResponse::status(200)),
         )
-        .expect(Expect::get("/unwanted").answer(Answer::unavailable().header("retry-after", "0")));
+        .expect(
+            Expect::get("/unwanted")
+                .answer(ScriptedResponse::unavailable().header("retry-after", "0")),
+        );
     assert_eq!(session.get("plain").send().await.unwrap().status(), 404);
     let wanted = session
         .get("wanted")
@@ -338,7 +333,7 @@ async fn r4_a_streamed_body_is_never_sent_again_and_never_empty() {
 async fn r4_a_streamed_body_is_not_sent_again_even_if_the_caller_calls_it_idempotent() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    let busy = Answer::too_many_requests("0");
+    let busy = ScriptedResponse::too_many_requests("0");
     server.expect(Expect::post("/upload").answer(busy));
     let pieces = stream::iter([Ok::<_, IoError>("all of it")]);
     let streamed = session.post("upload").body(Body::wrap_stream(pieces));
@@ -354,8 +349,8 @@ async fn r4_a_reset_in_the_middle_of_an_upload_replays_the_whole_body() {
     let body = vec![b'x'; 2_000_000];
     server.expect(
         Expect::put("/upload")
-            .answer(Answer::reset_in_upload())
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::reset_in_upload())
+            .answer(ScriptedResponse::status(200)),
     );
     let response = session.put("upload").body(body.clone()).send().await;
     assert_eq!(response.unwrap().status(), 200);
@@ -373,8 +368,8 @@ async fn r5_retry_after_in_seconds_or_as_a_date_is_honoured() {
     for wish in ["3", &date] {
         server.expect(
             Expect::post("/orders")
-                .answer(Answer::too_many_requests(wish))
-                .answer(Answer::status(201)),
+                .answer(ScriptedResponse::too_many_requests(wish))
+                .answer(ScriptedResponse::status(201)),
         );
         let calls = server.calls();
         let time_passes = async {
@@ -399,7 +394,7 @@ async fn r5_a_retry_after_beyond_the_deadline_returns_the_answer_now() {
         "100000000000000000000",
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ] {
-        let busy = Answer::unavailable().header("retry-after", wish);
+        let busy = ScriptedResponse::unavailable().header("retry-after", wish);
         server.expect(Expect::get("/data").answer(busy.body("busy")));
         let response = soon(session.get("data").send()).await.unwrap();
         assert_eq!(response.headers()["retry-after"], wish);
@@ -413,7 +408,7 @@ async fn r5_no_attempt_begins_after_the_total_time() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::too_many_requests("4"))
+            .answer(ScriptedResponse::too_many_requests("4"))
             .times(2),
     );
     let session = session(&server, &clock);
@@ -429,7 +424,7 @@ async fn r5_no_attempt_begins_after_the_total_time() {
 #[tokio::test]
 async fn r5_an_outage_empties_the_budget_of_the_session() {
     let server = Server::start();
-    server.expect(Expect::get("/data").always(Answer::unavailable()));
+    server.expect(Expect::get("/data").always(ScriptedResponse::unavailable()));
     let clock = ManualClock::default();
     let session = session(&server, &clock);
     for _ in 0..200 {
@@ -446,7 +441,7 @@ async fn r5_an_outage_empties_the_budget_of_the_session() {
 #[tokio::test]
 async fn r5_one_policy_in_two_sessions_is_two_budgets() {
     let server = Server::start();
-    server.expect(Expect::get("/data").always(Answer::unavailable()));
+    server.expect(Expect::get("/data").always(ScriptedResponse::unavailable()));
     let policy = promptly().attempts(1000);
     for calls in [101, 202] {
         let session = builder(&ManualClock::default())
@@ -468,11 +463,11 @@ async fn r5_never_means_one_attempt_and_a_401_is_healed_all_the_same() {
         .build()
         .unwrap();
     server
-        .expect(Expect::get("/data").answer(Answer::unavailable()))
+        .expect(Expect::get("/data").answer(ScriptedResponse::unavailable()))
         .expect(
             Expect::get("/healed")
-                .answer(Answer::status(401))
-                .answer(Answer::status(200)),
+                .answer(ScriptedResponse::status(401))
+                .answer(ScriptedResponse::status(200)),
         );
     assert_eq!(session.get("data").send().await.unwrap().status(), 503);
     assert_eq!(session.get("healed").send().await.unwrap().status(), 200);
@@ -484,13 +479,13 @@ async fn r5_redirects_do_not_use_up_the_attempts() {
     let session = session(&server, &ManualClock::default());
     for n in 0..6 {
         let next = format!("/{}", n + 1);
-        server.expect(Expect::get(&format!("/{n}")).answer(Answer::redirect(302, &next)));
+        server.expect(Expect::get(&format!("/{n}")).answer(ScriptedResponse::redirect(302, &next)));
     }
     server.expect(
         Expect::get("/6")
-            .answer(Answer::unavailable())
+            .answer(ScriptedResponse::unavailable())
             .times(3)
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::status(200)),
     );
     assert_eq!(session.get("0").send().await.unwrap().status(), 200);
 }
@@ -512,8 +507,8 @@ async fn r7_a_token_that_expired_during_a_pause_is_not_sent() {
         .unwrap();
     server.expect(
         Expect::get("/data")
-            .answer(Answer::too_many_requests("70"))
-            .answer(Answer::status(200)),
+            .answer(ScriptedResponse::too_many_requests("70"))
+            .answer(ScriptedResponse::status(200)),
     );
     let time_passes = async {
         clock.until_sleeping_for(70 * SECOND).await;
@@ -535,7 +530,9 @@ async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last()
         .base_url(server.url())
         .build()
         .unwrap();
-    server.expect(Expect::get("/data").answer(Answer::too_many_requests("70").body("later")));
+    server.expect(
+        Expect::get("/data").answer(ScriptedResponse::too_many_requests("70").body("later")),
+    );
     let time_passes = async {
         clock.until_sleeping(2).await;
         clock.advance(80 * SECOND);
@@ -559,7 +556,7 @@ async fn r7_each_attempt_carries_the_token_of_its_moment() {
     server.expect(Expect::get("/data").respond_with(move |received| {
         let replaced = Token::new(format!("{}-then", received.bearer().unwrap())).unwrap();
         tokens.set_token(replaced).unwrap();
-        Answer::unavailable()
+        ScriptedResponse::unavailable()
     }));
     session.get("data").send().await.unwrap();
     let sent = ["token-1", "token-1-then", "token-1-then-then"];

@@ -4,24 +4,13 @@ use std::fmt::Debug;
 use std::io::Error as IoError;
 
 use http::HeaderName;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::authentication::BearerAuthSession;
-use keyfob::authentication::ExternallyManagedJwt;
-use keyfob::authentication::ExternallyManagedJwtSession;
-use keyfob::blocking;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::Server;
+use keyfob::authentication::{
+    BearerAuthSession, ExternallyManagedJwt, ExternallyManagedJwtSession,
+};
+use keyfob::{Session, Token, TokenCache, blocking};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
-use crate::kit::HOUR;
-use crate::kit::TARGET;
-use crate::kit::everything_said;
-use crate::kit::promptly;
-use crate::kit::refusing_address;
-use crate::kit::run_alone;
-use crate::kit::target;
+use crate::kit::{HOUR, TARGET, everything_said, promptly, refusing_address, run_alone, target};
 use crate::listener;
 
 /// In every secret of these tests: in tokens, paths, queries, bodies and headers.
@@ -81,16 +70,19 @@ fn s1_no_log_at_any_level_shows_a_secret_over_http1_and_http2() {
     let server = Server::start();
     let other = Server::start();
     server
-        .expect(Expect::get("/moved-hush").always(Answer::redirect(302, &other.url_for("/hush"))))
-        .expect(Expect::get("/broken-hush").always(Answer::reset()))
+        .expect(
+            Expect::get("/moved-hush")
+                .always(ScriptedResponse::redirect(302, &other.url_for("/hush"))),
+        )
+        .expect(Expect::get("/broken-hush").always(ScriptedResponse::reset()))
         .expect(
             Expect::any().respond_with(|received| match received.bearer() {
-                Some("hush-1") => Answer::unauthorized("Bearer error=\"invalid_token\""),
-                _ if received.path == "/busy-hush" => Answer::too_many_requests("0"),
-                _ => Answer::text("hush"),
+                Some("hush-1") => ScriptedResponse::unauthorized("Bearer error=\"invalid_token\""),
+                _ if received.path == "/busy-hush" => ScriptedResponse::too_many_requests("0"),
+                _ => ScriptedResponse::text("hush"),
             }),
         );
-    other.expect(Expect::any().always(Answer::text("hush")));
+    other.expect(Expect::any().always(ScriptedResponse::text("hush")));
     run_alone("secrets::everything_is_logged", &[(TARGET, &server.url())]);
 }
 
@@ -140,7 +132,7 @@ fn everything_is_logged() {
 }
 
 /// A source whose first token will be refused.
-fn numbered_secrets() -> keyfob::Hook {
+fn numbered_secrets() -> keyfob::source::Hook {
     let calls = std::sync::atomic::AtomicUsize::new(0);
     keyfob::hook(move |_| {
         let number = calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;

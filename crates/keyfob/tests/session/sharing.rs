@@ -3,23 +3,19 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use keyfob::Session;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use keyfob::{Session, Token, TokenCache};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, Server};
 
-use crate::kit::SECOND;
-use crate::kit::bearers;
-use crate::kit::numbered;
+use crate::kit::{SECOND, bearers, numbered};
 
 #[tokio::test]
 async fn t1_many_sessions_on_one_handler_cause_one_fetch() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(Answer::status(200)).times(64));
+    server.expect(
+        Expect::get("/data")
+            .answer(ScriptedResponse::status(200))
+            .times(64),
+    );
     let (hook, calls) = numbered();
     let tokens = TokenCache::new(hook);
     let requests = (0..32).flat_map(|_| {
@@ -36,7 +32,7 @@ async fn t1_many_sessions_on_one_handler_cause_one_fetch() {
 async fn t3_a_due_token_is_sent_while_its_renewal_runs_beside() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").always(Answer::status(200)));
+    server.expect(Expect::get("/data").always(ScriptedResponse::status(200)));
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
         .clock(clock.clone())
@@ -68,7 +64,7 @@ async fn t3_a_due_token_is_sent_while_its_renewal_runs_beside() {
 async fn t3_a_failed_renewal_of_a_valid_token_fails_no_request() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").always(Answer::status(200)));
+    server.expect(Expect::get("/data").always(ScriptedResponse::status(200)));
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
         .token(

@@ -2,30 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Version;
 use keyfob::ErrorKind;
-use keyfob_testkit::Answer;
-use keyfob_testkit::Expect;
-use keyfob_testkit::ManualClock;
-use keyfob_testkit::Server;
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 use rcgen::CertifiedKey;
-use reqwest::Certificate;
-use reqwest::Client;
-use reqwest::ClientBuilder;
+use reqwest::{Certificate, Client, ClientBuilder};
 use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::kit::bearers;
-use crate::kit::builder;
-use crate::kit::everything_said;
-use crate::kit::soon;
+use crate::kit::{bearers, builder, everything_said, soon};
 
 /// What stands in front of a scripted server and speaks TLS.
 struct Front {
@@ -86,7 +76,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
 async fn requests_over_tls_carry_the_credential_over_http1_and_http2() {
     for (protocol, version) in [("http/1.1", Version::HTTP_11), ("h2", Version::HTTP_2)] {
         let server = Server::start();
-        server.expect(Expect::get("/data").answer(Answer::text("fine")));
+        server.expect(Expect::get("/data").answer(ScriptedResponse::text("fine")));
         let front = Front::of(&server, protocol).await;
         let session = builder(&ManualClock::default())
             .base_url(front.url())
@@ -103,8 +93,10 @@ async fn requests_over_tls_carry_the_credential_over_http1_and_http2() {
 #[tokio::test]
 async fn r1_a_redirect_from_https_to_plain_http_loses_the_credential() {
     let (server, plain) = (Server::start(), Server::start());
-    server.expect(Expect::get("/start").answer(Answer::redirect(307, &plain.url_for("/there"))));
-    plain.expect(Expect::get("/there").answer(Answer::text("fine")));
+    server.expect(
+        Expect::get("/start").answer(ScriptedResponse::redirect(307, &plain.url_for("/there"))),
+    );
+    plain.expect(Expect::get("/there").answer(ScriptedResponse::text("fine")));
     let front = Front::of(&server, "http/1.1").await;
     let session = builder(&ManualClock::default())
         .base_url(front.url())

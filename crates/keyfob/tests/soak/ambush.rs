@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use keyfob::TokenStore;
-use keyfob_testkit::Gate;
-use keyfob_testkit::TokenAnswer;
-use keyfob_testkit::TokenEndpoint;
+use keyfob::store::TokenStore;
+use keyfob_testkit::{Gate, TokenEndpoint, TokenResponse};
 
 use crate::note::Note;
 
@@ -23,7 +21,7 @@ pub(crate) struct Ambush<'a> {
 impl<'a> Ambush<'a> {
     /// Lays it so many times.
     pub(crate) fn lay(endpoint: &'a TokenEndpoint, times: u32) -> Self {
-        let answer = || TokenAnswer::token().after(ANSWER_TAKES);
+        let answer = || TokenResponse::token().after(ANSWER_TAKES);
         endpoint.always(answer());
         let gates: Vec<_> = (0..times).map(|_| Gate::new()).collect();
         for gate in &gates {

@@ -2,21 +2,15 @@
 
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use keyfob_testkit::Api;
-use keyfob_testkit::RefreshTokens;
-use keyfob_testkit::TokenEndpoint;
+use keyfob_testkit::{Api, RefreshTokens, TokenEndpoint};
 
 use crate::ambush::Ambush;
 use crate::herd::Herd;
-use crate::options::Options;
-use crate::options::most_exchanges;
+use crate::options::{Options, most_exchanges};
 use crate::redis_server::RedisServer;
-use crate::shared::Errand;
-use crate::shared::GRACE;
-use crate::shared::Place;
+use crate::shared::{Errand, GRACE, Place};
 
 pub(crate) fn run_all(options: &Options) -> ExitCode {
     println!(

@@ -1,19 +1,13 @@
 //! The processes of a soak: started, told what to do, and killed.
 
 use std::collections::HashMap;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Write;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::thread::JoinHandle;
 
-use keyfob::TokenStore;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
+use keyfob::store::TokenStore;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::note::Note;
 use crate::shared::Errand;

@@ -1,6 +1,6 @@
 //! Who exchanges at this moment, as the store knows it.
 
-use keyfob::TokenStore;
+use keyfob::store::TokenStore;
 
 use crate::shared::key;
 

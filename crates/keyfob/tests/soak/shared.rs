@@ -4,11 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyfob::FileStore;
-use keyfob::StoreKey;
-use keyfob::TokenStore;
-use serde::Deserialize;
-use serde::Serialize;
+use keyfob::store::{FileStore, StoreKey, TokenStore};
+use serde::{Deserialize, Serialize};
 
 use crate::redis_server;
 

@@ -1,21 +1,16 @@
 //! One of many processes: it sends requests until it is told to end, or until it is killed.
 
-use std::io::BufRead;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use keyfob::Persisted;
 use keyfob::Session;
-use keyfob::oauth::Client;
-use keyfob::oauth::RefreshToken;
+use keyfob::oauth::{Client, RefreshToken};
+use keyfob::source::Persisted;
 
-use crate::shared::Errand;
-use crate::shared::GRACE;
-use crate::shared::key;
+use crate::shared::{Errand, GRACE, key};
 
 pub(crate) fn run() {
     let errand: Errand = serde_json::from_str(&next_line().unwrap()).unwrap();

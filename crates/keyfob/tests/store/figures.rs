@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use keyfob::MemoryStore;
+use keyfob::store::MemoryStore;
 use metrics_util::CompositeKey;
-use metrics_util::debugging::DebugValue;
-use metrics_util::debugging::DebuggingRecorder;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::world::Flaky;
-use crate::world::Process;
-use crate::world::SECOND;
-use crate::world::token;
+use crate::world::{Flaky, Process, SECOND, token};
 
 #[test]
 fn a_store_that_is_away_is_counted_and_so_is_what_is_got_without_it() {

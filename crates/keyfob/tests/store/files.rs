@@ -1,30 +1,18 @@
 //! The store in files: what is on the disk, and what is made of it when it is not as it was left.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use keyfob::Entry;
 use keyfob::ErrorKind;
-use keyfob::FileStore;
-use keyfob::KeyRing;
-use keyfob::Runtime;
-use keyfob::SealingKey;
-use keyfob::StoreErrorKind;
-use keyfob::TokenStore;
+use keyfob::runtime::Runtime;
+use keyfob::store::{Entry, FileStore, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
 use tempfile::TempDir;
 
-use crate::world::Process;
-use crate::world::SECOND;
-use crate::world::key;
-use crate::world::token;
+use crate::world::{Process, SECOND, key, token};
 
 struct Files {
     scratch: TempDir,
@@ -58,7 +46,7 @@ impl Files {
         fs::read(self.entry()).unwrap()
     }
 
-    async fn load_fault(&self) -> keyfob::StoreError {
+    async fn load_fault(&self) -> keyfob::store::StoreError {
         self.store.load(&key()).await.unwrap_err()
     }
 }
@@ -206,7 +194,7 @@ async fn t9_an_entry_of_a_newer_version_is_left_alone() {
 #[tokio::test]
 async fn t9_an_entry_under_another_keys_name_is_damaged() {
     let files = Files::with_token().await;
-    let other = keyfob::StoreKey::builder("https://other.example.com").build();
+    let other = keyfob::store::StoreKey::builder("https://other.example.com").build();
     let place = files.directory().join(format!("{}.token", other.id()));
     fs::copy(files.entry(), place).unwrap();
     let fault = files.store.load(&other).await.unwrap_err();
@@ -216,7 +204,7 @@ async fn t9_an_entry_under_another_keys_name_is_damaged() {
 #[tokio::test]
 async fn s2_a_sealed_entry_shows_nothing_and_needs_its_key() {
     let files = Files::new();
-    let ring = |byte| KeyRing::new(SealingKey::from_bytes([byte; 32]));
+    let ring = |byte| SealingKeys::new(SealingKey::from_bytes([byte; 32]));
     let sealed = files.store.clone().sealed(ring(1));
     Process::rotating(sealed.clone())
         .get_answered(token(1))

@@ -1,38 +1,17 @@
 //! Several processes over one store in files: they start at once, stand still, die, and find the disk full.
 
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Lines;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::ChildStdin;
-use std::process::ChildStdout;
-use std::process::Command;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use keyfob::Error;
-use keyfob::FileStore;
-use keyfob::Persisted;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenStore;
-use rustix::process::Pid;
-use rustix::process::Resource;
-use rustix::process::Rlimit;
-use rustix::process::Signal;
-use rustix::process::kill_process;
-use rustix::process::setrlimit;
-use serde::Deserialize;
-use serde::Serialize;
+use keyfob::source::Persisted;
+use keyfob::store::{FileStore, TokenStore};
+use keyfob::{Error, Token, TokenCache};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::world::Process;
-use crate::world::Rotating;
-use crate::world::SECOND;
-use crate::world::key;
-use crate::world::token;
+use crate::world::{Process, Rotating, SECOND, key, token};
 
 /// What another process is told.
 #[derive(Deserialize, Serialize)]
@@ -257,7 +236,7 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
     assert!(behind.cache.status().expires_in.unwrap() <= SECOND * 100);
     // When it has run out in truth, a server says so, and the stored refresh token is used.
     let rejected = behind.cache.ready().unwrap();
-    let nothing = keyfob::Challenges::default();
+    let nothing = keyfob::exchange::Challenges::default();
     let answer = async { behind.source.next_call().await.answer(token(2)) };
     let (replaced, ()) = tokio::join!(behind.cache.replace(&rejected, &nothing, None), answer);
     assert_eq!(replaced.unwrap().token().expose(), "token-2");

@@ -1,30 +1,14 @@
 //! A Redis of a test's own: on a free port of this machine, with TLS and a user that may do no more than a store does.
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::net::TcpListener;
-use std::net::TcpStream;
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
-use std::thread;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use std::{fs, thread};
 
-use keyfob::KeyRing;
-use keyfob::RedisStore;
-use keyfob::SealingKey;
-use keyfob::StoreKey;
-use keyfob::redis::Client;
-use keyfob::redis::Cmd;
-use keyfob::redis::FromRedisValue;
-use keyfob::redis::TlsCertificates;
-use keyfob::redis::Value;
-use keyfob::redis::cmd;
-use rustix::process::Pid;
-use rustix::process::Signal;
-use rustix::process::kill_process;
+use keyfob::redis::{Client, Cmd, FromRedisValue, TlsCertificates, Value, cmd};
+use keyfob::store::{RedisStore, SealingKey, SealingKeys, StoreKey};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Runs from [`RedisServer::start`] until it is dropped.
@@ -140,7 +124,7 @@ impl Drop for RedisServer {
 pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
     RedisStore::new(
         client(url, authority),
-        KeyRing::new(SealingKey::from_bytes([42; 32])),
+        SealingKeys::new(SealingKey::from_bytes([42; 32])),
     )
 }
 

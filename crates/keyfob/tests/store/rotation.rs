@@ -1,19 +1,9 @@
 //! T9: a refresh token that is used up is never lost, and never sent twice blindly.
 
-use keyfob::Entry;
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::MemoryStore;
-use keyfob::Token;
-use keyfob::TokenStore;
+use keyfob::store::{Entry, MemoryStore, TokenStore};
+use keyfob::{Error, ErrorKind, Token};
 
-use crate::world::Flaky;
-use crate::world::Process;
-use crate::world::Rotating;
-use crate::world::SECOND;
-use crate::world::key;
-use crate::world::token;
-use crate::world::until;
+use crate::world::{Flaky, Process, Rotating, SECOND, key, token, until};
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry

@@ -3,29 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keyfob::Entry;
-use keyfob::ErrorKind;
-use keyfob::KeyRing;
-use keyfob::Persisted;
-use keyfob::RedisStore;
-use keyfob::SealingKey;
-use keyfob::StoreErrorKind;
-use keyfob::TokenCache;
-use keyfob::TokenStore;
 use keyfob::redis::cmd;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
+use keyfob::source::Persisted;
+use keyfob::store::{Entry, RedisStore, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
+use keyfob::{ErrorKind, TokenCache};
+use keyfob_testkit::{GatedSource, ManualClock};
 use rustix::process::Signal;
 
-use crate::processes;
 use crate::processes::Other;
-use crate::redis_server;
 use crate::redis_server::RedisServer;
-use crate::world::Process;
-use crate::world::Rotating;
-use crate::world::SECOND;
-use crate::world::key;
-use crate::world::token;
+use crate::world::{Process, Rotating, SECOND, key, token};
+use crate::{processes, redis_server};
 
 /// Short, so that a test need not wait long for one that lapses.
 const LEASE: Duration = Duration::from_millis(300);
@@ -94,7 +82,7 @@ async fn s2_who_can_read_the_database_learns_nothing() {
     }
     let other = RedisStore::new(
         server.client(),
-        KeyRing::new(SealingKey::from_bytes([1; 32])),
+        SealingKeys::new(SealingKey::from_bytes([1; 32])),
     );
     let fault = other.load(&key()).await.unwrap_err();
     assert_eq!(fault.kind(), StoreErrorKind::Away, "its key is elsewhere");
@@ -102,7 +90,7 @@ async fn s2_who_can_read_the_database_learns_nothing() {
 
 #[tokio::test]
 async fn s1_the_password_of_the_url_is_in_no_error() {
-    let ring = || KeyRing::new(SealingKey::from_bytes([1; 32]));
+    let ring = || SealingKeys::new(SealingKey::from_bytes([1; 32]));
     let fault = RedisStore::open("rediss//user:s3cr3t@", ring()).unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::Input);
     assert!(!format!("{fault:?}").contains("s3cr3t"));

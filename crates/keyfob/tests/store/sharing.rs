@@ -1,18 +1,10 @@
 //! T1 and T2 for all who share a store, and what happens while it is away.
 
-use keyfob::Error;
-use keyfob::ErrorKind;
-use keyfob::MemoryStore;
-use keyfob::TokenStore;
-use keyfob::WhenAway;
+use keyfob::source::OnStoreOutage;
+use keyfob::store::{MemoryStore, TokenStore};
+use keyfob::{Error, ErrorKind};
 
-use crate::world::Flaky;
-use crate::world::Process;
-use crate::world::Rotating;
-use crate::world::SECOND;
-use crate::world::key;
-use crate::world::token;
-use crate::world::until;
+use crate::world::{Flaky, Process, Rotating, SECOND, key, token, until};
 
 #[tokio::test]
 async fn t1_a_token_that_another_process_got_is_taken_from_the_store() {
@@ -57,7 +49,7 @@ async fn t8_a_process_whose_token_was_replaced_already_takes_the_new_one_after_a
     first.get_answered(token(1)).await.unwrap();
     second.get().await.unwrap();
     let (old, others) = (first.cache.ready().unwrap(), second.cache.ready().unwrap());
-    let nothing = keyfob::Challenges::default();
+    let nothing = keyfob::exchange::Challenges::default();
     let answer = async { first.source.next_call().await.answer(token(2)) };
     let (replaced, ()) = tokio::join!(first.cache.replace(&old, &nothing, None), answer);
     replaced.unwrap();
@@ -106,7 +98,11 @@ async fn a_source_that_may_be_repeated_is_asked_locally_while_the_store_is_away(
 async fn nobody_is_asked_while_the_store_is_away_if_that_is_wanted() {
     let store = Flaky::default();
     store.set_away(true);
-    let process = Process::over(store, |source| source, |p| p.when_away(WhenAway::Fail));
+    let process = Process::over(
+        store,
+        |source| source,
+        |p| p.on_store_outage(OnStoreOutage::Fail),
+    );
     let error = process.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.to_string(), "the store is away");
@@ -140,7 +136,7 @@ async fn t3_a_valid_token_is_used_on_while_the_store_is_away() {
 async fn t9_a_lease_that_cannot_be_had_leads_to_no_exchange() {
     let store = MemoryStore::default();
     let _held = store.lease(&key(), SECOND).await.unwrap();
-    let short = |process: keyfob::Persisted| process;
+    let short = |process: keyfob::source::Persisted| process;
     let process = Process::over(store.clone(), |source| source, short);
     let clock = process.clock.clone();
     let late = async {

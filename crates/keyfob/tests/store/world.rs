@@ -1,28 +1,16 @@
 //! Sources that use up refresh tokens, stores that fail, and what tests of stores share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use keyfob::Consumes;
-use keyfob::Entry;
-use keyfob::Error;
-use keyfob::KeptEntry;
-use keyfob::Listed;
-use keyfob::MemoryStore;
-use keyfob::Persisted;
-use keyfob::StoreError;
-use keyfob::StoreKey;
-use keyfob::StoreLease;
-use keyfob::Token;
-use keyfob::TokenCache;
-use keyfob::TokenRequest;
-use keyfob::TokenSource;
-use keyfob::TokenStore;
-use keyfob_testkit::GatedSource;
-use keyfob_testkit::ManualClock;
+use keyfob::source::{Consumes, Persisted, TokenRequest};
+use keyfob::store::{
+    Entry, EntrySummary, MemoryStore, StoreError, StoreKey, StoreLease, StoredEntry, TokenStore,
+};
+use keyfob::{Error, Token, TokenCache, TokenSource};
+use keyfob_testkit::{GatedSource, ManualClock};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -151,7 +139,7 @@ impl TokenStore for Flaky {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<KeptEntry>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
             self.look()?;
             self.inner.load(key).await
@@ -161,20 +149,20 @@ impl TokenStore for Flaky {
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
-        patience: Duration,
+        max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             self.look()?;
             let lease = FlakyLease {
                 store: self.clone(),
-                inner: self.inner.lease(key, patience).await?,
+                inner: self.inner.lease(key, max_wait).await?,
             };
             let lease: Box<dyn StoreLease> = Box::new(lease);
             Ok(lease)
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         self.inner.list()
     }
 }
@@ -185,7 +173,7 @@ struct FlakyLease {
 }
 
 impl StoreLease for FlakyLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         self.inner.load()
     }
 

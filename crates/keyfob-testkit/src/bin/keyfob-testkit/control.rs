@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
-use keyfob_testkit::{Answer, Expect, Gate, Received, Server, json};
+use keyfob_testkit::{Expect, Gate, Received, ScriptedResponse, Server, json};
 use serde_json::Value;
 
 use crate::echo::echo;
@@ -23,12 +23,12 @@ pub(crate) fn start(outside: &Arc<Outside>) -> Server {
         let expect = Expect::method(method, path);
         server.expect(
             expect.respond_with(move |received| match action(&desk, received) {
-                Ok(value) => Answer::json(value),
-                Err(reason) => Answer::text(reason).with_status(400),
+                Ok(value) => ScriptedResponse::json(value),
+                Err(reason) => ScriptedResponse::text(reason).with_status(400),
             }),
         );
     }
-    server.expect(Expect::any().always(Answer::status(404)));
+    server.expect(Expect::any().always(ScriptedResponse::status(404)));
     server
 }
 

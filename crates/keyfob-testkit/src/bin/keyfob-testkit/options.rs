@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
-use keyfob_testkit::Answer;
+use keyfob_testkit::ScriptedResponse;
 
 use crate::scripted::answer_named;
 
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct Every {
     pub(crate) nth: NonZeroU64,
-    pub(crate) answer: Answer,
+    pub(crate) answer: ScriptedResponse,
 }
 
 impl FromStr for Every {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyfob_testkit::{Answer, Api, Server, TokenAnswer, TokenEndpoint};
+use keyfob_testkit::{Api, ScriptedResponse, Server, TokenEndpoint, TokenResponse};
 
 use crate::echo::echo;
 use crate::options::Options;
@@ -19,13 +19,13 @@ impl Outside {
         if let Some(seconds) = options.lifetime {
             endpoint.issuer().set_lifetime(Duration::from_secs(seconds));
         }
-        endpoint.always(TokenAnswer::token().after(options.issuing_takes));
+        endpoint.always(TokenResponse::token().after(options.issuing_takes));
         let server = Server::builder().kept(Api::KEPT).body_limit(BODY_LIMIT);
         let api = Api::start_on(server, endpoint.issuer().clone());
         for every in &options.every {
             api.every(every.nth.get(), every.answer.clone());
         }
-        api.respond_with(|received| Answer::json(echo(received)));
+        api.respond_with(|received| ScriptedResponse::json(echo(received)));
         Self { endpoint, api }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use http::{HeaderName, HeaderValue};
-use keyfob_testkit::{Answer, Gate, TokenAnswer};
+use keyfob_testkit::{Gate, ScriptedResponse, TokenResponse};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ enum Fault {
 
 impl Scripted {
     /// The answers of an API.
-    pub(crate) fn for_api(&self, gate: &Gate) -> Result<Vec<Answer>, String> {
+    pub(crate) fn for_api(&self, gate: &Gate) -> Result<Vec<ScriptedResponse>, String> {
         let answer = self.answer()?.ok_or("it has no `status` and no `fault`")?;
         let answer = answer.after(self.delay()?);
         let answer = if self.held { answer.when(gate) } else { answer };
@@ -58,15 +58,15 @@ impl Scripted {
     }
 
     /// The answers of an issuer: tokens, if it is not said what.
-    pub(crate) fn for_issuer(&self, gate: &Gate) -> Result<Vec<TokenAnswer>, String> {
+    pub(crate) fn for_issuer(&self, gate: &Gate) -> Result<Vec<TokenResponse>, String> {
         let answer = self.answer()?;
-        let answer = answer.map_or_else(TokenAnswer::token, TokenAnswer::other);
+        let answer = answer.map_or_else(TokenResponse::token, TokenResponse::other);
         let answer = answer.after(self.delay()?);
         let answer = if self.held { answer.when(gate) } else { answer };
         Ok(vec![answer; self.times])
     }
 
-    fn answer(&self) -> Result<Option<Answer>, String> {
+    fn answer(&self) -> Result<Option<ScriptedResponse>, String> {
         match (self.status, self.fault) {
             (Some(_), Some(_)) => Err("it has both a `status` and a `fault`".to_owned()),
             (Some(status), None) => self.respond(status).map(Some),
@@ -79,12 +79,12 @@ impl Scripted {
         self.body.is_some() || self.cut_body_after.is_some() || !self.headers.is_empty()
     }
 
-    fn respond(&self, status: u16) -> Result<Answer, String> {
+    fn respond(&self, status: u16) -> Result<ScriptedResponse, String> {
         let answer = match &self.body {
-            None => Answer::status(200),
-            Some(Body::Text(text)) => Answer::text(text),
-            Some(Body::Json(value)) => Answer::json(value.clone()),
-            Some(Body::Zeros(length)) => Answer::stream(*length),
+            None => ScriptedResponse::status(200),
+            Some(Body::Text(text)) => ScriptedResponse::text(text),
+            Some(Body::Json(value)) => ScriptedResponse::json(value.clone()),
+            Some(Body::Zeros(length)) => ScriptedResponse::stream(*length),
         };
         let mut answer = answer.with_status(final_status(status)?);
         for (name, value) in &self.headers {
@@ -104,20 +104,20 @@ impl Scripted {
 }
 
 impl Fault {
-    fn answer(self) -> Answer {
+    fn answer(self) -> ScriptedResponse {
         match self {
-            Self::Reset => Answer::reset(),
-            Self::Close => Answer::close(),
-            Self::Garbage => Answer::garbage(),
-            Self::Hang => Answer::hang(),
+            Self::Reset => ScriptedResponse::reset(),
+            Self::Close => ScriptedResponse::close(),
+            Self::Garbage => ScriptedResponse::garbage(),
+            Self::Hang => ScriptedResponse::hang(),
         }
     }
 }
 
 /// The answer that one word names: a status, or a fault.
-pub(crate) fn answer_named(word: &str) -> Result<Answer, String> {
+pub(crate) fn answer_named(word: &str) -> Result<ScriptedResponse, String> {
     match word.parse() {
-        Ok(status) => final_status(status).map(Answer::status),
+        Ok(status) => final_status(status).map(ScriptedResponse::status),
         Err(_) => Fault::from_str(word, false)
             .map(Fault::answer)
             .map_err(|_| format!("`{word}` is neither a status nor a fault")),
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    fn for_api(description: Value) -> Result<Vec<Answer>, String> {
+    fn for_api(description: Value) -> Result<Vec<ScriptedResponse>, String> {
         let scripted: Scripted =
             serde_json::from_value(description).map_err(|error| error.to_string())?;
         scripted.for_api(&Gate::new())

@@ -1,32 +1,24 @@
 //! The port to which the browser comes back, as long as the sign-in lasts.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_channel::oneshot;
 use futures_util::StreamExt;
-use futures_util::future::Either;
-use futures_util::future::pending;
-use futures_util::future::select;
+use futures_util::future::{Either, pending, select};
 use futures_util::stream::FuturesUnordered;
-use http::Method;
-use http::Request;
-use http::Response;
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use zeroize::Zeroizing;
 
-use crate::clock::Clock;
-use crate::clock::within;
-use crate::error::Error;
+use crate::clock::clock::{Clock, within};
+use crate::error::error::Error;
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 

@@ -1,18 +1,13 @@
 //! The page that a person sees when the browser comes back.
 
-use aws_lc_rs::digest::SHA256;
-use aws_lc_rs::digest::digest;
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use http::Response;
-use http::StatusCode;
-use http::header::ALLOW;
-use http::header::CACHE_CONTROL;
-use http::header::CONTENT_SECURITY_POLICY;
-use http::header::CONTENT_TYPE;
-use http::header::REFERRER_POLICY;
-use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, Response, StatusCode};
 
 /// What happened. Nothing that came with a request is on a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! What binds a sign-in to the program that began it: random text, and the proof of RFC 7636.
 
-use aws_lc_rs::digest::SHA256;
-use aws_lc_rs::digest::digest;
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::secret::Secret;
+use crate::error::error::Error;
+use crate::token::secret::Secret;
 
 /// Text that nobody can guess, of 256 bits: as a `code_verifier` (RFC 7636 §4.1) and as a `state`.
 pub(crate) fn random_text() -> Result<Secret, Error> {

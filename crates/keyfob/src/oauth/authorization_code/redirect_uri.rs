@@ -1,13 +1,11 @@
 //! Where the browser is sent back to: a port of this machine (RFC 8252 §7.3).
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use url::Host;
-use url::Url;
+use url::{Host, Url};
 
-use crate::error::Error;
-use crate::origin::parse_url;
+use crate::error::error::Error;
+use crate::origin::origin::parse_url;
 
 /// A redirect URI on this machine, as it was registered.
 #[derive(Clone, Debug)]

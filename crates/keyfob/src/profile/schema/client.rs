@@ -1,9 +1,8 @@
 //! How a client shows a token endpoint who it is (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use crate::oauth::signing_key::Algorithm;
-use crate::profile::reference::Reference;
-use crate::profile::table::Table;
-use crate::profile::table::Value;
+use crate::profile::secret_ref::Reference;
+use crate::profile::table::{Table, Value};
 
 /// A client, and its way to authenticate.
 #[derive(Debug)]

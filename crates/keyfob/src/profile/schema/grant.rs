@@ -4,17 +4,11 @@ use std::fmt;
 
 use url::Url;
 
-use crate::profile::reference::Reference;
-use crate::profile::schema::client;
-use crate::profile::schema::client::Authentication;
-use crate::profile::schema::client::Client;
-use crate::profile::schema::client::Key;
-use crate::profile::schema::client::UnlessSaid;
-use crate::profile::schema::sign_in;
-use crate::profile::schema::sign_in::SignIn;
-use crate::profile::schema::sign_in::SigningIn;
-use crate::profile::table::Table;
-use crate::profile::table::Value;
+use crate::profile::schema::client::{Authentication, Client, Key, UnlessSaid};
+use crate::profile::schema::sign_in::{SignIn, SigningIn};
+use crate::profile::schema::{client, sign_in};
+use crate::profile::secret_ref::Reference;
+use crate::profile::table::{Table, Value};
 
 /// A grant, the server that it is asked of, and what is asked for.
 #[derive(Debug)]
@@ -51,7 +45,7 @@ pub(crate) enum Kind {
     RefreshToken(Reference),
     JwtBearer(Assertion),
     TokenExchange(Box<Exchange>),
-    /// Begun by a person with `keyfob login`.
+    /// PendingExchange by a person with `keyfob login`.
     SignIn(SigningIn),
 }
 

@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::profile::reference::Reference;
-use crate::profile::reference::anchored;
-use crate::profile::table::Table;
-use crate::profile::table::Value;
-use crate::source::persisted::WhenAway;
+use crate::profile::secret_ref::{Reference, anchored};
+use crate::profile::table::{Table, Value};
+use crate::source::persisted::OnStoreOutage;
 
 /// The store of a profile, and how it is used.
 #[derive(Debug, Default)]
 pub(crate) struct StoreChoice {
     pub(crate) kind: StoreKind,
-    pub(crate) when_away: WhenAway,
+    pub(crate) on_store_outage: OnStoreOutage,
     pub(crate) issuer_grace: Option<Duration>,
 }
 
@@ -87,8 +85,8 @@ fn read_table(table: &Table<'_>) -> Option<StoreChoice> {
             ..StoreChoice::default()
         });
     }
-    let when_away = table
-        .get("when_away")
+    let on_store_outage = table
+        .get("on_store_outage")
         .map(|value| value.one_of("way", &WAYS));
     let issuer_grace = table.get("issuer_grace").and_then(Value::seconds);
     let keys = match table.get("keys") {
@@ -102,7 +100,7 @@ fn read_table(table: &Table<'_>) -> Option<StoreChoice> {
     };
     Some(StoreChoice {
         kind: kind?,
-        when_away: when_away.unwrap_or(Some(WhenAway::default()))?,
+        on_store_outage: on_store_outage.unwrap_or(Some(OnStoreOutage::default()))?,
         issuer_grace,
     })
 }
@@ -157,9 +155,9 @@ const NAMES: [(&str, Name); 4] = [
     ("redis", Name::Redis),
 ];
 
-const WAYS: [(&str, WhenAway); 2] = [
-    ("fetch_locally", WhenAway::FetchLocally),
-    ("fail", WhenAway::Fail),
+const WAYS: [(&str, OnStoreOutage); 2] = [
+    ("fetch_locally", OnStoreOutage::FetchLocally),
+    ("fail", OnStoreOutage::Fail),
 ];
 
 const KEYS: [&str; 7] = [
@@ -169,5 +167,5 @@ const KEYS: [&str; 7] = [
     "lease",
     "prefix",
     "url",
-    "when_away",
+    "on_store_outage",
 ];

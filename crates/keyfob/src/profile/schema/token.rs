@@ -5,12 +5,11 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use crate::profile::field::Field;
-use crate::profile::reference::Reference;
+use crate::profile::header_placement::Field;
 use crate::profile::schema::grant;
 use crate::profile::schema::grant::Grant;
-use crate::profile::table::Table;
-use crate::profile::table::Value;
+use crate::profile::secret_ref::Reference;
+use crate::profile::table::{Table, Value};
 
 /// The token of a profile.
 #[derive(Debug)]

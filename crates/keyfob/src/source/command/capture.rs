@@ -4,11 +4,9 @@ use std::io;
 use std::io::Read;
 use std::sync::Arc;
 
-use zeroize::Zeroize;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::sync::Mutex;
-use crate::sync::lock;
+use crate::runtime::lock::{Mutex, lock};
 
 /// The bytes of one stream.
 pub(super) struct Capture {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use serde_json::json;
 use url::Url;
 
-use crate::error::Error;
+use crate::error::error::Error;
 
 /// What a helper is told about the credential that is wanted.
 ///
@@ -181,7 +181,7 @@ const LONGEST: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::error::error::ErrorKind;
 
     fn stdin(request: HelperRequest) -> String {
         String::from_utf8(request.spell().unwrap().stdin.unwrap()).unwrap()

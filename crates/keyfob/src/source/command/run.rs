@@ -4,27 +4,18 @@
 //! process that took over the number of a reaped one. The threads that wait for the helper's end and read its output
 //! only send news. A caller that goes away sends news too, by dropping its [`Leash`].
 
-use std::io;
 use std::io::Write;
-use std::process::Child;
-use std::process::Command;
-use std::process::ExitStatus;
-use std::process::Stdio;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
-use std::sync::mpsc::Sender;
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use zeroize::Zeroizing;
 
 use crate::source::command::capture;
-use crate::source::command::capture::Capture;
-use crate::source::command::capture::End;
-use crate::source::command::capture::Excess;
+use crate::source::command::capture::{Capture, End, Excess};
 
 /// What a helper left behind.
 pub(super) struct Run {
@@ -158,9 +149,9 @@ impl Helper {
         clippy::disallowed_methods,
         reason = "a process lives by the system's clock"
     )]
-    fn watch(mut self, patience: Duration, news: &Receiver<News>) -> io::Result<Ending> {
+    fn watch(mut self, max_wait: Duration, news: &Receiver<News>) -> io::Result<Ending> {
         let since = Instant::now();
-        let mut limit = patience;
+        let mut limit = max_wait;
         let (mut ended, mut printing, mut complaining) = (false, true, true);
         while !ended || printing || complaining {
             let left = limit.saturating_sub(since.elapsed());
@@ -247,21 +238,14 @@ const STDERR_KEPT: usize = 8 * 1024;
 mod group {
     use std::io;
     use std::os::unix::process::CommandExt;
-    use std::process::Child;
-    use std::process::Command;
+    use std::process::{Child, Command};
     use std::sync::mpsc::Sender;
     use std::thread::JoinHandle;
     use std::time::Duration;
 
-    use rustix::process::Pid;
-    use rustix::process::Signal;
-    use rustix::process::WaitId;
-    use rustix::process::WaitIdOptions;
-    use rustix::process::kill_process_group;
-    use rustix::process::waitid;
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-    use crate::source::command::run::News;
-    use crate::source::command::run::beside;
+    use crate::source::command::run::{News, beside};
 
     /// The end is told; there is no need to look.
     pub(super) const PULSE: Duration = Duration::MAX;
@@ -298,8 +282,7 @@ mod group {
 #[cfg(not(unix))]
 mod group {
     use std::io;
-    use std::process::Child;
-    use std::process::Command;
+    use std::process::{Child, Command};
     use std::sync::mpsc::Sender;
     use std::thread::JoinHandle;
     use std::time::Duration;

@@ -5,29 +5,22 @@
     reason = "a process lives by the system's clock"
 )]
 
-use std::env;
 use std::error::Error as _;
-use std::fs;
 use std::fs::File;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::io::{BufRead, BufReader};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::thread;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
+use std::{env, fs, thread};
 
-use rustix::process::Pid;
-use rustix::process::test_kill_process;
+use rustix::process::{Pid, test_kill_process};
 
 use super::*;
-use crate::error::ErrorKind;
-use crate::runtime::Ambient;
-use crate::runtime::Runtime;
-use crate::runtime::park::block_on;
-use crate::source::Reason;
+use crate::error::error::ErrorKind;
+use crate::runtime::block_on::block_on;
+use crate::runtime::runtime::{Runtime, TokioOrThreads};
+use crate::source::source::Reason;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -36,7 +29,7 @@ fn asked(runtime: impl Runtime) -> TokenRequest {
 }
 
 fn fetch(source: &CommandToken) -> Result<Token, Error> {
-    block_on(source.fetch(&asked(Ambient)))
+    block_on(source.fetch(&asked(TokioOrThreads)))
 }
 
 /// A script for the shell; `$1` is the path.
@@ -433,7 +426,7 @@ fn t7_a_dropped_fetch_leaves_nothing_running() {
     let source = lifeline
         .script("sleep 1000 & sleep 1000")
         .timeout(LONG * 10);
-    let request = asked(Ambient);
+    let request = asked(TokioOrThreads);
     let answer = source.fetch(&request);
     let pid = lifeline.pid();
     drop(answer);

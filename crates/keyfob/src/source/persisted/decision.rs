@@ -1,20 +1,15 @@
 //! What to do with what the store holds: pure functions, no waiting.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::error::Error;
-use crate::freshness::Acquired;
-use crate::freshness::Freshness;
-use crate::freshness::Windows;
-use crate::source::Consumes;
-use crate::source::Reason;
-use crate::store::entry::Begun;
-use crate::store::entry::Entry;
-use crate::store::entry::Failure;
-use crate::store::entry::fingerprint;
-use crate::token::Expiry;
-use crate::token::Token;
+#[cfg(test)]
+mod tests;
+
+use crate::error::error::Error;
+use crate::source::source::{Consumes, Reason};
+use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
+use crate::token::freshness::{Acquired, Freshness, Schedule};
+use crate::token::token::{Expiry, Token};
 
 /// What is asked for, and under which rules.
 #[derive(Clone, Copy)]
@@ -96,7 +91,7 @@ impl Question<'_> {
     }
 
     /// The note of an exchange of just this refresh token.
-    pub(super) fn open_note<'e>(&self, entry: &'e Entry) -> Option<&'e Begun> {
+    pub(super) fn open_note<'e>(&self, entry: &'e Entry) -> Option<&'e PendingExchange> {
         if self.consumes == Consumes::Nothing {
             return None;
         }
@@ -140,7 +135,7 @@ impl Question<'_> {
             wall: self.now,
         };
         // The latest due moment: a process that draws an earlier one renews for all.
-        let windows = Windows::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
+        let windows = Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
         windows.map_or(Freshness::Expired, |windows| windows.at(at))
     }
 }
@@ -150,7 +145,7 @@ pub(super) fn consumed(token: Option<&Token>) -> Option<String> {
     token?.refresh_token().map(fingerprint)
 }
 
-fn sign_in_needed(begun: &Begun) -> Error {
+fn sign_in_needed(begun: &PendingExchange) -> Error {
     let when = jiff::Timestamp::try_from(begun.at())
         .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
     Error::refused(format!(
@@ -162,6 +157,3 @@ fn sign_in_needed(begun: &Begun) -> Error {
 
 /// An exchange of one refresh token whose answer is not known is tried so often in all.
 const ATTEMPTS: u32 = 2;
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,8 @@
 //! What the source has refused, as long as the store holds what it refused: a new sign-in ends it (T2).
 
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::Error;
-use crate::error::ErrorKind;
+use crate::error::error::{Error, ErrorKind};
 
 /// The last refusal, if the source has given no token since.
 #[derive(Debug, Default)]

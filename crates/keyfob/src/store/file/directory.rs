@@ -1,20 +1,15 @@
 //! The files of a store: read, replaced and locked. All of it blocks its thread.
 
-use std::fs;
 use std::fs::File;
-use std::io;
-use std::io::Read;
-use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use zeroize::Zeroizing;
 
-use crate::error::Error;
-use crate::store::Listed;
-use crate::store::by_label;
+use crate::error::error::Error;
 use crate::store::entry::Entry;
-use crate::store::fault::StoreError;
+use crate::store::error::StoreError;
 use crate::store::file::lease::Entries;
 use crate::store::file::lock::Lock;
 #[cfg(unix)]
@@ -22,15 +17,15 @@ use crate::store::file::owner;
 #[cfg(not(unix))]
 use crate::store::file::owner_elsewhere as owner;
 use crate::store::key::StoreKey;
-use crate::store::record;
-use crate::store::seal;
-use crate::store::seal::KeyRing;
+use crate::store::seal::SealingKeys;
+use crate::store::store::{EntrySummary, by_label};
+use crate::store::{record, seal};
 
 /// A directory with a file for each entry, and a lock file beside it.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Directory {
     path: PathBuf,
-    ring: Option<KeyRing>,
+    ring: Option<SealingKeys>,
 }
 
 impl Directory {
@@ -42,7 +37,7 @@ impl Directory {
         &self.path
     }
 
-    pub(super) fn seal_with(&mut self, ring: KeyRing) {
+    pub(super) fn seal_with(&mut self, ring: SealingKeys) {
         self.ring = Some(ring);
     }
 
@@ -61,11 +56,11 @@ impl Directory {
         lock.map_err(|fault| cannot("locked", &path, fault))
     }
 
-    pub(super) fn list(&self) -> Result<Vec<Listed>, StoreError> {
+    pub(super) fn list(&self) -> Result<Vec<EntrySummary>, StoreError> {
         let ids = self.ids(ENTRY)?;
         Ok(by_label(ids.into_iter().filter_map(|id| {
             let found = self.read_id(&id);
-            Listed::found(id, found)
+            EntrySummary::found(id, found)
         })))
     }
 

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::error::Error;
-use crate::runtime;
-use crate::runtime::Runtime;
-use crate::store::KeptEntry;
-use crate::store::StoreLease;
+use crate::error::error::Error;
+use crate::runtime::runtime;
+use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
-use crate::store::fault::StoreError;
+use crate::store::error::StoreError;
 use crate::store::file::lock::Lock;
 use crate::store::key::StoreKey;
 use crate::store::record;
+use crate::store::store::{StoreLease, StoredEntry};
 
 /// Where entries are, in files or elsewhere. All of it blocks its thread.
 pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
@@ -21,10 +20,10 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError>;
 
     /// The entry of this key, likewise.
-    fn read(&self, key: &StoreKey) -> Result<Option<KeptEntry>, StoreError> {
+    fn read(&self, key: &StoreKey) -> Result<Option<StoredEntry>, StoreError> {
         match self.read_id(key.id())? {
             Some((found, _)) if found.id() != key.id() => Err(record::damaged()),
-            found => Ok(found.map(|(_, entry)| KeptEntry { entry, age: None })),
+            found => Ok(found.map(|(_, entry)| StoredEntry { entry, age: None })),
         }
     }
 
@@ -65,7 +64,7 @@ impl<E: Entries> FileLease<E> {
 }
 
 impl<E: Entries> StoreLease for FileLease<E> {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         self.run(E::read)
     }
 

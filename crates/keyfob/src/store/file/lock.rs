@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use fs4::FileExt;
-use fs4::TryLockError;
+use fs4::{FileExt, TryLockError};
 
 /// A lock on a file that is never removed, so that all who want it lock the same one.
 #[derive(Debug)]

@@ -1,13 +1,8 @@
 //! Unix: what is kept belongs to this user, and nobody else can read it.
 
-use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::Metadata;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;

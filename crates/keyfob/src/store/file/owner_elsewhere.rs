@@ -1,10 +1,8 @@
 //! Where files have no owner that could be checked here: the rights of the user's own directory are what protects.
 
-use std::fs;
-use std::fs::Metadata;
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{Metadata, OpenOptions};
 use std::path::Path;
+use std::{fs, io};
 
 pub(super) fn objection(_: &Metadata) -> Option<&'static str> {
     None

@@ -1,28 +1,20 @@
 //! The connection to the server, made when it is needed and made anew when it broke.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::lock::Mutex as AsyncMutex;
-use redis::AsyncConnectionConfig;
-use redis::Client;
-use redis::Cmd;
-use redis::RedisError;
-use redis::RedisResult;
-use redis::Value;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs;
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-use crate::clock;
-use crate::clock::SystemClock;
-use crate::error::Error;
-use crate::store::fault::StoreError;
+use crate::clock::clock;
+use crate::clock::clock::SystemClock;
+use crate::error::error::Error;
+use crate::store::error::StoreError;
 
 /// Unless set, one answer of the server may take so long.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);

@@ -3,22 +3,18 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::AbortHandle;
-use futures_util::future::Abortable;
-use futures_util::future::BoxFuture;
+use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 
-use crate::clock::Clock;
-use crate::clock::SystemClock;
-use crate::error::Error;
-use crate::store::KeptEntry;
-use crate::store::StoreLease;
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::Error;
 use crate::store::entry::Entry;
-use crate::store::fault::StoreError;
+use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record;
-use crate::store::redis::desk::Desk;
 use crate::store::redis::scripts;
 use crate::store::redis::scripts::Names;
+use crate::store::redis::shared::Desk;
+use crate::store::store::{StoreLease, StoredEntry};
 
 pub(super) struct RedisLease {
     desk: Arc<Desk>,
@@ -70,7 +66,7 @@ async fn stay_heard(desk: Arc<Desk>, names: Names, owner: String) {
 }
 
 impl StoreLease for RedisLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<KeptEntry>, StoreError>> {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
             let kept = scripts::load(&self.desk.connection, &self.names).await?;
             self.seen = kept

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use redis::Cmd;
-use redis::FromRedisValue;
-use redis::cmd;
+use redis::{Cmd, FromRedisValue, cmd};
 
-use crate::error::Error;
-use crate::store::fault::StoreError;
+use crate::error::error::Error;
+use crate::store::error::StoreError;
 use crate::store::redis::connection::Connection;
 
 /// The names of what belongs to one entry. What stands in braces keeps them together in a cluster.

@@ -22,7 +22,7 @@ fn entry(token: Token) -> Entry {
 
 fn noted(age: u32, attempts: u32) -> Entry {
     let mut entry = entry(token("old", 200));
-    entry.begun = Some(Begun {
+    entry.begun = Some(PendingExchange {
         with: consumed(entry.token()),
         at: now() - SECOND * age,
         by: "process 7".to_owned(),

@@ -1,0 +1,79 @@
+//! One request of a session, as `reqwest`'s users know it.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use reqwest::{Body, Request, Response, multipart};
+use serde::Serialize;
+
+use crate::client::session::sender::{Options, Sender};
+use crate::client::session::shared_methods::request_builder_surface;
+use crate::error::error::Error;
+use crate::exchange::exchange::Idempotency;
+use crate::exchange::retry::RetryPolicy;
+
+/// A request that is being built; made by [`Session::get`](crate::Session::get) and its kin.
+///
+/// ```no_run
+/// # async fn example(session: keyfob::Session) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let response = session
+///     .post("orders")
+///     .header("x-request-id", "7f3a")
+///     .json(&serde_json::json!({ "item": 42 }))
+///     .idempotent()
+///     .timeout(Duration::from_secs(5))
+///     .send()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a request is sent by `send`"]
+pub struct RequestBuilder {
+    sender: Arc<Sender<reqwest::Client>>,
+    request: Result<reqwest::RequestBuilder, Error>,
+    options: Options,
+}
+
+impl RequestBuilder {
+    pub(crate) fn new(
+        sender: Arc<Sender<reqwest::Client>>,
+        request: Result<reqwest::RequestBuilder, Error>,
+    ) -> Self {
+        Self {
+            sender,
+            request,
+            options: Options::default(),
+        }
+    }
+
+    request_builder_surface!(reqwest::RequestBuilder, Body, multipart::Form, Request);
+
+    /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
+    ///
+    /// Nothing happens before the future is awaited. It is small, and so are the futures that await it.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); an authentication error if there is no valid token;
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there; and the last attempt's
+    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
+    pub fn send(self) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
+        match Self::built(self.request) {
+            Ok(request) => self.sender.send(request, self.options),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl fmt::Debug for RequestBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

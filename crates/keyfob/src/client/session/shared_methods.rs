@@ -1,0 +1,230 @@
+//! What the async and the blocking session look like alike, written once so that they cannot drift apart.
+
+/// The setters of a request builder over one of `reqwest`'s.
+macro_rules! request_builder_surface {
+    ($inner:ty, $body:ty, $form:ty, $request:ty) => {
+        /// Adds a header. The session's credential replaces whatever stands in its own field.
+        pub fn header<K, V>(self, name: K, value: V) -> Self
+        where
+            HeaderName: TryFrom<K>,
+            <HeaderName as TryFrom<K>>::Error: Into<http::Error>,
+            HeaderValue: TryFrom<V>,
+            <HeaderValue as TryFrom<V>>::Error: Into<http::Error>,
+        {
+            self.map(|request| request.header(name, value))
+        }
+
+        /// Sets headers, each in the place of those of its name.
+        pub fn headers(self, headers: HeaderMap) -> Self {
+            self.map(|request| request.headers(headers))
+        }
+
+        /// Appends to the URL's query.
+        pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
+            self.map(|request| request.query(query))
+        }
+
+        /// Sets the body. One that is streamed can be sent once only: it is neither retried nor replayed after a 401.
+        pub fn body(self, body: impl Into<$body>) -> Self {
+            self.map(|request| request.body(body))
+        }
+
+        /// Sets the body to a form, and its content type.
+        pub fn form<T: Serialize + ?Sized>(self, form: &T) -> Self {
+            self.map(|request| request.form(form))
+        }
+
+        /// Sets the body to JSON, and its content type.
+        pub fn json<T: Serialize + ?Sized>(self, json: &T) -> Self {
+            self.map(|request| request.json(json))
+        }
+
+        /// Sets the body to a multipart form. It is streamed, and so sent once only.
+        pub fn multipart(self, form: $form) -> Self {
+            self.map(|request| request.multipart(form))
+        }
+
+        /// Bounds each attempt, from its start to the end of its answer's body, instead of the session's limit.
+        pub fn timeout(self, timeout: Duration) -> Self {
+            self.map(|request| request.timeout(timeout))
+        }
+
+        /// Sets the HTTP version.
+        pub fn version(self, version: Version) -> Self {
+            self.map(|request| request.version(version))
+        }
+
+        /// Says that sending the request twice has the effect of sending it once, so that it may be retried like a GET.
+        pub fn idempotent(mut self) -> Self {
+            self.options.effect = Some(Idempotency::Idempotent);
+            self
+        }
+
+        /// Changes for this request what is retried; the session's budget is drawn on all the same.
+        pub fn retry(mut self, change: impl FnOnce(RetryPolicy) -> RetryPolicy) -> Self {
+            let policy = self.options.retry.as_ref().unwrap_or(&self.sender.policy);
+            self.options.retry = Some(Arc::new(
+                change((**policy).clone()).sharing_budget_of(policy),
+            ));
+            self
+        }
+
+        /// The request as it is, without the credential.
+        ///
+        /// # Errors
+        ///
+        /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a URL, a header or a body cannot be used.
+        pub fn build(self) -> Result<$request, Error> {
+            Self::built(self.request)
+        }
+
+        fn built(request: Result<$inner, Error>) -> Result<$request, Error> {
+            request?.build().map_err(|cause| {
+                Error::input("the request cannot be sent as it was built")
+                    .caused_by(cause.without_url())
+            })
+        }
+
+        /// The same request again; `None` if its body is streamed, or if it cannot be used anyway.
+        #[must_use]
+        pub fn try_clone(&self) -> Option<Self> {
+            Some(Self {
+                sender: Arc::clone(&self.sender),
+                request: Ok(self.request.as_ref().ok()?.try_clone()?),
+                options: self.options.clone(),
+            })
+        }
+
+        fn map(self, change: impl FnOnce($inner) -> $inner) -> Self {
+            Self {
+                request: self.request.map(change),
+                ..self
+            }
+        }
+    };
+}
+
+/// The ways to begin a request, and the questions about the token that need no wait.
+macro_rules! session_surface {
+    ($builder:ident) => {
+        /// How long nothing may move in an attempt, unless [set](crate::session::SessionBuilder::timeout).
+        pub const TIMEOUT: Duration = builder::TIMEOUT;
+
+        /// How many redirects are followed, unless [set](crate::session::SessionBuilder::redirects).
+        pub const REDIRECTS: u32 = builder::REDIRECTS;
+
+        /// Begins a request; a relative URL is resolved against the base URL.
+        ///
+        /// A URL that cannot be used is reported when the request is sent.
+        pub fn request(&self, method: Method, url: impl AsRef<str>) -> $builder {
+            let request = self
+                .sender
+                .resolve(url.as_ref())
+                .map(|url| self.sender.client.request(method, url));
+            $builder::new(Arc::clone(&self.sender), request)
+        }
+
+        /// Begins a GET request.
+        pub fn get(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::GET, url)
+        }
+
+        /// Begins a HEAD request.
+        pub fn head(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::HEAD, url)
+        }
+
+        /// Begins a POST request.
+        pub fn post(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::POST, url)
+        }
+
+        /// Begins a PUT request.
+        pub fn put(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::PUT, url)
+        }
+
+        /// Begins a PATCH request.
+        pub fn patch(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::PATCH, url)
+        }
+
+        /// Begins a DELETE request.
+        pub fn delete(&self, url: impl AsRef<str>) -> $builder {
+            self.request(Method::DELETE, url)
+        }
+
+        /// Whether there is a token outside its leeway. Never calls the source.
+        #[must_use]
+        pub fn authenticated(&self) -> bool {
+            self.tokens().authenticated()
+        }
+
+        /// The token cache; what the API reference calls the session's `authentication_handler`.
+        #[must_use]
+        pub fn tokens(&self) -> &TokenCache {
+            self.sender.tokens()
+        }
+
+        /// How the token stands, without any secret.
+        #[must_use]
+        pub fn status(&self) -> Status {
+            self.tokens().status()
+        }
+    };
+}
+
+/// A request of `reqwest`'s, async or blocking, as a journey changes it.
+macro_rules! outgoing {
+    ($request:ty) => {
+        impl Outgoing for $request {
+            fn method(&self) -> &Method {
+                self.method()
+            }
+
+            fn url(&self) -> &Url {
+                self.url()
+            }
+
+            fn method_mut(&mut self) -> &mut Method {
+                self.method_mut()
+            }
+
+            fn url_mut(&mut self) -> &mut Url {
+                self.url_mut()
+            }
+
+            fn headers_mut(&mut self) -> &mut HeaderMap {
+                self.headers_mut()
+            }
+
+            fn drop_body(&mut self) {
+                *self.body_mut() = None;
+            }
+
+            fn try_clone(&self) -> Option<Self> {
+                match self.body() {
+                    Some(_) => self.try_clone(),
+                    None => Some(self.clone_without_body()),
+                }
+            }
+
+            fn clone_without_body(&self) -> Self {
+                let mut copy = Self::new(self.method().clone(), self.url().clone());
+                if !self.headers().is_empty() {
+                    copy.headers_mut().clone_from(self.headers());
+                }
+                // Where there is none, `timeout_mut` would make a map to put nothing in.
+                if let Some(timeout) = self.timeout() {
+                    *copy.timeout_mut() = Some(*timeout);
+                }
+                *copy.version_mut() = self.version();
+                copy
+            }
+        }
+    };
+}
+
+pub(crate) use outgoing;
+pub(crate) use request_builder_surface;
+pub(crate) use session_surface;

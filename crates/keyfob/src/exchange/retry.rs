@@ -1,0 +1,301 @@
+//! What is sent again, how often, after which pause, and at whose expense.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::exchange::backoff::Backoff;
+
+/// Which failures are retried, how often and how long.
+///
+/// Retried are, as long as the body can be sent again in full:
+///
+/// * a connection that failed before anything was sent: any method;
+/// * a timeout, a broken connection, or one of [`STATUSES`](Self::STATUSES): idempotent methods (RFC 9110 §9.2.2), and
+///   requests that are marked idempotent or carry an `Idempotency-Key`;
+/// * 429 and 503 with `Retry-After`: any method, since the server says that it did not process the request.
+///
+/// Pauses are drawn anew each time, from nothing up to a bound that doubles. `Retry-After` (RFC 9110 §10.2.3) is waited for
+/// if it fits into the total time; if it does not, the answer in hand is returned at once. All requests of a session
+/// draw on one budget, so that an outage is not multiplied.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::StatusCode;
+/// use keyfob::RetryPolicy;
+///
+/// let policy = RetryPolicy::default()
+///     .attempts(6)
+///     .total(Duration::from_secs(30))
+///     .retry(StatusCode::NOT_FOUND);
+/// let once = RetryPolicy::never();
+/// ```
+#[derive(Clone, Debug)]
+pub struct RetryPolicy {
+    attempts: u32,
+    total: Duration,
+    usual: Backoff,
+    throttled: Backoff,
+    statuses: Vec<StatusCode>,
+    budget: Arc<Budget>,
+}
+
+impl RetryPolicy {
+    /// How often a request is sent in all, unless set.
+    pub const ATTEMPTS: u32 = 4;
+
+    /// The time in which an attempt may begin, unless set; an answer that is being read is not cut off.
+    pub const TOTAL: Duration = Duration::from_secs(90);
+
+    /// The bound of the first pause, unless set.
+    pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+    /// The highest bound of a pause, unless set.
+    pub const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+    /// The statuses that are retried, unless set.
+    pub const STATUSES: [StatusCode; 7] = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+
+    /// A policy that sends each request once; a 401 still renews the token.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default().attempts(1)
+    }
+
+    /// Sets how often a request is sent in all; at least once.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Sets the time in which an attempt may begin, counted from the call.
+    #[must_use]
+    pub fn total(mut self, total: Duration) -> Self {
+        self.total = total;
+        self
+    }
+
+    /// Sets the bound of the first pause and the highest bound, [`FIRST_PAUSE`](Self::FIRST_PAUSE) and
+    /// [`LONGEST_PAUSE`](Self::LONGEST_PAUSE) unless set.
+    #[must_use]
+    pub fn pauses(mut self, first: Duration, cap: Duration) -> Self {
+        self.usual = Backoff { first, cap };
+        self.throttled = Backoff {
+            first: first.max(self.throttled.first.min(cap)),
+            cap,
+        };
+        self
+    }
+
+    /// Retries one more status.
+    #[must_use]
+    pub fn retry(mut self, status: StatusCode) -> Self {
+        if !self.statuses.contains(&status) {
+            self.statuses.push(status);
+        }
+        self
+    }
+
+    /// Does not retry this status, whatever the server says.
+    #[must_use]
+    pub fn do_not_retry(mut self, status: StatusCode) -> Self {
+        self.statuses.retain(|&kept| kept != status);
+        self
+    }
+
+    /// The same rules with a budget of their own, as each session makes for itself.
+    #[must_use]
+    pub fn with_own_budget(&self) -> Self {
+        Self {
+            budget: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The same rules on another policy's budget, for a request that is to be retried otherwise than its session.
+    #[must_use]
+    pub fn sharing_budget_of(self, other: &Self) -> Self {
+        Self {
+            budget: Arc::clone(&other.budget),
+            ..self
+        }
+    }
+
+    pub(crate) fn retries(&self, status: StatusCode) -> bool {
+        self.statuses.contains(&status)
+    }
+
+    pub(crate) fn attempts_at_most(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(crate) fn total_time(&self) -> Duration {
+        self.total
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The pause before the next attempt when the server named none.
+    pub(crate) fn pause(&self, failures: u32, cost: Cost, jitter: f64) -> Duration {
+        let backoff = match cost {
+            Cost::Usual => self.usual,
+            Cost::Throttled => self.throttled,
+        };
+        backoff.full_jitter(failures, jitter)
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        let cap = Self::LONGEST_PAUSE;
+        Self {
+            attempts: Self::ATTEMPTS,
+            total: Self::TOTAL,
+            usual: Backoff {
+                first: Self::FIRST_PAUSE,
+                cap,
+            },
+            throttled: Backoff {
+                first: Duration::from_secs(1),
+                cap,
+            },
+            statuses: Self::STATUSES.to_vec(),
+            budget: Arc::default(),
+        }
+    }
+}
+
+/// Whether a method may be sent twice to the effect of once (RFC 9110 §9.2.2).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// What a retry takes from the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// After a fault.
+    Usual,
+    /// After the server asked for less.
+    Throttled,
+}
+
+/// What all requests of a session may spend on retries together.
+///
+/// When everything fails, the first few dozen retries empty it, and the rest of an outage sees each request once.
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicU32);
+
+/// What a new budget holds.
+const FULL: u32 = 500;
+
+impl Budget {
+    /// Pays for a retry, if there is enough left.
+    pub(crate) fn withdraw(&self, cost: Cost) -> bool {
+        let price = match cost {
+            Cost::Usual => 14,
+            Cost::Throttled => 5,
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(price)
+            })
+            .is_ok()
+    }
+
+    /// Earns one back for a request that went well at once.
+    pub(crate) fn deposit(&self) {
+        if self.0.load(Ordering::Relaxed) < FULL {
+            // Several at once may go a little above; that does no harm.
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(AtomicU32::new(FULL))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r4_post_and_patch_are_not_idempotent() {
+        for (method, idempotent) in [
+            (Method::GET, true),
+            (Method::PUT, true),
+            (Method::DELETE, true),
+            (Method::POST, false),
+            (Method::PATCH, false),
+            (Method::CONNECT, false),
+        ] {
+            assert_eq!(is_idempotent(&method), idempotent, "{method}");
+        }
+    }
+
+    #[test]
+    fn r4_404_is_opt_in_and_statuses_can_be_left_out() {
+        let policy = RetryPolicy::default();
+        assert!(!policy.retries(StatusCode::NOT_FOUND));
+        assert!(
+            policy
+                .clone()
+                .retry(StatusCode::NOT_FOUND)
+                .retries(StatusCode::NOT_FOUND)
+        );
+        assert!(
+            !policy
+                .do_not_retry(StatusCode::BAD_GATEWAY)
+                .retries(StatusCode::BAD_GATEWAY)
+        );
+    }
+
+    #[test]
+    fn r5_an_outage_empties_the_budget_and_successes_fill_it() {
+        let budget = Budget::default();
+        let granted = (0..1000).filter(|_| budget.withdraw(Cost::Usual)).count();
+        assert_eq!(granted, 35);
+        (0..14).for_each(|_| budget.deposit());
+        assert!(budget.withdraw(Cost::Usual));
+        (0..10_000).for_each(|_| budget.deposit());
+        assert_eq!(
+            (0..1000)
+                .filter(|_| budget.withdraw(Cost::Throttled))
+                .count(),
+            100
+        );
+    }
+
+    #[test]
+    fn r5_pauses_are_jittered_and_capped() {
+        let policy = RetryPolicy::default();
+        assert_eq!(
+            policy.pause(1, Cost::Usual, 1.0),
+            Duration::from_millis(200)
+        );
+        assert_eq!(policy.pause(1, Cost::Usual, 0.0), Duration::ZERO);
+        assert_eq!(
+            policy.pause(3, Cost::Throttled, 0.5),
+            Duration::from_secs(2)
+        );
+        assert_eq!(policy.pause(30, Cost::Usual, 1.0), Duration::from_secs(20));
+    }
+}

@@ -1,0 +1,226 @@
+//! The proof itself: a JSON Web Token for one request (RFC 9449 §4.2).
+
+use std::time::SystemTime;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, Method};
+use serde::Serialize;
+
+use crate::error::error::Error;
+use crate::oauth::signing_key::SigningKey;
+use crate::origin::origin::Origin;
+
+/// What a proof says of a request.
+#[derive(Serialize)]
+pub(super) struct Claims<'a> {
+    jti: String,
+    htm: &'a str,
+    htu: &'a str,
+    iat: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ath: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+}
+
+impl<'a> Claims<'a> {
+    /// Those of a request that is sent now, with an identifier that no other proof has.
+    pub(super) fn new(
+        method: &'a Method,
+        target: &'a Target,
+        now: SystemTime,
+        nonce: Option<&'a str>,
+    ) -> Result<Self, Error> {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+        Ok(Self {
+            jti: identifier()?,
+            htm: method.as_str(),
+            htu: &target.uri,
+            iat: since_epoch.unwrap_or_default().as_secs(),
+            ath: None,
+            nonce,
+        })
+    }
+
+    /// The same for a request that carries this token.
+    pub(super) fn bound_to(mut self, token: &str) -> Self {
+        self.ath = Some(encode(digest(&SHA256, token.as_bytes()).as_ref()));
+        self
+    }
+
+    /// The token in compact form (RFC 7515 §7.1), as the value of a field; marked sensitive.
+    pub(super) fn signed_with(&self, head: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
+        let claims = serde_json::to_vec(self).expect("text and a number are always JSON");
+        let mut proof = format!("{head}.{}", encode(&claims));
+        let signature = key
+            .signature(proof.as_bytes())
+            .map_err(|_| Error::unavailable("the key of the proof cannot sign"))?;
+        proof.push('.');
+        proof.push_str(&encode(&signature));
+        let mut value = HeaderValue::try_from(proof).expect("base64url is visible ASCII");
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// The head of all proofs that a key signs, in base64url.
+pub(super) fn head(key: &SigningKey) -> String {
+    let (algorithm, jwk) = (key.signs_as().name(), key.to_proof_jwk());
+    let jwk = serde_json::to_string(&jwk).expect("a public JWK is text alone");
+    encode(format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#).as_bytes())
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// 128 bits that nobody can guess; RFC 9449 §4.2 asks for 96 at least.
+fn identifier() -> Result<String, Error> {
+    let mut bits = [0; 16];
+    aws_lc_rs::rand::fill(&mut bits)
+        .map_err(|_| Error::unavailable("the system gave no random numbers for a proof"))?;
+    Ok(encode(&bits))
+}
+
+/// Where a request goes, as its proof names it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) origin: Origin,
+    /// "The HTTP target URI, without query and fragment parts"; the path is that of the request, to the letter.
+    uri: String,
+}
+
+impl Target {
+    /// The target of a request for this absolute URL.
+    pub(super) fn of(url: &str) -> Result<Self, Error> {
+        let end = url.find(['?', '#']).unwrap_or(url.len());
+        let url = &url[..end];
+        let origin: Origin = url.parse()?;
+        let (_, rest) = url
+            .split_once("://")
+            .ok_or_else(|| Error::input("the URL of a proof has no `//` before its host"))?;
+        let path = rest.find('/').map_or("/", |at| &rest[at..]);
+        let uri = format!("{origin}{path}");
+        Ok(Self { origin, uri })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use url::Url;
+
+    use super::*;
+
+    fn uri(url: &str) -> String {
+        Target::of(url).unwrap().uri
+    }
+
+    #[test]
+    fn a_target_has_neither_query_nor_fragment_nor_userinfo() {
+        for (url, expected) in [
+            ("https://a.example", "https://a.example/"),
+            ("https://a.example?b", "https://a.example/"),
+            ("https://a.example/b?c=d#e", "https://a.example/b"),
+            ("https://a.example/b#c?d", "https://a.example/b"),
+            ("https://a.example/b/?", "https://a.example/b/"),
+            ("https://user:word@a.example/b", "https://a.example/b"),
+            ("https://a.example/b@c:d", "https://a.example/b@c:d"),
+            ("https://A.EXAMPLE:443/B", "https://a.example/B"),
+            ("http://a.example:80/b", "http://a.example/b"),
+            ("https://a.example:8443/b", "https://a.example:8443/b"),
+            ("http://[::1]:80/b", "http://[::1]/b"),
+            (
+                "https://a.example/b/../%7Ec//d",
+                "https://a.example/b/../%7Ec//d",
+            ),
+        ] {
+            assert_eq!(uri(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_host_is_no_target() {
+        for url in [
+            "",
+            "/a",
+            "a.example/b",
+            "ftp://a.example/",
+            "https:",
+            "https:a.example/b",
+            "?",
+            "#",
+        ] {
+            assert!(Target::of(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proof_before_the_epoch_does_not_panic() {
+        let target = Target::of("https://a.example").unwrap();
+        let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
+        let claims = Claims::new(&Method::GET, &target, before, None).unwrap();
+        assert_eq!(claims.iat, 0);
+    }
+
+    fn url() -> impl Strategy<Value = String> {
+        let scheme = select(vec!["https://", "http://", "HTTPS://"]);
+        let userinfo = option::of("[a-z]{1,3}(:[a-z?#/]{0,0}[a-z]{0,3})?");
+        let host = select(vec![
+            "a.example",
+            "A.B.Example",
+            "127.0.0.1",
+            "[::1]",
+            "xn--bcher-kva.example",
+        ]);
+        let port = option::of(select(vec![80_u16, 443, 8443, 1]));
+        let path = option::of("(/[a-zA-Z0-9._~%@:!$&'()*+,;=-]{0,6}){0,4}");
+        let query = option::of("[a-z/?=&%@:]{0,8}");
+        let fragment = option::of("[a-z/?=#]{0,8}");
+        (scheme, userinfo, host, port, path, query, fragment).prop_map(
+            |(scheme, userinfo, host, port, path, query, fragment)| {
+                let mut url = scheme.to_owned();
+                url += &userinfo.map(|userinfo| userinfo + "@").unwrap_or_default();
+                url += host;
+                url += &port.map(|port| format!(":{port}")).unwrap_or_default();
+                url += &path.unwrap_or_default();
+                url += &query.map(|query| format!("?{query}")).unwrap_or_default();
+                url + &fragment
+                    .map(|fragment| format!("#{fragment}"))
+                    .unwrap_or_default()
+            },
+        )
+    }
+
+    proptest! {
+        /// What a client of the URL standard sends is what its proof names.
+        #[test]
+        fn the_target_of_a_url_in_normal_form_is_that_url_less_what_is_not_its_own(url in url()) {
+            let mut normal = Url::parse(&url).unwrap();
+            let target = uri(normal.as_str());
+            normal.set_query(None);
+            normal.set_fragment(None);
+            normal.set_username("").unwrap();
+            normal.set_password(None).unwrap();
+            prop_assert_eq!(&target, normal.as_str());
+            prop_assert_eq!(&uri(&target), &target);
+        }
+
+        #[test]
+        fn a_target_is_of_the_origin_of_its_url(url in url()) {
+            let target = Target::of(&url).unwrap();
+            prop_assert_eq!(&target.origin, &url.parse::<Origin>().unwrap());
+            let path = target.uri.strip_prefix(&target.origin.to_string()).unwrap();
+            prop_assert!(path.starts_with('/') && !path.contains(['?', '#']));
+        }
+
+        #[test]
+        fn any_text_can_be_asked_for_its_target(text in any::<String>()) {
+            let _ = Target::of(&text);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A token for the client itself (RFC 6749 §4.4).
+
+use futures_util::future::BoxFuture;
+
+use crate::error::error::Error;
+use crate::oauth::client::Client;
+use crate::oauth::form::Form;
+use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::token::token::Token;
+
+/// A token that a client gets for itself (client credentials, RFC 6749 §4.4).
+///
+/// ```
+/// use keyfob::Session;
+/// use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials};
+///
+/// let client = Client::builder("reports")
+///     .token_endpoint("https://login.example.com/oauth/token")
+///     .authentication(ClientAuthentication::secret_basic("s3cr3t"))
+///     .build()?;
+/// let source = ClientCredentials::new(client).scopes(["reports:read"]).resource("https://api.example.com/");
+/// let session = Session::new("https://api.example.com/v1/", source)?;
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientCredentials {
+    pub(super) client: Client,
+    pub(super) options: GrantOptions,
+}
+
+impl ClientCredentials {
+    /// Asks as this client.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            options: GrantOptions::default(),
+        }
+    }
+
+    grant_setters!(options);
+}
+
+impl TokenSource for ClientCredentials {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async move {
+            let form = self.options.fill(Form::grant("client_credentials"))?;
+            self.client.request_token(form).await
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A store that keeps only tokens that end: of others nobody could tell when to ask for them again.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::store::entry::Entry;
+use crate::store::error::StoreError;
+use crate::store::key::StoreKey;
+use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
+use crate::token::token::Expiry;
+
+/// Hands everything on to another store but tokens without an expiry.
+pub(super) struct OnlyLasting<S>(pub(super) S);
+
+struct Lease(Box<dyn StoreLease>);
+
+impl<S: TokenStore> TokenStore for OnlyLasting<S> {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+        self.0.load(key)
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        max_wait: Duration,
+    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+        Box::pin(async move {
+            let lease = self.0.lease(key, max_wait).await?;
+            Ok(Box::new(Lease(lease)) as Box<dyn StoreLease>)
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+        self.0.list()
+    }
+
+    fn leases_lapse(&self) -> bool {
+        self.0.leases_lapse()
+    }
+}
+
+impl StoreLease for Lease {
+    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+        self.0.load()
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+        let endless = entry
+            .token()
+            .is_some_and(|token| token.expires() == Expiry::Unknown);
+        if endless {
+            // What is there is older.
+            return Box::pin(async move { self.0.remove().await.map(drop) });
+        }
+        self.0.save(entry)
+    }
+
+    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.0.remove()
+    }
+
+    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.set_aside()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.0.release()
+    }
+}

@@ -1,0 +1,116 @@
+//! The profile file itself: where it is, and how it is read.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::{env, io};
+
+use etcetera::BaseStrategy;
+use zeroize::Zeroizing;
+
+use crate::error::error::Error;
+
+/// Where a profile file is looked for, and by whose word.
+pub(super) enum Location {
+    /// It must be there.
+    Named(PathBuf),
+    /// It may be missing.
+    Usual(PathBuf),
+    /// There is no configuration directory to look in.
+    Nowhere,
+}
+
+impl Location {
+    /// The file that `KEYFOB_CONFIG` names, else the one in the usual configuration directory.
+    pub(super) fn usual() -> Self {
+        if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+            return Self::Named(path.into());
+        }
+        match etcetera::choose_base_strategy() {
+            Ok(strategy) => Self::Usual(strategy.config_dir().join(FOLDER).join(FILE)),
+            Err(_) => Self::Nowhere,
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(path) | Self::Usual(path) => Some(path),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// The text of the file; `None` if there is none and none must be.
+    pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
+        let Some(path) = self.path() else {
+            return Ok(None);
+        };
+        let may_be_missing = matches!(self, Self::Usual(_));
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound && may_be_missing => {
+                return Ok(None);
+            }
+            Err(fault) => {
+                let what = match fault.kind() {
+                    io::ErrorKind::NotFound => "does not exist",
+                    io::ErrorKind::InvalidData => "is not text, or longer than 1 MiB",
+                    _ => "cannot be read",
+                };
+                return Err(unreadable(path, what).caused_by(fault));
+            }
+        };
+        text.map(Some).ok_or_else(|| {
+            unreadable(path,
+                "can be written by every user of this machine, who could have it run commands of theirs; \
+                 take the right from them with `chmod o-w`",
+            )
+        })
+    }
+}
+
+fn unreadable(path: &Path, what: &str) -> Error {
+    Error::input(format!("the profile file {} {what}", path.display()))
+}
+
+/// The text, or `None` if others may have written it. Wiped when dropped, because somebody may have put a secret into it.
+fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
+    let file = File::open(path)?;
+    if permissions::every_user_can_write(&file)? {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
+    let length = file.take(LIMIT + 1).read_to_string(&mut text)?;
+    if length as u64 > LIMIT {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(Some(text))
+}
+
+#[cfg(unix)]
+mod permissions {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::fs::PermissionsExt;
+
+    pub(super) fn every_user_can_write(file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.permissions().mode() & 0o002 != 0)
+    }
+}
+
+#[cfg(not(unix))]
+mod permissions {
+    use std::fs::File;
+    use std::io;
+
+    pub(super) fn every_user_can_write(_: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+/// The environment variable that names the file.
+const VARIABLE: &str = "KEYFOB_CONFIG";
+
+const FOLDER: &str = "keyfob";
+pub(super) const FILE: &str = "keyfob.toml";
+
+const LIMIT: u64 = 1024 * 1024;

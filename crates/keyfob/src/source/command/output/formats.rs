@@ -1,0 +1,338 @@
+//! The formats that are JSON objects, one function each.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, header};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::error::error::Error;
+use crate::source::command::output::json::{Json, Object};
+use crate::source::command::output::messages::{ACCEPTED, none};
+use crate::token::token::Token;
+
+/// Makes a token of an object, in the order of the table in the module above.
+pub(super) fn read_object(mut object: Object) -> Result<Token, Error> {
+    if let Some(failure) = reported(&mut object) {
+        return Err(failure);
+    }
+    if object.is("kind", "ExecCredential") {
+        return kubernetes(object);
+    }
+    for (field, read) in READERS {
+        if object.has(field) {
+            return read(object);
+        }
+    }
+    Err(unknown(&object))
+}
+
+/// The failure that an object reports, in a format that has a place for it.
+pub(super) fn reported(object: &mut Object) -> Option<Error> {
+    if let Some(failure) = object.take("Err") {
+        return Some(cargo_failure(failure));
+    }
+    matches!(object.get("success"), Some(Json::Bool(false))).then(|| {
+        Error::unavailable(
+            "it reported a failure in the format of a Google executable source; run it by hand to see why",
+        )
+    })
+}
+
+type Read = fn(Object) -> Result<Token, Error>;
+
+const READERS: [(&str, Read); 8] = [
+    ("Ok", cargo),
+    ("SecretAccessKey", aws),
+    ("success", google),
+    ("headers", bazel),
+    ("Secret", docker),
+    ("access_token", oauth),
+    ("accessToken", azure),
+    ("token", terraform),
+];
+
+/// <https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html>
+fn cargo(mut object: Object) -> Result<Token, Error> {
+    let mut answer = inner(&mut object, "Ok")?;
+    if answer.has("kind") && !answer.is("kind", "get") {
+        return Err(Error::malformed(
+            "it answered another question than `get` of Cargo's protocol",
+        ));
+    }
+    let token = Token::from_authorization(needed(&mut answer, "token")?)?;
+    if answer.is("cache", "never") {
+        return Ok(token.recheck_after(CACHE_NEVER));
+    }
+    if !answer.is("cache", "expires") {
+        return Ok(token);
+    }
+    expiring(token, unix_time(&mut answer, "expiration")?)
+}
+
+/// The kinds of error that Cargo's protocol names, in keyfob's words.
+fn cargo_failure(failure: Json) -> Error {
+    let is = |kind| matches!(&failure, Json::Object(failure) if failure.is("kind", kind));
+    if is("not-found") {
+        return none();
+    }
+    if is("url-not-supported") {
+        return Error::refused("it does not serve this registry; choose another helper");
+    }
+    if is("operation-not-supported") {
+        return Error::refused("it cannot give tokens (`operation-not-supported`)");
+    }
+    Error::unavailable(
+        "it reported a failure in the format of a Cargo credential provider; run it by hand to see why",
+    )
+}
+
+/// <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>
+fn kubernetes(mut object: Object) -> Result<Token, Error> {
+    if !object.has("status") {
+        return Err(Error::malformed(
+            "it printed an ExecCredential without `status`, which is where the token belongs",
+        ));
+    }
+    let mut status = inner(&mut object, "status")?;
+    if !status.has("token") && status.has("clientCertificateData") {
+        return Err(Error::malformed(
+            "it printed a client certificate; keyfob carries tokens, so give the certificate to the TLS client",
+        ));
+    }
+    let token = Token::new(needed(&mut status, "token")?)?;
+    expiring(token, timestamp(&mut status, "expirationTimestamp")?)
+}
+
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
+fn aws(_: Object) -> Result<Token, Error> {
+    Err(Error::malformed(
+        "it printed AWS keys, which sign requests (SigV4) and cannot be sent as a token; \
+         use an AWS client, or a helper that gets a bearer token",
+    ))
+}
+
+/// <https://google.aip.dev/auth/4117>, executable-sourced credentials.
+fn google(mut object: Object) -> Result<Token, Error> {
+    if !object.has("id_token") && object.has("saml_response") {
+        return Err(Error::malformed(
+            "it printed a SAML response, which is exchanged for a token and never sent; \
+             use a helper that gets the token",
+        ));
+    }
+    let token = Token::new(needed(&mut object, "id_token")?)?;
+    expiring(token, unix_time(&mut object, "expiration_time")?)
+}
+
+/// <https://github.com/EngFlow/credential-helper-spec/blob/main/spec.md>
+fn bazel(mut object: Object) -> Result<Token, Error> {
+    let expiry = timestamp(&mut object, "expires")?;
+    let mut fields = Vec::new();
+    for (name, values) in inner(&mut object, "headers")?.into_fields() {
+        let name = field_name(&name)?;
+        for value in values.into_list().ok_or_else(|| mistyped("headers"))? {
+            let value = value.into_text().ok_or_else(|| mistyped("headers"))?;
+            fields.push((name.clone(), value));
+        }
+    }
+    if fields.is_empty() {
+        return Err(none());
+    }
+    let is_authorization = |(name, _): &(HeaderName, _)| name == AUTHORIZATION;
+    if fields
+        .iter()
+        .filter(|field| is_authorization(field))
+        .count()
+        > 1
+    {
+        return Err(Error::malformed(
+            "it printed several values for `Authorization`; a request carries one",
+        ));
+    }
+    let own = fields.iter().position(is_authorization).unwrap_or(0);
+    let (name, value) = fields.remove(own);
+    let token = if name == AUTHORIZATION {
+        Token::from_authorization(value.trim())?
+    } else {
+        Token::from_field(name, value.trim())?
+    };
+    let token = fields.into_iter().try_fold(token, |token, (name, value)| {
+        token.with_header(name, value.trim())
+    })?;
+    expiring(token, expiry)
+}
+
+/// The name of a field that a helper may set; those that frame the message are not its business.
+fn field_name(name: &str) -> Result<HeaderName, Error> {
+    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+        return Err(Error::malformed(
+            "it printed a header whose name no HTTP message may have",
+        ));
+    };
+    if FRAMING.contains(&name) {
+        return Err(Error::malformed(format!(
+            "it printed the header `{name}`, which is for the HTTP client alone to set"
+        )));
+    }
+    Ok(name)
+}
+
+const FRAMING: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// <https://github.com/docker/docker-credential-helpers>
+fn docker(mut object: Object) -> Result<Token, Error> {
+    Token::new(needed(&mut object, "Secret")?)
+}
+
+/// RFC 6749 §5.1.
+fn oauth(mut object: Object) -> Result<Token, Error> {
+    let token = Token::new(needed(&mut object, "access_token")?)?;
+    let token = under(token, optional(&mut object, "token_type")?)?;
+    match object.take("expires_in") {
+        Some(seconds) => Ok(token.expires_in(Duration::from_secs(count(seconds, "expires_in")?))),
+        None => Ok(token),
+    }
+}
+
+/// <https://learn.microsoft.com/cli/azure/account#az-account-get-access-token>
+fn azure(mut object: Object) -> Result<Token, Error> {
+    let token = Token::new(needed(&mut object, "accessToken")?)?;
+    let token = under(token, optional(&mut object, "tokenType")?)?;
+    expiring(token, unix_time(&mut object, "expires_on")?)
+}
+
+/// <https://developer.hashicorp.com/terraform/internals/credentials-helpers>
+fn terraform(mut object: Object) -> Result<Token, Error> {
+    Token::new(needed(&mut object, "token")?)
+}
+
+/// RFC 6749 §5.1: the type is case insensitive, so `bearer` is the scheme that everybody spells `Bearer`.
+fn under(token: Token, kind: Option<Zeroizing<String>>) -> Result<Token, Error> {
+    let Some(kind) = kind.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) else {
+        return Ok(token);
+    };
+    token.scheme(&kind).map_err(|_| {
+        Error::malformed(
+            "it printed a type of token that is not the name of a scheme such as `Bearer`",
+        )
+    })
+}
+
+fn unknown(object: &Object) -> Error {
+    if object.is_empty() {
+        return none();
+    }
+    let plain = |name: &&str| {
+        (1..=24).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+    };
+    let names: Vec<_> = object.names().filter(plain).take(8).collect();
+    let names = match names.as_slice() {
+        [] => String::new(),
+        names => format!(" with the fields `{}`", names.join("`, `")),
+    };
+    Error::malformed(format!(
+        "it printed JSON of an unknown form{names}; {ACCEPTED}"
+    ))
+}
+
+fn expiring(token: Token, expiry: Option<SystemTime>) -> Result<Token, Error> {
+    Ok(match expiry {
+        Some(time) => token.expires_at(time),
+        None => token,
+    })
+}
+
+fn inner(object: &mut Object, field: &'static str) -> Result<Object, Error> {
+    let inner = object.take(field).and_then(Json::into_object);
+    inner.ok_or_else(|| mistyped(field))
+}
+
+fn optional(object: &mut Object, field: &'static str) -> Result<Option<Zeroizing<String>>, Error> {
+    match object.take(field) {
+        None => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(mistyped(field)),
+    }
+}
+
+fn needed(object: &mut Object, field: &'static str) -> Result<String, Error> {
+    match optional(object, field)? {
+        Some(mut text) => Ok(std::mem::take(&mut *text)),
+        None => Err(Error::malformed(format!(
+            "it printed JSON without the field `{field}`"
+        ))),
+    }
+}
+
+/// A point in time as RFC 3339 writes it.
+fn timestamp(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
+    let Some(text) = optional(object, field)? else {
+        return Ok(None);
+    };
+    let time = text.parse::<Timestamp>().ok();
+    let time = time.and_then(|time| SystemTime::try_from(time).ok());
+    time.map(Some).ok_or_else(|| unreadable(field))
+}
+
+/// A point in time as seconds since 1970, as a number or as its digits.
+fn unix_time(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
+    let Some(seconds) = object.take(field) else {
+        return Ok(None);
+    };
+    at(count(seconds, field)?, field).map(Some)
+}
+
+pub(super) fn unix_time_in(digits: &str, field: &'static str) -> Result<SystemTime, Error> {
+    at(count_in(digits, field)?, field)
+}
+
+/// The time, if it is before the year 10000; milliseconds given as seconds are not.
+fn at(seconds: u64, field: &'static str) -> Result<SystemTime, Error> {
+    let seconds = i64::try_from(seconds).ok();
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let time = time.and_then(|time| SystemTime::try_from(time).ok());
+    time.ok_or_else(|| unreadable(field))
+}
+
+fn count(value: Json, field: &'static str) -> Result<u64, Error> {
+    match value {
+        Json::Integer(number) => u64::try_from(number).map_err(|_| unreadable(field)),
+        Json::Text(digits) => count_in(&digits, field),
+        _ => Err(unreadable(field)),
+    }
+}
+
+fn count_in(digits: &str, field: &'static str) -> Result<u64, Error> {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(unreadable(field));
+    }
+    digits.parse().map_err(|_| unreadable(field))
+}
+
+fn mistyped(field: &'static str) -> Error {
+    Error::malformed(format!(
+        "it printed JSON whose field `{field}` has another type than its format says"
+    ))
+}
+
+fn unreadable(field: &'static str) -> Error {
+    Error::malformed(format!(
+        "it printed an expiry in `{field}` that is not a time its format allows"
+    ))
+}
+
+/// How soon a helper is asked again that says `"cache":"never"`.
+pub(super) const CACHE_NEVER: Duration = Duration::from_secs(10);

@@ -1,0 +1,161 @@
+//! JSON whose texts are wiped from memory when they are dropped.
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
+
+use crate::error::error::Error;
+
+/// One JSON value.
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    /// A number with a fraction or an exponent, or one that is too large; no field of any format is one.
+    Fraction,
+    Text(Zeroizing<String>),
+    List(Vec<Json>),
+    Object(Object),
+}
+
+/// The fields of an object in the order in which they came; none is there twice.
+#[derive(Default)]
+pub(super) struct Object(Vec<(String, Json)>);
+
+impl Json {
+    /// Reads the values that stand one after another in the text.
+    pub(super) fn all(text: &str) -> Result<Vec<Self>, Error> {
+        let values = serde_json::Deserializer::from_str(text).into_iter();
+        // What serde_json says is not repeated: it may quote the input.
+        values.collect::<Result<_, _>>().map_err(|fault| {
+            let what = if fault.is_data() {
+                "it printed JSON in which a field is there twice; which one is meant cannot be known"
+            } else if fault.is_eof() {
+                "it printed JSON that ends too early"
+            } else {
+                "it printed something that starts like JSON and is not"
+            };
+            Error::malformed(what)
+        })
+    }
+
+    pub(super) fn into_text(self) -> Option<Zeroizing<String>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_list(self) -> Option<Vec<Self>> {
+        match self {
+            Self::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_object(self) -> Option<Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+impl Object {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn into_fields(self) -> Vec<(String, Json)> {
+        self.0
+    }
+
+    /// The value of a field; `null` counts as absent.
+    pub(super) fn get(&self, name: &str) -> Option<&Json> {
+        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
+        (!matches!(value, Json::Null)).then_some(value)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether the field is this text.
+    pub(super) fn is(&self, name: &str, text: &str) -> bool {
+        matches!(self.get(name), Some(Json::Text(value)) if value.as_str() == text)
+    }
+
+    /// Takes the value of a field out; `null` counts as absent.
+    pub(super) fn take(&mut self, name: &str) -> Option<Json> {
+        let at = self.0.iter().position(|(other, _)| other == name)?;
+        let (_, value) = self.0.swap_remove(at);
+        (!matches!(value, Json::Null)).then_some(value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Fraction)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(Zeroizing::new(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
+        let mut object = Vec::<(String, Json)>::new();
+        while let Some((name, value)) = fields.next_entry::<String, Json>()? {
+            object.push((name, value));
+        }
+        let mut names: Vec<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(A::Error::custom("a field is there twice"));
+        }
+        Ok(Json::Object(Object(object)))
+    }
+}

@@ -1,0 +1,228 @@
+//! Where tokens come from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::Error;
+use crate::exchange::challenge::Challenges;
+use crate::runtime::runtime;
+use crate::runtime::runtime::Runtime;
+use crate::source::reentrancy::inside;
+use crate::token::token::Token;
+
+/// Something that can be asked for a token.
+///
+/// The token cache asks it, never a request: one call at a time, beside the requests, with a limit of time after which
+/// the future is dropped. A dropped fetch must leave the source usable. A panic counts as a failure of that call.
+/// Errors keep their kind: [`Error::refused`] is remembered until a caller forces a renewal, anything else until
+/// a cool-down ends. What an error says reaches logs, so it holds no secret.
+///
+/// A closure becomes a source with [`hook`](fn@crate::hook) or [`hook_blocking`](crate::hook_blocking).
+pub trait TokenSource: Send + Sync + 'static {
+    /// Gets a token from where it comes from.
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
+
+    /// What a fetch uses up, so that it must not be repeated blindly. Nothing, unless a source says otherwise.
+    fn consumes(&self) -> Consumes {
+        Consumes::Nothing
+    }
+}
+
+/// What a fetch uses up at the issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Consumes {
+    /// It may be repeated: a client's own credential, a hook, a command.
+    Nothing,
+    /// The refresh token of the [previous token](TokenRequest::previous), which the issuer may replace (RFC 6749 §6).
+    RefreshToken,
+}
+
+impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        (**self).fetch(request)
+    }
+
+    fn consumes(&self) -> Consumes {
+        (**self).consumes()
+    }
+}
+
+impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        (**self).fetch(request)
+    }
+
+    fn consumes(&self) -> Consumes {
+        (**self).consumes()
+    }
+}
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// There is no token, or it has expired.
+    Missing,
+    /// The token ends soon; it is still served while this call runs.
+    Due,
+    /// A server answered 401 to the token; [`TokenRequest::challenges`] says what it wants.
+    Rejected,
+    /// A caller asked for a new token whatever the old one is worth.
+    Forced,
+}
+
+impl Reason {
+    /// The reason in one word, for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Due => "due",
+            Self::Rejected => "rejected",
+            Self::Forced => "forced",
+        }
+    }
+}
+
+/// What a source is told when it is asked.
+#[derive(Clone)]
+pub struct TokenRequest {
+    reason: Reason,
+    previous: Option<Token>,
+    challenges: Challenges,
+    max_wait: Duration,
+    runtime: Arc<dyn Runtime>,
+    clock: Arc<dyn Clock>,
+    default_lifetime: Option<Duration>,
+    cache: usize,
+}
+
+impl TokenRequest {
+    pub(crate) fn new(
+        reason: Reason,
+        max_wait: Duration,
+        runtime: Arc<dyn Runtime>,
+        cache: usize,
+    ) -> Self {
+        Self {
+            cache,
+            reason,
+            previous: None,
+            challenges: Challenges::default(),
+            max_wait,
+            runtime,
+            clock: Arc::new(SystemClock::default()),
+            default_lifetime: None,
+        }
+    }
+
+    /// Takes time from the cache's clock, and a token without an expiry for as long as the cache does.
+    pub(crate) fn timed_by(
+        mut self,
+        clock: Arc<dyn Clock>,
+        default_lifetime: Option<Duration>,
+    ) -> Self {
+        self.clock = clock;
+        self.default_lifetime = default_lifetime;
+        self
+    }
+
+    pub(crate) fn previous_token(mut self, previous: Option<Token>) -> Self {
+        self.previous = previous;
+        self
+    }
+
+    pub(crate) fn challenged_by(mut self, challenges: Challenges) -> Self {
+        self.challenges = challenges;
+        self
+    }
+
+    /// The same request to a source whose token is only needed to get another one: what was refused was not that one.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn on_behalf(&self) -> Self {
+        Self {
+            previous: None,
+            challenges: Challenges::default(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn cache(&self) -> usize {
+        self.cache
+    }
+
+    /// Why the source is asked.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The token that is to be replaced, expired or not.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Token> {
+        self.previous.as_ref()
+    }
+
+    /// What the server's `WWW-Authenticate` fields said when it rejected the token (RFC 9110 §11.6.1).
+    #[must_use]
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
+    /// How long the call may take, counted from its start; after that it is dropped and counts as failed.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.max_wait
+    }
+
+    /// The clock of the cache that asks; a source that waits, waits by it.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// How long a token without an expiry will be used, if the cache was told.
+    #[must_use]
+    pub fn default_lifetime(&self) -> Option<Duration> {
+        self.default_lifetime
+    }
+
+    /// Brings a task to its end, whether or not the fetch that started it is dropped.
+    pub fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.runtime.spawn(task);
+    }
+
+    /// Runs work that blocks its thread beside other tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the work panicked or the runtime stopped.
+    pub fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        let cache = self.cache;
+        let output = runtime::run_blocking(&*self.runtime, move || inside(cache, work));
+        Box::pin(async move {
+            output
+                .await
+                .ok_or_else(|| Error::unavailable("the token source panicked or was stopped"))
+        })
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("reason", &self.reason)
+            .field("previous", &self.previous)
+            .field("challenges", &self.challenges)
+            .field("deadline", &self.max_wait)
+            .finish_non_exhaustive()
+    }
+}
