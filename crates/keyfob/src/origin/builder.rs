@@ -1,17 +1,29 @@
-//! The origins that a credential is bound to, as the settings of a session, layer or middleware name them.
+//! Collects the origins that a session, layer or middleware is configured with.
 
 use crate::error::error::{Error, ErrorKind};
 use crate::origin::origin::{Origin, Origins};
 
-/// Origins while they are being named; the first one that cannot be used is reported at the end.
+/// Collects the origins of a credential, and reports the first invalid one at the end.
+///
+/// Setters of a builder cannot return errors, so the error is kept until [`into_origins`](Self::into_origins).
+///
+/// ```
+/// use keyfob::origin::OriginsBuilder;
+///
+/// let mut builder = OriginsBuilder::default();
+/// builder.bind("https://api.example.com".parse());
+/// let origins = builder.into_origins()?;
+/// assert!(origins.check(&"https://other.example".parse()?).is_err());
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct OriginsBuilder {
     origins: Origins,
     scope: Scope,
-    fault: Option<Error>,
+    first_error: Option<Error>,
 }
 
-/// What the credential is for if no origin is named.
+/// Where the credential may go if no origin is named.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Scope {
     #[default]
@@ -20,45 +32,45 @@ enum Scope {
 }
 
 impl OriginsBuilder {
-    /// Binds the credential to one more origin, or remembers why that cannot be.
+    /// Binds the credential to one more origin, or records the error.
     pub fn bind(&mut self, origin: Result<Origin, Error>) {
-        if let Some(origin) = self.unless_faulty(origin) {
+        if let Some(origin) = self.accept(origin) {
             self.origins.bind(origin);
         }
     }
 
-    /// Lets the credential go to any https origin, if none is named.
+    /// Lets the credential go to any https origin, unless an origin is named.
     pub fn allow_any_https(&mut self) {
         self.scope = Scope::AnyHttps;
     }
 
-    /// Binds the credential to an origin, also if that is plain http to another host.
+    /// Binds the credential to an origin, even if that is plain http to another host.
     pub fn allow_plain_http(&mut self, origin: Result<Origin, Error>) {
-        if let Some(origin) = self.unless_faulty(origin) {
+        if let Some(origin) = self.accept(origin) {
             self.origins.bind(origin.clone());
             self.origins.allow_plain_http(origin);
         }
     }
 
-    /// The value, or `None` and its fault kept, if it is the first.
-    pub(crate) fn unless_faulty<T>(&mut self, value: Result<T, Error>) -> Option<T> {
+    /// Returns the value; for an error returns `None`, and records the error if it is the first.
+    pub(crate) fn accept<T>(&mut self, value: Result<T, Error>) -> Option<T> {
         match value {
             Ok(value) => Some(value),
-            Err(fault) => {
-                self.fault.get_or_insert(fault);
+            Err(error) => {
+                self.first_error.get_or_insert(error);
                 None
             }
         }
     }
 
-    /// The origins, if each can be served and there is at least one.
+    /// Returns the origins, if all are valid and there is at least one.
     ///
     /// # Errors
     ///
-    /// The first fault that was found, or [`ErrorKind::Origin`] if no origin was named.
+    /// The first error that was recorded, or [`ErrorKind::Origin`] if no origin was named.
     pub fn into_origins(self) -> Result<Origins, Error> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(error) = self.first_error {
+            return Err(error);
         }
         if self.origins.is_unbound() && self.scope == Scope::Nothing {
             return Err(Error::new(
@@ -77,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r1_nothing_is_bound_unless_it_is_named() {
+    fn r1_an_origin_must_be_named_unless_any_https_origin_is_allowed() {
         assert_eq!(
             OriginsBuilder::default().into_origins().unwrap_err().kind(),
             ErrorKind::Origin
@@ -88,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_is_the_one_that_is_reported() {
-        let mut binding = OriginsBuilder::default();
-        binding.bind("ftp://a.example".parse());
-        binding.bind("/relative".parse());
-        let error = binding.into_origins().unwrap_err();
+    fn the_first_error_is_reported() {
+        let mut builder = OriginsBuilder::default();
+        builder.bind("ftp://a.example".parse());
+        builder.bind("/relative".parse());
+        let error = builder.into_origins().unwrap_err();
         assert!(error.to_string().contains("`ftp`"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Who may receive a credential: the scheme, host and port it was given for.
+//! The origin of a URL, and the set of origins that may receive one credential.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,9 @@ use url::{Host, Url};
 
 use crate::error::error::{Error, ErrorKind};
 
-/// A scheme, host and port (RFC 6454 §4, RFC 9110 §4.3.1), the unit to which a credential is bound.
+/// A scheme, host and port, to which a credential is bound (RFC 6454 §4).
+///
+/// Two URLs have the same origin if they have the same scheme, host and port; path and query do not count.
 ///
 /// ```
 /// use keyfob::Origin;
@@ -32,7 +34,7 @@ pub(super) enum Scheme {
 }
 
 impl Origin {
-    /// The origin of an absolute URL.
+    /// Returns the origin of an absolute URL.
     ///
     /// # Errors
     ///
@@ -40,7 +42,9 @@ impl Origin {
     pub fn from_url(url: &Url) -> Result<Self, Error> {
         let scheme = Scheme::named(url.scheme())?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err(Error::input("the URL names no host; give it in full"));
+            return Err(Error::input(
+                "the URL has no host; give it in full, such as https://api.example.com",
+            ));
         };
         Ok(Self {
             scheme,
@@ -49,7 +53,7 @@ impl Origin {
         })
     }
 
-    /// Whether the scheme protects what is sent.
+    /// Whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::Https
@@ -61,7 +65,7 @@ impl Origin {
         is_loopback(&self.host)
     }
 
-    /// Whether it is reached without encryption, which is well as long as it does not leave this machine.
+    /// Whether this is plain http to this machine, which needs no encryption.
     pub(crate) fn is_plain_loopback(&self) -> bool {
         !self.is_https() && self.is_loopback()
     }
@@ -111,18 +115,18 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The origins that one credential may be sent to.
+/// The set of origins that may receive one credential.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     /// Empty means any https origin that the caller itself names.
     pub(super) bound: Vec<Origin>,
-    /// The same, as the beginning of a URL in its normal form.
+    /// The bound origins as text, each the beginning of a URL in normal form.
     pub(super) written: Vec<String>,
     plain_http: Vec<Origin>,
 }
 
 impl Origins {
-    /// Adds an origin; from the first one on, only the added ones are served.
+    /// Adds an origin. Once there is one, only added origins are allowed.
     pub fn bind(&mut self, origin: Origin) {
         if !self.bound.contains(&origin) {
             self.written.push(origin.to_string());
@@ -130,24 +134,24 @@ impl Origins {
         }
     }
 
-    /// Allows plain `http` to one origin that is not loopback.
+    /// Allows plain `http` to one origin outside this machine.
     pub fn allow_plain_http(&mut self, origin: Origin) {
         self.plain_http.push(origin);
     }
 
-    /// Whether no origin was added.
+    /// Whether no origin was added, so that any https origin is allowed.
     #[must_use]
     pub fn is_unbound(&self) -> bool {
         self.bound.is_empty()
     }
 
-    /// Whether plain `http` to this machine may be asked for.
+    /// Whether plain `http` to this machine is allowed.
     #[must_use]
-    pub fn serve_this_machine(&self) -> bool {
+    pub fn allow_loopback_http(&self) -> bool {
         self.is_unbound() || self.bound.iter().any(Origin::is_plain_loopback)
     }
 
-    /// Whether all that were added may be served.
+    /// Checks that each added origin is allowed, so that no plain `http` one was added by mistake.
     ///
     /// # Errors
     ///
@@ -156,33 +160,33 @@ impl Origins {
         self.bound.iter().try_for_each(|origin| self.check(origin))
     }
 
-    /// The same for the origin of a URL.
+    /// Checks that the credential may go to the origin of a URL.
     ///
     /// # Errors
     ///
     /// As [`check`](Self::check) and [`Origin::from_url`].
     pub fn check_url(&self, url: &Url) -> Result<(), Error> {
-        // What was bound was checked when the session was made.
+        // The bound origins themselves were checked when the session was built.
         if self.are_plainly_of_url(url) {
             return Ok(());
         }
         self.check(&Origin::from_url(url)?)
     }
 
-    /// Whether a URL is of a bound origin and has no userinfo, as its text alone tells.
+    /// Whether a comparison of text alone shows that a URL has a bound origin and no userinfo.
     ///
-    /// False does not say that it leads elsewhere.
+    /// `false` does not mean that the URL has another origin.
     pub(crate) fn are_plainly_of_url(&self, url: &Url) -> bool {
         let path = |origin: &String| url.as_str().strip_prefix(origin.as_str());
         let mut paths = self.written.iter().filter_map(path);
         paths.any(|path| path.starts_with('/'))
     }
 
-    /// Whether the credential may go to this origin, and if not, why and what to do.
+    /// Checks that the credential may go to this origin.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Origin`].
+    /// [`ErrorKind::Origin`] if it may not; the message says why and what to do.
     pub fn check(&self, origin: &Origin) -> Result<(), Error> {
         let plain = !origin.is_https() && !origin.is_loopback();
         if plain && !self.plain_http.contains(origin) {
@@ -201,7 +205,8 @@ impl Origins {
         Err(Error::new(
             ErrorKind::Origin,
             format!(
-                "the credential is bound to {} and does not go to {origin}; bind it to that origin too, if it may",
+                "the credential is bound to {} and is not sent to {origin}; \
+                 if that origin may have it, bind the credential to it too",
                 bound.join(", "),
             ),
         ))
@@ -220,14 +225,14 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// Parses an absolute URL; the error says what is missing and quotes nothing that could be a secret.
+/// Parses an absolute URL. The error says what is missing, and quotes nothing, because a URL may hold a secret.
 pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
     Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => Error::input(
             "the URL is relative and there is no base URL; give it in full, \
              such as https://api.example.com/path, or set `base_url`",
         ),
-        other => Error::input("the URL cannot be read").caused_by(other),
+        other => Error::input("the URL cannot be parsed").caused_by(other),
     })
 }
 
@@ -255,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_a_url_is_plainly_of_a_bound_origin_only_if_its_own_is_equal() {
+    fn r1_a_url_matches_a_bound_origin_as_text_only_if_the_origins_are_equal() {
         let urls = [
             "https://a.example/x",
             "https://a.example:443",
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_only_bound_origins_are_served() {
+    fn r1_only_bound_origins_are_allowed() {
         let mut origins = Origins::default();
         origins.bind(origin("https://a.example"));
         assert!(origins.check(&origin("https://a.example")).is_ok());
@@ -295,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_unbound_serves_any_https_and_loopback_but_no_plain_http() {
+    fn r1_without_a_binding_any_https_and_loopback_is_allowed_but_no_other_http() {
         let mut origins = Origins::default();
         assert!(origins.check(&origin("https://any.example")).is_ok());
         for loopback in [
@@ -319,12 +324,12 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_cannot_carry_a_credential_say_why() {
+    fn the_error_for_an_unusable_url_says_why() {
         for (text, word) in [
             ("/relative", "relative"),
             ("ftp://a.example", "`ftp`"),
             ("file:///etc/passwd", "`file`"),
-            ("https://", "cannot be read"),
+            ("https://", "cannot be parsed"),
         ] {
             let error = text.parse::<Origin>().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Input);

@@ -1,4 +1,4 @@
-//! The origin of a request that is not for a URL, but for a URI that may leave its server to the connection.
+//! The origin of a tower request, whose URI may have no authority (RFC 9112 §3.2.1).
 
 use http::Uri;
 use url::Host;
@@ -7,7 +7,7 @@ use crate::error::error::Error;
 use crate::origin::origin::{Origin, Origins, Scheme};
 
 impl Origin {
-    /// The origin of a request's URI; `None` if it has no authority, as a request has that is bound to its connection.
+    /// Returns the origin of a request's URI, or `None` if the URI has no authority and the connection decides.
     pub(crate) fn from_uri(uri: &Uri) -> Result<Option<Self>, Error> {
         let Some(host) = uri.host() else {
             return Ok(None);
@@ -20,7 +20,7 @@ impl Origin {
 }
 
 impl Origins {
-    /// The one origin that a request without an authority must be for.
+    /// The origin of a request without an authority: the bound origin, if there is exactly one.
     fn only(&self) -> Option<&Origin> {
         match self.bound.as_slice() {
             [origin] => Some(origin),
@@ -28,24 +28,29 @@ impl Origins {
         }
     }
 
-    /// The same as [`check`](Self::check) for where a URI leads; without an authority, to where the service is connected.
+    /// Checks that the credential may go to the origin of a URI. Without an authority, that is the only bound origin.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check), and [`ErrorKind::Input`](crate::ErrorKind::Input) if the URI has no authority and
+    /// there is not exactly one bound origin.
     pub fn check_uri(&self, uri: &Uri) -> Result<(), Error> {
-        // What was bound was checked when the layer was made.
+        // The bound origins themselves were checked when the layer was built.
         if self.are_plainly_of(uri) {
             return Ok(());
         }
         match Origin::from_uri(uri)?.as_ref().or(self.only()) {
             Some(origin) => self.check(origin),
             None => Err(Error::input(
-                "the request's URI names no host, and the layer is not bound to exactly one origin; \
+                "the request's URI has no host, and the layer is not bound to exactly one origin; \
                  give the URI in full, or bind the layer to the service's origin alone",
             )),
         }
     }
 
-    /// Whether a URI leads to one of them, as its text alone tells.
+    /// Whether a comparison of text alone shows that a URI has a bound origin.
     ///
-    /// False for one that is not in its normal form, and so does not say that it leads elsewhere.
+    /// `false` does not mean that the URI has another origin: it may not be in normal form.
     fn are_plainly_of(&self, uri: &Uri) -> bool {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return false;
@@ -60,20 +65,20 @@ impl Origins {
             .any(|same| same)
     }
 
-    /// The absolute URL of a URI that was checked, with the path as it is sent.
+    /// Returns the absolute URL of a checked URI, without its query.
     pub(crate) fn url_of(&self, uri: &Uri) -> String {
         let origin = self.origin_of(uri).map(|origin| origin.to_string());
         origin.unwrap_or_default() + uri.path()
     }
 
-    /// Where a URI leads that was checked.
+    /// Returns the origin of a checked URI.
     pub(crate) fn origin_of(&self, uri: &Uri) -> Option<Origin> {
         let named = Origin::from_uri(uri).ok()?;
         named.or_else(|| self.only().cloned())
     }
 }
 
-/// As [`Host::parse`], which would read the tables of Unicode for each request.
+/// Parses a host. For plain hosts this avoids [`Host::parse`], which looks up Unicode tables.
 fn parse_host(host: &str) -> Result<Host, Error> {
     if let Ok(address) = host.parse() {
         return Ok(Host::Ipv4(address));
@@ -81,10 +86,10 @@ fn parse_host(host: &str) -> Result<Host, Error> {
     if is_plain_name(host) {
         return Ok(Host::Domain(host.to_owned()));
     }
-    Host::parse(host).map_err(|error| Error::input("the URL cannot be read").caused_by(error))
+    Host::parse(host).map_err(|error| Error::input("the URL cannot be parsed").caused_by(error))
 }
 
-/// Whether a host is a name that is its own normal form: no upper case, no IDNA, no number that could be an address.
+/// Whether a host is a name in normal form: no upper case, no IDNA, no number that could be an address.
 fn is_plain_name(host: &str) -> bool {
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
     let last = host.rsplit('.').next().unwrap_or_default();
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r1_a_uri_has_the_origin_of_the_same_url() {
+    fn r1_a_uri_and_a_url_of_the_same_text_have_the_same_origin() {
         for text in [
             "https://A.example/x?y",
             "https://a.example:443",
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_a_uri_is_plainly_of_an_origin_only_if_its_own_is_equal() {
+    fn r1_a_uri_matches_a_bound_origin_as_text_only_if_the_origins_are_equal() {
         let uris = [
             "https://a.example/x",
             "https://a.example:443",

@@ -70,7 +70,7 @@ impl<C> SessionBuilder<C> {
     /// The last segment of the path counts as a folder, with or without a slash at its end.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         let base = parse_url(url.as_ref()).and_then(as_base);
-        if let Some((url, origin)) = self.binding.unless_faulty(base) {
+        if let Some((url, origin)) = self.binding.accept(base) {
             self.base = Some(url);
             self.binding.bind(Ok(origin));
         }
@@ -132,7 +132,7 @@ impl<C> SessionBuilder<C> {
                 Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
             })
         };
-        let direct = self.direct.filter(|_| origins.serve_this_machine());
+        let direct = self.direct.filter(|_| origins.allow_loopback_http());
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
