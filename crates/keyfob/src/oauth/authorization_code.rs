@@ -123,7 +123,7 @@ impl AuthorizationCode {
             expected: Expected {
                 state,
                 issuer: metadata.issuer.clone(),
-                names_itself: metadata.names_itself,
+                names_itself: metadata.sends_iss,
             },
             sign_in: self.clone(),
             metadata,
@@ -152,11 +152,11 @@ impl AuthorizationCode {
             .with("code_challenge", challenge)
             .with("code_challenge_method", METHOD);
         let prompt = self.needs_consent().then_some("consent");
-        let form = self.options.fill(form.with_some("prompt", prompt))?;
+        let form = self.options.fill(form.with_optional("prompt", prompt))?;
         let mut url = endpoint.url().clone();
         let query = match url.query() {
-            Some(own) if !own.is_empty() => format!("{own}&{}", form.text()),
-            _ => form.text().to_owned(),
+            Some(own) if !own.is_empty() => format!("{own}&{}", form.as_str()),
+            _ => form.as_str().to_owned(),
         };
         url.set_query(Some(&query));
         Ok(url)
@@ -269,7 +269,7 @@ impl AuthorizationRequest {
     /// The token for the code (RFC 6749 §4.1.3, RFC 7636 §4.5).
     async fn exchange(&self, code: &Secret) -> Result<Token, Error> {
         let resources = &self.sign_in.options.resources;
-        let form = Form::grant("authorization_code")
+        let form = Form::token_request("authorization_code")
             .with("code", code.expose())
             .with("redirect_uri", self.listener.uri())
             .with("code_verifier", self.verifier.expose());
@@ -279,8 +279,8 @@ impl AuthorizationRequest {
             .fold(form, |form, resource| form.with("resource", resource));
         let client = &self.sign_in.client;
         let asked = client.clock().coarse_time().wall_time();
-        let answer = client.ask_for_token(&self.metadata, form).await?;
-        let token = client.token_in(&self.metadata, answer)?;
+        let response = client.send_token_request(&self.metadata, form).await?;
+        let token = client.read_token_response(&self.metadata, response)?;
         // T4: the lifetime counts from the moment that it was asked for.
         Ok(token.obtained_at(asked))
     }

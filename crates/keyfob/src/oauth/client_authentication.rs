@@ -197,7 +197,7 @@ fn secret_string(secret: impl Into<String>) -> SecretString {
 }
 
 /// The error of an authentication that could not be made: it would fail again, and says nothing of its inside.
-pub(crate) fn unusable(_: huskarl_core::Error) -> Error {
+pub(crate) fn authentication_failed(_: huskarl_core::Error) -> Error {
     Error::input(
         "the client's authentication could not be made; is an audience wanted that is not known here?",
     )

@@ -14,12 +14,12 @@ mod poll_interval;
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
 use crate::oauth::device_code::poll_interval::Pace;
-use crate::oauth::endpoint::{Answer, Endpoint};
-use crate::oauth::error_response::{code, denied};
+use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::error_response::{access_denied, error_code};
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::{lacks, lifetime};
+use crate::oauth::token_response::{missing_member, read_seconds};
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
@@ -76,8 +76,8 @@ impl DeviceCode {
         })?;
         let form = self.options.fill(Form::new())?;
         let asked = self.client.clock().elapsed();
-        let answer = self.client.post(endpoint, &metadata, form).await?;
-        let given = Given::read(endpoint, &answer)?;
+        let response = self.client.post(endpoint, &metadata, form).await?;
+        let given = Given::read(endpoint, &response)?;
         Ok(DeviceAuthorization {
             client: self.client.clone(),
             metadata,
@@ -167,10 +167,10 @@ impl DeviceAuthorization {
     }
 
     async fn ask(&self) -> Result<Heard, Error> {
-        let form = Form::grant(GRANT).with("device_code", self.given.device_code.expose());
+        let form = Form::token_request(GRANT).with("device_code", self.given.device_code.expose());
         let asked = self.client.clock().coarse_time().wall_time();
-        let outcome = match self.client.ask_for_token(&self.metadata, form).await {
-            Ok(answer) => self.judge(answer, asked),
+        let outcome = match self.client.send_token_request(&self.metadata, form).await {
+            Ok(response) => self.judge(response, asked),
             Err(error) => Err(error),
         };
         match outcome {
@@ -182,14 +182,14 @@ impl DeviceAuthorization {
         }
     }
 
-    fn judge(&self, answer: Answer, asked: SystemTime) -> Result<Heard, Error> {
-        match code(&answer) {
+    fn judge(&self, response: ServerResponse, asked: SystemTime) -> Result<Heard, Error> {
+        match error_code(&response) {
             Some(OAuthErrorCode::AuthorizationPending) => Ok(Heard::Pending),
             Some(OAuthErrorCode::SlowDown) => Ok(Heard::SlowDown),
             Some(OAuthErrorCode::ExpiredToken) => Err(expired()),
-            Some(OAuthErrorCode::AccessDenied) => Err(denied()),
+            Some(OAuthErrorCode::AccessDenied) => Err(access_denied()),
             _ => {
-                let token = self.client.token_in(&self.metadata, answer)?;
+                let token = self.client.read_token_response(&self.metadata, response)?;
                 // T4: the lifetime counts from the moment that it was asked for.
                 Ok(Heard::Token(Box::new(token.obtained_at(asked))))
             }
@@ -207,7 +207,7 @@ enum Heard {
 }
 
 impl Given {
-    fn read(endpoint: &Endpoint, answer: &Answer) -> Result<Self, Error> {
+    fn read(endpoint: &Endpoint, response: &ServerResponse) -> Result<Self, Error> {
         /// The fields that are used. The rest may be anything.
         #[derive(Deserialize)]
         struct Fields {
@@ -221,8 +221,9 @@ impl Given {
             interval: Option<Value>,
         }
 
-        let fields: Fields = answer.json(endpoint)?;
-        let given = |field: Option<String>, name| field.ok_or_else(|| lacks(endpoint, name));
+        let fields: Fields = response.json(endpoint)?;
+        let given =
+            |field: Option<String>, name| field.ok_or_else(|| missing_member(endpoint, name));
         let user_code = given(fields.user_code, "user_code")?;
         if user_code.is_empty() || user_code.chars().any(char::is_control) {
             return Err(Error::malformed(format!(
@@ -239,9 +240,9 @@ impl Given {
                 ))
             })?,
             verification_uri_complete: fields.verification_uri_complete.as_deref().and_then(page),
-            lifetime: lifetime(fields.expires_in.as_ref())
-                .ok_or_else(|| lacks(endpoint, "expires_in"))?,
-            interval: lifetime(fields.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
+            lifetime: read_seconds(fields.expires_in.as_ref())
+                .ok_or_else(|| missing_member(endpoint, "expires_in"))?,
+            interval: read_seconds(fields.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
         })
     }
 }

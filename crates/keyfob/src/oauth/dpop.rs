@@ -1,7 +1,7 @@
 //! Proof of possession, DPoP ([RFC 9449]): each request shows that its sender holds the key that the token is bound to.
 //!
-//! A bearer token serves whoever has it. A token that is bound to a key is of no use to a thief: each request carries, beside
-//! the token, a proof for its method and URL, signed with the key that never leaves the program.
+//! Anyone who has a bearer token can use it. A stolen token that is bound to a key is useless without the key: each request
+//! carries, in addition to the token, a proof for its method and URL. The key that signs the proof never leaves the program.
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449.html
 
@@ -17,25 +17,25 @@ mod proof;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::exchange::exchange::DPOP_NONCE;
-use crate::oauth::dpop::nonces::{Nonces, Told};
-use crate::oauth::dpop::proof::{Claims, Target, head};
+use crate::oauth::dpop::nonces::{NonceOrigin, Nonces, read_nonce};
+use crate::oauth::dpop::proof::{Claims, Target, jws_header};
 use crate::oauth::signing_key::SigningKey;
 use crate::token::token::Token;
 
-/// Proves with each request that the key of its token is here (DPoP, RFC 9449).
+/// Creates a proof for each request that its sender holds the token's key (DPoP, RFC 9449).
 ///
-/// Give the same one to the [`Client`](crate::oauth::Client) that gets the tokens and to the session, layer or middleware that
-/// sends them. Clones share the key and what servers want to find in proofs.
+/// Give the same prover to the [`Client`](crate::oauth::Client) that gets the tokens and to the session, layer or middleware
+/// that sends them. Clones share the key and the nonces that servers supplied.
 ///
-/// * A proof is new for each attempt, each replay and each redirect. It names the method and the URL without query and fragment,
-///   has the wall time of the session's or the client's [`Clock`](crate::clock::Clock), and is bound to the token.
-/// * The newest nonce that an origin gave, with whatever answer, is put into the next proof for it. A refusal that asks for
-///   another one (`use_dpop_nonce`) is followed by one attempt more, with the same token, if the body can be sent again.
-///   An authorization server's nonces are not mixed with those of an API.
-/// * Only tokens of the scheme `DPoP` are sent. A bearer token is refused, and so is a server that gives one instead: there is
-///   no way back to a token that serves whoever has it.
+/// * Each attempt, replay and redirect gets a new proof. The proof names the method and the URL without query and fragment,
+///   carries the wall time of the session's or client's [`Clock`](crate::clock::Clock), and is bound to the token.
+/// * The next proof for an origin contains the newest nonce from any response of that origin. If a 401 asks for another nonce
+///   (`use_dpop_nonce`), the request is sent once more with the same token, provided that its body can be sent again.
+///   The nonces of authorization servers and of APIs are kept apart.
+/// * Only tokens with the scheme `DPoP` are sent. A bearer token is refused, and so is a token response that contains one:
+///   there is no fallback to a token that anyone can use.
 ///
-/// Keep the key as long as the tokens: a refresh token that a public client got with it is of use with it alone.
+/// Keep the key for as long as the tokens: the refresh token of a public client works only with the key it was issued for.
 ///
 /// ```
 /// use keyfob::Session;
@@ -53,50 +53,50 @@ use crate::token::token::Token;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// Tokens of another source need to be given their scheme: `Token::new(text)?.scheme("DPoP")?`.
+/// Set the scheme of tokens from any other source yourself: `Token::new(text)?.scheme("DPoP")?`.
 #[derive(Clone)]
-pub struct DpopProver(Arc<Shared>);
+pub struct DpopProver(Arc<SharedProver>);
 
-struct Shared {
+struct SharedProver {
     key: SigningKey,
-    /// The first part of every proof, which tells the public half of the key.
-    head: String,
-    api: Nonces,
-    issuer: Nonces,
+    /// The first part of every proof, in base64url. It contains the public key.
+    jws_header: String,
+    api_nonces: Nonces,
+    issuer_nonces: Nonces,
 }
 
 impl DpopProver {
-    /// Signs with this key, and knows no nonces yet.
+    /// Creates a prover that signs with this key and knows no nonces yet.
     #[must_use]
     pub fn new(key: SigningKey) -> Self {
-        Self(Arc::new(Shared {
-            head: head(&key),
+        Self(Arc::new(SharedProver {
+            jws_header: jws_header(&key),
             key,
-            api: Nonces::default(),
-            issuer: Nonces::default(),
+            api_nonces: Nonces::default(),
+            issuer_nonces: Nonces::default(),
         }))
     }
 
-    /// The key, whose [thumbprint](SigningKey::thumbprint) a server may want to know beforehand.
+    /// The key that signs the proofs.
     #[must_use]
     pub fn key(&self) -> &SigningKey {
         &self.0.key
     }
 
-    /// The thumbprint of the key (RFC 7638), by which servers know it (`jkt`).
+    /// The thumbprint by which servers identify the key (`jkt`, RFC 7638).
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        self.key().to_public_jwk().thumbprint()
+        self.key().thumbprint()
     }
 
-    /// Whether a token may be sent with a proof; one that is bound to no key may not be sent at all.
+    /// Fails for a token that is not bound to a key: such a token must not be sent at all.
     pub(crate) fn check(&self, token: &Token) -> Result<(), Error> {
         if token.is_dpop() {
             return Ok(());
         }
         Err(Error::malformed(
-            "possession of a key is to be proved (DPoP), but the token is not bound to one; ask the issuer for a \
-             token of the type `DPoP`, and give it that scheme",
+            "DPoP is configured, but the token is not bound to a key; ask the issuer for a token of type `DPoP` and set \
+             that scheme on the token",
         ))
     }
 
@@ -109,56 +109,60 @@ impl DpopProver {
         now: SystemTime,
     ) -> Result<HeaderValue, Error> {
         self.check(token)?;
-        let target = Target::of(url)?;
-        let nonce = self.0.api.newest(&target.origin);
+        let target = Target::parse(url)?;
+        let nonce = self.0.api_nonces.newest(&target.origin);
         let claims = Claims::new(method, &target, now, nonce.as_deref())?;
         self.sign(&claims.bound_to(token.expose()))
     }
 
-    /// A proof for one request to a token endpoint, marked sensitive.
-    pub(crate) fn prove_grant(&self, url: &str, now: SystemTime) -> Result<HeaderValue, Error> {
-        let target = Target::of(url)?;
-        let nonce = self.0.issuer.newest(&target.origin);
+    /// A proof for one token request, marked sensitive.
+    pub(crate) fn prove_token_request(
+        &self,
+        url: &str,
+        now: SystemTime,
+    ) -> Result<HeaderValue, Error> {
+        let target = Target::parse(url)?;
+        let nonce = self.0.issuer_nonces.newest(&target.origin);
         self.sign(&Claims::new(&Method::POST, &target, now, nonce.as_deref())?)
     }
 
     fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, Error> {
-        claims.signed_with(&self.0.head, &self.0.key)
+        claims.sign(&self.0.jws_header, &self.0.key)
     }
 
-    /// Takes note of the nonce that an answer of an API at this URL may have brought.
+    /// Records the nonce from an API's response to a request for this URL, if there is one.
     pub(crate) fn record_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
-        let told = || match status {
-            StatusCode::UNAUTHORIZED if Challenges::from_headers(headers).use_dpop_nonce() => {
-                Told::Demanded
-            }
-            _ => Told::Beside,
+        let demanded = || {
+            status == StatusCode::UNAUTHORIZED && Challenges::from_headers(headers).use_dpop_nonce()
         };
-        record_nonce(&self.0.api, url, headers, told);
+        record_nonce(&self.0.api_nonces, url, headers, demanded);
     }
 
-    /// The same for a token endpoint, which says in the body of a refusal what it wants.
+    /// Records the nonce from a token endpoint's response, if there is one.
+    ///
+    /// A token endpoint names its error in the body instead of a challenge, so each 400 or 401 counts as a demand.
     pub(crate) fn record_issuer_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
-        let told = || match status {
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => Told::Demanded,
-            _ => Told::Beside,
-        };
-        record_nonce(&self.0.issuer, url, headers, told);
+        let demanded = || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
+        record_nonce(&self.0.issuer_nonces, url, headers, demanded);
     }
 }
 
-/// The field that carries the proof (RFC 9449 §4.1).
-pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
-
-fn record_nonce(nonces: &Nonces, url: &str, headers: &HeaderMap, told: impl FnOnce() -> Told) {
-    let Some(nonce) = nonces::of(headers, &DPOP_NONCE) else {
+fn record_nonce(nonces: &Nonces, url: &str, headers: &HeaderMap, demanded: impl FnOnce() -> bool) {
+    let Some(nonce) = read_nonce(headers, &DPOP_NONCE) else {
         return;
     };
-    let Ok(target) = Target::of(url) else {
+    let Ok(target) = Target::parse(url) else {
         return;
     };
-    nonces.record_nonce(target.origin, nonce, told());
+    let origin = match demanded() {
+        true => NonceOrigin::Demand,
+        false => NonceOrigin::OtherResponse,
+    };
+    nonces.record(target.origin, nonce, origin);
 }
+
+/// The header that carries the proof (RFC 9449 §4.1).
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl fmt::Debug for DpopProver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,28 +181,34 @@ mod tests {
 
     const URL: &str = "https://a.example/data";
 
-    /// Learns from an answer; returns the nonce of the next proof.
-    fn after(prover: &DpopProver, status: u16, challenge: &'static str, nonce: &str) -> String {
+    /// Records the nonce of a response and returns the nonce of the next proof.
+    fn next_nonce_after(
+        prover: &DpopProver,
+        status: u16,
+        challenge: &'static str,
+        nonce: &str,
+    ) -> String {
         let headers = HeaderMap::from_iter([
             (WWW_AUTHENTICATE, HeaderValue::from_static(challenge)),
             (DPOP_NONCE, HeaderValue::from_str(nonce).unwrap()),
         ]);
         prover.record_nonce(URL, StatusCode::from_u16(status).unwrap(), &headers);
-        let origin = Target::of(URL).unwrap().origin;
-        prover.0.api.newest(&origin).unwrap().to_string()
+        let origin = Target::parse(URL).unwrap().origin;
+        prover.0.api_nonces.newest(&origin).unwrap().to_string()
     }
 
     #[test]
-    fn only_a_refusal_for_its_nonce_brings_back_one_that_was_replaced() {
+    fn only_a_401_that_demands_a_replaced_nonce_brings_it_back() {
         let prover = DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap());
-        let wanted = "DPoP error=\"use_dpop_nonce\"";
-        assert_eq!(after(&prover, 200, "", "one"), "one");
-        assert_eq!(after(&prover, 401, wanted, "two"), "two");
-        assert_eq!(after(&prover, 200, "", "one"), "two");
+        let after = |status, challenge, nonce| next_nonce_after(&prover, status, challenge, nonce);
+        let demand = "DPoP error=\"use_dpop_nonce\"";
+        assert_eq!(after(200, "", "one"), "one");
+        assert_eq!(after(401, demand, "two"), "two");
+        assert_eq!(after(200, "", "one"), "two");
         let invalid = "DPoP error=\"invalid_token\"";
-        assert_eq!(after(&prover, 401, invalid, "one"), "two");
-        assert_eq!(after(&prover, 503, wanted, "one"), "two");
-        assert_eq!(after(&prover, 401, wanted, "one"), "one");
-        assert_eq!(after(&prover, 500, "", "three"), "three");
+        assert_eq!(after(401, invalid, "one"), "two");
+        assert_eq!(after(503, demand, "one"), "two");
+        assert_eq!(after(401, demand, "one"), "one");
+        assert_eq!(after(500, "", "three"), "three");
     }
 }

@@ -1,7 +1,7 @@
-//! One exchange with an authorization server: a POST of a form or a GET, and what came of it.
+//! One HTTP exchange with an authorization server: a POST of a form, or a GET of a document.
 //!
-//! The server is trusted with secrets but not believed: at most [`LIMIT`] of an answer is read, no redirect is followed, for
-//! it would carry the form to whomever it names, and nothing of an answer gets into an error.
+//! The server receives secrets, but its responses are not trusted. At most [`MAX_RESPONSE_BYTES`] of a response are read. No
+//! redirect is followed, because it would carry the form to whatever URL it names. No error quotes a response.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,16 +20,17 @@ use crate::exchange::exchange::Failure;
 use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault, classify};
 use crate::origin::origin::{Origin, parse_url};
 
-/// Where one kind of request to an authorization server goes.
+/// The URL for one kind of request to an authorization server.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
+    /// What errors call it, such as `token endpoint`.
     name: &'static str,
     url: Url,
     origin: Origin,
 }
 
 impl Endpoint {
-    /// Reads a URL that may get secrets: https, or plain http to this machine (RFC 6749 §3.2, R1).
+    /// Reads a URL that may receive secrets: `https`, or plain `http` to loopback (RFC 6749 §3.2, R1).
     pub(crate) fn parse(name: &'static str, text: &str) -> Result<Self, Error> {
         let url = parse_url(text)?;
         let origin = Origin::from_url(&url)?;
@@ -37,7 +38,7 @@ impl Endpoint {
             return Err(Error::new(
                 ErrorKind::Origin,
                 format!(
-                    "the {name} at {origin} would be sent secrets over plain http; give its https URL"
+                    "the {name} at {origin} would receive secrets over plain http; give its https URL"
                 ),
             ));
         }
@@ -57,7 +58,7 @@ impl Endpoint {
         &self.origin
     }
 
-    /// The same URL, as the protocol library writes it.
+    /// The same URL, in the form that the protocol library needs.
     pub(crate) fn to_endpoint_url(&self) -> Result<EndpointUrl, Error> {
         self.url
             .as_str()
@@ -66,7 +67,7 @@ impl Endpoint {
     }
 }
 
-/// As errors call it: the kind of endpoint and its origin, whose path and query may be confidential.
+/// The name that errors use. It leaves out the path and the query, which may be confidential.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the {} at {}", self.name, self.origin)
@@ -79,72 +80,73 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// An answer that was read to its end.
-pub(crate) struct Answer {
+/// A complete response of an authorization server.
+pub(crate) struct ServerResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Wiped when the last reader is done.
+    /// Zeroed when the last reference is dropped.
     pub(crate) body: Bytes,
 }
 
-impl Answer {
-    /// The body as JSON; what it says otherwise is not shown.
+impl ServerResponse {
+    /// Reads the body as JSON. The error quotes none of it.
     pub(crate) fn json<T: DeserializeOwned>(&self, endpoint: &Endpoint) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| {
             Error::malformed(format!(
-                "{endpoint} answered with what is not the JSON that it should be"
+                "{endpoint} sent a response that is not the expected JSON"
             ))
         })
     }
 }
 
 /// The HTTP client for authorization servers.
-pub(crate) struct Http {
+pub(crate) struct HttpClient {
     client: reqwest::Client,
-    /// One that uses no proxy, for plain http to this machine; `None` where the client is the user's own.
+    /// A client without a proxy, for plain `http` to loopback. `None` if the application configured the client itself.
     direct: Option<reqwest::Client>,
 }
 
-impl Http {
+impl HttpClient {
     pub(crate) fn new(
-        own: Option<reqwest::ClientBuilder>,
+        custom: Option<reqwest::ClientBuilder>,
         timeout: Duration,
     ) -> Result<Self, Error> {
         let build = |client: reqwest::ClientBuilder| {
             client
                 .redirect(Policy::none())
-                // Exchanges are rare: a connection that was kept would be dead by then as often as not, and whether
-                // the server has seen a refresh token that went into it could not be told.
+                // Exchanges are rare, so an idle connection is often dead by the next one. Whether the server received the
+                // refresh token that was written to a dead connection would be unknown.
                 .pool_max_idle_per_host(0)
                 .timeout(timeout)
                 .build()
                 .map_err(|cause| {
-                    Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
+                    Error::input("the HTTP client cannot be built with these settings")
+                        .caused_by(cause)
                 })
         };
-        let direct = match own {
+        let direct = match custom {
             Some(_) => None,
-            None => Some(build(usual().no_proxy())?),
+            None => Some(build(default_client().no_proxy())?),
         };
-        let client = build(own.unwrap_or_else(usual))?;
+        let client = build(custom.unwrap_or_else(default_client))?;
         Ok(Self { client, direct })
     }
 
-    /// Sends a form that may hold secrets.
+    /// Sends a form, which may contain secrets.
     pub(crate) async fn post(
         &self,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-        form: Zeroizing<String>,
-    ) -> Result<Answer, Error> {
+        mut form: Zeroizing<String>,
+    ) -> Result<ServerResponse, Error> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
-        let body = Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *{ form }).into_bytes()));
-        self.exchange(Method::POST, endpoint, headers, Some(body))
-            .await
+        let form = Zeroizing::new(std::mem::take(&mut *form).into_bytes());
+        let body = Some(Bytes::from_owner(form));
+        self.exchange(Method::POST, endpoint, headers, body).await
     }
 
-    /// Asks for a document that is no secret.
-    pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<Answer, Error> {
+    /// Fetches a document that is not secret.
+    pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<ServerResponse, Error> {
         self.exchange(Method::GET, endpoint, HeaderMap::new(), None)
             .await
     }
@@ -155,31 +157,30 @@ impl Http {
         endpoint: &Endpoint,
         mut headers: HeaderMap,
         body: Option<Bytes>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ServerResponse, Error> {
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        let direct = self
-            .direct
-            .as_ref()
-            .filter(|_| endpoint.origin.is_plain_loopback());
-        let client = direct.unwrap_or(&self.client);
+        let client = match &self.direct {
+            Some(direct) if endpoint.origin.is_plain_loopback() => direct,
+            _ => &self.client,
+        };
         let mut request = client
             .request(method, endpoint.url.clone())
             .headers(headers);
         if let Some(body) = body {
             request = request.body(body);
         }
-        let failed = |cause| unavailable(endpoint, cause);
+        let failed = |cause| exchange_failed(endpoint, cause);
         let mut response = request.send().await.map_err(failed)?;
-        let mut body = Zeroizing::new(Vec::with_capacity(USUAL));
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
-            if body.len() + piece.len() > LIMIT {
+        let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(Error::malformed(format!(
-                    "{endpoint} answered with more than {LIMIT} bytes, which is no answer to this question"
+                    "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"
                 )));
             }
-            body.extend_from_slice(&piece);
+            body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
+        Ok(ServerResponse {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Bytes::from_owner(body),
@@ -187,32 +188,35 @@ impl Http {
     }
 }
 
-fn usual() -> reqwest::ClientBuilder {
+fn default_client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// T2: what went wrong on the way may pass.
-fn unavailable(endpoint: &Endpoint, cause: reqwest::Error) -> Error {
+/// T2: every failure of the transport is temporary.
+fn exchange_failed(endpoint: &Endpoint, cause: reqwest::Error) -> Error {
     let failure = classify(&cause);
-    let what = match failure {
-        Failure::Connect => "could not be connected to",
-        Failure::Timeout => "did not answer in time; it may have seen the request",
-        Failure::Broken => "lost the connection; it may have seen the request",
-        Failure::Final => "could not be asked",
+    let (what, outcome_unknown) = match failure {
+        Failure::Connect => ("cannot be reached", false),
+        Failure::Timeout => (
+            "did not respond in time; it may have seen the request",
+            true,
+        ),
+        Failure::Broken => ("lost the connection; it may have seen the request", true),
+        Failure::Final => ("could not be sent the request", false),
     };
     let cause = Fault::Client(cause).report(&endpoint.origin.to_string());
     let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
-    match failure {
-        Failure::Timeout | Failure::Broken => error.outcome_unknown(),
-        Failure::Connect | Failure::Final => error,
+    if outcome_unknown {
+        error.outcome_unknown()
+    } else {
+        error
     }
 }
 
-/// The most that is read of an answer, in bytes.
-pub(crate) const LIMIT: usize = 1024 * 1024;
+pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// Room for a usual answer, so that no copy is left behind by a buffer that grew.
-const USUAL: usize = 16 * 1024;
+/// Enough for a usual response: a buffer that grows leaves a copy of the token behind.
+const TYPICAL_RESPONSE_BYTES: usize = 16 * 1024;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";

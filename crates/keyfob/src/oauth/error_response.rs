@@ -1,4 +1,4 @@
-//! What an authorization server's refusal means: whether it stays, and for how long to leave the server alone.
+//! What an authorization server's error response means: whether it is permanent, and when to ask again.
 
 use std::time::SystemTime;
 
@@ -8,56 +8,56 @@ use huskarl_core::{OAuthError, OAuthErrorCode};
 use crate::error::error::Error;
 use crate::exchange::exchange::DPOP_NONCE;
 use crate::exchange::retry_after::RetryAfter;
-use crate::oauth::endpoint::{Answer, Endpoint};
+use crate::oauth::endpoint::{Endpoint, ServerResponse};
 
-/// The code that RFC 6749 §5.2 has an error answer carry, if it is there.
-pub(crate) fn code(answer: &Answer) -> Option<OAuthErrorCode> {
-    let error: OAuthError = serde_json::from_slice(&answer.body).ok()?;
+/// The error code in the body (`error`, RFC 6749 §5.2), if there is one.
+pub(crate) fn error_code(response: &ServerResponse) -> Option<OAuthErrorCode> {
+    let error: OAuthError = serde_json::from_slice(&response.body).ok()?;
     Some(error.code().clone())
 }
 
-/// The error that an answer other than 2xx is (T2).
+/// The error that a response with a status other than 2xx means (T2).
 ///
-/// Of the body it names the code alone, and that only if it is a registered one: the rest may quote what was sent.
-pub(crate) fn refusal(endpoint: &Endpoint, answer: &Answer, now: SystemTime) -> Error {
-    let status = answer.status;
+/// It shows the error code of the body only if the code is registered. The rest of the body may quote the request (S3).
+pub(crate) fn error_of(endpoint: &Endpoint, response: &ServerResponse, now: SystemTime) -> Error {
+    let status = response.status;
     if status.is_redirection() {
         return Error::unavailable(format!(
-            "{endpoint} answered with a redirect ({status}), which is not followed; give the URL that it leads to"
+            "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
         ));
     }
-    let code = code(answer);
-    let named = match &code {
-        None => "without an error code of OAuth".to_owned(),
+    let code = error_code(response);
+    let detail = match &code {
+        None => "without an OAuth error code".to_owned(),
         Some(OAuthErrorCode::Other(_)) => "with an error code that is not registered".to_owned(),
         Some(code) => format!("with `{}`", code.as_str()),
     };
-    let message = format!("{endpoint} refused {named} ({})", status.as_u16());
-    let error = if stays(status, code.as_ref()) {
+    let message = format!("{endpoint} refused {detail} ({})", status.as_u16());
+    let error = if is_permanent(status, code.as_ref()) {
         Error::refused(message)
     } else {
         Error::unavailable(message)
     };
-    match RetryAfter::from_headers(&answer.headers) {
+    match RetryAfter::from_headers(&response.headers) {
         Some(pause) => error.retry_after(pause.wait(now)),
         None => error,
     }
 }
 
-/// The person, or the server in that name, did not let a sign-in happen (RFC 6749 §4.1.2.1, RFC 8628 §3.5).
-pub(crate) fn denied() -> Error {
-    Error::refused("the sign-in was refused by the person or the server (`access_denied`)")
+/// The person or the server denied the sign-in (RFC 6749 §4.1.2.1, RFC 8628 §3.5).
+pub(crate) fn access_denied() -> Error {
+    Error::refused("the person or the server denied the sign-in (`access_denied`)")
 }
 
-/// Whether the proof of possession has to have the nonce that this answer gives (RFC 9449 §8).
-pub(crate) fn wants_nonce(answer: &Answer) -> bool {
-    !answer.status.is_success()
-        && answer.headers.contains_key(DPOP_NONCE)
-        && code(answer) == Some(OAuthErrorCode::UseDPoPNonce)
+/// Whether the server wants the request again, with the nonce of this response in the proof (RFC 9449 §8).
+pub(crate) fn requires_nonce(response: &ServerResponse) -> bool {
+    !response.status.is_success()
+        && response.headers.contains_key(DPOP_NONCE)
+        && error_code(response) == Some(OAuthErrorCode::UseDPoPNonce)
 }
 
-/// Whether the same request would be refused for ever.
-fn stays(status: StatusCode, code: Option<&OAuthErrorCode>) -> bool {
+/// Whether the same request would fail again.
+fn is_permanent(status: StatusCode, code: Option<&OAuthErrorCode>) -> bool {
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => !matches!(
             code,
@@ -69,7 +69,7 @@ fn stays(status: StatusCode, code: Option<&OAuthErrorCode>) -> bool {
                     | OAuthErrorCode::UseDPoPNonce
             )
         ),
-        // What stands in front of a server answers 404, 405 or 413 as well.
+        // A gateway in front of the server may cause any other status, such as 404, 405 or 413.
         _ => false,
     }
 }

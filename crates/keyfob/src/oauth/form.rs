@@ -1,4 +1,4 @@
-//! The form of a request to an authorization server.
+//! The form-encoded body of a request to an authorization server.
 
 use std::fmt;
 
@@ -10,67 +10,67 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 
-/// The parameters of one request, as they are sent; wiped when dropped.
+/// The encoded parameters of one request. They are zeroed when dropped.
 pub(crate) struct Form(Zeroizing<String>);
 
 impl Form {
-    /// A form with nothing in it, and room for a usual one, so that no copy is left behind by a buffer that grew.
+    /// An empty form.
     pub(crate) fn new() -> Self {
+        // Enough for a usual form: a buffer that grows leaves a copy of the secrets behind.
         Self(Zeroizing::new(String::with_capacity(8 * 1024)))
     }
 
-    /// A token request (RFC 6749 §4.4.2 and its like).
-    pub(crate) fn grant(grant_type: &str) -> Self {
+    /// A token request of this grant type (RFC 6749 §4).
+    pub(crate) fn token_request(grant_type: &str) -> Self {
         Self::new().with("grant_type", grant_type)
     }
 
-    /// The same form, for another attempt.
-    pub(crate) fn again(&self) -> Self {
-        let mut again = Self::new();
-        again.0.push_str(&self.0);
-        again
+    pub(crate) fn duplicate(&self) -> Self {
+        let mut copy = Self::new();
+        copy.0.push_str(&self.0);
+        copy
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-        for piece in form_urlencoded::byte_serialize(name.as_bytes()) {
-            self.0.push_str(piece);
-        }
+        self.start_parameter();
+        self.0
+            .extend(form_urlencoded::byte_serialize(name.as_bytes()));
         self.0.push('=');
-        for piece in form_urlencoded::byte_serialize(value.as_bytes()) {
-            self.0.push_str(piece);
-        }
+        self.0
+            .extend(form_urlencoded::byte_serialize(value.as_bytes()));
         self
     }
 
-    pub(crate) fn with_some(self, name: &str, value: Option<&str>) -> Self {
+    pub(crate) fn with_optional(self, name: &str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
         }
     }
 
-    /// As it is sent; it may hold secrets.
-    pub(crate) fn text(&self) -> &str {
+    /// The encoded parameters, which may contain secrets.
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Adds who asks; answers the fields of the head and the text of the form.
+    /// Adds the client's authentication, and returns the headers and the encoded form.
     pub(crate) fn authenticated(
         mut self,
-        who: AuthenticationParams<'_>,
+        authentication: AuthenticationParams<'_>,
     ) -> Result<(HeaderMap, Zeroizing<String>), Error> {
-        if let Some(parameters) = &who.form_params {
-            if !self.0.is_empty() {
-                self.0.push('&');
-            }
+        if let Some(parameters) = &authentication.form_params {
+            self.start_parameter();
             oauth_form::push_to_string(&mut self.0, parameters).map_err(|_| {
-                Error::input("the client's authentication cannot be sent in a form")
+                Error::input("the client's authentication cannot be encoded as a form")
             })?;
         }
-        Ok((who.headers.unwrap_or_default(), self.0))
+        Ok((authentication.headers.unwrap_or_default(), self.0))
+    }
+
+    fn start_parameter(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
     }
 }
 

@@ -22,9 +22,9 @@
 pub(crate) mod authorization_code;
 pub(crate) mod client;
 pub(crate) mod client_authentication;
-#[cfg(feature = "store")]
-pub(crate) mod client_store_key;
+pub(crate) mod client_builder;
 pub(crate) mod device_code;
+pub(crate) mod discovery;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
 pub(crate) mod error_response;
@@ -37,8 +37,9 @@ pub(crate) mod signing_key;
 pub(crate) mod token_response;
 
 pub use crate::oauth::authorization_code::{AuthorizationCode, AuthorizationRequest};
-pub use crate::oauth::client::{Client, ClientBuilder};
+pub use crate::oauth::client::Client;
 pub use crate::oauth::client_authentication::{Audience, ClientAuthentication};
+pub use crate::oauth::client_builder::ClientBuilder;
 pub use crate::oauth::device_code::{DeviceAuthorization, DeviceCode};
 pub use crate::oauth::dpop::DpopProver;
 pub use crate::oauth::grants::client_credentials::ClientCredentials;

@@ -6,7 +6,7 @@ use huskarl_core::OAuthErrorCode;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::error_response::code;
+use crate::oauth::error_response::error_code;
 use crate::oauth::form::Form;
 use crate::oauth::metadata::Metadata;
 use crate::token::token::Token;
@@ -49,13 +49,13 @@ impl Client {
         let metadata = self.metadata().await?;
         let endpoint = endpoint(&metadata)?;
         let form = form(access, "access_token");
-        let answer = self
+        let response = self
             .send(endpoint, &metadata, HeaderMap::new(), form)
             .await?;
-        if code(&answer) == Some(OAuthErrorCode::UnsupportedTokenType) {
+        if error_code(&response) == Some(OAuthErrorCode::UnsupportedTokenType) {
             return Ok(());
         }
-        self.unless_refused(endpoint, answer).map(drop)
+        self.require_success(endpoint, response).map(drop)
     }
 }
 

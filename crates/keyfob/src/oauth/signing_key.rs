@@ -225,7 +225,7 @@ impl SigningKey {
     /// ```
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        self.to_proof_jwk().thumbprint()
+        self.to_bare_jwk().thumbprint()
     }
 
     pub(crate) fn to_public_jwk(&self) -> PublicJwk {
@@ -237,7 +237,7 @@ impl SigningKey {
     }
 
     /// The public half alone, as a proof of possession tells it.
-    pub(crate) fn to_proof_jwk(&self) -> PublicJwk {
+    pub(crate) fn to_bare_jwk(&self) -> PublicJwk {
         PublicJwk::builder().key(self.pair.public_key()).build()
     }
 

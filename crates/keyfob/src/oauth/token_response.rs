@@ -1,4 +1,4 @@
-//! What a token endpoint answers (RFC 6749 §5.1).
+//! The token response of a token endpoint (RFC 6749 §5.1).
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Answer, Endpoint};
+use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::token::token::Token;
 
-/// The fields that are used. The rest may be anything.
+/// The members that are used. All others are ignored.
 #[derive(Deserialize)]
-struct Fields {
+struct Members {
     access_token: Option<String>,
     token_type: Option<String>,
     expires_in: Option<Value>,
     refresh_token: Option<String>,
 }
 
-/// How a token has to be sent that was asked for.
+/// The token type that was asked for, which is also the authentication scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// As a bearer token (RFC 6750).
+pub(crate) enum Scheme {
+    /// A bearer token (RFC 6750).
     Bearer,
-    /// With a proof of possession (RFC 9449). A server that gives a bearer token instead has bound it to nothing.
+    /// A token that is bound to a key (RFC 9449 §5).
     Dpop,
 }
 
-impl Kind {
+impl Scheme {
     fn name(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
@@ -36,45 +36,51 @@ impl Kind {
     }
 }
 
-/// Reads the token, with the refresh token that came with it.
-pub(crate) fn token(endpoint: &Endpoint, answer: &Answer, kind: Kind) -> Result<Token, Error> {
-    let fields: Fields = answer.json(endpoint)?;
-    let text = fields
+/// Reads the access token, and the refresh token if there is one.
+pub(crate) fn read_token(
+    endpoint: &Endpoint,
+    response: &ServerResponse,
+    scheme: Scheme,
+) -> Result<Token, Error> {
+    let members: Members = response.json(endpoint)?;
+    let text = members
         .access_token
-        .ok_or_else(|| lacks(endpoint, "access_token"))?;
-    let name = fields
+        .ok_or_else(|| missing_member(endpoint, "access_token"))?;
+    let token_type = members
         .token_type
-        .ok_or_else(|| lacks(endpoint, "token_type"))?;
-    if !name.eq_ignore_ascii_case(kind.name()) {
+        .ok_or_else(|| missing_member(endpoint, "token_type"))?;
+    // A server that ignores a proof returns a bearer token, which is bound to no key and must not be used instead.
+    if !token_type.eq_ignore_ascii_case(scheme.name()) {
         return Err(Error::malformed(format!(
-            "{endpoint} gave a token whose `token_type` is not `{}`; it cannot be sent as it has to be",
-            kind.name()
+            "{endpoint} returned a token whose `token_type` is not `{}`, so the token cannot be used; check how the client \
+             is registered at the server",
+            scheme.name()
         )));
     }
-    let token = Token::new(text)?.scheme(kind.name())?;
-    let token = match lifetime(fields.expires_in.as_ref()) {
+    let token = Token::new(text)?.scheme(scheme.name())?;
+    let token = match read_seconds(members.expires_in.as_ref()) {
         Some(lifetime) => token.expires_in(lifetime),
         None => token.expires_as_jwt_says(),
     };
-    match fields.refresh_token {
+    match members.refresh_token {
         Some(refresh) if !refresh.is_empty() => token.with_refresh_token(refresh),
         _ => Ok(token),
     }
 }
 
-/// A number of seconds, which some servers write as text. T5: what cannot be read is unknown.
-pub(crate) fn lifetime(value: Option<&Value>) -> Option<Duration> {
+/// Reads a number of seconds. Some servers send it as a string. T5: a value that cannot be read is unknown.
+pub(crate) fn read_seconds(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST)).ok()
+    Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_SECONDS)).ok()
 }
 
-pub(crate) fn lacks(endpoint: &Endpoint, field: &str) -> Error {
-    Error::malformed(format!("{endpoint} answered without `{field}`"))
+pub(crate) fn missing_member(endpoint: &Endpoint, name: &str) -> Error {
+    Error::malformed(format!("{endpoint} sent a response without `{name}`"))
 }
 
-/// Some 68 years, in seconds; whatever is longer is cut to it.
-const LONGEST: f64 = (1_u64 << 31) as f64;
+/// About 68 years. Longer times are cut to it, so that no addition overflows.
+const MAX_SECONDS: f64 = (1_u64 << 31) as f64;

@@ -3,8 +3,9 @@
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::oauth::client::{Client, ClientBuilder};
+use crate::oauth::client::Client;
 use crate::oauth::client_authentication::ClientAuthentication;
+use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::signing_key::SigningKey;
 use crate::profile::schema::{Authentication, Grant, Kind, Server, SigningIn};

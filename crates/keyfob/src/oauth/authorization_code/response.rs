@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::authorization_code::page::Page;
-use crate::oauth::error_response::denied;
+use crate::oauth::error_response::access_denied;
 use crate::token::secret::Secret;
 
 /// What an answer must have to be the answer to this sign-in.
@@ -103,7 +103,7 @@ impl Parameters {
 /// RFC 6749 §4.1.2.1. Of what the server says beyond a registered code nothing is shown.
 fn refusal(error: &str) -> Brought {
     match OAuthErrorCode::from(error) {
-        OAuthErrorCode::AccessDenied => Brought::Refusal(denied(), Page::Denied),
+        OAuthErrorCode::AccessDenied => Brought::Refusal(access_denied(), Page::Denied),
         code @ (OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable) => {
             let message = format!(
                 "the server cannot sign anybody in at present (`{}`)",

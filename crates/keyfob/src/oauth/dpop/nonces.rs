@@ -9,71 +9,73 @@ use crate::runtime::lock::{Mutex, lock};
 
 /// The newest nonce of each origin.
 #[derive(Debug, Default)]
-pub(super) struct Nonces(Mutex<Vec<Known>>);
+pub(super) struct Nonces(Mutex<Vec<OriginNonces>>);
 
-/// What is known of one origin.
+/// The nonces of one origin.
 #[derive(Debug)]
-struct Known {
+struct OriginNonces {
     origin: Origin,
     newest: Arc<str>,
-    /// What the newest took the place of.
-    before: Option<Arc<str>>,
+    /// The nonce that the newest one replaced.
+    previous: Option<Arc<str>>,
 }
 
-/// How a server told a nonce.
+/// The kind of response that supplied a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// In a refusal: this one is wanted, and the one that was sent is not.
-    Demanded,
-    /// With an answer that may be older than a refusal that was received already.
-    Beside,
+pub(super) enum NonceOrigin {
+    /// An error response that demands this nonce instead of the one that was sent.
+    Demand,
+    /// Any other response. It may be older than a demand that has already arrived.
+    OtherResponse,
 }
 
 impl Nonces {
     pub(super) fn newest(&self, origin: &Origin) -> Option<Arc<str>> {
-        let known = lock(&self.0);
-        let known = known.iter().find(|known| known.origin == *origin)?;
+        let all = lock(&self.0);
+        let known = all.iter().find(|known| known.origin == *origin)?;
         Some(Arc::clone(&known.newest))
     }
 
-    /// Takes note of a nonce, unless it is the one that another took the place of meanwhile.
-    pub(super) fn record_nonce(&self, origin: Origin, nonce: &str, told: Told) {
+    /// Records a nonce, unless a late response brings back the one that was replaced.
+    pub(super) fn record(&self, origin: Origin, nonce: &str, nonce_origin: NonceOrigin) {
         let mut all = lock(&self.0);
         let Some(known) = all.iter_mut().find(|known| known.origin == origin) else {
             if all.len() == MAX_ORIGINS {
                 all.remove(0);
             }
-            all.push(Known {
+            all.push(OriginNonces {
                 origin,
                 newest: nonce.into(),
-                before: None,
+                previous: None,
             });
             return;
         };
-        let late = told == Told::Beside && known.before.as_deref() == Some(nonce);
-        if !late && *known.newest != *nonce {
-            known.before = Some(std::mem::replace(&mut known.newest, nonce.into()));
+        // Responses to parallel requests arrive in any order. Only a demand proves that the server wants this nonce now.
+        let is_late =
+            nonce_origin == NonceOrigin::OtherResponse && known.previous.as_deref() == Some(nonce);
+        if !is_late && *known.newest != *nonce {
+            known.previous = Some(std::mem::replace(&mut known.newest, nonce.into()));
         }
     }
 }
 
-/// The nonce of an answer, if there is exactly one that can be one.
-pub(super) fn of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut fields = headers.get_all(name).iter();
-    let nonce = fields.next()?.as_bytes();
-    if fields.any(|other| other.as_bytes() != nonce) {
+/// The nonce in a response, if there is exactly one and it is well formed.
+pub(super) fn read_nonce<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let nonce = values.next()?.as_bytes();
+    if values.any(|other| other.as_bytes() != nonce) {
         return None;
     }
-    let fits = (1..=MAX_LENGTH).contains(&nonce.len()) && nonce.iter().copied().all(is_nqchar);
-    std::str::from_utf8(nonce).ok().filter(|_| fits)
+    let is_valid = (1..=MAX_LENGTH).contains(&nonce.len()) && nonce.iter().copied().all(is_nqchar);
+    std::str::from_utf8(nonce).ok().filter(|_| is_valid)
 }
 
-/// What a nonce is made of, by [RFC 9449 §8.1](https://www.rfc-editor.org/rfc/rfc9449.html#section-8.1).
+/// `nonce = 1*NQCHAR` ([RFC 9449 §8.1](https://www.rfc-editor.org/rfc/rfc9449.html#section-8.1)).
 fn is_nqchar(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
 }
 
-/// So many origins are remembered; of more, the first is forgotten.
+/// How many origins are remembered. Beyond that, the oldest is forgotten.
 const MAX_ORIGINS: usize = 64;
 
 /// A longer nonce would make requests that servers refuse for their size.
@@ -96,72 +98,72 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_nonce_of_each_origin_wins() {
+    fn each_origin_has_its_newest_nonce() {
         let (a, b) = (
             origin("https://a.example"),
             origin("https://a.example:8443"),
         );
         let nonces = Nonces::default();
         assert_eq!(nonces.newest(&a), None);
-        nonces.record_nonce(a.clone(), "a-1", Told::Beside);
-        nonces.record_nonce(b.clone(), "b-1", Told::Demanded);
-        nonces.record_nonce(a.clone(), "a-2", Told::Beside);
+        nonces.record(a.clone(), "a-1", NonceOrigin::OtherResponse);
+        nonces.record(b.clone(), "b-1", NonceOrigin::Demand);
+        nonces.record(a.clone(), "a-2", NonceOrigin::OtherResponse);
         assert_eq!(newest(&nonces, &a), "a-2");
         assert_eq!(newest(&nonces, &b), "b-1");
     }
 
     #[test]
-    fn an_answer_that_was_late_does_not_bring_back_what_was_refused() {
+    fn a_late_response_does_not_bring_back_a_nonce_that_was_replaced() {
         let a = origin("https://a.example");
         let nonces = Nonces::default();
-        nonces.record_nonce(a.clone(), "one", Told::Beside);
-        nonces.record_nonce(a.clone(), "two", Told::Demanded);
-        nonces.record_nonce(a.clone(), "one", Told::Beside);
+        nonces.record(a.clone(), "one", NonceOrigin::OtherResponse);
+        nonces.record(a.clone(), "two", NonceOrigin::Demand);
+        nonces.record(a.clone(), "one", NonceOrigin::OtherResponse);
         assert_eq!(newest(&nonces, &a), "two");
-        // A server that asks for it means it.
-        nonces.record_nonce(a.clone(), "one", Told::Demanded);
+        // A server may demand an old nonce again.
+        nonces.record(a.clone(), "one", NonceOrigin::Demand);
         assert_eq!(newest(&nonces, &a), "one");
     }
 
     #[test]
-    fn the_same_nonce_again_changes_nothing() {
+    fn a_repeated_nonce_changes_nothing() {
         let a = origin("https://a.example");
         let nonces = Nonces::default();
-        for (nonce, told) in [
-            ("one", Told::Beside),
-            ("two", Told::Beside),
-            ("two", Told::Beside),
-            ("one", Told::Beside),
+        for (nonce, nonce_origin) in [
+            ("one", NonceOrigin::OtherResponse),
+            ("two", NonceOrigin::OtherResponse),
+            ("two", NonceOrigin::OtherResponse),
+            ("one", NonceOrigin::OtherResponse),
         ] {
-            nonces.record_nonce(a.clone(), nonce, told);
+            nonces.record(a.clone(), nonce, nonce_origin);
         }
         assert_eq!(newest(&nonces, &a), "two");
     }
 
     #[test]
-    fn no_more_origins_than_the_limit_are_remembered() {
+    fn the_number_of_remembered_origins_is_limited() {
         let nonces = Nonces::default();
         let numbered = |i: usize| origin(&format!("https://a.example:{}", 1000 + i));
         for i in 0..=MAX_ORIGINS {
-            nonces.record_nonce(numbered(i), "n", Told::Beside);
+            nonces.record(numbered(i), "n", NonceOrigin::OtherResponse);
         }
         assert_eq!(nonces.newest(&numbered(0)), None);
         assert!((1..=MAX_ORIGINS).all(|i| nonces.newest(&numbered(i)).is_some()));
     }
 
     #[test]
-    fn what_cannot_be_one_nonce_is_none() {
+    fn a_missing_malformed_or_ambiguous_nonce_is_ignored() {
         let read = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append(NONCE, HeaderValue::from_bytes(value).unwrap());
             }
-            of(&headers, &NONCE).map(str::to_owned)
+            read_nonce(&headers, &NONCE).map(str::to_owned)
         };
         assert_eq!(read(&[b"a~1.!"]).as_deref(), Some("a~1.!"));
         assert_eq!(read(&[b"same", b"same"]).as_deref(), Some("same"));
         let long = vec![b'n'; MAX_LENGTH + 1];
-        let faulty: [&[&[u8]]; 7] = [
+        let invalid: [&[&[u8]]; 7] = [
             &[],
             &[b""],
             &[b"two words"],
@@ -170,7 +172,7 @@ mod tests {
             &[b"caf\xc3\xa9"],
             &[b"one", b"two"],
         ];
-        for values in faulty {
+        for values in invalid {
             assert_eq!(read(values), None, "{values:?}");
         }
         assert_eq!(read(&[&long]), None);

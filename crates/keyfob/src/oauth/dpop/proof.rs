@@ -12,13 +12,18 @@ use crate::error::error::Error;
 use crate::oauth::signing_key::SigningKey;
 use crate::origin::origin::Origin;
 
-/// What a proof says of a request.
+/// The claims of a proof, named as in RFC 9449 §4.2.
 #[derive(Serialize)]
 pub(super) struct Claims<'a> {
+    /// Unique for each proof.
     jti: String,
+    /// The method of the request.
     htm: &'a str,
+    /// The URI of the request.
     htu: &'a str,
+    /// The time of creation, in seconds since the epoch.
     iat: u64,
+    /// The hash of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     ath: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +31,7 @@ pub(super) struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    /// Those of a request that is sent now, with an identifier that no other proof has.
+    /// The claims for a request that is sent now.
     pub(super) fn new(
         method: &'a Method,
         target: &'a Target,
@@ -35,7 +40,7 @@ impl<'a> Claims<'a> {
     ) -> Result<Self, Error> {
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
         Ok(Self {
-            jti: identifier()?,
+            jti: random_id()?,
             htm: method.as_str(),
             htu: &target.uri,
             iat: since_epoch.unwrap_or_default().as_secs(),
@@ -44,19 +49,19 @@ impl<'a> Claims<'a> {
         })
     }
 
-    /// The same for a request that carries this token.
+    /// Binds the proof to the access token that the request carries.
     pub(super) fn bound_to(mut self, token: &str) -> Self {
         self.ath = Some(encode(digest(&SHA256, token.as_bytes()).as_ref()));
         self
     }
 
-    /// The token in compact form (RFC 7515 §7.1), as the value of a field; marked sensitive.
-    pub(super) fn signed_with(&self, head: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
-        let claims = serde_json::to_vec(self).expect("text and a number are always JSON");
-        let mut proof = format!("{head}.{}", encode(&claims));
+    /// The signed proof in compact form (RFC 7515 §7.1), as a header value that is marked sensitive.
+    pub(super) fn sign(&self, jws_header: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
+        let claims = serde_json::to_vec(self).expect("strings and a number are always valid JSON");
+        let mut proof = format!("{jws_header}.{}", encode(&claims));
         let signature = key
             .signature(proof.as_bytes())
-            .map_err(|_| Error::unavailable("the key of the proof cannot sign"))?;
+            .map_err(|_| Error::unavailable("the DPoP key cannot sign a proof"))?;
         proof.push('.');
         proof.push_str(&encode(&signature));
         let mut value = HeaderValue::try_from(proof).expect("base64url is visible ASCII");
@@ -65,10 +70,10 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// The head of all proofs that a key signs, in base64url.
-pub(super) fn head(key: &SigningKey) -> String {
-    let (algorithm, jwk) = (key.signs_as().name(), key.to_proof_jwk());
-    let jwk = serde_json::to_string(&jwk).expect("a public JWK is text alone");
+/// The JOSE header of all proofs that a key signs, in base64url.
+pub(super) fn jws_header(key: &SigningKey) -> String {
+    let (algorithm, jwk) = (key.signs_as().name(), key.to_bare_jwk());
+    let jwk = serde_json::to_string(&jwk).expect("a public JWK contains only strings");
     encode(format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#).as_bytes())
 }
 
@@ -76,31 +81,32 @@ fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// 128 bits that nobody can guess; RFC 9449 §4.2 asks for 96 at least.
-fn identifier() -> Result<String, Error> {
+/// 128 random bits. RFC 9449 §4.2 asks for at least 96.
+fn random_id() -> Result<String, Error> {
     let mut bits = [0; 16];
     aws_lc_rs::rand::fill(&mut bits)
-        .map_err(|_| Error::unavailable("the system gave no random numbers for a proof"))?;
+        .map_err(|_| Error::unavailable("the system gave no random numbers for a DPoP proof"))?;
     Ok(encode(&bits))
 }
 
-/// Where a request goes, as its proof names it.
+/// The URL of a request, as its proof names it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) origin: Origin,
-    /// "The HTTP target URI, without query and fragment parts"; the path is that of the request, to the letter.
+    /// "The HTTP target URI [...] of the request to which the JWT is attached, without query and fragment parts."
     uri: String,
 }
 
 impl Target {
-    /// The target of a request for this absolute URL.
-    pub(super) fn of(url: &str) -> Result<Self, Error> {
+    /// Reads the absolute URL of a request.
+    pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let end = url.find(['?', '#']).unwrap_or(url.len());
         let url = &url[..end];
         let origin: Origin = url.parse()?;
         let (_, rest) = url
             .split_once("://")
             .ok_or_else(|| Error::input("the URL of a proof has no `//` before its host"))?;
+        // The path stays as it is: the server compares it with the path that it received.
         let path = rest.find('/').map_or("/", |at| &rest[at..]);
         let uri = format!("{origin}{path}");
         Ok(Self { origin, uri })
@@ -117,7 +123,7 @@ mod tests {
     use super::*;
 
     fn uri(url: &str) -> String {
-        Target::of(url).unwrap().uri
+        Target::parse(url).unwrap().uri
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_host_is_no_target() {
+    fn a_url_without_a_host_is_refused() {
         for url in [
             "",
             "/a",
@@ -155,13 +161,13 @@ mod tests {
             "?",
             "#",
         ] {
-            assert!(Target::of(url).is_err(), "{url}");
+            assert!(Target::parse(url).is_err(), "{url}");
         }
     }
 
     #[test]
-    fn a_proof_before_the_epoch_does_not_panic() {
-        let target = Target::of("https://a.example").unwrap();
+    fn a_time_before_the_epoch_does_not_panic() {
+        let target = Target::parse("https://a.example").unwrap();
         let before = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
         let claims = Claims::new(&Method::GET, &target, before, None).unwrap();
         assert_eq!(claims.iat, 0);
@@ -197,30 +203,30 @@ mod tests {
     }
 
     proptest! {
-        /// What a client of the URL standard sends is what its proof names.
+        /// The proof names the URL that a client following the URL standard sends.
         #[test]
-        fn the_target_of_a_url_in_normal_form_is_that_url_less_what_is_not_its_own(url in url()) {
-            let mut normal = Url::parse(&url).unwrap();
-            let target = uri(normal.as_str());
-            normal.set_query(None);
-            normal.set_fragment(None);
-            normal.set_username("").unwrap();
-            normal.set_password(None).unwrap();
-            prop_assert_eq!(&target, normal.as_str());
+        fn the_target_of_a_normalized_url_is_that_url_without_query_fragment_and_userinfo(url in url()) {
+            let mut normalized = Url::parse(&url).unwrap();
+            let target = uri(normalized.as_str());
+            normalized.set_query(None);
+            normalized.set_fragment(None);
+            normalized.set_username("").unwrap();
+            normalized.set_password(None).unwrap();
+            prop_assert_eq!(&target, normalized.as_str());
             prop_assert_eq!(&uri(&target), &target);
         }
 
         #[test]
-        fn a_target_is_of_the_origin_of_its_url(url in url()) {
-            let target = Target::of(&url).unwrap();
+        fn a_target_has_the_origin_of_its_url(url in url()) {
+            let target = Target::parse(&url).unwrap();
             prop_assert_eq!(&target.origin, &url.parse::<Origin>().unwrap());
             let path = target.uri.strip_prefix(&target.origin.to_string()).unwrap();
             prop_assert!(path.starts_with('/') && !path.contains(['?', '#']));
         }
 
         #[test]
-        fn any_text_can_be_asked_for_its_target(text in any::<String>()) {
-            let _ = Target::of(&text);
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            let _ = Target::parse(&text);
         }
     }
 }

@@ -45,7 +45,9 @@ impl ClientCredentials {
 impl TokenSource for ClientCredentials {
     fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
-            let form = self.options.fill(Form::grant("client_credentials"))?;
+            let form = self
+                .options
+                .fill(Form::token_request("client_credentials"))?;
             self.client.request_token(form).await
         })
     }

@@ -159,7 +159,7 @@ impl Statement {
 impl TokenSource for JwtBearer {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
-            let form = Form::grant(GRANT_TYPE);
+            let form = Form::token_request(GRANT_TYPE);
             let form = match &self.assertion {
                 Assertion::Signed(statement) => form.with(
                     "assertion",

@@ -100,7 +100,7 @@ impl RefreshToken {
     async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
         let mut chain = self.chain.lock().await;
         let used = chain.choose(previous)?;
-        let form = Form::grant("refresh_token").with("refresh_token", used.expose());
+        let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
         let token = self.client.request_token(self.options.fill(form)?).await?;
         // RFC 6749 §6: "The authorization server MAY issue a new refresh token"; if not, the old one stays.
         let token = match token.refresh_token() {

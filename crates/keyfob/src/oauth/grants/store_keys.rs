@@ -1,6 +1,7 @@
 //! Under which keys a store keeps the tokens of grants.
 
 use crate::oauth::client::Client;
+use crate::oauth::discovery::ServerLocation;
 use crate::oauth::grants::client_credentials::ClientCredentials;
 use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::options::GrantOptions;
@@ -51,6 +52,24 @@ impl JwtBearer {
         let key = key(&self.client, &self.options, "jwt-bearer");
         match self.stated_subject() {
             Some(subject) => key.subject(subject),
+            None => key,
+        }
+    }
+}
+
+impl Client {
+    /// Identifies the server, the client, and the key that its tokens are bound to.
+    fn store_key(&self) -> StoreKeyBuilder {
+        let server = match self.0.discovery.server() {
+            ServerLocation::Issuer(url) | ServerLocation::FhirServer(url) => url,
+            ServerLocation::Endpoints(metadata) => match &metadata.issuer {
+                Some(issuer) => issuer,
+                None => metadata.token.url().as_str(),
+            },
+        };
+        let key = StoreKey::builder(server).client(self.id());
+        match &self.0.prover {
+            Some(prover) => key.token_type(format!("DPoP {}", prover.thumbprint())),
             None => key,
         }
     }

@@ -97,10 +97,10 @@ impl TokenSource for TokenExchange {
         Box::pin(async move {
             let request = request.on_behalf();
             let (subject, kind) = &self.subject;
-            let mut form = Form::grant(GRANT_TYPE)
+            let mut form = Form::token_request(GRANT_TYPE)
                 .with("subject_token", subject.fetch(&request).await?.expose())
                 .with("subject_token_type", kind.uri())
-                .with_some(
+                .with_optional(
                     "requested_token_type",
                     self.requested.as_ref().map(TokenType::uri),
                 );

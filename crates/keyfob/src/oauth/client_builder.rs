@@ -1,0 +1,190 @@
+//! The builder of a client.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::clock::{Clock, SystemClock};
+use crate::error::error::Error;
+use crate::oauth::client::{Client, SharedClient};
+use crate::oauth::client_authentication::ClientAuthentication;
+use crate::oauth::discovery::{Discovery, ServerLocation};
+use crate::oauth::dpop::DpopProver;
+use crate::oauth::endpoint::{Endpoint, HttpClient};
+use crate::oauth::metadata::{Document, Metadata};
+
+/// Configures and builds a [`Client`].
+///
+/// ```
+/// use keyfob::oauth::Client;
+///
+/// let client = Client::builder("reports")
+///     .token_endpoint("https://login.example.com/oauth/token")
+///     .revocation_endpoint("https://login.example.com/oauth/revoke")
+///     .build()?;
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    id: String,
+    authentication: ClientAuthentication,
+    /// The issuer and the endpoints that the application gave.
+    server: Document,
+    fhir_server: Option<String>,
+    http: Option<reqwest::ClientBuilder>,
+    prover: Option<DpopProver>,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Client {
+    /// Starts to configure a client with this identifier (`client_id`).
+    pub fn builder(id: impl Into<String>) -> ClientBuilder {
+        ClientBuilder {
+            id: id.into(),
+            authentication: ClientAuthentication::none(),
+            server: Document::default(),
+            fhir_server: None,
+            http: None,
+            prover: None,
+            timeout: Self::TIMEOUT,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Sets how the client authenticates. Default: [`ClientAuthentication::none`].
+    pub fn authentication(mut self, authentication: ClientAuthentication) -> Self {
+        self.authentication = authentication;
+        self
+    }
+
+    /// Names the server by its issuer, exactly as the server writes it (RFC 8414).
+    ///
+    /// The endpoints are discovered when they are first needed. If a [`token_endpoint`](Self::token_endpoint) is set as
+    /// well, nothing is discovered, and the issuer only identifies the server.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.server.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Discovers the authorization server of a FHIR server at `.well-known/smart-configuration`.
+    pub(crate) fn fhir_server(mut self, base: impl Into<String>) -> Self {
+        self.fhir_server = Some(base.into());
+        self
+    }
+
+    /// Sets the URL of the token endpoint, for servers without metadata.
+    pub fn token_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.token_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL of the introspection endpoint (RFC 7662). Used only together with a token endpoint.
+    pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.introspection_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL of the revocation endpoint (RFC 7009). Used only together with a token endpoint.
+    pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.revocation_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL of the authorization endpoint (RFC 6749 §3.1). Used only together with a token endpoint.
+    pub fn authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sets the URL of the device authorization endpoint (RFC 8628 §3.1). Used only together with a token endpoint.
+    pub fn device_authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.device_authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// Sends a DPoP proof with each token request, so that tokens are bound to the prover's key (RFC 9449).
+    ///
+    /// Give the same prover to the session, layer or middleware that sends the tokens. A server that returns a bearer token
+    /// instead is an error.
+    pub fn dpop(mut self, prover: DpopProver) -> Self {
+        self.prover = Some(prover);
+        self
+    }
+
+    /// Uses your own HTTP client settings, for example for proxies or certificates.
+    ///
+    /// The client keeps no idle connections and follows no redirects, whatever the settings say. Without
+    /// [`no_proxy`](reqwest::ClientBuilder::no_proxy), it uses the proxy of the environment even for plain `http` to loopback.
+    pub fn http(mut self, client: reqwest::ClientBuilder) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Limits how long one request to the server may take in total. Default: [`Client::TIMEOUT`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Uses another clock than the system's, for example in tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the client. Sends nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if neither an issuer nor a token endpoint is set, or a URL is not
+    /// absolute, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
+    pub fn build(self) -> Result<Client, Error> {
+        let server = match (self.server, self.fhir_server) {
+            (
+                Document {
+                    token_endpoint: None,
+                    issuer: Some(issuer),
+                    ..
+                },
+                _,
+            ) => {
+                Endpoint::parse("issuer", &issuer)?;
+                ServerLocation::Issuer(issuer)
+            }
+            (
+                Document {
+                    token_endpoint: None,
+                    ..
+                },
+                Some(base),
+            ) => {
+                Endpoint::parse("FHIR server", &base)?;
+                ServerLocation::FhirServer(base)
+            }
+            (endpoints, _) => {
+                ServerLocation::Endpoints(Arc::new(Metadata::from_application(endpoints)?))
+            }
+        };
+        Ok(Client(Arc::new(SharedClient {
+            id: self.id,
+            method: self.authentication.to_method(),
+            authentication: self.authentication,
+            discovery: Discovery::new(server),
+            http: HttpClient::new(self.http, self.timeout)?,
+            prover: self.prover,
+            clock: self.clock,
+        })))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("id", &self.id)
+            .field("authentication", &self.authentication)
+            .finish_non_exhaustive()
+    }
+}
