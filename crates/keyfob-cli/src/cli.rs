@@ -1,24 +1,24 @@
-//! The commands, and what holds for all of them.
+//! The list of subcommands, and the help of the program as a whole.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::completions::Completions;
-use crate::demo::Demo;
-use crate::exit::{Exit, table};
-use crate::fault::Fault;
-use crate::forget::Forget;
-use crate::login::Login;
-use crate::logout::Logout;
-use crate::man::Man;
-use crate::profile::ProfileCommand;
-use crate::request::Request;
-use crate::status::Status;
-use crate::token::PrintToken;
+use crate::commands::completions::Completions;
+use crate::commands::demo::Demo;
+use crate::commands::forget::Forget;
+use crate::commands::login::Login;
+use crate::commands::logout::Logout;
+use crate::commands::man::Man;
+use crate::commands::profile::ProfileCommand;
+use crate::commands::request::Request;
+use crate::commands::status::Status;
+use crate::commands::token::PrintToken;
+use crate::output::error::CliError;
+use crate::output::exit_code::{ExitCode, table};
 
 /// HTTP requests that stay authenticated.
 ///
-/// keyfob takes a token from a command, an environment variable, a file or a profile of keyfob.toml, keeps it fresh, puts it on the
-/// requests that may carry it and on no others, retries what is safe to retry, and never prints it unless asked to.
+/// keyfob gets a token from a command, an environment variable, a file or a profile in keyfob.toml. It renews the token before it
+/// expires, sends it only to the servers it is for, retries what is safe to retry, and prints the token only when asked to.
 #[derive(Parser)]
 #[command(name = "keyfob", version, after_long_help = table())]
 pub(crate) struct Cli {
@@ -41,7 +41,7 @@ enum Command {
 }
 
 impl Cli {
-    pub(crate) async fn run(self) -> Result<Exit, Fault> {
+    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Request(request) => request.run().await,
             Command::Token(token) => token.run().await,
@@ -56,7 +56,7 @@ impl Cli {
         }
     }
 
-    /// Whether nothing shall be said of a failure.
+    /// True if a failure is reported by the exit code alone.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(&self.command, Command::Request(request) if request.silent)
     }

@@ -1,76 +1,60 @@
 //! The command line of keyfob.
 //!
-//! It is a user of the library like any other, and the only reader of environment and configuration. Each subcommand has
-//! its file; `exit` has what scripts can rely on.
+//! It uses the library as any other program does, and it alone reads the environment and the configuration. Each subcommand has its
+//! file in `commands`; scripts rely on `output::exit_code`.
 
 mod cli;
-mod columns;
-mod completions;
-mod demo;
-mod exit;
-mod fault;
-mod forget;
-mod interrupt;
-mod log;
-mod login;
-mod logout;
-mod man;
-mod print;
-mod profile;
-mod profile_options;
-mod request;
-mod signed_in;
-mod status;
-mod stores;
-mod token;
-mod token_options;
+mod commands;
+mod options;
+mod output;
+mod signals;
+mod stored_tokens;
 
-use std::process::ExitCode;
+use std::process;
 use std::time::Duration;
 
 use clap::Parser;
 use tokio::runtime::Builder;
 
 use crate::cli::Cli;
-use crate::exit::Exit;
-use crate::fault::Fault;
-use crate::interrupt::interrupted;
-use crate::print::tell;
+use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+use crate::output::print::print_stderr;
+use crate::signals::wait_for_signal;
 
-fn main() -> ExitCode {
+fn main() -> process::ExitCode {
     let cli = Cli::parse();
     let silent = cli.is_silent();
-    match run(cli) {
-        Ok(exit) => exit.into(),
-        Err(fault) => {
-            if let Some(message) = fault.message().filter(|_| !silent) {
-                // The faults of a file are a line each.
-                for line in message.lines() {
-                    tell(format!("keyfob: {line}\n"));
-                }
-            }
-            fault.exit().into()
+    let error = match run(cli) {
+        Ok(exit) => return exit.into(),
+        Err(error) => error,
+    };
+    if let Some(message) = error.message().filter(|_| !silent) {
+        // A message about a profile file has one line for each mistake in it.
+        for line in message.lines() {
+            print_stderr(format!("keyfob: {line}\n"));
         }
     }
+    error.exit().into()
 }
 
-fn run(cli: Cli) -> Result<Exit, Fault> {
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|fault| Fault::because("the program cannot start", &fault))?;
+        .map_err(|error| CliError::failed("the program cannot start", &error))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            exit = interrupted() => Err(Fault::quiet(exit)),
+            exit = wait_for_signal() => Err(CliError::silent(exit)),
             outcome = cli.run() => outcome,
         }
     });
-    // Ends renewals that are under way, and with them the commands that they wait for.
-    runtime.shutdown_timeout(FAREWELL);
+    // Drops renewals in the background, and so kills the token commands that they wait for.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     outcome
 }
 
-/// How long a killed token command may take to be gone.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long to wait for a killed token command to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ fn help_and_manual_have_the_exit_codes_and_say_why_no_option_takes_a_token() {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        assert!(text.contains("18 the answer was cut short"), "{text}");
+        assert!(text.contains("18 the response was cut short"), "{text}");
         assert!(
             text.contains("There is no option that takes the token itself"),
             "{text}"

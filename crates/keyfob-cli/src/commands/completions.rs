@@ -1,0 +1,26 @@
+//! `keyfob completions`: what a shell needs to complete the command line.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+use crate::output::print::print_stdout;
+
+/// Print completions for a shell
+///
+/// For instance: keyfob completions bash > ~/.local/share/bash-completion/completions/keyfob
+#[derive(Args)]
+pub(crate) struct Completions {
+    /// The shell to complete in
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self, mut described: clap::Command) -> Result<ExitCode, CliError> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut described, "keyfob", &mut script);
+        print_stdout(script)?;
+        Ok(ExitCode::Done)
+    }
+}

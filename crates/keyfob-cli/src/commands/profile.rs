@@ -1,0 +1,109 @@
+//! `keyfob profile`: lists the profiles of keyfob.toml, and checks whether one works.
+
+use std::error::Error as _;
+
+use clap::{Args, Subcommand};
+use keyfob::profile::Finding;
+use keyfob::{Origin, Profile};
+
+use crate::options::profile::ConfigOption;
+use crate::output::columns::columns;
+use crate::output::error::{CliError, with_causes};
+use crate::output::exit_code::{ExitCode, table};
+use crate::output::print::print_stdout;
+
+/// List the profiles of keyfob.toml, or check one
+#[derive(Args)]
+#[command(after_long_help = table())]
+pub(crate) struct ProfileCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+    Check(Check),
+}
+
+/// Print all profiles: name, servers, and where the token comes from
+#[derive(Args)]
+struct List {
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// Check that a profile works, up to a new token
+///
+/// Reads its secrets and gets a new token from its source. Sends nothing to the servers that the token is for, and prints no
+/// secret.
+#[derive(Args)]
+struct Check {
+    /// The profile to check
+    name: String,
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+impl ProfileCommand {
+    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
+        match self.command {
+            Command::List(list) => list.run(),
+            Command::Check(check) => check.run().await,
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<ExitCode, CliError> {
+        let profiles = self.config.profiles()?;
+        let rows: Vec<_> = profiles.iter().map(row).collect();
+        print_stdout(columns(["PROFILE", "SERVERS", "TOKEN FROM"], &rows))?;
+        Ok(ExitCode::Done)
+    }
+}
+
+impl Check {
+    async fn run(self) -> Result<ExitCode, CliError> {
+        let profiles = self.config.profiles()?;
+        let profile = profiles.get(&self.name)?;
+        let (name, file) = (profile.name(), profiles.file());
+        let servers = servers(profile, ", ");
+        print_stdout(format!(
+            "{name} of {file}\nok      its token may go to {servers}\n"
+        ))?;
+        let findings = profile.check().await;
+        for finding in &findings {
+            print_stdout(line(finding))?;
+        }
+        match findings.iter().find_map(|finding| finding.outcome().err()) {
+            // The line of the finding is the message.
+            Some(error) => Err(CliError::silent(CliError::from(error.clone()).exit())),
+            None => Ok(ExitCode::Done),
+        }
+    }
+}
+
+fn row(profile: &Profile) -> [String; 3] {
+    [
+        profile.name().to_owned(),
+        servers(profile, ","),
+        profile.token_from(),
+    ]
+}
+
+fn servers(profile: &Profile, separator: &str) -> String {
+    let servers: Vec<_> = profile.origins().iter().map(Origin::to_string).collect();
+    servers.join(separator)
+}
+
+fn line(finding: &Finding) -> String {
+    let what = finding.what();
+    match finding.outcome() {
+        Ok(found) => format!("ok      {what} {found}\n"),
+        Err(error) => {
+            let cause = with_causes(error.to_string(), error.source());
+            format!("failed  {what}: {cause}\n")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Where the request goes.
+
+use keyfob::Origin;
+use url::{ParseError, Url};
+
+use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+
+/// Reads a URL as people type it, and adds to its query.
+///
+/// One without a scheme is relative to the base, if there is one. Else it is `https`, because a token goes there, and `http`
+/// on this machine.
+pub(super) fn read(
+    text: &str,
+    query: &[(String, String)],
+    base: Option<&Url>,
+) -> Result<Url, CliError> {
+    let mut url = match base {
+        Some(base) => base.join(text).map_err(unreadable)?,
+        None => absolute(text)?,
+    };
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}
+
+fn absolute(text: &str) -> Result<Url, CliError> {
+    if text.contains("://") {
+        return Url::parse(text).map_err(unreadable);
+    }
+    if METHODS.contains(&text) {
+        return Err(CliError::usage(format!(
+            "there is a method, {text}, but no URL"
+        )));
+    }
+    if text.starts_with(['/', '.', '?', '#']) {
+        return Err(CliError::usage(
+            "the URL is relative and names no server; give it in full, such as https://api.example.com/path, \
+             or a --profile that has a base_url",
+        ));
+    }
+    let secure = Url::parse(&format!("https://{text}")).map_err(unreadable)?;
+    if Origin::from_url(&secure)?.is_loopback() {
+        return Url::parse(&format!("http://{text}")).map_err(unreadable);
+    }
+    Ok(secure)
+}
+
+/// Does not quote the URL, whose query may be confidential.
+fn unreadable(fault: ParseError) -> CliError {
+    CliError::new(ExitCode::Usage, format!("the URL cannot be read: {fault}"))
+}
+
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_scheme_is_secure_unless_it_is_this_machine() {
+        for (text, url) in [
+            ("api.example.com/x", "https://api.example.com/x"),
+            ("localhost:8080/x", "http://localhost:8080/x"),
+            ("127.0.0.1", "http://127.0.0.1/"),
+            ("http://api.example.com", "http://api.example.com/"),
+        ] {
+            assert_eq!(read(text, &[], None).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn the_query_grows() {
+        let query = [("b".to_owned(), "x y&".to_owned())];
+        let url = read("https://h/?a=1", &query, None).unwrap();
+        assert_eq!(url.query(), Some("a=1&b=x+y%26"));
+    }
+
+    #[test]
+    fn a_url_without_a_server_is_refused() {
+        for text in ["/v1/items", "./items", "../items", "?a=1", "//h/x"] {
+            assert_eq!(
+                read(text, &[], None).unwrap_err().exit(),
+                ExitCode::Usage,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_relative_url_is_below_the_base() {
+        let base = Url::parse("https://api.example.com/v1/").unwrap();
+        for (text, url) in [
+            ("items?x=1", "https://api.example.com/v1/items?x=1"),
+            ("/v2/items", "https://api.example.com/v2/items"),
+            ("b.example/x", "https://api.example.com/v1/b.example/x"),
+            ("https://b.example/x", "https://b.example/x"),
+        ] {
+            assert_eq!(read(text, &[], Some(&base)).unwrap().as_str(), url);
+        }
+    }
+
+    #[test]
+    fn a_method_alone_is_no_url() {
+        assert_eq!(read("GET", &[], None).unwrap_err().exit(), ExitCode::Usage);
+    }
+}

@@ -1,0 +1,262 @@
+//! `keyfob token`: a valid token on standard output, in the format that another program wants.
+
+use std::env;
+use std::time::{Duration, SystemTime};
+
+use clap::{Args, ValueEnum};
+use http::header::AUTHORIZATION;
+use jiff::Timestamp;
+use keyfob::Token;
+use serde_json::{Value, json};
+
+use crate::options::token::TokenOptions;
+use crate::output::error::CliError;
+use crate::output::exit_code::{ExitCode, table};
+use crate::output::print::print_stdout;
+
+/// Print a valid token
+///
+/// In the format that another program wants, so that keyfob can be its credential helper.
+#[derive(Args)]
+#[command(after_long_help = table())]
+pub(crate) struct PrintToken {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Plain)]
+    format: Format,
+    #[command(flatten)]
+    token: TokenOptions,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The token alone on one line
+    Plain,
+    /// As an OAuth 2.0 server answers (RFC 6749 section 5.1)
+    Json,
+    /// As header lines, for `curl --header @-`
+    Header,
+    /// As a credential helper of Bazel or EngFlow answers
+    Bazel,
+    /// As an exec plugin of Kubernetes answers (ExecCredential)
+    K8s,
+}
+
+impl PrintToken {
+    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
+        let k8s = match self.format {
+            Format::K8s => Some(asked_api_version()?),
+            _ => None,
+        };
+        let cache = self.token.choose()?.tokens()?;
+        let credential = Credential::of(
+            cache.get_valid_token().await?,
+            cache.status().expires_in,
+            SystemTime::now(),
+        );
+        let text = match self.format {
+            Format::Plain => credential.token.expose().to_owned(),
+            Format::Json => credential.json()?.to_string(),
+            Format::Header => credential.header_lines()?,
+            Format::Bazel => credential.bazel()?.to_string(),
+            Format::K8s => credential.k8s(k8s.unwrap_or(NEWEST))?.to_string(),
+        };
+        print_stdout(format!("{text}\n"))?;
+        Ok(ExitCode::Done)
+    }
+}
+
+/// A token, and how long it lasts from a moment on.
+struct Credential {
+    token: Token,
+    fields: Vec<(String, String)>,
+    left: Option<Duration>,
+    now: SystemTime,
+}
+
+impl Credential {
+    fn of(token: Token, left: Option<Duration>, now: SystemTime) -> Self {
+        let fields = token
+            .headers()
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+            .collect();
+        Self {
+            token,
+            fields,
+            left,
+            now,
+        }
+    }
+
+    /// The scheme under which the token alone is sent in `Authorization`.
+    fn scheme(&self) -> Option<&str> {
+        let [(name, value)] = self.fields.as_slice() else {
+            return None;
+        };
+        let scheme = value.strip_suffix(self.token.expose())?.strip_suffix(' ')?;
+        (name == AUTHORIZATION.as_str()).then_some(scheme)
+    }
+
+    fn json(&self) -> Result<Value, CliError> {
+        let scheme = self
+            .scheme()
+            .ok_or_else(|| unfit("json", "a token in `Authorization`"))?;
+        let mut answer = json!({
+            "access_token": self.token.expose(),
+            "token_type": scheme,
+        });
+        if let Some(left) = self.left {
+            answer["expires_in"] = json!(left.as_secs());
+        }
+        Ok(answer)
+    }
+
+    fn header_lines(&self) -> Result<String, CliError> {
+        let lines = self.all_fields()?.iter();
+        let lines: Vec<_> = lines
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        Ok(lines.join("\n"))
+    }
+
+    fn bazel(&self) -> Result<Value, CliError> {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in self.all_fields()? {
+            let name = if name == AUTHORIZATION.as_str() {
+                "Authorization"
+            } else {
+                name
+            };
+            headers.insert(name.to_owned(), json!([value]));
+        }
+        let mut answer = json!({ "headers": headers });
+        if let Some(time) = self.expiry()? {
+            answer["expires"] = json!(time);
+        }
+        Ok(answer)
+    }
+
+    fn k8s(&self, api_version: &str) -> Result<Value, CliError> {
+        if !self
+            .scheme()
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+        {
+            return Err(unfit("k8s", "a bearer token"));
+        }
+        let mut status = json!({ "token": self.token.expose() });
+        if let Some(time) = self.expiry()? {
+            status["expirationTimestamp"] = json!(time);
+        }
+        Ok(json!({ "apiVersion": api_version, "kind": "ExecCredential", "status": status }))
+    }
+
+    fn all_fields(&self) -> Result<&[(String, String)], CliError> {
+        if self.fields.len() == self.token.headers().len() {
+            return Ok(&self.fields);
+        }
+        Err(CliError::new(
+            ExitCode::NoToken,
+            "the credential has a header that is not text and cannot be printed",
+        ))
+    }
+
+    /// When the token ends, in whole seconds, as some readers take no fraction (RFC 3339).
+    fn expiry(&self) -> Result<Option<String>, CliError> {
+        let Some(end) = self.left.and_then(|left| self.now.checked_add(left)) else {
+            return Ok(None);
+        };
+        let seconds = end
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let time = i64::try_from(seconds)
+            .ok()
+            .and_then(|seconds| Timestamp::from_second(seconds).ok());
+        time.map(|time| Some(time.to_string())).ok_or_else(|| {
+            CliError::new(
+                ExitCode::NoToken,
+                "the token's expiry is too far ahead to be written",
+            )
+        })
+    }
+}
+
+fn unfit(format: &str, wanted: &str) -> CliError {
+    CliError::usage(format!(
+        "the format `{format}` can hold {wanted} only, and the credential is another; take `header` or `bazel`"
+    ))
+}
+
+/// The version in which Kubernetes asks to be answered, as it says in `KUBERNETES_EXEC_INFO`.
+fn asked_api_version() -> Result<&'static str, CliError> {
+    let Some(asked) = env::var_os("KUBERNETES_EXEC_INFO") else {
+        return Ok(NEWEST);
+    };
+    let asked: Option<Value> = asked
+        .to_str()
+        .and_then(|text| serde_json::from_str(text).ok());
+    let version = asked
+        .as_ref()
+        .and_then(|asked| asked["apiVersion"].as_str());
+    API_VERSIONS
+        .into_iter()
+        .find(|known| Some(*known) == version)
+        .ok_or_else(|| {
+            CliError::usage(format!(
+                "KUBERNETES_EXEC_INFO asks for no version that is known; set apiVersion to {NEWEST} in the kubeconfig"
+            ))
+        })
+}
+
+const NEWEST: &str = "client.authentication.k8s.io/v1";
+const API_VERSIONS: [&str; 2] = [NEWEST, "client.authentication.k8s.io/v1beta1"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(token: Token) -> Credential {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_323_044_900);
+        Credential::of(token, Some(Duration::from_secs(1)), now)
+    }
+
+    #[test]
+    fn a_bearer_token_fits_every_format() {
+        let credential = credential(Token::new("abc").unwrap());
+        assert_eq!(
+            credential.header_lines().unwrap(),
+            "authorization: Bearer abc"
+        );
+        assert_eq!(
+            credential.json().unwrap(),
+            json!({"access_token": "abc", "token_type": "Bearer", "expires_in": 1})
+        );
+        assert_eq!(
+            credential.bazel().unwrap(),
+            json!({"headers": {"Authorization": ["Bearer abc"]}, "expires": "2026-01-02T03:04:05Z"})
+        );
+        assert_eq!(
+            credential.k8s(NEWEST).unwrap(),
+            json!({
+                "apiVersion": NEWEST,
+                "kind": "ExecCredential",
+                "status": {"token": "abc", "expirationTimestamp": "2026-01-02T03:04:05Z"},
+            })
+        );
+    }
+
+    #[test]
+    fn a_token_of_another_scheme_is_not_passed_off_as_a_bearer_token() {
+        let credential = credential(Token::new("abc").unwrap().scheme("Basic").unwrap());
+        assert_eq!(credential.json().unwrap()["token_type"], "Basic");
+        assert_eq!(credential.k8s(NEWEST).unwrap_err().exit(), ExitCode::Usage);
+    }
+
+    #[test]
+    fn a_key_in_a_field_of_its_own_is_no_token() {
+        let name = http::HeaderName::from_static("x-api-key");
+        let credential = credential(Token::new("abc").unwrap().header_name(name));
+        assert_eq!(credential.json().unwrap_err().exit(), ExitCode::Usage);
+        assert_eq!(credential.header_lines().unwrap(), "x-api-key: abc");
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a command failed, as an exit code and a line for a person.
+
+use std::error::Error as StdError;
+use std::io;
+
+use keyfob::ErrorKind;
+
+use crate::output::exit_code::ExitCode;
+
+/// An exit code, and the message that explains it.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    exit: ExitCode,
+    message: Option<String>,
+}
+
+impl CliError {
+    pub(crate) fn new(exit: ExitCode, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: Some(message.into()),
+        }
+    }
+
+    /// An error without a message.
+    pub(crate) fn silent(exit: ExitCode) -> Self {
+        Self {
+            exit,
+            message: None,
+        }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, message)
+    }
+
+    /// What failed, with all its causes.
+    pub(crate) fn failed(what: impl Into<String>, cause: &(dyn StdError + 'static)) -> Self {
+        Self::new(ExitCode::Failed, with_causes(what.into(), Some(cause)))
+    }
+
+    /// A failure to write to standard output. A reader that has closed the pipe, such as `head`, is not a failure.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::silent(ExitCode::Done),
+            _ => Self::failed("standard output cannot be written", error),
+        }
+    }
+
+    pub(crate) fn exit(&self) -> ExitCode {
+        self.exit
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+impl From<keyfob::Error> for CliError {
+    fn from(error: keyfob::Error) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Input => ExitCode::Usage,
+            ErrorKind::Origin => ExitCode::Origin,
+            kind if kind.is_authentication() => ExitCode::NoToken,
+            _ if is_timeout(&error) => ExitCode::TimedOut,
+            _ => ExitCode::Failed,
+        };
+        Self::new(exit, with_causes(error.to_string(), error.source()))
+    }
+}
+
+/// True if the error or one of its causes is a timeout.
+pub(crate) fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
+    causes(Some(error)).any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+            || cause
+                .downcast_ref::<reqwest::Error>()
+                .is_some_and(reqwest::Error::is_timeout)
+    })
+}
+
+/// A message and its causes on one line, each text once.
+pub(crate) fn with_causes(message: String, cause: Option<&(dyn StdError + 'static)>) -> String {
+    causes(cause).fold(message, |mut line, cause| {
+        // `reqwest` wraps each error in one that only names the step that failed.
+        let is_noise = cause.is::<reqwest::Error>() && cause.source().is_some();
+        let text = one_line(&cause.to_string());
+        if !is_noise && !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        line
+    })
+}
+
+fn causes<'a>(
+    first: Option<&'a (dyn StdError + 'static)>,
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(first, |&error| error.source())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_cause_is_printed_once() {
+        let inner = keyfob::Error::unavailable("the vault is\nsealed");
+        let middle = keyfob::Error::unavailable("the vault is sealed").caused_by(inner);
+        let outer = keyfob::Error::refused("no token").caused_by(middle);
+        let error = CliError::from(outer);
+        assert_eq!(error.message(), Some("no token: the vault is sealed"));
+        assert_eq!(error.exit(), ExitCode::NoToken);
+    }
+
+    #[test]
+    fn a_timeout_is_found_among_the_causes() {
+        let error =
+            keyfob::Error::unavailable("x").caused_by(io::Error::from(io::ErrorKind::TimedOut));
+        assert!(is_timeout(&error));
+    }
+}

@@ -1,0 +1,8 @@
+//! What scripts and people see: text, errors, exit codes, the log.
+
+pub(crate) mod columns;
+pub(crate) mod error;
+pub(crate) mod exit_code;
+pub(crate) mod log;
+pub(crate) mod print;
+pub(crate) mod spinner;

@@ -1,0 +1,69 @@
+//! The tokens in the stores of this machine's profiles.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfob::store::{EntrySummary, FileStore, StoreKey, TokenStore};
+use keyfob::{Error, Profile, Profiles};
+
+use crate::output::error::CliError;
+
+/// An entry of a store.
+pub(crate) struct StoredToken {
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) entry: EntrySummary,
+    /// The profile that it belongs to; `None` if that profile is gone.
+    pub(crate) profile: Option<String>,
+}
+
+/// Every entry of the default store and of the stores that profiles name.
+pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliError> {
+    let directory = FileStore::usual_directory()?;
+    let location = directory.display().to_string();
+    let mut stores: Vec<(String, Arc<dyn TokenStore>)> =
+        vec![(location, Arc::new(FileStore::new(directory)))];
+    let mut owners = BTreeMap::new();
+    for profile in profiles.iter() {
+        if let (Some(location), Some((store, key))) = (profile.store_place()?, profile.store()?) {
+            owners.insert(key.id().to_owned(), profile.name().to_owned());
+            stores.push((location, store));
+        }
+    }
+    let mut found: BTreeMap<(String, String), StoredToken> = BTreeMap::new();
+    for (location, store) in stores {
+        for entry in store.list().await.map_err(Error::from)? {
+            let id = entry.key.id().to_owned();
+            let profile = owners.get(&id).cloned();
+            let place = (location.clone(), id);
+            // Profiles that share a store may have different sealing keys. The summary of a profile that can read the entry wins.
+            let known = found.get(&place).map(|known| &known.entry);
+            if known.is_some_and(|known| known.trouble.is_none()) {
+                continue;
+            }
+            let store = Arc::clone(&store);
+            let token = StoredToken {
+                store,
+                entry,
+                profile,
+            };
+            found.insert(place, token);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// The store of a profile, and the key of its token there.
+///
+/// A profile without a store is an error, because a sign-in would be lost when the program ends.
+pub(crate) fn store_of(profile: &Profile) -> Result<(Arc<dyn TokenStore>, StoreKey), CliError> {
+    profile.store()?.ok_or_else(|| {
+        CliError::usage(format!(
+            "the profile {} keeps its token in memory only, so a sign-in would be lost; remove `store = \"memory\"` from it",
+            profile.name()
+        ))
+    })
+}
+
+/// How long to wait for the lock on an entry, which another process holds while it renews the token.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
