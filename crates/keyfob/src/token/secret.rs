@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
@@ -54,13 +55,7 @@ impl Secret {
 
     /// Whether two secrets are the same text, in time that does not depend on where they differ.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len()
-            && self
-                .0
-                .iter()
-                .zip(other.0.iter())
-                .fold(0, |difference, (a, b)| difference | (a ^ b))
-                == 0
+        self.0.ct_eq(&other.0).into()
     }
 
     /// The field value `scheme text`, marked sensitive so that HTTP libraries neither log nor index it.
