@@ -17,7 +17,7 @@ mod store_outage;
 use crate::error::error::Error;
 use crate::source::persisted::renewal::{Caller, Desk, ISSUER_GRACE, Stop};
 pub use crate::source::persisted::store_outage::OnStoreOutage;
-use crate::source::source::{Consumes, TokenRequest, TokenSource};
+use crate::source::source::{Consumes, TokenRequest, TokenSource, interrupted};
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 use crate::token::token::Token;
@@ -115,17 +115,13 @@ impl Persisted {
         request: &TokenRequest,
     ) -> Result<Result<Token, Stop>, Error> {
         let (sender, answer) = oneshot::channel();
-        let (desk, asked) = (Arc::clone(desk), request.clone());
+        let (desk, asked) = (Arc::clone(desk), request.clone().detached());
         request.spawn(Box::pin(async move {
             let mut caller = Caller::waiting(sender);
             let taken = desk.take_turn(&asked, &mut caller).await;
             caller.tell(taken);
         }));
-        answer.await.map_err(|_| {
-            Error::unavailable(
-                "the runtime stopped, or the token source panicked, during an exchange",
-            )
-        })
+        answer.await.map_err(|_| interrupted())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where tokens come from.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
 use crate::clock::clock::{Clock, SystemClock};
@@ -100,6 +102,8 @@ pub struct TokenRequest {
     clock: Arc<dyn Clock>,
     default_lifetime: Option<Duration>,
     cache: usize,
+    /// The fetch runs on a task of its own already.
+    is_detached: bool,
 }
 
 impl TokenRequest {
@@ -118,6 +122,7 @@ impl TokenRequest {
             runtime,
             clock: Arc::new(SystemClock::default()),
             default_lifetime: None,
+            is_detached: false,
         }
     }
 
@@ -192,9 +197,41 @@ impl TokenRequest {
         self.default_lifetime
     }
 
-    /// Brings a task to its end, whether or not the fetch that started it is dropped.
-    pub fn spawn(&self, task: BoxFuture<'static, ()>) {
+    /// Runs work to its end in the background, even if the fetch that started it is dropped.
+    ///
+    /// The fetch timeout and a closed cache drop a fetch at any `.await`. A source that exchanges a refresh token must not
+    /// be cut off there: the response may hold the only refresh token that is still valid.
+    /// [`Persisted`](crate::source::Persisted) does this for the source that it wraps, and then the work is not moved to a
+    /// second task.
+    ///
+    /// # Errors
+    ///
+    /// The error of the work, and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if it panicked or the runtime
+    /// stopped.
+    pub fn run_to_completion<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        if self.is_detached {
+            return Box::pin(work);
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.spawn(Box::pin(async move {
+            // The receiver is gone if the fetch was dropped.
+            let _ = sender.send(work.await);
+        }));
+        Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(interrupted())) })
+    }
+
+    pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.runtime.spawn(task);
+    }
+
+    /// The same request, made from a task that no timeout and no caller drops.
+    #[cfg(feature = "store")]
+    pub(crate) fn detached(mut self) -> Self {
+        self.is_detached = true;
+        self
     }
 
     /// Runs work that blocks its thread beside other tasks.
@@ -225,4 +262,9 @@ impl fmt::Debug for TokenRequest {
             .field("deadline", &self.max_wait)
             .finish_non_exhaustive()
     }
+}
+
+/// What the caller gets when a task ended before its work did.
+pub(crate) fn interrupted() -> Error {
+    Error::unavailable("the runtime stopped, or the token source panicked, during an exchange")
 }

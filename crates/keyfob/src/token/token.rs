@@ -151,6 +151,21 @@ impl Token {
         Ok(self)
     }
 
+    /// Keeps this refresh token if the server sent none.
+    ///
+    /// RFC 6749 §6: "The authorization server MAY issue a new refresh token". If it does not, the old one stays valid.
+    #[cfg(any(feature = "oauth", feature = "store"))]
+    pub(crate) fn or_refresh_token(mut self, old: Option<&Secret>) -> Self {
+        self.refresh = self.refresh.or_else(|| old.cloned());
+        self
+    }
+
+    /// The refresh token as a secret, which is not checked again when it is passed on.
+    #[cfg(any(feature = "oauth", feature = "store"))]
+    pub(crate) fn refresh_secret(&self) -> Option<&Secret> {
+        self.refresh.as_ref()
+    }
+
     /// Carries the token in `Authorization` under another scheme than `Bearer` (RFC 9110 §11.4).
     ///
     /// # Errors

@@ -1,7 +1,13 @@
 //! T9: a refresh token that is used up is never lost, and never sent twice blindly.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use keyfob::runtime::{Runtime, TokioOrThreads};
+use keyfob::source::{Persisted, TokenRequest};
 use keyfob::store::{Entry, MemoryStore, TokenStore};
-use keyfob::{Error, ErrorKind, Token};
+use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
 
 use crate::world::{Flaky, Process, Rotating, SECOND, key, token, until};
 
@@ -85,6 +91,59 @@ async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
     until(async || stored(&store).await.token().is_some()).await;
     let kept = stored(&store).await;
     assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
+}
+
+#[tokio::test]
+async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        let call = process.source.next_call().await;
+        process.clock.until_sleeping(2).await;
+        process.clock.advance(SECOND * 100);
+        call
+    };
+    let (got, call) = tokio::join!(process.get(), give_up);
+    got.unwrap_err();
+    call.answer(token(1));
+    until(async || stored(&store).await.token().is_some()).await;
+}
+
+#[tokio::test]
+async fn t9_an_exchange_has_one_task_of_its_own_with_a_store_and_without() {
+    struct Exchanging;
+
+    impl TokenSource for Exchanging {
+        fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+            request.run_to_completion(async { token(1) })
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Runtime for Counting {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            TokioOrThreads.spawn(task);
+        }
+
+        fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+            TokioOrThreads.spawn_blocking(work);
+        }
+    }
+
+    let persisted = Persisted::new(Rotating(Exchanging), MemoryStore::default(), key());
+    for builder in [
+        TokenCache::builder(Exchanging),
+        TokenCache::builder(persisted),
+    ] {
+        let runtime = Counting::default();
+        let cache = builder.runtime(runtime.clone()).build().unwrap();
+        cache.get_valid_token().await.unwrap();
+        // One for the renewal, one for the exchange.
+        assert_eq!(runtime.0.load(Ordering::SeqCst), 2);
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
@@ -76,60 +75,42 @@ impl RefreshToken {
 
 impl Chain {
     /// The one to use: that of the token to be replaced, unless it is known to be used up.
-    fn choose(&self, previous: Option<&Token>) -> Result<Secret, Error> {
-        let Some(text) = previous.and_then(Token::refresh_token) else {
-            return Ok(self.newest.clone());
-        };
-        let previous = Secret::new_field(text.to_owned())?;
-        if self.spent.iter().any(|spent| spent.same_as(&previous)) {
-            return Ok(self.newest.clone());
-        }
-        Ok(previous)
+    fn choose(&self, previous: Option<&Token>) -> Secret {
+        previous
+            .and_then(Token::refresh_secret)
+            .filter(|previous| !self.spent.iter().any(|spent| spent.same_as(previous)))
+            .unwrap_or(&self.newest)
+            .clone()
     }
 
-    fn advance(&mut self, used: Secret, newest: Secret) {
-        if !used.same_as(&newest) {
+    fn advance(&mut self, used: Secret, newest: &Secret) {
+        if !used.same_as(newest) {
             self.spent.push_front(used);
             self.spent.truncate(REMEMBERED);
         }
-        self.newest = newest;
+        self.newest = newest.clone();
     }
 }
 
 impl RefreshToken {
     async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
         let mut chain = self.chain.lock().await;
-        let used = chain.choose(previous)?;
+        let used = chain.choose(previous);
         let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
         let token = self.client.request_token(self.options.fill(form)?).await?;
-        // RFC 6749 §6: "The authorization server MAY issue a new refresh token"; if not, the old one stays.
-        let token = match token.refresh_token() {
-            Some(_) => token,
-            None => token.with_refresh_token(used.expose())?,
-        };
-        let newest = token
-            .refresh_token()
-            .map(|text| Secret::new_field(text.to_owned()));
-        if let Some(newest) = newest {
-            chain.advance(used, newest?);
+        let token = token.or_refresh_token(Some(&used));
+        if let Some(newest) = token.refresh_secret() {
+            chain.advance(used, newest);
         }
         Ok(token)
     }
 }
 
 impl TokenSource for RefreshToken {
-    /// An exchange that has begun goes on beside if nobody waits any more: its answer may hold the next refresh token.
+    /// The exchange runs to its end even if the caller goes away: its response may hold the only valid refresh token.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        let (sender, answer) = oneshot::channel();
         let (source, previous) = (self.clone(), request.previous().cloned());
-        request.spawn(Box::pin(async move {
-            // The receiver is gone if nobody waits.
-            let _ = sender.send(source.exchange(previous.as_ref()).await);
-        }));
-        Box::pin(async move {
-            let stopped = |_| Error::unavailable("the runtime stopped during an exchange");
-            answer.await.map_err(stopped)?
-        })
+        request.run_to_completion(async move { source.exchange(previous.as_ref()).await })
     }
 
     fn consumes(&self) -> Consumes {

@@ -53,7 +53,8 @@ impl Desk {
         let asked = wall(request);
         match self.fetch(request, Some(&entry)).await {
             Ok(token) => {
-                let token = with_refresh_token(token, entry.token());
+                let old = entry.token().and_then(Token::refresh_secret);
+                let token = token.or_refresh_token(old);
                 let obtained = token.obtained().unwrap_or(asked);
                 let new = Entry::new(token.obtained_at(obtained), wall(request));
                 self.keep(lease, request, new, with, caller).await
@@ -159,19 +160,6 @@ impl Desk {
             .await?;
         Ok(token)
     }
-}
-
-/// RFC 6749 §6: the issuer may issue no new refresh token, and the old one stays good.
-fn with_refresh_token(token: Token, previous: Option<&Token>) -> Token {
-    if token.refresh_token().is_some() {
-        return token;
-    }
-    let Some(kept) = previous.and_then(Token::refresh_token) else {
-        return token;
-    };
-    token
-        .with_refresh_token(kept)
-        .expect("it was a refresh token before")
 }
 
 /// A new refresh token that cannot be stored is tried to be stored for so long …

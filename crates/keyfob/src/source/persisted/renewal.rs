@@ -398,8 +398,9 @@ impl Desk {
         let previous = stored.or_else(|| request.previous().cloned());
         let request = request.clone().previous_token(previous);
         let answer = poll_inside(request.cache(), async { self.source.fetch(&request).await });
-        // Who waited is gone after the deadline; an answer that comes later is not lost.
-        let longest = request.deadline().saturating_mul(2);
+        // Callers give up after the fetch timeout. A response that arrives later is still stored, because it may hold the
+        // only valid refresh token; so this limit is longer.
+        let longest = request.deadline().saturating_mul(2).max(EXCHANGE_TIMEOUT);
         clock::within(request.clock(), longest, answer)
             .await
             .unwrap_or_else(|| {
@@ -477,6 +478,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// … and is looked for so often.
 const SETTLE_LOOK: Duration = Duration::from_millis(50);
+
+/// The shortest limit of one exchange: a token endpoint may be asked for its metadata, for a token, and again with a nonce.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 /// So long a refusal is shared; then somebody asks again, for a configuration may have been mended.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
