@@ -16,7 +16,7 @@ pub(crate) fn measure(questions: &[&str]) -> Outcome {
         .args(questions)
         .env("CARGO_TARGET_DIR", root().join("target/bench"));
     if asked("python") {
-        let (interpreter, path) = python::beside_its_peers(PYTHON_PEERS)?;
+        let (interpreter, path) = python::with_peers(PYTHON_PEERS)?;
         bench
             .env("KEYFOB_BENCH_PYTHON", interpreter)
             .env("PYTHONPATH", path);

@@ -1,4 +1,4 @@
-//! Installs Debian's packages, without starting the servers that they bring.
+//! Installs Debian packages, without starting the servers in them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use crate::process::{Outcome, program, read, run};
 
-/// Installs the packages that end what is wrong; only root can.
-pub(crate) fn install_debian_packages(packages: &[&str], wrong: &str) -> Outcome {
+/// Installs the packages. Only root can.
+pub(crate) fn install_debian_packages(packages: &[&str]) -> Outcome {
     let named = packages.join(" ");
     if read(program("id").arg("-u"))?.trim() != "0" {
         return Err(format!(
-            "{wrong}: run `sudo apt-get install {named}`, then try again"
+            "{named} cannot be installed without root: run `sudo apt-get install {named}`, then try again"
         ));
     }
     println!("── installing {named}");
     let _policy = KeepServersStopped::new()
         .map_err(|error| format!("{POLICY} could not be written: {error}"))?;
-    // The package lists may be absent or old; fetching them takes longer than the package, so try without.
+    // The package lists may be missing or old. Fetching them takes longer than the package, so try without first.
     let install = [&["install"], packages].concat();
     apt_get(&install).or_else(|_| {
         apt_get(&["update"])?;
@@ -37,7 +37,7 @@ fn apt_get(arguments: &[&str]) -> Outcome {
         .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
-/// While it lives, Debian packages do not start the servers that they bring. A policy that was there stays.
+/// While this value lives, Debian packages do not start their servers. A policy that was there before stays.
 struct KeepServersStopped {
     written: bool,
 }

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::debian::install_debian_packages;
 use crate::process::{Outcome, cargo, program, read};
 
 /// Measures, and says which figure has slipped.
@@ -36,14 +35,6 @@ pub(crate) fn check() -> Outcome {
     } else {
         Err(slipped.join("; "))
     }
-}
-
-/// A `valgrind`, which counts the instructions.
-pub(crate) fn provide_valgrind() -> Outcome {
-    if Path::new(VALGRIND).exists() {
-        return Ok(());
-    }
-    install_debian_packages(&["valgrind"], &format!("{VALGRIND} is missing"))
 }
 
 /// Builds the program that reads, and answers where it is.

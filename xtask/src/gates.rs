@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::install::{self, Need};
+use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
+use crate::report::Finding;
 use crate::{figures, python};
 
 /// One thing that must hold before a change is merged.
@@ -14,13 +15,18 @@ pub(crate) struct Gate {
     run: fn() -> Outcome,
 }
 
-/// Every gate; what answers fastest comes first.
+/// Every gate; the fastest come first.
 pub(crate) const ALL: &[Gate] = &[
-    gate("format", "nothing for rustfmt to change", &[], format),
-    gate("tree", "no HTTP client or runtime in the core", &[], tree),
+    gate("format", "rustfmt changes nothing", &[], format),
+    gate(
+        "tree",
+        "the core needs no HTTP client and no runtime",
+        &[],
+        tree,
+    ),
     gate("deny", "licences, bans, sources", &[Need::CargoDeny], deny),
     gate("clippy", "no warning, whatever the features", &[], clippy),
-    gate("imports", "all point down the layers", &[], imports),
+    gate("imports", "the folder rule of each crate", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
     gate(
         "test",
@@ -31,7 +37,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
         "stores",
-        "one token for many, and their mishaps",
+        "one token for many processes and machines",
         &[Need::Keyring, Need::Redis],
         stores,
     ),
@@ -53,14 +59,19 @@ pub(crate) const ALL: &[Gate] = &[
         &[Need::Python],
         python,
     ),
-    gate("docs", "no warning of rustdoc, no dead link", &[], docs),
+    gate("docs", "no rustdoc warning, no dead link", &[], docs),
     gate(
         "figures",
         "allocations, calls, instructions",
         &[Need::Valgrind],
         figures::check,
     ),
-    gate("model", "interleavings, by model checker", &[], model),
+    gate(
+        "model",
+        "interleavings, checked by a model checker",
+        &[],
+        model,
+    ),
 ];
 
 const fn gate(
@@ -95,10 +106,11 @@ pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Gate>, String> {
 
 impl Gate {
     /// Runs the gate, unless something that it needs is missing.
-    pub(crate) fn judge(&self, missing: &BTreeMap<Need, String>) -> Outcome {
-        match self.needs.iter().find_map(|need| missing.get(need)) {
-            Some(reason) => Err(reason.clone()),
-            None => (self.run)(),
+    pub(crate) fn judge(&self, absent: &BTreeMap<Need, String>, missing: Missing) -> Finding {
+        match self.needs.iter().find_map(|need| absent.get(need)) {
+            Some(reason) if missing == Missing::Skip => Finding::Skipped(reason.clone()),
+            Some(reason) => Finding::Failed(reason.clone()),
+            None => (self.run)().map_or_else(Finding::Failed, |()| Finding::Passed),
         }
     }
 }
@@ -140,7 +152,7 @@ fn depends_on(listing: &str, name: &str) -> bool {
 }
 
 fn deny() -> Outcome {
-    // Advisories are left out: their database is not a registry, and cannot be had everywhere this runs.
+    // Advisories are left out: their database is not available everywhere this runs.
     let deny = install::cargo_deny().ok_or("cargo-deny is gone")?;
     run(program(deny).args([
         "check",
@@ -285,7 +297,7 @@ fn model() -> Outcome {
             "model::",
         ])
         .env("RUSTFLAGS", "--cfg=shuttle")
-        // Other flags mean another build of everything: beside the usual one, not in its place.
+        // Other flags rebuild everything, so this build has a folder of its own.
         .env("CARGO_TARGET_DIR", root().join("target/model")),
     )
 }
@@ -314,11 +326,22 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_without_its_needs_fails_with_the_reason() {
+    fn a_gate_without_its_needs_fails_or_is_skipped_with_the_reason() {
         let gate = gate("x", "", &[Need::Nginx], || Ok(()));
-        let missing = BTreeMap::from([(Need::Nginx, "no nginx".to_owned())]);
-        assert_eq!(gate.judge(&missing), Err("no nginx".to_owned()));
-        assert_eq!(gate.judge(&BTreeMap::new()), Ok(()));
+        let absent = BTreeMap::from([(Need::Nginx, "no nginx".to_owned())]);
+        let reason = || "no nginx".to_owned();
+        assert_eq!(
+            gate.judge(&absent, Missing::Install),
+            Finding::Failed(reason())
+        );
+        assert_eq!(
+            gate.judge(&absent, Missing::Skip),
+            Finding::Skipped(reason())
+        );
+        assert_eq!(
+            gate.judge(&BTreeMap::new(), Missing::Install),
+            Finding::Passed
+        );
     }
 
     #[test]

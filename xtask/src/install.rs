@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, cargo, program, read, root, run};
 use crate::version::version;
-use crate::{figures, python, servers};
+use crate::{python, servers};
 
 /// Something that a gate cannot run without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,39 +22,93 @@ pub(crate) enum Need {
     Keyring,
 }
 
-/// Installs each need once; answers those that are still missing, each with the reason.
-pub(crate) fn missing_after_installing<'a>(
+/// What to do about needs that this machine lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Install,
+    /// Run what can be run without them.
+    Skip,
+}
+
+/// Prints what will be installed, installs it, and returns the needs that are still missing, each with the reason.
+pub(crate) fn provide<'a>(
     needs: impl Iterator<Item = &'a Need>,
+    missing: Missing,
 ) -> BTreeMap<Need, String> {
-    let distinct: BTreeSet<Need> = needs.copied().collect();
-    distinct
+    let absent: BTreeSet<Need> = needs.copied().filter(|need| !need.is_present()).collect();
+    if !absent.is_empty() {
+        println!("── {}", plan(&absent, missing));
+    }
+    absent
         .into_iter()
-        .filter_map(|need| need.install().err().map(|reason| (need, reason)))
+        .filter_map(|need| {
+            let outcome = match missing {
+                Missing::Install => need.install(),
+                Missing::Skip => Err(format!("{} is not installed", need.description())),
+            };
+            outcome.err().map(|reason| (need, reason))
+        })
         .collect()
 }
 
+fn plan(absent: &BTreeSet<Need>, missing: Missing) -> String {
+    let named: Vec<_> = absent.iter().map(|need| need.description()).collect();
+    let named = named.join("; ");
+    match missing {
+        Missing::Install => {
+            format!("this will be installed (`--no-install` runs what can be run without): {named}")
+        }
+        Missing::Skip => format!("not installed, and what needs it is skipped: {named}"),
+    }
+}
+
 impl Need {
+    /// What it is and where it comes from, as a reader is told before it is installed.
+    fn description(self) -> &'static str {
+        match self {
+            Self::CargoDeny => "cargo-deny (from source, into target/tools)",
+            Self::Chromium => "chromium (Debian)",
+            Self::Nginx => "nginx-light (Debian)",
+            Self::Python => "the Python tools of requirements-test.txt (into target/python)",
+            Self::OidcProvider => "oidc-provider (npm, into target/provider; needs Node 20)",
+            Self::Glewlwyd => "glewlwyd, dbconfig-no-thanks, sqlite3 (Debian)",
+            Self::Valgrind => "valgrind (Debian)",
+            Self::Redis => "redis-server (Debian)",
+            Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
+        }
+    }
+
+    fn is_present(self) -> bool {
+        let all_exist = |paths: &[&str]| paths.iter().all(|path| Path::new(path).exists());
+        match self {
+            Self::CargoDeny => cargo_deny().is_some(),
+            Self::Chromium => all_exist(&["/usr/bin/chromium"]),
+            Self::Nginx => all_exist(&["/usr/sbin/nginx"]),
+            Self::Python => python::is_prepared(),
+            Self::OidcProvider => servers::has_oidc_provider(),
+            Self::Glewlwyd => all_exist(&servers::GLEWLWYD),
+            Self::Valgrind => all_exist(&["/usr/bin/valgrind"]),
+            Self::Redis => all_exist(&["/usr/bin/redis-server"]),
+            Self::Keyring => all_exist(&[
+                "/usr/bin/dbus-daemon",
+                "/usr/bin/gnome-keyring-daemon",
+                "/usr/bin/secret-tool",
+            ]),
+        }
+    }
+
     fn install(self) -> Outcome {
         match self {
             Self::CargoDeny => install_cargo_deny(),
-            Self::Chromium if Path::new("/usr/bin/chromium").exists() => Ok(()),
-            Self::Chromium => {
-                install_debian_packages(&["chromium"], "/usr/bin/chromium is missing")
-            }
-            Self::Nginx if Path::new("/usr/sbin/nginx").exists() => Ok(()),
-            Self::Nginx => install_debian_packages(&["nginx-light"], "/usr/sbin/nginx is missing"),
+            Self::Chromium => install_debian_packages(&["chromium"]),
+            Self::Nginx => install_debian_packages(&["nginx-light"]),
             Self::Python => python::prepare(),
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
-            Self::Valgrind => figures::provide_valgrind(),
-            Self::Keyring if KEYRING.iter().all(|path| Path::new(path).exists()) => Ok(()),
-            Self::Keyring => install_debian_packages(
-                &["dbus-daemon", "gnome-keyring", "libsecret-tools"],
-                "gnome-keyring-daemon, dbus-daemon or secret-tool is missing",
-            ),
-            Self::Redis if Path::new("/usr/bin/redis-server").exists() => Ok(()),
-            Self::Redis => {
-                install_debian_packages(&["redis-server"], "/usr/bin/redis-server is missing")
+            Self::Valgrind => install_debian_packages(&["valgrind"]),
+            Self::Redis => install_debian_packages(&["redis-server"]),
+            Self::Keyring => {
+                install_debian_packages(&["dbus-daemon", "gnome-keyring", "libsecret-tools"])
             }
         }
     }
@@ -94,10 +148,5 @@ fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
-const KEYRING: [&str; 3] = [
-    "/usr/bin/dbus-daemon",
-    "/usr/bin/gnome-keyring-daemon",
-    "/usr/bin/secret-tool",
-];
 const CARGO_DENY_LEAST: (u32, u32) = (0, 18);
 const CARGO_DENY_INSTALLED: &str = "0.20.2";

@@ -1,6 +1,6 @@
-//! Tasks of the workspace: `cargo xtask test`, `cargo xtask bench`, `cargo xtask picture` and `cargo xtask provider`.
+//! Tasks of the workspace: `cargo xtask test`, `bench`, `soak`, `picture` and `provider`.
 //!
-//! `test` is what continuous integration runs, and nothing else is; a gate is one entry of [`gates::ALL`].
+//! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
 mod bench;
 mod debian;
@@ -17,7 +17,7 @@ mod version;
 use std::env;
 use std::process::ExitCode;
 
-use crate::gates::Gate;
+use crate::install::Missing;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -27,10 +27,8 @@ fn main() -> ExitCode {
             report::list(gates::ALL);
             ExitCode::SUCCESS
         }
-        ["test", names @ ..] => match gates::named(names) {
-            Ok(chosen) => test(&chosen),
-            Err(unknown) => refuse(&unknown),
-        },
+        ["test", "--no-install", names @ ..] => test(names, Missing::Skip),
+        ["test", names @ ..] => test(names, Missing::Install),
         ["bench", "package"] => finish(python::measure()),
         ["bench", "startup"] => finish(process::run(&mut process::cargo([
             "bench",
@@ -46,13 +44,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every chosen gate, also after a failure: the gates are independent, and whoever waited for one run
-/// wants to know all that is wrong.
-fn test(chosen: &[&'static Gate]) -> ExitCode {
-    let missing = install::missing_after_installing(chosen.iter().flat_map(|gate| gate.needs));
+/// Runs every chosen gate, also after a failure: the gates are independent, and one run should show everything that is wrong.
+fn test(names: &[&str], missing: Missing) -> ExitCode {
+    let chosen = match gates::named(names) {
+        Ok(chosen) => chosen,
+        Err(unknown) => return refuse(&unknown),
+    };
+    let absent = install::provide(chosen.iter().flat_map(|gate| gate.needs), missing);
     let verdicts: Vec<_> = chosen
         .iter()
-        .map(|gate| report::timed(gate, || gate.judge(&missing)))
+        .map(|gate| report::timed(gate, || gate.judge(&absent, missing)))
         .collect();
     report::summary(&verdicts)
 }
@@ -70,14 +71,15 @@ fn refuse(message: &str) -> ExitCode {
 }
 
 const USAGE: &str = "\
-usage: cargo xtask test             run every gate
-       cargo xtask test GATE...     run the named gates
+usage: cargo xtask test [--no-install] [GATE...]
+                                    run every gate, or the named ones; first install what they need,
+                                    or with --no-install run what can be run without
        cargo xtask test --list      list the gates
-       cargo xtask bench            side by side with the peers; writes docs/benchmarks.md
-       cargo xtask bench QUESTION.. some questions alone
-       cargo xtask bench package    the Python package alone, and its targets
-       cargo xtask bench startup    a kept token, from the start of the program to its end
-       cargo xtask soak [OPTION]    kill processes that share a refresh token, and count what comes of it
-       cargo xtask picture          run the demo and draw docs/demo.svg
-       cargo xtask provider         run the OAuth server of the tests, to try keyfob with
-       cargo xtask provider api     run an API that takes its tokens";
+       cargo xtask bench            compare keyfob with other libraries; writes docs/benchmarks.md
+       cargo xtask bench QUESTION.. only some of the questions
+       cargo xtask bench package    only the Python package, against its goals
+       cargo xtask bench startup    `keyfob token` with a stored token, from start to end
+       cargo xtask soak [OPTION]    kill processes that share a refresh token, and count the losses
+       cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
+       cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
+       cargo xtask provider api     run an API that accepts its tokens";

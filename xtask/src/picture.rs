@@ -1,14 +1,17 @@
-//! `cargo xtask picture`: runs the demo, and draws what it printed as the terminal in `docs/demo.svg`.
+//! `cargo xtask picture`: draws `docs/architecture.svg` from its source, and `docs/demo.svg` from a run of the demo.
 //!
-//! Text, not pixels. Where animations are shown, each line appears when the demo printed it; elsewhere all are there.
+//! The pictures are text, not pixels. Where a viewer shows animations, each line of the demo appears when it was printed;
+//! elsewhere all lines are there from the start.
 
 use std::fmt::Write;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::process::{Outcome, cargo, program, root, run, target};
+use crate::debian::install_debian_packages;
+use crate::process::{Outcome, cargo, program, read, root, run, target};
 
 /// A line of the terminal, and when it came.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,14 +20,34 @@ struct Line {
     at: Duration,
 }
 
-/// Runs the demo and writes its picture, unless a promise was not kept.
+/// Draws both pictures; fails if the demo broke a promise.
 pub(crate) fn draw() -> Outcome {
+    draw_architecture()?;
     let lines = record()?;
-    let path = root().join(PICTURE);
-    fs::write(&path, svg(&lines))
-        .map_err(|error| format!("{PICTURE} cannot be written: {error}"))?;
+    write(PICTURE, &svg(&lines))?;
     println!("{PICTURE} has {} lines", lines.len());
     Ok(())
+}
+
+/// Has Graphviz draw the architecture. The picture holds its source, so that a test can compare them.
+fn draw_architecture() -> Outcome {
+    if !Path::new("/usr/bin/dot").exists() {
+        install_debian_packages(&["graphviz"])?;
+    }
+    let source = fs::read_to_string(root().join(ARCHITECTURE).with_extension("dot"))
+        .map_err(|error| format!("the source of {ARCHITECTURE} cannot be read: {error}"))?;
+    let drawn = read(program("dot").args(["-Tsvg", "docs/architecture.dot"]))?;
+    let (head, rest) = drawn
+        .split_once("<g id=")
+        .ok_or("Graphviz drew a picture of an unknown form")?;
+    write(
+        ARCHITECTURE,
+        &format!("{head}<desc><![CDATA[\n{source}]]></desc>\n<g id={rest}"),
+    )
+}
+
+fn write(path: &str, text: &str) -> Outcome {
+    fs::write(root().join(path), text).map_err(|error| format!("{path} cannot be written: {error}"))
 }
 
 /// What the demo prints: how it goes to stderr, line by line, and the table to stdout at its end.
@@ -118,6 +141,7 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+const ARCHITECTURE: &str = "docs/architecture.svg";
 const PICTURE: &str = "docs/demo.svg";
 /// What a reader types for the same.
 const SHOWN: &str = "$ cargo run --release -- demo";

@@ -11,19 +11,27 @@ use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
 use crate::version::version;
 
-/// Makes the environment, unless there is one with what the tests need today.
+/// Whether there is an environment with what the tests need today.
+pub(crate) fn is_prepared() -> bool {
+    let installed = fs::read_to_string(environment().join(INSTALLED));
+    is_recent(program(environment().join("bin/python")))
+        && installed.is_ok_and(|installed| requirements().is_ok_and(|wanted| installed == wanted))
+}
+
+fn requirements() -> Result<String, String> {
+    fs::read_to_string(root().join(REQUIREMENTS))
+        .map_err(|error| format!("{REQUIREMENTS} cannot be read: {error}"))
+}
+
+/// Makes the environment, unless there is one.
 pub(crate) fn prepare() -> Outcome {
-    let wanted = fs::read_to_string(root().join(REQUIREMENTS))
-        .map_err(|error| format!("{REQUIREMENTS} cannot be read: {error}"))?;
-    let stamp = environment().join("installed.txt");
-    if is_recent(program(environment().join("bin/python")))
-        && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
-    {
+    if is_prepared() {
         return Ok(());
     }
+    let (wanted, stamp) = (requirements()?, environment().join(INSTALLED));
     println!("── installing {REQUIREMENTS}");
     provide_python()?;
-    // `--clear`: what an earlier list asked for shall not hide what is missing in this one.
+    // `--clear`, because a package of an earlier list must not hide one that is missing in this list.
     run(program("python3")
         .args(["-m", "venv", "--clear"])
         .arg(environment()))?;
@@ -32,7 +40,7 @@ pub(crate) fn prepare() -> Outcome {
         .map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
 }
 
-/// A `python3` of the machine that can make environments.
+/// Installs what the machine's `python3` lacks to make environments.
 fn provide_python() -> Outcome {
     let can_make_environments = || {
         is_recent(program("python3"))
@@ -41,10 +49,7 @@ fn provide_python() -> Outcome {
     if can_make_environments() {
         return Ok(());
     }
-    install_debian_packages(
-        &["python3-venv"],
-        "there is no python3 of 3.10 or later that has `venv` and `ensurepip`",
-    )?;
+    install_debian_packages(&["python3-venv"])?;
     if can_make_environments() {
         Ok(())
     } else {
@@ -64,16 +69,16 @@ pub(crate) fn install_package() -> Outcome {
     install(&["--config-settings=build-args=--profile=dev"])
 }
 
-/// Nothing for the formatter to change, and no warning.
+/// Checks the format, and that there is no warning.
 pub(crate) fn check_style() -> Outcome {
     run(tool("ruff").args(["format", "--check", "."]))?;
     run(tool("ruff").args(["check", "."]))
 }
 
-/// The types hold inside, and say all to those who use the package.
+/// Checks the types inside, and that users see a type for every name.
 pub(crate) fn check_types() -> Outcome {
     run(&mut tool("mypy"))?;
-    // These two look at the package as it was installed.
+    // These two check the package as it was installed.
     run(tool("stubtest").arg("keyfob"))?;
     run(tool("pyright").args(["--verifytypes", "keyfob", "--ignoreexternal"]))?;
     run(&mut tool("pyright"))
@@ -85,7 +90,7 @@ pub(crate) fn run_tests() -> Outcome {
     run(tool("pytest").env("KEYFOB_TESTKIT", target().join("debug/keyfob-testkit")))
 }
 
-/// Builds the package as its users have it, and measures what it costs.
+/// Builds the package as users install it, and measures what it costs.
 pub(crate) fn measure() -> Outcome {
     let place = provide_release()?;
     run(tool("python")
@@ -93,9 +98,8 @@ pub(crate) fn measure() -> Outcome {
         .env("PYTHONPATH", place))
 }
 
-/// A Python that finds the package as its users have it, its bench, and these other packages: the interpreter, and the path
-/// that it has to be given.
-pub(crate) fn beside_its_peers(peers: &[&str]) -> Result<(PathBuf, OsString), String> {
+/// An interpreter, and the `PYTHONPATH` with which it finds the package as users install it, its bench, and other packages.
+pub(crate) fn with_peers(peers: &[&str]) -> Result<(PathBuf, OsString), String> {
     let package = provide_release()?;
     let others = root().join("target/python-peers");
     run(pip()
@@ -107,7 +111,7 @@ pub(crate) fn beside_its_peers(peers: &[&str]) -> Result<(PathBuf, OsString), St
     Ok((environment().join("bin/python"), path))
 }
 
-/// The package as its users have it, in a folder of its own.
+/// The package as users install it, in a folder of its own.
 fn provide_release() -> Result<PathBuf, String> {
     prepare()?;
     let place = root().join("target/python-release");
@@ -158,5 +162,6 @@ fn environment() -> PathBuf {
 }
 
 const PACKAGE: &str = "crates/keyfob-python";
+const INSTALLED: &str = "installed.txt";
 const REQUIREMENTS: &str = "crates/keyfob-python/requirements-test.txt";
 const PYTHON_LEAST: (u32, u32) = (3, 10);

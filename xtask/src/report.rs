@@ -4,39 +4,50 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::gates::Gate;
-use crate::process::Outcome;
+
+/// What a gate found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Passed,
+    Failed(String),
+    /// Something that it needs is not installed.
+    Skipped(String),
+}
 
 /// How one gate ended.
 pub(crate) struct Verdict {
     gate: &'static Gate,
-    outcome: Outcome,
+    finding: Finding,
     took: Duration,
 }
 
 /// Announces the gate, runs it, and says how it ended.
-pub(crate) fn timed(gate: &'static Gate, run: impl FnOnce() -> Outcome) -> Verdict {
+pub(crate) fn timed(gate: &'static Gate, run: impl FnOnce() -> Finding) -> Verdict {
     println!("── {}: {}", gate.name, gate.proves);
     let start = Instant::now();
-    let outcome = run();
+    let finding = run();
     let verdict = Verdict {
         gate,
-        outcome,
+        finding,
         took: start.elapsed(),
     };
     println!("── {}\n", verdict.line());
     verdict
 }
 
-/// Prints one line per gate, then the counts alone on the last line.
+/// Prints one line for each gate, and the counts alone on the last line.
 pub(crate) fn summary(verdicts: &[Verdict]) -> ExitCode {
     for verdict in verdicts {
         println!("{}", verdict.line());
     }
-    let failed = verdicts
-        .iter()
-        .filter(|verdict| verdict.outcome.is_err())
-        .count();
-    println!("{} passed, {failed} failed", verdicts.len() - failed);
+    let count = |is: fn(&Finding) -> bool| verdicts.iter().filter(|v| is(&v.finding)).count();
+    let failed = count(|finding| matches!(finding, Finding::Failed(_)));
+    let skipped = count(|finding| matches!(finding, Finding::Skipped(_)));
+    let passed = verdicts.len() - failed - skipped;
+    match skipped {
+        0 => println!("{passed} passed, {failed} failed"),
+        _ => println!("{passed} passed, {failed} failed, {skipped} skipped"),
+    }
     if failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -53,9 +64,10 @@ pub(crate) fn list(gates: &[Gate]) {
 
 impl Verdict {
     fn line(&self) -> String {
-        let (result, reason) = match &self.outcome {
-            Ok(()) => ("ok", ""),
-            Err(reason) => ("FAILED", reason.as_str()),
+        let (result, reason) = match &self.finding {
+            Finding::Passed => ("ok", ""),
+            Finding::Failed(reason) => ("FAILED", reason.as_str()),
+            Finding::Skipped(reason) => ("skipped", reason.as_str()),
         };
         let seconds = self.took.as_secs_f32();
         format!("{:10}{result:8}{seconds:7.1} s  {reason}", self.gate.name)

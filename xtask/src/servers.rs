@@ -1,83 +1,88 @@
 //! The OAuth servers that tests run against.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
 use crate::version::version;
 
-/// Installs the certified provider beside what cargo builds, as its lock file says, unless it is there.
+/// Whether the certified provider is installed as its lock file says.
+pub(crate) fn has_oidc_provider() -> bool {
+    let installed = fs::read_to_string(modules().join(INSTALLED));
+    node_and_npm_are_recent()
+        && installed.is_ok_and(|installed| lock_file().is_ok_and(|wanted| installed == wanted))
+}
+
+fn lock_file() -> Result<String, String> {
+    fs::read_to_string(root().join(PROVIDER).join(LOCK))
+        .map_err(|error| format!("{PROVIDER}/{LOCK} cannot be read: {error}"))
+}
+
+/// Installs the certified provider into the build folder, unless it is there.
 pub(crate) fn prepare_oidc_provider() -> Outcome {
-    provide_node()?;
-    let folder = modules();
-    let installed = folder.join("installed.json");
-    let wanted = fs::read_to_string(root().join(PROVIDER).join(LOCK))
-        .map_err(|error| format!("{PROVIDER}/{LOCK} cannot be read: {error}"))?;
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+    if has_oidc_provider() {
         return Ok(());
     }
+    provide_node()?;
+    let folder = modules();
+    let wanted = lock_file()?;
     println!("── installing {PROVIDER}/{LOCK}");
-    let told = |error: std::io::Error| format!("{} cannot be written: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(told)?;
+    let cannot_write =
+        |error: std::io::Error| format!("{} cannot be written: {error}", folder.display());
+    fs::create_dir_all(&folder).map_err(cannot_write)?;
     for name in ["package.json", LOCK] {
-        fs::copy(root().join(PROVIDER).join(name), folder.join(name)).map_err(told)?;
+        fs::copy(root().join(PROVIDER).join(name), folder.join(name)).map_err(cannot_write)?;
     }
     run(program("npm")
         .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
         .current_dir(&folder))?;
-    fs::write(&installed, wanted).map_err(told)
+    fs::write(folder.join(INSTALLED), wanted).map_err(cannot_write)
 }
 
 /// Runs it until it is interrupted, with its demonstration clients.
 pub(crate) fn run_oidc_provider() -> Outcome {
-    run_beside_the_packages("provider.mjs")
+    run_with_the_packages("provider.mjs")
 }
 
-/// Runs an API that takes its tokens, until it is interrupted.
+/// Runs an API that accepts its tokens, until it is interrupted.
 pub(crate) fn run_api() -> Outcome {
-    run_beside_the_packages("api.mjs")
+    run_with_the_packages("api.mjs")
 }
 
-fn run_beside_the_packages(script: &str) -> Outcome {
+fn run_with_the_packages(script: &str) -> Outcome {
     prepare_oidc_provider()?;
     run(program("node")
         .arg(root().join(PROVIDER).join(script))
         .env("KEYFOB_PROVIDER_MODULES", modules()))
 }
 
-/// Installs the other server and what makes its database, unless they are there.
+/// Installs the other server and what makes its database.
 pub(crate) fn prepare_glewlwyd() -> Outcome {
-    if GLEWLWYD.iter().all(|path| Path::new(path).exists()) {
-        return Ok(());
-    }
-    // Asked nothing, the package wants a database server of its own, and fails without one.
-    let answer =
+    // By default, the package wants a database server of its own, and fails without one.
+    let selection =
         "echo 'glewlwyd glewlwyd/config_type select No configuration' | debconf-set-selections";
     if read(program("id").arg("-u"))?.trim() == "0" {
-        run(program("sh").args(["-c", answer]))?;
+        run(program("sh").args(["-c", selection]))?;
     }
-    install_debian_packages(
-        &["glewlwyd", "dbconfig-no-thanks", "sqlite3"],
-        "glewlwyd or sqlite3 is missing",
-    )
+    install_debian_packages(&["glewlwyd", "dbconfig-no-thanks", "sqlite3"])
 }
 
 fn provide_node() -> Outcome {
-    let recent = || read(program("node").arg("--version")).is_ok_and(|text| is_recent(&text));
-    let npm = || read(program("npm").arg("--version")).is_ok();
-    if recent() && npm() {
+    if node_and_npm_are_recent() {
         return Ok(());
     }
-    install_debian_packages(
-        &["nodejs", "npm"],
-        "there is no node of 20 or later, or no npm",
-    )?;
-    if recent() && npm() {
+    install_debian_packages(&["nodejs", "npm"])?;
+    if node_and_npm_are_recent() {
         Ok(())
     } else {
         Err("the first node in PATH is older than 20; install a newer one".to_owned())
     }
+}
+
+fn node_and_npm_are_recent() -> bool {
+    read(program("node").arg("--version")).is_ok_and(|text| is_recent(&text))
+        && read(program("npm").arg("--version")).is_ok()
 }
 
 fn is_recent(text: &str) -> bool {
@@ -91,7 +96,9 @@ fn modules() -> PathBuf {
 
 const PROVIDER: &str = "crates/keyfob/tests/oauth/provider";
 const LOCK: &str = "package-lock.json";
-const GLEWLWYD: [&str; 3] = [
+const INSTALLED: &str = "installed.json";
+/// The server, and what makes its database.
+pub(crate) const GLEWLWYD: [&str; 3] = [
     "/usr/bin/glewlwyd",
     "/usr/bin/sqlite3",
     "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3",

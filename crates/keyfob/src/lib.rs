@@ -1,9 +1,10 @@
 //! HTTP sessions that stay authenticated.
 //!
-//! keyfob is for programs whose API token is issued by something else and runs out: a vault, an identity provider, a
-//! command such as `gh auth token`, a file that somebody rotates. It gets the token where it comes from, renews it once for
-//! all callers and before it ends, puts it on requests to the origins that it was given for and on no others, retries what is
-//! safe to retry, and never prints it. Where a person has to sign in first, module `oauth` has that as well.
+//! Use keyfob if your program calls an API with a token that somebody else issues and that expires: a vault, an identity
+//! provider, a command such as `gh auth token`, a file that another program rotates.
+//!
+//! keyfob fetches the token and renews it before it expires, once for all callers. It sends the token only to the origins
+//! that you name. It retries requests where that is safe, and never prints a secret.
 //!
 //! # Async
 //!
@@ -16,7 +17,7 @@
 //! let reports = session.get("reports").query(&[("year", "2026")]).send().await?;
 //! println!("{}", reports.error_for_status()?.text().await?);
 //!
-//! // Sent once only if the server may have seen it, unless it is said to be idempotent.
+//! // A POST is sent only once if the server may have seen it, unless you mark it idempotent.
 //! session.post("orders").json(&["a", "b"]).idempotent().send().await?;
 //! # Ok(())
 //! # }
@@ -37,7 +38,7 @@
 //! # }
 //! ```
 //!
-//! # A token from a hook of your own
+//! # A token from your own function
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,13 +49,13 @@
 //!     let token = ask_the_vault().await?;
 //!     Ok::<_, std::io::Error>((token, Duration::from_secs(300)))
 //! }));
-//! // Sessions that are made with clones of it share the token. It can be used without a session, too:
+//! // Sessions that are made with clones of `tokens` share the token. It also works without a session:
 //! let headers = tokens.lease_blocking(Some(Duration::from_secs(10)))?.headers().to_vec();
 //! assert_eq!(headers[0].0, keyfob::http::header::AUTHORIZATION);
 //! # Ok::<(), keyfob::Error>(())
 //! ```
 //!
-//! # A token that a command prints
+//! # A token from a command
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -64,41 +65,47 @@
 //! let tokens = TokenCache::builder(gh)
 //!     .default_lifetime(Duration::from_secs(3600))
 //!     .build()?;
-//! println!("token of {} characters", tokens.get_valid_token_blocking()?.expose().len());
+//! println!("the token has {} characters", tokens.get_valid_token_blocking()?.expose().len());
 //! # Ok::<(), keyfob::Error>(())
 //! ```
+//!
+//! # Where things are
+//!
+//! | you want | look at |
+//! |---|---|
+//! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`] |
+//! | a token | [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`], [`oauth`], [`source`] |
+//! | one token for many processes or machines | [`store`], [`source::Persisted`] |
+//! | sessions by name, from a file | [`Profiles`] |
+//! | to know when a token is renewed and who waits | [`TokenCache`], [`cache::Status`] |
+//! | to know what is retried | [`RetryPolicy`] |
+//! | to know what can go wrong | [`ErrorKind`], [`Error::is_timeout`] |
+//! | to test your program | [`clock`], and the crate `keyfob-testkit` |
+//! | to put keyfob into another HTTP client | [`custom_client`], [`exchange`] |
 //!
 //! # Features
 //!
 //! | feature | default | what |
 //! |---|---|---|
-//! | `session` | yes | the async `Session`, and module `authentication`; over `reqwest` |
-//! | `blocking` | yes | module `blocking`: the session for code without async |
-//! | `rustls`, `http2`, `charset`, `system-proxy` | yes | handed on to `reqwest` |
-//! | `cookies`, `gzip`, `socks` | no | handed on to `reqwest` |
-//! | `oauth` | no | module `oauth`: tokens from OAuth 2.0 servers, and proof of possession |
-//! | `store` | yes | [`Persisted`] with [`FileStore`] and [`MemoryStore`]: one token for many processes |
-//! | `redis` | no | [`RedisStore`]: one token for many machines |
-//! | `keyring` | no | [`KeyringStore`]: the keyring of the system, for tokens and for secrets that profiles name |
-//! | `profiles` | no | [`Profiles`]: sessions by name, from a `keyfob.toml`; with `oauth`, `redis` and `store` |
-//! | `tower` | no | `AuthenticationLayer` over any HTTP service |
-//! | `middleware` | no | `AuthenticationMiddleware` for `reqwest-middleware` clients |
-//! | `tokio` | with `session` | renewals run on the caller's tokio runtime, where there is one |
-//! | `metrics` | no | figures through the `metrics` facade |
+//! | `session` | yes | the async `Session` over `reqwest`, and module [`authentication`] |
+//! | `blocking` | yes | the blocking session |
+//! | `store` | yes | [`source::Persisted`] with stores in memory and in files |
+//! | `rustls`, `http2`, `charset`, `system-proxy` | yes | features of `reqwest` |
+//! | `cookies`, `gzip`, `socks` | no | features of `reqwest` |
+//! | `oauth` | no | tokens from OAuth 2.0 servers, and proof of possession (DPoP) |
+//! | `redis` | no | a store that many machines share |
+//! | `keyring` | no | the system's keyring, as a store and for secrets that profiles name |
+//! | `profiles` | no | [`Profiles`], with `oauth`, `redis` and `store` |
+//! | `tower` | no | a layer for any HTTP service |
+//! | `middleware` | no | a middleware for `reqwest-middleware` clients |
+//! | `tokio` | with `session` | renewals run on the caller's tokio runtime, if there is one |
+//! | `metrics` | no | counters and histograms through the `metrics` facade |
 //!
-//! Without any, [`TokenCache`], the sources and module [`custom_client`] remain, and need neither HTTP client nor runtime.
+//! Without any feature, [`TokenCache`], the sources and [`custom_client`] remain. They need no HTTP client and no async
+//! runtime.
 //!
-//! # Where to look next
-//!
-//! * Where tokens come from: [`TokenSource`], [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`].
-//! * Tokens from OAuth 2.0 servers: module `oauth`, with the feature of that name.
-//! * When a token is renewed, and who waits for it: [`TokenCache`]; how it stands: [`Status`].
-//! * What is retried: [`RetryPolicy`].
-//! * What can go wrong: [`ErrorKind`], and [`Error::is_timeout`].
-//! * A face of your own, or another language: [`custom_client`].
-//!
-//! The crates whose types stand in this API are re-exported: [`http`], `reqwest` with the feature `session`, and `redis`
-//! with that of its name.
+//! Crates whose types are part of this API are re-exported: [`http`], `reqwest` (feature `session`) and `redis` (feature
+//! `redis`).
 
 #![forbid(unsafe_code)]
 
@@ -113,13 +120,7 @@ pub mod exchange;
 pub mod oauth;
 mod observe;
 pub mod origin;
-#[cfg(all(
-    doctest,
-    feature = "blocking",
-    feature = "middleware",
-    feature = "profiles",
-    feature = "tower"
-))]
+#[cfg(doctest)]
 mod pages;
 #[cfg(feature = "profiles")]
 pub mod profile;

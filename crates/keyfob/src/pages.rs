@@ -1,4 +1,12 @@
-//! The pages of the repository, so that their examples are compiled and run with those of the library.
+//! The pages of the repository, so that their examples are compiled and run like those of the library.
+
+// The examples use every interface.
+#![cfg(all(
+    feature = "blocking",
+    feature = "middleware",
+    feature = "profiles",
+    feature = "tower"
+))]
 
 #[doc = include_str!("../../../README.md")]
 struct Readme;
