@@ -220,7 +220,8 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).args(["--test=store", "--test=redis", "--test=keyring"]))?;
+    run_some_tests(cargo(features).args(["--test=stores", "--test=redis", "--test=keyring"]))?;
+    run_some_tests(cargo(features).args(["--test=real_servers", "redis::"]))?;
     run(cargo(features).arg("--test=soak"))
 }
 
@@ -250,10 +251,11 @@ fn oauth() -> Outcome {
         "test",
         "--workspace",
         "--all-features",
-        "--test=oauth-servers",
+        "--test=real_servers",
         "--test=provider",
         "--",
         "--skip=browser::",
+        "--skip=redis::",
     ]))
 }
 
@@ -262,7 +264,7 @@ fn browser() -> Outcome {
         "test",
         "--workspace",
         "--all-features",
-        "--test=oauth-servers",
+        "--test=real_servers",
         "browser::",
     ]))
 }

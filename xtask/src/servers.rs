@@ -94,7 +94,7 @@ fn modules() -> PathBuf {
     target().join("provider")
 }
 
-const PROVIDER: &str = "crates/keyfob/tests/oauth/provider";
+const PROVIDER: &str = "crates/keyfob/tests/real_servers/oidc-provider";
 const LOCK: &str = "package-lock.json";
 const INSTALLED: &str = "installed.json";
 /// The server, and what makes its database.

@@ -53,7 +53,8 @@ impl Drop for Provider {
 
 /// Starts the process, and waits until it says that it listens.
 fn spawn(port: u16, lifetime: u64) -> Child {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyfob/tests/oauth/provider");
+    let tests =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyfob/tests/real_servers/oidc-provider");
     let mut process = Command::new("node")
         .arg(tests.join("provider.mjs"))
         .arg("-")

@@ -13,8 +13,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
 };
 
-use crate::proof::{Proof, hash};
-use crate::resource::{bound, fixed};
+use crate::received_proof::{Proof, hash};
+use crate::resource_server::{bound, fixed};
 
 /// A key that nothing but these tests uses.
 const RSA: &str = include_str!("rsa-of-the-tests.pem");

@@ -4,10 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod faces;
-mod issuer;
+mod interfaces;
 mod keys;
 mod nonces;
-mod proof;
-mod resource;
+mod received_proof;
+mod resource_server;
+mod token_endpoint;
 mod tokens;

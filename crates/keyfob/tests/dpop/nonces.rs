@@ -3,8 +3,8 @@
 use http::Method;
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
-use crate::proof::Proof;
-use crate::resource::{Resource, Rotation, builder, proofs};
+use crate::received_proof::Proof;
+use crate::resource_server::{Resource, Rotation, builder, proofs};
 
 fn nonces(resource: &Resource) -> Vec<String> {
     let proofs = resource.proofs();

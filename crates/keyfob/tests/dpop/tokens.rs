@@ -11,7 +11,7 @@ use keyfob::{ErrorKind, Session, Token, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use reqwest_middleware::ClientBuilder;
 
-use crate::resource::{Resource, bound, builder, fixed, promptly, proofs, prover};
+use crate::resource_server::{Resource, bound, builder, fixed, promptly, proofs, prover};
 
 #[tokio::test]
 async fn r2_a_bearer_token_is_refused_before_anything_is_sent() {

@@ -14,7 +14,7 @@ use keyfob::{ErrorKind, TokenCache};
 use keyfob_testkit::{Received, TokenEndpoint};
 use serde_json::Value;
 
-use crate::desk::{basic, client_with, form_values, last, read_jwt, token_of};
+use crate::fixtures::{basic, client_with, form_values, last, read_jwt, token_of};
 
 async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
     let endpoint = TokenEndpoint::start();

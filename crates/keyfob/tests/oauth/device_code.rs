@@ -8,7 +8,7 @@ use keyfob::{Error, ErrorKind, Token};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 use serde_json::Value;
 
-use crate::desk::{everything_said, form_values};
+use crate::fixtures::{everything_said, form_values};
 
 const DEVICE: &str = "/device_authorization";
 const TOKEN: &str = "/token";

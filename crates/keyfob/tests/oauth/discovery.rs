@@ -4,7 +4,7 @@ use keyfob::oauth::{Client, ClientCredentials};
 use keyfob::{ErrorKind, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, TokenEndpoint, json};
 
-use crate::desk::{SECOND, token_of};
+use crate::fixtures::{SECOND, token_of};
 
 const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
 const OPENID: &str = "/tenant/.well-known/openid-configuration";

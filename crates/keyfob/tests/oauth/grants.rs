@@ -9,7 +9,7 @@ use keyfob::oauth::{
 use keyfob::{ErrorKind, Expiry, FixedToken, Session, Token, blocking};
 use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json};
 
-use crate::desk::{client, form_values, last, read_jwt, token_of};
+use crate::fixtures::{client, form_values, last, read_jwt, token_of};
 
 #[tokio::test]
 async fn client_credentials_ask_with_all_that_was_said() {

@@ -5,17 +5,19 @@
     reason = "a failed step of a test may panic where it stands"
 )]
 
-mod answers;
 mod authorization_code;
+#[path = "../requests/captured_log.rs"]
+mod captured_log;
 mod client_authentication;
-mod desk;
 mod device_code;
 mod discovery;
+mod fixtures;
 mod grants;
-mod keys;
-#[path = "../session/listener.rs"]
-mod listener;
-mod refresh;
+mod introspection_and_revocation;
+mod loopback_listener;
+mod private_keys;
+mod refresh_token;
 mod secrets;
-mod server_questions;
+mod sign_in;
 mod store_keys;
+mod token_responses;

@@ -7,8 +7,8 @@ use keyfob::oauth::{
 use keyfob::{Error, FixedToken, Token, TokenCache, TokenSource};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 
-use crate::desk::everything_said;
-use crate::listener;
+use crate::captured_log;
+use crate::fixtures::everything_said;
 
 /// In every secret of this test: in what is sent and in what is answered.
 const SECRET: &str = "hush";
@@ -46,7 +46,7 @@ fn r1_a_secret_for_this_machine_does_not_go_through_a_proxy() {
 #[ignore = "runs in a process of its own, which has a proxy in its environment"]
 async fn a_token_in_spite_of_a_proxy() {
     let endpoint = keyfob_testkit::TokenEndpoint::start();
-    let source = ClientCredentials::new(crate::desk::client(&endpoint));
+    let source = ClientCredentials::new(crate::fixtures::client(&endpoint));
     TokenCache::new(source).get_valid_token().await.unwrap();
     assert_eq!(endpoint.calls(), 1);
 }
@@ -57,7 +57,7 @@ async fn everything_is_logged() {
     if std::env::var_os(PROGRAM).is_none() {
         return;
     }
-    listener::listen();
+    captured_log::capture();
     let server = Server::start();
     server.expect(Expect::any().respond_with(answer));
     for who in [
@@ -67,7 +67,7 @@ async fn everything_is_logged() {
     ] {
         use_in_every_way(&server, &who).await;
     }
-    let heard = listener::heard();
+    let heard = captured_log::lines();
     for speaker in ["keyfob", "reqwest::", "hyper_util::"] {
         let speaks = |line: &String| line.starts_with(speaker);
         assert!(heard.iter().any(speaks), "{speaker} was not heard");

@@ -1,9 +1,9 @@
 //! Profile files: what is refused and where, which profile a URL is of, and where tokens come from.
 
-mod faults;
+mod documentation;
+mod file_errors;
 mod folder;
 mod grants;
-mod matching;
-mod pages;
-mod places;
+mod secret_sources;
+mod selection;
 mod store_keys;

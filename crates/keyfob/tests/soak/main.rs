@@ -12,16 +12,16 @@
     reason = "processes live and die in real time"
 )]
 
-mod ambush;
-mod course;
-mod herd;
-mod note;
+mod held_responses;
 mod options;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
-#[path = "../store/redis_server.rs"]
+#[path = "../real_servers/redis_server.rs"]
 mod redis_server;
-mod shared;
+mod run;
+mod setup;
+mod store_note;
 mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -35,6 +35,6 @@ fn main() -> ExitCode {
         }
         // What `cargo nextest` and others ask of any test.
         Some("--list") => ExitCode::SUCCESS,
-        _ => course::run_all(&options::Options::parse(&arguments)),
+        _ => run::run_all(&options::Options::parse(&arguments)),
     }
 }

@@ -10,7 +10,7 @@ use keyfob::Session;
 use keyfob::oauth::{Client, RefreshToken};
 use keyfob::source::Persisted;
 
-use crate::shared::{Errand, GRACE, key};
+use crate::setup::{Errand, GRACE, key};
 
 pub(crate) fn run() {
     let errand: Errand = serde_json::from_str(&next_line().unwrap()).unwrap();

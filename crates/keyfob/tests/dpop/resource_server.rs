@@ -1,0 +1,236 @@
+//! A server that wants a token that is bound to a key, a proof for each request, and perhaps a nonce in it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use keyfob::oauth::{Algorithm, DpopProver, SigningKey};
+use keyfob::session::SessionBuilder;
+use keyfob::{FixedToken, RetryPolicy, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server};
+
+use crate::received_proof::{Proof, hash};
+
+/// The server, and what it has seen.
+pub(crate) struct Resource {
+    pub(crate) server: Server,
+    desk: Arc<Desk>,
+}
+
+struct Desk {
+    base: String,
+    now: SystemTime,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What a proof must have, if anything.
+    nonce: Option<String>,
+    nonces_made: u32,
+    rotation: Rotation,
+    revoked: HashSet<String>,
+    identifiers: HashSet<String>,
+    /// What each request was answered, and the proof that it came with.
+    seen: Vec<(u16, Option<Proof>)>,
+    faults: Vec<String>,
+}
+
+/// When the server wants another nonce.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    #[default]
+    Never,
+    /// With each good answer, which tells the next.
+    OnSuccess,
+    /// With each refusal, so that the nonce that it tells is never good.
+    OnRefusal,
+}
+
+impl Resource {
+    pub(crate) fn start(clock: &ManualClock) -> Self {
+        let server = Server::start();
+        let desk = Arc::new(Desk {
+            base: server.url(),
+            now: clock.wall(),
+            state: Mutex::default(),
+        });
+        let behind = Arc::clone(&desk);
+        server.expect(Expect::any().respond_with(move |received| behind.answer(received)));
+        Self { server, desk }
+    }
+
+    /// Wants a nonce from now on, another one than before.
+    pub(crate) fn change_nonce(&self) -> &Self {
+        self.desk.state().next_nonce();
+        self
+    }
+
+    pub(crate) fn rotate(&self, rotation: Rotation) -> &Self {
+        self.desk.state().rotation = rotation;
+        self
+    }
+
+    pub(crate) fn revoke(&self, token: &str) -> &Self {
+        self.desk.state().revoked.insert(token.to_owned());
+        self
+    }
+
+    /// The status of each answer so far; also fails if a request was faulty in a way that no nonce explains.
+    pub(crate) fn statuses(&self) -> Vec<u16> {
+        let state = self.desk.state();
+        assert_eq!(state.faults, [""; 0]);
+        state.seen.iter().map(|(status, _)| *status).collect()
+    }
+
+    /// The proofs so far; each request had one.
+    pub(crate) fn proofs(&self) -> Vec<Proof> {
+        let state = self.desk.state();
+        assert_eq!(state.faults, [""; 0]);
+        let proofs = state.seen.iter().map(|(_, proof)| proof.clone().unwrap());
+        proofs.collect()
+    }
+
+    pub(crate) fn faults(&self) -> Vec<String> {
+        self.desk.state().faults.clone()
+    }
+}
+
+impl State {
+    fn next_nonce(&mut self) {
+        self.nonces_made += 1;
+        self.nonce = Some(format!("nonce-{}", self.nonces_made));
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, received: &Received) -> ScriptedResponse {
+        let mut state = self.state();
+        let proof = self.proof(received, &mut state);
+        let nonce = proof.as_ref().map(|proof| proof.claim("nonce").to_owned());
+        let token = token(received).unwrap_or_default();
+        let answer = if proof.is_none() {
+            ScriptedResponse::unauthorized("DPoP algs=\"ES256\", error=\"invalid_dpop_proof\"")
+        } else if state.nonce.is_some() && state.nonce != nonce {
+            let wanted = state.nonce.clone().unwrap_or_default();
+            if state.rotation == Rotation::OnRefusal {
+                state.next_nonce();
+            }
+            ScriptedResponse::unauthorized("Bearer, DPoP error=\"use_dpop_nonce\"")
+                .header("dpop-nonce", &wanted)
+        } else if state.revoked.contains(&token) {
+            ScriptedResponse::unauthorized("DPoP error=\"invalid_token\"")
+        } else {
+            let answer = good(received);
+            match state.rotation {
+                Rotation::OnSuccess => {
+                    state.next_nonce();
+                    answer.header("dpop-nonce", &state.nonce.clone().unwrap_or_default())
+                }
+                _ => answer,
+            }
+        };
+        let status = answer.status_code().unwrap_or_default();
+        state.seen.push((status, proof));
+        answer
+    }
+
+    /// The proof of a request if it is one for this request, and all of RFC 9449 §4.3 holds but for the nonce.
+    fn proof(&self, received: &Received, state: &mut State) -> Option<Proof> {
+        let checked = self.check(received, state);
+        checked.map_err(|fault| state.faults.push(fault)).ok()
+    }
+
+    fn check(&self, received: &Received, state: &mut State) -> Result<Proof, String> {
+        let fields: Vec<_> = received.headers.get_all("dpop").iter().collect();
+        let [field] = fields.as_slice() else {
+            return Err(format!("{} proofs", fields.len()));
+        };
+        let text = field.to_str().map_err(|error| error.to_string())?;
+        let proof = Proof::verified(text)?;
+        let token = token(received).ok_or("no token that is bound to a key")?;
+        let uri = format!("{}{}", self.base, received.path);
+        let wanted = [
+            ("htm", received.method.as_str().to_owned()),
+            ("htu", uri),
+            ("ath", hash(&token)),
+        ];
+        for (name, value) in wanted {
+            if proof.claim(name) != value {
+                return Err(format!("{name} is not {value}: {}", proof.claims));
+            }
+        }
+        let now = self.now.duration_since(SystemTime::UNIX_EPOCH);
+        if proof.claims["iat"] != now.unwrap_or_default().as_secs() {
+            return Err(format!("it is from another time: {}", proof.claims));
+        }
+        let identifier = proof.claim("jti");
+        if identifier.len() < 16 || !state.identifiers.insert(identifier.to_owned()) {
+            return Err(format!("{identifier} was there before"));
+        }
+        Ok(proof)
+    }
+}
+
+/// What the paths of this server do.
+fn good(received: &Received) -> ScriptedResponse {
+    match (received.path.as_str(), &received.query) {
+        ("/redirect", Some(to)) => ScriptedResponse::redirect(307, to),
+        ("/see-other", Some(to)) => ScriptedResponse::redirect(303, to),
+        _ => ScriptedResponse::text("fine"),
+    }
+}
+
+/// The token of `Authorization: DPoP …`, if that is there once.
+fn token(received: &Received) -> Option<String> {
+    let mut fields = received.headers.get_all("authorization").iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    let token = field.to_str().ok()?.strip_prefix("DPoP ")?;
+    Some(token.to_owned())
+}
+
+/// A token that is bound to a key.
+pub(crate) fn bound(text: &str) -> Token {
+    Token::new(text).unwrap().scheme("DPoP").unwrap()
+}
+
+/// A cache that always has this token.
+pub(crate) fn fixed(token: Token, clock: &ManualClock) -> TokenCache {
+    TokenCache::builder(FixedToken::new(token.clone()))
+        .token(token)
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+/// The default rules, but without pauses.
+pub(crate) fn promptly() -> RetryPolicy {
+    RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO)
+}
+
+pub(crate) fn prover() -> DpopProver {
+    DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap())
+}
+
+/// A session that proves possession to one server.
+pub(crate) fn builder(server: &Server, clock: &ManualClock) -> SessionBuilder {
+    Session::builder(fixed(bound("t0ken"), clock))
+        .retry(promptly())
+        .base_url(server.url())
+        .dpop(prover())
+}
+
+/// The proofs that a server received that looks at nothing.
+pub(crate) fn proofs(server: &Server) -> Vec<Proof> {
+    let received = server.received();
+    let fields = received.iter().filter_map(|request| request.header("dpop"));
+    fields
+        .map(|field| Proof::verified(field).unwrap())
+        .collect()
+}

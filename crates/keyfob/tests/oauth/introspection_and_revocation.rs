@@ -1,0 +1,83 @@
+//! Introspection and revocation.
+
+use std::time::{Duration, SystemTime};
+
+use keyfob::oauth::{Client, ClientAuthentication};
+use keyfob::{ErrorKind, Token};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
+
+use crate::fixtures::basic;
+
+fn client(server: &Server) -> Client {
+    Client::builder("desk")
+        .token_endpoint(server.url_for("/token"))
+        .introspection_endpoint(server.url_for("/introspect"))
+        .revocation_endpoint(server.url_for("/revoke"))
+        .authentication(ClientAuthentication::secret_basic("s3cr3t"))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn introspection_tells_what_the_server_says() {
+    let server = Server::start();
+    let said = json!({"active": true, "exp": 1_000_000_000, "scope": "a b", "sub": "anna"});
+    server.expect(
+        Expect::post("/introspect")
+            .form("token", "t0ken")
+            .form("token_type_hint", "access_token")
+            .answer(ScriptedResponse::json(said))
+            .answer(ScriptedResponse::json(json!({"active": false}))),
+    );
+    let token = Token::new("t0ken").unwrap();
+    let said = client(&server).introspect(&token).await.unwrap();
+    assert!(said.is_active());
+    let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    assert_eq!(said.expires(), Some(expires));
+    assert_eq!(said.scopes().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(said.field("sub"), Some(&json!("anna")));
+    assert_eq!(basic(&server.received()[0]), "desk:s3cr3t");
+
+    let said = client(&server).introspect(&token).await.unwrap();
+    assert!(!said.is_active());
+    assert_eq!(said.expires(), None);
+    assert_eq!(said.scopes().count(), 0);
+}
+
+#[tokio::test]
+async fn revocation_takes_the_refresh_token_first() {
+    let server = Server::start();
+    server.expect(
+        Expect::post("/revoke")
+            .form("token", "refresh")
+            .form("token_type_hint", "refresh_token")
+            .answer(ScriptedResponse::status(200)),
+    );
+    server.expect(
+        Expect::post("/revoke")
+            .form("token", "t0ken")
+            .form("token_type_hint", "access_token")
+            .answer(ScriptedResponse::status(200)),
+    );
+    let token = Token::new("t0ken")
+        .unwrap()
+        .with_refresh_token("refresh")
+        .unwrap();
+    client(&server).revoke(&token).await.unwrap();
+    let first = server.received()[0].form_value("token");
+    assert_eq!(first.as_deref(), Some("refresh"));
+    server.verify();
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_for_it_is_not_asked() {
+    let client = Client::builder("desk")
+        .token_endpoint("http://127.0.0.1:9/token")
+        .build()
+        .unwrap();
+    let token = Token::new("t0ken").unwrap();
+    let error = client.introspect(&token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    let error = client.revoke(&token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+}

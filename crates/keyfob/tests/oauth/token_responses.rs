@@ -1,0 +1,218 @@
+//! What the answers of a token endpoint mean, and what of them is never shown.
+
+use std::time::Duration;
+
+use keyfob::ErrorKind;
+use keyfob::oauth::{Client, ClientCredentials};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
+
+use crate::fixtures::{client, everything_said, token_of};
+
+/// The error of a client whose server answers so.
+async fn error_after(answer: ScriptedResponse) -> keyfob::Error {
+    let endpoint = TokenEndpoint::start();
+    endpoint.always(TokenResponse::other(answer));
+    let source = ClientCredentials::new(client(&endpoint)).parameter("password", "h1dden");
+    let error = token_of(source).await.unwrap_err();
+    let said = everything_said(&error);
+    for secret in ["s3cr3t", "h1dden", "SECRET"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    error
+}
+
+fn refusal(status: u16, code: &str) -> ScriptedResponse {
+    let body =
+        json!({"error": code, "error_description": "SECRET", "error_uri": "https://x/SECRET"});
+    ScriptedResponse::json(body).with_status(status)
+}
+
+#[tokio::test]
+async fn t2_refusals_that_stay_are_told_from_failures_that_pass() {
+    for (status, code, kind) in [
+        (400, "invalid_grant", ErrorKind::Refused),
+        (401, "invalid_client", ErrorKind::Refused),
+        (400, "unauthorized_client", ErrorKind::Refused),
+        (400, "unsupported_grant_type", ErrorKind::Refused),
+        (400, "invalid_scope", ErrorKind::Refused),
+        (400, "invalid_target", ErrorKind::Refused),
+        (400, "temporarily_unavailable", ErrorKind::Unavailable),
+        (400, "server_error", ErrorKind::Unavailable),
+        (429, "invalid_client", ErrorKind::Unavailable),
+        (503, "invalid_grant", ErrorKind::Unavailable),
+    ] {
+        let error = error_after(refusal(status, code)).await;
+        assert_eq!(error.kind(), kind, "{status} {code}");
+        assert!(error.to_string().contains(code), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn t2_a_refusal_without_a_code_is_judged_by_its_status() {
+    for (status, kind) in [
+        (400, ErrorKind::Refused),
+        (401, ErrorKind::Refused),
+        (403, ErrorKind::Refused),
+        (404, ErrorKind::Unavailable),
+        (408, ErrorKind::Unavailable),
+        (429, ErrorKind::Unavailable),
+        (500, ErrorKind::Unavailable),
+        (502, ErrorKind::Unavailable),
+        (504, ErrorKind::Unavailable),
+    ] {
+        let error = error_after(ScriptedResponse::text("SECRET").with_status(status)).await;
+        assert_eq!(error.kind(), kind, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn s3_a_code_that_is_not_registered_is_not_quoted() {
+    let error = error_after(refusal(400, "SECRET")).await;
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn t2_the_servers_own_pause_is_kept() {
+    let error = error_after(ScriptedResponse::unavailable().header("retry-after", "17")).await;
+    assert_eq!(error.pause(), Some(Duration::from_secs(17)));
+    let error = error_after(refusal(429, "slow_down").header("retry-after", "3")).await;
+    assert_eq!(error.pause(), Some(Duration::from_secs(3)));
+}
+
+#[tokio::test]
+async fn s3_an_answer_that_is_no_token_is_not_quoted() {
+    for (body, word) in [
+        (json!({"access_token": "SECRET"}), "`token_type`"),
+        (
+            json!({"access_token": "SECRET", "token_type": "mac"}),
+            "`token_type`",
+        ),
+        (
+            json!({"access_token": "SECRET", "token_type": "N_A"}),
+            "`token_type`",
+        ),
+        (
+            json!({"token_type": "Bearer", "id_token": "SECRET"}),
+            "`access_token`",
+        ),
+        (
+            json!({"access_token": "SECRET\nX-Evil: 1", "token_type": "Bearer"}),
+            "header",
+        ),
+        (
+            json!({"access_token": ["SECRET"], "token_type": "Bearer"}),
+            "JSON",
+        ),
+        (json!(["SECRET"]), "JSON"),
+    ] {
+        let error = error_after(ScriptedResponse::json(body)).await;
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let error = error_after(ScriptedResponse::text("<html>SECRET</html>")).await;
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn the_case_of_the_token_type_does_not_matter() {
+    let endpoint = TokenEndpoint::start();
+    endpoint.next(TokenResponse::token().field("token_type", json!("bEARER")));
+    token_of(ClientCredentials::new(client(&endpoint)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn at_most_one_mebibyte_is_read() {
+    let mut text = r#"{"access_token":"t","token_type":"Bearer","x":""#.to_owned();
+    text.push_str(&"x".repeat((1 << 20) - text.len() - 2));
+    text.push_str(r#""}"#);
+    assert_eq!(text.len(), 1 << 20);
+    let endpoint = TokenEndpoint::start();
+    endpoint.next(TokenResponse::other(ScriptedResponse::text(text.clone())));
+    token_of(ClientCredentials::new(client(&endpoint)))
+        .await
+        .unwrap();
+
+    let error = error_after(ScriptedResponse::text(text + " ")).await;
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    // One that never ends is not read for ever.
+    let error = error_after(ScriptedResponse::stream(1 << 40).chunked()).await;
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn r1_no_redirect_carries_the_secret_on() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = Server::start();
+        let error = error_after(ScriptedResponse::redirect(
+            status,
+            &elsewhere.url_for("/token"),
+        ))
+        .await;
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("redirect"), "{error}");
+        assert_eq!(elsewhere.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn t2_silence_is_a_failure_that_passes() {
+    let server = Server::start();
+    server.expect(Expect::post("/token").answer(ScriptedResponse::hang()));
+    let client = Client::builder("desk")
+        .token_endpoint(server.url_for("/token"))
+        .timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let error = token_of(ClientCredentials::new(client)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_timeout());
+    assert!(error.to_string().contains("may have seen"), "{error}");
+}
+
+#[tokio::test]
+async fn t2_nobody_there_is_a_failure_that_passes() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let client = Client::builder("desk")
+        .token_endpoint(format!("http://127.0.0.1:{port}/token"))
+        .build()
+        .unwrap();
+    let error = token_of(ClientCredentials::new(client)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("cannot be reached"), "{error}");
+}
+
+#[test]
+fn r1_plain_http_to_another_machine_is_refused() {
+    for url in ["http://login.example.com/token", "http://10.0.0.1/token"] {
+        let error = Client::builder("desk")
+            .token_endpoint(url)
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Origin);
+        let error = Client::builder("desk").issuer(url).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Origin);
+    }
+}
+
+#[test]
+fn a_client_needs_a_server() {
+    let error = Client::builder("desk").build().unwrap_err();
+    assert!(error.to_string().contains("issuer"), "{error}");
+    for url in [
+        "/token",
+        "https://u:p@login.example.com/token",
+        "https://login.example.com/token#x",
+    ] {
+        let error = Client::builder("desk")
+            .token_endpoint(url)
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+    }
+}

@@ -1,0 +1,88 @@
+//! A person signs in with a browser: Chromium, and the certified provider.
+//!
+//! `cargo xtask test browser` installs both and runs these.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use keyfob::TokenCache;
+use keyfob::oauth::{AuthorizationCode, ClientAuthentication, RefreshToken};
+use keyfob_testkit::json;
+
+use crate::provider_server::{Provider, desktop};
+
+/// A browser with an empty profile of its own, which is gone when it is dropped.
+struct Browser(PathBuf);
+
+impl Browser {
+    fn new(name: &str) -> Self {
+        let folder = format!("browser-{}-{name}", std::process::id());
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder))
+    }
+
+    /// What the page is that this address leads to, as the browser has read it.
+    fn open(&self, url: &str) -> String {
+        let output = Command::new("chromium")
+            .args([
+                "--headless",
+                // Tests may run as root, who has no sandbox.
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+                "--no-proxy-server",
+                "--dump-dom",
+            ])
+            .arg(format!("--user-data-dir={}", self.0.display()))
+            .arg(url)
+            .stderr(Stdio::null())
+            .output()
+            .expect("chromium is installed: `cargo xtask test browser` does that");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // What is left is taken by `cargo clean`.
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_person_signs_in_with_a_browser_and_lands_on_a_page_that_says_so() {
+    let provider = Provider::start(json!({"clients": [desktop("desktop")]}));
+    let client = provider.client("desktop", ClientAuthentication::none());
+    let flow = AuthorizationCode::new(client.clone()).scopes(["openid", "offline_access"]);
+    let request = flow.start().await.unwrap();
+    let url = request.url().to_owned();
+    let page = tokio::task::spawn_blocking(move || Browser::new("in").open(&url));
+    let (token, page) = tokio::join!(request.wait(), page);
+    let page = page.unwrap();
+    assert!(page.contains("<h1>You are signed in</h1>"), "{page}");
+
+    let token = token.unwrap();
+    assert!(client.introspect(&token).await.unwrap().is_active());
+    let refresh = token.refresh_token().unwrap();
+    let tokens = TokenCache::new(RefreshToken::new(client, refresh).unwrap());
+    assert_ne!(
+        tokens.get_valid_token().await.unwrap().expose(),
+        token.expose()
+    );
+}
+
+#[tokio::test]
+async fn a_person_whom_the_server_refuses_lands_on_a_page_that_says_so() {
+    let provider = Provider::start(json!({"clients": [desktop("desktop")]}));
+    let client = provider.client("desktop", ClientAuthentication::none());
+    // Nobody is signed in there yet, and nobody may be asked.
+    let flow = AuthorizationCode::new(client).scopes(["openid"]);
+    let request = flow.parameter("prompt", "none").start().await.unwrap();
+    let url = request.url().to_owned();
+    let page = tokio::task::spawn_blocking(move || Browser::new("out").open(&url));
+    let (token, page) = tokio::join!(request.wait(), page);
+    let page = page.unwrap();
+    assert!(page.contains("<h1>You are not signed in</h1>"), "{page}");
+    let error = token.unwrap_err();
+    assert!(error.to_string().contains("`login_required`"), "{error}");
+}

@@ -1,0 +1,27 @@
+//! Tests against real servers: the certified `oidc-provider`, `glewlwyd`, which disagrees with it, Redis, and a browser.
+//!
+//! `cargo xtask test` installs the servers and runs these tests in its gates `oauth`, `browser` and `stores`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed step of a test may panic where it stands"
+)]
+#![expect(clippy::disallowed_methods, reason = "real servers run in real time")]
+
+mod browser;
+mod device_code_pauses;
+#[expect(dead_code, reason = "the tests of the stores use more of it")]
+#[path = "../stores/fixtures.rs"]
+mod fixtures;
+mod glewlwyd_grants;
+mod glewlwyd_server;
+#[path = "../stores/other_process.rs"]
+mod other_process;
+mod provider_dpop;
+mod provider_grants;
+mod provider_outage;
+mod provider_refresh;
+mod provider_server;
+mod provider_sign_in;
+mod redis;
+mod redis_server;

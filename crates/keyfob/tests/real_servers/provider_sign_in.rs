@@ -1,0 +1,129 @@
+//! People sign in at the certified provider: by device code, and by browser with PKCE.
+
+use keyfob::oauth::{AuthorizationCode, Client, ClientAuthentication, DeviceCode, RefreshToken};
+use keyfob::{ErrorKind, Token, TokenCache};
+use keyfob_testkit::{ManualClock, json};
+use url::Url;
+
+use crate::device_code_pauses::without_pauses;
+use crate::provider_server::{Provider, browser, desktop};
+
+const SCOPES: [&str; 2] = ["openid", "offline_access"];
+
+fn provider() -> Provider {
+    Provider::start(json!({"clients": [desktop("desktop")]}))
+}
+
+/// A client whose time passes as the test says.
+fn client(provider: &Provider, clock: &ManualClock) -> Client {
+    provider
+        .builder("desktop", ClientAuthentication::none())
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_device_is_let_in_when_somebody_agrees_and_goes_on_by_itself() {
+    let (provider, clock) = (provider(), ManualClock::default());
+    let client = client(&provider, &clock);
+    let flow = DeviceCode::new(client.clone()).scopes(SCOPES);
+    let authorization = flow.start().await.unwrap();
+    let page = authorization
+        .verification_uri_complete()
+        .unwrap()
+        .to_owned();
+    assert!(page.contains(authorization.user_code()), "{page}");
+    let token = without_pauses(authorization, &clock, async || {
+        provider.approve_device(&page).await
+    })
+    .await
+    .0
+    .unwrap();
+    assert!(client.introspect(&token).await.unwrap().is_active());
+    goes_on_until_it_is_revoked(client, token).await;
+}
+
+/// The refresh token of a sign-in is used by itself, until it is revoked.
+async fn goes_on_until_it_is_revoked(client: Client, token: Token) {
+    let refresh = token.refresh_token().expect("it was asked for");
+    let tokens = TokenCache::new(RefreshToken::new(client.clone(), refresh).unwrap());
+    let renewed = tokens.get_valid_token().await.unwrap();
+    assert_ne!(renewed.expose(), token.expose());
+    client.revoke(&renewed).await.unwrap();
+    assert!(!client.introspect(&renewed).await.unwrap().is_active());
+    let error = tokens.renew().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+}
+
+#[tokio::test]
+async fn a_device_that_somebody_says_no_to_is_told_so() {
+    let (provider, clock) = (provider(), ManualClock::default());
+    let authorization = DeviceCode::new(client(&provider, &clock)).start().await;
+    let authorization = authorization.unwrap();
+    let page = authorization
+        .verification_uri_complete()
+        .unwrap()
+        .to_owned();
+    let error = without_pauses(authorization, &clock, async || {
+        provider.deny_device(&page).await
+    })
+    .await
+    .0
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("`access_denied`"), "{error}");
+}
+
+/// Goes where a browser would, until it is back at this machine; answers the page there.
+async fn follow(url: &str, redirect_uri: &str) -> String {
+    let browser = browser();
+    let mut url = Url::parse(url).unwrap();
+    loop {
+        let answer = browser.get(url.clone()).send().await.unwrap();
+        if url.as_str().starts_with(redirect_uri) {
+            return answer.text().await.unwrap();
+        }
+        let location = answer.headers().get("location").expect("a redirect");
+        url = url.join(location.to_str().unwrap()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_browser_brings_the_code_and_the_program_goes_on_by_itself() {
+    let provider = provider();
+    let client = provider.client("desktop", ClientAuthentication::none());
+    let flow = AuthorizationCode::new(client.clone()).scopes(SCOPES);
+    let request = flow.start().await.unwrap();
+    let (url, redirect_uri) = (request.url().to_owned(), request.redirect_uri().to_owned());
+    let (token, page) = tokio::join!(request.wait(), follow(&url, &redirect_uri));
+    assert!(page.contains("You are signed in"), "{page}");
+    goes_on_until_it_is_revoked(client, token.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_code_is_worth_nothing_without_the_verifier() {
+    let provider = provider();
+    let client = provider.client("desktop", ClientAuthentication::none());
+    let flow = AuthorizationCode::new(client).scopes(SCOPES);
+    // Another program has the URL of one sign-in, and gives the code to another one, with its state.
+    let (theirs, mine) = (flow.start().await.unwrap(), flow.start().await.unwrap());
+    let state = |url: &str| {
+        let url = Url::parse(url).unwrap();
+        let state = url.query_pairs().find(|(name, _)| name == "state");
+        state.unwrap().1.into_owned()
+    };
+    let stolen = theirs
+        .url()
+        .replace(&state(theirs.url()), &state(mine.url()));
+    let encoded = |uri: &str| uri.replace(':', "%3A").replace('/', "%2F");
+    let stolen = stolen.replace(
+        &encoded(theirs.redirect_uri()),
+        &encoded(mine.redirect_uri()),
+    );
+    let redirect_uri = mine.redirect_uri().to_owned();
+    let (outcome, page) = tokio::join!(mine.wait(), follow(&stolen, &redirect_uri));
+    assert!(page.contains("You are not signed in"), "{page}");
+    let error = outcome.unwrap_err();
+    assert!(error.to_string().contains("`invalid_grant`"), "{error}");
+}

@@ -1,0 +1,389 @@
+//! The store in Redis, and what may happen to the server and to those who hold a lease.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keyfob::redis::cmd;
+use keyfob::source::Persisted;
+use keyfob::store::{Entry, RedisStore, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
+use keyfob::{ErrorKind, TokenCache};
+use keyfob_testkit::{GatedSource, ManualClock};
+use rustix::process::Signal;
+
+use crate::fixtures::{Process, Rotating, SECOND, key, token};
+use crate::other_process::OtherProcess;
+use crate::redis_server::RedisServer;
+use crate::{other_process, redis_server};
+
+/// Short, so that a test need not wait long for one that lapses.
+const LEASE: Duration = Duration::from_millis(300);
+
+fn store(server: &RedisServer) -> RedisStore {
+    server.store().lease_lasts(LEASE)
+}
+
+/// Waits until it is so; bounded, so that a test that waits in vain ends.
+async fn until_soon(holds: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(SECOND / 100).await;
+    }
+    panic!("it did not come to that");
+}
+
+/// Lets the process's clock run, and faster than others.
+fn hurried(process: Process) -> Process {
+    let clock = process.clock.clone();
+    tokio::spawn(async move {
+        for _ in 0..500 {
+            tokio::time::sleep(SECOND / 100).await;
+            clock.advance(SECOND / 20);
+        }
+    });
+    process
+}
+
+async fn stored(store: &RedisStore) -> Option<Entry> {
+    let kept = store.load(&key()).await.unwrap();
+    kept.map(|kept| kept.entry)
+}
+
+#[tokio::test]
+async fn t1_a_token_that_another_machine_got_is_taken_from_the_store() {
+    let server = RedisServer::start();
+    let (first, second) = (
+        Process::rotating(store(&server)),
+        Process::rotating(store(&server)),
+    );
+    let (one, other) = tokio::join!(first.get_answered(token(1)), async {
+        until_soon(async || stored(&store(&server)).await.is_some()).await;
+        second.get().await
+    });
+    assert_eq!(
+        (one.unwrap(), other.unwrap()),
+        ("token-1".into(), "token-1".into())
+    );
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn s2_who_can_read_the_database_learns_nothing() {
+    let server = RedisServer::start();
+    Process::rotating(store(&server))
+        .get_answered(token(1))
+        .await
+        .unwrap();
+    let dump = server.dump().await;
+    assert!(dump.contains(key().id()), "{dump}");
+    for secret in ["token-1", "refresh-1", "issuer.example.com"] {
+        assert!(!dump.contains(secret), "{secret}");
+    }
+    let other = RedisStore::new(
+        server.client(),
+        SealingKeys::new(SealingKey::from_bytes([1; 32])),
+    );
+    let fault = other.load(&key()).await.unwrap_err();
+    assert_eq!(fault.kind(), StoreErrorKind::Away, "its key is elsewhere");
+}
+
+#[tokio::test]
+async fn s1_the_password_of_the_url_is_in_no_error() {
+    let ring = || SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let fault = RedisStore::open("rediss//user:s3cr3t@", ring()).unwrap_err();
+    assert_eq!(fault.kind(), ErrorKind::Input);
+    assert!(!format!("{fault:?}").contains("s3cr3t"));
+    let nobody = RedisStore::open("redis://user:s3cr3t@127.0.0.1:1", ring()).unwrap();
+    let fault = nobody.load(&key()).await.unwrap_err();
+    assert_eq!(fault.kind(), StoreErrorKind::Away);
+    assert!(!format!("{fault:?} {nobody:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn t6_clocks_of_machines_that_differ_by_minutes_cause_no_exchange() {
+    let server = RedisServer::start();
+    let wall = std::time::SystemTime::now();
+    let machine = |clock: ManualClock| {
+        let gated = GatedSource::new();
+        let source = Persisted::new(Rotating(gated.clone()), store(&server), key());
+        let cache = TokenCache::builder(source).clock(clock).build().unwrap();
+        (gated, cache)
+    };
+    let minutes = SECOND * 60;
+    let (first, cache) = machine(ManualClock::new(wall));
+    let answer = async { first.next_call().await.answer(token(1)) };
+    let (got, ()) = tokio::join!(cache.get_valid_token(), answer);
+    got.unwrap();
+    // The token lives 100 s, which both clocks have long left behind or not reached yet.
+    for clock in [wall + minutes * 7, wall - minutes * 7] {
+        let (other, cache) = machine(ManualClock::new(clock));
+        assert_eq!(cache.get_valid_token().await.unwrap().expose(), "token-1");
+        let left = cache.status().expires_in.unwrap();
+        assert!(left > SECOND * 90 && left <= SECOND * 100, "{left:?}");
+        assert_eq!(other.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
+    let server = RedisServer::start();
+    let process = Process::rotating(store(&server));
+    let answer = async {
+        let call = process.source.next_call().await;
+        let taken = store(&server).lease(&key(), LEASE * 4).await;
+        let fault = taken.err().expect("it is held for four times its length");
+        assert_eq!(fault.kind(), StoreErrorKind::Busy);
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    got.unwrap();
+    store(&server).lease(&key(), SECOND).await.unwrap();
+}
+
+#[tokio::test]
+async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refresh_token() {
+    let server = RedisServer::start();
+    let (first, second) = (
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
+        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
+    );
+    let fault = async {
+        let call = first.source.next_call().await;
+        server.stop();
+        call.answer(token(1));
+        tokio::time::sleep(LEASE * 3).await;
+        server.go_on();
+    };
+    let (one, ()) = tokio::join!(first.get(), fault);
+    // It could not be stored at once, so nobody has used it; but it is not lost.
+    one.unwrap_err();
+    assert_eq!(second.get().await.unwrap(), "token-1");
+    assert_eq!(second.source.calls(), 0);
+    first.clock.advance(SECOND * 2);
+    assert_eq!(first.get().await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_is_stored_if_nobody_was_faster() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let process = Process::rotating(store.clone());
+    let fault = async {
+        let call = process.source.next_call().await;
+        // As if it had been stopped: its lease is over, and somebody else has it.
+        server.end_lease(&key()).await;
+        let other = store.lease(&key(), SECOND).await.unwrap();
+        call.answer(token(1));
+        until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+        other.release().await;
+    };
+    let (got, ()) = tokio::join!(process.get(), fault);
+    assert_eq!(got.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_faster() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let (slow, fast) = (
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
+    );
+    let fault = async {
+        let call = slow.source.next_call().await;
+        server.end_lease(&key()).await;
+        fast.get_answered(token(2)).await.unwrap();
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(slow.get(), fault);
+    assert_eq!(got.unwrap(), "token-2", "it adopts the one that is there");
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[tokio::test]
+async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_got_none() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let now = std::time::SystemTime::now();
+    let expired = token(1).unwrap().obtained_at(now - SECOND * 200);
+    let entry = Entry::new(expired, now);
+    store.replace(&key(), &entry, SECOND).await.unwrap();
+    let (slow, fast) = (
+        hurried(Process::rotating(store.clone())),
+        hurried(Process::rotating(store.clone())),
+    );
+    let fault = async {
+        let call = slow.source.next_call().await;
+        server.end_lease(&key()).await;
+        let refused = Err(keyfob::Error::refused("invalid_grant"));
+        fast.get_answered(refused).await.unwrap_err();
+        call.answer(token(2));
+    };
+    let (got, ()) = tokio::join!(slow.get(), fault);
+    assert_eq!(got.unwrap(), "token-2");
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+#[ignore = "another test runs it as a process of its own"]
+fn as_a_process_of_its_own() {
+    let errand: (String, PathBuf) = serde_json::from_str(&other_process::read()).unwrap();
+    let store = redis_server::store(&errand.0, &errand.1).lease_lasts(LEASE);
+    other_process::get_token_from(store);
+}
+
+#[test]
+fn t9_a_process_that_stood_still_past_its_lease_adopts_what_was_got_meanwhile() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = || OtherProcess::run("redis::as_a_process_of_its_own", &errand);
+    let (mut slow, mut fast) = (start(), start());
+    slow.tell("go");
+    assert_eq!(slow.hear(), "exchange");
+    slow.signal(Signal::STOP);
+    fast.tell("go");
+    assert_eq!(fast.hear(), "exchange", "once more, within the grace");
+    fast.tell("2");
+    assert_eq!(fast.hear(), "token-2");
+    slow.tell("1");
+    slow.signal(Signal::CONT);
+    assert_eq!(slow.hear(), "token-2");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kept = runtime.block_on(stored(&store(&server))).unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[test]
+fn t1_twenty_processes_that_start_at_once_on_an_empty_server_cause_one_exchange() {
+    let server = RedisServer::start();
+    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = |_| OtherProcess::run("redis::as_a_process_of_its_own", &errand);
+    let mut others: Vec<_> = (0..20).map(start).collect();
+    for other in &mut others {
+        other.tell("go");
+        other.tell("1");
+    }
+    let said: Vec<_> = others.iter_mut().map(OtherProcess::hear).collect();
+    let exchanges = said.iter().filter(|said| *said == "exchange").count();
+    assert_eq!(exchanges, 1, "{said:?}");
+    let adopted = said.iter().filter(|said| *said == "token-1").count();
+    assert_eq!(adopted, 19, "{said:?}");
+}
+
+#[tokio::test]
+async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange_is_repeated() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let (slow, next) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    let clock = next.clock.clone();
+    let fault = async {
+        let call = slow.source.next_call().await;
+        server.end_lease(&key()).await;
+        let awake = async {
+            clock.until_sleeping_for(SECOND / 20).await;
+            call.answer(token(1));
+            until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+            clock.advance(SECOND / 20);
+        };
+        let (got, ()) = tokio::join!(next.get(), awake);
+        assert_eq!(got.unwrap(), "token-1");
+    };
+    let (got, ()) = tokio::join!(slow.get(), fault);
+    assert_eq!(got.unwrap(), "token-1");
+    assert_eq!(next.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers() {
+    let mut server = RedisServer::start();
+    let store = store(&server);
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    server.restart_empty();
+    process.clock.advance(SECOND * 101);
+    let process = hurried(process);
+    let answer = async {
+        let call = process.source.next_call().await;
+        let previous = call.request().previous().unwrap();
+        assert_eq!(previous.refresh_token(), Some("refresh-1"));
+        call.answer(token(2));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap(), "token-2");
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
+}
+
+#[tokio::test]
+async fn t9_a_server_that_is_gone_is_used_again_as_soon_as_it_is_there() {
+    let mut server = RedisServer::start();
+    let process = Process::rotating(store(&server));
+    server.end();
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(process.source.calls(), 0);
+    server.begin();
+    process.clock.advance(SECOND * 2);
+    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t9_a_note_whose_answer_from_the_server_was_lost_is_taken_back() {
+    let server = RedisServer::start();
+    let store = store(&server).response_timeout(SECOND / 5);
+    let process = Process::rotating(store.clone());
+    // The server stops when the lease is taken, so that the note is sent and not answered.
+    let mut lease = store.lease(&key(), SECOND).await.unwrap();
+    assert!(lease.load().await.unwrap().is_none());
+    let entry = Entry::new(token(1).unwrap(), std::time::SystemTime::now());
+    server.stop();
+    lease.save(&entry).await.unwrap_err();
+    server.go_on();
+    // The first save was done after all; the second follows it all the same.
+    let entry = Entry::new(token(2).unwrap(), std::time::SystemTime::now());
+    lease.save(&entry).await.unwrap();
+    lease.release().await;
+    let kept = stored(&store).await.unwrap();
+    assert_eq!(kept.token().unwrap().expose(), "token-2");
+    assert_eq!(process.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn entries_in_redis_are_listed_and_forgotten() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    Process::rotating(store.clone())
+        .get_answered(token(1))
+        .await
+        .unwrap();
+    let listed = store.list().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].key, key());
+    assert!(store.forget(&key(), SECOND).await.unwrap());
+    assert!(store.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn t9_a_damaged_entry_in_redis_is_set_aside_only_where_that_is_safe() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    Process::rotating(store.clone())
+        .get_answered(token(1))
+        .await
+        .unwrap();
+    let mut command = cmd("HSET");
+    let entry = format!("keyfob:{{{}}}:entry", key().id());
+    command.arg(entry).arg("sealed").arg("garbled");
+    server.ask(&command).await;
+    let process = Process::rotating(store.clone());
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    let process = Process::repeatable(store);
+    assert_eq!(process.get_answered(token(3)).await.unwrap(), "token-3");
+}

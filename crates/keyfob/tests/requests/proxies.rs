@@ -1,0 +1,114 @@
+//! R1 behind a proxy that the environment names: what is meant for this machine does not leave it.
+
+use keyfob::Session;
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
+
+use crate::fixtures::{TARGET, bearers, builder, numbered, run_alone, target};
+
+#[test]
+fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
+    let (server, proxy) = (Server::start(), Server::start());
+    server.expect(
+        Expect::get("/data")
+            .answer(ScriptedResponse::status(200))
+            .times(3),
+    );
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        let environment = [
+            (name, &*proxy.url()),
+            (TARGET, &*server.url()),
+            ("NO_PROXY", ""),
+        ];
+        run_alone("proxies::a_session_of_this_machine", &environment);
+    }
+    assert_eq!(proxy.connections(), 0);
+    assert_eq!(bearers(&server), ["token-1"; 3]);
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_session_of_this_machine() {
+    let Some(server) = target() else {
+        return;
+    };
+    let session = Session::builder(numbered().0)
+        .any_https_origin()
+        .build()
+        .unwrap();
+    let response = session.get(format!("{server}/data")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn r1_a_blocking_session_does_not_either() {
+    let (server, proxy) = (Server::start(), Server::start());
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    let environment = [
+        ("http_proxy", &*proxy.url()),
+        (TARGET, &*server.url()),
+        ("NO_PROXY", ""),
+    ];
+    run_alone("proxies::a_blocking_session_of_this_machine", &environment);
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[test]
+#[ignore = "runs in a process of its own, with another environment"]
+fn a_blocking_session_of_this_machine() {
+    let Some(server) = target() else {
+        return;
+    };
+    let session = keyfob::blocking::Session::new(server, numbered().0).unwrap();
+    assert_eq!(session.get("data").send().unwrap().status(), 200);
+}
+
+#[test]
+fn other_hosts_are_reached_through_the_proxy() {
+    let proxy = Server::start();
+    proxy.expect(
+        Expect::any()
+            .header("host", "api.test")
+            .answer(ScriptedResponse::status(200)),
+    );
+    let environment = [
+        ("http_proxy", &*proxy.url()),
+        (TARGET, "http://api.test"),
+        ("NO_PROXY", ""),
+    ];
+    run_alone("proxies::a_session_of_another_host", &environment);
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_session_of_another_host() {
+    let Some(server) = target() else {
+        return;
+    };
+    let session = builder(&ManualClock::default())
+        .allow_plain_http(&server)
+        .build()
+        .unwrap();
+    let response = session.get(format!("{server}/data")).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+}
+
+#[test]
+fn r9_a_netrc_file_is_not_read() {
+    let server = Server::start();
+    server.expect(
+        Expect::get("/data")
+            .bearer("token-1")
+            .answer(ScriptedResponse::status(200)),
+    );
+    let folder = std::env::temp_dir().join(format!("keyfob-netrc-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let netrc = folder.join(".netrc");
+    std::fs::write(&netrc, "default login netrc password s3cret\n").unwrap();
+    let environment = [
+        ("HOME", folder.to_str().unwrap()),
+        ("NETRC", netrc.to_str().unwrap()),
+        (TARGET, &*server.url()),
+    ];
+    run_alone("proxies::a_session_of_this_machine", &environment);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -1,0 +1,232 @@
+//! R3: a 401 means compare, renew, replay once.
+
+use std::sync::atomic::Ordering;
+
+use keyfob::{Error, Session, Token};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, ScriptedSource, Server};
+use reqwest::Body;
+use reqwest::multipart::Form;
+
+use crate::fixtures::{bearers, numbered, session, soon};
+
+const INVALID: &str = "Bearer error=\"invalid_token\"";
+
+#[tokio::test]
+async fn r3_a_401_is_healed_with_a_renewed_token_and_one_replay() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    server
+        .expect(
+            Expect::get("/data")
+                .bearer("token-1")
+                .answer(ScriptedResponse::unauthorized(INVALID)),
+        )
+        .expect(
+            Expect::get("/data")
+                .bearer("token-2")
+                .answer(ScriptedResponse::text("fine")),
+        );
+    let response = session.get("data").send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "fine");
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn r3_the_body_is_replayed_in_full_and_a_post_is_healed_too() {
+    let server = Server::start();
+    let (hook, _) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    server.expect(
+        Expect::post("/orders")
+            .answer(ScriptedResponse::unauthorized(INVALID))
+            .answer(ScriptedResponse::status(201)),
+    );
+    let body = vec![b'x'; 300_000];
+    let response = session.post("orders").body(body).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let received = server.received();
+    assert_eq!(received[0].body_length, 300_000);
+    assert_eq!(received[1].body_length, 300_000);
+    assert_eq!(received[0].checksum, received[1].checksum);
+    assert_eq!(received[1].header("content-length"), Some("300000"));
+}
+
+#[tokio::test]
+async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed_beside() {
+    let server = Server::start();
+    let source = GatedSource::new();
+    let session = Session::new(server.url(), source.clone()).unwrap();
+    let first = {
+        let session = session.clone();
+        tokio::spawn(async move { session.authenticate().await })
+    };
+    source.next_call().await.answer(Token::new("one"));
+    first.await.unwrap().unwrap();
+    server
+        .expect(
+            Expect::post("/upload")
+                .bearer("one")
+                .answer(ScriptedResponse::unauthorized(INVALID)),
+        )
+        .expect(
+            Expect::get("/data")
+                .bearer("two")
+                .answer(ScriptedResponse::status(200)),
+        );
+    let pieces = futures_util::stream::iter(["some", "thing"].map(Ok::<_, Error>));
+    let upload = session.post("upload").body(Body::wrap_stream(pieces));
+    let response = soon(upload.send()).await.unwrap();
+    assert_eq!(response.status(), 401);
+    let call = soon(source.next_call()).await;
+    assert_eq!(call.request().reason(), keyfob::source::Reason::Rejected);
+    call.answer(Token::new("two"));
+    soon(async {
+        while session.tokens().get_valid_token().await.unwrap().expose() == "one" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let response = session.get("data").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(server.received()[0].body_length, 9);
+}
+
+#[tokio::test]
+async fn r3_a_multipart_body_is_sent_once() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    server.expect(Expect::put("/upload").answer(ScriptedResponse::unauthorized(INVALID)));
+    let form = Form::new().text("name", "value");
+    let response = session.put("upload").multipart(form).send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    soon(async {
+        while calls.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(server.received()[0].body_length > 0);
+}
+
+#[tokio::test]
+async fn r3_the_same_token_again_is_not_sent_and_the_401_is_returned_with_its_body() {
+    let server = Server::start();
+    let session = session(&server, &ManualClock::default());
+    server.expect(
+        Expect::get("/data").answer(ScriptedResponse::unauthorized(INVALID).body("why not")),
+    );
+    let response = session.get("data").send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["www-authenticate"], INVALID);
+    assert_eq!(response.text().await.unwrap(), "why not");
+}
+
+#[tokio::test]
+async fn r3_insufficient_scope_does_not_renew() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    let challenge = "Bearer realm=\"x\", error=\"insufficient_scope\", scope=\"write\"";
+    server
+        .expect(Expect::get("/data").answer(ScriptedResponse::unauthorized(challenge)))
+        .expect(Expect::get("/forbidden").answer(ScriptedResponse::status(403)));
+    assert_eq!(session.get("data").send().await.unwrap().status(), 401);
+    assert_eq!(session.get("forbidden").send().await.unwrap().status(), 403);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn r3_401_for_ever_is_returned_each_time_and_the_source_is_spared() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    server.expect(Expect::get("/data").always(ScriptedResponse::unauthorized(INVALID).body("no")));
+    for n in 0..50 {
+        let response = session.get("data").send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.text().await.unwrap(), "no");
+        assert!(n > 0 || bearers(&server) == ["token-1", "token-2"]);
+    }
+    let (calls, requests) = (calls.load(Ordering::SeqCst), server.calls());
+    assert!(calls <= 5, "{calls} calls of the source");
+    assert!(requests <= 55, "{requests} requests");
+}
+
+#[tokio::test]
+async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
+    let server = Server::start();
+    let source = ScriptedSource::new([Token::new("one"), Err(Error::unavailable("down"))]);
+    let session = Session::new(server.url(), source.clone()).unwrap();
+    server
+        .expect(
+            Expect::get("/strict").answer(ScriptedResponse::unauthorized(INVALID).body("strict")),
+        )
+        .expect(Expect::get("/other").answer(ScriptedResponse::status(200)));
+    let response = session.get("strict").send().await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.text().await.unwrap(), "strict");
+    assert_eq!(session.get("other").send().await.unwrap().status(), 200);
+    assert_eq!(bearers(&server), ["one", "one"]);
+}
+
+#[tokio::test]
+async fn r3_a_401_without_or_with_a_malformed_challenge_is_healed_too() {
+    for answer in [
+        ScriptedResponse::status(401),
+        ScriptedResponse::unauthorized("=,\",\"Bearer error="),
+        ScriptedResponse::unauthorized("Basic realm=\"x\""),
+    ] {
+        let server = Server::start();
+        let (hook, _) = numbered();
+        let session = Session::new(server.url(), hook).unwrap();
+        server.expect(
+            Expect::get("/data")
+                .answer(answer)
+                .answer(ScriptedResponse::status(200)),
+        );
+        assert_eq!(session.get("data").send().await.unwrap().status(), 200);
+        assert_eq!(bearers(&server), ["token-1", "token-2"]);
+    }
+}
+
+#[tokio::test]
+async fn r3_a_hundred_late_401s_for_one_token_cause_one_renewal() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    session.authenticate().await.unwrap();
+    server.expect(Expect::get("/data").respond_with(|received| {
+        if received.bearer() == Some("token-1") {
+            ScriptedResponse::unauthorized(INVALID)
+        } else {
+            ScriptedResponse::status(200)
+        }
+    }));
+    let requests = (0..100).map(|_| session.get("data").send());
+    for response in futures_util::future::join_all(requests).await {
+        assert_eq!(response.unwrap().status(), 200);
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn r3_a_replay_that_meets_a_503_is_retried_like_any_other() {
+    let server = Server::start();
+    let (hook, _) = numbered();
+    let session = Session::builder(hook)
+        .base_url(server.url())
+        .retry(crate::fixtures::promptly())
+        .build()
+        .unwrap();
+    server.expect(
+        Expect::get("/data")
+            .answer(ScriptedResponse::unauthorized(INVALID))
+            .answer(ScriptedResponse::unavailable())
+            .answer(ScriptedResponse::text("fine")),
+    );
+    let response = session.get("data").send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "fine");
+    assert_eq!(bearers(&server), ["token-1", "token-2", "token-2"]);
+}

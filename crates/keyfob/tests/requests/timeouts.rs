@@ -1,0 +1,311 @@
+//! R8: nothing waits for ever, and what moves is not cut off.
+
+use std::io::Error as IoError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_channel::mpsc;
+use keyfob::{ErrorKind, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, Server};
+use reqwest::Body;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::fixtures::{SECOND, builder, cause, everything_said, meanwhile, session};
+
+const LIMIT: Duration = Session::TIMEOUT;
+
+#[tokio::test]
+async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
+    assert_eq!(LIMIT, 20 * SECOND);
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(Expect::post("/data").answer(ScriptedResponse::hang()));
+    let session = session(&server, &clock);
+    let time_passes = async {
+        clock.until_sleeping_for(LIMIT).await;
+        server.reached(1).await;
+        clock.advance(LIMIT - Duration::from_millis(1));
+        tokio::task::yield_now().await;
+        assert_eq!(clock.sleepers(), 1);
+        clock.advance(Duration::from_millis(1));
+    };
+    let (response, ()) = meanwhile(session.post("data?q=PATIENT").send(), time_passes).await;
+    let error = response.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    assert!(error.is_timeout());
+    assert!(error.to_string().contains("`timeout`"), "{error}");
+    assert!(!everything_said(&error).contains("PATIENT"));
+}
+
+#[tokio::test]
+async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_none() {
+    let server = Server::start();
+    server
+        // However late it arrives, if it does at all.
+        .expect(
+            Expect::post("/late")
+                .always(ScriptedResponse::hang())
+                .at_least(0),
+        )
+        .expect(Expect::post("/broken").answer(ScriptedResponse::reset()));
+    let session = session(&server, &ManualClock::default());
+    let late = session.post("late").timeout(Duration::from_millis(1));
+    assert!(late.send().await.unwrap_err().is_timeout());
+    let error: keyfob::Error = session.post("broken").send().await.unwrap_err();
+    assert!(!error.is_timeout(), "{error}");
+}
+
+#[tokio::test]
+async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    let stalls = ScriptedResponse::text("half and half").slow_body(4, Duration::from_secs(3600));
+    server.expect(Expect::get("/data").answer(stalls));
+    let mut response = session(&server, &clock).get("data").send().await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "half");
+    let time_passes = async {
+        clock.until_sleeping_for(LIMIT).await;
+        clock.advance(LIMIT);
+    };
+    let (stalled, ()) = meanwhile(response.chunk(), time_passes).await;
+    let error = stalled.unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    // Whoever asks once more gets another timeout, not a panic.
+    let time_passes = async {
+        clock.until_sleeping_for(LIMIT).await;
+        clock.advance(LIMIT);
+    };
+    let (stalled, ()) = meanwhile(response.chunk(), time_passes).await;
+    assert!(stalled.unwrap_err().is_timeout());
+}
+
+#[tokio::test]
+async fn r8_a_slow_download_that_moves_is_not_cut() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    let slow = ScriptedResponse::bytes(vec![b'x'; 50]).slow_body(10, Duration::from_millis(5));
+    server.expect(Expect::get("/data").answer(slow));
+    let mut response = session(&server, &clock).get("data").send().await.unwrap();
+    let mut length = 0;
+    while let Some(piece) = response.chunk().await.unwrap() {
+        length += piece.len();
+        clock.advance(LIMIT - SECOND);
+    }
+    assert_eq!(length, 50);
+}
+
+#[tokio::test]
+async fn r8_a_reader_that_takes_its_time_is_not_cut() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(Expect::get("/data").answer(ScriptedResponse::stream(3_000_000)));
+    let mut response = session(&server, &clock).get("data").send().await.unwrap();
+    let mut length = 0;
+    while let Some(piece) = response.chunk().await.unwrap() {
+        length += piece.len();
+        clock.advance(2 * LIMIT);
+    }
+    assert_eq!(length, 3_000_000);
+}
+
+#[tokio::test]
+async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(Expect::put("/data").answer(ScriptedResponse::status(200)));
+    let (mut pieces, body) = mpsc::channel::<Result<Bytes, IoError>>(0);
+    let session = session(&server, &clock);
+    let upload = session.put("data").body(Body::wrap_stream(body)).send();
+    let time_passes = async {
+        for _ in 0..5 {
+            clock.until_sleeping_for(LIMIT).await;
+            feed(&mut pieces).await;
+            clock.advance(LIMIT);
+        }
+        drop(pieces);
+    };
+    let (response, ()) = meanwhile(upload, time_passes).await;
+    assert_eq!(response.unwrap().status(), 200);
+    assert_eq!(server.received()[0].body_length, 25);
+}
+
+#[tokio::test]
+async fn r8_a_streamed_upload_that_stalls_is_cut() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(Expect::put("/data").always(ScriptedResponse::status(200)));
+    let (mut pieces, body) = mpsc::channel::<Result<Bytes, IoError>>(0);
+    let session = session(&server, &clock);
+    let upload = session.put("data").body(Body::wrap_stream(body)).send();
+    let time_passes = async {
+        feed(&mut pieces).await;
+        for _ in 0..2 {
+            clock.until_sleeping_for(LIMIT).await;
+            clock.advance(LIMIT);
+        }
+    };
+    let (response, ()) = meanwhile(upload, time_passes).await;
+    let error = response.unwrap_err();
+    assert!(cause::<IoError>(&error).unwrap().kind() == std::io::ErrorKind::TimedOut);
+}
+
+#[tokio::test]
+async fn r8_a_slow_upload_from_memory_that_moves_is_not_cut() {
+    // More than the buffers between client and server hold, so that a step of the reader is one of the writer.
+    const STEP: usize = 6_000_000;
+    let clock = ManualClock::default();
+    let reader = SlowReader::listen();
+    let session = builder(&clock).base_url(&reader.url).build().unwrap();
+    let upload = session.put("data").body(vec![b'x'; 4 * STEP]).send();
+    let time_passes = async {
+        let mut reader = reader.accept().await;
+        for _ in 0..3 {
+            clock.until_sleeping_for(LIMIT).await;
+            reader.take(STEP).await;
+            clock.advance(LIMIT);
+        }
+        reader.take(STEP).await;
+        reader
+            .answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        reader
+    };
+    let (response, reader) = meanwhile(upload, time_passes).await;
+    assert_eq!(response.unwrap().status(), 200);
+    let length = format!("content-length: {}\r\n", 4 * STEP);
+    assert!(reader.head.contains(&length), "{}", reader.head);
+}
+
+#[tokio::test]
+async fn r8_a_timeout_of_the_request_bounds_the_whole_attempt() {
+    let server = Server::start();
+    let stalls = ScriptedResponse::text("slowly").slow_body(1, Duration::from_secs(3600));
+    server
+        .expect(
+            Expect::get("/head")
+                .answer(ScriptedResponse::hang())
+                .at_least(1),
+        )
+        .expect(Expect::get("/body").answer(stalls));
+    let session = session(&server, &ManualClock::default());
+    let head = session.get("head").timeout(Duration::from_millis(50));
+    let error = head.send().await.unwrap_err();
+    assert!(cause::<reqwest::Error>(&error).unwrap().is_timeout());
+    let body = session.get("body").timeout(Duration::from_millis(700));
+    let response = body.send().await.unwrap();
+    assert!(response.text().await.unwrap_err().is_timeout());
+}
+
+#[tokio::test]
+async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(
+        Expect::get("/data")
+            .bearer("late")
+            .answer(ScriptedResponse::status(200)),
+    );
+    let source = GatedSource::new();
+    let tokens = TokenCache::builder(source.clone())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let session = Session::builder(tokens)
+        .base_url(server.url())
+        .build()
+        .unwrap();
+    let request = session.get("data").retry(|policy| policy.total(5 * SECOND));
+    let time_passes = async {
+        let call = source.next_call().await;
+        clock.until_sleeping_for(5 * SECOND).await;
+        clock.advance(5 * SECOND);
+        call
+    };
+    let (response, call) = meanwhile(request.send(), time_passes).await;
+    assert_eq!(response.unwrap_err().kind(), ErrorKind::Deadline);
+    assert_eq!(server.connections(), 0);
+    call.answer(Token::new("late"));
+    assert_eq!(session.get("data").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
+    let clock = ManualClock::default();
+    let server = Server::start();
+    server.expect(Expect::get("/data").answer(ScriptedResponse::status(401).body("no")));
+    let source = GatedSource::new();
+    let tokens = TokenCache::builder(source.clone())
+        .token(Token::new("one").unwrap())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let session = Session::builder(tokens)
+        .base_url(server.url())
+        .build()
+        .unwrap();
+    let request = session.get("data").retry(|policy| policy.total(5 * SECOND));
+    let time_passes = async {
+        let call = source.next_call().await;
+        clock.until_sleeping_for(5 * SECOND).await;
+        clock.advance(5 * SECOND);
+        call
+    };
+    let (response, call) = meanwhile(request.send(), time_passes).await;
+    assert_eq!(response.unwrap().text().await.unwrap(), "no");
+    call.answer(Token::new("two"));
+}
+
+async fn feed(pieces: &mut mpsc::Sender<Result<Bytes, IoError>>) {
+    std::future::poll_fn(|context| pieces.poll_ready(context))
+        .await
+        .unwrap();
+    pieces.start_send(Ok(Bytes::from_static(b"piece"))).unwrap();
+    // A channel of no capacity is ready again when the piece was taken.
+    std::future::poll_fn(|context| pieces.poll_ready(context))
+        .await
+        .unwrap();
+}
+
+/// A server that reads an upload only as fast as the test tells it to.
+struct SlowReader {
+    url: String,
+    listener: TcpListener,
+}
+
+struct SlowConnection {
+    stream: TcpStream,
+    head: String,
+}
+
+impl SlowReader {
+    fn listen() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1 << 16).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        Self { url, listener }
+    }
+
+    async fn accept(self) -> SlowConnection {
+        let (mut stream, _) = self.listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        SlowConnection { stream, head }
+    }
+}
+
+impl SlowConnection {
+    async fn take(&mut self, length: usize) {
+        let mut taken = vec![0; length];
+        self.stream.read_exact(&mut taken).await.unwrap();
+    }
+
+    async fn answer(&mut self, answer: &[u8]) {
+        self.stream.write_all(answer).await.unwrap();
+    }
+}

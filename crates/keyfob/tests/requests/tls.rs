@@ -1,0 +1,144 @@
+//! Sessions over TLS, against the scripted server behind a certificate of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Version;
+use keyfob::ErrorKind;
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
+use rcgen::CertifiedKey;
+use reqwest::{Certificate, Client, ClientBuilder};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::fixtures::{bearers, builder, everything_said, soon};
+
+/// What stands in front of a scripted server and speaks TLS.
+struct Front {
+    address: SocketAddr,
+    certificate: Certificate,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Front {
+    /// Takes connections until the test's runtime ends.
+    async fn of(server: &Server, protocol: &str) -> Self {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![protocol.into()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = Self {
+            address: listener.local_addr().unwrap(),
+            certificate: Certificate::from_der(cert.der()).unwrap(),
+            connections: Arc::default(),
+        };
+        let (behind, connections) = (server.address(), Arc::clone(&front.connections));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(acceptor.clone(), stream, behind));
+            }
+        });
+        front
+    }
+
+    fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    fn trusted(&self) -> ClientBuilder {
+        Client::builder()
+            .no_proxy()
+            .tls_certs_only([self.certificate.clone()])
+    }
+}
+
+/// Whoever hangs up first ends it.
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
+    if let Ok(mut stream) = acceptor.accept(stream).await {
+        let mut server = TcpStream::connect(behind).await.unwrap();
+        let _ = copy_bidirectional(&mut stream, &mut server).await;
+    }
+}
+
+#[tokio::test]
+async fn requests_over_tls_carry_the_credential_over_http1_and_http2() {
+    for (protocol, version) in [("http/1.1", Version::HTTP_11), ("h2", Version::HTTP_2)] {
+        let server = Server::start();
+        server.expect(Expect::get("/data").answer(ScriptedResponse::text("fine")));
+        let front = Front::of(&server, protocol).await;
+        let session = builder(&ManualClock::default())
+            .base_url(front.url())
+            .client(front.trusted())
+            .build()
+            .unwrap();
+        let response = soon(session.get("data").send()).await.unwrap();
+        assert_eq!(response.version(), version);
+        assert_eq!(response.text().await.unwrap(), "fine");
+        assert_eq!(bearers(&server), ["t0ken"]);
+    }
+}
+
+#[tokio::test]
+async fn r1_a_redirect_from_https_to_plain_http_loses_the_credential() {
+    let (server, plain) = (Server::start(), Server::start());
+    server.expect(
+        Expect::get("/start").answer(ScriptedResponse::redirect(307, &plain.url_for("/there"))),
+    );
+    plain.expect(Expect::get("/there").answer(ScriptedResponse::text("fine")));
+    let front = Front::of(&server, "http/1.1").await;
+    let session = builder(&ManualClock::default())
+        .base_url(front.url())
+        .client(front.trusted())
+        .build()
+        .unwrap();
+    let response = soon(session.get("start").send()).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "fine");
+    assert_eq!(bearers(&server), ["t0ken"]);
+    assert_eq!(bearers(&plain), [""]);
+}
+
+#[tokio::test]
+async fn r1_the_same_host_and_port_over_plain_http_is_another_origin() {
+    let server = Server::start();
+    let front = Front::of(&server, "http/1.1").await;
+    let session = builder(&ManualClock::default())
+        .base_url(front.url())
+        .client(front.trusted())
+        .build()
+        .unwrap();
+    let plain = front.url().replace("https", "http");
+    let error = soon(session.get(plain).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Origin);
+    assert_eq!(front.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn r4_a_certificate_that_is_not_trusted_is_reported_at_once_and_gets_no_credential() {
+    let server = Server::start();
+    let front = Front::of(&server, "http/1.1").await;
+    let session = builder(&ManualClock::default())
+        .base_url(front.url())
+        .build()
+        .unwrap();
+    let error = soon(session.get("data").send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    let said = everything_said(&error);
+    assert!(
+        said.contains("would fail again") && said.contains("certificate"),
+        "{said}"
+    );
+    assert_eq!(front.connections.load(Ordering::SeqCst), 1);
+    assert!(server.received().is_empty());
+}

@@ -1,0 +1,213 @@
+//! The course of a soak: starts the processes, kills some, starts others in their place, and counts.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyfob_testkit::{Api, RefreshTokens, TokenEndpoint};
+
+use crate::held_responses::Ambush;
+use crate::options::{Options, most_exchanges};
+use crate::redis_server::RedisServer;
+use crate::setup::{Errand, GRACE, Place};
+use crate::workers::Herd;
+
+pub(crate) fn run_all(options: &Options) -> ExitCode {
+    println!(
+        "{} processes, {} lifetimes of {:?}, one killed every {:?}, and some that exchange",
+        options.processes, options.lifetimes, options.lifetime, options.kill_every
+    );
+    let tallies: Vec<_> = options
+        .stores
+        .iter()
+        .map(|store| run(store, options))
+        .collect();
+    print_table(&tallies);
+    let faults: Vec<_> = tallies.iter().flat_map(Tally::faults).collect();
+    for fault in &faults {
+        eprintln!("{fault}");
+    }
+    match faults.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn run(store: &str, options: &Options) -> Tally {
+    let scratch = tempfile::tempdir().unwrap();
+    let server = (store == "redis").then(RedisServer::start);
+    let place = match &server {
+        Some(server) => Place::Redis {
+            url: server.url(),
+            authority: server.authority(),
+        },
+        None => Place::File(scratch.path().join("store")),
+    };
+    let endpoint = TokenEndpoint::start();
+    endpoint.issuer().set_lifetime(options.lifetime);
+    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace: GRACE });
+    let api = Api::start(endpoint.issuer().clone());
+    let errand = Errand {
+        place: place.clone(),
+        token_url: endpoint.url(),
+        api_url: api.url(),
+    };
+    let mut ambush = Ambush::lay(&endpoint, most_exchanges(options.lifetimes_at_most()));
+    let mut herd = Herd::new(errand);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = place.store();
+    let start = Instant::now();
+    let (mut held, mut by_chance) = (0, 0);
+    let mut next = start + options.kill_every;
+    let mut lifetimes = options.lifetimes;
+    while start.elapsed() < options.lifetime * lifetimes {
+        herd.fill(options.processes);
+        thread::sleep(LOOK);
+        let kill = |pid| herd.kill(pid);
+        held += u64::from(runtime.block_on(ambush.spring(&*store, kill)));
+        if Instant::now() >= next {
+            by_chance += u64::from(runtime.block_on(herd.kill_any(&*store)));
+            next = Instant::now() + options.kill_every;
+        }
+        // On a busy machine the ambush may have met nobody yet.
+        let is_over = start.elapsed() >= options.lifetime * lifetimes;
+        if is_over && held == 0 && lifetimes < options.lifetimes_at_most() {
+            lifetimes += 1;
+        }
+    }
+    // No answer is held back any more, and whatever is under way comes to its end.
+    drop(ambush);
+    herd.fill(options.processes);
+    thread::sleep(options.lifetime);
+    let served = herd.settle();
+    Tally {
+        store: match server {
+            Some(_) => "redis",
+            None => "file",
+        },
+        lifetimes,
+        killed: herd.killed,
+        held,
+        by_chance,
+        unserved: options.processes - served,
+        exchanges: endpoint.rotations(),
+        repeats: endpoint.repeats(),
+        reuses: endpoint.reuses(),
+        requests: api.count(200) + api.count(401),
+        rejected: api.count(401),
+        // After the figures: one that ends in an exchange leaves it to be repeated.
+        failures: herd.end(),
+    }
+}
+
+struct Tally {
+    store: &'static str,
+    lifetimes: u32,
+    killed: usize,
+    /// Killed while their answers were held back.
+    held: u64,
+    /// Killed in the middle of an exchange without that; it may not have been sent yet.
+    by_chance: u64,
+    /// Without a token at the end.
+    unserved: usize,
+    exchanges: u64,
+    repeats: u64,
+    reuses: u64,
+    requests: u64,
+    rejected: u64,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn killed_in_exchange(&self) -> u64 {
+        self.held + self.by_chance
+    }
+
+    /// What must not be.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut fault = |is_one: bool, text: String| {
+            if is_one {
+                faults.push(format!("{}: {text}", self.store));
+            }
+        };
+        fault(
+            self.reuses > 0,
+            format!("{} refresh tokens were reused", self.reuses),
+        );
+        for failure in self.failures.iter().take(5) {
+            fault(true, failure.clone());
+        }
+        fault(
+            self.unserved > 0,
+            format!("{} processes had no token at the end", self.unserved),
+        );
+        fault(
+            self.held == 0,
+            "no process was killed in the middle of an exchange, so that nothing is proved"
+                .to_owned(),
+        );
+        // Whoever was killed needs one; where a lease can lapse, who stands still for long as well.
+        let most = match self.store {
+            "redis" => u64::MAX,
+            _ => self.killed_in_exchange(),
+        };
+        let needed = self.held..=most;
+        fault(
+            !needed.contains(&self.repeats),
+            format!(
+                "{} exchanges were repeated, after {} to {} were not finished",
+                self.repeats,
+                self.held,
+                self.killed_in_exchange()
+            ),
+        );
+        let most = u64::from(most_exchanges(self.lifetimes)) + self.repeats;
+        let least = u64::from(self.lifetimes) / 2;
+        fault(
+            !(least..=most).contains(&self.exchanges),
+            format!(
+                "{} exchanges are not between {least} and {most}",
+                self.exchanges
+            ),
+        );
+        fault(self.requests == 0, "nothing was requested".to_owned());
+        faults
+    }
+}
+
+type Figure = fn(&Tally) -> u64;
+
+fn print_table(tallies: &[Tally]) {
+    println!(
+        "\n{:<36}{}",
+        "store",
+        row(tallies, |tally| tally.store.to_owned())
+    );
+    let lines: [(&str, Figure); 8] = [
+        ("processes killed", |tally| tally.killed as u64),
+        ("  in the middle of an exchange", Tally::killed_in_exchange),
+        ("exchanges", |tally| tally.exchanges),
+        ("exchanges repeated within the grace", |tally| tally.repeats),
+        ("reuse detections", |tally| tally.reuses),
+        ("requests", |tally| tally.requests),
+        ("  answered 401 and healed", |tally| tally.rejected),
+        ("requests failed by us", |tally| tally.failures.len() as u64),
+    ];
+    for (name, value) in lines {
+        println!(
+            "{name:<36}{}",
+            row(tallies, |tally| value(tally).to_string())
+        );
+    }
+}
+
+fn row(tallies: &[Tally], cell: impl Fn(&Tally) -> String) -> String {
+    tallies
+        .iter()
+        .map(|tally| format!("{:>10}", cell(tally)))
+        .collect()
+}
+
+/// How often to look whether an answer is held back.
+const LOOK: Duration = Duration::from_millis(5);

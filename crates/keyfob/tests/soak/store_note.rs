@@ -1,0 +1,24 @@
+//! Who exchanges at this moment, as the store knows it.
+
+use keyfob::store::TokenStore;
+
+use crate::setup::key;
+
+/// The note of an exchange whose answer is not stored yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Note {
+    pub(crate) pid: u32,
+    /// The exchange of one that was killed is repeated.
+    pub(crate) is_repeat: bool,
+}
+
+impl Note {
+    pub(crate) async fn load(store: &dyn TokenStore) -> Option<Self> {
+        let kept = store.load(&key()).await.ok().flatten()?;
+        let begun = kept.entry.begun()?;
+        Some(Self {
+            pid: begun.by().split(' ').nth(1)?.parse().ok()?,
+            is_repeat: begun.attempts() > 1,
+        })
+    }
+}

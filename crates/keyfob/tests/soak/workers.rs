@@ -1,0 +1,129 @@
+//! The processes of a soak: started, told what to do, and killed.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::thread::JoinHandle;
+
+use keyfob::store::TokenStore;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::setup::Errand;
+use crate::store_note::Note;
+use crate::worker::SERVED;
+
+/// The processes that run.
+pub(crate) struct Herd {
+    errand: Errand,
+    running: HashMap<u32, Process>,
+    settled: Vec<Child>,
+    pub(crate) killed: usize,
+    failures: Vec<String>,
+}
+
+struct Process {
+    child: Child,
+    /// Reads what it says.
+    lines: JoinHandle<Vec<String>>,
+}
+
+impl Herd {
+    pub(crate) fn new(errand: Errand) -> Self {
+        Self {
+            errand,
+            running: HashMap::new(),
+            settled: Vec::new(),
+            killed: 0,
+            failures: Vec::new(),
+        }
+    }
+
+    pub(crate) fn fill(&mut self, processes: usize) {
+        while self.running.len() < processes {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .arg("worker")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut errand = serde_json::to_vec(&self.errand).unwrap();
+            errand.push(b'\n');
+            child.stdin.as_mut().unwrap().write_all(&errand).unwrap();
+            let out = BufReader::new(child.stdout.take().unwrap());
+            let lines = thread::spawn(|| lines(out));
+            self.running.insert(child.id(), Process { child, lines });
+        }
+    }
+
+    /// Kills whichever it is, but none that repeats the exchange of a killed one; says whether it exchanged.
+    pub(crate) async fn kill_any(&mut self, store: &dyn TokenStore) -> bool {
+        let pids: Vec<_> = self.running.keys().copied().collect();
+        let pid = pids[fastrand::usize(..pids.len())];
+        // While it stands still, it begins nothing after the look.
+        signal(pid, Signal::STOP);
+        let note = Note::load(store).await.filter(|note| note.pid == pid);
+        if note.is_some_and(|note| note.is_repeat) {
+            signal(pid, Signal::CONT);
+            return false;
+        }
+        self.kill(pid);
+        note.is_some()
+    }
+
+    /// With SIGKILL, so that nothing of it runs any more; says whether it was there.
+    pub(crate) fn kill(&mut self, pid: u32) -> bool {
+        let Some(mut process) = self.running.remove(&pid) else {
+            return false;
+        };
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
+        self.killed += 1;
+        self.failures.extend(process.lines.join().unwrap());
+        true
+    }
+
+    /// Has all send a last request, after which they keep still; says how many were served.
+    pub(crate) fn settle(&mut self) -> usize {
+        for process in self.running.values_mut() {
+            // One that has ended by itself is missed below.
+            let _ = process.child.stdin.as_mut().unwrap().write_all(b"\n");
+        }
+        let mut served = 0;
+        for (_, process) in self.running.drain() {
+            let mut lines = process.lines.join().unwrap();
+            served += usize::from(lines.pop_if(|line| line == SERVED).is_some());
+            self.failures.extend(lines);
+            self.settled.push(process.child);
+        }
+        served
+    }
+
+    /// Ends those that keep still.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        for child in &mut self.settled {
+            // It closes their standard input.
+            child.wait().unwrap();
+        }
+        self.failures
+    }
+}
+
+/// What a process says until it was served for the last time, or ended.
+fn lines(out: impl BufRead) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in out.lines().map_while(Result::ok) {
+        let is_last = line == SERVED;
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    lines
+}
+
+fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    // It is a child that nobody has waited for, so that the number is still its own.
+    kill_process(pid, signal).unwrap();
+}

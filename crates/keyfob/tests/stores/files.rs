@@ -1,0 +1,311 @@
+//! The store in files: what is on the disk, and what is made of it when it is not as it was left.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use keyfob::ErrorKind;
+use keyfob::runtime::Runtime;
+use keyfob::store::{Entry, FileStore, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
+use tempfile::TempDir;
+
+use crate::fixtures::{Process, SECOND, key, token};
+
+struct Files {
+    scratch: TempDir,
+    store: FileStore,
+}
+
+impl Files {
+    fn new() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = FileStore::new(scratch.path().join("state/keyfob"));
+        Self { scratch, store }
+    }
+
+    /// A store with one token in it.
+    async fn with_token() -> Self {
+        let files = Self::new();
+        let process = Process::rotating(files.store.clone());
+        process.get_answered(token(1)).await.unwrap();
+        files
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.scratch.path().join("state/keyfob")
+    }
+
+    fn entry(&self) -> PathBuf {
+        self.directory().join(format!("{}.token", key().id()))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        fs::read(self.entry()).unwrap()
+    }
+
+    async fn load_fault(&self) -> keyfob::store::StoreError {
+        self.store.load(&key()).await.unwrap_err()
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn t1_a_token_in_a_file_outlives_its_process() {
+    let files = Files::with_token().await;
+    let next = Process::rotating(files.store.clone());
+    assert_eq!(next.get().await.unwrap(), "token-1");
+    assert_eq!(next.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn s2_directory_and_files_are_the_owners_alone() {
+    let files = Files::with_token().await;
+    assert_eq!(mode(&files.directory()), 0o700);
+    let names = fs::read_dir(files.directory()).unwrap();
+    let mut kinds: Vec<_> = names
+        .map(|file| {
+            let path = file.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+            path.extension().unwrap().to_owned()
+        })
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, ["lock", "token"], "nothing half written is left");
+}
+
+#[tokio::test]
+async fn s2_what_others_could_read_is_refused_and_the_message_says_what_to_do() {
+    let files = Files::with_token().await;
+    for (path, wrong, right, advice) in [
+        (files.entry(), 0o644, 0o600, "chmod 600"),
+        (files.directory(), 0o755, 0o700, "chmod 700"),
+        (files.directory(), 0o770, 0o700, "chmod 700"),
+    ] {
+        set_mode(&path, wrong);
+        let fault = files.load_fault().await;
+        assert_eq!(fault.kind(), StoreErrorKind::Away);
+        let shown = fault.to_string();
+        assert!(
+            shown.contains(advice) && shown.contains(path.to_str().unwrap()),
+            "{shown}"
+        );
+        let process = Process::rotating(files.store.clone());
+        process.get().await.unwrap_err();
+        assert_eq!(process.source.calls(), 0, "T9: no store, no exchange");
+        set_mode(&path, right);
+    }
+    files.store.load(&key()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn s2_a_link_a_pipe_or_a_directory_in_place_of_a_file_is_not_followed() {
+    let files = Files::with_token().await;
+    let elsewhere = files.scratch.path().join("elsewhere");
+    fs::rename(files.entry(), &elsewhere).unwrap();
+    symlink(&elsewhere, files.entry()).unwrap();
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+    fs::remove_file(files.entry()).unwrap();
+
+    fs::create_dir(files.entry()).unwrap();
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+    fs::remove_dir(files.entry()).unwrap();
+
+    rustix::fs::mkfifoat(rustix::fs::CWD, files.entry(), 0o600.into()).unwrap();
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+}
+
+#[tokio::test]
+async fn s2_a_new_file_is_not_written_through_a_link() {
+    let files = Files::with_token().await;
+    let target = files.scratch.path().join("target");
+    fs::write(&target, "untouched").unwrap();
+    let new = files.directory().join(format!("{}.new", key().id()));
+    symlink(&target, &new).unwrap();
+    let entry = Entry::new(token(2).unwrap(), SystemTime::now());
+    files.store.replace(&key(), &entry, SECOND).await.unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "untouched");
+}
+
+#[tokio::test]
+async fn t9_a_damaged_entry_that_may_hold_a_refresh_token_is_not_replaced() {
+    let files = Files::with_token().await;
+    let whole = files.bytes();
+    for damaged in [
+        &whole[..whole.len() / 2],
+        &whole[..0],
+        b"keyfob-token-1 no\n{}",
+    ] {
+        fs::write(files.entry(), damaged).unwrap();
+        let process = Process::rotating(files.store.clone());
+        let error = process.get().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains("sign in again"), "{error}");
+        assert_eq!(process.source.calls(), 0);
+        assert_eq!(files.bytes(), damaged, "it stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_set_aside_where_the_source_may_be_asked_again() {
+    let files = Files::with_token().await;
+    fs::write(files.entry(), "garbled").unwrap();
+    let process = Process::repeatable(files.store.clone());
+    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+    let aside = files.entry().with_extension("bad");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "garbled");
+}
+
+#[tokio::test]
+async fn t9_a_sign_in_replaces_a_damaged_entry_and_keeps_it_aside() {
+    let files = Files::with_token().await;
+    fs::write(files.entry(), "garbled").unwrap();
+    let entry = Entry::new(token(7).unwrap(), SystemTime::now());
+    files.store.replace(&key(), &entry, SECOND).await.unwrap();
+    let kept = files.store.load(&key()).await.unwrap().unwrap();
+    assert_eq!(kept.entry.token().unwrap().expose(), "token-7");
+    assert!(files.entry().with_extension("bad").exists());
+}
+
+#[tokio::test]
+async fn t9_an_entry_of_a_newer_version_is_left_alone() {
+    let files = Files::with_token().await;
+    let newer = b"keyfob-token-2 of a later day\nwhatever".to_vec();
+    fs::write(files.entry(), &newer).unwrap();
+    let error = Process::rotating(files.store.clone())
+        .get()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("newer version"), "{error}");
+    let process = Process::repeatable(files.store.clone());
+    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+    assert_eq!(files.bytes(), newer);
+}
+
+#[tokio::test]
+async fn t9_an_entry_under_another_keys_name_is_damaged() {
+    let files = Files::with_token().await;
+    let other = keyfob::store::StoreKey::builder("https://other.example.com").build();
+    let place = files.directory().join(format!("{}.token", other.id()));
+    fs::copy(files.entry(), place).unwrap();
+    let fault = files.store.load(&other).await.unwrap_err();
+    assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn s2_a_sealed_entry_shows_nothing_and_needs_its_key() {
+    let files = Files::new();
+    let ring = |byte| SealingKeys::new(SealingKey::from_bytes([byte; 32]));
+    let sealed = files.store.clone().sealed(ring(1));
+    Process::rotating(sealed.clone())
+        .get_answered(token(1))
+        .await
+        .unwrap();
+    let bytes = files.bytes();
+    for secret in ["token-1", "refresh-1", "issuer.example.com"] {
+        assert!(
+            !bytes
+                .windows(secret.len())
+                .any(|part| part == secret.as_bytes()),
+            "{secret}"
+        );
+    }
+    assert_eq!(Process::rotating(sealed).get().await.unwrap(), "token-1");
+    for keyless in [files.store.clone(), files.store.clone().sealed(ring(2))] {
+        let fault = keyless.load(&key()).await.unwrap_err();
+        assert_eq!(fault.kind(), StoreErrorKind::Away, "{fault}");
+    }
+    let mut garbled = bytes.clone();
+    *garbled.last_mut().unwrap() ^= 1;
+    fs::write(files.entry(), garbled).unwrap();
+    let fault = files
+        .store
+        .clone()
+        .sealed(ring(1))
+        .load(&key())
+        .await
+        .unwrap_err();
+    assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_half_written_is_in_nobodys_way() {
+    let files = Files::with_token().await;
+    let new = files.directory().join(format!("{}.new", key().id()));
+    fs::write(&new, "half wri").unwrap();
+    let process = Process::rotating(files.store.clone());
+    assert_eq!(process.get().await.unwrap(), "token-1");
+    process.clock.advance(SECOND * 101);
+    process.get_answered(token(2)).await.unwrap();
+    assert!(!new.exists());
+}
+
+#[tokio::test]
+async fn entries_in_files_are_listed_the_unreadable_ones_too() {
+    let files = Files::with_token().await;
+    assert!(Files::new().store.list().await.unwrap().is_empty());
+    fs::write(files.directory().join("0123.token"), "garbled").unwrap();
+    set_mode(&files.directory().join("0123.token"), 0o600);
+    let listed = files.store.list().await.unwrap();
+    let (readable, other): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .partition(|listed| listed.trouble.is_none());
+    assert_eq!((readable.len(), other.len()), (1, 1));
+    assert_eq!(readable[0].key, key());
+    assert!(readable[0].expires.is_some());
+    assert!(files.store.forget(&other[0].key, SECOND).await.unwrap());
+    assert!(files.store.forget(&key(), SECOND).await.unwrap());
+    assert!(files.store.list().await.unwrap().is_empty());
+}
+
+/// Does what is asked first, which is to lock, and keeps the rest for later.
+#[derive(Clone, Default)]
+struct Late(Arc<Mutex<Option<Vec<Work>>>>);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+impl Runtime for Late {
+    fn spawn(&self, _: BoxFuture<'static, ()>) {
+        unreachable!("a store only blocks");
+    }
+
+    fn spawn_blocking(&self, work: Work) {
+        match &mut *self.0.lock().unwrap() {
+            Some(later) => later.push(work),
+            first => {
+                *first = Some(Vec::new());
+                work();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn t9_a_lease_that_is_dropped_during_a_save_ends_with_it() {
+    let files = Files::new();
+    let late = Late::default();
+    let store = files.store.clone().runtime(late.clone());
+    let key = key();
+    let mut lease = store.lease(&key, SECOND).await.unwrap();
+    let entry = Entry::new(token(1).unwrap(), SystemTime::now());
+    drop(lease.save(&entry));
+    drop(lease);
+
+    let others = || files.store.lease(&key, Duration::ZERO);
+    let busy = others().await.err().unwrap();
+    assert_eq!(busy.kind(), StoreErrorKind::Busy);
+    for work in late.0.lock().unwrap().take().unwrap() {
+        work();
+    }
+    let mut lease = others().await.unwrap();
+    assert!(lease.load().await.unwrap().is_some());
+}

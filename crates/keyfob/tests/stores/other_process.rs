@@ -1,0 +1,98 @@
+//! A process of its own that shares a store with a test, and that the test directs line by line.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use keyfob::source::Persisted;
+use keyfob::store::TokenStore;
+use keyfob::{Error, TokenCache};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixtures::{Rotating, key, token};
+
+/// A process of its own: it says `ready`, waits for a line, and gets a token. It asks for each exchange by saying `exchange`,
+/// and takes the next line for the number of the new token.
+pub(crate) struct OtherProcess {
+    process: Child,
+    says: Lines<BufReader<ChildStdout>>,
+    told: ChildStdin,
+}
+
+impl OtherProcess {
+    /// Runs a test that is such a process, and tells it its errand in a line.
+    pub(crate) fn run(test: &str, errand: &str) -> Self {
+        // What a shell ignores, what it becomes ignores too: a write without room shall fail, not kill.
+        let mut process = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .args(["--ignored", "--nocapture", "--quiet"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut other = Self {
+            says: BufReader::new(process.stdout.take().unwrap()).lines(),
+            told: process.stdin.take().unwrap(),
+            process,
+        };
+        other.tell(errand);
+        assert_eq!(other.hear(), "ready");
+        other
+    }
+
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.told, "{line}").unwrap();
+    }
+
+    /// The next thing it says itself; its test harness speaks as well.
+    pub(crate) fn hear(&mut self) -> String {
+        let said = self.says.by_ref().map_while(Result::ok);
+        let mut own = said.filter_map(|line| line.strip_prefix(MARK).map(str::to_owned));
+        own.next().unwrap_or_else(|| "nothing".to_owned())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+}
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The part of such a process that does not depend on its store.
+pub(crate) fn get_token_from(store: impl TokenStore) {
+    let source = keyfob::hook_blocking(|_| {
+        say("exchange");
+        let number = read()
+            .parse()
+            .map_err(|_| Error::unavailable("no answer"))?;
+        token(number)
+    });
+    let source = Persisted::new(Rotating(source), store, key());
+    let tokens = TokenCache::new(source);
+    say("ready");
+    read();
+    match tokens.get_valid_token_blocking() {
+        Ok(token) => say(token.expose()),
+        Err(error) => say(&format!("{}: {error}", error.kind())),
+    }
+}
+
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{MARK}{line}").unwrap();
+    out.flush().unwrap();
+}
+
+pub(crate) fn read() -> String {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+pub(crate) const MARK: &str = "keyfob says ";

@@ -1,0 +1,348 @@
+//! T9: a refresh token that is used up is never lost, and never sent twice blindly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use keyfob::runtime::{Runtime, TokioOrThreads};
+use keyfob::source::{Persisted, TokenRequest};
+use keyfob::store::{Entry, MemoryStore, TokenStore};
+use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
+
+use crate::fixtures::{Flaky, Process, Rotating, SECOND, key, token, until};
+
+async fn stored(store: &impl TokenStore) -> Entry {
+    store.load(&key()).await.unwrap().unwrap().entry
+}
+
+/// A process that has the first token, which has expired.
+async fn with_an_ended_token(store: impl TokenStore) -> Process {
+    let process = Process::rotating(store);
+    process.get_answered(token(1)).await.unwrap();
+    process.clock.advance(SECOND * 101);
+    process
+}
+
+/// Puts the second token there, beside whoever runs.
+async fn sign_in(store: &impl TokenStore, beside: &Process) {
+    let now = beside.clock.wall();
+    let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
+    store.replace(&key(), &signed_in, SECOND).await.unwrap();
+}
+
+async fn gets_the_third_for_the_second(process: &Process) {
+    let answer = async {
+        let call = process.source.next_call().await;
+        let previous = call.request().previous().unwrap();
+        assert_eq!(previous.refresh_token(), Some("refresh-2"));
+        call.answer(token(3));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap(), "token-3");
+}
+
+#[tokio::test]
+async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_uses_it() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let answer = async {
+        let call = process.source.next_call().await;
+        let noted = stored(&store).await;
+        assert!(noted.begun().is_some() && noted.token().is_none());
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    got.unwrap();
+    let after = stored(&store).await;
+    assert!(after.begun().is_none());
+    assert_eq!(after.token().unwrap().refresh_token(), Some("refresh-1"));
+}
+
+#[tokio::test]
+async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    first.get_answered(token(1)).await.unwrap();
+    second.get().await.unwrap();
+    first.clock.advance(SECOND * 101);
+    first.get_answered(token(2)).await.unwrap();
+    // What the second one has in memory was replaced; both are expired for it.
+    second.clock.advance(SECOND * 301);
+    gets_the_third_for_the_second(&second).await;
+}
+
+#[tokio::test]
+async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        let call = process.source.next_call().await;
+        process.clock.until_sleeping(2).await;
+        process.clock.advance(SECOND * 30);
+        call
+    };
+    let (got, call) = tokio::join!(process.get(), give_up);
+    let error = got.unwrap_err().to_string();
+    assert!(error.contains("was given up"), "{error}");
+    call.answer(token(1));
+    until(async || stored(&store).await.token().is_some()).await;
+    let kept = stored(&store).await;
+    assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
+}
+
+#[tokio::test]
+async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        let call = process.source.next_call().await;
+        process.clock.until_sleeping(2).await;
+        process.clock.advance(SECOND * 100);
+        call
+    };
+    let (got, call) = tokio::join!(process.get(), give_up);
+    got.unwrap_err();
+    call.answer(token(1));
+    until(async || stored(&store).await.token().is_some()).await;
+}
+
+#[tokio::test]
+async fn t9_an_exchange_has_one_task_of_its_own_with_a_store_and_without() {
+    struct Exchanging;
+
+    impl TokenSource for Exchanging {
+        fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+            request.run_to_completion(async { token(1) })
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Runtime for Counting {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            TokioOrThreads.spawn(task);
+        }
+
+        fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+            TokioOrThreads.spawn_blocking(work);
+        }
+    }
+
+    let persisted = Persisted::new(Rotating(Exchanging), MemoryStore::default(), key());
+    for builder in [
+        TokenCache::builder(Exchanging),
+        TokenCache::builder(persisted),
+    ] {
+        let runtime = Counting::default();
+        let cache = builder.runtime(runtime.clone()).build().unwrap();
+        cache.get_valid_token().await.unwrap();
+        // One for the renewal, one for the exchange.
+        assert_eq!(runtime.0.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn t9_a_fetch_that_is_given_up_before_its_exchange_begins_exchanges_nothing() {
+    let store = MemoryStore::default();
+    let held = store.lease(&key(), SECOND).await.unwrap();
+    let process = Process::rotating(store.clone());
+    let give_up = async {
+        process.clock.until_sleeping(1).await;
+        process.clock.advance(SECOND * 30);
+    };
+    let (got, ()) = tokio::join!(process.get(), give_up);
+    got.unwrap_err();
+    held.release().await;
+    // Whoever waited for the lease has had it before.
+    store.lease(&key(), SECOND).await.unwrap();
+    assert!(
+        store.load(&key()).await.unwrap().is_none(),
+        "there is no note"
+    );
+    assert_eq!(process.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
+    let store = MemoryStore::default();
+    let process = with_an_ended_token(store.clone()).await;
+    let plain = keyfob::Token::new("token-2").map(|token| token.expires_in(SECOND * 100));
+    process.get_answered(plain).await.unwrap();
+    assert_eq!(
+        stored(&store).await.token().unwrap().refresh_token(),
+        Some("refresh-1")
+    );
+}
+
+#[tokio::test]
+async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_a_sign_in() {
+    let store = MemoryStore::default();
+    let process = with_an_ended_token(store.clone()).await;
+    let lost = || Err(Error::unavailable("reset").outcome_unknown());
+    process.get_answered(lost()).await.unwrap_err();
+    assert!(stored(&store).await.begun().is_some());
+    process.clock.advance(SECOND * 2);
+    process.get_answered(lost()).await.unwrap_err();
+    process.clock.advance(SECOND * 5);
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("sign in again"), "{error}");
+    assert_eq!(process.source.calls(), 3);
+}
+
+#[tokio::test]
+async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
+    let store = MemoryStore::default();
+    let process = with_an_ended_token(store.clone()).await;
+    for _ in 0..3 {
+        let down = Err(Error::unavailable("503"));
+        process.get_answered(down).await.unwrap_err();
+        assert!(stored(&store).await.begun().is_none());
+        process.clock.advance(SECOND * 60);
+    }
+    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+}
+
+#[tokio::test]
+async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
+    let store = MemoryStore::default();
+    let first = with_an_ended_token(store.clone()).await;
+    let refused = Err(Error::refused("invalid_grant"));
+    first.get_answered(refused).await.unwrap_err();
+    let second = Process::rotating(store);
+    second.clock.advance(SECOND * 102);
+    let error = second.get().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (ErrorKind::Refused, "invalid_grant".into())
+    );
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t2_a_refusal_ends_with_another_sign_in_and_nobody_is_asked_before() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::rotating(store.clone()),
+        Process::rotating(store.clone()),
+    );
+    first.get_answered(token(1)).await.unwrap();
+    second.get().await.unwrap();
+    for process in [&first, &second] {
+        process.clock.advance(SECOND * 101);
+    }
+    let refused = Err(Error::refused("invalid_grant"));
+    first.get_answered(refused).await.unwrap_err();
+    // For longer than the refusal is shared.
+    for _ in 0..5 {
+        for process in [&first, &second] {
+            assert_eq!(
+                process.get().await.unwrap_err().to_string(),
+                "invalid_grant"
+            );
+            process.clock.advance(SECOND * 61);
+        }
+    }
+    assert_eq!((first.source.calls(), second.source.calls()), (2, 0));
+    sign_in(&store, &first).await;
+    for process in [&first, &second] {
+        assert_eq!(process.get().await.unwrap(), "token-2");
+    }
+    assert_eq!((first.source.calls(), second.source.calls()), (2, 0));
+}
+
+#[tokio::test]
+async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_ends() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    process.get_answered(token(1)).await.unwrap();
+    // Due, and far from its end.
+    process.clock.advance(SECOND * 80);
+    let refused = Err(Error::refused("invalid_grant"));
+    assert_eq!(process.get_answered(refused).await.unwrap(), "token-1");
+    sign_in(&store, &process).await;
+    process.clock.advance(SECOND * 5);
+    until(async || process.get().await.unwrap() == "token-2").await;
+    assert_eq!(process.source.calls(), 2);
+}
+
+#[tokio::test]
+async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
+    let store = MemoryStore::default();
+    let process = with_an_ended_token(store.clone()).await;
+    let refused = Err(Error::refused("invalid_grant"));
+    process.get_answered(refused).await.unwrap_err();
+    sign_in(&store, &process).await;
+    process.clock.advance(SECOND * 101);
+    gets_the_third_for_the_second(&process).await;
+}
+
+#[tokio::test]
+async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal_and_its_token_ends_it() {
+    let rotating = Process::rotating(MemoryStore::default());
+    // There is no refresh token that could change.
+    let repeatable = Process::repeatable(MemoryStore::default());
+    let plain = |number| Ok(Token::new(format!("token-{number}"))?.expires_in(SECOND * 100));
+    type Answer = fn(u32) -> Result<Token, Error>;
+    for (process, answer) in [(rotating, token as Answer), (repeatable, plain)] {
+        process.get_answered(answer(1)).await.unwrap();
+        process.clock.advance(SECOND * 101);
+        let refused = Err(Error::refused("invalid_grant"));
+        process.get_answered(refused).await.unwrap_err();
+        process.clock.advance(SECOND * 61);
+        process.get().await.unwrap_err();
+        let answered = async { process.source.next_call().await.answer(answer(2)) };
+        let both = async { tokio::join!(process.cache.renew(), answered) };
+        let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
+        assert_eq!(renewed.unwrap().expose(), "token-2");
+        // Nothing is remembered of it.
+        process.clock.advance(SECOND * 101);
+        let next = tokio::time::timeout(SECOND * 30, process.get_answered(answer(3)));
+        assert_eq!(next.await.unwrap().unwrap(), "token-3");
+    }
+}
+
+#[tokio::test]
+async fn t9_without_room_for_the_note_nothing_is_exchanged() {
+    let store = Flaky::default();
+    store.set_full(true);
+    let process = Process::rotating(store.clone());
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.to_string(), "the store is full");
+    assert_eq!(process.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
+    let store = Flaky::default();
+    let process = Process::rotating(store.clone());
+    let answer = async {
+        let call = process.source.next_call().await;
+        store.set_full(true);
+        call.answer(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), answer);
+    assert_eq!(got.unwrap_err().to_string(), "the store is full");
+    // Until it is stored, nobody else gets the lease.
+    assert!(store.inner.lease(&key(), SECOND / 100).await.is_err());
+    store.set_full(false);
+    process.clock.advance(SECOND * 5);
+    until(async || store.stored().await.unwrap().token().is_some()).await;
+    let next = Process::over(store, Rotating, |persisted| persisted);
+    assert_eq!(next.get().await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t7_a_panic_of_the_source_ends_the_lease() {
+    let store = MemoryStore::default();
+    let process = Process::rotating(store.clone());
+    let panics = async { process.source.next_call().await.panic() };
+    let (got, ()) = tokio::join!(process.get(), panics);
+    assert!(got.unwrap_err().to_string().contains("panicked"));
+    store.lease(&key(), SECOND).await.unwrap();
+}

@@ -1,0 +1,170 @@
+//! T1 and T2 for all who share a store, and what happens while it is away.
+
+use keyfob::source::OnStoreOutage;
+use keyfob::store::{MemoryStore, TokenStore};
+use keyfob::{Error, ErrorKind};
+
+use crate::fixtures::{Flaky, Process, Rotating, SECOND, key, token, until};
+
+#[tokio::test]
+async fn t1_a_token_that_another_process_got_is_taken_from_the_store() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::repeatable(store.clone()),
+        Process::repeatable(store),
+    );
+    assert_eq!(first.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(second.get().await.unwrap(), "token-1");
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t1_a_process_that_waited_for_the_lease_adopts_the_token_fetched_meanwhile() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::repeatable(store.clone()),
+        Process::repeatable(store),
+    );
+    let answer = async {
+        let call = first.source.next_call().await;
+        // The second one comes to the lease and waits for it.
+        tokio::task::yield_now().await;
+        call.answer(token(1));
+    };
+    let (one, other, ()) = tokio::join!(first.get(), second.get(), answer);
+    assert_eq!(
+        (one.unwrap(), other.unwrap()),
+        ("token-1".into(), "token-1".into())
+    );
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t8_a_process_whose_token_was_replaced_already_takes_the_new_one_after_a_401() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::repeatable(store.clone()),
+        Process::repeatable(store),
+    );
+    first.get_answered(token(1)).await.unwrap();
+    second.get().await.unwrap();
+    let (old, others) = (first.cache.ready().unwrap(), second.cache.ready().unwrap());
+    let nothing = keyfob::exchange::Challenges::default();
+    let answer = async { first.source.next_call().await.answer(token(2)) };
+    let (replaced, ()) = tokio::join!(first.cache.replace(&old, &nothing, None), answer);
+    replaced.unwrap();
+    let adopted = second.cache.replace(&others, &nothing, None).await.unwrap();
+    assert_eq!(adopted.token().expose(), "token-2");
+    assert_eq!(second.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn t2_the_issuers_retry_after_holds_back_all_who_share_the_store() {
+    let store = MemoryStore::default();
+    let (first, second) = (
+        Process::repeatable(store.clone()),
+        Process::repeatable(store),
+    );
+    let busy = Err(Error::unavailable("busy").retry_after(SECOND * 30));
+    first.get_answered(busy).await.unwrap_err();
+    let error = second.get().await.unwrap_err();
+    assert_eq!(
+        (error.to_string(), error.pause()),
+        ("busy".into(), Some(SECOND * 30))
+    );
+    second.clock.advance(SECOND * 31);
+    assert_eq!(second.get_answered(token(1)).await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn a_source_that_may_be_repeated_is_asked_locally_while_the_store_is_away() {
+    let store = Flaky::default();
+    store.set_away(true);
+    let process = Process::repeatable(store.clone());
+    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+    // It is away still: the token is used on, and nobody is asked.
+    process.clock.advance(SECOND * 11);
+    assert_eq!(process.get().await.unwrap(), "token-1");
+    store.set_away(false);
+    process.clock.advance(SECOND * 11);
+    assert_eq!(process.get().await.unwrap(), "token-1");
+    until(async || !process.cache.status().renewing).await;
+    let stored = store.stored().await.expect("back to what is shared");
+    assert_eq!(stored.token().unwrap().expose(), "token-1");
+    assert_eq!(process.source.calls(), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_while_the_store_is_away_if_that_is_wanted() {
+    let store = Flaky::default();
+    store.set_away(true);
+    let process = Process::over(
+        store,
+        |source| source,
+        |p| p.on_store_outage(OnStoreOutage::Fail),
+    );
+    let error = process.get().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.to_string(), "the store is away");
+}
+
+#[tokio::test]
+async fn t9_a_refresh_token_is_not_exchanged_while_the_store_is_away() {
+    let store = Flaky::default();
+    store.set_away(true);
+    let process = Process::rotating(store.clone());
+    process.get().await.unwrap_err();
+    assert_eq!(process.source.calls(), 0);
+    store.set_away(false);
+    process.clock.advance(SECOND * 2);
+    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn t3_a_valid_token_is_used_on_while_the_store_is_away() {
+    let store = Flaky::default();
+    let process = Process::over(store.clone(), Rotating, |persisted| persisted);
+    process.get_answered(token(1)).await.unwrap();
+    store.set_away(true);
+    for _ in 0..9 {
+        process.clock.advance(SECOND * 11);
+        assert_eq!(process.get().await.unwrap(), "token-1");
+    }
+}
+
+#[tokio::test]
+async fn t9_a_lease_that_cannot_be_had_leads_to_no_exchange() {
+    let store = MemoryStore::default();
+    let _held = store.lease(&key(), SECOND).await.unwrap();
+    let short = |process: keyfob::source::Persisted| process;
+    let process = Process::over(store.clone(), |source| source, short);
+    let clock = process.clock.clone();
+    let late = async {
+        clock.until_sleeping(1).await;
+        clock.advance(SECOND * 31);
+    };
+    let (got, ()) = tokio::join!(process.get(), late);
+    assert_eq!(got.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(process.source.calls(), 0);
+}
+
+#[tokio::test]
+async fn entries_are_listed_without_their_secrets_and_forgotten() {
+    let store = MemoryStore::default();
+    Process::rotating(store.clone())
+        .get_answered(token(1))
+        .await
+        .unwrap();
+    let listed = store.list().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].key, key());
+    assert!(listed[0].has_refresh_token && listed[0].exchange_begun.is_none());
+    let shown = format!("{listed:?}");
+    assert!(
+        !shown.contains("token-1") && !shown.contains("refresh-1"),
+        "{shown}"
+    );
+    assert!(store.forget(&key(), SECOND).await.unwrap());
+    assert!(!store.forget(&key(), SECOND).await.unwrap());
+    assert!(store.list().await.unwrap().is_empty());
+}

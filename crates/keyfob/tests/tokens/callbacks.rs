@@ -1,0 +1,161 @@
+//! Code of others that the cache calls: callbacks for a changed token, and the log.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use futures_channel::oneshot;
+use keyfob::TokenCache;
+use keyfob::cache::TokenChange;
+
+use crate::captured_log::listening;
+use crate::harness::{SECOND, World, down, ends, poll, ready, token};
+
+#[test]
+fn on_change_is_awaited_before_use() {
+    let (open, gate) = oneshot::channel::<()>();
+    let gate = Mutex::new(Some(gate));
+    let world = World::with(|builder| {
+        builder.on_change(move |_| {
+            let gate = gate.lock().unwrap().take();
+            async move {
+                if let Some(gate) = gate {
+                    gate.await?;
+                }
+                Ok(())
+            }
+        })
+    });
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(token("one", 100));
+    assert!(poll(&mut caller).is_pending());
+    assert_eq!(world.served(), None);
+    open.send(()).unwrap();
+    world.tasks.run();
+    assert!(ready(poll(&mut caller)).is_ok());
+}
+
+#[test]
+fn on_change_is_told_what_changes_and_only_then() {
+    let changes: Arc<Mutex<Vec<TokenChange>>> = Arc::default();
+    let seen = Arc::clone(&changes);
+    let world = World::with(|builder| {
+        builder.on_change(move |change| {
+            seen.lock().unwrap().push(change);
+            async { Ok(()) }
+        })
+    });
+    world.fetch(token("one", 100)).unwrap();
+    for next in ["one", "two"] {
+        world.pass(80.0);
+        assert!(world.served().is_some());
+        world.answer(token(next, 100));
+    }
+    world.cache.set_token(token("mine", 100).unwrap()).unwrap();
+    let changes = changes.lock().unwrap();
+    let [first, second] = &changes[..] else {
+        panic!("told {} times", changes.len())
+    };
+    assert!(first.previous().is_none());
+    assert_eq!(first.reason().name(), "missing");
+    assert_eq!(first.generation(), 1);
+    assert_eq!(second.previous().unwrap().expose(), "one");
+    assert_eq!(second.current().expose(), "two");
+    assert_eq!(second.generation(), 2);
+}
+
+#[test]
+fn on_change_that_fails_keeps_the_old_token() {
+    let world = World::with(|builder| {
+        builder.on_change(|change| async move {
+            match change.generation() {
+                1 => Ok(()),
+                _ => Err("the disk is full".into()),
+            }
+        })
+    });
+    world.fetch(token("one", 100)).unwrap();
+    world.pass(80.0);
+    assert!(world.served().is_some());
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.cache.status().failures, 1);
+    assert_eq!(world.calls(), 2, "cooled down");
+}
+
+#[test]
+fn on_change_that_panics_is_a_failure_like_others() {
+    let world = World::with(|builder| {
+        builder.on_change(|change| async move {
+            assert!(change.generation() == 1, "the callback panics");
+            Ok(())
+        })
+    });
+    world.fetch(token("one", 100)).unwrap();
+    world.pass(80.0);
+    assert!(world.served().is_some());
+    world.answer(token("two", 100));
+    assert_eq!(world.cache.status().failures, 1);
+    for _ in 0..10 {
+        assert_eq!(world.served().unwrap(), "one");
+    }
+    assert_eq!(world.calls(), 2, "cooled down");
+}
+
+#[test]
+fn on_change_that_hangs_is_given_up_after_the_fetch_timeout() {
+    let world = World::with(|builder| {
+        builder
+            .fetch_timeout(SECOND * 5)
+            .on_change(|_| std::future::pending())
+    });
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(token("one", 100));
+    world.pass(4.9);
+    assert!(poll(&mut caller).is_pending());
+    world.pass(0.1);
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert!(error.to_string().contains("callback"), "{error}");
+}
+
+#[test]
+fn on_change_that_uses_its_own_cache_gets_an_error_instead_of_a_deadlock() {
+    let own: Arc<OnceLock<TokenCache>> = Arc::default();
+    let inner = Arc::clone(&own);
+    let world = World::with(|builder| {
+        builder.on_change(move |_| {
+            let cache = inner.get().unwrap().clone();
+            async move { Ok(cache.authenticate().await?) }
+        })
+    });
+    own.set(world.cache.clone()).unwrap();
+    let error = world.fetch(token("one", 100)).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("wait for itself"), "{error}: {cause}");
+}
+
+fn cause_three_lines(world: &World) {
+    world.fetch(token("one", 1000)).unwrap();
+    world.clock.step_wall(86_400);
+    assert!(world.served().is_some());
+    world.answer(down());
+    assert!(world.served().is_some());
+}
+
+/// As a log does that sends its lines over an authenticated session.
+#[test]
+fn a_log_may_use_the_cache() {
+    let lines = ends(|| {
+        let world = World::new();
+        let (cache, lines) = (world.cache.clone(), Arc::new(Mutex::new(0)));
+        let counted = Arc::clone(&lines);
+        let hear = move |_| {
+            *counted.lock().unwrap() += 1;
+            let _ = cache.status();
+            let _ = cache.ready();
+        };
+        listening(hear, || cause_three_lines(&world));
+        *lines.lock().unwrap()
+    });
+    assert_eq!(lines, 3, "renewed, clock stepped, renewal failed");
+}

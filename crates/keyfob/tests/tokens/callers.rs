@@ -1,0 +1,337 @@
+//! T7: callers that go away, hooks that panic or hang, runtimes that stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use keyfob::exchange::Challenges;
+use keyfob::runtime::Runtime;
+use keyfob::source::TokenRequest;
+use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
+use keyfob_testkit::ManualClock;
+
+use crate::harness::{SECOND, Tasks, World, poll, ready, token};
+
+#[test]
+fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
+    for stage in 0..=4 {
+        let world = World::new();
+        let mut first = Box::pin(world.cache.lease(None));
+        if stage >= 1 {
+            assert!(poll(&mut first).is_pending());
+        }
+        if stage >= 2 {
+            world.tasks.run();
+        }
+        if stage >= 3 {
+            world.call().answer(token("one", 100));
+        }
+        if stage >= 4 {
+            world.tasks.run();
+        }
+        drop(first);
+        let mut second = Box::pin(world.cache.lease(None));
+        if stage < 3 {
+            assert!(poll(&mut second).is_pending());
+            world.answer(token("one", 100));
+        }
+        world.tasks.run();
+        assert_eq!(
+            ready(poll(&mut second)).unwrap().token().expose(),
+            "one",
+            "dropped at stage {stage}"
+        );
+        assert_eq!(world.calls(), 1, "dropped at stage {stage}");
+    }
+}
+
+#[test]
+fn t7_dropped_caller_with_a_deadline_leaves_no_sleeper_behind() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(Some(SECOND)));
+    assert!(poll(&mut caller).is_pending());
+    assert_eq!(world.clock.sleepers(), 1);
+    drop(caller);
+    assert_eq!(world.clock.sleepers(), 0);
+    world.answer(token("one", 100));
+    assert_eq!(world.clock.sleepers(), 0);
+}
+
+#[test]
+fn t7_panic_is_the_error_of_that_attempt() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.call().panic();
+    world.tasks.run();
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert_eq!(error.to_string(), "the token source panicked");
+    assert!(world.lease().is_err(), "cooled down like any failure");
+    assert_eq!(world.calls(), 1);
+    world.pass(1.0);
+    world.fetch(token("one", 100)).unwrap();
+}
+
+#[test]
+fn t7_panic_before_the_first_await_is_the_error_of_that_attempt() {
+    struct Panics;
+
+    impl TokenSource for Panics {
+        fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+            panic!("no future at all")
+        }
+    }
+
+    let error = TokenCache::new(Panics)
+        .get_valid_token_blocking()
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the token source panicked");
+}
+
+#[test]
+fn t7_runtime_stops_and_the_next_waiter_takes_over() {
+    let world = World::new();
+    let mut first = Box::pin(world.cache.lease(None));
+    let mut second = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut second).is_pending());
+    drop(world.call());
+    world.tasks.stop();
+    assert!(poll(&mut second).is_pending());
+    assert!(poll(&mut first).is_pending());
+    assert!(world.cache.status().renewing);
+    world.answer(token("one", 100));
+    assert!(ready(poll(&mut first)).is_ok());
+    assert!(ready(poll(&mut second)).is_ok());
+    assert_eq!(world.calls(), 2);
+    assert_eq!(world.cache.status().failures, 0);
+}
+
+#[test]
+fn t7_runtime_stops_and_a_forced_renewal_is_taken_over() {
+    let world = World::with_token("one", 100);
+    let mut forced = Box::pin(world.cache.renew());
+    assert!(poll(&mut forced).is_pending());
+    world.tasks.stop();
+    assert!(poll(&mut forced).is_pending());
+    world.answer(token("two", 100));
+    assert_eq!(ready(poll(&mut forced)).unwrap().expose(), "two");
+}
+
+#[test]
+fn t7_runtime_stops_and_a_rejection_is_taken_over() {
+    let world = World::new();
+    let one = world.fetch(token("one", 100)).unwrap();
+    let none = Challenges::default();
+    let mut rejecting = Box::pin(world.cache.replace(&one, &none, None));
+    assert!(poll(&mut rejecting).is_pending());
+    world.tasks.stop();
+    assert!(poll(&mut rejecting).is_pending());
+    world.answer(token("two", 100));
+    assert_eq!(ready(poll(&mut rejecting)).unwrap().token().expose(), "two");
+}
+
+#[test]
+fn t7_runtime_stops_under_the_renewal_of_a_due_token_and_the_next_reader_starts_another() {
+    let world = World::with_token("one", 100);
+    world.pass(80.0);
+    assert!(world.served().is_some());
+    drop(world.call());
+    world.tasks.stop();
+    assert!(!world.cache.status().renewing);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "two");
+}
+
+#[test]
+fn t7_a_runtime_that_runs_nothing_is_an_error_and_no_wait() {
+    #[derive(Default)]
+    struct Stopped(AtomicUsize);
+
+    impl Runtime for Stopped {
+        fn spawn(&self, _: BoxFuture<'static, ()>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn spawn_blocking(&self, _: Box<dyn FnOnce() + Send>) {}
+    }
+
+    let cache = TokenCache::builder(keyfob::EnvToken::new("KEYFOB_NEVER_SET"))
+        .runtime(Stopped::default())
+        .build()
+        .unwrap();
+    let error = cache.get_valid_token_blocking().unwrap_err();
+    assert!(error.to_string().contains("the runtime stopped"), "{error}");
+    assert!(!cache.status().renewing);
+}
+
+#[test]
+fn t7_own_deadline_does_not_end_the_shared_fetch() {
+    let world = World::new();
+    let mut hasty = Box::pin(world.cache.lease(Some(SECOND)));
+    let mut patient = Box::pin(world.cache.lease(Some(SECOND * 9)));
+    assert!(poll(&mut hasty).is_pending());
+    assert!(poll(&mut patient).is_pending());
+    let call = world.call();
+    world.pass(1.0);
+    assert_eq!(
+        ready(poll(&mut hasty)).unwrap_err().kind(),
+        ErrorKind::Deadline
+    );
+    assert!(poll(&mut patient).is_pending());
+    call.answer(token("one", 100));
+    world.tasks.run();
+    assert!(ready(poll(&mut patient)).is_ok());
+    assert_eq!(world.calls(), 1);
+}
+
+#[test]
+fn t7_own_deadline_of_a_blocking_caller() {
+    let world = World::new();
+    let error = world
+        .cache
+        .lease_blocking(Some(Duration::ZERO))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline);
+    world.answer(token("one", 100));
+    assert!(world.cache.lease_blocking(Some(Duration::ZERO)).is_ok());
+}
+
+#[test]
+fn t7_a_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
+    let world = World::with(|builder| builder.fetch_timeout(SECOND * 5));
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    assert_eq!(call.request().deadline(), SECOND * 5);
+    world.pass(4.9);
+    assert!(poll(&mut caller).is_pending());
+    world.pass(0.1);
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert!(error.to_string().contains("within 5s"), "{error}");
+    assert!(call.was_given_up());
+    world.pass(1.0);
+    world.fetch(token("one", 100)).unwrap();
+}
+
+#[test]
+fn t7_a_blocking_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
+    /// Runs tasks, and leaves blocking work lying.
+    struct Hung(Tasks);
+
+    impl Runtime for Hung {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.0.spawn(task);
+        }
+
+        fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+            std::mem::forget(work);
+        }
+    }
+
+    let (clock, tasks) = (ManualClock::default(), Tasks::default());
+    let cache = TokenCache::builder(keyfob::hook_blocking(|_| token("never", 100)))
+        .clock(clock.clone())
+        .runtime(Hung(tasks.clone()))
+        .build()
+        .unwrap();
+    let mut caller = Box::pin(cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    tasks.run();
+    clock.advance(keyfob::cache::TokenCacheBuilder::FETCH_TIMEOUT);
+    tasks.run();
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert!(error.to_string().contains("within 30s"), "{error}");
+}
+
+#[test]
+fn t7_a_cache_that_is_dropped_aborts_its_fetch() {
+    let World {
+        clock,
+        source,
+        tasks,
+        cache,
+    } = World::new();
+    assert!(cache.header().is_none());
+    tasks.run();
+    let mut call = Box::pin(source.next_call());
+    let call = ready(poll(&mut call));
+    let clone = cache.clone();
+    drop(cache);
+    tasks.run();
+    assert!(!call.was_given_up(), "a clone still uses it");
+    drop(clone);
+    tasks.run();
+    assert!(call.was_given_up());
+    assert_eq!(tasks.len(), 0);
+    assert_eq!(clock.sleepers(), 0);
+}
+
+#[test]
+fn t7_a_hook_that_uses_its_own_cache_gets_an_error_instead_of_a_deadlock() {
+    let own: Arc<std::sync::OnceLock<TokenCache>> = Arc::default();
+    let tasks = Tasks::default();
+    let hook = keyfob::hook({
+        let own = Arc::clone(&own);
+        move |_| {
+            let cache = own.get().unwrap().clone();
+            async move { cache.get_valid_token().await }
+        }
+    });
+    let cache = TokenCache::builder(hook)
+        .runtime(tasks.clone())
+        .build()
+        .unwrap();
+    own.set(cache.clone()).unwrap();
+    let mut caller = Box::pin(cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    tasks.run();
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert!(error.to_string().contains("wait for itself"), "{error}");
+}
+
+#[test]
+fn t7_a_blocking_hook_that_uses_its_own_cache_gets_an_error_instead_of_a_deadlock() {
+    let own: Arc<std::sync::OnceLock<TokenCache>> = Arc::default();
+    let hook = keyfob::hook_blocking({
+        let own = Arc::clone(&own);
+        move |_| own.get().unwrap().get_valid_token_blocking()
+    });
+    let cache = TokenCache::new(hook);
+    own.set(cache.clone()).unwrap();
+    let error = crate::harness::ends(move || cache.get_valid_token_blocking().unwrap_err());
+    assert!(error.to_string().contains("wait for itself"), "{error}");
+}
+
+#[test]
+fn t3_a_hook_that_uses_its_own_cache_is_served_the_token_while_it_lasts() {
+    let own: Arc<std::sync::OnceLock<TokenCache>> = Arc::default();
+    let (clock, tasks) = (ManualClock::default(), Tasks::default());
+    let hook = keyfob::hook({
+        let own = Arc::clone(&own);
+        move |_| {
+            let cache = own.get().unwrap().clone();
+            async move {
+                let old = cache.get_valid_token().await?;
+                token(&format!("{}-next", old.expose()), 100)
+            }
+        }
+    });
+    let cache = TokenCache::builder(hook)
+        .clock(clock.clone())
+        .runtime(tasks.clone())
+        .token(token("one", 100).unwrap())
+        .build()
+        .unwrap();
+    own.set(cache.clone()).unwrap();
+    clock.advance(SECOND * 91);
+    let mut caller = Box::pin(cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    tasks.run();
+    assert_eq!(
+        ready(poll(&mut caller)).unwrap().token().expose(),
+        "one-next"
+    );
+}

@@ -1,0 +1,81 @@
+//! The token in an environment variable.
+
+use std::ffi::OsStr;
+use std::time::{Duration, SystemTime};
+
+use keyfob::{EnvToken, Error, ErrorKind, Token, TokenCache};
+
+use crate::own_process::run_alone;
+
+const VARIABLE: &str = "KEYFOB_TEST_TOKEN";
+
+fn read(variable: &str) -> Result<Token, Error> {
+    TokenCache::new(EnvToken::new(variable)).get_valid_token_blocking()
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named() {
+    let error = read("KEYFOB_NOT_SET").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("KEYFOB_NOT_SET is not set"));
+}
+
+#[test]
+fn the_token_of_a_variable_is_read_without_the_space_around_it_and_a_jwts_expiry_with_it() {
+    run_alone(
+        "environment::alone_a_jwt_is_read",
+        // {"exp":4102444800}
+        &[(
+            VARIABLE,
+            OsStr::new(" eyJhbGciOiJub25lIn0.eyJleHAiOjQxMDI0NDQ4MDB9.c2ln\n"),
+        )],
+    );
+}
+
+#[test]
+#[ignore = "needs a variable; run by the test above"]
+fn alone_a_jwt_is_read() {
+    let token = read(VARIABLE).unwrap();
+    assert_eq!(
+        token.expose(),
+        "eyJhbGciOiJub25lIn0.eyJleHAiOjQxMDI0NDQ4MDB9.c2ln"
+    );
+    let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(4_102_444_800);
+    assert_eq!(token.expires(), keyfob::Expiry::At(expiry));
+}
+
+#[test]
+fn a_variable_with_nothing_but_space_is_no_token() {
+    run_alone(
+        "environment::alone_space_is_no_token",
+        &[(VARIABLE, OsStr::new(" \n"))],
+    );
+}
+
+#[test]
+#[ignore = "needs a variable; run by the test above"]
+fn alone_space_is_no_token() {
+    let error = read(VARIABLE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("KEYFOB_TEST_TOKEN is empty"));
+}
+
+#[cfg(unix)]
+#[test]
+fn s1_a_variable_that_is_no_text_is_named_and_not_quoted() {
+    use std::os::unix::ffi::OsStrExt;
+
+    run_alone(
+        "environment::alone_what_is_no_text_is_not_quoted",
+        &[(VARIABLE, OsStr::from_bytes(b"hush\xff"))],
+    );
+}
+
+#[test]
+#[ignore = "needs a variable; run by the test above"]
+fn alone_what_is_no_text_is_not_quoted() {
+    let error = read(VARIABLE).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert!(error.to_string().contains("KEYFOB_TEST_TOKEN is not text"));
+    assert!(!format!("{error:?}").contains("hush"));
+}

@@ -1,0 +1,351 @@
+//! T3 to T6: how long a token is used.
+
+use std::time::{Duration, SystemTime};
+
+use keyfob::clock::Clock;
+use keyfob::{Error, ErrorKind, Token};
+
+use crate::harness::{SECOND, World, down, poll, ready, token};
+
+#[test]
+fn t3_due_token_is_served_while_one_renewal_runs() {
+    let world = World::with_token("one", 100);
+    world.pass(66.0);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 1, "asked before the token was due");
+    world.pass(9.0);
+    for _ in 0..50 {
+        assert_eq!(world.served().unwrap(), "one");
+        assert_eq!(world.lease().unwrap().generation(), 1);
+    }
+    assert!(world.cache.authenticated());
+    assert_eq!(world.calls(), 2);
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "two");
+    assert_eq!(world.cache.status().delayed, 0);
+}
+
+#[test]
+fn t3_a_failed_renewal_of_a_due_token_delays_nobody_and_is_tried_again() {
+    let world = World::with_token("one", 100);
+    world.pass(76.0);
+    assert!(world.served().is_some());
+    world.answer(down());
+    world.pass(0.4);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 2, "asked again in the cool-down");
+    world.pass(0.6);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "two");
+}
+
+#[test]
+fn t3_leeway_waits_and_a_failed_renewal_serves_the_token() {
+    let world = World::with_token("one", 100);
+    world.pass(91.0);
+    assert!(!world.cache.authenticated());
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(down());
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "one");
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.cache.status().delayed, 1);
+    world.pass(9.0);
+    assert_eq!(world.served(), None);
+    world.answer(token("two", 100));
+}
+
+#[test]
+fn t3_leeway_adopts_the_renewed_token() {
+    let world = World::with_token("one", 100);
+    world.pass(91.0);
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(token("two", 100));
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "two");
+}
+
+#[test]
+fn t3_a_token_that_expires_during_its_failing_renewal_fails_the_caller() {
+    let world = World::with_token("one", 100);
+    world.pass(91.0);
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    world.pass(9.0);
+    call.answer(down());
+    world.tasks.run();
+    assert_eq!(
+        ready(poll(&mut caller)).unwrap_err().to_string(),
+        "the issuer is down"
+    );
+}
+
+#[test]
+fn t3_an_impatient_caller_in_the_leeway_gets_the_token() {
+    let world = World::with_token("one", 100);
+    world.pass(91.0);
+    let mut caller = Box::pin(world.cache.lease(Some(SECOND)));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    world.pass(1.0);
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "one");
+    call.answer(token("two", 100));
+}
+
+#[test]
+fn t4_expired_token_is_asked_for_three_times_with_pauses_of_1_and_2_seconds_and_the_error_names_the_expiry()
+ {
+    let world = World::new();
+    let stale = || Ok(Token::new("stale")?.expires_at(world.clock.wall() - SECOND * 10));
+    let first_expiry = "2029-12-31T23:59:53Z";
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(stale());
+    assert_eq!(world.clock.next_alarm_in(), Some(SECOND));
+    world.pass(1.0);
+    world.answer(stale());
+    assert_eq!(world.clock.next_alarm_in(), Some(SECOND * 2));
+    world.pass(2.0);
+    world.answer(stale());
+    let error = ready(poll(&mut caller)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert!(error.is_authentication());
+    assert!(error.to_string().contains(first_expiry), "{error}");
+    assert_eq!(world.calls(), 3);
+    assert!(world.lease().is_err());
+    assert_eq!(world.calls(), 3, "the failure is cooled down");
+}
+
+#[test]
+fn t4_an_expired_token_that_a_second_call_mends_is_no_failure() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(token("stale", 0));
+    world.pass(1.0);
+    world.answer(token("good", 100));
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "good");
+    assert_eq!(world.cache.status().failures, 0);
+}
+
+#[test]
+fn t4_a_token_of_a_minute_is_used_for_most_of_it() {
+    let world = World::with_token("one", 60);
+    world.pass(39.0);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 1);
+    world.pass(14.0);
+    assert_eq!(world.served().unwrap(), "one");
+    assert!(world.cache.authenticated());
+    world.pass(1.0);
+    assert!(!world.cache.authenticated());
+    world.answer(token("two", 60));
+}
+
+#[test]
+fn t4_lifetime_counts_from_the_moment_the_source_was_asked() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    world.pass(20.0);
+    call.answer(token("one", 60));
+    world.tasks.run();
+    assert_eq!(world.cache.status().expires_in, Some(SECOND * 40));
+    assert_eq!(world.cache.status().age, Some(SECOND * 20));
+}
+
+#[test]
+fn t4_a_token_handed_in_with_only_an_expiry_has_the_full_leeway() {
+    let world = World::new();
+    let mine = Token::new("mine").unwrap();
+    let mine = mine.expires_at(world.clock.wall() + SECOND * 100);
+    world.cache.set_token(mine).unwrap();
+    world.pass(79.0);
+    assert!(world.cache.authenticated());
+    world.pass(1.0);
+    assert!(!world.cache.authenticated());
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    world.answer(token("one", 100));
+}
+
+#[test]
+fn t4_a_token_that_is_due_when_it_comes_is_served_and_renewed_once() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    world.pass(25.0);
+    call.answer(token("slow", 30));
+    world.tasks.run();
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "slow");
+    for _ in 0..10 {
+        assert_eq!(world.served().unwrap(), "slow");
+    }
+    assert_eq!(world.calls(), 2);
+    world.answer(token("two", 100));
+}
+
+#[test]
+fn t4_a_token_in_its_leeway_when_it_comes_serves_those_who_waited() {
+    let world = World::new();
+    let mut caller = Box::pin(world.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let call = world.call();
+    world.pass(28.0);
+    call.answer(token("slow", 30));
+    world.tasks.run();
+    assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "slow");
+}
+
+#[test]
+fn t4_an_expired_token_handed_in_is_refused_and_one_to_start_with_is_as_good_as_none() {
+    let world = World::with(|builder| {
+        builder.token(
+            Token::new("old")
+                .unwrap()
+                .expires_at(SystemTime::UNIX_EPOCH),
+        )
+    });
+    assert_eq!(world.served(), None);
+    world.answer(token("one", 100));
+    let old = Token::new("old").unwrap().expires_in(Duration::ZERO);
+    let error = world.cache.set_token(old).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert_eq!(world.served().unwrap(), "one");
+}
+
+#[test]
+fn t5_an_unknown_expiry_is_used_until_rejected() {
+    let world = World::new();
+    let lease = world.fetch(Token::new("for-ever")).unwrap();
+    world.pass(1e9);
+    assert_eq!(world.served().unwrap(), "for-ever");
+    assert_eq!(world.calls(), 1);
+    world.cache.reject(&lease, &Default::default());
+    world.answer(Token::new("next"));
+    assert_eq!(world.served().unwrap(), "next");
+}
+
+#[test]
+fn t5_an_unknown_expiry_is_used_for_the_default_lifetime() {
+    let world = World::with(|builder| builder.default_lifetime(SECOND * 100));
+    world.fetch(Token::new("one")).unwrap();
+    world.pass(66.0);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 1);
+    world.pass(34.0);
+    assert_eq!(world.served(), None);
+    world.answer(Token::new("two"));
+}
+
+#[test]
+fn t6_wall_step_back_does_not_revive() {
+    let world = World::new();
+    let end = world.clock.wall() + SECOND * 100;
+    world
+        .fetch(Ok(Token::new("one").unwrap().expires_at(end)))
+        .unwrap();
+    world.clock.step_wall(-86_400);
+    world.pass(66.0);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 1);
+    world.pass(34.0);
+    assert_eq!(world.served(), None);
+    world.answer(token("two", 100));
+}
+
+#[test]
+fn t6_wall_step_forward_costs_one_check() {
+    let world = World::with_token("one", 1000);
+    world.clock.step_wall(86_400);
+    for _ in 0..10 {
+        assert_eq!(world.served().unwrap(), "one");
+    }
+    assert_eq!(world.calls(), 2);
+    world.answer(token("one", 1000));
+    for _ in 0..10 {
+        assert_eq!(world.served().unwrap(), "one");
+    }
+    assert_eq!(world.calls(), 2);
+}
+
+#[test]
+fn t6_a_check_that_fails_after_a_step_forward_is_not_repeated() {
+    let world = World::with_token("one", 1000);
+    world.clock.step_wall(86_400);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(down());
+    for _ in 0..100 {
+        assert_eq!(world.served().unwrap(), "one");
+        world.pass(1.0);
+    }
+    assert_eq!(world.calls(), 2);
+}
+
+#[test]
+fn t6_a_small_step_forward_costs_nothing() {
+    let world = World::with_token("one", 1000);
+    let due = world.cache.status().next_renewal_in.unwrap();
+    world.clock.advance(due - SECOND * 2);
+    world.clock.step_wall(4);
+    assert_eq!(world.served().unwrap(), "one");
+    assert_eq!(world.calls(), 1);
+    world.pass(2.0);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(token("two", 1000));
+}
+
+#[test]
+fn t6_suspend_expires() {
+    let world = World::with_token("one", 100);
+    world.clock.suspend(SECOND * 100);
+    assert_eq!(world.served(), None);
+    assert!(!world.cache.authenticated());
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "two");
+}
+
+#[test]
+fn t6_suspend_into_the_due_window_renews_beside() {
+    let world = World::with_token("one", 100);
+    world.clock.suspend(SECOND * 80);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(token("two", 100));
+    assert_eq!(world.served().unwrap(), "two");
+}
+
+#[test]
+fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
+    let world = World::with_token("one", 100);
+    world.pass(80.0);
+    assert!(world.served().is_some());
+    world.answer(Err(Error::unavailable("down")));
+    world.clock.step_wall(-86_400);
+    world.pass(1.0);
+    assert_eq!(world.served().unwrap(), "one");
+    world.answer(token("two", 100));
+}
+
+#[test]
+fn a_lease_tells_when_its_token_expires_on_the_wall_clock() {
+    let world = World::new();
+    let wall = || SystemTime::UNIX_EPOCH + Duration::from_nanos(world.clock.coarse_time().wall);
+    let end = wall() + SECOND * 100;
+    let lease = world.fetch(token("one", 100)).unwrap();
+    assert_eq!(lease.expires_at(), Some(end));
+    world.pass(80.0);
+    assert_eq!(world.lease().unwrap().expires_at(), Some(end));
+    world.clock.step_wall(3600);
+    assert_eq!(
+        world.lease().unwrap().expires_at(),
+        Some(end + SECOND * 3600),
+        "counted on"
+    );
+    let forever = Token::new("forever").unwrap();
+    world.cache.set_token(forever).unwrap();
+    assert_eq!(world.lease().unwrap().expires_at(), None);
+}

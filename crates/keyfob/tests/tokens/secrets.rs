@@ -1,0 +1,57 @@
+//! S1: no secret is shown.
+
+use std::sync::{Arc, Mutex};
+
+use crate::harness::{World, token};
+
+#[test]
+fn s1_debug_of_all_that_holds_a_token_hides_it() {
+    let shown: Arc<Mutex<String>> = Arc::default();
+    let sink = Arc::clone(&shown);
+    let world = World::with(|builder| {
+        builder.on_change(move |change| {
+            sink.lock().unwrap().push_str(&format!("{change:?}"));
+            async { Ok(()) }
+        })
+    });
+    let lease = world.fetch(token("s3cr3t-one", 100)).unwrap();
+    world.cache.reject(&lease, &Default::default());
+    let call = world.call();
+    assert_eq!(call.request().previous().unwrap().expose(), "s3cr3t-one");
+    let request = format!("{:?} {call:?}", call.request());
+    call.answer(token("s3cr3t-two", 100));
+    world.tasks.run();
+    let builder = keyfob::TokenCache::builder(world.source.clone())
+        .token(token("s3cr3t-three", 100).unwrap());
+    let all = format!(
+        "{request} {} {builder:?} {lease:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        shown.lock().unwrap(),
+        lease.headers(),
+        lease.token(),
+        world.cache,
+        world.cache.status(),
+        world.cache.request_headers(),
+        world.source,
+    );
+    assert!(!all.contains("s3cr3t"), "{all}");
+}
+
+#[test]
+fn s1_a_panic_of_the_source_is_not_repeated() {
+    let cache = keyfob::TokenCache::new(keyfob::hook(|_| async {
+        if true {
+            panic!("s3cr3t");
+        }
+        Ok::<_, keyfob::Error>("t")
+    }));
+    let error = cache.get_valid_token_blocking().unwrap_err();
+    assert!(!format!("{error} {error:?} {cache:?}").contains("s3cr3t"));
+}
+
+#[test]
+fn s3_the_header_is_sensitive() {
+    let world = World::with_token("s3cr3t", 100);
+    assert!(world.cache.header().unwrap().is_sensitive());
+    let headers = world.cache.request_headers().unwrap();
+    assert!(headers["authorization"].is_sensitive());
+}

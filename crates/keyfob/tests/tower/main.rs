@@ -1,0 +1,12 @@
+//! The tower layer, over `hyper-util` with HTTP/1.1 and HTTP/2, over `tonic`, and over services without a network.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bodies;
+mod fixtures;
+mod grpc;
+mod origins;
+mod readiness;
+mod renewal_after_401;
+mod requests;
+mod retries;

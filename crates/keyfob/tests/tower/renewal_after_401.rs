@@ -1,0 +1,117 @@
+//! R3: a 401 renews the token, and the request is replayed once.
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use keyfob::error::BoxError;
+use keyfob::tower::ReplayCloned;
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::fixtures::{builder, full, get, h1, h2, request, tokens, until_replaced};
+
+async fn r3_heals<S, R>(client: S)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    R: http_body::Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
+{
+    let (server, source) = (Server::start(), tokens(&["one", "two"]));
+    server.expect(
+        Expect::post("/jobs")
+            .bearer("one")
+            .answer(ScriptedResponse::unauthorized(
+                "Bearer error=\"invalid_token\"",
+            )),
+    );
+    server.expect(
+        Expect::post("/jobs")
+            .bearer("two")
+            .header("x-own", "kept")
+            .answer(ScriptedResponse::text("done")),
+    );
+    let layer = builder(&server, &source)
+        .replay(ReplayCloned)
+        .build()
+        .unwrap();
+    let mut request = request(Method::POST, server.url_for("/jobs"), full("work"));
+    let own = (HeaderName::from_static("x-own"), "kept".parse().unwrap());
+    request.headers_mut().extend([own]);
+    let response = layer.layer(client).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "done");
+    let received = server.received();
+    assert!(received.iter().all(|request| request.body == "work"));
+    server.verify();
+}
+
+#[tokio::test]
+async fn r3_a_401_renews_and_is_replayed_once_over_http_1() {
+    r3_heals(h1()).await;
+}
+
+#[tokio::test]
+async fn r3_a_401_renews_and_is_replayed_once_over_http_2() {
+    r3_heals(h2()).await;
+}
+
+#[tokio::test]
+async fn r3_a_second_401_is_returned_as_it_is() {
+    let (server, source) = (Server::start(), tokens(&["one", "two"]));
+    server.expect(
+        Expect::get("/")
+            .answer(ScriptedResponse::unauthorized("Bearer"))
+            .answer(ScriptedResponse::unauthorized("Bearer").body("no")),
+    );
+    let layer = builder(&server, &source).build().unwrap();
+    let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "no"
+    );
+    server.verify();
+}
+
+#[tokio::test]
+async fn r3_a_missing_scope_does_not_renew() {
+    let (server, source) = (Server::start(), tokens(&["one"]));
+    let challenge = "Bearer error=\"insufficient_scope\"";
+    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized(challenge)));
+    let layer = builder(&server, &source).build().unwrap();
+    let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
+    assert_eq!(response.status(), 401);
+    server.verify();
+}
+
+#[tokio::test]
+async fn r3_the_same_token_again_is_not_sent_again() {
+    let (server, source) = (Server::start(), tokens(&["one", "one"]));
+    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized("Bearer")));
+    let layer = builder(&server, &source).build().unwrap();
+    let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
+    assert_eq!(response.status(), 401);
+    server.verify();
+}
+
+#[tokio::test]
+async fn r3_the_refused_token_of_a_body_that_is_gone_is_replaced_for_the_next() {
+    let (server, source) = (Server::start(), tokens(&["one", "two"]));
+    let upload = Expect::put("/upload");
+    server.expect(upload.answer(ScriptedResponse::unauthorized("Bearer")));
+    server.expect(
+        Expect::get("/")
+            .bearer("two")
+            .answer(ScriptedResponse::status(204)),
+    );
+    let layer = builder(&server, &source).build().unwrap();
+    let client = layer.layer(h1());
+    let put = request(Method::PUT, server.url_for("/upload"), full("x"));
+    assert_eq!(client.clone().oneshot(put).await.unwrap().status(), 401);
+    until_replaced(layer.tokens()).await;
+    let response = client.oneshot(get(server.url())).await.unwrap();
+    assert_eq!(response.status(), 204);
+    server.verify();
+}
