@@ -135,7 +135,7 @@ impl HookCall {
         let token = Token::new(jwt).map_err(|error| PyValueError::new_err(error.to_string()))?;
         self.end(Ok(match expires {
             Some(expires) => token.expires_at(from_timestamp(expires)?),
-            None => token.expires_as_jwt_says(),
+            None => token.expiry_from_jwt(),
         }));
         Ok(())
     }

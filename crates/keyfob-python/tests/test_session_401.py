@@ -282,4 +282,4 @@ def test_r7_a_retry_without_a_token_gives_the_answer_in_hand(
     with caplog.at_level(logging.DEBUG, "keyfob"):
         answer = over(handler).get(outside.api_url)
     assert (answer.status_code, answer.text) == (503, "busy")
-    assert "there is no token to send the request again with" in caplog.text
+    assert "request is not sent again, because there is no token" in caplog.text

@@ -10,7 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::clock::clock;
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::{BoxError, Error};
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
@@ -97,7 +98,7 @@ impl TokenCacheBuilder {
     pub(super) fn new(source: impl TokenSource) -> Self {
         Self {
             source: Arc::new(source),
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(SystemClock),
             runtime: Arc::new(TokioOrThreads),
             settings: Settings {
                 fetch_timeout: Self::FETCH_TIMEOUT,

@@ -7,8 +7,7 @@ use arc_swap::{ArcSwapOption, Guard};
 
 use crate::cache::lease::{Anchor, Lease, Snapshot};
 use crate::cache::per_thread::Seats;
-use crate::clock::clock::Clock;
-use crate::clock::coarse::CoarseTime;
+use crate::clock::clock::{Clock, CoarseTime};
 use crate::error::error::{Error, ErrorKind};
 use crate::runtime::lock::interleave;
 use crate::token::freshness::Freshness;

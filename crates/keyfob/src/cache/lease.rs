@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::clock::coarse::CoarseTime;
+use crate::clock::clock::CoarseTime;
 use crate::error::error::Error;
-use crate::observe;
+use crate::observe::events;
 use crate::token::freshness::Schedule;
 use crate::token::token::Token;
 
@@ -114,7 +114,7 @@ impl Lease {
                 .insert(name, value.clone())
                 .is_some_and(|old| old != value)
             {
-                observe::credential_overridden(name);
+                events::credential_overridden(name);
             }
         }
     }

@@ -17,8 +17,7 @@ use shuttle::rand::{Rng, thread_rng};
 
 use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
-use crate::clock::clock::Clock;
-use crate::clock::coarse::CoarseTime;
+use crate::clock::clock::{Clock, CoarseTime};
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::runtime::runtime::Runtime;

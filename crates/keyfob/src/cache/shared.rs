@@ -17,7 +17,7 @@ use crate::cache::state::State;
 use crate::cache::status::Status;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::challenge::Challenges;
-use crate::observe;
+use crate::observe::events;
 use crate::runtime::lock::{Mutex, MutexGuard, interleave, lock};
 use crate::runtime::runtime::Runtime;
 use crate::source::reentrancy;
@@ -113,7 +113,7 @@ impl Shared {
     /// The same for the token that a cache starts with, where an expired one only means that the source is asked.
     pub(super) fn start_with(&self, token: Token) -> Result<(), Error> {
         if self.install_handed_in(token)? == Freshness::Expired {
-            tracing::debug!(target: "keyfob", "the initial token has expired; the source will be asked");
+            tracing::debug!(target: "keyfob", "the initial token has expired; the source is asked");
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ impl Shared {
         let flight = Abortable::new(flight, takeoff.registration);
         self.runtime.spawn(Box::pin(flight.map(drop)));
         if takeoff.after_step {
-            observe::clock_stepped();
+            events::clock_stepped();
         }
     }
 
@@ -341,7 +341,7 @@ impl Shared {
         if state.hand_ins != hand_ins {
             state.land_in_vain(told.is_ok());
             drop(state);
-            observe::overtaken(reason.name(), told.as_ref().err());
+            events::renewal_overruled(reason.name(), told.as_ref().err());
             return None;
         }
         state.end_flight(number);
@@ -400,7 +400,7 @@ impl Shared {
             state.rejections.same_again = state.generation == before;
         }
         drop(state);
-        observe::renewed(reason.name(), now.saturating_sub(asked), lifetime);
+        events::renewed(reason.name(), now.saturating_sub(asked), lifetime);
         lease
     }
 
@@ -422,7 +422,7 @@ impl Shared {
                 .publish(snapshot.look_at(state.next_attempt(snapshot), anchor));
         }
         drop(state);
-        observe::renewal_failed(reason.name(), &error, pause, usable.is_some());
+        events::renewal_failed(reason.name(), &error, pause, usable.is_some());
         error
     }
 

@@ -18,7 +18,7 @@ use crate::exchange::no_dpop::{DPOP, DpopProver, dpop_setter};
 use crate::exchange::retry::RetryPolicy;
 #[cfg(feature = "oauth")]
 use crate::oauth::dpop::{DPOP, DpopProver};
-use crate::observe;
+use crate::observe::events;
 use crate::origin::origin::Origins;
 
 /// A token cache, the origins that its credential may go to, and what proves that it is ours.
@@ -127,7 +127,7 @@ impl Authenticator {
         method: &Method,
         url: impl FnOnce() -> U,
     ) -> Result<Credential<'a>, Error> {
-        observe::token_used(|| lease.age(self.clock().elapsed()));
+        events::token_used(|| lease.age(self.clock().elapsed()));
         let proof = match &self.prover {
             Some(prover) => {
                 let now = self.clock().coarse_time().wall_time();
@@ -178,13 +178,13 @@ impl Authenticator {
 
     /// Tells logs and metrics that a request will be sent again, and why.
     pub fn will_retry(&self, cause: &'static str, pause: Duration) {
-        observe::retried(cause, pause);
+        events::retried(cause, pause);
     }
 
     /// Tells logs that a request is not sent again because there is no token for it, so that its answer in hand is the
     /// last (R6).
     pub fn will_not_retry(&self, error: &Error) {
-        observe::retry_given_up(error);
+        events::retry_without_token(error);
     }
 
     /// The cache's clock, by which all of this counts.
@@ -212,7 +212,7 @@ impl Credential<'_> {
         if let Some(proof) = self.proof
             && headers.insert(DPOP, proof).is_some()
         {
-            observe::credential_overridden(&DPOP);
+            events::credential_overridden(&DPOP);
         }
     }
 }
@@ -220,11 +220,11 @@ impl Credential<'_> {
 fn told(replaced: Result<Lease, Error>) -> Option<Lease> {
     match replaced {
         Ok(lease) => {
-            observe::replayed();
+            events::replayed();
             Some(lease)
         }
         Err(error) => {
-            observe::rejection_stands(&error);
+            events::replacement_failed(&error);
             None
         }
     }

@@ -46,7 +46,7 @@ struct Slots {
 /// One limit; free if it has no waker.
 #[derive(Default)]
 struct Slot {
-    /// In nanoseconds of the clock's [`CoarseTime::monotonic`](crate::clock::coarse::CoarseTime::monotonic).
+    /// In nanoseconds of the clock's [`CoarseTime::monotonic`](crate::clock::clock::CoarseTime::monotonic).
     end: u64,
     waker: Option<Waker>,
 }
@@ -203,7 +203,7 @@ impl Drop for Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::coarse::CoarseTime;
+    use crate::clock::clock::CoarseTime;
     use futures_util::FutureExt;
     use futures_util::future::{BoxFuture, pending};
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,92 +1,108 @@
-//! Now, and waiting: the only reader of the system's clocks.
+//! The time and how to wait for it, as a port that tests replace.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 
-use crate::clock::coarse::CoarseTime;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::clock::linux as system;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-use crate::clock::portable as system;
-use crate::runtime::{block_on, runtime};
+use crate::runtime::block_on;
 
-/// What time it is, and how to wait.
+/// Tells the time and waits.
 ///
-/// Two clocks are read, because each lies in its own way: the monotonic one may stand still while the machine sleeps,
-/// and the wall clock may be set. A test brings its own, such as the manual clock of `keyfob-testkit`.
+/// There are two clocks because each can mislead in its own way: a monotonic clock may stop while the machine sleeps, and
+/// the wall clock can be set. keyfob reads both and compares them (T6).
+///
+/// Use [`SystemClock`](crate::clock::SystemClock) unless your program simulates time. For tests, `keyfob-testkit` has a
+/// clock that is moved by hand. A clock of your own looks like this one, which starts at zero and runs ten times as fast
+/// as the system's:
 ///
 /// ```
-/// use keyfob::clock::Clock;
-/// use keyfob::clock::SystemClock;
+/// use std::time::{Duration, SystemTime};
 ///
-/// let clock = SystemClock::default();
-/// let before = clock.elapsed();
-/// assert!(clock.elapsed() >= before);
+/// use futures_util::future::BoxFuture;
+/// use keyfob::clock::{Clock, CoarseTime, SystemClock};
+/// use keyfob::{EnvToken, TokenCache};
+///
+/// struct TenTimesAsFast {
+///     started: Duration,
+///     wall: SystemTime,
+/// }
+///
+/// impl Clock for TenTimesAsFast {
+///     fn coarse_time(&self) -> CoarseTime {
+///         let elapsed = self.elapsed();
+///         let wall = self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+///         CoarseTime {
+///             monotonic: elapsed.as_nanos() as u64,
+///             wall: (wall + elapsed).as_nanos() as u64,
+///         }
+///     }
+///
+///     fn elapsed(&self) -> Duration {
+///         (SystemClock.elapsed() - self.started) * 10
+///     }
+///
+///     fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
+///         SystemClock.sleep(pause / 10)
+///     }
+/// }
+///
+/// let clock = TenTimesAsFast { started: SystemClock.elapsed(), wall: SystemTime::now() };
+/// let tokens = TokenCache::builder(EnvToken::new("API_TOKEN")).clock(clock).build()?;
+/// # Ok::<(), keyfob::Error>(())
 /// ```
 pub trait Clock: Send + Sync + 'static {
-    /// Both clocks at once, as cheaply as the system can; may lag by a scheduler tick (at most 10 ms on Linux).
+    /// Reads both clocks as cheaply as possible, for each read of a token.
+    ///
+    /// The result may lag by a scheduler tick (at most 10 ms on Linux).
     fn coarse_time(&self) -> CoarseTime;
 
-    /// Time since a fixed moment. Never runs backward, and counts the time that the machine slept where it can.
+    /// The time since a fixed moment, on a clock that never runs backward.
+    ///
+    /// It includes the time that the machine slept, where the system has such a clock.
     fn elapsed(&self) -> Duration;
 
     /// Completes when [`elapsed`](Self::elapsed) has advanced by the pause.
+    ///
+    /// The future may be dropped at any time, and many may wait at once.
     fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()>;
 
-    /// The same, on the calling thread.
+    /// As [`sleep`](Self::sleep), but blocks the calling thread.
     fn sleep_blocking(&self, pause: Duration) {
         block_on::block_on(self.sleep(pause));
     }
 }
 
-/// What the work brings, or nothing if it takes longer than the limit.
+/// A cheap reading of both clocks, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoarseTime {
+    /// Since a fixed moment, on a clock that may stop while the machine sleeps.
+    pub monotonic: u64,
+    /// Since the Unix epoch, on the wall clock as it is set now.
+    pub wall: u64,
+}
+
+impl CoarseTime {
+    pub(crate) fn wall_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.wall)
+    }
+}
+
+/// Returns the output of the work, or `None` after the timeout.
 pub(crate) async fn within<F: Future>(
     clock: &dyn Clock,
-    limit: Duration,
+    timeout: Duration,
     work: F,
 ) -> Option<F::Output> {
     let mut work = pin!(work);
-    // Most work is done at once; the timer, which may be a thread, is made only for the rest.
+    // Most work completes at once. Only the rest needs a timer, which may start a thread.
     if let Some(output) = work.as_mut().now_or_never() {
         return Some(output);
     }
-    match select(work, clock.sleep(limit)).await {
+    match select(work, clock.sleep(timeout)).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(((), _)) => None,
-    }
-}
-
-/// The system's own clocks.
-#[derive(Clone, Copy, Default)]
-pub struct SystemClock(system::Clocks);
-
-impl Clock for SystemClock {
-    #[inline]
-    fn coarse_time(&self) -> CoarseTime {
-        self.0.coarse_time()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {
-        runtime::sleep(pause)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "this is the system's clock")]
-    fn sleep_blocking(&self, pause: Duration) {
-        std::thread::sleep(pause);
-    }
-}
-
-impl fmt::Debug for SystemClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SystemClock")
     }
 }

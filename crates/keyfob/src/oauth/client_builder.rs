@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::oauth::client::{Client, SharedClient};
 use crate::oauth::client_authentication::ClientAuthentication;
@@ -48,7 +49,7 @@ impl Client {
             http: None,
             prover: None,
             timeout: Self::TIMEOUT,
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(SystemClock),
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn read_token(
     let token = Token::new(text)?.scheme(scheme.name())?;
     let token = match read_seconds(members.expires_in.as_ref()) {
         Some(lifetime) => token.expires_in(lifetime),
-        None => token.expires_as_jwt_says(),
+        None => token.expiry_from_jwt(),
     };
     match members.refresh_token {
         Some(refresh) if !refresh.is_empty() => token.with_refresh_token(refresh),

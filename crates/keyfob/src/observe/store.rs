@@ -1,75 +1,69 @@
-//! What a token store goes through.
+//! The events of token stores.
 
 use std::error::Error as StdError;
 
-#[cfg(not(feature = "metrics"))]
-mod nowhere;
-#[cfg(feature = "metrics")]
-mod recorder;
-
 use crate::error::error::Error;
-#[cfg(not(feature = "metrics"))]
-use crate::observe::store::nowhere as meter;
-#[cfg(feature = "metrics")]
-use crate::observe::store::recorder as meter;
+use crate::observe::events::count;
 
-/// The token store could not be used; `first` says whether it could be before.
-pub(crate) fn away(error: &Error, first: bool) {
+/// The token store is not available. `first` is true if it was available before.
+pub(crate) fn unavailable(error: &Error, first: bool) {
     let cause = error.source().map(tracing::field::display);
     if first {
-        tracing::warn!(target: "keyfob", %error, cause, "the token store cannot be used");
+        tracing::warn!(target: "keyfob", %error, cause, "the token store is not available");
     } else {
-        tracing::debug!(target: "keyfob", %error, cause, "the token store still cannot be used");
+        tracing::debug!(target: "keyfob", %error, cause, "the token store is still not available");
     }
-    meter::away();
+    count(FAILURES, &[]);
 }
 
-/// The token store can be used again.
-pub(crate) fn back() {
-    tracing::info!(target: "keyfob", "the token store can be used again");
+/// The token store is available again.
+pub(crate) fn available_again() {
+    tracing::info!(target: "keyfob", "the token store is available again");
 }
 
-/// The token was got without the store, and is not shared.
-pub(crate) fn fetched_locally() {
-    tracing::debug!(target: "keyfob", "a token was got without the token store");
-    meter::fetched_locally();
+/// A token was fetched without the store, and is not shared.
+pub(crate) fn fetched_without_store() {
+    tracing::debug!(target: "keyfob", "a token was fetched without the token store");
+    count("keyfob_local_fetches_total", &[]);
 }
 
-/// A token that somebody else got was taken from the store.
+/// A token that another process stored is used.
 pub(crate) fn adopted(reason: &'static str) {
-    tracing::debug!(target: "keyfob", reason, "the token of another process was taken from the store");
-    meter::adopted(reason);
+    tracing::debug!(target: "keyfob", reason, "using a token that another process stored");
+    count("keyfob_adopted_tokens_total", &[("reason", reason)]);
 }
 
-/// The stored token ends soon, and could not be renewed.
-pub(crate) fn used_in_spite_of(error: &Error) {
-    tracing::warn!(target: "keyfob", %error, "the stored token could not be renewed and is used for as long as it lasts");
+/// The stored token is about to expire and could not be renewed.
+pub(crate) fn stored_token_kept(error: &Error) {
+    tracing::warn!(target: "keyfob", %error, "the stored token could not be renewed; it is used until it expires");
 }
 
-/// An exchange whose answer nobody knows is tried once more.
+/// An exchange whose outcome is unknown is tried once more.
 pub(crate) fn exchange_repeated(by: &str) {
-    tracing::warn!(target: "keyfob", by, "an exchange of the refresh token was begun and its answer is not known; trying it once more");
+    tracing::warn!(target: "keyfob", by, "an exchange of the refresh token began and its outcome is unknown; it is tried once more");
 }
 
 /// A damaged entry was moved out of the way.
-pub(crate) fn set_aside(error: &Error) {
-    tracing::warn!(target: "keyfob", %error, "the damaged entry of the token store was set aside");
+pub(crate) fn quarantined(error: &Error) {
+    tracing::warn!(target: "keyfob", %error, "the damaged entry of the token store was quarantined");
 }
 
 /// A new refresh token could not be stored yet.
-pub(crate) fn not_stored_yet(error: &Error) {
+pub(crate) fn save_failed(error: &Error) {
     let cause = error.source().map(tracing::field::display);
-    tracing::error!(target: "keyfob", %error, cause, "the new token could not be stored and is not used yet; trying on");
-    meter::away();
+    tracing::error!(target: "keyfob", %error, cause, "the new token could not be stored and is not used yet; storing it is retried");
+    count(FAILURES, &[]);
 }
 
-/// A new refresh token could not be stored for so long that it is given up.
-pub(crate) fn given_up(error: &Error) {
+/// A new refresh token could not be stored in time, and is lost.
+pub(crate) fn refresh_token_lost(error: &Error) {
     let cause = error.source().map(tracing::field::display);
     tracing::error!(target: "keyfob", %error, cause, "the new refresh token could not be stored and is lost; a new sign-in is needed");
 }
 
-/// Somebody else had saved meanwhile; the entry that is there counts.
-pub(crate) fn outrun() {
-    tracing::warn!(target: "keyfob", "the lease of the token store was lost during an exchange, and another process was faster");
+/// Another process stored a token during an exchange, and its entry is used.
+pub(crate) fn save_conflict() {
+    tracing::warn!(target: "keyfob", "the lease of the token store expired during an exchange, and another process stored a token first");
 }
+
+const FAILURES: &str = "keyfob_store_failures_total";

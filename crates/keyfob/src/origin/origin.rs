@@ -147,7 +147,7 @@ impl Origins {
 
     /// Whether plain `http` to this machine is allowed.
     #[must_use]
-    pub fn allow_loopback_http(&self) -> bool {
+    pub fn allows_loopback_http(&self) -> bool {
         self.is_unbound() || self.bound.iter().any(Origin::is_plain_loopback)
     }
 

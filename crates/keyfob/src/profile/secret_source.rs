@@ -28,7 +28,7 @@ impl TokenSource for Kept {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
             let text = self.0.read(request).await?;
-            Ok(Token::new(text.as_str())?.expires_as_jwt_says())
+            Ok(Token::new(text.as_str())?.expiry_from_jwt())
         })
     }
 }

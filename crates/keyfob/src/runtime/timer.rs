@@ -37,7 +37,7 @@ static STARTED: LazyLock<bool> = LazyLock::new(|| {
         .name("keyfob-timer".to_owned())
         .spawn(|| TIMER.run());
     if let Err(error) = &started {
-        tracing::error!(target: "keyfob", %error, "no thread could be started for pauses");
+        tracing::error!(target: "keyfob", %error, "the timer thread could not be started");
     }
     started.is_ok()
 });

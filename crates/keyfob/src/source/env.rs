@@ -50,7 +50,7 @@ impl EnvToken {
                 "the environment variable {name} is empty; set it to the token"
             )));
         }
-        Ok(Token::new(text)?.expires_as_jwt_says())
+        Ok(Token::new(text)?.expiry_from_jwt())
     }
 }
 

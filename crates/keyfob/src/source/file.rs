@@ -77,7 +77,7 @@ fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
         )));
     }
     Ok(Token::new(text)?
-        .expires_as_jwt_says()
+        .expiry_from_jwt()
         .recheck_after(FileToken::RECHECK))
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::runtime::runtime;
@@ -120,7 +121,7 @@ impl TokenRequest {
             challenges: Challenges::default(),
             max_wait,
             runtime,
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(SystemClock),
             default_lifetime: None,
             is_detached: false,
         }

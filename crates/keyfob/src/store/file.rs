@@ -16,7 +16,8 @@ mod owner;
 mod owner_elsewhere;
 mod state_dir;
 
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::store::error::StoreError;
@@ -122,7 +123,7 @@ impl FileStore {
     }
 
     async fn lock(&self, key: &StoreKey, max_wait: Duration) -> Result<Lock, StoreError> {
-        let clock = SystemClock::default();
+        let clock = SystemClock;
         let end = clock.elapsed().saturating_add(max_wait);
         let mut pauses = 0;
         loop {

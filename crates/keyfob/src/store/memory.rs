@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::clock::clock;
-use crate::clock::clock::SystemClock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
@@ -60,7 +60,7 @@ impl TokenStore for MemoryStore {
         Box::pin(async move {
             let slot = self.slot(key);
             let held = Arc::clone(&slot.lease).lock_owned();
-            let held = clock::within(&SystemClock::default(), max_wait, held).await;
+            let held = clock::within(&SystemClock, max_wait, held).await;
             let held = held.ok_or_else(|| {
                 StoreError::busy(Error::unavailable(
                     "the stored token is being renewed elsewhere in this process, and that takes too long",

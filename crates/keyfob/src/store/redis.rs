@@ -14,7 +14,8 @@ mod lease;
 mod scripts;
 mod shared;
 
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::runtime::runtime::TokioOrThreads;
 use crate::store::error::StoreError;
@@ -156,7 +157,7 @@ impl TokenStore for RedisStore {
         max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
-            let clock = SystemClock::default();
+            let clock = SystemClock;
             let end = clock.elapsed().saturating_add(max_wait);
             let names = self.desk.names(key.id());
             let owner = owner()?;

@@ -104,7 +104,7 @@ impl Token {
     ///
     /// Nothing is verified: the claim only says when to ask for the next token.
     #[must_use]
-    pub fn expires_as_jwt_says(mut self) -> Self {
+    pub fn expiry_from_jwt(mut self) -> Self {
         if self.expiry == Expiry::Unknown
             && let Some(time) = jwt_expiry(self.secret.expose())
         {
@@ -325,7 +325,7 @@ impl IntoToken for Token {
 
 impl IntoToken for String {
     fn into_token(self) -> Result<Token, Error> {
-        Ok(Token::new(self)?.expires_as_jwt_says())
+        Ok(Token::new(self)?.expiry_from_jwt())
     }
 }
 
@@ -397,7 +397,7 @@ mod tests {
     fn t5_a_jwt_tells_its_expiry_as_a_hint() {
         let token = Token::new(jwt(r#"{"exp":1893456000}"#))
             .unwrap()
-            .expires_as_jwt_says();
+            .expiry_from_jwt();
         let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
         assert_eq!(token.expires(), Expiry::At(expected));
     }
@@ -407,7 +407,7 @@ mod tests {
         let token = Token::new(jwt(r#"{"exp":1}"#))
             .unwrap()
             .expires_in(Duration::from_secs(9))
-            .expires_as_jwt_says();
+            .expiry_from_jwt();
         assert_eq!(token.expires(), Expiry::In(Duration::from_secs(9)));
     }
 
@@ -422,7 +422,7 @@ mod tests {
             jwt(r#"{"exp":1e300}"#),
             format!("{}.d.e", jwt(r#"{"exp":1893456000}"#)),
         ] {
-            let token = Token::new(text).unwrap().expires_as_jwt_says();
+            let token = Token::new(text).unwrap().expiry_from_jwt();
             assert_eq!(token.expires(), Expiry::Unknown);
         }
     }

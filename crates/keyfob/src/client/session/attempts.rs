@@ -16,7 +16,7 @@ use crate::exchange::challenge::Challenges;
 use crate::exchange::exchange::{Exchange, Outcome, Step};
 use crate::exchange::redirect;
 use crate::exchange::redirect::{HopBody, follow};
-use crate::observe;
+use crate::observe::events;
 use crate::origin::origin::Origin;
 
 /// A client's request, as far as a journey changes it.
@@ -218,7 +218,7 @@ impl<R: Outgoing> Journey<R> {
         else {
             return;
         };
-        observe::redirect::credential_withheld(origin);
+        events::credential_withheld(origin);
         for (name, _) in lease.iter().flat_map(|lease| lease.headers()) {
             // The caller's own value in a field of this name was hidden so far; it was meant for the first origin.
             headers.remove(name);
@@ -231,7 +231,7 @@ pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(());
     }
-    observe::credential_overridden(&http::header::AUTHORIZATION);
+    events::credential_overridden(&http::header::AUTHORIZATION);
     url.set_username("")
         .and_then(|()| url.set_password(None))
         .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))

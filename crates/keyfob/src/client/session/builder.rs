@@ -132,7 +132,7 @@ impl<C> SessionBuilder<C> {
                 Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
             })
         };
-        let direct = self.direct.filter(|_| origins.allow_loopback_http());
+        let direct = self.direct.filter(|_| origins.allows_loopback_http());
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,

@@ -146,7 +146,8 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::clock::{Clock, SystemClock};
+    use crate::clock::clock::Clock;
+    use crate::clock::system::SystemClock;
     use crate::runtime::block_on::block_on;
     use crate::runtime::runtime::{Runtime, TokioOrThreads};
 
@@ -203,7 +204,7 @@ pub(crate) mod tests {
 
     /// A limit that does not pass.
     pub(crate) fn alarm() -> Alarm {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let runtime: Arc<dyn Runtime> = Arc::new(TokioOrThreads);
         Alarm::new(Duration::MAX, &clock, &runtime)
     }

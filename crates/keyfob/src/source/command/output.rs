@@ -50,7 +50,7 @@ pub(crate) fn parse(stdout: &[u8]) -> Result<Token, Error> {
     } else {
         read_line(text)?
     };
-    Ok(token.expires_as_jwt_says())
+    Ok(token.expiry_from_jwt())
 }
 
 /// The failure that a helper reported on stdout, in a format that has a place for it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::error::ErrorKind;
 use crate::exchange::backoff::Backoff;
-use crate::observe::store as observe;
+use crate::observe::store as events;
 use crate::source::persisted::decision::consumed;
 use crate::source::persisted::process_name::this_process;
 use crate::source::persisted::renewal::{Caller, Desk, End, Stop, told, wall};
@@ -115,10 +115,10 @@ impl Desk {
                 Err(fault) => fault,
             };
             if clock.elapsed() >= end {
-                observe::given_up(fault.error());
+                events::refresh_token_lost(fault.error());
                 return End::Done(Err(fault.into()));
             }
-            observe::not_stored_yet(fault.error());
+            events::save_failed(fault.error());
             caller.tell(Err(fault.into()));
             clock
                 .sleep(KEEP_PAUSE.half_jitter(attempt, fastrand::f64()))
@@ -136,7 +136,7 @@ impl Desk {
         token: Token,
         with: Option<String>,
     ) -> Result<Token, Stop> {
-        observe::outrun();
+        events::save_conflict();
         let mut lease = self.store.lease(&self.key, request.deadline()).await?;
         let looked = self.reconcile(&mut *lease, request, token, with).await;
         lease.release().await;

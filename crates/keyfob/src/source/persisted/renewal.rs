@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use crate::clock::clock;
 use crate::error::error::{Error, ErrorKind};
-use crate::observe::store as observe;
+use crate::observe::store as events;
 use crate::source::persisted::decision::{Question, Verdict, consumed};
 use crate::source::persisted::refusal::Refusal;
 use crate::source::persisted::store_outage::{Absence, OnStoreOutage};
@@ -124,7 +124,7 @@ impl Desk {
             self.had_entry.store(true, Ordering::Relaxed);
             self.absence.forget();
             self.refusal.forget();
-            observe::adopted(request.reason().name());
+            events::adopted(request.reason().name());
         }
         Ok(token)
     }
@@ -141,7 +141,7 @@ impl Desk {
         let entry = told(kept, request);
         let token = self.question(request).last_resort(&entry).cloned();
         let token = token.ok_or_else(|| failure.clone())?;
-        observe::used_in_spite_of(&failure);
+        events::stored_token_kept(&failure);
         Ok(token)
     }
 
@@ -212,7 +212,7 @@ impl Desk {
         }
         let asked = wall(request);
         let token = self.source.fetch(request).await?;
-        observe::fetched_locally();
+        events::fetched_without_store();
         let entry = Entry::new(token.obtained_at(asked), asked);
         Ok(self.keep_locally(entry))
     }
@@ -275,7 +275,7 @@ impl Desk {
         let question = self.question(request);
         let attempts = match question.decide(entry.as_ref()) {
             Verdict::Adopt(token) => {
-                observe::adopted(request.reason().name());
+                events::adopted(request.reason().name());
                 return End::Done(Ok(token));
             }
             Verdict::Refuse(error) => return End::Done(Err(Stop::Source(error))),
@@ -285,7 +285,7 @@ impl Desk {
             return End::Done(Err(Stop::Source(error)));
         }
         if let Some(begun) = entry.as_ref().and_then(|entry| question.open_note(entry)) {
-            observe::exchange_repeated(begun.by());
+            events::exchange_repeated(begun.by());
         }
         if caller.is_gone() {
             return End::Done(Err(Stop::Source(Error::unavailable(
@@ -318,7 +318,7 @@ impl Desk {
                         && self.source.consumes() == Consumes::Nothing =>
                 {
                     lease.set_aside().await?;
-                    observe::set_aside(fault.error());
+                    events::quarantined(fault.error());
                     None
                 }
                 Err(fault) if fault.kind() == StoreErrorKind::Damaged => {
@@ -369,7 +369,7 @@ impl Desk {
                     }
                     // Another token is there, which the next renewal adopts; this one is as good.
                     Err(fault) if fault.kind() == StoreErrorKind::Outrun => {
-                        observe::outrun();
+                        events::save_conflict();
                         Ok(new.token.expect("it was made of a token"))
                     }
                     Err(fault) => {

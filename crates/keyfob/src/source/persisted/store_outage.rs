@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::error::Error;
-use crate::observe::store as observe;
+use crate::observe::store as events;
 use crate::token::token::Token;
 
 /// What happens while the store cannot be used.
@@ -32,12 +32,12 @@ impl Absence {
     /// The store could not be used; said once, until it can be used again.
     pub(super) fn began(&self, error: &Error) {
         let first = !self.is_away.swap(true, Ordering::Relaxed);
-        observe::away(error, first);
+        events::unavailable(error, first);
     }
 
     pub(super) fn ended(&self) {
         if self.is_away.swap(false, Ordering::Relaxed) {
-            observe::back();
+            events::available_again();
         }
     }
 

@@ -12,7 +12,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use crate::clock::clock;
-use crate::clock::clock::SystemClock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::store::error::StoreError;
 
@@ -102,7 +102,7 @@ impl Connection {
                 Live::Cluster(mut connection) => command.query_async(&mut connection).await,
             }
         };
-        let answer = clock::within(&SystemClock::default(), self.timeout, answer).await;
+        let answer = clock::within(&SystemClock, self.timeout, answer).await;
         let answer = answer.unwrap_or_else(|| Err(timed_out()));
         if answer.as_ref().is_err_and(is_of_the_connection) {
             self.keep(None);

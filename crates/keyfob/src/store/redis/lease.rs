@@ -5,7 +5,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 
-use crate::clock::clock::{Clock, SystemClock};
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
@@ -55,7 +56,7 @@ impl RedisLease {
 
 /// Renews the lease until it is lost or over. A server that does not answer is asked again: the lease may still stand.
 async fn stay_heard(desk: Arc<Desk>, names: Names, owner: String) {
-    let clock = SystemClock::default();
+    let clock = SystemClock;
     loop {
         clock.sleep(desk.lease / RENEWALS).await;
         let renewed = scripts::renew(&desk.connection, &names, &owner, desk.lease).await;

@@ -1,0 +1,91 @@
+//! The events of renewals and requests.
+
+use std::time::Duration;
+
+use crate::error::error::Error;
+
+/// A renewal succeeded, with a new token or the same one again.
+pub(crate) fn renewed(reason: &'static str, took: Duration, lifetime: Option<Duration>) {
+    tracing::debug!(target: "keyfob", reason, ?took, ?lifetime, "token renewed");
+    count("keyfob_renewals_total", &[("reason", reason)]);
+}
+
+/// A renewal failed. `usable` is true if the current token has not expired.
+pub(crate) fn renewal_failed(
+    reason: &'static str,
+    error: &Error,
+    pause: Option<Duration>,
+    usable: bool,
+) {
+    let kind = error.kind().name();
+    let cause = std::error::Error::source(error).map(tracing::field::display);
+    if usable {
+        tracing::warn!(target: "keyfob", reason, kind, %error, cause, ?pause,
+            "renewal failed; the current token is still valid and stays in use");
+    } else {
+        tracing::error!(target: "keyfob", reason, kind, %error, cause, ?pause,
+            "renewal failed, and there is no valid token");
+    }
+    count("keyfob_renewal_failures_total", &[("kind", kind)]);
+}
+
+/// A renewal ended after a caller had set a token. Its result, a token or an error, is dropped.
+pub(crate) fn renewal_overruled(reason: &'static str, error: Option<&Error>) {
+    let error = error.map(tracing::field::display);
+    tracing::debug!(target: "keyfob", reason, error, "a token was set during the renewal; the result of the renewal is not used");
+}
+
+/// A token was put on a request. Its age is computed only if metrics are recorded.
+#[inline]
+pub(crate) fn token_used(age: impl FnOnce() -> Duration) {
+    #[cfg(feature = "metrics")]
+    metrics::histogram!("keyfob_token_age_seconds").record(age().as_secs_f64());
+    #[cfg(not(feature = "metrics"))]
+    let _ = age;
+}
+
+/// A request will be sent again after a pause.
+pub(crate) fn retried(cause: &'static str, pause: Duration) {
+    tracing::debug!(target: "keyfob", cause, ?pause, "request will be sent again");
+    count("keyfob_retries_total", &[("cause", cause)]);
+}
+
+/// A request is not sent again, because there is no token. The caller gets the last response.
+pub(crate) fn retry_without_token(error: &Error) {
+    tracing::warn!(target: "keyfob", kind = error.kind().name(), %error, "request is not sent again, because there is no token");
+}
+
+/// A request is sent again with a new token, because the response to the old one was 401.
+pub(crate) fn replayed() {
+    tracing::debug!(target: "keyfob", "token was rejected; request is sent again with a new one");
+    count("keyfob_replays_total", &[]);
+}
+
+/// A token was rejected, and there is no other. The caller gets the 401 response.
+pub(crate) fn replacement_failed(error: &Error) {
+    tracing::warn!(target: "keyfob", kind = error.kind().name(), %error, "token was rejected and could not be replaced");
+}
+
+/// The session's credential replaced one in the request (R9).
+pub(crate) fn credential_overridden(header: &http::HeaderName) {
+    tracing::debug!(target: "keyfob", %header, "the session's credential replaces the one in the request");
+}
+
+/// A redirect leads to another origin, and the request goes there without the credential (R1).
+#[cfg(feature = "session")]
+pub(crate) fn credential_withheld(origin: &crate::origin::origin::Origin) {
+    tracing::debug!(target: "keyfob", %origin, "redirect to another origin; the request is sent without the credential");
+}
+
+/// The wall clock has moved ahead of the monotonic clock, so the token is checked once (T6).
+pub(crate) fn clock_stepped() {
+    tracing::info!(target: "keyfob", "the wall clock was set forward or the machine slept; the token is checked once");
+}
+
+/// Adds one to a counter. Does nothing without the feature `metrics`.
+pub(super) fn count(name: &'static str, labels: &[(&'static str, &'static str)]) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!(name, labels).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (name, labels);
+}
