@@ -19,7 +19,7 @@ pub(crate) struct StoredToken {
 
 /// Every entry of the default store and of the stores that profiles name.
 pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliError> {
-    let directory = FileStore::usual_directory()?;
+    let directory = FileStore::default_directory()?;
     let location = directory.display().to_string();
     let mut stores: Vec<(String, Arc<dyn TokenStore>)> =
         vec![(location, Arc::new(FileStore::new(directory)))];
@@ -38,7 +38,7 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
             let place = (location.clone(), id);
             // Profiles that share a store may have different sealing keys. The summary of a profile that can read the entry wins.
             let known = found.get(&place).map(|known| &known.entry);
-            if known.is_some_and(|known| known.trouble.is_none()) {
+            if known.is_some_and(|known| known.unreadable.is_none()) {
                 continue;
             }
             let store = Arc::clone(&store);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use keyfob::source::{Consumes, TokenRequest};
+use keyfob::source::TokenRequest;
 use keyfob::{Error, Profile, Token, TokenSource};
 
 /// The source of a profile's token, which a forked child can make anew.
@@ -43,7 +43,7 @@ impl TokenSource for ProfileSource {
         Box::pin(async move { made.fetch(request).await })
     }
 
-    fn consumes(&self) -> Consumes {
-        self.made.load().consumes()
+    fn consumes_refresh_token(&self) -> bool {
+        self.made.load().consumes_refresh_token()
     }
 }

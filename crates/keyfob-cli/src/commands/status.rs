@@ -67,13 +67,13 @@ fn note(entry: &EntrySummary) -> String {
     if entry.has_refresh_token {
         notes.push("with refresh token".to_owned());
     }
-    if entry.exchange_begun.is_some() {
+    if entry.exchange_started.is_some() {
         notes.push("a renewal began, its answer is not known".to_owned());
     }
     if let Some(kind) = entry.last_error {
         notes.push(format!("last error: {kind}"));
     }
-    if let Some(trouble) = &entry.trouble {
+    if let Some(trouble) = &entry.unreadable {
         notes.push(format!("cannot be read: {trouble}"));
     }
     match notes.is_empty() {

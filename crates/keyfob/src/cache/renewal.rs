@@ -136,12 +136,12 @@ impl Desk {
     async fn fetch(&self, request: &TokenRequest) -> Result<Fetched, Error> {
         let asked = self.clock.elapsed();
         let answer = poll_inside(request.cache(), async { self.source.fetch(request).await });
-        let token = clock::within(&*self.clock, request.deadline(), answer)
+        let token = clock::within(&*self.clock, request.timeout(), answer)
             .await
             .unwrap_or_else(|| {
                 Err(Error::unavailable(format!(
                     "the token source did not answer within {:?} and was given up",
-                    request.deadline()
+                    request.timeout()
                 )))
             })?;
         let acquired = Acquired {

@@ -38,8 +38,8 @@ impl<S: TokenStore> TokenStore for OnlyLasting<S> {
         self.0.list()
     }
 
-    fn leases_lapse(&self) -> bool {
-        self.0.leases_lapse()
+    fn leases_expire(&self) -> bool {
+        self.0.leases_expire()
     }
 }
 
@@ -63,8 +63,8 @@ impl StoreLease for Lease {
         self.0.remove()
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.0.set_aside()
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.quarantine()
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -21,7 +21,7 @@ use crate::profile::dpop::Proof;
 use crate::profile::schema::{Assertion, Definition, Exchange, Grant, Kind, Server};
 use crate::profile::secret_ref::Reference;
 use crate::profile::secret_source;
-use crate::source::source::{Consumes, TokenRequest, TokenSource};
+use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// A grant's source with what the profile asks for. The setters are the same, but no trait has them.
@@ -163,14 +163,8 @@ impl TokenSource for Granted {
         })
     }
 
-    fn consumes(&self) -> Consumes {
-        match &self.grant().kind {
-            Kind::RefreshToken(_) | Kind::SignIn(_) => Consumes::RefreshToken,
-            Kind::ClientCredentials
-            | Kind::SmartBackendServices
-            | Kind::JwtBearer(_)
-            | Kind::TokenExchange(_) => Consumes::Nothing,
-        }
+    fn consumes_refresh_token(&self) -> bool {
+        matches!(self.grant().kind, Kind::RefreshToken(_) | Kind::SignIn(_))
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderName;
 
 use crate::error::error::Error;
-use crate::source::source::{Consumes, TokenRequest, TokenSource};
+use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// Sends the tokens of another source in a field, or under a scheme, of the profile's choice.
@@ -38,7 +38,7 @@ impl TokenSource for InField {
         Box::pin(async move { self.field.carry(self.source.fetch(request).await?) })
     }
 
-    fn consumes(&self) -> Consumes {
-        self.source.consumes()
+    fn consumes_refresh_token(&self) -> bool {
+        self.source.consumes_refresh_token()
     }
 }

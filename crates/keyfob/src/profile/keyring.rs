@@ -28,5 +28,5 @@ pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error
 
 /// The store that is there.
 pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
-    Ok(Arc::new(KeyringStore::new(FileStore::usual_directory()?)))
+    Ok(Arc::new(KeyringStore::new(FileStore::default_directory()?)))
 }

@@ -46,7 +46,7 @@ impl Opening {
         if let Some(store) = &*opened {
             return Ok(Arc::clone(store));
         }
-        let store = self.closed.open().await.map_err(StoreError::away)?;
+        let store = self.closed.open().await.map_err(StoreError::unavailable)?;
         *opened = Some(Arc::clone(&store));
         Ok(store)
     }
@@ -65,7 +65,7 @@ impl Closed {
 async fn open_files(files: &Files) -> Result<FileStore, Error> {
     let directory = match &files.directory {
         Some(directory) => directory.clone(),
-        None => FileStore::usual_directory()?,
+        None => FileStore::default_directory()?,
     };
     let store = FileStore::new(directory);
     Ok(match ring(&files.keys).await? {
@@ -82,7 +82,7 @@ async fn open_redis(server: &Redis) -> Result<RedisStore, Error> {
         store = store.prefix(prefix);
     }
     if let Some(lease) = server.lease {
-        store = store.lease_lasts(lease);
+        store = store.lease_duration(lease);
     }
     Ok(store)
 }
@@ -94,7 +94,7 @@ async fn ring(keys: &[Reference]) -> Result<Option<SealingKeys>, Error> {
         let key = SealingKey::from_base64(&reference.read_now().await?)?;
         ring = Some(match ring {
             None => SealingKeys::new(key),
-            Some(ring) => ring.also(key),
+            Some(ring) => ring.old_key(key),
         });
     }
     Ok(ring)
@@ -120,7 +120,7 @@ impl TokenStore for Opening {
         Box::pin(async move { self.opened().await?.list().await })
     }
 
-    fn leases_lapse(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         matches!(self.closed, Closed::Redis(_))
     }
 }

@@ -37,7 +37,7 @@ impl Profile {
             Closed::Redis(_) => false,
         };
         if needs_usual {
-            FileStore::usual_directory()?;
+            FileStore::default_directory()?;
         }
         Ok(Some((Arc::new(Opening::new(closed)), self.store_key())))
     }
@@ -59,7 +59,7 @@ impl Profile {
             StoreKind::Usual => None,
             StoreKind::File(files) => files.directory.clone(),
         };
-        let directory = directory.map_or_else(FileStore::usual_directory, Ok)?;
+        let directory = directory.map_or_else(FileStore::default_directory, Ok)?;
         Ok(Some(directory.display().to_string()))
     }
 

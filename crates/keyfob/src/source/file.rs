@@ -37,7 +37,7 @@ impl FileToken {
     pub const RECHECK: Duration = Duration::from_secs(10);
 
     /// The largest file that is read, in bytes.
-    pub const LIMIT: u64 = 1024 * 1024;
+    pub const SIZE_LIMIT: u64 = 1024 * 1024;
 
     /// Reads the token from this file.
     #[must_use]
@@ -93,8 +93,10 @@ fn read_whole(path: &Path, warned: &AtomicBool) -> io::Result<Zeroizing<String>>
     }
     // Room for a usual token, so that no copy is left behind by a buffer that grew.
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
-    let length = file.take(FileToken::LIMIT + 1).read_to_string(&mut text)?;
-    if length as u64 > FileToken::LIMIT {
+    let length = file
+        .take(FileToken::SIZE_LIMIT + 1)
+        .read_to_string(&mut text)?;
+    if length as u64 > FileToken::SIZE_LIMIT {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(text)

@@ -17,7 +17,7 @@ mod store_outage;
 use crate::error::error::Error;
 use crate::source::persisted::renewal::{Caller, Desk, ISSUER_GRACE, Stop};
 pub use crate::source::persisted::store_outage::OnStoreOutage;
-use crate::source::source::{Consumes, TokenRequest, TokenSource, interrupted};
+use crate::source::source::{TokenRequest, TokenSource, interrupted};
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 use crate::token::token::Token;
@@ -26,7 +26,7 @@ use crate::token::token::Token;
 ///
 /// A token that somebody else got is taken from the store instead of asking the source (T1). Where one is needed, the
 /// holder of the store's lease asks, and nobody else; without the lease nothing is asked. Where a fetch
-/// [uses up](Consumes::RefreshToken) a refresh token (T9):
+/// [uses up](TokenSource::consumes_refresh_token) a refresh token (T9):
 ///
 /// * Before the exchange a note of it is stored, and after it the new token, before anyone uses it. A fetch that is dropped
 ///   meanwhile goes on beside until that is done.
@@ -95,9 +95,9 @@ impl TokenSource for Persisted {
                 Ok(None) => {}
                 Err(fault) => return desk.without_store(request, fault).await,
             }
-            let taken = match desk.source.consumes() {
-                Consumes::Nothing => desk.take_turn(request, &mut Caller::patient()).await,
-                Consumes::RefreshToken => Self::take_turn_beside(&desk, request).await?,
+            let taken = match desk.source.consumes_refresh_token() {
+                true => Self::take_turn_beside(&desk, request).await?,
+                false => desk.take_turn(request, &mut Caller::patient()).await,
             };
             match taken {
                 Ok(token) => Ok(token),

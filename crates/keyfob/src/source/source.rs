@@ -29,20 +29,13 @@ pub trait TokenSource: Send + Sync + 'static {
     /// Gets a token from where it comes from.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
 
-    /// What a fetch uses up, so that it must not be repeated blindly. Nothing, unless a source says otherwise.
-    fn consumes(&self) -> Consumes {
-        Consumes::Nothing
+    /// Whether a fetch uses up the refresh token of the [previous token](TokenRequest::previous).
+    ///
+    /// The issuer may replace that refresh token (RFC 6749 §6), so such a fetch must not be repeated blindly. `false` unless a
+    /// source says otherwise: a client's own credential, a hook or a command can be used again.
+    fn consumes_refresh_token(&self) -> bool {
+        false
     }
-}
-
-/// What a fetch uses up at the issuer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Consumes {
-    /// It may be repeated: a client's own credential, a hook, a command.
-    Nothing,
-    /// The refresh token of the [previous token](TokenRequest::previous), which the issuer may replace (RFC 6749 §6).
-    RefreshToken,
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
@@ -50,8 +43,8 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
         (**self).fetch(request)
     }
 
-    fn consumes(&self) -> Consumes {
-        (**self).consumes()
+    fn consumes_refresh_token(&self) -> bool {
+        (**self).consumes_refresh_token()
     }
 }
 
@@ -60,8 +53,8 @@ impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
         (**self).fetch(request)
     }
 
-    fn consumes(&self) -> Consumes {
-        (**self).consumes()
+    fn consumes_refresh_token(&self) -> bool {
+        (**self).consumes_refresh_token()
     }
 }
 
@@ -98,7 +91,7 @@ pub struct TokenRequest {
     reason: Reason,
     previous: Option<Token>,
     challenges: Challenges,
-    max_wait: Duration,
+    timeout: Duration,
     runtime: Arc<dyn Runtime>,
     clock: Arc<dyn Clock>,
     default_lifetime: Option<Duration>,
@@ -110,7 +103,7 @@ pub struct TokenRequest {
 impl TokenRequest {
     pub(crate) fn new(
         reason: Reason,
-        max_wait: Duration,
+        timeout: Duration,
         runtime: Arc<dyn Runtime>,
         cache: usize,
     ) -> Self {
@@ -119,7 +112,7 @@ impl TokenRequest {
             reason,
             previous: None,
             challenges: Challenges::default(),
-            max_wait,
+            timeout,
             runtime,
             clock: Arc::new(SystemClock),
             default_lifetime: None,
@@ -182,8 +175,8 @@ impl TokenRequest {
 
     /// How long the call may take, counted from its start; after that it is dropped and counts as failed.
     #[must_use]
-    pub fn deadline(&self) -> Duration {
-        self.max_wait
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// The clock of the cache that asks; a source that waits, waits by it.
@@ -260,7 +253,7 @@ impl fmt::Debug for TokenRequest {
             .field("reason", &self.reason)
             .field("previous", &self.previous)
             .field("challenges", &self.challenges)
-            .field("deadline", &self.max_wait)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

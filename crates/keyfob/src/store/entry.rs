@@ -14,7 +14,7 @@ use crate::token::token::{Expiry, Token};
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub(crate) token: Option<Token>,
-    pub(crate) begun: Option<PendingExchange>,
+    pub(crate) pending: Option<PendingExchange>,
     pub(crate) failure: Option<Failure>,
     pub(crate) saved: SystemTime,
 }
@@ -23,9 +23,9 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingExchange {
     /// A hash of the refresh token that it uses up; `None` for one that the source brought along.
-    pub(crate) with: Option<String>,
-    pub(crate) at: SystemTime,
-    pub(crate) by: String,
+    pub(crate) refresh_token: Option<String>,
+    pub(crate) started: SystemTime,
+    pub(crate) process: String,
     /// How many exchanges were begun with this refresh token, of which none is known to have ended.
     pub(crate) attempts: u32,
 }
@@ -57,7 +57,7 @@ impl Entry {
     pub fn new(token: Token, now: SystemTime) -> Self {
         Self {
             token: Some(fixed_in_time(token, now)),
-            begun: None,
+            pending: None,
             failure: None,
             saved: now,
         }
@@ -67,7 +67,7 @@ impl Entry {
     pub(crate) fn empty(now: SystemTime) -> Self {
         Self {
             token: None,
-            begun: None,
+            pending: None,
             failure: None,
             saved: now,
         }
@@ -87,15 +87,15 @@ impl Entry {
 
     /// The note of an exchange whose answer is not known.
     #[must_use]
-    pub fn begun(&self) -> Option<&PendingExchange> {
-        self.begun.as_ref()
+    pub fn pending_exchange(&self) -> Option<&PendingExchange> {
+        self.pending.as_ref()
     }
 
     /// The same, told in the time of a clock that shows `now`.
     ///
     /// With the `age` that the store itself measured, the writer's clock does not count at all. Without it, one that
     /// runs ahead is noticed, and its entry counts as saved just now.
-    pub(crate) fn told_at(mut self, now: SystemTime, age: Option<Duration>) -> Self {
+    pub(crate) fn rebase(mut self, now: SystemTime, age: Option<Duration>) -> Self {
         let saved = match age {
             Some(age) => now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
             None => self.saved.min(now),
@@ -103,8 +103,8 @@ impl Entry {
         let shift = Shift::between(self.saved, saved);
         self.saved = saved;
         self.token = self.token.map(|token| shift.token(token));
-        if let Some(begun) = &mut self.begun {
-            begun.at = shift.time(begun.at);
+        if let Some(pending) = &mut self.pending {
+            pending.started = shift.time(pending.started);
         }
         if let Some(failure) = &mut self.failure {
             failure.at = shift.time(failure.at);
@@ -116,8 +116,8 @@ impl Entry {
 impl PendingExchange {
     /// When it began.
     #[must_use]
-    pub fn at(&self) -> SystemTime {
-        self.at
+    pub fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// How many exchanges were begun with this refresh token whose answers are not known, this one included.
@@ -128,8 +128,8 @@ impl PendingExchange {
 
     /// Which process began it, on which machine.
     #[must_use]
-    pub fn by(&self) -> &str {
-        &self.by
+    pub fn process(&self) -> &str {
+        &self.process
     }
 }
 
@@ -225,17 +225,17 @@ mod tests {
     #[test]
     fn t6_the_age_that_the_store_measured_wins_over_the_writers_clock() {
         for clock in [at(0), at(50), at(500)] {
-            let told = entry(clock).told_at(at(100), Some(MINUTE * 3));
-            assert_eq!(expiry(&told), at(107));
-            assert_eq!(told.token().unwrap().obtained(), Some(at(97)));
+            let rebased = entry(clock).rebase(at(100), Some(MINUTE * 3));
+            assert_eq!(expiry(&rebased), at(107));
+            assert_eq!(rebased.token().unwrap().obtained(), Some(at(97)));
         }
     }
 
     #[test]
     fn t6_a_writers_clock_that_runs_ahead_does_not_prolong_a_token() {
-        let told = entry(at(30)).told_at(at(20), None);
-        assert_eq!(expiry(&told), at(30));
-        assert_eq!(expiry(&entry(at(15)).told_at(at(20), None)), at(25));
+        let rebased = entry(at(30)).rebase(at(20), None);
+        assert_eq!(expiry(&rebased), at(30));
+        assert_eq!(expiry(&entry(at(15)).rebase(at(20), None)), at(25));
     }
 
     #[test]

@@ -14,20 +14,20 @@ pub struct StoreError {
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// The store cannot be used now: not reached, not readable, full, or written by a newer version.
-    Away,
+    Unavailable,
     /// Somebody else has the lease, and kept it longer than the caller could wait.
     Busy,
     /// There is an entry, but it cannot be understood; it may have held a refresh token.
     Damaged,
     /// The lease was lost, and somebody else has saved since.
-    Outrun,
+    Conflict,
 }
 
 impl StoreError {
     /// The store cannot be used now.
     #[must_use]
-    pub fn away(error: Error) -> Self {
-        Self::new(StoreErrorKind::Away, error)
+    pub fn unavailable(error: Error) -> Self {
+        Self::new(StoreErrorKind::Unavailable, error)
     }
 
     /// Somebody else has the lease.
@@ -44,8 +44,8 @@ impl StoreError {
 
     /// Somebody else has saved since.
     #[must_use]
-    pub fn outrun(error: Error) -> Self {
-        Self::new(StoreErrorKind::Outrun, error)
+    pub fn conflict(error: Error) -> Self {
+        Self::new(StoreErrorKind::Conflict, error)
     }
 
     fn new(kind: StoreErrorKind, error: Error) -> Self {

@@ -24,7 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;
 use crate::store::file::lease::{Entries, FileLease, beside};
 use crate::store::file::lock::Lock;
-use crate::store::file::state_dir::usual_directory;
+use crate::store::file::state_dir::default_directory;
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
@@ -44,7 +44,7 @@ use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 /// use keyfob::source::Persisted;
 /// use keyfob::store::{FileStore, StoreKey};
 ///
-/// let store = FileStore::new(FileStore::usual_directory()?);
+/// let store = FileStore::new(FileStore::default_directory()?);
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
 /// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// # Ok::<(), keyfob::Error>(())
@@ -72,8 +72,8 @@ impl FileStore {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the environment names no home.
-    pub fn usual_directory() -> Result<PathBuf, Error> {
-        usual_directory()
+    pub fn default_directory() -> Result<PathBuf, Error> {
+        default_directory()
     }
 
     /// The directory.

@@ -33,7 +33,7 @@ use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_
 /// use keyfob::source::Persisted;
 /// use keyfob::store::{FileStore, KeyringStore, StoreKey};
 ///
-/// let store = KeyringStore::new(FileStore::usual_directory()?);
+/// let store = KeyringStore::new(FileStore::default_directory()?);
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
 /// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// # Ok::<(), keyfob::Error>(())
@@ -106,16 +106,16 @@ impl Entries for Keyring {
         let vault = open()?;
         let record = record::encode(key, entry);
         let written = vault.write(SERVICE, key.id(), &record);
-        written.map_err(StoreError::away)
+        written.map_err(StoreError::unavailable)
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
         let removed = open()?.remove(SERVICE, key.id());
-        removed.map_err(StoreError::away)
+        removed.map_err(StoreError::unavailable)
     }
 
-    fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
-        set_aside(&open()?, key.id()).map_err(StoreError::away)
+    fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        quarantine(&open()?, key.id()).map_err(StoreError::unavailable)
     }
 }
 
@@ -128,15 +128,15 @@ impl fmt::Debug for KeyringStore {
 }
 
 fn open() -> Result<Vault, StoreError> {
-    Vault::open().map_err(StoreError::away)
+    Vault::open().map_err(StoreError::unavailable)
 }
 
 fn read(vault: &Vault, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
-    let bytes = vault.read(SERVICE, id).map_err(StoreError::away)?;
+    let bytes = vault.read(SERVICE, id).map_err(StoreError::unavailable)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
 }
 
-fn set_aside(vault: &Vault, id: &str) -> Result<(), Error> {
+fn quarantine(vault: &Vault, id: &str) -> Result<(), Error> {
     if let Some(bytes) = vault.read(SERVICE, id)? {
         vault.write(SERVICE, &format!("{id}{BAD}"), &bytes)?;
         vault.remove(SERVICE, id)?;

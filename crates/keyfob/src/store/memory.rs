@@ -110,7 +110,7 @@ impl StoreLease for MemoryLease {
         Box::pin(async move { Ok(lock(&self.slot.entry).take().is_some()) })
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
         // Nothing in memory is ever damaged.
         Box::pin(async { Ok(()) })
     }

@@ -43,7 +43,7 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
     let (version, sum) = head.split_once(' ').ok_or_else(damaged)?;
     match version.parse::<u32>() {
         Ok(VERSION) if sum == checksum(body) => Ok(body),
-        Ok(newer) if newer > VERSION => Err(StoreError::away(Error::unavailable(
+        Ok(newer) if newer > VERSION => Err(StoreError::unavailable(Error::unavailable(
             "the stored token was written by a newer version of keyfob; upgrade this one",
         ))),
         _ => Err(damaged()),
@@ -123,11 +123,11 @@ impl<'a> Record<'a> {
             label: key.label().into(),
             saved: milliseconds(entry.saved),
             token: entry.token.as_ref().map(TokenRecord::of),
-            begun: entry.begun.as_ref().map(|begun| BegunRecord {
-                with: begun.with.as_deref().map(Cow::Borrowed),
-                at: milliseconds(begun.at),
-                by: begun.by.as_str().into(),
-                attempts: begun.attempts,
+            begun: entry.pending.as_ref().map(|pending| BegunRecord {
+                with: pending.refresh_token.as_deref().map(Cow::Borrowed),
+                at: milliseconds(pending.started),
+                by: pending.process.as_str().into(),
+                attempts: pending.attempts,
             }),
             failure: entry.failure.as_ref().map(|failure| FailureRecord {
                 at: milliseconds(failure.at),
@@ -145,10 +145,10 @@ impl<'a> Record<'a> {
         };
         let entry = Entry {
             token,
-            begun: self.begun.map(|begun| PendingExchange {
-                with: begun.with.map(Cow::into_owned),
-                at: time(begun.at),
-                by: begun.by.into_owned(),
+            pending: self.begun.map(|begun| PendingExchange {
+                refresh_token: begun.with.map(Cow::into_owned),
+                started: time(begun.at),
+                process: begun.by.into_owned(),
                 attempts: begun.attempts,
             }),
             failure: self.failure.map(|failure| Failure {
@@ -261,10 +261,10 @@ mod tests {
             .recheck_after(Duration::from_secs(10))
             .expires_in(Duration::from_millis(3_600_001));
         Entry {
-            begun: Some(PendingExchange {
-                with: Some("f00".to_owned()),
-                at: now,
-                by: "process 1 on a".to_owned(),
+            pending: Some(PendingExchange {
+                refresh_token: Some("f00".to_owned()),
+                started: now,
+                process: "process 1 on a".to_owned(),
                 attempts: 2,
             }),
             failure: Some(Failure {
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(token.expires(), before.expires());
         assert_eq!(token.obtained(), before.obtained());
         assert_eq!(token.recheck(), before.recheck());
-        assert_eq!(read.begun, entry.begun);
+        assert_eq!(read.pending, entry.pending);
         assert_eq!(read.failure, entry.failure);
         assert_eq!(read.saved, entry.saved);
     }
@@ -328,7 +328,7 @@ mod tests {
         let mut bytes = b"keyfob-token-2 whatever\n".to_vec();
         bytes.extend_from_slice(b"what a later version means by this");
         let fault = decode(&bytes).unwrap_err();
-        assert_eq!(fault.kind(), StoreErrorKind::Away);
+        assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
         assert!(fault.to_string().contains("newer version"), "{fault}");
     }
 

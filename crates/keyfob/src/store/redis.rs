@@ -55,7 +55,7 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// Unless set, a lease ends so long after its holder was last heard; a third of it lies between two renewals.
-    pub const LEASE: Duration = Duration::from_secs(10);
+    pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
     /// Unless set, the names of all keys begin with this.
     pub const PREFIX: &'static str = "keyfob";
@@ -102,17 +102,17 @@ impl RedisStore {
                 connection: Connection::to(server),
                 ring,
                 prefix: Self::PREFIX.to_owned(),
-                lease: Self::LEASE,
+                lease: Self::LEASE_DURATION,
                 runtime: Arc::new(TokioOrThreads),
             }),
         }
     }
 
-    /// How long a lease outlives the last sign of its holder; [`LEASE`](Self::LEASE) unless set.
+    /// How long a lease outlives the last sign of its holder; [`LEASE_DURATION`](Self::LEASE_DURATION) unless set.
     ///
     /// Longer than the server, the network or a holder may stand still; as long, others wait when a holder dies.
     #[must_use]
-    pub fn lease_lasts(mut self, lease: Duration) -> Self {
+    pub fn lease_duration(mut self, lease: Duration) -> Self {
         Arc::make_mut(&mut self.desk).lease = lease;
         self
     }
@@ -191,7 +191,7 @@ impl TokenStore for RedisStore {
         })
     }
 
-    fn leases_lapse(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         true
     }
 }
@@ -208,7 +208,7 @@ impl fmt::Debug for RedisStore {
 /// By which a holder is told from all others, and which nobody can guess.
 fn owner() -> Result<String, StoreError> {
     let mut owner = [0; 16];
-    seal::fill(&mut owner).map_err(StoreError::away)?;
+    seal::fill(&mut owner).map_err(StoreError::unavailable)?;
     Ok(hex(&owner))
 }
 

@@ -103,7 +103,7 @@ impl fmt::Debug for SealingKey {
 /// use keyfob::store::{SealingKeys, SealingKey};
 ///
 /// let (new, old) = (SealingKey::generate()?, SealingKey::generate()?);
-/// let ring = SealingKeys::new(new).also(old);
+/// let ring = SealingKeys::new(new).old_key(old);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl SealingKeys {
 
     /// Adds a key that reads what was sealed with it before.
     #[must_use]
-    pub fn also(mut self, key: SealingKey) -> Self {
+    pub fn old_key(mut self, key: SealingKey) -> Self {
         self.keys.push(key);
         self
     }
@@ -148,7 +148,7 @@ impl SealingKeys {
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
         let key = self.keys.iter().find(|key| key.tag() == tag);
         let key = key.ok_or_else(|| {
-            StoreError::away(Error::unavailable(
+            StoreError::unavailable(Error::unavailable(
                 "the stored token is sealed with a key that is not among those given",
             ))
         })?;
@@ -210,14 +210,18 @@ mod tests {
     #[test]
     fn s2_the_first_key_writes_and_all_read() {
         let old = SealingKeys::new(sealing_key(1));
-        let both = SealingKeys::new(sealing_key(2)).also(sealing_key(1));
+        let both = SealingKeys::new(sealing_key(2)).old_key(sealing_key(1));
         let new = SealingKeys::new(sealing_key(2));
         let before = old.seal(&key("a"), b"t").unwrap();
         let after = both.seal(&key("a"), b"t").unwrap();
         assert!(both.open(key("a").id(), &before).is_ok());
         assert!(new.open(key("a").id(), &after).is_ok());
         let fault = old.open(key("a").id(), &after).unwrap_err();
-        assert_eq!(fault.kind(), StoreErrorKind::Away, "its key is elsewhere");
+        assert_eq!(
+            fault.kind(),
+            StoreErrorKind::Unavailable,
+            "its key is elsewhere"
+        );
     }
 
     #[test]

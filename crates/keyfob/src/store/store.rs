@@ -39,7 +39,7 @@ pub trait TokenStore: Send + Sync + 'static {
     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>>;
 
     /// Whether a lease may end while its holder lives, because it stood still or was not heard for too long.
-    fn leases_lapse(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         false
     }
 
@@ -93,8 +93,8 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         (**self).list()
     }
 
-    fn leases_lapse(&self) -> bool {
-        (**self).leases_lapse()
+    fn leases_expire(&self) -> bool {
+        (**self).leases_expire()
     }
 
     fn forget<'a>(
@@ -117,7 +117,7 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
 
 /// The right to write one entry, as long as it lives.
 ///
-/// Where leases [can lapse](TokenStore::leases_lapse), a save succeeds only if nobody has saved since this lease
+/// Where leases [can lapse](TokenStore::leases_expire), a save succeeds only if nobody has saved since this lease
 /// last loaded or saved.
 pub trait StoreLease: Send + Sync {
     /// Reads the entry.
@@ -130,7 +130,7 @@ pub trait StoreLease: Send + Sync {
     fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Moves a damaged entry out of the way, and keeps it where a person can look at it.
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Ends the lease, and lets the next one know.
     fn release(self: Box<Self>) -> BoxFuture<'static, ()>;
@@ -160,11 +160,11 @@ pub struct EntrySummary {
     /// Whether it has a refresh token.
     pub has_refresh_token: bool,
     /// When an exchange began whose answer is not known yet.
-    pub exchange_begun: Option<SystemTime>,
+    pub exchange_started: Option<SystemTime>,
     /// What the last exchange failed of, if that is still remembered.
     pub last_error: Option<ErrorKind>,
     /// Why it cannot be read.
-    pub trouble: Option<StoreError>,
+    pub unreadable: Option<StoreError>,
 }
 
 impl EntrySummary {
@@ -182,24 +182,24 @@ impl EntrySummary {
             obtained: token.and_then(Token::obtained),
             has_token: token.is_some(),
             has_refresh_token: token.is_some_and(|token| token.refresh_token().is_some()),
-            exchange_begun: entry.begun().map(PendingExchange::at),
+            exchange_started: entry.pending_exchange().map(PendingExchange::started),
             last_error: entry.failure.as_ref().map(Failure::kind),
-            trouble: None,
+            unreadable: None,
         }
     }
 
     /// An entry that could not be read.
     #[must_use]
-    pub fn unreadable(id: impl Into<String>, trouble: StoreError) -> Self {
+    pub fn unreadable(id: impl Into<String>, error: StoreError) -> Self {
         Self {
             key: StoreKey::found(id.into(), "unknown".to_owned()),
             expires: None,
             obtained: None,
             has_token: false,
             has_refresh_token: false,
-            exchange_begun: None,
+            exchange_started: None,
             last_error: None,
-            trouble: Some(trouble),
+            unreadable: Some(error),
         }
     }
 
@@ -210,7 +210,7 @@ impl EntrySummary {
     ) -> Option<Self> {
         match found {
             Ok(found) => found.map(|(key, entry)| Self::of(key, &entry)),
-            Err(trouble) => Some(Self::unreadable(id, trouble)),
+            Err(error) => Some(Self::unreadable(id, error)),
         }
     }
 }
@@ -224,7 +224,7 @@ pub(super) fn by_label(listed: impl IntoIterator<Item = EntrySummary>) -> Vec<En
 
 async fn replace_under(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), StoreError> {
     match lease.load().await {
-        Err(fault) if fault.kind() == StoreErrorKind::Damaged => lease.set_aside().await?,
+        Err(fault) if fault.kind() == StoreErrorKind::Damaged => lease.quarantine().await?,
         Err(fault) => return Err(fault),
         Ok(_) => {}
     }

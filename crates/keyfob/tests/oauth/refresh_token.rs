@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use keyfob::oauth::RefreshToken;
-use keyfob::source::Consumes;
 use keyfob::{ErrorKind, TokenCache, TokenSource};
 use keyfob_testkit::{Gate, ManualClock, RefreshTokens, TokenEndpoint, TokenResponse, json};
 
@@ -22,7 +21,7 @@ async fn each_exchange_uses_the_refresh_token_of_the_last() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
-    assert_eq!(source.consumes(), Consumes::RefreshToken);
+    assert!(source.consumes_refresh_token());
     let tokens = TokenCache::new(source);
     for _ in 0..4 {
         tokens.authenticate().await.unwrap();

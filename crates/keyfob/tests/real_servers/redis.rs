@@ -19,7 +19,7 @@ use crate::{other_process, redis_server};
 const LEASE: Duration = Duration::from_millis(300);
 
 fn store(server: &RedisServer) -> RedisStore {
-    server.store().lease_lasts(LEASE)
+    server.store().lease_duration(LEASE)
 }
 
 /// Waits until it is so; bounded, so that a test that waits in vain ends.
@@ -85,7 +85,11 @@ async fn s2_who_can_read_the_database_learns_nothing() {
         SealingKeys::new(SealingKey::from_bytes([1; 32])),
     );
     let fault = other.load(&key()).await.unwrap_err();
-    assert_eq!(fault.kind(), StoreErrorKind::Away, "its key is elsewhere");
+    assert_eq!(
+        fault.kind(),
+        StoreErrorKind::Unavailable,
+        "its key is elsewhere"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +100,7 @@ async fn s1_the_password_of_the_url_is_in_no_error() {
     assert!(!format!("{fault:?}").contains("s3cr3t"));
     let nobody = RedisStore::open("redis://user:s3cr3t@127.0.0.1:1", ring()).unwrap();
     let fault = nobody.load(&key()).await.unwrap_err();
-    assert_eq!(fault.kind(), StoreErrorKind::Away);
+    assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
     assert!(!format!("{fault:?} {nobody:?}").contains("s3cr3t"));
 }
 
@@ -231,7 +235,7 @@ async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_g
 #[ignore = "another test runs it as a process of its own"]
 fn as_a_process_of_its_own() {
     let errand: (String, PathBuf) = serde_json::from_str(&other_process::read()).unwrap();
-    let store = redis_server::store(&errand.0, &errand.1).lease_lasts(LEASE);
+    let store = redis_server::store(&errand.0, &errand.1).lease_duration(LEASE);
     other_process::get_token_from(store);
 }
 

@@ -41,7 +41,7 @@ impl Place {
         match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
             Self::Redis { url, authority } => {
-                let store = redis_server::store(url, authority).lease_lasts(LEASE);
+                let store = redis_server::store(url, authority).lease_duration(LEASE);
                 // A machine on which everything runs at once is slow.
                 Arc::new(store.response_timeout(Duration::from_secs(10)))
             }

@@ -15,9 +15,9 @@ pub(crate) struct Note {
 impl Note {
     pub(crate) async fn load(store: &dyn TokenStore) -> Option<Self> {
         let kept = store.load(&key()).await.ok().flatten()?;
-        let begun = kept.entry.begun()?;
+        let begun = kept.entry.pending_exchange()?;
         Some(Self {
-            pid: begun.by().split(' ').nth(1)?.parse().ok()?,
+            pid: begun.process().split(' ').nth(1)?.parse().ok()?,
             is_repeat: begun.attempts() > 1,
         })
     }

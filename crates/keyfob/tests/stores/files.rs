@@ -93,7 +93,7 @@ async fn s2_what_others_could_read_is_refused_and_the_message_says_what_to_do() 
     ] {
         set_mode(&path, wrong);
         let fault = files.load_fault().await;
-        assert_eq!(fault.kind(), StoreErrorKind::Away);
+        assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
         let shown = fault.to_string();
         assert!(
             shown.contains(advice) && shown.contains(path.to_str().unwrap()),
@@ -113,15 +113,15 @@ async fn s2_a_link_a_pipe_or_a_directory_in_place_of_a_file_is_not_followed() {
     let elsewhere = files.scratch.path().join("elsewhere");
     fs::rename(files.entry(), &elsewhere).unwrap();
     symlink(&elsewhere, files.entry()).unwrap();
-    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Unavailable);
     fs::remove_file(files.entry()).unwrap();
 
     fs::create_dir(files.entry()).unwrap();
-    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Unavailable);
     fs::remove_dir(files.entry()).unwrap();
 
     rustix::fs::mkfifoat(rustix::fs::CWD, files.entry(), 0o600.into()).unwrap();
-    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Away);
+    assert_eq!(files.load_fault().await.kind(), StoreErrorKind::Unavailable);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn s2_a_sealed_entry_shows_nothing_and_needs_its_key() {
     assert_eq!(Process::rotating(sealed).get().await.unwrap(), "token-1");
     for keyless in [files.store.clone(), files.store.clone().sealed(ring(2))] {
         let fault = keyless.load(&key()).await.unwrap_err();
-        assert_eq!(fault.kind(), StoreErrorKind::Away, "{fault}");
+        assert_eq!(fault.kind(), StoreErrorKind::Unavailable, "{fault}");
     }
     let mut garbled = bytes.clone();
     *garbled.last_mut().unwrap() ^= 1;
@@ -258,7 +258,7 @@ async fn entries_in_files_are_listed_the_unreadable_ones_too() {
     let listed = files.store.list().await.unwrap();
     let (readable, other): (Vec<_>, Vec<_>) = listed
         .into_iter()
-        .partition(|listed| listed.trouble.is_none());
+        .partition(|listed| listed.unreadable.is_none());
     assert_eq!((readable.len(), other.len()), (1, 1));
     assert_eq!(readable[0].key, key());
     assert!(readable[0].expires.is_some());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use keyfob::source::{Consumes, Persisted, TokenRequest};
+use keyfob::source::{Persisted, TokenRequest};
 use keyfob::store::{
     Entry, EntrySummary, MemoryStore, StoreError, StoreKey, StoreLease, StoredEntry, TokenStore,
 };
@@ -37,8 +37,8 @@ impl<S: TokenSource> TokenSource for Rotating<S> {
         self.0.fetch(request)
     }
 
-    fn consumes(&self) -> Consumes {
-        Consumes::RefreshToken
+    fn consumes_refresh_token(&self) -> bool {
+        true
     }
 }
 
@@ -130,7 +130,7 @@ impl Flaky {
 
 fn fail_if(fails: &AtomicBool, why: &'static str) -> Result<(), StoreError> {
     match fails.load(Ordering::SeqCst) {
-        true => Err(StoreError::away(Error::unavailable(why))),
+        true => Err(StoreError::unavailable(Error::unavailable(why))),
         false => Ok(()),
     }
 }
@@ -189,8 +189,8 @@ impl StoreLease for FlakyLease {
         self.inner.remove()
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.inner.set_aside()
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.quarantine()
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -48,13 +48,13 @@ async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_use
     let answer = async {
         let call = process.source.next_call().await;
         let noted = stored(&store).await;
-        assert!(noted.begun().is_some() && noted.token().is_none());
+        assert!(noted.pending_exchange().is_some() && noted.token().is_none());
         call.answer(token(1));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     got.unwrap();
     let after = stored(&store).await;
-    assert!(after.begun().is_none());
+    assert!(after.pending_exchange().is_none());
     assert_eq!(after.token().unwrap().refresh_token(), Some("refresh-1"));
 }
 
@@ -185,7 +185,7 @@ async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_
     let process = with_an_ended_token(store.clone()).await;
     let lost = || Err(Error::unavailable("reset").outcome_unknown());
     process.get_answered(lost()).await.unwrap_err();
-    assert!(stored(&store).await.begun().is_some());
+    assert!(stored(&store).await.pending_exchange().is_some());
     process.clock.advance(SECOND * 2);
     process.get_answered(lost()).await.unwrap_err();
     process.clock.advance(SECOND * 5);
@@ -202,7 +202,7 @@ async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
     for _ in 0..3 {
         let down = Err(Error::unavailable("503"));
         process.get_answered(down).await.unwrap_err();
-        assert!(stored(&store).await.begun().is_none());
+        assert!(stored(&store).await.pending_exchange().is_none());
         process.clock.advance(SECOND * 60);
     }
     assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");

@@ -158,7 +158,7 @@ async fn entries_are_listed_without_their_secrets_and_forgotten() {
     let listed = store.list().await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].key, key());
-    assert!(listed[0].has_refresh_token && listed[0].exchange_begun.is_none());
+    assert!(listed[0].has_refresh_token && listed[0].exchange_started.is_none());
     let shown = format!("{listed:?}");
     assert!(
         !shown.contains("token-1") && !shown.contains("refresh-1"),

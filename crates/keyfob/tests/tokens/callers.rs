@@ -205,7 +205,7 @@ fn t7_a_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
     let call = world.call();
-    assert_eq!(call.request().deadline(), SECOND * 5);
+    assert_eq!(call.request().timeout(), SECOND * 5);
     world.pass(4.9);
     assert!(poll(&mut caller).is_pending());
     world.pass(0.1);

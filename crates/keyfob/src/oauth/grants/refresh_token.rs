@@ -11,7 +11,7 @@ use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
-use crate::source::source::{Consumes, TokenRequest, TokenSource};
+use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
@@ -113,8 +113,8 @@ impl TokenSource for RefreshToken {
         request.run_to_completion(async move { source.exchange(previous.as_ref()).await })
     }
 
-    fn consumes(&self) -> Consumes {
-        Consumes::RefreshToken
+    fn consumes_refresh_token(&self) -> bool {
+        true
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 mod tests;
 
 use crate::error::error::Error;
-use crate::source::source::{Consumes, Reason};
+use crate::source::source::Reason;
 use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
 use crate::token::token::{Expiry, Token};
@@ -18,7 +18,7 @@ pub(super) struct Question<'a> {
     pub(super) previous: Option<&'a Token>,
     pub(super) default_lifetime: Option<Duration>,
     pub(super) now: SystemTime,
-    pub(super) consumes: Consumes,
+    pub(super) consumes_refresh_token: bool,
     /// So long after its start an exchange without an answer is tried once more.
     pub(super) grace: Duration,
 }
@@ -44,7 +44,9 @@ impl Question<'_> {
             return Verdict::Adopt(token.clone());
         }
         if self.reason == Reason::Forced {
-            return Verdict::Exchange(self.open_note(entry).map_or(0, |begun| begun.attempts) + 1);
+            return Verdict::Exchange(
+                self.open_note(entry).map_or(0, |pending| pending.attempts) + 1,
+            );
         }
         if let Some(error) = entry
             .failure
@@ -55,10 +57,12 @@ impl Question<'_> {
         }
         match self.open_note(entry) {
             None => Verdict::Exchange(1),
-            Some(begun) if begun.attempts < ATTEMPTS && self.since(begun.at) < self.grace => {
-                Verdict::Exchange(begun.attempts + 1)
+            Some(pending)
+                if pending.attempts < ATTEMPTS && self.since(pending.started) < self.grace =>
+            {
+                Verdict::Exchange(pending.attempts + 1)
             }
-            Some(begun) => Verdict::Refuse(sign_in_needed(begun)),
+            Some(pending) => Verdict::Refuse(sign_in_needed(pending)),
         }
     }
 
@@ -92,11 +96,11 @@ impl Question<'_> {
 
     /// The note of an exchange of just this refresh token.
     pub(super) fn open_note<'e>(&self, entry: &'e Entry) -> Option<&'e PendingExchange> {
-        if self.consumes == Consumes::Nothing {
+        if !self.consumes_refresh_token {
             return None;
         }
-        let begun = entry.begun.as_ref()?;
-        (begun.with == consumed(entry.token())).then_some(begun)
+        let pending = entry.pending.as_ref()?;
+        (pending.refresh_token == consumed(entry.token())).then_some(pending)
     }
 
     fn cooling(&self, failure: &Failure) -> Option<Error> {
@@ -145,13 +149,13 @@ pub(super) fn consumed(token: Option<&Token>) -> Option<String> {
     token?.refresh_token().map(fingerprint)
 }
 
-fn sign_in_needed(begun: &PendingExchange) -> Error {
-    let when = jiff::Timestamp::try_from(begun.at())
+fn sign_in_needed(pending: &PendingExchange) -> Error {
+    let when = jiff::Timestamp::try_from(pending.started())
         .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
     Error::refused(format!(
         "an exchange of the stored refresh token was begun {when} by {} and its answer was never stored; \
          the refresh token may be used up: sign in again",
-        begun.by()
+        pending.process()
     ))
 }
 

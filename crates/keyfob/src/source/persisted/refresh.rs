@@ -28,21 +28,21 @@ impl Desk {
         let with = consumed(entry.token());
         let before = entry.clone();
         let now = wall(request);
-        let began = match &entry.begun {
+        let began = match &entry.pending {
             // The grace of the issuer counts from the first exchange.
-            Some(begun) if attempts > 1 && begun.with == with => begun.at,
+            Some(pending) if attempts > 1 && pending.refresh_token == with => pending.started,
             _ => now,
         };
         entry.saved = now;
-        entry.begun = Some(PendingExchange {
-            with: with.clone(),
-            at: began,
-            by: this_process(),
+        entry.pending = Some(PendingExchange {
+            refresh_token: with.clone(),
+            started: began,
+            process: this_process(),
             attempts,
         });
         match lease.save(&entry).await {
             Ok(()) => {}
-            Err(fault) if fault.kind() == StoreErrorKind::Outrun => return End::Again,
+            Err(fault) if fault.kind() == StoreErrorKind::Conflict => return End::Again,
             Err(fault) => {
                 caller.tell(Err(fault.clone().into()));
                 self.take_back(lease, request, &before).await;
@@ -63,7 +63,7 @@ impl Desk {
                 // An answer that cannot be read was one all the same.
                 let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
                 if !is_unknown {
-                    entry.begun = None;
+                    entry.pending = None;
                     self.share_failure(lease, request, entry, &error).await;
                 }
                 End::Done(Err(Stop::Source(error)))
@@ -75,7 +75,7 @@ impl Desk {
     ///
     /// Where the save of a living holder either fails or is done, there is nothing to take back.
     async fn take_back(&self, lease: &mut dyn StoreLease, request: &TokenRequest, before: &Entry) {
-        if !self.store.leases_lapse() {
+        if !self.store.leases_expire() {
             return;
         }
         let clock = request.clock();
@@ -84,7 +84,7 @@ impl Desk {
             let saved = lease.save(before).await;
             let is_over = match saved {
                 Ok(()) => true,
-                Err(fault) => fault.kind() == StoreErrorKind::Outrun || clock.elapsed() >= end,
+                Err(fault) => fault.kind() == StoreErrorKind::Conflict || clock.elapsed() >= end,
             };
             if is_over {
                 return;
@@ -109,8 +109,8 @@ impl Desk {
         for attempt in 1.. {
             let fault = match lease.save(&new).await {
                 Ok(()) => return End::Done(Ok(token)),
-                Err(fault) if fault.kind() == StoreErrorKind::Outrun => {
-                    return End::Outrun { token, with };
+                Err(fault) if fault.kind() == StoreErrorKind::Conflict => {
+                    return End::Conflict { token, with };
                 }
                 Err(fault) => fault,
             };
@@ -137,7 +137,7 @@ impl Desk {
         with: Option<String>,
     ) -> Result<Token, Stop> {
         events::save_conflict();
-        let mut lease = self.store.lease(&self.key, request.deadline()).await?;
+        let mut lease = self.store.lease(&self.key, request.timeout()).await?;
         let looked = self.reconcile(&mut *lease, request, token, with).await;
         lease.release().await;
         looked

@@ -15,7 +15,7 @@ use crate::source::persisted::decision::{Question, Verdict, consumed};
 use crate::source::persisted::refusal::Refusal;
 use crate::source::persisted::store_outage::{Absence, OnStoreOutage};
 use crate::source::reentrancy::poll_inside;
-use crate::source::source::{Consumes, Reason, TokenRequest, TokenSource};
+use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::store::entry::{Entry, Failure};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
@@ -86,7 +86,7 @@ pub(super) enum End {
     /// Somebody else had saved before the exchange could begin.
     Again,
     /// Somebody else had saved before this token could be; it is the answer to an exchange of that refresh token.
-    Outrun {
+    Conflict {
         token: Token,
         with: Option<String>,
     },
@@ -162,7 +162,7 @@ impl Desk {
             lease.release().await;
             return match end {
                 Ok(End::Done(outcome)) => outcome,
-                Ok(End::Outrun { token, with }) => self.look_again(request, token, with).await,
+                Ok(End::Conflict { token, with }) => self.look_again(request, token, with).await,
                 Ok(End::Again) => continue,
                 Err(_) => Err(Stop::Source(Error::unavailable(
                     "the token source panicked",
@@ -177,7 +177,7 @@ impl Desk {
     /// Waits for the lease, or for the token that its holder gets: whoever waits need not line up for that.
     async fn wait_for_lease(&self, request: &TokenRequest, caller: &Caller) -> Result<Wait, Stop> {
         let clock = request.clock();
-        let end = clock.elapsed().saturating_add(request.deadline());
+        let end = clock.elapsed().saturating_add(request.timeout());
         loop {
             let left = end.saturating_sub(clock.elapsed());
             match self.store.lease(&self.key, LEASE_LOOK.min(left)).await {
@@ -198,11 +198,11 @@ impl Desk {
         request: &TokenRequest,
         fault: StoreError,
     ) -> Result<Token, Error> {
-        if fault.kind() != StoreErrorKind::Away {
+        if fault.kind() != StoreErrorKind::Unavailable {
             return Err(fault.into());
         }
         self.absence.began(fault.error());
-        if self.policy == OnStoreOutage::Fail || self.source.consumes() != Consumes::Nothing {
+        if self.policy == OnStoreOutage::Fail || self.source.consumes_refresh_token() {
             return Err(fault.into());
         }
         let question = self.question(request);
@@ -231,7 +231,7 @@ impl Desk {
             previous: request.previous(),
             default_lifetime: request.default_lifetime(),
             now: wall(request),
-            consumes: self.source.consumes(),
+            consumes_refresh_token: self.source.consumes_refresh_token(),
             grace: self.grace,
         }
     }
@@ -284,21 +284,19 @@ impl Desk {
         if let Some(error) = refused {
             return End::Done(Err(Stop::Source(error)));
         }
-        if let Some(begun) = entry.as_ref().and_then(|entry| question.open_note(entry)) {
-            events::exchange_repeated(begun.by());
+        if let Some(pending) = entry.as_ref().and_then(|entry| question.open_note(entry)) {
+            events::exchange_repeated(pending.process());
         }
         if caller.is_gone() {
             return End::Done(Err(Stop::Source(Error::unavailable(
                 "nobody waits any more",
             ))));
         }
-        match self.source.consumes() {
-            Consumes::Nothing => End::Done(self.ask(lease, request, entry).await),
-            Consumes::RefreshToken => {
-                let entry = entry.unwrap_or_else(|| first(request));
-                self.exchange(lease, request, entry, attempts, caller).await
-            }
+        if !self.source.consumes_refresh_token() {
+            return End::Done(self.ask(lease, request, entry).await);
         }
+        let entry = entry.unwrap_or_else(|| first(request));
+        self.exchange(lease, request, entry, attempts, caller).await
     }
 
     /// Reads the entry again, now that nobody else writes it.
@@ -315,9 +313,9 @@ impl Desk {
             let kept = match lease.load().await {
                 Err(fault)
                     if fault.kind() == StoreErrorKind::Damaged
-                        && self.source.consumes() == Consumes::Nothing =>
+                        && !self.source.consumes_refresh_token() =>
                 {
-                    lease.set_aside().await?;
+                    lease.quarantine().await?;
                     events::quarantined(fault.error());
                     None
                 }
@@ -331,8 +329,8 @@ impl Desk {
                 Some(entry) => self.question(request).open_note(entry).is_some(),
                 None => self.had_entry.load(Ordering::Relaxed),
             };
-            let may_settle = self.store.leases_lapse()
-                && self.source.consumes() == Consumes::RefreshToken
+            let may_settle = self.store.leases_expire()
+                && self.source.consumes_refresh_token()
                 && waited < SETTLE;
             if !(unsettled && may_settle) {
                 self.had_entry.fetch_or(entry.is_some(), Ordering::Relaxed);
@@ -368,7 +366,7 @@ impl Desk {
                         Ok(new.token.expect("it was made of a token"))
                     }
                     // Another token is there, which the next renewal adopts; this one is as good.
-                    Err(fault) if fault.kind() == StoreErrorKind::Outrun => {
+                    Err(fault) if fault.kind() == StoreErrorKind::Conflict => {
                         events::save_conflict();
                         Ok(new.token.expect("it was made of a token"))
                     }
@@ -400,7 +398,7 @@ impl Desk {
         let answer = poll_inside(request.cache(), async { self.source.fetch(&request).await });
         // Callers give up after the fetch timeout. A response that arrives later is still stored, because it may hold the
         // only valid refresh token; so this limit is longer.
-        let longest = request.deadline().saturating_mul(2).max(EXCHANGE_TIMEOUT);
+        let longest = request.timeout().saturating_mul(2).max(EXCHANGE_TIMEOUT);
         clock::within(request.clock(), longest, answer)
             .await
             .unwrap_or_else(|| {
@@ -437,7 +435,7 @@ impl Desk {
 
 /// The entry in the time of this process's clock.
 pub(super) fn told(kept: StoredEntry, request: &TokenRequest) -> Entry {
-    kept.entry.told_at(wall(request), kept.age)
+    kept.entry.rebase(wall(request), kept.age)
 }
 
 /// An entry for the first exchange, with the token that is in memory, if there is one.

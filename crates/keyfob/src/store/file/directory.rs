@@ -88,7 +88,7 @@ impl Directory {
             return record::decode(bytes);
         }
         let Some(ring) = &self.ring else {
-            return Err(StoreError::away(Error::unavailable(
+            return Err(StoreError::unavailable(Error::unavailable(
                 "the stored token is sealed, and no key was given",
             )));
         };
@@ -146,7 +146,7 @@ impl Entries for Directory {
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
         let plain = record::encode(key, entry);
         let bytes = match &self.ring {
-            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::away)?),
+            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::unavailable)?),
             None => plain,
         };
         let (new, place) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
@@ -164,7 +164,7 @@ impl Entries for Directory {
         self.change(key, |path| fs::remove_file(path))
     }
 
-    fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError> {
+    fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         let aside = self.file(key.id(), BAD);
         self.change(key, |path| fs::rename(path, aside)).map(drop)
     }
@@ -207,7 +207,7 @@ fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
 fn cannot(what: &str, path: &Path, fault: io::Error) -> StoreError {
     match fault.downcast::<StoreError>() {
         Ok(refused) => refused,
-        Err(fault) => StoreError::away(
+        Err(fault) => StoreError::unavailable(
             Error::unavailable(format!(
                 "the token store's {} cannot be {what}",
                 path.display()
@@ -218,7 +218,7 @@ fn cannot(what: &str, path: &Path, fault: io::Error) -> StoreError {
 }
 
 fn refused(path: &Path, why: &str) -> StoreError {
-    StoreError::away(Error::unavailable(format!(
+    StoreError::unavailable(Error::unavailable(format!(
         "the token store's {} {why}",
         path.display()
     )))

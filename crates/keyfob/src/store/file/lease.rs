@@ -33,7 +33,7 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     /// Says whether there was one.
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
-    fn set_aside(&self, key: &StoreKey) -> Result<(), StoreError>;
+    fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 }
 
 /// The lease of one key, as long as its lock is held.
@@ -77,8 +77,8 @@ impl<E: Entries> StoreLease for FileLease<E> {
         self.run(E::remove)
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.run(E::set_aside)
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.run(E::quarantine)
     }
 
     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -97,7 +97,7 @@ pub(super) fn beside<T: Send + 'static>(
 }
 
 fn stopped() -> StoreError {
-    StoreError::away(Error::unavailable(
+    StoreError::unavailable(Error::unavailable(
         "the runtime stopped before the token store answered",
     ))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::error::error::Error;
 
-pub(super) fn usual_directory() -> Result<PathBuf, Error> {
+pub(super) fn default_directory() -> Result<PathBuf, Error> {
     let name = |name: &str| env::var_os(name);
     from_environment(name).ok_or_else(|| {
         Error::input(

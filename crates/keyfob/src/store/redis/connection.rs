@@ -157,5 +157,5 @@ fn away(fault: RedisError) -> StoreError {
     } else {
         "the shared token store refuses"
     };
-    StoreError::away(Error::unavailable(message).caused_by(fault))
+    StoreError::unavailable(Error::unavailable(message).caused_by(fault))
 }

@@ -82,7 +82,7 @@ impl StoreLease for RedisLease {
         Box::pin(async move {
             let plain = record::encode(&self.key, entry);
             let sealed = self.desk.ring.seal(&self.key, &plain);
-            let sealed = sealed.map_err(StoreError::away)?;
+            let sealed = sealed.map_err(StoreError::unavailable)?;
             self.saves += 1;
             let revision = format!("{}.{}.{}", self.fence, self.owner, self.saves);
             let follows = [self.seen.as_str(), self.tried.as_str()];
@@ -90,7 +90,7 @@ impl StoreLease for RedisLease {
             let saved = scripts::save(&self.desk.connection, &self.names, follows, kept).await;
             match saved {
                 Ok(true) => {}
-                Ok(false) => return Err(outrun()),
+                Ok(false) => return Err(conflict()),
                 Err(fault) => {
                     self.tried = revision;
                     return Err(fault);
@@ -105,10 +105,10 @@ impl StoreLease for RedisLease {
         Box::pin(async move { scripts::remove(&self.desk.connection, &self.names).await })
     }
 
-    fn set_aside(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.seen.clear();
-            scripts::set_aside(&self.desk.connection, &self.names).await
+            scripts::quarantine(&self.desk.connection, &self.names).await
         })
     }
 
@@ -148,8 +148,8 @@ impl Drop for RedisLease {
     }
 }
 
-fn outrun() -> StoreError {
-    StoreError::outrun(Error::unavailable(
+fn conflict() -> StoreError {
+    StoreError::conflict(Error::unavailable(
         "the lease of the shared token was lost, and another process has saved since",
     ))
 }

@@ -116,7 +116,7 @@ pub(super) async fn remove(connection: &Connection, names: &Names) -> Result<boo
     Ok(removed != 0)
 }
 
-pub(super) async fn set_aside(connection: &Connection, names: &Names) -> Result<(), StoreError> {
+pub(super) async fn quarantine(connection: &Connection, names: &Names) -> Result<(), StoreError> {
     let command = script(SET_ASIDE, &[&names.entry, &names.bad]);
     ask::<bool>(connection, &command).await.map(drop)
 }
@@ -130,7 +130,7 @@ async fn ask<T: FromRedisValue>(connection: &Connection, command: &Cmd) -> Resul
     let answer = connection.run(command).await?;
     // What the answer is does not go into the error: it may be an entry.
     T::from_redis_value(answer).map_err(|_| {
-        StoreError::away(Error::unavailable(
+        StoreError::unavailable(Error::unavailable(
             "the shared token store gave an answer that is not understood",
         ))
     })

@@ -22,10 +22,10 @@ fn entry(token: Token) -> Entry {
 
 fn noted(age: u32, attempts: u32) -> Entry {
     let mut entry = entry(token("old", 200));
-    entry.begun = Some(PendingExchange {
-        with: consumed(entry.token()),
-        at: now() - SECOND * age,
-        by: "process 7".to_owned(),
+    entry.pending = Some(PendingExchange {
+        refresh_token: consumed(entry.token()),
+        started: now() - SECOND * age,
+        process: "process 7".to_owned(),
         attempts,
     });
     entry
@@ -37,7 +37,7 @@ fn question(reason: Reason, previous: Option<&Token>) -> Question<'_> {
         previous,
         default_lifetime: None,
         now: now(),
-        consumes: Consumes::RefreshToken,
+        consumes_refresh_token: true,
         grace: SECOND * 30,
     }
 }
@@ -134,7 +134,7 @@ fn t9_a_note_of_another_refresh_token_does_not_count() {
 #[test]
 fn t9_a_source_that_may_be_repeated_needs_no_note() {
     let mut question = question(Reason::Missing, None);
-    question.consumes = Consumes::Nothing;
+    question.consumes_refresh_token = false;
     assert_eq!(
         outcome(question.decide(Some(&noted(3600, 2)))),
         "exchange 1"
