@@ -28,10 +28,12 @@ pub fn write(folder: &Path, tables: &[Table], python: &str) {
 fn introduction(python: &str) -> String {
     let mut page = String::from(
         "# Side by side\n\n\
-         keyfob and what a program would take instead, in one run on one machine. All sources and servers are on loopback. Ratios are \
-         medians of runs that take turns; absolute times are those of this machine in that hour, and say nothing by themselves.\n\n\
-         To repeat it: `cargo xtask bench`; to ask some questions alone: `cargo xtask bench read herd`. The names are `read`, `request`, `herd`, \
-         `boundary`, `impatient`, `outage`, `python`, `start` and `build`. All of it takes most of an hour, and wants a machine that does nothing else.\n\n",
+         This page compares keyfob with the libraries that a program could use instead, in one run on one machine. All \
+         sources and servers are on loopback. Ratios are medians of runs that alternate. Absolute times depend on this \
+         machine at that time; compare only ratios.\n\n\
+         `cargo xtask bench` repeats all measurements, and `cargo xtask bench read herd` repeats some. The names are \
+         `read`, `request`, `herd`, `boundary`, `impatient`, `outage`, `python`, `start` and `build`. A complete run \
+         takes most of an hour. Run it on a machine that does nothing else.\n\n",
     );
     let facts = [
         ("Day", today()),

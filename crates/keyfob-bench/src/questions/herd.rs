@@ -36,8 +36,9 @@ pub async fn ask_missing() -> Table {
     Table {
         name: "herd",
         title: "A herd on a missing token".to_owned(),
-        about: "All callers ask at once; the source takes 50 ms. *Last* is the time until the last of them has a token, as a ratio to those 50 ms. \
-                `middle` is left out: it has a token when it is made.",
+        about: "All callers ask for a token at once, and the source takes 50 ms. *Last* is the time until the last \
+                caller has a token, as a ratio to those 50 ms. `middle` is left out, because it fetches a token in its \
+                constructor.",
         columns: vec!["", "callers", "calls to the source", "last", "time"],
         rows,
         measured: "10,000 callers: time until the last has a token, ratio to the source's",
@@ -92,13 +93,14 @@ pub async fn ask_failing() -> Table {
     Table {
         name: "failing-herd",
         title: "A herd on a source that fails".to_owned(),
-        about: "All callers ask at once; the source refuses after 50 ms, with a status that no peer repeats a request for by itself, unless it repeats all. \
-                Stopped after 10 s. *Last* is the time until the last caller has its answer, as a ratio to those 50 ms.",
+        about: "All callers ask for a token at once, and the source refuses after 50 ms. Its status is one that no \
+                library retries by itself, unless it retries everything. Stopped after 10 s. *Last* is the time until \
+                the last caller has its error, as a ratio to those 50 ms.",
         columns: vec![
             "",
             "callers",
             "calls to the source",
-            "answered",
+            "results",
             "last",
             "time",
         ],

@@ -18,8 +18,9 @@ pub async fn ask() -> Table {
     Table {
         name: "impatient",
         title: "Callers that give up and ask again".to_owned(),
-        about: "No token; the source takes 500 ms; a caller gives up after 100 ms and asks again at once, for 5 s. Where the fetch is part of the caller's own future, it ends with it. \
-                `middle` is left out: it has a token when it is made.",
+        about: "There is no token, and the source takes 500 ms. A caller gives up after 100 ms and asks again at once, \
+                for 5 s. If the fetch is part of the caller's future, it is cancelled with the caller. `middle` is \
+                left out, because it fetches a token in its constructor.",
         columns: vec!["", "first token after", "calls to the source"],
         rows,
         measured: "calls to the source in 5 s, and when a caller got a token",

@@ -26,11 +26,15 @@ pub async fn ask() -> Table {
     Table {
         name: "late-401s",
         title: "A thousand late 401s for one revoked token".to_owned(),
-        about: "A thousand requests are under way with a token that is revoked. Their 401s come at once, or one after another over 200 ms; a renewal takes 50 ms, and its token is good. \
-                Each request is sent again once. Stopped after 10 s. All send to the same service, within the process: keyfob through its tower layer, azure_core through its policy for bearer tokens \
-                with a handler that authorizes anew, huskarl in the loop that its guide gives. Those two drop whatever token they hold at each 401, though it may be newer than the one that was refused. \
-                The others cannot be told: google-cloud-auth, gcp_auth and middle have a call that gives the token and none that takes it back, nor has the identity cache of aws-smithy-runtime, \
-                and the cache of object_store is private. None of them drops its token at a 401 by itself either: a program can only make them anew.",
+        about: "A thousand requests are in progress when their token is revoked. Their 401s arrive at once, or one \
+                after another within 200 ms. A renewal takes 50 ms, and its token is valid. Each request is sent once \
+                more. Stopped after 10 s. All requests go to the same service, within the process: keyfob uses its \
+                tower layer, azure_core its policy for bearer tokens with a handler that authorizes again, huskarl the \
+                loop from its guide. Those two drop their current token at each 401, even if it is newer than the \
+                rejected one. The other libraries are left out, because a program cannot report a rejected token to \
+                them: google-cloud-auth, gcp_auth, middle and the identity cache of aws-smithy-runtime have no call \
+                for it, and the cache of object_store is private. They do not drop a token after a 401 by themselves \
+                either. A program can only create them again.",
         columns: vec!["", "401s come", "renewals", "requests that succeed", "time"],
         rows,
         measured: "renewals, where the 401s come over 200 ms",

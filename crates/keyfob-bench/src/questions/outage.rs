@@ -18,12 +18,16 @@ pub async fn ask() -> Table {
     Table {
         name: "outage",
         title: "An outage while the token is valid".to_owned(),
-        about: "The token is valid for the whole time, but each library would have another by its own rules (what it *lives*, and how *old* it is at the start, are chosen for that); \
-                the source refuses after 100 ms. 200 reads a second for 3 s; reads that had no answer 20 s later count as 20 s. \
-                Two libraries have two rows, as they know two stages. keyfob serves a token that is due to all; in its leeway, the last tenth of its life, readers wait for a renewal, and are served the token if it fails. \
-                huskarl, at a random point shortly before its margin, lets one reader at a time wait and serves the others; in its margin, the last 30 s or half of a short life, it serves the token to nobody. \
-                google-cloud-auth and middle renew in a task 240 s and 30 s before the end. google-cloud-auth takes this refusal for final, and its task ends with the token. \
-                A library that made no call did not want another token by then, and its row proves nothing.",
+        about: "The token is valid for the whole time, but by its own rules each library tries to renew it. The \
+                lifetime (*lives*) and the age at the start (*old*) are chosen for that. The source refuses after 100 \
+                ms. 200 reads a second for 3 s; reads without a result 20 s later count as 20 s. Two libraries have \
+                two rows, because they have two stages. keyfob serves a due token to all readers. In its leeway, the \
+                last tenth of its lifetime, readers wait for a renewal, and get the token if the renewal fails. \
+                huskarl, from a random point shortly before its margin, lets one reader at a time wait and serves the \
+                others. In its margin, the last 30 s or half of a short lifetime, it does not serve the token. \
+                google-cloud-auth and middle renew in a background task, 240 s and 30 s before the expiry. \
+                google-cloud-auth takes this refusal as final, and its task ends with the token. If a library made no \
+                call, it did not need a new token in that time, and its row proves nothing.",
         columns: vec!["", "lives", "old", "p50", "p99.9", "max", "errors", "calls"],
         rows,
         measured: "99.9th percentile of the time of a read",

@@ -68,7 +68,8 @@ fn read(answers: &Value) -> Table {
     Table {
         name: "python-read",
         title: "Python: a cached token".to_owned(),
-        about: "To the caller's hand: a token or a header. The reference's shape is a lock, a check of the expiry and a new dict. httpx has no cache of tokens.",
+        about: "The time until the caller has a token or a header. *The reference's shape* is a lock, a check of the \
+                expiry and a new dict. httpx has no token cache.",
         columns: vec!["", "to the reference's shape", "time"],
         rows,
         measured: "time of a read, ratio to the reference's shape",
@@ -127,7 +128,7 @@ fn herd(answers: &Value) -> Table {
     Table {
         name: "python-herd",
         title: "Python: 200 threads on an expired token".to_owned(),
-        about: "All threads ask at once; the hook takes 200 ms. *Last* is the time until the last thread has a token, as a ratio to those 200 ms.",
+        about: "All threads ask for a token at once, and the hook takes 200 ms. *Last* is the time until the last thread has a token, as a ratio to those 200 ms.",
         columns: vec!["", "calls to the hook", "last"],
         rows,
         measured: "time until the last thread has a token, ratio to the hook's",

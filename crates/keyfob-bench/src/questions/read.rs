@@ -186,17 +186,18 @@ fn table(mut contenders: Vec<Contender>) -> Table {
         let lead = fastest_peer.0 / ratio;
         let kept = if lead >= 5.0 { "kept" } else { "**missed**" };
         verdicts.push(format!(
-            "{name} against the fastest peer that looks at the expiry ({}): {} times faster, target at least 5: {kept}.",
+            "{name} compared to the fastest library that checks the expiry ({}): {} times faster, target at least 5: {kept}.",
             fastest_peer.1,
             figure(lead)
         ));
     }
     Table {
         name: "cached-read",
-        title: "A cached read up to a ready header".to_owned(),
-        about: "Ratios to the floor: a load from an `ArcSwap`, `Instant::now`, and the clone of a ready header. The token has 454 characters and an hour to live. \
-                *Two threads* is the time of a read while another thread reads too; *scaling* is how many times as many reads two threads make. \
-                `middle` does not look at the expiry when it is asked.",
+        title: "A cached read of a ready header".to_owned(),
+        about: "Ratios to the floor: a load from an `ArcSwap`, `Instant::now`, and the clone of a ready header. The \
+                token has 454 characters and a lifetime of an hour. *Two threads* is the time of a read while another \
+                thread reads too. *Scaling* is the number of reads on two threads divided by the number on one. \
+                `middle` does not check the expiry on a read.",
         columns: vec![
             "",
             "one thread",

@@ -97,8 +97,11 @@ pub fn ask() -> Table {
     Table {
         name: "request",
         title: "A request end to end".to_owned(),
-        about: "A GET on loopback whose answer is a short JSON body, read to its end; the server is a process of its own, on the same processor. CPU is all that the client's process uses, system calls included. \
-                The plain clients send the same ready header. Ours have a time limit, as always; of the others, the blocking client of `reqwest` and the one that is said to. Medians of batches that take turns; each is led in by some requests that do not count.",
+        about: "A GET on loopback. The response is a short JSON body, read to its end. The server is a separate process \
+                on the same processor. CPU is everything that the client's process uses, system calls included. The \
+                plain clients send the same ready header. All keyfob clients have a timeout. Of the other clients, the \
+                blocking client of `reqwest` has one, and the client whose name says so. Medians of batches that \
+                alternate; each batch begins with some requests that do not count.",
         columns: vec![
             "",
             "protocol, in flight",

@@ -33,8 +33,9 @@ pub fn ask_process() -> Option<Table> {
     ]);
     Some(Table {
         name: "start-up",
-        title: "The command line from its start to its end".to_owned(),
-        about: "Medians of 101 runs of the whole process, as the shell would start it; `true` is what any process costs.",
+        title: "The command line from start to exit".to_owned(),
+        about: "Medians of 101 runs of the whole process, started as a shell starts it. `true` shows what any process \
+                costs.",
         columns: vec!["", "time"],
         rows,
         measured: "time of the whole process, in ms",
@@ -99,9 +100,11 @@ pub fn ask_build() -> Table {
     Table {
         name: "build",
         title: "What a minimal program pulls in".to_owned(),
-        about: "A program that gets a token and sends a request with it, or prints its header where the crate sends none. It depends on this alone, with its default features unless said otherwise, \
-                and on a runtime; crates that are built for it, build scripts and macros with them. \
-                Times are of a release build in an empty folder, with all processors of a machine that does nothing else; the binary is stripped.",
+        about: "A program that fetches a token and sends a request with it, or prints its header if the library sends \
+                no requests. It depends only on this library, with its default features unless the row says otherwise, \
+                and on a runtime. *Crates* counts everything that is built, including build scripts and macros. Times \
+                are for a release build in an empty folder, with all processors of a machine that does nothing else. \
+                The binary is stripped.",
         columns: vec!["", "crates", "build", "CPU", "binary"],
         rows,
         measured: "crates",
