@@ -34,7 +34,7 @@ impl Service {
     }
 
     /// The answer to a request with this `Authorization`.
-    pub async fn answer(&self, authorization: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+    pub async fn respond(&self, authorization: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let mut answer = Response::new(Full::default());
         if authorization != Some(&self.revoked) {
             return answer;
@@ -59,7 +59,7 @@ mod tests {
     async fn no_401_comes_before_all_requests_are_sent() {
         let revoked = HeaderValue::from_static("Bearer old");
         let service = Service::refusing(revoked.clone(), 2, Duration::ZERO);
-        let alone = service.answer(Some(&revoked));
+        let alone = service.respond(Some(&revoked));
         let alone = tokio::time::timeout(Duration::from_millis(20), alone);
         assert!(alone.await.is_err());
     }
@@ -69,8 +69,8 @@ mod tests {
         let revoked = HeaderValue::from_static("Bearer old");
         let service = Service::refusing(revoked.clone(), 1, Duration::ZERO);
         let fresh = HeaderValue::from_static("Bearer new");
-        assert_eq!(service.answer(Some(&fresh)).await.status(), StatusCode::OK);
-        let refused = service.answer(Some(&revoked)).await;
+        assert_eq!(service.respond(Some(&fresh)).await.status(), StatusCode::OK);
+        let refused = service.respond(Some(&revoked)).await;
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     }
 }

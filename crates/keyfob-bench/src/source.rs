@@ -53,11 +53,11 @@ impl Source {
     pub fn endpoint(self: &Arc<Self>) -> Server {
         let source = Arc::clone(self);
         let server = Server::builder().kept(0).start();
-        server.expect(Expect::any().respond_with(move |_| source.answer()));
+        server.expect(Expect::any().respond_with(move |_| source.respond()));
         server
     }
 
-    fn answer(&self) -> ScriptedResponse {
+    fn respond(&self) -> ScriptedResponse {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.failing.load(Ordering::Relaxed) {
             // Not one that the peers would repeat by themselves.

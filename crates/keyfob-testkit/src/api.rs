@@ -57,7 +57,7 @@ impl Api {
         });
         let server = server.start();
         let behind = Arc::clone(&desk);
-        server.expect(Expect::any().respond_with(move |received| behind.answer(received)));
+        server.expect(Expect::any().respond_with(move |received| behind.respond(received)));
         Self { server, desk }
     }
 
@@ -163,7 +163,7 @@ struct Tally {
 }
 
 impl Desk {
-    fn answer(&self, received: &Received) -> ScriptedResponse {
+    fn respond(&self, received: &Received) -> ScriptedResponse {
         let answer = self.decide(received);
         let mut tally = lock(&self.tally);
         tally.requests += 1;

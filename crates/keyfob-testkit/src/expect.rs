@@ -11,7 +11,7 @@ use crate::steps::{Count, Responder, Steps};
 
 /// Requests that a [`Server`](crate::Server) expects, and their answers in order.
 ///
-/// Each [`answer`](Self::answer) is for one request; [`times`](Self::times) makes it more, [`always`](Self::always)
+/// Each [`respond`](Self::respond) is for one request; [`times`](Self::times) makes it more, [`always`](Self::always)
 /// any number. When all are used up, the next expectation that matches answers; when there is none, the request is
 /// unexpected.
 ///
@@ -20,10 +20,10 @@ use crate::steps::{Count, Responder, Steps};
 ///
 /// // One 503, then the data:
 /// Expect::get("/data")
-///     .answer(ScriptedResponse::unavailable().header("retry-after", "1"))
-///     .answer(ScriptedResponse::json(json!({"ok": true})));
+///     .respond(ScriptedResponse::unavailable().header("retry-after", "1"))
+///     .respond(ScriptedResponse::json(json!({"ok": true})));
 /// // Exactly three calls with this token:
-/// Expect::post("/jobs").bearer("token-1").answer(ScriptedResponse::status(201)).times(3);
+/// Expect::post("/jobs").bearer("token-1").respond(ScriptedResponse::status(201)).times(3);
 /// // Anything else:
 /// Expect::any().always(ScriptedResponse::status(404));
 /// // An answer that depends on the request, any number of times:
@@ -186,7 +186,7 @@ impl Expect {
     /// # Panics
     ///
     /// If it comes after an answer for any number of requests, and so could never be used.
-    pub fn answer(self, answer: ScriptedResponse) -> Self {
+    pub fn respond(self, answer: ScriptedResponse) -> Self {
         self.step(Responder::Fixed(answer), Count::exactly(1))
     }
 
@@ -194,7 +194,7 @@ impl Expect {
     ///
     /// # Panics
     ///
-    /// As [`answer`](Self::answer) does.
+    /// As [`respond`](Self::respond) does.
     pub fn always(self, answer: ScriptedResponse) -> Self {
         self.step(Responder::Fixed(answer), Count::at_least(0))
     }
@@ -206,7 +206,7 @@ impl Expect {
     ///
     /// # Panics
     ///
-    /// As [`answer`](Self::answer) does.
+    /// As [`respond`](Self::respond) does.
     pub fn respond_with(
         self,
         respond: impl Fn(&Received) -> ScriptedResponse + Send + Sync + 'static,

@@ -18,8 +18,8 @@
 //! server.expect(
 //!     Expect::get("/data")
 //!         .bearer("token-1")
-//!         .answer(ScriptedResponse::unavailable().header("retry-after", "1"))
-//!         .answer(ScriptedResponse::json(json!({"value": 42}))),
+//!         .respond(ScriptedResponse::unavailable().header("retry-after", "1"))
+//!         .respond(ScriptedResponse::json(json!({"value": 42}))),
 //! );
 //! // … let your client fetch `server.url_for("/data")` …
 //! # use std::io::{Read, Write};

@@ -38,7 +38,7 @@ impl Script {
         lock(&self.state).scenes.push(Scene { expect, calls: 0 });
     }
 
-    /// How much of the body to read before [`answer`](Self::answer) is asked.
+    /// How much of the body to read before [`respond`](Self::respond) is asked.
     pub(crate) fn upload(&self, head: &Received) -> Upload {
         let state = lock(&self.state);
         let mut scenes = state.scenes.iter();
@@ -46,7 +46,7 @@ impl Script {
         upload.unwrap_or(Upload::Whole)
     }
 
-    pub(crate) fn answer(&self, received: &Received) -> ScriptedResponse {
+    pub(crate) fn respond(&self, received: &Received) -> ScriptedResponse {
         let next = lock(&self.state).next_responder(received);
         let responder = match next {
             Ok(responder) => responder,

@@ -28,7 +28,7 @@ use crate::service::Shared;
 /// use keyfob_testkit::{ScriptedResponse, Expect, Server};
 ///
 /// let server = Server::start();
-/// server.expect(Expect::get("/hello").answer(ScriptedResponse::text("world")));
+/// server.expect(Expect::get("/hello").respond(ScriptedResponse::text("world")));
 ///
 /// let mut client = std::net::TcpStream::connect(server.address())?;
 /// client.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;

@@ -71,7 +71,7 @@ async fn respond(
         _ => Carrier::Connection(Arc::clone(&link)),
     };
     let received = receive(&shared, connection, request).await;
-    let answer = shared.script.answer(&received);
+    let answer = shared.script.respond(&received);
     // Last, so that whoever waited for this call finds it counted everywhere.
     shared.log.push(received);
     if !answer.delay.is_zero() {

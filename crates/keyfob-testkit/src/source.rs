@@ -27,7 +27,7 @@ use keyfob::{Error, Token, TokenSource};
 ///
 /// let call = source.next_call().await;
 /// assert!(call.request().previous().is_none());
-/// call.answer(Token::new("t0ken"));
+/// call.respond(Token::new("t0ken"));
 /// assert_eq!(cache.get_valid_token().await?.expose(), "t0ken");
 /// assert_eq!(source.calls(), 1);
 /// # Ok(())
@@ -182,7 +182,7 @@ impl Call {
     }
 
     /// Ends the fetch with this answer.
-    pub fn answer(self, answer: Result<Token, Error>) {
+    pub fn respond(self, answer: Result<Token, Error>) {
         // Nobody waits any more if the fetch was given up.
         let _ = self.reply.send(Reply::Answer(answer));
     }

@@ -59,7 +59,7 @@ impl TokenEndpoint {
         });
         let server = server.start();
         let behind = Arc::clone(&desk);
-        server.expect(Expect::path(PATH).respond_with(move |received| behind.answer(received)));
+        server.expect(Expect::path(PATH).respond_with(move |received| behind.respond(received)));
         server.expect(Expect::any().always(ScriptedResponse::status(404)));
         Self { server, desk }
     }
@@ -170,7 +170,7 @@ struct Plan {
 }
 
 impl Desk {
-    fn answer(&self, received: &Received) -> ScriptedResponse {
+    fn respond(&self, received: &Received) -> ScriptedResponse {
         if received.method != Method::POST {
             return ScriptedResponse::status(405).header("allow", "POST");
         }

@@ -143,7 +143,7 @@ impl Policy for Sends {
     ) -> PolicyResult {
         let header = request.headers().get_optional_str(&AUTHORIZATION);
         let header = header.and_then(|value| HeaderValue::from_str(value).ok());
-        let answer = self.0.answer(header.as_ref()).await;
+        let answer = self.0.respond(header.as_ref()).await;
         let mut headers = Headers::new();
         if let Some(challenge) = answer.headers().get(http::header::WWW_AUTHENTICATE) {
             let challenge = challenge.to_str().unwrap_or_default().to_owned();

@@ -83,7 +83,7 @@ impl Huskarl {
     async fn sent(&self, service: &Service) -> Result<StatusCode, String> {
         let headers = self.authorizer.get_headers(&Method::GET, &self.uri).await;
         let headers = headers.map_err(said)?;
-        let answer = service.answer(headers.get(AUTHORIZATION)).await;
+        let answer = service.respond(headers.get(AUTHORIZATION)).await;
         self.authorizer
             .process_response(&self.uri, answer.headers());
         Ok(answer.status())

@@ -58,7 +58,7 @@ impl Told for Keyfob {
             let service = Arc::clone(&service);
             async move {
                 let header = request.headers().get(AUTHORIZATION);
-                Ok::<_, Infallible>(service.answer(header).await)
+                Ok::<_, Infallible>(service.respond(header).await)
             }
         }));
         Ok(move || -> BoxFuture<'static, bool> {

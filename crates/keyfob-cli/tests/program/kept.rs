@@ -115,7 +115,7 @@ fn t9_refresh_tokens_follow_each_other_from_run_to_run() {
     let answers = |used: &str, next: &str| {
         Expect::post("/token")
             .form("refresh_token", used)
-            .answer(ScriptedResponse::json(json!({
+            .respond(ScriptedResponse::json(json!({
                 "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
             })))
     };
@@ -179,17 +179,17 @@ fn t8_a_kept_token_that_is_rejected_is_replaced_for_all_later_runs() {
     api.expect(
         Expect::get("/x")
             .bearer("token-1")
-            .answer(ScriptedResponse::text("one")),
+            .respond(ScriptedResponse::text("one")),
     );
     api.expect(
         Expect::get("/x")
             .bearer("token-1")
-            .answer(ScriptedResponse::status(401)),
+            .respond(ScriptedResponse::status(401)),
     );
     api.expect(
         Expect::get("/x")
             .bearer("token-2")
-            .answer(ScriptedResponse::text("two"))
+            .respond(ScriptedResponse::text("two"))
             .times(2),
     );
     let machine = Machine::new(&api.url(), "");

@@ -32,7 +32,7 @@ fn downloaded(bytes: u64) -> u64 {
     server.expect(
         Expect::get("/big")
             .bearer("t0ken")
-            .answer(ScriptedResponse::stream(bytes)),
+            .respond(ScriptedResponse::stream(bytes)),
     );
     let mut child = Keyfob::request([server.url_for("/big")]).start();
     let mut stdout = child.stdout.take().expect("a pipe");
@@ -57,7 +57,7 @@ fn uploaded(bytes: u64) -> u64 {
     server.expect(
         Expect::put("/big")
             .bearer("t0ken")
-            .answer(ScriptedResponse::text("taken").when(&gate)),
+            .respond(ScriptedResponse::text("taken").when(&gate)),
     );
     let url = server.url_for("/big");
     let child = Keyfob::request(["-T", path.to_str().expect("a plain path"), &url]).start();

@@ -146,7 +146,7 @@ fn a_timeout_covers_the_head_and_the_body() {
 
 fn serving(answer: ScriptedResponse) -> Server {
     let server = Server::start();
-    server.expect(Expect::get("/x").bearer("t0ken").answer(answer));
+    server.expect(Expect::get("/x").bearer("t0ken").respond(answer));
     server
 }
 

@@ -42,7 +42,7 @@ fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
         Expect::get("/v1/items")
             .query("a", "1")
             .bearer("t0ken")
-            .answer(ScriptedResponse::text("ok")),
+            .respond(ScriptedResponse::text("ok")),
     );
     let done = run(
         &config,
@@ -60,12 +60,12 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
     server.expect(
         Expect::get("/x")
             .bearer("t0ken")
-            .answer(ScriptedResponse::text("ok")),
+            .respond(ScriptedResponse::text("ok")),
     );
     server.expect(
         Expect::get("/x")
             .bearer("other")
-            .answer(ScriptedResponse::text("ok")),
+            .respond(ScriptedResponse::text("ok")),
     );
     let url = format!("{}/x", server.url());
     let by_url = run(&config, &["request", &url])
@@ -83,7 +83,7 @@ fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
 fn with_verbose_the_profile_is_named() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
-    server.expect(Expect::get("/x").answer(ScriptedResponse::text("ok")));
+    server.expect(Expect::get("/x").respond(ScriptedResponse::text("ok")));
     let done = run(&config, &["request", "-v", &format!("{}/x", server.url())]).run();
     assert!(
         done.stderr.starts_with("* profile here\n> GET /x"),
@@ -100,7 +100,7 @@ fn a_url_of_no_profile_is_served_from_the_environment() {
     other.expect(
         Expect::get("/x")
             .bearer("other")
-            .answer(ScriptedResponse::text("ok")),
+            .respond(ScriptedResponse::text("ok")),
     );
     let url = format!("{}/x", other.url());
     let done = run(&config, &["request", &url])
@@ -135,7 +135,7 @@ fn the_file_says_how_often_to_retry_unless_an_option_does() {
     let config = config(&folder, &server);
     server.expect(
         Expect::get("/v1/x")
-            .answer(ScriptedResponse::status(503))
+            .respond(ScriptedResponse::status(503))
             .times(1 + 2),
     );
     for retry in [&[][..], &["--retry=1"]] {

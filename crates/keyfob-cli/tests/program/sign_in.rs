@@ -54,7 +54,7 @@ impl Machine {
         self.server.expect(
             Expect::post("/token")
                 .form("grant_type", "authorization_code")
-                .answer(ScriptedResponse::json(token)),
+                .respond(ScriptedResponse::json(token)),
         );
         let mut waiting = PendingExchange::start(self.keyfob(&["login", "--no-browser"]));
         let url = waiting.address();
@@ -161,7 +161,7 @@ fn a_sign_in_by_browser_is_kept_and_renewed_without_a_person() {
         Expect::post("/token")
             .form("grant_type", "refresh_token")
             .form("refresh_token", "refresh-of-first")
-            .answer(ScriptedResponse::json(token("second", 600))),
+            .respond(ScriptedResponse::json(token("second", 600))),
     );
     for _ in 0..2 {
         let done = machine.run(&["token", "--profile=a"]);
@@ -177,7 +177,7 @@ fn s1_a_sign_in_prints_the_address_and_no_token() {
     let machine = Machine::new("authorization_code");
     machine
         .server
-        .expect(Expect::post("/token").answer(ScriptedResponse::json(token("s3cr3t", 600))));
+        .expect(Expect::post("/token").respond(ScriptedResponse::json(token("s3cr3t", 600))));
     let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     let url = waiting.address();
     assert!(
@@ -198,7 +198,7 @@ fn the_browser_is_opened_at_the_address_that_is_printed() {
     let machine = Machine::new("authorization_code");
     machine
         .server
-        .expect(Expect::post("/token").answer(ScriptedResponse::json(token("first", 600))));
+        .expect(Expect::post("/token").respond(ScriptedResponse::json(token("first", 600))));
     let opened = machine.folder.path("opened");
     fs::create_dir(machine.folder.path("bin")).expect("the folder can be written");
     let lines = format!("echo \"$1\" > '{}'", opened.display());
@@ -222,7 +222,7 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
         let both = profile("a", "device_code", &machine.server.url()) + &browser;
         machine.folder.file("keyfob.toml", &both);
         machine.server.expect(
-            Expect::post("/device").answer(ScriptedResponse::json(json!({
+            Expect::post("/device").respond(ScriptedResponse::json(json!({
                 "device_code": "d3v1ce",
                 "user_code": "WDJB-MJHT",
                 "verification_uri": "https://login.example.com/device",
@@ -236,8 +236,8 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
         machine.server.expect(
             Expect::post("/token")
                 .form("device_code", "d3v1ce")
-                .answer(pending)
-                .answer(ScriptedResponse::json(token("first", 600))),
+                .respond(pending)
+                .respond(ScriptedResponse::json(token("first", 600))),
         );
         let mut waiting = PendingExchange::start(machine.keyfob(arguments));
         assert_eq!(waiting.told(), "https://login.example.com/device");
@@ -284,7 +284,7 @@ fn a_token_that_cannot_be_renewed_is_said_to_be_so() {
     without["refresh_token"] = json!(null);
     machine
         .server
-        .expect(Expect::post("/token").answer(ScriptedResponse::json(without)));
+        .expect(Expect::post("/token").respond(ScriptedResponse::json(without)));
     let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     get(&back(&waiting.address(), "code=c0de"));
     let done = waiting.finish();
@@ -307,7 +307,7 @@ fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
     machine.server.expect(
         Expect::post("/token")
             .form("grant_type", "refresh_token")
-            .answer(refusal),
+            .respond(refusal),
     );
     let ended = machine.run(&["token", "--profile=a"]);
     assert_eq!(ended.code, 3);
@@ -324,7 +324,7 @@ fn a_sign_out_revokes_both_tokens_and_forgets_them() {
     machine.sign_in(token("first", 600));
     machine.server.expect(
         Expect::post("/revoke")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(2),
     );
     let done = machine.run(&["logout"]);
@@ -372,8 +372,8 @@ fn an_access_token_that_cannot_be_revoked_ends_by_itself() {
         ScriptedResponse::json(json!({"error": "unsupported_token_type"})).with_status(400);
     machine.server.expect(
         Expect::post("/revoke")
-            .answer(ScriptedResponse::status(200))
-            .answer(unsupported),
+            .respond(ScriptedResponse::status(200))
+            .respond(unsupported),
     );
     assert_eq!(machine.run(&["logout"]).code, 0);
     machine.server.verify();

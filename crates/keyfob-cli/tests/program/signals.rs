@@ -39,7 +39,7 @@ fn a_signal_leaves_no_part_of_a_file() {
         let server = Server::start();
         server.expect(
             Expect::get("/x")
-                .answer(ScriptedResponse::stream(1000).slow_body(10, Duration::from_secs(600))),
+                .respond(ScriptedResponse::stream(1000).slow_body(10, Duration::from_secs(600))),
         );
         let out = folder.path("out");
         let url = server.url_for("/x");
@@ -100,7 +100,7 @@ fn an_interrupt_does_not_wait_for_the_other_end_of_a_pipe() {
 fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
     let server = Server::start();
     let gate = Gate::new();
-    server.expect(Expect::get("/x").answer(ScriptedResponse::text("done").when(&gate)));
+    server.expect(Expect::get("/x").respond(ScriptedResponse::text("done").when(&gate)));
     let program = env!("CARGO_BIN_EXE_keyfob");
     let line = format!(
         "trap '' HUP; exec {program} request {}",

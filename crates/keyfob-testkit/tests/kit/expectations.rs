@@ -19,8 +19,8 @@ fn answers_come_in_order() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::status(503).header("retry-after", "1"))
-            .answer(ScriptedResponse::json(json!({"ok": true})))
+            .respond(ScriptedResponse::status(503).header("retry-after", "1"))
+            .respond(ScriptedResponse::json(json!({"ok": true})))
             .times(2)
             .always(ScriptedResponse::status(404)),
     );
@@ -42,7 +42,7 @@ fn answers_come_in_order() {
 fn the_first_expectation_with_an_answer_left_answers() {
     let server = Server::start();
     server
-        .expect(Expect::get("/a").answer(ScriptedResponse::text("first")))
+        .expect(Expect::get("/a").respond(ScriptedResponse::text("first")))
         .expect(Expect::any().always(ScriptedResponse::text("rest")));
     let seen = [(); 3].map(|()| get(server.address(), "/a").body().to_vec());
     assert_eq!(seen, [&b"first"[..], b"rest", b"rest"]);
@@ -138,7 +138,7 @@ fn an_unexpected_request_is_answered_and_remembered() {
 #[test]
 fn one_call_too_many_is_unexpected() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let seen = [(); 2].map(|()| get(server.address(), "/data").status());
     assert_eq!(seen, [200, 599]);
     let report = panic_of(|| server.verify());
@@ -167,7 +167,7 @@ fn the_report_names_the_condition_that_failed() {
 #[test]
 fn a_call_that_was_waited_for_is_not_missing() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::hang()));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::hang()));
     let mut stream = connect(server.address());
     stream
         .write_all(b"GET /data HTTP/1.1\r\nhost: test\r\n\r\n")
@@ -181,7 +181,7 @@ fn a_missing_request_fails() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(2),
     );
     server.expect(
@@ -204,7 +204,7 @@ fn a_missing_request_fails() {
 #[test]
 fn dropping_an_unverified_server_verifies_it() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let report = panic_of(|| drop(server));
     assert!(report.contains("missing: GET /data"), "{report}");
 }
@@ -222,7 +222,7 @@ fn a_request_after_the_verification_still_fails() {
 fn a_panic_is_not_followed_by_another() {
     let panic = panic_of(|| {
         let server = Server::start();
-        server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+        server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
         panic!("{}", "the test's own panic");
     });
     assert_eq!(panic, "the test's own panic");
@@ -244,7 +244,7 @@ fn a_panic_in_a_closure_fails_the_test() {
 #[should_panic(expected = "never used")]
 fn an_answer_after_always_is_refused() {
     let always = Expect::get("/data").always(ScriptedResponse::status(200));
-    let _ = always.answer(ScriptedResponse::status(404));
+    let _ = always.respond(ScriptedResponse::status(404));
 }
 
 #[test]

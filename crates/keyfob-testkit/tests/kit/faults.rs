@@ -9,7 +9,7 @@ use crate::client::{connect, get, post, read_all};
 
 fn server_with(answer: ScriptedResponse) -> Server {
     let server = Server::start();
-    server.expect(Expect::path("/data").answer(answer));
+    server.expect(Expect::path("/data").respond(answer));
     server
 }
 
@@ -124,7 +124,7 @@ fn a_body_conditioned_on_is_read_before_the_reset() {
     server.expect(
         Expect::post("/data")
             .form("a", "b")
-            .answer(ScriptedResponse::reset_in_upload()),
+            .respond(ScriptedResponse::reset_in_upload()),
     );
     assert!(post(server.address(), "/data", "a=b").was_reset());
     assert_eq!(server.received()[0].body_length, 3);

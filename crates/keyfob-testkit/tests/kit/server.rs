@@ -60,7 +60,7 @@ fn connections_are_kept_and_numbered() {
 #[test]
 fn a_large_upload_is_counted_and_not_kept() {
     let server = Server::builder().body_limit(10).start();
-    server.expect(Expect::post("/data").answer(ScriptedResponse::status(204)));
+    server.expect(Expect::post("/data").respond(ScriptedResponse::status(204)));
     let body = "0123456789abcdef".repeat(100_000);
     assert_eq!(post(server.address(), "/data", &body).status(), 204);
     let received = &server.received()[0];
@@ -84,7 +84,7 @@ fn the_newest_requests_are_kept_and_all_are_counted() {
 #[test]
 fn a_stream_has_its_length() {
     let server = Server::start();
-    server.expect(Expect::get("/big").answer(ScriptedResponse::stream(5_000_000)));
+    server.expect(Expect::get("/big").respond(ScriptedResponse::stream(5_000_000)));
     let seen = get(server.address(), "/big");
     assert_eq!(seen.header("content-length").as_deref(), Some("5000000"));
     assert_eq!(seen.body().len(), 5_000_000);
@@ -96,7 +96,7 @@ fn it_listens_on_ipv6_on_demand() {
         return; // this machine has no IPv6
     };
     let server = Server::builder().ipv6().start();
-    server.expect(Expect::get("/").answer(ScriptedResponse::status(204)));
+    server.expect(Expect::get("/").respond(ScriptedResponse::status(204)));
     assert_eq!(get(server.address(), "/").status(), 204);
     assert!(server.url_for("/x").starts_with("http://[::1]:"));
 }
@@ -126,7 +126,7 @@ fn http2_is_spoken_to_those_who_start_with_it() {
     let server = open_server();
     server.expect(Expect::any().always(ScriptedResponse::status(500)));
     let cut = Server::start();
-    cut.expect(Expect::any().answer(ScriptedResponse::stream(100_000).cut_body_after(10)));
+    cut.expect(Expect::any().respond(ScriptedResponse::stream(100_000).cut_body_after(10)));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -143,7 +143,7 @@ fn http2_is_spoken_to_those_who_start_with_it() {
 #[test]
 fn a_fault_breaks_an_http2_connection() {
     let server = Server::start();
-    server.expect(Expect::any().answer(ScriptedResponse::reset()));
+    server.expect(Expect::any().respond(ScriptedResponse::reset()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -79,8 +79,8 @@ async fn r3_a_nonce_may_come_with_a_failure_and_is_in_the_retry() {
     let busy = ScriptedResponse::unavailable().header("dpop-nonce", "from-a-failure");
     server.expect(
         Expect::get("/data")
-            .answer(busy)
-            .answer(ScriptedResponse::status(200)),
+            .respond(busy)
+            .respond(ScriptedResponse::status(200)),
     );
     let session = builder(&server, &clock).build().unwrap();
     assert_eq!(session.get("data").send().await.unwrap().status(), 200);

@@ -56,7 +56,7 @@ impl Resource {
             state: Mutex::default(),
         });
         let behind = Arc::clone(&desk);
-        server.expect(Expect::any().respond_with(move |received| behind.answer(received)));
+        server.expect(Expect::any().respond_with(move |received| behind.respond(received)));
         Self { server, desk }
     }
 
@@ -108,7 +108,7 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, received: &Received) -> ScriptedResponse {
+    fn respond(&self, received: &Received) -> ScriptedResponse {
         let mut state = self.state();
         let proof = self.proof(received, &mut state);
         let nonce = proof.as_ref().map(|proof| proof.claim("nonce").to_owned());

@@ -34,7 +34,7 @@ fn tokens(server: &Server, prover: &DpopProver) -> TokenCache {
 #[tokio::test]
 async fn a_token_request_has_a_proof_that_is_bound_to_no_token() {
     let (server, prover) = (Server::start(), prover());
-    server.expect(Expect::post("/token").answer(gives("t0ken", "dpop")));
+    server.expect(Expect::post("/token").respond(gives("t0ken", "dpop")));
     let token = tokens(&server, &prover).get_valid_token().await.unwrap();
     assert_eq!(token.authentication_scheme(), Some("DPoP"));
     let proofs = proofs(&server);
@@ -53,9 +53,9 @@ async fn a_nonce_is_obeyed_once_with_the_whole_form_and_kept() {
     server.expect(
         Expect::post("/token")
             .form("grant_type", "client_credentials")
-            .answer(wants("one"))
-            .answer(gives("first", "DPoP").header("dpop-nonce", "two"))
-            .answer(gives("second", "DPoP")),
+            .respond(wants("one"))
+            .respond(gives("first", "DPoP").header("dpop-nonce", "two"))
+            .respond(gives("second", "DPoP")),
     );
     let tokens = tokens(&server, &prover);
     tokens.authenticate().await.unwrap();
@@ -70,8 +70,8 @@ async fn t2_a_server_that_refuses_every_nonce_is_asked_twice_and_that_may_pass()
     let (server, prover) = (Server::start(), prover());
     server.expect(
         Expect::post("/token")
-            .answer(wants("one"))
-            .answer(wants("two")),
+            .respond(wants("one"))
+            .respond(wants("two")),
     );
     let error = tokens(&server, &prover).authenticate().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -85,7 +85,7 @@ async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
     let refused = ScriptedResponse::json(json!({"error": "invalid_dpop_proof"}))
         .with_status(400)
         .header("dpop-nonce", "one");
-    server.expect(Expect::post("/token").answer(refused));
+    server.expect(Expect::post("/token").respond(refused));
     let error = tokens(&server, &prover).authenticate().await.unwrap_err();
     assert!(error.is_authentication());
     assert_eq!(server.calls(), 1);
@@ -95,7 +95,7 @@ async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
 async fn a_nonce_that_is_wanted_but_not_given_is_not_guessed() {
     let (server, prover) = (Server::start(), prover());
     let refused = ScriptedResponse::json(json!({"error": "use_dpop_nonce"})).with_status(400);
-    server.expect(Expect::post("/token").answer(refused));
+    server.expect(Expect::post("/token").respond(refused));
     assert!(tokens(&server, &prover).authenticate().await.is_err());
     assert_eq!(server.calls(), 1);
 }
@@ -118,7 +118,7 @@ async fn r2_a_bearer_token_in_the_place_of_a_bound_one_is_an_error_and_is_not_se
 #[tokio::test]
 async fn r2_a_client_that_proves_nothing_does_not_take_a_bound_token() {
     let server = Server::start();
-    server.expect(Expect::post("/token").answer(gives("t0ken", "DPoP")));
+    server.expect(Expect::post("/token").respond(gives("t0ken", "DPoP")));
     let client = Client::builder("desk")
         .token_endpoint(server.url_for("/token"))
         .build();
@@ -135,17 +135,17 @@ async fn nonces_of_the_issuer_and_of_an_api_at_the_same_origin_are_apart() {
     server
         .expect(
             Expect::post("/token")
-                .answer(wants("of-the-issuer"))
-                .answer(gives("first", "DPoP"))
-                .answer(gives("second", "DPoP")),
+                .respond(wants("of-the-issuer"))
+                .respond(gives("first", "DPoP"))
+                .respond(gives("second", "DPoP")),
         )
         .expect(
             Expect::get("/data")
-                .answer(
+                .respond(
                     ScriptedResponse::unauthorized(challenge).header("dpop-nonce", "of-the-api"),
                 )
-                .answer(ScriptedResponse::status(200))
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200))
+                .respond(ScriptedResponse::status(200)),
         );
     let session = Session::builder(tokens(&server, &prover))
         .base_url(server.url())
@@ -166,8 +166,8 @@ async fn each_attempt_says_anew_who_asks() {
     let (server, prover) = (Server::start(), prover());
     server.expect(
         Expect::post("/token")
-            .answer(wants("one"))
-            .answer(gives("t0ken", "DPoP")),
+            .respond(wants("one"))
+            .respond(gives("t0ken", "DPoP")),
     );
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let client = builder(&server, &prover)
@@ -192,13 +192,13 @@ async fn the_same_refresh_token_goes_with_the_nonce_and_then_the_next_one() {
     server.expect(
         Expect::post("/token")
             .form("refresh_token", "first")
-            .answer(wants("one"))
-            .answer(ScriptedResponse::json(rotated)),
+            .respond(wants("one"))
+            .respond(ScriptedResponse::json(rotated)),
     );
     server.expect(
         Expect::post("/token")
             .form("refresh_token", "second")
-            .answer(gives("another", "DPoP")),
+            .respond(gives("another", "DPoP")),
     );
     let client = builder(&server, &prover).build().unwrap();
     let tokens = TokenCache::new(RefreshToken::new(client, "first").unwrap());
@@ -210,7 +210,7 @@ async fn the_same_refresh_token_goes_with_the_nonce_and_then_the_next_one() {
 #[tokio::test]
 async fn s3_no_error_quotes_the_proof_of_a_token_request() {
     let (server, prover) = (Server::start(), prover());
-    server.expect(Expect::post("/token").answer(ScriptedResponse::status(500)));
+    server.expect(Expect::post("/token").respond(ScriptedResponse::status(500)));
     let error = tokens(&server, &prover).authenticate().await.unwrap_err();
     let received = server.received();
     let proof = received[0].header("dpop").unwrap();

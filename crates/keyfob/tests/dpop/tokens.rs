@@ -40,7 +40,7 @@ async fn r2_a_bearer_token_is_refused_before_anything_is_sent() {
 async fn the_case_of_the_scheme_does_not_matter() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let token = Token::new("t0ken").unwrap().scheme("dpop").unwrap();
     let session = Session::builder(fixed(token, &clock))
         .base_url(server.url())
@@ -95,7 +95,7 @@ async fn r1_a_redirect_to_another_origin_takes_neither_token_nor_proof_along() {
     let clock = ManualClock::default();
     let (resource, other) = (Resource::start(&clock), Server::start());
     let back = resource.server.url_for("/back");
-    other.expect(Expect::get("/elsewhere").answer(ScriptedResponse::redirect(302, &back)));
+    other.expect(Expect::get("/elsewhere").respond(ScriptedResponse::redirect(302, &back)));
     // Even where the caller had put a proof of its own, and where the other origin is one of the session's.
     let session = builder(&resource.server, &clock)
         .origin(other.url())
@@ -128,9 +128,9 @@ async fn r7_retries_have_proofs_of_their_own() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::reset())
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::reset())
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::status(200)),
     );
     let session = builder(&server, &clock).build().unwrap();
     assert_eq!(session.get("data").send().await.unwrap().status(), 200);

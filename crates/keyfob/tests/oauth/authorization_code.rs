@@ -54,7 +54,7 @@ async fn the_code_is_exchanged_with_the_verifier_and_the_page_says_so() {
             .form("grant_type", "authorization_code")
             .form("client_id", "desk")
             .form("code", "c0de")
-            .answer(token()),
+            .respond(token()),
     );
     let sign_in = SignIn::begin(flow(&server).resource("https://api.example.com/")).await;
     let challenge = sign_in.parameter("code_challenge");
@@ -154,7 +154,7 @@ async fn a_server_that_refuses_the_code_is_reported_and_the_page_says_no() {
     let server = Server::start();
     let refusal =
         ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "c0de"}));
-    server.expect(Expect::post(TOKEN).answer(refusal.with_status(400)));
+    server.expect(Expect::post(TOKEN).respond(refusal.with_status(400)));
     let sign_in = SignIn::begin(flow(&server)).await;
     let (_, page) = visit(sign_in.back("code=c0de")).await;
     assert!(page.contains("You are not signed in"), "{page}");
@@ -189,7 +189,7 @@ async fn nobody_is_waited_for_longer_than_was_set() {
 async fn an_exchange_that_began_in_time_is_brought_to_its_end() {
     let server = Server::start();
     let gate = Gate::default();
-    server.expect(Expect::post(TOKEN).answer(token().when(&gate)));
+    server.expect(Expect::post(TOKEN).respond(token().when(&gate)));
     let (clock, flow) = timed(&server);
     let sign_in = SignIn::begin(flow.time_limit(Duration::from_secs(10))).await;
     let page = tokio::spawn(visit(sign_in.back("code=c0de")));

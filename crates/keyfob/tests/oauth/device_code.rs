@@ -45,7 +45,7 @@ impl Desk {
     /// A sign-in whose code the server gives with these fields, beside the usual ones.
     async fn begin(&self, fields: Value) -> Result<DeviceAuthorization, Error> {
         self.server
-            .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes(fields))));
+            .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes(fields))));
         DeviceCode::new(self.client.clone()).start().await
     }
 
@@ -74,7 +74,7 @@ impl Desk {
         let authorization = self.begin(fields).await.unwrap();
         let expect = Expect::post(TOKEN).form("grant_type", GRANT);
         self.server
-            .expect(answers.into_iter().fold(expect, Expect::answer));
+            .expect(answers.into_iter().fold(expect, Expect::respond));
         let outcome = self.wait(authorization).await;
         self.server.verify();
         outcome
@@ -128,8 +128,8 @@ async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
             .form("grant_type", GRANT)
             .form("device_code", "d3v1ce")
             .form("client_id", "desk")
-            .answer(says("authorization_pending"))
-            .answer(token()),
+            .respond(says("authorization_pending"))
+            .respond(token()),
     );
     let (outcome, pauses) = desk.wait(authorization).await;
     let token = outcome.unwrap();
@@ -142,7 +142,7 @@ async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
 async fn what_is_asked_for_stands_in_the_first_request() {
     let desk = Desk::new();
     desk.server
-        .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes(json!({})))));
+        .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes(json!({})))));
     let flow = DeviceCode::new(desk.client.clone())
         .scopes(["read", "offline_access"])
         .resource("https://api.example.com/")
@@ -171,8 +171,8 @@ async fn a_client_with_a_secret_shows_it_at_both_endpoints() {
         .build()
         .unwrap();
     let known = |expect: Expect| expect.header("authorization", "Basic ZGVzazpzM2NyM3Q=");
-    server.expect(known(Expect::post(DEVICE)).answer(ScriptedResponse::json(codes(json!({})))));
-    server.expect(known(Expect::post(TOKEN)).answer(token()));
+    server.expect(known(Expect::post(DEVICE)).respond(ScriptedResponse::json(codes(json!({})))));
+    server.expect(known(Expect::post(TOKEN)).respond(token()));
     let authorization = DeviceCode::new(client.clone()).start().await.unwrap();
     let desk = Desk {
         server,
@@ -306,7 +306,7 @@ async fn the_older_name_of_the_page_is_understood() {
     codes.as_object_mut().unwrap().remove("verification_uri");
     let desk = Desk::new();
     desk.server
-        .expect(Expect::post(DEVICE).answer(ScriptedResponse::json(codes)));
+        .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes)));
     let authorization = DeviceCode::new(desk.client.clone()).start().await.unwrap();
     assert_eq!(authorization.verification_uri(), "https://a.example/device");
 }
@@ -343,7 +343,7 @@ async fn s1_no_code_is_shown() {
     let refusal =
         ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "d3v1ce"}));
     desk.server
-        .expect(Expect::post(TOKEN).answer(refusal.with_status(400)));
+        .expect(Expect::post(TOKEN).respond(refusal.with_status(400)));
     let error = desk.wait(authorization).await.0.unwrap_err();
     let said = everything_said(&error);
     assert!(!said.contains("d3v1ce"), "{said}");
@@ -353,7 +353,7 @@ async fn s1_no_code_is_shown() {
 async fn a_sign_in_can_be_waited_for_in_a_task() {
     let desk = Desk::new();
     let authorization = desk.begin(json!({})).await.unwrap();
-    desk.server.expect(Expect::post(TOKEN).answer(token()));
+    desk.server.expect(Expect::post(TOKEN).respond(token()));
     let waiting = tokio::spawn(authorization.wait());
     desk.clock.until_sleeping(1).await;
     desk.clock.advance(Duration::from_secs(5));

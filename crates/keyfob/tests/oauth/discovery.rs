@@ -21,10 +21,11 @@ async fn the_path_of_oauth_is_asked_first_and_that_of_openid_next() {
         let issuer = server.url_for("/tenant");
         let document =
             ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
-        server.expect(Expect::get(found_at).answer(document));
+        server.expect(Expect::get(found_at).respond(document));
         if found_at == OPENID {
-            server
-                .expect(Expect::get(OAUTH).answer(ScriptedResponse::text("<html>not here</html>")));
+            server.expect(
+                Expect::get(OAUTH).respond(ScriptedResponse::text("<html>not here</html>")),
+            );
         }
         assert_eq!(token_of(source(&issuer)).await.unwrap().expose(), "token-1");
         server.verify();
@@ -39,7 +40,7 @@ async fn the_issuer_must_be_the_one_that_was_asked_to_the_letter() {
         let issuer = server.url_for("/tenant");
         let document =
             json!({"issuer": format!("{issuer}{change}"), "token_endpoint": endpoint.url()});
-        server.expect(Expect::get(OAUTH).answer(ScriptedResponse::json(document)));
+        server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
         let error = token_of(source(&issuer)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("another issuer"), "{error}");
@@ -56,10 +57,10 @@ async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_aske
         ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}));
     server.expect(
         Expect::get(OAUTH)
-            .answer(document)
-            .answer(ScriptedResponse::unavailable()),
+            .respond(document)
+            .respond(ScriptedResponse::unavailable()),
     );
-    server.expect(Expect::get(OPENID).answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::get(OPENID).respond(ScriptedResponse::unavailable()));
     let clock = ManualClock::default();
     let client = Client::builder("desk")
         .issuer(&issuer)
@@ -84,9 +85,9 @@ async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_aske
 async fn t2_metadata_that_are_not_there_are_asked_for_again() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
-    server.expect(Expect::get(OAUTH).answer(ScriptedResponse::status(404)));
+    server.expect(Expect::get(OAUTH).respond(ScriptedResponse::status(404)));
     let answer = ScriptedResponse::status(404).header("retry-after", "5");
-    server.expect(Expect::get(OPENID).answer(answer));
+    server.expect(Expect::get(OPENID).respond(answer));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.pause(), Some(5 * SECOND));
@@ -97,7 +98,7 @@ async fn r1_metadata_that_name_plain_http_elsewhere_are_not_followed() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
     let document = json!({"issuer": issuer, "token_endpoint": "http://login.example.com/token"});
-    server.expect(Expect::get(OAUTH).answer(ScriptedResponse::json(document)));
+    server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin);
 }

@@ -198,7 +198,7 @@ async fn smart_backend_services_find_the_token_endpoint_and_sign_for_it() {
         let smart = json!({"token_endpoint": endpoint.url(), "capabilities": ["client-confidential-asymmetric"]});
         fhir.expect(
             Expect::get("/r4/.well-known/smart-configuration")
-                .answer(ScriptedResponse::json(smart)),
+                .respond(ScriptedResponse::json(smart)),
         );
         let key = SigningKey::generate(algorithm).unwrap().key_id("2026-11");
         let source = SmartBackendServices::discover(fhir.url_for("/r4"), "bulk", key)

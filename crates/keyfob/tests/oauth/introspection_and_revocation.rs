@@ -26,8 +26,8 @@ async fn introspection_tells_what_the_server_says() {
         Expect::post("/introspect")
             .form("token", "t0ken")
             .form("token_type_hint", "access_token")
-            .answer(ScriptedResponse::json(said))
-            .answer(ScriptedResponse::json(json!({"active": false}))),
+            .respond(ScriptedResponse::json(said))
+            .respond(ScriptedResponse::json(json!({"active": false}))),
     );
     let token = Token::new("t0ken").unwrap();
     let said = client(&server).introspect(&token).await.unwrap();
@@ -51,13 +51,13 @@ async fn revocation_takes_the_refresh_token_first() {
         Expect::post("/revoke")
             .form("token", "refresh")
             .form("token_type_hint", "refresh_token")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     server.expect(
         Expect::post("/revoke")
             .form("token", "t0ken")
             .form("token_type_hint", "access_token")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let token = Token::new("t0ken")
         .unwrap()

@@ -12,7 +12,7 @@ use crate::sign_in::{SignIn, TOKEN, flow, server_has_calls, timed, token, visit}
 #[tokio::test]
 async fn the_port_is_free_again_afterwards() {
     let server = Server::start();
-    server.expect(Expect::post(TOKEN).answer(token()));
+    server.expect(Expect::post(TOKEN).respond(token()));
     let sign_in = SignIn::begin(flow(&server)).await;
     let (address, back) = (sign_in.address(), sign_in.back("code=c0de"));
     visit(&back).await;
@@ -23,7 +23,7 @@ async fn the_port_is_free_again_afterwards() {
 #[tokio::test]
 async fn an_answer_with_another_state_is_told_so_and_waited_through() {
     let server = Server::start();
-    server.expect(Expect::post(TOKEN).form("code", "mine").answer(token()));
+    server.expect(Expect::post(TOKEN).form("code", "mine").respond(token()));
     let sign_in = SignIn::begin(flow(&server)).await;
     for stray in [
         "",
@@ -47,7 +47,7 @@ async fn a_second_answer_changes_nothing() {
     server.expect(
         Expect::post(TOKEN)
             .form("code", "first")
-            .answer(token().when(&gate)),
+            .respond(token().when(&gate)),
     );
     let sign_in = SignIn::begin(flow(&server)).await;
     let first = tokio::spawn(visit(sign_in.back("code=first")));
@@ -98,7 +98,7 @@ async fn other_paths_and_methods_are_nothing() {
 #[tokio::test]
 async fn clients_that_are_slow_silent_or_talk_nonsense_hold_up_nobody() {
     let server = Server::start();
-    server.expect(Expect::post(TOKEN).answer(token()));
+    server.expect(Expect::post(TOKEN).respond(token()));
     let sign_in = SignIn::begin(flow(&server)).await;
     let mut open = Vec::new();
     for begun in [
@@ -184,7 +184,7 @@ async fn a_port_that_is_taken_is_named() {
 #[tokio::test]
 async fn the_other_loopback_address_works_as_well() {
     let server = Server::start();
-    server.expect(Expect::post(TOKEN).answer(token()));
+    server.expect(Expect::post(TOKEN).respond(token()));
     let flow = flow(&server).redirect_uri("http://[::1]/back").unwrap();
     let sign_in = SignIn::begin(flow).await;
     assert!(sign_in.redirect_uri.starts_with("http://[::1]:"));

@@ -59,7 +59,7 @@ async fn everything_is_logged() {
     }
     captured_log::capture();
     let server = Server::start();
-    server.expect(Expect::any().respond_with(answer));
+    server.expect(Expect::any().respond_with(respond));
     for who in [
         ClientAuthentication::secret_basic("hush"),
         ClientAuthentication::secret_post("hush"),
@@ -76,7 +76,7 @@ async fn everything_is_logged() {
     assert!(told.is_empty(), "{told:#?}");
 }
 
-fn answer(received: &Received) -> ScriptedResponse {
+fn respond(received: &Received) -> ScriptedResponse {
     match received.path.as_str() {
         "/token" => ScriptedResponse::json(json!({
             "access_token": "hush",

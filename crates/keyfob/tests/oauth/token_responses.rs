@@ -159,7 +159,7 @@ async fn r1_no_redirect_carries_the_secret_on() {
 #[tokio::test]
 async fn t2_silence_is_a_failure_that_passes() {
     let server = Server::start();
-    server.expect(Expect::post("/token").answer(ScriptedResponse::hang()));
+    server.expect(Expect::post("/token").respond(ScriptedResponse::hang()));
     let client = Client::builder("desk")
         .token_endpoint(server.url_for("/token"))
         .timeout(Duration::from_millis(50))

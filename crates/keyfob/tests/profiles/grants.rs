@@ -26,7 +26,7 @@ fn tokens(lines: &str) -> TokenCache {
     tokens.expect("it can be made")
 }
 
-fn answer(token: &str) -> ScriptedResponse {
+fn token_response(token: &str) -> ScriptedResponse {
     ScriptedResponse::json(
         json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}),
     )
@@ -55,7 +55,7 @@ fn client_credentials_ask_with_the_secret_as_it_is_now() {
                 .form("audience", "b")
                 .form("resource", "https://a.example/")
                 .form("tenant", "t")
-                .answer(answer(token)),
+                .respond(token_response(token)),
         );
     }
     let tokens = tokens(&format!(
@@ -85,7 +85,7 @@ fn a_secret_can_go_in_the_form() {
             .form("client_id", "a")
             .form("client_secret", "s3cret")
             .without_header("authorization")
-            .answer(answer("one")),
+            .respond(token_response("one")),
     );
     let tokens = tokens(&format!(
         "grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"a\"\n\
@@ -108,7 +108,7 @@ fn the_metadata_of_an_issuer_are_asked_for_once() {
     server.expect(
         Expect::post("/token")
             .form("client_id", "a")
-            .answer(answer("one"))
+            .respond(token_response("one"))
             .times(2),
     );
     let tokens = tokens(&format!(
@@ -130,7 +130,7 @@ fn a_private_key_signs_who_the_client_is() {
                 let head = assertion_head(received, "client_assertion");
                 head["alg"] == "ES256" && head["kid"] == "k1"
             })
-            .answer(answer("one")),
+            .respond(token_response("one")),
     );
     let tokens = tokens(&format!(
         "grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"a\"\n\
@@ -147,7 +147,7 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
     let proof = |received: &Received| received.header("dpop").is_some();
-    server.expect(Expect::post("/token").matching("a proof", proof).answer(
+    server.expect(Expect::post("/token").matching("a proof", proof).respond(
         ScriptedResponse::json(
             json!({"access_token": "one", "token_type": "DPoP", "expires_in": 3600}),
         ),
@@ -156,7 +156,7 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
         Expect::get("/x")
             .header("authorization", "DPoP one")
             .matching("a proof", proof)
-            .answer(ScriptedResponse::text("ok")),
+            .respond(ScriptedResponse::text("ok")),
     );
     let text = format!(
         "[profiles.a]\nbase_url = \"{}\"\nstore = \"memory\"\n[profiles.a.token]\n\
@@ -185,16 +185,18 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
 fn smart_backend_services_ask_the_fhir_server_for_its_authorization_server() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P384_SHA384_FIXED_SIGNING);
-    server.expect(Expect::get("/fhir/.well-known/smart-configuration").answer(
-        ScriptedResponse::json(json!({"token_endpoint": server.url_for("/token")})),
-    ));
+    server.expect(
+        Expect::get("/fhir/.well-known/smart-configuration").respond(ScriptedResponse::json(
+            json!({"token_endpoint": server.url_for("/token")}),
+        )),
+    );
     server.expect(
         Expect::post("/token")
             .form("scope", "system/Patient.rs")
             .matching("an assertion by ES384", |received| {
                 assertion_head(received, "client_assertion")["alg"] == "ES384"
             })
-            .answer(answer("one")),
+            .respond(token_response("one")),
     );
     let text = format!(
         "[profiles.ehr]\nbase_url = \"{}\"\nstore = \"memory\"\n[profiles.ehr.token]\n\
@@ -221,7 +223,7 @@ fn a_refresh_token_is_read_once_and_then_the_newest_is_used() {
             Expect::post("/token")
                 .form("grant_type", "refresh_token")
                 .form("refresh_token", used)
-                .answer(ScriptedResponse::json(json!({
+                .respond(ScriptedResponse::json(json!({
                     "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
                 }))),
         );
@@ -245,7 +247,7 @@ fn an_assertion_is_given_as_it_is_kept_or_signed() {
     server.expect(
         Expect::post("/token")
             .form("assertion", "kept.assertion")
-            .answer(answer("kept")),
+            .respond(token_response("kept")),
     );
     let grant = format!(
         "grant = \"jwt_bearer\"\ntoken_endpoint = \"{}\"\nclient_id = \"a\"\n",
@@ -264,7 +266,7 @@ fn an_assertion_is_given_as_it_is_kept_or_signed() {
                 assertion_head(received, "assertion")["alg"] == "ES256"
                     && received.form_value("client_assertion").is_none()
             })
-            .answer(answer("signed")),
+            .respond(token_response("signed")),
     );
     let signed = format!(
         "{grant}private_key = \"file:{}\"\nsubject = \"anna\"",
@@ -283,7 +285,7 @@ fn a_token_is_exchanged_for_another() {
             .form("subject_token", "given")
             .form("subject_token_type", "urn:ietf:params:oauth:token-type:jwt")
             .form("requested_token_type", "urn:example:mine")
-            .answer(ScriptedResponse::json(json!({
+            .respond(ScriptedResponse::json(json!({
                 "access_token": "got",
                 "token_type": "Bearer",
                 "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
@@ -351,7 +353,7 @@ fn s1_a_secret_that_cannot_be_used_is_not_quoted() {
 }
 
 fn discovery(server: &Server, path: &str, issuer: String) -> Expect {
-    Expect::get(path).answer(ScriptedResponse::json(json!({
+    Expect::get(path).respond(ScriptedResponse::json(json!({
         "issuer": issuer,
         "token_endpoint": server.url_for("/token"),
     })))

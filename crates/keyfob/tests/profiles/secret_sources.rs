@@ -104,7 +104,7 @@ fn r1_a_session_resolves_relative_urls_retries_as_said_and_serves_no_other_origi
     server.expect(
         Expect::get("/v1/items")
             .header("authorization", "Bearer t0ken")
-            .answer(ScriptedResponse::status(503)),
+            .respond(ScriptedResponse::status(503)),
     );
     let path = folder.file("profile-session", "t0ken");
     let profiles = profiles(

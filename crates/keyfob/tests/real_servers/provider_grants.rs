@@ -211,7 +211,7 @@ async fn smart_backend_services_get_a_token() {
         let smart = json!({"token_endpoint": provider.url("/token"), "capabilities": []});
         fhir.expect(
             Expect::get("/r4/.well-known/smart-configuration")
-                .answer(ScriptedResponse::json(smart)),
+                .respond(ScriptedResponse::json(smart)),
         );
         let source = SmartBackendServices::discover(fhir.url_for("/r4"), "bulk", key).unwrap();
         token_of(source).await.unwrap();

@@ -116,7 +116,7 @@ async fn t6_clocks_of_machines_that_differ_by_minutes_cause_no_exchange() {
     };
     let minutes = SECOND * 60;
     let (first, cache) = machine(ManualClock::new(wall));
-    let answer = async { first.next_call().await.answer(token(1)) };
+    let answer = async { first.next_call().await.respond(token(1)) };
     let (got, ()) = tokio::join!(cache.get_valid_token(), answer);
     got.unwrap();
     // The token lives 100 s, which both clocks have long left behind or not reached yet.
@@ -138,7 +138,7 @@ async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
         let taken = store(&server).lease(&key(), LEASE * 4).await;
         let fault = taken.err().expect("it is held for four times its length");
         assert_eq!(fault.kind(), StoreErrorKind::Busy);
-        call.answer(token(1));
+        call.respond(token(1));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     got.unwrap();
@@ -155,7 +155,7 @@ async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refres
     let fault = async {
         let call = first.source.next_call().await;
         server.stop();
-        call.answer(token(1));
+        call.respond(token(1));
         tokio::time::sleep(LEASE * 3).await;
         server.go_on();
     };
@@ -178,7 +178,7 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_is_stored_if_nobody_
         // As if it had been stopped: its lease is over, and somebody else has it.
         server.end_lease(&key()).await;
         let other = store.lease(&key(), SECOND).await.unwrap();
-        call.answer(token(1));
+        call.respond(token(1));
         until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
         other.release().await;
     };
@@ -198,7 +198,7 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
         let call = slow.source.next_call().await;
         server.end_lease(&key()).await;
         fast.get_answered(token(2)).await.unwrap();
-        call.answer(token(1));
+        call.respond(token(1));
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
     assert_eq!(got.unwrap(), "token-2", "it adopts the one that is there");
@@ -223,7 +223,7 @@ async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_g
         server.end_lease(&key()).await;
         let refused = Err(keyfob::Error::refused("invalid_grant"));
         fast.get_answered(refused).await.unwrap_err();
-        call.answer(token(2));
+        call.respond(token(2));
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
     assert_eq!(got.unwrap(), "token-2");
@@ -291,7 +291,7 @@ async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange
         server.end_lease(&key()).await;
         let awake = async {
             clock.until_sleeping_for(SECOND / 20).await;
-            call.answer(token(1));
+            call.respond(token(1));
             until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
             clock.advance(SECOND / 20);
         };
@@ -316,7 +316,7 @@ async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers()
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();
         assert_eq!(previous.refresh_token(), Some("refresh-1"));
-        call.answer(token(2));
+        call.respond(token(2));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     assert_eq!(got.unwrap(), "token-2");

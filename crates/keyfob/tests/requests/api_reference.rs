@@ -19,8 +19,8 @@ use crate::fixtures::{HOUR, bearers, everything_said, numbered};
 async fn a_bearer_auth_session_sends_its_token_as_it_is() {
     let server = Server::start();
     server
-        .expect(Expect::get("/data").answer(ScriptedResponse::status(200)))
-        .expect(Expect::post("/data").answer(ScriptedResponse::status(401)));
+        .expect(Expect::get("/data").respond(ScriptedResponse::status(200)))
+        .expect(Expect::post("/data").respond(ScriptedResponse::status(401)));
     let session = BearerAuthSession::new("mF_9.B5f-4.1JqM").unwrap();
     assert_eq!(session.token().expose(), "mF_9.B5f-4.1JqM");
     assert_eq!(session.token().expires(), Expiry::Unknown);
@@ -149,12 +149,12 @@ async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(ScriptedResponse::status(401)),
+                .respond(ScriptedResponse::status(401)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200)),
         );
     let (hook, _) = numbered();
     let handler = ExternallyManagedJwt::new(hook).handler().unwrap();
@@ -173,10 +173,10 @@ async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
 #[tokio::test]
 async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(
         Expect::get("/there")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(2),
     );
     let session = BearerAuthSession::new("t0ken").unwrap();
@@ -189,8 +189,8 @@ async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
 async fn a_post_is_not_retried_and_a_404_is_an_answer() {
     let server = Server::start();
     server
-        .expect(Expect::post("/data").answer(ScriptedResponse::status(500)))
-        .expect(Expect::get("/gone").answer(ScriptedResponse::status(404)));
+        .expect(Expect::post("/data").respond(ScriptedResponse::status(500)))
+        .expect(Expect::get("/gone").respond(ScriptedResponse::status(404)));
     let session = BearerAuthSession::new("t0ken").unwrap();
     let post = session.post(server.url_for("/data")).body("x").send().await;
     assert_eq!(post.unwrap().status(), 500);

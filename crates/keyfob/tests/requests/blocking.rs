@@ -41,9 +41,9 @@ fn pass(clock: &ManualClock, pause: Duration) -> thread::JoinHandle<()> {
 #[test]
 fn r1_blocking_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_it_back() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(307, &b.url_for("/there"))))
-        .expect(Expect::get("/back").answer(ScriptedResponse::text("fine")));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::redirect(302, &a.url_for("/back"))));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(307, &b.url_for("/there"))))
+        .expect(Expect::get("/back").respond(ScriptedResponse::text("fine")));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::redirect(302, &a.url_for("/back"))));
     let token = Token::new("t0ken")
         .unwrap()
         .with_header(HeaderName::from_static("x-tenant"), "s3cret")
@@ -82,8 +82,8 @@ fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
     let server = Server::start();
     server.expect(
         Expect::post("/orders")
-            .answer(ScriptedResponse::unauthorized("Bearer"))
-            .answer(ScriptedResponse::status(201)),
+            .respond(ScriptedResponse::unauthorized("Bearer"))
+            .respond(ScriptedResponse::status(201)),
     );
     let session = session(&server, numbered().0);
     let response = session.post("orders").body(vec![b'x'; 100_000]).send();
@@ -101,11 +101,11 @@ fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
 fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_renewed() {
     let server = Server::start();
     server
-        .expect(Expect::put("/upload").answer(ScriptedResponse::status(401)))
+        .expect(Expect::put("/upload").respond(ScriptedResponse::status(401)))
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200)),
         );
     let (hook, calls) = numbered();
     let session = session(&server, hook);
@@ -131,7 +131,7 @@ fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_ren
 #[test]
 fn r3_blocking_the_same_token_again_means_that_the_401_is_returned() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(401).body("no")));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(401).body("no")));
     let session = session(
         &server,
         fixed(Token::new("same").unwrap(), &ManualClock::default()),
@@ -152,10 +152,10 @@ fn r4_blocking_methods_and_faults() {
             ScriptedResponse::unavailable(),
         ] {
             let calls = server.calls();
-            server.expect(Expect::method(method.clone(), "/data").answer(fault));
+            server.expect(Expect::method(method.clone(), "/data").respond(fault));
             if sent == 2 {
                 server.expect(
-                    Expect::method(method.clone(), "/data").answer(ScriptedResponse::status(200)),
+                    Expect::method(method.clone(), "/data").respond(ScriptedResponse::status(200)),
                 );
             }
             let _ = session.request(method.clone(), "data").body("whole").send();
@@ -164,7 +164,7 @@ fn r4_blocking_methods_and_faults() {
     }
     assert!(server.received().iter().all(|got| got.body == "whole"));
     let fault = ScriptedResponse::unavailable();
-    server.expect(Expect::put("/read").answer(fault.clone()).answer(fault));
+    server.expect(Expect::put("/read").respond(fault.clone()).respond(fault));
     let read = || Cursor::new(b"whole");
     session.put("read").body(Body::new(read())).send().unwrap();
     let form = Form::new().part("file", Part::reader(read()));
@@ -177,8 +177,8 @@ fn r5_blocking_retry_after_is_honoured_and_r7_the_token_is_the_one_of_the_moment
     let server = Server::start();
     server.expect(
         Expect::post("/orders")
-            .answer(ScriptedResponse::too_many_requests("70"))
-            .answer(ScriptedResponse::status(201)),
+            .respond(ScriptedResponse::too_many_requests("70"))
+            .respond(ScriptedResponse::status(201)),
     );
     let lasting = |text: &str, lifetime| Ok(Token::new(text)?.expires_in(lifetime));
     let source = ScriptedSource::new([lasting("one", 60 * SECOND), lasting("two", HOUR)]);
@@ -205,7 +205,7 @@ fn r6_blocking_without_a_token_for_another_attempt_the_answer_in_hand_is_the_las
     let tokens = TokenCache::builder(source.clone()).clock(clock.clone());
     let session = session(&server, tokens.build().unwrap());
     server.expect(
-        Expect::get("/data").answer(ScriptedResponse::too_many_requests("70").body("later")),
+        Expect::get("/data").respond(ScriptedResponse::too_many_requests("70").body("later")),
     );
     let time = pass(&clock, 70 * SECOND);
     let response = session.get("data").send().unwrap();
@@ -221,13 +221,13 @@ fn r6_blocking_the_last_answer_or_error_is_returned() {
     server
         .expect(
             Expect::get("/answer")
-                .answer(ScriptedResponse::unavailable())
+                .respond(ScriptedResponse::unavailable())
                 .times(3)
-                .answer(ScriptedResponse::status(504).body("last")),
+                .respond(ScriptedResponse::status(504).body("last")),
         )
         .expect(
             Expect::get("/error")
-                .answer(ScriptedResponse::reset())
+                .respond(ScriptedResponse::reset())
                 .times(4),
         );
     let session = session(&server, numbered().0);
@@ -252,10 +252,10 @@ fn r8_blocking_a_head_or_a_body_that_does_not_come_in_time_is_a_timeout() {
     server
         .expect(
             Expect::post("/head")
-                .answer(ScriptedResponse::hang())
+                .respond(ScriptedResponse::hang())
                 .at_least(1),
         )
-        .expect(Expect::get("/body").answer(stalls));
+        .expect(Expect::get("/body").respond(stalls));
     let limit = Duration::from_millis(500);
     let impatient = Session::builder(numbered().0)
         .base_url(server.url())
@@ -300,8 +300,8 @@ fn r9_blocking_there_is_one_authorization() {
 fn blocking_a_see_other_is_followed_with_a_get_even_after_a_body_that_is_gone() {
     let server = Server::start();
     server
-        .expect(Expect::post("/orders").answer(ScriptedResponse::redirect(303, "/orders/7")))
-        .expect(Expect::get("/orders/7").answer(ScriptedResponse::text("done")));
+        .expect(Expect::post("/orders").respond(ScriptedResponse::redirect(303, "/orders/7")))
+        .expect(Expect::get("/orders/7").respond(ScriptedResponse::text("done")));
     let session = session(&server, numbered().0);
     let read = Body::new(Cursor::new(b"order"));
     let response = session.post("orders").body(read).send().unwrap();
@@ -314,7 +314,7 @@ fn t1_blocking_two_hundred_threads_cause_one_call_of_the_hook() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(200),
     );
     let calls = Arc::new(AtomicUsize::new(0));
@@ -346,11 +346,11 @@ fn t1_blocking_two_hundred_threads_cause_one_call_of_the_hook() {
 fn blocking_an_async_hook_that_needs_timers_and_sockets_works_without_a_runtime() {
     let server = Server::start();
     server
-        .expect(Expect::get("/token").answer(ScriptedResponse::text("t0ken")))
+        .expect(Expect::get("/token").respond(ScriptedResponse::text("t0ken")))
         .expect(
             Expect::get("/data")
                 .bearer("t0ken")
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200)),
         );
     let url = server.url_for("/token");
     let hook = keyfob::hook(move |_| {
@@ -378,7 +378,7 @@ async fn a_blocking_hook_does_not_hold_up_an_async_session() {
     server.expect(
         Expect::get("/data")
             .bearer("t0ken")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let (answer, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);

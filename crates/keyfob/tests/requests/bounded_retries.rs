@@ -14,8 +14,8 @@ async fn r5_retry_after_in_seconds_or_as_a_date_is_honoured() {
     for wish in ["3", &date] {
         server.expect(
             Expect::post("/orders")
-                .answer(ScriptedResponse::too_many_requests(wish))
-                .answer(ScriptedResponse::status(201)),
+                .respond(ScriptedResponse::too_many_requests(wish))
+                .respond(ScriptedResponse::status(201)),
         );
         let calls = server.calls();
         let time_passes = async {
@@ -41,7 +41,7 @@ async fn r5_a_retry_after_beyond_the_deadline_returns_the_answer_now() {
         "Fri, 31 Dec 9999 23:59:59 GMT",
     ] {
         let busy = ScriptedResponse::unavailable().header("retry-after", wish);
-        server.expect(Expect::get("/data").answer(busy.body("busy")));
+        server.expect(Expect::get("/data").respond(busy.body("busy")));
         let response = soon(session.get("data").send()).await.unwrap();
         assert_eq!(response.headers()["retry-after"], wish);
         assert_eq!(response.text().await.unwrap(), "busy");
@@ -54,7 +54,7 @@ async fn r5_no_attempt_begins_after_the_total_time() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::too_many_requests("4"))
+            .respond(ScriptedResponse::too_many_requests("4"))
             .times(2),
     );
     let session = session(&server, &clock);
@@ -109,11 +109,11 @@ async fn r5_never_means_one_attempt_and_a_401_is_healed_all_the_same() {
         .build()
         .unwrap();
     server
-        .expect(Expect::get("/data").answer(ScriptedResponse::unavailable()))
+        .expect(Expect::get("/data").respond(ScriptedResponse::unavailable()))
         .expect(
             Expect::get("/healed")
-                .answer(ScriptedResponse::status(401))
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(401))
+                .respond(ScriptedResponse::status(200)),
         );
     assert_eq!(session.get("data").send().await.unwrap().status(), 503);
     assert_eq!(session.get("healed").send().await.unwrap().status(), 200);
@@ -125,13 +125,14 @@ async fn r5_redirects_do_not_use_up_the_attempts() {
     let session = session(&server, &ManualClock::default());
     for n in 0..6 {
         let next = format!("/{}", n + 1);
-        server.expect(Expect::get(&format!("/{n}")).answer(ScriptedResponse::redirect(302, &next)));
+        server
+            .expect(Expect::get(&format!("/{n}")).respond(ScriptedResponse::redirect(302, &next)));
     }
     server.expect(
         Expect::get("/6")
-            .answer(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::unavailable())
             .times(3)
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     assert_eq!(session.get("0").send().await.unwrap().status(), 200);
 }

@@ -15,7 +15,7 @@ fn authorizations(received: &Received) -> Vec<&HeaderValue> {
 #[tokio::test]
 async fn r9_the_callers_headers_are_kept_but_for_the_credential() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static("caller/1.0"));
     headers.append("x-twice", HeaderValue::from_static("a"));
@@ -40,7 +40,7 @@ async fn r9_the_callers_headers_are_kept_but_for_the_credential() {
 #[tokio::test]
 async fn r9_the_credential_wins_over_the_defaults_of_the_client() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let mut defaults = HeaderMap::new();
     defaults.insert(AUTHORIZATION, HeaderValue::from_static("Bearer default"));
     defaults.insert("x-default", HeaderValue::from_static("kept"));
@@ -87,7 +87,7 @@ async fn r9_userinfo_in_a_url_is_no_second_credential() {
 #[tokio::test]
 async fn r9_a_request_that_was_built_elsewhere_gets_the_credential_too() {
     let server = Server::start();
-    server.expect(Expect::post("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::post("/data").respond(ScriptedResponse::status(200)));
     let session = session(&server, &ManualClock::default());
     let built = session
         .post("data")
@@ -107,7 +107,7 @@ async fn r9_a_builder_can_be_cloned_and_sent_twice() {
     let server = Server::start();
     server.expect(
         Expect::post("/data")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(2),
     );
     let session = session(&server, &ManualClock::default());

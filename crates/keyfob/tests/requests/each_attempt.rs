@@ -22,8 +22,8 @@ async fn r7_a_token_that_expired_during_a_pause_is_not_sent() {
         .unwrap();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::too_many_requests("70"))
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::too_many_requests("70"))
+            .respond(ScriptedResponse::status(200)),
     );
     let time_passes = async {
         clock.until_sleeping_for(70 * SECOND).await;

@@ -37,7 +37,7 @@ async fn r6_a_broken_answer_is_an_error_without_the_url() {
         ScriptedResponse::close(),
         ScriptedResponse::garbage(),
     ] {
-        server.expect(Expect::get("/patients").answer(fault).times(4));
+        server.expect(Expect::get("/patients").respond(fault).times(4));
         let error = session
             .get("patients?name=PATIENT")
             .send()
@@ -58,10 +58,10 @@ async fn r6_the_last_response_is_returned_with_its_body() {
     let session = session(&server, &ManualClock::default());
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::unavailable().body("first"))
-            .answer(ScriptedResponse::status(500).body("second"))
-            .answer(ScriptedResponse::status(502).body("third"))
-            .answer(
+            .respond(ScriptedResponse::unavailable().body("first"))
+            .respond(ScriptedResponse::status(500).body("second"))
+            .respond(ScriptedResponse::status(502).body("third"))
+            .respond(
                 ScriptedResponse::status(504)
                     .body("last")
                     .header("x-last", "yes"),
@@ -80,16 +80,16 @@ async fn r6_an_answer_that_follows_an_error_or_an_error_that_follows_an_answer_i
     server
         .expect(
             Expect::get("/answer")
-                .answer(ScriptedResponse::reset())
-                .answer(ScriptedResponse::unavailable())
-                .answer(ScriptedResponse::close())
-                .answer(ScriptedResponse::unavailable().body("last")),
+                .respond(ScriptedResponse::reset())
+                .respond(ScriptedResponse::unavailable())
+                .respond(ScriptedResponse::close())
+                .respond(ScriptedResponse::unavailable().body("last")),
         )
         .expect(
             Expect::get("/error")
-                .answer(ScriptedResponse::unavailable())
+                .respond(ScriptedResponse::unavailable())
                 .times(3)
-                .answer(ScriptedResponse::reset()),
+                .respond(ScriptedResponse::reset()),
         );
     let response = session.get("answer").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "last");
@@ -109,7 +109,7 @@ async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last()
         .build()
         .unwrap();
     server.expect(
-        Expect::get("/data").answer(ScriptedResponse::too_many_requests("70").body("later")),
+        Expect::get("/data").respond(ScriptedResponse::too_many_requests("70").body("later")),
     );
     let time_passes = async {
         clock.until_sleeping(2).await;

@@ -15,17 +15,17 @@ fn s1_the_figures_count_what_happened_and_name_no_token() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(ScriptedResponse::unavailable()),
+                .respond(ScriptedResponse::unavailable()),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(ScriptedResponse::unauthorized("Bearer")),
+                .respond(ScriptedResponse::unauthorized("Bearer")),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200)),
         );
 
     let figures = figures_of(async {

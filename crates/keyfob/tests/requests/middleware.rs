@@ -40,11 +40,11 @@ fn streamed(text: &'static str) -> reqwest::Body {
 async fn r3_a_401_renews_and_is_replayed_once() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let refused = ScriptedResponse::unauthorized("Bearer error=\"invalid_token\"");
-    server.expect(Expect::post("/").bearer("one").answer(refused));
+    server.expect(Expect::post("/").bearer("one").respond(refused));
     server.expect(
         Expect::post("/")
             .bearer("two")
-            .answer(ScriptedResponse::text("done")),
+            .respond(ScriptedResponse::text("done")),
     );
     let client = client(builder(&server, &source));
     let response = client.post(server.url()).body("work").send().await.unwrap();
@@ -58,7 +58,7 @@ async fn r3_a_401_renews_and_is_replayed_once() {
 async fn r3_a_second_401_is_returned_as_it_is() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let refused = ScriptedResponse::unauthorized("Bearer");
-    server.expect(Expect::get("/").answer(refused).times(2));
+    server.expect(Expect::get("/").respond(refused).times(2));
     let response = client(builder(&server, &source)).get(server.url()).send();
     assert_eq!(response.await.unwrap().status(), 401);
     server.verify();
@@ -68,11 +68,11 @@ async fn r3_a_second_401_is_returned_as_it_is() {
 async fn r3_a_streamed_body_is_sent_once_and_in_full() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let refused = ScriptedResponse::unauthorized("Bearer");
-    server.expect(Expect::put("/").answer(refused));
+    server.expect(Expect::put("/").respond(refused));
     server.expect(
         Expect::get("/")
             .bearer("two")
-            .answer(ScriptedResponse::status(204)),
+            .respond(ScriptedResponse::status(204)),
     );
     let (client, authentication) = builder(&server, &source)
         .build(reqwest::Client::builder())
@@ -97,12 +97,12 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::get("/")
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::reset())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::reset())
+            .respond(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::post("/").answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::post("/").respond(ScriptedResponse::unavailable()));
     let once = client(builder(&server, &source));
     let response = once.get(server.url()).send().await.unwrap();
     assert_eq!(response.status(), 503);
@@ -121,11 +121,11 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
 async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
     let (server, clock) = (Server::start(), ManualClock::default());
     let later = ScriptedResponse::too_many_requests("60");
-    server.expect(Expect::post("/").bearer("one").answer(later));
+    server.expect(Expect::post("/").bearer("one").respond(later));
     server.expect(
         Expect::post("/")
             .bearer("two")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let minute = |text| Token::new(text).map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute("one"), minute("two")]);
@@ -156,7 +156,7 @@ async fn r1_a_redirect_to_another_origin_is_handed_over() {
         // Same host, another port.
         let (server, other) = (Server::start(), Server::start());
         let target = other.url_for("/stolen");
-        server.expect(Expect::get("/").answer(ScriptedResponse::redirect(307, &target)));
+        server.expect(Expect::get("/").respond(ScriptedResponse::redirect(307, &target)));
         let response = client(builder(&server, &source)).get(server.url()).send();
         let response = response.await.unwrap();
         assert_eq!(response.status(), 307);
@@ -169,9 +169,9 @@ async fn r1_a_redirect_to_another_origin_is_handed_over() {
 #[tokio::test]
 async fn r1_a_redirect_within_the_origin_is_followed_with_the_credential() {
     let (server, source) = (Server::start(), keys(&["one"]));
-    server.expect(Expect::get("/").answer(ScriptedResponse::redirect(302, "/there")));
+    server.expect(Expect::get("/").respond(ScriptedResponse::redirect(302, "/there")));
     let there = Expect::get("/there").header("x-api-key", "one");
-    server.expect(there.answer(ScriptedResponse::text("here")));
+    server.expect(there.respond(ScriptedResponse::text("here")));
     let response = client(builder(&server, &source)).get(server.url()).send();
     assert_eq!(response.await.unwrap().text().await.unwrap(), "here");
     server.verify();
@@ -195,9 +195,9 @@ async fn r1_a_client_that_follows_redirects_elsewhere_is_told_of() {
     for (source, reqwest_leaks_on_hop) in [(keys(&["one"]), 1), (tokens(&["one"]), 2)] {
         let (server, other) = (Server::start(), Server::start());
         let first = other.url_for("/1");
-        server.expect(Expect::get("/").answer(ScriptedResponse::redirect(307, &first)));
-        other.expect(Expect::get("/1").answer(ScriptedResponse::redirect(307, "/2")));
-        other.expect(Expect::get("/2").answer(ScriptedResponse::status(200)));
+        server.expect(Expect::get("/").respond(ScriptedResponse::redirect(307, &first)));
+        other.expect(Expect::get("/1").respond(ScriptedResponse::redirect(307, "/2")));
+        other.expect(Expect::get("/2").respond(ScriptedResponse::status(200)));
         let authentication = builder(&server, &source).build_for_client().unwrap();
         let client = ClientBuilder::new(reqwest::Client::new())
             .with(authentication)
@@ -251,7 +251,7 @@ async fn r2_without_a_token_nothing_is_sent() {
 #[tokio::test]
 async fn r6_an_error_of_reqwest_is_as_it_was() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::post("/").answer(ScriptedResponse::reset()));
+    server.expect(Expect::post("/").respond(ScriptedResponse::reset()));
     let client = client(builder(&server, &source));
     let error = client.post(server.url()).send().await.unwrap_err();
     assert!(error.is_request(), "{error:?}");
@@ -261,7 +261,7 @@ async fn r6_an_error_of_reqwest_is_as_it_was() {
 #[tokio::test]
 async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
     let (server, clock) = (Server::start(), ManualClock::default());
-    server.expect(Expect::get("/").answer(ScriptedResponse::hang()));
+    server.expect(Expect::get("/").respond(ScriptedResponse::hang()));
     let source = tokens(&["one"]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
     let builder = AuthenticationMiddleware::builder(cache.build().unwrap()).origin(server.url());
@@ -277,7 +277,7 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
 async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let own = Expect::get("/").bearer("one").header("user-agent", "mine");
-    server.expect(own.answer(ScriptedResponse::status(200)));
+    server.expect(own.respond(ScriptedResponse::status(200)));
     let client = client(builder(&server, &source));
     let response = client
         .get(server.url().replace("//", "//me:pass@"))
@@ -292,7 +292,7 @@ async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
 async fn r9_what_the_url_carries_is_no_second_credential() {
     let (server, source) = (Server::start(), keys(&["one"]));
     let own = Expect::get("/").header("x-api-key", "one");
-    server.expect(own.answer(ScriptedResponse::status(200)));
+    server.expect(own.respond(ScriptedResponse::status(200)));
     let url = server.url().replace("//", "//me:pass@").parse().unwrap();
     let request = Request::new(http::Method::GET, url);
     let client = client(builder(&server, &source));
@@ -306,13 +306,13 @@ async fn r9_what_the_url_carries_is_no_second_credential() {
 async fn t1_concurrent_callers_cause_one_fetch() {
     let (server, source) = (Server::start(), GatedSource::new());
     let expected = Expect::get("/").bearer("one");
-    server.expect(expected.answer(ScriptedResponse::status(200)).times(20));
+    server.expect(expected.respond(ScriptedResponse::status(200)).times(20));
     let builder = AuthenticationMiddleware::builder(source.clone()).origin(server.url());
     let client = client(builder);
     let sent: Vec<_> = (0..20)
         .map(|_| tokio::spawn(client.get(server.url()).send()))
         .collect();
-    source.next_call().await.answer(Token::new("one"));
+    source.next_call().await.respond(Token::new("one"));
     for sent in sent {
         assert_eq!(sent.await.unwrap().unwrap().status(), 200);
     }

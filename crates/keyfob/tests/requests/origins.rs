@@ -12,11 +12,11 @@ async fn r1_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_i
     let (a, b) = (Server::start(), Server::start());
     for status in [301, 302, 303, 307, 308] {
         a.expect(
-            Expect::get("/start").answer(ScriptedResponse::redirect(status, &b.url_for("/there"))),
+            Expect::get("/start").respond(ScriptedResponse::redirect(status, &b.url_for("/there"))),
         )
-        .expect(Expect::get("/back").answer(ScriptedResponse::text("fine")));
+        .expect(Expect::get("/back").respond(ScriptedResponse::text("fine")));
         b.expect(
-            Expect::get("/there").answer(ScriptedResponse::redirect(status, &a.url_for("/back"))),
+            Expect::get("/there").respond(ScriptedResponse::redirect(status, &a.url_for("/back"))),
         );
     }
     let session = session(&a, &ManualClock::default());
@@ -33,9 +33,9 @@ async fn r1_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_i
 async fn r1_a_redirect_within_the_origin_keeps_the_credential() {
     let server = Server::start();
     server
-        .expect(Expect::get("/a").answer(ScriptedResponse::redirect(302, "/b?x=1")))
-        .expect(Expect::get("/b").answer(ScriptedResponse::redirect(307, &server.url_for("/c"))))
-        .expect(Expect::get("/c").answer(ScriptedResponse::status(200)));
+        .expect(Expect::get("/a").respond(ScriptedResponse::redirect(302, "/b?x=1")))
+        .expect(Expect::get("/b").respond(ScriptedResponse::redirect(307, &server.url_for("/c"))))
+        .expect(Expect::get("/c").respond(ScriptedResponse::status(200)));
     let session = session(&server, &ManualClock::default());
     let response = session.get("a").send().await.unwrap();
     assert_eq!(response.url().path(), "/c");
@@ -45,9 +45,9 @@ async fn r1_a_redirect_within_the_origin_keeps_the_credential() {
 #[tokio::test]
 async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_too() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(307, &b.url_for("/there"))))
-        .expect(Expect::get("/back").answer(ScriptedResponse::status(200)));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::redirect(307, &a.url_for("/back"))));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(307, &b.url_for("/there"))))
+        .expect(Expect::get("/back").respond(ScriptedResponse::status(200)));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::redirect(307, &a.url_for("/back"))));
     let token = Token::new("t0ken")
         .unwrap()
         .header_name(HeaderName::from_static("x-api-key"))
@@ -74,8 +74,8 @@ async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_t
 #[tokio::test]
 async fn r1_what_the_caller_set_for_its_own_server_stays_behind_too() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::status(200)));
     session(&a, &ManualClock::default())
         .get("start")
         .header(AUTHORIZATION, "Basic Y2FsbGVyOnM=")
@@ -94,8 +94,8 @@ async fn r1_what_the_caller_set_for_its_own_server_stays_behind_too() {
 #[tokio::test]
 async fn r1_a_401_from_another_origin_renews_nothing() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::unauthorized("Bearer")));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::unauthorized("Bearer")));
     let (hook, calls) = numbered();
     let session = Session::new(a.url(), hook).unwrap();
     let response = session.get("start").send().await.unwrap();
@@ -106,12 +106,12 @@ async fn r1_a_401_from_another_origin_renews_nothing() {
 #[tokio::test]
 async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(
         Expect::get("/there")
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::reset())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::reset())
+            .respond(ScriptedResponse::status(200)),
     );
     let session = session(&a, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
@@ -122,9 +122,9 @@ async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
 #[tokio::test]
 async fn r1_a_redirect_to_another_bound_origin_leaves_the_credential_behind() {
     let (a, b) = (Server::start(), Server::start());
-    a.expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, &b.url_for("/there"))));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)))
-        .expect(Expect::get("/asked").answer(ScriptedResponse::status(200)));
+    a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::status(200)))
+        .expect(Expect::get("/asked").respond(ScriptedResponse::status(200)));
     let session = builder(&ManualClock::default())
         .base_url(a.url())
         .origin(b.url())
@@ -160,13 +160,13 @@ async fn r1_userinfo_in_a_location_does_not_become_a_credential() {
     let with_userinfo =
         |server: &Server, path: &str| format!("http://user:pass@{}{path}", server.address());
     a.expect(
-        Expect::get("/start").answer(ScriptedResponse::redirect(302, &with_userinfo(&a, "/next"))),
+        Expect::get("/start").respond(ScriptedResponse::redirect(302, &with_userinfo(&a, "/next"))),
     )
-    .expect(Expect::get("/next").answer(ScriptedResponse::redirect(
+    .expect(Expect::get("/next").respond(ScriptedResponse::redirect(
         302,
         &with_userinfo(&b, "/there"),
     )));
-    b.expect(Expect::get("/there").answer(ScriptedResponse::status(200)));
+    b.expect(Expect::get("/there").respond(ScriptedResponse::status(200)));
     let session = session(&a, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
     assert_eq!(response.url().as_str(), b.url_for("/there"));
@@ -179,7 +179,7 @@ async fn r1_a_redirect_loop_ends_with_an_error() {
     let server = Server::start();
     server.expect(
         Expect::get("/loop")
-            .answer(ScriptedResponse::redirect(302, "/loop"))
+            .respond(ScriptedResponse::redirect(302, "/loop"))
             .times(11),
     );
     let session = session(&server, &ManualClock::default());
@@ -192,7 +192,7 @@ async fn r1_a_redirect_loop_ends_with_an_error() {
 async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
     let server = Server::start();
     server.expect(
-        Expect::get("/moved").answer(ScriptedResponse::redirect(302, "/next").body("there")),
+        Expect::get("/moved").respond(ScriptedResponse::redirect(302, "/next").body("there")),
     );
     let session = builder(&ManualClock::default())
         .base_url(server.url())
@@ -208,9 +208,9 @@ async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
 async fn r1_a_redirect_that_cannot_be_followed_is_the_answer() {
     let server = Server::start();
     for location in ["ftp://127.0.0.1/x", "http://", "javascript:alert(1)"] {
-        server.expect(Expect::get("/moved").answer(ScriptedResponse::redirect(302, location)));
+        server.expect(Expect::get("/moved").respond(ScriptedResponse::redirect(302, location)));
     }
-    server.expect(Expect::get("/bare").answer(ScriptedResponse::status(302)));
+    server.expect(Expect::get("/bare").respond(ScriptedResponse::status(302)));
     let session = session(&server, &ManualClock::default());
     for path in ["moved", "moved", "moved", "bare"] {
         assert_eq!(session.get(path).send().await.unwrap().status(), 302);
@@ -239,7 +239,7 @@ async fn r1_plain_http_is_refused_with_an_error_that_says_how_to_allow_it() {
 #[tokio::test]
 async fn r1_plain_http_that_was_allowed_is_served() {
     let server = Server::start();
-    server.expect(Expect::get("/v1/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/v1/data").respond(ScriptedResponse::status(200)));
     let port = server.address().port();
     let client = reqwest::Client::builder().resolve("api.test", server.address());
     let session = builder(&ManualClock::default())

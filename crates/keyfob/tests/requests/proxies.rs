@@ -10,7 +10,7 @@ fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
     let (server, proxy) = (Server::start(), Server::start());
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(3),
     );
     for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
@@ -42,7 +42,7 @@ async fn a_session_of_this_machine() {
 #[test]
 fn r1_a_blocking_session_does_not_either() {
     let (server, proxy) = (Server::start(), Server::start());
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let environment = [
         ("http_proxy", &*proxy.url()),
         (TARGET, &*server.url()),
@@ -68,7 +68,7 @@ fn other_hosts_are_reached_through_the_proxy() {
     proxy.expect(
         Expect::any()
             .header("host", "api.test")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let environment = [
         ("http_proxy", &*proxy.url()),
@@ -98,7 +98,7 @@ fn r9_a_netrc_file_is_not_read() {
     server.expect(
         Expect::get("/data")
             .bearer("token-1")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let folder = std::env::temp_dir().join(format!("keyfob-netrc-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();

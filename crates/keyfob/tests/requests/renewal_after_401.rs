@@ -20,12 +20,12 @@ async fn r3_a_401_is_healed_with_a_renewed_token_and_one_replay() {
         .expect(
             Expect::get("/data")
                 .bearer("token-1")
-                .answer(ScriptedResponse::unauthorized(INVALID)),
+                .respond(ScriptedResponse::unauthorized(INVALID)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("token-2")
-                .answer(ScriptedResponse::text("fine")),
+                .respond(ScriptedResponse::text("fine")),
         );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "fine");
@@ -39,8 +39,8 @@ async fn r3_the_body_is_replayed_in_full_and_a_post_is_healed_too() {
     let session = Session::new(server.url(), hook).unwrap();
     server.expect(
         Expect::post("/orders")
-            .answer(ScriptedResponse::unauthorized(INVALID))
-            .answer(ScriptedResponse::status(201)),
+            .respond(ScriptedResponse::unauthorized(INVALID))
+            .respond(ScriptedResponse::status(201)),
     );
     let body = vec![b'x'; 300_000];
     let response = session.post("orders").body(body).send().await.unwrap();
@@ -61,18 +61,18 @@ async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed_beside() {
         let session = session.clone();
         tokio::spawn(async move { session.authenticate().await })
     };
-    source.next_call().await.answer(Token::new("one"));
+    source.next_call().await.respond(Token::new("one"));
     first.await.unwrap().unwrap();
     server
         .expect(
             Expect::post("/upload")
                 .bearer("one")
-                .answer(ScriptedResponse::unauthorized(INVALID)),
+                .respond(ScriptedResponse::unauthorized(INVALID)),
         )
         .expect(
             Expect::get("/data")
                 .bearer("two")
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(200)),
         );
     let pieces = futures_util::stream::iter(["some", "thing"].map(Ok::<_, Error>));
     let upload = session.post("upload").body(Body::wrap_stream(pieces));
@@ -80,7 +80,7 @@ async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed_beside() {
     assert_eq!(response.status(), 401);
     let call = soon(source.next_call()).await;
     assert_eq!(call.request().reason(), keyfob::source::Reason::Rejected);
-    call.answer(Token::new("two"));
+    call.respond(Token::new("two"));
     soon(async {
         while session.tokens().get_valid_token().await.unwrap().expose() == "one" {
             tokio::task::yield_now().await;
@@ -97,7 +97,7 @@ async fn r3_a_multipart_body_is_sent_once() {
     let server = Server::start();
     let (hook, calls) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
-    server.expect(Expect::put("/upload").answer(ScriptedResponse::unauthorized(INVALID)));
+    server.expect(Expect::put("/upload").respond(ScriptedResponse::unauthorized(INVALID)));
     let form = Form::new().text("name", "value");
     let response = session.put("upload").multipart(form).send().await.unwrap();
     assert_eq!(response.status(), 401);
@@ -115,7 +115,7 @@ async fn r3_the_same_token_again_is_not_sent_and_the_401_is_returned_with_its_bo
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server.expect(
-        Expect::get("/data").answer(ScriptedResponse::unauthorized(INVALID).body("why not")),
+        Expect::get("/data").respond(ScriptedResponse::unauthorized(INVALID).body("why not")),
     );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.status(), 401);
@@ -130,8 +130,8 @@ async fn r3_insufficient_scope_does_not_renew() {
     let session = Session::new(server.url(), hook).unwrap();
     let challenge = "Bearer realm=\"x\", error=\"insufficient_scope\", scope=\"write\"";
     server
-        .expect(Expect::get("/data").answer(ScriptedResponse::unauthorized(challenge)))
-        .expect(Expect::get("/forbidden").answer(ScriptedResponse::status(403)));
+        .expect(Expect::get("/data").respond(ScriptedResponse::unauthorized(challenge)))
+        .expect(Expect::get("/forbidden").respond(ScriptedResponse::status(403)));
     assert_eq!(session.get("data").send().await.unwrap().status(), 401);
     assert_eq!(session.get("forbidden").send().await.unwrap().status(), 403);
     assert_eq!(calls.load(Ordering::SeqCst), 1);
@@ -161,9 +161,9 @@ async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
     let session = Session::new(server.url(), source.clone()).unwrap();
     server
         .expect(
-            Expect::get("/strict").answer(ScriptedResponse::unauthorized(INVALID).body("strict")),
+            Expect::get("/strict").respond(ScriptedResponse::unauthorized(INVALID).body("strict")),
         )
-        .expect(Expect::get("/other").answer(ScriptedResponse::status(200)));
+        .expect(Expect::get("/other").respond(ScriptedResponse::status(200)));
     let response = session.get("strict").send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.text().await.unwrap(), "strict");
@@ -183,8 +183,8 @@ async fn r3_a_401_without_or_with_a_malformed_challenge_is_healed_too() {
         let session = Session::new(server.url(), hook).unwrap();
         server.expect(
             Expect::get("/data")
-                .answer(answer)
-                .answer(ScriptedResponse::status(200)),
+                .respond(answer)
+                .respond(ScriptedResponse::status(200)),
         );
         assert_eq!(session.get("data").send().await.unwrap().status(), 200);
         assert_eq!(bearers(&server), ["token-1", "token-2"]);
@@ -222,9 +222,9 @@ async fn r3_a_replay_that_meets_a_503_is_retried_like_any_other() {
         .unwrap();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::unauthorized(INVALID))
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::text("fine")),
+            .respond(ScriptedResponse::unauthorized(INVALID))
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::text("fine")),
     );
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "fine");

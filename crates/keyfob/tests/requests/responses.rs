@@ -15,13 +15,13 @@ use crate::fixtures::{bearers, builder, session, soon};
 async fn an_answer_has_its_url_address_length_and_version() {
     let server = Server::start();
     server
-        .expect(Expect::get("/start").answer(ScriptedResponse::redirect(302, "/data?x=1")))
+        .expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, "/data?x=1")))
         .expect(
             Expect::get("/data")
-                .answer(ScriptedResponse::text("twelve bytes").header("x-seen", "yes")),
+                .respond(ScriptedResponse::text("twelve bytes").header("x-seen", "yes")),
         )
-        .expect(Expect::get("/chunked").answer(ScriptedResponse::text("twelve bytes").chunked()))
-        .expect(Expect::head("/data").answer(ScriptedResponse::text("twelve bytes")));
+        .expect(Expect::get("/chunked").respond(ScriptedResponse::text("twelve bytes").chunked()))
+        .expect(Expect::head("/data").respond(ScriptedResponse::text("twelve bytes")));
     let session = session(&server, &ManualClock::default());
     let response = session.get("start").send().await.unwrap();
     assert_eq!(response.url().as_str(), server.url_for("/data?x=1"));
@@ -35,7 +35,7 @@ async fn an_answer_has_its_url_address_length_and_version() {
     assert_eq!(response.text().await.unwrap(), "twelve bytes");
     let response = session.head("data").send().await.unwrap();
     let plain = reqwest::Client::new();
-    server.expect(Expect::head("/plain").answer(ScriptedResponse::text("twelve bytes")));
+    server.expect(Expect::head("/plain").respond(ScriptedResponse::text("twelve bytes")));
     let expected = plain.head(server.url_for("/plain")).send().await.unwrap();
     assert_eq!(response.content_length(), expected.content_length());
     assert_eq!(response.headers()["content-length"], "12");
@@ -46,7 +46,7 @@ async fn a_status_is_an_answer_and_not_an_error() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for status in [400, 403, 404, 409, 501] {
-        server.expect(Expect::get("/data").answer(ScriptedResponse::status(status).body("why")));
+        server.expect(Expect::get("/data").respond(ScriptedResponse::status(status).body("why")));
         let response = session.get("data").send().await.unwrap();
         assert_eq!(response.status(), status);
         assert!(response.error_for_status().is_err());
@@ -67,8 +67,10 @@ async fn a_see_other_is_followed_with_a_get_that_has_no_body_and_no_fields_of_on
         (301, session.post("orders").body(streamed())),
     ] {
         server
-            .expect(Expect::path("/orders").answer(ScriptedResponse::redirect(status, "/orders/7")))
-            .expect(Expect::get("/orders/7").answer(ScriptedResponse::text("done")));
+            .expect(
+                Expect::path("/orders").respond(ScriptedResponse::redirect(status, "/orders/7")),
+            )
+            .expect(Expect::get("/orders/7").respond(ScriptedResponse::text("done")));
         let response = request.header("x-kept", "yes").send().await.unwrap();
         assert_eq!(response.url().path(), "/orders/7");
         assert_eq!(response.text().await.unwrap(), "done");
@@ -92,12 +94,12 @@ async fn the_get_after_a_see_other_is_retried_and_healed_like_any_get() {
         .unwrap();
     let form = Form::new().text("name", "value");
     server
-        .expect(Expect::post("/orders").answer(ScriptedResponse::redirect(303, "/orders/7")))
+        .expect(Expect::post("/orders").respond(ScriptedResponse::redirect(303, "/orders/7")))
         .expect(
             Expect::get("/orders/7")
-                .answer(ScriptedResponse::unavailable())
-                .answer(ScriptedResponse::unauthorized("Bearer"))
-                .answer(ScriptedResponse::text("done")),
+                .respond(ScriptedResponse::unavailable())
+                .respond(ScriptedResponse::unauthorized("Bearer"))
+                .respond(ScriptedResponse::text("done")),
         );
     let response = session.post("orders").multipart(form).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "done");
@@ -111,10 +113,10 @@ async fn a_temporary_redirect_sends_the_same_body_again_unless_it_is_gone() {
     server
         .expect(
             Expect::post("/a")
-                .answer(ScriptedResponse::redirect(307, "/b"))
+                .respond(ScriptedResponse::redirect(307, "/b"))
                 .times(2),
         )
-        .expect(Expect::post("/b").answer(ScriptedResponse::status(201)));
+        .expect(Expect::post("/b").respond(ScriptedResponse::status(201)));
     let response = session.post("a").body("whole").send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(server.received()[1].body, "whole");
@@ -128,10 +130,10 @@ async fn http2_with_prior_knowledge_works() {
     let server = Server::start();
     server.expect(
         Expect::any()
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::text("fine"))
-            .answer(ScriptedResponse::text("again"))
-            .answer(ScriptedResponse::text("large")),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::text("fine"))
+            .respond(ScriptedResponse::text("again"))
+            .respond(ScriptedResponse::text("large")),
     );
     let client = reqwest::Client::builder().http2_prior_knowledge();
     let session = builder(&ManualClock::default())
@@ -156,8 +158,8 @@ async fn http2_with_prior_knowledge_works() {
 async fn t7_a_dropped_request_closes_its_connection_and_the_session_works_on() {
     let server = Server::start();
     server
-        .expect(Expect::get("/hangs").answer(ScriptedResponse::hang()))
-        .expect(Expect::get("/data").answer(ScriptedResponse::status(200)));
+        .expect(Expect::get("/hangs").respond(ScriptedResponse::hang()))
+        .expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let clock = ManualClock::default();
     let session = session(&server, &clock);
     let mut request = Box::pin(session.get("hangs").send());
@@ -179,7 +181,7 @@ async fn t7_a_request_that_is_dropped_while_it_waits_for_the_token_leaves_the_fe
     server.expect(
         Expect::get("/data")
             .bearer("late")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let source = GatedSource::new();
     let session = Session::new(server.url(), source.clone()).unwrap();
@@ -190,7 +192,7 @@ async fn t7_a_request_that_is_dropped_while_it_waits_for_the_token_leaves_the_fe
     };
     drop(request);
     assert!(!call.was_given_up());
-    call.answer(keyfob::Token::new("late"));
+    call.respond(keyfob::Token::new("late"));
     session.get("data").send().await.unwrap();
     assert_eq!(source.calls(), 1);
 }
@@ -200,7 +202,7 @@ async fn a_thousand_requests_at_once_share_one_token() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::text("fine"))
+            .respond(ScriptedResponse::text("fine"))
             .times(1000),
     );
     let (hook, calls) = crate::fixtures::numbered();
@@ -216,7 +218,7 @@ async fn a_thousand_requests_at_once_share_one_token() {
 #[test]
 fn nothing_is_sent_before_it_is_awaited_wherever_the_future_is_made() {
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::text("here")));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::text("here")));
     let session = session(&server, &ManualClock::default());
     // Outside of a runtime, where nothing could wait for a limit.
     let sent = session.get("data").timeout(Duration::from_secs(20)).send();

@@ -40,8 +40,8 @@ async fn r4_idempotent_methods_are_retried_on_every_transient_fault() {
         for fault in doubtful() {
             server.expect(
                 Expect::method(method.clone(), "/data")
-                    .answer(fault.clone())
-                    .answer(ScriptedResponse::status(204)),
+                    .respond(fault.clone())
+                    .respond(ScriptedResponse::status(204)),
             );
             let response = session.request(method.clone(), "data").send().await;
             assert_eq!(response.unwrap().status(), 204, "{method} {fault:?}");
@@ -56,7 +56,7 @@ async fn r4_post_and_patch_are_sent_once() {
     for method in [Method::POST, Method::PATCH] {
         for (n, fault) in doubtful().into_iter().enumerate() {
             let path = format!("/{method}/{n}");
-            server.expect(Expect::method(method.clone(), &path).answer(fault.clone()));
+            server.expect(Expect::method(method.clone(), &path).respond(fault.clone()));
             let request = session.request(method.clone(), &path).body("order");
             match (request.send().await, fault.status_code()) {
                 (Ok(response), Some(status)) => assert_eq!(response.status(), status),
@@ -76,13 +76,13 @@ async fn r4_a_post_with_an_idempotency_key_or_the_callers_word_is_retried() {
             Expect::post("/orders")
                 .header("idempotency-key", "k1")
                 .json(keyfob_testkit::json!({ "item": 42 }))
-                .answer(fault.clone())
-                .answer(ScriptedResponse::status(201)),
+                .respond(fault.clone())
+                .respond(ScriptedResponse::status(201)),
         );
         server.expect(
             Expect::patch("/orders")
-                .answer(fault)
-                .answer(ScriptedResponse::status(200)),
+                .respond(fault)
+                .respond(ScriptedResponse::status(200)),
         );
         let response = session
             .post("orders")
@@ -105,10 +105,10 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
     server
         .expect(
             Expect::get("/data")
-                .answer(ScriptedResponse::hang())
-                .answer(ScriptedResponse::text("late")),
+                .respond(ScriptedResponse::hang())
+                .respond(ScriptedResponse::text("late")),
         )
-        .expect(Expect::post("/data").answer(ScriptedResponse::hang()));
+        .expect(Expect::post("/data").respond(ScriptedResponse::hang()));
     let time_passes = |calls| {
         let (clock, server) = (&clock, &server);
         async move {
@@ -130,7 +130,7 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
 async fn r4_a_refused_connection_is_retried_for_any_method() {
     for method in [Method::GET, Method::POST] {
         let server = Server::start();
-        server.expect(Expect::path("/data").answer(ScriptedResponse::status(200)));
+        server.expect(Expect::path("/data").respond(ScriptedResponse::status(200)));
         let late = LateServer::new(server.address(), 3);
         let session = late.session();
         let request = session.request(method.clone(), "data").body("order");
@@ -150,8 +150,8 @@ async fn r4_any_method_is_retried_on_429_or_503_with_retry_after() {
             let path = format!("/{method}/{status}");
             server.expect(
                 Expect::method(method.clone(), &path)
-                    .answer(busy)
-                    .answer(ScriptedResponse::status(200)),
+                    .respond(busy)
+                    .respond(ScriptedResponse::status(200)),
             );
             let response = session.request(method.clone(), &path).body("whole").send();
             assert_eq!(response.await.unwrap().status(), 200);
@@ -179,7 +179,7 @@ async fn r4_a_post_is_not_retried_on_a_retry_after_that_is_nonsense() {
     let session = session(&server, &ManualClock::default());
     for nonsense in ["soon", "-1", "1.5", "1s", "Thu, 32 Jan 2030 00:00:00 GMT"] {
         server
-            .expect(Expect::post("/orders").answer(ScriptedResponse::too_many_requests(nonsense)));
+            .expect(Expect::post("/orders").respond(ScriptedResponse::too_many_requests(nonsense)));
         let response = session.post("orders").body("x").send().await.unwrap();
         assert_eq!(response.status(), 429, "{nonsense}");
     }
@@ -190,15 +190,15 @@ async fn r4_a_404_is_retried_only_where_the_caller_wants_it() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server
-        .expect(Expect::get("/plain").answer(ScriptedResponse::status(404)))
+        .expect(Expect::get("/plain").respond(ScriptedResponse::status(404)))
         .expect(
             Expect::get("/wanted")
-                .answer(ScriptedResponse::status(404))
-                .answer(ScriptedResponse::status(200)),
+                .respond(ScriptedResponse::status(404))
+                .respond(ScriptedResponse::status(200)),
         )
         .expect(
             Expect::get("/unwanted")
-                .answer(ScriptedResponse::unavailable().header("retry-after", "0")),
+                .respond(ScriptedResponse::unavailable().header("retry-after", "0")),
         );
     assert_eq!(session.get("plain").send().await.unwrap().status(), 404);
     let wanted = session
@@ -217,7 +217,7 @@ async fn r4_a_streamed_body_is_never_sent_again_and_never_empty() {
     let session = session(&server, &ManualClock::default());
     for (n, fault) in doubtful().into_iter().enumerate() {
         let path = format!("/{n}");
-        server.expect(Expect::put(&path).answer(fault.clone()).answer(fault));
+        server.expect(Expect::put(&path).respond(fault.clone()).respond(fault));
         let pieces = stream::iter([vec![b'x'; 500], vec![b'y'; 500]].map(Ok::<_, IoError>));
         let streamed = session.put(&path).body(Body::wrap_stream(pieces));
         let _ = soon(streamed.send()).await;
@@ -239,7 +239,7 @@ async fn r4_a_streamed_body_is_not_sent_again_even_if_the_caller_calls_it_idempo
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     let busy = ScriptedResponse::too_many_requests("0");
-    server.expect(Expect::post("/upload").answer(busy));
+    server.expect(Expect::post("/upload").respond(busy));
     let pieces = stream::iter([Ok::<_, IoError>("all of it")]);
     let streamed = session.post("upload").body(Body::wrap_stream(pieces));
     let response = streamed.idempotent().send().await.unwrap();
@@ -254,8 +254,8 @@ async fn r4_a_reset_in_the_middle_of_an_upload_replays_the_whole_body() {
     let body = vec![b'x'; 2_000_000];
     server.expect(
         Expect::put("/upload")
-            .answer(ScriptedResponse::reset_in_upload())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::reset_in_upload())
+            .respond(ScriptedResponse::status(200)),
     );
     let response = session.put("upload").body(body.clone()).send().await;
     assert_eq!(response.unwrap().status(), 200);

@@ -13,7 +13,7 @@ async fn t1_many_sessions_on_one_handler_cause_one_fetch() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(64),
     );
     let (hook, calls) = numbered();
@@ -41,7 +41,7 @@ async fn t3_a_due_token_is_sent_while_its_renewal_runs_beside() {
     let session = Session::new(server.url(), tokens).unwrap();
     let lasting = |text: &str| Ok(Token::new(text)?.expires_in(100 * SECOND));
     let first = async {
-        source.next_call().await.answer(lasting("one"));
+        source.next_call().await.respond(lasting("one"));
     };
     let (response, ()) = crate::fixtures::meanwhile(session.get("data").send(), first).await;
     response.unwrap();
@@ -52,7 +52,7 @@ async fn t3_a_due_token_is_sent_while_its_renewal_runs_beside() {
     });
     let call = source.next_call().await;
     assert_eq!(bearers(&server), ["one"; 51]);
-    call.answer(lasting("two"));
+    call.respond(lasting("two"));
     while session.tokens().get_valid_token().await.unwrap().expose() == "one" {
         tokio::task::yield_now().await;
     }
@@ -79,7 +79,7 @@ async fn t3_a_failed_renewal_of_a_valid_token_fails_no_request() {
     clock.advance(90 * SECOND);
     let down = async {
         let error = keyfob::Error::unavailable("down");
-        source.next_call().await.answer(Err(error));
+        source.next_call().await.respond(Err(error));
     };
     let (response, ()) = crate::fixtures::meanwhile(session.get("data").send(), down).await;
     assert_eq!(response.unwrap().status(), 200);

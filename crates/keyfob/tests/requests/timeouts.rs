@@ -20,7 +20,7 @@ async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
     assert_eq!(LIMIT, 20 * SECOND);
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::post("/data").answer(ScriptedResponse::hang()));
+    server.expect(Expect::post("/data").respond(ScriptedResponse::hang()));
     let session = session(&server, &clock);
     let time_passes = async {
         clock.until_sleeping_for(LIMIT).await;
@@ -48,7 +48,7 @@ async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_n
                 .always(ScriptedResponse::hang())
                 .at_least(0),
         )
-        .expect(Expect::post("/broken").answer(ScriptedResponse::reset()));
+        .expect(Expect::post("/broken").respond(ScriptedResponse::reset()));
     let session = session(&server, &ManualClock::default());
     let late = session.post("late").timeout(Duration::from_millis(1));
     assert!(late.send().await.unwrap_err().is_timeout());
@@ -61,7 +61,7 @@ async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
     let stalls = ScriptedResponse::text("half and half").slow_body(4, Duration::from_secs(3600));
-    server.expect(Expect::get("/data").answer(stalls));
+    server.expect(Expect::get("/data").respond(stalls));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     assert_eq!(response.chunk().await.unwrap().unwrap(), "half");
     let time_passes = async {
@@ -85,7 +85,7 @@ async fn r8_a_slow_download_that_moves_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
     let slow = ScriptedResponse::bytes(vec![b'x'; 50]).slow_body(10, Duration::from_millis(5));
-    server.expect(Expect::get("/data").answer(slow));
+    server.expect(Expect::get("/data").respond(slow));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     let mut length = 0;
     while let Some(piece) = response.chunk().await.unwrap() {
@@ -99,7 +99,7 @@ async fn r8_a_slow_download_that_moves_is_not_cut() {
 async fn r8_a_reader_that_takes_its_time_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::stream(3_000_000)));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::stream(3_000_000)));
     let mut response = session(&server, &clock).get("data").send().await.unwrap();
     let mut length = 0;
     while let Some(piece) = response.chunk().await.unwrap() {
@@ -113,7 +113,7 @@ async fn r8_a_reader_that_takes_its_time_is_not_cut() {
 async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::put("/data").answer(ScriptedResponse::status(200)));
+    server.expect(Expect::put("/data").respond(ScriptedResponse::status(200)));
     let (mut pieces, body) = mpsc::channel::<Result<Bytes, IoError>>(0);
     let session = session(&server, &clock);
     let upload = session.put("data").body(Body::wrap_stream(body)).send();
@@ -167,7 +167,7 @@ async fn r8_a_slow_upload_from_memory_that_moves_is_not_cut() {
         }
         reader.take(STEP).await;
         reader
-            .answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .respond(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             .await;
         reader
     };
@@ -184,10 +184,10 @@ async fn r8_a_timeout_of_the_request_bounds_the_whole_attempt() {
     server
         .expect(
             Expect::get("/head")
-                .answer(ScriptedResponse::hang())
+                .respond(ScriptedResponse::hang())
                 .at_least(1),
         )
-        .expect(Expect::get("/body").answer(stalls));
+        .expect(Expect::get("/body").respond(stalls));
     let session = session(&server, &ManualClock::default());
     let head = session.get("head").timeout(Duration::from_millis(50));
     let error = head.send().await.unwrap_err();
@@ -204,7 +204,7 @@ async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on
     server.expect(
         Expect::get("/data")
             .bearer("late")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
@@ -225,7 +225,7 @@ async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on
     let (response, call) = meanwhile(request.send(), time_passes).await;
     assert_eq!(response.unwrap_err().kind(), ErrorKind::Deadline);
     assert_eq!(server.connections(), 0);
-    call.answer(Token::new("late"));
+    call.respond(Token::new("late"));
     assert_eq!(session.get("data").send().await.unwrap().status(), 200);
 }
 
@@ -233,7 +233,7 @@ async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on
 async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
     let clock = ManualClock::default();
     let server = Server::start();
-    server.expect(Expect::get("/data").answer(ScriptedResponse::status(401).body("no")));
+    server.expect(Expect::get("/data").respond(ScriptedResponse::status(401).body("no")));
     let source = GatedSource::new();
     let tokens = TokenCache::builder(source.clone())
         .token(Token::new("one").unwrap())
@@ -253,7 +253,7 @@ async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
     };
     let (response, call) = meanwhile(request.send(), time_passes).await;
     assert_eq!(response.unwrap().text().await.unwrap(), "no");
-    call.answer(Token::new("two"));
+    call.respond(Token::new("two"));
 }
 
 async fn feed(pieces: &mut mpsc::Sender<Result<Bytes, IoError>>) {
@@ -305,7 +305,7 @@ impl SlowConnection {
         self.stream.read_exact(&mut taken).await.unwrap();
     }
 
-    async fn answer(&mut self, answer: &[u8]) {
+    async fn respond(&mut self, answer: &[u8]) {
         self.stream.write_all(answer).await.unwrap();
     }
 }

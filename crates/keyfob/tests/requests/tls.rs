@@ -76,7 +76,7 @@ async fn serve(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
 async fn requests_over_tls_carry_the_credential_over_http1_and_http2() {
     for (protocol, version) in [("http/1.1", Version::HTTP_11), ("h2", Version::HTTP_2)] {
         let server = Server::start();
-        server.expect(Expect::get("/data").answer(ScriptedResponse::text("fine")));
+        server.expect(Expect::get("/data").respond(ScriptedResponse::text("fine")));
         let front = Front::of(&server, protocol).await;
         let session = builder(&ManualClock::default())
             .base_url(front.url())
@@ -94,9 +94,9 @@ async fn requests_over_tls_carry_the_credential_over_http1_and_http2() {
 async fn r1_a_redirect_from_https_to_plain_http_loses_the_credential() {
     let (server, plain) = (Server::start(), Server::start());
     server.expect(
-        Expect::get("/start").answer(ScriptedResponse::redirect(307, &plain.url_for("/there"))),
+        Expect::get("/start").respond(ScriptedResponse::redirect(307, &plain.url_for("/there"))),
     );
-    plain.expect(Expect::get("/there").answer(ScriptedResponse::text("fine")));
+    plain.expect(Expect::get("/there").respond(ScriptedResponse::text("fine")));
     let front = Front::of(&server, "http/1.1").await;
     let session = builder(&ManualClock::default())
         .base_url(front.url())

@@ -77,7 +77,7 @@ impl Process {
 
     /// The token that a caller gets while the source answers its one call.
     pub(crate) async fn get_answered(&self, answer: Result<Token, Error>) -> Result<String, Error> {
-        let answered = async { self.source.next_call().await.answer(answer) };
+        let answered = async { self.source.next_call().await.respond(answer) };
         let (got, ()) = tokio::join!(self.get(), answered);
         got
     }

@@ -142,7 +142,7 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
     // When it has run out in truth, a server says so, and the stored refresh token is used.
     let rejected = behind.cache.ready().unwrap();
     let nothing = keyfob::exchange::Challenges::default();
-    let answer = async { behind.source.next_call().await.answer(token(2)) };
+    let answer = async { behind.source.next_call().await.respond(token(2)) };
     let (replaced, ()) = tokio::join!(behind.cache.replace(&rejected, &nothing, None), answer);
     assert_eq!(replaced.unwrap().token().expose(), "token-2");
     // One that is ahead renews too early, with the refresh token that is stored.
@@ -156,7 +156,7 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
             .map(Token::expose)
             .map(str::to_owned);
         assert_eq!(previous.as_deref(), Some("token-2"));
-        call.answer(token(3));
+        call.respond(token(3));
     };
     let (got, ()) = tokio::join!(later.get(), answer);
     assert_eq!(got.unwrap(), "token-3");

@@ -35,7 +35,7 @@ async fn gets_the_third_for_the_second(process: &Process) {
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();
         assert_eq!(previous.refresh_token(), Some("refresh-2"));
-        call.answer(token(3));
+        call.respond(token(3));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     assert_eq!(got.unwrap(), "token-3");
@@ -49,7 +49,7 @@ async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_use
         let call = process.source.next_call().await;
         let noted = stored(&store).await;
         assert!(noted.pending_exchange().is_some() && noted.token().is_none());
-        call.answer(token(1));
+        call.respond(token(1));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     got.unwrap();
@@ -87,7 +87,7 @@ async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
     let (got, call) = tokio::join!(process.get(), give_up);
     let error = got.unwrap_err().to_string();
     assert!(error.contains("was given up"), "{error}");
-    call.answer(token(1));
+    call.respond(token(1));
     until(async || stored(&store).await.token().is_some()).await;
     let kept = stored(&store).await;
     assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-1"));
@@ -105,7 +105,7 @@ async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
     };
     let (got, call) = tokio::join!(process.get(), give_up);
     got.unwrap_err();
-    call.answer(token(1));
+    call.respond(token(1));
     until(async || stored(&store).await.token().is_some()).await;
 }
 
@@ -296,7 +296,7 @@ async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal_and_its_token_ends_it() 
         process.get_answered(refused).await.unwrap_err();
         process.clock.advance(SECOND * 61);
         process.get().await.unwrap_err();
-        let answered = async { process.source.next_call().await.answer(answer(2)) };
+        let answered = async { process.source.next_call().await.respond(answer(2)) };
         let both = async { tokio::join!(process.cache.renew(), answered) };
         let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
         assert_eq!(renewed.unwrap().expose(), "token-2");
@@ -324,7 +324,7 @@ async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
     let answer = async {
         let call = process.source.next_call().await;
         store.set_full(true);
-        call.answer(token(1));
+        call.respond(token(1));
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     assert_eq!(got.unwrap_err().to_string(), "the store is full");

@@ -29,7 +29,7 @@ async fn t1_a_process_that_waited_for_the_lease_adopts_the_token_fetched_meanwhi
         let call = first.source.next_call().await;
         // The second one comes to the lease and waits for it.
         tokio::task::yield_now().await;
-        call.answer(token(1));
+        call.respond(token(1));
     };
     let (one, other, ()) = tokio::join!(first.get(), second.get(), answer);
     assert_eq!(
@@ -50,7 +50,7 @@ async fn t8_a_process_whose_token_was_replaced_already_takes_the_new_one_after_a
     second.get().await.unwrap();
     let (old, others) = (first.cache.ready().unwrap(), second.cache.ready().unwrap());
     let nothing = keyfob::exchange::Challenges::default();
-    let answer = async { first.source.next_call().await.answer(token(2)) };
+    let answer = async { first.source.next_call().await.respond(token(2)) };
     let (replaced, ()) = tokio::join!(first.cache.replace(&old, &nothing, None), answer);
     replaced.unwrap();
     let adopted = second.cache.replace(&others, &nothing, None).await.unwrap();

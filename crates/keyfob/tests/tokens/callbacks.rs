@@ -26,7 +26,7 @@ fn on_change_is_awaited_before_use() {
     });
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     assert!(poll(&mut caller).is_pending());
     assert_eq!(world.served(), None);
     open.send(()).unwrap();
@@ -48,7 +48,7 @@ fn on_change_is_told_what_changes_and_only_then() {
     for next in ["one", "two"] {
         world.pass(80.0);
         assert!(world.served().is_some());
-        world.answer(token(next, 100));
+        world.respond(token(next, 100));
     }
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
     let changes = changes.lock().unwrap();
@@ -76,7 +76,7 @@ fn on_change_that_fails_keeps_the_old_token() {
     world.fetch(token("one", 100)).unwrap();
     world.pass(80.0);
     assert!(world.served().is_some());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "one");
     assert_eq!(world.cache.status().failures, 1);
     assert_eq!(world.calls(), 2, "cooled down");
@@ -93,7 +93,7 @@ fn on_change_that_panics_is_a_failure_like_others() {
     world.fetch(token("one", 100)).unwrap();
     world.pass(80.0);
     assert!(world.served().is_some());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.cache.status().failures, 1);
     for _ in 0..10 {
         assert_eq!(world.served().unwrap(), "one");
@@ -110,7 +110,7 @@ fn on_change_that_hangs_is_given_up_after_the_fetch_timeout() {
     });
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     world.pass(4.9);
     assert!(poll(&mut caller).is_pending());
     world.pass(0.1);
@@ -138,7 +138,7 @@ fn cause_three_lines(world: &World) {
     world.fetch(token("one", 1000)).unwrap();
     world.clock.step_wall(86_400);
     assert!(world.served().is_some());
-    world.answer(down());
+    world.respond(down());
     assert!(world.served().is_some());
 }
 

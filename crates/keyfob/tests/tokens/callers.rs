@@ -25,7 +25,7 @@ fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
             world.tasks.run();
         }
         if stage >= 3 {
-            world.call().answer(token("one", 100));
+            world.call().respond(token("one", 100));
         }
         if stage >= 4 {
             world.tasks.run();
@@ -34,7 +34,7 @@ fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
         let mut second = Box::pin(world.cache.lease(None));
         if stage < 3 {
             assert!(poll(&mut second).is_pending());
-            world.answer(token("one", 100));
+            world.respond(token("one", 100));
         }
         world.tasks.run();
         assert_eq!(
@@ -54,7 +54,7 @@ fn t7_dropped_caller_with_a_deadline_leaves_no_sleeper_behind() {
     assert_eq!(world.clock.sleepers(), 1);
     drop(caller);
     assert_eq!(world.clock.sleepers(), 0);
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     assert_eq!(world.clock.sleepers(), 0);
 }
 
@@ -101,7 +101,7 @@ fn t7_runtime_stops_and_the_next_waiter_takes_over() {
     assert!(poll(&mut second).is_pending());
     assert!(poll(&mut first).is_pending());
     assert!(world.cache.status().renewing);
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     assert!(ready(poll(&mut first)).is_ok());
     assert!(ready(poll(&mut second)).is_ok());
     assert_eq!(world.calls(), 2);
@@ -115,7 +115,7 @@ fn t7_runtime_stops_and_a_forced_renewal_is_taken_over() {
     assert!(poll(&mut forced).is_pending());
     world.tasks.stop();
     assert!(poll(&mut forced).is_pending());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(ready(poll(&mut forced)).unwrap().expose(), "two");
 }
 
@@ -128,7 +128,7 @@ fn t7_runtime_stops_and_a_rejection_is_taken_over() {
     assert!(poll(&mut rejecting).is_pending());
     world.tasks.stop();
     assert!(poll(&mut rejecting).is_pending());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(ready(poll(&mut rejecting)).unwrap().token().expose(), "two");
 }
 
@@ -141,7 +141,7 @@ fn t7_runtime_stops_under_the_renewal_of_a_due_token_and_the_next_reader_starts_
     world.tasks.stop();
     assert!(!world.cache.status().renewing);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "two");
 }
 
@@ -181,7 +181,7 @@ fn t7_own_deadline_does_not_end_the_shared_fetch() {
         ErrorKind::Deadline
     );
     assert!(poll(&mut patient).is_pending());
-    call.answer(token("one", 100));
+    call.respond(token("one", 100));
     world.tasks.run();
     assert!(ready(poll(&mut patient)).is_ok());
     assert_eq!(world.calls(), 1);
@@ -195,7 +195,7 @@ fn t7_own_deadline_of_a_blocking_caller() {
         .lease_blocking(Some(Duration::ZERO))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     assert!(world.cache.lease_blocking(Some(Duration::ZERO)).is_ok());
 }
 

@@ -13,7 +13,7 @@ fn t1_a_hundred_callers_cause_one_fetch() {
     for caller in &mut callers {
         assert!(poll(caller).is_pending());
     }
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     for caller in &mut callers {
         assert_eq!(ready(poll(caller)).unwrap().generation(), 1);
     }
@@ -28,7 +28,7 @@ fn t1_a_caller_that_comes_during_the_fetch_joins_it() {
     let call = world.call();
     let mut second = Box::pin(world.cache.lease(None));
     assert!(poll(&mut second).is_pending());
-    call.answer(token("one", 100));
+    call.respond(token("one", 100));
     world.tasks.run();
     assert!(ready(poll(&mut second)).is_ok());
     assert_eq!(world.calls(), 1);
@@ -42,7 +42,7 @@ fn t1_the_source_is_told_why_it_is_asked_and_what_was_before() {
     let call = world.call();
     assert_eq!(call.request().reason().name(), "due");
     assert_eq!(call.request().previous().unwrap().expose(), "one");
-    call.answer(token("two", 100));
+    call.respond(token("two", 100));
     world.tasks.run();
     assert_eq!(world.served().unwrap(), "two");
 }
@@ -54,7 +54,7 @@ fn t2_failure_is_shared_and_cooled_down() {
     for caller in &mut callers {
         assert!(poll(caller).is_pending());
     }
-    world.answer(down());
+    world.respond(down());
     for caller in &mut callers {
         let error = ready(poll(caller)).unwrap_err();
         assert_eq!(error.to_string(), "the issuer is down");
@@ -122,7 +122,7 @@ fn t2_refusal_stays_until_forced() {
     assert!(poll(&mut forced).is_pending());
     let call = world.call();
     assert_eq!(call.request().reason().name(), "forced");
-    call.answer(token("one", 100));
+    call.respond(token("one", 100));
     world.tasks.run();
     assert_eq!(ready(poll(&mut forced)).unwrap().expose(), "one");
     assert_eq!(world.served().unwrap(), "one");
@@ -138,7 +138,7 @@ fn t2_a_forced_renewal_forgets_the_failure_for_all() {
     assert!(poll(&mut forced).is_pending());
     let mut other = Box::pin(world.cache.lease(None));
     assert!(poll(&mut other).is_pending());
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     assert!(ready(poll(&mut other)).is_ok());
     assert!(ready(poll(&mut forced)).is_ok());
 }
@@ -153,7 +153,7 @@ fn t2_refusal_stays_until_a_token_is_handed_in() {
     assert_eq!(world.served().unwrap(), "mine");
     world.pass(50.0);
     assert_eq!(world.served().unwrap(), "mine");
-    world.answer(token("next", 100));
+    world.respond(token("next", 100));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn t2_a_refused_renewal_is_not_repeated_while_the_token_lasts_nor_after() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.served().is_some());
-    world.answer(Err(Error::refused("invalid_grant")));
+    world.respond(Err(Error::refused("invalid_grant")));
     world.pass(19.0);
     assert_eq!(world.served().unwrap(), "one");
     world.pass(1.0);

@@ -20,7 +20,7 @@ fn t3_due_token_is_served_while_one_renewal_runs() {
     }
     assert!(world.cache.authenticated());
     assert_eq!(world.calls(), 2);
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "two");
     assert_eq!(world.cache.status().delayed, 0);
 }
@@ -30,13 +30,13 @@ fn t3_a_failed_renewal_of_a_due_token_delays_nobody_and_is_tried_again() {
     let world = World::with_token("one", 100);
     world.pass(76.0);
     assert!(world.served().is_some());
-    world.answer(down());
+    world.respond(down());
     world.pass(0.4);
     assert_eq!(world.served().unwrap(), "one");
     assert_eq!(world.calls(), 2, "asked again in the cool-down");
     world.pass(0.6);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "two");
 }
 
@@ -47,13 +47,13 @@ fn t3_leeway_waits_and_a_failed_renewal_serves_the_token() {
     assert!(!world.cache.authenticated());
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(down());
+    world.respond(down());
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "one");
     assert_eq!(world.served().unwrap(), "one");
     assert_eq!(world.cache.status().delayed, 1);
     world.pass(9.0);
     assert_eq!(world.served(), None);
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn t3_leeway_adopts_the_renewed_token() {
     world.pass(91.0);
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "two");
 }
 
@@ -74,7 +74,7 @@ fn t3_a_token_that_expires_during_its_failing_renewal_fails_the_caller() {
     assert!(poll(&mut caller).is_pending());
     let call = world.call();
     world.pass(9.0);
-    call.answer(down());
+    call.respond(down());
     world.tasks.run();
     assert_eq!(
         ready(poll(&mut caller)).unwrap_err().to_string(),
@@ -91,7 +91,7 @@ fn t3_an_impatient_caller_in_the_leeway_gets_the_token() {
     let call = world.call();
     world.pass(1.0);
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "one");
-    call.answer(token("two", 100));
+    call.respond(token("two", 100));
 }
 
 #[test]
@@ -102,13 +102,13 @@ fn t4_expired_token_is_asked_for_three_times_with_pauses_of_1_and_2_seconds_and_
     let first_expiry = "2029-12-31T23:59:53Z";
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(stale());
+    world.respond(stale());
     assert_eq!(world.clock.next_alarm_in(), Some(SECOND));
     world.pass(1.0);
-    world.answer(stale());
+    world.respond(stale());
     assert_eq!(world.clock.next_alarm_in(), Some(SECOND * 2));
     world.pass(2.0);
-    world.answer(stale());
+    world.respond(stale());
     let error = ready(poll(&mut caller)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
     assert!(error.is_authentication());
@@ -123,9 +123,9 @@ fn t4_an_expired_token_that_a_second_call_mends_is_no_failure() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(token("stale", 0));
+    world.respond(token("stale", 0));
     world.pass(1.0);
-    world.answer(token("good", 100));
+    world.respond(token("good", 100));
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "good");
     assert_eq!(world.cache.status().failures, 0);
 }
@@ -141,7 +141,7 @@ fn t4_a_token_of_a_minute_is_used_for_most_of_it() {
     assert!(world.cache.authenticated());
     world.pass(1.0);
     assert!(!world.cache.authenticated());
-    world.answer(token("two", 60));
+    world.respond(token("two", 60));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn t4_lifetime_counts_from_the_moment_the_source_was_asked() {
     assert!(poll(&mut caller).is_pending());
     let call = world.call();
     world.pass(20.0);
-    call.answer(token("one", 60));
+    call.respond(token("one", 60));
     world.tasks.run();
     assert_eq!(world.cache.status().expires_in, Some(SECOND * 40));
     assert_eq!(world.cache.status().age, Some(SECOND * 20));
@@ -169,7 +169,7 @@ fn t4_a_token_handed_in_with_only_an_expiry_has_the_full_leeway() {
     assert!(!world.cache.authenticated());
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
 }
 
 #[test]
@@ -179,14 +179,14 @@ fn t4_a_token_that_is_due_when_it_comes_is_served_and_renewed_once() {
     assert!(poll(&mut caller).is_pending());
     let call = world.call();
     world.pass(25.0);
-    call.answer(token("slow", 30));
+    call.respond(token("slow", 30));
     world.tasks.run();
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "slow");
     for _ in 0..10 {
         assert_eq!(world.served().unwrap(), "slow");
     }
     assert_eq!(world.calls(), 2);
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn t4_a_token_in_its_leeway_when_it_comes_serves_those_who_waited() {
     assert!(poll(&mut caller).is_pending());
     let call = world.call();
     world.pass(28.0);
-    call.answer(token("slow", 30));
+    call.respond(token("slow", 30));
     world.tasks.run();
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "slow");
 }
@@ -211,7 +211,7 @@ fn t4_an_expired_token_handed_in_is_refused_and_one_to_start_with_is_as_good_as_
         )
     });
     assert_eq!(world.served(), None);
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     let old = Token::new("old").unwrap().expires_in(Duration::ZERO);
     let error = world.cache.set_token(old).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
@@ -226,7 +226,7 @@ fn t5_an_unknown_expiry_is_used_until_rejected() {
     assert_eq!(world.served().unwrap(), "for-ever");
     assert_eq!(world.calls(), 1);
     world.cache.reject(&lease, &Default::default());
-    world.answer(Token::new("next"));
+    world.respond(Token::new("next"));
     assert_eq!(world.served().unwrap(), "next");
 }
 
@@ -239,7 +239,7 @@ fn t5_an_unknown_expiry_is_used_for_the_default_lifetime() {
     assert_eq!(world.calls(), 1);
     world.pass(34.0);
     assert_eq!(world.served(), None);
-    world.answer(Token::new("two"));
+    world.respond(Token::new("two"));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn t6_wall_step_back_does_not_revive() {
     assert_eq!(world.calls(), 1);
     world.pass(34.0);
     assert_eq!(world.served(), None);
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn t6_wall_step_forward_costs_one_check() {
         assert_eq!(world.served().unwrap(), "one");
     }
     assert_eq!(world.calls(), 2);
-    world.answer(token("one", 1000));
+    world.respond(token("one", 1000));
     for _ in 0..10 {
         assert_eq!(world.served().unwrap(), "one");
     }
@@ -278,7 +278,7 @@ fn t6_a_check_that_fails_after_a_step_forward_is_not_repeated() {
     let world = World::with_token("one", 1000);
     world.clock.step_wall(86_400);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(down());
+    world.respond(down());
     for _ in 0..100 {
         assert_eq!(world.served().unwrap(), "one");
         world.pass(1.0);
@@ -296,7 +296,7 @@ fn t6_a_small_step_forward_costs_nothing() {
     assert_eq!(world.calls(), 1);
     world.pass(2.0);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(token("two", 1000));
+    world.respond(token("two", 1000));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn t6_suspend_expires() {
     world.clock.suspend(SECOND * 100);
     assert_eq!(world.served(), None);
     assert!(!world.cache.authenticated());
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "two");
 }
 
@@ -314,7 +314,7 @@ fn t6_suspend_into_the_due_window_renews_beside() {
     let world = World::with_token("one", 100);
     world.clock.suspend(SECOND * 80);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
     assert_eq!(world.served().unwrap(), "two");
 }
 
@@ -323,11 +323,11 @@ fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.served().is_some());
-    world.answer(Err(Error::unavailable("down")));
+    world.respond(Err(Error::unavailable("down")));
     world.clock.step_wall(-86_400);
     world.pass(1.0);
     assert_eq!(world.served().unwrap(), "one");
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl World {
     pub(crate) fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
         let mut caller = Box::pin(self.cache.lease(None));
         assert!(poll(&mut caller).is_pending(), "there was a token already");
-        self.answer(answer);
+        self.respond(answer);
         ready(poll(&mut caller))
     }
 
@@ -75,8 +75,8 @@ impl World {
         call.expect("the source was not asked")
     }
 
-    pub(crate) fn answer(&self, answer: Result<Token, Error>) {
-        self.call().answer(answer);
+    pub(crate) fn respond(&self, answer: Result<Token, Error>) {
+        self.call().respond(answer);
         self.tasks.run();
     }
 

@@ -24,7 +24,7 @@ fn t1_ten_thousand_waiters_cause_one_fetch() {
         keep = !keep;
         keep
     });
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     for caller in &mut callers {
         assert!(ready(poll(caller)).is_ok());
     }
@@ -67,7 +67,7 @@ async fn t1_tasks_of_a_runtime_cause_one_fetch() {
             tokio::spawn(async move { cache.lease(Some(SECOND * 30)).await.unwrap().generation() })
         })
         .collect();
-    source.next_call().await.answer(token("one", 1000));
+    source.next_call().await.respond(token("one", 1000));
     for task in tasks {
         assert_eq!(task.await.unwrap(), 1);
     }
@@ -95,7 +95,7 @@ fn t7_a_runtime_that_is_shut_down_leaves_no_waiter_of_another_behind() {
         } else {
             call
         };
-        call.answer(token("one", 1000));
+        call.respond(token("one", 1000));
         assert_eq!(waiting.join().unwrap().expose(), "one");
     });
 }

@@ -23,7 +23,7 @@ fn t8_hundred_late_rejections_one_renewal() {
     }
     let call = world.call();
     assert_eq!(call.request().reason().name(), "rejected");
-    call.answer(token("two", 100));
+    call.respond(token("two", 100));
     world.tasks.run();
     for caller in &mut early {
         assert_eq!(ready(poll(caller)).unwrap().token().expose(), "two");
@@ -53,7 +53,7 @@ fn t8_failed_renewal_costs_nothing() {
     let mut rejecting = Box::pin(world.cache.replace(&one, &none, None));
     assert!(poll(&mut rejecting).is_pending());
     assert_eq!(world.served().unwrap(), "one", "served to others meanwhile");
-    world.answer(down());
+    world.respond(down());
     assert_eq!(
         ready(poll(&mut rejecting)).unwrap_err().to_string(),
         "the issuer is down"
@@ -76,7 +76,7 @@ fn t8_same_token_again_keeps_its_generation_and_is_no_replacement() {
     let none = Challenges::default();
     let mut rejecting = Box::pin(world.cache.replace(&one, &none, None));
     assert!(poll(&mut rejecting).is_pending());
-    world.answer(token("one", 100));
+    world.respond(token("one", 100));
     let error = ready(poll(&mut rejecting)).unwrap_err();
     assert!(error.to_string().contains("same token"), "{error}");
     assert_eq!(world.lease().unwrap().generation(), 1);
@@ -88,7 +88,7 @@ fn t8_late_rejections_of_the_same_token_again_cause_no_renewal_for_a_while() {
     let world = World::new();
     let one = world.fetch(token("one", 1000)).unwrap();
     reject(&world, &one);
-    world.answer(token("one", 1000));
+    world.respond(token("one", 1000));
     let none = Challenges::default();
     for _ in 0..100 {
         let mut late = Box::pin(world.cache.replace(&one, &none, None));
@@ -99,7 +99,7 @@ fn t8_late_rejections_of_the_same_token_again_cause_no_renewal_for_a_while() {
     assert_eq!(world.served().unwrap(), "one");
     world.pass(1.0);
     reject(&world, &one);
-    world.answer(token("two", 1000));
+    world.respond(token("two", 1000));
     assert_eq!(world.served().unwrap(), "two");
 }
 
@@ -112,7 +112,7 @@ fn t8_a_token_that_comes_back_is_no_replacement_of_itself() {
     let none = Challenges::default();
     let mut rejecting = Box::pin(world.cache.replace(&one, &none, None));
     assert!(poll(&mut rejecting).is_pending());
-    world.answer(token("three", 100));
+    world.respond(token("three", 100));
     assert_eq!(
         ready(poll(&mut rejecting)).unwrap().token().expose(),
         "three"
@@ -126,7 +126,7 @@ fn t8_tokens_that_are_rejected_as_fast_as_they_come_are_renewed_at_a_pace() {
     let none = Challenges::default();
     for number in 0..3 {
         reject(&world, &lease);
-        world.answer(token(&format!("t{number}"), 10_000));
+        world.respond(token(&format!("t{number}"), 10_000));
         lease = world.lease().unwrap();
     }
     let mut rejecting = Box::pin(world.cache.replace(&lease, &none, None));
@@ -138,7 +138,7 @@ fn t8_tokens_that_are_rejected_as_fast_as_they_come_are_renewed_at_a_pace() {
     assert_eq!(world.served().unwrap(), "t2", "others use it on");
     world.pass(1.0);
     reject(&world, &lease);
-    world.answer(token("late", 10_000));
+    world.respond(token("late", 10_000));
     assert_eq!(world.served().unwrap(), "late");
 }
 
@@ -150,7 +150,7 @@ fn t8_a_rejection_joins_the_renewal_of_a_due_token() {
     assert!(world.served().is_some());
     reject(&world, &one);
     assert_eq!(world.calls(), 2);
-    world.answer(token("two", 100));
+    world.respond(token("two", 100));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn t8_a_token_that_is_handed_in_during_a_renewal_is_served_at_once_and_stays() {
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
     assert_eq!(world.served().unwrap(), "mine");
     let handed_in = world.lease().unwrap().generation();
-    call.answer(token("two", 100));
+    call.respond(token("two", 100));
     world.tasks.run();
     assert_eq!(world.served().unwrap(), "mine");
     assert_eq!(world.lease().unwrap().generation(), handed_in);
@@ -179,7 +179,7 @@ fn t7_own_deadline_of_a_rejection_is_told_as_one() {
     world.pass(1.0);
     let error = ready(poll(&mut rejecting)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
-    call.answer(token("two", 100));
+    call.respond(token("two", 100));
     world.tasks.run();
     assert_eq!(world.served().unwrap(), "two");
 }

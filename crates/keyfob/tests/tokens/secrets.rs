@@ -19,7 +19,7 @@ fn s1_debug_of_all_that_holds_a_token_hides_it() {
     let call = world.call();
     assert_eq!(call.request().previous().unwrap().expose(), "s3cr3t-one");
     let request = format!("{:?} {call:?}", call.request());
-    call.answer(token("s3cr3t-two", 100));
+    call.respond(token("s3cr3t-two", 100));
     world.tasks.run();
     let builder = keyfob::TokenCache::builder(world.source.clone())
         .token(token("s3cr3t-three", 100).unwrap());

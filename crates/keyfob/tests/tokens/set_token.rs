@@ -16,7 +16,7 @@ fn t2_a_token_handed_in_wins_over_a_renewal_that_started_before() {
     assert!(poll(&mut forcing).is_pending());
     let call = world.call();
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
-    call.answer(token("old", 100));
+    call.respond(token("old", 100));
     world.tasks.run();
     assert_eq!(ready(poll(&mut waiting)).unwrap().token().expose(), "mine");
     assert_eq!(ready(poll(&mut forcing)).unwrap().expose(), "mine");
@@ -34,7 +34,7 @@ fn t2_the_failure_of_a_renewal_is_not_remembered_for_a_token_handed_in_meanwhile
     assert!(poll(&mut waiting).is_pending());
     let call = world.call();
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
-    call.answer(down());
+    call.respond(down());
     world.tasks.run();
     assert_eq!(ready(poll(&mut waiting)).unwrap().token().expose(), "mine");
     let status = world.cache.status();
@@ -50,10 +50,10 @@ fn t8_a_token_handed_in_and_rejected_during_a_renewal_causes_another() {
     let (mine, none) = (world.lease().unwrap(), Challenges::default());
     let mut replacing = Box::pin(world.cache.replace(&mine, &none, None));
     assert!(poll(&mut replacing).is_pending());
-    call.answer(token("old", 100));
+    call.respond(token("old", 100));
     world.tasks.run();
     assert!(poll(&mut replacing).is_pending());
-    world.answer(token("new", 100));
+    world.respond(token("new", 100));
     assert_eq!(ready(poll(&mut replacing)).unwrap().token().expose(), "new");
     assert_eq!(world.calls(), 2);
 }
@@ -77,7 +77,7 @@ fn a_number_told_of_a_token_that_is_not_used_is_never_that_of_another() {
         })
     });
     assert!(world.cache.ready().is_none());
-    world.answer(token("old", 100));
+    world.respond(token("old", 100));
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
     open.send(()).unwrap();
     world.tasks.run();
@@ -85,7 +85,7 @@ fn a_number_told_of_a_token_that_is_not_used_is_never_that_of_another() {
     assert_eq!(world.lease().unwrap().generation(), 2);
     let mut forcing = Box::pin(world.cache.renew());
     assert!(poll(&mut forcing).is_pending());
-    world.answer(token("new", 100));
+    world.respond(token("new", 100));
     assert_eq!(ready(poll(&mut forcing)).unwrap().expose(), "new");
     assert_eq!(world.lease().unwrap().generation(), 3);
     assert_eq!(*told.lock().unwrap(), [1, 3]);
@@ -104,7 +104,7 @@ fn callbacks_are_not_told_of_a_token_that_will_not_be_used() {
     assert!(world.cache.ready().is_none());
     let call = world.call();
     world.cache.set_token(token("mine", 100).unwrap()).unwrap();
-    call.answer(token("old", 100));
+    call.respond(token("old", 100));
     world.tasks.run();
     assert_eq!(*told.lock().unwrap(), 0);
 }

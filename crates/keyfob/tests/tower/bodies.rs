@@ -16,7 +16,7 @@ use crate::fixtures::{Boxed, at_once, builder, full, h1, request, tokens};
 #[tokio::test]
 async fn r4_a_body_that_cannot_be_replayed_is_sent_once() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/upload").answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::put("/upload").respond(ScriptedResponse::unavailable()));
     let layer = builder(&server, &source).retry(at_once()).build().unwrap();
     let request = request(Method::PUT, server.url_for("/upload"), full("all of it"));
     let response = layer.layer(h1()).oneshot(request).await.unwrap();
@@ -30,10 +30,10 @@ async fn r4_a_closure_says_which_bodies_are_replayed() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::put("/small")
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::put("/large").answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::put("/large").respond(ScriptedResponse::unavailable()));
     let layer = builder(&server, &source)
         .retry(at_once())
         .replay(|body: &Full<Bytes>| {
@@ -78,9 +78,9 @@ async fn r4_a_boxed_body_that_is_there_is_replayed_in_full() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     server.expect(
         Expect::put("/")
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::unauthorized("Bearer"))
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::unauthorized("Bearer"))
+            .respond(ScriptedResponse::status(200)),
     );
     let request = request(Method::PUT, server.url(), two_pieces());
     let response = buffered(&server, &source, 10).oneshot(request).await;
@@ -96,7 +96,7 @@ async fn r4_a_boxed_body_that_is_there_is_replayed_in_full() {
 #[tokio::test]
 async fn r4_a_boxed_body_over_the_limit_is_sent_once_and_in_full() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/").answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::put("/").respond(ScriptedResponse::unavailable()));
     let request = request(Method::PUT, server.url(), two_pieces());
     let response = buffered(&server, &source, 9).oneshot(request).await;
     assert_eq!(response.unwrap().status(), 503);
@@ -107,7 +107,7 @@ async fn r4_a_boxed_body_over_the_limit_is_sent_once_and_in_full() {
 #[tokio::test]
 async fn r4_a_body_that_is_still_written_is_not_waited_for_and_sent_once() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::put("/").answer(ScriptedResponse::unavailable()));
+    server.expect(Expect::put("/").respond(ScriptedResponse::unavailable()));
     let (pieces, body) = mpsc::unbounded();
     let piece = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
     pieces.unbounded_send(piece("begun ")).unwrap();
@@ -131,8 +131,8 @@ async fn r4_a_buffered_body_keeps_the_length_it_promised() {
     server.expect(
         Expect::put("/")
             .header("content-length", "3")
-            .answer(ScriptedResponse::unavailable())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::unavailable())
+            .respond(ScriptedResponse::status(200)),
     );
     let body = full("abc").map_err(|never| match never {}).boxed_unsync();
     let request = request(Method::PUT, server.url(), body);

@@ -16,7 +16,7 @@ async fn r1_a_token_in_another_field_goes_there() {
     let name = HeaderName::from_static("x-api-key");
     let source = ScriptedSource::new([Token::new("one").map(|token| token.header_name(name))]);
     let own = Expect::get("/").header("x-api-key", "one");
-    server.expect(own.answer(ScriptedResponse::status(200)));
+    server.expect(own.respond(ScriptedResponse::status(200)));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 200);

@@ -21,7 +21,7 @@ where
     server.expect(
         Expect::post("/jobs")
             .bearer("one")
-            .answer(ScriptedResponse::unauthorized(
+            .respond(ScriptedResponse::unauthorized(
                 "Bearer error=\"invalid_token\"",
             )),
     );
@@ -29,7 +29,7 @@ where
         Expect::post("/jobs")
             .bearer("two")
             .header("x-own", "kept")
-            .answer(ScriptedResponse::text("done")),
+            .respond(ScriptedResponse::text("done")),
     );
     let layer = builder(&server, &source)
         .replay(ReplayCloned)
@@ -62,8 +62,8 @@ async fn r3_a_second_401_is_returned_as_it_is() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     server.expect(
         Expect::get("/")
-            .answer(ScriptedResponse::unauthorized("Bearer"))
-            .answer(ScriptedResponse::unauthorized("Bearer").body("no")),
+            .respond(ScriptedResponse::unauthorized("Bearer"))
+            .respond(ScriptedResponse::unauthorized("Bearer").body("no")),
     );
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
@@ -79,7 +79,7 @@ async fn r3_a_second_401_is_returned_as_it_is() {
 async fn r3_a_missing_scope_does_not_renew() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let challenge = "Bearer error=\"insufficient_scope\"";
-    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized(challenge)));
+    server.expect(Expect::get("/").respond(ScriptedResponse::unauthorized(challenge)));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 401);
@@ -89,7 +89,7 @@ async fn r3_a_missing_scope_does_not_renew() {
 #[tokio::test]
 async fn r3_the_same_token_again_is_not_sent_again() {
     let (server, source) = (Server::start(), tokens(&["one", "one"]));
-    server.expect(Expect::get("/").answer(ScriptedResponse::unauthorized("Bearer")));
+    server.expect(Expect::get("/").respond(ScriptedResponse::unauthorized("Bearer")));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 401);
@@ -100,11 +100,11 @@ async fn r3_the_same_token_again_is_not_sent_again() {
 async fn r3_the_refused_token_of_a_body_that_is_gone_is_replaced_for_the_next() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let upload = Expect::put("/upload");
-    server.expect(upload.answer(ScriptedResponse::unauthorized("Bearer")));
+    server.expect(upload.respond(ScriptedResponse::unauthorized("Bearer")));
     server.expect(
         Expect::get("/")
             .bearer("two")
-            .answer(ScriptedResponse::status(204)),
+            .respond(ScriptedResponse::status(204)),
     );
     let layer = builder(&server, &source).build().unwrap();
     let client = layer.layer(h1());

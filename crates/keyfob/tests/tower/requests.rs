@@ -29,10 +29,10 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server.expect(
         Expect::get("/")
-            .answer(ScriptedResponse::hang())
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::hang())
+            .respond(ScriptedResponse::status(200)),
     );
-    server.expect(Expect::post("/").answer(ScriptedResponse::hang()));
+    server.expect(Expect::post("/").respond(ScriptedResponse::hang()));
     let source = tokens(&["one"]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
     let layer = AuthenticationLayer::builder(cache.build().unwrap())
@@ -67,7 +67,7 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
 async fn r9_the_credential_takes_the_place_of_the_callers() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let own = Expect::get("/").bearer("one").header("user-agent", "mine");
-    server.expect(own.answer(ScriptedResponse::status(200)));
+    server.expect(own.respond(ScriptedResponse::status(200)));
     let layer = builder(&server, &source).build().unwrap();
     let mut request = get(server.url());
     let fields = [
@@ -85,7 +85,7 @@ async fn t1_concurrent_callers_cause_one_fetch() {
     server.expect(
         Expect::get("/")
             .bearer("one")
-            .answer(ScriptedResponse::status(200))
+            .respond(ScriptedResponse::status(200))
             .times(20),
     );
     let layer = AuthenticationLayer::new(server.url(), source.clone()).unwrap();
@@ -93,7 +93,7 @@ async fn t1_concurrent_callers_cause_one_fetch() {
     let sent: Vec<_> = (0..20)
         .map(|_| tokio::spawn(client.clone().oneshot(get(server.url()))))
         .collect();
-    source.next_call().await.answer(Token::new("one"));
+    source.next_call().await.respond(Token::new("one"));
     for sent in sent {
         assert_eq!(sent.await.unwrap().unwrap().status(), 200);
     }

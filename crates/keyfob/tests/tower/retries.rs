@@ -21,9 +21,9 @@ async fn r4_a_request_without_a_body_is_retried() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::get("/")
-            .answer(ScriptedResponse::reset())
-            .answer(ScriptedResponse::status(502))
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::reset())
+            .respond(ScriptedResponse::status(502))
+            .respond(ScriptedResponse::status(200)),
     );
     let layer = builder(&server, &source).retry(at_once()).build().unwrap();
     let empty = request(Method::GET, server.url(), Empty::<Bytes>::new());
@@ -35,7 +35,7 @@ async fn r4_a_request_without_a_body_is_retried() {
 #[tokio::test]
 async fn r4_a_post_whose_connection_broke_is_not_sent_again_and_r6_its_error_is_as_it_was() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    server.expect(Expect::post("/").answer(ScriptedResponse::reset()));
+    server.expect(Expect::post("/").respond(ScriptedResponse::reset()));
     let layer = builder(&server, &source)
         .retry(at_once())
         .replay(ReplayCloned)
@@ -98,12 +98,12 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
     server.expect(
         Expect::post("/")
             .bearer("one")
-            .answer(ScriptedResponse::too_many_requests("60")),
+            .respond(ScriptedResponse::too_many_requests("60")),
     );
     server.expect(
         Expect::post("/")
             .bearer("two")
-            .answer(ScriptedResponse::status(200)),
+            .respond(ScriptedResponse::status(200)),
     );
     let minute = |text| Token::new(text).map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute("one"), minute("two")]);
@@ -126,7 +126,8 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
 #[tokio::test]
 async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
     let (server, clock) = (Server::start(), ManualClock::default());
-    server.expect(Expect::get("/").answer(ScriptedResponse::too_many_requests("60").body("later")));
+    server
+        .expect(Expect::get("/").respond(ScriptedResponse::too_many_requests("60").body("later")));
     let minute = Token::new("one").map(|token| token.expires_in(Duration::from_secs(60)));
     let source = ScriptedSource::new([minute, Err(Error::refused("revoked for good"))]);
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
@@ -146,7 +147,7 @@ async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last()
 async fn r5_a_pause_beyond_the_total_time_gives_r6_the_answer_in_hand() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let answer = ScriptedResponse::too_many_requests("3600").body("later");
-    server.expect(Expect::get("/").answer(answer));
+    server.expect(Expect::get("/").respond(answer));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 429);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use keyfob_testkit::ScriptedResponse;
 
-use crate::scripted::answer_named;
+use crate::scripted::response_named;
 
 /// An issuer of tokens and an API that checks them, on loopback, for tests in any language
 ///
@@ -40,7 +40,7 @@ impl FromStr for Every {
     fn from_str(rule: &str) -> Result<Self, String> {
         let (nth, answer) = rule.split_once('=').ok_or("it has no `=`")?;
         let nth = nth.parse().map_err(|error| format!("`{nth}`: {error}"))?;
-        let answer = answer_named(answer)?;
+        let answer = response_named(answer)?;
         Ok(Self { nth, answer })
     }
 }

@@ -51,7 +51,9 @@ enum Fault {
 impl Scripted {
     /// The answers of an API.
     pub(crate) fn for_api(&self, gate: &Gate) -> Result<Vec<ScriptedResponse>, String> {
-        let answer = self.answer()?.ok_or("it has no `status` and no `fault`")?;
+        let answer = self
+            .response()?
+            .ok_or("it has no `status` and no `fault`")?;
         let answer = answer.after(self.delay()?);
         let answer = if self.held { answer.when(gate) } else { answer };
         Ok(vec![answer; self.times])
@@ -59,19 +61,19 @@ impl Scripted {
 
     /// The answers of an issuer: tokens, if it is not said what.
     pub(crate) fn for_issuer(&self, gate: &Gate) -> Result<Vec<TokenResponse>, String> {
-        let answer = self.answer()?;
+        let answer = self.response()?;
         let answer = answer.map_or_else(TokenResponse::token, TokenResponse::other);
         let answer = answer.after(self.delay()?);
         let answer = if self.held { answer.when(gate) } else { answer };
         Ok(vec![answer; self.times])
     }
 
-    fn answer(&self) -> Result<Option<ScriptedResponse>, String> {
+    fn response(&self) -> Result<Option<ScriptedResponse>, String> {
         match (self.status, self.fault) {
             (Some(_), Some(_)) => Err("it has both a `status` and a `fault`".to_owned()),
-            (Some(status), None) => self.respond(status).map(Some),
+            (Some(status), None) => self.with_status(status).map(Some),
             (None, _) if self.has_content() => Err("it has no `status`".to_owned()),
-            (None, fault) => Ok(fault.map(Fault::answer)),
+            (None, fault) => Ok(fault.map(Fault::response)),
         }
     }
 
@@ -79,7 +81,7 @@ impl Scripted {
         self.body.is_some() || self.cut_body_after.is_some() || !self.headers.is_empty()
     }
 
-    fn respond(&self, status: u16) -> Result<ScriptedResponse, String> {
+    fn with_status(&self, status: u16) -> Result<ScriptedResponse, String> {
         let answer = match &self.body {
             None => ScriptedResponse::status(200),
             Some(Body::Text(text)) => ScriptedResponse::text(text),
@@ -104,7 +106,7 @@ impl Scripted {
 }
 
 impl Fault {
-    fn answer(self) -> ScriptedResponse {
+    fn response(self) -> ScriptedResponse {
         match self {
             Self::Reset => ScriptedResponse::reset(),
             Self::Close => ScriptedResponse::close(),
@@ -115,11 +117,11 @@ impl Fault {
 }
 
 /// The answer that one word names: a status, or a fault.
-pub(crate) fn answer_named(word: &str) -> Result<ScriptedResponse, String> {
+pub(crate) fn response_named(word: &str) -> Result<ScriptedResponse, String> {
     match word.parse() {
         Ok(status) => final_status(status).map(ScriptedResponse::status),
         Err(_) => Fault::from_str(word, false)
-            .map(Fault::answer)
+            .map(Fault::response)
             .map_err(|_| format!("`{word}` is neither a status nor a fault")),
     }
 }
@@ -189,10 +191,10 @@ mod tests {
 
     #[test]
     fn a_word_names_a_status_or_a_fault() {
-        assert_eq!(answer_named("503").unwrap().status_code(), Some(503));
-        assert_eq!(answer_named("reset").unwrap().status_code(), None);
+        assert_eq!(response_named("503").unwrap().status_code(), Some(503));
+        assert_eq!(response_named("reset").unwrap().status_code(), None);
         for word in ["", "99", "explode"] {
-            assert!(answer_named(word).is_err(), "{word}");
+            assert!(response_named(word).is_err(), "{word}");
         }
     }
 }
