@@ -1,4 +1,4 @@
-//! A store before a source: one token for all who share the store, and no refresh token lost between them.
+//! A source whose tokens are kept in a store and shared with other processes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,34 +7,38 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
+mod caller;
 mod decision;
-mod process_name;
-mod refresh;
+mod exchange;
+mod outage;
 mod refusal;
 mod renewal;
-mod store_outage;
+mod stored_source;
 
 use crate::error::error::Error;
-use crate::source::persisted::renewal::{Caller, Desk, ISSUER_GRACE, Stop};
-pub use crate::source::persisted::store_outage::OnStoreOutage;
+use crate::source::persisted::caller::{Caller, Stop};
+pub use crate::source::persisted::outage::OnStoreOutage;
+use crate::source::persisted::renewal::renew;
+use crate::source::persisted::stored_source::StoredSource;
 use crate::source::source::{TokenRequest, TokenSource, interrupted};
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 use crate::token::token::Token;
 
-/// A source whose tokens are kept in a store, and shared with all who use the same store and key.
+/// A source whose tokens are kept in a store, and shared by all who use the same store and key.
 ///
-/// A token that somebody else got is taken from the store instead of asking the source (T1). Where one is needed, the
-/// holder of the store's lease asks, and nobody else; without the lease nothing is asked. Where a fetch
-/// [uses up](TokenSource::consumes_refresh_token) a refresh token (T9):
+/// A token that another process has stored is used instead of asking the source (T1). If a new one is needed, only the process
+/// that holds the store's lease asks the source. Without the lease the source is not asked.
 ///
-/// * Before the exchange a note of it is stored, and after it the new token, before anyone uses it. A fetch that is dropped
-///   meanwhile goes on beside until that is done.
-/// * A note without an answer was left by a process that died. The refresh token may have been replaced by one that
-///   nobody knows: it is tried [once](Self::issuer_grace) more, and then an error says that a new sign-in is needed.
-/// * While the store is away, nothing is exchanged; a token that is still valid is used on.
+/// If a fetch [uses up](TokenSource::consumes_refresh_token) a refresh token, more is promised (T9):
 ///
-/// Give it to a [`TokenCache`](crate::TokenCache), as any source.
+/// * A note of the exchange is stored before it begins, and the new token is stored before anyone uses it. If the caller gives
+///   up meanwhile, the exchange continues in the background until its token is stored.
+/// * A note without a result was left by a process that died. The issuer may have replaced the refresh token, and the new one
+///   is lost. The old one is tried [once more](Self::issuer_grace); then an error says that a new sign-in is needed.
+/// * While the store is not available, nothing is exchanged. A token that is still valid stays in use.
+///
+/// Give it to a [`TokenCache`](crate::TokenCache), like any source.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,86 +53,78 @@ use crate::token::token::Token;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Persisted {
-    desk: Arc<Desk>,
-}
+pub struct Persisted(Arc<StoredSource>);
 
 impl Persisted {
-    /// Unless set, an exchange that ended nobody knows how is tried once more for so long.
-    pub const ISSUER_GRACE: Duration = ISSUER_GRACE;
+    /// The default of [`issuer_grace`](Self::issuer_grace).
+    pub const ISSUER_GRACE: Duration = Duration::from_secs(30);
 
     /// Keeps the tokens of this source in this store under this key.
     #[must_use]
     pub fn new(source: impl TokenSource, store: impl TokenStore, key: StoreKey) -> Self {
-        Self {
-            desk: Arc::new(Desk::new(Arc::new(source), Arc::new(store), key)),
-        }
+        let stored = StoredSource::new(Arc::new(source), Arc::new(store), key, Self::ISSUER_GRACE);
+        Self(Arc::new(stored))
     }
 
-    /// How long the issuer accepts a refresh token again that it has replaced; [`ISSUER_GRACE`](Self::ISSUER_GRACE) unless set.
+    /// Sets how long the issuer accepts a refresh token that it has already replaced.
     ///
-    /// So long after its start, an exchange without a known answer is tried once more. With zero it never is.
+    /// An exchange whose result is unknown is tried once more within this time after its start; with zero, never. The
+    /// default is [`ISSUER_GRACE`](Self::ISSUER_GRACE).
     #[must_use]
     pub fn issuer_grace(mut self, grace: Duration) -> Self {
-        self.desk_mut().grace = grace;
+        Arc::make_mut(&mut self.0).issuer_grace = grace;
         self
     }
 
-    /// What happens while the store cannot be used.
+    /// Sets what happens while the store is not available.
     #[must_use]
     pub fn on_store_outage(mut self, policy: OnStoreOutage) -> Self {
-        self.desk_mut().policy = policy;
+        Arc::make_mut(&mut self.0).on_outage = policy;
         self
-    }
-
-    fn desk_mut(&mut self) -> &mut Desk {
-        Arc::make_mut(&mut self.desk)
     }
 }
 
 impl TokenSource for Persisted {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        let desk = Arc::clone(&self.desk);
+        let stored = Arc::clone(&self.0);
         Box::pin(async move {
-            match desk.look(request).await {
+            match stored.lookup(request).await {
                 Ok(Some(token)) => return Ok(token),
                 Ok(None) => {}
-                Err(fault) => return desk.without_store(request, fault).await,
+                Err(fault) => return stored.without_store(request, fault).await,
             }
-            let taken = match desk.source.consumes_refresh_token() {
-                true => Self::take_turn_beside(&desk, request).await?,
-                false => desk.take_turn(request, &mut Caller::patient()).await,
+            let outcome = match stored.source.consumes_refresh_token() {
+                true => renew_in_background(&stored, request).await?,
+                false => renew(&stored, request, &mut Caller::polling()).await,
             };
-            match taken {
+            match outcome {
                 Ok(token) => Ok(token),
-                Err(Stop::Source(error)) => desk.last_resort(request, error).await,
-                Err(Stop::Store(fault)) => desk.without_store(request, fault).await,
+                Err(Stop::Source(error)) => stored.last_resort(request, error).await,
+                Err(Stop::Store(fault)) => stored.without_store(request, fault).await,
             }
         })
     }
 }
 
-impl Persisted {
-    /// An exchange that has been sent is brought to its end, whether or not anybody still waits for it.
-    async fn take_turn_beside(
-        desk: &Arc<Desk>,
-        request: &TokenRequest,
-    ) -> Result<Result<Token, Stop>, Error> {
-        let (sender, answer) = oneshot::channel();
-        let (desk, asked) = (Arc::clone(desk), request.clone().detached());
-        request.spawn(Box::pin(async move {
-            let mut caller = Caller::waiting(sender);
-            let taken = desk.take_turn(&asked, &mut caller).await;
-            caller.tell(taken);
-        }));
-        answer.await.map_err(|_| interrupted())
-    }
+/// Renews on a task of its own, so that an exchange that was sent is always brought to its end.
+async fn renew_in_background(
+    stored: &Arc<StoredSource>,
+    request: &TokenRequest,
+) -> Result<Result<Token, Stop>, Error> {
+    let (sender, receiver) = oneshot::channel();
+    let (stored, detached) = (Arc::clone(stored), request.clone().detached());
+    request.spawn(Box::pin(async move {
+        let mut caller = Caller::waiting(sender);
+        let outcome = renew(&stored, &detached, &mut caller).await;
+        caller.answer(outcome);
+    }));
+    receiver.await.map_err(|_| interrupted())
 }
 
 impl fmt::Debug for Persisted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Persisted")
-            .field("key", &self.desk.key)
+            .field("key", &self.0.key)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What to do with what the store holds: pure functions, no waiting.
+//! What to do about what the store holds: pure functions, no waiting.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
 use crate::token::token::{Expiry, Token};
 
-/// What is asked for, and under which rules.
+/// What a caller asks for, and under which rules.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) reason: Reason,
@@ -19,54 +19,50 @@ pub(super) struct Question<'a> {
     pub(super) default_lifetime: Option<Duration>,
     pub(super) now: SystemTime,
     pub(super) consumes_refresh_token: bool,
-    /// So long after its start an exchange without an answer is tried once more.
-    pub(super) grace: Duration,
+    /// How long after its start an exchange without a result is tried once more.
+    pub(super) issuer_grace: Duration,
 }
 
-/// What follows from it.
+/// What has to be done.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The stored token is the answer.
+    /// Use the stored token.
     Adopt(Token),
-    /// The source is asked; before it, so many exchanges have begun with this refresh token, this one included.
-    Exchange(u32),
-    /// Nobody is asked.
+    /// Ask the source. `attempt` counts the exchanges of this refresh token without a result, this one included.
+    Fetch { attempt: u32 },
+    /// Return this error without asking the source.
     Refuse(Error),
 }
 
 impl Question<'_> {
-    /// What to do about an entry, or about there being none. To be asked under the lease.
+    /// Decides what to do about an entry, or about no entry. The caller holds the lease.
     pub(super) fn decide(&self, entry: Option<&Entry>) -> Verdict {
         let Some(entry) = entry else {
-            return Verdict::Exchange(1);
+            return Verdict::Fetch { attempt: 1 };
         };
         if let Some(token) = self.adoptable(entry) {
             return Verdict::Adopt(token.clone());
         }
+        let pending = self.pending(entry);
+        let attempt = pending.map_or(0, |pending| pending.attempts) + 1;
         if self.reason == Reason::Forced {
-            return Verdict::Exchange(
-                self.open_note(entry).map_or(0, |pending| pending.attempts) + 1,
-            );
+            return Verdict::Fetch { attempt };
         }
-        if let Some(error) = entry
-            .failure
-            .as_ref()
-            .and_then(|failure| self.cooling(failure))
-        {
+        let failure = entry.failure.as_ref();
+        if let Some(error) = failure.and_then(|failure| self.cooling(failure)) {
             return Verdict::Refuse(error);
         }
-        match self.open_note(entry) {
-            None => Verdict::Exchange(1),
+        match pending {
             Some(pending)
-                if pending.attempts < ATTEMPTS && self.since(pending.started) < self.grace =>
+                if attempt > MAX_ATTEMPTS || self.since(pending.started) >= self.issuer_grace =>
             {
-                Verdict::Exchange(pending.attempts + 1)
+                Verdict::Refuse(sign_in_needed(pending))
             }
-            Some(pending) => Verdict::Refuse(sign_in_needed(pending)),
+            _ => Verdict::Fetch { attempt },
         }
     }
 
-    /// The stored token, if it does for what is asked.
+    /// The stored token, if it answers the question.
     pub(super) fn adoptable<'e>(&self, entry: &'e Entry) -> Option<&'e Token> {
         let token = entry.token()?;
         let is_other = self
@@ -81,30 +77,30 @@ impl Question<'_> {
         fits.then_some(token)
     }
 
-    /// The stored token, if whoever asks has none and it has not expired: better than the failure of a renewal (T3).
+    /// The stored token, if the caller has none and it has not expired: better than the failure of a renewal (T3).
     pub(super) fn last_resort<'e>(&self, entry: &'e Entry) -> Option<&'e Token> {
         let token = entry.token()?;
         let is_valid = self.freshness(token) != Freshness::Expired;
         (is_valid && self.reason == Reason::Missing).then_some(token)
     }
 
-    /// Whether a token that was got without the store is good enough to be put there.
+    /// Whether a token that was fetched without the store is good enough to be stored.
     pub(super) fn is_worth_sharing(&self, token: &Token) -> bool {
         matches!(self.reason, Reason::Missing | Reason::Due)
             && self.freshness(token) == Freshness::Fresh
     }
 
-    /// The note of an exchange of just this refresh token.
-    pub(super) fn open_note<'e>(&self, entry: &'e Entry) -> Option<&'e PendingExchange> {
-        if !self.consumes_refresh_token {
-            return None;
-        }
+    /// The note of an exchange of the stored refresh token that has no result.
+    ///
+    /// A note of another refresh token does not count: a sign-in has replaced the token since.
+    pub(super) fn pending<'e>(&self, entry: &'e Entry) -> Option<&'e PendingExchange> {
         let pending = entry.pending.as_ref()?;
-        (pending.refresh_token == consumed(entry.token())).then_some(pending)
+        let is_of_this = pending.refresh_token == consumed(entry.token());
+        (self.consumes_refresh_token && is_of_this).then_some(pending)
     }
 
     fn cooling(&self, failure: &Failure) -> Option<Error> {
-        // By a clock that differs too much, the issuer is rather asked once more.
+        // If the clocks of two machines differ too much, asking the issuer too early is better than never.
         let since = match self.now.duration_since(failure.at) {
             Ok(since) => since,
             Err(ahead) => ahead.duration(),
@@ -138,13 +134,13 @@ impl Question<'_> {
             at,
             wall: self.now,
         };
-        // The latest due moment: a process that draws an earlier one renews for all.
+        // No jitter: this is the latest time at which a process finds the token due. Another one renews earlier for all.
         let windows = Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
         windows.map_or(Freshness::Expired, |windows| windows.at(at))
     }
 }
 
-/// By which the refresh token of a token is recognised that an exchange uses up.
+/// The fingerprint of the refresh token that an exchange of this token uses up.
 pub(super) fn consumed(token: Option<&Token>) -> Option<String> {
     token?.refresh_token().map(fingerprint)
 }
@@ -153,11 +149,11 @@ fn sign_in_needed(pending: &PendingExchange) -> Error {
     let when = jiff::Timestamp::try_from(pending.started())
         .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
     Error::refused(format!(
-        "an exchange of the stored refresh token was begun {when} by {} and its answer was never stored; \
+        "an exchange of the stored refresh token was begun {when} by {} and its result was never stored; \
          the refresh token may be used up: sign in again",
         pending.process()
     ))
 }
 
-/// An exchange of one refresh token whose answer is not known is tried so often in all.
-const ATTEMPTS: u32 = 2;
+/// How often a refresh token is exchanged in all, if no exchange has a known result.
+const MAX_ATTEMPTS: u32 = 2;

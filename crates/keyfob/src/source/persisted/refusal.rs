@@ -1,4 +1,4 @@
-//! What the source has refused, as long as the store holds what it refused: a new sign-in ends it (T2).
+//! A refusal of the source, remembered while the store holds what was refused: a new sign-in ends it (T2).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +11,15 @@ pub(super) struct Refusal(Mutex<Option<Refused>>);
 #[derive(Debug)]
 struct Refused {
     error: Error,
-    /// By which the refresh token is recognised that was refused; `None` if there was none in the store.
+    /// The fingerprint of the refresh token that was refused; `None` if the store held none.
     refresh_token: Option<String>,
 }
 
 impl Refusal {
-    /// Remembers it if it is one, and lets the cache ask again: it asks the store, and nobody else.
+    /// Remembers the error if it is a refusal.
+    ///
+    /// The error that is returned makes the cache ask again later. That finds a new sign-in in the store, and until there is
+    /// one, [`of`](Self::of) keeps the source from being asked.
     pub(super) fn remember(&self, error: Error, refresh_token: Option<String>) -> Error {
         if error.kind() != ErrorKind::Refused {
             return error;
@@ -29,7 +32,7 @@ impl Refusal {
         error
     }
 
-    /// What was refused, if that is still what the store holds.
+    /// The refusal of the refresh token with this fingerprint.
     pub(super) fn of(&self, refresh_token: Option<&str>) -> Option<Error> {
         let remembered = self.lock();
         let refused = remembered.as_ref()?;

@@ -6,7 +6,7 @@ fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + SECOND * 1_000_000
 }
 
-/// A token of 100 s that was got so many seconds ago.
+/// A token with a lifetime of 100 s that was obtained `age` seconds ago.
 fn token(text: &str, age: u32) -> Token {
     Token::new(text)
         .unwrap()
@@ -20,7 +20,7 @@ fn entry(token: Token) -> Entry {
     Entry::new(token, now())
 }
 
-fn noted(age: u32, attempts: u32) -> Entry {
+fn with_pending_exchange(age: u32, attempts: u32) -> Entry {
     let mut entry = entry(token("old", 200));
     entry.pending = Some(PendingExchange {
         refresh_token: consumed(entry.token()),
@@ -38,14 +38,14 @@ fn question(reason: Reason, previous: Option<&Token>) -> Question<'_> {
         default_lifetime: None,
         now: now(),
         consumes_refresh_token: true,
-        grace: SECOND * 30,
+        issuer_grace: SECOND * 30,
     }
 }
 
-fn outcome(verdict: Verdict) -> String {
+fn summary(verdict: Verdict) -> String {
     match verdict {
         Verdict::Adopt(token) => format!("adopt {}", token.expose()),
-        Verdict::Exchange(attempts) => format!("exchange {attempts}"),
+        Verdict::Fetch { attempt } => format!("exchange {attempt}"),
         Verdict::Refuse(error) => format!("refuse {}", error.kind()),
     }
 }
@@ -64,32 +64,36 @@ fn t1_a_stored_token_is_adopted_as_long_as_its_age_allows() {
     ] {
         let previous = token("old", 80);
         let verdict = question(reason, Some(&previous)).decide(Some(&entry(token("new", age))));
-        assert_eq!(outcome(verdict), expected, "{reason:?} at {age} s");
+        assert_eq!(summary(verdict), expected, "{reason:?} at {age} s");
     }
 }
 
 #[test]
-fn t8_the_token_that_was_rejected_or_is_due_is_not_adopted() {
+fn t8_a_token_that_was_rejected_or_is_due_is_not_adopted() {
     let same = token("same", 10);
     for reason in [Reason::Rejected, Reason::Forced, Reason::Due] {
         let verdict = question(reason, Some(&same)).decide(Some(&entry(same.clone())));
-        assert_eq!(outcome(verdict), "exchange 1", "{reason:?}");
+        assert_eq!(summary(verdict), "exchange 1", "{reason:?}");
     }
     let verdict = question(Reason::Forced, None).decide(Some(&entry(same)));
-    assert_eq!(outcome(verdict), "exchange 1", "nothing to compare it with");
+    assert_eq!(
+        summary(verdict),
+        "exchange 1",
+        "there is no token to compare with"
+    );
 }
 
 #[test]
 fn t5_a_stored_token_without_an_expiry_is_used_for_the_default_lifetime() {
     let stored = entry(Token::new("t").unwrap().obtained_at(now() - SECOND * 60));
     let mut question = question(Reason::Missing, None);
-    assert_eq!(outcome(question.decide(Some(&stored))), "adopt t");
+    assert_eq!(summary(question.decide(Some(&stored))), "adopt t");
     question.default_lifetime = Some(SECOND * 50);
-    assert_eq!(outcome(question.decide(Some(&stored))), "exchange 1");
+    assert_eq!(summary(question.decide(Some(&stored))), "exchange 1");
 }
 
 #[test]
-fn t9_an_exchange_without_an_answer_is_tried_once_more_within_the_grace() {
+fn t9_an_exchange_without_a_result_is_tried_once_more_within_the_grace() {
     let question = question(Reason::Missing, None);
     for (age, attempts, expected) in [
         (0, 1, "exchange 2"),
@@ -98,17 +102,17 @@ fn t9_an_exchange_without_an_answer_is_tried_once_more_within_the_grace() {
         (0, 2, "refuse refused"),
         (3600, 2, "refuse refused"),
     ] {
-        let verdict = question.decide(Some(&noted(age, attempts)));
-        assert_eq!(outcome(verdict), expected, "{attempts} after {age} s");
+        let verdict = question.decide(Some(&with_pending_exchange(age, attempts)));
+        assert_eq!(summary(verdict), expected, "{attempts} after {age} s");
     }
 }
 
 #[test]
-fn t9_without_a_grace_no_exchange_is_repeated_and_the_error_asks_for_a_sign_in() {
+fn t9_without_a_grace_the_error_asks_for_a_new_sign_in() {
     let mut question = question(Reason::Missing, None);
-    question.grace = Duration::ZERO;
-    let Verdict::Refuse(error) = question.decide(Some(&noted(0, 1))) else {
-        panic!("the exchange would be repeated");
+    question.issuer_grace = Duration::ZERO;
+    let Verdict::Refuse(error) = question.decide(Some(&with_pending_exchange(0, 1))) else {
+        panic!("the exchange is repeated");
     };
     let shown = error.to_string();
     assert!(
@@ -118,31 +122,31 @@ fn t9_without_a_grace_no_exchange_is_repeated_and_the_error_asks_for_a_sign_in()
 }
 
 #[test]
-fn t9_a_caller_that_forces_may_try_again() {
-    let verdict = question(Reason::Forced, None).decide(Some(&noted(3600, 2)));
-    assert_eq!(outcome(verdict), "exchange 3");
+fn t9_a_forced_renewal_tries_again() {
+    let verdict = question(Reason::Forced, None).decide(Some(&with_pending_exchange(3600, 2)));
+    assert_eq!(summary(verdict), "exchange 3");
 }
 
 #[test]
 fn t9_a_note_of_another_refresh_token_does_not_count() {
-    let mut entry = noted(3600, 2);
+    let mut entry = with_pending_exchange(3600, 2);
     entry.token = Some(token("signed-in", 200));
     let verdict = question(Reason::Missing, None).decide(Some(&entry));
-    assert_eq!(outcome(verdict), "exchange 1");
+    assert_eq!(summary(verdict), "exchange 1");
 }
 
 #[test]
-fn t9_a_source_that_may_be_repeated_needs_no_note() {
+fn t9_a_source_that_can_be_asked_again_ignores_notes() {
     let mut question = question(Reason::Missing, None);
     question.consumes_refresh_token = false;
     assert_eq!(
-        outcome(question.decide(Some(&noted(3600, 2)))),
+        summary(question.decide(Some(&with_pending_exchange(3600, 2)))),
         "exchange 1"
     );
 }
 
 #[test]
-fn t2_the_issuers_pause_is_shared_and_forcing_ends_it() {
+fn t2_the_issuers_pause_is_shared_and_a_forced_renewal_ignores_it() {
     let mut stored = entry(token("old", 200));
     stored.failure = Some(Failure {
         at: now() - SECOND * 2,
@@ -151,21 +155,21 @@ fn t2_the_issuers_pause_is_shared_and_forcing_ends_it() {
         message: "busy".to_owned(),
     });
     let Verdict::Refuse(error) = question(Reason::Missing, None).decide(Some(&stored)) else {
-        panic!("the issuer is not left alone");
+        panic!("the issuer is asked during its pause");
     };
     assert_eq!(
         (error.to_string(), error.pause()),
         ("busy".into(), Some(SECOND * 3))
     );
     let forced = question(Reason::Forced, None).decide(Some(&stored));
-    assert_eq!(outcome(forced), "exchange 1");
+    assert_eq!(summary(forced), "exchange 1");
     let mut later = question(Reason::Missing, None);
     later.now = now() + SECOND * 3;
-    assert_eq!(outcome(later.decide(Some(&stored))), "exchange 1");
+    assert_eq!(summary(later.decide(Some(&stored))), "exchange 1");
 }
 
 #[test]
-fn t6_a_failure_of_a_clock_that_is_minutes_ahead_holds_nobody_up() {
+fn t6_a_failure_from_a_clock_that_is_minutes_ahead_does_not_block() {
     let mut stored = entry(token("old", 200));
     stored.failure = Some(Failure {
         at: now() + SECOND * 300,
@@ -174,5 +178,5 @@ fn t6_a_failure_of_a_clock_that_is_minutes_ahead_holds_nobody_up() {
         message: "no".to_owned(),
     });
     let verdict = question(Reason::Missing, None).decide(Some(&stored));
-    assert_eq!(outcome(verdict), "exchange 1");
+    assert_eq!(summary(verdict), "exchange 1");
 }

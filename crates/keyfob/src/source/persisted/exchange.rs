@@ -1,0 +1,158 @@
+//! The exchange of a refresh token, which must not be lost or repeated blindly: note, exchange, save (T9).
+
+use std::process;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::error::ErrorKind;
+use crate::exchange::backoff::Backoff;
+use crate::observe::store as events;
+use crate::source::persisted::caller::Stop;
+use crate::source::persisted::decision::consumed;
+use crate::source::persisted::renewal::{End, Renewal};
+use crate::source::persisted::stored_source::wall_time;
+use crate::store::entry::{Entry, PendingExchange};
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::token::token::Token;
+
+impl Renewal<'_> {
+    /// Stores a note, exchanges the refresh token, and stores the new token.
+    pub(super) async fn exchange(mut self, entry: Option<Entry>, attempt: u32) -> End {
+        let mut entry = entry.unwrap_or_else(|| self.first_entry());
+        let refresh_token = consumed(entry.token());
+        let before = entry.clone();
+        let now = wall_time(self.request);
+        let started = match &entry.pending {
+            // The issuer's grace counts from the first exchange.
+            Some(first) if attempt > 1 && first.refresh_token == refresh_token => first.started,
+            _ => now,
+        };
+        entry.saved = now;
+        entry.pending = Some(PendingExchange {
+            refresh_token: refresh_token.clone(),
+            started,
+            process: this_process(),
+            attempts: attempt,
+        });
+        match self.lease.save(&entry).await {
+            Ok(()) => {}
+            Err(fault) if fault.kind() == StoreErrorKind::Conflict => return End::Again,
+            Err(fault) => {
+                self.caller.answer(Err(fault.clone().into()));
+                self.withdraw_note(&before).await;
+                return End::Done(Err(fault.into()));
+            }
+        }
+        self.stored.had_entry.store(true, Ordering::Relaxed);
+        let asked = wall_time(self.request);
+        match self.fetch(Some(&entry)).await {
+            Ok(token) => {
+                let old = entry.token().and_then(Token::refresh_secret);
+                let new = self.new_entry(token.or_refresh_token(old), asked);
+                self.save_new_token(new, refresh_token).await
+            }
+            Err(error) => {
+                // A response that cannot be understood is a response: the exchange was not lost on the way.
+                let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
+                if !is_unknown {
+                    entry.pending = None;
+                    self.share_failure(entry, &error).await;
+                }
+                End::Done(Err(Stop::Source(error)))
+            }
+        }
+    }
+
+    /// An entry for the first exchange, with the token that is in memory, if there is one.
+    fn first_entry(&self) -> Entry {
+        let now = wall_time(self.request);
+        match self.request.previous() {
+            Some(previous) => Entry::new(previous.clone(), now),
+            None => Entry::empty(now),
+        }
+    }
+
+    /// Withdraws a note that may have been stored although saving it failed: nothing was exchanged after it.
+    ///
+    /// Where leases do not expire, a failed save has stored nothing, so that there is nothing to withdraw.
+    async fn withdraw_note(&mut self, before: &Entry) {
+        if self.stored.store.leases_expire() {
+            // If it fails to the end, the note stays, and the refresh token is tried once more within the grace.
+            let _ = self.save_persistently(before, |_, _| {}).await;
+        }
+    }
+
+    /// Stores the result of an exchange. Until that is done, it is not used and nothing else is exchanged.
+    async fn save_new_token(mut self, new: Entry, refresh_token: Option<String>) -> End {
+        let saved = self.save_persistently(&new, |renewal, fault| {
+            events::save_failed(fault.error());
+            renewal.caller.answer(Err(fault.clone().into()));
+        });
+        let saved = saved.await;
+        let token = new.token.expect("the entry was made of a token");
+        match saved {
+            Ok(()) => End::Done(Ok(token)),
+            Err(fault) if fault.kind() == StoreErrorKind::Conflict => End::Conflict {
+                token,
+                refresh_token,
+            },
+            Err(fault) => {
+                events::refresh_token_lost(fault.error());
+                End::Done(Err(fault.into()))
+            }
+        }
+    }
+
+    /// Saves again after each failure, until [`SAVE_TIMEOUT`] has passed or another process has saved.
+    async fn save_persistently(
+        &mut self,
+        entry: &Entry,
+        failed: impl Fn(&mut Self, &StoreError),
+    ) -> Result<(), StoreError> {
+        let clock = self.request.clock();
+        let deadline = clock.elapsed().saturating_add(SAVE_TIMEOUT);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let fault = match self.lease.save(entry).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            };
+            if fault.kind() == StoreErrorKind::Conflict || clock.elapsed() >= deadline {
+                return Err(fault);
+            }
+            failed(self, &fault);
+            let pause = SAVE_BACKOFF.half_jitter(attempt, fastrand::f64());
+            clock.sleep(pause).await;
+        }
+    }
+}
+
+/// The name of this process in a note, for people: its number and its machine.
+fn this_process() -> String {
+    match machine_name() {
+        Some(machine) => format!("process {} on {machine}", process::id()),
+        None => format!("process {}", process::id()),
+    }
+}
+
+#[cfg(unix)]
+fn machine_name() -> Option<String> {
+    let names = rustix::system::uname();
+    let name = names.nodename().to_str().ok()?;
+    Some(name.chars().filter(|c| !c.is_control()).collect())
+}
+
+#[cfg(not(unix))]
+fn machine_name() -> Option<String> {
+    None
+}
+
+/// How long saving a new refresh token is tried before the token counts as lost.
+const SAVE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The pauses between these tries. Each ends before another process that waits for this result repeats the exchange.
+const SAVE_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(50),
+    cap: Duration::from_millis(500),
+};

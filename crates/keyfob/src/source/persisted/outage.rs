@@ -1,0 +1,59 @@
+//! What happens while the store is not available.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::error::Error;
+use crate::observe::store as events;
+use crate::token::token::Token;
+
+/// What happens while the store is not available.
+///
+/// With either choice, a token in memory is used as long as it is valid, and a refresh token is never exchanged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnStoreOutage {
+    /// Each process asks the source for itself, if the source can be asked again, until the store is available.
+    #[default]
+    FetchLocally,
+    /// The source is not asked. Callers without a valid token get the store's error.
+    Fail,
+}
+
+/// Whether the store is not available, and the token that was fetched without it.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    is_ongoing: AtomicBool,
+    token: Mutex<Option<Token>>,
+}
+
+impl Outage {
+    /// Notes that the store could not be used. Only the first time is logged as a warning.
+    pub(super) fn begin(&self, error: &Error) {
+        let is_first = !self.is_ongoing.swap(true, Ordering::Relaxed);
+        events::unavailable(error, is_first);
+    }
+
+    pub(super) fn end(&self) {
+        if self.is_ongoing.swap(false, Ordering::Relaxed) {
+            events::available_again();
+        }
+    }
+
+    /// The token that was fetched without the store.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.lock().clone()
+    }
+
+    pub(super) fn remember(&self, token: Token) {
+        *self.lock() = Some(token);
+    }
+
+    pub(super) fn forget_token(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

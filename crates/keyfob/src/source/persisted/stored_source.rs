@@ -1,0 +1,148 @@
+//! A source and its entry in the store: what can be done without the lease.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::error::error::Error;
+use crate::observe::store as events;
+use crate::source::persisted::decision::Question;
+use crate::source::persisted::outage::{OnStoreOutage, Outage};
+use crate::source::persisted::refusal::Refusal;
+use crate::source::source::{TokenRequest, TokenSource};
+use crate::store::entry::Entry;
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::key::StoreKey;
+use crate::store::store::{StoredEntry, TokenStore};
+use crate::token::token::Token;
+
+/// A source, the entry that its tokens are stored in, and what this process remembers of both.
+#[derive(Clone)]
+pub(super) struct StoredSource {
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) key: StoreKey,
+    pub(super) issuer_grace: Duration,
+    pub(super) on_outage: OnStoreOutage,
+    pub(super) outage: Arc<Outage>,
+    pub(super) refusal: Arc<Refusal>,
+    /// There was an entry. If there is none now, the store has lost it.
+    pub(super) had_entry: Arc<AtomicBool>,
+}
+
+impl StoredSource {
+    pub(super) fn new(
+        source: Arc<dyn TokenSource>,
+        store: Arc<dyn TokenStore>,
+        key: StoreKey,
+        issuer_grace: Duration,
+    ) -> Self {
+        Self {
+            source,
+            store,
+            key,
+            issuer_grace,
+            on_outage: OnStoreOutage::default(),
+            outage: Arc::default(),
+            refusal: Arc::default(),
+            had_entry: Arc::default(),
+        }
+    }
+
+    pub(super) fn question<'a>(&self, request: &'a TokenRequest) -> Question<'a> {
+        Question {
+            reason: request.reason(),
+            previous: request.previous(),
+            default_lifetime: request.default_lifetime(),
+            now: wall_time(request),
+            consumes_refresh_token: self.source.consumes_refresh_token(),
+            issuer_grace: self.issuer_grace,
+        }
+    }
+
+    /// The stored token, if it serves this request. Reading it needs no lease.
+    pub(super) async fn lookup(&self, request: &TokenRequest) -> Result<Option<Token>, StoreError> {
+        let stored = match self.store.load(&self.key).await {
+            // Whether a damaged entry may be replaced is decided under the lease.
+            Err(fault) if fault.kind() == StoreErrorKind::Damaged => return Ok(None),
+            loaded => loaded?,
+        };
+        self.outage.end();
+        let entry = stored.map(|stored| rebased(stored, request));
+        let token = entry.and_then(|entry| self.question(request).adoptable(&entry).cloned());
+        if token.is_some() {
+            self.had_entry.store(true, Ordering::Relaxed);
+            self.outage.forget_token();
+            self.refusal.forget();
+            events::adopted(request.reason().name());
+        }
+        Ok(token)
+    }
+
+    /// After a failed renewal: the stored token, if it has not expired (T3).
+    pub(super) async fn last_resort(
+        &self,
+        request: &TokenRequest,
+        failure: Error,
+    ) -> Result<Token, Error> {
+        let Ok(Some(stored)) = self.store.load(&self.key).await else {
+            return Err(failure);
+        };
+        let entry = rebased(stored, request);
+        let Some(token) = self.question(request).last_resort(&entry).cloned() else {
+            return Err(failure);
+        };
+        events::stored_token_kept(&failure);
+        Ok(token)
+    }
+
+    /// While the store is not available: a token that is not shared, if policy and source allow that.
+    pub(super) async fn without_store(
+        &self,
+        request: &TokenRequest,
+        fault: StoreError,
+    ) -> Result<Token, Error> {
+        if fault.kind() != StoreErrorKind::Unavailable {
+            return Err(fault.into());
+        }
+        self.outage.begin(fault.error());
+        // T9: "Without the lock, no exchange."
+        if self.on_outage == OnStoreOutage::Fail || self.source.consumes_refresh_token() {
+            return Err(fault.into());
+        }
+        if let Some(local) = self.local_token(request) {
+            return Ok(local);
+        }
+        let asked = wall_time(request);
+        let token = self.source.fetch(request).await?;
+        events::fetched_without_store();
+        Ok(self.keep_locally(Entry::new(token.obtained_at(asked), asked)))
+    }
+
+    /// A token that was fetched without the store and still serves this request.
+    pub(super) fn local_token(&self, request: &TokenRequest) -> Option<Token> {
+        let question = self.question(request);
+        let token = self.outage.token();
+        token.filter(|token| question.is_worth_sharing(token))
+    }
+
+    /// Keeps a token in memory. The cache asks again soon, and then the store may be available.
+    pub(super) fn keep_locally(&self, entry: Entry) -> Token {
+        let token = entry.token.expect("the entry was made of a token");
+        let token = token.recheck_after(STORE_RECHECK);
+        self.outage.remember(token.clone());
+        token
+    }
+}
+
+/// The entry with its times on this process's clock.
+pub(super) fn rebased(stored: StoredEntry, request: &TokenRequest) -> Entry {
+    stored.entry.rebase(wall_time(request), stored.age)
+}
+
+pub(super) fn wall_time(request: &TokenRequest) -> SystemTime {
+    request.clock().coarse_time().wall_time()
+}
+
+/// How soon the store is tried again after it was not available.
+const STORE_RECHECK: Duration = Duration::from_secs(10);
