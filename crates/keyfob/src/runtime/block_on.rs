@@ -1,60 +1,64 @@
-//! Running a future on the calling thread, which sleeps while there is nothing to do.
+//! Runs a future on the calling thread, which sleeps until the future can continue.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::runtime::blocking_flag::Blocking;
-
-/// Runs a future to its end on this thread.
+/// Runs a future on this thread to its end.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    block_on_for(future, None).expect("a wait without limit ends with the future")
+    block_on_for(future, None).expect("a wait without a limit ends with the future")
 }
 
-/// Runs a future on this thread to its end, or until the max_wait is over.
+/// Runs a future on this thread to its end. Returns `None` if that takes longer than `max_wait`.
 #[expect(
     clippy::disallowed_methods,
     reason = "the thread sleeps by the system's clock"
 )]
 pub(crate) fn block_on_for<F: Future>(future: F, max_wait: Option<Duration>) -> Option<F::Output> {
-    let _blocking = Blocking::begins();
-    let since = Instant::now();
-    let mut future = pin!(future);
-    let unpark = Arc::new(Unpark {
-        thread: thread::current(),
-        woken: AtomicBool::new(false),
-    });
-    let waker = Waker::from(Arc::clone(&unpark));
+    let _blocking = Blocking::start();
+    // A wait that reaches beyond the range of the clock has no limit.
+    let deadline = max_wait.and_then(|max_wait| Instant::now().checked_add(max_wait));
+    // Not `thread::park`: code inside a poll, such as a channel, may park this thread too, and would consume our wake-up.
+    let (parker, unparker) = parking::pair();
+    let waker = Waker::from(unparker);
     let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        while !unpark.woken.swap(false, Ordering::Acquire) {
-            match max_wait.map(|max_wait| max_wait.saturating_sub(since.elapsed())) {
-                None => thread::park(),
-                Some(Duration::ZERO) => return None,
-                Some(left) => thread::park_timeout(left),
-            }
+        match deadline {
+            None => parker.park(),
+            Some(deadline) if parker.park_deadline(deadline) => {}
+            Some(_) => return None,
         }
     }
 }
 
-/// Remembers that it woke the thread: code that parks inside a poll, such as a channel, takes the token of `unpark`.
-struct Unpark {
-    thread: Thread,
-    woken: AtomicBool,
+/// Whether this thread is inside [`block_on`], so that nothing else runs on it.
+#[cfg(feature = "tokio")]
+pub(super) fn is_blocking() -> bool {
+    BLOCKING.get()
 }
 
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        self.thread.unpark();
+thread_local! {
+    static BLOCKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets the thread's flag, and restores its former value when dropped.
+struct Blocking(bool);
+
+impl Blocking {
+    fn start() -> Self {
+        Self(BLOCKING.replace(true))
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        BLOCKING.set(self.0);
     }
 }
 
@@ -62,6 +66,7 @@ impl Wake for Unpark {
 mod tests {
     use std::future::{pending, poll_fn};
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
@@ -74,6 +79,7 @@ mod tests {
                 return Poll::Ready(polls);
             }
             context.waker().wake_by_ref();
+            thread::current().unpark();
             thread::park();
             Poll::Pending
         });
@@ -83,7 +89,22 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_ends_with_the_patience() {
+    fn the_wait_ends_after_max_wait() {
         assert_eq!(block_on_for(pending::<()>(), Some(Duration::ZERO)), None);
+    }
+
+    #[test]
+    fn a_wait_beyond_the_range_of_the_clock_has_no_limit() {
+        let mut polls = 0;
+        let wakes = poll_fn(move |context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            if polls == 2 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        assert_eq!(block_on_for(wakes, Some(Duration::MAX)), Some(()));
     }
 }

@@ -1,31 +1,20 @@
-//! The lock and the point of interleaving that the model checker can see.
-
-#[cfg(not(shuttle))]
-mod real {
-    pub(crate) use std::sync::{Mutex, MutexGuard};
-
-    /// A moment at which another thread may run; only the model checker cares.
-    #[inline(always)]
-    pub(crate) fn interleave() {}
-}
-
-#[cfg(shuttle)]
-mod model {
-    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
-
-    pub(crate) fn interleave() {
-        shuttle::thread::yield_now();
-    }
-}
+//! The lock of the cache's shared state. Under the model checker it is the checker's own (`cache/model.rs`).
 
 use std::sync::PoisonError;
 
 #[cfg(shuttle)]
-pub(crate) use crate::runtime::lock::model::{Mutex, MutexGuard, interleave};
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 #[cfg(not(shuttle))]
-pub(crate) use crate::runtime::lock::real::{Mutex, MutexGuard, interleave};
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
-/// Locks; a thread that panicked while it held the lock left whole values behind, since each is replaced at once.
+/// Locks, also after a panic: code that holds such a lock replaces values whole, so none is left half written.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets the model checker run another thread here. Does nothing in a normal build.
+#[inline(always)]
+pub(crate) fn interleave() {
+    #[cfg(shuttle)]
+    shuttle::thread::yield_now();
 }

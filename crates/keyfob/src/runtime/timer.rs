@@ -1,35 +1,36 @@
-//! Pauses where there is no async runtime: one thread that wakes whoever's pause is over.
+//! Pauses where there is no tokio runtime: one thread wakes every future whose pause has ended.
 //!
-//! A thread for each pause would outlive what it was for: a time limit of 20 s on each request would keep as many
-//! threads as requests were sent in 20 s.
+//! A thread for each pause would live as long as the pause: with a timeout of 20 s for each request there would be as many
+//! threads as requests in 20 s. The crate `futures-timer` does the same, but its maintenance has lapsed
+//! (rust-lang/futures-rs#2951), so this is our own.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{future, mem, thread};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
-/// Completes after the pause, or at once where the system refuses a thread.
+/// Completes after the pause, or at once if the system refuses to start the thread.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the timer that the system's clock sleeps by"
+    reason = "the timer behind the system's clock"
 )]
 pub(super) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     let Some(end) = Instant::now().checked_add(pause) else {
-        return Box::pin(std::future::pending());
+        return Box::pin(future::pending());
     };
     if !*STARTED {
-        return Box::pin(std::future::ready(()));
+        return Box::pin(future::ready(()));
     }
     Box::pin(TIMER.add(end))
 }
 
-/// The one exception to "no global state": a process has one set of timers, as it has one set of threads.
+/// Global, as threads are: a process needs one timer, not one for each clock.
 static TIMER: Timer = Timer::new();
 
 static STARTED: LazyLock<bool> = LazyLock::new(|| {
@@ -44,17 +45,18 @@ static STARTED: LazyLock<bool> = LazyLock::new(|| {
 
 struct Timer {
     pauses: Mutex<Pauses>,
+    /// Notified when a pause is added that ends before the next wake-up of the thread.
     earlier: Condvar,
 }
 
 struct Pauses {
     by_end: BTreeMap<Key, oneshot::Sender<()>>,
-    made: u64,
-    /// When the thread will look again; `None` while it looks, and while nobody sleeps.
-    look: Option<Instant>,
+    last_id: u64,
+    /// When the thread wakes up by itself; `None` if it is awake, or there are no pauses.
+    next_wake: Option<Instant>,
 }
 
-/// The end of a pause, and a number that no other has.
+/// The end of a pause, and an id that makes the key unique.
 type Key = (Instant, u64);
 
 impl Timer {
@@ -62,64 +64,63 @@ impl Timer {
         Self {
             pauses: Mutex::new(Pauses {
                 by_end: BTreeMap::new(),
-                made: 0,
-                look: None,
+                last_id: 0,
+                next_wake: None,
             }),
             earlier: Condvar::new(),
         }
     }
 
     fn add(&'static self, end: Instant) -> Sleep {
-        let (alarm, woken) = oneshot::channel();
+        let (sender, ended) = oneshot::channel();
         let mut pauses = self.lock();
-        pauses.made += 1;
-        let key = (end, pauses.made);
-        pauses.by_end.insert(key, alarm);
-        if pauses.look.is_none_or(|look| end < look) {
+        pauses.last_id += 1;
+        let key = (end, pauses.last_id);
+        pauses.by_end.insert(key, sender);
+        if pauses.next_wake.is_none_or(|next| end < next) {
             self.earlier.notify_one();
         }
         drop(pauses);
         Sleep {
             key,
-            woken,
+            ended,
             timer: self,
         }
     }
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "the timer that the system's clock sleeps by"
+        reason = "the timer behind the system's clock"
     )]
     fn run(&self) {
         let mut pauses = self.lock();
         loop {
             let now = Instant::now();
             let later = pauses.by_end.split_off(&(now, u64::MAX));
-            let due = std::mem::replace(&mut pauses.by_end, later);
-            pauses.look = pauses.by_end.keys().next().map(|(end, _)| *end);
-            let look = pauses.look;
-            if !due.is_empty() {
-                // Waking runs code of others, which may sleep anew.
+            let ended = mem::replace(&mut pauses.by_end, later);
+            pauses.next_wake = pauses.by_end.keys().next().map(|(end, _)| *end);
+            if !ended.is_empty() {
+                // Waking a task runs code outside this crate, which may add a pause, so the lock must be free.
                 drop(pauses);
-                for alarm in due.into_values() {
-                    // Nobody sleeps any more if the receiver is gone.
-                    let _ = alarm.send(());
+                for sender in ended.into_values() {
+                    // Sending fails if the future was dropped.
+                    let _ = sender.send(());
                 }
                 pauses = self.lock();
                 continue;
             }
-            pauses = match look {
-                Some(end) => {
-                    let pause = end.saturating_duration_since(now);
-                    let woken = self.earlier.wait_timeout(pauses, pause);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => {
-                    let woken = self.earlier.wait(pauses);
-                    woken.unwrap_or_else(PoisonError::into_inner)
-                }
-            };
+            pauses = self.wait(pauses, now);
         }
+    }
+
+    fn wait<'a>(&self, pauses: MutexGuard<'a, Pauses>, now: Instant) -> MutexGuard<'a, Pauses> {
+        let Some(next) = pauses.next_wake else {
+            let woken = self.earlier.wait(pauses);
+            return woken.unwrap_or_else(PoisonError::into_inner);
+        };
+        let pause = next.saturating_duration_since(now);
+        let woken = self.earlier.wait_timeout(pauses, pause);
+        woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn lock(&self) -> MutexGuard<'_, Pauses> {
@@ -127,10 +128,10 @@ impl Timer {
     }
 }
 
-/// A pause that takes nothing with it when it is dropped.
+/// A future that completes at the end of its pause. When it is dropped, its entry is removed.
 struct Sleep {
     key: Key,
-    woken: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<()>,
     timer: &'static Timer,
 }
 
@@ -138,14 +139,15 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.woken).poll(context).map(|_| ())
+        Pin::new(&mut self.ended).poll(context).map(|_| ())
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        let alarm = self.timer.lock().by_end.remove(&self.key);
-        drop(alarm);
+        let removed = self.timer.lock().by_end.remove(&self.key);
+        // Dropping the sender may wake a task, so the lock must be free again.
+        drop(removed);
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
 
     #[expect(clippy::disallowed_methods, reason = "the timer itself is tested")]
     #[test]
-    fn a_pause_that_was_given_up_is_forgotten() {
+    fn a_dropped_pause_is_removed() {
         static OWN: Timer = Timer::new();
         let end = Instant::now();
         let (first, second) = (OWN.add(end), OWN.add(end));
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_beyond_all_time_never_ends() {
+    fn a_pause_beyond_the_range_of_the_clock_never_ends() {
         use futures_util::FutureExt;
         assert!(sleep(Duration::MAX).now_or_never().is_none());
     }
