@@ -60,7 +60,7 @@ impl Login {
 
     async fn in_browser(&self, profile: &Profile) -> Result<Token, CliError> {
         let flow = profile.authorization_code().await?;
-        let request = flow.time_limit(self.time_limit).start().await?;
+        let request = flow.timeout(self.time_limit).start().await?;
         let opened = !self.no_browser && open::that_detached(request.url()).is_ok();
         let what = match opened {
             true => "A browser opens. If it does not, open this address in one on this machine:",

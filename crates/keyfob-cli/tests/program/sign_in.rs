@@ -262,7 +262,7 @@ fn a_refusal_ends_with_3_and_keeps_what_was_there() {
     machine.sign_in(token("first", 600));
     let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
     let page = get(&back(&waiting.address(), "error=access_denied"));
-    assert!(page.contains("The sign-in was refused."), "{page}");
+    assert!(page.contains("The sign-in was denied."), "{page}");
     let done = waiting.finish();
     assert_eq!(done.code, 3, "{done:?}");
     assert!(done.stderr.contains("`access_denied`"), "{done:?}");
@@ -274,7 +274,11 @@ fn nobody_is_waited_for_longer_than_the_option_says() {
     let machine = Machine::new("authorization_code");
     let done = machine.run(&["login", "--no-browser", "--time-limit=0.1"]);
     assert_eq!(done.code, 3, "{done:?}");
-    assert!(done.stderr.contains("keyfob: nobody signed in"), "{done:?}");
+    assert!(
+        done.stderr
+            .contains("keyfob: the sign-in was not completed in time"),
+        "{done:?}"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Signing in with a browser on this machine (RFC 6749 §4.1, with PKCE, by RFC 8252).
+//! Sign-in with a browser on this machine (RFC 6749 §4.1, with PKCE, as RFC 8252 describes).
 
 use std::fmt;
 use std::pin::pin;
@@ -10,7 +10,6 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use url::Url;
-use zeroize::Zeroizing;
 
 mod listener;
 mod page;
@@ -19,23 +18,24 @@ pub(crate) mod redirect_uri;
 mod response;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::oauth::authorization_code::listener::{Listener, Visit};
+use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
 use crate::oauth::authorization_code::page::Page;
-use crate::oauth::authorization_code::pkce::{METHOD, challenge, random_text};
+use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
-use crate::oauth::authorization_code::response::{Brought, Expected};
+use crate::oauth::authorization_code::response::{AuthorizationResponse, ExpectedResponse};
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
-use crate::oauth::grants::options::{GrantOptions, scope_setters};
+use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
-/// A sign-in with a browser on this machine: an authorization code, with PKCE (RFC 7636, RFC 8252).
+/// Signs a person in with a browser on this machine: the authorization code grant with PKCE.
 ///
-/// The browser comes back to a port of this machine that only listens as long as the sign-in lasts. The code that it brings
-/// is worth nothing to anybody else, and is taken only with the `state` that was sent, and from the server that was asked
-/// (RFC 9207). [`RefreshToken`](crate::oauth::RefreshToken) goes on from the token without a person.
+/// The server redirects the browser to a port of this machine, which is open only during the sign-in. The authorization
+/// code is useless without the code verifier, which never leaves the program (RFC 7636). It is accepted only with the `state`
+/// that was sent, and only from the server that was asked (RFC 9207). Afterwards, [`RefreshToken`](crate::oauth::RefreshToken)
+/// renews the token without a person.
 ///
 /// ```no_run
 /// use keyfob::oauth::{AuthorizationCode, Client};
@@ -54,38 +54,34 @@ pub struct AuthorizationCode {
     client: Client,
     options: GrantOptions,
     redirect_uri: RedirectUri,
-    time_limit: Duration,
+    timeout: Duration,
 }
 
 impl AuthorizationCode {
-    /// How long a person may take, unless set.
-    pub const TIME_LIMIT: Duration = Duration::from_secs(5 * 60);
+    /// The default for [`timeout`](Self::timeout).
+    pub const TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-    /// A sign-in at the server of this client.
+    /// Prepares a sign-in at the server of this client.
     pub fn new(client: Client) -> Self {
         Self {
             client,
             options: GrantOptions::default(),
             redirect_uri: RedirectUri::default(),
-            time_limit: Self::TIME_LIMIT,
+            timeout: Self::TIMEOUT,
         }
     }
 
-    scope_setters!(options);
+    grant_setters!(
+        options,
+        "Adds another parameter to the URL of the authorization request, such as `login_hint`. It must not be secret.
 
-    /// Puts one more parameter into the URL, such as `login_hint`; it is no place for a secret.
-    ///
-    /// With the scope `offline_access` of OpenID, `prompt` is `consent` unless set: without it a server has to
-    /// give no refresh token (OpenID Connect Core §11).
-    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        let value = Zeroizing::new(value.into());
-        self.options.parameters.push((name.into(), value));
-        self
-    }
+With the OpenID scope `offline_access`, `prompt` is `consent` unless you set it: otherwise the server must not return a
+refresh token (OpenID Connect Core §11)."
+    );
 
-    /// Sets where the browser comes back to, as it is registered; `http://127.0.0.1/callback` unless set.
+    /// Sets the redirect URI that is registered for the client. Default: `http://127.0.0.1/callback`.
     ///
-    /// It is plain http to this machine. Without a port, any that is free is used, which servers have to allow (RFC 8252 §7.3).
+    /// It must be plain `http` to loopback. Without a port, any free port is used, which servers must allow (RFC 8252 §7.3).
     ///
     /// # Errors
     ///
@@ -95,35 +91,36 @@ impl AuthorizationCode {
         Ok(self)
     }
 
-    /// Sets how long the person may take; [`TIME_LIMIT`](Self::TIME_LIMIT) unless set.
-    pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+    /// Limits how long the person may take. Default: [`TIMEOUT`](Self::TIMEOUT).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// Begins to listen, and makes the URL for the browser. Needs a tokio runtime.
+    /// Starts to listen for the browser, and creates the authorization request. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if the server names no authorization endpoint and none was given, takes no proof by S256, or if
-    /// the port cannot be had; else as a [`TokenSource`](crate::TokenSource) of this client.
+    /// [`ErrorKind::Input`] if no authorization endpoint is known, the server does not support PKCE with S256, or the port is
+    /// in use; otherwise as a [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<AuthorizationRequest, Error> {
         let metadata = self.client.metadata().await?;
         if let Some(methods) = &metadata.code_challenge_methods
             && !methods.iter().any(|method| method == METHOD)
         {
             return Err(Error::input(
-                "the server takes no proof by S256 (RFC 7636), and nothing weaker is used",
+                "the server does not support PKCE with S256 (RFC 7636), and no weaker method is used",
             ));
         }
         let listener = Listener::bind(&self.redirect_uri, Arc::clone(self.client.clock())).await?;
         let (state, verifier) = (random_text()?, random_text()?);
-        let url = self.url(&metadata, listener.uri(), &state, &challenge(&verifier))?;
+        let challenge = code_challenge(&verifier);
+        let url = self.authorization_url(&metadata, listener.uri(), &state, &challenge)?;
         Ok(AuthorizationRequest {
-            expected: Expected {
+            expected: ExpectedResponse {
                 state,
                 issuer: metadata.issuer.clone(),
-                names_itself: metadata.sends_iss,
+                has_iss: metadata.sends_iss,
             },
             sign_in: self.clone(),
             metadata,
@@ -133,8 +130,8 @@ impl AuthorizationCode {
         })
     }
 
-    /// The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
-    fn url(
+    /// The URL of the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
+    fn authorization_url(
         &self,
         metadata: &Metadata,
         redirect_uri: &str,
@@ -152,10 +149,11 @@ impl AuthorizationCode {
             .with("code_challenge", challenge)
             .with("code_challenge_method", METHOD);
         let prompt = self.needs_consent().then_some("consent");
-        let form = self.options.fill(form.with_optional("prompt", prompt))?;
+        let form = self.options.add_to(form.with_optional("prompt", prompt))?;
         let mut url = endpoint.url().clone();
+        // RFC 6749 §3.1: the endpoint may have a query, "which MUST be retained when adding additional query parameters".
         let query = match url.query() {
-            Some(own) if !own.is_empty() => format!("{own}&{}", form.as_str()),
+            Some(query) if !query.is_empty() => format!("{query}&{}", form.as_str()),
             _ => form.as_str().to_owned(),
         };
         url.set_query(Some(&query));
@@ -163,15 +161,28 @@ impl AuthorizationCode {
     }
 
     fn needs_consent(&self) -> bool {
-        let is_set = |(name, _): &(String, _)| name == "prompt";
-        let has = |scope: &str| self.options.scopes.iter().any(|asked| asked == scope);
-        has("openid") && has("offline_access") && !self.options.parameters.iter().any(is_set)
+        let has_scope = |scope: &str| self.options.scopes.iter().any(|other| other == scope);
+        let has_prompt = self
+            .options
+            .parameters
+            .iter()
+            .any(|(name, _)| name == "prompt");
+        has_scope("openid") && has_scope("offline_access") && !has_prompt
     }
 }
 
-/// A sign-in that waits for the browser to come back.
+/// A sign-in that waits for the browser to be redirected.
 ///
-/// `Debug` does not show the URL, which has the `state` in it.
+/// `Debug` hides the URL, because it contains the `state`.
+///
+/// ```no_run
+/// # async fn example(sign_in: keyfob::oauth::AuthorizationCode) -> Result<(), keyfob::Error> {
+/// let request = sign_in.start().await?;
+/// println!("Open {}", request.url());
+/// let token = request.wait().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct AuthorizationRequest {
     sign_in: AuthorizationCode,
@@ -179,55 +190,60 @@ pub struct AuthorizationRequest {
     listener: Listener,
     url: Url,
     verifier: Secret,
-    expected: Expected,
+    expected: ExpectedResponse,
 }
 
 impl AuthorizationRequest {
-    /// The URL for the browser of the person, on this machine.
+    /// The URL to open in a browser on this machine.
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Where the browser comes back to.
+    /// The URI to which the server redirects the browser.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
         self.listener.uri()
     }
 
-    /// Waits until the person has signed in, and gets the token; then shows a page that says what happened.
+    /// Waits until the person has signed in, requests the token, and shows the result in the browser.
     ///
-    /// Visits that are no answer to this sign-in are told so, and waited through.
+    /// A browser request that does not belong to this sign-in gets an error page, and the sign-in continues.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] if the person or the server says no or another server answers, [`ErrorKind::Deadline`] if nobody
-    /// comes back in time; else as a [`TokenSource`](crate::TokenSource) of the client.
+    /// [`ErrorKind::Refused`] if the person or the server denies the sign-in or another server responds,
+    /// [`ErrorKind::Deadline`] after the [`timeout`](AuthorizationCode::timeout); otherwise as a
+    /// [`TokenSource`](crate::TokenSource) of the client.
     pub async fn wait(self) -> Result<Token, Error> {
-        let (sender, visits) = mpsc::unbounded();
+        let (sender, requests) = mpsc::unbounded();
         let serving = pin!(self.listener.serve(&sender));
-        let settled = pin!(self.settle(visits));
-        match select(settled, serving).await {
+        let finished = pin!(self.finish(requests));
+        match select(finished, serving).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right((never, _)) => match never {},
         }
     }
 
-    async fn settle(&self, mut visits: UnboundedReceiver<Visit>) -> Result<Token, Error> {
-        let (visit, brought) = self.first_answer(&mut visits).await?;
-        let code = match brought {
+    async fn finish(
+        &self,
+        mut requests: UnboundedReceiver<BrowserRequest>,
+    ) -> Result<Token, Error> {
+        let (request, response) = self.authorization_response(&mut requests).await?;
+        let code = match response {
             Ok(code) => code,
             Err((error, page)) => {
-                visit.answer(page).await;
+                request.respond(page).await;
                 return Err(error);
             }
         };
         let mut exchange = pin!(self.exchange(&code));
+        // The browser may repeat its request. Respond to it also while the token request runs.
         let outcome = loop {
-            match select(exchange, visits.next()).await {
+            match select(exchange, requests.next()).await {
                 Either::Left((outcome, _)) => break outcome,
-                Either::Right((late, running)) => {
-                    drop(late.map(|visit| visit.begin_answer(Page::Late)));
+                Either::Right((repeated, running)) => {
+                    drop(repeated.map(|request| request.start_response(Page::AlreadyAnswered)));
                     exchange = running;
                 }
             }
@@ -236,64 +252,65 @@ impl AuthorizationRequest {
             Ok(_) => Page::SignedIn,
             Err(_) => Page::Failed,
         };
-        visit.answer(page).await;
+        request.respond(page).await;
         outcome
     }
 
-    /// The visit that answers this sign-in, with what it brought.
-    async fn first_answer(
+    /// The first browser request that belongs to this sign-in, and the authorization response in it.
+    async fn authorization_response(
         &self,
-        visits: &mut UnboundedReceiver<Visit>,
-    ) -> Result<(Visit, Result<Secret, (Error, Page)>), Error> {
-        let mut limit = self.sign_in.client.clock().sleep(self.sign_in.time_limit);
-        let mut strays = 0_u32;
+        requests: &mut UnboundedReceiver<BrowserRequest>,
+    ) -> Result<(BrowserRequest, Result<Secret, (Error, Page)>), Error> {
+        let mut timeout = self.sign_in.client.clock().sleep(self.sign_in.timeout);
+        let mut unrelated = 0_u32;
         loop {
-            let visit = match select(visits.next(), limit).await {
-                Either::Left((Some(visit), running)) => {
-                    limit = running;
-                    visit
+            let request = match select(requests.next(), timeout).await {
+                Either::Left((Some(request), running)) => {
+                    timeout = running;
+                    request
                 }
-                Either::Left((None, _)) | Either::Right(_) => return Err(too_late(strays)),
+                Either::Left((None, _)) | Either::Right(_) => return Err(timed_out(unrelated)),
             };
-            match self.expected.judge(&visit.query) {
-                Brought::Code(code) => return Ok((visit, Ok(code))),
-                Brought::Refusal(error, page) => return Ok((visit, Err((error, page)))),
-                Brought::Stray => {
-                    strays += 1;
-                    drop(visit.begin_answer(Page::Stray));
+            match self.expected.check(&request.query) {
+                AuthorizationResponse::Code(code) => return Ok((request, Ok(code))),
+                AuthorizationResponse::Error(error, page) => {
+                    return Ok((request, Err((error, page))));
+                }
+                AuthorizationResponse::Unrelated => {
+                    unrelated += 1;
+                    drop(request.start_response(Page::Unrelated));
                 }
             }
         }
     }
 
-    /// The token for the code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    /// Exchanges the code for a token (RFC 6749 §4.1.3, RFC 7636 §4.5).
     async fn exchange(&self, code: &Secret) -> Result<Token, Error> {
-        let resources = &self.sign_in.options.resources;
-        let form = Form::token_request("authorization_code")
+        let mut form = Form::token_request("authorization_code")
             .with("code", code.expose())
             .with("redirect_uri", self.listener.uri())
             .with("code_verifier", self.verifier.expose());
-        // RFC 8707 §2.2: they say again for which of the granted ones this token is.
-        let form = resources
-            .iter()
-            .fold(form, |form, resource| form.with("resource", resource));
+        // RFC 8707 §2.2: the token request selects the resources of this token from those that were granted.
+        for resource in &self.sign_in.options.resources {
+            form = form.with("resource", resource);
+        }
         let client = &self.sign_in.client;
-        let asked = client.clock().coarse_time().wall_time();
+        let requested = client.clock().coarse_time().wall_time();
         let response = client.send_token_request(&self.metadata, form).await?;
         let token = client.read_token_response(&self.metadata, response)?;
-        // T4: the lifetime counts from the moment that it was asked for.
-        Ok(token.obtained_at(asked))
+        // T4: the lifetime counts from the time of the request.
+        Ok(token.obtained_at(requested))
     }
 }
 
-fn too_late(strays: u32) -> Error {
-    let beside = match strays {
+fn timed_out(unrelated_requests: u32) -> Error {
+    let detail = match unrelated_requests {
         0 => "",
-        _ => "; the browser brought answers that belong to another sign-in",
+        _ => "; the browser only sent responses that belong to another sign-in",
     };
     Error::new(
         ErrorKind::Deadline,
-        format!("nobody signed in before the time was over{beside}; start the sign-in again"),
+        format!("the sign-in was not completed in time{detail}; start it again"),
     )
 }
 

@@ -1,4 +1,4 @@
-//! How a client says who it is (RFC 6749 §2.3).
+//! Client authentication: how a client proves its identity to the server (RFC 6749 §2.3).
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::error::Error;
 use crate::oauth::signing_key::{Signer, SigningKey};
 
-/// How a client says who it is at an authorization server (RFC 6749 §2.3).
+/// How a client authenticates to its authorization server (RFC 6749 §2.3).
 ///
 /// ```
 /// use keyfob::oauth::{Algorithm, ClientAuthentication, SigningKey};
@@ -35,87 +35,95 @@ pub struct ClientAuthentication(Method);
 
 #[derive(Clone)]
 enum Method {
-    Public,
+    None,
     Basic(SecretString),
     UnencodedBasic(SecretString),
     Post(SecretString),
-    PrivateKey(Assertion),
+    PrivateKeyJwt(ClientAssertion),
 }
 
-/// The JWT by which a client is known (RFC 7523 §2.2).
+/// The settings of a client assertion, a signed JWT (RFC 7523 §2.2).
 #[derive(Clone)]
-struct Assertion {
+struct ClientAssertion {
     key: SigningKey,
     audience: Option<Audience>,
     lifetime: Duration,
 }
 
-/// Whom a client's signed JWT is for (`aud` of RFC 7523 §3).
+/// The audience of a client assertion (`aud`, RFC 7523 §3).
+///
+/// ```
+/// use keyfob::oauth::{Algorithm, Audience, ClientAuthentication, SigningKey};
+///
+/// let key = SigningKey::generate(Algorithm::Es256)?;
+/// let authentication = ClientAuthentication::private_key_jwt(key).audience(Audience::Issuer);
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
-    /// The server's issuer, as newer drafts want it.
+    /// The server's issuer identifier, as newer drafts require.
     Issuer,
-    /// The URL of the token endpoint, as most servers expect it.
+    /// The URL of the token endpoint, as most servers expect.
     TokenEndpoint,
-    /// Something else that the server has documented.
+    /// Another value that the server documents.
     Other(String),
 }
 
 impl ClientAuthentication {
-    /// How long a signed JWT is good for, unless set.
+    /// The default for [`assertion_lifetime`](Self::assertion_lifetime).
     pub const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 
-    /// A public client: it names itself, and proves nothing.
+    /// No authentication: a public client, which only sends its `client_id`.
     #[must_use]
     pub fn none() -> Self {
-        Self(Method::Public)
+        Self(Method::None)
     }
 
-    /// A secret in `Authorization: Basic`, form-encoded first as RFC 6749 §2.3.1 asks.
+    /// A secret in `Authorization: Basic`, form-encoded first as RFC 6749 §2.3.1 requires.
     #[must_use]
     pub fn secret_basic(secret: impl Into<String>) -> Self {
         Self(Method::Basic(secret_string(secret)))
     }
 
-    /// A secret in `Authorization: Basic` as it is, for servers that do not decode it.
+    /// A secret in `Authorization: Basic` without form encoding, for servers that do not decode it.
     ///
-    /// It differs from [`secret_basic`](Self::secret_basic) only where the client's name or secret has characters that a
-    /// form encodes.
+    /// It differs from [`secret_basic`](Self::secret_basic) only if the client identifier or the secret contains characters
+    /// that form encoding changes.
     #[must_use]
     pub fn secret_basic_unencoded(secret: impl Into<String>) -> Self {
         Self(Method::UnencodedBasic(secret_string(secret)))
     }
 
-    /// A secret in the form, for servers that know no other way.
+    /// A secret in the form, for servers that support nothing else.
     #[must_use]
     pub fn secret_post(secret: impl Into<String>) -> Self {
         Self(Method::Post(secret_string(secret)))
     }
 
-    /// A JWT that the client's private key signs (RFC 7523 §2.2), anew for every request.
+    /// A client assertion: a new JWT for each request, signed with the client's private key (RFC 7523 §2.2).
     #[must_use]
     pub fn private_key_jwt(key: SigningKey) -> Self {
-        Self(Method::PrivateKey(Assertion {
+        Self(Method::PrivateKeyJwt(ClientAssertion {
             key,
             audience: None,
             lifetime: Self::ASSERTION_LIFETIME,
         }))
     }
 
-    /// Says whom a signed JWT is for: unless set, the token endpoint.
+    /// Sets the audience of a client assertion. Default: [`Audience::TokenEndpoint`].
     #[must_use]
     pub fn audience(mut self, audience: Audience) -> Self {
-        if let Method::PrivateKey(assertion) = &mut self.0 {
+        if let Method::PrivateKeyJwt(assertion) = &mut self.0 {
             assertion.audience = Some(audience);
         }
         self
     }
 
-    /// Says how long a signed JWT is good for; [`ASSERTION_LIFETIME`](Self::ASSERTION_LIFETIME) unless set.
+    /// Sets how long a client assertion is valid. Default: [`ASSERTION_LIFETIME`](Self::ASSERTION_LIFETIME).
     #[must_use]
     pub fn assertion_lifetime(mut self, lifetime: Duration) -> Self {
-        if let Method::PrivateKey(assertion) = &mut self.0 {
+        if let Method::PrivateKeyJwt(assertion) = &mut self.0 {
             assertion.lifetime = lifetime;
         }
         self
@@ -123,7 +131,7 @@ impl ClientAuthentication {
 
     pub(crate) fn to_method(&self) -> Arc<dyn client_auth::ClientAuthentication> {
         match &self.0 {
-            Method::Public => Arc::new(NoAuth),
+            Method::None => Arc::new(NoAuth),
             Method::Basic(secret) => Arc::new(
                 ClientSecret::builder()
                     .client_secret(ProvidedSecret::new(secret.clone()))
@@ -134,22 +142,22 @@ impl ClientAuthentication {
             Method::Post(secret) => {
                 Arc::new(ClientSecret::new(ProvidedSecret::new(secret.clone())))
             }
-            Method::PrivateKey(assertion) => Arc::new(assertion.to_method()),
+            Method::PrivateKeyJwt(assertion) => Arc::new(assertion.to_method()),
         }
     }
 
-    /// What it is called in a server's metadata (RFC 7591 §2).
+    /// The registered name of the method (`token_endpoint_auth_method`, RFC 7591 §2).
     pub(crate) fn name(&self) -> &'static str {
         match &self.0 {
-            Method::Public => "none",
+            Method::None => "none",
             Method::Basic(_) | Method::UnencodedBasic(_) => "client_secret_basic",
             Method::Post(_) => "client_secret_post",
-            Method::PrivateKey(_) => "private_key_jwt",
+            Method::PrivateKeyJwt(_) => "private_key_jwt",
         }
     }
 }
 
-impl Assertion {
+impl ClientAssertion {
     fn to_method(&self) -> JwtBearer {
         let audience = match &self.audience {
             Some(Audience::Issuer) => client_auth::Audience::Issuer,
@@ -160,13 +168,13 @@ impl Assertion {
             .signer(Signer(self.key.clone()))
             .audience(audience)
             .expires_after(self.lifetime)
-            // A type other than `JWT` is too new for servers in the field.
+            // Existing servers expect `typ` to be `JWT`; the explicit type is too new for them.
             .explicit_typ(false)
             .build()
     }
 }
 
-/// `Authorization: Basic` (RFC 7617) of the name and the secret as they are.
+/// `Authorization: Basic` with the plain client identifier and secret (RFC 7617).
 struct UnencodedBasic(SecretString);
 
 impl client_auth::ClientAuthentication for UnencodedBasic {
@@ -174,9 +182,10 @@ impl client_auth::ClientAuthentication for UnencodedBasic {
         &'a self,
         context: AuthenticationContext<'a>,
     ) -> MaybeSendBoxFuture<'a, Result<AuthenticationParams<'a>, huskarl_core::Error>> {
-        let both = Zeroizing::new(format!("{}:{}", context.client_id, self.0.expose_secret()));
-        let line = Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes())));
-        let mut value = HeaderValue::from_str(&line).expect("base64 is visible ASCII");
+        let credentials =
+            Zeroizing::new(format!("{}:{}", context.client_id, self.0.expose_secret()));
+        let header = Zeroizing::new(format!("Basic {}", STANDARD.encode(credentials.as_bytes())));
+        let mut value = HeaderValue::from_str(&header).expect("base64 is visible ASCII");
         value.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
         let parameters = AuthenticationParams::builder().headers(headers).build();
@@ -196,9 +205,9 @@ fn secret_string(secret: impl Into<String>) -> SecretString {
     SecretString::new(&*Zeroizing::new(secret.into()))
 }
 
-/// The error of an authentication that could not be made: it would fail again, and says nothing of its inside.
+/// A permanent error without its cause, which may quote secrets.
 pub(crate) fn authentication_failed(_: huskarl_core::Error) -> Error {
     Error::input(
-        "the client's authentication could not be made; is an audience wanted that is not known here?",
+        "the client cannot authenticate with these settings; if the audience is the issuer, give the issuer to the client",
     )
 }

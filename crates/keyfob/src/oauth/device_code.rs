@@ -1,4 +1,4 @@
-//! Signing in with a code that a person types on another device (RFC 8628).
+//! Sign-in with a code that a person types into a browser on any device (RFC 8628).
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ mod poll_interval;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
-use crate::oauth::device_code::poll_interval::Pace;
+use crate::oauth::device_code::poll_interval::PollInterval;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::oauth::error_response::{access_denied, error_code};
 use crate::oauth::form::Form;
@@ -24,10 +24,10 @@ use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
-/// A sign-in with a code that a person types into a browser, on any device (RFC 8628).
+/// Signs a person in with a code that they type into a browser on any device: the device grant (RFC 8628).
 ///
-/// For machines that have no browser, such as one that is reached by SSH. The token that it brings has a refresh token if the
-/// server gives one; [`RefreshToken`](crate::oauth::RefreshToken) goes on from there without a person.
+/// It is meant for machines without a browser, for example over SSH. If the server also returns a refresh token,
+/// [`RefreshToken`](crate::oauth::RefreshToken) renews the token without a person.
 ///
 /// ```no_run
 /// use keyfob::oauth::{Client, DeviceCode};
@@ -48,10 +48,10 @@ pub struct DeviceCode {
 }
 
 impl DeviceCode {
-    /// How long to wait between two questions, unless the server says it (RFC 8628 §3.2).
+    /// The pause between two polls, unless the server sets another (RFC 8628 §3.2).
     pub const INTERVAL: Duration = Duration::from_secs(5);
 
-    /// A sign-in at the server of this client.
+    /// Prepares a sign-in at the server of this client.
     pub fn new(client: Client) -> Self {
         Self {
             client,
@@ -61,11 +61,11 @@ impl DeviceCode {
 
     grant_setters!(options);
 
-    /// Asks the server for a code. Needs a tokio runtime, as all of `reqwest` does.
+    /// Requests a device code and a user code from the server. Needs a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if the server names no device authorization endpoint and none was given; else as a
+    /// [`ErrorKind::Input`] if no device authorization endpoint is known; otherwise as a
     /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<DeviceAuthorization, Error> {
         let metadata = self.client.metadata().await?;
@@ -74,33 +74,42 @@ impl DeviceCode {
                 "the server names no device authorization endpoint; give its URL to the client, or sign in with a browser",
             )
         })?;
-        let form = self.options.fill(Form::new())?;
-        let asked = self.client.clock().elapsed();
+        let form = self.options.add_to(Form::new())?;
+        let requested = self.client.clock().elapsed();
         let response = self.client.post(endpoint, &metadata, form).await?;
-        let given = Given::read(endpoint, &response)?;
+        let response = DeviceResponse::read(endpoint, &response)?;
         Ok(DeviceAuthorization {
             client: self.client.clone(),
             metadata,
-            asked,
-            given,
+            requested,
+            response,
         })
     }
 }
 
-/// A code that waits for a person (RFC 8628 §3.2).
+/// A user code that waits for a person (RFC 8628 §3.2).
 ///
-/// Codes are not shown by `Debug`: whoever knows one before it is used could sign in as somebody else.
+/// `Debug` hides the codes: with an unused code, another person could complete the sign-in.
+///
+/// ```no_run
+/// # async fn example(sign_in: keyfob::oauth::DeviceCode) -> Result<(), keyfob::Error> {
+/// let authorization = sign_in.start().await?;
+/// println!("Open {} and type {}", authorization.verification_uri(), authorization.user_code());
+/// let token = authorization.wait().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct DeviceAuthorization {
     client: Client,
     metadata: Arc<Metadata>,
-    /// On the client's clock.
-    asked: Duration,
-    given: Given,
+    /// When the codes were requested, on the client's clock.
+    requested: Duration,
+    response: DeviceResponse,
 }
 
-/// What the server gave.
-struct Given {
+/// The device authorization response (RFC 8628 §3.2).
+struct DeviceResponse {
     device_code: Secret,
     user_code: String,
     verification_uri: Url,
@@ -110,110 +119,119 @@ struct Given {
 }
 
 impl DeviceAuthorization {
-    /// What the person types.
+    /// The code for the person to type.
     #[must_use]
     pub fn user_code(&self) -> &str {
-        &self.given.user_code
+        &self.response.user_code
     }
 
-    /// The page on which it is typed.
+    /// The URL of the page on which the person types the code.
     #[must_use]
     pub fn verification_uri(&self) -> &str {
-        self.given.verification_uri.as_str()
+        self.response.verification_uri.as_str()
     }
 
-    /// The same page with the code in it, if the server has one; for a link or a QR code.
+    /// The same URL with the code in it, for a link or a QR code, if the server sends one.
     ///
-    /// The code is shown all the same, so that the person can compare it (RFC 8628 §3.3.1).
+    /// Show the user code as well, so that the person can compare it (RFC 8628 §3.3.1).
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
-        self.given
+        self.response
             .verification_uri_complete
             .as_ref()
             .map(Url::as_str)
     }
 
-    /// How long the code is good from now on.
+    /// How long the code remains valid.
     #[must_use]
     pub fn expires_in(&self) -> Duration {
-        let passed = self.client.clock().elapsed().saturating_sub(self.asked);
-        self.given.lifetime.saturating_sub(passed)
+        let age = self.client.clock().elapsed().saturating_sub(self.requested);
+        self.response.lifetime.saturating_sub(age)
     }
 
-    /// Waits until the person has agreed, and gets the token.
+    /// Waits until the person has agreed, and returns the token.
     ///
-    /// The server is asked as often as it allows, and less often when it does not answer (RFC 8628 §3.5).
+    /// The server is polled at its own interval, and less often while polls fail (RFC 8628 §3.5). A temporary failure does
+    /// not end the sign-in before the code expires.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] if the person or the server says no, [`ErrorKind::Deadline`] if nobody did
-    /// anything before the code ran out, and else as a [`TokenSource`](crate::TokenSource) of the client. What may pass is
-    /// waited for as long as the code is good.
+    /// [`ErrorKind::Refused`] if the person or the server denies the sign-in, [`ErrorKind::Deadline`] if the code expires
+    /// first; otherwise as a [`TokenSource`](crate::TokenSource) of the client.
     pub async fn wait(self) -> Result<Token, Error> {
         let clock = self.client.clock();
-        let mut pace = Pace::new(self.given.interval);
+        let mut interval = PollInterval::new(self.response.interval);
         loop {
-            clock.sleep(pace.pause().min(self.expires_in())).await;
+            clock.sleep(interval.pause().min(self.expires_in())).await;
             if self.expires_in().is_zero() {
-                return Err(expired());
+                return Err(code_expired());
             }
-            match self.ask().await? {
-                Heard::Token(token) => return Ok(*token),
-                Heard::Pending => pace.heard(),
-                Heard::SlowDown => pace.slow_down(),
-                Heard::Nothing(least) => pace.heard_nothing(least),
+            match self.poll().await? {
+                PollOutcome::Token(token) => return Ok(*token),
+                PollOutcome::Pending => interval.pending(),
+                PollOutcome::SlowDown => interval.slow_down(),
+                PollOutcome::Failed { retry_after } => interval.failed(retry_after),
             }
         }
     }
 
-    async fn ask(&self) -> Result<Heard, Error> {
-        let form = Form::token_request(GRANT).with("device_code", self.given.device_code.expose());
-        let asked = self.client.clock().coarse_time().wall_time();
+    async fn poll(&self) -> Result<PollOutcome, Error> {
+        let device_code = self.response.device_code.expose();
+        let form = Form::token_request(GRANT_TYPE).with("device_code", device_code);
+        let requested = self.client.clock().coarse_time().wall_time();
         let outcome = match self.client.send_token_request(&self.metadata, form).await {
-            Ok(response) => self.judge(response, asked),
+            Ok(response) => self.read_response(response, requested),
             Err(error) => Err(error),
         };
         match outcome {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tracing::debug!(target: "keyfob", %error, "the sign-in is asked about again");
-                Ok(Heard::Nothing(error.pause()))
+                tracing::debug!(target: "keyfob", %error, "a poll of the sign-in failed; trying again");
+                Ok(PollOutcome::Failed {
+                    retry_after: error.pause(),
+                })
             }
             outcome => outcome,
         }
     }
 
-    fn judge(&self, response: ServerResponse, asked: SystemTime) -> Result<Heard, Error> {
+    fn read_response(
+        &self,
+        response: ServerResponse,
+        requested: SystemTime,
+    ) -> Result<PollOutcome, Error> {
         match error_code(&response) {
-            Some(OAuthErrorCode::AuthorizationPending) => Ok(Heard::Pending),
-            Some(OAuthErrorCode::SlowDown) => Ok(Heard::SlowDown),
-            Some(OAuthErrorCode::ExpiredToken) => Err(expired()),
+            Some(OAuthErrorCode::AuthorizationPending) => Ok(PollOutcome::Pending),
+            Some(OAuthErrorCode::SlowDown) => Ok(PollOutcome::SlowDown),
+            Some(OAuthErrorCode::ExpiredToken) => Err(code_expired()),
             Some(OAuthErrorCode::AccessDenied) => Err(access_denied()),
             _ => {
                 let token = self.client.read_token_response(&self.metadata, response)?;
-                // T4: the lifetime counts from the moment that it was asked for.
-                Ok(Heard::Token(Box::new(token.obtained_at(asked))))
+                // T4: the lifetime counts from the time of the request.
+                Ok(PollOutcome::Token(Box::new(token.obtained_at(requested))))
             }
         }
     }
 }
 
-/// What came of one question.
-enum Heard {
+/// The result of one poll.
+enum PollOutcome {
     Token(Box<Token>),
     Pending,
     SlowDown,
-    /// Nothing that says how the sign-in stands; the server may have said for how long to leave it alone.
-    Nothing(Option<Duration>),
+    /// A temporary failure, perhaps with the pause that the server asks for.
+    Failed {
+        retry_after: Option<Duration>,
+    },
 }
 
-impl Given {
+impl DeviceResponse {
     fn read(endpoint: &Endpoint, response: &ServerResponse) -> Result<Self, Error> {
-        /// The fields that are used. The rest may be anything.
+        /// The members that are used. All others are ignored.
         #[derive(Deserialize)]
-        struct Fields {
+        struct Members {
             device_code: Option<String>,
             user_code: Option<String>,
-            // Servers that are older than the RFC have the other name.
+            // The name in drafts of the RFC, which some servers still send.
             #[serde(alias = "verification_url")]
             verification_uri: Option<String>,
             verification_uri_complete: Option<String>,
@@ -221,43 +239,47 @@ impl Given {
             interval: Option<Value>,
         }
 
-        let fields: Fields = response.json(endpoint)?;
-        let given =
-            |field: Option<String>, name| field.ok_or_else(|| missing_member(endpoint, name));
-        let user_code = given(fields.user_code, "user_code")?;
+        let members: Members = response.json(endpoint)?;
+        let require =
+            |member: Option<String>, name| member.ok_or_else(|| missing_member(endpoint, name));
+        let user_code = require(members.user_code, "user_code")?;
+        // The code is printed to a terminal, where control characters could change what the person sees.
         if user_code.is_empty() || user_code.chars().any(char::is_control) {
             return Err(Error::malformed(format!(
-                "{endpoint} gave a `user_code` that cannot be shown"
+                "{endpoint} sent a `user_code` that cannot be shown"
             )));
         }
-        let place = given(fields.verification_uri, "verification_uri")?;
+        let verification_uri = require(members.verification_uri, "verification_uri")?;
         Ok(Self {
-            device_code: Secret::new_field(given(fields.device_code, "device_code")?)?,
+            device_code: Secret::new_field(require(members.device_code, "device_code")?)?,
             user_code,
-            verification_uri: page(&place).ok_or_else(|| {
+            verification_uri: web_page(&verification_uri).ok_or_else(|| {
                 Error::malformed(format!(
-                    "{endpoint} gave a `verification_uri` that is no https URL"
+                    "{endpoint} sent a `verification_uri` that is not an https URL"
                 ))
             })?,
-            verification_uri_complete: fields.verification_uri_complete.as_deref().and_then(page),
-            lifetime: read_seconds(fields.expires_in.as_ref())
+            verification_uri_complete: members
+                .verification_uri_complete
+                .as_deref()
+                .and_then(web_page),
+            lifetime: read_seconds(members.expires_in.as_ref())
                 .ok_or_else(|| missing_member(endpoint, "expires_in"))?,
-            interval: read_seconds(fields.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
+            interval: read_seconds(members.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
         })
     }
 }
 
-/// A page that a person may be sent to: not a file, nor a program that is registered for a scheme of its own.
-fn page(text: &str) -> Option<Url> {
+/// Reads a URL that is safe to open: not a file, and not the URL scheme of another program.
+fn web_page(text: &str) -> Option<Url> {
     let url = parse_url(text).ok()?;
     let origin = Origin::from_url(&url).ok()?;
     (origin.is_https() || origin.is_plain_loopback()).then_some(url)
 }
 
-fn expired() -> Error {
+fn code_expired() -> Error {
     Error::new(
         ErrorKind::Deadline,
-        "the code ran out before anybody agreed to the sign-in; start it again",
+        "the code expired before the sign-in was completed; start it again",
     )
 }
 
@@ -271,4 +293,4 @@ impl fmt::Debug for DeviceAuthorization {
     }
 }
 
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -177,7 +177,7 @@ mod tests {
     use http::header::WWW_AUTHENTICATE;
 
     use super::*;
-    use crate::oauth::signing_key::Algorithm;
+    use crate::oauth::signing_key::key_pair::Algorithm;
 
     const URL: &str = "https://a.example/data";
 

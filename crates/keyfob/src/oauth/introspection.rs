@@ -1,4 +1,4 @@
-//! Asking whether a token is good (RFC 7662).
+//! Token introspection: asking the server whether a token is active (RFC 7662).
 
 use std::time::{Duration, SystemTime};
 
@@ -10,9 +10,20 @@ use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::token::token::Token;
 
-/// What a server says about a token (RFC 7662 §2.2).
+/// The server's response about a token (RFC 7662 §2.2).
 ///
-/// Of a token that is not active nothing else is said.
+/// About a token that is not active, the server says nothing more.
+///
+/// ```
+/// use keyfob::oauth::Introspection;
+///
+/// let json = r#"{"active": true, "scope": "read write", "sub": "anna"}"#;
+/// let response: Introspection = serde_json::from_str(json)?;
+/// assert!(response.is_active());
+/// assert_eq!(response.scopes().collect::<Vec<_>>(), ["read", "write"]);
+/// assert_eq!(response.field("sub").unwrap(), "anna");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 pub struct Introspection {
     active: bool,
@@ -23,20 +34,20 @@ pub struct Introspection {
 }
 
 impl Introspection {
-    /// Whether the token is good now.
+    /// Whether the token is valid now.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.active
     }
 
-    /// When it ends, if the server says so.
+    /// When the token expires, if the server says so (`exp`).
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
-        let since = Duration::try_from_secs_f64(self.exp?).ok()?;
-        SystemTime::UNIX_EPOCH.checked_add(since)
+        let since_epoch = Duration::try_from_secs_f64(self.exp?).ok()?;
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch)
     }
 
-    /// What it is good for, if the server says so.
+    /// The scopes of the token, if the server names them.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scope
             .as_deref()
@@ -44,7 +55,7 @@ impl Introspection {
             .split_ascii_whitespace()
     }
 
-    /// Anything else that the server says, such as `sub` or `client_id`.
+    /// Any other member of the response, such as `sub` or `client_id`.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Value> {
         self.others.get(name)
@@ -52,9 +63,7 @@ impl Introspection {
 }
 
 impl Client {
-    /// Asks the server whether an access token is good (RFC 7662).
-    ///
-    /// Needs a tokio runtime, as all of `reqwest` does.
+    /// Asks the server whether an access token is active (RFC 7662). Needs a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example(session: keyfob::Session, client: keyfob::oauth::Client) -> Result<(), keyfob::Error> {
@@ -66,8 +75,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the server names no introspection endpoint and none was given; else as
-    /// a [`TokenSource`](crate::TokenSource) of this client.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if no introspection endpoint is known; otherwise as a
+    /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn introspect(&self, token: &Token) -> Result<Introspection, Error> {
         let metadata = self.metadata().await?;
         let endpoint = metadata.introspection.as_ref().ok_or_else(|| {

@@ -1,23 +1,58 @@
-//! Tokens from OAuth 2.0 servers: the machine-to-machine grants, sign-in for people, and what is around them.
+//! Tokens from OAuth 2.0 authorization servers.
 //!
-//! A [`Client`] says who asks and where. A grant makes a [`TokenSource`](crate::TokenSource) of it, which a session or a
-//! [`TokenCache`](crate::TokenCache) takes as it takes any other:
+//! First describe your registration at the server with a [`Client`]. Then choose the grant by your situation:
 //!
-//! | grant | source |
-//! |---|---|
-//! | the client's own credentials (RFC 6749 §4.4) | [`ClientCredentials`] |
-//! | the same for FHIR servers (SMART Backend Services) | [`SmartBackendServices`] |
-//! | a refresh token, which may rotate (RFC 6749 §6) | [`RefreshToken`] |
-//! | a signed assertion about somebody (RFC 7523 §2.1) | [`JwtBearer`] |
-//! | a token of somebody else's (RFC 8693) | [`TokenExchange`] |
+//! | situation | type | specification |
+//! |---|---|---|
+//! | A program acts in its own name. | [`ClientCredentials`] | RFC 6749 §4.4 |
+//! | The same, for a FHIR server. | [`SmartBackendServices`] | SMART App Launch 2.2 |
+//! | A person signs in, with a browser on this machine. | [`AuthorizationCode`] | RFC 6749 §4.1, 7636, 8252 |
+//! | A person signs in, with a browser on any machine. | [`DeviceCode`] | RFC 8628 |
+//! | You have a refresh token, for example from a sign-in. | [`RefreshToken`] | RFC 6749 §6 |
+//! | You have a key, or a signed JWT such as a Kubernetes token. | [`JwtBearer`] | RFC 7523 §2.1 |
+//! | You have a token of a user or another server, and need one for a different API. | [`TokenExchange`] | RFC 8693 |
 //!
-//! Where a person has to sign in, [`AuthorizationCode`] (with a browser on this machine) and [`DeviceCode`] (with one on any)
-//! get the first token; [`RefreshToken`] goes on from there.
+//! The two sign-ins return a [`Token`](crate::Token) once. All other grants are token sources: give one to a
+//! [`Session`](crate::Session) or a [`TokenCache`](crate::TokenCache), which gets a new token whenever one is needed.
 //!
-//! Tokens can be bound to a key that each request proves to have (RFC 9449): give the client, and the
-//! session, layer or middleware that sends its tokens, the same [`DpopProver`].
+//! ```
+//! use keyfob::Session;
+//! use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials};
 //!
-//! [`Client::introspect`] and [`Client::revoke`] work with the token of any session.
+//! let client = Client::builder("reports")
+//!     .issuer("https://login.example.com")
+//!     .authentication(ClientAuthentication::secret_basic("s3cr3t"))
+//!     .build()?;
+//! let source = ClientCredentials::new(client).scopes(["reports:read"]);
+//! let session = Session::new("https://api.example.com/v1/", source)?;
+//! # Ok::<(), keyfob::Error>(())
+//! ```
+//!
+//! After a sign-in, [`RefreshToken`] renews the token without the person:
+//!
+//! ```no_run
+//! use keyfob::oauth::{Client, DeviceCode, RefreshToken};
+//! use keyfob::{Error, TokenCache};
+//!
+//! # async fn example() -> Result<(), Error> {
+//! let client = Client::builder("desktop").issuer("https://login.example.com").build()?;
+//! let sign_in = DeviceCode::new(client.clone()).scopes(["offline_access"]).start().await?;
+//! println!("Open {} and type {}", sign_in.verification_uri(), sign_in.user_code());
+//! let token = sign_in.wait().await?;
+//! if let Some(refresh_token) = token.refresh_token() {
+//!     let tokens = TokenCache::new(RefreshToken::new(client, refresh_token)?);
+//!     tokens.set_token(token)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * How a client proves its identity: [`ClientAuthentication`], with a secret or a [`SigningKey`].
+//! * Tokens that are useless to a thief: [`DpopProver`] binds them to a key (DPoP, RFC 9449).
+//! * Is a token still active? [`Client::introspect`] (RFC 7662). Make a token unusable: [`Client::revoke`] (RFC 7009).
+//! * Keep tokens across restarts, or share them between processes: [`Persisted`](crate::source::Persisted).
+//!
+//! Everything here that contacts a server needs a Tokio runtime.
 
 pub(crate) mod authorization_code;
 pub(crate) mod client;
@@ -48,4 +83,5 @@ pub use crate::oauth::grants::refresh_token::RefreshToken;
 pub use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 pub use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
 pub use crate::oauth::introspection::Introspection;
-pub use crate::oauth::signing_key::{Algorithm, SigningKey};
+pub use crate::oauth::signing_key::SigningKey;
+pub use crate::oauth::signing_key::key_pair::Algorithm;

@@ -1,21 +1,20 @@
-//! Telling a server that a token is not needed any more (RFC 7009).
+//! Token revocation: making a token unusable (RFC 7009).
 
 use http::HeaderMap;
 use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
-use crate::oauth::endpoint::Endpoint;
+use crate::oauth::endpoint::ServerResponse;
 use crate::oauth::error_response::error_code;
 use crate::oauth::form::Form;
-use crate::oauth::metadata::Metadata;
 use crate::token::token::Token;
 
 impl Client {
-    /// Revokes a token: the refresh token that came with it, if there is one, and the access token (RFC 7009).
+    /// Revokes a token: its refresh token, if there is one, and then the access token (RFC 7009).
     ///
-    /// A token that is not known to the server counts as revoked; so does an access token whose refresh token is revoked and that
-    /// is of a kind that cannot be (`unsupported_token_type`). Needs a tokio runtime, as all of `reqwest` does.
+    /// A token that the server does not know counts as revoked. Some servers cannot revoke access tokens
+    /// (`unsupported_token_type`). That is an error only if there was no refresh token to revoke. Needs a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example(session: keyfob::Session, client: keyfob::oauth::Client) -> Result<(), keyfob::Error> {
@@ -26,47 +25,40 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the server names no revocation endpoint and none was given; else as
-    /// a [`TokenSource`](crate::TokenSource) of this client.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if no revocation endpoint is known; otherwise as a
+    /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn revoke(&self, token: &Token) -> Result<(), Error> {
-        let Some(refresh) = token.refresh_token() else {
-            return self.revoke_text(token.expose(), "access_token").await;
-        };
-        self.revoke_text(refresh, "refresh_token").await?;
-        self.revoke_or_leave(token.expose()).await
+        let has_refresh_token = token.refresh_token().is_some();
+        if let Some(refresh) = token.refresh_token() {
+            self.revoke_text(refresh, "refresh_token", |_| false)
+                .await?;
+        }
+        // Without its refresh token, an access token cannot be renewed and soon expires by itself.
+        self.revoke_text(token.expose(), "access_token", |response| {
+            has_refresh_token && error_code(response) == Some(OAuthErrorCode::UnsupportedTokenType)
+        })
+        .await
     }
 
-    async fn revoke_text(&self, text: &str, hint: &str) -> Result<(), Error> {
+    async fn revoke_text(
+        &self,
+        text: &str,
+        token_type_hint: &str,
+        ignore: impl FnOnce(&ServerResponse) -> bool,
+    ) -> Result<(), Error> {
         let metadata = self.metadata().await?;
-        let endpoint = endpoint(&metadata)?;
-        self.post(endpoint, &metadata, form(text, hint))
-            .await
-            .map(drop)
-    }
-
-    /// Revokes an access token, unless it is of a kind that cannot be: it ends by itself, and no other follows it.
-    async fn revoke_or_leave(&self, access: &str) -> Result<(), Error> {
-        let metadata = self.metadata().await?;
-        let endpoint = endpoint(&metadata)?;
-        let form = form(access, "access_token");
+        let endpoint = metadata.revocation.as_ref().ok_or_else(|| {
+            Error::input("the server names no revocation endpoint; give its URL to the client")
+        })?;
+        let form = Form::new()
+            .with("token", text)
+            .with("token_type_hint", token_type_hint);
         let response = self
             .send(endpoint, &metadata, HeaderMap::new(), form)
             .await?;
-        if error_code(&response) == Some(OAuthErrorCode::UnsupportedTokenType) {
+        if ignore(&response) {
             return Ok(());
         }
         self.require_success(endpoint, response).map(drop)
     }
-}
-
-fn endpoint(metadata: &Metadata) -> Result<&Endpoint, Error> {
-    metadata.revocation.as_ref().ok_or_else(|| {
-        Error::input("the server names no revocation endpoint; give its URL to the client")
-    })
-}
-
-fn form(text: &str, hint: &str) -> Form {
-    Form::new()
-        .with("token", text)
-        .with("token_type_hint", hint)
 }

@@ -84,7 +84,7 @@ async fn an_error_ends_it_and_the_page_says_so() {
         (
             "access_denied",
             ErrorKind::Refused,
-            "The sign-in was refused.",
+            "The sign-in was denied.",
         ),
         (
             "server_error",
@@ -169,7 +169,7 @@ async fn nobody_is_waited_for_longer_than_was_set() {
     for (stray, beside) in [(false, false), (true, true)] {
         let (clock, flow) = timed(&server);
         let limit = Duration::from_secs(120);
-        let sign_in = SignIn::begin(flow.time_limit(limit)).await;
+        let sign_in = SignIn::begin(flow.timeout(limit)).await;
         clock.until_sleeping_for(limit).await;
         if stray {
             visit(format!("{}?code=theirs", sign_in.redirect_uri)).await;
@@ -191,7 +191,7 @@ async fn an_exchange_that_began_in_time_is_brought_to_its_end() {
     let gate = Gate::default();
     server.expect(Expect::post(TOKEN).respond(token().when(&gate)));
     let (clock, flow) = timed(&server);
-    let sign_in = SignIn::begin(flow.time_limit(Duration::from_secs(10))).await;
+    let sign_in = SignIn::begin(flow.timeout(Duration::from_secs(10))).await;
     let page = tokio::spawn(visit(sign_in.back("code=c0de")));
     server_has_calls(&server, 1).await;
     clock.advance(Duration::from_secs(20));

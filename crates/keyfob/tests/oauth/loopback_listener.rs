@@ -33,7 +33,7 @@ async fn an_answer_with_another_state_is_told_so_and_waited_through() {
     ] {
         let (status, page) = visit(format!("{}{stray}", sign_in.redirect_uri)).await;
         assert_eq!(status, 400, "{stray}");
-        assert!(page.contains("not the sign-in that was started"), "{page}");
+        assert!(page.contains("belongs to another sign-in"), "{page}");
     }
     assert_eq!(server.calls(), 0);
     visit(sign_in.back("code=mine")).await;
@@ -55,7 +55,7 @@ async fn a_second_answer_changes_nothing() {
     for second in ["code=first", "code=second", "error=access_denied"] {
         let (status, page) = visit(sign_in.back(second)).await;
         assert_eq!(status, 409, "{second}");
-        assert!(page.contains("answered already"), "{page}");
+        assert!(page.contains("already in progress or complete"), "{page}");
     }
     gate.open();
     assert!(first.await.unwrap().1.contains("You are signed in"));

@@ -1,4 +1,4 @@
-//! The port to which the browser comes back, as long as the sign-in lasts.
+//! The local HTTP server to which the browser is redirected. It runs only during a sign-in.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use crate::error::error::Error;
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 
-/// A listener on a port of this machine; it ends when it is dropped.
+/// A listener on a loopback port. Dropping it closes the port.
 pub(crate) struct Listener {
     tcp: TcpListener,
     clock: Arc<dyn Clock>,
@@ -30,43 +30,43 @@ pub(crate) struct Listener {
     path: String,
 }
 
-/// A browser that came to the redirect URI, and waits for a page.
-pub(crate) struct Visit {
+/// A request of the browser to the redirect URI, which waits for a page.
+pub(crate) struct BrowserRequest {
     pub(crate) query: Zeroizing<String>,
     page: oneshot::Sender<Page>,
-    /// Ends with the connection.
-    over: oneshot::Receiver<Infallible>,
+    /// Completes when the connection is closed.
+    closed: oneshot::Receiver<Infallible>,
 }
 
-impl Visit {
-    /// Answers the browser; completes when it has the page, or has gone.
-    pub(crate) async fn answer(self, page: Page) {
-        let over = self.begin_answer(page);
-        _ = over.await;
+impl BrowserRequest {
+    /// Responds with a page, and waits until the browser has received it or is gone.
+    pub(crate) async fn respond(self, page: Page) {
+        let closed = self.start_response(page);
+        _ = closed.await;
     }
 
-    /// Answers the browser without waiting until it has the page.
-    pub(crate) fn begin_answer(self, page: Page) -> oneshot::Receiver<Infallible> {
-        // A browser that has gone needs no page.
+    /// Responds with a page without waiting until the browser has received it.
+    pub(crate) fn start_response(self, page: Page) -> oneshot::Receiver<Infallible> {
+        // Fails only if the browser is gone.
         _ = self.page.send(page);
-        self.over
+        self.closed
     }
 }
 
 impl Listener {
-    /// Begins to listen; nobody is answered yet.
+    /// Opens the port. Requests wait until [`serve`](Self::serve) runs.
     pub(crate) async fn bind(uri: &RedirectUri, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let bound = TcpListener::bind(uri.address()).await;
         let (tcp, port) = bound
             .and_then(|tcp| tcp.local_addr().map(|address| (tcp, address.port())))
             .map_err(|cause| {
                 let (ip, port) = uri.address();
-                let which = if port == 0 {
+                let port = if port == 0 {
                     "any port".to_owned()
                 } else {
                     format!("port {port}")
                 };
-                Error::input(format!("the sign-in cannot listen on {which} of {ip}"))
+                Error::input(format!("the sign-in cannot listen on {port} of {ip}; give another redirect URI, or free the port"))
                     .caused_by(cause)
             })?;
         Ok(Self {
@@ -82,15 +82,15 @@ impl Listener {
         &self.uri
     }
 
-    /// Answers whoever connects, and hands on those who come to the redirect URI. Never completes.
+    /// Serves connections, and passes on the requests to the redirect URI. Never completes.
     ///
-    /// Connections stand beside each other: one that sends nothing, slowly or nonsense holds up no other.
-    pub(crate) async fn serve(&self, visits: &UnboundedSender<Visit>) -> Infallible {
+    /// Connections are served concurrently: one that sends nothing, or sends slowly, delays no other.
+    pub(crate) async fn serve(&self, requests: &UnboundedSender<BrowserRequest>) -> Infallible {
         let mut connections = FuturesUnordered::new();
         loop {
-            let full = connections.len() >= MOST;
+            let is_full = connections.len() >= MAX_CONNECTIONS;
             let accepted = async {
-                match full {
+                match is_full {
                     true => pending().await,
                     false => self.tcp.accept().await,
                 }
@@ -103,72 +103,78 @@ impl Listener {
             };
             match select(Box::pin(accepted), Box::pin(served)).await {
                 Either::Left((Ok((stream, _)), _)) => {
-                    connections.push(self.serve_one(stream, visits));
+                    connections.push(self.serve_connection(stream, requests));
                 }
-                // Such as too many open files: it may pass.
-                Either::Left((Err(_), _)) => self.clock.sleep(PAUSE).await,
+                // For example too many open files, which is temporary.
+                Either::Left((Err(_), _)) => self.clock.sleep(ACCEPT_RETRY_PAUSE).await,
                 Either::Right(((), _)) => {}
             }
         }
     }
 
-    async fn serve_one(&self, stream: TcpStream, visits: &UnboundedSender<Visit>) {
-        let (open, over) = oneshot::channel::<Infallible>();
-        let over = Mutex::new(Some(over));
-        let service = service_fn(|request| self.respond(request, visits, &over));
+    async fn serve_connection(
+        &self,
+        stream: TcpStream,
+        requests: &UnboundedSender<BrowserRequest>,
+    ) {
+        let (open, closed) = oneshot::channel::<Infallible>();
+        let closed = Mutex::new(Some(closed));
+        let service = service_fn(|request| self.respond(request, requests, &closed));
         let connection = http1::Builder::new()
             .keep_alive(false)
-            .max_buf_size(LONGEST_HEAD)
-            // The whole connection has a limit, by our own clock.
+            .max_buf_size(MAX_HEAD_BYTES)
+            // The timeout of the whole connection, on the injected clock, covers the head too.
             .header_read_timeout(None)
             .serve_connection(TokioIo::new(stream), service);
-        // What a client did wrong is its own affair.
-        _ = within(&*self.clock, PATIENCE, connection).await;
+        // An error of one browser connection does not concern the sign-in.
+        _ = within(&*self.clock, CONNECTION_TIMEOUT, connection).await;
         drop(open);
     }
 
     async fn respond(
         &self,
         request: Request<Incoming>,
-        visits: &UnboundedSender<Visit>,
-        over: &Mutex<Option<oneshot::Receiver<Infallible>>>,
+        requests: &UnboundedSender<BrowserRequest>,
+        closed: &Mutex<Option<oneshot::Receiver<Infallible>>>,
     ) -> Result<Response<String>, Infallible> {
         let page = if request.uri().path() != self.path {
             Page::NotFound
         } else if request.method() != Method::GET {
-            Page::NotAllowed
+            Page::MethodNotAllowed
         } else {
             let query = request.uri().query().unwrap_or_default();
-            let over = over.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Self::visit(query, visits, over).await.unwrap_or(Page::Late)
+            let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Self::page_for(query, requests, closed)
+                .await
+                .unwrap_or(Page::AlreadyAnswered)
         };
         Ok(page.response())
     }
 
-    /// Asks what page there is for this visit; `None` if nobody is left to say.
-    async fn visit(
+    /// Passes a request on and waits for its page; `None` if the sign-in has ended.
+    async fn page_for(
         query: &str,
-        visits: &UnboundedSender<Visit>,
-        over: Option<oneshot::Receiver<Infallible>>,
+        requests: &UnboundedSender<BrowserRequest>,
+        closed: Option<oneshot::Receiver<Infallible>>,
     ) -> Option<Page> {
         let (sender, page) = oneshot::channel();
-        let visit = Visit {
+        let request = BrowserRequest {
             query: Zeroizing::new(query.to_owned()),
             page: sender,
-            over: over?,
+            closed: closed?,
         };
-        visits.unbounded_send(visit).ok()?;
+        requests.unbounded_send(request).ok()?;
         page.await.ok()
     }
 }
 
-/// So many connections at once; a browser makes a few, most of which it never uses.
-const MOST: usize = 64;
+/// How many connections are served at once. A browser opens a few, and never uses most of them.
+const MAX_CONNECTIONS: usize = 64;
 
-/// So long a connection may last: as long as the token may take that the page waits for, and some more.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection may last: longer than the token request that its page waits for.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Longer heads are refused; an authorization code is some hundred bytes.
-const LONGEST_HEAD: usize = 16 * 1024;
+/// Longer request heads are refused. An authorization code has some hundred bytes.
+const MAX_HEAD_BYTES: usize = 16 * 1024;

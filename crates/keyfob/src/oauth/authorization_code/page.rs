@@ -1,4 +1,4 @@
-//! The page that a person sees when the browser comes back.
+//! The pages that the browser shows at the end of a sign-in.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -9,22 +9,22 @@ use http::header::{
 };
 use http::{HeaderValue, Response, StatusCode};
 
-/// What happened. Nothing that came with a request is on a page.
+/// The result of a browser request. A page contains nothing from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Page {
     SignedIn,
     Denied,
     Failed,
-    /// The answer to another sign-in, or to none.
-    Stray,
-    /// An answer that comes after the first.
-    Late,
+    /// The response of another sign-in, or no response at all.
+    Unrelated,
+    /// A second response for the same sign-in.
+    AlreadyAnswered,
     NotFound,
-    NotAllowed,
+    MethodNotAllowed,
 }
 
 impl Page {
-    /// The page with its head: it is kept nowhere, tells nobody where it was called from, and loads nothing.
+    /// The response with its headers: it is not cached, sends no referrer, and loads nothing.
     pub(crate) fn response(self) -> Response<String> {
         let mut response = Response::new(self.html());
         *response.status_mut() = self.status();
@@ -35,7 +35,7 @@ impl Page {
         headers.insert(REFERRER_POLICY, fixed("no-referrer"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
         headers.insert(CONTENT_SECURITY_POLICY, policy());
-        if self == Self::NotAllowed {
+        if self == Self::MethodNotAllowed {
             headers.insert(ALLOW, fixed("GET"));
         }
         response
@@ -43,17 +43,17 @@ impl Page {
 
     fn status(self) -> StatusCode {
         match self {
-            // The browser's visit itself went well, whatever it brought.
+            // The browser's request itself succeeded, whatever the result of the sign-in.
             Self::SignedIn | Self::Denied | Self::Failed => StatusCode::OK,
-            Self::Stray => StatusCode::BAD_REQUEST,
-            Self::Late => StatusCode::CONFLICT,
+            Self::Unrelated => StatusCode::BAD_REQUEST,
+            Self::AlreadyAnswered => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
 
     fn html(self) -> String {
-        let (mark, title, text) = self.says();
+        let (mark, title, text) = self.content();
         let class = if self == Self::SignedIn {
             "good"
         } else {
@@ -80,49 +80,49 @@ impl Page {
         )
     }
 
-    /// A sign, a line and what to do now.
-    fn says(self) -> (&'static str, &'static str, &'static str) {
+    /// The symbol, the heading and the text, which says what to do next.
+    fn content(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::SignedIn => (
                 "✓",
                 "You are signed in",
-                "You can close this page and go back to the program that asked.",
+                "You can close this page and return to the program that opened it.",
             ),
             Self::Denied => (
                 "✕",
                 "You are not signed in",
-                "The sign-in was refused. If that was not meant, start it again from the program that asked.",
+                "The sign-in was denied. If you did not intend this, return to the program and start it again.",
             ),
             Self::Failed => (
                 "✕",
                 "You are not signed in",
-                "Something went wrong. The program that asked says what it was.",
+                "Something went wrong. The program that opened this page shows the error.",
             ),
-            Self::Stray => (
+            Self::Unrelated => (
                 "!",
-                "This is not the sign-in that was started",
-                "Nothing was done. Go back to the program that asked, and use the address that it shows.",
+                "This page belongs to another sign-in",
+                "Nothing has changed. Return to the program and open the address that it shows.",
             ),
-            Self::Late => (
+            Self::AlreadyAnswered => (
                 "!",
-                "This sign-in has been answered already",
-                "Nothing was done. Go back to the program that asked.",
+                "This sign-in is already in progress or complete",
+                "Nothing has changed. Return to the program that opened this page.",
             ),
             Self::NotFound => (
                 "!",
-                "There is nothing here",
-                "This is not the page of a sign-in.",
+                "There is no such page",
+                "This address is used only for signing in.",
             ),
-            Self::NotAllowed => (
+            Self::MethodNotAllowed => (
                 "!",
-                "This cannot be done here",
-                "The page of a sign-in can only be opened.",
+                "This request is not supported",
+                "This page can only be opened in a browser.",
             ),
         }
     }
 }
 
-/// No script, no image, no frame, no request to anywhere; the one style is known by its hash.
+/// Allows no script, image, frame or request. The only style is allowed by its hash.
 fn policy() -> HeaderValue {
     let hash = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
     let policy = format!(
@@ -152,14 +152,14 @@ mod tests {
         Page::SignedIn,
         Page::Denied,
         Page::Failed,
-        Page::Stray,
-        Page::Late,
+        Page::Unrelated,
+        Page::AlreadyAnswered,
         Page::NotFound,
-        Page::NotAllowed,
+        Page::MethodNotAllowed,
     ];
 
     #[test]
-    fn no_page_is_kept_or_tells_where_it_was_called_from_or_loads_anything() {
+    fn no_page_is_cached_sends_a_referrer_or_loads_anything() {
         for page in ALL {
             let response = page.response();
             let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_lets_in_the_style_of_the_page() {
+    fn the_policy_allows_the_style_of_the_page() {
         let response = Page::SignedIn.response();
         let (_, rest) = response.body().split_once("<style>").unwrap();
         let (style, _) = rest.split_once("</style>").unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_page_says_that_somebody_is_signed_in() {
+    fn only_one_page_claims_success() {
         for page in ALL {
             let claims = page.response().body().contains("You are signed in");
             assert_eq!(claims, page == Page::SignedIn, "{page:?}");

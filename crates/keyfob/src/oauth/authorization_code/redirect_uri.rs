@@ -1,4 +1,4 @@
-//! Where the browser is sent back to: a port of this machine (RFC 8252 §7.3).
+//! The redirect URI of a sign-in: a loopback address of this machine (RFC 8252 §7.3).
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -7,34 +7,41 @@ use url::{Host, Url};
 use crate::error::error::Error;
 use crate::origin::origin::parse_url;
 
-/// A redirect URI on this machine, as it was registered.
+/// A loopback redirect URI, as it is registered for the client.
 #[derive(Clone, Debug)]
 pub(crate) struct RedirectUri(Url);
 
 impl RedirectUri {
-    /// Reads `http://127.0.0.1/path`, `http://[::1]/path` or `http://localhost/path`, with a port if it is a certain one.
+    /// Reads `http://127.0.0.1/path`, `http://[::1]/path` or `http://localhost/path`, with or without a port.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let url = parse_url(text)?;
         let uri = Self(url);
         let url = &uri.0;
-        let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        if url.scheme() != "http" || !bare || url.password().is_some() || uri.ip().is_none() {
+        let has_only_a_path =
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if url.scheme() != "http"
+            || !has_only_a_path
+            || url.password().is_some()
+            || uri.ip().is_none()
+        {
             return Err(Error::input(
-                "the redirect URI is not plain http to this machine; give one such as http://127.0.0.1/callback",
+                "the redirect URI is not plain http to this machine; give a URI such as http://127.0.0.1/callback",
             ));
         }
         Ok(uri)
     }
 
-    /// The address to listen on; any port for one that was not said.
+    /// The address to listen on. Port 0 means any free port.
     pub(crate) fn address(&self) -> (IpAddr, u16) {
-        let ip = self.ip().expect("checked when it was read");
+        let ip = self.ip().expect("`parse` checked the host");
         (ip, self.0.port().unwrap_or(0))
     }
 
-    /// The same with the port that was found; RFC 8252 §7.3 has servers allow any.
+    /// The same URI with the port that is open.
+    ///
+    /// "The authorization server MUST allow any port to be specified at the time of the request" (RFC 8252 §7.3).
     pub(crate) fn at_port(&self, port: u16) -> String {
-        let host = self.0.host_str().expect("checked when it was read");
+        let host = self.0.host_str().expect("`parse` checked the host");
         format!("http://{host}:{port}{}", self.0.path())
     }
 
@@ -46,7 +53,7 @@ impl RedirectUri {
         match self.0.host()? {
             Host::Ipv4(ip) => Some(ip.into()).filter(IpAddr::is_loopback),
             Host::Ipv6(ip) => Some(ip.into()).filter(IpAddr::is_loopback),
-            // RFC 8252 §8.3 advises against it, but some servers take nothing else.
+            // RFC 8252 §8.3 advises against `localhost`, but some servers accept nothing else.
             Host::Domain("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
             Host::Domain(_) => None,
         }
@@ -55,11 +62,11 @@ impl RedirectUri {
 
 impl Default for RedirectUri {
     fn default() -> Self {
-        Self::parse(USUAL).expect("it is plain http to this machine")
+        Self::parse(DEFAULT).expect("it is plain http to loopback")
     }
 }
 
-const USUAL: &str = "http://127.0.0.1/callback";
+const DEFAULT: &str = "http://127.0.0.1/callback";
 
 #[cfg(test)]
 mod tests {
@@ -68,21 +75,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_any_or_the_one_that_was_registered() {
+    fn the_port_is_free_to_choose_or_the_registered_one() {
         let any = RedirectUri::default();
         assert_eq!(any.address(), (Ipv4Addr::LOCALHOST.into(), 0));
         assert_eq!(any.at_port(5000), "http://127.0.0.1:5000/callback");
-        let sixth = RedirectUri::parse("http://[::1]:8400/back/here").unwrap();
-        assert_eq!(sixth.address(), (Ipv6Addr::LOCALHOST.into(), 8400));
-        assert_eq!(sixth.at_port(8400), "http://[::1]:8400/back/here");
-        assert_eq!(sixth.path(), "/back/here");
+        let ipv6 = RedirectUri::parse("http://[::1]:8400/back/here").unwrap();
+        assert_eq!(ipv6.address(), (Ipv6Addr::LOCALHOST.into(), 8400));
+        assert_eq!(ipv6.at_port(8400), "http://[::1]:8400/back/here");
+        assert_eq!(ipv6.path(), "/back/here");
         let named = RedirectUri::parse("http://localhost").unwrap();
         assert_eq!(named.address(), (Ipv4Addr::LOCALHOST.into(), 0));
         assert_eq!(named.at_port(9), "http://localhost:9/");
     }
 
     #[test]
-    fn another_machine_and_more_than_a_path_are_refused() {
+    fn another_machine_and_parts_beyond_the_path_are_refused() {
         for text in [
             "https://127.0.0.1/callback",
             "http://login.example.com/callback",

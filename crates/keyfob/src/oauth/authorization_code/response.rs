@@ -1,4 +1,4 @@
-//! What a browser brings back from the authorization endpoint (RFC 6749 §4.1.2, RFC 9207).
+//! The authorization response, which the browser carries to the redirect URI (RFC 6749 §4.1.2, RFC 9207).
 
 use huskarl_core::OAuthErrorCode;
 use url::form_urlencoded;
@@ -9,46 +9,47 @@ use crate::oauth::authorization_code::page::Page;
 use crate::oauth::error_response::access_denied;
 use crate::token::secret::Secret;
 
-/// What an answer must have to be the answer to this sign-in.
-pub(crate) struct Expected {
+/// What an authorization response must contain to belong to this sign-in.
+pub(crate) struct ExpectedResponse {
     pub(crate) state: Secret,
-    /// The server that was asked, if its name is known.
+    /// The issuer identifier of the server, if it is known.
     pub(crate) issuer: Option<String>,
-    /// Whether that server names itself in each answer.
-    pub(crate) names_itself: bool,
+    /// Whether the server puts its issuer identifier into each response (`iss`).
+    pub(crate) has_iss: bool,
 }
 
-/// What a visit of the browser is.
-pub(crate) enum Brought {
-    /// The code, for which there is a token.
+/// The meaning of a browser request to the redirect URI.
+pub(crate) enum AuthorizationResponse {
+    /// The sign-in succeeded, and this is the authorization code.
     Code(Secret),
-    /// The end of the sign-in without one.
-    Refusal(Error, Page),
-    /// No answer to this sign-in: whoever sends it does not know the `state`, and may not end it either.
-    Stray,
+    /// The sign-in failed.
+    Error(Error, Page),
+    /// Not a response of this sign-in. Its sender does not know the `state`, so it must not end the sign-in either.
+    Unrelated,
 }
 
-impl Expected {
-    pub(crate) fn judge(&self, query: &str) -> Brought {
-        let Some(parameters) = Parameters::read(query) else {
-            return Brought::Stray;
+impl ExpectedResponse {
+    pub(crate) fn check(&self, query: &str) -> AuthorizationResponse {
+        let Some(parameters) = Parameters::parse(query) else {
+            return AuthorizationResponse::Unrelated;
         };
         if !parameters.state.is_some_and(|state| self.is_state(state)) {
-            return Brought::Stray;
+            return AuthorizationResponse::Unrelated;
         }
-        if let Some(mixed_up) = self.judge_issuer(parameters.iss.as_ref().map(|iss| iss.as_str())) {
-            return Brought::Refusal(mixed_up, Page::Failed);
+        // RFC 9207 §2.4: check `iss` before anything else, so that no code or error of another server is believed.
+        if let Err(error) = self.check_issuer(parameters.iss.as_ref().map(|iss| iss.as_str())) {
+            return AuthorizationResponse::Error(error, Page::Failed);
         }
         if let Some(error) = parameters.error {
-            return refusal(&error);
+            return error_response(&error);
         }
-        match parameters
+        let code = parameters
             .code
-            .map(|mut code| Secret::new_field(std::mem::take(&mut *code)))
-        {
-            Some(Ok(code)) => Brought::Code(code),
-            Some(Err(_)) | None => Brought::Refusal(
-                Error::malformed("the server sent the browser back without a code"),
+            .map(|mut code| Secret::new_field(std::mem::take(&mut *code)));
+        match code {
+            Some(Ok(code)) => AuthorizationResponse::Code(code),
+            Some(Err(_)) | None => AuthorizationResponse::Error(
+                Error::malformed("the server redirected the browser without an authorization code"),
                 Page::Failed,
             ),
         }
@@ -58,21 +59,20 @@ impl Expected {
         Secret::new(std::mem::take(&mut *state)).is_ok_and(|state| state.same_as(&self.state))
     }
 
-    /// RFC 9207 §2.4: an answer of another server's is not for this one, and its code is not sent to it.
-    fn judge_issuer(&self, named: Option<&str>) -> Option<Error> {
-        match (named, self.issuer.as_deref()) {
-            (Some(named), Some(issuer)) if named != issuer => Some(Error::refused(
-                "the browser brought the answer of another server than was asked (`iss`); nothing was sent to either",
+    fn check_issuer(&self, iss: Option<&str>) -> Result<(), Error> {
+        match (iss, self.issuer.as_deref()) {
+            (Some(iss), Some(issuer)) if iss != issuer => Err(Error::refused(
+                "the browser returned from another server than the sign-in was started at (`iss`); no code was sent to either",
             )),
-            (None, Some(_)) if self.names_itself => Some(Error::refused(
-                "the answer does not say which server it is from (`iss`), though the server says that it always does",
+            (None, Some(_)) if self.has_iss => Err(Error::refused(
+                "the authorization response does not name its server (`iss`), although the server's metadata promise it",
             )),
-            _ => None,
+            _ => Ok(()),
         }
     }
 }
 
-/// The parameters that are used; none may come twice (RFC 6749 §3.1).
+/// The parameters that are used.
 #[derive(Default)]
 struct Parameters {
     state: Option<Zeroizing<String>>,
@@ -82,17 +82,21 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn read(query: &str) -> Option<Self> {
+    /// `None` if one of them occurs twice: "parameters MUST NOT be included more than once" (RFC 6749 §3.1).
+    fn parse(query: &str) -> Option<Self> {
         let mut parameters = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let place = match &*name {
+            let parameter = match &*name {
                 "state" => &mut parameters.state,
                 "code" => &mut parameters.code,
                 "iss" => &mut parameters.iss,
                 "error" => &mut parameters.error,
                 _ => continue,
             };
-            if place.replace(Zeroizing::new(value.into_owned())).is_some() {
+            if parameter
+                .replace(Zeroizing::new(value.into_owned()))
+                .is_some()
+            {
                 return None;
             }
         }
@@ -100,31 +104,28 @@ impl Parameters {
     }
 }
 
-/// RFC 6749 §4.1.2.1. Of what the server says beyond a registered code nothing is shown.
-fn refusal(error: &str) -> Brought {
-    match OAuthErrorCode::from(error) {
-        OAuthErrorCode::AccessDenied => Brought::Refusal(access_denied(), Page::Denied),
+/// The error that a code of RFC 6749 §4.1.2.1 means. S3: only registered codes are shown.
+fn error_response(code: &str) -> AuthorizationResponse {
+    let (error, page) = match OAuthErrorCode::from(code) {
+        OAuthErrorCode::AccessDenied => (access_denied(), Page::Denied),
         code @ (OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable) => {
             let message = format!(
-                "the server cannot sign anybody in at present (`{}`)",
+                "the server cannot complete the sign-in at present (`{}`)",
                 code.as_str()
             );
-            Brought::Refusal(Error::unavailable(message), Page::Failed)
+            (Error::unavailable(message), Page::Failed)
         }
-        OAuthErrorCode::Other(_) => Brought::Refusal(
-            Error::refused(
-                "the server refused the sign-in with an error code that is not registered",
-            ),
-            Page::Failed,
-        ),
-        code => Brought::Refusal(
-            Error::refused(format!(
-                "the server refused the sign-in with `{}`",
-                code.as_str()
-            )),
-            Page::Failed,
-        ),
-    }
+        OAuthErrorCode::Other(_) => {
+            let message =
+                "the server refused the sign-in with an error code that is not registered";
+            (Error::refused(message), Page::Failed)
+        }
+        code => {
+            let message = format!("the server refused the sign-in with `{}`", code.as_str());
+            (Error::refused(message), Page::Failed)
+        }
+    };
+    AuthorizationResponse::Error(error, page)
 }
 
 #[cfg(test)]
@@ -133,31 +134,31 @@ mod tests {
 
     const ISSUER: &str = "https://login.example.com";
 
-    fn expected(names_itself: bool) -> Expected {
-        Expected {
+    fn expected(has_iss: bool) -> ExpectedResponse {
+        ExpectedResponse {
             state: Secret::new("st4te".to_owned()).unwrap(),
             issuer: Some(ISSUER.to_owned()),
-            names_itself,
+            has_iss,
         }
     }
 
-    fn said(brought: Brought) -> String {
-        match brought {
-            Brought::Code(code) => format!("code {}", code.expose()),
-            Brought::Refusal(error, page) => format!("{page:?}: {error}"),
-            Brought::Stray => "stray".to_owned(),
+    fn describe(response: AuthorizationResponse) -> String {
+        match response {
+            AuthorizationResponse::Code(code) => format!("code {}", code.expose()),
+            AuthorizationResponse::Error(error, page) => format!("{page:?}: {error}"),
+            AuthorizationResponse::Unrelated => "unrelated".to_owned(),
         }
     }
 
     #[test]
-    fn a_code_comes_with_the_state_that_was_sent() {
-        let judge = |query| said(expected(false).judge(query));
-        assert_eq!(judge("code=c0de&state=st4te"), "code c0de");
+    fn a_code_is_accepted_only_with_the_state_that_was_sent() {
+        let check = |query| describe(expected(false).check(query));
+        assert_eq!(check("code=c0de&state=st4te"), "code c0de");
         assert_eq!(
-            judge("code=a%2Fb+c&state=st4te&session_state=x"),
+            check("code=a%2Fb+c&state=st4te&session_state=x"),
             "code a/b c"
         );
-        for stray in [
+        for query in [
             "",
             "code=c0de",
             "code=c0de&state=",
@@ -169,52 +170,54 @@ mod tests {
             "code=c0de&state=st4te&state=st4te",
             "code=c0de&code=other&state=st4te",
         ] {
-            assert_eq!(judge(stray), "stray", "{stray}");
+            assert_eq!(check(query), "unrelated", "{query}");
         }
     }
 
     #[test]
-    fn an_answer_of_another_server_is_refused() {
-        let of = |names_itself, iss: &str| {
-            said(expected(names_itself).judge(&format!("code=c&state=st4te{iss}")))
+    fn a_response_of_another_server_is_refused() {
+        let of = |has_iss, iss: &str| {
+            describe(expected(has_iss).check(&format!("code=c&state=st4te{iss}")))
         };
-        for names_itself in [true, false] {
+        for has_iss in [true, false] {
             assert_eq!(
-                of(names_itself, "&iss=https%3A%2F%2Flogin.example.com"),
+                of(has_iss, "&iss=https%3A%2F%2Flogin.example.com"),
                 "code c"
             );
             for other in ["https://evil.example", "https://login.example.com/", ""] {
-                let said = of(names_itself, &format!("&iss={other}"));
-                assert!(said.contains("another server"), "{said}");
+                let error = of(has_iss, &format!("&iss={other}"));
+                assert!(error.contains("another server"), "{error}");
             }
         }
-        assert!(of(true, "").contains("does not say which server"));
+        assert!(of(true, "").contains("does not name its server"));
         assert_eq!(of(false, ""), "code c");
     }
 
     #[test]
-    fn an_error_of_another_server_is_not_believed_either() {
+    fn an_error_of_another_server_is_not_believed() {
         let query = "error=access_denied&state=st4te&iss=https://evil.example";
-        assert!(said(expected(true).judge(query)).contains("another server"));
+        assert!(describe(expected(true).check(query)).contains("another server"));
     }
 
     #[test]
-    fn s3_of_a_refusal_only_a_registered_code_is_shown() {
-        let judge = |error: &str| {
+    fn s3_only_registered_error_codes_are_shown() {
+        let check = |error: &str| {
             let query = format!("error={error}&error_description=s3cr3t&state=st4te");
-            said(expected(false).judge(&query))
+            describe(expected(false).check(&query))
         };
-        assert!(judge("access_denied").starts_with("Denied: "));
-        assert!(judge("temporarily_unavailable").contains("at present"));
-        assert!(judge("invalid_scope").contains("`invalid_scope`"));
-        assert!(!judge("s3cr3t").contains("s3cr3t"));
-        assert!(!judge("access_denied").contains("s3cr3t"));
+        assert!(check("access_denied").starts_with("Denied: "));
+        assert!(check("temporarily_unavailable").contains("at present"));
+        assert!(check("invalid_scope").contains("`invalid_scope`"));
+        assert!(!check("s3cr3t").contains("s3cr3t"));
+        assert!(!check("access_denied").contains("s3cr3t"));
     }
 
     #[test]
-    fn an_answer_without_a_code_ends_the_sign_in() {
+    fn a_response_without_a_code_ends_the_sign_in() {
         for query in ["state=st4te", "code=&state=st4te"] {
-            assert!(said(expected(false).judge(query)).contains("without a code"));
+            assert!(
+                describe(expected(false).check(query)).contains("without an authorization code")
+            );
         }
     }
 }

@@ -1,57 +1,60 @@
-//! How often a server is asked how a sign-in stands (RFC 8628 §3.5).
+//! How often the token endpoint is polled during a device sign-in (RFC 8628 §3.5).
 
 use std::time::Duration;
 
-/// The pause before the next question.
+/// The pause before the next poll.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct PollInterval {
     interval: Duration,
     failures: u32,
-    least: Duration,
+    /// The pause that the server asked for in the last error response (`Retry-After`).
+    retry_after: Duration,
 }
 
-impl Pace {
+impl PollInterval {
     pub(crate) fn new(interval: Duration) -> Self {
         Self {
-            interval: interval.max(SHORTEST),
+            interval: interval.max(MIN_INTERVAL),
             failures: 0,
-            least: Duration::ZERO,
+            retry_after: Duration::ZERO,
         }
     }
 
     pub(crate) fn pause(&self) -> Duration {
-        // "doubling the polling interval on each such connection timeout"
+        // RFC 8628 §3.5 recommends "doubling the polling interval on each such connection timeout".
         let doublings = self.failures.min(31);
-        let backed_off = self.interval.saturating_mul(1 << doublings);
-        backed_off.min(LONGEST.max(self.interval)).max(self.least)
+        let backoff = self.interval.saturating_mul(1 << doublings);
+        backoff
+            .min(MAX_BACKOFF.max(self.interval))
+            .max(self.retry_after)
     }
 
-    /// The server said that nobody has agreed yet.
-    pub(crate) fn heard(&mut self) {
+    /// The server responded that the sign-in is still pending.
+    pub(crate) fn pending(&mut self) {
         self.failures = 0;
-        self.least = Duration::ZERO;
+        self.retry_after = Duration::ZERO;
     }
 
     /// "the interval MUST be increased by 5 seconds for this and all subsequent requests"
     pub(crate) fn slow_down(&mut self) {
-        self.heard();
-        self.interval += STEP;
+        self.pending();
+        self.interval += SLOW_DOWN_STEP;
     }
 
-    /// No answer came, or one that says nothing of the sign-in; perhaps with the pause that the server wants.
-    pub(crate) fn heard_nothing(&mut self, least: Option<Duration>) {
+    /// The poll failed, or the response says nothing about the sign-in.
+    pub(crate) fn failed(&mut self, retry_after: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
-        self.least = least.unwrap_or_default();
+        self.retry_after = retry_after.unwrap_or_default();
     }
 }
 
-const STEP: Duration = Duration::from_secs(5);
+const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
 
-/// A server that says `0` would be asked without a pause.
-const SHORTEST: Duration = Duration::from_secs(1);
+/// A server may say `0`, which would mean polling without a pause.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A person who has agreed shall not wait for minutes after a server was away.
-const LONGEST: Duration = Duration::from_secs(60);
+/// After an outage of the server, a person who has already signed in should not wait for minutes.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -61,37 +64,37 @@ mod tests {
 
     #[test]
     fn each_slow_down_lasts() {
-        let mut pace = Pace::new(5 * SECOND);
-        pace.slow_down();
-        assert_eq!(pace.pause(), 10 * SECOND);
-        pace.heard();
-        assert_eq!(pace.pause(), 10 * SECOND);
-        pace.slow_down();
-        assert_eq!(pace.pause(), 15 * SECOND);
+        let mut interval = PollInterval::new(5 * SECOND);
+        interval.slow_down();
+        assert_eq!(interval.pause(), 10 * SECOND);
+        interval.pending();
+        assert_eq!(interval.pause(), 10 * SECOND);
+        interval.slow_down();
+        assert_eq!(interval.pause(), 15 * SECOND);
     }
 
     #[test]
-    fn silence_doubles_the_pause_up_to_a_minute_until_something_is_heard() {
-        let mut pace = Pace::new(5 * SECOND);
+    fn failures_double_the_pause_up_to_a_minute_until_a_poll_succeeds() {
+        let mut interval = PollInterval::new(5 * SECOND);
         let pauses = std::iter::from_fn(|| {
-            pace.heard_nothing(None);
-            Some(pace.pause().as_secs())
+            interval.failed(None);
+            Some(interval.pause().as_secs())
         });
         assert_eq!(pauses.take(5).collect::<Vec<_>>(), [10, 20, 40, 60, 60]);
-        pace.heard();
-        assert_eq!(pace.pause(), 5 * SECOND);
+        interval.pending();
+        assert_eq!(interval.pause(), 5 * SECOND);
     }
 
     #[test]
-    fn the_server_may_ask_for_more_and_an_interval_over_a_minute_is_kept() {
-        let mut pace = Pace::new(90 * SECOND);
-        assert_eq!(pace.pause(), 90 * SECOND);
-        pace.heard_nothing(Some(300 * SECOND));
-        assert_eq!(pace.pause(), 300 * SECOND);
+    fn a_longer_retry_after_or_interval_of_the_server_is_kept() {
+        let mut interval = PollInterval::new(90 * SECOND);
+        assert_eq!(interval.pause(), 90 * SECOND);
+        interval.failed(Some(300 * SECOND));
+        assert_eq!(interval.pause(), 300 * SECOND);
     }
 
     #[test]
-    fn nobody_is_asked_without_a_pause() {
-        assert_eq!(Pace::new(Duration::ZERO).pause(), SECOND);
+    fn there_is_always_a_pause() {
+        assert_eq!(PollInterval::new(Duration::ZERO).pause(), SECOND);
     }
 }

@@ -1,4 +1,4 @@
-//! A token for the client itself (RFC 6749 §4.4).
+//! Client credentials: a token for the client itself (RFC 6749 §4.4).
 
 use futures_util::future::BoxFuture;
 
@@ -9,7 +9,9 @@ use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A token that a client gets for itself (client credentials, RFC 6749 §4.4).
+/// Gets tokens for the client itself: the client credentials grant (RFC 6749 §4.4).
+///
+/// Use it where a program calls an API in its own name, without a person.
 ///
 /// ```
 /// use keyfob::Session;
@@ -31,7 +33,7 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Asks as this client.
+    /// Gets tokens for this client.
     pub fn new(client: Client) -> Self {
         Self {
             client,
@@ -47,7 +49,7 @@ impl TokenSource for ClientCredentials {
         Box::pin(async move {
             let form = self
                 .options
-                .fill(Form::token_request("client_credentials"))?;
+                .add_to(Form::token_request("client_credentials"))?;
             self.client.request_token(form).await
         })
     }

@@ -1,4 +1,4 @@
-//! A token for whom a signed assertion is about (RFC 7523 §2.1).
+//! JWT bearer: a token in return for a signed assertion (RFC 7523 §2.1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::oauth::signing_key::{Signer, SigningKey};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A token that is given for a signed assertion (`urn:ietf:params:oauth:grant-type:jwt-bearer`, RFC 7523 §2.1).
+/// Gets tokens in return for an assertion, a JWT that names a subject: the JWT bearer grant (RFC 7523 §2.1).
 ///
-/// The assertion is signed here, anew for every request, or comes from another source, such as the file in which Kubernetes
-/// projects one.
+/// Either the client signs a new assertion for each request, or the assertion comes from another source, such as the file
+/// into which Kubernetes projects a service account token.
 ///
 /// ```
 /// use keyfob::FileToken;
@@ -43,97 +43,102 @@ pub struct JwtBearer {
 
 #[derive(Clone)]
 enum Assertion {
-    Signed(Box<Statement>),
-    Given(Arc<dyn TokenSource>),
+    SignedHere(Box<AssertionClaims>),
+    FromSource(Arc<dyn TokenSource>),
 }
 
-/// What is signed here.
+/// The claims of an assertion, and the key that signs them.
 #[derive(Clone)]
-struct Statement {
+struct AssertionClaims {
     key: SigningKey,
     issuer: Option<String>,
     subject: Option<String>,
     audience: Option<String>,
     lifetime: Duration,
-    claims: Map<String, Value>,
+    /// Claims that have no setter of their own.
+    others: Map<String, Value>,
 }
 
 impl JwtBearer {
-    /// How long a signed assertion is good for, unless set.
+    /// The default for [`lifetime`](Self::lifetime).
     pub const LIFETIME: Duration = Duration::from_secs(60);
 
-    /// Signs the assertion with this key. Issuer and subject are the client, unless set.
+    /// Signs a new assertion with this key for each token request.
+    ///
+    /// By default, the client is the issuer and the subject of the assertion.
     pub fn signed(client: Client, key: SigningKey) -> Self {
-        let statement = Statement {
+        let claims = AssertionClaims {
             key,
             issuer: None,
             subject: None,
             audience: None,
             lifetime: Self::LIFETIME,
-            claims: Map::new(),
+            others: Map::new(),
         };
         Self {
             client,
-            assertion: Assertion::Signed(Box::new(statement)),
+            assertion: Assertion::SignedHere(Box::new(claims)),
             options: GrantOptions::default(),
         }
     }
 
-    /// Asks another source for the assertion each time.
+    /// Gets the assertion for each token request from another source.
+    ///
+    /// The setters for claims, [`issuer`](Self::issuer) and below, have no effect on such an assertion.
     pub fn from_source(client: Client, assertion: impl TokenSource) -> Self {
         Self {
             client,
-            assertion: Assertion::Given(Arc::new(assertion)),
+            assertion: Assertion::FromSource(Arc::new(assertion)),
             options: GrantOptions::default(),
         }
     }
 
     grant_setters!(options);
 
-    /// Says who makes the assertion (`iss`); the client unless set. Without effect on one from another source, as all below.
+    /// Sets who issues the assertion (`iss`). Default: the client.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
-        self.stating(|statement| statement.issuer = Some(issuer.into()))
+        self.with_claims(|claims| claims.issuer = Some(issuer.into()))
     }
 
-    /// Says whom it is about (`sub`); the client unless set.
+    /// Sets in whose name the token acts (`sub`). Default: the client.
     pub fn subject(self, subject: impl Into<String>) -> Self {
-        self.stating(|statement| statement.subject = Some(subject.into()))
+        self.with_claims(|claims| claims.subject = Some(subject.into()))
     }
 
-    /// Says whom it is for (`aud`); the URL of the token endpoint unless set.
+    /// Sets who accepts the assertion (`aud`). Default: the URL of the token endpoint.
     pub fn assertion_audience(self, audience: impl Into<String>) -> Self {
-        self.stating(|statement| statement.audience = Some(audience.into()))
+        self.with_claims(|claims| claims.audience = Some(audience.into()))
     }
 
-    /// Says how long it is good for; [`LIFETIME`](Self::LIFETIME) unless set.
+    /// Sets how long an assertion is valid. Default: [`LIFETIME`](Self::LIFETIME).
     pub fn lifetime(self, lifetime: Duration) -> Self {
-        self.stating(|statement| statement.lifetime = lifetime)
+        self.with_claims(|claims| claims.lifetime = lifetime)
     }
 
-    /// Adds a claim.
+    /// Adds another claim to the assertion.
     pub fn claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.stating(|statement| {
-            statement.claims.insert(name.into(), value.into());
+        self.with_claims(|claims| {
+            claims.others.insert(name.into(), value.into());
         })
     }
 
-    /// Whom the assertion is about, if it is signed here.
-    pub(super) fn stated_subject(&self) -> Option<&str> {
+    /// The subject of the assertion, if it is signed here.
+    pub(super) fn signed_subject(&self) -> Option<&str> {
         match &self.assertion {
-            Assertion::Signed(statement) => Some(statement.subject(&self.client)),
-            Assertion::Given(_) => None,
+            Assertion::SignedHere(claims) => Some(claims.subject(&self.client)),
+            Assertion::FromSource(_) => None,
         }
     }
 
-    fn stating(mut self, change: impl FnOnce(&mut Statement)) -> Self {
-        if let Assertion::Signed(statement) = &mut self.assertion {
-            change(statement);
+    fn with_claims(mut self, change: impl FnOnce(&mut AssertionClaims)) -> Self {
+        if let Assertion::SignedHere(claims) = &mut self.assertion {
+            change(claims);
         }
         self
     }
 }
 
-impl Statement {
+impl AssertionClaims {
     fn subject<'a>(&'a self, client: &'a Client) -> &'a str {
         self.subject.as_deref().unwrap_or(client.id())
     }
@@ -148,11 +153,11 @@ impl Statement {
             .sub(self.subject(client))
             .audience(audience)
             .issued_now_expires_after(self.lifetime)
-            .claims(&self.claims)
+            .claims(&self.others)
             .build()
             .to_jws_compact(&Signer(self.key.clone()))
             .await
-            .map_err(|_| Error::input("the assertion could not be signed as it was set"))
+            .map_err(|_| Error::input("the assertion cannot be signed with these claims"))
     }
 }
 
@@ -161,16 +166,16 @@ impl TokenSource for JwtBearer {
         Box::pin(async move {
             let form = Form::token_request(GRANT_TYPE);
             let form = match &self.assertion {
-                Assertion::Signed(statement) => form.with(
+                Assertion::SignedHere(claims) => form.with(
                     "assertion",
-                    statement.sign(&self.client).await?.expose_secret(),
+                    claims.sign(&self.client).await?.expose_secret(),
                 ),
-                Assertion::Given(source) => form.with(
+                Assertion::FromSource(source) => form.with(
                     "assertion",
                     source.fetch(&request.on_behalf()).await?.expose(),
                 ),
             };
-            self.client.request_token(self.options.fill(form)?).await
+            self.client.request_token(self.options.add_to(form)?).await
         })
     }
 }
@@ -179,7 +184,7 @@ impl fmt::Debug for JwtBearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtBearer")
             .field("client", &self.client)
-            .field("subject", &self.stated_subject())
+            .field("subject", &self.signed_subject())
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

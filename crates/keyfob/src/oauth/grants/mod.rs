@@ -1,4 +1,4 @@
-//! The grants of OAuth 2.0, each as a source of tokens.
+//! The grants of OAuth 2.0. Each is a token source.
 
 pub(crate) mod client_credentials;
 pub(crate) mod jwt_bearer;

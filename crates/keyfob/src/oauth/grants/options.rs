@@ -1,4 +1,4 @@
-//! What can be said about a token that is asked for, the same for every grant.
+//! The options of a token request that all grants share.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::error::error::Error;
 use crate::oauth::form::Form;
 
-/// Scopes, audience, resources and whatever else a server wants to know.
+/// Scopes, audiences, resources and other parameters.
 #[derive(Clone, Default)]
 pub(crate) struct GrantOptions {
     pub(crate) scopes: Vec<String>,
@@ -17,8 +17,8 @@ pub(crate) struct GrantOptions {
 }
 
 impl GrantOptions {
-    /// Adds them to a form.
-    pub(crate) fn fill(&self, mut form: Form) -> Result<Form, Error> {
+    /// Adds the options to a form.
+    pub(crate) fn add_to(&self, mut form: Form) -> Result<Form, Error> {
         if !self.scopes.is_empty() {
             form = form.with("scope", &self.scopes.join(" "));
         }
@@ -30,9 +30,9 @@ impl GrantOptions {
         }
         for (name, value) in &self.parameters {
             // RFC 6749 §3.2: "Request and response parameters MUST NOT be included more than once."
-            if SET_ELSEWHERE.contains(&name.as_str()) {
+            if RESERVED.contains(&name.as_str()) {
                 return Err(Error::input(format!(
-                    "the parameter `{name}` is set by the grant or the client, and not as an extra one"
+                    "the parameter `{name}` is set by the grant or the client and cannot be added"
                 )));
             }
             form = form.with(name, value);
@@ -41,7 +41,7 @@ impl GrantOptions {
     }
 }
 
-/// Of the extra parameters only the names: a value may be a secret.
+/// Shows only the names of the extra parameters: a value may be secret.
 impl fmt::Debug for GrantOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
@@ -54,49 +54,48 @@ impl fmt::Debug for GrantOptions {
     }
 }
 
-/// The setters of a grant whose [`GrantOptions`] are here.
+/// The setters of a type whose [`GrantOptions`] are in this field.
+///
+/// A macro, because each type then has the setters as its own methods, and users import no trait.
 macro_rules! grant_setters {
-    ($($options:tt)+) => {
-        crate::oauth::grants::options::scope_setters!($($options)+);
+    ($($options:ident).+) => {
+        crate::oauth::grants::options::grant_setters!(
+            $($options).+,
+            "Adds another parameter to the request. The value may be secret."
+        );
+    };
+    ($($options:ident).+, $about_parameter:literal) => {
+        /// Requests these scopes, in addition to those of earlier calls (RFC 6749 §3.3).
+        pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+            self.$($options).+.scopes.extend(scopes.into_iter().map(Into::into));
+            self
+        }
 
-        /// Sends one more parameter, which may be a secret.
+        /// Requests a token for this audience, by the name that the server uses for it (RFC 8693 §2.1).
+        pub fn audience(mut self, audience: impl Into<String>) -> Self {
+            self.$($options).+.audiences.push(audience.into());
+            self
+        }
+
+        /// Requests a token for the API at this URL, in addition to those of earlier calls (RFC 8707).
+        pub fn resource(mut self, resource: impl Into<String>) -> Self {
+            self.$($options).+.resources.push(resource.into());
+            self
+        }
+
+        #[doc = $about_parameter]
         pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             let value = zeroize::Zeroizing::new(value.into());
-            self.$($options)+.parameters.push((name.into(), value));
-            self
-        }
-    };
-}
-
-/// Those that say what the token is for.
-macro_rules! scope_setters {
-    ($($options:tt)+) => {
-        /// Asks for these scopes (RFC 6749 §3.3), beside those that were given before.
-        pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-            self.$($options)+
-                .scopes
-                .extend(scopes.into_iter().map(Into::into));
-            self
-        }
-
-        /// Asks for a token for this audience, by the name that the server has for it (RFC 8693 §2.1, and others).
-        pub fn audience(mut self, audience: impl Into<String>) -> Self {
-            self.$($options)+.audiences.push(audience.into());
-            self
-        }
-
-        /// Asks for a token for the API of this URL (RFC 8707), beside those that were given before.
-        pub fn resource(mut self, resource: impl Into<String>) -> Self {
-            self.$($options)+.resources.push(resource.into());
+            self.$($options).+.parameters.push((name.into(), value));
             self
         }
     };
 }
 
 pub(crate) use grant_setters;
-pub(crate) use scope_setters;
 
-const SET_ELSEWHERE: [&str; 16] = [
+/// Parameters that a grant or the client's authentication sets.
+const RESERVED: [&str; 16] = [
     "grant_type",
     "client_id",
     "client_secret",

@@ -1,4 +1,4 @@
-//! A token for a refresh token, which may be used up by that (RFC 6749 §6).
+//! Refresh token: a token in return for a refresh token, which the server may replace (RFC 6749 §6).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,12 +15,12 @@ use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
-/// A token that is got with a refresh token (RFC 6749 §6), each with the one that came before.
+/// Gets tokens with a refresh token (RFC 6749 §6).
 ///
-/// A server may give another refresh token with each answer, and take the use of an old one for theft. So one is used at a
-/// time, also by clones, and none that was replaced is used again. Where the program ends and starts again, the newest has
-/// to be kept: by a store, or by yourself in [`on_change`](crate::cache::TokenCacheBuilder::on_change), which is awaited before the
-/// token is used.
+/// A server may replace the refresh token with each response (*rotation*), and treat any further use of the old one as
+/// theft. So this source, together with its clones, sends one request at a time and never uses a replaced refresh token again.
+/// The newest refresh token must outlive the program: use a store ([`Persisted`](crate::source::Persisted)), or save it
+/// yourself in [`on_change`](crate::cache::TokenCacheBuilder::on_change), which is awaited before the token is used.
 ///
 /// ```
 /// use keyfob::TokenCache;
@@ -43,29 +43,29 @@ use crate::token::token::Token;
 pub struct RefreshToken {
     pub(super) client: Client,
     pub(super) options: GrantOptions,
-    chain: Arc<Mutex<Chain>>,
+    rotation: Arc<Mutex<Rotation>>,
 }
 
-/// The refresh tokens that follow each other.
-struct Chain {
+/// The refresh tokens of one sign-in.
+struct Rotation {
     newest: Secret,
-    /// Those that were replaced, the last first; not to be used again.
-    spent: VecDeque<Secret>,
+    /// Replaced refresh tokens, newest first. They must not be used again.
+    replaced: VecDeque<Secret>,
 }
 
 impl RefreshToken {
-    /// Begins with this refresh token.
+    /// Starts with this refresh token.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty or not of visible characters and spaces.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty, or contains anything but visible ASCII characters and spaces.
     pub fn new(client: Client, refresh_token: impl Into<String>) -> Result<Self, Error> {
         Ok(Self {
             client,
             options: GrantOptions::default(),
-            chain: Arc::new(Mutex::new(Chain {
+            rotation: Arc::new(Mutex::new(Rotation {
                 newest: Secret::new_field(refresh_token.into())?,
-                spent: VecDeque::new(),
+                replaced: VecDeque::new(),
             })),
         })
     }
@@ -73,20 +73,24 @@ impl RefreshToken {
     grant_setters!(options);
 }
 
-impl Chain {
-    /// The one to use: that of the token to be replaced, unless it is known to be used up.
+impl Rotation {
+    /// The refresh token to send: that of the previous access token, unless it has been replaced.
+    ///
+    /// The previous token may be newer than this source: a store may have read it from another process.
     fn choose(&self, previous: Option<&Token>) -> Secret {
+        let is_replaced =
+            |token: &Secret| self.replaced.iter().any(|replaced| replaced.same_as(token));
         previous
             .and_then(Token::refresh_secret)
-            .filter(|previous| !self.spent.iter().any(|spent| spent.same_as(previous)))
+            .filter(|previous| !is_replaced(previous))
             .unwrap_or(&self.newest)
             .clone()
     }
 
-    fn advance(&mut self, used: Secret, newest: &Secret) {
+    fn record(&mut self, used: Secret, newest: &Secret) {
         if !used.same_as(newest) {
-            self.spent.push_front(used);
-            self.spent.truncate(REMEMBERED);
+            self.replaced.push_front(used);
+            self.replaced.truncate(MAX_REPLACED);
         }
         self.newest = newest.clone();
     }
@@ -94,20 +98,24 @@ impl Chain {
 
 impl RefreshToken {
     async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
-        let mut chain = self.chain.lock().await;
-        let used = chain.choose(previous);
+        let mut rotation = self.rotation.lock().await;
+        let used = rotation.choose(previous);
         let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
-        let token = self.client.request_token(self.options.fill(form)?).await?;
+        let token = self
+            .client
+            .request_token(self.options.add_to(form)?)
+            .await?;
         let token = token.or_refresh_token(Some(&used));
         if let Some(newest) = token.refresh_secret() {
-            chain.advance(used, newest);
+            rotation.record(used, newest);
         }
         Ok(token)
     }
 }
 
 impl TokenSource for RefreshToken {
-    /// The exchange runs to its end even if the caller goes away: its response may hold the only valid refresh token.
+    /// A request that has been sent runs to its end even if the caller drops the future, because the response may contain the
+    /// only valid refresh token.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         let (source, previous) = (self.clone(), request.previous().cloned());
         request.run_to_completion(async move { source.exchange(previous.as_ref()).await })
@@ -127,5 +135,5 @@ impl fmt::Debug for RefreshToken {
     }
 }
 
-/// So many replaced ones are remembered: more than there are caches that share a source.
-const REMEMBERED: usize = 64;
+/// How many replaced refresh tokens are remembered: more than there are caches that share a source.
+const MAX_REPLACED: usize = 64;

@@ -1,4 +1,4 @@
-//! Tokens for FHIR servers (SMART App Launch, Backend Services).
+//! SMART Backend Services: tokens for FHIR servers (SMART App Launch).
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use crate::oauth::client::Client;
 use crate::oauth::client_authentication::{Audience, ClientAuthentication};
 use crate::oauth::grants::client_credentials::ClientCredentials;
 use crate::oauth::grants::options::grant_setters;
-use crate::oauth::signing_key::{Algorithm, SigningKey};
+use crate::oauth::signing_key::SigningKey;
+use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A token for a FHIR server, as [SMART Backend Services] has it.
+/// Gets tokens for a FHIR server: [SMART Backend Services].
 ///
-/// These are the client's own credentials: a JWT that an RSA key signs as RS384, or one on P-384 as ES384, for the token
-/// endpoint that the FHIR server names at `.well-known/smart-configuration`.
+/// It is the client credentials grant, with a client assertion that is signed as RS384 by an RSA key or as ES384 by a P-384
+/// key. The FHIR server names the token endpoint at `.well-known/smart-configuration`.
 ///
 /// [SMART Backend Services]: https://hl7.org/fhir/smart-app-launch/backend-services.html
 ///
@@ -37,12 +38,12 @@ pub struct SmartBackendServices {
 }
 
 impl SmartBackendServices {
-    /// Asks the FHIR server of this base URL for its authorization server when it is first needed.
+    /// Gets tokens for the FHIR server with this base URL. The token endpoint is discovered when it is first needed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL is not an absolute one or the key signs neither as RS384 nor as
-    /// ES384, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain http to another host than this one.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL is not absolute or the key signs neither as RS384 nor as
+    /// ES384, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
     pub fn discover(
         fhir_base: impl Into<String>,
         client_id: impl Into<String>,
@@ -52,13 +53,9 @@ impl SmartBackendServices {
             .fhir_server(fhir_base)
             .authentication(authentication(key)?)
             .build()?;
-        Ok(Self::new(client))
-    }
-
-    fn new(client: Client) -> Self {
-        Self {
+        Ok(Self {
             credentials: ClientCredentials::new(client),
-        }
+        })
     }
 
     grant_setters!(credentials.options);
@@ -70,7 +67,7 @@ fn authentication(key: SigningKey) -> Result<ClientAuthentication, Error> {
         Algorithm::Rs384 | Algorithm::Es384 => key,
         _ => {
             return Err(Error::input(
-                "SMART Backend Services want a key that signs as RS384 or ES384: an RSA key, or one on P-384",
+                "the key signs neither as RS384 nor as ES384, which SMART Backend Services require; give an RSA key or a P-384 key",
             ));
         }
     };
@@ -85,5 +82,5 @@ impl TokenSource for SmartBackendServices {
     }
 }
 
-/// "This time SHALL be no more than five minutes in the future", by the server's clock, which may be behind ours.
+/// "This time SHALL be no more than five minutes in the future". One minute less allows for a server whose clock is behind.
 const LIFETIME: Duration = Duration::from_secs(4 * 60);

@@ -1,4 +1,4 @@
-//! Under which keys a store keeps the tokens of grants.
+//! The keys under which a store keeps the tokens of each grant.
 
 use crate::oauth::client::Client;
 use crate::oauth::discovery::ServerLocation;
@@ -10,15 +10,15 @@ use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::TokenExchange;
 use crate::store::key::{StoreKey, StoreKeyBuilder};
 
-/// A grant that says under which key a store keeps its tokens.
-macro_rules! keyed {
-    ($source:ty, $grant:literal, $($path:ident).*) => {
+/// The method `store_key` of a grant.
+macro_rules! store_key {
+    ($source:ty, $grant:literal) => {
         impl $source {
-            /// The key for a store: server, client, and all that is asked for.
+            /// The key for a store: the server, the client, and everything that the token request asks for.
             ///
-            /// Whose tokens it gets is not in it where only somebody else's token says so: add a
-            /// [`subject`](StoreKeyBuilder::subject). Extra parameters count by their hash: where one is a secret that can be
-            /// guessed, make the key yourself.
+            /// If another token decides whose tokens these are, the key does not include whose: add a
+            /// [`subject`](StoreKeyBuilder::subject). Of extra parameters the key includes a hash, so build the key yourself if
+            /// a parameter is a secret that can be guessed.
             ///
             /// ```
             /// use keyfob::oauth::{Client, ClientCredentials};
@@ -33,24 +33,30 @@ macro_rules! keyed {
             /// # Ok::<(), keyfob::Error>(())
             /// ```
             pub fn store_key(&self) -> StoreKeyBuilder {
-                key(&self.$($path.)*client, &self.$($path.)*options, $grant)
+                store_key(&self.client, &self.options, $grant)
             }
         }
     };
 }
 
-keyed!(ClientCredentials, "client_credentials",);
-keyed!(SmartBackendServices, "client_credentials", credentials);
-keyed!(RefreshToken, "refresh_token",);
-keyed!(TokenExchange, "token-exchange",);
+store_key!(ClientCredentials, "client_credentials");
+store_key!(RefreshToken, "refresh_token");
+store_key!(TokenExchange, "token-exchange");
+
+impl SmartBackendServices {
+    /// The key for a store; see [`ClientCredentials::store_key`].
+    pub fn store_key(&self) -> StoreKeyBuilder {
+        self.credentials.store_key()
+    }
+}
 
 impl JwtBearer {
-    /// The key for a store: server, client, whom the assertion is about, and all that is asked for.
+    /// The key for a store: the server, the client, the subject, and everything that the token request asks for.
     ///
-    /// Whom an assertion of another source is about is not known here: add a [`subject`](StoreKeyBuilder::subject).
+    /// The subject of an assertion from another source is not known: add a [`subject`](StoreKeyBuilder::subject).
     pub fn store_key(&self) -> StoreKeyBuilder {
-        let key = key(&self.client, &self.options, "jwt-bearer");
-        match self.stated_subject() {
+        let key = store_key(&self.client, &self.options, "jwt-bearer");
+        match self.signed_subject() {
             Some(subject) => key.subject(subject),
             None => key,
         }
@@ -75,7 +81,7 @@ impl Client {
     }
 }
 
-fn key(client: &Client, options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
+fn store_key(client: &Client, options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
     let key = client
         .store_key()
         .scopes(&options.scopes)
@@ -86,24 +92,26 @@ fn key(client: &Client, options: &GrantOptions, grant: &str) -> StoreKeyBuilder 
     };
     match options.parameters.is_empty() {
         true => key.grant(grant),
-        false => key.grant(format!("{grant} with {}", digest(options))),
+        false => key.grant(format!("{grant} with {}", hash_parameters(options))),
     }
 }
 
-/// A hash of the extra parameters, in which none can run into the next.
-fn digest(options: &GrantOptions) -> String {
+/// A hash of the extra parameters.
+///
+/// The key of each is hashed first, so that no two lists of parameters run together into the same text.
+fn hash_parameters(options: &GrantOptions) -> String {
     let parameters = options.parameters.iter();
     let each = parameters.map(|(name, value)| {
         let key = StoreKey::builder(name).subject(value.as_str()).build();
         key.id().to_owned()
     });
-    let mut digest = StoreKey::builder("parameters")
+    let mut hash = StoreKey::builder("parameters")
         .scopes(each)
         .build()
         .id()
         .to_owned();
-    digest.truncate(DIGITS);
-    digest
+    hash.truncate(HASH_DIGITS);
+    hash
 }
 
-const DIGITS: usize = 16;
+const HASH_DIGITS: usize = 16;

@@ -1,4 +1,4 @@
-//! A token for a token of somebody else's (RFC 8693).
+//! Token exchange: a token in return for another token (RFC 8693).
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A token that is given in exchange for another (RFC 8693).
+/// Exchanges another token for a token of this server: the token exchange grant (RFC 8693).
 ///
-/// The other one comes from any source, which is asked each time.
+/// The subject token says in whose name the new token acts. It comes from any [`TokenSource`], which is asked for each
+/// exchange.
 ///
 /// ```
 /// use keyfob::FileToken;
@@ -35,24 +36,30 @@ pub struct TokenExchange {
     pub(super) options: GrantOptions,
 }
 
-/// What kind of token it is (RFC 8693 §3).
+/// The type of a token in a token exchange (RFC 8693 §3).
+///
+/// ```
+/// use keyfob::oauth::TokenType;
+///
+/// assert_eq!(TokenType::Jwt.uri(), "urn:ietf:params:oauth:token-type:jwt");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// An access token of the same or another server.
+    /// An OAuth 2.0 access token of this or another server.
     AccessToken,
-    /// A JWT of whatever purpose.
+    /// A JWT of any purpose.
     Jwt,
-    /// An OpenID token that says who somebody is.
+    /// An OpenID Connect ID token.
     IdToken,
-    /// A SAML 2.0 assertion in base64url.
+    /// A SAML 2.0 assertion, encoded as base64url.
     Saml2,
-    /// One that is not here, by its URI.
+    /// Any other type, by its URI.
     Other(String),
 }
 
 impl TokenType {
-    /// Its URI.
+    /// The URI that identifies the type.
     #[must_use]
     pub fn uri(&self) -> &str {
         match self {
@@ -66,11 +73,11 @@ impl TokenType {
 }
 
 impl TokenExchange {
-    /// Exchanges the token of this source, which says for whom the new one is.
-    pub fn new(client: Client, subject: impl TokenSource, kind: TokenType) -> Self {
+    /// Exchanges the tokens of this source, which have this type.
+    pub fn new(client: Client, subject: impl TokenSource, token_type: TokenType) -> Self {
         Self {
             client,
-            subject: (Arc::new(subject), kind),
+            subject: (Arc::new(subject), token_type),
             actor: None,
             requested: None,
             options: GrantOptions::default(),
@@ -79,15 +86,15 @@ impl TokenExchange {
 
     grant_setters!(options);
 
-    /// Adds a token that says who acts for the subject.
-    pub fn actor(mut self, actor: impl TokenSource, kind: TokenType) -> Self {
-        self.actor = Some((Arc::new(actor), kind));
+    /// Adds an actor token, which says who acts on behalf of the subject (`actor_token`).
+    pub fn actor(mut self, actor: impl TokenSource, token_type: TokenType) -> Self {
+        self.actor = Some((Arc::new(actor), token_type));
         self
     }
 
-    /// Asks for a token of this kind.
-    pub fn requested_token_type(mut self, kind: TokenType) -> Self {
-        self.requested = Some(kind);
+    /// Requests a token of this type (`requested_token_type`).
+    pub fn requested_token_type(mut self, token_type: TokenType) -> Self {
+        self.requested = Some(token_type);
         self
     }
 }
@@ -96,20 +103,20 @@ impl TokenSource for TokenExchange {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
             let request = request.on_behalf();
-            let (subject, kind) = &self.subject;
+            let (subject, token_type) = &self.subject;
             let mut form = Form::token_request(GRANT_TYPE)
                 .with("subject_token", subject.fetch(&request).await?.expose())
-                .with("subject_token_type", kind.uri())
+                .with("subject_token_type", token_type.uri())
                 .with_optional(
                     "requested_token_type",
                     self.requested.as_ref().map(TokenType::uri),
                 );
-            if let Some((actor, kind)) = &self.actor {
+            if let Some((actor, token_type)) = &self.actor {
                 form = form
                     .with("actor_token", actor.fetch(&request).await?.expose())
-                    .with("actor_token_type", kind.uri());
+                    .with("actor_token_type", token_type.uri());
             }
-            self.client.request_token(self.options.fill(form)?).await
+            self.client.request_token(self.options.add_to(form)?).await
         })
     }
 }

@@ -1,6 +1,6 @@
 //! How a client shows a token endpoint who it is (RFC 6749 §2.3, RFC 7523 §2.2).
 
-use crate::oauth::signing_key::Algorithm;
+use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::secret_ref::Reference;
 use crate::profile::table::{Table, Value};
 
