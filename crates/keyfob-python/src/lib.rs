@@ -1,86 +1,67 @@
 //! The Rust core of the Python package `keyfob`: thin classes over the library, without rules of their own.
 //!
-//! The package's Python code sends the requests, for they are to be `requests`' and `httpx`' own; what it does with an answer
-//! is decided by the library's [`Exchange`](keyfob::exchange::Exchange), and its tokens are those of a
-//! [`TokenCache`](keyfob::TokenCache).
+//! The package's Python code sends the requests with `requests` and `httpx`. The library's
+//! [`Exchange`](keyfob::exchange::Exchange) decides what a response leads to, and its [`TokenCache`](keyfob::TokenCache) holds
+//! the tokens.
 
 mod cache;
+mod client;
+mod convert;
 mod error;
-mod exchange;
-mod hook;
-mod inside;
-mod lease;
-mod lock;
-mod log_bridge;
-mod moment;
-mod origins;
-mod policy;
+mod log;
 mod profile;
-mod profile_source;
-mod reentrancy;
-mod renew;
-mod sources;
-mod wait;
-mod waiting;
-mod world;
+mod runtime;
+mod source;
 
 use pyo3::prelude::*;
 
-/// What the package's Python code drives; not for use from elsewhere.
+/// The interface to the package's own Python code.
 #[pymodule(gil_used = true)]
 mod _core {
+    use keyfob::Session;
+    use keyfob::cache::TokenCacheBuilder;
+    use keyfob::exchange::IDEMPOTENCY_KEY;
     use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
     use pyo3::sync::PyOnceLock;
 
-    use crate::log_bridge::install;
-
     #[pymodule_export]
-    use crate::cache::TokenCache;
+    use crate::cache::cache::TokenCache;
     #[pymodule_export]
-    use crate::exchange::Exchange;
+    use crate::cache::lease::{Lease, Renew};
     #[pymodule_export]
-    use crate::exchange::Wait;
+    use crate::cache::pending_lease::PendingLease;
     #[pymodule_export]
-    use crate::hook::HookCall;
+    use crate::client::exchange::{Exchange, Wait};
     #[pymodule_export]
-    use crate::inside::after_fork_in_child;
+    use crate::client::origins::Origins;
     #[pymodule_export]
-    use crate::inside::after_fork_in_parent;
+    use crate::client::retry_policy::RetryPolicy;
+    use crate::log::install;
     #[pymodule_export]
-    use crate::inside::before_fork;
+    use crate::profile::{Profile, profile_names};
     #[pymodule_export]
-    use crate::inside::close;
+    use crate::runtime::critical_section::{
+        after_fork_in_child, after_fork_in_parent, before_exit, before_fork,
+    };
     #[pymodule_export]
-    use crate::lease::Lease;
+    use crate::source::hook::HookCall;
     #[pymodule_export]
-    use crate::origins::Origins;
-    #[pymodule_export]
-    use crate::origins::same_origin;
-    #[pymodule_export]
-    use crate::policy::RetryPolicy;
-    #[pymodule_export]
-    use crate::profile::Profile;
-    #[pymodule_export]
-    use crate::profile::profile_names;
-    #[pymodule_export]
-    use crate::renew::Renew;
-    #[pymodule_export]
-    use crate::sources::Source;
-    #[pymodule_export]
-    use crate::waiting::Waiting;
+    use crate::source::source::Source;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("IDEMPOTENCY_KEY", IDEMPOTENCY_KEY.as_str())?;
+        module.add("TIMEOUT", Session::TIMEOUT.as_secs_f64())?;
         module.add(
-            "IDEMPOTENCY_KEY",
-            keyfob::exchange::IDEMPOTENCY_KEY.as_str(),
+            "FETCH_TIMEOUT",
+            TokenCacheBuilder::FETCH_TIMEOUT.as_secs_f64(),
         )?;
         refuse_other_interpreters(module.py())?;
         install(module.py())
     }
 
-    /// Token caches, threads and the logger are those of one interpreter, the first that imports the module.
+    /// Token caches, threads and the logger belong to the first interpreter that imports the module.
     fn refuse_other_interpreters(py: Python<'_>) -> PyResult<()> {
         static FIRST: PyOnceLock<usize> = PyOnceLock::new();
         let modules = py.import("sys")?.getattr("modules")?.as_ptr().addr();
@@ -88,7 +69,7 @@ mod _core {
             return Ok(());
         }
         Err(PyImportError::new_err(
-            "keyfob is used by another interpreter of this process already; it cannot be shared by sub-interpreters",
+            "another interpreter of this process already uses keyfob; sub-interpreters cannot share it",
         ))
     }
 }

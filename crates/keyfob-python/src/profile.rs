@@ -1,4 +1,4 @@
-//! Profiles of a `keyfob.toml`, as Python's sessions and handlers are made from them.
+//! Profiles of a `keyfob.toml`, for sessions and handlers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,33 +7,33 @@ use keyfob::origin::Origins;
 use keyfob::{Error, Profile as CoreProfile, Profiles, TokenSource};
 use pyo3::prelude::*;
 
+use crate::client::retry_policy::RetryPolicy;
 use crate::error::profile_error;
-use crate::inside::detached;
-use crate::policy::RetryPolicy;
-use crate::profile_source::ProfileSource;
-use crate::sources::Source;
+use crate::runtime::critical_section::detached;
+use crate::source::profile_source::ProfileSource;
+use crate::source::source::Source;
 
-/// What a profile file says under one name.
+/// The settings of one profile.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct Profile(CoreProfile);
 
 #[pymethods]
 impl Profile {
-    /// The profile of this name, in this file or in the usual one.
+    /// Reads the profile with this name from this file, or from the default one.
     #[staticmethod]
     #[pyo3(signature = (name, file))]
     fn named(py: Python<'_>, name: &str, file: Option<PathBuf>) -> PyResult<Self> {
-        let read = detached(py, || read(file)?.get(name).cloned());
-        read.map(Self).map_err(|error| profile_error(py, &error))
+        let profile = detached(py, || read(file)?.get(name).cloned());
+        profile.map(Self).map_err(|error| profile_error(py, &error))
     }
 
-    /// The URL against which relative ones are resolved; its path ends with a slash.
+    /// The URL that relative URLs are resolved against; its path ends with a slash.
     #[getter]
     fn base_url(&self) -> Option<&str> {
         self.0.base_url().map(|url| url.as_str())
     }
 
-    /// What is retried, with a budget of its own.
+    /// The retry policy, with a budget of its own.
     #[getter]
     fn retry(&self) -> RetryPolicy {
         RetryPolicy {
@@ -53,11 +53,10 @@ impl Profile {
         self.0.redirects()
     }
 
-    /// Where its token comes from.
+    /// The source of its token.
     fn source(&self, py: Python<'_>) -> PyResult<Source> {
         let source = detached(py, || ProfileSource::new(self.0.clone()));
-        let source = source.map_err(|error| profile_error(py, &error))?;
-        let source = Arc::new(source);
+        let source = Arc::new(source.map_err(|error| profile_error(py, &error))?);
         Ok(Source {
             core: Arc::clone(&source) as Arc<dyn TokenSource>,
             default_lifetime: self.0.default_lifetime(),
@@ -69,15 +68,18 @@ impl Profile {
     }
 }
 
-/// The names of the profiles in this file or in the usual one.
+/// The names of the profiles in this file, or in the default one.
 #[pyfunction]
 #[pyo3(signature = (file))]
 pub(crate) fn profile_names(py: Python<'_>, file: Option<PathBuf>) -> PyResult<Vec<String>> {
-    let read = detached(py, || {
+    let names = detached(py, || {
         let profiles = read(file)?;
-        Ok(profiles.iter().map(|one| one.name().to_owned()).collect())
+        Ok(profiles
+            .iter()
+            .map(|profile| profile.name().to_owned())
+            .collect())
     });
-    read.map_err(|error: Error| profile_error(py, &error))
+    names.map_err(|error: Error| profile_error(py, &error))
 }
 
 fn read(file: Option<PathBuf>) -> Result<Profiles, Error> {

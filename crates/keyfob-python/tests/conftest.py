@@ -1,4 +1,4 @@
-"""What every test may ask for, and what none shall depend on."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from outside import Outside
+from servers import Servers
 
 
 @pytest.fixture
-def outside() -> Iterator[Outside]:
-    """An issuer and an API for one test; use :meth:`Outside.start` to set more."""
-    with Outside.start() as outside:
-        yield outside
+def servers() -> Iterator[Servers]:
+    """An issuer and an API for one test; :meth:`Servers.start` has more settings."""
+    with Servers.start() as servers:
+        yield servers
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides proxies and netrc of the machine from all tests."""
     for name in ["all_proxy", "http_proxy", "https_proxy", "no_proxy"]:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

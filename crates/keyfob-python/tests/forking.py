@@ -1,4 +1,4 @@
-"""Forking, for programs of their own: a child that fails or hangs fails the program."""
+"""Forks, for the scripts of tests: a child that fails or hangs fails the script."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import sys
 import warnings
 from collections.abc import Callable
 
-# A child that hangs says where.
+# A child that hangs prints where it hangs.
 faulthandler.register(signal.SIGALRM, chain=True)
-# From Python 3.12 on, forking beside threads is warned of.
+# Since Python 3.12, forking a process that has threads causes a warning.
 warnings.simplefilter("ignore", DeprecationWarning)
 
-PATIENCE = 20
-"""How many seconds a child may take on a loaded machine."""
+TIMEOUT = 20
+"""The limit of a child in seconds, for a loaded machine."""
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Starts a child that does this work and ends; says its number."""
-    number = os.fork()
-    if number == 0:
-        signal.alarm(PATIENCE)
+    """Starts a child that does this work and exits; returns its process id."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(TIMEOUT)
         try:
             work()
             os._exit(0)
@@ -30,15 +30,15 @@ def fork(work: Callable[[], object]) -> int:
             sys.stderr.write(f"{raised!r}\n")
             sys.stderr.flush()
             os._exit(1)
-    return number
+    return pid
 
 
-def join(number: int) -> None:
-    """Waits for a child to end well."""
-    status = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+def join(pid: int) -> None:
+    """Waits for a child, which must exit with status 0."""
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert status == 0, f"child ended with {status}"
 
 
 def child(work: Callable[[], object]) -> None:
-    """Does this work in a child, and waits for it."""
+    """Does this work in a child and waits for it."""
     join(fork(work))

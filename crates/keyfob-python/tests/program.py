@@ -1,4 +1,4 @@
-"""Programs of their own, for what a test cannot do to the process that it runs in."""
+"""Runs scripts in processes of their own, for tests that cannot use their own process."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-PATIENCE = 30.0
-"""How long a program may take on a loaded machine; a free one takes a second at most, but for where it is said."""
+TIMEOUT = 30.0
+"""The limit of a script in seconds, for a loaded machine; most scripts take less than one second."""
 
 PREAMBLE = """
 import os, signal, sys, threading, time
 from datetime import datetime, timedelta, timezone
 from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler
 from tokens import Hook, ahead, together, wait_until
+
+# A test run that is a background job starts with SIGINT ignored, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
-def run(script: str, *, status: int = 0, within: float = PATIENCE) -> str:
-    """Runs a script to its end, in time and without a word on standard error; says what it printed."""
+def run(script: str, *, status: int = 0, within: float = TIMEOUT) -> str:
+    """Runs a script, which must end in time and print nothing to standard error; returns its output."""
     ended = subprocess.run(
         [sys.executable, "-c", PREAMBLE + script],
         capture_output=True,
@@ -32,7 +35,7 @@ def run(script: str, *, status: int = 0, within: float = PATIENCE) -> str:
 
 
 def start(script: str) -> subprocess.Popen[str]:
-    """Starts a script, to be used in a ``with`` statement."""
+    """Starts a script, for use in a ``with`` statement."""
     return subprocess.Popen(
         [sys.executable, "-c", PREAMBLE + script],
         cwd=Path(__file__).parent,

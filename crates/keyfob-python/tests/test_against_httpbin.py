@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from signed_in import with_token
+from sessions import with_token
 
 TOKEN = "s3cret"
 
 
 def test_the_token_arrives(httpbin: Any) -> None:
-    answer = with_token(TOKEN).get(f"{httpbin.url}/bearer").json()
-    assert answer == {"authenticated": True, "token": TOKEN}
+    response = with_token(TOKEN).get(f"{httpbin.url}/bearer").json()
+    assert response == {"authenticated": True, "token": TOKEN}
 
 
 @pytest.mark.usefixtures("httpbin_ca_bundle")
-def test_it_arrives_over_tls_that_is_verified(httpbin_secure: Any) -> None:
-    answer = with_token(TOKEN).get(f"{httpbin_secure.url}/bearer")
-    assert answer.json()["token"] == TOKEN
+def test_the_token_arrives_over_verified_tls(httpbin_secure: Any) -> None:
+    response = with_token(TOKEN).get(f"{httpbin_secure.url}/bearer")
+    assert response.json()["token"] == TOKEN
 
 
-def test_r4_a_certificate_that_is_not_trusted_is_not_tried_again(httpbin_secure: Any) -> None:
+def test_r4_an_untrusted_certificate_is_not_retried(httpbin_secure: Any) -> None:
     class Counting(HTTPAdapter):
         sent = 0
 
@@ -39,10 +39,10 @@ def test_r4_a_certificate_that_is_not_trusted_is_not_tried_again(httpbin_secure:
     assert Counting.sent == 1
 
 
-def test_it_may_be_left_unverified_as_with_a_plain_session(httpbin_secure: Any) -> None:
+def test_verification_can_be_turned_off_as_in_a_plain_session(httpbin_secure: Any) -> None:
     with pytest.warns(match="Unverified HTTPS request"):
-        answer = with_token(TOKEN).get(f"{httpbin_secure.url}/bearer", verify=False)
-    assert answer.json()["token"] == TOKEN
+        response = with_token(TOKEN).get(f"{httpbin_secure.url}/bearer", verify=False)
+    assert response.json()["token"] == TOKEN
 
 
 def test_bodies_of_all_kinds_arrive(httpbin: Any) -> None:
@@ -65,5 +65,5 @@ def test_redirects_and_compression_and_streams_work(httpbin: Any) -> None:
     session = with_token(TOKEN)
     assert len(session.get(f"{httpbin.url}/redirect/3").history) == 3
     assert session.get(f"{httpbin.url}/gzip").json()["gzipped"] is True
-    with session.get(f"{httpbin.url}/stream/5", stream=True) as answer:
-        assert len(list(answer.iter_lines())) == 5
+    with session.get(f"{httpbin.url}/stream/5", stream=True) as response:
+        assert len(list(response.iter_lines())) == 5

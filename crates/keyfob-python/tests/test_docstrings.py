@@ -13,20 +13,20 @@ import httpx
 import keyfob
 import pytest
 import requests
-from outside import Outside
+from servers import Servers
 from profile_files import client_credentials, written
 
 
 def module_names() -> list[str]:
-    modules = pkgutil.iter_modules(keyfob.__path__, "keyfob.")
+    modules = pkgutil.walk_packages(keyfob.__path__, "keyfob.")
     return ["keyfob", *(module.name for module in modules)]
 
 
 @pytest.mark.parametrize("name", module_names())
-def test_the_examples_of_a_module_run(name: str, outside: Outside, tmp_path: Path) -> None:
+def test_the_examples_of_a_module_run(name: str, servers: Servers, tmp_path: Path) -> None:
     examples = doctest.testmod(
         importlib.import_module(name),
-        extraglobs=what_examples_know(outside, tmp_path),
+        extraglobs=what_examples_know(servers, tmp_path),
         optionflags=doctest.ELLIPSIS,
     )
     assert examples.failed == 0
@@ -37,18 +37,18 @@ def test_each_public_class_has_an_example(name: str) -> None:
     assert ">>>" in (getattr(keyfob, name).__doc__ or "")
 
 
-def what_examples_know(outside: Outside, folder: Path) -> dict[str, Any]:
+def what_examples_know(servers: Servers, folder: Path) -> dict[str, Any]:
     def ask_the_vault() -> tuple[str, datetime]:
-        return outside.token(), datetime.now(timezone.utc) + timedelta(minutes=5)
+        return servers.token(), datetime.now(timezone.utc) + timedelta(minutes=5)
 
     handler = keyfob.GenericExternallyManagedJWTHandler(None, None, ask_the_vault)
     handler.authenticate()
     known = {
-        "api": outside.api_url,
-        "config": written(folder, client_credentials(outside, folder)),
+        "api": servers.api_url,
+        "config": written(folder, client_credentials(servers, folder)),
         "keyfob": keyfob,
         "ask_the_vault": ask_the_vault,
-        "get_a_token": outside.token,
+        "get_a_token": servers.token,
         "handler": handler,
         "session": keyfob.ExternallyManagedJWTSession(handler),
         "datetime": datetime,

@@ -15,7 +15,7 @@ def failing(failure: BaseException) -> tuple[GenericExternallyManagedJWTHandler,
     return GenericExternallyManagedJWTHandler(None, None, hook), hook
 
 
-def test_t2_all_who_wait_get_the_one_failure() -> None:
+def test_t2_all_callers_that_wait_get_the_same_failure() -> None:
     cause = RuntimeError("the vault is sealed")
     handler, hook = failing(cause)
     hook.hold()
@@ -48,7 +48,7 @@ def test_t2_later_callers_get_the_remembered_failure_without_a_call() -> None:
     assert handler.status()["failures"] == 1
 
 
-def test_t2_the_hook_is_asked_again_when_the_cool_down_ends() -> None:
+def test_t2_the_hook_is_called_again_after_the_cool_down() -> None:
     # The first one lasts from half a second to a whole one.
     handler, hook = failing(RuntimeError())
     began = time.monotonic()
@@ -68,7 +68,7 @@ def test_t2_the_hook_is_asked_again_when_the_cool_down_ends() -> None:
     assert handler.status()["last_error"] is None
 
 
-def test_t2_the_hook_can_say_how_long_to_leave_it_alone() -> None:
+def test_t2_the_hook_can_set_its_own_cool_down() -> None:
     handler, hook = failing(AuthenticationError("maintenance until noon", retry_after=0.05))
     with pytest.raises(AuthenticationError, match="maintenance until noon") as raised:
         handler.get_valid_token()
@@ -78,7 +78,7 @@ def test_t2_the_hook_can_say_how_long_to_leave_it_alone() -> None:
     assert handler.get_valid_token() == "token-2"
 
 
-def test_t2_an_hour_that_the_hook_asks_for_outlasts_the_usual_cool_down() -> None:
+def test_t2_a_retry_after_of_an_hour_outlasts_the_usual_cool_down() -> None:
     handler, hook = failing(AuthenticationError("maintenance", retry_after=3600))
     for _ in range(2):
         with pytest.raises(AuthenticationError) as raised:
@@ -91,7 +91,7 @@ def test_t2_an_hour_that_the_hook_asks_for_outlasts_the_usual_cool_down() -> Non
 
 
 @pytest.mark.parametrize("attribute", [False, True])
-def test_t2_a_refusal_for_good_stays(attribute: bool) -> None:
+def test_t2_a_permanent_refusal_is_remembered(attribute: bool) -> None:
     class LockedError(Exception):
         permanent = True
 
@@ -110,7 +110,7 @@ def test_t2_a_refusal_for_good_stays(attribute: bool) -> None:
     assert handler.status()["last_error"] is None
 
 
-def test_t2_force_asks_a_hook_again_that_failed() -> None:
+def test_t2_force_calls_a_failed_hook_again() -> None:
     handler, hook = failing(RuntimeError())
     with pytest.raises(AuthenticationError):
         handler.authenticate()
@@ -122,7 +122,7 @@ def test_t2_force_asks_a_hook_again_that_failed() -> None:
 
 
 @pytest.mark.parametrize("odd", ["soon", -1, float("nan"), float("inf"), None])
-def test_t2_a_pause_that_cannot_be_meant_is_no_pause(odd: object) -> None:
+def test_t2_an_invalid_retry_after_of_a_hook_is_ignored(odd: object) -> None:
     failure = AuthenticationError("down")
     failure.retry_after = odd  # type: ignore[assignment]
     handler, _ = failing(failure)
@@ -131,7 +131,7 @@ def test_t2_a_pause_that_cannot_be_meant_is_no_pause(odd: object) -> None:
     assert raised.value.retry_after is None
 
 
-def test_s1_what_a_hook_raises_is_the_cause_and_its_text_is_not_repeated() -> None:
+def test_s1_the_exception_of_a_hook_is_the_cause_and_its_text_is_not_repeated() -> None:
     handler, _ = failing(RuntimeError("refused: s3cret"))
     with pytest.raises(AuthenticationError) as raised:
         handler.get_valid_token()
@@ -150,7 +150,7 @@ def test_a_failure_leaves_no_token_and_no_headers() -> None:
     assert raised.value.kind == "expired"
 
 
-def test_t2_handed_out_failures_are_no_obstacle_to_a_token_that_is_there() -> None:
+def test_t2_a_remembered_failure_does_not_hide_a_valid_token() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
     hook.failure = RuntimeError()

@@ -11,7 +11,7 @@ from program import run
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
 
-def test_a_child_that_is_born_during_a_renewal_gets_a_token_of_its_own() -> None:
+def test_a_child_forked_during_a_renewal_gets_a_token_of_its_own() -> None:
     run(
         """
 from forking import child
@@ -38,7 +38,7 @@ assert handler.get_valid_token() == "token-1"
     )
 
 
-def test_a_child_uses_the_token_that_is_valid() -> None:
+def test_a_child_uses_the_valid_token() -> None:
     run(
         """
 from forking import child
@@ -60,7 +60,7 @@ assert (hook.calls, handler.jwt) == (0, "mine")
     )
 
 
-def test_a_grandchild_is_as_well_off() -> None:
+def test_a_grandchild_gets_a_token_too() -> None:
     run(
         """
 from forking import child
@@ -100,7 +100,7 @@ child(lambda: handler.authenticate())
 
 
 @pytest.mark.timeout(150)
-def test_100_children_born_while_threads_hammer_the_handler_all_get_a_token() -> None:
+def test_100_children_forked_while_threads_use_the_handler_all_get_a_token() -> None:
     # Takes about a second: each child is a race of its own.
     run(
         """
@@ -136,7 +136,7 @@ for thread in threads:
     )
 
 
-def test_a_child_born_at_the_very_first_use_gets_a_token() -> None:
+def test_a_child_forked_during_the_first_use_gets_a_token() -> None:
     # What is made once and for all is half made for a moment, and that only once in a program: so these are many.
     script = """
 from forking import child
@@ -162,7 +162,7 @@ for thread in threads:
             ended.result()
 
 
-def test_a_fork_waits_for_a_thread_that_logs_and_keeps_others_from_beginning() -> None:
+def test_a_fork_waits_for_a_thread_that_logs_and_blocks_other_threads() -> None:
     run(
         """
 import logging
@@ -209,7 +209,7 @@ assert events[0] == "logged", events
     )
 
 
-def test_a_fork_does_not_wait_for_ever_for_a_log_that_hangs() -> None:
+def test_a_fork_does_not_wait_forever_for_a_log_handler_that_hangs() -> None:
     # Takes the five seconds that the fork waits.
     run(
         """
@@ -251,7 +251,7 @@ renewing.join()
     )
 
 
-def test_who_forks_may_use_its_token_until_the_fork() -> None:
+def test_a_process_may_use_its_token_until_it_forks() -> None:
     # As what was registered with `os.register_at_fork` before keyfob was imported does.
     run(
         """
@@ -273,7 +273,7 @@ waiting.join()
     )
 
 
-def test_a_handler_of_the_log_may_fork() -> None:
+def test_a_log_handler_may_fork() -> None:
     run(
         """
 import logging
@@ -317,7 +317,7 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
     assert printed == "{'token-1'}\n"
 
 
-def test_a_child_made_by_a_hook_gets_a_token() -> None:
+def test_a_child_forked_by_a_hook_gets_a_token() -> None:
     # As a hook does that is a pool's first task.
     run(
         """

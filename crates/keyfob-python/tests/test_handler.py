@@ -13,7 +13,7 @@ from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler
 from tokens import Hook, ahead, together, wait_until
 
 
-def test_t8_a_forced_renewal_brings_another_token() -> None:
+def test_t8_a_forced_renewal_returns_another_token() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
     handler.authenticate()
@@ -36,7 +36,7 @@ def test_t8_a_forced_renewal_that_fails_leaves_the_token_in_place() -> None:
     assert handler.authenticated
 
 
-def test_t1_forced_renewals_at_the_same_time_are_one() -> None:
+def test_t1_simultaneous_forced_renewals_are_one() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
     hook.hold()
@@ -71,7 +71,7 @@ def test_headers_are_a_new_dict_each_time() -> None:
     assert handler.request_headers == {"authorization": "Bearer mine"}
 
 
-def test_the_status_has_all_that_is_documented_and_no_secret() -> None:
+def test_the_status_has_the_documented_keys_and_no_secret() -> None:
     hook = Hook(lifetime=3600)
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     assert handler.status() == {
@@ -114,23 +114,23 @@ def test_the_same_token_with_a_later_expiry_has_the_later_expiry() -> None:
 
 
 @pytest.mark.parametrize("wrong", [42, b"bytes", ["t"], object()])
-def test_a_first_token_that_is_no_text_is_a_type_error(wrong: Any) -> None:
+def test_a_first_token_that_is_not_a_str_is_a_type_error(wrong: Any) -> None:
     with pytest.raises(TypeError, match="jwt must be a str or None, not"):
         GenericExternallyManagedJWTHandler(wrong, ahead(60), Hook())
 
 
 @pytest.mark.parametrize("wrong", ["2030-01-01", 1893456000, 1.5])
-def test_a_first_expiry_that_is_no_time_is_a_type_error(wrong: Any) -> None:
+def test_an_expiry_that_is_not_a_datetime_is_a_type_error(wrong: Any) -> None:
     with pytest.raises(TypeError, match="expires must be a datetime with a time zone, not"):
         GenericExternallyManagedJWTHandler("mine", wrong, Hook())
 
 
-def test_a_first_expiry_without_time_zone_is_a_value_error_that_shows_how_to_say_it() -> None:
+def test_an_expiry_without_a_time_zone_is_a_value_error_that_shows_the_fix() -> None:
     with pytest.raises(ValueError, match=r"no time zone.*datetime\.now\(timezone\.utc\)"):
         GenericExternallyManagedJWTHandler("mine", datetime(2030, 1, 1), Hook())
 
 
-def test_a_first_expiry_centuries_ahead_is_a_value_error_that_names_the_likely_mistake() -> None:
+def test_an_expiry_centuries_ahead_is_a_value_error_that_names_the_likely_mistake() -> None:
     for far in [
         datetime(4000, 1, 1, tzinfo=timezone.utc),
         datetime.max.replace(tzinfo=timezone.utc),
@@ -142,7 +142,7 @@ def test_a_first_expiry_centuries_ahead_is_a_value_error_that_names_the_likely_m
 @pytest.mark.parametrize(
     "wrong", ["", "a b", "a\nb", "a\r\nX-Evil: 1", "grün", "Bearer abc", "a\0"]
 )
-def test_s1_a_first_token_that_no_header_carries_is_a_value_error_that_does_not_quote_it(
+def test_s1_the_error_for_an_unsendable_first_token_does_not_quote_it(
     wrong: str,
 ) -> None:
     with pytest.raises(ValueError, match="the token ") as raised:
@@ -152,17 +152,17 @@ def test_s1_a_first_token_that_no_header_carries_is_a_value_error_that_does_not_
 
 
 @pytest.mark.parametrize("wrong", [None, "token", 42, ("a", 1)])
-def test_a_hook_that_cannot_be_called_is_a_type_error(wrong: Any) -> None:
+def test_a_hook_that_is_not_callable_is_a_type_error(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"get_token must be callable, or one of keyfob\.sources"):
         GenericExternallyManagedJWTHandler(None, None, wrong)
 
 
-def test_an_argument_that_nobody_takes_is_a_type_error() -> None:
+def test_an_unknown_argument_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         GenericExternallyManagedJWTHandler(None, None, Hook(), username="u")
 
 
-def test_the_rest_of_the_arguments_goes_to_the_next_class() -> None:
+def test_other_arguments_go_to_the_next_class() -> None:
     class Account:
         def __init__(self, *, username: str, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -188,7 +188,7 @@ def test_a_subclass_may_add_headers_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, float("nan")])
-def test_a_time_for_the_hook_that_cannot_be_meant_is_a_value_error(wrong: float) -> None:
+def test_an_invalid_fetch_timeout_is_a_value_error(wrong: float) -> None:
     class Handler(GenericExternallyManagedJWTHandler):
         fetch_timeout = wrong
 
@@ -232,7 +232,7 @@ def test_a_handler_is_collected_while_its_hook_runs() -> None:
     hook.release()
 
 
-def test_handlers_come_and_go_while_their_hooks_run() -> None:
+def test_handlers_can_be_dropped_while_their_hooks_run() -> None:
     def use() -> None:
         for _ in range(20):
             handler = GenericExternallyManagedJWTHandler("mine", ahead(40), Hook())

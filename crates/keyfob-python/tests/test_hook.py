@@ -1,4 +1,4 @@
-"""What may be a hook, and what becomes of its answers and failures."""
+"""The kinds of hooks, and what their results and failures lead to."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from keyfob import JWT, AuthenticationError, GenericExternallyManagedJWTHandler
 from tokens import Hook, ahead
 
 
-def answer() -> tuple[str, datetime]:
+def get_token() -> tuple[str, datetime]:
     return "t0ken", ahead(3600)
 
 
-async def answer_later() -> tuple[str, datetime]:
+async def get_token_later() -> tuple[str, datetime]:
     await asyncio.sleep(0)
     return "t0ken", ahead(3600)
 
 
 class Owner:
     def method(self) -> tuple[str, datetime]:
-        return answer()
+        return get_token()
 
     @classmethod
     def of_the_class(cls) -> tuple[str, datetime]:
-        return answer()
+        return get_token()
 
     async def later(self) -> tuple[str, datetime]:
-        return await answer_later()
+        return await get_token_later()
 
     def __call__(self) -> tuple[str, datetime]:
-        return answer()
+        return get_token()
 
 
 class Later:
     async def __call__(self) -> tuple[str, datetime]:
-        return await answer_later()
+        return await get_token_later()
 
 
 class Awaitable:
     def __await__(self) -> Any:
-        return answer_later().__await__()
+        return get_token_later().__await__()
 
 
 def with_argument(name: str) -> tuple[str, datetime]:
     assert name
-    return answer()
+    return get_token()
 
 
 KINDS: dict[str, Callable[[], Any]] = {
-    "function": answer,
-    "lambda": lambda: answer(),
+    "function": get_token,
+    "lambda": lambda: get_token(),
     "method": Owner().method,
     "class method": Owner.of_the_class,
     "object": Owner(),
     "partial": partial(with_argument, "n"),
-    "coroutine function": answer_later,
+    "coroutine function": get_token_later,
     "async method": Owner().later,
     "async object": Later(),
-    "partial of a coroutine function": partial(answer_later),
-    "lambda that gives a coroutine": lambda: answer_later(),
+    "partial of a coroutine function": partial(get_token_later),
+    "lambda that returns a coroutine": lambda: get_token_later(),
     "awaitable that is no coroutine": Awaitable,
     "jwt": lambda: JWT("t0ken", ahead(3600)),
     "jwt by name": lambda: JWT(expires=ahead(3600), jwt="t0ken"),
@@ -84,12 +84,12 @@ def test_each_kind_of_hook_gives_its_token(kind: str) -> None:
     assert abs(expires - ahead(3600)) < timedelta(seconds=5)
 
 
-def test_a_hook_runs_on_a_thread_of_its_own_that_does_not_keep_the_program() -> None:
+def test_a_hook_runs_on_a_daemon_thread_of_its_own() -> None:
     threads = []
 
     def hook() -> tuple[str, datetime]:
         threads.append(threading.current_thread())
-        return answer()
+        return get_token()
 
     GenericExternallyManagedJWTHandler(None, None, hook).authenticate()
     assert threads[0] is not threading.current_thread()
@@ -106,7 +106,7 @@ def test_a_coroutine_may_use_the_loop_that_it_runs_on() -> None:
     assert handler.get_valid_token() == "t0ken"
 
 
-def test_t5_a_jwt_says_itself_when_it_expires_if_nobody_else_does() -> None:
+def test_t5_the_exp_of_a_jwt_is_used_if_there_is_no_other_expiry() -> None:
     payload = json.dumps({"exp": int(ahead(600).timestamp())}).encode()
     claims = base64.urlsafe_b64encode(payload).decode().rstrip("=")
     token = f"eyJhbGciOiJub25lIn0.{claims}.c2ln"
@@ -135,14 +135,14 @@ WRONG: list[tuple[Any, str]] = [
     (("s3cret\n", ahead(60)), "line end .* give the token alone"),
     (("s3cret\r\nX: 1", ahead(60)), "line end"),
     (("Bearer s3cret", ahead(60)), "white space .* without .* a scheme"),
-    (("s3crét", ahead(60)), "outside ASCII"),
+    (("s3crét", ahead(60)), "servers ASCII"),
     (("s3cret\ud800", ahead(60)), "cannot be used"),
     (("", ahead(60)), "the token is empty"),
 ]
 
 
 @pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[f"{says:.40}" for _, says in WRONG])
-def test_s1_a_wrong_answer_is_an_error_that_says_what_to_do_and_not_what_it_was(
+def test_s1_the_error_for_an_invalid_result_says_what_to_do_and_quotes_nothing(
     wrong: Any, says: str
 ) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, lambda: wrong)
@@ -152,9 +152,9 @@ def test_s1_a_wrong_answer_is_an_error_that_says_what_to_do_and_not_what_it_was(
     assert handler.authenticated is False
 
 
-def test_after_a_wrong_answer_a_right_one_is_welcome() -> None:
-    answers: list[Any] = [("t0ken", datetime(2030, 1, 1)), ("t0ken", ahead(60))]
-    handler = GenericExternallyManagedJWTHandler(None, None, lambda: answers.pop(0))
+def test_a_valid_result_is_used_after_an_invalid_one() -> None:
+    results: list[Any] = [("t0ken", datetime(2030, 1, 1)), ("t0ken", ahead(60))]
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: results.pop(0))
     with pytest.raises(AuthenticationError):
         handler.authenticate()
     assert handler.get_valid_token(force=True) == "t0ken"
@@ -184,7 +184,7 @@ def test_t7_a_coroutine_that_raises_is_an_error_with_its_cause() -> None:
 
 
 @pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
-def test_t7_a_wish_to_stop_reaches_the_one_who_waits(wish: type[BaseException]) -> None:
+def test_t7_a_request_to_exit_reaches_the_caller_that_waits(wish: type[BaseException]) -> None:
     hook = Hook()
     hook.failure = wish("stop")
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
@@ -198,7 +198,7 @@ def test_t7_a_wish_to_stop_reaches_the_one_who_waits(wish: type[BaseException]) 
     assert handler.get_valid_token(force=True) == "token-2"
 
 
-def test_an_exception_whose_text_cannot_be_had_is_an_error_like_others() -> None:
+def test_an_exception_whose_str_fails_is_an_error_like_others() -> None:
     class OddError(Exception):
         def __str__(self) -> str:
             raise RuntimeError

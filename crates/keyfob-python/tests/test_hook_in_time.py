@@ -26,19 +26,19 @@ class Hurried(GenericExternallyManagedJWTHandler):
     fetch_timeout = 0.1
 
 
-def test_t7_a_hook_that_outlasts_its_time_is_an_error_for_all_who_wait() -> None:
+def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> None:
     hook = Hook()
     hook.hold()
     handler = Hurried(None, None, hook)
     errors = together([handler.get_valid_token] * 10)
     for error in errors:
         assert isinstance(error, AuthenticationError)
-        assert "did not answer within 100ms and was given up" in str(error)
+        assert "did not response within 100ms and was given up" in str(error)
     assert hook.calls == 1
     hook.release()
 
 
-def test_t7_a_hook_that_hangs_is_never_called_beside_itself_and_may_recover() -> None:
+def test_t7_a_hook_that_hangs_never_runs_twice_at_once_and_may_recover() -> None:
     hook = Hook()
     hook.hold()
     handler = Hurried(None, None, hook)
@@ -62,7 +62,7 @@ def test_t7_a_hook_that_hangs_is_never_called_beside_itself_and_may_recover() ->
     assert hook.most_at_once == 1
 
 
-def test_t3_t7_while_a_hook_hangs_a_token_that_is_valid_is_served() -> None:
+def test_t3_t7_a_valid_token_is_used_while_a_hook_hangs() -> None:
     hook = Hook()
     hook.hold()
     handler = Hurried("mine", ahead(10), hook)
@@ -74,7 +74,7 @@ def test_t3_t7_while_a_hook_hangs_a_token_that_is_valid_is_served() -> None:
     hook.release()
 
 
-def test_a_subclass_says_how_long_its_hook_may_take() -> None:
+def test_a_subclass_can_limit_the_time_of_its_hook() -> None:
     class Patient(Hurried):
         fetch_timeout = 20
 
@@ -178,7 +178,7 @@ def test_t7_coroutines_that_wait_for_each_other_fail_at_once() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_hooks_may_use_each_others_tokens_that_are_there() -> None:
+def test_hooks_may_use_each_others_valid_tokens() -> None:
     first = GenericExternallyManagedJWTHandler(
         None, None, lambda: (f"of-{second.get_valid_token()}", ahead(60))
     )
@@ -189,15 +189,15 @@ def test_hooks_may_use_each_others_tokens_that_are_there() -> None:
     assert second.get_valid_token(force=True) == "of-there"
 
 
-def test_hooks_that_once_waited_for_each_other_are_forgotten() -> None:
+def test_waits_between_hooks_are_forgotten_when_they_end() -> None:
     first = GenericExternallyManagedJWTHandler(
         None, None, lambda: (f"of-{second.get_valid_token()}", ahead(3600))
     )
-    answers: list[Callable[[], str]] = [
+    results: list[Callable[[], str]] = [
         lambda: "there",
         lambda: f"of-{first.get_valid_token(force=True)}",
     ]
-    second = GenericExternallyManagedJWTHandler(None, None, lambda: (answers.pop(0)(), ahead(3600)))
+    second = GenericExternallyManagedJWTHandler(None, None, lambda: (results.pop(0)(), ahead(3600)))
     assert first.get_valid_token() == "of-there"
     # Now it is the other way round.
     assert second.get_valid_token(force=True) == "of-of-there"
@@ -211,7 +211,7 @@ def test_a_hook_may_use_another_handler() -> None:
     assert outer.get_valid_token() == "outer-of-token-1"
 
 
-def test_a_hook_may_look_at_its_own_handler() -> None:
+def test_a_hook_may_read_the_state_of_its_own_handler() -> None:
     seen = []
 
     def hook() -> tuple[str, datetime]:

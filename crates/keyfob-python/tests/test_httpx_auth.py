@@ -11,35 +11,35 @@ import httpx2
 import pytest
 import trio
 from keyfob import GenericExternallyManagedJWTHandler, OriginError
-from outside import Outside
+from servers import Servers
 
 
 @pytest.fixture
-def handler(outside: Outside) -> GenericExternallyManagedJWTHandler:
-    return GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), later()))
+def handler(servers: Servers) -> GenericExternallyManagedJWTHandler:
+    return GenericExternallyManagedJWTHandler(None, None, lambda: (servers.token(), later()))
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_r3_a_401_is_healed_once(
-    library: Any, outside: Outside, handler: GenericExternallyManagedJWTHandler
+def test_r3_a_401_is_replayed_once(
+    library: Any, servers: Servers, handler: GenericExternallyManagedJWTHandler
 ) -> None:
     handler.authenticate()
-    outside.revoke()
+    servers.revoke()
     with library.Client(auth=handler.httpx_auth(), trust_env=False) as client:
-        assert client.post(outside.api_url, content=b"whole").status_code == 200
-    assert outside.counts().tokens == 2
-    assert [request.body for request in outside.received()] == ["whole", "whole"]
+        assert client.post(servers.api_url, content=b"whole").status_code == 200
+    assert servers.counts().tokens == 2
+    assert [request.body for request in servers.received()] == ["whole", "whole"]
 
 
-def test_r3_a_body_that_is_read_once_is_not_sent_again(
-    outside: Outside, handler: GenericExternallyManagedJWTHandler
+def test_r3_an_iterator_as_body_is_not_sent_again(
+    servers: Servers, handler: GenericExternallyManagedJWTHandler
 ) -> None:
     handler.authenticate()
-    outside.revoke()
+    servers.revoke()
     with httpx.Client(auth=handler.httpx_auth(), trust_env=False) as client:
-        answer = client.post(outside.api_url, content=iter([b"once"]))
-    assert answer.status_code == 401
-    assert outside.counts().requests == 1
+        response = client.post(servers.api_url, content=iter([b"once"]))
+    assert response.status_code == 401
+    assert servers.counts().requests == 1
 
 
 def test_r1_plain_http_and_other_origins_are_refused(
@@ -51,19 +51,19 @@ def test_r1_plain_http_and_other_origins_are_refused(
                 client.get(url)
 
 
-def test_r1_a_redirect_to_another_origin_goes_without_the_token(
-    outside: Outside, handler: GenericExternallyManagedJWTHandler
+def test_r1_a_redirect_to_another_origin_does_not_carry_the_token(
+    servers: Servers, handler: GenericExternallyManagedJWTHandler
 ) -> None:
-    with Outside.start() as other:
-        outside.next(302, headers={"location": other.api_url})
+    with Servers.start() as other:
+        servers.next(302, headers={"location": other.api_url})
         with httpx.Client(auth=handler.httpx_auth(), trust_env=False) as client:
-            answer = client.get(outside.api_url, follow_redirects=True)
-        assert answer.status_code == 401
+            response = client.get(servers.api_url, follow_redirects=True)
+        assert response.status_code == 401
         assert other.received()[0].authorization is None
-    assert outside.counts().tokens == 1
+    assert servers.counts().tokens == 1
 
 
-def test_r1_a_token_in_another_field_is_refused_for_httpx_hands_it_on_at_redirects() -> None:
+def test_r1_httpx_auth_refuses_a_custom_header_which_would_follow_redirects() -> None:
     class Keyed(GenericExternallyManagedJWTHandler):
         @property
         def request_headers(self) -> dict[str, str]:
@@ -91,15 +91,15 @@ def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) 
         transport = library.MockTransport(lambda _: library.Response(200))
         async with library.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
             url = "https://api.example.com"
-            answers = await asyncio.gather(*(client.get(url) for _ in range(500)))
-        assert {answer.request.headers["authorization"] for answer in answers} == {"Bearer t0ken"}
+            responses = await asyncio.gather(*(client.get(url) for _ in range(500)))
+        assert {response.request.headers["authorization"] for response in responses} == {"Bearer t0ken"}
         return asyncio.get_running_loop()
 
     loop = asyncio.run(program())
     assert loops == [loop]
 
 
-def test_t7_a_task_that_gives_up_takes_nothing_with_it() -> None:
+def test_t7_a_cancelled_task_does_not_cancel_the_fetch() -> None:
     async def get_token() -> tuple[str, datetime]:
         await asyncio.sleep(0.1)
         return "t0ken", later()
@@ -111,14 +111,14 @@ def test_t7_a_task_that_gives_up_takes_nothing_with_it() -> None:
             impatient = asyncio.create_task(client.get("https://api.example.com"))
             await asyncio.sleep(0.02)
             impatient.cancel()
-            answer = await client.get("https://api.example.com")
-        assert answer.status_code == 200
+            response = await client.get("https://api.example.com")
+        assert response.status_code == 200
         assert handler.status()["renewals"] == 1
 
     asyncio.run(program())
 
 
-def test_trio_waits_and_heals_as_well() -> None:
+def test_trio_waits_and_replays_too() -> None:
     tokens = iter(["first", "second"])
 
     async def get_token() -> tuple[str, datetime]:

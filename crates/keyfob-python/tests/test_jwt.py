@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from typing import Any, get_type_hints
 
 import pytest
-from keyfob import JWT, ExternallyManagedJWT, GenericExternallyManagedJWTHandler, _carrier
+from keyfob import JWT, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
+from keyfob._handler import externally_managed_jwt
 from tokens import Hook, ahead, together
 
 EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -20,13 +21,13 @@ def never() -> Any:
     raise AssertionError("the hook was called")
 
 
-def test_jwts_are_equal_by_what_they_hold() -> None:
+def test_jwts_are_equal_if_their_fields_are() -> None:
     assert JWT("a", EXPIRES) == JWT(jwt="a", expires=EXPIRES)
     assert JWT("a", EXPIRES) != JWT("b", EXPIRES)
     assert JWT("a", EXPIRES) != JWT("a", EXPIRES.replace(year=2031))
 
 
-def test_a_jwt_can_be_changed_and_is_therefore_not_hashed() -> None:
+def test_a_jwt_is_mutable_and_therefore_not_hashable() -> None:
     jwt = JWT("a", EXPIRES)
     jwt.jwt = "b"
     assert jwt == JWT("b", EXPIRES)
@@ -41,18 +42,18 @@ def test_a_jwt_is_a_dataclass_of_two_fields() -> None:
     assert dataclasses.replace(jwt, jwt="b") == JWT("b", EXPIRES)
 
 
-def test_a_jwt_is_copied_and_pickled_as_the_data_that_it_is() -> None:
+def test_a_jwt_can_be_copied_and_pickled() -> None:
     jwt = JWT("a", EXPIRES)
     assert copy.deepcopy(jwt) == jwt
     assert pickle.loads(pickle.dumps(jwt)) == jwt
 
 
-def test_the_type_hints_of_both_resolve_by_themselves() -> None:
+def test_the_type_hints_of_both_classes_resolve() -> None:
     assert get_type_hints(JWT) == {"jwt": str, "expires": datetime}
     assert get_type_hints(ExternallyManagedJWT)["jwt"] == str | None
 
 
-def test_the_parts_can_be_told_by_an_attribute_and_in_a_union() -> None:
+def test_the_settings_are_recognized_by_an_attribute_and_in_a_union() -> None:
     parts = ExternallyManagedJWT(get_token=never)
     assert hasattr(parts, "jwt")
     assert isinstance(parts, str | ExternallyManagedJWT)
@@ -60,7 +61,7 @@ def test_the_parts_can_be_told_by_an_attribute_and_in_a_union() -> None:
     assert (parts.jwt, parts.expires, parts.get_token) == (None, None, never)
 
 
-def test_the_parts_are_given_by_name_alone() -> None:
+def test_the_settings_are_keyword_arguments_only() -> None:
     anything: Any = ExternallyManagedJWT
     with pytest.raises(TypeError, match="positional"):
         anything("a", EXPIRES, never)
@@ -68,7 +69,7 @@ def test_the_parts_are_given_by_name_alone() -> None:
         anything(jwt="a", expires=EXPIRES)
 
 
-def test_the_parts_are_equal_by_what_they_hold() -> None:
+def test_the_settings_are_equal_if_their_fields_are() -> None:
     parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
     assert parts == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
     parts.handler()
@@ -76,7 +77,7 @@ def test_the_parts_are_equal_by_what_they_hold() -> None:
     assert parts != ExternallyManagedJWT(get_token=never)
 
 
-def test_the_parts_are_three_fields_whether_or_not_there_is_a_handler() -> None:
+def test_the_settings_have_three_fields_even_with_a_handler() -> None:
     parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
     for _ in range(2):
         assert [field.name for field in dataclasses.fields(parts)] == [
@@ -88,7 +89,7 @@ def test_the_parts_are_three_fields_whether_or_not_there_is_a_handler() -> None:
         parts.handler()
 
 
-def test_t1_all_threads_that_ask_the_parts_for_a_handler_at_once_get_the_same_one(
+def test_t1_threads_that_ask_for_the_handler_at_once_get_the_same_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = threading.Barrier(8)
@@ -99,12 +100,12 @@ def test_t1_all_threads_that_ask_the_parts_for_a_handler_at_once_get_the_same_on
             # All have found that there is none.
             made.wait(20)
 
-    monkeypatch.setattr(_carrier, "GenericExternallyManagedJWTHandler", Slow)
+    monkeypatch.setattr(externally_managed_jwt, "GenericExternallyManagedJWTHandler", Slow)
     parts = ExternallyManagedJWT(get_token=never)
     assert len(set(map(id, together([parts.handler] * 8)))) == 1
 
 
-def test_the_parts_can_be_replaced_and_the_new_ones_have_a_handler_of_their_own() -> None:
+def test_replaced_settings_have_a_handler_of_their_own() -> None:
     parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
     assert parts.handler().get_valid_token() == "a"
     other = dataclasses.replace(parts, jwt="b")
@@ -112,7 +113,7 @@ def test_the_parts_can_be_replaced_and_the_new_ones_have_a_handler_of_their_own(
     assert parts.handler().get_valid_token() == "a"
 
 
-def test_t1_one_handler_serves_all_who_hold_the_parts() -> None:
+def test_t1_the_settings_always_return_the_same_handler() -> None:
     hook = Hook()
     parts = ExternallyManagedJWT(get_token=hook)
     assert isinstance(parts.handler(), GenericExternallyManagedJWTHandler)
@@ -120,7 +121,7 @@ def test_t1_one_handler_serves_all_who_hold_the_parts() -> None:
     assert (tokens, hook.calls) == ({"token-1"}, 1)
 
 
-def test_the_parts_are_what_callers_unpack() -> None:
+def test_the_settings_can_be_unpacked_into_a_handler() -> None:
     parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
     handler = GenericExternallyManagedJWTHandler(
         jwt=parts.jwt, expires=parts.expires, get_token=parts.get_token

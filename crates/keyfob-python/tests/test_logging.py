@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler
-from outside import Outside
-from signed_in import Hook, renewing
+from servers import Servers
+from sessions import Hook, renewing
 from tokens import ahead
 
 SECRET = "s3cret-t0ken"
@@ -30,21 +30,21 @@ def levels(told: pytest.LogCaptureFixture, words: str) -> list[int]:
     ]
 
 
-def test_s1_renewals_retries_and_healed_401s_are_told_at_debug(
-    outside: Outside, told: pytest.LogCaptureFixture
+def test_s1_renewals_retries_and_replays_are_logged_at_debug(
+    servers: Servers, told: pytest.LogCaptureFixture
 ) -> None:
-    session = renewing(Hook(outside))
-    session.get(outside.api_url)
-    outside.next(503)
-    session.get(outside.api_url)
-    outside.revoke()
-    session.get(outside.api_url)
+    session = renewing(Hook(servers))
+    session.get(servers.api_url)
+    servers.next(503)
+    session.get(servers.api_url)
+    servers.revoke()
+    session.get(servers.api_url)
     assert levels(told, "token renewed") == [logging.DEBUG] * 2
     assert levels(told, "request will be sent again") == [logging.DEBUG]
     assert levels(told, "token was rejected; request is sent again") == [logging.DEBUG]
 
 
-def test_s1_a_failure_is_told_without_what_the_hook_raised(
+def test_s1_a_failure_is_logged_without_the_text_of_the_exception(
     told: pytest.LogCaptureFixture,
 ) -> None:
     def hook() -> tuple[str, object]:
@@ -60,18 +60,18 @@ def test_s1_a_failure_is_told_without_what_the_hook_raised(
     assert levels(told, "the token is still valid") == [logging.WARNING]
 
 
-def test_s1_no_url_is_told(outside: Outside, told: pytest.LogCaptureFixture) -> None:
-    session = renewing(Hook(outside))
-    for answer in [503, 401]:
-        outside.next(answer)
-        session.get(f"{outside.api_url}/patients", params={"name": "PATIENT"})
+def test_s1_no_url_is_logged(servers: Servers, told: pytest.LogCaptureFixture) -> None:
+    session = renewing(Hook(servers))
+    for status in [503, 401]:
+        servers.next(status)
+        session.get(f"{servers.api_url}/patients", params={"name": "PATIENT"})
     ours = "\n".join(each.message for each in told.records if each.name == "keyfob")
     assert "request will be sent again" in ours
     assert "PATIENT" not in ours
     assert "patients" not in ours
 
 
-def test_a_look_at_the_state_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_reading_the_state_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     handler = GenericExternallyManagedJWTHandler(SECRET, ahead(3600), lambda: (SECRET, ahead(60)))
     caplog.set_level(logging.DEBUG, "keyfob")
     assert handler.authenticated
@@ -82,7 +82,7 @@ def test_a_look_at_the_state_is_not_told(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), SECRET])
-def test_s1_what_cannot_be_used_is_not_quoted(
+def test_s1_an_unusable_result_is_not_quoted(
     unusable: object, told: pytest.LogCaptureFixture
 ) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, lambda: unusable)  # type: ignore[arg-type,return-value]
@@ -92,7 +92,7 @@ def test_s1_what_cannot_be_used_is_not_quoted(
     assert levels(told, "there is no valid token") == [logging.ERROR]
 
 
-def test_a_level_that_is_set_later_counts(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_level_that_is_set_later_takes_effect(caplog: pytest.LogCaptureFixture) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, lambda: (SECRET, ahead(60)))
     caplog.set_level(logging.INFO, "keyfob")
     handler.authenticate(force=True)

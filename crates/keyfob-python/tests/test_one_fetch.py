@@ -8,7 +8,7 @@ import time
 import httpx
 import requests
 from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
-from outside import Outside
+from servers import Servers
 from tokens import Hook, ahead, together, wait_until
 
 
@@ -38,7 +38,7 @@ def test_t1_200_threads_cause_one_call() -> None:
     assert get() == "token-1"
 
 
-def test_t1_each_way_to_ask_waits_for_the_same_call() -> None:
+def test_t1_each_way_to_get_a_token_waits_for_the_same_call() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     session = ExternallyManagedJWTSession(handler)
@@ -70,28 +70,28 @@ def hook_released_late(hook: Hook):
     return release
 
 
-def test_t1_sessions_and_auth_objects_of_one_handler_cause_one_call(outside: Outside) -> None:
-    outside.next_token(after=0.1)
-    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), ahead(3600)))
+def test_t1_sessions_and_auth_objects_of_one_handler_cause_one_call(servers: Servers) -> None:
+    servers.next_token(after=0.1)
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (servers.token(), ahead(3600)))
     sessions = [ExternallyManagedJWTSession(handler) for _ in range(2)]
     auth, httpx_auth = handler.auth(), handler.httpx_auth()
 
     def by_httpx() -> int:
         with httpx.Client(auth=httpx_auth) as client:
-            return client.get(outside.api_url).status_code
+            return client.get(servers.api_url).status_code
 
     statuses = together(
         [
             *(
-                lambda session=session: session.get(outside.api_url).status_code
+                lambda session=session: session.get(servers.api_url).status_code
                 for session in sessions * 5
             ),
-            *[lambda: requests.get(outside.api_url, auth=auth, timeout=10).status_code] * 5,
+            *[lambda: requests.get(servers.api_url, auth=auth, timeout=10).status_code] * 5,
             *[by_httpx] * 5,
         ]
     )
     assert statuses == [200] * 20
-    assert outside.counts().token_requests == 1
+    assert servers.counts().token_requests == 1
 
 
 def test_t1_threads_and_tasks_cause_one_call() -> None:
@@ -103,8 +103,8 @@ def test_t1_threads_and_tasks_cause_one_call() -> None:
         transport = httpx.MockTransport(lambda _: httpx.Response(200))
         async with httpx.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
             waiting = [client.get("https://api.example.com") for _ in range(50)]
-            answers = await asyncio.gather(*waiting)
-        return {answer.request.headers["authorization"] for answer in answers}
+            responses = await asyncio.gather(*waiting)
+        return {response.request.headers["authorization"] for response in responses}
 
     def let_go() -> None:
         wait_until(lambda: hook.calls == 1)
@@ -116,7 +116,7 @@ def test_t1_threads_and_tasks_cause_one_call() -> None:
     assert hook.calls == 1
 
 
-def test_t1_a_handler_asks_only_when_a_token_is_needed() -> None:
+def test_t1_a_handler_calls_the_hook_only_when_a_token_is_needed() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     assert handler.authenticated is False

@@ -31,10 +31,10 @@ def test_an_example_runs_as_it_is_written(place: str) -> None:
 
 def test_the_whole_program_of_the_package_is_never_refused() -> None:
     program = next(each for each in examples().values() if "serve_forever" in each)
-    *answers, headers = run(program).splitlines()
-    assert len(answers) == 25
-    assert {answer.split()[0] for answer in answers} == {"200"}
-    assert len({answer.split()[1] for answer in answers}) > 1
+    *responses, headers = run(program).splitlines()
+    assert len(responses) == 25
+    assert {response.split()[0] for response in responses} == {"200"}
+    assert len({response.split()[1] for response in responses}) > 1
     assert headers == "{'authorization': '[redacted]'}"
 
 

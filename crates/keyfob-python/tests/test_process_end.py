@@ -9,7 +9,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from program import PATIENCE, run, start
+from program import TIMEOUT, run, start
 
 ENDINGS = {
     "during a renewal": """
@@ -110,15 +110,15 @@ from keyfob import ExternallyManagedJWTSession
 logging.getLogger("keyfob").addHandler(logging.NullHandler())
 number = itertools.count()
 
-answers = requests_mock.Adapter()
-answers.register_uri("GET", "mock://api/", [{"status_code": 401}, {"status_code": 200}])
+api = requests_mock.Adapter()
+api.register_uri("GET", "mock://api/", [{"status_code": 401}, {"status_code": 200}])
 handler = GenericExternallyManagedJWTHandler(
     None, None, lambda: (f"token-{next(number)}", ahead(0.02))
 )
 
 def use():
     session = ExternallyManagedJWTSession(handler)
-    session.mount("mock://", answers)
+    session.mount("mock://", api)
     try:
         while True:
             session.get("mock://api/")
@@ -132,14 +132,14 @@ time.sleep(random() / 20)
 
 
 @pytest.mark.parametrize("moment", ENDINGS)
-def test_a_program_ends(moment: str) -> None:
+def test_a_program_exits(moment: str) -> None:
     script = f"from random import random\n{ENDINGS[moment]}\nsys.exit(7)"
     with ThreadPoolExecutor(4) as pool:
         for ended in [pool.submit(run, script, status=7, within=15) for _ in range(10)]:
             ended.result()
 
 
-def test_after_the_end_began_no_hook_is_called() -> None:
+def test_no_hook_is_called_after_the_exit_began() -> None:
     run(
         """
 import logging
@@ -160,7 +160,7 @@ assert hook.calls == 0
     )
 
 
-def test_a_thread_that_comes_in_at_the_end_waits_for_it() -> None:
+def test_a_thread_that_needs_a_token_during_the_exit_waits() -> None:
     run(
         """
 from keyfob import _core
@@ -168,7 +168,7 @@ from keyfob import _core
 handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), Hook())
 other = GenericExternallyManagedJWTHandler("mine", ahead(3600), Hook())
 late = threading.Thread(target=handler.get_valid_token, daemon=True)
-_core.close()
+_core.before_exit()
 late.start()
 # The end itself does not.
 began = time.monotonic()
@@ -180,7 +180,7 @@ assert late.is_alive()
     )
 
 
-def test_a_daemon_thread_that_the_end_waits_for_may_go_on() -> None:
+def test_a_daemon_thread_that_the_exit_waits_for_may_go_on() -> None:
     # Whatever was registered before keyfob was imported is called after keyfob has made ready for the end.
     printed = run(
         """
@@ -194,15 +194,15 @@ def flush():
     work.set()
     sending.join()
 
-atexit.unregister(_core.close)
+atexit.unregister(_core.before_exit)
 atexit.register(flush)
-atexit.register(_core.close)
+atexit.register(_core.before_exit)
 
 def send():
     session = BearerAuthSession("t0ken")
-    answers = requests_mock.Adapter()
-    answers.register_uri("GET", "mock://api/")
-    session.mount("mock://", answers)
+    api = requests_mock.Adapter()
+    api.register_uri("GET", "mock://api/")
+    session.mount("mock://", api)
     work.wait()
     print(session.get("mock://api/").status_code)
 
@@ -240,13 +240,13 @@ except KeyboardInterrupt:
             assert program.stdout is not None
             assert program.stdout.readline() == "asked\n"
             program.send_signal(signal.SIGINT)
-            _, said = program.communicate(timeout=PATIENCE)
+            _, said = program.communicate(timeout=TIMEOUT)
         finally:
             program.kill()
     assert (program.returncode, said) == (7, "")
 
 
-def test_other_signals_are_handled_while_a_token_is_waited_for() -> None:
+def test_signal_handlers_run_during_a_wait_for_a_token() -> None:
     run(
         """
 seen = []
@@ -282,7 +282,7 @@ GenericExternallyManagedJWTHandler(None, None, hook).authenticate()
     )
 
 
-def test_a_sub_interpreter_is_refused_in_words() -> None:
+def test_a_sub_interpreter_gets_a_clear_error() -> None:
     printed = run(
         """
 import importlib

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from outside import Outside
+from servers import Servers
 from profile_files import client_credentials, written
 from program import run
 
@@ -23,12 +23,12 @@ config = {str(config)!r}
 
 
 @pytest.mark.parametrize("made", ["before the fork", "in each worker"])
-def test_t1_eight_forked_workers_on_an_empty_store_ask_the_issuer_once(
+def test_t1_eight_forked_workers_with_an_empty_store_send_one_token_request(
     made: str, tmp_path: Path
 ) -> None:
     # A token takes its time, so that all of them want one before there is one.
-    with Outside.start(issuing_takes=0.3) as outside:
-        config = written(tmp_path, client_credentials(outside, tmp_path))
+    with Servers.start(issuing_takes=0.3) as servers:
+        config = written(tmp_path, client_credentials(servers, tmp_path))
         text = """
 opened, gate = os.pipe()
 parents = keyfob.session("ehr", config=config)
@@ -46,14 +46,14 @@ for worker in workers:
     join(worker)
 """
         run(script(config, text.replace("BEFORE", str(made == "before the fork"))))
-        counts = outside.counts()
+        counts = servers.counts()
         assert (counts.token_requests, counts.statuses) == (1, {200: 24})
-        assert {each.authorization for each in outside.received()} == {"Bearer token-1"}
+        assert {each.authorization for each in servers.received()} == {"Bearer token-1"}
 
 
-def test_t1_a_child_born_during_a_renewal_waits_for_that_of_its_parent(tmp_path: Path) -> None:
-    with Outside.start(issuing_takes=0.5) as outside:
-        config = written(tmp_path, client_credentials(outside, tmp_path))
+def test_t1_a_child_forked_during_a_renewal_waits_for_the_parents_renewal(tmp_path: Path) -> None:
+    with Servers.start(issuing_takes=0.5) as servers:
+        config = written(tmp_path, client_credentials(servers, tmp_path))
         run(
             script(
                 config,
@@ -70,11 +70,11 @@ renewing.join()
 """,
             )
         )
-        assert outside.counts().token_requests == 1
+        assert servers.counts().token_requests == 1
 
 
-def test_t7_a_child_born_while_a_secret_is_read_is_not_held_up(
-    outside: Outside, tmp_path: Path
+def test_t7_a_child_forked_while_a_secret_is_read_is_not_blocked(
+    servers: Servers, tmp_path: Path
 ) -> None:
     # What reads the secret waits in the parent, with the source's own lock held.
     helper = tmp_path / "helper"
@@ -83,7 +83,7 @@ def test_t7_a_child_born_while_a_secret_is_read_is_not_held_up(
         f"while [ ! -e {tmp_path}/free ]; do sleep 0.02; done\necho s3cret\n"
     )
     helper.chmod(0o700)
-    text = client_credentials(outside, tmp_path).replace(
+    text = client_credentials(servers, tmp_path).replace(
         f'"file:{tmp_path}/secret"', f'"command:{helper}"'
     )
     text = text.replace(
@@ -110,14 +110,14 @@ assert session.authenticated
 """,
         )
     )
-    assert outside.counts().token_requests == 2
+    assert servers.counts().token_requests == 2
 
 
-def test_t7_a_program_ends_while_a_profiles_token_is_on_its_way(
-    outside: Outside, tmp_path: Path
+def test_t7_a_program_exits_while_a_profiles_token_is_fetched(
+    servers: Servers, tmp_path: Path
 ) -> None:
-    outside.next_token(held=True)
-    config = written(tmp_path, client_credentials(outside, tmp_path))
+    servers.next_token(held=True)
+    config = written(tmp_path, client_credentials(servers, tmp_path))
     run(
         script(
             config,
@@ -128,4 +128,4 @@ wait_until(lambda: session.authentication_handler.status()["renewing"])
 """,
         )
     )
-    outside.release()
+    servers.release()

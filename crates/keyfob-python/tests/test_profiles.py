@@ -11,26 +11,27 @@ import httpx
 import keyfob
 import pytest
 import requests
+import requests_mock
 from keyfob import AuthenticationError, OriginError, ProfileError
-from outside import Outside
-from profile_files import SECRET, client_credentials, kept, written
+from servers import Servers
+from profile_files import SECRET, client_credentials, from_file, written
 
 
-def ehr(outside: Outside, folder: Path, more: str = "") -> keyfob.ProfileSession:
-    return keyfob.session("ehr", config=written(folder, client_credentials(outside, folder, more)))
+def ehr(servers: Servers, folder: Path, more: str = "") -> keyfob.ProfileSession:
+    return keyfob.session("ehr", config=written(folder, client_credentials(servers, folder, more)))
 
 
-def test_a_session_by_name_has_a_token_of_the_profiles_grant(
-    outside: Outside, tmp_path: Path
+def test_a_session_by_name_gets_a_token_from_the_profiles_grant(
+    servers: Servers, tmp_path: Path
 ) -> None:
-    session = ehr(outside, tmp_path)
+    session = ehr(servers, tmp_path)
     assert isinstance(session, requests.Session)
     assert not session.authenticated
-    assert outside.counts().token_requests == 0
+    assert servers.counts().token_requests == 0
     assert session.get("reports").status_code == 200
     assert session.get("reports").status_code == 200
-    assert [each.authorization for each in outside.received()] == ["Bearer token-1"] * 2
-    assert outside.counts().token_requests == 1
+    assert [each.authorization for each in servers.received()] == ["Bearer token-1"] * 2
+    assert servers.counts().token_requests == 1
 
 
 @pytest.mark.parametrize(
@@ -44,49 +45,49 @@ def test_a_session_by_name_has_a_token_of_the_profiles_grant(
     ],
 )
 def test_a_relative_url_is_resolved_against_the_base_url(
-    url: Any, path: str, outside: Outside, tmp_path: Path
+    url: Any, path: str, servers: Servers, tmp_path: Path
 ) -> None:
-    text = client_credentials(outside, tmp_path)
-    text = text.replace(outside.api_url, outside.api_url.rstrip("/") + "/v1")
+    text = client_credentials(servers, tmp_path)
+    text = text.replace(servers.api_url, servers.api_url.rstrip("/") + "/v1")
     session = keyfob.session("ehr", config=written(tmp_path, text))
     assert session.get(url).status_code == 200
-    assert [each.path for each in outside.received()] == [path]
+    assert [each.path for each in servers.received()] == [path]
 
 
-def test_an_absolute_url_is_taken_as_it_is(outside: Outside, tmp_path: Path) -> None:
-    url = outside.api_url.rstrip("/") + "/elsewhere"
-    assert ehr(outside, tmp_path).get(url).url == url
+def test_an_absolute_url_is_used_unchanged(servers: Servers, tmp_path: Path) -> None:
+    url = servers.api_url.rstrip("/") + "/elsewhere"
+    assert ehr(servers, tmp_path).get(url).url == url
 
 
-def test_r9_the_request_that_is_prepared_is_not_changed(outside: Outside, tmp_path: Path) -> None:
+def test_r9_the_request_that_is_prepared_is_not_changed(servers: Servers, tmp_path: Path) -> None:
     request = requests.Request("GET", "reports")
-    session = ehr(outside, tmp_path)
+    session = ehr(servers, tmp_path)
     assert session.send(session.prepare_request(request)).status_code == 200
     assert request.url == "reports"
 
 
-def test_without_a_base_url_a_relative_url_is_none(outside: Outside, tmp_path: Path) -> None:
-    text = client_credentials(outside, tmp_path).replace("base_url =", "origins =")
-    text = text.replace(outside.api_url, outside.api_url.rstrip("/"))
+def test_without_a_base_url_a_relative_url_is_invalid(servers: Servers, tmp_path: Path) -> None:
+    text = client_credentials(servers, tmp_path).replace("base_url =", "origins =")
+    text = text.replace(servers.api_url, servers.api_url.rstrip("/"))
     session = keyfob.session("ehr", config=written(tmp_path, text))
     assert session.base_url is None
     with pytest.raises(requests.exceptions.MissingSchema):
         session.get("reports")
-    assert session.get(outside.api_url).status_code == 200
+    assert session.get(servers.api_url).status_code == 200
 
 
 @pytest.mark.parametrize("url", ["https://example.com/", "//example.com/", "http://[", "mock://a/"])
 def test_r1_the_token_goes_to_the_origins_of_the_profile_alone(
-    url: str, outside: Outside, tmp_path: Path
+    url: str, servers: Servers, tmp_path: Path
 ) -> None:
-    session = ehr(outside, tmp_path)
+    session = ehr(servers, tmp_path)
     with pytest.raises((OriginError, requests.exceptions.InvalidURL, ValueError)):
         session.get(url)
-    assert (outside.counts().token_requests, outside.counts().requests) == (0, 0)
+    assert (servers.counts().token_requests, servers.counts().requests) == (0, 0)
 
 
-def test_r1_so_it_does_from_handlers_over_the_profile(outside: Outside, tmp_path: Path) -> None:
-    config = written(tmp_path, client_credentials(outside, tmp_path))
+def test_r1_handlers_over_the_profile_are_bound_to_its_origins(servers: Servers, tmp_path: Path) -> None:
+    config = written(tmp_path, client_credentials(servers, tmp_path))
     source = keyfob.sources.profile("ehr", config=config)
     handler = keyfob.GenericExternallyManagedJWTHandler(None, None, source)
     session = keyfob.ExternallyManagedJWTSession(handler)
@@ -97,83 +98,86 @@ def test_r1_so_it_does_from_handlers_over_the_profile(outside: Outside, tmp_path
     ):
         with pytest.raises(OriginError, match="is bound to"):
             refused()
-    assert outside.counts().token_requests == 0
-    assert session.get(outside.api_url).status_code == 200
-    assert requests.get(outside.api_url, auth=handler.auth(), timeout=5).status_code == 200
-    assert httpx.get(outside.api_url, auth=handler.httpx_auth()).status_code == 200
-    assert outside.counts().token_requests == 1
+    assert servers.counts().token_requests == 0
+    assert session.get(servers.api_url).status_code == 200
+    assert requests.get(servers.api_url, auth=handler.auth(), timeout=5).status_code == 200
+    assert httpx.get(servers.api_url, auth=handler.httpx_auth()).status_code == 200
+    assert servers.counts().token_requests == 1
 
 
-def test_r1_plain_http_goes_where_the_profile_allows_it(outside: Outside, tmp_path: Path) -> None:
+def test_r1_plain_http_goes_where_the_profile_allows_it(servers: Servers, tmp_path: Path) -> None:
     text = client_credentials(
-        outside, tmp_path, 'allow_plain_http = "http://build-server.example:8080"'
+        servers, tmp_path, 'allow_plain_http = "http://build-server.example:8080"'
     )
     session = keyfob.session("ehr", config=written(tmp_path, text))
-    session._check_origin("http://build-server.example:8080/job")
+    build_server = requests_mock.Adapter()
+    build_server.register_uri("GET", "/job", text="built")
+    session.mount("http://", build_server)
+    assert session.get("http://build-server.example:8080/job").text == "built"
     with pytest.raises(OriginError):
-        session._check_origin("http://build-server.example/job")
+        session.get("http://build-server.example/job")
 
 
-def test_r5_what_is_retried_is_what_the_profile_says(outside: Outside, tmp_path: Path) -> None:
+def test_r5_the_profile_sets_the_retry_policy(servers: Servers, tmp_path: Path) -> None:
     retry = "retry = { attempts = 3, first_pause = 0.001, also = 404, except = 503 }"
-    session = ehr(outside, tmp_path, retry)
-    outside.next(404, times=5)
+    session = ehr(servers, tmp_path, retry)
+    servers.next(404, times=5)
     assert session.get("reports").status_code == 404
-    assert outside.counts().requests == 3
+    assert servers.counts().requests == 3
     assert session.get("reports").status_code == 200
-    outside.next(503)
+    servers.next(503)
     assert session.get("reports").status_code == 503
 
 
-def test_r8_the_timeout_is_what_the_profile_says(outside: Outside, tmp_path: Path) -> None:
-    session = ehr(outside, tmp_path, "timeout = 0.2\nretry = { attempts = 1 }")
-    outside.next(200, held=True)
+def test_r8_the_profile_sets_the_timeout(servers: Servers, tmp_path: Path) -> None:
+    session = ehr(servers, tmp_path, "timeout = 0.2\nretry = { attempts = 1 }")
+    servers.next(200, held=True)
     with pytest.raises(requests.exceptions.Timeout):
         session.get("reports")
-    outside.release()
+    servers.release()
 
 
-def test_a_profile_without_redirects_makes_one_an_answer(outside: Outside, tmp_path: Path) -> None:
-    session = ehr(outside, tmp_path, "redirects = 0")
-    outside.next(302, headers={"location": "/there"})
+def test_a_profile_without_redirects_returns_a_redirect(servers: Servers, tmp_path: Path) -> None:
+    session = ehr(servers, tmp_path, "redirects = 0")
+    servers.next(302, headers={"location": "/there"})
     assert session.get("reports").status_code == 302
-    session = ehr(outside, tmp_path, "redirects = 1")
-    outside.next(302, headers={"location": "/there"}, times=3)
+    session = ehr(servers, tmp_path, "redirects = 1")
+    servers.next(302, headers={"location": "/there"}, times=3)
     with pytest.raises(requests.exceptions.TooManyRedirects):
         session.get("reports")
 
 
-def test_r1_a_token_in_a_field_of_its_own_stays_with_its_origin(
-    outside: Outside, tmp_path: Path
+def test_r1_a_token_in_a_custom_header_stays_with_its_origin(
+    servers: Servers, tmp_path: Path
 ) -> None:
-    text = kept(outside, tmp_path, token_says='header = "X-Tracker-Key"')
+    text = from_file(servers, tmp_path, token_settings='header = "X-Tracker-Key"')
     session = keyfob.session("ehr", config=written(tmp_path, text))
-    with Outside.start() as other:
-        outside.next(302, headers={"location": other.api_url})
+    with Servers.start() as other:
+        servers.next(302, headers={"location": other.api_url})
         assert session.get("reports").status_code == 401
         (elsewhere,) = other.received()
-    (sent,) = outside.received()
+    (sent,) = servers.received()
     assert sent.headers["x-tracker-key"] == ["token-1"]
     assert sent.authorization is None
     assert "x-tracker-key" not in elsewhere.headers
 
 
-def test_the_store_gives_the_next_session_its_token(outside: Outside, tmp_path: Path) -> None:
+def test_the_next_session_gets_its_token_from_the_store(servers: Servers, tmp_path: Path) -> None:
     for _ in range(3):
-        assert ehr(outside, tmp_path).get("reports").status_code == 200
-    assert outside.counts().token_requests == 1
+        assert ehr(servers, tmp_path).get("reports").status_code == 200
+    assert servers.counts().token_requests == 1
 
 
-def test_r3_a_401_renews_the_token(outside: Outside, tmp_path: Path) -> None:
-    session = ehr(outside, tmp_path)
+def test_r3_a_401_renews_the_token(servers: Servers, tmp_path: Path) -> None:
+    session = ehr(servers, tmp_path)
     session.get("reports")
-    outside.revoke()
+    servers.revoke()
     assert session.post("reports", data=b"whole").status_code == 200
-    assert outside.counts().token_requests == 2
+    assert servers.counts().token_requests == 2
 
 
-def test_what_the_profile_says_of_a_token_holds(outside: Outside, tmp_path: Path) -> None:
-    text = kept(outside, tmp_path, token_says="default_lifetime = 600")
+def test_the_token_settings_of_the_profile_apply(servers: Servers, tmp_path: Path) -> None:
+    text = from_file(servers, tmp_path, token_settings="default_lifetime = 600")
     session = keyfob.session("ehr", config=written(tmp_path, text))
     session.authenticate()
     left = session.authentication_handler.status()["expires_in"]
@@ -186,17 +190,17 @@ def test_what_the_profile_says_of_a_token_holds(outside: Outside, tmp_path: Path
     assert time.monotonic() - began < 15
 
 
-def test_the_file_is_found_by_the_variable(
-    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_environment_variable_names_the_file(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(
-        "KEYFOB_CONFIG", str(written(tmp_path, client_credentials(outside, tmp_path)))
+        "KEYFOB_CONFIG", str(written(tmp_path, client_credentials(servers, tmp_path)))
     )
     assert keyfob.profiles() == ["ehr"]
     assert keyfob.session("ehr").get("reports").status_code == 200
 
 
-def test_the_usual_file_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_file_need_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KEYFOB_CONFIG", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert keyfob.profiles() == []
@@ -206,16 +210,16 @@ def test_the_usual_file_need_not_be_there(tmp_path: Path, monkeypatch: pytest.Mo
         keyfob.profiles(config=tmp_path / "none.toml")
 
 
-def test_a_name_that_is_misspelt_is_told(outside: Outside, tmp_path: Path) -> None:
-    config = written(tmp_path, client_credentials(outside, tmp_path))
+def test_a_misspelt_name_gets_a_suggestion(servers: Servers, tmp_path: Path) -> None:
+    config = written(tmp_path, client_credentials(servers, tmp_path))
     with pytest.raises(ProfileError, match=r'no profile "ehrr"; did you mean `ehr`\?'):
         keyfob.session("ehrr", config=config)
 
 
-def test_s1_faults_are_told_with_their_places_and_no_value(
-    outside: Outside, tmp_path: Path
+def test_s1_profile_errors_have_a_position_and_no_value(
+    servers: Servers, tmp_path: Path
 ) -> None:
-    text = client_credentials(outside, tmp_path)
+    text = client_credentials(servers, tmp_path)
     text = text.replace(f"file:{tmp_path}/secret", SECRET).replace("client_id", "client-id")
     config = written(tmp_path, text)
     for use in (
@@ -232,33 +236,33 @@ def test_s1_faults_are_told_with_their_places_and_no_value(
         assert isinstance(raised.value, ValueError)
 
 
-def test_an_unknown_grant_is_told(outside: Outside, tmp_path: Path) -> None:
-    text = client_credentials(outside, tmp_path).replace("client_credentials", "client_credential")
+def test_an_unknown_grant_is_reported(servers: Servers, tmp_path: Path) -> None:
+    text = client_credentials(servers, tmp_path).replace("client_credentials", "client_credential")
     with pytest.raises(ProfileError, match=r":8:9: .*did you mean `client_credentials`\?"):
         keyfob.session("ehr", config=written(tmp_path, text))
 
 
-def test_r2_tokens_that_are_bound_to_a_key_are_refused(outside: Outside, tmp_path: Path) -> None:
-    text = client_credentials(outside, tmp_path) + 'dpop_key = "file:/run/secrets/key.pem"\n'
+def test_r2_tokens_that_are_bound_to_a_key_are_refused(servers: Servers, tmp_path: Path) -> None:
+    text = client_credentials(servers, tmp_path) + 'dpop_key = "file:/run/secrets/key.pem"\n'
     with pytest.raises(ProfileError, match=r'"ehr" are bound to a key \(`dpop_key`\)'):
         keyfob.session("ehr", config=written(tmp_path, text))
-    assert outside.counts().token_requests == 0
+    assert servers.counts().token_requests == 0
 
 
-def test_a_secret_that_is_missing_fails_the_request_and_not_the_session(
-    outside: Outside, tmp_path: Path
+def test_a_missing_secret_fails_the_request_and_not_the_session(
+    servers: Servers, tmp_path: Path
 ) -> None:
-    session = ehr(outside, tmp_path)
+    session = ehr(servers, tmp_path)
     (tmp_path / "secret").unlink()
-    with pytest.raises(AuthenticationError, match="where a secret is kept, does not exist"):
+    with pytest.raises(AuthenticationError, match="where a secret is from_file, does not exist"):
         session.get("reports")
-    assert outside.counts().requests == 0
+    assert servers.counts().requests == 0
 
 
-def test_s1_the_log_has_no_secret_and_no_word_of_other_libraries(
-    outside: Outside, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_s1_the_log_has_no_secret_and_no_records_of_other_libraries(
+    servers: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session = ehr(outside, tmp_path)
+    session = ehr(servers, tmp_path)
     with caplog.at_level(logging.DEBUG):
         session.get("reports")
         session.authenticate(force=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 from keyfob import JWT, BearerAuthSession, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
-from outside import Outside
+from servers import Servers
 from tokens import ahead
 
 SECRET = "s3cret-t0ken"
@@ -25,7 +25,7 @@ def handler() -> GenericExternallyManagedJWTHandler:
     return GenericExternallyManagedJWTHandler(SECRET, ahead(3600), lambda: (SECRET, ahead(3600)))
 
 
-def test_s1_nothing_that_holds_a_token_shows_it(
+def test_s1_no_object_that_holds_a_token_shows_it(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:
     session = BearerAuthSession(SECRET)
@@ -62,7 +62,7 @@ def test_s1_nothing_that_holds_a_token_shows_it(
         assert SECRET not in f"{holder}"
 
 
-def test_s1_a_traceback_with_the_values_of_its_variables_does_not_show_it(
+def test_s1_a_traceback_with_local_variables_does_not_show_the_token(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:
     def fail() -> None:
@@ -97,7 +97,7 @@ def test_the_token_prints_as_text(handler: GenericExternallyManagedJWTHandler) -
     assert written.getvalue() == f"{SECRET}\n"
 
 
-def test_s1_a_pickle_of_the_token_has_no_token_in_it(
+def test_s1_a_pickle_of_the_token_does_not_contain_it(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:
     for kept in [handler.get_valid_token(), handler.request_headers]:
@@ -113,16 +113,16 @@ def test_a_copy_of_the_token_is_the_token(handler: GenericExternallyManagedJWTHa
         assert copied(handler.get_valid_token()) == SECRET
 
 
-def test_the_headers_do_for_other_clients(outside: Outside) -> None:
-    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (outside.token(), ahead(3600)))
+def test_the_headers_work_for_other_clients(servers: Servers) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: (servers.token(), ahead(3600)))
     handler.authenticate()
     headers = handler.request_headers
-    with urllib.request.urlopen(urllib.request.Request(outside.api_url, headers=headers)) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(urllib.request.Request(servers.api_url, headers=headers)) as response:
+        assert response.status == 200
     for module in ["httpx", "httpx2"]:
         client = pytest.importorskip(module)
-        assert client.get(outside.api_url, headers=headers).status_code == 200
-    assert requests.get(outside.api_url, headers=headers, timeout=10).status_code == 200
+        assert client.get(servers.api_url, headers=headers).status_code == 200
+    assert requests.get(servers.api_url, headers=headers, timeout=10).status_code == 200
 
 
 @pytest.mark.parametrize("convert", [copy.copy, copy.deepcopy, pickle.dumps])
@@ -141,14 +141,14 @@ def test_s2_a_handler_is_neither_copied_nor_pickled(
 
 
 @pytest.mark.parametrize("convert", [copy.deepcopy, pickle.dumps])
-def test_s2_what_holds_a_handler_is_neither_copied_nor_pickled(
+def test_s2_objects_that_hold_a_handler_are_neither_copied_nor_pickled(
     handler: GenericExternallyManagedJWTHandler, convert: Any
 ) -> None:
     with pytest.raises(TypeError, match="neither pickled nor copied"):
         convert([handler])
 
 
-def test_a_copy_of_the_parts_has_a_handler_of_its_own() -> None:
+def test_a_copy_of_the_settings_has_a_handler_of_its_own() -> None:
     parts = ExternallyManagedJWT(get_token=list)  # type: ignore[arg-type]
     handler = parts.handler()
     assert parts.handler() is handler

@@ -9,83 +9,83 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import Outside, checksum
-from signed_in import fixed
+from servers import Servers, checksum
+from sessions import fixed
 
 BODY = b"all of it, twice" * 1000
 
 
-def test_r4_a_file_is_sent_again_from_where_it_began(outside: Outside, tmp_path: Path) -> None:
+def test_r4_a_file_is_sent_again_from_its_start_position(servers: Servers, tmp_path: Path) -> None:
     path = tmp_path / "body"
     path.write_bytes(b"not this" + BODY)
-    outside.next(503)
+    servers.next(503)
     with path.open("rb") as body:
         body.seek(len(b"not this"))
-        answer = fixed(outside).put(outside.api_url, data=body).json()
-    assert [each.body_length for each in outside.received()] == [len(BODY)] * 2
-    assert answer["checksum"] == checksum(BODY)
+        response = fixed(servers).put(servers.api_url, data=body).json()
+    assert [each.body_length for each in servers.received()] == [len(BODY)] * 2
+    assert response["checksum"] == checksum(BODY)
 
 
-def test_r4_files_are_sent_again_in_full(outside: Outside) -> None:
-    outside.next(fault="reset")
-    fixed(outside).put(outside.api_url, files={"report": io.BytesIO(BODY)})
-    first, second = outside.received()
+def test_r4_files_are_sent_again_in_full(servers: Servers) -> None:
+    servers.next(fault="reset")
+    fixed(servers).put(servers.api_url, files={"report": io.BytesIO(BODY)})
+    first, second = servers.received()
     assert (first.body_length, first.checksum) == (second.body_length, second.checksum)
     assert second.body_length > len(BODY)
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_r4_bytes_of_other_types_are_sent_again_in_full(
-    outside: Outside, kind: Callable[[bytes], Any]
+    servers: Servers, kind: Callable[[bytes], Any]
 ) -> None:
-    outside.next(503)
-    answer = fixed(outside).put(outside.api_url, data=kind(BODY))
-    assert answer.status_code == 200
-    assert {each.checksum for each in outside.received()} == {checksum(BODY)}
-    assert outside.counts().requests == 2
+    servers.next(503)
+    response = fixed(servers).put(servers.api_url, data=kind(BODY))
+    assert response.status_code == 200
+    assert {each.checksum for each in servers.received()} == {checksum(BODY)}
+    assert servers.counts().requests == 2
 
 
-def test_r4_a_pipe_is_sent_once(outside: Outside) -> None:
+def test_r4_a_pipe_is_sent_once(servers: Servers) -> None:
     reader, writer = os.pipe()
     os.write(writer, b"once")
     os.close(writer)
-    outside.next(503)
+    servers.next(503)
     with open(reader, "rb") as body:  # noqa: PTH123 - a pipe has no path
-        answer = fixed(outside).put(outside.api_url, data=body)
-    assert answer.status_code == 503
-    assert outside.counts().requests == 1
+        response = fixed(servers).put(servers.api_url, data=body)
+    assert response.status_code == 503
+    assert servers.counts().requests == 1
 
 
-def test_r6_a_file_that_was_closed_meanwhile_leaves_the_answer_in_hand(outside: Outside) -> None:
+def test_r6_a_file_closed_in_the_meantime_returns_the_last_response(servers: Servers) -> None:
     body = io.BytesIO(BODY)
-    outside.next(503, body={"text": "busy"})
-    session = fixed(outside)
+    servers.next(503, body={"text": "busy"})
+    session = fixed(servers)
     send_once = session._send_once
 
     def closes(*arguments: Any) -> Any:
-        answer = send_once(*arguments)
+        response = send_once(*arguments)
         body.close()
-        return answer
+        return response
 
     session._send_once = closes  # type: ignore[method-assign]
-    answer = session.put(outside.api_url, data=body)
-    assert (answer.status_code, answer.text) == (503, "busy")
+    response = session.put(servers.api_url, data=body)
+    assert (response.status_code, response.text) == (503, "busy")
 
 
-def test_r4_a_redirect_that_asks_again_for_a_body_that_is_gone_is_the_callers(
-    outside: Outside,
+def test_r4_a_redirect_that_needs_a_consumed_body_is_returned(
+    servers: Servers,
 ) -> None:
     def body() -> Iterator[bytes]:
         yield b"once"
 
-    outside.next(307, headers={"location": "/there"})
-    answer = fixed(outside).put(outside.api_url, data=body())
-    assert answer.status_code == 307
-    assert outside.counts().requests == 1
+    servers.next(307, headers={"location": "/there"})
+    response = fixed(servers).put(servers.api_url, data=body())
+    assert response.status_code == 307
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("status", [307, 308])
-def test_a_redirect_takes_a_file_with_it(outside: Outside, status: int) -> None:
-    outside.next(status, headers={"location": "/there"})
-    answer = fixed(outside).put(outside.api_url, data=io.BytesIO(BODY)).json()
-    assert (answer["path"], answer["checksum"]) == ("/there", checksum(BODY))
+def test_a_redirect_sends_a_file_again(servers: Servers, status: int) -> None:
+    servers.next(status, headers={"location": "/there"})
+    response = fixed(servers).put(servers.api_url, data=io.BytesIO(BODY)).json()
+    assert (response["path"], response["checksum"]) == ("/there", checksum(BODY))

@@ -6,8 +6,8 @@ import pytest
 import requests
 import responses
 from keyfob import ExternallyManagedJWTSession, OriginError
-from outside import Outside
-from signed_in import Hook, fixed, renewing, with_token
+from servers import Servers
+from sessions import Hook, fixed, renewing, with_token
 
 URL = "https://api.example.com/reports"
 
@@ -15,15 +15,15 @@ URL = "https://api.example.com/reports"
 @responses.activate
 @pytest.mark.parametrize("url", [URL, "https://other.example.org:8443/", "HTTPS://API.Example.com"])
 def test_r1_any_https_origin_that_the_caller_names_gets_the_credential(url: str) -> None:
-    answer = responses.get(url)
+    response = responses.get(url)
     with_token("t0ken").get(url)
-    assert answer.calls[0].request.headers["Authorization"] == "Bearer t0ken"
+    assert response.calls[0].request.headers["Authorization"] == "Bearer t0ken"
 
 
-def test_r1_loopback_gets_the_credential_over_plain_http(outside: Outside) -> None:
-    session = fixed(outside)
-    assert session.get(outside.api_url).json()["headers"]["authorization"] == ["Bearer token-1"]
-    named = outside.api_url.replace("127.0.0.1", "localhost")
+def test_r1_loopback_gets_the_credential_over_plain_http(servers: Servers) -> None:
+    session = fixed(servers)
+    assert session.get(servers.api_url).json()["headers"]["authorization"] == ["Bearer token-1"]
+    named = servers.api_url.replace("127.0.0.1", "localhost")
     assert session.get(named).status_code == 200
 
 
@@ -31,7 +31,7 @@ def test_r1_loopback_gets_the_credential_over_plain_http(outside: Outside) -> No
 @pytest.mark.parametrize(
     "url", ["http://api.example.com/", "http://10.0.0.1/", "http://localhost.example.com/"]
 )
-def test_r1_plain_http_is_refused_with_words_on_how_to_allow_it(url: str) -> None:
+def test_r1_the_error_for_plain_http_says_how_to_allow_it(url: str) -> None:
     with pytest.raises(OriginError, match="allow_plain_http") as refused:
         with_token("t0ken").get(url)
     assert isinstance(refused.value, requests.exceptions.InvalidURL)
@@ -39,8 +39,8 @@ def test_r1_plain_http_is_refused_with_words_on_how_to_allow_it(url: str) -> Non
 
 
 @responses.activate
-def test_r1_plain_http_is_refused_before_a_token_is_got(outside: Outside) -> None:
-    hook = Hook(outside)
+def test_r1_plain_http_is_refused_before_a_token_is_fetched(servers: Servers) -> None:
+    hook = Hook(servers)
     with pytest.raises(OriginError):
         renewing(hook).get("http://api.example.com/")
     assert hook.calls == 0
@@ -78,18 +78,18 @@ def test_r1_a_bound_session_serves_the_origins_it_is_bound_to() -> None:
     assert len(responses.calls) == 2
 
 
-def test_r1_a_session_can_be_bound_to_loopback_and_not_to_plain_http(outside: Outside) -> None:
-    session = fixed(outside)
-    session.bind(outside.api_url)
-    assert session.get(outside.api_url).status_code == 200
+def test_r1_a_session_can_be_bound_to_loopback_and_not_to_plain_http(servers: Servers) -> None:
+    session = fixed(servers)
+    session.bind(servers.api_url)
+    assert session.get(servers.api_url).status_code == 200
     with pytest.raises(OriginError):
         session.bind("http://api.example.com/")
     with pytest.raises(OriginError):
         session.bind("api.example.com")
-    assert session.get(outside.api_url).status_code == 200
+    assert session.get(servers.api_url).status_code == 200
 
 
-def test_r1_a_url_is_refused_without_its_path_and_query_being_told() -> None:
+def test_r1_the_error_for_a_url_shows_neither_path_nor_query() -> None:
     with pytest.raises(OriginError) as refused:
         with_token("t0ken").get("http://api.example.com/patients?name=PATIENT")
     assert "PATIENT" not in str(refused.value)
@@ -102,7 +102,7 @@ def test_r1_other_schemes_are_refused(url: str) -> None:
         with_token("t0ken").get(url)
 
 
-def test_what_requests_takes_for_no_url_is_none_here_either() -> None:
+def test_a_url_that_requests_rejects_is_rejected_here_too() -> None:
     session = with_token("t0ken")
     with pytest.raises(requests.exceptions.MissingSchema):
         session.get("api.example.com")
@@ -110,20 +110,20 @@ def test_what_requests_takes_for_no_url_is_none_here_either() -> None:
         session.get("https://")
 
 
-def test_r1_a_prepared_request_is_bound_as_well(outside: Outside) -> None:
-    session = fixed(outside)
+def test_r1_a_prepared_request_is_checked_too(servers: Servers) -> None:
+    session = fixed(servers)
     session.bind("https://api.example.com")
-    prepared = requests.Request("GET", outside.api_url).prepare()
+    prepared = requests.Request("GET", servers.api_url).prepare()
     with pytest.raises(OriginError):
         session.send(prepared)
-    assert outside.counts().requests == 0
+    assert servers.counts().requests == 0
 
 
 @responses.activate
-def test_r1_two_sessions_of_one_handler_are_bound_apart(outside: Outside) -> None:
+def test_r1_two_sessions_of_one_handler_have_their_own_origins(servers: Servers) -> None:
     responses.get(URL)
-    responses.add_passthru(outside.token_url.rsplit("/", 1)[0])
-    bound = renewing(Hook(outside))
+    responses.add_passthru(servers.token_url.rsplit("/", 1)[0])
+    bound = renewing(Hook(servers))
     bound.bind("https://other.example.com")
     free = ExternallyManagedJWTSession(bound.authentication_handler)
     assert free.get(URL).status_code == 200

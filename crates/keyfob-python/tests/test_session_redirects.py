@@ -10,88 +10,88 @@ import pytest
 import requests
 import responses
 from keyfob import GenericExternallyManagedJWTHandler, OriginError
-from outside import Outside
-from signed_in import Hook, fixed, in_an_hour, over, renewing, with_token
+from servers import Servers
+from sessions import Hook, fixed, in_an_hour, over, renewing, with_token
 
 CODES = [301, 302, 303, 307, 308]
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Outside]:
+def elsewhere() -> Iterator[Servers]:
     """Another API, on another port of this machine, and so another origin."""
-    with Outside.start() as elsewhere:
+    with Servers.start() as elsewhere:
         yield elsewhere
 
 
-def redirect(outside: Outside, target: str, code: int = 302, **more: Any) -> None:
-    outside.next(code, headers={"location": target}, **more)
+def redirect(servers: Servers, target: str, code: int = 302, **more: Any) -> None:
+    servers.next(code, headers={"location": target}, **more)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_r1_a_redirect_within_the_origin_carries_the_credential(
-    outside: Outside, code: int
+    servers: Servers, code: int
 ) -> None:
-    redirect(outside, "/new", code)
-    answer = fixed(outside).get(f"{outside.api_url}/old")
-    assert (answer.status_code, answer.json()["path"]) == (200, "/new")
-    assert [received.authorization for received in outside.received()] == ["Bearer token-1"] * 2
+    redirect(servers, "/new", code)
+    response = fixed(servers).get(f"{servers.api_url}/old")
+    assert (response.status_code, response.json()["path"]) == (200, "/new")
+    assert [received.authorization for received in servers.received()] == ["Bearer token-1"] * 2
 
 
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_r1_a_redirect_to_another_origin_leaves_the_credential_behind(
-    outside: Outside, elsewhere: Outside, code: int, method: str
+def test_r1_a_redirect_to_another_origin_does_not_carry_the_credential(
+    servers: Servers, elsewhere: Servers, code: int, method: str
 ) -> None:
-    redirect(outside, f"{elsewhere.api_url}/taken", code)
-    answer = fixed(outside).request(
-        method, outside.api_url, headers={"Authorization": "Basic eA=="}
+    redirect(servers, f"{elsewhere.api_url}/taken", code)
+    response = fixed(servers).request(
+        method, servers.api_url, headers={"Authorization": "Basic eA=="}
     )
-    assert answer.status_code == 401
-    assert len(outside.received()) == 1
+    assert response.status_code == 401
+    assert len(servers.received()) == 1
     (taken,) = elsewhere.received()
     assert "authorization" not in taken.headers
 
 
-def test_r1_the_credential_is_not_put_back_after_a_second_hop_home(
-    outside: Outside, elsewhere: Outside
+def test_r1_a_second_redirect_back_does_not_restore_the_credential(
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    redirect(outside, elsewhere.api_url)
-    redirect(elsewhere, f"{outside.api_url}/home")
-    answer = fixed(outside).get(outside.api_url)
-    assert answer.status_code == 401
+    redirect(servers, elsewhere.api_url)
+    redirect(elsewhere, f"{servers.api_url}/home")
+    response = fixed(servers).get(servers.api_url)
+    assert response.status_code == 401
     assert "authorization" not in elsewhere.received()[0].headers
-    assert "authorization" not in outside.received()[1].headers
+    assert "authorization" not in servers.received()[1].headers
 
 
-def test_r1_being_bound_to_both_origins_does_not_make_a_redirect_the_callers_choice(
-    outside: Outside, elsewhere: Outside
+def test_r1_a_redirect_does_not_carry_the_credential_even_between_bound_origins(
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    session = fixed(outside)
-    session.bind(outside.api_url, elsewhere.api_url)
-    redirect(outside, elsewhere.api_url)
-    session.get(outside.api_url)
+    session = fixed(servers)
+    session.bind(servers.api_url, elsewhere.api_url)
+    redirect(servers, elsewhere.api_url)
+    session.get(servers.api_url)
     assert "authorization" not in elsewhere.received()[0].headers
 
 
-def test_r1_every_field_of_the_credential_is_left_behind(
-    outside: Outside, elsewhere: Outside
+def test_r1_no_header_of_the_credential_follows_to_another_origin(
+    servers: Servers, elsewhere: Servers
 ) -> None:
     class Keyed(GenericExternallyManagedJWTHandler):
         @property
         def request_headers(self) -> dict[str, str]:
             return {**super().request_headers, "X-Api-Key": "k3y"}
 
-    redirect(outside, elsewhere.api_url)
-    session = over(Keyed(None, None, Hook(outside)))
-    session.get(outside.api_url, headers={"x-api-key": "of the caller", "X-Trace": "7"})
-    assert outside.received()[0].headers["x-api-key"] == ["k3y"]
+    redirect(servers, elsewhere.api_url)
+    session = over(Keyed(None, None, Hook(servers)))
+    session.get(servers.api_url, headers={"x-api-key": "of the caller", "X-Trace": "7"})
+    assert servers.received()[0].headers["x-api-key"] == ["k3y"]
     (taken,) = elsewhere.received()
     assert not {"authorization", "x-api-key"} & taken.headers.keys()
     assert taken.headers["x-trace"] == ["7"]
 
 
-def test_r1_a_field_of_someone_elses_handler_is_left_behind(
-    outside: Outside, elsewhere: Outside
+def test_r1_a_header_of_a_custom_handler_does_not_follow_either(
+    servers: Servers, elsewhere: Servers
 ) -> None:
     class Keys:
         authenticated = True
@@ -99,28 +99,28 @@ def test_r1_a_field_of_someone_elses_handler_is_left_behind(
 
         def authenticate(self) -> None: ...
 
-    redirect(outside, elsewhere.api_url)
-    over(Keys()).get(outside.api_url)
-    assert outside.received()[0].headers["x-api-key"] == ["k3y"]
+    redirect(servers, elsewhere.api_url)
+    over(Keys()).get(servers.api_url)
+    assert servers.received()[0].headers["x-api-key"] == ["k3y"]
     assert "x-api-key" not in elsewhere.received()[0].headers
 
 
 def test_r1_a_401_from_another_origin_does_not_renew_the_token(
-    outside: Outside, elsewhere: Outside
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    hook = Hook(outside)
-    redirect(outside, elsewhere.api_url)
-    assert renewing(hook).get(outside.api_url).status_code == 401
+    hook = Hook(servers)
+    redirect(servers, elsewhere.api_url)
+    assert renewing(hook).get(servers.api_url).status_code == 401
     assert hook.calls == 1
     assert elsewhere.counts().requests == 1
 
 
 def test_r1_a_retry_at_the_other_origin_does_not_put_the_credential_back(
-    outside: Outside, elsewhere: Outside
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    redirect(outside, elsewhere.api_url)
+    redirect(servers, elsewhere.api_url)
     elsewhere.next(503)
-    fixed(outside).get(outside.api_url)
+    fixed(servers).get(servers.api_url)
     assert ["authorization" in received.headers for received in elsewhere.received()] == [False] * 2
 
 
@@ -156,166 +156,166 @@ def test_r1_an_upgrade_to_https_is_another_origin() -> None:
     assert "Authorization" not in upgraded.calls[0].request.headers
 
 
-def test_a_redirect_of_another_scheme_fails_as_with_requests(outside: Outside) -> None:
-    redirect(outside, "file:///etc/passwd")
+def test_a_redirect_to_another_scheme_fails_as_with_requests(servers: Servers) -> None:
+    redirect(servers, "file:///etc/passwd")
     with pytest.raises(requests.exceptions.InvalidSchema):
-        fixed(outside).get(outside.api_url)
+        fixed(servers).get(servers.api_url)
 
 
-def test_the_history_and_the_url_tell_the_way(outside: Outside) -> None:
-    redirect(outside, "/second")
-    redirect(outside, "/third")
-    answer = fixed(outside).get(f"{outside.api_url}/first")
-    assert answer.url == f"{outside.api_url}/third"
-    assert [hop.url for hop in answer.history] == [
-        f"{outside.api_url}/first",
-        f"{outside.api_url}/second",
+def test_the_history_and_the_url_show_the_redirects(servers: Servers) -> None:
+    redirect(servers, "/second")
+    redirect(servers, "/third")
+    response = fixed(servers).get(f"{servers.api_url}/first")
+    assert response.url == f"{servers.api_url}/third"
+    assert [hop.url for hop in response.history] == [
+        f"{servers.api_url}/first",
+        f"{servers.api_url}/second",
     ]
-    assert [hop.status_code for hop in answer.history] == [302, 302]
-    assert answer.next is None
-    assert answer.elapsed.total_seconds() > 0
+    assert [hop.status_code for hop in response.history] == [302, 302]
+    assert response.next is None
+    assert response.elapsed.total_seconds() > 0
 
 
-def test_a_redirect_that_is_not_followed_can_be_sent_by_hand(outside: Outside) -> None:
-    session = fixed(outside)
-    redirect(outside, "/new")
-    answer = session.get(outside.api_url, allow_redirects=False)
-    assert (answer.status_code, answer.history) == (302, [])
-    assert answer.next is not None
-    assert session.send(answer.next).json()["path"] == "/new"
+def test_a_redirect_that_is_not_followed_can_be_sent_by_hand(servers: Servers) -> None:
+    session = fixed(servers)
+    redirect(servers, "/new")
+    response = session.get(servers.api_url, allow_redirects=False)
+    assert (response.status_code, response.history) == (302, [])
+    assert response.next is not None
+    assert session.send(response.next).json()["path"] == "/new"
 
 
-def test_r1_a_redirect_sent_by_hand_leaves_the_credential_behind(
-    outside: Outside, elsewhere: Outside
+def test_r1_a_redirect_sent_by_hand_does_not_carry_the_credential(
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    session = fixed(outside)
-    redirect(outside, elsewhere.api_url)
+    session = fixed(servers)
+    redirect(servers, elsewhere.api_url)
     redirect(elsewhere, "/further")
-    redirect(elsewhere, f"{outside.api_url}/home")
-    answer = session.get(outside.api_url, allow_redirects=False)
-    while answer.next is not None:
-        answer = session.send(answer.next, allow_redirects=False)
-    assert answer.status_code == 401
-    for received in [*elsewhere.received(), *outside.received()[1:]]:
+    redirect(elsewhere, f"{servers.api_url}/home")
+    response = session.get(servers.api_url, allow_redirects=False)
+    while response.next is not None:
+        response = session.send(response.next, allow_redirects=False)
+    assert response.status_code == 401
+    for received in [*elsewhere.received(), *servers.received()[1:]]:
         assert "authorization" not in received.headers
 
 
-def test_r1_a_copy_of_a_redirect_leaves_the_credential_behind(
-    outside: Outside, elsewhere: Outside
+def test_r1_a_copied_redirect_request_does_not_carry_the_credential(
+    servers: Servers, elsewhere: Servers
 ) -> None:
-    session = fixed(outside)
-    redirect(outside, elsewhere.api_url)
-    answer = session.get(outside.api_url, allow_redirects=False)
-    assert answer.next is not None
-    session.send(answer.next.copy())
+    session = fixed(servers)
+    redirect(servers, elsewhere.api_url)
+    response = session.get(servers.api_url, allow_redirects=False)
+    assert response.next is not None
+    session.send(response.next.copy())
     assert "authorization" not in elsewhere.received()[0].headers
 
 
 @responses.activate
-def test_r1_a_redirect_by_hand_to_plain_http_goes_without_credential() -> None:
+def test_r1_a_redirect_sent_by_hand_to_plain_http_carries_no_credential() -> None:
     target = "http://example.com/"
     responses.get("https://api.example.com/", status=302, headers={"Location": target})
     taken = responses.get(target)
     session = with_token("t0ken")
-    answer = session.get("https://api.example.com/", allow_redirects=False)
-    assert answer.next is not None
-    session.send(answer.next)
+    response = session.get("https://api.example.com/", allow_redirects=False)
+    assert response.next is not None
+    session.send(response.next)
     assert "Authorization" not in taken.calls[0].request.headers
     with pytest.raises(OriginError):
         session.get(target)
 
 
-def test_head_does_not_follow_redirects(outside: Outside) -> None:
-    redirect(outside, "/new")
-    assert fixed(outside).head(outside.api_url).status_code == 302
-    assert outside.counts().requests == 1
+def test_head_does_not_follow_redirects(servers: Servers) -> None:
+    redirect(servers, "/new")
+    assert fixed(servers).head(servers.api_url).status_code == 302
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("limit", [1, 3])
-def test_redirects_end_after_as_many_as_the_session_says(outside: Outside, limit: int) -> None:
-    session = fixed(outside)
+def test_redirects_end_at_the_limit_of_the_session(servers: Servers, limit: int) -> None:
+    session = fixed(servers)
     session.max_redirects = limit
-    redirect(outside, "/again", times=10)
+    redirect(servers, "/again", times=10)
     with pytest.raises(requests.TooManyRedirects, match=f"Exceeded {limit} redirects") as ended:
-        session.get(outside.api_url)
-    assert outside.counts().requests == limit + 1
+        session.get(servers.api_url)
+    assert servers.counts().requests == limit + 1
     assert ended.value.response is not None
     assert ended.value.response.status_code == 302
 
 
-def test_as_many_redirects_as_allowed_are_followed(outside: Outside) -> None:
-    session = fixed(outside)
+def test_as_many_redirects_as_allowed_are_followed(servers: Servers) -> None:
+    session = fixed(servers)
     session.max_redirects = 2
-    redirect(outside, "/again", times=2)
-    assert session.get(outside.api_url).status_code == 200
+    redirect(servers, "/again", times=2)
+    assert session.get(servers.api_url).status_code == 200
 
 
-def test_a_post_becomes_a_get_as_requests_does_it(outside: Outside) -> None:
-    redirect(outside, "/made", 303)
-    answer = fixed(outside).post(outside.api_url, json={"n": 1}).json()
-    assert (answer["method"], answer["body_length"]) == ("GET", 0)
+def test_a_post_becomes_a_get_as_requests_does_it(servers: Servers) -> None:
+    redirect(servers, "/made", 303)
+    response = fixed(servers).post(servers.api_url, json={"n": 1}).json()
+    assert (response["method"], response["body_length"]) == ("GET", 0)
 
 
-def test_r4_a_post_that_became_a_get_is_retried(outside: Outside) -> None:
-    redirect(outside, "/made", 303)
-    outside.next(500)
-    assert fixed(outside).post(outside.api_url, json={"n": 1}).status_code == 200
-    assert [received.method for received in outside.received()] == ["POST", "GET", "GET"]
+def test_r4_a_post_that_became_a_get_is_retried(servers: Servers) -> None:
+    redirect(servers, "/made", 303)
+    servers.next(500)
+    assert fixed(servers).post(servers.api_url, json={"n": 1}).status_code == 200
+    assert [received.method for received in servers.received()] == ["POST", "GET", "GET"]
 
 
-def test_r4_a_post_that_stayed_one_is_not_retried(outside: Outside) -> None:
-    redirect(outside, "/made", 307)
-    outside.next(500)
-    assert fixed(outside).post(outside.api_url, json={"n": 1}).status_code == 500
-    assert outside.counts().requests == 2
+def test_r4_a_post_that_stayed_a_post_is_not_retried(servers: Servers) -> None:
+    redirect(servers, "/made", 307)
+    servers.next(500)
+    assert fixed(servers).post(servers.api_url, json={"n": 1}).status_code == 500
+    assert servers.counts().requests == 2
 
 
-def test_r4_a_patch_that_lost_its_body_is_not_retried(outside: Outside) -> None:
-    redirect(outside, "/made", 301)
-    outside.next(500)
-    assert fixed(outside).patch(outside.api_url, json={"n": 1}).status_code == 500
-    assert [(each.method, each.body_length) for each in outside.received()] == [
+def test_r4_a_patch_that_lost_its_body_is_not_retried(servers: Servers) -> None:
+    redirect(servers, "/made", 301)
+    servers.next(500)
+    assert fixed(servers).patch(servers.api_url, json={"n": 1}).status_code == 500
+    assert [(each.method, each.body_length) for each in servers.received()] == [
         ("PATCH", 8),
         ("PATCH", 0),
     ]
 
 
-def test_r3_a_401_after_a_redirect_is_healed_where_it_came_from(outside: Outside) -> None:
-    hook = Hook(outside)
+def test_r3_a_401_after_a_redirect_is_replayed_at_the_target(servers: Servers) -> None:
+    hook = Hook(servers)
     session = renewing(hook)
     session.authenticate()
-    redirect(outside, "/new", after=0)
-    outside.revoke()
-    answer = session.get(f"{outside.api_url}/old")
-    assert answer.status_code == 200
-    assert [received.path for received in outside.received()] == ["/old", "/new", "/new"]
+    redirect(servers, "/new", after=0)
+    servers.revoke()
+    response = session.get(f"{servers.api_url}/old")
+    assert response.status_code == 200
+    assert [received.path for received in servers.received()] == ["/old", "/new", "/new"]
     assert hook.calls == 2
 
 
-def test_attempts_are_counted_over_all_hops(outside: Outside) -> None:
-    outside.next(503, times=2)
-    redirect(outside, "/new")
-    outside.next(503, times=2)
-    assert fixed(outside).get(outside.api_url).status_code == 503
-    assert outside.counts().requests == 5
+def test_attempts_are_counted_over_all_redirects(servers: Servers) -> None:
+    servers.next(503, times=2)
+    redirect(servers, "/new")
+    servers.next(503, times=2)
+    assert fixed(servers).get(servers.api_url).status_code == 503
+    assert servers.counts().requests == 5
 
 
-def test_a_token_without_a_session_of_its_own_is_not_in_the_history(outside: Outside) -> None:
-    redirect(outside, "/new")
-    session = over(GenericExternallyManagedJWTHandler(outside.token(), in_an_hour(), Hook(outside)))
-    answer = session.get(outside.api_url)
-    assert "token-1" not in repr([hop.request.headers for hop in [answer, *answer.history]])
+def test_the_token_is_not_shown_in_the_history(servers: Servers) -> None:
+    redirect(servers, "/new")
+    session = over(GenericExternallyManagedJWTHandler(servers.token(), in_an_hour(), Hook(servers)))
+    response = session.get(servers.api_url)
+    assert "token-1" not in repr([hop.request.headers for hop in [response, *response.history]])
 
 
-def test_redirects_follow_netrc_only_as_far_as_the_origin(
-    outside: Outside, elsewhere: Outside, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+def test_netrc_adds_no_credential_at_another_origin(
+    servers: Servers, elsewhere: Servers, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login l password p\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    redirect(outside, "/new")
-    redirect(outside, elsewhere.api_url)
+    redirect(servers, "/new")
+    redirect(servers, elsewhere.api_url)
     redirect(elsewhere, "/further")
-    fixed(outside).get(outside.api_url)
-    assert [received.authorization for received in outside.received()] == ["Bearer token-1"] * 2
+    fixed(servers).get(servers.api_url)
+    assert [received.authorization for received in servers.received()] == ["Bearer token-1"] * 2
     assert "token-1" not in str([received.headers for received in elsewhere.received()])

@@ -10,9 +10,9 @@ from unittest import mock
 import pytest
 import requests
 from keyfob import RetryPolicy
-from outside import Outside
+from servers import Servers
 from requests.adapters import HTTPAdapter
-from signed_in import AT_ONCE, fixed, with_token
+from sessions import AT_ONCE, fixed, with_token
 
 IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]
 OTHERS = ["POST", "PATCH", "LOCK"]
@@ -31,139 +31,139 @@ class Refusing(HTTPAdapter):
 
 @pytest.mark.parametrize("status", TRANSIENT)
 @pytest.mark.parametrize("method", IDEMPOTENT)
-def test_r4_an_idempotent_request_is_sent_again_after(
-    outside: Outside, method: str, status: int
+def test_r4_an_idempotent_request_is_retried_after(
+    servers: Servers, method: str, status: int
 ) -> None:
-    outside.next(status)
-    assert fixed(outside).request(method, outside.api_url).status_code == 200
-    assert outside.counts().requests == 2
+    servers.next(status)
+    assert fixed(servers).request(method, servers.api_url).status_code == 200
+    assert servers.counts().requests == 2
 
 
 @pytest.mark.parametrize("status", TRANSIENT)
 @pytest.mark.parametrize("method", OTHERS)
-def test_r4_another_request_is_sent_once(outside: Outside, method: str, status: int) -> None:
-    outside.next(status)
-    assert fixed(outside).request(method, outside.api_url, data=b"x").status_code == status
-    assert outside.counts().requests == 1
+def test_r4_a_request_that_is_not_idempotent_is_sent_once(servers: Servers, method: str, status: int) -> None:
+    servers.next(status)
+    assert fixed(servers).request(method, servers.api_url, data=b"x").status_code == status
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 410, 418, 422, 501, 505])
-def test_r4_other_statuses_are_answers(outside: Outside, status: int) -> None:
-    outside.next(status)
-    assert fixed(outside).get(outside.api_url).status_code == status
-    assert outside.counts().requests == 1
+def test_r4_other_statuses_are_returned(servers: Servers, status: int) -> None:
+    servers.next(status)
+    assert fixed(servers).get(servers.api_url).status_code == status
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("fault", ["reset", "close", "garbage"])
-def test_r4_a_get_is_sent_again_after_a_broken_connection(outside: Outside, fault: str) -> None:
-    outside.next(fault=fault)
-    assert fixed(outside).get(outside.api_url).status_code == 200
+def test_r4_a_get_is_retried_after_a_broken_connection(servers: Servers, fault: str) -> None:
+    servers.next(fault=fault)
+    assert fixed(servers).get(servers.api_url).status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["reset", "close", "garbage"])
-def test_r4_a_post_is_not_sent_again_after_a_broken_connection(
-    outside: Outside, fault: str
+def test_r4_a_post_is_not_retried_after_a_broken_connection(
+    servers: Servers, fault: str
 ) -> None:
-    outside.next(fault=fault)
+    servers.next(fault=fault)
     with pytest.raises(requests.ConnectionError):
-        fixed(outside).post(outside.api_url, json={"n": 1})
-    assert outside.counts().requests == 1
+        fixed(servers).post(servers.api_url, json={"n": 1})
+    assert servers.counts().requests == 1
 
 
-def test_r4_a_get_is_sent_again_after_a_timeout(outside: Outside) -> None:
-    outside.next(fault="hang")
-    assert fixed(outside).get(outside.api_url, timeout=(5, 0.2)).status_code == 200
+def test_r4_a_get_is_retried_after_a_timeout(servers: Servers) -> None:
+    servers.next(fault="hang")
+    assert fixed(servers).get(servers.api_url, timeout=(5, 0.2)).status_code == 200
 
 
-def test_r4_a_post_is_not_sent_again_after_a_timeout(outside: Outside) -> None:
-    outside.next(fault="hang")
+def test_r4_a_post_is_not_retried_after_a_timeout(servers: Servers) -> None:
+    servers.next(fault="hang")
     with pytest.raises(requests.ReadTimeout):
-        fixed(outside).post(outside.api_url, json={"n": 1}, timeout=(5, 0.1))
-    assert outside.counts().requests == 1
+        fixed(servers).post(servers.api_url, json={"n": 1}, timeout=(5, 0.1))
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_r4_a_post_is_sent_again_when_the_server_says_that_it_did_nothing(
-    outside: Outside, status: int
+def test_r4_a_post_is_retried_if_the_server_says_it_did_nothing(
+    servers: Servers, status: int
 ) -> None:
-    outside.next(status, headers={"retry-after": "0"})
-    assert fixed(outside).post(outside.api_url, json={"n": 1}).json()["body"] == '{"n": 1}'
-    assert outside.counts().requests == 2
+    servers.next(status, headers={"retry-after": "0"})
+    assert fixed(servers).post(servers.api_url, json={"n": 1}).json()["body"] == '{"n": 1}'
+    assert servers.counts().requests == 2
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
-def test_r4_retry_after_says_so_only_with_429_and_503(outside: Outside, status: int) -> None:
-    outside.next(status, headers={"retry-after": "0"})
-    assert fixed(outside).post(outside.api_url, json={"n": 1}).status_code == status
-    assert outside.counts().requests == 1
+def test_r4_retry_after_allows_a_post_retry_only_with_429_and_503(servers: Servers, status: int) -> None:
+    servers.next(status, headers={"retry-after": "0"})
+    assert fixed(servers).post(servers.api_url, json={"n": 1}).status_code == status
+    assert servers.counts().requests == 1
 
 
 @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key"])
-def test_r4_a_post_with_an_idempotency_key_is_sent_again(outside: Outside, name: str) -> None:
-    outside.next(500)
-    outside.next(fault="reset")
-    answer = fixed(outside).post(outside.api_url, json={"n": 1}, headers={name: "8e03978e"})
-    assert answer.status_code == 200
-    keys = [received.headers["idempotency-key"] for received in outside.received()]
+def test_r4_a_post_with_an_idempotency_key_is_retried(servers: Servers, name: str) -> None:
+    servers.next(500)
+    servers.next(fault="reset")
+    response = fixed(servers).post(servers.api_url, json={"n": 1}, headers={name: "8e03978e"})
+    assert response.status_code == 200
+    keys = [received.headers["idempotency-key"] for received in servers.received()]
     assert keys == [["8e03978e"]] * 3
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_r4_a_request_that_says_so_itself_is_sent_again(outside: Outside, method: str) -> None:
-    outside.next(500)
-    session = fixed(outside)
-    answer = session.request(method, outside.api_url, json={"n": 1}, idempotent=True)
-    assert answer.status_code == 200
+def test_r4_a_request_marked_idempotent_is_retried(servers: Servers, method: str) -> None:
+    servers.next(500)
+    session = fixed(servers)
+    response = session.request(method, servers.api_url, json={"n": 1}, idempotent=True)
+    assert response.status_code == 200
 
 
-def test_r4_saying_so_goes_with_the_call_alone(outside: Outside) -> None:
-    outside.next(500, times=2)
-    session = fixed(outside)
-    assert session.post(outside.api_url, idempotent=True, timeout=5).status_code == 200
-    outside.next(500)
-    assert session.post(outside.api_url).status_code == 500
-    assert session.put(outside.api_url, idempotent=False).status_code == 200
+def test_r4_marking_idempotent_affects_that_call_alone(servers: Servers) -> None:
+    servers.next(500, times=2)
+    session = fixed(servers)
+    assert session.post(servers.api_url, idempotent=True, timeout=5).status_code == 200
+    servers.next(500)
+    assert session.post(servers.api_url).status_code == 500
+    assert session.put(servers.api_url, idempotent=False).status_code == 200
 
 
-def test_r4_404_is_an_answer_unless_the_policy_says_otherwise(outside: Outside) -> None:
-    session = fixed(outside)
-    outside.next(404)
-    assert session.get(outside.api_url).status_code == 404
+def test_r4_404_is_returned_unless_the_policy_retries_it(servers: Servers) -> None:
+    session = fixed(servers)
+    servers.next(404)
+    assert session.get(servers.api_url).status_code == 404
     session.retry = RetryPolicy(pauses=(0, 0), retry=[404])
-    outside.next(404)
-    assert session.get(outside.api_url).status_code == 200
-    outside.next(404)
-    assert session.post(outside.api_url).status_code == 404
+    servers.next(404)
+    assert session.get(servers.api_url).status_code == 200
+    servers.next(404)
+    assert session.post(servers.api_url).status_code == 404
 
 
-def test_r4_a_policy_can_leave_a_status_out(outside: Outside) -> None:
-    session = fixed(outside)
+def test_r4_a_policy_can_exclude_a_status(servers: Servers) -> None:
+    session = fixed(servers)
     session.retry = RetryPolicy(pauses=(0, 0), do_not_retry=[503])
-    outside.next(503, headers={"retry-after": "0"})
-    assert session.get(outside.api_url).status_code == 503
-    outside.next(502)
-    assert session.get(outside.api_url).status_code == 200
+    servers.next(503, headers={"retry-after": "0"})
+    assert session.get(servers.api_url).status_code == 503
+    servers.next(502)
+    assert session.get(servers.api_url).status_code == 200
 
 
 @pytest.mark.parametrize("codes", [{503}, [503], (503, 404), frozenset({503})])
-def test_a_call_can_leave_a_status_out(outside: Outside, codes: Any) -> None:
-    session = fixed(outside)
-    outside.next(503)
-    answer = session.get(outside.api_url, params={"n": "1"}, do_not_retry_codes=codes)
-    assert answer.status_code == 503
-    outside.next(503)
-    assert session.get(outside.api_url).status_code == 200
-    outside.next(502)
-    assert session.get(outside.api_url, do_not_retry_codes=codes).status_code == 200
+def test_a_call_can_exclude_a_status(servers: Servers, codes: Any) -> None:
+    session = fixed(servers)
+    servers.next(503)
+    response = session.get(servers.api_url, params={"n": "1"}, do_not_retry_codes=codes)
+    assert response.status_code == 503
+    servers.next(503)
+    assert session.get(servers.api_url).status_code == 200
+    servers.next(502)
+    assert session.get(servers.api_url, do_not_retry_codes=codes).status_code == 200
 
 
 @pytest.mark.parametrize("codes", [None, (), set()])
-def test_a_call_may_leave_nothing_out(outside: Outside, codes: Any) -> None:
-    outside.next(503)
-    assert fixed(outside).get(outside.api_url, do_not_retry_codes=codes).status_code == 200
+def test_a_call_may_exclude_no_status(servers: Servers, codes: Any) -> None:
+    servers.next(503)
+    assert fixed(servers).get(servers.api_url, do_not_retry_codes=codes).status_code == 200
 
 
-def test_r4_a_connection_that_was_never_made_is_tried_again_whatever_the_method() -> None:
+def test_r4_a_failed_connect_is_retried_for_any_method() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -175,10 +175,10 @@ def test_r4_a_connection_that_was_never_made_is_tried_again_whatever_the_method(
     assert adapter.sent == 4
 
 
-def test_r4_a_timeout_of_the_connection_is_tried_again_whatever_the_method() -> None:
+def test_r4_a_connect_timeout_is_retried_for_any_method() -> None:
     session = with_token("t0ken")
     adapter = mock.create_autospec(HTTPAdapter, instance=True)
-    adapter.send.side_effect = requests.ConnectTimeout("no answer")
+    adapter.send.side_effect = requests.ConnectTimeout("no response")
     session.mount("https://", adapter)
     with pytest.raises(requests.ConnectTimeout):
         session.patch("https://api.example.com/")
@@ -195,7 +195,7 @@ def test_r4_a_timeout_of_the_connection_is_tried_again_whatever_the_method() -> 
         requests.exceptions.RetryError,
     ],
 )
-def test_r4_what_sending_again_would_not_mend_is_not_sent_again(
+def test_r4_a_failure_that_a_retry_cannot_fix_is_not_retried(
     failure: type[Exception],
 ) -> None:
     session = with_token("t0ken")
@@ -207,7 +207,7 @@ def test_r4_what_sending_again_would_not_mend_is_not_sent_again(
     assert adapter.send.call_count == 1
 
 
-def test_r4_an_error_of_the_program_is_not_sent_again() -> None:
+def test_r4_a_programming_error_is_not_retried() -> None:
     session = with_token("t0ken")
     adapter = mock.create_autospec(HTTPAdapter, instance=True)
     adapter.send.side_effect = ZeroDivisionError
@@ -217,51 +217,51 @@ def test_r4_an_error_of_the_program_is_not_sent_again() -> None:
     assert adapter.send.call_count == 1
 
 
-def test_r4_a_body_that_cannot_be_replayed_is_never_sent_again(outside: Outside) -> None:
+def test_r4_a_body_that_cannot_be_replayed_is_never_sent_again(servers: Servers) -> None:
     def body() -> Iterator[bytes]:
         yield b"once"
 
-    outside.next(503, headers={"retry-after": "0"})
-    answer = fixed(outside).put(outside.api_url, data=body(), idempotent=True)
-    assert answer.status_code == 503
-    assert [received.body for received in outside.received()] == ["once"]
+    servers.next(503, headers={"retry-after": "0"})
+    response = fixed(servers).put(servers.api_url, data=body(), idempotent=True)
+    assert response.status_code == 503
+    assert [received.body for received in servers.received()] == ["once"]
 
 
-def test_r4_a_body_that_cannot_be_replayed_is_not_even_sent_again_when_nothing_was_sent() -> None:
+def test_r4_a_body_that_cannot_be_replayed_is_not_retried_even_if_unsent() -> None:
     session = with_token("t0ken")
     adapter = mock.create_autospec(HTTPAdapter, instance=True)
-    adapter.send.side_effect = requests.ConnectTimeout("no answer")
+    adapter.send.side_effect = requests.ConnectTimeout("no response")
     session.mount("https://", adapter)
     with pytest.raises(requests.ConnectTimeout):
         session.put("https://api.example.com/", data=iter([b"once"]))
     assert adapter.send.call_count == 1
 
 
-def test_a_prepared_request_is_retried_as_any_other(outside: Outside) -> None:
-    outside.next(503)
-    prepared = requests.Request("GET", outside.api_url).prepare()
-    assert fixed(outside).send(prepared).status_code == 200
+def test_a_prepared_request_is_retried_like_any_other(servers: Servers) -> None:
+    servers.next(503)
+    prepared = requests.Request("GET", servers.api_url).prepare()
+    assert fixed(servers).send(prepared).status_code == 200
 
 
-def test_r5_a_body_that_breaks_off_is_not_asked_for_again(outside: Outside) -> None:
-    outside.next(200, body={"text": "half of it"}, cut_body_after=4)
+def test_r5_a_response_body_that_breaks_off_is_not_retried(servers: Servers) -> None:
+    servers.next(200, body={"text": "half of it"}, cut_body_after=4)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        fixed(outside).get(outside.api_url)
-    assert outside.counts().requests == 1
+        fixed(servers).get(servers.api_url)
+    assert servers.counts().requests == 1
 
 
-def test_an_answer_that_is_sent_again_may_break_off(outside: Outside) -> None:
-    outside.next(503, body={"text": "half of it"}, cut_body_after=4)
-    assert fixed(outside).get(outside.api_url).status_code == 200
+def test_a_response_that_is_retried_may_break_off(servers: Servers) -> None:
+    servers.next(503, body={"text": "half of it"}, cut_body_after=4)
+    assert fixed(servers).get(servers.api_url).status_code == 200
 
 
-def test_every_session_has_rules_of_its_own_until_they_are_shared(outside: Outside) -> None:
-    one, other = fixed(outside), fixed(outside)
+def test_each_session_has_its_own_policy_until_it_is_shared(servers: Servers) -> None:
+    one, other = fixed(servers), fixed(servers)
     one.retry = RetryPolicy(attempts=1)
-    outside.next(503)
-    assert one.get(outside.api_url).status_code == 503
-    outside.next(503)
-    assert other.get(outside.api_url).status_code == 200
+    servers.next(503)
+    assert one.get(servers.api_url).status_code == 503
+    servers.next(503)
+    assert other.get(servers.api_url).status_code == 200
     one.retry = other.retry = AT_ONCE.with_own_budget()
-    outside.next(503)
-    assert one.get(outside.api_url).status_code == 200
+    servers.next(503)
+    assert one.get(servers.api_url).status_code == 200

@@ -18,7 +18,7 @@ from keyfob import (
 )
 from keyfob.errors import OriginError
 from requests.adapters import HTTPAdapter
-from signed_in import over, with_token
+from sessions import over, with_token
 from tokens import ahead
 
 URL = "https://api.example.com/reports"
@@ -41,7 +41,7 @@ def test_requests_mock_sees_the_requests_and_their_retries() -> None:
         assert mocker.call_count == 2
 
 
-def test_a_scheme_of_the_callers_own_adapter_is_served() -> None:
+def test_a_scheme_of_a_custom_adapter_is_served() -> None:
     session = with_token("t0ken")
     adapter = requests_mock.Adapter()
     session.mount("mock://", adapter)
@@ -49,7 +49,7 @@ def test_a_scheme_of_the_callers_own_adapter_is_served() -> None:
     assert session.get("mock://api/reports").text == "as asked"
 
 
-def test_r1_no_adapter_makes_plain_http_or_a_redirect_its_own() -> None:
+def test_r1_a_custom_adapter_allows_neither_plain_http_nor_a_redirect() -> None:
     session = with_token("t0ken")
     adapter = requests_mock.Adapter()
     for prefix in ["mock://", "http://", "https://", "HTTP://"]:
@@ -67,7 +67,7 @@ def test_r1_no_adapter_makes_plain_http_or_a_redirect_its_own() -> None:
     assert "authorization" not in session.get(URL).request.headers
 
 
-def test_r1_a_bound_session_serves_no_scheme_of_its_own() -> None:
+def test_r1_a_bound_session_serves_no_custom_scheme() -> None:
     session = with_token("t0ken")
     session.mount("mock://", requests_mock.Adapter())
     session.bind("https://api.example.com")
@@ -75,16 +75,16 @@ def test_r1_a_bound_session_serves_no_scheme_of_its_own() -> None:
         session.get("mock://api/")
 
 
-def test_an_adapter_of_ones_own_sends() -> None:
+def test_a_custom_adapter_sends() -> None:
     seen: list[Any] = []
 
     class Mine(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
             seen.append((request.headers["authorization"], kwargs["timeout"], kwargs["verify"]))
-            answer = requests.Response()
-            answer.status_code = 200
-            answer.request, answer.url = request, str(request.url)
-            return answer
+            response = requests.Response()
+            response.status_code = 200
+            response.request, response.url = request, str(request.url)
+            return response
 
     session = with_token("t0ken")
     session.mount("https://api.example.com", Mine())
@@ -93,22 +93,22 @@ def test_an_adapter_of_ones_own_sends() -> None:
 
 
 @responses.activate
-def test_a_mock_that_speaks_for_a_handler_will_do() -> None:
+def test_a_mock_of_a_handler_works() -> None:
     responses.get(URL, status=401)
     handler = mock.create_autospec(GenericExternallyManagedJWTHandler, instance=True)
     handler.authenticated = False
     handler.request_headers = BEARER
     session = over(handler)
-    answer = session.get(URL)
+    response = session.get(URL)
     handler.authenticate.assert_called_once_with()
-    # Its 401 is an answer like others.
-    assert (answer.status_code, len(responses.calls)) == (401, 1)
-    assert answer.request.headers["authorization"] == "Bearer t0ken"
+    # Its 401 is an response like others.
+    assert (response.status_code, len(responses.calls)) == (401, 1)
+    assert response.request.headers["authorization"] == "Bearer t0ken"
     assert BEARER == {"authorization": "Bearer t0ken"}
 
 
 @responses.activate
-def test_the_token_of_a_handler_of_ones_own_is_looked_at_anew_for_each_attempt() -> None:
+def test_each_attempt_reads_the_headers_of_a_custom_handler_again() -> None:
     responses.get(URL, status=503)
     responses.get(URL)
 
@@ -129,16 +129,16 @@ def test_the_token_of_a_handler_of_ones_own_is_looked_at_anew_for_each_attempt()
 
 
 @responses.activate
-def test_an_overridden_send_sees_each_request_once_and_its_answer() -> None:
+def test_an_overridden_send_sees_each_request_once_and_its_response() -> None:
     responses.get(URL, status=503)
     responses.get(URL)
     seen = []
 
     class Session(BearerAuthSession):
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-            answer = super().send(request, **kwargs)
-            seen.append(answer.status_code)
-            return answer
+            response = super().send(request, **kwargs)
+            seen.append(response.status_code)
+            return response
 
     session = Session("t0ken")
     session.retry = with_token("t0ken").retry
@@ -164,7 +164,7 @@ def test_the_token_of_a_bearer_session_can_be_read_and_replaced() -> None:
 
 
 @responses.activate
-def test_a_token_that_ends_between_look_and_use_is_never_an_error() -> None:
+def test_a_token_that_expires_between_check_and_use_is_never_an_error() -> None:
     responses.get(URL)
     calls = []
 

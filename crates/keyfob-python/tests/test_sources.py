@@ -17,7 +17,7 @@ def test_a_command_prints_the_token() -> None:
     assert token_of(sources.command([sys.executable, "-c", "print('t0ken')"])) == "t0ken"
 
 
-def test_s3_what_a_failing_command_prints_enters_no_error() -> None:
+def test_s3_the_output_of_a_failing_command_is_in_no_error() -> None:
     failing = sources.command([sys.executable, "-c", "print('s3cret'); raise SystemExit(3)"])
     with pytest.raises(AuthenticationError) as raised:
         token_of(failing)
@@ -29,7 +29,7 @@ def test_a_command_that_is_one_string_is_a_type_error() -> None:
         sources.command("gh auth token")
 
 
-def test_a_negative_number_is_refused_at_once() -> None:
+def test_a_negative_number_is_rejected_at_once() -> None:
     for make in (
         lambda: sources.command(["gh"], timeout=-1),
         lambda: sources.env("API_TOKEN", default_lifetime=-1),
@@ -53,7 +53,7 @@ def test_a_missing_file_is_an_authentication_error(tmp_path: Path) -> None:
         token_of(sources.file(tmp_path / "none"))
 
 
-def test_a_variable_is_looked_at_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_read_when_a_token_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     source = sources.env("KEYFOB_TEST_TOKEN")
     monkeypatch.setenv("KEYFOB_TEST_TOKEN", "t0ken")
     assert token_of(source) == "t0ken"

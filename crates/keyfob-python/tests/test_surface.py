@@ -40,7 +40,7 @@ def test_each_name_is_in_both_places_and_is_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["keyfob", "keyfob.authentication", "keyfob.sources"])
-def test_all_that_is_announced_exists_and_is_documented(module: str) -> None:
+def test_each_name_in_all_exists_and_is_documented(module: str) -> None:
     imported = importlib.import_module(module)
     for name in imported.__all__:
         assert inspect.getdoc(getattr(imported, name)), name
@@ -57,7 +57,7 @@ def test_a_jwt_takes_the_text_and_its_expiry() -> None:
     ]
 
 
-def test_the_parts_of_a_handler_are_given_by_name() -> None:
+def test_the_settings_of_a_handler_are_passed_by_name() -> None:
     assert parameters(keyfob.ExternallyManagedJWT) == [
         ("jwt", KEYWORD, None),
         ("expires", KEYWORD, None),
@@ -65,7 +65,7 @@ def test_the_parts_of_a_handler_are_given_by_name() -> None:
     ]
 
 
-def test_a_handler_takes_three_arguments_and_more_by_name() -> None:
+def test_a_handler_takes_three_arguments_and_keyword_arguments() -> None:
     assert parameters(keyfob.GenericExternallyManagedJWTHandler) == [
         ("jwt", POSITIONAL, REQUIRED),
         ("expires", POSITIONAL, REQUIRED),
@@ -81,7 +81,7 @@ def test_a_jwt_session_takes_a_handler() -> None:
 
 
 @pytest.mark.parametrize("name", ["BearerAuthSession", "ExternallyManagedJWTSession"])
-def test_a_session_is_one_of_requests_and_asks_like_the_reference(name: str) -> None:
+def test_a_session_is_a_requests_session_with_the_signature_of_the_reference(name: str) -> None:
     session = getattr(keyfob, name)
     assert issubclass(session, requests.Session)
     assert parameters(session.request) == [
@@ -119,7 +119,7 @@ def test_methods_need_no_argument(name: str, method: str) -> None:
     assert beyond_self == [("force", POSITIONAL, False)]
 
 
-def test_what_methods_give_is_what_the_reference_says() -> None:
+def test_methods_return_what_the_reference_says() -> None:
     handler = keyfob.GenericExternallyManagedJWTHandler(None, None, Hook())
     assert handler.authenticated is False
     assert handler.authenticate() is None
@@ -134,7 +134,7 @@ def test_an_authentication_error_is_a_value_error() -> None:
         raise keyfob.AuthenticationError("to say more")
 
 
-def test_an_authentication_error_says_what_it_was_told() -> None:
+def test_an_authentication_error_has_the_text_it_was_given() -> None:
     plain = keyfob.AuthenticationError("it failed")
     assert (plain.kind, plain.permanent, plain.retry_after) == ("unavailable", False, None)
     final = keyfob.AuthenticationError("locked", permanent=True)
@@ -143,12 +143,12 @@ def test_an_authentication_error_says_what_it_was_told() -> None:
     assert later.retry_after == 7
 
 
-def test_an_origin_error_is_a_url_that_requests_refuses() -> None:
+def test_an_origin_error_is_an_invalid_url_of_requests() -> None:
     assert issubclass(keyfob.OriginError, requests.exceptions.InvalidURL)
 
 
 @pytest.mark.parametrize("name", ["JWT", "ExternallyManagedJWT"])
-def test_the_type_hints_of_data_can_be_had_at_run_time(name: str) -> None:
+def test_the_type_hints_of_the_dataclasses_resolve_at_run_time(name: str) -> None:
     # As configurations do that are read into dataclasses.
     hints = get_type_hints(getattr(keyfob, name))
     assert {"jwt", "expires"} <= hints.keys()

@@ -17,7 +17,7 @@ DUE = 40
 LEEWAY = 10
 
 
-def test_t3_a_due_token_is_served_while_its_renewal_runs_beside() -> None:
+def test_t3_a_due_token_is_used_while_its_renewal_runs_in_the_background() -> None:
     hook = Hook()
     hook.hold()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(DUE), hook)
@@ -33,7 +33,7 @@ def test_t3_a_due_token_is_served_while_its_renewal_runs_beside() -> None:
     assert handler.status()["delayed"] == 0
 
 
-def test_t3_a_due_token_whose_renewal_fails_fails_nobody() -> None:
+def test_t3_a_failed_renewal_of_a_due_token_fails_no_caller() -> None:
     hook = Hook()
     hook.failure = RuntimeError()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(DUE), hook)
@@ -64,7 +64,7 @@ def test_t3_in_the_leeway_a_token_whose_renewal_fails_is_used() -> None:
     assert hook.calls == 1
 
 
-def test_t3_in_the_leeway_a_hook_may_use_the_token_that_it_replaces() -> None:
+def test_t3_in_the_leeway_a_hook_may_use_the_token_it_replaces() -> None:
     # As one does that asks the API itself for the next token.
     used = []
 
@@ -79,7 +79,7 @@ def test_t3_in_the_leeway_a_hook_may_use_the_token_that_it_replaces() -> None:
     assert used == ["mine", "mine", "Bearer mine"]
 
 
-def test_an_expired_token_is_not_served_and_its_renewal_is_waited_for() -> None:
+def test_an_expired_token_is_not_used_and_callers_wait_for_its_renewal() -> None:
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(-1), hook)
     assert handler.authenticated is False
@@ -90,7 +90,7 @@ def test_an_expired_token_is_not_served_and_its_renewal_is_waited_for() -> None:
     assert handler.get_valid_token() == "token-1"
 
 
-def test_t3_a_token_that_has_expired_meanwhile_fails_with_its_renewal() -> None:
+def test_t3_a_token_that_expires_during_a_failed_renewal_is_an_error() -> None:
     hook = Hook(lifetime=0.3)
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     assert handler.get_valid_token() == "token-1"
@@ -102,7 +102,7 @@ def test_t3_a_token_that_has_expired_meanwhile_fails_with_its_renewal() -> None:
 
 
 @pytest.mark.parametrize("lifetime", [60, 300, 3600])
-def test_t4_a_token_is_used_for_most_of_its_life(lifetime: float) -> None:
+def test_t4_a_token_is_used_for_most_of_its_lifetime(lifetime: float) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, Hook(lifetime))
     handler.authenticate()
     assert handler.authenticated
@@ -119,7 +119,7 @@ def test_t4_a_token_of_a_second_is_used_more_than_once() -> None:
     assert hook.calls == 1
 
 
-def test_t4_a_hook_that_gives_expired_tokens_is_asked_three_times_in_all() -> None:
+def test_t4_a_hook_that_returns_expired_tokens_is_called_three_times() -> None:
     # The pauses are one second and two; so these take three seconds, all at once.
     long_ago = [
         datetime.min.replace(tzinfo=timezone.utc),
@@ -149,9 +149,9 @@ def test_t4_a_hook_that_gives_expired_tokens_is_asked_three_times_in_all() -> No
     assert "2001-02-03T04:05:06Z" in str(errors[4])
 
 
-def test_t4_one_expired_token_is_followed_by_another_question() -> None:
-    answers = iter([("late", ahead(-5)), ("good", ahead(3600))])
-    handler = GenericExternallyManagedJWTHandler(None, None, lambda: next(answers))
+def test_t4_after_an_expired_token_the_hook_is_called_again() -> None:
+    results = iter([("late", ahead(-5)), ("good", ahead(3600))])
+    handler = GenericExternallyManagedJWTHandler(None, None, lambda: next(results))
     assert handler.get_valid_token() == "good"
 
 
@@ -175,7 +175,7 @@ def test_t5_a_token_without_expiry_is_used_until_it_is_rejected() -> None:
         (None, ahead(3600), "an expiry was given without its jwt; it means nothing alone"),
     ],
 )
-def test_half_a_token_to_start_with_is_none_and_is_warned_of(
+def test_half_of_a_first_token_is_ignored_with_a_warning(
     jwt: str | None, expires: datetime | None, warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook = Hook()
@@ -187,14 +187,14 @@ def test_half_a_token_to_start_with_is_none_and_is_warned_of(
 
 
 @pytest.mark.parametrize(("jwt", "expires"), [("mine", ahead(3600)), (None, None)])
-def test_a_whole_token_or_none_is_no_reason_to_warn(
+def test_a_complete_first_token_or_none_logs_no_warning(
     jwt: str | None, expires: datetime | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     GenericExternallyManagedJWTHandler(jwt, expires, Hook())
     assert caplog.record_tuples == []
 
 
-def test_a_fresh_token_to_start_with_spares_the_hook() -> None:
+def test_a_fresh_first_token_saves_a_call_of_the_hook() -> None:
     # Callers give `lambda: None` with a token that outlives the program.
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), lambda: None)  # type: ignore[arg-type,return-value]
@@ -206,7 +206,7 @@ def test_a_fresh_token_to_start_with_spares_the_hook() -> None:
     assert (status["renewals"], status["failures"], status["generation"]) == (0, 0, 1)
 
 
-def test_an_expiry_is_given_back_as_it_came() -> None:
+def test_an_expiry_is_returned_as_it_was_set() -> None:
     expires = ahead(3600).astimezone(timezone(timedelta(hours=-7)))
     handler = GenericExternallyManagedJWTHandler("mine", expires, Hook())
     token, given = handler.get_valid_token_with_expiry()

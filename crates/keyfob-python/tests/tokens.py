@@ -1,4 +1,4 @@
-"""A hook that a test looks into, and times for its tokens."""
+"""A hook that a test controls, and helpers for times and threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 
 class Hook:
-    """Gives ``token-1``, ``token-2`` and so on, unless it is to fail, and waits while it is held."""
+    """Returns ``token-1``, ``token-2`` and so on, or fails; waits while it is held."""
 
     def __init__(self, lifetime: float = 3600) -> None:
         self.lifetime = lifetime
@@ -28,7 +28,7 @@ class Hook:
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            assert self._free.wait(PATIENCE)
+            assert self._free.wait(TIMEOUT)
             if self.failure is not None:
                 raise self.failure
             return f"token-{number}", ahead(self.lifetime)
@@ -37,34 +37,34 @@ class Hook:
                 self._at_once -= 1
 
     def hold(self) -> None:
-        """Lets calls begin, but not end."""
+        """Makes calls wait before they return."""
         self._free.clear()
 
     def release(self) -> None:
-        """Lets the calls end."""
+        """Lets the waiting calls return."""
         self._free.set()
 
 
 def ahead(seconds: float) -> datetime:
-    """The time so many seconds from now."""
+    """The time this many seconds from now."""
     return datetime.now(timezone.utc) + timedelta(seconds=seconds)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for what other threads do."""
-    end = time.monotonic() + PATIENCE
+    """Waits until other threads have made the condition true."""
+    end = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.002)
 
 
 def together(works: Sequence[Callable[[], object]]) -> list[object]:
-    """What these give or raise, each begun on a thread of its own and all at once."""
+    """Calls these at once, each on a thread of its own; returns their results and exceptions."""
     outcomes: list[object] = [None] * len(works)
     start = threading.Barrier(len(works))
 
     def work(index: int) -> None:
-        start.wait(PATIENCE)
+        start.wait(TIMEOUT)
         try:
             outcomes[index] = works[index]()
         except BaseException as raised:
@@ -74,10 +74,10 @@ def together(works: Sequence[Callable[[], object]]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive(), "a thread still waits"
+        thread.join(TIMEOUT)
+        assert not thread.is_alive(), "a thread is still running"
     return outcomes
 
 
-PATIENCE = 20.0
-"""For what takes no time on a machine that does nothing else."""
+TIMEOUT = 20.0
+"""The limit of steps that take no time on an idle machine, in seconds."""

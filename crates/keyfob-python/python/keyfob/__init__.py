@@ -1,8 +1,8 @@
 """HTTP sessions that stay authenticated.
 
-keyfob is for programs whose API token is issued by something else and runs out. It gets the token where it comes from, renews
-it once for all callers and before it ends, puts it on requests to the origins that it was given for and on no others, retries
-what is safe to retry, and never shows it.
+keyfob is for programs whose API tokens are issued by another system and expire. It fetches the token from its source, renews it
+once for all callers before it expires, sends it only to the origins it was given for, retries what is safe to retry, and never
+shows it.
 
 >>> from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
 >>> handler = GenericExternallyManagedJWTHandler(None, None, ask_the_vault)
@@ -16,7 +16,7 @@ from __future__ import annotations
 from keyfob import sources
 from keyfob._core import RetryPolicy
 from keyfob._profiles import ProfileSession, profiles, session
-from keyfob._status import Status
+from keyfob._values import Status
 from keyfob.authentication import (
     JWT,
     AuthenticationError,

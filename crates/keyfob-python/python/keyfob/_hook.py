@@ -1,4 +1,4 @@
-"""Calling the user's ``get_token``, on a thread of its own."""
+"""Calls the user's ``get_token`` on a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,63 +10,59 @@ from datetime import datetime
 from typing import Any
 
 from keyfob import _core
-from keyfob._expiry import to_timestamp
-from keyfob._jwt import JWT
-from keyfob._loop import run_here
+from keyfob._event_loop import run_here
+from keyfob._values import JWT, to_timestamp
 
-Answer = tuple[str, datetime | None] | JWT
-GetToken = Callable[[], Answer] | Callable[[], Awaitable[Answer]] | _core.Source
-"""What gives tokens: a callable, a coroutine function, or one of :mod:`keyfob.sources`."""
+HookResult = tuple[str, datetime | None] | JWT
+GetToken = Callable[[], HookResult] | Callable[[], Awaitable[HookResult]] | _core.Source
+"""A source of tokens: a callable, a coroutine function, or one of :mod:`keyfob.sources`."""
 
-asked_by: ContextVar[tuple[int, ...]] = ContextVar("keyfob.asked_by", default=())
-"""The numbers of the caches on whose behalf this context runs a hook, which must not wait for itself."""
+running_for: ContextVar[tuple[int, ...]] = ContextVar("keyfob.running_for", default=())
+"""The numbers of the caches whose hooks this context runs; the hook must not wait for those caches."""
 
 
 class Hook:
-    """``get_token``, and where its coroutine runs if it returns one."""
+    """``get_token``, and the event loop for the coroutine that it may return."""
 
     def __init__(self, get_token: Callable[[], Any]) -> None:
         self._get_token = get_token
         self.run: Callable[[Awaitable[Any]], Any] | None = None
-        """Runs an awaitable on the event loop of whoever awaits tokens, from another thread."""
+        """Runs an awaitable on the event loop that waits for the token, from another thread."""
 
     def __call__(self) -> Any:
-        answer = self._get_token()
-        if not inspect.isawaitable(answer):
-            return answer
-        return (self.run or run_here)(answer)
+        result = self._get_token()
+        if not inspect.isawaitable(result):
+            return result
+        return (self.run or run_here)(result)
 
 
 def start(get_token: Callable[[], Any], call: _core.HookCall) -> None:
-    """Has the hook called, and its answer handed in."""
-    # A daemon: a hook that hangs does not keep the program from ending.
-    threading.Thread(
-        target=_answer, args=(get_token, call), name="keyfob-hook", daemon=True
-    ).start()
+    """Calls the hook on a new thread, which reports the result to ``call``."""
+    # A daemon thread, so that a hook that hangs does not keep the program alive.
+    threading.Thread(target=_run, args=(get_token, call), name="keyfob-hook", daemon=True).start()
 
 
-def _answer(get_token: Callable[[], Any], call: _core.HookCall) -> None:
-    asked_by.set((*asked_by.get(), call.cache))
+def _run(get_token: Callable[[], Any], call: _core.HookCall) -> None:
+    running_for.set((*running_for.get(), call.cache))
     try:
-        answer = get_token()
-    except BaseException as raised:  # An exit, too, is for whoever waits.
+        result = get_token()
+    except BaseException as raised:  # Callers that wait get a `SystemExit` too.
         call.fail(raised)
         return
     try:
-        call.succeed(*_parts(answer))
+        call.succeed(*_token_and_expiry(result))
     except (TypeError, ValueError) as unusable:
-        call.refuse(str(unusable))
+        call.reject(str(unusable))
 
 
-def _parts(answer: Any) -> tuple[str, float | None]:
-    if isinstance(answer, JWT):
-        jwt, expires = answer.jwt, answer.expires
-    elif isinstance(answer, (tuple, list)) and len(answer) == 2:
-        jwt, expires = answer
+def _token_and_expiry(result: Any) -> tuple[str, float | None]:
+    if isinstance(result, JWT):
+        jwt, expires = result.jwt, result.expires
+    elif isinstance(result, (tuple, list)) and len(result) == 2:
+        jwt, expires = result
     else:
-        raise TypeError(
-            f"get_token must return (jwt, expires) or a JWT, not {type(answer).__name__}"
-        )
+        kind = type(result).__name__
+        raise TypeError(f"get_token must return (jwt, expires) or a JWT, not {kind}")
     if not isinstance(jwt, str):
         raise TypeError(f"get_token must return the token as a str, not {type(jwt).__name__}")
     return jwt, None if expires is None else to_timestamp(expires)

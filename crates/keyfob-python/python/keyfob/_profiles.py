@@ -9,24 +9,24 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Request, Response
 
 from keyfob._core import Profile, profile_names
-from keyfob._handler import GenericExternallyManagedJWTHandler
-from keyfob._jwt_session import ExternallyManagedJWTSession
-from keyfob._prepared import shallow_copy
+from keyfob._handler.handler import GenericExternallyManagedJWTHandler
+from keyfob._requests import shallow_copy
+from keyfob._session.externally_managed import ExternallyManagedJWTSession
 
 
 def session(name: str, *, config: str | os.PathLike[str] | None = None) -> ProfileSession:
-    """A ``requests`` session as a profile of a ``keyfob.toml`` describes it: token, origins, base URL, retries.
+    """A ``requests`` session with the settings of a profile in a ``keyfob.toml``: token, origins, base URL, retries.
 
-    Nothing is fetched or sent yet. Each call reads the file and makes a session with a token of its own; a store, which grants
-    have unless the file says otherwise, makes it one token for all of them and for other processes.
+    This neither fetches a token nor sends a request. Each call reads the file and makes a session with a token of its own. If
+    the profile has a store, all sessions and other processes share one token; OAuth grants have one by default.
 
     Args:
-        name: The profile's name.
-        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the usual one.
+        name: The name of the profile.
+        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the default one.
 
     Raises:
-        ProfileError: The file has faults, or no such profile; or its tokens are bound to a key (``dpop_key``), of which Python
-            sends no proof.
+        ProfileError: The file has errors or has no such profile, or its tokens are bound to a key (``dpop_key``): the Python
+            package cannot send the proof of possession.
 
     >>> keyfob.session("ehr", config=config).get("reports")
     <Response [200]>
@@ -35,13 +35,13 @@ def session(name: str, *, config: str | os.PathLike[str] | None = None) -> Profi
 
 
 def profiles(*, config: str | os.PathLike[str] | None = None) -> list[str]:
-    """The names of the profiles in a ``keyfob.toml``, sorted; none if the usual file is not there.
+    """The sorted names of the profiles in a ``keyfob.toml``; empty if the default file does not exist.
 
     Args:
-        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the usual one.
+        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the default one.
 
     Raises:
-        ProfileError: The file has faults, or is named and not there.
+        ProfileError: The file has errors, or was named and does not exist.
 
     >>> keyfob.profiles(config=config)
     ['ehr']
@@ -50,7 +50,7 @@ def profiles(*, config: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 class ProfileSession(ExternallyManagedJWTSession):
-    """A ``requests.Session`` as a profile describes it; made by :func:`keyfob.session`.
+    """A ``requests.Session`` with the settings of a profile; made by :func:`keyfob.session`.
 
     It is bound to the origins of the profile, and URLs may be relative to its base URL. Other sessions over its
     ``authentication_handler`` share its token.
@@ -63,10 +63,10 @@ class ProfileSession(ExternallyManagedJWTSession):
     """
 
     base_url: str | None
-    """The URL against which relative ones are resolved, if the profile has one; its path ends with a slash."""
+    """The URL that relative URLs are resolved against, if the profile has one. Its path ends with a slash."""
 
     max_redirects: int
-    """How many redirects are followed: as many as the profile says, or as ``requests`` does."""
+    """How many redirects are followed: the limit of the profile, or else of ``requests``."""
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(GenericExternallyManagedJWTHandler(None, None, profile.source()))
@@ -74,12 +74,12 @@ class ProfileSession(ExternallyManagedJWTSession):
         self.retry = profile.retry
         if profile.timeout is not None:
             self.timeout = profile.timeout
-        self._follows = profile.redirects != 0
+        self._follows_redirects = profile.redirects != 0
         if profile.redirects:
             self.max_redirects = profile.redirects
 
     def prepare_request(self, request: Request) -> PreparedRequest:
-        """As ``requests.Session.prepare_request``, with the URL resolved against the base URL.
+        """Like ``requests.Session.prepare_request``, with the URL resolved against the base URL.
 
         >>> prepared = keyfob.session("ehr", config=config).prepare_request(requests.Request("GET", "reports"))
         >>> prepared.url == api + "/reports"
@@ -91,14 +91,14 @@ class ProfileSession(ExternallyManagedJWTSession):
         return super().prepare_request(request)
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """As the other sessions do; but where the profile says ``redirects = 0``, a redirect is an answer.
+        """Sends like the other sessions; if the profile says ``redirects = 0``, a redirect is returned, not followed.
 
         >>> reports = keyfob.session("ehr", config=config)
         >>> reports.send(reports.prepare_request(requests.Request("GET", "reports")))
         <Response [200]>
         """
-        # With `max_redirects` of zero, `requests` would raise instead.
-        if not self._follows:
+        # With a `max_redirects` of zero, `requests` would raise an error instead.
+        if not self._follows_redirects:
             kwargs["allow_redirects"] = False
         return super().send(request, **kwargs)
 
@@ -111,5 +111,5 @@ def _resolved(base: str, url: Any) -> str:
     text = url.decode() if isinstance(url, bytes) else str(url)
     try:
         return urljoin(base, text)
-    except ValueError:  # It is no URL, as `requests` will say.
+    except ValueError:  # It is not a URL, and `requests` raises the right error for that.
         return text

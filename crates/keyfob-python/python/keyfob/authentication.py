@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from keyfob._bearer_session import BearerAuthSession
-from keyfob._carrier import ExternallyManagedJWT
-from keyfob._handler import GenericExternallyManagedJWTHandler
-from keyfob._jwt import JWT
-from keyfob._jwt_session import ExternallyManagedJWTSession
+from keyfob._handler.externally_managed_jwt import ExternallyManagedJWT
+from keyfob._handler.handler import GenericExternallyManagedJWTHandler
+from keyfob._session.bearer import BearerAuthSession
+from keyfob._session.externally_managed import ExternallyManagedJWTSession
+from keyfob._values import JWT
 from keyfob.errors import AuthenticationError
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What keyfob raises: see each class for what happened and what to do."""
+"""The exceptions of keyfob; each class says what happened and what to do."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ __all__ = ["AuthenticationError", "OriginError", "ProfileError"]
 
 
 class AuthenticationError(ValueError):
-    """There is no token that could be sent: it is missing or has expired, or the hook failed.
+    """No token can be sent: it is missing or has expired, or the hook failed.
 
-    What a hook raised is the ``__cause__``. A hook may raise this error itself, to say more about its failure than that
-    it failed:
+    The ``__cause__`` is the exception of the hook. A hook may raise this error itself to give details about its failure:
 
     >>> raise AuthenticationError("the account is locked", permanent=True)
     Traceback (most recent call last):
@@ -19,18 +18,18 @@ class AuthenticationError(ValueError):
     keyfob.errors.AuthenticationError: the account is locked
 
     Args:
-        permanent: The hook is not asked again until a caller forces it.
-        retry_after: The seconds in which the hook is not to be asked again.
+        permanent: The hook is not called again until a caller forces it.
+        retry_after: The hook is not called again for this time, in seconds.
     """
 
     kind: str
-    """In one word: ``unavailable``, ``refused``, ``expired``, ``malformed`` or ``deadline``."""
+    """The kind of failure: ``unavailable``, ``refused``, ``expired``, ``malformed`` or ``deadline``."""
 
     permanent: bool
-    """Whether the hook is not asked again until a caller forces it."""
+    """Whether the hook is not called again until a caller forces it."""
 
     retry_after: float | None
-    """The seconds in which the hook is not asked again, if it said so."""
+    """How long the hook is not called again, in seconds, if it set a time."""
 
     def __init__(
         self, *args: object, permanent: bool = False, retry_after: float | None = None
@@ -44,8 +43,8 @@ class AuthenticationError(ValueError):
 class OriginError(InvalidURL):
     """The session's credential may not go to this URL, and nothing was sent.
 
-    A session sends its credential over https, or to this machine. Bind it to the origins that it is for with ``bind``, and
-    allow plain http to one of them, where you must, with ``allow_plain_http``.
+    A session sends its credential over https, or to this machine. Use ``bind`` to limit it to the origins that it is for, and
+    ``allow_plain_http`` if one of them has no https.
 
     >>> session.get("http://api.example.com")
     Traceback (most recent call last):
@@ -55,10 +54,10 @@ class OriginError(InvalidURL):
 
 
 class ProfileError(ValueError):
-    """A profile cannot be used: the file has faults, or there is no such profile.
+    """A profile cannot be used: the file has errors, or has no such profile.
 
-    The text has each fault on a line of its own, with line and column, and what to write instead. No value is quoted, since
-    it may be a secret.
+    The text lists each error on a line of its own, with line, column and a suggestion. It quotes no value, because a value may
+    be a secret.
 
     >>> keyfob.session("ehrr", config=config)
     Traceback (most recent call last):

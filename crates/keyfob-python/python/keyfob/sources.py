@@ -1,4 +1,4 @@
-"""Where tokens come from, besides a hook of your own: give one of these to a handler as its ``get_token``.
+"""Sources of tokens besides a hook: pass one of these to a handler as its ``get_token``.
 
 >>> from keyfob import GenericExternallyManagedJWTHandler, sources
 >>> gh = sources.command(["gh", "auth", "token"], default_lifetime=3600)
@@ -22,18 +22,19 @@ def command(
     directory: str | os.PathLike[str] | None = None,
     default_lifetime: float | None = None,
 ) -> Source:
-    """What a command prints: a token alone, or the output of a credential helper, which is recognised by itself.
+    """Reads the token from the output of a command: a bare token, or the output of a credential helper.
 
-    The command is run without a shell, and with an end to its time and its output. Nothing it prints enters an error.
+    The format is detected. The command runs without a shell, for a limited time and with limited output. Its output never
+    appears in an error.
 
     Args:
         argv: The program and its arguments.
         timeout: How long it may run, in seconds; 30 unless given.
-        directory: Where it runs; the home directory unless given.
-        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+        directory: The directory it runs in; the home directory unless given.
+        default_lifetime: How long to use a token without an expiry, in seconds; until a server rejects it unless given.
 
     Raises:
-        TypeError: ``argv`` is a single string; give its words.
+        TypeError: ``argv`` is a single string instead of a sequence.
         ValueError: The program is missing, or a number is negative.
 
     >>> source = command(["echo", "t0ken"], timeout=10)
@@ -42,16 +43,16 @@ def command(
     """
     if isinstance(argv, (str, bytes)):
         raise TypeError('argv must be a sequence of words, such as ["gh", "auth", "token"]')
-    place = None if directory is None else os.fspath(directory)
-    return Source.command([os.fspath(word) for word in argv], timeout, place, default_lifetime)
+    path = None if directory is None else os.fspath(directory)
+    return Source.command([os.fspath(word) for word in argv], timeout, path, default_lifetime)
 
 
 def file(path: str | os.PathLike[str], *, default_lifetime: float | None = None) -> Source:
-    """What a file holds; it is read again when it changes, as Kubernetes projects tokens.
+    """Reads the token from a file, and reads it again when the file changes, as Kubernetes projects tokens.
 
     Args:
         path: The file.
-        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+        default_lifetime: How long to use a token without an expiry, in seconds; until a server rejects it unless given.
 
     Raises:
         ValueError: The number is negative.
@@ -62,11 +63,11 @@ def file(path: str | os.PathLike[str], *, default_lifetime: float | None = None)
 
 
 def env(variable: str, *, default_lifetime: float | None = None) -> Source:
-    """What an environment variable holds, whenever it is asked for.
+    """Reads the token from an environment variable each time a token is needed.
 
     Args:
-        variable: The variable's name.
-        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+        variable: The name of the variable.
+        default_lifetime: How long to use a token without an expiry, in seconds; until a server rejects it unless given.
 
     Raises:
         ValueError: The number is negative.
@@ -77,17 +78,17 @@ def env(variable: str, *, default_lifetime: float | None = None) -> Source:
 
 
 def profile(name: str, *, config: str | os.PathLike[str] | None = None) -> Source:
-    """What a profile of a ``keyfob.toml`` says, for a handler of your own; :func:`keyfob.session` needs none.
+    """Uses the token source of a profile in a ``keyfob.toml`` for your own handler; :func:`keyfob.session` needs no handler.
 
-    The token goes to the origins of the profile alone, in sessions and auth objects of the handler as well, unless you add
-    others. How often requests are retried, and the base URL, are a session's.
+    The token goes only to the origins of the profile, in sessions and auth objects over the handler too, unless you add
+    others. The retry settings and the base URL of the profile apply to profile sessions only.
 
     Args:
-        name: The profile's name.
-        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the usual one.
+        name: The name of the profile.
+        config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the default one.
 
     Raises:
-        ProfileError: The file has faults, or no such profile.
+        ProfileError: The file has errors, or has no such profile.
 
     >>> handler = GenericExternallyManagedJWTHandler(None, None, profile("ehr", config=config))
     >>> requests.get(api, auth=handler.auth())

@@ -1,0 +1,1 @@
+"""A handler as the ``auth`` of the user's own ``requests`` session or ``httpx`` client."""

@@ -1,0 +1,48 @@
+"""The part that the auth objects of ``requests`` and ``httpx`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from keyfob._core import Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache
+from keyfob._hook import Hook
+from keyfob._values import RequestInfo
+
+_ONE_ATTEMPT = RetryPolicy(attempts=1)
+
+
+class Handler(Protocol):
+    """The part of a handler that an auth object uses."""
+
+    _tokens: TokenCache
+    _hook: Hook | None
+
+    def _origins(self) -> Origins:
+        """The origins that may receive the token."""
+        ...
+
+    def _headers(self, lease: Lease) -> Mapping[str, str]:
+        """The headers that carry a token."""
+        ...
+
+
+class HandlerAuth:
+    """A handler's token for the requests of another client, which retries and limits them as it likes."""
+
+    def __init__(self, handler: Handler, origins: tuple[str, ...]) -> None:
+        self._handler = handler
+        self._tokens = handler._tokens
+        self._origins = handler._origins()
+        for url in origins:
+            self._origins.bind(url)
+
+    def _exchange(self, request: RequestInfo) -> Exchange:
+        """Begins an exchange; raises ``OriginError`` if the token may not go to the request's URL."""
+        return Exchange(self._tokens, self._origins, _ONE_ATTEMPT, request)
+
+    def _judge(self, exchange: Exchange, lease: Lease, response: Any) -> Renew | None:
+        """Whether to renew the token because of this response."""
+        sent = lease if exchange.with_credential else None
+        step = exchange.on_response(sent, response.status_code, response.headers)
+        return step if isinstance(step, Renew) else None

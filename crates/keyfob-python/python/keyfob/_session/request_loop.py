@@ -1,0 +1,239 @@
+"""The loop of one logical request: authorize, send, judge, repeat.
+
+The core's exchange decides what a response or a failure leads to, and whether the credential follows a redirect. This loop only
+does what the exchange says.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from requests import PreparedRequest, Response
+from requests.cookies import RequestsCookieJar
+from requests.exceptions import RequestException
+from requests.hooks import dispatch_hook
+
+from keyfob._core import (
+    IDEMPOTENCY_KEY,
+    Exchange,
+    Lease,
+    Origins,
+    Renew,
+    RetryPolicy,
+    TokenCache,
+    Wait,
+)
+from keyfob._requests import classify, copied, has_header, replayable, rewound, with_cookies
+from keyfob._values import RequestInfo
+from keyfob.errors import AuthenticationError
+
+_logger = logging.getLogger("keyfob")
+
+
+class Credential(NamedTuple):
+    """The headers to put on a request, and their lease; no lease if a handler of the user's own made them."""
+
+    headers: Mapping[str, str]
+    lease: Lease | None
+
+
+class CallSettings(NamedTuple):
+    """The settings of one call that ``requests`` does not know. They travel to ``send`` in place of its timeout."""
+
+    timeout: Any
+    do_not_retry_codes: tuple[int, ...] = ()
+    idempotent: bool = False
+
+    @classmethod
+    def of(cls, timeout: Any) -> CallSettings:
+        """The settings that arrived in place of a timeout, or settings with only this timeout."""
+        if timeout is None:
+            return _NO_SETTINGS
+        return timeout if isinstance(timeout, cls) else cls(timeout)
+
+
+_NO_SETTINGS = CallSettings(None)
+
+
+class Sender(Protocol):
+    """The part of a session that the loop uses."""
+
+    cookies: RequestsCookieJar
+    _retry: RetryPolicy
+    _origins: Origins
+
+    def _cache(self) -> TokenCache:
+        """The cache of the credential."""
+        ...
+
+    def _bound_url(self, url: str) -> str | None:
+        """The URL whose origin the core checks; ``None`` if the check does not apply."""
+        ...
+
+    def _credential(self, max_wait: float) -> Credential:
+        """The credential of the next attempt; waits for it at most this many seconds."""
+        ...
+
+    def _credential_of(self, lease: Lease) -> Credential:
+        """The credential of an attempt with this lease."""
+        ...
+
+    def _send_once(self, attempt: PreparedRequest, kwargs: dict[str, Any]) -> Response:
+        """Sends one attempt, and follows no redirect."""
+        ...
+
+
+class RequestLoop:
+    """One logical request, from its first attempt to the response after the last redirect."""
+
+    def __init__(self, session: Sender, request: PreparedRequest, call: CallSettings) -> None:
+        policy = session._retry
+        if call.do_not_retry_codes:
+            policy = policy.except_for(call.do_not_retry_codes)
+        self._session = session
+        self._cache = session._cache()
+        self._headers: Collection[str] = ()
+        self._exchange = Exchange(
+            self._cache,
+            session._origins,
+            policy,
+            RequestInfo(
+                method=request.method or "GET",
+                url=session._bound_url(str(request.url)),
+                idempotent=call.idempotent or has_header(request, IDEMPOTENCY_KEY),
+                replayable=replayable(request),
+                with_credential=not isinstance(request, _WithoutCredential),
+            ),
+        )
+
+    def send(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
+        """Sends to one URL until the exchange is done; returns the last response or raises the last failure (R6)."""
+        hooks = request.hooks
+        credential = self._credential()
+        while True:
+            attempt = self._authorized(request, credential)
+            result, step = self._attempt(attempt, hooks, credential.lease, kwargs)
+            another = None if step is None else self._obey(step, request, credential)
+            if another is None:
+                return _conclude(result, hooks, step, kwargs)
+            credential = another
+            if isinstance(result, Response):
+                # Closed only now: until there is another credential, this may be the last response.
+                result.close()
+                request = self._with_cookies_of(result, request)
+
+    def redirect(self, response: Response) -> PreparedRequest | None:
+        """The request that a redirect leads to; without the credential if that is another origin (R1)."""
+        target, request = response.next, response.request
+        if target is None:
+            return None
+        target.hooks = request.hooks
+        if target.body is not None and not replayable(target):
+            # The body cannot be sent again, so the caller gets the redirect.
+            return None
+        if not self._exchange.redirected(str(target.url), target.method or "GET"):
+            for name in self._headers:
+                target.headers.pop(name, None)
+            target.__class__ = _WithoutCredential
+        return target
+
+    def _attempt(
+        self, attempt: PreparedRequest, hooks: Any, lease: Lease | None, kwargs: dict[str, Any]
+    ) -> tuple[Response | RequestException, Step | None]:
+        judged = False
+        step: Step | None = None
+
+        def judge(response: Response, **adapter_kwargs: Any) -> Response:
+            nonlocal judged, step
+            judged = True
+            step = self._exchange.on_response(lease, response.status_code, response.headers)
+            if step is not None:
+                return response
+            # The hooks of the caller see only the response that the caller gets.
+            return _run_hooks(response, hooks, adapter_kwargs)
+
+        attempt.hooks = {"response": [judge]}
+        try:
+            return self._session._send_once(attempt, kwargs), step
+        except RequestException as error:
+            if not judged:
+                step = self._exchange.on_failure(lease, classify(error))
+            elif step is None:
+                raise
+            return error, step
+        finally:
+            attempt.hooks = hooks
+
+    def _obey(
+        self, step: Step, request: PreparedRequest, credential: Credential
+    ) -> Credential | None:
+        """Does what the exchange says; returns the credential of the next attempt if there is to be one."""
+        if isinstance(step, Renew):
+            renewed = self._renewed(step, credential)
+            return renewed if renewed is None or rewound(request) else None
+        time.sleep(step.pause)
+        if not rewound(request):
+            return None
+        try:
+            return self._credential()
+        except AuthenticationError as error:
+            self._exchange.will_not_retry(str(error))
+            return None
+
+    def _credential(self) -> Credential:
+        if not self._exchange.with_credential:
+            return Credential({}, None)
+        return self._session._credential(self._exchange.max_wait)
+
+    def _renewed(self, step: Renew, credential: Credential) -> Credential | None:
+        if credential.lease is None:
+            return None
+        lease = self._cache.replace(credential.lease, step, self._exchange.max_wait)
+        return None if lease is None else self._session._credential_of(lease)
+
+    def _authorized(self, request: PreparedRequest, credential: Credential) -> PreparedRequest:
+        """A copy of the request with the credential; the caller's request does not change (R9)."""
+        attempt = copied(request)
+        for name, value in credential.headers.items():
+            if name not in self._headers and has_header(attempt, name):
+                _logger.debug("the session's credential replaces the request's own %s", name)
+            attempt.headers[name] = value
+        self._headers = credential.headers.keys()
+        return attempt
+
+    def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
+        """Adds the cookies of a failed attempt to the next attempt, as ``requests`` adds them to the next request."""
+        return with_cookies(request, self._session.cookies) if response.cookies else request
+
+
+class _WithoutCredential(PreparedRequest):
+    """A request to an origin that a redirect named. Neither it nor a copy carries the credential, however it is sent."""
+
+    def copy(self) -> PreparedRequest:
+        copy = super().copy()
+        copy.__class__ = _WithoutCredential
+        return copy
+
+
+Step = Wait | Renew
+
+
+def _conclude(
+    result: Response | RequestException, hooks: Any, step: Step | None, kwargs: dict[str, Any]
+) -> Response:
+    """Returns or raises the last result."""
+    if not isinstance(result, Response):
+        raise result
+    if step is None:
+        return result
+    # The response was to be retried, so the caller's hooks have not seen it yet.
+    return _run_hooks(result, hooks, kwargs)
+
+
+def _run_hooks(response: Response, hooks: Any, kwargs: dict[str, Any]) -> Response:
+    """The response, or the one that the caller's hooks return instead."""
+    result: Response = dispatch_hook("response", hooks, response, **kwargs)
+    return result

@@ -1,0 +1,256 @@
+"""The base class of all sessions: a ``requests.Session`` whose ``send`` runs a request loop.
+
+Adapters, redirects, cookies and everything else are the work of ``requests``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import requests
+from requests import PreparedRequest, Request, Response
+from requests.auth import HTTPDigestAuth
+from requests.exceptions import InvalidSchema, TooManyRedirects
+from requests.utils import resolve_proxies
+
+from keyfob._core import TIMEOUT, Lease, Origins, RetryPolicy, TokenCache
+from keyfob._requests import shallow_copy
+from keyfob._session.request_loop import CallSettings, Credential, RequestLoop
+
+_logger = logging.getLogger("keyfob")
+
+
+class AuthenticatedSession(requests.Session):
+    """A ``requests.Session`` whose requests carry a credential: the base class of all sessions.
+
+    It does all that a plain session does. In addition:
+
+    * It repeats a failed request if that is safe, as :attr:`retry` says.
+    * After a 401 it renews the token, and sends the request once more if the body can be sent again.
+    * It sends the credential to https URLs that you name and to this machine, or only to the origins you :meth:`bind` it to. A
+      redirect to another origin does not get the credential.
+    * Its credential replaces any other ``Authorization``, whatever its source.
+    * An attempt fails when nothing moves for :attr:`timeout`: while it connects, and between two bytes of the response. A large
+      response that makes progress is not cut off.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._retry = RetryPolicy()
+        self._timeout: Timeout = TIMEOUT
+        self._origins = Origins()
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """What is retried, how often, and after which pause. Sessions that share a policy share its retry budget.
+
+        Raises:
+            TypeError: The assigned value is not a :class:`RetryPolicy`.
+
+        >>> session.retry = RetryPolicy(attempts=1)
+        """
+        return self._retry
+
+    @retry.setter
+    def retry(self, policy: RetryPolicy) -> None:
+        if not isinstance(policy, RetryPolicy):
+            raise TypeError(f"retry must be a RetryPolicy, not {type(policy).__name__}")
+        self._retry = policy
+
+    @property
+    def timeout(self) -> Timeout:
+        """How long nothing may move in an attempt, in seconds; 20 unless set. A call's own ``timeout`` takes precedence.
+
+        A pair ``(connect, read)`` sets the two limits apart: for the connection, and for each wait for bytes of the response.
+        ``(None, None)`` is no limit.
+
+        Raises:
+            ValueError: An assigned limit is not above 0.
+
+        >>> session.timeout = 5
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, timeout: Timeout) -> None:
+        _check_timeout(timeout)
+        self._timeout = timeout
+
+    def bind(self, *urls: str) -> None:
+        """Binds the credential to the origins of these URLs: from now on it goes to no other origin.
+
+        Raises:
+            OriginError: A URL is invalid, or is neither https nor on this machine.
+
+        >>> session = BearerAuthSession("mF_9.B5f-4.1JqM")
+        >>> session.bind("https://api.example.com")
+        >>> session.get("https://example.org")
+        Traceback (most recent call last):
+            ...
+        keyfob.errors.OriginError: the credential is bound to https://api.example.com ...
+        """
+        for url in urls:
+            self._origins.bind(url)
+
+    def allow_plain_http(self, *urls: str) -> None:
+        """Binds the credential to the origins of these URLs, even though the network can read it there.
+
+        Raises:
+            OriginError: A URL is invalid, or its scheme is neither http nor https.
+
+        >>> session = BearerAuthSession("mF_9.B5f-4.1JqM")
+        >>> session.allow_plain_http("http://build-server:8080")
+        """
+        for url in urls:
+            self._origins.allow_plain_http(url)
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        params: Any = None,
+        data: Any = None,
+        headers: Mapping[str, str | bytes | None] | None = None,
+        **kwargs: Any,
+    ) -> Response:
+        """Performs an HTTP request like ``requests.Session.request``, with the credential on it.
+
+        Args:
+            do_not_retry_codes: Statuses that this call returns instead of retrying them.
+            idempotent: Marks the request as safe to send twice, so that it may be retried whatever its method. An
+                ``Idempotency-Key`` header has the same effect.
+
+        Raises:
+            AuthenticationError: No token is available; nothing was sent.
+            OriginError: The credential may not go to this URL; nothing was sent.
+            requests.RequestException: As a plain session; the last failure, after all retries.
+
+        >>> session.request("POST", api, json={"item": 42}, idempotent=True)
+        <Response [200]>
+        """
+        if "do_not_retry_codes" in kwargs or "idempotent" in kwargs:
+            # `requests` passes the timeout on to `send` unchanged, so the other settings travel with it.
+            kwargs["timeout"] = CallSettings(
+                kwargs.pop("timeout", None),
+                tuple(kwargs.pop("do_not_retry_codes", None) or ()),
+                bool(kwargs.pop("idempotent", False)),
+            )
+        return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
+
+    if TYPE_CHECKING:
+        # The types of `requests` do not have the additional arguments of `request`.
+        # fmt: off
+        def get(self, url: str, params: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def options(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def head(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def post(self, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def put(self, url: str, data: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def patch(self, url: str, data: Any = None, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        def delete(self, url: str, **kwargs: Any) -> Response: ...  # type: ignore[override]
+        # fmt: on
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """Like ``requests.Session.prepare_request``; the credential is added when the request is sent.
+
+        >>> prepared = session.prepare_request(requests.Request("GET", api))
+        """
+        auth = request.auth or self.auth
+        if auth is None and not _logger.isEnabledFor(logging.DEBUG):
+            # Skips the search in netrc, whose result would be replaced. The debug log reports that, so it needs the search.
+            request = shallow_copy(request)
+            request.auth = _no_auth
+        prepared = super().prepare_request(request)
+        if isinstance(auth, HTTPDigestAuth):
+            # Its hooks would answer a 401 with another credential than the session's.
+            _logger.debug("the session's credential replaces digest authentication")
+            prepared.deregister_hook("response", auth.handle_401)
+            prepared.deregister_hook("response", auth.handle_redirect)
+        return prepared
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """Sends a prepared request with the credential on it; the request itself does not change.
+
+        Raises:
+            AuthenticationError: No token is available; nothing was sent.
+            OriginError: The credential may not go to this URL; nothing was sent.
+            requests.RequestException: As a plain session; the last failure, after all retries.
+
+        >>> session.send(session.prepare_request(requests.Request("GET", api)))
+        <Response [200]>
+        """
+        if not isinstance(request, PreparedRequest):
+            return super().send(request, **kwargs)
+        call = CallSettings.of(kwargs.get("timeout"))
+        timeout = kwargs["timeout"] = self._timeout if call.timeout is None else call.timeout
+        if timeout is not self._timeout:
+            _check_timeout(timeout)
+        follow = kwargs.pop("allow_redirects", True)
+        if "proxies" not in kwargs:
+            kwargs["proxies"] = resolve_proxies(request, dict(self.proxies), self.trust_env)
+        loop = RequestLoop(self, request, call)
+        history: list[Response] = []
+        response = loop.send(request, kwargs)
+        while (target := loop.redirect(response)) is not None and follow:
+            if len(history) >= self.max_redirects:
+                raise TooManyRedirects(
+                    f"Exceeded {self.max_redirects} redirects.", response=response
+                )
+            history.append(response)
+            kwargs["proxies"] = self.rebuild_proxies(target, kwargs.get("proxies"))
+            response = loop.send(target, kwargs)
+            response.history = history.copy()
+        return response
+
+    def _bound_url(self, url: str) -> str | None:
+        """The URL whose origin the core checks.
+
+        A URL such as ``mock://`` has no origin. It is served by an adapter that the user mounted, until the session is bound.
+        """
+        scheme = url.partition(":")[0].lower()
+        if scheme in {"http", "https"} or not self._origins.unbound or not self._has_adapter(url):
+            return url
+        return None
+
+    def _has_adapter(self, url: str) -> bool:
+        try:
+            self.get_adapter(url)
+        except InvalidSchema:
+            return False
+        return True
+
+    def _credential(self, max_wait: float) -> Credential:
+        """The credential of the next attempt; waits for it at most this many seconds."""
+        return self._credential_of(self._cache().lease(max_wait))
+
+    def _credential_of(self, lease: Lease) -> Credential:
+        return Credential(lease.headers, lease)
+
+    def _cache(self) -> TokenCache:
+        raise NotImplementedError
+
+    def _send_once(self, attempt: PreparedRequest, kwargs: dict[str, Any]) -> Response:
+        return super().send(attempt, allow_redirects=False, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} holds a token and cannot be pickled or copied; "
+            "share its handler, and make a session in each process"
+        )
+
+
+Timeout = float | tuple[float | None, float | None] | None
+
+
+def _no_auth(request: PreparedRequest) -> PreparedRequest:
+    return request
+
+
+def _check_timeout(timeout: Any) -> None:
+    limits = timeout if isinstance(timeout, tuple) else (timeout,)
+    for limit in limits:
+        if isinstance(limit, (int, float)) and limit <= 0:
+            raise ValueError(
+                f"a timeout must be a number of seconds above 0, not {limit}; use (None, None) for no limit"
+            )

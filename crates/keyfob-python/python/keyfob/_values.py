@@ -1,0 +1,112 @@
+"""Plain values: tokens, their expiry, and the state of a handler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypedDict
+
+
+@dataclass
+class JWT:
+    """A JSON web token and its expiry.
+
+    ``expires`` is a ``datetime`` with a time zone. The ``repr`` does not show the token:
+
+    >>> from datetime import datetime, timezone
+    >>> JWT("s3cret", datetime(2030, 1, 1, tzinfo=timezone.utc))
+    JWT(jwt=[redacted], expires=datetime.datetime(2030, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))
+    """
+
+    jwt: str
+    expires: datetime
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}(jwt=[redacted], expires={self.expires!r})"
+
+
+class Status(TypedDict):
+    """The state of a handler, without any secret. Times are in seconds.
+
+    >>> handler.status()["authenticated"]
+    True
+    """
+
+    authenticated: bool
+    """Whether there is a token that is not about to expire."""
+    age: float | None
+    """Time since the hook was called for the token."""
+    expires_in: float | None
+    """Time until the token expires; ``None`` without a token or a known expiry."""
+    next_renewal_in: float | None
+    """Time until the next renewal in the background; after a failure, until the next attempt."""
+    renewing: bool
+    """Whether the hook is running now."""
+    generation: int
+    """Grows by one with each new token, the first one included."""
+    renewals: int
+    """The number of renewals that returned a token."""
+    failures: int
+    """The number of renewals that failed."""
+    delayed: int
+    """The number of callers that waited although there was a token before; callers after a 401 are not counted."""
+    last_error: str | None
+    """The kind of the last failure, if the last renewal failed."""
+
+
+class RequestInfo(NamedTuple):
+    """The facts about a request that the core's exchange needs."""
+
+    method: str
+    url: str | None
+    """Where the request goes. ``None`` skips the check of the origin; the credential then follows no redirect."""
+    idempotent: bool
+    """Whether the request itself says that it may be sent twice; otherwise its method decides."""
+    replayable: bool
+    """Whether the body can be sent again in full."""
+    with_credential: bool = True
+    """False if a redirect to another origin led here (R1)."""
+
+
+class Secret(str):
+    """A ``str`` that hides its text in a ``repr``, and therefore in tracebacks and dumps of variables.
+
+    A pickle does not contain the text either, so that it does not leave the process by accident.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[redacted]'"
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return (str, ("[redacted]",))
+
+
+def to_timestamp(expires: datetime) -> float:
+    """Converts an expiry to a POSIX timestamp.
+
+    Raises:
+        TypeError: It is not a ``datetime``.
+        ValueError: It has no time zone.
+    """
+    if not isinstance(expires, datetime):
+        kind = type(expires).__name__
+        raise TypeError(f"expires must be a datetime with a time zone, not {kind}")
+    if expires.utcoffset() is None:
+        raise ValueError(
+            "expires has no time zone, so its meaning is ambiguous; add one, "
+            "for example datetime.now(timezone.utc) + timedelta(hours=1)"
+        )
+    return expires.timestamp()
+
+
+def from_timestamp(seconds: float) -> datetime:
+    """Converts a POSIX timestamp to an expiry in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,0 +1,354 @@
+//! The token cache, as a Python object.
+
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::future::BoxFuture;
+use keyfob::cache::Lease as CoreLease;
+use keyfob::custom_client::Authenticator;
+use keyfob::origin::Origins;
+use keyfob::{Error, Token, TokenCache as CoreCache, TokenSource};
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::cache::lease::{Lease, Renew};
+use crate::cache::pending_lease::PendingLease;
+use crate::convert::{from_timestamp, seconds, to_timestamp};
+use crate::error::exception;
+use crate::runtime::threads::{RenewalClock, RenewalThreads};
+use crate::runtime::wait::wait;
+use crate::source::hook::{Hook, HookSource};
+use crate::source::profile_source::ProfileSource;
+use crate::source::reentrancy;
+use crate::source::reentrancy::Caller;
+use crate::source::source::Source;
+
+/// One fresh token for all sessions and auth objects of a handler.
+#[pyclass(frozen, weakref, module = "keyfob._core")]
+pub(crate) struct TokenCache {
+    /// Replaced in a forked child.
+    core: ArcSwap<Authenticator>,
+    hook: Option<Arc<Hook>>,
+    profile: Option<Arc<ProfileSource>>,
+    number: usize,
+    /// The last lease that Python got, so that reading the same token again makes no new objects.
+    last: ArcSwapOption<Py<Lease>>,
+}
+
+#[pymethods]
+impl TokenCache {
+    /// A cache over a hook or a source. `expires` is a POSIX timestamp.
+    #[new]
+    #[pyo3(signature = (source, jwt=None, expires=None, fetch_timeout=None))]
+    fn new(
+        source: &Bound<'_, PyAny>,
+        jwt: Option<String>,
+        expires: Option<f64>,
+        fetch_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let py = source.py();
+        let number = next_number();
+        let mut fetch_timeout = fetch_timeout
+            .map(|limit| seconds("fetch_timeout", limit))
+            .transpose()?;
+        let mut profile = None;
+        let (mut builder, hook) = match source.cast::<Source>() {
+            Ok(source) => {
+                let source = source.get();
+                fetch_timeout = source.fetch_timeout.or(fetch_timeout);
+                profile.clone_from(&source.profile);
+                let mut builder =
+                    CoreCache::builder(Arc::clone(&source.core) as Arc<dyn TokenSource>);
+                if let Some(lifetime) = source.default_lifetime {
+                    builder = builder.default_lifetime(lifetime);
+                }
+                (builder, None)
+            }
+            Err(_) => {
+                let hook = Arc::new(Hook::new(source.clone().unbind()));
+                let source = HookSource {
+                    hook: Arc::clone(&hook),
+                    cache: number,
+                };
+                (CoreCache::builder(source), Some(hook))
+            }
+        };
+        builder = builder
+            .clock(RenewalClock::default())
+            .runtime(RenewalThreads);
+        if let Some(timeout) = fetch_timeout {
+            builder = builder.fetch_timeout(timeout);
+        }
+        if let Some(jwt) = jwt {
+            builder = builder.token(token(py, jwt, expires)?);
+        }
+        let core = builder.build().map_err(|error| exception(py, &error))?;
+        Ok(Self {
+            core: ArcSwap::from_pointee(Authenticator::new(core, Origins::default())),
+            hook,
+            profile,
+            number,
+            last: ArcSwapOption::empty(),
+        })
+    }
+
+    /// The lease of a token that can be sent now. Waits for it, at most `max_wait` seconds.
+    #[pyo3(signature = (max_wait=None))]
+    fn lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<Py<Lease>> {
+        let lease = self.core_lease(py, max_wait)?;
+        self.to_python(py, lease)
+    }
+
+    /// The headers of a token that can be sent now, in a new dict. Waits for the token.
+    fn headers(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        self.lease(py, None)?.get().own_headers(py)
+    }
+
+    /// A token that can be sent now, and the POSIX timestamp of its expiry if that is known. Waits for the token.
+    fn token_with_expiry(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, Option<f64>)> {
+        let lease = self.core_lease(py, None)?;
+        let expires = lease.expires_at().map(to_timestamp);
+        let lease = self.to_python(py, lease)?;
+        Ok((lease.get().token.clone_ref(py), expires))
+    }
+
+    /// A token that can be sent now, if there is one without waiting.
+    fn ready_token(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let ready = self.ready(py)?;
+        Ok(ready.map(|lease| lease.get().token.clone_ref(py)))
+    }
+
+    /// The lease of a token that can be sent now, if there is one without waiting.
+    fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
+        let ready = self.core.load().tokens().ready();
+        ready.map(|lease| self.to_python(py, lease)).transpose()
+    }
+
+    /// Another lease in place of one that a server rejected; `None`, with a log record, if there is none.
+    fn replace(
+        &self,
+        py: Python<'_>,
+        rejected: &Lease,
+        renew: &Renew,
+        max_wait: f64,
+    ) -> PyResult<Option<Py<Lease>>> {
+        let Caller::Other(_waits) = Caller::of(py, self.number)? else {
+            return Ok(None);
+        };
+        let max_wait = seconds("max_wait", max_wait)?;
+        let core = self.core.load_full();
+        let replaced = core.replace(&rejected.core, &renew.challenges, max_wait);
+        let replaced = wait(py, Box::pin(replaced), Some(max_wait))?;
+        // After a wait that took too long, this logs the result without waiting again.
+        let replaced = replaced.unwrap_or_else(|| {
+            core.replace_blocking(&rejected.core, &renew.challenges, Duration::ZERO)
+        });
+        replaced.map(|lease| self.to_python(py, lease)).transpose()
+    }
+
+    /// The lease of a new token, even if the current token is valid.
+    fn renew(&self, py: Python<'_>) -> PyResult<Py<Lease>> {
+        let Caller::Other(_waits) = Caller::of(py, self.number)? else {
+            return Err(waits_for_itself(py));
+        };
+        let core = self.core.load_full();
+        let renewed = wait(py, Box::pin(core.tokens().renew()), None)?;
+        renewed
+            .expect("a wait without a limit ends with the renewal")
+            .map_err(|error| exception(py, &error))?;
+        self.lease(py, None)
+    }
+
+    /// Like `lease`, for an event loop. `wake` is called, from any thread, when the result is to be polled again.
+    fn lease_on_loop(slf: Py<Self>, py: Python<'_>, wake: Py<PyAny>) -> PyResult<PendingLease> {
+        let cache = slf.get();
+        let lease: BoxFuture<'static, _> = match Caller::of(py, cache.number)? {
+            Caller::OwnHook => {
+                let lease = cache.lease_for_own_hook(py)?;
+                Box::pin(async move { Ok(Some(lease)) })
+            }
+            Caller::Other(waits) => {
+                let tokens = cache.core.load().tokens().clone();
+                Box::pin(async move {
+                    let _waits = waits;
+                    tokens.lease(None).await.map(Some)
+                })
+            }
+        };
+        Ok(pending(slf, lease, wake))
+    }
+
+    /// Like `replace`, for an event loop.
+    fn replace_on_loop(
+        slf: Py<Self>,
+        py: Python<'_>,
+        rejected: &Lease,
+        renew: &Renew,
+        wake: Py<PyAny>,
+    ) -> PyResult<PendingLease> {
+        let core = slf.get().core.load_full();
+        let (rejected, challenges) = (rejected.core.clone(), renew.challenges.clone());
+        let caller = Caller::of(py, slf.get().number)?;
+        let lease: BoxFuture<'static, _> = Box::pin(async move {
+            let Caller::Other(_waits) = caller else {
+                return Ok(None);
+            };
+            Ok(core.replace(&rejected, &challenges, Duration::MAX).await)
+        });
+        Ok(pending(slf, lease, wake))
+    }
+
+    /// Whether there is a token outside its leeway. Never calls the hook.
+    #[getter]
+    fn authenticated(&self) -> bool {
+        self.core.load().tokens().authenticated()
+    }
+
+    /// The headers of the current token, unless it has expired, in a new dict. Never calls the hook.
+    fn current_headers(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
+        let current = self.current(py)?;
+        current.map(|lease| lease.get().own_headers(py)).transpose()
+    }
+
+    /// The lease of the current token, unless it has expired. Never calls the hook.
+    fn current(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
+        let current = self.core.load().tokens().current();
+        current.map(|lease| self.to_python(py, lease)).transpose()
+    }
+
+    /// Replaces the current token with one from elsewhere.
+    #[pyo3(signature = (jwt, expires=None))]
+    fn set_token(&self, py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<()> {
+        let token = token(py, jwt, expires)?;
+        let set = self.core.load().tokens().set_token(token);
+        set.map_err(|error| exception(py, &error))
+    }
+
+    /// The state of the cache without any secret; times are in seconds. See `keyfob.Status`.
+    fn status(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let status = self.core.load().tokens().status();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        let dict = PyDict::new(py);
+        dict.set_item("authenticated", status.authenticated)?;
+        dict.set_item("age", seconds(status.age))?;
+        dict.set_item("expires_in", seconds(status.expires_in))?;
+        dict.set_item("next_renewal_in", seconds(status.next_renewal_in))?;
+        dict.set_item("renewing", status.renewing)?;
+        dict.set_item("generation", status.generation)?;
+        dict.set_item("renewals", status.renewals)?;
+        dict.set_item("failures", status.failures)?;
+        dict.set_item("delayed", status.delayed)?;
+        dict.set_item("last_error", status.last_error.map(|kind| kind.name()))?;
+        Ok(dict.unbind())
+    }
+
+    /// Starts anew with the token of the parent process, and nothing else of it.
+    fn after_fork_in_child(&self) {
+        reentrancy::after_fork_in_child();
+        if let Some(hook) = &self.hook {
+            hook.after_fork_in_child();
+        }
+        if let Some(profile) = &self.profile {
+            profile.after_fork_in_child();
+        }
+        let forked = self.core.load().tokens().forked();
+        let forked = Authenticator::new(forked, Origins::default());
+        let of_parent = self.core.swap(Arc::new(forked));
+        // Not dropped: that might take a lock which a thread of the parent held.
+        mem::forget(of_parent);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.hook {
+            Some(hook) => hook.traverse(&visit),
+            None => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        if let Some(hook) = &self.hook {
+            hook.clear();
+        }
+    }
+}
+
+impl TokenCache {
+    /// What puts this cache's credential on requests to these origins.
+    pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
+        Authenticator::new(self.core.load().tokens().clone(), origins)
+    }
+
+    /// The lease as a Python object; the same object for the same token.
+    fn to_python(&self, py: Python<'_>, lease: CoreLease) -> PyResult<Py<Lease>> {
+        if let Some(last) = &*self.last.load()
+            && last.get().core.generation() == lease.generation()
+        {
+            return Ok(last.clone_ref(py));
+        }
+        let lease = Py::new(py, Lease::new(py, lease)?)?;
+        self.last.store(Some(Arc::new(lease.clone_ref(py))));
+        Ok(lease)
+    }
+
+    fn core_lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<CoreLease> {
+        let core = self.core.load_full();
+        if let Some(lease) = core.tokens().ready() {
+            return Ok(lease);
+        }
+        let Caller::Other(_waits) = Caller::of(py, self.number)? else {
+            return self.lease_for_own_hook(py);
+        };
+        let max_wait = max_wait
+            .map(|limit| seconds("max_wait", limit))
+            .transpose()?;
+        let lease = wait(py, Box::pin(core.tokens().lease(None)), max_wait)?;
+        // After a wait that took too long, the library returns the current token or the right error without waiting.
+        let lease = lease.unwrap_or_else(|| core.tokens().lease_blocking(Some(Duration::ZERO)));
+        lease.map_err(|error| exception(py, &error))
+    }
+
+    /// The token that this cache's own hook is about to replace, if it is still valid.
+    fn lease_for_own_hook(&self, py: Python<'_>) -> PyResult<CoreLease> {
+        let current = self.core.load().tokens().current();
+        current.ok_or_else(|| waits_for_itself(py))
+    }
+}
+
+/// A pending lease of this cache, which it keeps alive.
+fn pending(
+    cache: Py<TokenCache>,
+    lease: BoxFuture<'static, Result<Option<CoreLease>, Error>>,
+    wake: Py<PyAny>,
+) -> PendingLease {
+    let to_python = move |py: Python<'_>, lease| cache.get().to_python(py, lease);
+    PendingLease::new(lease, Box::new(to_python), wake)
+}
+
+/// The error of a hook that needs the very token it has to return.
+fn waits_for_itself(py: Python<'_>) -> PyErr {
+    let error = Error::unavailable(
+        "the token hook uses the session or handler that it fetches the token for, directly or through another hook, \
+         and would wait for itself; give the hook a session of its own",
+    );
+    exception(py, &error)
+}
+
+/// A number for each cache of the process.
+fn next_number() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The token that a caller set. It fails if the token cannot be sent or its expiry is out of range.
+fn token(py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<Token> {
+    let token = Token::new(jwt).map_err(|error| exception(py, &error))?;
+    Ok(match expires {
+        Some(expires) => token.expires_at(from_timestamp(expires)?),
+        None => token,
+    })
+}

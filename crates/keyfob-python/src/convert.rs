@@ -1,0 +1,69 @@
+//! Converts times, pauses and headers between Python and Rust.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::runtime::critical_section::CriticalSection;
+
+/// The time of a POSIX timestamp, before or after the epoch.
+pub(crate) fn from_timestamp(seconds: f64) -> PyResult<SystemTime> {
+    let distance = Duration::try_from_secs_f64(seconds.abs()).ok();
+    let time = distance.and_then(|distance| {
+        if seconds < 0.0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        }
+    });
+    time.ok_or_else(|| PyValueError::new_err("the time is out of range for this machine"))
+}
+
+/// The POSIX timestamp of a time.
+pub(crate) fn to_timestamp(time: SystemTime) -> f64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}
+
+/// A duration in seconds; `name` is the argument that an error names.
+pub(crate) fn seconds(name: &str, seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        PyValueError::new_err(format!(
+            "{name} must be a number of seconds, 0 or more, not {seconds}"
+        ))
+    })
+}
+
+/// Those of the named headers that a Python mapping contains.
+pub(crate) fn header_map(
+    headers: &Bound<'_, PyAny>,
+    names: impl Iterator<Item = HeaderName>,
+) -> PyResult<HeaderMap> {
+    let _section = CriticalSection::enter_attached(headers.py());
+    let get = headers.getattr(intern!(headers.py(), "get"))?;
+    let mut map = HeaderMap::new();
+    for name in names {
+        let Ok(text) = get.call1((name.as_str(),))?.extract::<String>() else {
+            continue;
+        };
+        // Python's clients decode header values as Latin-1, one character per byte (RFC 9110 §5.5).
+        let bytes: Vec<u8> = text
+            .chars()
+            .map(|c| u8::try_from(c).unwrap_or(b'?'))
+            .collect();
+        if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+            map.insert(name, value);
+        }
+    }
+    Ok(map)
+}
+
+/// A header value as text, decoded as Latin-1.
+pub(crate) fn header_text(value: &HeaderValue) -> String {
+    value.as_bytes().iter().copied().map(char::from).collect()
+}

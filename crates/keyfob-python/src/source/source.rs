@@ -1,0 +1,93 @@
+//! The library's own sources, as Python objects.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyfob::origin::Origins;
+use keyfob::{CommandToken, EnvToken, FileToken, FixedToken, Token, TokenSource};
+use pyo3::prelude::*;
+
+use crate::convert::seconds;
+use crate::error::exception;
+use crate::source::profile_source::ProfileSource;
+
+/// A source of tokens, for a handler's `get_token`.
+#[pyclass(frozen, module = "keyfob._core")]
+pub(crate) struct Source {
+    pub(crate) core: Arc<dyn TokenSource>,
+    pub(crate) default_lifetime: Option<Duration>,
+    pub(crate) fetch_timeout: Option<Duration>,
+    /// The origins that may receive its tokens; unbound unless a profile names them.
+    pub(crate) origins: Origins,
+    /// The same source as `core` if it is a profile's, which a forked child has to replace.
+    pub(crate) profile: Option<Arc<ProfileSource>>,
+    pub(crate) name: &'static str,
+}
+
+#[pymethods]
+impl Source {
+    /// Reads the output of a command.
+    #[staticmethod]
+    #[pyo3(signature = (argv, timeout, directory, default_lifetime))]
+    fn command(
+        py: Python<'_>,
+        argv: Vec<OsString>,
+        timeout: Option<f64>,
+        directory: Option<PathBuf>,
+        default_lifetime: Option<f64>,
+    ) -> PyResult<Self> {
+        let mut command = CommandToken::new(argv).map_err(|error| exception(py, &error))?;
+        if let Some(timeout) = timeout {
+            command = command.timeout(seconds("timeout", timeout)?);
+        }
+        if let Some(directory) = directory {
+            command = command.directory(directory);
+        }
+        Self::new("command", command, default_lifetime)
+    }
+
+    /// Reads a file.
+    #[staticmethod]
+    fn file(path: PathBuf, default_lifetime: Option<f64>) -> PyResult<Self> {
+        Self::new("file", FileToken::new(path), default_lifetime)
+    }
+
+    /// Reads an environment variable.
+    #[staticmethod]
+    fn env(variable: OsString, default_lifetime: Option<f64>) -> PyResult<Self> {
+        Self::new("env", EnvToken::new(variable), default_lifetime)
+    }
+
+    /// Returns the same token each time.
+    #[staticmethod]
+    fn fixed(py: Python<'_>, token: String) -> PyResult<Self> {
+        let token = Token::new(token).map_err(|error| exception(py, &error))?;
+        Self::new("fixed", FixedToken::new(token), None)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<keyfob source: {}>", self.name)
+    }
+}
+
+impl Source {
+    fn new(
+        name: &'static str,
+        source: impl TokenSource,
+        default_lifetime: Option<f64>,
+    ) -> PyResult<Self> {
+        let default_lifetime = default_lifetime
+            .map(|lifetime| seconds("default_lifetime", lifetime))
+            .transpose()?;
+        Ok(Self {
+            core: Arc::new(source),
+            default_lifetime,
+            fetch_timeout: None,
+            origins: Origins::default(),
+            profile: None,
+            name,
+        })
+    }
+}
