@@ -23,14 +23,14 @@ class Hook:
     """Fetches tokens from the issuer, and counts its calls."""
 
     def __init__(self, servers: Servers) -> None:
-        self._outside = servers
+        self._servers = servers
         self._counting = threading.Lock()
         self.calls = 0
 
     def __call__(self) -> tuple[str, datetime]:
         with self._counting:
             self.calls += 1
-        return self._outside.token(), in_an_hour()
+        return self._servers.token(), in_an_hour()
 
 
 def fixed(servers: Servers) -> BearerAuthSession:

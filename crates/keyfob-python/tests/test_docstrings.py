@@ -13,8 +13,8 @@ import httpx
 import keyfob
 import pytest
 import requests
-from servers import Servers
 from profile_files import client_credentials, written
+from servers import Servers
 
 
 def module_names() -> list[str]:

@@ -98,7 +98,7 @@ def test_t2_a_permanent_refusal_is_remembered(attribute: bool) -> None:
     refusal = LockedError() if attribute else AuthenticationError("locked", permanent=True)
     handler, hook = failing(refusal)
     for _ in range(2):
-        with pytest.raises(AuthenticationError, match="refused for good") as raised:
+        with pytest.raises(AuthenticationError, match="refused permanently") as raised:
             handler.get_valid_token()
         assert (raised.value.kind, raised.value.permanent) == ("refused", True)
         assert raised.value.__cause__ is refusal
@@ -145,7 +145,7 @@ def test_a_failure_leaves_no_token_and_no_headers() -> None:
         handler.authenticate()
     assert handler.authenticated is False
     assert handler.jwt is None
-    with pytest.raises(AuthenticationError, match="not present or has expired") as raised:
+    with pytest.raises(AuthenticationError, match="missing or has expired") as raised:
         _ = handler.request_headers
     assert raised.value.kind == "expired"
 

@@ -192,7 +192,7 @@ def test_an_invalid_fetch_timeout_is_a_value_error(wrong: float) -> None:
     class Handler(GenericExternallyManagedJWTHandler):
         fetch_timeout = wrong
 
-    with pytest.raises(ValueError, match="fetch_timeout must be a number of seconds from 0 up"):
+    with pytest.raises(ValueError, match="fetch_timeout must be a number of seconds, 0 or more"):
         Handler(None, None, Hook())
 
 

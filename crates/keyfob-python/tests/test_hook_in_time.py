@@ -33,7 +33,7 @@ def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> Non
     errors = together([handler.get_valid_token] * 10)
     for error in errors:
         assert isinstance(error, AuthenticationError)
-        assert "did not response within 100ms and was given up" in str(error)
+        assert "did not answer within 100ms and was given up" in str(error)
     assert hook.calls == 1
     hook.release()
 
@@ -45,7 +45,7 @@ def test_t7_a_hook_that_hangs_never_runs_twice_at_once_and_may_recover() -> None
     with pytest.raises(AuthenticationError, match="given up"):
         handler.authenticate()
     for _ in range(3):
-        with pytest.raises(AuthenticationError, match="still busy with an earlier call"):
+        with pytest.raises(AuthenticationError, match="still running an earlier call"):
             handler.authenticate(force=True)
     assert hook.calls == 1
     hook.release()

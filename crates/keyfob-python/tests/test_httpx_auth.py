@@ -92,7 +92,9 @@ def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) 
         async with library.AsyncClient(transport=transport, auth=handler.httpx_auth()) as client:
             url = "https://api.example.com"
             responses = await asyncio.gather(*(client.get(url) for _ in range(500)))
-        assert {response.request.headers["authorization"] for response in responses} == {"Bearer t0ken"}
+        assert {response.request.headers["authorization"] for response in responses} == {
+            "Bearer t0ken"
+        }
         return asyncio.get_running_loop()
 
     loop = asyncio.run(program())

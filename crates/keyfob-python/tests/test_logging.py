@@ -15,7 +15,7 @@ SECRET = "s3cret-t0ken"
 
 
 @pytest.fixture
-def told(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     caplog.set_level(logging.DEBUG)
     yield caplog
     text = "\n".join(record.getMessage() for record in caplog.get_records("call"))
@@ -24,14 +24,12 @@ def told(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]
     assert "token-1" not in text
 
 
-def levels(told: pytest.LogCaptureFixture, words: str) -> list[int]:
-    return [
-        each.levelno for each in told.records if each.name == "keyfob" and words in each.message
-    ]
+def levels(log: pytest.LogCaptureFixture, words: str) -> list[int]:
+    return [each.levelno for each in log.records if each.name == "keyfob" and words in each.message]
 
 
 def test_s1_renewals_retries_and_replays_are_logged_at_debug(
-    servers: Servers, told: pytest.LogCaptureFixture
+    servers: Servers, log: pytest.LogCaptureFixture
 ) -> None:
     session = renewing(Hook(servers))
     session.get(servers.api_url)
@@ -39,13 +37,13 @@ def test_s1_renewals_retries_and_replays_are_logged_at_debug(
     session.get(servers.api_url)
     servers.revoke()
     session.get(servers.api_url)
-    assert levels(told, "token renewed") == [logging.DEBUG] * 2
-    assert levels(told, "request will be sent again") == [logging.DEBUG]
-    assert levels(told, "token was rejected; request is sent again") == [logging.DEBUG]
+    assert levels(log, "token renewed") == [logging.DEBUG] * 2
+    assert levels(log, "request will be sent again") == [logging.DEBUG]
+    assert levels(log, "token was rejected; request is sent again") == [logging.DEBUG]
 
 
 def test_s1_a_failure_is_logged_without_the_text_of_the_exception(
-    told: pytest.LogCaptureFixture,
+    log: pytest.LogCaptureFixture,
 ) -> None:
     def hook() -> tuple[str, object]:
         raise RuntimeError(SECRET)
@@ -53,19 +51,19 @@ def test_s1_a_failure_is_logged_without_the_text_of_the_exception(
     handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
     with pytest.raises(AuthenticationError):
         handler.authenticate()
-    assert levels(told, "there is no valid token") == [logging.ERROR]
+    assert levels(log, "there is no valid token") == [logging.ERROR]
     valid = GenericExternallyManagedJWTHandler(SECRET, ahead(60), hook)  # type: ignore[arg-type]
     with pytest.raises(AuthenticationError):
         valid.authenticate(force=True)
-    assert levels(told, "the token is still valid") == [logging.WARNING]
+    assert levels(log, "token is still valid") == [logging.WARNING]
 
 
-def test_s1_no_url_is_logged(servers: Servers, told: pytest.LogCaptureFixture) -> None:
+def test_s1_no_url_is_logged(servers: Servers, log: pytest.LogCaptureFixture) -> None:
     session = renewing(Hook(servers))
     for status in [503, 401]:
         servers.next(status)
         session.get(f"{servers.api_url}/patients", params={"name": "PATIENT"})
-    ours = "\n".join(each.message for each in told.records if each.name == "keyfob")
+    ours = "\n".join(each.message for each in log.records if each.name == "keyfob")
     assert "request will be sent again" in ours
     assert "PATIENT" not in ours
     assert "patients" not in ours
@@ -83,13 +81,13 @@ def test_reading_the_state_is_not_logged(caplog: pytest.LogCaptureFixture) -> No
 
 @pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), SECRET])
 def test_s1_an_unusable_result_is_not_quoted(
-    unusable: object, told: pytest.LogCaptureFixture
+    unusable: object, log: pytest.LogCaptureFixture
 ) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, lambda: unusable)  # type: ignore[arg-type,return-value]
     with pytest.raises(AuthenticationError) as raised:
         handler.authenticate()
     assert SECRET not in str(raised.value)
-    assert levels(told, "there is no valid token") == [logging.ERROR]
+    assert levels(log, "there is no valid token") == [logging.ERROR]
 
 
 def test_a_log_level_that_is_set_later_takes_effect(caplog: pytest.LogCaptureFixture) -> None:

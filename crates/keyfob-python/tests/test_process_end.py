@@ -148,11 +148,11 @@ hook = Hook()
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
 
 import keyfob._core as core
-core.close()
+core.before_exit()
 try:
     handler.get_valid_token()
 except AuthenticationError as error:
-    assert "about to end" in str(error), error
+    assert "is exiting" in str(error), error
 else:
     raise SystemExit("there was a token")
 assert hook.calls == 0

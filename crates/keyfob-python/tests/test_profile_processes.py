@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from servers import Servers
 from profile_files import client_credentials, written
 from program import run
+from servers import Servers
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 import requests_mock
 from keyfob import AuthenticationError, OriginError, ProfileError
-from servers import Servers
 from profile_files import SECRET, client_credentials, from_file, written
+from servers import Servers
 
 
 def ehr(servers: Servers, folder: Path, more: str = "") -> keyfob.ProfileSession:
@@ -86,7 +86,9 @@ def test_r1_the_token_goes_to_the_origins_of_the_profile_alone(
     assert (servers.counts().token_requests, servers.counts().requests) == (0, 0)
 
 
-def test_r1_handlers_over_the_profile_are_bound_to_its_origins(servers: Servers, tmp_path: Path) -> None:
+def test_r1_handlers_over_the_profile_are_bound_to_its_origins(
+    servers: Servers, tmp_path: Path
+) -> None:
     config = written(tmp_path, client_credentials(servers, tmp_path))
     source = keyfob.sources.profile("ehr", config=config)
     handler = keyfob.GenericExternallyManagedJWTHandler(None, None, source)
@@ -216,9 +218,7 @@ def test_a_misspelt_name_gets_a_suggestion(servers: Servers, tmp_path: Path) -> 
         keyfob.session("ehrr", config=config)
 
 
-def test_s1_profile_errors_have_a_position_and_no_value(
-    servers: Servers, tmp_path: Path
-) -> None:
+def test_s1_profile_errors_have_a_position_and_no_value(servers: Servers, tmp_path: Path) -> None:
     text = client_credentials(servers, tmp_path)
     text = text.replace(f"file:{tmp_path}/secret", SECRET).replace("client_id", "client-id")
     config = written(tmp_path, text)
@@ -254,7 +254,7 @@ def test_a_missing_secret_fails_the_request_and_not_the_session(
 ) -> None:
     session = ehr(servers, tmp_path)
     (tmp_path / "secret").unlink()
-    with pytest.raises(AuthenticationError, match="where a secret is from_file, does not exist"):
+    with pytest.raises(AuthenticationError, match="where a secret is kept, does not exist"):
         session.get("reports")
     assert servers.counts().requests == 0
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 import requests.adapters
 from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler, OriginError
-from servers import Servers
 from pytest_httpserver import HTTPServer
+from servers import Servers
 from tokens import Hook, ahead, together, wait_until
 from werkzeug import Request, Response
 
@@ -149,7 +149,9 @@ def test_r1_a_redirect_to_another_origin_does_not_carry_the_token(
     assert "Authorization" not in seen[0]
 
 
-def test_r1_a_401_from_another_origin_renews_no_token(servers: Servers, httpserver: HTTPServer) -> None:
+def test_r1_a_401_from_another_origin_renews_no_token(
+    servers: Servers, httpserver: HTTPServer
+) -> None:
     handler = handler_of(servers)
     httpserver.expect_request("/there").respond_with_data(status=401)
     servers.next(302, headers={"location": httpserver.url_for("/there")})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from servers import Counts, Servers, Received, checksum
+from servers import Counts, Received, Servers, checksum
 
 
 def ask(servers: Servers, token: str, body: bytes | None = None) -> requests.Response:

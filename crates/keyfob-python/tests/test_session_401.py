@@ -233,7 +233,9 @@ def test_r2_an_expired_token_is_not_sent(servers: Servers) -> None:
     assert servers.counts().requests == 0
 
 
-def test_a_connection_error_of_the_hook_is_not_retried_like_one_of_the_api(servers: Servers) -> None:
+def test_a_connection_error_of_the_hook_is_not_retried_like_one_of_the_api(
+    servers: Servers,
+) -> None:
     calls = []
 
     def offline() -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 from keyfob import BearerAuthSession
-from servers import Servers
 from requests.adapters import HTTPAdapter
+from servers import Servers
 from sessions import Hook, fixed, renewing, with_token
 
 

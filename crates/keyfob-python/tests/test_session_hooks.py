@@ -53,7 +53,9 @@ def test_a_hook_sees_a_response_whose_retry_turns_out_impossible(servers: Server
 
 
 @pytest.mark.parametrize("failure", [requests.ConnectionError, requests.Timeout, KeyError])
-def test_an_exception_of_a_response_hook_is_not_retried(servers: Servers, failure: type[Exception]) -> None:
+def test_an_exception_of_a_response_hook_is_not_retried(
+    servers: Servers, failure: type[Exception]
+) -> None:
     def hook(*_: Any, **__: Any) -> None:
         raise failure
 

@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 import requests
 from keyfob import RetryPolicy
-from servers import Servers
 from requests.adapters import HTTPAdapter
+from servers import Servers
 from sessions import AT_ONCE, fixed, with_token
 
 IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"]
@@ -41,7 +41,9 @@ def test_r4_an_idempotent_request_is_retried_after(
 
 @pytest.mark.parametrize("status", TRANSIENT)
 @pytest.mark.parametrize("method", OTHERS)
-def test_r4_a_request_that_is_not_idempotent_is_sent_once(servers: Servers, method: str, status: int) -> None:
+def test_r4_a_request_that_is_not_idempotent_is_sent_once(
+    servers: Servers, method: str, status: int
+) -> None:
     servers.next(status)
     assert fixed(servers).request(method, servers.api_url, data=b"x").status_code == status
     assert servers.counts().requests == 1
@@ -61,9 +63,7 @@ def test_r4_a_get_is_retried_after_a_broken_connection(servers: Servers, fault: 
 
 
 @pytest.mark.parametrize("fault", ["reset", "close", "garbage"])
-def test_r4_a_post_is_not_retried_after_a_broken_connection(
-    servers: Servers, fault: str
-) -> None:
+def test_r4_a_post_is_not_retried_after_a_broken_connection(servers: Servers, fault: str) -> None:
     servers.next(fault=fault)
     with pytest.raises(requests.ConnectionError):
         fixed(servers).post(servers.api_url, json={"n": 1})
@@ -92,7 +92,9 @@ def test_r4_a_post_is_retried_if_the_server_says_it_did_nothing(
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 504])
-def test_r4_retry_after_allows_a_post_retry_only_with_429_and_503(servers: Servers, status: int) -> None:
+def test_r4_retry_after_allows_a_post_retry_only_with_429_and_503(
+    servers: Servers, status: int
+) -> None:
     servers.next(status, headers={"retry-after": "0"})
     assert fixed(servers).post(servers.api_url, json={"n": 1}).status_code == status
     assert servers.counts().requests == 1

@@ -171,8 +171,8 @@ def test_t5_a_token_without_expiry_is_used_until_it_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("jwt", "expires", "warning"),
     [
-        ("mine", None, "a jwt was given without its expiry; a new one will be got instead"),
-        (None, ahead(3600), "an expiry was given without its jwt; it means nothing alone"),
+        ("mine", None, "a jwt without an expiry is ignored; a new one is fetched instead"),
+        (None, ahead(3600), "an expiry without a jwt is ignored"),
     ],
 )
 def test_half_of_a_first_token_is_ignored_with_a_warning(

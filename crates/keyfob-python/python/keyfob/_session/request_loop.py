@@ -199,7 +199,7 @@ class RequestLoop:
         attempt = copied(request)
         for name, value in credential.headers.items():
             if name not in self._headers and has_header(attempt, name):
-                _logger.debug("the session's credential replaces the request's own %s", name)
+                _logger.debug("the session's credential replaces the %s of the request", name)
             attempt.headers[name] = value
         self._headers = credential.headers.keys()
         return attempt
