@@ -14,7 +14,13 @@ use crate::folders::{Imports, Rule};
 #[test]
 fn each_crate_follows_its_folder_rule() {
     let page = read(&root().join("ARCHITECTURE.md"));
-    for (crate_, lead_in) in [("keyfob", "The folders of the library, from the top:")] {
+    for (crate_, lead_in) in [
+        ("keyfob", "The folders of the library, from the top:"),
+        (
+            "keyfob-cli",
+            "The folders of the command line, from the top:",
+        ),
+    ] {
         let rule = Rule::parse(&page, lead_in);
         let rule = rule.unwrap_or_else(|| panic!("ARCHITECTURE.md has no block after {lead_in:?}"));
         let imports = Imports::read(&root().join("crates").join(crate_).join("src"));
