@@ -28,12 +28,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate("clippy", "no warning, whatever the features", &[], clippy),
     gate("imports", "the folder rule of each crate", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
-    gate(
-        "test",
-        "every test and example",
-        &[Need::Keyring, Need::Nginx, Need::OidcProvider, Need::Redis],
-        test,
-    ),
+    gate("test", "every test that needs no server", &[], test),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
         "stores",
@@ -220,7 +215,7 @@ fn nginx() -> Outcome {
 fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
-    run_some_tests(cargo(features).args(["--test=stores", "--test=redis", "--test=keyring"]))?;
+    run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
     run_some_tests(cargo(features).args(["--test=real_servers", "redis::"]))?;
     run(cargo(features).arg("--test=soak"))
 }
