@@ -26,7 +26,7 @@ fn expect_three_good_ones(resource: &Resource) {
 }
 
 #[test]
-fn r3_the_blocking_session_proves_and_obeys_nonces() {
+fn r3_the_blocking_session_sends_proofs_and_obeys_nonces() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let session = keyfob::blocking::Session::builder(fixed(bound("t0ken"), &clock))
@@ -45,7 +45,7 @@ fn r3_the_blocking_session_proves_and_obeys_nonces() {
 }
 
 #[tokio::test]
-async fn r3_the_layer_proves_and_obeys_nonces() {
+async fn r3_the_layer_sends_proofs_and_obeys_nonces() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let layer = AuthenticationLayer::builder(fixed(bound("t0ken"), &clock))
@@ -71,7 +71,7 @@ async fn r3_the_layer_proves_and_obeys_nonces() {
 }
 
 #[tokio::test]
-async fn r3_the_layer_names_the_origin_that_it_is_bound_to_where_a_uri_has_none() {
+async fn r3_a_proof_for_a_uri_without_a_host_names_the_bound_origin() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let layer = AuthenticationLayer::builder(fixed(bound("t0ken"), &clock))
@@ -98,7 +98,7 @@ async fn r3_the_layer_names_the_origin_that_it_is_bound_to_where_a_uri_has_none(
 }
 
 #[tokio::test]
-async fn r3_the_middleware_proves_and_obeys_nonces() {
+async fn r3_the_middleware_sends_proofs_and_obeys_nonces() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let (client, authentication) = AuthenticationMiddleware::builder(fixed(bound("t0ken"), &clock))
@@ -123,7 +123,7 @@ async fn r3_the_middleware_proves_and_obeys_nonces() {
 }
 
 #[tokio::test]
-async fn r2_no_face_sends_a_bearer_token_where_possession_is_proved() {
+async fn r2_no_interface_sends_a_bearer_token_where_possession_is_proved() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.rotate(Rotation::OnSuccess);

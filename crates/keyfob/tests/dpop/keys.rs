@@ -51,7 +51,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 #[test]
-fn a_new_key_signs_by_es256() {
+fn a_generated_key_signs_with_es256() {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     assert_eq!(signed_with(&key).algorithm, "ES256");
     let other = SigningKey::generate(Algorithm::Es256).unwrap();
@@ -130,7 +130,7 @@ fn an_rsa_key_is_read_from_pem_and_jwk() {
 }
 
 #[test]
-fn what_is_no_usable_key_is_refused_and_not_quoted() {
+fn an_unusable_key_is_an_error_that_does_not_quote_it() {
     let small = "-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n";
     let public = "-----BEGIN PUBLIC KEY-----\nU0VDUkVU\n-----END PUBLIC KEY-----\n";
     for text in ["", "SECRET", small, public] {
@@ -157,7 +157,7 @@ fn what_is_no_usable_key_is_refused_and_not_quoted() {
 }
 
 #[test]
-fn s1_debug_of_a_key_and_its_prover_shows_the_public_part_alone() {
+fn s1_debug_of_a_key_and_its_prover_shows_only_the_public_part() {
     let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
     let der = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
     let key = SigningKey::from_pem(pem("PRIVATE KEY", der.as_ref())).unwrap();

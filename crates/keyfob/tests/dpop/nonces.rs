@@ -13,7 +13,7 @@ fn nonces(resource: &Resource) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn r3_a_nonce_that_is_asked_for_is_obeyed_once_and_kept() {
+async fn r3_a_requested_nonce_is_used_once_more_and_kept() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.change_nonce();
@@ -29,7 +29,7 @@ async fn r3_a_nonce_that_is_asked_for_is_obeyed_once_and_kept() {
 }
 
 #[tokio::test]
-async fn r3_a_nonce_that_comes_with_a_good_answer_is_used_at_once() {
+async fn r3_a_nonce_from_a_good_response_is_used_at_once() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.rotate(Rotation::OnSuccess);
@@ -42,7 +42,7 @@ async fn r3_a_nonce_that_comes_with_a_good_answer_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn r3_a_server_that_refuses_every_nonce_is_asked_twice_and_its_401_is_returned() {
+async fn r3_a_server_that_refuses_every_nonce_gets_two_requests_and_its_401_is_returned() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.change_nonce().rotate(Rotation::OnRefusal);
@@ -58,7 +58,7 @@ async fn r3_a_server_that_refuses_every_nonce_is_asked_twice_and_its_401_is_retu
 }
 
 #[tokio::test]
-async fn r4_a_streamed_body_is_not_sent_again_but_the_nonce_is_learned() {
+async fn r4_a_streamed_body_is_not_sent_again_but_the_nonce_is_recorded() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.change_nonce();
@@ -73,7 +73,7 @@ async fn r4_a_streamed_body_is_not_sent_again_but_the_nonce_is_learned() {
 }
 
 #[tokio::test]
-async fn r3_a_nonce_may_come_with_a_failure_and_is_in_the_retry() {
+async fn r3_a_nonce_from_an_error_response_is_in_the_retry() {
     let clock = ManualClock::default();
     let server = Server::start();
     let busy = ScriptedResponse::unavailable().header("dpop-nonce", "from-a-failure");
@@ -91,7 +91,7 @@ async fn r3_a_nonce_may_come_with_a_failure_and_is_in_the_retry() {
 }
 
 #[tokio::test]
-async fn r3_each_origin_has_nonces_of_its_own() {
+async fn r3_each_origin_has_its_own_nonces() {
     let clock = ManualClock::default();
     let (one, other) = (Resource::start(&clock), Resource::start(&clock));
     one.change_nonce();
@@ -111,7 +111,7 @@ async fn r3_each_origin_has_nonces_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r3_a_hundred_requests_get_through_a_change_of_the_nonce() {
+async fn r3_a_hundred_requests_survive_a_change_of_the_nonce() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.change_nonce();

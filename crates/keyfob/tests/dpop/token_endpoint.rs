@@ -48,7 +48,7 @@ async fn a_token_request_has_a_proof_that_is_bound_to_no_token() {
 }
 
 #[tokio::test]
-async fn a_nonce_is_obeyed_once_with_the_whole_form_and_kept() {
+async fn a_nonce_repeats_the_whole_form_once_and_is_kept() {
     let (server, prover) = (Server::start(), prover());
     server.expect(
         Expect::post("/token")
@@ -66,7 +66,7 @@ async fn a_nonce_is_obeyed_once_with_the_whole_form_and_kept() {
 }
 
 #[tokio::test]
-async fn t2_a_server_that_refuses_every_nonce_is_asked_twice_and_that_may_pass() {
+async fn t2_a_server_that_refuses_every_nonce_is_a_temporary_failure() {
     let (server, prover) = (Server::start(), prover());
     server.expect(
         Expect::post("/token")
@@ -80,7 +80,7 @@ async fn t2_a_server_that_refuses_every_nonce_is_asked_twice_and_that_may_pass()
 }
 
 #[tokio::test]
-async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
+async fn other_error_responses_are_not_retried_even_with_a_nonce() {
     let (server, prover) = (Server::start(), prover());
     let refused = ScriptedResponse::json(json!({"error": "invalid_dpop_proof"}))
         .with_status(400)
@@ -92,7 +92,7 @@ async fn other_refusals_are_not_repeated_whatever_nonce_they_bring() {
 }
 
 #[tokio::test]
-async fn a_nonce_that_is_wanted_but_not_given_is_not_guessed() {
+async fn an_error_that_asks_for_a_nonce_but_has_none_is_final() {
     let (server, prover) = (Server::start(), prover());
     let refused = ScriptedResponse::json(json!({"error": "use_dpop_nonce"})).with_status(400);
     server.expect(Expect::post("/token").respond(refused));
@@ -101,7 +101,7 @@ async fn a_nonce_that_is_wanted_but_not_given_is_not_guessed() {
 }
 
 #[tokio::test]
-async fn r2_a_bearer_token_in_the_place_of_a_bound_one_is_an_error_and_is_not_sent() {
+async fn r2_a_bearer_token_instead_of_a_bound_one_is_an_error_and_is_not_sent() {
     let (server, api, prover) = (Server::start(), Server::start(), prover());
     server.expect(Expect::post("/token").always(gives("t0ken", "Bearer")));
     let session = Session::builder(tokens(&server, &prover))
@@ -116,7 +116,7 @@ async fn r2_a_bearer_token_in_the_place_of_a_bound_one_is_an_error_and_is_not_se
 }
 
 #[tokio::test]
-async fn r2_a_client_that_proves_nothing_does_not_take_a_bound_token() {
+async fn r2_a_client_without_a_key_refuses_a_bound_token() {
     let server = Server::start();
     server.expect(Expect::post("/token").respond(gives("t0ken", "DPoP")));
     let client = Client::builder("desk")
@@ -129,7 +129,7 @@ async fn r2_a_client_that_proves_nothing_does_not_take_a_bound_token() {
 }
 
 #[tokio::test]
-async fn nonces_of_the_issuer_and_of_an_api_at_the_same_origin_are_apart() {
+async fn nonces_of_an_issuer_and_of_an_api_at_the_same_origin_are_separate() {
     let (server, prover) = (Server::start(), prover());
     let challenge = "DPoP error=\"use_dpop_nonce\"";
     server
@@ -162,7 +162,7 @@ async fn nonces_of_the_issuer_and_of_an_api_at_the_same_origin_are_apart() {
 }
 
 #[tokio::test]
-async fn each_attempt_says_anew_who_asks() {
+async fn each_attempt_authenticates_the_client_anew() {
     let (server, prover) = (Server::start(), prover());
     server.expect(
         Expect::post("/token")
@@ -184,7 +184,7 @@ async fn each_attempt_says_anew_who_asks() {
 }
 
 #[tokio::test]
-async fn the_same_refresh_token_goes_with_the_nonce_and_then_the_next_one() {
+async fn a_nonce_retry_sends_the_same_refresh_token() {
     let (server, prover) = (Server::start(), prover());
     let rotated = json!({
         "access_token": "t0ken", "token_type": "DPoP", "expires_in": 3600, "refresh_token": "second",

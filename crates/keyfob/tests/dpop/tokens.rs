@@ -51,7 +51,7 @@ async fn the_case_of_the_scheme_does_not_matter() {
 }
 
 #[tokio::test]
-async fn r3_a_rejected_token_is_renewed_and_the_replay_has_a_proof_of_its_own() {
+async fn r3_a_rejected_token_is_renewed_and_the_replay_has_its_own_proof() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     resource.revoke("token-1").change_nonce();
@@ -74,7 +74,7 @@ async fn r3_a_rejected_token_is_renewed_and_the_replay_has_a_proof_of_its_own() 
 }
 
 #[tokio::test]
-async fn r1_redirects_within_the_origin_have_proofs_of_their_own() {
+async fn r1_each_redirect_within_the_origin_has_its_own_proof() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let session = builder(&resource.server, &clock).build().unwrap();
@@ -91,7 +91,7 @@ async fn r1_redirects_within_the_origin_have_proofs_of_their_own() {
 }
 
 #[tokio::test]
-async fn r1_a_redirect_to_another_origin_takes_neither_token_nor_proof_along() {
+async fn r1_a_redirect_to_another_origin_carries_neither_token_nor_proof() {
     let clock = ManualClock::default();
     let (resource, other) = (Resource::start(&clock), Server::start());
     let back = resource.server.url_for("/back");
@@ -113,7 +113,7 @@ async fn r1_a_redirect_to_another_origin_takes_neither_token_nor_proof_along() {
 }
 
 #[tokio::test]
-async fn r9_the_proof_replaces_one_of_the_callers() {
+async fn r9_the_proof_replaces_the_callers_own() {
     let clock = ManualClock::default();
     let resource = Resource::start(&clock);
     let session = builder(&resource.server, &clock).build().unwrap();
@@ -123,7 +123,7 @@ async fn r9_the_proof_replaces_one_of_the_callers() {
 }
 
 #[tokio::test]
-async fn r7_retries_have_proofs_of_their_own() {
+async fn r7_each_retry_has_its_own_proof() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(
@@ -140,7 +140,7 @@ async fn r7_retries_have_proofs_of_their_own() {
 }
 
 #[tokio::test]
-async fn r6_a_renewal_that_brings_a_bearer_token_leaves_the_401_to_the_caller() {
+async fn r6_a_renewal_that_returns_a_bearer_token_returns_the_401() {
     let server = Server::start();
     let refused = ScriptedResponse::unauthorized("DPoP error=\"invalid_token\"").body("why");
     server.expect(Expect::get("/data").always(refused));
@@ -169,7 +169,7 @@ async fn r6_a_renewal_that_brings_a_bearer_token_leaves_the_401_to_the_caller() 
 }
 
 #[tokio::test]
-async fn r6_a_bearer_token_that_comes_during_a_pause_leaves_the_answer_to_the_caller() {
+async fn r6_a_bearer_token_fetched_during_a_pause_returns_the_last_response() {
     const LIFETIME: Duration = Duration::from_secs(10);
     let clock = ManualClock::default();
     let server = Server::start();

@@ -13,7 +13,7 @@ use crate::sign_in::{
 };
 
 #[tokio::test]
-async fn the_url_asks_for_a_code_with_a_proof_and_what_was_set() {
+async fn the_url_requests_a_code_with_a_challenge_and_the_settings() {
     let server = Server::start();
     let flow = flow(&server)
         .scopes(["read", "write"])
@@ -47,7 +47,7 @@ async fn the_url_asks_for_a_code_with_a_proof_and_what_was_set() {
 }
 
 #[tokio::test]
-async fn the_code_is_exchanged_with_the_verifier_and_the_page_says_so() {
+async fn the_code_is_exchanged_with_the_verifier_and_the_page_says_signed_in() {
     let server = Server::start();
     server.expect(
         Expect::post(TOKEN)
@@ -79,7 +79,7 @@ async fn the_code_is_exchanged_with_the_verifier_and_the_page_says_so() {
 }
 
 #[tokio::test]
-async fn an_error_ends_it_and_the_page_says_so() {
+async fn an_error_ends_the_sign_in_and_the_page_says_so() {
     for (error, kind, said) in [
         (
             "access_denied",
@@ -110,7 +110,7 @@ async fn an_error_ends_it_and_the_page_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_of_another_server_ends_it_and_its_code_goes_nowhere() {
+async fn a_redirect_from_another_server_ends_the_sign_in_and_sends_no_code() {
     for names_itself in [true, false] {
         let server = Server::start();
         let fields = json!({"authorization_response_iss_parameter_supported": names_itself});
@@ -125,7 +125,7 @@ async fn an_answer_of_another_server_ends_it_and_its_code_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn a_server_that_always_names_itself_has_to() {
+async fn a_server_that_announces_iss_has_to_send_it() {
     for (names_itself, iss, signed_in) in [
         (true, true, true),
         (true, false, false),
@@ -150,7 +150,7 @@ async fn a_server_that_always_names_itself_has_to() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_the_code_is_reported_and_the_page_says_no() {
+async fn a_refused_code_is_an_error_and_the_page_says_not_signed_in() {
     let server = Server::start();
     let refusal =
         ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "c0de"}));
@@ -164,7 +164,7 @@ async fn a_server_that_refuses_the_code_is_reported_and_the_page_says_no() {
 }
 
 #[tokio::test]
-async fn nobody_is_waited_for_longer_than_was_set() {
+async fn a_sign_in_ends_after_its_time_limit() {
     let server = Server::start();
     for (stray, beside) in [(false, false), (true, true)] {
         let (clock, flow) = timed(&server);
@@ -186,7 +186,7 @@ async fn nobody_is_waited_for_longer_than_was_set() {
 }
 
 #[tokio::test]
-async fn an_exchange_that_began_in_time_is_brought_to_its_end() {
+async fn an_exchange_that_began_in_time_is_completed() {
     let server = Server::start();
     let gate = Gate::default();
     server.expect(Expect::post(TOKEN).respond(token().when(&gate)));
@@ -201,7 +201,7 @@ async fn an_exchange_that_began_in_time_is_brought_to_its_end() {
 }
 
 #[tokio::test]
-async fn only_s256_is_used() {
+async fn only_the_challenge_method_s256_is_used() {
     for (methods, works) in [
         (json!({}), true),
         (
@@ -221,7 +221,7 @@ async fn only_s256_is_used() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_of_openid_is_asked_for_with_consent() {
+async fn an_openid_refresh_token_is_requested_with_consent() {
     let server = Server::start();
     let prompt = async |flow: AuthorizationCode| {
         let request = flow.start().await.unwrap();
@@ -240,7 +240,7 @@ async fn a_refresh_token_of_openid_is_asked_for_with_consent() {
 }
 
 #[tokio::test]
-async fn what_the_flow_sets_cannot_be_set_beside_it() {
+async fn a_parameter_that_the_flow_sets_cannot_be_set_again() {
     let server = Server::start();
     for name in [
         "state",

@@ -26,20 +26,20 @@ async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
 }
 
 #[tokio::test]
-async fn a_secret_in_basic_is_form_encoded_first() {
+async fn a_basic_secret_is_form_encoded_first() {
     let (_, asked) = asked_by(ClientAuthentication::secret_basic("p:ä +%")).await;
     assert_eq!(basic(&asked), "desk:p%3A%C3%A4+%2B%25");
     assert_eq!(form_values(&asked, "client_secret").len(), 0);
 }
 
 #[tokio::test]
-async fn a_secret_in_basic_goes_as_it_is_where_the_server_wants_that() {
+async fn a_basic_secret_is_sent_unencoded_if_the_server_requires_it() {
     let (_, asked) = asked_by(ClientAuthentication::secret_basic_unencoded("p:ä +%")).await;
     assert_eq!(basic(&asked), "desk:p:ä +%");
 }
 
 #[tokio::test]
-async fn a_secret_in_the_form_leaves_the_head_alone() {
+async fn a_secret_in_the_form_adds_no_authorization_header() {
     let (_, asked) = asked_by(ClientAuthentication::secret_post("p:ä +%")).await;
     assert_eq!(form_values(&asked, "client_id"), ["desk"]);
     assert_eq!(form_values(&asked, "client_secret"), ["p:ä +%"]);
@@ -54,7 +54,7 @@ async fn a_public_client_names_itself() {
 }
 
 #[tokio::test]
-async fn a_private_key_signs_who_the_client_is() {
+async fn a_private_key_signs_a_jwt_that_names_the_client() {
     for algorithm in [
         Algorithm::Rs256,
         Algorithm::Rs384,
@@ -113,7 +113,7 @@ fn verify(key: &SigningKey, jws: &str) {
 }
 
 #[tokio::test]
-async fn every_send_has_a_jwt_of_its_own() {
+async fn each_request_has_its_own_jwt() {
     let endpoint = TokenEndpoint::start();
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let client = client_with(&endpoint, ClientAuthentication::private_key_jwt(key));
@@ -130,7 +130,7 @@ async fn every_send_has_a_jwt_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_jwt_is_for_whom_it_was_said() {
+async fn a_jwt_has_the_configured_audience() {
     let endpoint = TokenEndpoint::start();
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     for (audience, expected) in [
@@ -160,7 +160,7 @@ async fn a_jwt_is_for_whom_it_was_said() {
 }
 
 #[test]
-fn s1_nothing_of_a_client_shows_its_secret() {
+fn s1_no_debug_output_of_a_client_shows_its_secret() {
     let endpoint = TokenEndpoint::start();
     for who in [
         ClientAuthentication::secret_basic("s3cr3t"),

@@ -108,7 +108,7 @@ fn token() -> ScriptedResponse {
 }
 
 #[tokio::test]
-async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
+async fn a_device_sign_in_returns_a_token_with_a_refresh_token() {
     let desk = Desk::new();
     let complete = "https://login.example.com/device?user_code=WDJB-MJHT";
     let fields = json!({"verification_uri_complete": complete, "interval": 7});
@@ -139,7 +139,7 @@ async fn the_person_gets_a_code_and_the_program_a_token_with_a_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_stands_in_the_first_request() {
+async fn the_device_authorization_request_has_all_settings() {
     let desk = Desk::new();
     desk.server
         .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes(json!({})))));
@@ -160,7 +160,7 @@ async fn what_is_asked_for_stands_in_the_first_request() {
 }
 
 #[tokio::test]
-async fn a_client_with_a_secret_shows_it_at_both_endpoints() {
+async fn a_client_authenticates_at_both_endpoints() {
     let server = Server::start();
     let clock = ManualClock::default();
     let client = Client::builder("desk")
@@ -183,7 +183,7 @@ async fn a_client_with_a_secret_shows_it_at_both_endpoints() {
 }
 
 #[tokio::test]
-async fn the_pause_is_five_seconds_unless_the_server_says_another() {
+async fn the_poll_interval_is_five_seconds_unless_the_server_sets_it() {
     for (fields, pause) in [
         (json!({}), 5),
         (json!({"interval": 2}), 2),
@@ -197,7 +197,7 @@ async fn the_pause_is_five_seconds_unless_the_server_says_another() {
 }
 
 #[tokio::test]
-async fn each_slow_down_adds_five_seconds_for_good() {
+async fn each_slow_down_adds_five_seconds_permanently() {
     let answers = [
         says("slow_down"),
         says("authorization_pending"),
@@ -211,7 +211,7 @@ async fn each_slow_down_adds_five_seconds_for_good() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_asked_less_and_less_often() {
+async fn a_server_that_does_not_respond_is_polled_less_often() {
     let answers = [
         ScriptedResponse::hang(),
         ScriptedResponse::reset(),
@@ -227,7 +227,7 @@ async fn a_server_that_does_not_answer_is_asked_less_and_less_often() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_to_be_left_alone_is() {
+async fn a_retry_after_of_the_server_is_obeyed() {
     let answers = [ScriptedResponse::too_many_requests("120"), token()];
     let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
     outcome.unwrap();
@@ -235,7 +235,7 @@ async fn a_server_that_asks_to_be_left_alone_is() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_pending_with_status_200_is_understood() {
+async fn a_pending_response_with_status_200_is_understood() {
     let pending = ScriptedResponse::json(json!({"error": "authorization_pending"}));
     let (outcome, pauses) = Desk::new().outcome(json!({}), [pending, token()]).await;
     outcome.unwrap();
@@ -243,7 +243,7 @@ async fn a_server_that_says_pending_with_status_200_is_understood() {
 }
 
 #[tokio::test]
-async fn a_refusal_ends_it() {
+async fn a_denied_sign_in_is_an_error() {
     let (outcome, pauses) = Desk::new()
         .outcome(json!({}), [says("access_denied")])
         .await;
@@ -259,7 +259,7 @@ async fn a_refusal_ends_it() {
 }
 
 #[tokio::test]
-async fn a_code_that_runs_out_ends_it_whoever_says_so() {
+async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
     let (outcome, _) = Desk::new()
         .outcome(json!({}), [says("expired_token")])
         .await;
@@ -277,7 +277,7 @@ async fn a_code_that_runs_out_ends_it_whoever_says_so() {
 }
 
 #[tokio::test]
-async fn a_person_is_sent_to_no_file_and_no_program() {
+async fn a_verification_uri_must_be_http_or_https() {
     for page in [
         "file:///etc/passwd",
         "javascript:alert(1)",
@@ -300,7 +300,7 @@ async fn a_person_is_sent_to_no_file_and_no_program() {
 }
 
 #[tokio::test]
-async fn the_older_name_of_the_page_is_understood() {
+async fn the_older_name_of_the_verification_uri_is_understood() {
     let fields = json!({"verification_uri": null, "verification_url": "https://a.example/device"});
     let mut codes = codes(fields);
     codes.as_object_mut().unwrap().remove("verification_uri");
@@ -312,7 +312,7 @@ async fn the_older_name_of_the_page_is_understood() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_endpoint_is_named_as_such() {
+async fn a_server_without_the_endpoint_is_reported() {
     let server = Server::start();
     let client = Client::builder("desk")
         .token_endpoint(server.url_for(TOKEN))
@@ -350,7 +350,7 @@ async fn s1_no_code_is_shown() {
 }
 
 #[tokio::test]
-async fn a_sign_in_can_be_waited_for_in_a_task() {
+async fn a_task_can_wait_for_a_sign_in() {
     let desk = Desk::new();
     let authorization = desk.begin(json!({})).await.unwrap();
     desk.server.expect(Expect::post(TOKEN).respond(token()));

@@ -14,7 +14,7 @@ fn source(issuer: &str) -> ClientCredentials {
 }
 
 #[tokio::test]
-async fn the_path_of_oauth_is_asked_first_and_that_of_openid_next() {
+async fn the_oauth_path_is_tried_first_and_the_openid_path_second() {
     for found_at in [OAUTH, OPENID] {
         let endpoint = TokenEndpoint::start();
         let server = Server::start();
@@ -33,7 +33,7 @@ async fn the_path_of_oauth_is_asked_first_and_that_of_openid_next() {
 }
 
 #[tokio::test]
-async fn the_issuer_must_be_the_one_that_was_asked_to_the_letter() {
+async fn the_issuer_in_the_metadata_must_match_exactly() {
     let endpoint = TokenEndpoint::start();
     for change in ["/", "/other", "?x"] {
         let server = Server::start();
@@ -49,7 +49,7 @@ async fn the_issuer_must_be_the_one_that_was_asked_to_the_letter() {
 }
 
 #[tokio::test]
-async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_asked() {
+async fn metadata_are_used_for_their_lifetime_and_during_an_outage() {
     let endpoint = TokenEndpoint::start();
     let server = Server::start();
     let issuer = server.url_for("/tenant");
@@ -82,7 +82,7 @@ async fn what_was_said_is_believed_for_its_lifetime_and_while_nobody_can_be_aske
 }
 
 #[tokio::test]
-async fn t2_metadata_that_are_not_there_are_asked_for_again() {
+async fn t2_missing_metadata_are_requested_again() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
     server.expect(Expect::get(OAUTH).respond(ScriptedResponse::status(404)));
@@ -94,7 +94,7 @@ async fn t2_metadata_that_are_not_there_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn r1_metadata_that_name_plain_http_elsewhere_are_not_followed() {
+async fn r1_metadata_with_a_plain_http_endpoint_on_another_host_are_refused() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
     let document = json!({"issuer": issuer, "token_endpoint": "http://login.example.com/token"});

@@ -12,7 +12,7 @@ use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json}
 use crate::fixtures::{client, form_values, last, read_jwt, token_of};
 
 #[tokio::test]
-async fn client_credentials_ask_with_all_that_was_said() {
+async fn client_credentials_send_all_settings() {
     let endpoint = TokenEndpoint::start();
     let source = ClientCredentials::new(client(&endpoint))
         .scopes(["a:read", "b"])
@@ -73,7 +73,7 @@ fn a_blocking_session_gets_its_token_without_a_runtime() {
 }
 
 #[tokio::test]
-async fn the_lifetime_is_read_as_number_and_as_text_and_may_be_missing() {
+async fn the_lifetime_may_be_a_number_a_text_or_missing() {
     for (given, expected) in [
         (json!(300), Expiry::In(Duration::from_secs(300))),
         (json!("300"), Expiry::In(Duration::from_secs(300))),
@@ -91,7 +91,7 @@ async fn the_lifetime_is_read_as_number_and_as_text_and_may_be_missing() {
 }
 
 #[tokio::test]
-async fn a_signed_assertion_says_who_for_whom_and_until_when() {
+async fn a_signed_assertion_has_issuer_subject_audience_and_expiry() {
     let endpoint = TokenEndpoint::start();
     let key = SigningKey::generate(Algorithm::Es256).unwrap().key_id("k1");
     let source = JwtBearer::signed(client(&endpoint), key)
@@ -131,7 +131,7 @@ async fn an_assertion_may_come_from_another_source() {
 }
 
 #[tokio::test]
-async fn the_source_of_an_assertion_is_not_told_of_the_token_that_was_refused() {
+async fn the_source_of_an_assertion_does_not_see_the_rejected_token() {
     let endpoint = TokenEndpoint::start();
     let api = Api::start(endpoint.issuer().clone());
     let assertions = keyfob::hook(|request: keyfob::source::TokenRequest| async move {
@@ -219,7 +219,7 @@ async fn smart_backend_services_find_the_token_endpoint_and_sign_for_it() {
 }
 
 #[test]
-fn smart_backend_services_take_no_key_that_signs_otherwise() {
+fn smart_backend_services_refuse_keys_with_another_algorithm() {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
         let key = SigningKey::generate(algorithm).unwrap();
         let error = SmartBackendServices::discover("https://ehr.example.com", "bulk", key);

@@ -19,7 +19,7 @@ fn client(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn introspection_tells_what_the_server_says() {
+async fn introspection_returns_the_response_of_the_server() {
     let server = Server::start();
     let said = json!({"active": true, "exp": 1_000_000_000, "scope": "a b", "sub": "anna"});
     server.expect(
@@ -45,7 +45,7 @@ async fn introspection_tells_what_the_server_says() {
 }
 
 #[tokio::test]
-async fn revocation_takes_the_refresh_token_first() {
+async fn revocation_sends_the_refresh_token_first() {
     let server = Server::start();
     server.expect(
         Expect::post("/revoke")
@@ -70,7 +70,7 @@ async fn revocation_takes_the_refresh_token_first() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_for_it_is_not_asked() {
+async fn a_server_without_the_endpoint_gets_no_request() {
     let client = Client::builder("desk")
         .token_endpoint("http://127.0.0.1:9/token")
         .build()

@@ -21,7 +21,7 @@ async fn the_port_is_free_again_afterwards() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_state_is_told_so_and_waited_through() {
+async fn a_redirect_with_another_state_is_refused_and_the_sign_in_goes_on() {
     let server = Server::start();
     server.expect(Expect::post(TOKEN).form("code", "mine").respond(token()));
     let sign_in = SignIn::begin(flow(&server)).await;
@@ -41,7 +41,7 @@ async fn an_answer_with_another_state_is_told_so_and_waited_through() {
 }
 
 #[tokio::test]
-async fn a_second_answer_changes_nothing() {
+async fn a_second_redirect_changes_nothing() {
     let server = Server::start();
     let gate = Gate::default();
     server.expect(
@@ -64,7 +64,7 @@ async fn a_second_answer_changes_nothing() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_nothing() {
+async fn other_paths_and_methods_are_refused() {
     let server = Server::start();
     let sign_in = SignIn::begin(flow(&server)).await;
     let root = sign_in.redirect_uri.replace("/callback", "");
@@ -96,7 +96,7 @@ async fn other_paths_and_methods_are_nothing() {
 }
 
 #[tokio::test]
-async fn clients_that_are_slow_silent_or_talk_nonsense_hold_up_nobody() {
+async fn slow_silent_or_broken_clients_do_not_delay_the_sign_in() {
     let server = Server::start();
     server.expect(Expect::post(TOKEN).respond(token()));
     let sign_in = SignIn::begin(flow(&server)).await;
@@ -129,7 +129,7 @@ async fn clients_that_are_slow_silent_or_talk_nonsense_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_is_refused() {
+async fn a_request_head_that_is_too_long_is_refused() {
     let server = Server::start();
     let sign_in = SignIn::begin(flow(&server)).await;
     for (kibibytes, refused) in [(8, false), (20, true)] {
@@ -155,7 +155,7 @@ async fn until_closed(client: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_closed_in_time() {
+async fn a_silent_connection_is_closed_after_a_timeout() {
     let server = Server::start();
     let (clock, flow) = timed(&server);
     let sign_in = SignIn::begin(flow).await;
@@ -167,7 +167,7 @@ async fn a_silent_connection_is_closed_in_time() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named_in_the_error() {
     let server = Server::start();
     let taken = server.address().port();
     let flow = flow(&server)

@@ -145,7 +145,7 @@ fn an_rsa_key_is_read_as_jwk_with_its_algorithm() {
 }
 
 #[test]
-fn s1_what_is_no_usable_key_is_refused_without_being_quoted() {
+fn s1_an_unusable_key_is_an_error_that_does_not_quote_it() {
     let public = SigningKey::generate(Algorithm::Es256).unwrap().public_jwk();
     let wrong_alg =
         json!({"kty": "OKP", "crv": "Ed25519", "alg": "RS256", "x": "AA", "d": "SECRET"});

@@ -17,7 +17,7 @@ fn used(endpoint: &TokenEndpoint) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_exchange_uses_the_refresh_token_of_the_last() {
+async fn each_exchange_uses_the_refresh_token_of_the_previous_one() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
@@ -40,7 +40,7 @@ async fn each_exchange_uses_the_refresh_token_of_the_last() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+async fn a_response_without_a_refresh_token_keeps_the_old_one() {
     let endpoint = TokenEndpoint::start();
     let source = RefreshToken::new(client(&endpoint), "kept").unwrap();
     let tokens = TokenCache::new(source);
@@ -70,7 +70,7 @@ async fn the_new_refresh_token_is_saved_before_the_token_is_used() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_could_not_be_saved_is_used_on_in_memory() {
+async fn a_refresh_token_that_cannot_be_saved_stays_in_use_in_memory() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
@@ -94,7 +94,7 @@ async fn a_refresh_token_that_could_not_be_saved_is_used_on_in_memory() {
 }
 
 #[tokio::test]
-async fn t7_an_exchange_that_outlasts_its_fetch_is_brought_to_its_end() {
+async fn t7_an_exchange_that_outlasts_its_fetch_is_completed() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let gate = Gate::new();
@@ -119,7 +119,7 @@ async fn t7_an_exchange_that_outlasts_its_fetch_is_brought_to_its_end() {
 }
 
 #[tokio::test]
-async fn caches_that_share_a_source_never_use_a_replaced_one() {
+async fn caches_that_share_a_source_never_use_a_replaced_refresh_token() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
@@ -134,7 +134,7 @@ async fn caches_that_share_a_source_never_use_a_replaced_one() {
 }
 
 #[tokio::test]
-async fn t2_a_refused_refresh_token_is_asked_with_once() {
+async fn t2_a_refused_refresh_token_is_sent_once() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotated);
     let tokens = TokenCache::new(RefreshToken::new(client(&endpoint), "stolen").unwrap());

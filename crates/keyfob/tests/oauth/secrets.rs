@@ -32,10 +32,10 @@ fn run_alone(test: &str, variable: &str, value: &str) {
 }
 
 #[test]
-fn r1_a_secret_for_this_machine_does_not_go_through_a_proxy() {
+fn r1_a_secret_for_this_machine_does_not_use_a_proxy() {
     let proxy = Server::start();
     run_alone(
-        "secrets::a_token_in_spite_of_a_proxy",
+        "secrets::a_token_request_that_ignores_the_proxy",
         "HTTP_PROXY",
         &proxy.url(),
     );
@@ -44,7 +44,7 @@ fn r1_a_secret_for_this_machine_does_not_go_through_a_proxy() {
 
 #[tokio::test]
 #[ignore = "runs in a process of its own, which has a proxy in its environment"]
-async fn a_token_in_spite_of_a_proxy() {
+async fn a_token_request_that_ignores_the_proxy() {
     let endpoint = keyfob_testkit::TokenEndpoint::start();
     let source = ClientCredentials::new(crate::fixtures::client(&endpoint));
     TokenCache::new(source).get_valid_token().await.unwrap();

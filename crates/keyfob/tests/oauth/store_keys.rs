@@ -25,7 +25,7 @@ fn credentials() -> ClientCredentials {
 }
 
 #[test]
-fn all_that_makes_a_token_another_makes_another_key() {
+fn each_setting_that_changes_the_token_changes_the_key() {
     let key = SigningKey::generate(Algorithm::Es384).unwrap();
     let given = || FixedToken::new(Token::new("x").unwrap());
     let keys: Vec<StoreKey> = [
@@ -58,7 +58,7 @@ fn all_that_makes_a_token_another_makes_another_key() {
 }
 
 #[test]
-fn the_same_grant_has_the_same_key_whatever_the_order() {
+fn the_order_of_settings_does_not_change_the_key() {
     let one = credentials()
         .scopes(["x", "y"])
         .parameter("a", "1")
@@ -72,7 +72,7 @@ fn the_same_grant_has_the_same_key_whatever_the_order() {
 }
 
 #[test]
-fn s1_no_parameter_stands_in_a_key() {
+fn s1_no_parameter_is_readable_in_a_key() {
     let key = credentials()
         .parameter("password", "s3cr3t")
         .store_key()

@@ -28,7 +28,7 @@ fn refusal(status: u16, code: &str) -> ScriptedResponse {
 }
 
 #[tokio::test]
-async fn t2_refusals_that_stay_are_told_from_failures_that_pass() {
+async fn t2_permanent_refusals_and_temporary_failures_are_told_apart() {
     for (status, code, kind) in [
         (400, "invalid_grant", ErrorKind::Refused),
         (401, "invalid_client", ErrorKind::Refused),
@@ -72,7 +72,7 @@ async fn s3_a_code_that_is_not_registered_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn t2_the_servers_own_pause_is_kept() {
+async fn t2_the_retry_after_of_the_server_is_kept() {
     let error = error_after(ScriptedResponse::unavailable().header("retry-after", "17")).await;
     assert_eq!(error.pause(), Some(Duration::from_secs(17)));
     let error = error_after(refusal(429, "slow_down").header("retry-after", "3")).await;
@@ -80,7 +80,7 @@ async fn t2_the_servers_own_pause_is_kept() {
 }
 
 #[tokio::test]
-async fn s3_an_answer_that_is_no_token_is_not_quoted() {
+async fn s3_a_response_that_is_no_token_is_not_quoted() {
     for (body, word) in [
         (json!({"access_token": "SECRET"}), "`token_type`"),
         (
@@ -142,7 +142,7 @@ async fn at_most_one_mebibyte_is_read() {
 }
 
 #[tokio::test]
-async fn r1_no_redirect_carries_the_secret_on() {
+async fn r1_no_redirect_carries_the_secret() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = Server::start();
         let error = error_after(ScriptedResponse::redirect(
@@ -157,7 +157,7 @@ async fn r1_no_redirect_carries_the_secret_on() {
 }
 
 #[tokio::test]
-async fn t2_silence_is_a_failure_that_passes() {
+async fn t2_a_missing_response_is_a_temporary_failure() {
     let server = Server::start();
     server.expect(Expect::post("/token").respond(ScriptedResponse::hang()));
     let client = Client::builder("desk")
@@ -172,7 +172,7 @@ async fn t2_silence_is_a_failure_that_passes() {
 }
 
 #[tokio::test]
-async fn t2_nobody_there_is_a_failure_that_passes() {
+async fn t2_a_refused_connection_is_a_temporary_failure() {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

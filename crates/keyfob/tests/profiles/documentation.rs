@@ -3,7 +3,7 @@
 use keyfob::Profiles;
 
 #[test]
-fn every_example_of_the_pages_can_be_read() {
+fn each_profile_file_in_the_documentation_is_valid() {
     let pages = [
         include_str!("../../../../README.md"),
         include_str!("../../../../docs/profiles.md"),

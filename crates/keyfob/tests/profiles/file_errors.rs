@@ -48,7 +48,7 @@ fn assert_fault(text: &str, place: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_wrong_key_is_placed_and_the_right_one_suggested() {
+fn an_unknown_key_is_located_and_a_similar_one_suggested() {
     assert_fault(
         &with_grant("client-secret = \"env:A\""),
         "7:1",
@@ -90,7 +90,7 @@ fn a_wrong_key_is_placed_and_the_right_one_suggested() {
 }
 
 #[test]
-fn a_key_of_another_grant_is_said_to_be_one() {
+fn a_key_of_another_grant_is_reported_as_such() {
     assert_fault(
         &with_grant("subject_token = \"env:A\""),
         "7:1",
@@ -104,7 +104,7 @@ fn a_key_of_another_grant_is_said_to_be_one() {
 }
 
 #[test]
-fn an_unknown_grant_is_placed_and_the_known_ones_are_named() {
+fn an_unknown_grant_is_located_and_the_known_ones_are_named() {
     let text = with_token("grant = \"client_credential\"");
     let words = [
         "unknown grant",
@@ -115,7 +115,7 @@ fn an_unknown_grant_is_placed_and_the_known_ones_are_named() {
 }
 
 #[test]
-fn s1_a_secret_in_plain_is_placed_and_not_quoted() {
+fn s1_a_secret_in_plain_text_is_located_and_not_quoted() {
     let words = ["is a secret", "`env:NAME`", "`command:"];
     for (text, place) in [
         (with_grant("client_secret = \"s3cret\""), "7:17"),
@@ -151,7 +151,7 @@ fn s1_a_secret_in_plain_is_placed_and_not_quoted() {
 }
 
 #[test]
-fn a_wrong_type_is_placed() {
+fn a_wrong_type_is_located() {
     for (text, place, word) in [
         (with_keys("timeout = \"s3cret\""), "4:11", "seconds"),
         (with_keys("timeout = 0"), "4:11", "above 0"),
@@ -195,7 +195,7 @@ fn a_wrong_type_is_placed() {
 }
 
 #[test]
-fn what_is_missing_is_said_where_it_should_be() {
+fn a_missing_key_is_reported_where_it_belongs() {
     assert_fault(
         "[profiles.a]\ntoken = \"env:A\"",
         "1:11",
@@ -331,7 +331,7 @@ fn a_store_has_what_it_needs_and_nothing_else() {
 }
 
 #[test]
-fn what_excludes_each_other_is_said() {
+fn keys_that_exclude_each_other_are_reported() {
     assert_fault(
         &with_token("source = \"env:A\"\ngrant = \"client_credentials\""),
         "5:1",
@@ -350,7 +350,7 @@ fn what_excludes_each_other_is_said() {
 }
 
 #[test]
-fn all_faults_are_said_at_once_in_the_order_of_the_file() {
+fn all_errors_are_reported_at_once_in_the_order_of_the_file() {
     let text = with_grant("client_secret = \"s3cret\"\nscope = \"a\"\n[profiles.b]\ntimeout = -1");
     let places: Vec<String> = faults(&text)
         .iter()
@@ -369,7 +369,7 @@ fn all_faults_are_said_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn what_is_no_toml_is_placed_and_not_quoted() {
+fn invalid_toml_is_located_and_not_quoted() {
     for (text, place) in [
         ("[profiles.a\n", "1:12"),
         ("[profiles.a]\ntoken = s3cret\n", "2:9"),
@@ -386,13 +386,13 @@ fn what_is_no_toml_is_placed_and_not_quoted() {
 }
 
 #[test]
-fn a_name_is_plain() {
+fn a_profile_name_has_only_plain_characters() {
     let text = "[profiles.\"a b\"]\norigins = \"https://a.example\"\ntoken = \"env:A\"";
     assert_fault(text, "1:11", &["letters, digits"]);
 }
 
 #[test]
-fn a_file_is_named_in_its_faults_and_must_be_there() {
+fn an_error_names_the_file_and_a_missing_file_is_an_error() {
     let folder = Folder::new();
     let path = folder.file("faulty.toml", "x = 1");
     let error = Profiles::from_file(&path).expect_err("`x` is no key");
@@ -431,7 +431,7 @@ fn with_sign_in(server: &str, lines: &str) -> String {
 }
 
 #[test]
-fn a_browser_comes_back_to_this_machine_only() {
+fn a_redirect_uri_must_be_on_loopback() {
     let issuer = "issuer = \"https://i.example\"";
     for wrong in ["https://127.0.0.1/", "http://i.example/back", "back"] {
         assert_fault(
@@ -447,7 +447,7 @@ fn a_browser_comes_back_to_this_machine_only() {
 }
 
 #[test]
-fn an_endpoint_stands_beside_the_token_endpoint_and_not_beside_an_issuer() {
+fn endpoints_belong_to_a_token_endpoint_and_not_to_an_issuer() {
     for key in [
         "authorization_endpoint",
         "device_authorization_endpoint",

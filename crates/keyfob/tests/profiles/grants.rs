@@ -43,7 +43,7 @@ fn private_key(folder: &Folder, curve: &'static EcdsaSigningAlgorithm) -> PathBu
 }
 
 #[test]
-fn client_credentials_ask_with_the_secret_as_it_is_now() {
+fn client_credentials_use_the_current_secret() {
     let (folder, server) = (Folder::new(), Server::start());
     let secret = folder.file("secret", "first\n");
     for (basic, token) in [("YTpmaXJzdA==", "one"), ("YTpzZWNvbmQ=", "two")] {
@@ -77,7 +77,7 @@ fn client_credentials_ask_with_the_secret_as_it_is_now() {
 }
 
 #[test]
-fn a_secret_can_go_in_the_form() {
+fn a_secret_can_be_sent_in_the_form() {
     let (folder, server) = (Folder::new(), Server::start());
     let secret = folder.file("secret", "s3cret");
     server.expect(
@@ -98,7 +98,7 @@ fn a_secret_can_go_in_the_form() {
 }
 
 #[test]
-fn the_metadata_of_an_issuer_are_asked_for_once() {
+fn the_metadata_of_an_issuer_are_requested_once() {
     let server = Server::start();
     server.expect(discovery(
         &server,
@@ -121,7 +121,7 @@ fn the_metadata_of_an_issuer_are_asked_for_once() {
 }
 
 #[test]
-fn a_private_key_signs_who_the_client_is() {
+fn a_private_key_signs_a_jwt_that_names_the_client() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
     server.expect(
@@ -143,7 +143,7 @@ fn a_private_key_signs_who_the_client_is() {
 }
 
 #[test]
-fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
+fn tokens_are_bound_to_a_key_and_each_request_has_a_proof() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
     let proof = |received: &Received| received.header("dpop").is_some();
@@ -182,7 +182,7 @@ fn tokens_are_bound_to_a_key_and_each_request_proves_it() {
 }
 
 #[test]
-fn smart_backend_services_ask_the_fhir_server_for_its_authorization_server() {
+fn smart_backend_services_discover_the_token_endpoint_at_the_fhir_server() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P384_SHA384_FIXED_SIGNING);
     server.expect(
@@ -240,7 +240,7 @@ fn a_refresh_token_is_read_once_and_then_the_newest_is_used() {
 }
 
 #[test]
-fn an_assertion_is_given_as_it_is_kept_or_signed() {
+fn an_assertion_is_read_as_stored_or_signed() {
     let (folder, server) = (Folder::new(), Server::start());
     let kept = folder.file("assertion", "kept.assertion");
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
@@ -302,7 +302,7 @@ fn a_token_is_exchanged_for_another() {
 }
 
 #[test]
-fn without_a_sign_in_it_is_said_how_to_sign_in() {
+fn without_a_sign_in_the_error_says_how_to_sign_in() {
     for grant in ["device_code", "authorization_code"] {
         let tokens = tokens(&format!(
             "grant = \"{grant}\"\nissuer = \"https://i.example\"\nclient_id = \"a\""

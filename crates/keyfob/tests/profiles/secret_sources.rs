@@ -14,7 +14,7 @@ fn profiles(origin: &str, token: &str) -> Profiles {
 }
 
 #[test]
-fn a_token_comes_from_the_place_that_is_named() {
+fn a_token_comes_from_the_configured_secret_source() {
     let folder = Folder::new();
     let path = folder.file("profile-token", "t0ken\n");
     let places = [
@@ -37,7 +37,7 @@ fn a_token_comes_from_the_place_that_is_named() {
 }
 
 #[test]
-fn a_place_without_a_token_is_an_error_that_names_it() {
+fn a_secret_source_without_a_token_is_an_error_that_names_it() {
     let profiles = profiles("https://a.example", "token = \"env:KEYFOB_TEST_NOT_SET\"");
     let tokens = profiles
         .get("a")
@@ -51,7 +51,7 @@ fn a_place_without_a_token_is_an_error_that_names_it() {
 }
 
 #[test]
-fn t1_all_that_is_made_from_a_profile_shares_its_token() {
+fn t1_all_sessions_of_a_profile_share_its_token() {
     let folder = Folder::new();
     let count = folder.file("profile-count", "");
     let script = folder.file(
@@ -73,7 +73,7 @@ fn t1_all_that_is_made_from_a_profile_shares_its_token() {
 }
 
 #[test]
-fn the_field_of_a_token_can_be_chosen() {
+fn the_header_of_a_token_can_be_chosen() {
     let folder = Folder::new();
     let path = folder.file("profile-key", "s3cret");
     for (field, name, value) in [
@@ -98,7 +98,7 @@ fn the_field_of_a_token_can_be_chosen() {
 }
 
 #[test]
-fn r1_a_session_resolves_relative_urls_retries_as_said_and_serves_no_other_origin() {
+fn r1_a_session_has_the_base_url_retries_and_origins_of_its_profile() {
     let folder = Folder::new();
     let server = Server::start();
     server.expect(

@@ -21,7 +21,7 @@ fn matching(url: &str) -> Result<Option<String>, keyfob::Error> {
 }
 
 #[test]
-fn r1_a_url_is_of_the_profile_whose_origin_it_has() {
+fn r1_a_url_selects_the_profile_of_its_origin() {
     for (url, name) in [
         ("https://files.example.com/x", Some("orders")),
         ("http://127.0.0.1:8080", Some("orders")),
@@ -40,7 +40,7 @@ fn r1_a_url_is_of_the_profile_whose_origin_it_has() {
 }
 
 #[test]
-fn two_profiles_that_fit_alike_are_named() {
+fn an_ambiguous_url_is_an_error_that_names_both_profiles() {
     let error = matching("https://api.example.com/users").expect_err("both fit");
     assert_eq!(error.kind(), ErrorKind::Input);
     for name in ["\"reports\"", "\"orders\""] {
@@ -49,7 +49,7 @@ fn two_profiles_that_fit_alike_are_named() {
 }
 
 #[test]
-fn a_name_that_no_profile_has_is_an_error_with_those_that_there_are() {
+fn an_unknown_profile_name_is_an_error_that_lists_the_profiles() {
     let profiles = Profiles::from_text(FILE).expect("the file has no fault");
     assert_eq!(
         profiles.get("orders").expect("it is there").name(),
@@ -69,7 +69,7 @@ fn a_name_that_no_profile_has_is_an_error_with_those_that_there_are() {
 }
 
 #[test]
-fn a_profile_says_what_the_file_says() {
+fn a_profile_has_the_values_of_the_file() {
     let profiles = Profiles::from_text(FILE).expect("the file has no fault");
     let orders = profiles.get("orders").expect("it is there");
     let origins: Vec<_> = orders.origins().iter().map(ToString::to_string).collect();

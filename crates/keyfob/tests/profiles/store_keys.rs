@@ -22,7 +22,7 @@ fn assert_key(token: &str, label: &str, id: &str) {
 }
 
 #[test]
-fn tokens_of_a_command_are_found_again() {
+fn tokens_of_a_command_keep_their_store_key() {
     assert_key(
         r#"source = "command:print-token --for 'a b'""#,
         "the command print-token subject=3bda95693b427859 name=a",
@@ -31,7 +31,7 @@ fn tokens_of_a_command_are_found_again() {
 }
 
 #[test]
-fn tokens_of_a_client_are_found_again() {
+fn tokens_of_a_client_keep_their_store_key() {
     assert_key(
         &format!("grant = \"client_credentials\"\nclient_secret = \"env:SECRET\"{CLIENT}"),
         "https://login.example.com/token client=reports subject=6cd3f44bb7bd0b9d grant=client_credentials name=a",
@@ -64,7 +64,7 @@ fn tokens_of_a_client_are_found_again() {
 }
 
 #[test]
-fn tokens_of_an_assertion_are_found_again() {
+fn tokens_of_an_assertion_keep_their_store_key() {
     assert_key(
         &format!(
             "grant = \"jwt_bearer\"\nassertion = \"env:ASSERTION\"\nclient_authentication = \"none\"{CLIENT}"
@@ -86,7 +86,7 @@ fn tokens_of_an_assertion_are_found_again() {
 }
 
 #[test]
-fn tokens_that_were_exchanged_are_found_again() {
+fn exchanged_tokens_keep_their_store_key() {
     assert_key(
         &format!(
             r#"grant = "token_exchange"
@@ -101,7 +101,7 @@ fn tokens_that_were_exchanged_are_found_again() {
 }
 
 #[test]
-fn who_is_signed_in_stays_signed_in() {
+fn signed_in_tokens_keep_their_store_key() {
     assert_key(
         &format!("grant = \"refresh_token\"\nrefresh_token = \"env:FIRST\"{CLIENT}"),
         "https://login.example.com/token client=reports subject=aab1b9f16d8e53ab grant=refresh_token name=a",

@@ -50,7 +50,7 @@ impl Drop for Browser {
 }
 
 #[tokio::test]
-async fn a_person_signs_in_with_a_browser_and_lands_on_a_page_that_says_so() {
+async fn a_person_signs_in_and_the_browser_shows_the_result() {
     let provider = Provider::start(json!({"clients": [desktop("desktop")]}));
     let client = provider.client("desktop", ClientAuthentication::none());
     let flow = AuthorizationCode::new(client.clone()).scopes(["openid", "offline_access"]);
@@ -72,7 +72,7 @@ async fn a_person_signs_in_with_a_browser_and_lands_on_a_page_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_person_whom_the_server_refuses_lands_on_a_page_that_says_so() {
+async fn a_refused_person_sees_a_page_that_says_so() {
     let provider = Provider::start(json!({"clients": [desktop("desktop")]}));
     let client = provider.client("desktop", ClientAuthentication::none());
     // Nobody is signed in there yet, and nobody may be asked.

@@ -14,7 +14,7 @@ async fn token_of(source: impl TokenSource) -> Result<Token, Error> {
 }
 
 #[tokio::test]
-async fn it_takes_a_secret_in_basic_only_as_it_is() {
+async fn glewlwyd_accepts_a_basic_secret_only_unencoded() {
     let server = Glewlwyd::start(ODD).await;
     let source = |who| ClientCredentials::new(server.client(who)).scopes([SCOPE]);
     let unencoded = ClientAuthentication::secret_basic_unencoded(ODD);
@@ -31,7 +31,7 @@ async fn it_takes_a_secret_in_basic_only_as_it_is() {
 }
 
 #[tokio::test]
-async fn its_tokens_are_introspected_and_revoked() {
+async fn glewlwyd_introspects_and_revokes_its_tokens() {
     let server = Glewlwyd::start(ODD).await;
     let client = server.client(ClientAuthentication::secret_basic_unencoded(ODD));
     let token = token_of(ClientCredentials::new(client.clone()).scopes([SCOPE]))
@@ -46,7 +46,7 @@ async fn its_tokens_are_introspected_and_revoked() {
 }
 
 #[tokio::test]
-async fn t2_its_empty_refusal_of_a_used_refresh_token_stays() {
+async fn t2_an_empty_refusal_of_a_used_refresh_token_is_permanent() {
     let server = Glewlwyd::start(ODD).await;
     let client = server.client(ClientAuthentication::secret_basic_unencoded(ODD));
     let first = server.refresh_token(ODD).await;
@@ -72,7 +72,7 @@ async fn t2_its_empty_refusal_of_a_used_refresh_token_stays() {
 }
 
 #[tokio::test]
-async fn a_device_that_asks_too_often_is_slowed_down_and_let_in_when_somebody_agrees() {
+async fn a_device_that_polls_too_often_is_slowed_down_and_then_signed_in() {
     let (server, clock) = (Glewlwyd::start("s3cret").await, ManualClock::default());
     let client = Client::builder(ROBOT)
         .issuer(server.issuer())

@@ -135,7 +135,7 @@ async fn a_nonce_is_obeyed_at_the_token_endpoint() {
 }
 
 #[tokio::test]
-async fn r3_the_resource_takes_the_token_with_its_proof_with_and_without_nonces() {
+async fn r3_the_resource_accepts_the_token_with_its_proof_and_nonce() {
     for nonce in [false, true] {
         let provider = provider(json!({"dpopNonce": nonce}));
         let prover = prover();
@@ -152,7 +152,7 @@ async fn r3_the_resource_takes_the_token_with_its_proof_with_and_without_nonces(
 }
 
 #[tokio::test]
-async fn r2_the_resource_refuses_the_token_without_a_proof_and_with_one_of_another_key() {
+async fn r2_the_resource_refuses_a_token_without_the_right_proof() {
     let provider = provider(json!({}));
     let own = prover();
     let tokens = signed_in(&provider, &own).await;
@@ -174,7 +174,7 @@ async fn r2_the_resource_refuses_the_token_without_a_proof_and_with_one_of_anoth
 }
 
 #[tokio::test]
-async fn a_refresh_token_of_a_public_client_serves_its_own_key_alone() {
+async fn a_refresh_token_of_a_public_client_works_only_with_its_key() {
     let provider = provider(json!({}));
     let own = prover();
     let tokens = signed_in_with_proof(&provider, &own).await;

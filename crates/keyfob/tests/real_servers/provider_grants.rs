@@ -21,7 +21,7 @@ fn with_odd_secret(method: &str) -> Provider {
 }
 
 #[tokio::test]
-async fn an_odd_secret_is_taken_in_basic_and_in_the_form() {
+async fn a_secret_with_special_characters_works_in_basic_and_in_the_form() {
     for (method, who) in [
         (
             "client_secret_basic",
@@ -39,7 +39,7 @@ async fn an_odd_secret_is_taken_in_basic_and_in_the_form() {
 }
 
 #[tokio::test]
-async fn an_odd_secret_that_is_not_encoded_is_refused_here() {
+async fn the_provider_refuses_a_basic_secret_that_is_not_encoded() {
     let provider = with_odd_secret("client_secret_basic");
     let who = ClientAuthentication::secret_basic_unencoded(ODD);
     let client = provider.client("odd one:", who);
@@ -48,7 +48,7 @@ async fn an_odd_secret_that_is_not_encoded_is_refused_here() {
 }
 
 #[tokio::test]
-async fn every_kind_of_key_is_taken_for_both_audiences() {
+async fn each_kind_of_key_is_accepted_for_both_audiences() {
     let algorithms = [
         Algorithm::Rs256,
         Algorithm::Rs384,
@@ -81,7 +81,7 @@ async fn every_kind_of_key_is_taken_for_both_audiences() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart() {
+async fn kinds_of_refusals_are_told_apart() {
     let provider = Provider::start(json!({
         "clients": [
             with_secret("robot", "right", "client_secret_basic"),
@@ -126,7 +126,7 @@ fn jwt_claims(jwt: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_not_active_any_more() {
+async fn a_revoked_token_is_no_longer_active() {
     let clients = [with_secret("robot", "s3cr3t", "client_secret_post")];
     let provider = Provider::start(json!({"clients": clients}));
     let client = provider.client("robot", ClientAuthentication::secret_post("s3cr3t"));
@@ -147,7 +147,7 @@ async fn a_revoked_token_is_not_active_any_more() {
 }
 
 #[tokio::test]
-async fn an_assertion_gets_a_token_for_whom_it_is_about() {
+async fn an_assertion_gets_a_token_for_its_subject() {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let provider = Provider::start(json!({"clients": [with_key("robot", &key)]}));
     let who = ClientAuthentication::private_key_jwt(key.clone());
@@ -219,7 +219,7 @@ async fn smart_backend_services_get_a_token() {
 }
 
 #[tokio::test]
-async fn the_issuer_has_to_be_written_as_the_server_does() {
+async fn the_issuer_has_to_match_the_server_exactly() {
     let clients = [with_secret("robot", "s3cr3t", "client_secret_basic")];
     let provider = Provider::start(json!({"clients": clients}));
     let client = Client::builder("robot")

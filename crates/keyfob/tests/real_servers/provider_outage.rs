@@ -11,7 +11,7 @@ use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 use crate::provider_server::{Provider, with_secret};
 
 #[tokio::test]
-async fn t3_requests_go_on_until_the_token_has_run_out_and_again_when_the_provider_is_back() {
+async fn t3_requests_work_until_the_token_expires_and_again_after_the_outage() {
     let clients = [with_secret("robot", "s3cr3t", "client_secret_basic")];
     let mut provider = Provider::start(json!({"clients": clients, "lifetime": 1000}));
     let api = Server::start();
@@ -63,7 +63,7 @@ async fn t3_requests_go_on_until_the_token_has_run_out_and_again_when_the_provid
 }
 
 #[tokio::test]
-async fn t3_a_process_that_starts_in_the_outage_uses_the_stored_token_until_it_has_run_out() {
+async fn t3_a_process_started_in_an_outage_uses_the_stored_token_until_it_expires() {
     let clients = [with_secret("robot", "s3cr3t", "client_secret_basic")];
     let mut provider = Provider::start(json!({"clients": clients, "lifetime": 1000}));
     let clock = ManualClock::default();

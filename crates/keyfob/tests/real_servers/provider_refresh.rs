@@ -24,7 +24,7 @@ fn provider() -> Provider {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_rotates_is_followed() {
+async fn a_rotating_refresh_token_is_followed() {
     let provider = provider();
     let tokens = TokenCache::new(signed_in(&provider).await);
     let mut seen = Vec::new();
@@ -38,7 +38,7 @@ async fn a_refresh_token_that_rotates_is_followed() {
 }
 
 #[tokio::test]
-async fn t2_a_refresh_token_that_was_used_by_another_is_refused_for_good() {
+async fn t2_a_refresh_token_used_by_another_client_is_refused_permanently() {
     let provider = provider();
     let saved = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&saved);
@@ -63,7 +63,7 @@ async fn t2_a_refresh_token_that_was_used_by_another_is_refused_for_good() {
 }
 
 #[tokio::test]
-async fn revoking_ends_the_refresh_token_as_well() {
+async fn revocation_ends_the_refresh_token_too() {
     let provider = provider();
     let source = signed_in(&provider).await;
     let client = provider.client("desktop", ClientAuthentication::none());
@@ -74,7 +74,7 @@ async fn revoking_ends_the_refresh_token_as_well() {
 }
 
 #[tokio::test]
-async fn t9_two_processes_with_one_store_and_a_restart_use_no_refresh_token_twice() {
+async fn t9_two_processes_and_a_restart_use_no_refresh_token_twice() {
     let provider = provider();
     let answer = provider.sign_in("desktop", SCOPE).await;
     let first = answer["refresh_token"].as_str().unwrap();

@@ -24,7 +24,7 @@ fn client(provider: &Provider, clock: &ManualClock) -> Client {
 }
 
 #[tokio::test]
-async fn a_device_is_let_in_when_somebody_agrees_and_goes_on_by_itself() {
+async fn a_device_signs_in_and_later_renewals_need_no_person() {
     let (provider, clock) = (provider(), ManualClock::default());
     let client = client(&provider, &clock);
     let flow = DeviceCode::new(client.clone()).scopes(SCOPES);
@@ -57,7 +57,7 @@ async fn goes_on_until_it_is_revoked(client: Client, token: Token) {
 }
 
 #[tokio::test]
-async fn a_device_that_somebody_says_no_to_is_told_so() {
+async fn a_denied_device_gets_an_error() {
     let (provider, clock) = (provider(), ManualClock::default());
     let authorization = DeviceCode::new(client(&provider, &clock)).start().await;
     let authorization = authorization.unwrap();
@@ -90,7 +90,7 @@ async fn follow(url: &str, redirect_uri: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_browser_brings_the_code_and_the_program_goes_on_by_itself() {
+async fn a_browser_signs_in_and_later_renewals_need_no_person() {
     let provider = provider();
     let client = provider.client("desktop", ClientAuthentication::none());
     let flow = AuthorizationCode::new(client.clone()).scopes(SCOPES);
@@ -102,7 +102,7 @@ async fn a_browser_brings_the_code_and_the_program_goes_on_by_itself() {
 }
 
 #[tokio::test]
-async fn a_code_is_worth_nothing_without_the_verifier() {
+async fn a_code_is_useless_without_the_verifier() {
     let provider = provider();
     let client = provider.client("desktop", ClientAuthentication::none());
     let flow = AuthorizationCode::new(client).scopes(SCOPES);

@@ -51,7 +51,7 @@ async fn stored(store: &RedisStore) -> Option<Entry> {
 }
 
 #[tokio::test]
-async fn t1_a_token_that_another_machine_got_is_taken_from_the_store() {
+async fn t1_a_token_that_another_machine_fetched_is_read_from_the_store() {
     let server = RedisServer::start();
     let (first, second) = (
         Process::rotating(store(&server)),
@@ -69,7 +69,7 @@ async fn t1_a_token_that_another_machine_got_is_taken_from_the_store() {
 }
 
 #[tokio::test]
-async fn s2_who_can_read_the_database_learns_nothing() {
+async fn s2_a_dump_of_the_database_shows_no_secret() {
     let server = RedisServer::start();
     Process::rotating(store(&server))
         .get_answered(token(1))
@@ -105,7 +105,7 @@ async fn s1_the_password_of_the_url_is_in_no_error() {
 }
 
 #[tokio::test]
-async fn t6_clocks_of_machines_that_differ_by_minutes_cause_no_exchange() {
+async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
     let server = RedisServer::start();
     let wall = std::time::SystemTime::now();
     let machine = |clock: ManualClock| {
@@ -130,7 +130,7 @@ async fn t6_clocks_of_machines_that_differ_by_minutes_cause_no_exchange() {
 }
 
 #[tokio::test]
-async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
+async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
     let server = RedisServer::start();
     let process = Process::rotating(store(&server));
     let answer = async {
@@ -146,7 +146,7 @@ async fn t9_the_lease_is_renewed_as_long_as_the_exchange_takes() {
 }
 
 #[tokio::test]
-async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refresh_token() {
+async fn t9_a_server_stopped_for_longer_than_the_lease_loses_no_refresh_token() {
     let server = RedisServer::start();
     let (first, second) = (
         hurried(Process::rotating(store(&server).response_timeout(LEASE))),
@@ -169,7 +169,7 @@ async fn t9_a_server_that_stands_still_for_longer_than_the_lease_loses_no_refres
 }
 
 #[tokio::test]
-async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_is_stored_if_nobody_was_faster() {
+async fn t9_a_late_response_after_a_lost_lease_is_stored_if_no_process_was_faster() {
     let server = RedisServer::start();
     let store = store(&server);
     let process = Process::rotating(store.clone());
@@ -187,7 +187,7 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_is_stored_if_nobody_
 }
 
 #[tokio::test]
-async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_faster() {
+async fn t9_a_late_response_after_a_lost_lease_loses_to_a_faster_process() {
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, fast) = (
@@ -207,7 +207,7 @@ async fn t9_the_late_answer_of_a_holder_that_lost_its_lease_loses_to_who_was_fas
 }
 
 #[tokio::test]
-async fn t9_the_late_answer_is_the_only_living_refresh_token_if_who_was_faster_got_none() {
+async fn t9_a_late_response_is_kept_if_the_faster_process_got_no_refresh_token() {
     let server = RedisServer::start();
     let store = store(&server);
     let now = std::time::SystemTime::now();
@@ -240,7 +240,7 @@ fn as_a_process_of_its_own() {
 }
 
 #[test]
-fn t9_a_process_that_stood_still_past_its_lease_adopts_what_was_got_meanwhile() {
+fn t9_a_process_stopped_past_its_lease_adopts_the_newer_token() {
     let server = RedisServer::start();
     let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
     let start = || OtherProcess::run("redis::as_a_process_of_its_own", &errand);
@@ -261,7 +261,7 @@ fn t9_a_process_that_stood_still_past_its_lease_adopts_what_was_got_meanwhile() 
 }
 
 #[test]
-fn t1_twenty_processes_that_start_at_once_on_an_empty_server_cause_one_exchange() {
+fn t1_twenty_processes_that_start_at_once_cause_one_exchange() {
     let server = RedisServer::start();
     let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
     let start = |_| OtherProcess::run("redis::as_a_process_of_its_own", &errand);
@@ -278,7 +278,7 @@ fn t1_twenty_processes_that_start_at_once_on_an_empty_server_cause_one_exchange(
 }
 
 #[tokio::test]
-async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange_is_repeated() {
+async fn t9_a_process_that_finds_a_recent_note_waits_before_it_repeats_the_exchange() {
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, next) = (
@@ -304,7 +304,7 @@ async fn t9_who_finds_a_fresh_note_gives_its_holder_a_moment_before_the_exchange
 }
 
 #[tokio::test]
-async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers() {
+async fn t9_an_emptied_server_gets_its_entry_back_from_a_process() {
     let mut server = RedisServer::start();
     let store = store(&server);
     let process = Process::rotating(store.clone());
@@ -325,7 +325,7 @@ async fn t9_a_server_that_forgot_everything_gets_back_what_a_process_remembers()
 }
 
 #[tokio::test]
-async fn t9_a_server_that_is_gone_is_used_again_as_soon_as_it_is_there() {
+async fn t9_a_server_that_comes_back_is_used_again_at_once() {
     let mut server = RedisServer::start();
     let process = Process::rotating(store(&server));
     server.end();
@@ -338,7 +338,7 @@ async fn t9_a_server_that_is_gone_is_used_again_as_soon_as_it_is_there() {
 }
 
 #[tokio::test]
-async fn t9_a_note_whose_answer_from_the_server_was_lost_is_taken_back() {
+async fn t9_a_note_whose_confirmation_was_lost_is_removed() {
     let server = RedisServer::start();
     let store = store(&server).response_timeout(SECOND / 5);
     let process = Process::rotating(store.clone());
@@ -359,7 +359,7 @@ async fn t9_a_note_whose_answer_from_the_server_was_lost_is_taken_back() {
 }
 
 #[tokio::test]
-async fn entries_in_redis_are_listed_and_forgotten() {
+async fn entries_in_redis_are_listed_and_removed() {
     let server = RedisServer::start();
     let store = store(&server);
     Process::rotating(store.clone())
@@ -374,7 +374,7 @@ async fn entries_in_redis_are_listed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn t9_a_damaged_entry_in_redis_is_set_aside_only_where_that_is_safe() {
+async fn t9_a_damaged_entry_in_redis_is_quarantined_only_if_that_is_safe() {
     let server = RedisServer::start();
     let store = store(&server);
     Process::rotating(store.clone())

@@ -16,7 +16,7 @@ use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Serv
 use crate::fixtures::{HOUR, bearers, everything_said, numbered};
 
 #[tokio::test]
-async fn a_bearer_auth_session_sends_its_token_as_it_is() {
+async fn a_bearer_auth_session_sends_its_token_unchanged() {
     let server = Server::start();
     server
         .expect(Expect::get("/data").respond(ScriptedResponse::status(200)))
@@ -33,7 +33,7 @@ async fn a_bearer_auth_session_sends_its_token_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_bearer_auth_session_refuses_what_is_no_token_and_plain_http() {
+async fn a_bearer_auth_session_refuses_invalid_tokens_and_plain_http() {
     for wrong in ["", "with space", "line\r\nend", "Bearer t0ken"] {
         let error = BearerAuthSession::new(wrong).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{wrong:?}");
@@ -59,7 +59,7 @@ fn a_jwt_has_its_text_and_expiry_and_hides_its_text() {
 }
 
 #[tokio::test]
-async fn all_handlers_of_one_externally_managed_jwt_are_one() {
+async fn all_handlers_of_one_externally_managed_jwt_share_it() {
     let (hook, calls) = numbered();
     let jwt = ExternallyManagedJwt::new(hook);
     let handlers = [
@@ -75,7 +75,7 @@ async fn all_handlers_of_one_externally_managed_jwt_are_one() {
 }
 
 #[tokio::test]
-async fn an_externally_managed_jwt_starts_with_the_token_it_was_given() {
+async fn an_externally_managed_jwt_starts_with_its_initial_token() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let hook = keyfob::hook(move |_| {
@@ -143,7 +143,7 @@ async fn an_authentication_error_has_the_hooks_own_error_as_its_cause() {
 }
 
 #[tokio::test]
-async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
+async fn a_session_over_a_handler_keeps_its_token_fresh() {
     let server = Server::start();
     server
         .expect(
@@ -171,7 +171,7 @@ async fn a_session_is_made_of_a_handler_and_keeps_it_fresh() {
 }
 
 #[tokio::test]
-async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
+async fn r1_a_redirect_does_not_carry_the_token_of_an_unbound_session() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(
@@ -186,7 +186,7 @@ async fn r1_a_redirect_does_not_take_the_token_of_an_unbound_session_along() {
 }
 
 #[tokio::test]
-async fn a_post_is_not_retried_and_a_404_is_an_answer() {
+async fn a_post_is_not_retried_and_a_404_is_a_response() {
     let server = Server::start();
     server
         .expect(Expect::post("/data").respond(ScriptedResponse::status(500)))
@@ -199,7 +199,7 @@ async fn a_post_is_not_retried_and_a_404_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_hook_whose_request_fails_is_not_retried_as_if_the_api_had_failed() {
+async fn a_failed_request_of_a_hook_does_not_retry_the_api_request() {
     let server = Server::start();
     let source = ScriptedSource::new([Err(Error::unavailable("no connection to the issuer"))]);
     let handler = GenericExternallyManagedJwtHandler::new(source.clone());
@@ -214,7 +214,7 @@ async fn a_hook_whose_request_fails_is_not_retried_as_if_the_api_had_failed() {
 }
 
 #[test]
-fn the_types_of_others_can_be_named_by_the_crate_that_returns_them() {
+fn types_of_other_crates_are_re_exported() {
     let session = BearerAuthSession::new("t0ken").unwrap();
     let request: keyfob::reqwest::Request = session
         .request(keyfob::http::Method::GET, "https://api.example.com/")

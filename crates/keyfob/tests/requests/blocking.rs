@@ -39,7 +39,7 @@ fn pass(clock: &ManualClock, pause: Duration) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn r1_blocking_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_it_back() {
+fn r1_blocking_a_redirect_to_another_origin_loses_the_credential_for_good() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(307, &b.url_for("/there"))))
         .expect(Expect::get("/back").respond(ScriptedResponse::text("fine")));
@@ -78,7 +78,7 @@ fn r1_blocking_other_origins_are_refused() {
 }
 
 #[test]
-fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
+fn r3_blocking_a_401_renews_the_token_and_replays_the_full_body() {
     let server = Server::start();
     server.expect(
         Expect::post("/orders")
@@ -98,7 +98,7 @@ fn r3_blocking_a_401_is_healed_and_the_body_replayed_in_full() {
 }
 
 #[test]
-fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_renewed() {
+fn r3_blocking_a_body_from_a_reader_is_sent_once_and_the_token_renewed() {
     let server = Server::start();
     server
         .expect(Expect::put("/upload").respond(ScriptedResponse::status(401)))
@@ -129,7 +129,7 @@ fn r3_blocking_a_body_that_is_read_from_somewhere_is_sent_once_and_the_token_ren
 }
 
 #[test]
-fn r3_blocking_the_same_token_again_means_that_the_401_is_returned() {
+fn r3_blocking_an_unchanged_token_returns_the_401() {
     let server = Server::start();
     server.expect(Expect::get("/data").respond(ScriptedResponse::status(401).body("no")));
     let session = session(
@@ -142,7 +142,7 @@ fn r3_blocking_the_same_token_again_means_that_the_401_is_returned() {
 }
 
 #[test]
-fn r4_blocking_methods_and_faults() {
+fn r4_blocking_retries_the_same_methods_and_faults() {
     let server = Server::start();
     let session = session(&server, numbered().0);
     for (method, sent) in [(Method::GET, 2), (Method::PUT, 2), (Method::POST, 1)] {
@@ -172,7 +172,7 @@ fn r4_blocking_methods_and_faults() {
 }
 
 #[test]
-fn r5_blocking_retry_after_is_honoured_and_r7_the_token_is_the_one_of_the_moment() {
+fn r5_blocking_retry_after_is_obeyed_and_r7_the_token_is_current() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(
@@ -197,7 +197,7 @@ fn r5_blocking_retry_after_is_honoured_and_r7_the_token_is_the_one_of_the_moment
 }
 
 #[test]
-fn r6_blocking_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+fn r6_blocking_without_a_token_for_a_retry_the_last_response_is_returned() {
     let clock = ManualClock::default();
     let server = Server::start();
     let minute = Token::new("one").map(|token| token.expires_in(60 * SECOND));
@@ -216,7 +216,7 @@ fn r6_blocking_without_a_token_for_another_attempt_the_answer_in_hand_is_the_las
 }
 
 #[test]
-fn r6_blocking_the_last_answer_or_error_is_returned() {
+fn r6_blocking_the_last_response_or_error_is_returned() {
     let server = Server::start();
     server
         .expect(
@@ -246,7 +246,7 @@ fn r6_blocking_the_last_answer_or_error_is_returned() {
 }
 
 #[test]
-fn r8_blocking_a_head_or_a_body_that_does_not_come_in_time_is_a_timeout() {
+fn r8_blocking_a_late_head_or_body_is_a_timeout() {
     let server = Server::start();
     let stalls = ScriptedResponse::text("half and half").slow_body(4, HOUR);
     server
@@ -272,7 +272,7 @@ fn r8_blocking_a_head_or_a_body_that_does_not_come_in_time_is_a_timeout() {
 }
 
 #[test]
-fn r9_blocking_there_is_one_authorization() {
+fn r9_blocking_each_request_has_one_authorization() {
     let server = Server::start();
     server.expect(Expect::any().always(ScriptedResponse::status(200)));
     let mut defaults = HeaderMap::new();
@@ -297,7 +297,7 @@ fn r9_blocking_there_is_one_authorization() {
 }
 
 #[test]
-fn blocking_a_see_other_is_followed_with_a_get_even_after_a_body_that_is_gone() {
+fn blocking_a_303_is_followed_with_a_get_even_after_a_streamed_body() {
     let server = Server::start();
     server
         .expect(Expect::post("/orders").respond(ScriptedResponse::redirect(303, "/orders/7")))
@@ -343,7 +343,7 @@ fn t1_blocking_two_hundred_threads_cause_one_call_of_the_hook() {
 }
 
 #[test]
-fn blocking_an_async_hook_that_needs_timers_and_sockets_works_without_a_runtime() {
+fn blocking_an_async_hook_with_timers_and_sockets_needs_no_runtime() {
     let server = Server::start();
     server
         .expect(Expect::get("/token").respond(ScriptedResponse::text("t0ken")))
@@ -373,7 +373,7 @@ fn blocking_an_async_hook_that_needs_timers_and_sockets_works_without_a_runtime(
 }
 
 #[tokio::test]
-async fn a_blocking_hook_does_not_hold_up_an_async_session() {
+async fn a_blocking_hook_does_not_block_an_async_session() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
@@ -397,7 +397,7 @@ async fn a_blocking_hook_does_not_hold_up_an_async_session() {
 }
 
 #[test]
-fn a_hook_that_uses_its_own_session_gets_an_error_instead_of_waiting_for_itself() {
+fn a_hook_that_uses_its_own_session_gets_an_error_instead_of_a_deadlock() {
     let server = Server::start();
     let slot: Arc<std::sync::OnceLock<Session>> = Arc::default();
     let own = Arc::clone(&slot);

@@ -32,7 +32,7 @@ async fn r5_retry_after_in_seconds_or_as_a_date_is_honoured() {
 }
 
 #[tokio::test]
-async fn r5_a_retry_after_beyond_the_deadline_returns_the_answer_now() {
+async fn r5_a_retry_after_beyond_the_deadline_returns_the_response_now() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for wish in [
@@ -85,7 +85,7 @@ async fn r5_an_outage_empties_the_budget_of_the_session() {
 }
 
 #[tokio::test]
-async fn r5_one_policy_in_two_sessions_is_two_budgets() {
+async fn r5_one_policy_in_two_sessions_has_two_budgets() {
     let server = Server::start();
     server.expect(Expect::get("/data").always(ScriptedResponse::unavailable()));
     let policy = promptly().attempts(1000);
@@ -101,7 +101,7 @@ async fn r5_one_policy_in_two_sessions_is_two_budgets() {
 }
 
 #[tokio::test]
-async fn r5_never_means_one_attempt_and_a_401_is_healed_all_the_same() {
+async fn r5_without_retries_a_401_is_still_replayed_once() {
     let server = Server::start();
     let session = Session::builder(crate::fixtures::numbered().0)
         .base_url(server.url())

@@ -85,7 +85,7 @@ async fn r9_userinfo_in_a_url_is_no_second_credential() {
 }
 
 #[tokio::test]
-async fn r9_a_request_that_was_built_elsewhere_gets_the_credential_too() {
+async fn r9_a_request_built_elsewhere_gets_the_credential_too() {
     let server = Server::start();
     server.expect(Expect::post("/data").respond(ScriptedResponse::status(200)));
     let session = session(&server, &ManualClock::default());

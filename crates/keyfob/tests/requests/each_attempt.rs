@@ -35,7 +35,7 @@ async fn r7_a_token_that_expired_during_a_pause_is_not_sent() {
 }
 
 #[tokio::test]
-async fn r7_each_attempt_carries_the_token_of_its_moment() {
+async fn r7_each_attempt_carries_the_current_token() {
     let server = Server::start();
     let session = Session::builder(crate::fixtures::numbered().0)
         .base_url(server.url())

@@ -29,7 +29,7 @@ async fn r6_the_last_error_is_returned_with_its_cause_and_without_the_url() {
 }
 
 #[tokio::test]
-async fn r6_a_broken_answer_is_an_error_without_the_url() {
+async fn r6_a_broken_response_is_an_error_without_the_url() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for fault in [
@@ -74,7 +74,7 @@ async fn r6_the_last_response_is_returned_with_its_body() {
 }
 
 #[tokio::test]
-async fn r6_an_answer_that_follows_an_error_or_an_error_that_follows_an_answer_is_the_last() {
+async fn r6_whichever_of_response_and_error_comes_last_is_returned() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server
@@ -98,7 +98,7 @@ async fn r6_an_answer_that_follows_an_error_or_an_error_that_follows_an_answer_i
 }
 
 #[tokio::test]
-async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+async fn r6_without_a_token_for_a_retry_the_last_response_is_returned() {
     let clock = ManualClock::default();
     let server = Server::start();
     let minute = Token::new("one").map(|token| token.expires_in(60 * SECOND));

@@ -9,7 +9,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use crate::fixtures::{numbered, promptly, soon};
 
 #[test]
-fn s1_the_figures_count_what_happened_and_name_no_token() {
+fn s1_metrics_count_each_event_and_name_no_token() {
     let server = Server::start();
     server
         .expect(

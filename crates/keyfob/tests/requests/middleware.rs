@@ -118,7 +118,7 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
 }
 
 #[tokio::test]
-async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
+async fn r5_retry_after_is_obeyed_and_r7_each_attempt_is_authorized_anew() {
     let (server, clock) = (Server::start(), ManualClock::default());
     let later = ScriptedResponse::too_many_requests("60");
     server.expect(Expect::post("/").bearer("one").respond(later));
@@ -151,7 +151,7 @@ fn keys(texts: &[&str]) -> ScriptedSource {
 }
 
 #[tokio::test]
-async fn r1_a_redirect_to_another_origin_is_handed_over() {
+async fn r1_a_redirect_to_another_origin_is_returned() {
     for source in [keys(&["one"]), tokens(&["one"])] {
         // Same host, another port.
         let (server, other) = (Server::start(), Server::start());
@@ -178,7 +178,7 @@ async fn r1_a_redirect_within_the_origin_is_followed_with_the_credential() {
 }
 
 #[tokio::test]
-async fn a_circle_of_redirects_ends() {
+async fn a_redirect_loop_ends() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(Expect::get("/").always(ScriptedResponse::redirect(302, "/")));
     let response = client(builder(&server, &source)).get(server.url()).send();
@@ -191,7 +191,7 @@ async fn a_circle_of_redirects_ends() {
 /// If the assertions about `reqwest` fail some day, then it has become better, and the docs of the middleware are to be
 /// read again.
 #[tokio::test]
-async fn r1_a_client_that_follows_redirects_elsewhere_is_told_of() {
+async fn r1_a_client_that_follows_redirects_to_other_origins_is_reported() {
     for (source, reqwest_leaks_on_hop) in [(keys(&["one"]), 1), (tokens(&["one"]), 2)] {
         let (server, other) = (Server::start(), Server::start());
         let first = other.url_for("/1");
@@ -249,7 +249,7 @@ async fn r2_without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn r6_an_error_of_reqwest_is_as_it_was() {
+async fn r6_an_error_of_reqwest_is_returned_unchanged() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(Expect::post("/").respond(ScriptedResponse::reset()));
     let client = client(builder(&server, &source));
@@ -259,7 +259,7 @@ async fn r6_an_error_of_reqwest_is_as_it_was() {
 }
 
 #[tokio::test]
-async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
+async fn r8_an_attempt_without_a_response_ends_after_its_timeout() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server.expect(Expect::get("/").respond(ScriptedResponse::hang()));
     let source = tokens(&["one"]);
@@ -289,7 +289,7 @@ async fn r9_the_credential_wins_over_the_callers_and_the_urls() {
 }
 
 #[tokio::test]
-async fn r9_what_the_url_carries_is_no_second_credential() {
+async fn r9_userinfo_in_the_url_is_no_second_credential() {
     let (server, source) = (Server::start(), keys(&["one"]));
     let own = Expect::get("/").header("x-api-key", "one");
     server.expect(own.respond(ScriptedResponse::status(200)));
@@ -336,7 +336,7 @@ impl Middleware for FromMemory {
 }
 
 #[tokio::test]
-async fn an_answer_that_another_middleware_made_up_is_the_callers() {
+async fn a_response_of_another_middleware_is_returned() {
     let source = tokens(&["one"]);
     let (client, authentication) = AuthenticationMiddleware::builder(source.clone())
         .origin("https://api.example")
@@ -351,7 +351,7 @@ async fn an_answer_that_another_middleware_made_up_is_the_callers() {
 }
 
 #[test]
-fn s1_no_token_is_in_what_debug_shows() {
+fn s1_debug_output_contains_no_token() {
     let source = tokens(&["s3cret"]);
     let cache = TokenCache::new(source.clone());
     cache.authenticate_blocking().unwrap();

@@ -8,7 +8,7 @@ use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 use crate::fixtures::{bearers, builder, fixed, numbered, session};
 
 #[tokio::test]
-async fn r1_a_redirect_to_another_origin_loses_the_credential_and_does_not_get_it_back() {
+async fn r1_a_redirect_to_another_origin_loses_the_credential_for_good() {
     let (a, b) = (Server::start(), Server::start());
     for status in [301, 302, 303, 307, 308] {
         a.expect(
@@ -43,7 +43,7 @@ async fn r1_a_redirect_within_the_origin_keeps_the_credential() {
 }
 
 #[tokio::test]
-async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_too() {
+async fn r1_a_credential_in_a_custom_header_and_its_extra_headers_are_removed_too() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(307, &b.url_for("/there"))))
         .expect(Expect::get("/back").respond(ScriptedResponse::status(200)));
@@ -72,7 +72,7 @@ async fn r1_a_credential_in_a_field_of_another_name_and_its_extras_stay_behind_t
 }
 
 #[tokio::test]
-async fn r1_what_the_caller_set_for_its_own_server_stays_behind_too() {
+async fn r1_credentials_set_by_the_caller_are_removed_too() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(Expect::get("/there").respond(ScriptedResponse::status(200)));
@@ -104,7 +104,7 @@ async fn r1_a_401_from_another_origin_renews_nothing() {
 }
 
 #[tokio::test]
-async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
+async fn r1_a_retry_after_a_foreign_redirect_has_no_credential() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(
@@ -120,7 +120,7 @@ async fn r1_a_retry_after_such_a_redirect_goes_without_the_credential() {
 }
 
 #[tokio::test]
-async fn r1_a_redirect_to_another_bound_origin_leaves_the_credential_behind() {
+async fn r1_a_redirect_to_another_bound_origin_removes_the_credential() {
     let (a, b) = (Server::start(), Server::start());
     a.expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, &b.url_for("/there"))));
     b.expect(Expect::get("/there").respond(ScriptedResponse::status(200)))
@@ -189,7 +189,7 @@ async fn r1_a_redirect_loop_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
+async fn r1_without_redirects_the_redirect_is_the_response() {
     let server = Server::start();
     server.expect(
         Expect::get("/moved").respond(ScriptedResponse::redirect(302, "/next").body("there")),
@@ -205,7 +205,7 @@ async fn r1_no_redirects_means_that_the_redirect_is_the_answer() {
 }
 
 #[tokio::test]
-async fn r1_a_redirect_that_cannot_be_followed_is_the_answer() {
+async fn r1_a_redirect_that_cannot_be_followed_is_the_response() {
     let server = Server::start();
     for location in ["ftp://127.0.0.1/x", "http://", "javascript:alert(1)"] {
         server.expect(Expect::get("/moved").respond(ScriptedResponse::redirect(302, location)));
@@ -253,7 +253,7 @@ async fn r1_plain_http_that_was_allowed_is_served() {
 }
 
 #[tokio::test]
-async fn r1_a_session_needs_an_origin_or_an_explicit_word() {
+async fn r1_a_session_needs_an_origin_or_an_explicit_permission() {
     let error = Session::builder(numbered().0).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin);
     assert!(error.to_string().contains("`any_https_origin`"), "{error}");
@@ -283,7 +283,7 @@ async fn r1_a_relative_url_is_resolved_against_the_base_with_or_without_a_slash(
 }
 
 #[tokio::test]
-async fn r1_a_url_that_cannot_be_used_is_reported_and_quotes_nothing() {
+async fn r1_an_unusable_url_is_an_error_that_does_not_quote_it() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     let unbound = Session::builder(numbered().0)

@@ -6,7 +6,7 @@ use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 use crate::fixtures::{TARGET, bearers, builder, numbered, run_alone, target};
 
 #[test]
-fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
+fn r1_plain_http_to_this_machine_does_not_use_a_proxy() {
     let (server, proxy) = (Server::start(), Server::start());
     server.expect(
         Expect::get("/data")
@@ -19,7 +19,7 @@ fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
             (TARGET, &*server.url()),
             ("NO_PROXY", ""),
         ];
-        run_alone("proxies::a_session_of_this_machine", &environment);
+        run_alone("proxies::a_request_to_this_machine", &environment);
     }
     assert_eq!(proxy.connections(), 0);
     assert_eq!(bearers(&server), ["token-1"; 3]);
@@ -27,7 +27,7 @@ fn r1_plain_http_to_this_machine_does_not_go_through_a_proxy() {
 
 #[tokio::test]
 #[ignore = "runs in a process of its own, with another environment"]
-async fn a_session_of_this_machine() {
+async fn a_request_to_this_machine() {
     let Some(server) = target() else {
         return;
     };
@@ -40,7 +40,7 @@ async fn a_session_of_this_machine() {
 }
 
 #[test]
-fn r1_a_blocking_session_does_not_either() {
+fn r1_blocking_plain_http_to_this_machine_does_not_use_a_proxy() {
     let (server, proxy) = (Server::start(), Server::start());
     server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
     let environment = [
@@ -48,13 +48,13 @@ fn r1_a_blocking_session_does_not_either() {
         (TARGET, &*server.url()),
         ("NO_PROXY", ""),
     ];
-    run_alone("proxies::a_blocking_session_of_this_machine", &environment);
+    run_alone("proxies::a_blocking_request_to_this_machine", &environment);
     assert_eq!(proxy.connections(), 0);
 }
 
 #[test]
 #[ignore = "runs in a process of its own, with another environment"]
-fn a_blocking_session_of_this_machine() {
+fn a_blocking_request_to_this_machine() {
     let Some(server) = target() else {
         return;
     };
@@ -75,12 +75,12 @@ fn other_hosts_are_reached_through_the_proxy() {
         (TARGET, "http://api.test"),
         ("NO_PROXY", ""),
     ];
-    run_alone("proxies::a_session_of_another_host", &environment);
+    run_alone("proxies::a_request_to_another_host", &environment);
 }
 
 #[tokio::test]
 #[ignore = "runs in a process of its own, with another environment"]
-async fn a_session_of_another_host() {
+async fn a_request_to_another_host() {
     let Some(server) = target() else {
         return;
     };
@@ -109,6 +109,6 @@ fn r9_a_netrc_file_is_not_read() {
         ("NETRC", netrc.to_str().unwrap()),
         (TARGET, &*server.url()),
     ];
-    run_alone("proxies::a_session_of_this_machine", &environment);
+    run_alone("proxies::a_request_to_this_machine", &environment);
     std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -12,7 +12,7 @@ use crate::fixtures::{bearers, numbered, session, soon};
 const INVALID: &str = "Bearer error=\"invalid_token\"";
 
 #[tokio::test]
-async fn r3_a_401_is_healed_with_a_renewed_token_and_one_replay() {
+async fn r3_a_401_renews_the_token_and_replays_the_request_once() {
     let server = Server::start();
     let (hook, calls) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
@@ -33,7 +33,7 @@ async fn r3_a_401_is_healed_with_a_renewed_token_and_one_replay() {
 }
 
 #[tokio::test]
-async fn r3_the_body_is_replayed_in_full_and_a_post_is_healed_too() {
+async fn r3_the_body_is_replayed_in_full_also_for_a_post() {
     let server = Server::start();
     let (hook, _) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
@@ -53,7 +53,7 @@ async fn r3_the_body_is_replayed_in_full_and_a_post_is_healed_too() {
 }
 
 #[tokio::test]
-async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed_beside() {
+async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed() {
     let server = Server::start();
     let source = GatedSource::new();
     let session = Session::new(server.url(), source.clone()).unwrap();
@@ -111,7 +111,7 @@ async fn r3_a_multipart_body_is_sent_once() {
 }
 
 #[tokio::test]
-async fn r3_the_same_token_again_is_not_sent_and_the_401_is_returned_with_its_body() {
+async fn r3_an_unchanged_token_is_not_sent_and_the_401_is_returned() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server.expect(
@@ -138,7 +138,7 @@ async fn r3_insufficient_scope_does_not_renew() {
 }
 
 #[tokio::test]
-async fn r3_401_for_ever_is_returned_each_time_and_the_source_is_spared() {
+async fn r3_endless_401s_are_returned_and_do_not_renew_each_time() {
     let server = Server::start();
     let (hook, calls) = numbered();
     let session = Session::new(server.url(), hook).unwrap();
@@ -155,7 +155,7 @@ async fn r3_401_for_ever_is_returned_each_time_and_the_source_is_spared() {
 }
 
 #[tokio::test]
-async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
+async fn r3_a_failed_renewal_returns_the_401_and_keeps_the_token() {
     let server = Server::start();
     let source = ScriptedSource::new([Token::new("one"), Err(Error::unavailable("down"))]);
     let session = Session::new(server.url(), source.clone()).unwrap();
@@ -172,7 +172,7 @@ async fn r3_a_failed_renewal_returns_the_401_and_costs_the_token_nothing() {
 }
 
 #[tokio::test]
-async fn r3_a_401_without_or_with_a_malformed_challenge_is_healed_too() {
+async fn r3_a_401_without_a_usable_challenge_renews_the_token_too() {
     for answer in [
         ScriptedResponse::status(401),
         ScriptedResponse::unauthorized("=,\",\"Bearer error="),
@@ -212,7 +212,7 @@ async fn r3_a_hundred_late_401s_for_one_token_cause_one_renewal() {
 }
 
 #[tokio::test]
-async fn r3_a_replay_that_meets_a_503_is_retried_like_any_other() {
+async fn r3_a_replay_that_gets_a_503_is_retried_like_any_request() {
     let server = Server::start();
     let (hook, _) = numbered();
     let session = Session::builder(hook)

@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 use crate::fixtures::{bearers, builder, session, soon};
 
 #[tokio::test]
-async fn an_answer_has_its_url_address_length_and_version() {
+async fn a_response_has_its_url_address_length_and_version() {
     let server = Server::start();
     server
         .expect(Expect::get("/start").respond(ScriptedResponse::redirect(302, "/data?x=1")))
@@ -42,7 +42,7 @@ async fn an_answer_has_its_url_address_length_and_version() {
 }
 
 #[tokio::test]
-async fn a_status_is_an_answer_and_not_an_error() {
+async fn a_status_is_a_response_and_not_an_error() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for status in [400, 403, 404, 409, 501] {
@@ -54,7 +54,7 @@ async fn a_status_is_an_answer_and_not_an_error() {
 }
 
 #[tokio::test]
-async fn a_see_other_is_followed_with_a_get_that_has_no_body_and_no_fields_of_one() {
+async fn a_303_is_followed_with_a_get_without_body_and_content_headers() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     let form = || Form::new().text("name", "value");
@@ -85,7 +85,7 @@ async fn a_see_other_is_followed_with_a_get_that_has_no_body_and_no_fields_of_on
 }
 
 #[tokio::test]
-async fn the_get_after_a_see_other_is_retried_and_healed_like_any_get() {
+async fn the_get_after_a_303_is_retried_and_replayed_like_any_get() {
     let server = Server::start();
     let session = Session::builder(crate::fixtures::numbered().0)
         .base_url(server.url())
@@ -107,7 +107,7 @@ async fn the_get_after_a_see_other_is_retried_and_healed_like_any_get() {
 }
 
 #[tokio::test]
-async fn a_temporary_redirect_sends_the_same_body_again_unless_it_is_gone() {
+async fn a_307_sends_the_same_body_again_unless_it_was_streamed() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server
@@ -155,7 +155,7 @@ async fn http2_with_prior_knowledge_works() {
 }
 
 #[tokio::test]
-async fn t7_a_dropped_request_closes_its_connection_and_the_session_works_on() {
+async fn t7_a_dropped_request_closes_its_connection_and_the_session_still_works() {
     let server = Server::start();
     server
         .expect(Expect::get("/hangs").respond(ScriptedResponse::hang()))
@@ -176,7 +176,7 @@ async fn t7_a_dropped_request_closes_its_connection_and_the_session_works_on() {
 }
 
 #[tokio::test]
-async fn t7_a_request_that_is_dropped_while_it_waits_for_the_token_leaves_the_fetch_running() {
+async fn t7_a_request_dropped_while_it_waits_for_a_token_does_not_end_the_fetch() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
@@ -216,7 +216,7 @@ async fn a_thousand_requests_at_once_share_one_token() {
 }
 
 #[test]
-fn nothing_is_sent_before_it_is_awaited_wherever_the_future_is_made() {
+fn a_request_is_sent_only_when_its_future_is_polled() {
     let server = Server::start();
     server.expect(Expect::get("/data").respond(ScriptedResponse::text("here")));
     let session = session(&server, &ManualClock::default());

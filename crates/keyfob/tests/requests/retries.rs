@@ -68,7 +68,7 @@ async fn r4_post_and_patch_are_sent_once() {
 }
 
 #[tokio::test]
-async fn r4_a_post_with_an_idempotency_key_or_the_callers_word_is_retried() {
+async fn r4_a_post_with_an_idempotency_key_or_marked_idempotent_is_retried() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for fault in doubtful() {
@@ -174,7 +174,7 @@ async fn r4_any_method_is_retried_on_429_or_503_with_retry_after() {
 }
 
 #[tokio::test]
-async fn r4_a_post_is_not_retried_on_a_retry_after_that_is_nonsense() {
+async fn r4_a_post_is_not_retried_on_an_invalid_retry_after() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for nonsense in ["soon", "-1", "1.5", "1s", "Thu, 32 Jan 2030 00:00:00 GMT"] {
@@ -186,7 +186,7 @@ async fn r4_a_post_is_not_retried_on_a_retry_after_that_is_nonsense() {
 }
 
 #[tokio::test]
-async fn r4_a_404_is_retried_only_where_the_caller_wants_it() {
+async fn r4_a_404_is_retried_only_if_the_caller_asks_for_it() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     server
@@ -235,7 +235,7 @@ async fn r4_a_streamed_body_is_never_sent_again_and_never_empty() {
 }
 
 #[tokio::test]
-async fn r4_a_streamed_body_is_not_sent_again_even_if_the_caller_calls_it_idempotent() {
+async fn r4_a_streamed_body_is_not_sent_again_even_if_marked_idempotent() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     let busy = ScriptedResponse::too_many_requests("0");

@@ -30,7 +30,7 @@ fn secret_token(text: &str) -> Token {
 }
 
 #[tokio::test]
-async fn s1_nothing_that_can_be_printed_shows_a_secret() {
+async fn s1_no_printable_value_shows_a_secret() {
     let tokens = TokenCache::builder(keyfob::FixedToken::new(secret_token("hush")))
         .token(secret_token("hush"))
         .build()
@@ -56,7 +56,7 @@ async fn s1_nothing_that_can_be_printed_shows_a_secret() {
 }
 
 #[test]
-fn s1_a_blocking_session_shows_no_secret_either() {
+fn s1_a_blocking_session_shows_no_secret() {
     let builder = blocking::Session::builder(keyfob::FixedToken::new(secret_token("hush")))
         .base_url("https://hush:hush@api.test/hush?hush");
     assert!(!shows(&builder));

@@ -29,7 +29,7 @@ async fn t1_many_sessions_on_one_handler_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn t3_a_due_token_is_sent_while_its_renewal_runs_beside() {
+async fn t3_a_due_token_is_sent_while_its_renewal_runs_in_the_background() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(Expect::get("/data").always(ScriptedResponse::status(200)));

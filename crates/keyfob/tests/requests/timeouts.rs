@@ -16,7 +16,7 @@ use crate::fixtures::{SECOND, builder, cause, everything_said, meanwhile, sessio
 const LIMIT: Duration = Session::TIMEOUT;
 
 #[tokio::test]
-async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
+async fn r8_a_missing_response_is_a_timeout_after_twenty_seconds() {
     assert_eq!(LIMIT, 20 * SECOND);
     let clock = ManualClock::default();
     let server = Server::start();
@@ -39,7 +39,7 @@ async fn r8_a_head_that_never_comes_is_a_timeout_after_twenty_seconds() {
 }
 
 #[tokio::test]
-async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_none() {
+async fn r8_a_timeout_of_one_request_is_told_apart_from_a_broken_connection() {
     let server = Server::start();
     server
         // However late it arrives, if it does at all.
@@ -57,7 +57,7 @@ async fn r8_a_limit_of_one_request_is_a_timeout_too_and_a_broken_connection_is_n
 }
 
 #[tokio::test]
-async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
+async fn r8_a_stalled_body_ends_with_a_timeout_and_stays_ended() {
     let clock = ManualClock::default();
     let server = Server::start();
     let stalls = ScriptedResponse::text("half and half").slow_body(4, Duration::from_secs(3600));
@@ -81,7 +81,7 @@ async fn r8_a_body_that_stalls_is_cut_with_a_timeout_and_stays_cut() {
 }
 
 #[tokio::test]
-async fn r8_a_slow_download_that_moves_is_not_cut() {
+async fn r8_a_slow_download_that_makes_progress_is_not_cut_off() {
     let clock = ManualClock::default();
     let server = Server::start();
     let slow = ScriptedResponse::bytes(vec![b'x'; 50]).slow_body(10, Duration::from_millis(5));
@@ -96,7 +96,7 @@ async fn r8_a_slow_download_that_moves_is_not_cut() {
 }
 
 #[tokio::test]
-async fn r8_a_reader_that_takes_its_time_is_not_cut() {
+async fn r8_a_slow_reader_is_not_cut_off() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(Expect::get("/data").respond(ScriptedResponse::stream(3_000_000)));
@@ -110,7 +110,7 @@ async fn r8_a_reader_that_takes_its_time_is_not_cut() {
 }
 
 #[tokio::test]
-async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
+async fn r8_a_slow_streamed_upload_that_makes_progress_is_not_cut_off() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(Expect::put("/data").respond(ScriptedResponse::status(200)));
@@ -131,7 +131,7 @@ async fn r8_a_slow_streamed_upload_that_moves_is_not_cut() {
 }
 
 #[tokio::test]
-async fn r8_a_streamed_upload_that_stalls_is_cut() {
+async fn r8_a_stalled_streamed_upload_is_cut_off() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(Expect::put("/data").always(ScriptedResponse::status(200)));
@@ -151,7 +151,7 @@ async fn r8_a_streamed_upload_that_stalls_is_cut() {
 }
 
 #[tokio::test]
-async fn r8_a_slow_upload_from_memory_that_moves_is_not_cut() {
+async fn r8_a_slow_upload_from_memory_that_makes_progress_is_not_cut_off() {
     // More than the buffers between client and server hold, so that a step of the reader is one of the writer.
     const STEP: usize = 6_000_000;
     let clock = ManualClock::default();
@@ -198,7 +198,7 @@ async fn r8_a_timeout_of_the_request_bounds_the_whole_attempt() {
 }
 
 #[tokio::test]
-async fn r8_waiting_for_the_token_ends_with_the_total_time_and_the_fetch_goes_on() {
+async fn r8_waiting_for_a_token_ends_with_the_total_time_and_not_the_fetch() {
     let clock = ManualClock::default();
     let server = Server::start();
     server.expect(

@@ -125,7 +125,7 @@ async fn r1_the_same_host_and_port_over_plain_http_is_another_origin() {
 }
 
 #[tokio::test]
-async fn r4_a_certificate_that_is_not_trusted_is_reported_at_once_and_gets_no_credential() {
+async fn r4_an_untrusted_certificate_is_an_error_at_once_and_gets_no_credential() {
     let server = Server::start();
     let front = Front::of(&server, "http/1.1").await;
     let session = builder(&ManualClock::default())

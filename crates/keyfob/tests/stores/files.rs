@@ -68,7 +68,7 @@ async fn t1_a_token_in_a_file_outlives_its_process() {
 }
 
 #[tokio::test]
-async fn s2_directory_and_files_are_the_owners_alone() {
+async fn s2_only_the_owner_can_read_the_directory_and_its_files() {
     let files = Files::with_token().await;
     assert_eq!(mode(&files.directory()), 0o700);
     let names = fs::read_dir(files.directory()).unwrap();
@@ -84,7 +84,7 @@ async fn s2_directory_and_files_are_the_owners_alone() {
 }
 
 #[tokio::test]
-async fn s2_what_others_could_read_is_refused_and_the_message_says_what_to_do() {
+async fn s2_a_directory_that_others_can_read_is_refused_with_advice() {
     let files = Files::with_token().await;
     for (path, wrong, right, advice) in [
         (files.entry(), 0o644, 0o600, "chmod 600"),
@@ -108,7 +108,7 @@ async fn s2_what_others_could_read_is_refused_and_the_message_says_what_to_do() 
 }
 
 #[tokio::test]
-async fn s2_a_link_a_pipe_or_a_directory_in_place_of_a_file_is_not_followed() {
+async fn s2_a_link_pipe_or_directory_instead_of_a_file_is_refused() {
     let files = Files::with_token().await;
     let elsewhere = files.scratch.path().join("elsewhere");
     fs::rename(files.entry(), &elsewhere).unwrap();
@@ -156,7 +156,7 @@ async fn t9_a_damaged_entry_that_may_hold_a_refresh_token_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_damaged_entry_is_set_aside_where_the_source_may_be_asked_again() {
+async fn a_damaged_entry_is_quarantined_if_the_source_can_be_called_again() {
     let files = Files::with_token().await;
     fs::write(files.entry(), "garbled").unwrap();
     let process = Process::repeatable(files.store.clone());
@@ -166,7 +166,7 @@ async fn a_damaged_entry_is_set_aside_where_the_source_may_be_asked_again() {
 }
 
 #[tokio::test]
-async fn t9_a_sign_in_replaces_a_damaged_entry_and_keeps_it_aside() {
+async fn t9_a_sign_in_replaces_a_damaged_entry_and_quarantines_it() {
     let files = Files::with_token().await;
     fs::write(files.entry(), "garbled").unwrap();
     let entry = Entry::new(token(7).unwrap(), SystemTime::now());
@@ -202,7 +202,7 @@ async fn t9_an_entry_under_another_keys_name_is_damaged() {
 }
 
 #[tokio::test]
-async fn s2_a_sealed_entry_shows_nothing_and_needs_its_key() {
+async fn s2_a_sealed_entry_shows_no_secret_and_needs_its_key() {
     let files = Files::new();
     let ring = |byte| SealingKeys::new(SealingKey::from_bytes([byte; 32]));
     let sealed = files.store.clone().sealed(ring(1));
@@ -238,7 +238,7 @@ async fn s2_a_sealed_entry_shows_nothing_and_needs_its_key() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_half_written_is_in_nobodys_way() {
+async fn a_file_that_a_crash_left_half_written_disturbs_nothing() {
     let files = Files::with_token().await;
     let new = files.directory().join(format!("{}.new", key().id()));
     fs::write(&new, "half wri").unwrap();
@@ -250,7 +250,7 @@ async fn what_a_crash_left_half_written_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn entries_in_files_are_listed_the_unreadable_ones_too() {
+async fn entries_in_files_are_listed_even_unreadable_ones() {
     let files = Files::with_token().await;
     assert!(Files::new().store.list().await.unwrap().is_empty());
     fs::write(files.directory().join("0123.token"), "garbled").unwrap();

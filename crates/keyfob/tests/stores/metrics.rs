@@ -9,7 +9,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use crate::fixtures::{Flaky, Process, SECOND, token};
 
 #[test]
-fn a_store_that_is_away_is_counted_and_so_is_what_is_got_without_it() {
+fn a_store_outage_and_tokens_fetched_without_the_store_are_counted() {
     let figures = figures_of(async {
         let store = Flaky::default();
         store.set_away(true);
@@ -24,7 +24,7 @@ fn a_store_that_is_away_is_counted_and_so_is_what_is_got_without_it() {
 }
 
 #[test]
-fn a_token_that_is_taken_from_the_store_is_counted() {
+fn a_token_read_from_the_store_is_counted() {
     let figures = figures_of(async {
         let store = MemoryStore::default();
         let first = Process::repeatable(store.clone());

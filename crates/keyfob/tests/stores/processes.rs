@@ -64,7 +64,7 @@ fn t1_fifty_processes_that_start_at_once_cause_one_exchange() {
 }
 
 #[test]
-fn t9_a_holder_that_is_killed_in_the_middle_of_an_exchange_leaves_a_note_and_no_lock() {
+fn t9_a_process_killed_during_an_exchange_leaves_a_note_and_no_lock() {
     let scratch = tempfile::tempdir().unwrap();
     let (mut holder, mut next) = (start(&place(&scratch), None), start(&place(&scratch), None));
     holder.tell("go");
@@ -83,7 +83,7 @@ fn t9_a_holder_that_is_killed_in_the_middle_of_an_exchange_leaves_a_note_and_no_
 }
 
 #[test]
-fn t9_a_holder_that_stands_still_keeps_its_lock_and_its_answer_counts() {
+fn t9_a_stopped_process_keeps_its_lock_and_its_response_counts() {
     let scratch = tempfile::tempdir().unwrap();
     let (mut holder, mut next) = (start(&place(&scratch), None), start(&place(&scratch), None));
     holder.tell("go");
@@ -104,7 +104,7 @@ fn t9_a_holder_that_stands_still_keeps_its_lock_and_its_answer_counts() {
 }
 
 #[test]
-fn t9_on_a_full_disk_nothing_is_exchanged_and_what_was_stored_stays() {
+fn t9_on_a_full_disk_nothing_is_exchanged_and_no_entry_is_lost() {
     let scratch = tempfile::tempdir().unwrap();
     let mut full = start(&place(&scratch), Some(16));
     full.tell("go");

@@ -42,7 +42,7 @@ async fn gets_the_third_for_the_second(process: &Process) {
 }
 
 #[tokio::test]
-async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_anyone_uses_it() {
+async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_its_use() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
     let answer = async {
@@ -75,7 +75,7 @@ async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
 }
 
 #[tokio::test]
-async fn t9_a_fetch_that_is_given_up_brings_its_exchange_to_the_end() {
+async fn t9_a_cancelled_fetch_completes_its_exchange() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
     let give_up = async {
@@ -110,7 +110,7 @@ async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
 }
 
 #[tokio::test]
-async fn t9_an_exchange_has_one_task_of_its_own_with_a_store_and_without() {
+async fn t9_an_exchange_runs_in_one_task_with_a_store_and_without() {
     struct Exchanging;
 
     impl TokenSource for Exchanging {
@@ -147,7 +147,7 @@ async fn t9_an_exchange_has_one_task_of_its_own_with_a_store_and_without() {
 }
 
 #[tokio::test]
-async fn t9_a_fetch_that_is_given_up_before_its_exchange_begins_exchanges_nothing() {
+async fn t9_a_fetch_cancelled_before_its_exchange_exchanges_nothing() {
     let store = MemoryStore::default();
     let held = store.lease(&key(), SECOND).await.unwrap();
     let process = Process::rotating(store.clone());
@@ -168,7 +168,7 @@ async fn t9_a_fetch_that_is_given_up_before_its_exchange_begins_exchanges_nothin
 }
 
 #[tokio::test]
-async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
+async fn t9_a_response_without_a_refresh_token_keeps_the_old_one() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let plain = keyfob::Token::new("token-2").map(|token| token.expires_in(SECOND * 100));
@@ -180,7 +180,7 @@ async fn t9_an_answer_without_a_refresh_token_keeps_the_old_one() {
 }
 
 #[tokio::test]
-async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_a_sign_in() {
+async fn t9_an_exchange_with_a_lost_response_is_repeated_once_and_then_needs_a_sign_in() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let lost = || Err(Error::unavailable("reset").outcome_unknown());
@@ -196,7 +196,7 @@ async fn t9_an_exchange_whose_answer_was_lost_is_tried_once_more_and_then_needs_
 }
 
 #[tokio::test]
-async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
+async fn t9_a_refused_or_unsent_exchange_leaves_no_note() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     for _ in 0..3 {
@@ -209,7 +209,7 @@ async fn t9_an_exchange_that_was_refused_or_not_taken_leaves_no_note() {
 }
 
 #[tokio::test]
-async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
+async fn t2_a_refusal_is_shared_and_the_refresh_token_is_not_sent_again() {
     let store = MemoryStore::default();
     let first = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
@@ -225,7 +225,7 @@ async fn t2_a_refusal_is_shared_and_nobody_sends_the_refresh_token_again() {
 }
 
 #[tokio::test]
-async fn t2_a_refusal_ends_with_another_sign_in_and_nobody_is_asked_before() {
+async fn t2_a_new_sign_in_ends_a_refusal_and_no_exchange_happens_before() {
     let store = MemoryStore::default();
     let (first, second) = (
         Process::rotating(store.clone()),
@@ -257,7 +257,7 @@ async fn t2_a_refusal_ends_with_another_sign_in_and_nobody_is_asked_before() {
 }
 
 #[tokio::test]
-async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_ends() {
+async fn t2_a_valid_token_that_cannot_be_renewed_notices_a_new_sign_in() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
     process.get_answered(token(1)).await.unwrap();
@@ -272,7 +272,7 @@ async fn t2_a_token_that_was_refused_a_successor_sees_another_sign_in_before_it_
 }
 
 #[tokio::test]
-async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
+async fn t2_a_sign_in_that_stayed_unused_for_long_still_ends_a_refusal() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
@@ -283,7 +283,7 @@ async fn t2_a_sign_in_that_was_not_used_for_long_ends_a_refusal_all_the_same() {
 }
 
 #[tokio::test]
-async fn t2_a_forced_renewal_asks_in_spite_of_a_refusal_and_its_token_ends_it() {
+async fn t2_a_forced_renewal_ignores_a_refusal_and_its_token_ends_it() {
     let rotating = Process::rotating(MemoryStore::default());
     // There is no refresh token that could change.
     let repeatable = Process::repeatable(MemoryStore::default());

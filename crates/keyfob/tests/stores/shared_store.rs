@@ -7,7 +7,7 @@ use keyfob::{Error, ErrorKind};
 use crate::fixtures::{Flaky, Process, Rotating, SECOND, key, token, until};
 
 #[tokio::test]
-async fn t1_a_token_that_another_process_got_is_taken_from_the_store() {
+async fn t1_a_token_that_another_process_fetched_is_read_from_the_store() {
     let store = MemoryStore::default();
     let (first, second) = (
         Process::repeatable(store.clone()),
@@ -19,7 +19,7 @@ async fn t1_a_token_that_another_process_got_is_taken_from_the_store() {
 }
 
 #[tokio::test]
-async fn t1_a_process_that_waited_for_the_lease_adopts_the_token_fetched_meanwhile() {
+async fn t1_a_process_that_waited_for_the_lease_adopts_the_new_token() {
     let store = MemoryStore::default();
     let (first, second) = (
         Process::repeatable(store.clone()),
@@ -40,7 +40,7 @@ async fn t1_a_process_that_waited_for_the_lease_adopts_the_token_fetched_meanwhi
 }
 
 #[tokio::test]
-async fn t8_a_process_whose_token_was_replaced_already_takes_the_new_one_after_a_401() {
+async fn t8_after_a_401_a_process_adopts_the_token_of_another() {
     let store = MemoryStore::default();
     let (first, second) = (
         Process::repeatable(store.clone()),
@@ -59,7 +59,7 @@ async fn t8_a_process_whose_token_was_replaced_already_takes_the_new_one_after_a
 }
 
 #[tokio::test]
-async fn t2_the_issuers_retry_after_holds_back_all_who_share_the_store() {
+async fn t2_the_issuers_retry_after_applies_to_all_users_of_a_store() {
     let store = MemoryStore::default();
     let (first, second) = (
         Process::repeatable(store.clone()),
@@ -77,7 +77,7 @@ async fn t2_the_issuers_retry_after_holds_back_all_who_share_the_store() {
 }
 
 #[tokio::test]
-async fn a_source_that_may_be_repeated_is_asked_locally_while_the_store_is_away() {
+async fn a_repeatable_source_is_called_locally_during_a_store_outage() {
     let store = Flaky::default();
     store.set_away(true);
     let process = Process::repeatable(store.clone());
@@ -95,7 +95,7 @@ async fn a_source_that_may_be_repeated_is_asked_locally_while_the_store_is_away(
 }
 
 #[tokio::test]
-async fn nobody_is_asked_while_the_store_is_away_if_that_is_wanted() {
+async fn a_store_outage_can_be_set_to_be_an_error() {
     let store = Flaky::default();
     store.set_away(true);
     let process = Process::over(
@@ -109,7 +109,7 @@ async fn nobody_is_asked_while_the_store_is_away_if_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn t9_a_refresh_token_is_not_exchanged_while_the_store_is_away() {
+async fn t9_a_refresh_token_is_not_exchanged_during_a_store_outage() {
     let store = Flaky::default();
     store.set_away(true);
     let process = Process::rotating(store.clone());
@@ -121,7 +121,7 @@ async fn t9_a_refresh_token_is_not_exchanged_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn t3_a_valid_token_is_used_on_while_the_store_is_away() {
+async fn t3_a_valid_token_stays_in_use_during_a_store_outage() {
     let store = Flaky::default();
     let process = Process::over(store.clone(), Rotating, |persisted| persisted);
     process.get_answered(token(1)).await.unwrap();
@@ -133,7 +133,7 @@ async fn t3_a_valid_token_is_used_on_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn t9_a_lease_that_cannot_be_had_leads_to_no_exchange() {
+async fn t9_without_the_lease_nothing_is_exchanged() {
     let store = MemoryStore::default();
     let _held = store.lease(&key(), SECOND).await.unwrap();
     let short = |process: keyfob::source::Persisted| process;
@@ -149,7 +149,7 @@ async fn t9_a_lease_that_cannot_be_had_leads_to_no_exchange() {
 }
 
 #[tokio::test]
-async fn entries_are_listed_without_their_secrets_and_forgotten() {
+async fn entries_are_listed_without_their_secrets_and_removed() {
     let store = MemoryStore::default();
     Process::rotating(store.clone())
         .get_answered(token(1))

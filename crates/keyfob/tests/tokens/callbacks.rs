@@ -10,7 +10,7 @@ use crate::captured_log::listening;
 use crate::harness::{SECOND, World, down, ends, poll, ready, token};
 
 #[test]
-fn on_change_is_awaited_before_use() {
+fn on_change_completes_before_the_token_is_used() {
     let (open, gate) = oneshot::channel::<()>();
     let gate = Mutex::new(Some(gate));
     let world = World::with(|builder| {
@@ -35,7 +35,7 @@ fn on_change_is_awaited_before_use() {
 }
 
 #[test]
-fn on_change_is_told_what_changes_and_only_then() {
+fn on_change_is_called_only_for_changes_and_sees_them() {
     let changes: Arc<Mutex<Vec<TokenChange>>> = Arc::default();
     let seen = Arc::clone(&changes);
     let world = World::with(|builder| {
@@ -83,7 +83,7 @@ fn on_change_that_fails_keeps_the_old_token() {
 }
 
 #[test]
-fn on_change_that_panics_is_a_failure_like_others() {
+fn on_change_that_panics_is_a_failure() {
     let world = World::with(|builder| {
         builder.on_change(|change| async move {
             assert!(change.generation() == 1, "the callback panics");
@@ -102,7 +102,7 @@ fn on_change_that_panics_is_a_failure_like_others() {
 }
 
 #[test]
-fn on_change_that_hangs_is_given_up_after_the_fetch_timeout() {
+fn on_change_that_hangs_ends_after_the_fetch_timeout() {
     let world = World::with(|builder| {
         builder
             .fetch_timeout(SECOND * 5)

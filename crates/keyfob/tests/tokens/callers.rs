@@ -14,7 +14,7 @@ use keyfob_testkit::ManualClock;
 use crate::harness::{SECOND, Tasks, World, poll, ready, token};
 
 #[test]
-fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
+fn t7_a_caller_may_be_dropped_at_any_await_point() {
     for stage in 0..=4 {
         let world = World::new();
         let mut first = Box::pin(world.cache.lease(None));
@@ -47,7 +47,7 @@ fn t7_dropped_caller_loses_nothing_wherever_it_is_dropped() {
 }
 
 #[test]
-fn t7_dropped_caller_with_a_deadline_leaves_no_sleeper_behind() {
+fn t7_a_dropped_caller_with_a_deadline_leaves_no_timer() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(Some(SECOND)));
     assert!(poll(&mut caller).is_pending());
@@ -59,7 +59,7 @@ fn t7_dropped_caller_with_a_deadline_leaves_no_sleeper_behind() {
 }
 
 #[test]
-fn t7_panic_is_the_error_of_that_attempt() {
+fn t7_a_panic_is_the_error_of_that_attempt() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -74,7 +74,7 @@ fn t7_panic_is_the_error_of_that_attempt() {
 }
 
 #[test]
-fn t7_panic_before_the_first_await_is_the_error_of_that_attempt() {
+fn t7_a_panic_before_the_first_await_is_the_error_of_that_attempt() {
     struct Panics;
 
     impl TokenSource for Panics {
@@ -90,7 +90,7 @@ fn t7_panic_before_the_first_await_is_the_error_of_that_attempt() {
 }
 
 #[test]
-fn t7_runtime_stops_and_the_next_waiter_takes_over() {
+fn t7_if_the_runtime_stops_the_next_waiter_starts_the_fetch_again() {
     let world = World::new();
     let mut first = Box::pin(world.cache.lease(None));
     let mut second = Box::pin(world.cache.lease(None));
@@ -109,7 +109,7 @@ fn t7_runtime_stops_and_the_next_waiter_takes_over() {
 }
 
 #[test]
-fn t7_runtime_stops_and_a_forced_renewal_is_taken_over() {
+fn t7_if_the_runtime_stops_a_forced_renewal_starts_again() {
     let world = World::with_token("one", 100);
     let mut forced = Box::pin(world.cache.renew());
     assert!(poll(&mut forced).is_pending());
@@ -120,7 +120,7 @@ fn t7_runtime_stops_and_a_forced_renewal_is_taken_over() {
 }
 
 #[test]
-fn t7_runtime_stops_and_a_rejection_is_taken_over() {
+fn t7_if_the_runtime_stops_a_renewal_after_a_rejection_starts_again() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();
@@ -133,7 +133,7 @@ fn t7_runtime_stops_and_a_rejection_is_taken_over() {
 }
 
 #[test]
-fn t7_runtime_stops_under_the_renewal_of_a_due_token_and_the_next_reader_starts_another() {
+fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.served().is_some());
@@ -146,7 +146,7 @@ fn t7_runtime_stops_under_the_renewal_of_a_due_token_and_the_next_reader_starts_
 }
 
 #[test]
-fn t7_a_runtime_that_runs_nothing_is_an_error_and_no_wait() {
+fn t7_a_runtime_that_runs_no_tasks_is_an_error() {
     #[derive(Default)]
     struct Stopped(AtomicUsize);
 
@@ -168,7 +168,7 @@ fn t7_a_runtime_that_runs_nothing_is_an_error_and_no_wait() {
 }
 
 #[test]
-fn t7_own_deadline_does_not_end_the_shared_fetch() {
+fn t7_a_callers_deadline_does_not_end_the_shared_fetch() {
     let world = World::new();
     let mut hasty = Box::pin(world.cache.lease(Some(SECOND)));
     let mut patient = Box::pin(world.cache.lease(Some(SECOND * 9)));
@@ -188,7 +188,7 @@ fn t7_own_deadline_does_not_end_the_shared_fetch() {
 }
 
 #[test]
-fn t7_own_deadline_of_a_blocking_caller() {
+fn t7_a_blocking_caller_can_have_a_deadline() {
     let world = World::new();
     let error = world
         .cache
@@ -200,7 +200,7 @@ fn t7_own_deadline_of_a_blocking_caller() {
 }
 
 #[test]
-fn t7_a_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
+fn t7_a_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
     let world = World::with(|builder| builder.fetch_timeout(SECOND * 5));
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -217,7 +217,7 @@ fn t7_a_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
 }
 
 #[test]
-fn t7_a_blocking_hook_that_hangs_is_given_up_after_the_fetch_timeout() {
+fn t7_a_blocking_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
     /// Runs tasks, and leaves blocking work lying.
     struct Hung(Tasks);
 
@@ -306,7 +306,7 @@ fn t7_a_blocking_hook_that_uses_its_own_cache_gets_an_error_instead_of_a_deadloc
 }
 
 #[test]
-fn t3_a_hook_that_uses_its_own_cache_is_served_the_token_while_it_lasts() {
+fn t3_a_hook_that_uses_its_own_cache_gets_the_token_while_it_is_valid() {
     let own: Arc<std::sync::OnceLock<TokenCache>> = Arc::default();
     let (clock, tasks) = (ManualClock::default(), Tasks::default());
     let hook = keyfob::hook({

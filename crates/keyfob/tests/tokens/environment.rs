@@ -21,7 +21,7 @@ fn a_variable_that_is_not_set_is_named() {
 }
 
 #[test]
-fn the_token_of_a_variable_is_read_without_the_space_around_it_and_a_jwts_expiry_with_it() {
+fn the_token_of_a_variable_is_trimmed_and_the_expiry_of_a_jwt_is_read() {
     run_alone(
         "environment::alone_a_jwt_is_read",
         // {"exp":4102444800}
@@ -45,16 +45,16 @@ fn alone_a_jwt_is_read() {
 }
 
 #[test]
-fn a_variable_with_nothing_but_space_is_no_token() {
+fn a_variable_with_only_white_space_is_no_token() {
     run_alone(
-        "environment::alone_space_is_no_token",
+        "environment::alone_white_space_is_no_token",
         &[(VARIABLE, OsStr::new(" \n"))],
     );
 }
 
 #[test]
 #[ignore = "needs a variable; run by the test above"]
-fn alone_space_is_no_token() {
+fn alone_white_space_is_no_token() {
     let error = read(VARIABLE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("KEYFOB_TEST_TOKEN is empty"));
@@ -62,18 +62,18 @@ fn alone_space_is_no_token() {
 
 #[cfg(unix)]
 #[test]
-fn s1_a_variable_that_is_no_text_is_named_and_not_quoted() {
+fn s1_a_variable_that_is_not_text_is_named_and_not_quoted() {
     use std::os::unix::ffi::OsStrExt;
 
     run_alone(
-        "environment::alone_what_is_no_text_is_not_quoted",
+        "environment::alone_invalid_text_is_not_quoted",
         &[(VARIABLE, OsStr::from_bytes(b"hush\xff"))],
     );
 }
 
 #[test]
 #[ignore = "needs a variable; run by the test above"]
-fn alone_what_is_no_text_is_not_quoted() {
+fn alone_invalid_text_is_not_quoted() {
     let error = read(VARIABLE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     assert!(error.to_string().contains("KEYFOB_TEST_TOKEN is not text"));

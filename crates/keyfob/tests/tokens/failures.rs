@@ -35,7 +35,7 @@ fn t1_a_caller_that_comes_during_the_fetch_joins_it() {
 }
 
 #[test]
-fn t1_the_source_is_told_why_it_is_asked_and_what_was_before() {
+fn t1_a_source_sees_the_reason_of_the_call_and_the_previous_token() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.cache.header().is_some());
@@ -48,7 +48,7 @@ fn t1_the_source_is_told_why_it_is_asked_and_what_was_before() {
 }
 
 #[test]
-fn t2_failure_is_shared_and_cooled_down() {
+fn t2_a_failure_is_shared_and_cooled_down() {
     let world = World::new();
     let mut callers: Vec<_> = (0..10).map(|_| Box::pin(world.cache.lease(None))).collect();
     for caller in &mut callers {
@@ -99,7 +99,7 @@ fn t2_retry_after_of_the_issuer_is_obeyed() {
 }
 
 #[test]
-fn t2_retry_after_is_believed_for_an_hour_at_most() {
+fn t2_retry_after_is_obeyed_for_an_hour_at_most() {
     let world = World::new();
     let busy = Error::unavailable("busy").retry_after(SECOND * 1_000_000);
     world.fetch(Err(busy)).unwrap_err();
@@ -110,7 +110,7 @@ fn t2_retry_after_is_believed_for_an_hour_at_most() {
 }
 
 #[test]
-fn t2_refusal_stays_until_forced() {
+fn t2_a_refusal_lasts_until_a_forced_renewal() {
     let world = World::new();
     world
         .fetch(Err(Error::refused("invalid_client")))
@@ -144,7 +144,7 @@ fn t2_a_forced_renewal_forgets_the_failure_for_all() {
 }
 
 #[test]
-fn t2_refusal_stays_until_a_token_is_handed_in() {
+fn t2_a_refusal_lasts_until_a_token_is_set() {
     let world = World::new();
     world
         .fetch(Err(Error::refused("invalid_client")))
@@ -157,7 +157,7 @@ fn t2_refusal_stays_until_a_token_is_handed_in() {
 }
 
 #[test]
-fn t2_a_refused_renewal_is_not_repeated_while_the_token_lasts_nor_after() {
+fn t2_a_refused_renewal_is_not_repeated_before_or_after_the_expiry() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.served().is_some());
@@ -170,7 +170,7 @@ fn t2_a_refused_renewal_is_not_repeated_while_the_token_lasts_nor_after() {
 }
 
 #[test]
-fn t2_status_tells_the_failure() {
+fn t2_the_status_shows_the_failure() {
     let world = World::new();
     assert_eq!(world.cache.status().last_error, None);
     world.fetch(down()).unwrap_err();

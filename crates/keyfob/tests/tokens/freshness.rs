@@ -8,7 +8,7 @@ use keyfob::{Error, ErrorKind, Token};
 use crate::harness::{SECOND, World, down, poll, ready, token};
 
 #[test]
-fn t3_due_token_is_served_while_one_renewal_runs() {
+fn t3_a_due_token_is_served_while_one_renewal_runs() {
     let world = World::with_token("one", 100);
     world.pass(66.0);
     assert_eq!(world.served().unwrap(), "one");
@@ -26,7 +26,7 @@ fn t3_due_token_is_served_while_one_renewal_runs() {
 }
 
 #[test]
-fn t3_a_failed_renewal_of_a_due_token_delays_nobody_and_is_tried_again() {
+fn t3_a_failed_renewal_of_a_due_token_delays_no_caller_and_is_retried() {
     let world = World::with_token("one", 100);
     world.pass(76.0);
     assert!(world.served().is_some());
@@ -41,7 +41,7 @@ fn t3_a_failed_renewal_of_a_due_token_delays_nobody_and_is_tried_again() {
 }
 
 #[test]
-fn t3_leeway_waits_and_a_failed_renewal_serves_the_token() {
+fn t3_in_the_leeway_a_failed_renewal_serves_the_token() {
     let world = World::with_token("one", 100);
     world.pass(91.0);
     assert!(!world.cache.authenticated());
@@ -57,7 +57,7 @@ fn t3_leeway_waits_and_a_failed_renewal_serves_the_token() {
 }
 
 #[test]
-fn t3_leeway_adopts_the_renewed_token() {
+fn t3_in_the_leeway_callers_wait_for_the_renewed_token() {
     let world = World::with_token("one", 100);
     world.pass(91.0);
     let mut caller = Box::pin(world.cache.lease(None));
@@ -83,7 +83,7 @@ fn t3_a_token_that_expires_during_its_failing_renewal_fails_the_caller() {
 }
 
 #[test]
-fn t3_an_impatient_caller_in_the_leeway_gets_the_token() {
+fn t3_a_caller_with_a_short_timeout_in_the_leeway_gets_the_token() {
     let world = World::with_token("one", 100);
     world.pass(91.0);
     let mut caller = Box::pin(world.cache.lease(Some(SECOND)));
@@ -95,8 +95,7 @@ fn t3_an_impatient_caller_in_the_leeway_gets_the_token() {
 }
 
 #[test]
-fn t4_expired_token_is_asked_for_three_times_with_pauses_of_1_and_2_seconds_and_the_error_names_the_expiry()
- {
+fn t4_a_source_of_expired_tokens_is_called_three_times_1_and_2_seconds_apart() {
     let world = World::new();
     let stale = || Ok(Token::new("stale")?.expires_at(world.clock.wall() - SECOND * 10));
     let first_expiry = "2029-12-31T23:59:53Z";
@@ -119,7 +118,7 @@ fn t4_expired_token_is_asked_for_three_times_with_pauses_of_1_and_2_seconds_and_
 }
 
 #[test]
-fn t4_an_expired_token_that_a_second_call_mends_is_no_failure() {
+fn t4_an_expired_token_followed_by_a_valid_one_is_no_failure() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -145,7 +144,7 @@ fn t4_a_token_of_a_minute_is_used_for_most_of_it() {
 }
 
 #[test]
-fn t4_lifetime_counts_from_the_moment_the_source_was_asked() {
+fn t4_the_lifetime_counts_from_the_call_of_the_source() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -158,7 +157,7 @@ fn t4_lifetime_counts_from_the_moment_the_source_was_asked() {
 }
 
 #[test]
-fn t4_a_token_handed_in_with_only_an_expiry_has_the_full_leeway() {
+fn t4_a_token_set_with_only_an_expiry_has_the_full_leeway() {
     let world = World::new();
     let mine = Token::new("mine").unwrap();
     let mine = mine.expires_at(world.clock.wall() + SECOND * 100);
@@ -173,7 +172,7 @@ fn t4_a_token_handed_in_with_only_an_expiry_has_the_full_leeway() {
 }
 
 #[test]
-fn t4_a_token_that_is_due_when_it_comes_is_served_and_renewed_once() {
+fn t4_a_token_that_is_due_when_fetched_is_served_and_renewed_once() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -190,7 +189,7 @@ fn t4_a_token_that_is_due_when_it_comes_is_served_and_renewed_once() {
 }
 
 #[test]
-fn t4_a_token_in_its_leeway_when_it_comes_serves_those_who_waited() {
+fn t4_a_token_fetched_in_its_leeway_serves_the_waiting_callers() {
     let world = World::new();
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
@@ -202,7 +201,7 @@ fn t4_a_token_in_its_leeway_when_it_comes_serves_those_who_waited() {
 }
 
 #[test]
-fn t4_an_expired_token_handed_in_is_refused_and_one_to_start_with_is_as_good_as_none() {
+fn t4_an_expired_token_cannot_be_set_and_counts_as_missing_at_the_start() {
     let world = World::with(|builder| {
         builder.token(
             Token::new("old")
@@ -243,7 +242,7 @@ fn t5_an_unknown_expiry_is_used_for_the_default_lifetime() {
 }
 
 #[test]
-fn t6_wall_step_back_does_not_revive() {
+fn t6_a_step_back_of_the_wall_clock_does_not_revive_an_expired_token() {
     let world = World::new();
     let end = world.clock.wall() + SECOND * 100;
     world
@@ -259,7 +258,7 @@ fn t6_wall_step_back_does_not_revive() {
 }
 
 #[test]
-fn t6_wall_step_forward_costs_one_check() {
+fn t6_a_step_forward_of_the_wall_clock_costs_one_check() {
     let world = World::with_token("one", 1000);
     world.clock.step_wall(86_400);
     for _ in 0..10 {
@@ -300,7 +299,7 @@ fn t6_a_small_step_forward_costs_nothing() {
 }
 
 #[test]
-fn t6_suspend_expires() {
+fn t6_a_suspended_machine_does_not_stop_the_lifetime() {
     let world = World::with_token("one", 100);
     world.clock.suspend(SECOND * 100);
     assert_eq!(world.served(), None);
@@ -310,7 +309,7 @@ fn t6_suspend_expires() {
 }
 
 #[test]
-fn t6_suspend_into_the_due_window_renews_beside() {
+fn t6_a_token_that_became_due_during_a_suspend_is_renewed_in_the_background() {
     let world = World::with_token("one", 100);
     world.clock.suspend(SECOND * 80);
     assert_eq!(world.served().unwrap(), "one");
@@ -319,7 +318,7 @@ fn t6_suspend_into_the_due_window_renews_beside() {
 }
 
 #[test]
-fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
+fn t6_a_step_back_of_the_wall_clock_does_not_prolong_a_cool_down() {
     let world = World::with_token("one", 100);
     world.pass(80.0);
     assert!(world.served().is_some());
@@ -331,7 +330,7 @@ fn t6_a_cool_down_is_not_prolonged_by_a_step_back() {
 }
 
 #[test]
-fn a_lease_tells_when_its_token_expires_on_the_wall_clock() {
+fn a_lease_has_the_wall_clock_expiry_of_its_token() {
     let world = World::new();
     let wall = || SystemTime::UNIX_EPOCH + Duration::from_nanos(world.clock.coarse_time().wall);
     let end = wall() + SECOND * 100;

@@ -75,7 +75,7 @@ async fn t1_tasks_of_a_runtime_cause_one_fetch() {
 }
 
 #[test]
-fn t7_a_runtime_that_is_shut_down_leaves_no_waiter_of_another_behind() {
+fn t7_a_runtime_shutdown_leaves_no_caller_of_another_runtime_waiting() {
     ends(|| {
         let source = GatedSource::new();
         let cache = TokenCache::new(source.clone());

@@ -11,7 +11,7 @@ fn reject(world: &World, lease: &Lease) {
 }
 
 #[test]
-fn t8_hundred_late_rejections_one_renewal() {
+fn t8_a_hundred_late_rejections_cause_one_renewal() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();
@@ -36,7 +36,7 @@ fn t8_hundred_late_rejections_one_renewal() {
 }
 
 #[test]
-fn t8_already_replaced_causes_none() {
+fn t8_a_rejection_of_a_replaced_token_causes_no_renewal() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     world.cache.set_token(token("two", 100).unwrap()).unwrap();
@@ -46,7 +46,7 @@ fn t8_already_replaced_causes_none() {
 }
 
 #[test]
-fn t8_failed_renewal_costs_nothing() {
+fn t8_a_failed_renewal_keeps_the_token_for_other_callers() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();
@@ -70,7 +70,7 @@ fn t8_failed_renewal_costs_nothing() {
 }
 
 #[test]
-fn t8_same_token_again_keeps_its_generation_and_is_no_replacement() {
+fn t8_an_unchanged_token_keeps_its_generation_and_is_no_replacement() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();
@@ -104,7 +104,7 @@ fn t8_late_rejections_of_the_same_token_again_cause_no_renewal_for_a_while() {
 }
 
 #[test]
-fn t8_a_token_that_comes_back_is_no_replacement_of_itself() {
+fn t8_a_token_that_comes_back_does_not_replace_itself() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     world.cache.set_token(token("two", 100).unwrap()).unwrap();
@@ -120,7 +120,7 @@ fn t8_a_token_that_comes_back_is_no_replacement_of_itself() {
 }
 
 #[test]
-fn t8_tokens_that_are_rejected_as_fast_as_they_come_are_renewed_at_a_pace() {
+fn t8_tokens_rejected_as_fast_as_they_are_fetched_are_renewed_at_intervals() {
     let world = World::new();
     let mut lease = world.fetch(token("t", 10_000)).unwrap();
     let none = Challenges::default();
@@ -154,7 +154,7 @@ fn t8_a_rejection_joins_the_renewal_of_a_due_token() {
 }
 
 #[test]
-fn t8_a_token_that_is_handed_in_during_a_renewal_is_served_at_once_and_stays() {
+fn t8_a_token_set_during_a_renewal_is_served_at_once_and_stays() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     reject(&world, &one);
@@ -169,7 +169,7 @@ fn t8_a_token_that_is_handed_in_during_a_renewal_is_served_at_once_and_stays() {
 }
 
 #[test]
-fn t7_own_deadline_of_a_rejection_is_told_as_one() {
+fn t7_the_deadline_of_a_rejection_is_reported_as_a_deadline() {
     let world = World::new();
     let one = world.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::harness::{World, token};
 
 #[test]
-fn s1_debug_of_all_that_holds_a_token_hides_it() {
+fn s1_debug_output_of_types_that_hold_a_token_hides_it() {
     let shown: Arc<Mutex<String>> = Arc::default();
     let sink = Arc::clone(&shown);
     let world = World::with(|builder| {
@@ -37,7 +37,7 @@ fn s1_debug_of_all_that_holds_a_token_hides_it() {
 }
 
 #[test]
-fn s1_a_panic_of_the_source_is_not_repeated() {
+fn s1_the_message_of_a_panicking_source_is_not_repeated() {
     let cache = keyfob::TokenCache::new(keyfob::hook(|_| async {
         if true {
             panic!("s3cr3t");

@@ -8,7 +8,7 @@ use keyfob::exchange::Challenges;
 use crate::harness::{World, down, poll, ready, token};
 
 #[test]
-fn t2_a_token_handed_in_wins_over_a_renewal_that_started_before() {
+fn t2_a_token_set_during_a_renewal_wins() {
     let world = World::new();
     let mut waiting = Box::pin(world.cache.lease(None));
     let mut forcing = Box::pin(world.cache.renew());
@@ -28,7 +28,7 @@ fn t2_a_token_handed_in_wins_over_a_renewal_that_started_before() {
 }
 
 #[test]
-fn t2_the_failure_of_a_renewal_is_not_remembered_for_a_token_handed_in_meanwhile() {
+fn t2_a_token_set_during_a_failing_renewal_ends_the_failure() {
     let world = World::new();
     let mut waiting = Box::pin(world.cache.lease(None));
     assert!(poll(&mut waiting).is_pending());
@@ -42,7 +42,7 @@ fn t2_the_failure_of_a_renewal_is_not_remembered_for_a_token_handed_in_meanwhile
 }
 
 #[test]
-fn t8_a_token_handed_in_and_rejected_during_a_renewal_causes_another() {
+fn t8_a_token_set_and_rejected_during_a_renewal_causes_another() {
     let world = World::new();
     assert!(world.cache.ready().is_none());
     let call = world.call();
@@ -59,7 +59,7 @@ fn t8_a_token_handed_in_and_rejected_during_a_renewal_causes_another() {
 }
 
 #[test]
-fn a_number_told_of_a_token_that_is_not_used_is_never_that_of_another() {
+fn a_generation_is_never_used_for_two_tokens() {
     let (open, gate) = oneshot::channel::<()>();
     let gate = Mutex::new(Some(gate));
     let told: Arc<Mutex<Vec<u64>>> = Arc::default();
@@ -92,7 +92,7 @@ fn a_number_told_of_a_token_that_is_not_used_is_never_that_of_another() {
 }
 
 #[test]
-fn callbacks_are_not_told_of_a_token_that_will_not_be_used() {
+fn callbacks_do_not_see_a_token_that_is_not_used() {
     let told: Arc<Mutex<u32>> = Arc::default();
     let seen = Arc::clone(&told);
     let world = World::with(|builder| {

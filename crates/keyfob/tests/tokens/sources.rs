@@ -82,7 +82,7 @@ impl Drop for TestFile {
 }
 
 #[test]
-fn a_fixed_token_is_given_again_and_again() {
+fn a_fixed_token_is_returned_every_time() {
     let reader = Reader::new(FixedToken::new(Token::new("fixed").unwrap()));
     assert_eq!(reader.read().unwrap(), "fixed");
     reader.clock.advance(SECOND * 1_000_000);
@@ -91,7 +91,7 @@ fn a_fixed_token_is_given_again_and_again() {
 }
 
 #[test]
-fn a_hook_gives_its_token_and_its_error() {
+fn a_hook_returns_its_token_or_its_error() {
     let answers = Mutex::new(vec![
         Ok(("t0ken", SECOND * 100)),
         Err(std::io::Error::other("vault is sealed")),
@@ -109,7 +109,7 @@ fn a_hook_gives_its_token_and_its_error() {
 }
 
 #[test]
-fn t7_panic_of_a_blocking_hook_is_the_error_of_that_attempt() {
+fn t7_a_panic_of_a_blocking_hook_is_the_error_of_that_attempt() {
     let cache = TokenCache::new(keyfob::hook_blocking(|request| {
         assert!(request.previous().is_some(), "the hook panics");
         token("never", 100)
@@ -119,7 +119,7 @@ fn t7_panic_of_a_blocking_hook_is_the_error_of_that_attempt() {
 }
 
 #[test]
-fn a_file_that_is_missing_or_empty_says_so() {
+fn a_missing_or_empty_file_is_an_error_that_says_so() {
     let file = TestFile::new("missing");
     let reader = Reader::new(FileToken::new(&file.0));
     let error = reader.read().unwrap_err();
@@ -134,7 +134,7 @@ fn a_file_that_is_missing_or_empty_says_so() {
 }
 
 #[test]
-fn a_file_that_is_replaced_is_picked_up_by_the_recheck() {
+fn a_replaced_file_is_found_by_the_regular_check() {
     let file = TestFile::new("recheck");
     file.replace("one");
     let reader = Reader::new(FileToken::new(&file.0));
@@ -170,7 +170,7 @@ fn a_file_that_is_emptied_keeps_its_token_in_use() {
 }
 
 #[test]
-fn a_file_that_is_replaced_is_picked_up_at_once_on_rejection() {
+fn a_replaced_file_is_read_at_once_after_a_rejection() {
     let file = TestFile::new("rejected");
     file.replace("one");
     let reader = Reader::new(FileToken::new(&file.0));
@@ -183,7 +183,7 @@ fn a_file_that_is_replaced_is_picked_up_at_once_on_rejection() {
 }
 
 #[test]
-fn a_file_that_is_too_large_or_no_text_is_refused_without_being_quoted() {
+fn a_file_that_is_too_large_or_not_text_is_refused_and_not_quoted() {
     let file = TestFile::new("large");
     let reader = Reader::new(FileToken::new(&file.0));
     file.replace(&"s3cr3t".repeat(200_000));

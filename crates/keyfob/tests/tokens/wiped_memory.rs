@@ -51,7 +51,7 @@ fn copies_in_memory() -> usize {
 
 #[test]
 #[ignore = "needs a process of its own; run by the test below"]
-fn s1_alone_a_token_leaves_nothing_in_memory() {
+fn s1_alone_a_dropped_token_leaves_no_copy_in_memory() {
     let cache = TokenCache::new(keyfob::hook_blocking(|_| {
         let token = Token::new(SECRET)?
             .with_refresh_token(SECRET)?
@@ -70,9 +70,9 @@ fn s1_alone_a_token_leaves_nothing_in_memory() {
 }
 
 #[test]
-fn s1_memory_that_held_a_token_is_wiped_when_its_last_owner_goes() {
+fn s1_the_memory_of_a_token_is_wiped_with_its_last_clone() {
     run_alone(
-        "wiped_memory::s1_alone_a_token_leaves_nothing_in_memory",
+        "wiped_memory::s1_alone_a_dropped_token_leaves_no_copy_in_memory",
         &[],
     );
 }

@@ -26,7 +26,7 @@ async fn r4_a_body_that_cannot_be_replayed_is_sent_once() {
 }
 
 #[tokio::test]
-async fn r4_a_closure_says_which_bodies_are_replayed() {
+async fn r4_a_closure_decides_which_bodies_are_replayed() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(
         Expect::put("/small")
@@ -74,7 +74,7 @@ fn buffered(
 }
 
 #[tokio::test]
-async fn r4_a_boxed_body_that_is_there_is_replayed_in_full() {
+async fn r4_a_complete_boxed_body_is_replayed_in_full() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     server.expect(
         Expect::put("/")
@@ -105,7 +105,7 @@ async fn r4_a_boxed_body_over_the_limit_is_sent_once_and_in_full() {
 }
 
 #[tokio::test]
-async fn r4_a_body_that_is_still_written_is_not_waited_for_and_sent_once() {
+async fn r4_a_body_that_is_still_being_written_is_sent_at_once_and_only_once() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(Expect::put("/").respond(ScriptedResponse::unavailable()));
     let (pieces, body) = mpsc::unbounded();

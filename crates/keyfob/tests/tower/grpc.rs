@@ -122,7 +122,7 @@ fn channel(url: &str) -> Channel {
 const METHOD: PathAndQuery = PathAndQuery::from_static("/test.Test/Join");
 
 #[tokio::test]
-async fn r3_a_unary_call_is_healed_and_replayed_in_full() {
+async fn r3_a_unary_call_is_replayed_in_full_with_a_new_token() {
     let (calls, source) = (Calls::default(), tokens(&["one", "two"]));
     let url = serve("Bearer two", Arc::clone(&calls)).await;
     let mut client = tonic::client::Grpc::new(layer(&url, &source).layer(channel(&url)));

@@ -11,7 +11,7 @@ use tower::{Layer, ServiceExt};
 use crate::fixtures::{Scripted, builder, get, h1, tokens};
 
 #[tokio::test]
-async fn r1_a_token_in_another_field_goes_there() {
+async fn r1_a_token_with_a_custom_header_name_is_sent_in_that_header() {
     let server = Server::start();
     let name = HeaderName::from_static("x-api-key");
     let source = ScriptedSource::new([Token::new("one").map(|token| token.header_name(name))]);
@@ -70,14 +70,14 @@ async fn r1_plain_http_is_refused_and_the_error_says_how_to_allow_it() {
 }
 
 #[tokio::test]
-async fn r1_a_layer_is_bound_to_something() {
+async fn r1_a_layer_needs_an_origin() {
     let source = tokens(&[]);
     let unbound = AuthenticationLayer::builder(source.clone()).build();
     assert_eq!(unbound.unwrap_err().kind(), ErrorKind::Origin);
 }
 
 #[tokio::test]
-async fn r1_a_request_without_a_host_is_one_for_the_only_origin() {
+async fn r1_a_request_without_a_host_goes_to_the_only_origin() {
     let source = tokens(&["one"]);
     let service = Scripted::new(|_| Ok::<_, Infallible>(200));
     let layer = AuthenticationLayer::new("https://api.example", source.clone()).unwrap();

@@ -78,7 +78,7 @@ async fn the_service_is_called_only_when_it_is_ready() {
 }
 
 #[tokio::test]
-async fn the_service_that_was_made_ready_is_the_one_that_is_called() {
+async fn the_service_that_was_made_ready_is_called() {
     let source = tokens(&["one"]);
     let layer = AuthenticationLayer::new("https://api.example", source.clone()).unwrap();
     layer.tokens().authenticate().await.unwrap();
@@ -130,7 +130,7 @@ impl Service<Request<Full<Bytes>>> for Counted {
 }
 
 #[tokio::test]
-async fn a_service_is_cloned_only_for_another_attempt_and_made_ready_for_each() {
+async fn a_service_is_cloned_only_for_a_retry_and_made_ready_for_each_attempt() {
     let clones = Arc::new(AtomicUsize::new(0));
     let service = Counted {
         clones: Arc::clone(&clones),

@@ -87,7 +87,7 @@ async fn r3_a_missing_scope_does_not_renew() {
 }
 
 #[tokio::test]
-async fn r3_the_same_token_again_is_not_sent_again() {
+async fn r3_an_unchanged_token_is_not_sent_again() {
     let (server, source) = (Server::start(), tokens(&["one", "one"]));
     server.expect(Expect::get("/").respond(ScriptedResponse::unauthorized("Bearer")));
     let layer = builder(&server, &source).build().unwrap();
@@ -97,7 +97,7 @@ async fn r3_the_same_token_again_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn r3_the_refused_token_of_a_body_that_is_gone_is_replaced_for_the_next() {
+async fn r3_a_rejected_token_is_replaced_even_if_the_body_cannot_be_sent_again() {
     let (server, source) = (Server::start(), tokens(&["one", "two"]));
     let upload = Expect::put("/upload");
     server.expect(upload.respond(ScriptedResponse::unauthorized("Bearer")));

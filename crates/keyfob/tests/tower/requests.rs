@@ -25,7 +25,7 @@ async fn r2_without_a_token_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
+async fn r8_an_attempt_without_a_response_ends_after_its_timeout() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server.expect(
         Expect::get("/")
@@ -64,7 +64,7 @@ async fn r8_an_attempt_without_an_answer_ends_after_its_limit() {
 }
 
 #[tokio::test]
-async fn r9_the_credential_takes_the_place_of_the_callers() {
+async fn r9_the_credential_replaces_the_callers() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let own = Expect::get("/").bearer("one").header("user-agent", "mine");
     server.expect(own.respond(ScriptedResponse::status(200)));
@@ -102,7 +102,7 @@ async fn t1_concurrent_callers_cause_one_fetch() {
 }
 
 #[test]
-fn s1_no_token_is_in_what_debug_shows() {
+fn s1_debug_output_contains_no_token() {
     let source = tokens(&["s3cret"]);
     let cache = TokenCache::new(source.clone());
     cache.authenticate_blocking().unwrap();

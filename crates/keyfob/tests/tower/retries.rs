@@ -33,7 +33,7 @@ async fn r4_a_request_without_a_body_is_retried() {
 }
 
 #[tokio::test]
-async fn r4_a_post_whose_connection_broke_is_not_sent_again_and_r6_its_error_is_as_it_was() {
+async fn r4_a_post_with_a_broken_connection_is_sent_once_and_r6_its_error_returned() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     server.expect(Expect::post("/").respond(ScriptedResponse::reset()));
     let layer = builder(&server, &source)
@@ -64,7 +64,7 @@ async fn calls_of_a_post(layer: AuthenticationLayerBuilder, kind: io::ErrorKind)
 }
 
 #[tokio::test]
-async fn r4_a_refused_connection_is_tried_again_whatever_the_method() {
+async fn r4_a_refused_connection_is_retried_for_every_method() {
     for (kind, calls) in [
         (io::ErrorKind::ConnectionRefused, 3),
         (io::ErrorKind::ConnectionReset, 1),
@@ -78,7 +78,7 @@ async fn r4_a_refused_connection_is_tried_again_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn r4_the_owner_of_a_service_says_what_its_errors_mean() {
+async fn r4_a_custom_classifier_decides_about_errors_of_the_service() {
     let source = tokens(&["one"]);
     let layer = AuthenticationLayer::builder(source.clone())
         .origin("https://api.example")
@@ -93,7 +93,7 @@ async fn r4_the_owner_of_a_service_says_what_its_errors_mean() {
 }
 
 #[tokio::test]
-async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
+async fn r5_retry_after_is_obeyed_and_r7_each_attempt_is_authorized_anew() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server.expect(
         Expect::post("/")
@@ -124,7 +124,7 @@ async fn r5_retry_after_is_waited_for_and_r7_each_attempt_is_authorized_anew() {
 }
 
 #[tokio::test]
-async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last() {
+async fn r6_without_a_token_for_a_retry_the_last_response_is_returned() {
     let (server, clock) = (Server::start(), ManualClock::default());
     server
         .expect(Expect::get("/").respond(ScriptedResponse::too_many_requests("60").body("later")));
@@ -144,7 +144,7 @@ async fn r6_without_a_token_for_another_attempt_the_answer_in_hand_is_the_last()
 }
 
 #[tokio::test]
-async fn r5_a_pause_beyond_the_total_time_gives_r6_the_answer_in_hand() {
+async fn r5_a_pause_beyond_the_total_time_returns_r6_the_last_response() {
     let (server, source) = (Server::start(), tokens(&["one"]));
     let answer = ScriptedResponse::too_many_requests("3600").body("later");
     server.expect(Expect::get("/").respond(answer));
@@ -193,7 +193,7 @@ async fn r5_layers_of_one_policy_do_not_draw_on_one_budget() {
 }
 
 #[tokio::test]
-async fn r6_the_last_error_of_the_service_is_as_it_was() {
+async fn r6_the_last_error_of_the_service_is_returned_unchanged() {
     #[derive(Debug, PartialEq)]
     struct Own(usize);
     impl std::fmt::Display for Own {
