@@ -25,7 +25,8 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
         vec![(location, Arc::new(FileStore::new(directory)))];
     let mut owners = BTreeMap::new();
     for profile in profiles.iter() {
-        if let (Some(location), Some((store, key))) = (profile.store_place()?, profile.store()?) {
+        if let (Some(location), Some((store, key))) = (profile.store_location()?, profile.store()?)
+        {
             owners.insert(key.id().to_owned(), profile.name().to_owned());
             stores.push((location, store));
         }

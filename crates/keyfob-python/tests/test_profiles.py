@@ -254,7 +254,7 @@ def test_a_missing_secret_fails_the_request_and_not_the_session(
 ) -> None:
     session = ehr(servers, tmp_path)
     (tmp_path / "secret").unlink()
-    with pytest.raises(AuthenticationError, match="where a secret is kept, does not exist"):
+    with pytest.raises(AuthenticationError, match="which should hold a secret, does not exist"):
         session.get("reports")
     assert servers.counts().requests == 0
 

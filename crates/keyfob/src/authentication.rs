@@ -1,7 +1,7 @@
 //! The names of the API reference: general authentication classes for external service interactions.
 //!
-//! Thin names over the core, for those who come from the Python system that this module re-creates; new code may as well
-//! use [`TokenCache`] and [`Session`].
+//! Thin names over the core, for users of the Python system that this module re-creates. New code can use [`TokenCache`] and
+//! [`Session`] directly.
 //!
 //! | reference | here |
 //! |---|---|
@@ -15,9 +15,14 @@
 //! | `session.authenticated`, `authenticate()`, `request_headers`, `request(…)` | methods of the same names on [`Session`] |
 //! | `AuthenticationError` | [`AuthenticationError`] |
 //!
-//! What is different, because it was a fault there: a POST is not retried unless that is safe, a 404 not at all; a 401
-//! renews the token once; the caller's own headers are not changed; plain http is refused; the token of an expired hook is an
-//! error; and nothing prints a token.
+//! Some behaviour differs, because it was a defect there:
+//!
+//! * a POST is retried only if that is safe, and a 404 is not retried;
+//! * a 401 renews the token, and the request is sent once more;
+//! * the caller's headers are not changed;
+//! * plain http is refused;
+//! * a hook that returns an expired token is an error;
+//! * no token is ever printed.
 
 use std::fmt;
 use std::ops::Deref;
@@ -40,7 +45,7 @@ use crate::token::token::Token;
 /// | `repr` prints the token | `Debug` hides it |
 pub type Jwt = Token;
 
-/// Keeps an externally managed JWT fresh by calling a hook: the token cache.
+/// Renews an externally managed JWT by calling a hook: the token cache.
 ///
 /// | reference | here |
 /// |---|---|
@@ -50,7 +55,7 @@ pub type Jwt = Token;
 /// | `authenticate(force=True)` | [`renew`](TokenCache::renew) |
 /// | `request_headers` | [`request_headers`](TokenCache::request_headers) |
 /// | `get_valid_token()` | [`get_valid_token`](TokenCache::get_valid_token), [`get_valid_token_blocking`](TokenCache::get_valid_token_blocking) |
-/// | 50 callers, 50 calls of the hook | one call |
+/// | 50 concurrent callers make 50 calls of the hook | they make one call |
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -70,7 +75,7 @@ pub type Jwt = Token;
 /// ```
 pub type GenericExternallyManagedJwtHandler = TokenCache;
 
-/// What there is instead of a token: it is missing or has expired, or the hook failed.
+/// The error if there is no valid token: it is missing, it has expired, or the hook failed.
 ///
 /// | reference | here |
 /// |---|---|
@@ -78,13 +83,13 @@ pub type GenericExternallyManagedJwtHandler = TokenCache;
 /// | the hook's own exception | [`source`](std::error::Error::source) |
 pub type AuthenticationError = Error;
 
-/// The parts that a handler is made from: a token to start with, and the hook.
+/// The parts that a handler is made from: the hook, and an optional first token.
 ///
 /// | reference | here |
 /// |---|---|
 /// | `ExternallyManagedJWT(get_token=hook)` | `ExternallyManagedJwt::new(hook)` |
 /// | `ExternallyManagedJWT(jwt=…, expires=…, get_token=hook)` | `ExternallyManagedJwt::new(hook).jwt(Jwt::new(…)?.expires_at(…))` |
-/// | several handlers from one carrier: each calls the hook | all handlers of one carrier are one |
+/// | each handler made from one object calls the hook | all handlers made from one object share the token |
 ///
 /// ```
 /// use std::time::Duration;
@@ -104,7 +109,7 @@ pub struct ExternallyManagedJwt {
 }
 
 impl ExternallyManagedJwt {
-    /// The hook that gets tokens, and no token to start with.
+    /// Takes the hook that fetches tokens. There is no first token yet.
     pub fn new(get_token: impl TokenSource) -> Self {
         let get_token = GetToken(Arc::new(get_token));
         Self {
@@ -113,7 +118,7 @@ impl ExternallyManagedJwt {
         }
     }
 
-    /// Starts with this token.
+    /// Sets the first token.
     #[must_use]
     pub fn jwt(self, jwt: Jwt) -> Self {
         Self {
@@ -124,11 +129,11 @@ impl ExternallyManagedJwt {
         }
     }
 
-    /// The handler of these parts; the same one each time, so that its token is got once.
+    /// The handler, the same one at each call, so that the token is fetched once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the token's expiry cannot be meant.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the first token's expiry is not plausible.
     pub fn handler(&self) -> Result<GenericExternallyManagedJwtHandler, AuthenticationError> {
         self.handler.clone()
     }
@@ -143,10 +148,10 @@ impl fmt::Debug for GetToken {
     }
 }
 
-/// A session over a handler, whose requests carry its fresh token.
+/// A session whose requests carry the valid token of a handler.
 ///
-/// It derefs to [`Session`], whose methods it has. Like the reference's it is given no URL: its token goes to any https origin
-/// that the caller itself names, and to none that a redirect names. [`Session::builder`] binds it to one.
+/// It has all methods of [`Session`], by deref. As in the reference it takes no URL: the token is sent to any https origin that
+/// the caller names, and to no origin that only a redirect names. [`Session::builder`] binds a session to an origin.
 ///
 /// | reference | here |
 /// |---|---|
@@ -169,11 +174,11 @@ impl fmt::Debug for GetToken {
 pub struct ExternallyManagedJwtSession(Session);
 
 impl ExternallyManagedJwtSession {
-    /// A session over this handler.
+    /// Makes a session with this handler.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the machine cannot make an HTTP client.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the HTTP client cannot be made.
     pub fn new(
         authentication_handler: GenericExternallyManagedJwtHandler,
     ) -> Result<Self, AuthenticationError> {
@@ -200,7 +205,7 @@ impl Deref for ExternallyManagedJwtSession {
 
 /// A session with a fixed bearer token and safe automatic retry.
 ///
-/// It has no notion of expiry or renewal: the token is used as it is. It derefs to [`Session`], whose methods it has.
+/// It has no notion of expiry or renewal: the token is used as it is. It has all methods of [`Session`], by deref.
 ///
 /// | reference | here |
 /// |---|---|
@@ -224,11 +229,11 @@ pub struct BearerAuthSession {
 }
 
 impl BearerAuthSession {
-    /// A session that sends this token.
+    /// Makes a session that sends this token.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the token is empty or no header may carry it.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the token is empty or has a character that is not allowed in a header.
     pub fn new(bearer_token: impl Into<String>) -> Result<Self, AuthenticationError> {
         let token = Token::new(bearer_token)?;
         let tokens = TokenCache::builder(FixedToken::new(token.clone()))

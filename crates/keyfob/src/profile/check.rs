@@ -1,14 +1,13 @@
-//! Whether a profile works: each step to its token, tried.
+//! Checks whether a profile works, one step after the other.
 
 use crate::error::error::Error;
-use crate::profile::client::{Secrets, client};
-use crate::profile::dpop::Proof;
+use crate::profile::client::{LazyProver, Secrets, client};
 use crate::profile::profile::Profile;
-use crate::profile::schema::Grant;
-use crate::profile::secret_ref::unasked;
+use crate::profile::schema::grant::Grant;
+use crate::profile::secret_ref::direct_request;
 use crate::store::store::TokenStore;
 
-/// One thing that a [check](Profile::check) tried, and what came of it.
+/// One step of a [check](Profile::check), and its outcome.
 #[derive(Clone, Debug)]
 pub struct Finding {
     what: String,
@@ -26,7 +25,7 @@ impl Finding {
     ///
     /// # Errors
     ///
-    /// Why it does not work.
+    /// Why this step failed.
     pub fn outcome(&self) -> Result<&str, &Error> {
         self.outcome.as_deref()
     }
@@ -44,46 +43,43 @@ impl Finding {
 }
 
 impl Profile {
-    /// Tries the profile step by step, up to a new token, and stops at what does not work.
+    /// Tries each step up to a new token, and stops at the first kind that fails.
     ///
-    /// The token is renewed as at any other time: it replaces the present one, and where a refresh token is used up, the
-    /// new one is kept.
+    /// The steps are: read the secrets, reach the OAuth server, get a token. The token replaces the present one as in any renewal:
+    /// if it consumes a refresh token, the new refresh token is stored.
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (key, reference) in self.definition.token.secrets() {
-            if key == "refresh_token" && self.keeps_a_refresh_token().await {
+        for (key, secret) in self.definition.token.secrets() {
+            if key == "refresh_token" && self.has_stored_refresh_token().await {
                 continue;
             }
-            let found = reference.read_now().await;
+            let found = secret.read_now().await;
             let what = format!("the secret `{key}`");
-            findings.push(Finding::new(
-                what,
-                found.map(|_| format!("is in {reference}")),
-            ));
+            findings.push(Finding::new(what, found.map(|_| format!("is in {secret}"))));
         }
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = self.definition.token.grant()
         {
-            findings.push(ask(grant, &self.proof).await);
+            findings.push(check_server(grant, &self.prover).await);
         }
         if findings.iter().all(Finding::is_good) {
-            let outcome = self.try_token().await;
+            let outcome = self.try_renewal().await;
             findings.push(Finding::new("a new token", outcome));
         }
         findings
     }
 
-    /// Whether the one to begin with is not needed any more.
-    async fn keeps_a_refresh_token(&self) -> bool {
+    /// True if the first refresh token, which the file refers to, is no longer needed.
+    async fn has_stored_refresh_token(&self) -> bool {
         let Ok(Some((store, key))) = self.store() else {
             return false;
         };
-        let kept = store.load(&key).await.ok().flatten();
-        let token = kept.as_ref().and_then(|kept| kept.entry.token());
+        let stored = store.load(&key).await.ok().flatten();
+        let token = stored.as_ref().and_then(|stored| stored.entry.token());
         token.is_some_and(|token| token.refresh_token().is_some())
     }
 
-    async fn try_token(&self) -> Result<String, Error> {
+    async fn try_renewal(&self) -> Result<String, Error> {
         let tokens = self.tokens()?;
         let token = tokens.renew().await?;
         let from = self.token_from();
@@ -95,13 +91,13 @@ impl Profile {
     }
 }
 
-/// Whether the server can be asked, and says where for what.
-async fn ask(grant: &Grant, proof: &Proof) -> Finding {
+/// Whether the server's token endpoint is known, from its metadata or from the file.
+async fn check_server(grant: &Grant, prover: &LazyProver) -> Finding {
     let found = async {
-        let secrets = Secrets::read(grant, &unasked()).await?;
-        let prover = proof.prover(grant).await?;
+        let secrets = Secrets::read(grant, &direct_request()).await?;
+        let prover = prover.get(grant).await?;
         let metadata = client(grant, &secrets, prover)?.metadata().await?;
-        Ok(format!("gives tokens at {}", metadata.token.url()))
+        Ok(format!("issues tokens at {}", metadata.token.url()))
     };
     Finding::new(format!("the server {}", grant.server.url()), found.await)
 }

@@ -1,66 +1,83 @@
-//! The client of a profile at its OAuth 2.0 server, with the secrets that were read for it.
+//! The client of a profile at its OAuth 2.0 server, made from the profile's secrets.
 
+use futures_util::lock::Mutex;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
+
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::signing_key::SigningKey;
-use crate::profile::schema::{Authentication, Grant, Kind, Server, SigningIn};
+use crate::profile::schema::client::Authentication;
+use crate::profile::schema::grant::{Grant, GrantKind, Server};
+use crate::profile::schema::sign_in::SignInSettings;
 use crate::source::source::TokenRequest;
 
-/// What a client shows or signs with.
+/// The secrets with which a client authenticates or signs.
 #[derive(PartialEq)]
 pub(super) struct Secrets {
-    shared: Option<Zeroizing<String>>,
+    client_secret: Option<Zeroizing<String>>,
     private_key: Option<Zeroizing<String>>,
 }
 
 impl Secrets {
-    /// Reads those that a grant needs.
+    /// Reads the secrets that a grant needs.
     pub(super) async fn read(grant: &Grant, request: &TokenRequest) -> Result<Self, Error> {
-        let shared = match grant.client.secret() {
-            Some(reference) => Some(reference.read(request).await?),
+        let client_secret = match grant.client.secret() {
+            Some(secret) => Some(secret.read(request).await?),
             None => None,
         };
-        let private_key = match grant.key() {
+        let private_key = match grant.signing_key() {
             Some(key) => Some(key.pem.read(request).await?),
             None => None,
         };
         Ok(Self {
-            shared,
+            client_secret,
             private_key,
         })
     }
 
-    /// The private key, ready to sign as the file says.
+    /// The private key, with the algorithm and the key id from the file.
     pub(super) fn signing_key(&self, grant: &Grant) -> Result<SigningKey, Error> {
-        let (Some(text), Some(said)) = (&self.private_key, grant.key()) else {
+        let (Some(text), Some(settings)) = (&self.private_key, grant.signing_key()) else {
             return Err(Error::input("the profile has no private key"));
         };
-        let mut key = signing_key(text)?;
-        if let Some(algorithm) = said.algorithm {
+        let mut key = parse_key(text)?;
+        if let Some(algorithm) = settings.algorithm {
             key = key.algorithm(algorithm)?;
         }
-        Ok(match &said.id {
+        Ok(match &settings.id {
             Some(id) => key.key_id(id),
             None => key,
         })
     }
 
-    fn shared(&self) -> &str {
-        let shared = self.shared.as_ref();
-        shared.expect("it is read for clients that show it")
+    fn client_secret(&self) -> &str {
+        let secret = self.client_secret.as_ref();
+        secret.expect("it is read for each client that authenticates with it")
     }
 }
 
-/// A private key, in PEM or as a JWK.
-pub(super) fn signing_key(text: &str) -> Result<SigningKey, Error> {
-    match text.starts_with('{') {
-        true => SigningKey::from_jwk(text.as_bytes()),
-        false => SigningKey::from_pem(text.as_bytes()),
+/// The DPoP prover of a profile (RFC 9449), made when it is first needed.
+///
+/// The token endpoint and the API see the same prover, because a token is bound to its key.
+#[derive(Default)]
+pub(super) struct LazyProver(Mutex<Option<DpopProver>>);
+
+impl LazyProver {
+    /// The prover; `None` if the grant names no key for it.
+    pub(super) async fn get(&self, grant: &Grant) -> Result<Option<DpopProver>, Error> {
+        let Some(key) = &grant.dpop_key else {
+            return Ok(None);
+        };
+        let mut prover = self.0.lock().await;
+        if let Some(prover) = &*prover {
+            return Ok(Some(prover.clone()));
+        }
+        let new = DpopProver::new(parse_key(&key.read_now().await?)?);
+        Ok(Some(prover.insert(new).clone()))
     }
 }
 
@@ -72,34 +89,34 @@ pub(super) fn client(
 ) -> Result<Client, Error> {
     let authentication = match &grant.client.authentication {
         Authentication::None => ClientAuthentication::none(),
-        Authentication::SecretBasic(_) => ClientAuthentication::secret_basic(secrets.shared()),
-        Authentication::UnencodedBasic(_) => {
-            ClientAuthentication::secret_basic_unencoded(secrets.shared())
+        Authentication::SecretBasic(_) => {
+            ClientAuthentication::secret_basic(secrets.client_secret())
         }
-        Authentication::SecretPost(_) => ClientAuthentication::secret_post(secrets.shared()),
+        Authentication::SecretBasicUnencoded(_) => {
+            ClientAuthentication::secret_basic_unencoded(secrets.client_secret())
+        }
+        Authentication::SecretPost(_) => ClientAuthentication::secret_post(secrets.client_secret()),
         Authentication::PrivateKey(_) => {
             ClientAuthentication::private_key_jwt(secrets.signing_key(grant)?)
         }
     };
-    let client = Client::builder(&grant.client.id).authentication(authentication);
-    let client = match prover {
-        Some(prover) => client.dpop(prover),
-        None => client,
-    };
-    let client = match &grant.server {
+    let mut client = Client::builder(&grant.client.id).authentication(authentication);
+    if let Some(prover) = prover {
+        client = client.dpop(prover);
+    }
+    client = match &grant.server {
         Server::Issuer(issuer) => client.issuer(issuer),
         Server::Fhir(base) => client.fhir_server(base),
         Server::TokenEndpoint(url) => client.token_endpoint(url),
     };
-    match &grant.kind {
-        Kind::SignIn(sign_in) => with_endpoints(client, sign_in),
-        _ => client,
+    if let GrantKind::SignIn(sign_in) = &grant.kind {
+        client = with_endpoints(client, sign_in);
     }
-    .build()
+    client.build()
 }
 
-/// With what the file says where the server says nothing about itself.
-fn with_endpoints(mut client: ClientBuilder, sign_in: &SigningIn) -> ClientBuilder {
+/// Adds the endpoints that the file names because the server has no metadata.
+fn with_endpoints(mut client: ClientBuilder, sign_in: &SignInSettings) -> ClientBuilder {
     if let Some(url) = &sign_in.authorization_endpoint {
         client = client.authorization_endpoint(url);
     }
@@ -110,4 +127,12 @@ fn with_endpoints(mut client: ClientBuilder, sign_in: &SigningIn) -> ClientBuild
         client = client.revocation_endpoint(url);
     }
     client
+}
+
+/// A private key, in PEM or as a JWK.
+fn parse_key(text: &str) -> Result<SigningKey, Error> {
+    match text.starts_with('{') {
+        true => SigningKey::from_jwk(text.as_bytes()),
+        false => SigningKey::from_pem(text.as_bytes()),
+    }
 }

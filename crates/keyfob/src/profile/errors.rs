@@ -1,17 +1,17 @@
-//! What is wrong with a profile file, and where: every fault of it, with line and column.
+//! The mistakes in a profile file, each with its line and column.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use crate::error::error::Error;
 
-/// The faults of one text, while it is being read.
-pub(super) struct Faults<'t> {
+/// The mistakes found so far while a file is read.
+pub(super) struct FileErrors<'t> {
     text: &'t str,
     found: RefCell<Vec<(usize, String)>>,
 }
 
-impl<'t> Faults<'t> {
+impl<'t> FileErrors<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
@@ -19,27 +19,27 @@ impl<'t> Faults<'t> {
         }
     }
 
-    /// Adds what is wrong with this part of the text, and what to do. It must quote no value: one may be a secret.
-    pub(super) fn add(&self, at: &Range<usize>, says: impl Into<String>) {
-        self.found.borrow_mut().push((at.start, says.into()));
+    /// Adds a message: what is wrong here, and what to do. It must not quote a value, which may be a secret.
+    pub(super) fn add(&self, at: &Range<usize>, message: impl Into<String>) {
+        self.found.borrow_mut().push((at.start, message.into()));
     }
 
-    /// The error that reports all of them, one a line, in the order of the text.
+    /// One error for all mistakes, one line each, in the order of the file.
     pub(super) fn into_error(self, file: &str) -> Option<Error> {
         let mut found = self.found.into_inner();
         found.sort();
         let lines: Vec<_> = found
             .iter()
-            .map(|(at, says)| {
+            .map(|(at, message)| {
                 let (line, column) = position(self.text, *at);
-                format!("{file}:{line}:{column}: {says}")
+                format!("{file}:{line}:{column}: {message}")
             })
             .collect();
         (!lines.is_empty()).then(|| Error::input(lines.join("\n")))
     }
 }
 
-/// Line and column of a byte, both counted from 1, the column in characters.
+/// Line and column of a byte. Both start at 1, and the column counts characters.
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
@@ -47,26 +47,26 @@ fn position(text: &str, at: usize) -> (usize, usize) {
     (line, before[start..].chars().count() + 1)
 }
 
-/// The known word that was probably meant.
-pub(super) fn meant<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+/// The known word that is most like this one, if any is a likely correction.
+fn correction<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
-    let likeness = |known: &&str| strsim::jaro_winkler(&word, &plain(known));
+    let similarity = |known: &&str| strsim::jaro_winkler(&word, &plain(known));
     known
         .into_iter()
-        .filter(|known| likeness(known) >= ALIKE)
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|known| similarity(known) >= SIMILAR)
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
-/// `; did you mean …?`, if some known word is like this one.
+/// `; did you mean …?`, or nothing if no known word is like this one.
 pub(super) fn suggestion<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> String {
-    meant(word, known)
-        .map(|meant| format!("; did you mean `{meant}`?"))
+    correction(word, known)
+        .map(|known| format!("; did you mean `{known}`?"))
         .unwrap_or_default()
 }
 
-/// How like a known word another one is that is taken for a slip.
-const ALIKE: f64 = 0.85;
+/// From this similarity on, a word is taken for a misspelling of a known one.
+const SIMILAR: f64 = 0.85;
 
 #[cfg(test)]
 mod tests {
@@ -83,22 +83,22 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
+    fn a_misspelling_is_corrected_and_another_word_is_not() {
         let known = ["client_id", "client_secret", "scopes"];
-        assert_eq!(meant("clientid", known), Some("client_id"));
-        assert_eq!(meant("client-secret", known), Some("client_secret"));
-        assert_eq!(meant("scope", known), Some("scopes"));
-        assert_eq!(meant("scop", known), Some("scopes"));
-        assert_eq!(meant("colour", known), None);
+        assert_eq!(correction("clientid", known), Some("client_id"));
+        assert_eq!(correction("client-secret", known), Some("client_secret"));
+        assert_eq!(correction("scope", known), Some("scopes"));
+        assert_eq!(correction("scop", known), Some("scopes"));
+        assert_eq!(correction("colour", known), None);
     }
 
     #[test]
-    fn all_faults_are_reported_in_the_order_of_the_text() {
-        let faults = Faults::new("a\nb\n");
-        faults.add(&(2..3), "second");
-        faults.add(&(0..1), "first");
-        let error = faults.into_error("f").unwrap();
+    fn all_mistakes_are_reported_in_the_order_of_the_file() {
+        let errors = FileErrors::new("a\nb\n");
+        errors.add(&(2..3), "second");
+        errors.add(&(0..1), "first");
+        let error = errors.into_error("f").unwrap();
         assert_eq!(error.to_string(), "f:1:1: first\nf:2:1: second");
-        assert!(Faults::new("a").into_error("f").is_none());
+        assert!(FileErrors::new("a").into_error("f").is_none());
     }
 }

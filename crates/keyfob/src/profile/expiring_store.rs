@@ -1,4 +1,6 @@
-//! A store that keeps only tokens that end: of others nobody could tell when to ask for them again.
+//! A store for tokens from a source that cannot tell when a token without an expiry stops working.
+//!
+//! A stored token without an expiry would be used by every later run, and a new token in its source would never be seen.
 
 use std::time::Duration;
 
@@ -10,12 +12,12 @@ use crate::store::key::StoreKey;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 use crate::token::token::Expiry;
 
-/// Hands everything on to another store but tokens without an expiry.
-pub(super) struct OnlyLasting<S>(pub(super) S);
+/// Stores only tokens with an expiry, in the inner store.
+pub(super) struct ExpiringStore<S>(pub(super) S);
 
-struct Lease(Box<dyn StoreLease>);
+struct ExpiringLease(Box<dyn StoreLease>);
 
-impl<S: TokenStore> TokenStore for OnlyLasting<S> {
+impl<S: TokenStore> TokenStore for ExpiringStore<S> {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -30,7 +32,7 @@ impl<S: TokenStore> TokenStore for OnlyLasting<S> {
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let lease = self.0.lease(key, max_wait).await?;
-            Ok(Box::new(Lease(lease)) as Box<dyn StoreLease>)
+            Ok(Box::new(ExpiringLease(lease)) as Box<dyn StoreLease>)
         })
     }
 
@@ -43,17 +45,17 @@ impl<S: TokenStore> TokenStore for OnlyLasting<S> {
     }
 }
 
-impl StoreLease for Lease {
+impl StoreLease for ExpiringLease {
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         self.0.load()
     }
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
-        let endless = entry
+        let has_no_expiry = entry
             .token()
             .is_some_and(|token| token.expires() == Expiry::Unknown);
-        if endless {
-            // What is there is older.
+        if has_no_expiry {
+            // The stored token is older than this one, so it must not be used again.
             return Box::pin(async move { self.0.remove().await.map(drop) });
         }
         self.0.save(entry)

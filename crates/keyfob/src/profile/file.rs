@@ -1,4 +1,4 @@
-//! The profile file itself: where it is, and how it is read.
+//! Finds the profile file and reads its text.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,69 +10,72 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 
-/// Where a profile file is looked for, and by whose word.
+/// Where the profile file is.
 pub(super) enum Location {
-    /// It must be there.
+    /// A file that the user named. It must exist.
     Named(PathBuf),
-    /// It may be missing.
-    Usual(PathBuf),
-    /// There is no configuration directory to look in.
+    /// The file in the configuration directory. It may be missing.
+    Default(PathBuf),
+    /// There is no configuration directory.
     Nowhere,
 }
 
 impl Location {
-    /// The file that `KEYFOB_CONFIG` names, else the one in the usual configuration directory.
-    pub(super) fn usual() -> Self {
+    /// The file that `KEYFOB_CONFIG` names, otherwise the one in the configuration directory.
+    pub(super) fn find() -> Self {
         if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
             return Self::Named(path.into());
         }
         match etcetera::choose_base_strategy() {
-            Ok(strategy) => Self::Usual(strategy.config_dir().join(FOLDER).join(FILE)),
+            Ok(strategy) => Self::Default(strategy.config_dir().join(FOLDER).join(FILE)),
             Err(_) => Self::Nowhere,
         }
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
-            Self::Named(path) | Self::Usual(path) => Some(path),
+            Self::Named(path) | Self::Default(path) => Some(path),
             Self::Nowhere => None,
         }
     }
 
-    /// The text of the file; `None` if there is none and none must be.
+    /// The text of the file; `None` if it is missing and may be.
     pub(super) fn read(&self) -> Result<Option<Zeroizing<String>>, Error> {
         let Some(path) = self.path() else {
             return Ok(None);
         };
-        let may_be_missing = matches!(self, Self::Usual(_));
+        let may_be_missing = matches!(self, Self::Default(_));
         let text = match read(path) {
             Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound && may_be_missing => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => {
                 return Ok(None);
             }
-            Err(fault) => {
-                let what = match fault.kind() {
+            Err(error) => {
+                let problem = match error.kind() {
                     io::ErrorKind::NotFound => "does not exist",
-                    io::ErrorKind::InvalidData => "is not text, or longer than 1 MiB",
+                    io::ErrorKind::InvalidData => "is not text, or is longer than 1 MiB",
                     _ => "cannot be read",
                 };
-                return Err(unreadable(path, what).caused_by(fault));
+                return Err(unreadable(path, problem).caused_by(error));
             }
         };
         text.map(Some).ok_or_else(|| {
-            unreadable(path,
-                "can be written by every user of this machine, who could have it run commands of theirs; \
-                 take the right from them with `chmod o-w`",
+            unreadable(
+                path,
+                "can be written by every user of this machine, and a profile can run commands; \
+                 remove that permission with `chmod o-w`",
             )
         })
     }
 }
 
-fn unreadable(path: &Path, what: &str) -> Error {
-    Error::input(format!("the profile file {} {what}", path.display()))
+fn unreadable(path: &Path, problem: &str) -> Error {
+    Error::input(format!("the profile file {} {problem}", path.display()))
 }
 
-/// The text, or `None` if others may have written it. Wiped when dropped, because somebody may have put a secret into it.
+/// The text, or `None` if every user can write the file.
+///
+/// It is overwritten when dropped, because the file may hold a secret by mistake.
 fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
     let file = File::open(path)?;
     if permissions::every_user_can_write(&file)? {

@@ -1,6 +1,4 @@
-//! The sources of profiles whose token comes from an OAuth 2.0 server.
-//!
-//! A source is made when it is first asked, of secrets that are read then. It is made anew when one of them has changed.
+//! The token source of a profile with an OAuth 2.0 grant.
 
 use std::sync::Arc;
 
@@ -16,16 +14,16 @@ use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
 use crate::oauth::signing_key::SigningKey;
-use crate::profile::client::{Secrets, client};
-use crate::profile::dpop::Proof;
-use crate::profile::schema::{Assertion, Definition, Exchange, Grant, Kind, Server};
-use crate::profile::secret_ref::Reference;
-use crate::profile::secret_source;
+use crate::profile::client::{LazyProver, Secrets, client};
+use crate::profile::schema::Definition;
+use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind, Server};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A grant's source with what the profile asks for. The setters are the same, but no trait has them.
-macro_rules! asking {
+/// Adds the grant's parameters to a source or a sign-in.
+///
+/// A macro, because the types have the same setters but no common trait.
+macro_rules! with_parameters {
     ($source:expr, $grant:expr) => {{
         let grant: &Grant = $grant;
         let mut source = $source.scopes(&grant.scopes);
@@ -42,111 +40,106 @@ macro_rules! asking {
     }};
 }
 
-pub(super) use asking;
+pub(super) use with_parameters;
 
-/// Asks the server of a profile.
-pub(super) struct Granted {
+/// Requests tokens from the server of a profile.
+///
+/// It reads the secrets at each renewal, and makes a new inner source when one of them has changed.
+pub(super) struct GrantSource {
     profile: String,
     definition: Arc<Definition>,
-    proof: Arc<Proof>,
-    made: Mutex<Option<Made>>,
+    prover: Arc<LazyProver>,
+    current: Mutex<Option<CurrentSource>>,
 }
 
-/// A source, and the secrets that it was made of.
-struct Made {
+/// The inner source, and the secrets that it was made from.
+struct CurrentSource {
     secrets: Secrets,
     source: Arc<dyn TokenSource>,
 }
 
-impl Granted {
-    pub(super) fn new(profile: &str, definition: &Arc<Definition>, proof: &Arc<Proof>) -> Self {
+impl GrantSource {
+    pub(super) fn new(
+        profile: &str,
+        definition: &Arc<Definition>,
+        prover: &Arc<LazyProver>,
+    ) -> Self {
         Self {
             profile: profile.to_owned(),
             definition: Arc::clone(definition),
-            proof: Arc::clone(proof),
-            made: Mutex::new(None),
+            prover: Arc::clone(prover),
+            current: Mutex::new(None),
         }
     }
 
     fn grant(&self) -> &Grant {
         let grant = self.definition.token.grant();
-        grant.expect("it is made for profiles with a grant")
+        grant.expect("only profiles with a grant have this source")
     }
 
     async fn source(&self, request: &TokenRequest) -> Result<Arc<dyn TokenSource>, Error> {
-        let mut made = self.made.lock().await;
+        let mut current = self.current.lock().await;
         let secrets = Secrets::read(self.grant(), request).await?;
-        if let Some(made) = &*made
-            && made.secrets == secrets
+        if let Some(current) = &*current
+            && current.secrets == secrets
         {
-            return Ok(Arc::clone(&made.source));
+            return Ok(Arc::clone(&current.source));
         }
-        let source = self.make(&secrets, request).await?;
-        *made = Some(Made {
+        let source = self.new_source(&secrets, request).await?;
+        *current = Some(CurrentSource {
             secrets,
             source: Arc::clone(&source),
         });
         Ok(source)
     }
 
-    async fn make(
+    async fn new_source(
         &self,
         secrets: &Secrets,
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = self.grant();
-        let prover = self.proof.prover(grant).await?;
+        let prover = self.prover.get(grant).await?;
         let client = || client(grant, secrets, prover.clone());
         Ok(match &grant.kind {
-            Kind::ClientCredentials => Arc::new(asking!(ClientCredentials::new(client()?), grant)),
-            Kind::SmartBackendServices => Arc::new(smart(grant, secrets)?),
-            Kind::RefreshToken(first) => {
-                let first = self.refresh_token(Some(first), request).await?;
-                Arc::new(asking!(
-                    RefreshToken::new(client()?, first.as_str())?,
-                    grant
-                ))
+            GrantKind::ClientCredentials => {
+                Arc::new(with_parameters!(ClientCredentials::new(client()?), grant))
             }
-            Kind::SignIn(_) => {
-                let first = self.refresh_token(None, request).await?;
-                Arc::new(asking!(
-                    RefreshToken::new(client()?, first.as_str())?,
-                    grant
-                ))
+            GrantKind::SmartBackendServices => Arc::new(smart_backend_services(grant, secrets)?),
+            GrantKind::RefreshToken(_) | GrantKind::SignIn(_) => {
+                let refresh_token = self.refresh_token(request).await?;
+                let source = RefreshToken::new(client()?, refresh_token.as_str())?;
+                Arc::new(with_parameters!(source, grant))
             }
-            Kind::JwtBearer(assertion) => Arc::new(asking!(
+            GrantKind::JwtBearer(assertion) => Arc::new(with_parameters!(
                 jwt_bearer(client()?, assertion, || secrets.signing_key(grant))?,
                 grant
             )),
-            Kind::TokenExchange(wanted) => Arc::new(asking!(exchange(client()?, wanted), grant)),
+            GrantKind::TokenExchange(settings) => {
+                Arc::new(with_parameters!(exchange(client()?, settings), grant))
+            }
         })
     }
 
-    /// The refresh token to begin with: that of the last token, or else the one that is kept for a beginning.
-    async fn refresh_token(
-        &self,
-        first: Option<&Reference>,
-        request: &TokenRequest,
-    ) -> Result<Zeroizing<String>, Error> {
+    /// The refresh token of the previous token, or else the first one, which the file refers to.
+    async fn refresh_token(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         if let Some(text) = request.previous().and_then(Token::refresh_token) {
             return Ok(Zeroizing::new(text.to_owned()));
         }
-        match first {
-            Some(first) => first.read(request).await,
-            None => Err(Error::refused(format!(
-                "nobody is signed in; run `keyfob login {}`",
+        match &self.grant().kind {
+            GrantKind::RefreshToken(first) => first.read(request).await,
+            _ => Err(Error::refused(format!(
+                "there is no sign-in for this profile; run `keyfob login {}`",
                 self.profile
             ))),
         }
     }
-}
 
-impl Granted {
-    /// Of a refusal a person is told what to do, where it is for a person to do it.
+    /// Adds what a person has to do, if the sign-in has ended.
     fn explain(&self, error: Error) -> Error {
         match self.grant().kind {
-            Kind::SignIn(_) if error.kind() == ErrorKind::Refused => Error::refused(format!(
-                "the server takes the sign-in no longer; run `keyfob login {}`",
+            GrantKind::SignIn(_) if error.kind() == ErrorKind::Refused => Error::refused(format!(
+                "the server no longer accepts the sign-in; run `keyfob login {}`",
                 self.profile
             ))
             .caused_by(error),
@@ -155,7 +148,7 @@ impl Granted {
     }
 }
 
-impl TokenSource for Granted {
+impl TokenSource for GrantSource {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
             let outcome = self.source(request).await?.fetch(request).await;
@@ -164,11 +157,14 @@ impl TokenSource for Granted {
     }
 
     fn consumes_refresh_token(&self) -> bool {
-        matches!(self.grant().kind, Kind::RefreshToken(_) | Kind::SignIn(_))
+        matches!(
+            self.grant().kind,
+            GrantKind::RefreshToken(_) | GrantKind::SignIn(_)
+        )
     }
 }
 
-fn smart(grant: &Grant, secrets: &Secrets) -> Result<SmartBackendServices, Error> {
+fn smart_backend_services(grant: &Grant, secrets: &Secrets) -> Result<SmartBackendServices, Error> {
     let (Server::Fhir(base) | Server::Issuer(base) | Server::TokenEndpoint(base)) = &grant.server;
     let key = secrets.signing_key(grant)?;
     let source = SmartBackendServices::discover(base, &grant.client.id, key)?;
@@ -186,10 +182,7 @@ fn jwt_bearer(
     key: impl FnOnce() -> Result<SigningKey, Error>,
 ) -> Result<JwtBearer, Error> {
     match assertion {
-        Assertion::Kept(reference) => Ok(JwtBearer::from_source(
-            client,
-            secret_source::source(reference),
-        )),
+        Assertion::Stored(secret) => Ok(JwtBearer::from_source(client, secret.token_source())),
         Assertion::Signed {
             subject, audience, ..
         } => {
@@ -205,14 +198,14 @@ fn jwt_bearer(
     }
 }
 
-fn exchange(client: Client, wanted: &Exchange) -> TokenExchange {
+fn exchange(client: Client, settings: &ExchangeSettings) -> TokenExchange {
     let kind = |uri: &String| TokenType::Other(uri.clone());
-    let subject = secret_source::source(&wanted.subject);
-    let mut source = TokenExchange::new(client, subject, kind(&wanted.subject_type));
-    if let Some((actor, uri)) = &wanted.actor {
-        source = source.actor(secret_source::source(actor), kind(uri));
+    let subject = settings.subject.token_source();
+    let mut source = TokenExchange::new(client, subject, kind(&settings.subject_type));
+    if let Some((actor, uri)) = &settings.actor {
+        source = source.actor(actor.token_source(), kind(uri));
     }
-    if let Some(uri) = &wanted.requested_type {
+    if let Some(uri) = &settings.requested_type {
         source = source.requested_token_type(kind(uri));
     }
     source

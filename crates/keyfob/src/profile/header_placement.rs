@@ -1,4 +1,4 @@
-//! A token that goes elsewhere than `Authorization: Bearer`.
+//! Tokens that are not sent as `Authorization: Bearer`.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use crate::error::error::Error;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// Sends the tokens of another source in a field, or under a scheme, of the profile's choice.
-pub(super) struct InField {
-    pub(super) source: Arc<dyn TokenSource>,
-    pub(super) field: Field,
-}
-
-/// Where a token goes.
+/// Where in a request a token goes.
 #[derive(Clone, Debug)]
-pub(super) enum Field {
-    /// Alone, in a field of this name.
+pub(super) enum HeaderPlacement {
+    /// Alone, in the header of this name.
     Header(HeaderName),
     /// In `Authorization`, under this scheme.
     Scheme(String),
 }
 
-impl Field {
-    fn carry(&self, token: Token) -> Result<Token, Error> {
+/// A source whose tokens go where the profile says.
+pub(super) struct PlacedSource {
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) placement: HeaderPlacement,
+}
+
+impl HeaderPlacement {
+    fn place(&self, token: Token) -> Result<Token, Error> {
         match self {
             Self::Header(name) => Ok(token.header_name(name.clone())),
             Self::Scheme(scheme) => token.scheme(scheme),
@@ -33,9 +33,9 @@ impl Field {
     }
 }
 
-impl TokenSource for InField {
+impl TokenSource for PlacedSource {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async move { self.field.carry(self.source.fetch(request).await?) })
+        Box::pin(async move { self.placement.place(self.source.fetch(request).await?) })
     }
 
     fn consumes_refresh_token(&self) -> bool {

@@ -1,23 +1,29 @@
-//! What profiles have in the keyring of the system.
+//! Secrets and tokens in the keyring of the system.
+//!
+//! Every build reads profiles that use a keyring; a build without the feature `keyring` reports that it cannot open one.
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+#[cfg(feature = "keyring")]
 use crate::store::file::FileStore;
+#[cfg(feature = "keyring")]
 use crate::store::keyring::KeyringStore;
+#[cfg(feature = "keyring")]
 use crate::store::keyring::system::Vault;
 use crate::store::store::TokenStore;
 
-/// The secret that is kept there.
+/// Reads a secret from the keyring.
+#[cfg(feature = "keyring")]
 pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
     let bytes = Vault::open()?.read(service, user)?.ok_or_else(|| {
         Error::unavailable(format!(
-            "the keyring has no entry of the service {service} and the user {user}; it is where a secret is kept"
+            "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
         ))
     })?;
-    // The fault of what is no text holds the secret.
+    // The UTF-8 error is not the source of ours, because it holds the secret.
     let text = std::str::from_utf8(&bytes).map_err(|_| {
         Error::unavailable(format!(
             "the secret in the keyring ({service}/{user}) is not text"
@@ -26,7 +32,25 @@ pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// The store that is there.
+/// The store in the keyring.
+#[cfg(feature = "keyring")]
 pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
     Ok(Arc::new(KeyringStore::new(FileStore::default_directory()?)))
+}
+
+#[cfg(not(feature = "keyring"))]
+pub(super) fn read(_: &str, _: &str) -> Result<Zeroizing<String>, Error> {
+    Err(not_in_this_build("a secret"))
+}
+
+#[cfg(not(feature = "keyring"))]
+pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
+    Err(not_in_this_build("the token"))
+}
+
+#[cfg(not(feature = "keyring"))]
+fn not_in_this_build(what: &str) -> Error {
+    Error::input(format!(
+        "{what} is in the keyring, which this build of keyfob cannot open; build it with the feature `keyring`"
+    ))
 }

@@ -1,4 +1,4 @@
-//! A store that is made when it is first used, of secrets that are read then.
+//! A store that is opened, and whose secrets are read, when it is first used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,9 @@ use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
 use crate::error::error::Error;
-#[cfg(feature = "keyring")]
 use crate::profile::keyring;
-#[cfg(not(feature = "keyring"))]
-use crate::profile::no_keyring as keyring;
-use crate::profile::schema::{Files, Redis};
-use crate::profile::secret_ref::Reference;
+use crate::profile::schema::store::{FileSettings, PersistentStore, RedisSettings};
+use crate::profile::secret_ref::SecretRef;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
@@ -20,23 +17,16 @@ use crate::store::redis::RedisStore;
 use crate::store::seal::{SealingKey, SealingKeys};
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 
-/// What is to be opened.
-pub(super) enum Closed {
-    Files(Files),
-    Keyring,
-    Redis(Box<Redis>),
-}
-
-/// A store that hands everything on to the one that it opens.
-pub(super) struct Opening {
-    closed: Closed,
+/// A store that opens the one that the settings describe.
+pub(super) struct LazyStore {
+    settings: PersistentStore,
     opened: Mutex<Option<Arc<dyn TokenStore>>>,
 }
 
-impl Opening {
-    pub(super) fn new(closed: Closed) -> Self {
+impl LazyStore {
+    pub(super) fn new(settings: PersistentStore) -> Self {
         Self {
-            closed,
+            settings,
             opened: Mutex::new(None),
         }
     }
@@ -46,61 +36,61 @@ impl Opening {
         if let Some(store) = &*opened {
             return Ok(Arc::clone(store));
         }
-        let store = self.closed.open().await.map_err(StoreError::unavailable)?;
+        let store = open(&self.settings)
+            .await
+            .map_err(StoreError::unavailable)?;
         *opened = Some(Arc::clone(&store));
         Ok(store)
     }
 }
 
-impl Closed {
-    async fn open(&self) -> Result<Arc<dyn TokenStore>, Error> {
-        match self {
-            Self::Files(files) => Ok(Arc::new(open_files(files).await?)),
-            Self::Keyring => keyring::store(),
-            Self::Redis(server) => Ok(Arc::new(open_redis(server).await?)),
-        }
+async fn open(settings: &PersistentStore) -> Result<Arc<dyn TokenStore>, Error> {
+    match settings {
+        PersistentStore::Files(files) => Ok(Arc::new(open_files(files).await?)),
+        PersistentStore::Keyring => keyring::store(),
+        PersistentStore::Redis(redis) => Ok(Arc::new(open_redis(redis).await?)),
     }
 }
 
-async fn open_files(files: &Files) -> Result<FileStore, Error> {
-    let directory = match &files.directory {
+async fn open_files(settings: &FileSettings) -> Result<FileStore, Error> {
+    let directory = match &settings.directory {
         Some(directory) => directory.clone(),
         None => FileStore::default_directory()?,
     };
     let store = FileStore::new(directory);
-    Ok(match ring(&files.keys).await? {
-        Some(ring) => store.sealed(ring),
+    Ok(match read_sealing_keys(&settings.keys).await? {
+        Some(keys) => store.sealed(keys),
         None => store,
     })
 }
 
-async fn open_redis(server: &Redis) -> Result<RedisStore, Error> {
-    let ring = ring(&server.keys).await?;
-    let ring = ring.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
-    let mut store = RedisStore::open(&server.url.read_now().await?, ring)?;
-    if let Some(prefix) = &server.prefix {
+async fn open_redis(settings: &RedisSettings) -> Result<RedisStore, Error> {
+    let keys = read_sealing_keys(&settings.keys).await?;
+    let keys = keys.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
+    let mut store = RedisStore::open(&settings.url.read_now().await?, keys)?;
+    if let Some(prefix) = &settings.prefix {
         store = store.prefix(prefix);
     }
-    if let Some(lease) = server.lease {
+    if let Some(lease) = settings.lease {
         store = store.lease_duration(lease);
     }
     Ok(store)
 }
 
-/// The keys with which entries are sealed: the first one writes, all read.
-async fn ring(keys: &[Reference]) -> Result<Option<SealingKeys>, Error> {
-    let mut ring: Option<SealingKeys> = None;
-    for reference in keys {
-        let key = SealingKey::from_base64(&reference.read_now().await?)?;
-        ring = Some(match ring {
+/// The keys that seal entries: the first key seals, and each of them unseals.
+async fn read_sealing_keys(secrets: &[SecretRef]) -> Result<Option<SealingKeys>, Error> {
+    let mut keys: Option<SealingKeys> = None;
+    for secret in secrets {
+        let key = SealingKey::from_base64(&secret.read_now().await?)?;
+        keys = Some(match keys {
             None => SealingKeys::new(key),
-            Some(ring) => ring.old_key(key),
+            Some(keys) => keys.old_key(key),
         });
     }
-    Ok(ring)
+    Ok(keys)
 }
 
-impl TokenStore for Opening {
+impl TokenStore for LazyStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -121,6 +111,7 @@ impl TokenStore for Opening {
     }
 
     fn leases_expire(&self) -> bool {
-        matches!(self.closed, Closed::Redis(_))
+        // Asked before the store is open. Of the stores here, only Redis has leases that expire.
+        matches!(self.settings, PersistentStore::Redis(_))
     }
 }

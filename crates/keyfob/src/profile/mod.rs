@@ -1,24 +1,32 @@
 //! Sessions by name, from a file: `keyfob.toml`.
+//!
+//! A profile says where a token comes from and which servers it may be sent to, so that programs, scripts and the command line need
+//! only its name. The file never holds a secret, only a reference to the place where the secret is.
+//!
+//! [`Profiles`](crate::Profiles) reads the file, and [`Profile`](crate::Profile) makes the sessions:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use keyfob::Profiles;
+//!
+//! let session = Profiles::from_default_file()?.get("ehr")?.session()?;
+//! let reports = session.get("reports").send().await?;
+//! # Ok(())
+//! # }
+//! ```
 
-#[cfg(feature = "blocking")]
-pub(crate) mod blocking;
 pub(crate) mod check;
 pub(crate) mod client;
-pub(crate) mod dpop;
 pub(crate) mod errors;
 pub(crate) mod expiring_store;
 pub(crate) mod file;
 pub(crate) mod grant;
 pub(crate) mod header_placement;
-#[cfg(feature = "keyring")]
 pub(crate) mod keyring;
 pub(crate) mod lazy_store;
-#[cfg(not(feature = "keyring"))]
-pub(crate) mod no_keyring;
 pub(crate) mod profile;
 pub(crate) mod schema;
 pub(crate) mod secret_ref;
-pub(crate) mod secret_source;
 pub(crate) mod select;
 pub(crate) mod session;
 pub(crate) mod sign_in;
@@ -27,4 +35,4 @@ pub(crate) mod store;
 pub(crate) mod table;
 
 pub use crate::profile::check::Finding;
-pub use crate::profile::sign_in::SignIn;
+pub use crate::profile::schema::sign_in::SignIn;

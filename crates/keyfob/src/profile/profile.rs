@@ -1,7 +1,4 @@
-//! Sessions by name, from a file: `keyfob.toml`.
-//!
-//! A profile says where a token comes from and where it may go, so that programs, scripts and the command line need only its name.
-//! Secrets never stand in the file, only the places where they are kept.
+//! The profiles of a file, and what each of them says.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,12 +12,12 @@ use crate::cache::cache::TokenCache;
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
-use crate::profile::dpop::Proof;
+use crate::profile::client::LazyProver;
 use crate::profile::errors::suggestion;
-use crate::profile::file;
-use crate::profile::file::Location;
-use crate::profile::schema::{Definition, From, read};
-use crate::profile::select::fit;
+use crate::profile::file::{FILE, Location};
+use crate::profile::schema::token::TokenFrom;
+use crate::profile::schema::{Definition, read};
+use crate::profile::select::score;
 
 /// The profiles of one file.
 ///
@@ -34,38 +31,37 @@ use crate::profile::select::fit;
 /// "#)?;
 /// let github = profiles.get("github")?;
 /// assert_eq!(github.origins()[0].to_string(), "https://api.github.com");
-/// # #[cfg(feature = "session")]
 /// let session = github.session()?;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Profiles {
-    /// The file, for messages.
+    /// The path of the file, for messages.
     file: String,
-    missing: bool,
+    is_missing: bool,
     profiles: BTreeMap<String, Profile>,
 }
 
 impl Profiles {
-    /// Reads the file that `KEYFOB_CONFIG` names, or else `keyfob/keyfob.toml` in the usual configuration directory.
+    /// Reads the file that `KEYFOB_CONFIG` names, or the default file.
     ///
-    /// That directory is the one that `XDG_CONFIG_HOME` names, or `~/.config`; on Windows it is that of roaming
-    /// application data. If nobody named a file and there is none, there are no profiles. The present directory is never
-    /// searched, because a profile can run commands.
+    /// The default file is `keyfob/keyfob.toml` in the configuration directory: `XDG_CONFIG_HOME`, or else `~/.config`; on Windows,
+    /// the directory of roaming application data. If the default file is missing, there are no profiles. The current directory
+    /// is never searched, because a profile can run commands.
     ///
     /// # Errors
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_default_file() -> Result<Self, Error> {
-        Self::read(&Location::usual())
+        Self::read(&Location::find())
     }
 
     /// Reads this file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if it cannot be read or every user of the machine can write it; or with
-    /// every fault of the file on a line of its own, as `file:line:column: what is wrong`.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read, if every user of the machine can write it, or
+    /// if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::read(&Location::Named(path.as_ref().to_owned()))
     }
@@ -76,10 +72,10 @@ impl Profiles {
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_text(text: &str) -> Result<Self, Error> {
-        Self::parse(text, file::FILE)
+        Self::parse(text, FILE)
     }
 
-    /// The file that they are from, whether it is there or not; for those of a text its usual name.
+    /// The path of the file, even if the file is missing; `keyfob.toml` for [`from_text`](Self::from_text).
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
@@ -91,43 +87,40 @@ impl Profiles {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is none.
     pub fn get(&self, name: &str) -> Result<&Profile, Error> {
-        self.profiles.get(name).ok_or_else(|| {
-            let file = &self.file;
-            let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
-            Error::input(if self.missing {
-                format!("there is no profile {name:?}, because {file} does not exist")
-            } else if names.is_empty() {
-                format!("there is no profile {name:?}: {file} has none")
-            } else {
-                let meant = suggestion(name, names.iter().copied());
-                format!(
-                    "there is no profile {name:?}{meant}; {file} has {}",
-                    names.join(", ")
-                )
-            })
+        self.profiles.get(name).ok_or_else(|| self.no_such(name))
+    }
+
+    fn no_such(&self, name: &str) -> Error {
+        let file = &self.file;
+        let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+        Error::input(if self.is_missing {
+            format!("there is no profile {name:?}, because {file} does not exist")
+        } else if names.is_empty() {
+            format!("there is no profile {name:?}: {file} has none")
+        } else {
+            let suggestion = suggestion(name, names.iter().copied());
+            let names = names.join(", ");
+            format!("there is no profile {name:?}{suggestion}; {file} has {names}")
         })
     }
 
-    /// The one profile whose token may go to the origin of this URL, if any may.
+    /// The profile whose token may be sent to this URL; `None` if there is none.
     ///
-    /// Where the origin is that of several, the longest base URL that the URL lies below decides.
+    /// If several profiles have the URL's origin, the one with the longest base URL that covers the URL is taken.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if several fit equally well; it names them.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if several profiles fit equally well; the message names two of them.
     pub fn matching(&self, url: &Url) -> Result<Option<&Profile>, Error> {
-        let fits = |profile: &Profile| {
-            let definition = &profile.definition;
-            fit(definition.base_url.as_ref(), &profile.origins, url)
+        let score = |profile: &Profile| score(profile.base_url(), &profile.origins, url);
+        let Some(best) = self.iter().filter_map(score).max() else {
+            return Ok(None);
         };
-        let best = self.iter().filter_map(fits).max();
-        let mut fitting = self
-            .iter()
-            .filter(|profile| best.is_some() && fits(profile) == best);
+        let mut fitting = self.iter().filter(|profile| score(profile) == Some(best));
         let (first, second) = (fitting.next(), fitting.next());
         if let (Some(first), Some(second)) = (first, second) {
             return Err(Error::input(format!(
-                "the URL is of the profiles {:?} and {:?} alike; say which one",
+                "the profiles {:?} and {:?} fit the URL equally well; name one of them",
                 first.name, second.name
             )));
         }
@@ -142,13 +135,13 @@ impl Profiles {
     fn read(location: &Location) -> Result<Self, Error> {
         let file = match location.path() {
             Some(path) => path.display().to_string(),
-            None => file::FILE.to_owned(),
+            None => FILE.to_owned(),
         };
         match location.read()? {
             Some(text) => Self::parse(&text, &file),
             None => Ok(Self {
                 file,
-                missing: true,
+                is_missing: true,
                 profiles: BTreeMap::new(),
             }),
         }
@@ -160,22 +153,22 @@ impl Profiles {
             .map(|(name, definition)| (name.clone(), Profile::new(name, definition)));
         Ok(Self {
             file: file.to_owned(),
-            missing: false,
+            is_missing: false,
             profiles: profiles.collect(),
         })
     }
 }
 
-/// One profile: where a token comes from, and where it may go.
+/// One profile: where a token comes from, and which servers it may be sent to.
 ///
-/// Clones, and the sessions made from them, share the token.
+/// Clones of a profile, and all sessions made from them, share one token cache.
 #[derive(Clone)]
 pub struct Profile {
     pub(super) name: String,
     pub(super) origins: Vec<Origin>,
     pub(super) definition: Arc<Definition>,
     tokens: Arc<OnceLock<TokenCache>>,
-    pub(super) proof: Arc<Proof>,
+    pub(super) prover: Arc<LazyProver>,
 }
 
 impl Profile {
@@ -183,7 +176,7 @@ impl Profile {
         if let Some(url) = &mut definition.base_url
             && !url.path().ends_with('/')
         {
-            // The last segment of the path counts as a folder, as it does for sessions.
+            // A session treats the last segment of a base URL as a folder, so the profile does too.
             let folder = format!("{}/", url.path());
             url.set_path(&folder);
         }
@@ -202,92 +195,92 @@ impl Profile {
             origins,
             definition: Arc::new(definition),
             tokens: Arc::default(),
-            proof: Arc::default(),
+            prover: Arc::default(),
         }
     }
 
-    /// Its name in the file.
+    /// The name of the profile in the file.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The URL against which relative ones are resolved; its path ends with a slash.
+    /// The URL that relative URLs are resolved against; its path ends with a slash.
     #[must_use]
     pub fn base_url(&self) -> Option<&Url> {
         self.definition.base_url.as_ref()
     }
 
-    /// The origins that the token may go to.
+    /// The origins that the token may be sent to.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
         &self.origins
     }
 
-    /// Those of them that plain `http` is allowed to although they are not this machine.
+    /// The origins on other machines that the token may be sent to over plain `http`.
     #[must_use]
     pub fn plain_http_origins(&self) -> &[Origin] {
         &self.definition.plain_http
     }
 
-    /// Where the token comes from, in words: the place, or the grant and the server.
+    /// Where the token comes from, in words: a place, or a grant and its server.
     #[must_use]
     pub fn token_from(&self) -> String {
         match &self.definition.token.from {
-            From::Place(place) => place.to_string(),
-            From::Grant(grant) => grant.to_string(),
+            TokenFrom::Secret(secret) => secret.to_string(),
+            TokenFrom::Grant(grant) => grant.to_string(),
         }
     }
 
-    /// What is retried.
+    /// Which failures are retried.
     #[must_use]
     pub fn retry(&self) -> &RetryPolicy {
         &self.definition.retry
     }
 
-    /// How long nothing may move in an attempt, if the file says so.
+    /// The timeout of an attempt, if the file sets it.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.definition.timeout
     }
 
-    /// How many redirects are followed, if the file says so.
+    /// How many redirects are followed, if the file sets it.
     #[must_use]
     pub fn redirects(&self) -> Option<u32> {
         self.definition.redirects
     }
 
-    /// How long getting a token may take, if the file says so.
+    /// How long fetching a token may take, if the file sets it.
     #[must_use]
     pub fn fetch_timeout(&self) -> Option<Duration> {
         self.definition.token.fetch_timeout
     }
 
-    /// How long a token without an expiry is used, if the file says so.
+    /// How long a token without an expiry is used, if the file sets it.
     #[must_use]
     pub fn default_lifetime(&self) -> Option<Duration> {
         self.definition.token.default_lifetime
     }
 
-    /// Whether its tokens are bound to a key, of which each request carries a proof (DPoP, RFC 9449).
+    /// True if the tokens are bound to a key, and each request carries a proof of it (DPoP, RFC 9449).
     #[must_use]
     pub fn proves_possession(&self) -> bool {
         let grant = self.definition.token.grant();
         grant.is_some_and(|grant| grant.dpop_key.is_some())
     }
 
-    /// The token cache of this profile, the same at every call. Nothing is fetched yet.
+    /// The token cache of this profile, the same one at each call. Nothing is fetched yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if what the profile says cannot be used.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a setting of the profile cannot be used.
     pub fn tokens(&self) -> Result<TokenCache, Error> {
         if let Some(tokens) = self.tokens.get() {
             return Ok(tokens.clone());
         }
         let mut cache = TokenCache::builder(self.source()?);
-        if let Some(limit) = self.fetch_timeout() {
-            cache = cache.fetch_timeout(limit);
+        if let Some(timeout) = self.fetch_timeout() {
+            cache = cache.fetch_timeout(timeout);
         }
         if let Some(lifetime) = self.default_lifetime() {
             cache = cache.default_lifetime(lifetime);

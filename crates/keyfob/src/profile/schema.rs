@@ -1,4 +1,4 @@
-//! What a profile file may say: every key, and what it is read into.
+//! The keys of a profile file, and the values that they are read into.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,25 +7,21 @@ use http::StatusCode;
 use toml::de::DeTable;
 use url::Url;
 
-mod client;
-mod grant;
-mod sign_in;
-mod store;
-mod token;
+pub(super) mod client;
+pub(super) mod grant;
+pub(super) mod sign_in;
+pub(super) mod store;
+pub(super) mod token;
 
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
-use crate::profile::errors::Faults;
-pub(super) use crate::profile::schema::client::Authentication;
-pub(super) use crate::profile::schema::grant::{Assertion, Exchange, Grant, Kind, Server};
-pub use crate::profile::schema::sign_in::SignIn;
-pub(super) use crate::profile::schema::sign_in::SigningIn;
-pub(super) use crate::profile::schema::store::{Files, Redis, StoreChoice, StoreKind};
-pub(super) use crate::profile::schema::token::{From, TokenChoice};
+use crate::profile::errors::FileErrors;
+use crate::profile::schema::store::StoreSettings;
+use crate::profile::schema::token::TokenSettings;
 use crate::profile::table::{Table, Value};
 
-/// One profile, as the file has it.
+/// One profile, as the file describes it.
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) base_url: Option<Url>,
@@ -34,27 +30,23 @@ pub(super) struct Definition {
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
-    pub(super) token: TokenChoice,
-    pub(super) store: StoreChoice,
+    pub(super) token: TokenSettings,
+    pub(super) store: StoreSettings,
 }
 
-/// Reads a whole file.
-///
-/// # Errors
-///
-/// An error that names every fault with line and column.
+/// Reads a whole file. The error names every mistake, with line and column.
 pub(super) fn read(text: &str, file: &str) -> Result<BTreeMap<String, Definition>, Error> {
-    let faults = Faults::new(text);
-    let (document, unreadable) = DeTable::parse_recoverable(text);
-    for fault in &unreadable {
-        let at = fault.span().unwrap_or_default();
-        faults.add(&at, format!("this is no TOML: {}", fault.message()));
+    let errors = FileErrors::new(text);
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    for error in &syntax_errors {
+        let at = error.span().unwrap_or_default();
+        errors.add(&at, format!("this is not TOML: {}", error.message()));
     }
     let mut profiles = BTreeMap::new();
-    if unreadable.is_empty() {
-        profiles = read_profiles(Table::new(document.get_ref(), document.span(), &faults));
+    if syntax_errors.is_empty() {
+        profiles = read_profiles(Table::new(document.get_ref(), document.span(), &errors));
     }
-    match faults.into_error(file) {
+    match errors.into_error(file) {
         Some(error) => Err(error),
         None => Ok(profiles),
     }
@@ -62,7 +54,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<BTreeMap<String, Definition
 
 fn read_profiles(document: Table<'_>) -> BTreeMap<String, Definition> {
     let tables = document.get("profiles").and_then(Value::table);
-    document.close(&[]);
+    document.finish(&[]);
     let mut profiles = BTreeMap::new();
     for value in tables.iter().flat_map(Table::each) {
         let name = value.key;
@@ -74,11 +66,11 @@ fn read_profiles(document: Table<'_>) -> BTreeMap<String, Definition> {
     profiles
 }
 
-/// A name is typed and printed, so it is made of plain characters.
+/// People type a name in shells and read it in columns, so it has only plain characters.
 fn check_name(value: &Value<'_>) {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if value.key.is_empty() || !value.key.chars().all(plain) {
-        value.fault_of_key("the name of a profile is made of letters, digits, `-`, `_` and `.`");
+        value.key_error("the name of a profile may have only letters, digits, `-`, `_` and `.`");
     }
 }
 
@@ -87,8 +79,8 @@ fn read_profile(table: Table<'_>) -> Option<Definition> {
     let origins = table.get("origins").and_then(Value::origins);
     let plain_http = table.get("allow_plain_http").and_then(Value::origins);
     if !ORIGIN_KEYS.iter().any(|key| table.has(key)) {
-        table.fault(
-            "the profile names no server; say with `base_url` or `origins` where its token may go",
+        table.error(
+            "the profile names no server; set `base_url` or `origins` to where its token may be sent",
         );
     }
     let timeout = table.get("timeout").and_then(Value::seconds);
@@ -100,13 +92,13 @@ fn read_profile(table: Table<'_>) -> Option<Definition> {
         None => Some(RetryPolicy::default()),
     };
     let token = table
-        .need("token", "say where the token comes from")
+        .require("token", "it says where the token comes from")
         .and_then(|value| token::read(value, base_url.as_ref()));
     let store = match table.get("store") {
         Some(value) => store::read(value),
-        None => Some(StoreChoice::default()),
+        None => Some(StoreSettings::default()),
     };
-    table.close(&[]);
+    table.finish(&[]);
     Some(Definition {
         base_url,
         origins: origins.unwrap_or_default(),
@@ -136,7 +128,7 @@ fn read_retry(table: Table<'_>) -> Option<RetryPolicy> {
         );
     }
     let (also, except) = (statuses(&table, "also"), statuses(&table, "except"));
-    table.close(&[]);
+    table.finish(&[]);
     policy = also?.into_iter().fold(policy, RetryPolicy::retry);
     Some(except?.into_iter().fold(policy, RetryPolicy::do_not_retry))
 }

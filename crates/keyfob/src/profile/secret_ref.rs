@@ -1,4 +1,4 @@
-//! Where a secret is kept: what stands in the profile file in its place.
+//! References to secrets: what a profile file holds instead of a secret.
 
 use std::env::VarError;
 use std::fs::File;
@@ -7,21 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fmt, io};
 
+use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 use crate::cache::builder::TokenCacheBuilder;
 use crate::error::error::Error;
-#[cfg(feature = "keyring")]
 use crate::profile::keyring;
-#[cfg(not(feature = "keyring"))]
-use crate::profile::no_keyring as keyring;
 use crate::runtime::runtime::TokioOrThreads;
 use crate::source::command::CommandToken;
-use crate::source::source::{Reason, TokenRequest};
+use crate::source::env::EnvToken;
+use crate::source::file::FileToken;
+use crate::source::source::{Reason, TokenRequest, TokenSource};
+use crate::token::token::Token;
 
-/// The place of a secret. The secret is read each time it is needed, so that a new one is found.
+/// The place where a secret is. It is read each time the secret is needed, so that a changed secret is noticed.
 #[derive(Clone)]
-pub(super) enum Reference {
+pub(super) enum SecretRef {
     /// `env:NAME`
     Environment(String),
     /// `file:/path`
@@ -32,26 +33,26 @@ pub(super) enum Reference {
     Keyring { service: String, user: String },
 }
 
-impl Reference {
-    /// How a reference is written.
+impl SecretRef {
+    /// The forms of a reference, for messages.
     pub(super) const FORMS: &str =
         "`env:NAME`, `file:/path`, `command:program argument` or `keyring:service/user`";
 
-    /// Reads a reference; the fault says what to do and quotes nothing, since it may be the secret itself.
+    /// Parses a reference. The error message does not quote the text, which may be the secret itself.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some(("env", name)) => variable(name),
-            Some(("file", path)) => file(path),
-            Some(("command", line)) => command(line),
-            Some(("keyring", entry)) => keyring_entry(entry),
+            Some(("env", name)) => parse_variable(name),
+            Some(("file", path)) => Ok(Self::File(absolute(path)?)),
+            Some(("command", line)) => parse_command(line),
+            Some(("keyring", entry)) => parse_keyring_entry(entry),
             _ => Err(format!(
-                "is a secret, which must not stand in this file; say where it is kept: {}",
+                "is a secret, which must not be in this file; give the place where it is: {}",
                 Self::FORMS
             )),
         }
     }
 
-    /// The reference in full, to tell it from others; not to be shown, because people put secrets into arguments.
+    /// A text that differs for different references. It must not be shown, because the arguments of a command may be secrets.
     pub(super) fn identity(&self) -> String {
         match self {
             Self::Command(command) => format!("{self} {:?}", command.words()),
@@ -59,12 +60,22 @@ impl Reference {
         }
     }
 
-    /// The same outside of a request for a token, with the time that one would have.
-    pub(super) async fn read_now(&self) -> Result<Zeroizing<String>, Error> {
-        self.read(&unasked()).await
+    /// A token source that reads this place.
+    pub(super) fn token_source(&self) -> Arc<dyn TokenSource> {
+        match self {
+            Self::Environment(name) => Arc::new(EnvToken::new(name)),
+            Self::File(path) => Arc::new(FileToken::new(path)),
+            Self::Command(command) => Arc::new((**command).clone()),
+            Self::Keyring { .. } => Arc::new(KeyringToken(self.clone())),
+        }
     }
 
-    /// The secret as it is kept, without white space at its ends.
+    /// Reads the secret outside of a renewal, with the default timeout of one.
+    pub(super) async fn read_now(&self) -> Result<Zeroizing<String>, Error> {
+        self.read(&direct_request()).await
+    }
+
+    /// Reads the secret, without white space at its ends.
     pub(super) async fn read(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         let text = match self {
             Self::Environment(name) => read_variable(name),
@@ -87,8 +98,20 @@ impl Reference {
     }
 }
 
-/// A request that no cache makes.
-pub(super) fn unasked() -> TokenRequest {
+/// A token in the keyring.
+struct KeyringToken(SecretRef);
+
+impl TokenSource for KeyringToken {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(async move {
+            let text = self.0.read(request).await?;
+            Ok(Token::new(text.as_str())?.expiry_from_jwt())
+        })
+    }
+}
+
+/// A request for a secret that no token cache makes.
+pub(super) fn direct_request() -> TokenRequest {
     TokenRequest::new(
         Reason::Missing,
         TokenCacheBuilder::FETCH_TIMEOUT,
@@ -97,8 +120,8 @@ pub(super) fn unasked() -> TokenRequest {
     )
 }
 
-/// The place; of a command only the program, because people put secrets into arguments.
-impl fmt::Display for Reference {
+/// Shows only the program of a command, because its arguments may be secrets.
+impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment(name) => write!(f, "the environment variable {name}"),
@@ -109,65 +132,58 @@ impl fmt::Display for Reference {
     }
 }
 
-impl fmt::Debug for Reference {
+impl fmt::Debug for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Reference({self})")
+        write!(f, "SecretRef({self})")
     }
 }
 
-fn variable(name: &str) -> Result<Reference, String> {
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+fn parse_variable(name: &str) -> Result<SecretRef, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty()
         || name.starts_with(|c: char| c.is_ascii_digit())
-        || !name.chars().all(letter)
+        || !name.chars().all(is_allowed)
     {
-        return Err("names no environment variable; write `env:NAME`, without `$`".into());
+        return Err("does not name an environment variable; write `env:NAME`, without `$`".into());
     }
-    Ok(Reference::Environment(name.to_owned()))
+    Ok(SecretRef::Environment(name.to_owned()))
 }
 
-fn file(path: &str) -> Result<Reference, String> {
-    Ok(Reference::File(anchored(path)?))
-}
-
-fn command(line: &str) -> Result<Reference, String> {
-    let words = shell_words::split(line)
+fn parse_command(line: &str) -> Result<SecretRef, String> {
+    let mut words = shell_words::split(line)
         .map_err(|_| "cannot be split into words; close its quotes".to_owned())?;
-    command_of(words).map(|command| Reference::Command(Box::new(command)))
-}
-
-/// A command whose program is found from wherever keyfob is run.
-pub(super) fn command_of(mut words: Vec<String>) -> Result<CommandToken, String> {
     if let Some(program) = words.first_mut()
         && program.contains('/')
     {
-        *program = anchored(program)?.to_string_lossy().into_owned();
+        *program = absolute(program)?.to_string_lossy().into_owned();
     }
-    CommandToken::new(words).map_err(|fault| format!("cannot be used: {fault}"))
+    CommandToken::new(words)
+        .map(|command| SecretRef::Command(Box::new(command)))
+        .map_err(|error| format!("cannot be used: {error}"))
 }
 
-fn keyring_entry(entry: &str) -> Result<Reference, String> {
+fn parse_keyring_entry(entry: &str) -> Result<SecretRef, String> {
     match entry.rsplit_once('/') {
         Some((service, user)) if !service.is_empty() && !user.is_empty() => {
-            Ok(Reference::Keyring {
+            Ok(SecretRef::Keyring {
                 service: service.to_owned(),
                 user: user.to_owned(),
             })
         }
-        _ => Err("names no entry of the keyring; write `keyring:service/user`".into()),
+        _ => Err("does not name an entry of the keyring; write `keyring:service/user`".into()),
     }
 }
 
-/// A path that means the same wherever keyfob is run.
-pub(super) fn anchored(path: &str) -> Result<PathBuf, String> {
+/// A path that does not depend on the current directory.
+pub(super) fn absolute(path: &str) -> Result<PathBuf, String> {
     if let Some(below) = path.strip_prefix("~/") {
         let home = etcetera::home_dir()
-            .map_err(|_| "begins with `~`, and there is no home directory".to_owned())?;
+            .map_err(|_| "begins with `~`, but there is no home directory".to_owned())?;
         return Ok(home.join(below));
     }
     if !Path::new(path).is_absolute() {
         return Err(
-            "has a path that depends on where keyfob is run; give it in full, or from `~/` on"
+            "has a path that depends on the current directory; give it in full, or beginning with `~/`"
                 .into(),
         );
     }
@@ -175,11 +191,11 @@ pub(super) fn anchored(path: &str) -> Result<PathBuf, String> {
 }
 
 fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
-    // Its text is not the error's source, because it may be the secret.
-    env::var(name).map(Zeroizing::new).map_err(|fault| {
-        Error::unavailable(match fault {
+    // The `VarError` is not the source of our error, because it may hold the secret.
+    env::var(name).map(Zeroizing::new).map_err(|error| {
+        Error::unavailable(match error {
             VarError::NotPresent => {
-                format!("the environment variable {name} is not set; it is where a secret is kept")
+                format!("the environment variable {name}, which should hold a secret, is not set")
             }
             VarError::NotUnicode(_) => format!("the environment variable {name} is not text"),
         })
@@ -187,22 +203,24 @@ fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
-    read_whole(path).map_err(|fault| {
-        let what = match fault.kind() {
+    read_text(path).map_err(|error| {
+        let problem = match error.kind() {
             io::ErrorKind::NotFound => "does not exist",
             io::ErrorKind::PermissionDenied => "may not be read by this user",
-            io::ErrorKind::InvalidData => "is not text, or longer than 1 MiB",
+            io::ErrorKind::InvalidData => "is not text, or is longer than 1 MiB",
             _ => "cannot be read",
         };
-        let shown = path.display();
-        Error::unavailable(format!("the file {shown}, where a secret is kept, {what}"))
-            .caused_by(fault)
+        let path = path.display();
+        Error::unavailable(format!(
+            "the file {path}, which should hold a secret, {problem}"
+        ))
+        .caused_by(error)
     })
 }
 
-fn read_whole(path: &Path) -> io::Result<Zeroizing<String>> {
+fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
-    // Room for a usual secret, so that no copy is left behind by a buffer that grew.
+    // Enough room for a typical secret: a buffer that grows leaves a copy behind in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
     let length = file.take(LIMIT + 1).read_to_string(&mut text)?;
     if length as u64 > LIMIT {
@@ -218,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s1_a_secret_in_plain_is_refused_and_not_quoted() {
+    fn s1_a_plain_secret_is_refused_and_not_quoted() {
         for text in [
             "s3cret",
             "pa:s3cret",
@@ -228,21 +246,21 @@ mod tests {
             "env:$s3cret",
             "env:s3 cret",
         ] {
-            let says = Reference::parse(text).unwrap_err();
-            assert!(!says.contains("s3cret"), "{says}");
+            let error = SecretRef::parse(text).unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
         }
     }
 
     #[test]
-    fn a_path_means_the_same_wherever_it_is_read() {
+    fn a_path_must_not_depend_on_the_current_directory() {
         for text in [
             "file:secret",
             "file:./secret",
             "command:./helper",
             "command:bin/helper x",
         ] {
-            let says = Reference::parse(text).unwrap_err();
-            assert!(says.contains("in full"), "{text}: {says}");
+            let error = SecretRef::parse(text).unwrap_err();
+            assert!(error.contains("in full"), "{text}: {error}");
         }
         for text in [
             "file:/run/secret",
@@ -250,20 +268,20 @@ mod tests {
             "command:/bin/helper",
             "command:gh auth",
         ] {
-            assert!(Reference::parse(text).is_ok(), "{text}");
+            assert!(SecretRef::parse(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn s1_arguments_of_a_command_are_not_shown() {
-        let reference = Reference::parse("command:helper --key s3cret").unwrap();
-        assert_eq!(format!("{reference:?}"), "Reference(the command helper)");
+    fn s1_the_arguments_of_a_command_are_not_shown() {
+        let secret = SecretRef::parse("command:helper --key s3cret").unwrap();
+        assert_eq!(format!("{secret:?}"), "SecretRef(the command helper)");
     }
 
     #[test]
-    fn a_command_whose_quotes_are_open_is_refused() {
+    fn a_command_with_an_open_quote_is_refused() {
         assert!(
-            Reference::parse("command:helper 'a")
+            SecretRef::parse("command:helper 'a")
                 .unwrap_err()
                 .contains("quotes")
         );

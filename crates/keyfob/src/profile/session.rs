@@ -1,5 +1,7 @@
-//! The async session of a profile.
+//! The sessions of a profile, async and blocking.
 
+#[cfg(feature = "blocking")]
+use crate::client::blocking;
 use crate::client::session::builder::SessionBuilder;
 use crate::client::session::session::Session;
 use crate::error::error::Error;
@@ -9,28 +11,37 @@ use crate::runtime::block_on::block_on;
 impl Profile {
     /// The async session of this profile. Nothing is sent yet.
     ///
+    /// It reads the key for proofs of possession, if the profile has one.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) or [`ErrorKind::Origin`](crate::ErrorKind::Origin) if what the profile
-    /// says cannot be used; also why a key that its tokens are bound to cannot be read, which is done now.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) or [`ErrorKind::Origin`](crate::ErrorKind::Origin) if a setting of the profile
+    /// cannot be used; and any error of reading the key.
     pub fn session(&self) -> Result<Session, Error> {
         self.session_builder()?.build()
     }
 
-    /// The same before it is made, for settings that the file has no key for.
+    /// A builder with the profile's settings, for settings that the file has no key for.
     ///
     /// # Errors
     ///
     /// As [`session`](Self::session).
     pub fn session_builder(&self) -> Result<SessionBuilder, Error> {
-        self.set_up(Session::builder(self.tokens()?))
+        self.configure(Session::builder(self.tokens()?))
     }
 
-    /// What the file says, on a session's builder, async or blocking.
-    pub(super) fn set_up<C>(
-        &self,
-        mut builder: SessionBuilder<C>,
-    ) -> Result<SessionBuilder<C>, Error> {
+    /// The blocking session of this profile. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session).
+    #[cfg(feature = "blocking")]
+    pub fn blocking_session(&self) -> Result<blocking::Session, Error> {
+        self.configure(blocking::Session::builder(self.tokens()?))?
+            .build()
+    }
+
+    fn configure<C>(&self, mut builder: SessionBuilder<C>) -> Result<SessionBuilder<C>, Error> {
         let definition = &*self.definition;
         if let Some(url) = &definition.base_url {
             builder = builder.base_url(url);
@@ -48,7 +59,7 @@ impl Profile {
             builder = builder.redirects(redirects);
         }
         if let Some(grant) = definition.token.grant()
-            && let Some(prover) = block_on(self.proof.prover(grant))?
+            && let Some(prover) = block_on(self.prover.get(grant))?
         {
             builder = builder.dpop(prover);
         }

@@ -5,24 +5,27 @@ use crate::oauth::authorization_code::AuthorizationCode;
 use crate::oauth::client::Client;
 use crate::oauth::device_code::DeviceCode;
 use crate::profile::client::{Secrets, client};
-use crate::profile::grant::asking;
+use crate::profile::grant::with_parameters;
 use crate::profile::profile::Profile;
-pub use crate::profile::schema::SignIn;
-use crate::profile::schema::{Grant, Kind, SigningIn};
-use crate::profile::secret_ref::unasked;
+use crate::profile::schema::grant::{Grant, GrantKind};
+use crate::profile::schema::sign_in::{SignIn, SignInSettings};
+use crate::profile::secret_ref::direct_request;
 
 impl Profile {
-    /// How a person signs in to it, if that is how its token comes about.
+    /// How a person signs in; `None` if the token comes about without a sign-in.
     #[must_use]
     pub fn sign_in(&self) -> Option<SignIn> {
-        Some(self.signing_in()?.1.how)
+        let (_, settings) = self.sign_in_settings().ok()?;
+        Some(settings.how)
     }
 
-    /// Its client at the OAuth 2.0 server, with the secrets that are read for it now; `None` if the token is from elsewhere.
+    /// The client at the OAuth 2.0 server; `None` if the token does not come from one.
+    ///
+    /// The client's secrets are read now.
     ///
     /// # Errors
     ///
-    /// Why a secret cannot be had, or the client not be made.
+    /// Why a secret cannot be read or the client cannot be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
         match self.definition.token.grant() {
             Some(grant) => self.client_of(grant).await.map(Some),
@@ -30,57 +33,53 @@ impl Profile {
         }
     }
 
-    /// A sign-in with a code that is typed on another device, whichever way the profile says.
+    /// A sign-in with a code that the person types on another device.
     ///
-    /// What comes of it is kept where [`store`](Self::store) says, by [`TokenStore::replace`](crate::store::TokenStore::replace).
+    /// The profile may name either kind of sign-in. To store the token, use [`store`](Self::store) and
+    /// [`TokenStore::replace`](crate::store::TokenStore::replace).
     ///
     /// # Errors
     ///
-    /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if nobody has to sign in to it.
+    /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile has no sign-in.
     pub async fn device_code(&self) -> Result<DeviceCode, Error> {
-        let (grant, _) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
-        Ok(asking!(
-            DeviceCode::new(self.client_of(grant).await?),
-            grant
-        ))
+        let (grant, _) = self.sign_in_settings()?;
+        let flow = DeviceCode::new(self.client_of(grant).await?);
+        Ok(with_parameters!(flow, grant))
     }
 
-    /// A sign-in in a browser on this machine, whichever way the profile says.
+    /// A sign-in in a browser on this machine.
     ///
-    /// What comes of it is kept as with [`device_code`](Self::device_code).
+    /// The profile may name either kind of sign-in. The token is stored as with [`device_code`](Self::device_code).
     ///
     /// # Errors
     ///
     /// As [`device_code`](Self::device_code).
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
-        let (grant, sign_in) = self.signing_in().ok_or_else(|| self.needs_nobody())?;
+        let (grant, settings) = self.sign_in_settings()?;
         let flow = AuthorizationCode::new(self.client_of(grant).await?);
-        let flow = asking!(flow, grant);
-        match &sign_in.redirect_uri {
+        let flow = with_parameters!(flow, grant);
+        match &settings.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),
             None => Ok(flow),
         }
     }
 
     async fn client_of(&self, grant: &Grant) -> Result<Client, Error> {
-        let secrets = Secrets::read(grant, &unasked()).await?;
-        let prover = self.proof.prover(grant).await?;
+        let secrets = Secrets::read(grant, &direct_request()).await?;
+        let prover = self.prover.get(grant).await?;
         client(grant, &secrets, prover)
     }
 
-    fn signing_in(&self) -> Option<(&Grant, &SigningIn)> {
-        let grant = self.definition.token.grant()?;
-        match &grant.kind {
-            Kind::SignIn(sign_in) => Some((grant, sign_in)),
-            _ => None,
+    fn sign_in_settings(&self) -> Result<(&Grant, &SignInSettings), Error> {
+        if let Some(grant) = self.definition.token.grant()
+            && let GrantKind::SignIn(settings) = &grant.kind
+        {
+            return Ok((grant, settings));
         }
-    }
-
-    fn needs_nobody(&self) -> Error {
-        Error::input(format!(
-            "nobody signs in to {}: its token is from {}",
+        Err(Error::input(format!(
+            "the profile {} has no sign-in: its token comes from {}",
             self.name,
             self.token_from()
-        ))
+        )))
     }
 }

@@ -1,24 +1,24 @@
-//! The source of a profile's token, made as the file describes it.
+//! The token source of a profile, made from the file's settings.
 
 use std::sync::Arc;
 
 use crate::error::error::Error;
-use crate::profile::expiring_store::OnlyLasting;
-use crate::profile::grant::Granted;
-use crate::profile::header_placement::InField;
+use crate::profile::expiring_store::ExpiringStore;
+use crate::profile::grant::GrantSource;
+use crate::profile::header_placement::PlacedSource;
 use crate::profile::profile::Profile;
-use crate::profile::schema::From;
-use crate::profile::secret_source;
+use crate::profile::schema::token::TokenFrom;
 use crate::source::persisted::Persisted;
 use crate::source::source::TokenSource;
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 
 impl Profile {
-    /// A source of its token, with the store in front of it, for a cache of your own making. Nothing is fetched yet.
+    /// A source of the profile's token, behind its store, for a cache that you build. Nothing is fetched yet.
     ///
-    /// Each call makes another one, which shares nothing with those before but the store. What the file says of
-    /// [`fetch_timeout`](Self::fetch_timeout) and [`default_lifetime`](Self::default_lifetime) is for the cache.
+    /// Each call makes a new source, which shares only the store with earlier ones. The profile's
+    /// [`fetch_timeout`](Self::fetch_timeout) and [`default_lifetime`](Self::default_lifetime) are settings of the cache, so set
+    /// them there.
     ///
     /// ```
     /// use keyfob::{Profiles, TokenCache};
@@ -36,24 +36,26 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if what the profile says cannot be used.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a setting of the profile cannot be used.
     pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
-        let choice = &self.definition.token;
-        let source = match &choice.from {
-            From::Place(place) => secret_source::source(place),
-            From::Grant(_) => Arc::new(Granted::new(&self.name, &self.definition, &self.proof)),
+        let settings = &self.definition.token;
+        let source = match &settings.from {
+            TokenFrom::Secret(secret) => secret.token_source(),
+            TokenFrom::Grant(_) => {
+                Arc::new(GrantSource::new(&self.name, &self.definition, &self.prover))
+            }
         };
         let source: Arc<dyn TokenSource> = match self.store()? {
             None => source,
-            Some((store, key)) if self.says_when_tokens_end() => {
+            Some((store, key)) if self.knows_when_tokens_expire() => {
                 Arc::new(self.persisted(source, store, key))
             }
-            Some((store, key)) => Arc::new(self.persisted(source, OnlyLasting(store), key)),
+            Some((store, key)) => Arc::new(self.persisted(source, ExpiringStore(store), key)),
         };
-        Ok(match &choice.field {
-            Some(field) => Arc::new(InField {
+        Ok(match &settings.placement {
+            Some(placement) => Arc::new(PlacedSource {
                 source,
-                field: field.clone(),
+                placement: placement.clone(),
             }),
             None => source,
         })
@@ -65,17 +67,18 @@ impl Profile {
         store: impl TokenStore,
         key: StoreKey,
     ) -> Persisted {
-        let choice = &self.definition.store;
-        let persisted = Persisted::new(source, store, key).on_store_outage(choice.on_store_outage);
-        match choice.issuer_grace {
+        let settings = &self.definition.store;
+        let persisted =
+            Persisted::new(source, store, key).on_store_outage(settings.on_store_outage);
+        match settings.issuer_grace {
             Some(grace) => persisted.issuer_grace(grace),
             None => persisted,
         }
     }
 
-    /// Whether a token without an expiry may be kept: its server tells when it is over, or the file does.
-    fn says_when_tokens_end(&self) -> bool {
-        let choice = &self.definition.token;
-        choice.grant().is_some() || choice.default_lifetime.is_some()
+    /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
+    fn knows_when_tokens_expire(&self) -> bool {
+        let settings = &self.definition.token;
+        settings.grant().is_some() || settings.default_lifetime.is_some()
     }
 }

@@ -1,115 +1,169 @@
-//! Where a profile's token is kept when the process ends, and under which key.
+//! Where a profile's token is stored, and under which key.
 
 use std::sync::Arc;
 
 use crate::error::error::Error;
-use crate::profile::lazy_store::{Closed, Opening};
+use crate::profile::lazy_store::LazyStore;
 use crate::profile::profile::Profile;
-use crate::profile::schema::{Files, From, Grant, StoreKind};
-use crate::profile::secret_ref::Reference;
+use crate::profile::schema::grant::{Assertion, Grant, GrantKind};
+use crate::profile::schema::store::{FileSettings, PersistentStore, StoreKind};
+use crate::profile::schema::token::TokenFrom;
+use crate::profile::secret_ref::SecretRef;
 use crate::store::file::FileStore;
-use crate::store::key::StoreKey;
+use crate::store::key::{StoreKey, StoreKeyBuilder};
 use crate::store::store::TokenStore;
 
-type StoreAndKey = (Arc<dyn TokenStore>, StoreKey);
-
 impl Profile {
-    /// The store that keeps the token, and the key there; `None` if only the process has it.
+    /// The store of the token and its key there; `None` if the token is only in memory.
     ///
-    /// A store keeps tokens of grants unless the file says otherwise, and of commands those that end. A token that is kept somewhere
-    /// as it is, is not copied. Nothing is opened yet.
+    /// Unless the file says otherwise, a store holds the tokens of grants, and those of commands if they have an expiry. A token
+    /// that is already kept elsewhere, in a file or a variable, is not copied. Nothing is opened yet.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
-    pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
-        let closed = match &self.definition.store.kind {
-            StoreKind::Memory => return Ok(None),
-            StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
-            StoreKind::Usual => Closed::Files(Files::default()),
-            StoreKind::File(files) => Closed::Files(files.clone()),
-            StoreKind::Keyring => Closed::Keyring,
-            StoreKind::Redis(server) => Closed::Redis(server.clone()),
+    pub fn store(&self) -> Result<Option<(Arc<dyn TokenStore>, StoreKey)>, Error> {
+        let Some(settings) = self.persistent_store() else {
+            return Ok(None);
         };
-        let needs_usual = match &closed {
-            Closed::Files(files) => files.directory.is_none(),
-            Closed::Keyring => true,
-            Closed::Redis(_) => false,
+        let needs_default_directory = match &settings {
+            PersistentStore::Files(files) => files.directory.is_none(),
+            PersistentStore::Keyring => true,
+            PersistentStore::Redis(_) => false,
         };
-        if needs_usual {
+        if needs_default_directory {
             FileStore::default_directory()?;
         }
-        Ok(Some((Arc::new(Opening::new(closed)), self.store_key())))
+        Ok(Some((Arc::new(LazyStore::new(settings)), self.store_key())))
     }
 
-    /// Where that store is, in words; the same for profiles that share one.
+    /// Where the store is, in words; profiles that share a store have the same words.
     ///
     /// # Errors
     ///
     /// As [`store`](Self::store).
-    pub fn store_place(&self) -> Result<Option<String>, Error> {
-        let directory = match &self.definition.store.kind {
-            StoreKind::Memory => return Ok(None),
-            StoreKind::Usual if !self.is_worth_keeping() => return Ok(None),
-            StoreKind::Keyring => return Ok(Some("the keyring".to_owned())),
-            StoreKind::Redis(server) => {
-                let prefix = server.prefix.as_deref().unwrap_or_default();
-                return Ok(Some(format!("Redis at the URL in {} {prefix}", server.url)));
+    pub fn store_location(&self) -> Result<Option<String>, Error> {
+        Ok(match self.persistent_store() {
+            None => None,
+            Some(PersistentStore::Keyring) => Some("the keyring".to_owned()),
+            Some(PersistentStore::Redis(redis)) => {
+                let prefix = redis.prefix.as_deref().unwrap_or_default();
+                Some(format!("Redis at the URL in {} {prefix}", redis.url))
             }
-            StoreKind::Usual => None,
-            StoreKind::File(files) => files.directory.clone(),
-        };
-        let directory = directory.map_or_else(FileStore::default_directory, Ok)?;
-        Ok(Some(directory.display().to_string()))
+            Some(PersistentStore::Files(files)) => {
+                let directory = files
+                    .directory
+                    .map_or_else(FileStore::default_directory, Ok)?;
+                Some(directory.display().to_string())
+            }
+        })
     }
 
-    fn is_worth_keeping(&self) -> bool {
+    fn persistent_store(&self) -> Option<PersistentStore> {
+        match &self.definition.store.kind {
+            StoreKind::Memory => None,
+            StoreKind::Persistent(store) => Some(store.clone()),
+            StoreKind::Default => self
+                .is_stored_by_default()
+                .then(|| PersistentStore::Files(FileSettings::default())),
+        }
+    }
+
+    fn is_stored_by_default(&self) -> bool {
         matches!(
             &self.definition.token.from,
-            From::Grant(_) | From::Place(Reference::Command(_))
+            TokenFrom::Grant(_) | TokenFrom::Secret(SecretRef::Command(_))
         )
     }
 
-    /// All that makes its token another than that of other profiles, or of the same one before it was changed.
+    /// The key of this profile's token.
     ///
-    /// Not the key of the grant's own source, which exists only when its secrets have been read.
+    /// It holds everything that makes the token a different one: another profile, or other settings of this one. The key of the
+    /// grant's own source cannot be used, because that source exists only once the secrets have been read.
     fn store_key(&self) -> StoreKey {
         let key = match &self.definition.token.from {
-            From::Place(place) => {
-                StoreKey::builder(place.to_string()).subject(digest(&place.identity()))
+            TokenFrom::Secret(secret) => {
+                StoreKey::builder(secret.to_string()).subject(digest(&secret.identity()))
             }
-            From::Grant(grant) => {
-                let key = StoreKey::builder(grant.server.url())
-                    .client(&grant.client.id)
-                    .scopes(&grant.scopes)
-                    .resources(&grant.resource)
-                    .subject(digest(&details(grant)))
-                    .grant(grant.name);
-                let key = match grant.audience.is_empty() {
-                    true => key,
-                    false => key.audience(grant.audience.join(" ")),
-                };
-                match grant.dpop_key {
-                    Some(_) => key.token_type("DPoP"),
-                    None => key,
-                }
-            }
+            TokenFrom::Grant(grant) => grant_key(grant),
         };
         key.name(&self.name).build()
     }
 }
 
-/// What a grant says besides, in one text.
-fn details(grant: &Grant) -> String {
+fn grant_key(grant: &Grant) -> StoreKeyBuilder {
+    let mut key = StoreKey::builder(grant.server.url())
+        .client(&grant.client.id)
+        .scopes(&grant.scopes)
+        .resources(&grant.resource)
+        .subject(digest(&grant_identity(grant)))
+        .grant(grant.name);
+    if !grant.audience.is_empty() {
+        key = key.audience(grant.audience.join(" "));
+    }
+    match grant.dpop_key {
+        Some(_) => key.token_type("DPoP"),
+        None => key,
+    }
+}
+
+/// The settings of a grant that have no part of their own in the key.
+fn grant_identity(grant: &Grant) -> String {
     let secrets = grant.secrets().into_iter();
-    let secrets = secrets.map(|(key, reference)| format!("{key}={}", reference.identity()));
+    let secrets = secrets.map(|(key, secret)| format!("{key}={}", secret.identity()));
     let parameters = grant.parameters.iter();
     let parameters = parameters.map(|(name, value)| format!("{name:?}={value:?}"));
     let parts: Vec<_> = secrets.chain(parameters).collect();
-    format!("{} {:?} {:?}", parts.join(" "), grant.kind, grant.audience)
+    let kind = kind_identity(&grant.kind);
+    format!("{} {kind} {:?}", parts.join(" "), grant.audience)
 }
 
-/// A short hash: what it is of may be long, and is nothing to show.
+/// The kind of a grant and its settings, in a form that never changes.
+///
+/// It is spelled like the `Debug` output of the first release's types, because a change would lose every stored token.
+fn kind_identity(kind: &GrantKind) -> String {
+    let shown = |secret: &SecretRef| format!("Reference({secret})");
+    match kind {
+        GrantKind::ClientCredentials => "ClientCredentials".to_owned(),
+        GrantKind::SmartBackendServices => "SmartBackendServices".to_owned(),
+        GrantKind::RefreshToken(first) => format!("RefreshToken({})", shown(first)),
+        GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
+            format!("JwtBearer(Kept({}))", shown(assertion))
+        }
+        GrantKind::JwtBearer(Assertion::Signed {
+            key,
+            subject,
+            audience,
+        }) => format!(
+            "JwtBearer(Signed {{ key: Key {{ pem: {}, id: {:?}, algorithm: {:?} }}, subject: {subject:?}, audience: {audience:?} }})",
+            shown(&key.pem),
+            key.id,
+            key.algorithm
+        ),
+        GrantKind::TokenExchange(exchange) => {
+            let actor = match &exchange.actor {
+                Some((actor, kind)) => format!("Some(({}, {kind:?}))", shown(actor)),
+                None => "None".to_owned(),
+            };
+            format!(
+                "TokenExchange(Exchange {{ subject: {}, subject_type: {:?}, actor: {actor}, requested_type: {:?} }})",
+                shown(&exchange.subject),
+                exchange.subject_type,
+                exchange.requested_type
+            )
+        }
+        GrantKind::SignIn(sign_in) => format!(
+            "SignIn(SigningIn {{ how: {:?}, authorization_endpoint: {:?}, device_authorization_endpoint: {:?}, revocation_endpoint: {:?}, redirect_uri: {:?} }})",
+            sign_in.how,
+            sign_in.authorization_endpoint,
+            sign_in.device_authorization_endpoint,
+            sign_in.revocation_endpoint,
+            sign_in.redirect_uri
+        ),
+    }
+}
+
+/// A short hash, because the text may be long and may hold what is not to be shown.
 fn digest(text: &str) -> String {
     let mut digest = StoreKey::builder(text).build().id().to_owned();
     digest.truncate(16);

@@ -1,4 +1,4 @@
-//! A table of the profile file while it is being read: it knows which keys were asked for, and where each stands.
+//! A table of the profile file while it is read. It knows where each key is, and which keys have been read.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -9,52 +9,52 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use crate::origin::origin::Origin;
-use crate::profile::errors::{Faults, suggestion};
-use crate::profile::secret_ref::Reference;
+use crate::profile::errors::{FileErrors, suggestion};
+use crate::profile::secret_ref::SecretRef;
 
-/// A table, whose keys are read one by one. Whatever is left when it is [closed](Self::close) is a fault.
+/// A table whose keys are read one by one. A key that is left when it is [finished](Self::finish) is an error.
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
     span: Range<usize>,
-    asked: RefCell<Vec<&'static str>>,
-    faults: &'t Faults<'t>,
+    known: RefCell<Vec<&'static str>>,
+    errors: &'t FileErrors<'t>,
 }
 
-/// What stands behind a key.
+/// A key and its value.
 #[derive(Clone)]
 pub(super) struct Value<'t> {
     pub(super) key: &'t str,
     key_span: Range<usize>,
     value: &'t DeValue<'t>,
     span: Range<usize>,
-    faults: &'t Faults<'t>,
+    errors: &'t FileErrors<'t>,
 }
 
 impl<'t> Table<'t> {
     pub(super) fn new(
         entries: &'t DeTable<'t>,
         span: Range<usize>,
-        faults: &'t Faults<'t>,
+        errors: &'t FileErrors<'t>,
     ) -> Self {
         Self {
             entries,
             span,
-            asked: RefCell::default(),
-            faults,
+            known: RefCell::default(),
+            errors,
         }
     }
 
-    /// The value of a key that may be left out.
+    /// The value of an optional key.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'t>> {
-        self.asked.borrow_mut().push(key);
+        self.known.borrow_mut().push(key);
         self.each().find(|value| value.key == key)
     }
 
-    /// The value of a key that must be there; `why` says what it is for.
-    pub(super) fn need(&self, key: &'static str, why: &str) -> Option<Value<'t>> {
+    /// The value of a required key; `purpose` says what it is for.
+    pub(super) fn require(&self, key: &'static str, purpose: &str) -> Option<Value<'t>> {
         let value = self.get(key);
         if value.is_none() {
-            self.fault(format!("`{key}` is missing: {why}"));
+            self.error(format!("`{key}` is missing: {purpose}"));
         }
         value
     }
@@ -65,34 +65,34 @@ impl<'t> Table<'t> {
 
     /// Every key with its value, known or not.
     pub(super) fn each(&self) -> impl Iterator<Item = Value<'t>> + use<'t> {
-        let faults = self.faults;
+        let errors = self.errors;
         self.entries.iter().map(move |(key, value)| Value {
             key: key.get_ref(),
             key_span: key.span(),
             value: value.get_ref(),
             span: value.span(),
-            faults,
+            errors,
         })
     }
 
-    /// Reports a fault of the table as a whole.
-    pub(super) fn fault(&self, says: impl Into<String>) {
-        self.faults.add(&self.span, says);
+    /// Reports an error in the table as a whole.
+    pub(super) fn error(&self, message: impl Into<String>) {
+        self.errors.add(&self.span, message);
     }
 
-    /// Reports the keys that nobody asked for. Those that are known `elsewhere` do not go with what the table says besides.
-    pub(super) fn close(self, elsewhere: &[&str]) {
-        let asked = self.asked.borrow();
-        for value in self.each().filter(|value| !asked.contains(&value.key)) {
+    /// Reports the keys that have not been read. `elsewhere` has the keys that are valid in other tables of this kind.
+    pub(super) fn finish(self, elsewhere: &[&str]) {
+        let known = self.known.borrow();
+        for value in self.each().filter(|value| !known.contains(&value.key)) {
             let key = value.key;
             if elsewhere.contains(&key) {
-                value.fault_of_key(format!(
-                    "`{key}` does not go with what this table says; leave it out"
+                value.key_error(format!(
+                    "`{key}` does not go with the other keys of this table; remove it"
                 ));
             } else {
-                value.fault_of_key(format!(
+                value.key_error(format!(
                     "unknown key `{key}`{}",
-                    suggestion(key, asked.iter().chain(elsewhere).copied())
+                    suggestion(key, known.iter().chain(elsewhere).copied())
                 ));
             }
         }
@@ -100,13 +100,14 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> Value<'t> {
-    /// Reports what is wrong with the value. Nothing of it may be quoted.
-    pub(super) fn fault(&self, says: impl Into<String>) {
-        self.faults.add(&self.span, says);
+    /// Reports an error in the value. The message must not quote the value, which may be a secret.
+    pub(super) fn error(&self, message: impl Into<String>) {
+        self.errors.add(&self.span, message);
     }
 
-    pub(super) fn fault_of_key(&self, says: impl Into<String>) {
-        self.faults.add(&self.key_span, says);
+    /// Reports an error in the key.
+    pub(super) fn key_error(&self, message: impl Into<String>) {
+        self.errors.add(&self.key_span, message);
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -116,31 +117,31 @@ impl<'t> Value<'t> {
     pub(super) fn text(self) -> Option<&'t str> {
         let text = self.as_kind("text in quotes", DeValue::as_str)?;
         if text.is_empty() {
-            self.fault(format!("`{}` is empty", self.key));
+            self.error(format!("`{}` is empty", self.key));
             return None;
         }
         Some(text)
     }
 
-    /// One text, or a list of them.
+    /// A text or a list of texts.
     pub(super) fn texts(self) -> Option<Vec<String>> {
-        let texts = self.list("text in quotes, or a list of it", Value::text)?;
+        let texts = self.list("text in quotes, or a list of texts", Value::text)?;
         Some(texts.into_iter().map(str::to_owned).collect())
     }
 
     pub(super) fn table(self) -> Option<Table<'t>> {
         let entries = self.as_kind("a table", DeValue::as_table)?;
-        Some(Table::new(entries, self.key_span, self.faults))
+        Some(Table::new(entries, self.key_span, self.errors))
     }
 
-    /// A whole number in these bounds.
+    /// A whole number within these bounds.
     pub(super) fn number(self, bounds: Range<u32>) -> Option<u32> {
         let integer = self.as_kind("a whole number", DeValue::as_integer)?;
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
         let number = number.filter(|number| bounds.contains(number));
         if number.is_none() {
-            self.fault(format!(
-                "`{}` is out of bounds; give a number from {} to {}",
+            self.error(format!(
+                "`{}` is out of range; give a number from {} to {}",
                 self.key,
                 bounds.start,
                 bounds.end - 1
@@ -160,9 +161,9 @@ impl<'t> Value<'t> {
         };
         let time = number
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|time| !time.is_zero() && *time <= LONGEST);
+            .filter(|time| !time.is_zero() && *time <= MAX_SECONDS);
         if time.is_none() {
-            self.fault(format!(
+            self.error(format!(
                 "`{}` is a time in seconds; give a number above 0, such as 30 or 1.5",
                 self.key
             ));
@@ -170,20 +171,20 @@ impl<'t> Value<'t> {
         time
     }
 
-    /// A secret, which only ever stands elsewhere.
-    pub(super) fn secret(self) -> Option<Reference> {
+    /// A reference to a secret. The secret itself must not be in the file.
+    pub(super) fn secret(self) -> Option<SecretRef> {
         let Some(text) = self.value.as_str() else {
-            self.fault(format!(
-                "`{}` is a secret; say in quotes where it is kept: {}",
+            self.error(format!(
+                "`{}` is a secret; give in quotes the place where it is: {}",
                 self.key,
-                Reference::FORMS
+                SecretRef::FORMS
             ));
             return None;
         };
-        match Reference::parse(text) {
-            Ok(reference) => Some(reference),
-            Err(says) => {
-                self.fault(format!("`{}` {says}", self.key));
+        match SecretRef::parse(text) {
+            Ok(secret) => Some(secret),
+            Err(problem) => {
+                self.error(format!("`{}` {problem}", self.key));
                 None
             }
         }
@@ -192,37 +193,37 @@ impl<'t> Value<'t> {
     /// An absolute http(s) URL without a password.
     pub(super) fn url(self) -> Option<Url> {
         let text = self.clone().text()?;
-        let fault = |says: &str| {
-            self.fault(format!(
-                "`{}` {says}; give a URL such as https://api.example.com/",
+        let error = |problem: &str| {
+            self.error(format!(
+                "`{}` {problem}; give a URL such as https://api.example.com/",
                 self.key
             ));
             None
         };
         let Ok(url) = Url::parse(text) else {
-            return fault("is no URL in full");
+            return error("is not a complete URL");
         };
         if !url.username().is_empty() || url.password().is_some() {
-            return fault("has a user or password in it, which is not the place for a secret");
+            return error("has a user or a password, and a secret must not be in this file");
         }
         if Origin::from_url(&url).is_err() {
-            return fault("is neither http nor https");
+            return error("is neither http nor https");
         }
         Some(url)
     }
 
-    /// The same, letter by letter.
+    /// A URL exactly as the file spells it.
     pub(super) fn url_as_written(self) -> Option<String> {
         let text = self.clone().text()?;
         self.url().map(|_| text.to_owned())
     }
 
-    /// Origins: one URL, or a list of them, without path.
+    /// A URL without a path, or a list of them, as origins.
     pub(super) fn origins(self) -> Option<Vec<Origin>> {
         let urls = self.list("a URL in quotes, or a list of them", |value| {
             let url = value.clone().url()?;
             if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-                value.fault(format!(
+                value.error(format!(
                     "`{}` takes scheme, host and port only, such as https://api.example.com",
                     value.key
                 ));
@@ -233,15 +234,15 @@ impl<'t> Value<'t> {
         Some(urls)
     }
 
-    /// One of these words, as what it stands for.
+    /// One of these words, as the value that it names.
     pub(super) fn one_of<T: Copy>(self, what: &str, known: &[(&'static str, T)]) -> Option<T> {
         let word = self.clone().text()?;
-        if let Some((_, meaning)) = known.iter().find(|(name, _)| *name == word) {
-            return Some(*meaning);
+        if let Some((_, value)) = known.iter().find(|(name, _)| *name == word) {
+            return Some(*value);
         }
         let names = || known.iter().map(|(name, _)| *name);
         let all: Vec<_> = names().map(|name| format!("`{name}`")).collect();
-        self.fault(format!(
+        self.error(format!(
             "unknown {what}{}; `{}` is one of {}",
             suggestion(word, names()),
             self.key,
@@ -250,7 +251,7 @@ impl<'t> Value<'t> {
         None
     }
 
-    /// One item, or a list of them; `None` if any has a fault.
+    /// An item or a list of items; `None` if one of them has an error.
     pub(super) fn list<T>(
         self,
         wanted: &str,
@@ -262,7 +263,7 @@ impl<'t> Value<'t> {
                 items.into_iter().collect()
             }
             DeValue::Table(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                self.fault(format!("`{}` must be {wanted}", self.key));
+                self.error(format!("`{}` must be {wanted}", self.key));
                 None
             }
             _ => Some(vec![read(self)?]),
@@ -284,11 +285,11 @@ impl<'t> Value<'t> {
     ) -> Option<T> {
         let value = read(self.value);
         if value.is_none() {
-            self.fault(format!("`{}` must be {wanted}", self.key));
+            self.error(format!("`{}` must be {wanted}", self.key));
         }
         value
     }
 }
 
 /// A year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_SECONDS: Duration = Duration::from_secs(365 * 24 * 60 * 60);

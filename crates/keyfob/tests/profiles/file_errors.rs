@@ -141,7 +141,7 @@ fn s1_a_secret_in_plain_text_is_located_and_not_quoted() {
     assert_fault(
         &with_keys("base_url = \"https://me:s3cret@a.example\""),
         "4:12",
-        &["not the place for a secret"],
+        &["a secret must not be in this file"],
     );
     assert_fault(
         &with_grant("client_secret = \"env:$s3cret\""),
@@ -163,7 +163,7 @@ fn a_wrong_type_is_located() {
         (
             with_keys("base_url = \"a.example/s3cret\""),
             "4:12",
-            "no URL in full",
+            "not a complete URL",
         ),
         (
             with_keys("base_url = \"ftp://a.example\""),
@@ -378,7 +378,7 @@ fn invalid_toml_is_located_and_not_quoted() {
     ] {
         let faults = faults(text);
         assert!(
-            faults[0].starts_with(&format!("keyfob.toml:{place}: this is no TOML: ")),
+            faults[0].starts_with(&format!("keyfob.toml:{place}: this is not TOML: ")),
             "{faults:?}"
         );
         assert!(!faults.concat().contains("s3cret"), "{faults:?}");
@@ -437,7 +437,7 @@ fn a_redirect_uri_must_be_on_loopback() {
         assert_fault(
             &with_sign_in(issuer, &format!("redirect_uri = \"{wrong}\"")),
             "7:16",
-            &["`redirect_uri` takes plain http to this machine"],
+            &["`redirect_uri` must be plain http to this machine"],
         );
     }
     for right in ["http://127.0.0.1/back", "http://localhost:8400/"] {
@@ -457,7 +457,7 @@ fn endpoints_belong_to_a_token_endpoint_and_not_to_an_issuer() {
         assert_fault(
             &with_sign_in("issuer = \"https://i.example\"", &line),
             "7:1",
-            &[key, "stands beside `token_endpoint`"],
+            &[key, "goes with `token_endpoint` only"],
         );
         let text = with_sign_in("token_endpoint = \"https://i.example/token\"", &line);
         Profiles::from_text(&text).expect("it stands where it should");

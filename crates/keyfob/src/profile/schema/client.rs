@@ -1,12 +1,12 @@
-//! How a client shows a token endpoint who it is (RFC 6749 §2.3, RFC 7523 §2.2).
+//! The client of an authorization server, and how it authenticates (RFC 6749 §2.3, RFC 7523 §2.2).
 
 use crate::oauth::signing_key::key_pair::Algorithm;
-use crate::profile::secret_ref::Reference;
+use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Table, Value};
 
-/// A client, and its way to authenticate.
+/// A client and its authentication.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct ClientSettings {
     pub(crate) id: String,
     pub(crate) authentication: Authentication,
 }
@@ -15,16 +15,16 @@ pub(crate) struct Client {
 pub(crate) enum Authentication {
     /// A public client.
     None,
-    SecretBasic(Reference),
-    UnencodedBasic(Reference),
-    SecretPost(Reference),
-    PrivateKey(Key),
+    SecretBasic(SecretRef),
+    SecretBasicUnencoded(SecretRef),
+    SecretPost(SecretRef),
+    PrivateKey(KeySettings),
 }
 
-/// A private key, with which the client signs.
+/// The private key that the client signs with.
 #[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) pem: Reference,
+pub(crate) struct KeySettings {
+    pub(crate) pem: SecretRef,
     pub(crate) id: Option<String>,
     pub(crate) algorithm: Option<Algorithm>,
 }
@@ -33,96 +33,92 @@ pub(crate) struct Key {
 enum Method {
     None,
     SecretBasic,
-    UnencodedBasic,
+    SecretBasicUnencoded,
     SecretPost,
     PrivateKey,
 }
 
-/// How a client authenticates if the file does not say it.
+/// How a client authenticates if the file does not say so.
 #[derive(Clone, Copy)]
-pub(super) enum UnlessSaid {
-    /// With its secret, if there is one.
-    BySecret,
-    /// With its private key, or else its secret, whichever there is.
-    BySecretOrKey,
+pub(super) enum DefaultAuthentication {
+    /// With its secret, if it has one.
+    Secret,
+    /// With its private key if it has one, otherwise with its secret if it has one.
+    KeyOrSecret,
 }
 
-impl Client {
-    /// The secret that it shares with the server.
-    pub(crate) fn secret(&self) -> Option<&Reference> {
+impl ClientSettings {
+    /// The client secret, if the client authenticates with one.
+    pub(crate) fn secret(&self) -> Option<&SecretRef> {
         match &self.authentication {
             Authentication::SecretBasic(secret)
-            | Authentication::UnencodedBasic(secret)
+            | Authentication::SecretBasicUnencoded(secret)
             | Authentication::SecretPost(secret) => Some(secret),
             Authentication::None | Authentication::PrivateKey(_) => None,
         }
     }
 }
 
-pub(super) fn read(table: &Table<'_>, usual: UnlessSaid) -> Option<Client> {
+pub(super) fn read(table: &Table<'_>, default: DefaultAuthentication) -> Option<ClientSettings> {
     let id = read_id(table);
-    let authentication = read_authentication(table, usual);
-    Some(Client {
+    let authentication = read_authentication(table, default);
+    Some(ClientSettings {
         id: id?,
         authentication: authentication?,
     })
 }
 
-/// A client that can authenticate with its private key only.
-pub(super) fn read_with_key(table: &Table<'_>) -> Option<Client> {
+/// Reads a client that authenticates with its private key only.
+pub(super) fn read_with_key(table: &Table<'_>) -> Option<ClientSettings> {
     let id = read_id(table);
     let key = read_key(table);
-    Some(Client {
+    Some(ClientSettings {
         id: id?,
         authentication: Authentication::PrivateKey(key?),
     })
 }
 
 fn read_id(table: &Table<'_>) -> Option<String> {
-    let id = table.need(
-        "client_id",
-        "the name under which the server knows this client",
-    )?;
+    let id = table.require("client_id", "the id that the server has for this client")?;
     id.text().map(str::to_owned)
 }
 
-/// As said, or as the secret that is there suggests.
-fn read_authentication(table: &Table<'_>, usual: UnlessSaid) -> Option<Authentication> {
+fn read_authentication(
+    table: &Table<'_>,
+    default: DefaultAuthentication,
+) -> Option<Authentication> {
     let method = match table.get("client_authentication") {
         Some(value) => value.one_of("client authentication", &METHODS)?,
-        None => match usual {
-            UnlessSaid::BySecretOrKey if table.has("private_key") => Method::PrivateKey,
+        None => match default {
+            DefaultAuthentication::KeyOrSecret if table.has("private_key") => Method::PrivateKey,
             _ if table.has("client_secret") => Method::SecretBasic,
             _ => Method::None,
         },
     };
     let secret = || {
-        let value = table.need("client_secret", "the client shows it to the token endpoint");
+        let value = table.require("client_secret", "the client sends it to the token endpoint");
         value.and_then(Value::secret)
     };
     Some(match method {
         Method::None => Authentication::None,
         Method::SecretBasic => Authentication::SecretBasic(secret()?),
-        Method::UnencodedBasic => Authentication::UnencodedBasic(secret()?),
+        Method::SecretBasicUnencoded => Authentication::SecretBasicUnencoded(secret()?),
         Method::SecretPost => Authentication::SecretPost(secret()?),
         Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
     })
 }
 
-/// The private key that the client signs with.
-pub(super) fn read_key(table: &Table<'_>) -> Option<Key> {
+/// Reads the private key that the client signs with.
+pub(super) fn read_key(table: &Table<'_>) -> Option<KeySettings> {
     let pem = table
-        .need(
-            "private_key",
-            "the key, in PEM, with which the client signs",
-        )
+        .require("private_key", "the key in PEM that the client signs with")
         .and_then(Value::secret);
     let id = table.get("key_id").and_then(Value::text);
     let algorithm = match table.get("algorithm") {
         Some(value) => Some(value.one_of("algorithm", &ALGORITHMS)?),
         None => None,
     };
-    Some(Key {
+    Some(KeySettings {
         pem: pem?,
         id: id.map(str::to_owned),
         algorithm,
@@ -132,7 +128,10 @@ pub(super) fn read_key(table: &Table<'_>) -> Option<Key> {
 const METHODS: [(&str, Method); 5] = [
     ("none", Method::None),
     ("client_secret_basic", Method::SecretBasic),
-    ("client_secret_basic_unencoded", Method::UnencodedBasic),
+    (
+        "client_secret_basic_unencoded",
+        Method::SecretBasicUnencoded,
+    ),
     ("client_secret_post", Method::SecretPost),
     ("private_key_jwt", Method::PrivateKey),
 ];

@@ -1,85 +1,91 @@
-//! A grant of an OAuth 2.0 server, as a profile describes it.
+//! An OAuth 2.0 grant, as a profile describes it.
 
 use std::fmt;
 
 use url::Url;
 
-use crate::profile::schema::client::{Authentication, Client, Key, UnlessSaid};
-use crate::profile::schema::sign_in::{SignIn, SigningIn};
+use crate::profile::schema::client::{
+    Authentication, ClientSettings, DefaultAuthentication, KeySettings,
+};
+use crate::profile::schema::sign_in::{SignIn, SignInSettings};
 use crate::profile::schema::{client, sign_in};
-use crate::profile::secret_ref::Reference;
+use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Table, Value};
 
-/// A grant, the server that it is asked of, and what is asked for.
+/// A grant: the authorization server, the client, and the parameters of the token request.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    /// As the file has it.
+    /// The name in the file.
     pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: GrantKind,
     pub(crate) server: Server,
-    pub(crate) client: Client,
+    pub(crate) client: ClientSettings,
     pub(crate) scopes: Vec<String>,
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
-    /// The key that tokens are bound to (RFC 9449).
-    pub(crate) dpop_key: Option<Reference>,
+    /// The key that tokens are bound to (DPoP, RFC 9449).
+    pub(crate) dpop_key: Option<SecretRef>,
 }
 
-/// Who is asked for tokens, as the file has it: an issuer is compared letter by letter.
+/// The server that issues the tokens.
+///
+/// An issuer is kept as the file spells it, because it is compared with the metadata character by character (RFC 8414 §3.3).
 #[derive(Debug)]
 pub(crate) enum Server {
-    /// As the metadata of this issuer say (RFC 8414).
+    /// The endpoints are in the metadata of this issuer (RFC 8414).
     Issuer(String),
-    /// As this FHIR server says.
+    /// The endpoints are in the SMART configuration of this FHIR server.
     Fhir(String),
     TokenEndpoint(String),
 }
 
-/// What a grant needs besides the client.
+/// The kind of a grant, with the settings that only this kind has.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum GrantKind {
     ClientCredentials,
     SmartBackendServices,
-    /// The refresh token with which it begins; later ones are in the store.
-    RefreshToken(Reference),
+    /// Holds the first refresh token; later ones are in the store.
+    RefreshToken(SecretRef),
     JwtBearer(Assertion),
-    TokenExchange(Box<Exchange>),
-    /// PendingExchange by a person with `keyfob login`.
-    SignIn(SigningIn),
+    TokenExchange(Box<ExchangeSettings>),
+    /// A person signs in, for instance with `keyfob login`.
+    SignIn(SignInSettings),
 }
 
-/// The JWT that is given for a token (RFC 7523 §2.1).
+/// The JWT that is exchanged for a token (RFC 7523 §2.1).
 #[derive(Debug)]
 pub(crate) enum Assertion {
-    Kept(Reference),
+    Stored(SecretRef),
     Signed {
-        key: Key,
+        key: KeySettings,
         subject: Option<String>,
         audience: Option<String>,
     },
 }
 
-/// A token that is given for another one (RFC 8693 §2.1).
+/// The token that is exchanged for another one (RFC 8693 §2.1).
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    pub(crate) subject: Reference,
+pub(crate) struct ExchangeSettings {
+    pub(crate) subject: SecretRef,
     pub(crate) subject_type: String,
-    pub(crate) actor: Option<(Reference, String)>,
+    pub(crate) actor: Option<(SecretRef, String)>,
     pub(crate) requested_type: Option<String>,
 }
 
 impl Grant {
-    /// All its secrets, with the keys that name them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+    /// All secrets of the grant, each with its key in the file.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let mut secrets = Vec::new();
         secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
-        secrets.extend(self.key().map(|key| ("private_key", &key.pem)));
+        secrets.extend(self.signing_key().map(|key| ("private_key", &key.pem)));
         secrets.extend(self.dpop_key.iter().map(|key| ("dpop_key", key)));
         match &self.kind {
-            Kind::RefreshToken(first) => secrets.push(("refresh_token", first)),
-            Kind::JwtBearer(Assertion::Kept(assertion)) => secrets.push(("assertion", assertion)),
-            Kind::TokenExchange(exchange) => {
+            GrantKind::RefreshToken(first) => secrets.push(("refresh_token", first)),
+            GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
+                secrets.push(("assertion", assertion))
+            }
+            GrantKind::TokenExchange(exchange) => {
                 secrets.push(("subject_token", &exchange.subject));
                 let actor = exchange.actor.iter();
                 secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
@@ -89,11 +95,11 @@ impl Grant {
         secrets
     }
 
-    /// The private key that the client signs with, itself known by it or an assertion.
-    pub(crate) fn key(&self) -> Option<&Key> {
+    /// The private key that the client signs with: its authentication, or else an assertion.
+    pub(crate) fn signing_key(&self) -> Option<&KeySettings> {
         match (&self.client.authentication, &self.kind) {
             (Authentication::PrivateKey(key), _) => Some(key),
-            (_, Kind::JwtBearer(Assertion::Signed { key, .. })) => Some(key),
+            (_, GrantKind::JwtBearer(Assertion::Signed { key, .. })) => Some(key),
             _ => None,
         }
     }
@@ -123,18 +129,18 @@ enum Name {
     AuthorizationCode,
 }
 
-/// Reads the grant of a table; a FHIR server is the profile's base URL unless it is named.
-pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) -> Option<Grant> {
-    let grant = named.one_of("grant", &NAMES)?;
-    let (name, _) = NAMES.iter().find(|(_, named)| *named == grant)?;
+/// Reads the grant of a table. Unless it names a FHIR server, that is the profile's base URL.
+pub(super) fn read(table: &Table<'_>, name: Value<'_>, base_url: Option<&Url>) -> Option<Grant> {
+    let grant = name.one_of("grant", &NAMES)?;
+    let (name, _) = NAMES.iter().find(|(_, known)| *known == grant)?;
     let server = match grant {
         Name::SmartBackendServices => read_fhir_server(table, base_url),
         _ => read_server(table),
     };
     let client = match grant {
         Name::SmartBackendServices => client::read_with_key(table),
-        Name::JwtBearer => client::read(table, UnlessSaid::BySecret),
-        _ => client::read(table, UnlessSaid::BySecretOrKey),
+        Name::JwtBearer => client::read(table, DefaultAuthentication::Secret),
+        _ => client::read(table, DefaultAuthentication::KeyOrSecret),
     };
     let texts = |key| table.get(key).and_then(Value::texts).unwrap_or_default();
     let scopes = texts("scopes");
@@ -150,7 +156,7 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) 
         kind: kind?,
         server: server?,
         client: client?,
-        scopes: scopes.iter().flat_map(|scopes| words(scopes)).collect(),
+        scopes: scopes.iter().flat_map(|text| split_scopes(text)).collect(),
         audience,
         resource,
         parameters: parameters.unwrap_or_default(),
@@ -158,31 +164,33 @@ pub(super) fn read(table: &Table<'_>, named: Value<'_>, base_url: Option<&Url>) 
     })
 }
 
-fn read_kind(table: &Table<'_>, grant: Name) -> Option<Kind> {
+fn read_kind(table: &Table<'_>, grant: Name) -> Option<GrantKind> {
     Some(match grant {
-        Name::ClientCredentials => Kind::ClientCredentials,
-        Name::SmartBackendServices => Kind::SmartBackendServices,
-        Name::RefreshToken => Kind::RefreshToken(
+        Name::ClientCredentials => GrantKind::ClientCredentials,
+        Name::SmartBackendServices => GrantKind::SmartBackendServices,
+        Name::RefreshToken => GrantKind::RefreshToken(
             table
-                .need(
+                .require(
                     "refresh_token",
-                    "the refresh token to begin with; later ones are kept in the store",
+                    "the first refresh token; later ones are in the store",
                 )
                 .and_then(Value::secret)?,
         ),
-        Name::JwtBearer => Kind::JwtBearer(read_assertion(table)?),
-        Name::TokenExchange => Kind::TokenExchange(Box::new(read_exchange(table)?)),
-        Name::DeviceCode => Kind::SignIn(sign_in::read(table, SignIn::DeviceCode)?),
-        Name::AuthorizationCode => Kind::SignIn(sign_in::read(table, SignIn::AuthorizationCode)?),
+        Name::JwtBearer => GrantKind::JwtBearer(read_assertion(table)?),
+        Name::TokenExchange => GrantKind::TokenExchange(Box::new(read_exchange(table)?)),
+        Name::DeviceCode => GrantKind::SignIn(sign_in::read(table, SignIn::DeviceCode)?),
+        Name::AuthorizationCode => {
+            GrantKind::SignIn(sign_in::read(table, SignIn::AuthorizationCode)?)
+        }
     })
 }
 
 fn read_assertion(table: &Table<'_>) -> Option<Assertion> {
-    if let Some(kept) = table.get("assertion") {
-        return kept.secret().map(Assertion::Kept);
+    if let Some(stored) = table.get("assertion") {
+        return stored.secret().map(Assertion::Stored);
     }
     if !table.has("private_key") {
-        table.fault("the grant has no assertion; set `assertion` to where it is kept, or `private_key` to sign one");
+        table.error("the grant has no assertion; set `assertion` to where one is, or `private_key` to sign one");
         return None;
     }
     let text = |key| table.get(key).and_then(Value::text).map(str::to_owned);
@@ -194,25 +202,25 @@ fn read_assertion(table: &Table<'_>) -> Option<Assertion> {
     })
 }
 
-fn read_exchange(table: &Table<'_>) -> Option<Exchange> {
+fn read_exchange(table: &Table<'_>) -> Option<ExchangeSettings> {
     let subject = table
-        .need("subject_token", "the token that another one is given for")
+        .require("subject_token", "the token to exchange")
         .and_then(Value::secret);
     let kind = |key| table.get(key).and_then(Value::text).map(token_type);
     let subject_type = kind("subject_token_type");
     let actor_type = kind("actor_token_type");
     let requested_type = kind("requested_token_type");
     let actor = table.get("actor_token").and_then(Value::secret);
-    let usual = || token_type("access_token");
-    Some(Exchange {
+    let default = || token_type("access_token");
+    Some(ExchangeSettings {
         subject: subject?,
-        subject_type: subject_type.unwrap_or_else(usual),
-        actor: actor.map(|actor| (actor, actor_type.unwrap_or_else(usual))),
+        subject_type: subject_type.unwrap_or_else(default),
+        actor: actor.map(|actor| (actor, actor_type.unwrap_or_else(default))),
         requested_type,
     })
 }
 
-/// The URI of a token type that is named by its last part (RFC 8693 §3).
+/// The URI of a token type. The file may give only its last part (RFC 8693 §3).
 fn token_type(name: &str) -> String {
     if name.contains(':') {
         return name.to_owned();
@@ -225,13 +233,13 @@ fn read_server(table: &Table<'_>) -> Option<Server> {
         (Some(issuer), None) => issuer.url_as_written().map(Server::Issuer),
         (None, Some(endpoint)) => endpoint.url_as_written().map(Server::TokenEndpoint),
         (Some(_), Some(endpoint)) => {
-            endpoint.fault_of_key(
+            endpoint.key_error(
                 "`issuer` and `token_endpoint` exclude each other; leave one of them out",
             );
             None
         }
         (None, None) => {
-            table.fault("the grant has no server; set `issuer`, whose metadata name the token endpoint, or `token_endpoint`");
+            table.error("the grant has no server; set `issuer`, whose metadata has the token endpoint, or `token_endpoint`");
             None
         }
     }
@@ -242,20 +250,22 @@ fn read_fhir_server(table: &Table<'_>, base_url: Option<&Url>) -> Option<Server>
         return value.url_as_written().map(Server::Fhir);
     }
     let Some(base) = base_url else {
-        table.fault("the grant has no server; set `fhir_server`, or `base_url` of the profile");
+        table.error("the grant has no server; set `fhir_server`, or the profile's `base_url`");
         return None;
     };
     Some(Server::Fhir(base.as_str().trim_end_matches('/').to_owned()))
 }
 
-/// Further parameters of the token request. What has a key of its own, a secret above all, is not one.
+/// Reads further parameters of the token request.
+///
+/// A parameter with a key of its own is refused here: it may be a secret, which must not be in the file.
 fn read_parameters(value: Value<'_>) -> Option<Vec<(String, String)>> {
     let mut parameters = Vec::new();
     for parameter in value.table()?.each() {
         let name = parameter.key;
         if KEYS.contains(&name) || OWN_PARAMETERS.contains(&name) {
-            parameter.fault_of_key(format!(
-                "`{name}` does not belong among further parameters; it has a key of its own, or is set by the grant"
+            parameter.key_error(format!(
+                "`{name}` does not belong in `parameters`; it has its own key, or the grant sets it"
             ));
         } else if let Some(text) = parameter.text() {
             parameters.push((name.to_owned(), text.to_owned()));
@@ -264,8 +274,8 @@ fn read_parameters(value: Value<'_>) -> Option<Vec<(String, String)>> {
     Some(parameters)
 }
 
-/// One text may hold several scopes, as the parameter itself does (RFC 6749 §3.3).
-fn words(scopes: &str) -> impl Iterator<Item = String> {
+/// One text may hold several scopes, separated by spaces as in the parameter `scope` (RFC 6749 §3.3).
+fn split_scopes(scopes: &str) -> impl Iterator<Item = String> {
     scopes.split_whitespace().map(str::to_owned)
 }
 
@@ -279,7 +289,7 @@ const NAMES: [(&str, Name); 7] = [
     ("authorization_code", Name::AuthorizationCode),
 ];
 
-/// Every key of a grant, whichever it is.
+/// The keys of all grants.
 pub(super) const KEYS: [&str; 27] = [
     "issuer",
     "token_endpoint",
@@ -310,7 +320,7 @@ pub(super) const KEYS: [&str; 27] = [
     "redirect_uri",
 ];
 
-/// Parameters that a grant or a client authentication sets itself.
+/// Parameters that a grant or a client authentication sets.
 const OWN_PARAMETERS: [&str; 12] = [
     "grant_type",
     "scope",

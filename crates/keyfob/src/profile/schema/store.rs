@@ -1,46 +1,51 @@
-//! Where a profile's token outlives the process.
+//! Where a profile's token is stored, as the file describes it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::profile::secret_ref::{Reference, anchored};
+use crate::profile::secret_ref::{SecretRef, absolute};
 use crate::profile::table::{Table, Value};
 use crate::source::persisted::OnStoreOutage;
 
 /// The store of a profile, and how it is used.
 #[derive(Debug, Default)]
-pub(crate) struct StoreChoice {
+pub(crate) struct StoreSettings {
     pub(crate) kind: StoreKind,
     pub(crate) on_store_outage: OnStoreOutage,
     pub(crate) issuer_grace: Option<Duration>,
 }
 
-/// Which store it is.
 #[derive(Debug, Default)]
 pub(crate) enum StoreKind {
-    /// As is usual for the source: none for a place that keeps the token anyway, else files.
+    /// Files, unless the token's source keeps the token anyway.
     #[default]
-    Usual,
-    /// The process alone.
+    Default,
+    /// None: the token is only in the memory of the process.
     Memory,
-    File(Files),
+    Persistent(PersistentStore),
+}
+
+/// A store that outlives the process.
+#[derive(Clone, Debug)]
+pub(crate) enum PersistentStore {
+    Files(FileSettings),
     /// The keyring of the system.
     Keyring,
-    Redis(Box<Redis>),
+    Redis(Box<RedisSettings>),
 }
 
-/// Files in this directory, or in the usual one; sealed, if there are keys.
+/// Files in this directory or in the default one; sealed if there are keys.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Files {
+pub(crate) struct FileSettings {
     pub(crate) directory: Option<PathBuf>,
-    pub(crate) keys: Vec<Reference>,
+    pub(crate) keys: Vec<SecretRef>,
 }
 
-/// A Redis or Valkey server; what is there is always sealed.
+/// A Redis or Valkey server. Its entries are always sealed.
 #[derive(Clone, Debug)]
-pub(crate) struct Redis {
-    pub(crate) url: Reference,
-    pub(crate) keys: Vec<Reference>,
+pub(crate) struct RedisSettings {
+    pub(crate) url: SecretRef,
+    pub(crate) keys: Vec<SecretRef>,
     pub(crate) prefix: Option<String>,
     pub(crate) lease: Option<Duration>,
 }
@@ -54,83 +59,83 @@ enum Name {
 }
 
 /// Reads `store = "memory"`, or the table `[profiles.name.store]`.
-pub(super) fn read(value: Value<'_>) -> Option<StoreChoice> {
-    if !value.is_table() {
-        let kind = match value.clone().one_of("store", &NAMES)? {
-            Name::Memory => StoreKind::Memory,
-            Name::File => StoreKind::File(Files::default()),
-            Name::Keyring => StoreKind::Keyring,
-            Name::Redis => {
-                value.fault("a store in Redis needs a table with `kind`, `url` and `keys`");
-                return None;
-            }
-        };
-        return Some(StoreChoice {
-            kind,
-            ..StoreChoice::default()
-        });
+pub(super) fn read(value: Value<'_>) -> Option<StoreSettings> {
+    if value.is_table() {
+        let table = value.table()?;
+        let settings = read_table(&table);
+        table.finish(&KEYS);
+        return settings;
     }
-    let table = value.table()?;
-    let choice = read_table(&table);
-    table.close(&KEYS);
-    choice
+    let kind = match value.clone().one_of("store", &NAMES)? {
+        Name::Memory => StoreKind::Memory,
+        Name::File => StoreKind::Persistent(PersistentStore::Files(FileSettings::default())),
+        Name::Keyring => StoreKind::Persistent(PersistentStore::Keyring),
+        Name::Redis => {
+            value.error("a store in Redis needs a table with `kind`, `url` and `keys`");
+            return None;
+        }
+    };
+    Some(StoreSettings {
+        kind,
+        ..StoreSettings::default()
+    })
 }
 
-fn read_table(table: &Table<'_>) -> Option<StoreChoice> {
-    let kind = table.need("kind", "which store it is, such as \"file\"")?;
+fn read_table(table: &Table<'_>) -> Option<StoreSettings> {
+    let kind = table.require("kind", "the kind of store, such as \"file\"")?;
     let name = kind.one_of("store", &NAMES)?;
     if let Name::Memory = name {
-        return Some(StoreChoice {
+        return Some(StoreSettings {
             kind: StoreKind::Memory,
-            ..StoreChoice::default()
+            ..StoreSettings::default()
         });
     }
     let on_store_outage = table
         .get("on_store_outage")
-        .map(|value| value.one_of("way", &WAYS));
+        .map(|value| value.one_of("value", &ON_STORE_OUTAGE));
     let issuer_grace = table.get("issuer_grace").and_then(Value::seconds);
     let keys = match table.get("keys") {
-        Some(value) => value.list("a reference, or a list of them", Value::secret),
+        Some(value) => value.list("a reference to a secret, or a list of them", Value::secret),
         None => Some(Vec::new()),
     };
-    let kind = match name {
+    let store = match name {
         Name::Redis => read_redis(table, keys),
-        Name::Keyring => Some(StoreKind::Keyring),
+        Name::Keyring => Some(PersistentStore::Keyring),
         Name::Memory | Name::File => read_files(table, keys),
     };
-    Some(StoreChoice {
-        kind: kind?,
+    Some(StoreSettings {
+        kind: StoreKind::Persistent(store?),
         on_store_outage: on_store_outage.unwrap_or(Some(OnStoreOutage::default()))?,
         issuer_grace,
     })
 }
 
-fn read_files(table: &Table<'_>, keys: Option<Vec<Reference>>) -> Option<StoreKind> {
+fn read_files(table: &Table<'_>, keys: Option<Vec<SecretRef>>) -> Option<PersistentStore> {
     let directory = match table.get("directory") {
         Some(value) => Some(directory(value)?),
         None => None,
     };
-    Some(StoreKind::File(Files {
+    Some(PersistentStore::Files(FileSettings {
         directory,
         keys: keys?,
     }))
 }
 
-fn read_redis(table: &Table<'_>, keys: Option<Vec<Reference>>) -> Option<StoreKind> {
+fn read_redis(table: &Table<'_>, keys: Option<Vec<SecretRef>>) -> Option<PersistentStore> {
     let url = table
-        .need(
+        .require(
             "url",
-            "where the server is; a reference, since it holds a password",
+            "a reference to the URL of the server, which holds a password",
         )
         .and_then(Value::secret);
     let prefix = table.get("prefix").and_then(Value::text).map(str::to_owned);
     let lease = table.get("lease").and_then(Value::seconds);
     let keys = keys?;
     if keys.is_empty() {
-        table.fault("`keys` is missing: tokens in Redis are sealed; make one with `openssl rand -base64 32`");
+        table.error("`keys` is missing: tokens in Redis are sealed; make a key with `openssl rand -base64 32`");
         return None;
     }
-    Some(StoreKind::Redis(Box::new(Redis {
+    Some(PersistentStore::Redis(Box::new(RedisSettings {
         url: url?,
         keys,
         prefix,
@@ -139,10 +144,10 @@ fn read_redis(table: &Table<'_>, keys: Option<Vec<Reference>>) -> Option<StoreKi
 }
 
 fn directory(value: Value<'_>) -> Option<PathBuf> {
-    match anchored(value.clone().text()?) {
+    match absolute(value.clone().text()?) {
         Ok(path) => Some(path),
-        Err(says) => {
-            value.fault(format!("`directory` {says}"));
+        Err(problem) => {
+            value.error(format!("`directory` {problem}"));
             None
         }
     }
@@ -155,7 +160,7 @@ const NAMES: [(&str, Name); 4] = [
     ("redis", Name::Redis),
 ];
 
-const WAYS: [(&str, OnStoreOutage); 2] = [
+const ON_STORE_OUTAGE: [(&str, OnStoreOutage); 2] = [
     ("fetch_locally", OnStoreOutage::FetchLocally),
     ("fail", OnStoreOutage::Fail),
 ];

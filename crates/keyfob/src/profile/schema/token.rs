@@ -1,120 +1,121 @@
-//! Where a profile's token comes from: a place where somebody else keeps it, or a grant of an OAuth 2.0 server.
+//! Where a profile's token comes from: a place that already has it, or an OAuth 2.0 grant.
 
 use std::time::Duration;
 
 use http::HeaderName;
 use url::Url;
 
-use crate::profile::header_placement::Field;
+use crate::profile::header_placement::HeaderPlacement;
 use crate::profile::schema::grant;
 use crate::profile::schema::grant::Grant;
-use crate::profile::secret_ref::Reference;
+use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Table, Value};
 
 /// The token of a profile.
 #[derive(Debug)]
-pub(crate) struct TokenChoice {
-    pub(crate) from: From,
-    /// Where the token goes, if not into `Authorization: Bearer`.
-    pub(crate) field: Option<Field>,
+pub(crate) struct TokenSettings {
+    pub(crate) from: TokenFrom,
+    /// Where in a request the token goes; `None` for `Authorization: Bearer`.
+    pub(crate) placement: Option<HeaderPlacement>,
     pub(crate) fetch_timeout: Option<Duration>,
     pub(crate) default_lifetime: Option<Duration>,
 }
 
 #[derive(Debug)]
-pub(crate) enum From {
-    Place(Reference),
+pub(crate) enum TokenFrom {
+    /// A command, a variable, a file or the keyring.
+    Secret(SecretRef),
     Grant(Box<Grant>),
 }
 
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
-pub(super) fn read(value: Value<'_>, base_url: Option<&Url>) -> Option<TokenChoice> {
+pub(super) fn read(value: Value<'_>, base_url: Option<&Url>) -> Option<TokenSettings> {
     if !value.is_table() {
-        return Some(TokenChoice::of(From::Place(value.secret()?)));
+        return Some(TokenSettings::new(TokenFrom::Secret(value.secret()?)));
     }
     let table = value.table()?;
-    let choice = read_table(&table, base_url);
-    table.close(&grant::KEYS);
-    choice
+    let settings = read_table(&table, base_url);
+    table.finish(&grant::KEYS);
+    settings
 }
 
-fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Option<TokenChoice> {
+fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Option<TokenSettings> {
     let fetch_timeout = table.get("fetch_timeout").and_then(Value::seconds);
     let default_lifetime = table.get("default_lifetime").and_then(Value::seconds);
-    let mut field = None;
+    let mut placement = None;
     let from = match (table.get("source"), table.get("grant")) {
         (Some(source), None) => {
-            field = read_field(table);
-            From::Place(source.secret()?)
+            placement = read_placement(table);
+            TokenFrom::Secret(source.secret()?)
         }
-        (None, Some(named)) => From::Grant(Box::new(grant::read(table, named, base_url)?)),
+        (None, Some(name)) => TokenFrom::Grant(Box::new(grant::read(table, name, base_url)?)),
         (Some(_), Some(grant)) => {
-            grant.fault_of_key("`source` and `grant` exclude each other; leave one of them out");
+            grant.key_error("`source` and `grant` exclude each other; leave one of them out");
             return None;
         }
         (None, None) => {
-            table.fault(
-                "the token has no origin; set `source`, such as \"command:gh auth token\", or `grant`, \
+            table.error(
+                "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, \
                  such as \"client_credentials\"",
             );
             return None;
         }
     };
-    Some(TokenChoice {
-        field,
+    Some(TokenSettings {
+        placement,
         fetch_timeout,
         default_lifetime,
-        ..TokenChoice::of(from)
+        ..TokenSettings::new(from)
     })
 }
 
-fn read_field(table: &Table<'_>) -> Option<Field> {
+fn read_placement(table: &Table<'_>) -> Option<HeaderPlacement> {
     let (header, scheme) = (table.get("header"), table.get("scheme"));
     if header.is_some()
         && let Some(scheme) = scheme
     {
-        scheme.fault_of_key("`header` and `scheme` exclude each other; leave one of them out");
+        scheme.key_error("`header` and `scheme` exclude each other; leave one of them out");
         return None;
     }
     match (header, scheme) {
-        (Some(value), _) => word(value).map(Field::Header),
+        (Some(value), _) => header_name(value).map(HeaderPlacement::Header),
         (None, Some(value)) => {
             let scheme = value.clone().text()?;
-            word(value).map(|_| Field::Scheme(scheme.to_owned()))
+            header_name(value).map(|_| HeaderPlacement::Scheme(scheme.to_owned()))
         }
         (None, None) => None,
     }
 }
 
-/// A word as HTTP has them in names of fields and schemes (RFC 9110 §5.6.2).
-fn word(value: Value<'_>) -> Option<HeaderName> {
+/// Reads a header name. A scheme has the same characters (a token, RFC 9110 §5.6.2).
+fn header_name(value: Value<'_>) -> Option<HeaderName> {
     let name = HeaderName::try_from(value.clone().text()?).ok();
     if name.is_none() {
-        value.fault(format!(
-            "`{}` has a character that it may not have; give a word such as \"x-api-key\"",
+        value.error(format!(
+            "`{}` has a character that is not allowed; give a name such as \"x-api-key\"",
             value.key
         ));
     }
     name
 }
 
-impl TokenChoice {
-    /// The secrets that are needed to get the token, with the keys that name them. A token that is kept is none of them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &Reference)> {
+impl TokenSettings {
+    /// The secrets that a grant needs, each with its key in the file. A token that is read from a place is not among them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         self.grant().map(Grant::secrets).unwrap_or_default()
     }
 
     pub(crate) fn grant(&self) -> Option<&Grant> {
         match &self.from {
-            From::Place(_) => None,
-            From::Grant(grant) => Some(grant),
+            TokenFrom::Secret(_) => None,
+            TokenFrom::Grant(grant) => Some(grant),
         }
     }
 
-    fn of(from: From) -> Self {
+    fn new(from: TokenFrom) -> Self {
         Self {
             from,
-            field: None,
+            placement: None,
             fetch_timeout: None,
             default_lifetime: None,
         }
