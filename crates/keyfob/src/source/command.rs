@@ -11,8 +11,6 @@ use zeroize::Zeroizing;
 
 mod capture;
 pub(crate) mod output;
-#[cfg(feature = "profiles")]
-mod raw_output;
 mod redact;
 mod request;
 mod run;
@@ -23,27 +21,27 @@ mod tests;
 use crate::error::error::Error;
 use crate::source::command::output::{parse, reported_failure};
 use crate::source::command::redact::redact;
+use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
-use crate::source::command::request::Spelled;
-use crate::source::command::run::{Ending, Inbox, Limits, Run, run};
+use crate::source::command::run::{Ending, Events, Limits, Run, run};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// The token that a command prints, run each time a token is needed.
+/// The token that a command prints. The command runs each time a token is needed.
 ///
-/// Any program that prints a token works: alone on one line, or in the format of a credential helper of Bazel, Cargo,
+/// Any program that prints a token works: the token alone on one line, or the format of a credential helper of Bazel, Cargo,
 /// Docker, git, Kubernetes or Terraform, of the Azure CLI, of a Google executable source, or of OAuth (RFC 6749 §5.1).
-/// The format is recognised by itself. A helper that expects a question gets it through [`request`](Self::request).
+/// The format is detected. A helper that needs a request gets it through [`request`](Self::request).
 ///
-/// * No shell is involved. The command inherits the environment, starts in a [directory](Self::directory) that is not
-///   the caller's, and cannot ask a person at the terminal: one that tries is stopped, and killed in the end.
-/// * It is killed, with all that it started in its process group, when its [time](Self::timeout) is over, when it
-///   prints [too much](Self::output_limit), and when the fetch is dropped. Where there are no process groups, it is
-///   killed alone. An agent that it leaves running when it ends by itself is left alone unless it keeps the output open.
-/// * What it prints to its standard output is never in an error. What it says on standard error is, at most the last
-///   500 characters, with everything masked that looks like a secret.
-/// * A status other than 0 is an [`Unavailable`](crate::ErrorKind::Unavailable) token, output that is no token a
-///   [`Malformed`](crate::ErrorKind::Malformed) one.
+/// * No shell is involved. The command inherits the environment and starts in a [directory](Self::directory) that does not
+///   depend on the caller. It cannot ask a person at the terminal: if it tries, the system stops it, and the timeout kills it.
+/// * It is killed with its process group after the [timeout](Self::timeout), if it prints [too much](Self::output_limit), and
+///   if the fetch is dropped. On systems without process groups it is killed alone. If the command exits by itself, a
+///   process that it leaves running is killed only if it keeps the output open.
+/// * The standard output is never part of an error. The last 500 characters of the standard error are, with everything
+///   masked that looks like a secret.
+/// * An exit status other than 0 gives an [`Unavailable`](crate::ErrorKind::Unavailable) error. Output that is not a token
+///   gives a [`Malformed`](crate::ErrorKind::Malformed) error.
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,23 +59,23 @@ pub struct CommandToken {
     output_limit: usize,
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
-    request: Spelled,
+    request: HelperInput,
 }
 
 impl CommandToken {
-    /// How long the command may run, unless [set](Self::timeout) otherwise.
+    /// The default of [`timeout`](Self::timeout).
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// How much the command may print, in bytes, unless [set](Self::output_limit) otherwise.
+    /// The default of [`output_limit`](Self::output_limit), in bytes.
     pub const OUTPUT_LIMIT: usize = 1024 * 1024;
 
     /// Runs this program with these arguments; the first item is the program.
     ///
-    /// A program without a slash is looked up in `PATH` each time; a relative path is made absolute now.
+    /// A program without a slash is searched in `PATH` at each run. A relative path is made absolute now.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no program, or an argument has a NUL inside.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no program, or an argument contains a NUL character.
     pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>) -> Result<Self, Error> {
         let mut argv = argv.into_iter().map(Into::into);
         let program = argv.next().filter(|program| !program.is_empty());
@@ -88,17 +86,17 @@ impl CommandToken {
         };
         let arguments: Vec<_> = argv.collect();
         if arguments.iter().chain([&program]).any(|part| has_nul(part)) {
-            return Err(Error::input("the command has a NUL character inside"));
+            return Err(Error::input("the command contains a NUL character"));
         }
         Ok(Self {
-            executable: found_from_anywhere(&program)?,
+            executable: independent_of_directory(&program)?,
             program,
             arguments,
             timeout: Self::TIMEOUT,
             output_limit: Self::OUTPUT_LIMIT,
             environment: Vec::new(),
-            directory: neutral::directory(),
-            request: Spelled::default(),
+            directory: default_directory(),
+            request: HelperInput::default(),
         })
     }
 
@@ -120,7 +118,8 @@ impl CommandToken {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the name is empty or has `=` inside, or either has a NUL.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the name is empty or contains `=`, or either contains a NUL
+    /// character.
     pub fn env(
         mut self,
         name: impl Into<OsString>,
@@ -130,14 +129,14 @@ impl CommandToken {
         let odd = name.is_empty() || name.as_encoded_bytes().contains(&b'=');
         if odd || has_nul(&name) || has_nul(&value) {
             return Err(Error::input(
-                "the environment variable has no name, or one with `=` inside, or a NUL character",
+                "the environment variable has no name, a name that contains `=`, or a NUL character",
             ));
         }
         self.environment.push((name, value));
         Ok(self)
     }
 
-    /// Sets the directory in which the command starts; without it, `/`.
+    /// Sets the directory in which the command starts; the default is `/`, on Windows the directory for temporary files.
     #[must_use]
     pub fn directory(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
@@ -145,7 +144,7 @@ impl CommandToken {
         self
     }
 
-    /// Sets what the helper is asked, in the words of its own protocol.
+    /// Sets the request that the helper gets, in its own protocol.
     ///
     /// ```
     /// use keyfob::CommandToken;
@@ -158,36 +157,36 @@ impl CommandToken {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL or name cannot be put to a helper.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL or name cannot be part of such a request.
     pub fn request(mut self, request: HelperRequest) -> Result<Self, Error> {
-        self.request = request.spell()?;
+        self.request = request.to_input()?;
         Ok(self)
     }
 
-    /// Runs the command beside, and reads what it printed.
+    /// Runs the command on another thread, and reads what it printed.
     fn run<T: Send + 'static>(
         &self,
         request: &TokenRequest,
         read: impl FnOnce(Zeroizing<Vec<u8>>) -> Result<T, Error> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Error>> {
-        let (leash, inbox) = Inbox::new();
+        let (kill_on_drop, events) = Events::new();
         let source = self.clone();
-        let answer = request.run_blocking(move || source.output(&inbox).and_then(read));
+        let result = request.run_blocking(move || source.output(&events).and_then(read));
         Box::pin(async move {
-            let _leash = leash;
-            answer.await?
+            let _kill_on_drop = kill_on_drop;
+            result.await?
         })
     }
 
-    fn output(&self, inbox: &Inbox) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn output(&self, events: &Events) -> Result<Zeroizing<Vec<u8>>, Error> {
         let limits = Limits {
-            time: self.timeout,
+            timeout: self.timeout,
             output: self.output_limit,
         };
         let stdin = self.request.stdin.as_deref();
-        let outcome = run(self.command(), stdin, limits, inbox);
-        let run = outcome.map_err(|fault| self.did_not_start(fault))?;
-        self.judge(run)
+        let outcome = run(self.command(), stdin, limits, events);
+        let run = outcome.map_err(|fault| self.start_error(fault))?;
+        self.stdout_of(run)
     }
 
     fn command(&self) -> Command {
@@ -201,39 +200,39 @@ impl CommandToken {
         command
     }
 
-    fn judge(&self, run: Run) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let said = || match redact(&run.stderr, &run.stdout) {
+    fn stdout_of(&self, run: Run) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let stderr = || match redact(&run.stderr, &run.stdout) {
             text if text.is_empty() => String::new(),
             text => format!("; it said: {text}"),
         };
         match run.ending {
             Ending::Exited(status) if status.success() => Ok(run.stdout),
-            Ending::Exited(status) => Err(self.exited(status, &run, &said())),
-            Ending::OutOfTime => Err(self.unavailable(format!(
+            Ending::Exited(status) => Err(self.exit_error(status, &run, &stderr())),
+            Ending::TimedOut => Err(self.unavailable(format!(
                 "did not end within {:?} and was killed{}",
                 self.timeout,
-                said()
+                stderr()
             ))),
-            Ending::Flooded => Err(Error::malformed(format!(
+            Ending::OutputTooLong => Err(Error::malformed(format!(
                 "the command {:?} printed more than {} bytes and was killed; it must print the token alone",
                 self.program, self.output_limit
             ))),
             Ending::Abandoned => {
-                Err(self.unavailable("was killed because nobody waits for it".into()))
+                Err(self.unavailable("was killed because the fetch was dropped".into()))
             }
         }
     }
 
-    fn exited(&self, status: ExitStatus, run: &Run, said: &str) -> Error {
+    fn exit_error(&self, status: ExitStatus, run: &Run, stderr: &str) -> Error {
         if let Some(reported) = reported_failure(&run.stdout) {
-            return self.failed(&reported, said);
+            return self.no_token(&reported, stderr);
         }
-        self.unavailable(format!("failed ({status}){said}"))
+        self.unavailable(format!("failed ({status}){stderr}"))
     }
 
-    fn failed(&self, fault: &Error, said: &str) -> Error {
+    fn no_token(&self, fault: &Error, stderr: &str) -> Error {
         let message = format!(
-            "the command {:?} gave no token: {fault}{said}",
+            "the command {:?} gave no token: {fault}{stderr}",
             self.program
         );
         Error::new(fault.kind(), message)
@@ -243,10 +242,10 @@ impl CommandToken {
         Error::unavailable(format!("the command {:?} {what}", self.program))
     }
 
-    fn did_not_start(&self, fault: io::Error) -> Error {
+    fn start_error(&self, fault: io::Error) -> Error {
         let what = match fault.kind() {
             io::ErrorKind::NotFound if !self.directory.is_dir() => {
-                format!("cannot start in {:?}, which is no directory", self.directory)
+                format!("cannot start in {:?}, which is not a directory", self.directory)
             }
             io::ErrorKind::NotFound => {
                 "was not found; install it, give its full path, or check the first line of the script".into()
@@ -260,16 +259,50 @@ impl CommandToken {
     }
 }
 
-impl TokenSource for CommandToken {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+/// What profiles need, which read other secrets from commands as well.
+#[cfg(feature = "profiles")]
+impl CommandToken {
+    /// The program and its arguments.
+    pub(crate) fn words(&self) -> Vec<&OsStr> {
+        let arguments = self.arguments.iter().map(OsString::as_os_str);
+        std::iter::once(self.program.as_os_str())
+            .chain(arguments)
+            .collect()
+    }
+
+    /// The program.
+    pub(crate) fn program(&self) -> &OsStr {
+        &self.program
+    }
+
+    /// All that the command prints, unchanged: for a secret that is not a token.
+    pub(crate) fn text(
+        &self,
+        request: &TokenRequest,
+    ) -> BoxFuture<'static, Result<Zeroizing<String>, Error>> {
         let source = self.clone();
         self.run(request, move |stdout| {
-            parse(&stdout).map_err(|fault| source.failed(&fault, ""))
+            let text = str::from_utf8(&stdout).map_err(|_| {
+                Error::malformed(format!(
+                    "the command {:?} printed something that is not UTF-8 text",
+                    source.program
+                ))
+            })?;
+            Ok(Zeroizing::new(text.to_owned()))
         })
     }
 }
 
-/// Arguments and environment are not shown, because people put secrets there.
+impl TokenSource for CommandToken {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        let source = self.clone();
+        self.run(request, move |stdout| {
+            parse(&stdout).map_err(|fault| source.no_token(&fault, ""))
+        })
+    }
+}
+
+/// Arguments and environment are not shown, because they may hold secrets.
 impl fmt::Debug for CommandToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandToken")
@@ -281,14 +314,16 @@ impl fmt::Debug for CommandToken {
     }
 }
 
-/// A relative path means the same wherever the command starts; a bare name is looked up in `PATH`.
-fn found_from_anywhere(program: &OsStr) -> Result<OsString, Error> {
+/// Makes a relative path absolute, because the command starts in another directory. A bare name is searched in `PATH`.
+fn independent_of_directory(program: &OsStr) -> Result<OsString, Error> {
     if !has_separator(program) {
         return Ok(program.to_owned());
     }
     let absolute = path::absolute(program).map_err(|fault| {
-        Error::input("the current directory, from which the command is named, cannot be told")
-            .caused_by(fault)
+        Error::input(
+            "the current directory, to which the path of the command is relative, cannot be read",
+        )
+        .caused_by(fault)
     })?;
     Ok(absolute.into_os_string())
 }
@@ -304,21 +339,10 @@ fn has_nul(text: &OsStr) -> bool {
     text.as_encoded_bytes().contains(&0)
 }
 
-#[cfg(unix)]
-mod neutral {
-    use std::path::PathBuf;
-
-    pub(super) fn directory() -> PathBuf {
-        PathBuf::from("/")
-    }
-}
-
-#[cfg(not(unix))]
-mod neutral {
-    use std::env;
-    use std::path::PathBuf;
-
-    pub(super) fn directory() -> PathBuf {
-        env::temp_dir()
+/// A directory that exists and does not depend on where the program was started.
+fn default_directory() -> PathBuf {
+    match cfg!(unix) {
+        true => PathBuf::from("/"),
+        false => std::env::temp_dir(),
     }
 }

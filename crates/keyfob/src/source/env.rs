@@ -10,9 +10,9 @@ use crate::error::error::Error;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// The token in an environment variable, read each time a token is needed.
+/// The token in an environment variable, which is read each time a token is needed.
 ///
-/// White space around it is dropped; a JWT's `exp` is read as a hint.
+/// White space around the token is removed. The `exp` of a JWT is used as a hint of the expiry.
 ///
 /// ```
 /// use keyfob::EnvToken;
@@ -39,7 +39,7 @@ impl EnvToken {
             VarError::NotPresent => Error::unavailable(format!(
                 "the environment variable {name} is not set; set it to the token"
             )),
-            // Its text is not the error's source, because it may be the secret.
+            // The text is kept out of the error, because it may be the secret.
             VarError::NotUnicode(_) => Error::malformed(format!(
                 "the environment variable {name} is not text; set it to the token"
             )),

@@ -1,4 +1,4 @@
-//! A token in a file that somebody else keeps fresh.
+//! A token in a file that another program keeps up to date.
 
 use std::fs::File;
 use std::io;
@@ -15,11 +15,11 @@ use crate::error::error::Error;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// The token in a file, read again when it may have changed, as Kubernetes projects tokens.
+/// The token in a file that another program keeps up to date, such as a Kubernetes service account token.
 ///
-/// The file is looked at again every [`RECHECK`](Self::RECHECK) beside the requests, and at once when its token is
-/// rejected. While it is missing or empty, a token that was read before and has not expired is used on. White space
-/// around the token is dropped; a JWT's `exp` is read as a hint. A file that others can read is reported in the log, once.
+/// The file is read again in the background every [`RECHECK`](Self::RECHECK), and at once when the token is rejected. While
+/// the file is missing or empty, the last token is used until it expires. White space around the token is removed. The
+/// `exp` of a JWT is used as a hint of the expiry. If every user of the machine can read the file, one warning is logged.
 ///
 /// ```
 /// use keyfob::FileToken;
@@ -33,10 +33,10 @@ pub struct FileToken {
 }
 
 impl FileToken {
-    /// How often the file is looked at while its token is in use.
+    /// How often the file is read while its token is in use.
     pub const RECHECK: Duration = Duration::from_secs(10);
 
-    /// The largest file that is read, in bytes.
+    /// The size of the largest file that is accepted, in bytes.
     pub const SIZE_LIMIT: u64 = 1024 * 1024;
 
     /// Reads the token from this file.
@@ -52,8 +52,8 @@ impl FileToken {
 impl TokenSource for FileToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         let Self { path, warned } = self.clone();
-        let answer = request.run_blocking(move || read(&path, &warned));
-        Box::pin(async move { answer.await? })
+        let token = request.run_blocking(move || read(&path, &warned));
+        Box::pin(async move { token.await? })
     }
 }
 
@@ -73,7 +73,7 @@ fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Error::unavailable(format!(
-            "the token file {shown} is empty; it may be being written"
+            "the token file {shown} is empty; another program may be writing it"
         )));
     }
     Ok(Token::new(text)?
@@ -81,17 +81,17 @@ fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
         .recheck_after(FileToken::RECHECK))
 }
 
-/// One open, one read: a file that is replaced meanwhile is read as it was when it was opened.
+/// Opens the file once, so that a file that is replaced meanwhile is still read as a whole.
 fn read_whole(path: &Path, warned: &AtomicBool) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
-    if permissions::every_user_can_read(&file)? && !warned.swap(true, Ordering::Relaxed) {
+    if every_user_can_read(&file)? && !warned.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             target: "keyfob",
             path = %path.display(),
-            "every user of this machine can read the token file; take the right from them with `chmod o-r`",
+            "every user of this machine can read the token file; run `chmod o-r` on it",
         );
     }
-    // Room for a usual token, so that no copy is left behind by a buffer that grew.
+    // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual token.
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
     let length = file
         .take(FileToken::SIZE_LIMIT + 1)
@@ -103,22 +103,12 @@ fn read_whole(path: &Path, warned: &AtomicBool) -> io::Result<Zeroizing<String>>
 }
 
 #[cfg(unix)]
-mod permissions {
-    use std::fs::File;
-    use std::io;
+fn every_user_can_read(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-
-    pub(super) fn every_user_can_read(file: &File) -> io::Result<bool> {
-        Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
-    }
+    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(not(unix))]
-mod permissions {
-    use std::fs::File;
-    use std::io;
-
-    pub(super) fn every_user_can_read(_: &File) -> io::Result<bool> {
-        Ok(false)
-    }
+fn every_user_can_read(_: &File) -> io::Result<bool> {
+    Ok(false)
 }

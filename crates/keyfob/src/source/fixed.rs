@@ -6,7 +6,9 @@ use crate::error::error::Error;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// A token that is given once and used as it is.
+/// A token that is set once and never renewed.
+///
+/// If it expires or is rejected, requests fail. Use it for tokens that do not expire, and in tests.
 ///
 /// ```
 /// use keyfob::{FixedToken, Token};
@@ -18,7 +20,7 @@ use crate::token::token::Token;
 pub struct FixedToken(Token);
 
 impl FixedToken {
-    /// Gives this token whenever it is asked.
+    /// A source that always returns this token.
     #[must_use]
     pub fn new(token: Token) -> Self {
         Self(token)

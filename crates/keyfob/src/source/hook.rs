@@ -1,4 +1,4 @@
-//! A closure of the user's that gets tokens.
+//! A closure as a source of tokens.
 
 use std::fmt;
 use std::future::Future;
@@ -10,17 +10,20 @@ use crate::error::error::{BoxError, Error};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::{IntoToken, Token};
 
-/// Makes a source of an async closure.
+/// Makes a token source from an async closure.
 ///
-/// The closure gets the [`TokenRequest`], which says why it is asked. It returns the token alone or with its expiry
-/// (see [`IntoToken`]); an error that is not keyfob's own becomes the cause of an
-/// [`Unavailable`](crate::ErrorKind::Unavailable) one.
+/// The closure gets the [`TokenRequest`], which says why the token is needed. It returns a token, alone or with its expiry
+/// (see [`IntoToken`]). An [`Error`] that it returns keeps its kind; any other error becomes the cause of an
+/// [`Unavailable`](crate::ErrorKind::Unavailable) error.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// # async fn ask_the_vault() -> Result<String, std::io::Error> { Ok("t0ken".into()) }
-/// let source = keyfob::hook(|_| async { Ok::<_, std::io::Error>((ask_the_vault().await?, Duration::from_secs(300))) });
+/// let source = keyfob::hook(|_| async {
+///     let token = ask_the_vault().await?;
+///     Ok::<_, std::io::Error>((token, Duration::from_secs(300)))
+/// });
 /// ```
 pub fn hook<F, Fut, T, E>(hook: F) -> Hook
 where
@@ -30,15 +33,16 @@ where
     E: Into<BoxError>,
 {
     Hook(Arc::new(move |request: &TokenRequest| {
-        let answer = hook(request.clone());
-        Box::pin(async move { usable(answer.await) })
+        let result = hook(request.clone());
+        Box::pin(async move { into_token(result.await) })
     }))
 }
 
-/// Makes a source of a closure that blocks its thread while it gets the token.
+/// Makes a token source from a closure that blocks its thread.
 ///
-/// It runs on a thread where it holds up no task. Otherwise as [`hook`](fn@crate::hook), but a thread cannot be stopped:
-/// a call that outlasts the fetch timeout is left behind, and the next one may run beside it.
+/// The closure runs on a thread where it holds up no other task. Results and errors are as for [`hook`](fn@crate::hook). A
+/// thread cannot be stopped: after the fetch timeout, the closure continues without effect, and a later call may run at
+/// the same time.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -56,17 +60,17 @@ where
     let hook = Arc::new(hook);
     Hook(Arc::new(move |request: &TokenRequest| {
         let hook = Arc::clone(&hook);
-        let asked = request.clone();
-        let answer = request.run_blocking(move || usable(hook(&asked)));
-        Box::pin(async move { answer.await? })
+        let cloned = request.clone();
+        let result = request.run_blocking(move || into_token(hook(&cloned)));
+        Box::pin(async move { result.await? })
     }))
 }
 
-/// A closure as a source; made by [`hook`](fn@crate::hook) and [`hook_blocking`].
+/// A token source that calls a closure; [`hook`](fn@crate::hook) and [`hook_blocking`] make it.
 #[derive(Clone)]
-pub struct Hook(Arc<Ask>);
+pub struct Hook(Arc<Fetch>);
 
-type Ask = dyn Fn(&TokenRequest) -> BoxFuture<'static, Result<Token, Error>> + Send + Sync;
+type Fetch = dyn Fn(&TokenRequest) -> BoxFuture<'static, Result<Token, Error>> + Send + Sync;
 
 impl TokenSource for Hook {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
@@ -80,8 +84,8 @@ impl fmt::Debug for Hook {
     }
 }
 
-fn usable<T: IntoToken, E: Into<BoxError>>(answer: Result<T, E>) -> Result<Token, Error> {
-    match answer {
+fn into_token<T: IntoToken, E: Into<BoxError>>(result: Result<T, E>) -> Result<Token, Error> {
+    match result {
         Ok(token) => token.into_token(),
         Err(error) => Err(Error::from_hook(error.into())),
     }

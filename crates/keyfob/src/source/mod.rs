@@ -1,4 +1,18 @@
-//! Where tokens come from: a hook, a file, a variable, a command, or a store in front of another source.
+//! Where tokens come from: the [`TokenSource`](crate::TokenSource) trait, and its implementations.
+//!
+//! | to get a token from | use |
+//! |---|---|
+//! | your own async function | [`hook`](fn@crate::hook) |
+//! | your own function that blocks | [`hook_blocking`](crate::hook_blocking) |
+//! | a command, such as `gh auth token`, or a credential helper | [`CommandToken`](crate::CommandToken) |
+//! | a file that another program keeps up to date | [`FileToken`](crate::FileToken) |
+//! | an environment variable | [`EnvToken`](crate::EnvToken) |
+//! | a value that never changes | [`FixedToken`](crate::FixedToken) |
+//! | an OAuth 2.0 server | the module `oauth`, with the feature of that name |
+//! | any of these, shared by several processes or kept over a restart | [`Persisted`] in front of it |
+//! | something else | your own [`TokenSource`](crate::TokenSource); its docs have a complete example |
+//!
+//! This folder may import `store` and the folders after it.
 
 pub(crate) mod command;
 pub(crate) mod env;

@@ -1,11 +1,14 @@
-//! Telling a hook that waits for itself: one that uses the session whose token it is getting.
+//! Detects a hook that would wait for itself, because it uses the session whose token it fetches.
+//!
+//! While a thread runs a hook, or polls its future, a thread-local variable holds the identity of the cache. A cache that is
+//! asked for a token on such a thread fails at once instead of waiting for the fetch that is asking.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 thread_local! {
-    /// The cache on whose behalf this thread runs a hook; zero for none.
+    /// The cache for which this thread runs a hook; zero for none.
     static ASKED_BY: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -14,8 +17,9 @@ pub(crate) fn is_inside(cache: usize) -> bool {
     ASKED_BY.get() == cache
 }
 
-/// Runs work as part of a hook for that cache.
+/// Runs blocking work as part of a hook for that cache.
 pub(crate) fn inside<T>(cache: usize, work: impl FnOnce() -> T) -> T {
+    /// Restores the value even if the hook panics.
     struct Restore(usize);
 
     impl Drop for Restore {

@@ -1,4 +1,4 @@
-//! Where tokens come from.
+//! The contract of a source of tokens, and what it is told when it is asked.
 
 use std::fmt;
 use std::future::Future;
@@ -19,20 +19,66 @@ use crate::token::token::Token;
 
 /// Something that can be asked for a token.
 ///
-/// The token cache asks it, never a request: one call at a time, beside the requests, with a limit of time after which
-/// the future is dropped. A dropped fetch must leave the source usable. A panic counts as a failure of that call.
-/// Errors keep their kind: [`Error::refused`] is remembered until a caller forces a renewal, anything else until
-/// a cool-down ends. What an error says reaches logs, so it holds no secret.
+/// A closure becomes a source with [`hook`](fn@crate::hook) or [`hook_blocking`](crate::hook_blocking). The module
+/// [`source`](crate::source) lists the other implementations.
 ///
-/// A closure becomes a source with [`hook`](fn@crate::hook) or [`hook_blocking`](crate::hook_blocking).
+/// To implement it, keep this contract:
+///
+/// * **Calls.** A [`TokenCache`](crate::TokenCache) calls [`fetch`](Self::fetch) in the background of requests, once at a time.
+///   Caches that share a source may call it concurrently.
+/// * **Cancellation.** The future is dropped after the [timeout](TokenRequest::timeout). A dropped fetch must leave the source
+///   usable. Work that must not be cut off goes to [`run_to_completion`](TokenRequest::run_to_completion), work that blocks its
+///   thread to [`run_blocking`](TokenRequest::run_blocking).
+/// * **Errors** keep their kind. [`Error::refused`] is remembered until a caller forces a renewal, any other error until a
+///   cool-down ends. A panic counts as a failure of that call.
+/// * **Secrets.** The text of an error reaches logs, so it must not hold a secret.
+///
+/// ```
+/// use futures_util::future::BoxFuture; // Pin<Box<dyn Future<Output = T> + Send + 'a>>
+/// use keyfob::source::TokenRequest;
+/// use keyfob::{Error, Token, TokenCache, TokenSource};
+///
+/// # struct VaultClient;
+/// # enum VaultError { PermissionDenied, Sealed }
+/// # struct Secret { value: String, lease_seconds: u64 }
+/// # impl VaultClient {
+/// #     async fn read(&self, _: &str) -> Result<Secret, VaultError> {
+/// #         Ok(Secret { value: "t0ken".to_owned(), lease_seconds: 300 })
+/// #     }
+/// # }
+/// /// Reads the token from a vault.
+/// struct Vault {
+///     client: VaultClient,
+///     path: String,
+/// }
+///
+/// impl TokenSource for Vault {
+///     fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+///         Box::pin(async move {
+///             let secret = self.client.read(&self.path).await.map_err(|error| match error {
+///                 // Asking again does not help until a person has changed something.
+///                 VaultError::PermissionDenied => Error::refused("this machine may not read the token"),
+///                 VaultError::Sealed => Error::unavailable("the vault is sealed"),
+///             })?;
+///             let lifetime = std::time::Duration::from_secs(secret.lease_seconds);
+///             Ok(Token::new(secret.value)?.expires_in(lifetime))
+///         })
+///     }
+/// }
+///
+/// let vault = Vault { client: VaultClient, path: "api/token".to_owned() };
+/// let tokens = TokenCache::new(vault);
+/// assert_eq!(tokens.get_valid_token_blocking()?.expose(), "t0ken");
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 pub trait TokenSource: Send + Sync + 'static {
-    /// Gets a token from where it comes from.
+    /// Fetches a token.
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
 
     /// Whether a fetch uses up the refresh token of the [previous token](TokenRequest::previous).
     ///
-    /// The issuer may replace that refresh token (RFC 6749 §6), so such a fetch must not be repeated blindly. `false` unless a
-    /// source says otherwise: a client's own credential, a hook or a command can be used again.
+    /// The issuer may replace that refresh token (RFC 6749 §6), so such a fetch must not be repeated blindly. The default is
+    /// `false`: a client's own credential, a hook or a command can be used again.
     fn consumes_refresh_token(&self) -> bool {
         false
     }
@@ -58,17 +104,17 @@ impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
     }
 }
 
-/// Why a token is asked for.
+/// Why a source is asked for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
     /// There is no token, or it has expired.
     Missing,
-    /// The token ends soon; it is still served while this call runs.
+    /// The token expires soon. It is still used while this call runs.
     Due,
-    /// A server answered 401 to the token; [`TokenRequest::challenges`] says what it wants.
+    /// A server rejected the token with a 401. [`TokenRequest::challenges`] says what the server asks for.
     Rejected,
-    /// A caller asked for a new token whatever the old one is worth.
+    /// A caller asked for a new token, although the old one may be valid.
     Forced,
 }
 
@@ -85,7 +131,7 @@ impl Reason {
     }
 }
 
-/// What a source is told when it is asked.
+/// What a source is told when it is asked for a token.
 #[derive(Clone)]
 pub struct TokenRequest {
     reason: Reason,
@@ -96,7 +142,7 @@ pub struct TokenRequest {
     clock: Arc<dyn Clock>,
     default_lifetime: Option<Duration>,
     cache: usize,
-    /// The fetch runs on a task of its own already.
+    /// The fetch already runs on a task that no timeout and no caller drops.
     is_detached: bool,
 }
 
@@ -120,7 +166,7 @@ impl TokenRequest {
         }
     }
 
-    /// Takes time from the cache's clock, and a token without an expiry for as long as the cache does.
+    /// Uses the cache's clock, and its lifetime for tokens without an expiry.
     pub(crate) fn timed_by(
         mut self,
         clock: Arc<dyn Clock>,
@@ -141,7 +187,9 @@ impl TokenRequest {
         self
     }
 
-    /// The same request to a source whose token is only needed to get another one: what was refused was not that one.
+    /// The same request to a source whose token is only used to get another one.
+    ///
+    /// It has no previous token and no challenges, because those belong to the other token.
     #[cfg(feature = "oauth")]
     pub(crate) fn on_behalf(&self) -> Self {
         Self {
@@ -161,31 +209,31 @@ impl TokenRequest {
         self.reason
     }
 
-    /// The token that is to be replaced, expired or not.
+    /// The token that the new one replaces. It may have expired.
     #[must_use]
     pub fn previous(&self) -> Option<&Token> {
         self.previous.as_ref()
     }
 
-    /// What the server's `WWW-Authenticate` fields said when it rejected the token (RFC 9110 §11.6.1).
+    /// The challenges in the response that rejected the token (`WWW-Authenticate`, RFC 9110 §11.6.1).
     #[must_use]
     pub fn challenges(&self) -> &Challenges {
         &self.challenges
     }
 
-    /// How long the call may take, counted from its start; after that it is dropped and counts as failed.
+    /// How long the fetch may take from its start. Then its future is dropped, and the fetch has failed.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// The clock of the cache that asks; a source that waits, waits by it.
+    /// The clock of the cache. A source that waits should use it, so that tests can control time.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
 
-    /// How long a token without an expiry will be used, if the cache was told.
+    /// How long the cache uses a token without an expiry, if that was set.
     #[must_use]
     pub fn default_lifetime(&self) -> Option<Duration> {
         self.default_lifetime
@@ -193,10 +241,9 @@ impl TokenRequest {
 
     /// Runs work to its end in the background, even if the fetch that started it is dropped.
     ///
-    /// The fetch timeout and a closed cache drop a fetch at any `.await`. A source that exchanges a refresh token must not
-    /// be cut off there: the response may hold the only refresh token that is still valid.
-    /// [`Persisted`](crate::source::Persisted) does this for the source that it wraps, and then the work is not moved to a
-    /// second task.
+    /// The fetch timeout and the end of the cache drop a fetch at any `.await`. A source that exchanges a refresh token must
+    /// not be cut off there, because the response may hold the only refresh token that is still valid. If the caller of
+    /// the source has taken care of that already, as `Persisted` does, the work is not moved to a second task.
     ///
     /// # Errors
     ///
@@ -221,14 +268,14 @@ impl TokenRequest {
         self.runtime.spawn(task);
     }
 
-    /// The same request, made from a task that no timeout and no caller drops.
+    /// The same request, from a task that no timeout and no caller drops.
     #[cfg(feature = "store")]
     pub(crate) fn detached(mut self) -> Self {
         self.is_detached = true;
         self
     }
 
-    /// Runs work that blocks its thread beside other tasks.
+    /// Runs work that blocks its thread, on a thread where it holds up no other task.
     ///
     /// # Errors
     ///
@@ -258,7 +305,7 @@ impl fmt::Debug for TokenRequest {
     }
 }
 
-/// What the caller gets when a task ended before its work did.
+/// The error of a caller whose background task ended without a result.
 pub(crate) fn interrupted() -> Error {
     Error::unavailable("the runtime stopped, or the token source panicked, during an exchange")
 }

@@ -1,4 +1,4 @@
-//! What a helper prints, read on threads of its own into memory that is bounded and wiped.
+//! Reads what a helper prints into memory that is bounded, and wiped afterwards.
 
 use std::io;
 use std::io::Read;
@@ -19,9 +19,9 @@ pub(super) struct Capture {
 /// What happens to bytes beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// The stream is given up.
+    /// Reading ends.
     Refuse,
-    /// The oldest make room.
+    /// The oldest bytes are dropped.
     DropOldest,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Excess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Closed,
-    Flooded,
+    TooLong,
 }
 
 impl Capture {
@@ -42,14 +42,14 @@ impl Capture {
         }))
     }
 
-    /// Takes the bytes out. A reader that is still at work stops at the next byte that it gets.
+    /// Takes the bytes out. A reader that still runs stops at the next byte that it gets.
     pub(super) fn take(capture: &Mutex<Self>) -> Zeroizing<Vec<u8>> {
         let mut capture = lock(capture);
         capture.limit = 0;
         capture.excess = Excess::Refuse;
         let mut bytes = std::mem::take(&mut capture.bytes);
         if capture.cut {
-            // A secret may have lost the word before it that tells that it is one: begin with a whole line.
+            // Start with a whole line: the dropped part may have held the word that marks what follows as a secret.
             let line = bytes.iter().position(|byte| *byte == b'\n');
             let start = line.map_or(bytes.len(), |end| end + 1);
             bytes.copy_within(start.., 0);
@@ -60,7 +60,7 @@ impl Capture {
         bytes
     }
 
-    /// Whether there was room.
+    /// Appends the bytes; `false` if there was no room.
     fn append(&mut self, chunk: &[u8]) -> bool {
         let needed = self.bytes.len() + chunk.len();
         if needed <= self.limit {
@@ -83,7 +83,7 @@ impl Capture {
         true
     }
 
-    /// Makes room without leaving a copy behind, as `Vec` does when it grows by itself.
+    /// Makes room. A `Vec` that grows by itself leaves a copy behind that is not wiped.
     fn grow(&mut self, needed: usize) {
         if needed <= self.bytes.capacity() {
             return;
@@ -95,7 +95,7 @@ impl Capture {
     }
 }
 
-/// Reads a stream until it ends, cannot be read, or has brought too much.
+/// Reads a stream until it ends, cannot be read, or exceeds the limit.
 pub(super) fn read(mut stream: impl Read, capture: &Mutex<Capture>) -> End {
     let mut chunk = Zeroizing::new([0; CHUNK]);
     loop {
@@ -105,9 +105,9 @@ pub(super) fn read(mut stream: impl Read, capture: &Mutex<Capture>) -> End {
             Ok(length) => length,
         };
         if !lock(capture).append(&chunk[..length]) {
-            return End::Flooded;
+            return End::TooLong;
         }
-        // The thread may wait here for long.
+        // The next read may block for long, and the secret should not stay in the buffer meanwhile.
         chunk[..length].zeroize();
     }
 }
@@ -119,16 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn output_up_to_the_limit_is_whole_and_one_byte_more_ends_it() {
+    fn output_up_to_the_limit_is_kept_and_one_byte_more_ends_it() {
         let capture = Capture::new(20_000, Excess::Refuse);
         assert_eq!(read(&[7; 20_000][..], &capture), End::Closed);
         assert_eq!(Capture::take(&capture).len(), 20_000);
         let capture = Capture::new(20_000, Excess::Refuse);
-        assert_eq!(read(&[7; 20_001][..], &capture), End::Flooded);
+        assert_eq!(read(&[7; 20_001][..], &capture), End::TooLong);
     }
 
     #[test]
-    fn the_end_of_a_long_stream_is_kept_from_a_line_on() {
+    fn the_end_of_a_long_stream_is_kept_in_whole_lines() {
         let capture = Capture::new(20, Excess::DropOldest);
         for chunk in ["a secret's head\n", "first line\n", "last line\n"] {
             assert_eq!(read(chunk.as_bytes(), &capture), End::Closed);
@@ -137,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stream_without_a_line_end_is_not_shown_at_all() {
+    fn a_long_stream_without_a_line_end_is_dropped() {
         let capture = Capture::new(20, Excess::DropOldest);
         assert_eq!(read(&[b'x'; 100_000][..], &capture), End::Closed);
         assert!(Capture::take(&capture).is_empty());
     }
 
     #[test]
-    fn a_reader_stops_once_the_bytes_were_taken() {
+    fn a_reader_stops_after_the_bytes_were_taken() {
         let capture = Capture::new(20, Excess::DropOldest);
         Capture::take(&capture);
-        assert_eq!(read(&b"late"[..], &capture), End::Flooded);
+        assert_eq!(read(&b"late"[..], &capture), End::TooLong);
     }
 }

@@ -1,15 +1,15 @@
-//! What a helper prints, in whichever of the usual formats, made into a token.
+//! Makes a token from what a helper prints, in any of the usual formats.
 //!
-//! The format is recognised by itself. Text that starts with `{`, `[` or `"` is JSON; a byte order mark and `\r\n` are
+//! The format is detected. Text that starts with `{`, `[` or `"` is JSON. A byte order mark and `\r\n` are
 //! tolerated, unknown fields are ignored, and `null` is the same as no field. The first row that fits counts:
 //!
-//! | Recognised by | Format | Token | Expiry |
+//! | Detected by | Format | Token | Expiry |
 //! |---|---|---|---|
 //! | `Ok`, `Err` | Cargo credential provider, with or without the line `{"v":[1]}` before | `Ok.token`, a whole `Authorization` value, as Cargo sends it | `expiration` where `cache` is `expires` |
 //! | `kind` is `ExecCredential` | Kubernetes | `status.token` | `status.expirationTimestamp` |
 //! | `SecretAccessKey` | AWS `credential_process` | none: an error says why | |
 //! | `success` | Google executable source | `id_token` | `expiration_time` |
-//! | `headers` | EngFlow and Bazel credential helper | the header `Authorization`, or else the first; all others are sent beside it | `expires` |
+//! | `headers` | EngFlow and Bazel credential helper | the header `Authorization`, or else the first; all others are sent with it | `expires` |
 //! | `Secret` | Docker | `Secret` | |
 //! | `access_token` | OAuth 2.0 (RFC 6749 §5.1) | `access_token` under the scheme `token_type` | `expires_in` |
 //! | `accessToken` | Azure CLI | `accessToken` under the scheme `tokenType` | `expires_on`, never `expiresOn`, which has no zone |
@@ -18,29 +18,27 @@
 //! | lines `name=value` | git credential | `authtype` and `credential`, else `password` | `password_expiry_utc` |
 //! | one line | gcloud, gh and others | the line | |
 //!
-//! Where the format names no expiry, a JWT's `exp` is a hint. An expiry that cannot be read is an error, never ignored.
-//! Cargo's `"cache":"never"` asks the helper again after [`CACHE_NEVER`](formats::CACHE_NEVER), beside the requests. A helper that has no
-//! credential (`{}`, say) is an error, because no request is sent bare.
+//! If the output has no expiry, the `exp` of a JWT is used as a hint. An expiry that cannot be read is an error. With Cargo's
+//! `"cache":"never"`, the helper runs again in the background after [`CACHE_NEVER`](formats::CACHE_NEVER). A helper that has
+//! no credential (it prints `{}`, for example) is an error, because no request is sent without a credential (R2).
 //!
-//! No error quotes what was printed. The names of unknown fields are shown if they are plain words.
+//! Errors do not quote the output. The names of unknown fields are shown if they are plain words.
 
 mod formats;
 mod git;
 mod json;
-mod messages;
 #[cfg(test)]
 mod tests;
 
 use crate::error::error::Error;
-use crate::source::command::output::formats::{read_object, reported};
+use crate::source::command::output::formats::{ACCEPTED, no_credential, read_object, reported};
 use crate::source::command::output::json::{Json, Object};
-use crate::source::command::output::messages::{ACCEPTED, none};
 use crate::token::token::Token;
 
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.
-const DOCKER_HAS_NONE: &str = "credentials not found in native keychain";
+const DOCKER_NOT_FOUND: &str = "credentials not found in native keychain";
 
-/// Makes a token of all that a helper printed to stdout.
+/// Makes a token from all that a helper printed to stdout.
 pub(crate) fn parse(stdout: &[u8]) -> Result<Token, Error> {
     let text = text(stdout)?;
     let token = if text.starts_with(['{', '[', '"']) {
@@ -53,11 +51,11 @@ pub(crate) fn parse(stdout: &[u8]) -> Result<Token, Error> {
     Ok(token.expiry_from_jwt())
 }
 
-/// The failure that a helper reported on stdout, in a format that has a place for it.
+/// The failure that a helper reported on stdout, if its format can report one.
 pub(crate) fn reported_failure(stdout: &[u8]) -> Option<Error> {
     let text = text(stdout).ok()?;
-    if text.starts_with(DOCKER_HAS_NONE) {
-        return Some(none());
+    if text.starts_with(DOCKER_NOT_FOUND) {
+        return Some(no_credential());
     }
     if !text.starts_with('{') {
         return None;
@@ -91,7 +89,7 @@ fn read_json(text: &str) -> Result<Token, Error> {
     read_object(document(text)?)
 }
 
-/// The one object that was printed, or the one that follows Cargo's greeting.
+/// The only object in the output, or the one that follows Cargo's greeting.
 fn document(text: &str) -> Result<Object, Error> {
     let mut values = Json::all(text)?;
     let greeted =
@@ -100,7 +98,9 @@ fn document(text: &str) -> Result<Object, Error> {
         return Err(too_many_values());
     }
     let last = values.pop().and_then(Json::into_object);
-    last.ok_or_else(|| Error::malformed(format!("it printed JSON that is no object; {ACCEPTED}")))
+    last.ok_or_else(|| {
+        Error::malformed(format!("it printed JSON that is not an object; {ACCEPTED}"))
+    })
 }
 
 fn read_line(text: &str) -> Result<Token, Error> {

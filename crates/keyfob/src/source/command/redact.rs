@@ -1,11 +1,11 @@
-//! What a helper said on stderr, without whatever may be a secret.
+//! What a helper wrote to stderr, without anything that may be a secret (S3).
 
 use std::ops::Range;
 
-/// The end of what was said, on one line, with everything masked that looks like a secret or was printed to stdout.
+/// The end of stderr on one line, with everything masked that looks like a secret or was printed to stdout.
 ///
-/// Masked are: long runs of base64 or hex, and so the parts of a JWT; what follows a word such as `password` or
-/// `token=`; user names, passwords and queries in URLs; and each piece of [`SHARED`] bytes that stdout has too.
+/// This masks long runs of base64 or hex, which includes the parts of a JWT; what follows a word such as `password` or
+/// `token=`; user names, passwords and queries in URLs; and each piece of [`SHARED_LENGTH`] bytes that stdout has too.
 pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.split(['\n', '\r']);
@@ -17,7 +17,7 @@ pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     last(&lines.join(" "))
 }
 
-/// Leaves out escape sequences (ECMA-48 §5.4), control characters, and those that reorder or hide text.
+/// Removes escape sequences (ECMA-48 §5.4), control characters, and characters that reorder or hide text.
 fn without_controls(line: &str) -> String {
     let mut kept = String::with_capacity(line.len());
     let mut rest = line.chars();
@@ -71,11 +71,11 @@ impl Masks {
     }
 }
 
-/// Runs of the characters of base64, base64url and hex. A JWT's parts are long or hidden with their neighbours.
+/// Masks long runs of the characters of base64, base64url and hex, and each JWT as a whole, because its parts may be short.
 fn mask_runs(line: &str, masks: &mut Masks) {
     let in_run = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
     for run in runs(line, in_run) {
-        if run.len() >= LONG {
+        if run.len() >= LONG_RUN {
             masks.add(run);
         }
     }
@@ -87,14 +87,14 @@ fn mask_runs(line: &str, masks: &mut Masks) {
     }
 }
 
-/// What follows a word that announces a secret.
+/// Masks what follows a word that announces a secret.
 fn mask_named(line: &str, masks: &mut Masks) {
     let lower = line.to_ascii_lowercase();
     for (word, reach) in WORDS {
         for (at, _) in lower.match_indices(word) {
             let after = at + word.len();
             let rest = &line[after..];
-            // The rest of a longer name, as in `token_value=` or `"passwords":`.
+            // Skips the rest of a longer name, as in `token_value=` or `"passwords":`.
             let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)));
             let rest = &rest[name.unwrap_or(rest.len())..];
             let value = rest.trim_start_matches(['"', '\'', '`', ' ', ')', ']']);
@@ -114,7 +114,7 @@ fn mask_named(line: &str, masks: &mut Masks) {
     }
 }
 
-/// The parts of URLs that hold credentials: the user information and the query.
+/// Masks the parts of URLs that may hold credentials: the user information and the query.
 fn mask_urls(line: &str, masks: &mut Masks) {
     for (at, _) in line.match_indices("://") {
         let start = at + "://".len();
@@ -131,24 +131,26 @@ fn mask_urls(line: &str, masks: &mut Masks) {
     }
 }
 
-/// Pieces that stdout has too.
+/// Masks each piece of the line that is also in stdout.
+///
+/// The pieces are sorted once, so that the time does not grow with the product of both lengths.
 fn mask_shared(line: &str, stdout: &[u8], masks: &mut Masks) {
     let mut pieces: Vec<(&[u8], usize)> = line
         .as_bytes()
-        .windows(SHARED)
+        .windows(SHARED_LENGTH)
         .enumerate()
         .map(|(at, piece)| (piece, at))
         .collect();
     pieces.sort_unstable();
     let mut found = vec![false; pieces.len()];
-    for piece in stdout.windows(SHARED) {
+    for piece in stdout.windows(SHARED_LENGTH) {
         let first = pieces.partition_point(|(other, _)| *other < piece);
         let same = pieces[first..].iter().zip(&mut found[first..]);
-        // A piece that was found already is passed over at once.
+        // A piece that was found before ends the loop, so that repeated text in stdout takes no extra time.
         let new = same.take_while(|((other, _), found)| *other == piece && !**found);
         for ((_, at), found) in new {
             *found = true;
-            masks.add(*at..at + SHARED);
+            masks.add(*at..at + SHARED_LENGTH);
         }
     }
 }
@@ -179,9 +181,9 @@ fn last(text: &str) -> String {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
-    /// The next word, or all that follows `:` or `=`.
+    /// The next word, or the rest of the line after `:` or `=`.
     Next,
-    /// All that follows `:` or `=`.
+    /// The rest of the line after `:` or `=`.
     Assigned,
 }
 
@@ -206,13 +208,13 @@ const WORDS: [(&str, Reach); 16] = [
 
 const MASK: &str = "[redacted]";
 
-/// A run of so many characters may be a secret.
-const LONG: usize = 20;
+/// A run of this many characters may be a secret.
+const LONG_RUN: usize = 20;
 
-/// So many bytes in a row that stdout has too are hidden.
-const SHARED: usize = 6;
+/// This many bytes in a row are masked if stdout has them too.
+const SHARED_LENGTH: usize = 6;
 
-/// How much is shown, in characters.
+/// How many characters are shown.
 const SHOWN: usize = 500;
 
 #[cfg(test)]
@@ -220,12 +222,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn said(text: &str) -> String {
+    fn redacted(text: &str) -> String {
         redact(text.as_bytes(), b"")
     }
 
     #[test]
-    fn plain_words_stay() {
+    fn plain_words_are_shown() {
         for text in [
             "not logged in; run `tool login` first",
             "token expired 3 hours ago",
@@ -233,12 +235,12 @@ mod tests {
             "open /etc/tool.conf: no such file or directory",
             "https://login.example.com/start is not reachable",
         ] {
-            assert_eq!(said(text), text);
+            assert_eq!(redacted(text), text);
         }
     }
 
     #[test]
-    fn s3_whatever_looks_like_a_secret_is_masked() {
+    fn s3_text_that_looks_like_a_secret_is_masked() {
         let jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln";
         for (text, hidden) in [
             (format!("got {jwt} back"), "c2ln"),
@@ -261,7 +263,7 @@ mod tests {
             ("key wJalrXUtnFEMI/K7MDENG/bPxRfi".into(), "K7MDENG"),
             ("tok\u{1b}[0men=hun\u{200b}ter2".into(), "ter2"),
         ] {
-            let shown = said(&text);
+            let shown = redacted(&text);
             assert!(!shown.contains(hidden), "{text} became {shown}");
             assert!(shown.contains(MASK), "{text} became {shown}");
         }
@@ -275,13 +277,13 @@ mod tests {
 
     #[test]
     fn control_characters_and_line_ends_become_one_line() {
-        let shown = said("\u{1b}[31mno\u{1b}[0m\x07 luck\r\n\r\n  try\tlater\u{202e}\n");
+        let shown = redacted("\u{1b}[31mno\u{1b}[0m\x07 luck\r\n\r\n  try\tlater\u{202e}\n");
         assert_eq!(shown, "no luck try later");
     }
 
     #[test]
     fn the_end_of_a_long_text_is_shown() {
-        let shown = said(&"ä word ".repeat(300));
+        let shown = redacted(&"ä word ".repeat(300));
         assert_eq!(shown.chars().count(), SHOWN + 1);
         assert!(shown.starts_with('…') && shown.ends_with("word"));
     }

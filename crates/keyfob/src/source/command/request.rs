@@ -1,4 +1,4 @@
-//! What a helper is asked, in the words of its own protocol.
+//! The request to a helper, in its own protocol.
 
 use std::ffi::OsString;
 
@@ -7,88 +7,87 @@ use url::Url;
 
 use crate::error::error::Error;
 
-/// What a helper is told about the credential that is wanted.
+/// The request to a credential helper, in the protocol that the helper speaks.
 ///
-/// It only says how the helper is asked; the format of the answer is recognised by itself. Name the helper's own
-/// program, such as `docker-credential-pass` or `git-credential-libsecret`: the arguments that its protocol asks for,
-/// such as `get`, are appended.
+/// The format of the helper's output is detected, whatever the request is. The command names the helper's own program, such
+/// as `docker-credential-pass` or `git-credential-libsecret`. The arguments of the protocol, such as `get`, are appended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HelperRequest {
-    /// Nothing; its standard input is empty. For `gh auth token`, `gcloud`, `az` and scripts.
+    /// No request: the standard input is empty. For `gh auth token`, `gcloud`, `az` and scripts.
     #[default]
     None,
-    /// As EngFlow's and Bazel's credential helpers are asked: `get`, and JSON on standard input.
+    /// For credential helpers of Bazel and EngFlow: `get`, and JSON on standard input.
     Bazel {
         /// The URL that the credential is for.
         uri: String,
     },
-    /// As git's credential helpers are asked: `get`, and `name=value` lines on standard input.
+    /// For credential helpers of git: `get`, and `name=value` lines on standard input.
     Git {
         /// The URL that the credential is for.
         url: String,
     },
-    /// As Docker's credential helpers are asked: `get`, and the server on standard input.
+    /// For credential helpers of Docker: `get`, and the server on standard input.
     Docker {
-        /// The server as it was given to `docker login`.
+        /// The server, as given to `docker login`.
         server: String,
     },
-    /// As Cargo's credential providers are asked: `--cargo-plugin`, and JSON on standard input.
+    /// For credential providers of Cargo: `--cargo-plugin`, and JSON on standard input.
     Cargo {
         /// The registry's index URL, such as `sparse+https://example.com/index/`.
         index: String,
     },
-    /// As Terraform's credentials helpers are asked: `get` and the host as arguments.
+    /// For credentials helpers of Terraform: `get` and the host as arguments.
     Terraform {
         /// The host name.
         host: String,
     },
-    /// As Kubernetes' exec plugins are asked: JSON in the environment variable `KUBERNETES_EXEC_INFO`.
+    /// For exec plugins of Kubernetes: JSON in the environment variable `KUBERNETES_EXEC_INFO`.
     Kubernetes {
         /// The URL of the cluster's API server.
         server: String,
     },
 }
 
-/// A request as the helper gets it.
+/// What the helper gets: arguments, standard input and an environment variable.
 #[derive(Clone, Default)]
-pub(super) struct Spelled {
+pub(super) struct HelperInput {
     pub(super) arguments: Vec<OsString>,
     pub(super) stdin: Option<Vec<u8>>,
     pub(super) environment: Option<(OsString, OsString)>,
 }
 
 impl HelperRequest {
-    pub(super) fn spell(&self) -> Result<Spelled, Error> {
-        let spelled = match self {
-            Self::None => Spelled::default(),
+    pub(super) fn to_input(&self) -> Result<HelperInput, Error> {
+        let input = match self {
+            Self::None => HelperInput::default(),
             Self::Bazel { uri } => {
                 let uri = url(uri)?;
-                Spelled::get(json!({ "uri": uri.as_str() }).to_string())
+                HelperInput::get(json!({ "uri": uri.as_str() }).to_string())
             }
-            Self::Git { url: asked } => Spelled::get(git_lines(&url(asked)?)),
-            Self::Docker { server } => Spelled::get(plain(server)?.to_owned()),
-            Self::Cargo { index } => Spelled::cargo(plain(index)?),
-            Self::Terraform { host } => Spelled {
+            Self::Git { url: asked } => HelperInput::get(git_lines(&url(asked)?)),
+            Self::Docker { server } => HelperInput::get(plain(server)?.to_owned()),
+            Self::Cargo { index } => HelperInput::cargo(plain(index)?),
+            Self::Terraform { host } => HelperInput {
                 arguments: vec!["get".into(), plain(host)?.into()],
-                ..Spelled::default()
+                ..HelperInput::default()
             },
-            Self::Kubernetes { server } => Spelled::kubernetes(&url(server)?),
+            Self::Kubernetes { server } => HelperInput::kubernetes(&url(server)?),
         };
-        if spelled
+        if input
             .stdin
             .as_ref()
-            .is_some_and(|stdin| stdin.len() > LONGEST)
+            .is_some_and(|stdin| stdin.len() > MAX_LENGTH)
         {
             return Err(Error::input(
                 "the request to the helper is longer than 4096 bytes; leave the query out of the URL",
             ));
         }
-        Ok(spelled)
+        Ok(input)
     }
 }
 
-impl Spelled {
+impl HelperInput {
     fn get(stdin: String) -> Self {
         Self {
             arguments: vec!["get".into()],
@@ -97,7 +96,7 @@ impl Spelled {
         }
     }
 
-    /// The provider greets first, but the answer to its greeting is always the same, and may lie ready.
+    /// The provider prints a greeting first. The response to it is always the same, so it can be written in advance.
     fn cargo(index: &str) -> Self {
         let question = json!({
             "v": 1,
@@ -129,7 +128,7 @@ impl Spelled {
     }
 }
 
-/// A parsed URL has no line ends, so that no line can be smuggled into git's protocol (CVE-2020-5260).
+/// A parsed URL has no line ends, so that it cannot add a line to git's protocol (CVE-2020-5260).
 fn git_lines(url: &Url) -> String {
     let mut lines = format!(
         "capability[]=authtype\nprotocol={}\nhost={}",
@@ -148,7 +147,7 @@ fn git_lines(url: &Url) -> String {
     lines
 }
 
-/// The URL without user information and fragment, which are nothing to a helper.
+/// The URL without user information and fragment, which a helper does not need.
 fn url(text: &str) -> Result<Url, Error> {
     let unusable = || {
         Error::input("the URL for the helper has no host; give one such as https://example.com/")
@@ -157,26 +156,26 @@ fn url(text: &str) -> Result<Url, Error> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(unusable());
     }
-    // Neither fails for a URL that has a host.
+    // Neither can fail for a URL that has a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_fragment(None);
     Ok(url)
 }
 
-/// Text that can be neither taken for an option nor for two lines.
+/// Checks text that must not be taken for an option, and must not span two lines.
 fn plain(text: &str) -> Result<&str, Error> {
     let odd = |char: char| char.is_control() || char.is_whitespace();
     if text.is_empty() || text.starts_with('-') || text.contains(odd) {
         return Err(Error::input(
-            "the name for the helper is empty, starts with `-`, or has white space or control characters inside",
+            "the name for the helper is empty, starts with `-`, or contains white space or control characters",
         ));
     }
     Ok(text)
 }
 
-/// What every system's pipes hold, so that a request is written before the helper starts.
-const LONGEST: usize = 4096;
+/// Every system's pipes hold this many bytes, so that the request can be written before the helper starts.
+const MAX_LENGTH: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -184,18 +183,18 @@ mod tests {
     use crate::error::error::ErrorKind;
 
     fn stdin(request: HelperRequest) -> String {
-        String::from_utf8(request.spell().unwrap().stdin.unwrap()).unwrap()
+        String::from_utf8(request.to_input().unwrap().stdin.unwrap()).unwrap()
     }
 
     #[test]
-    fn nothing_is_asked_unless_the_caller_says_so() {
-        let spelled = HelperRequest::default().spell().unwrap();
-        assert!(spelled.arguments.is_empty());
-        assert!(spelled.stdin.is_none() && spelled.environment.is_none());
+    fn by_default_there_is_no_request() {
+        let input = HelperRequest::default().to_input().unwrap();
+        assert!(input.arguments.is_empty());
+        assert!(input.stdin.is_none() && input.environment.is_none());
     }
 
     #[test]
-    fn requests_are_spelled_as_their_protocols_say() {
+    fn requests_follow_their_protocols() {
         let uri = "https://bob:pw@example.com:8443/a/b#c".to_owned();
         let bazel = HelperRequest::Bazel { uri: uri.clone() };
         assert_eq!(stdin(bazel), r#"{"uri":"https://example.com:8443/a/b"}"#);
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_a_line_cannot_be_smuggled_into_a_request() {
+    fn s1_no_line_can_be_added_to_a_request() {
         let lines = stdin(HelperRequest::Git {
             url: "https://example.com/a\nhost=evil.example".into(),
         });
@@ -234,7 +233,7 @@ mod tests {
                 },
                 HelperRequest::Bazel { uri: text.clone() },
             ] {
-                let error = request.spell().err().unwrap();
+                let error = request.to_input().err().unwrap();
                 assert_eq!(error.kind(), ErrorKind::Input, "{request:?}");
             }
         }
@@ -242,8 +241,8 @@ mod tests {
 
     #[test]
     fn a_request_that_fills_the_pipe_is_refused() {
-        let uri = format!("https://example.com/{}", "a".repeat(LONGEST));
-        let error = HelperRequest::Bazel { uri }.spell().err().unwrap();
+        let uri = format!("https://example.com/{}", "a".repeat(MAX_LENGTH));
+        let error = HelperRequest::Bazel { uri }.to_input().err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Input);
     }
 }

@@ -1,8 +1,9 @@
-//! Running a helper so that it cannot outlive, outwait or outgrow its caller.
+//! Runs a helper with limits on its time and output, and kills it if the caller goes away.
 //!
-//! One thread starts the helper, waits for news about it, and alone may kill and reap it: so no signal reaches a
-//! process that took over the number of a reaped one. The threads that wait for the helper's end and read its output
-//! only send news. A caller that goes away sends news too, by dropping its [`Leash`].
+//! One thread starts the helper and waits for events. Only this thread kills and reaps the helper: after a process is
+//! reaped, its number may belong to another process, which a late signal would hit. Other threads wait for the end of the
+//! helper and read its output; they only send events. A caller that goes away sends one too, by dropping its
+//! [`KillOnDrop`].
 
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,73 +18,73 @@ use zeroize::Zeroizing;
 use crate::source::command::capture;
 use crate::source::command::capture::{Capture, End, Excess};
 
-/// What a helper left behind.
+/// The result of a run.
 pub(super) struct Run {
     pub(super) ending: Ending,
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Zeroizing<Vec<u8>>,
 }
 
-/// Why a run is over.
+/// Why a run ended.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// It ended by itself.
+    /// The helper exited by itself.
     Exited(ExitStatus),
-    /// It was killed because its time was over.
-    OutOfTime,
+    /// It was killed after the timeout.
+    TimedOut,
     /// It was killed because it printed too much.
-    Flooded,
-    /// It was killed because nobody waits for it any more.
+    OutputTooLong,
+    /// It was killed because the fetch was dropped.
     Abandoned,
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) time: Duration,
+    pub(super) timeout: Duration,
     pub(super) output: usize,
 }
 
-/// Something that the thread in charge must know.
-pub(super) enum News {
+/// What the thread in charge has to know.
+pub(super) enum Event {
     Exited,
     Stdout(End),
     Stderr,
     Abandoned,
 }
 
-/// Held by the caller; the helper is killed when it is dropped.
-pub(super) struct Leash(Sender<News>);
+/// Kills the helper when the caller drops it.
+pub(super) struct KillOnDrop(Sender<Event>);
 
-impl Drop for Leash {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // Nobody listens any more if the helper has ended.
-        let _ = self.0.send(News::Abandoned);
+        // The receiver is gone if the helper has ended.
+        let _ = self.0.send(Event::Abandoned);
     }
 }
 
-/// Where news arrives.
-pub(super) struct Inbox {
-    sender: Sender<News>,
-    receiver: Receiver<News>,
+/// The channel of the events of one run.
+pub(super) struct Events {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
 }
 
-impl Inbox {
-    pub(super) fn new() -> (Leash, Self) {
+impl Events {
+    pub(super) fn new() -> (KillOnDrop, Self) {
         let (sender, receiver) = mpsc::channel();
-        (Leash(sender.clone()), Self { sender, receiver })
+        (KillOnDrop(sender.clone()), Self { sender, receiver })
     }
 }
 
-/// Runs the command to its end, or until it must be stopped. Blocks the thread.
+/// Runs the command until it ends or must be killed. Blocks the thread.
 pub(super) fn run(
     mut command: Command,
     request: Option<&[u8]>,
     limits: Limits,
-    inbox: &Inbox,
+    events: &Events,
 ) -> io::Result<Run> {
     let stdout = Capture::new(limits.output, Excess::Refuse);
     let stderr = Capture::new(STDERR_KEPT, Excess::DropOldest);
-    if let Ok(News::Abandoned) = inbox.receiver.try_recv() {
+    if let Ok(Event::Abandoned) = events.receiver.try_recv() {
         return Ok(Run::abandoned());
     }
     command
@@ -91,22 +92,22 @@ pub(super) fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     group::set_up(&mut command);
-    let mut helper = Helper::start(command, &inbox.sender)?;
+    let mut helper = Helper::start(command, &events.sender)?;
 
     let pipe = helper.child.stdout.take();
-    let (capture, news) = (stdout.clone(), inbox.sender.clone());
-    beside(move || {
+    let (capture, sender) = (stdout.clone(), events.sender.clone());
+    spawn(move || {
         let end = pipe.map_or(End::Closed, |pipe| capture::read(pipe, &capture));
-        let _ = news.send(News::Stdout(end));
+        let _ = sender.send(Event::Stdout(end));
     })?;
     let pipe = helper.child.stderr.take();
-    let (capture, news) = (stderr.clone(), inbox.sender.clone());
-    beside(move || {
+    let (capture, sender) = (stderr.clone(), events.sender.clone());
+    spawn(move || {
         pipe.map(|pipe| capture::read(pipe, &capture));
-        let _ = news.send(News::Stderr);
+        let _ = sender.send(Event::Stderr);
     })?;
 
-    let ending = helper.watch(limits.time, &inbox.receiver)?;
+    let ending = helper.watch(limits.timeout, &events.receiver)?;
     Ok(Run {
         ending,
         stdout: Capture::take(&stdout),
@@ -124,7 +125,7 @@ impl Run {
     }
 }
 
-/// A helper that has been started and not been reaped.
+/// A helper that was started and is not reaped yet.
 struct Helper {
     child: Child,
     waiter: Option<JoinHandle<()>>,
@@ -132,54 +133,54 @@ struct Helper {
 }
 
 impl Helper {
-    fn start(mut command: Command, news: &Sender<News>) -> io::Result<Self> {
+    fn start(mut command: Command, sender: &Sender<Event>) -> io::Result<Self> {
         let mut helper = Self {
             child: command.spawn()?,
             waiter: None,
             reaped: false,
         };
-        // The command holds nothing of the pipes any more, so that they close with the helper.
+        // The command holds the other ends of the pipes. Without it, they close when the helper ends.
         drop(command);
-        helper.waiter = group::tell_when_ended(&helper.child, news.clone())?;
+        helper.waiter = group::send_exit(&helper.child, sender.clone())?;
         Ok(helper)
     }
 
-    /// Waits until the helper has ended and its output is read, or until it must be stopped.
+    /// Waits until the helper has ended and its output is read, or until it must be killed.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a process lives by the system's clock"
+        reason = "a process runs in real time, whatever clock the cache has"
     )]
-    fn watch(mut self, max_wait: Duration, news: &Receiver<News>) -> io::Result<Ending> {
+    fn watch(mut self, timeout: Duration, events: &Receiver<Event>) -> io::Result<Ending> {
         let since = Instant::now();
-        let mut limit = max_wait;
-        let (mut ended, mut printing, mut complaining) = (false, true, true);
-        while !ended || printing || complaining {
+        let mut limit = timeout;
+        let (mut ended, mut stdout_open, mut stderr_open) = (false, true, true);
+        while !ended || stdout_open || stderr_open {
             let left = limit.saturating_sub(since.elapsed());
             if left.is_zero() {
                 break;
             }
-            let news = match news.recv_timeout(left.min(group::PULSE)) {
-                Ok(news) => Some(news),
-                Err(RecvTimeoutError::Timeout) => group::look(&mut self.child),
+            let event = match events.recv_timeout(left.min(group::POLL_INTERVAL)) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => group::poll(&mut self.child),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            match news {
+            match event {
                 None => {}
-                Some(News::Abandoned) => return self.stop(Ending::Abandoned),
-                Some(News::Stdout(End::Flooded)) => return self.stop(Ending::Flooded),
-                Some(News::Stdout(End::Closed)) => printing = false,
-                Some(News::Stderr) => complaining = false,
-                Some(News::Exited) => {
+                Some(Event::Abandoned) => return self.stop(Ending::Abandoned),
+                Some(Event::Stdout(End::TooLong)) => return self.stop(Ending::OutputTooLong),
+                Some(Event::Stdout(End::Closed)) => stdout_open = false,
+                Some(Event::Stderr) => stderr_open = false,
+                Some(Event::Exited) => {
                     ended = true;
-                    limit = limit.min(since.elapsed().saturating_add(AFTERMATH));
+                    limit = limit.min(since.elapsed().saturating_add(READ_AFTER_EXIT));
                 }
             }
         }
         if !ended {
-            return self.stop(Ending::OutOfTime);
+            return self.stop(Ending::TimedOut);
         }
-        if printing {
-            // What it started and left behind with the pipe would keep the pipe's reader for ever.
+        if stdout_open {
+            // A process that the helper left running holds the pipe, so that the reading thread would never end.
             group::kill(&mut self.child);
         }
         self.reap().map(Ending::Exited)
@@ -191,10 +192,10 @@ impl Helper {
         Ok(ending)
     }
 
-    /// Lets the helper's number go, after the last use that is made of it.
+    /// Reaps the helper. Its number must not be used afterwards.
     fn reap(&mut self) -> io::Result<ExitStatus> {
         if let Some(waiter) = self.waiter.take() {
-            // It holds no more than the number, and has nothing to panic about.
+            // The thread has no reason to panic, so its result says nothing.
             let _ = waiter.join();
         }
         self.reaped = true;
@@ -206,13 +207,13 @@ impl Drop for Helper {
     fn drop(&mut self) {
         if !self.reaped {
             group::kill(&mut self.child);
-            // There is nobody to tell.
+            // A drop cannot report an error.
             let _ = self.reap();
         }
     }
 }
 
-/// The request in a pipe that holds it whole before the helper starts, so that no write can block or meet a closed pipe.
+/// A pipe that holds the whole request before the helper starts, so that no write can block or fail on a closed pipe.
 fn stdin(request: Option<&[u8]>) -> io::Result<Stdio> {
     let Some(request) = request else {
         return Ok(Stdio::null());
@@ -222,14 +223,14 @@ fn stdin(request: Option<&[u8]>) -> io::Result<Stdio> {
     Ok(reader.into())
 }
 
-fn beside(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+fn spawn(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new()
         .name("keyfob-command".to_owned())
         .spawn(work)
 }
 
-/// How long output is waited for when the helper has ended, but something that it started has the pipe.
-const AFTERMATH: Duration = Duration::from_secs(1);
+/// How long to read on after the helper has ended, if a process that it started keeps the pipe open.
+const READ_AFTER_EXIT: Duration = Duration::from_secs(1);
 
 /// How much of the end of stderr is kept, in bytes.
 const STDERR_KEPT: usize = 8 * 1024;
@@ -245,10 +246,10 @@ mod group {
 
     use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-    use crate::source::command::run::{News, beside};
+    use crate::source::command::run::{Event, spawn};
 
-    /// The end is told; there is no need to look.
-    pub(super) const PULSE: Duration = Duration::MAX;
+    /// A thread sends the end, so that there is no need to poll.
+    pub(super) const POLL_INTERVAL: Duration = Duration::MAX;
 
     pub(super) fn set_up(command: &mut Command) {
         command.process_group(0);
@@ -260,21 +261,21 @@ mod group {
         let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     }
 
-    /// Starts a thread that waits for the end and leaves the reaping to others.
-    pub(super) fn tell_when_ended(
+    /// Starts a thread that waits for the end without reaping (`NOWAIT`).
+    pub(super) fn send_exit(
         child: &Child,
-        news: Sender<News>,
+        sender: Sender<Event>,
     ) -> io::Result<Option<JoinHandle<()>>> {
         let pid = Pid::from_child(child);
-        let waiter = beside(move || {
+        let waiter = spawn(move || {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
-            let _ = news.send(News::Exited);
+            let _ = sender.send(Event::Exited);
         })?;
         Ok(Some(waiter))
     }
 
-    pub(super) fn look(_: &mut Child) -> Option<News> {
+    pub(super) fn poll(_: &mut Child) -> Option<Event> {
         None
     }
 }
@@ -287,10 +288,10 @@ mod group {
     use std::thread::JoinHandle;
     use std::time::Duration;
 
-    use crate::source::command::run::News;
+    use crate::source::command::run::Event;
 
-    /// How often to look whether it has ended, since the standard library cannot wait for it and kill at the same time.
-    pub(super) const PULSE: Duration = Duration::from_millis(20);
+    /// How often to check for the end: the standard library cannot wait for a process and kill it at the same time.
+    pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
     pub(super) fn set_up(_: &mut Command) {}
 
@@ -299,14 +300,11 @@ mod group {
         let _ = child.kill();
     }
 
-    pub(super) fn tell_when_ended(
-        _: &Child,
-        _: Sender<News>,
-    ) -> io::Result<Option<JoinHandle<()>>> {
+    pub(super) fn send_exit(_: &Child, _: Sender<Event>) -> io::Result<Option<JoinHandle<()>>> {
         Ok(None)
     }
 
-    pub(super) fn look(child: &mut Child) -> Option<News> {
-        child.try_wait().ok().flatten().map(|_| News::Exited)
+    pub(super) fn poll(child: &mut Child) -> Option<Event> {
+        child.try_wait().ok().flatten().map(|_| Event::Exited)
     }
 }

@@ -1,9 +1,6 @@
-//! Real processes: what they are given, what becomes of their output, and that none is left behind.
+//! Tests with real processes: what they get, what is read from them, and that none is left running.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a process lives by the system's clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "a process runs in real time")]
 
 use std::error::Error as _;
 use std::fs::File;
@@ -24,12 +21,12 @@ use crate::source::source::Reason;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn asked(runtime: impl Runtime) -> TokenRequest {
+fn request(runtime: impl Runtime) -> TokenRequest {
     TokenRequest::new(Reason::Missing, LONG, Arc::new(runtime), 0)
 }
 
 fn fetch(source: &CommandToken) -> Result<Token, Error> {
-    block_on(source.fetch(&asked(TokioOrThreads)))
+    block_on(source.fetch(&request(TokioOrThreads)))
 }
 
 /// A script for the shell; `$1` is the path.
@@ -50,10 +47,10 @@ fn failure(source: &CommandToken) -> Error {
     fetch(source).unwrap_err()
 }
 
-/// A directory that is gone when the test ends.
-struct Scratch(PathBuf);
+/// A directory that is removed when the test ends.
+struct TempDir(PathBuf);
 
-impl Scratch {
+impl TempDir {
     fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -68,22 +65,22 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// A named pipe that processes keep open as long as one of them lives.
+/// A named pipe that stays open as long as one of the processes lives.
 struct Lifeline {
-    scratch: Scratch,
+    directory: TempDir,
     lines: Receiver<Option<String>>,
 }
 
 impl Lifeline {
     fn new() -> Self {
-        let scratch = Scratch::new();
-        let path = scratch.file("fifo");
+        let directory = TempDir::new();
+        let path = directory.file("fifo");
         assert!(
             Command::new("mkfifo")
                 .arg(&path)
@@ -98,12 +95,12 @@ impl Lifeline {
             }
             let _ = sender.send(None);
         });
-        Self { scratch, lines }
+        Self { directory, lines }
     }
 
     fn script(&self, text: &str) -> CommandToken {
         let text = format!("exec 3>\"$1\"; echo $$ >&3; {text}");
-        script(&text, &self.scratch.file("fifo"))
+        script(&text, &self.directory.file("fifo"))
     }
 
     fn line(&self) -> Option<String> {
@@ -114,7 +111,7 @@ impl Lifeline {
         Pid::from_raw(self.line().unwrap().parse().unwrap()).unwrap()
     }
 
-    /// All processes have ended, and the first of them was reaped.
+    /// Asserts that all processes have ended, and that the first was reaped.
     fn assert_dead(&self, pid: Pid) {
         assert_eq!(self.line(), None, "a process still writes");
         let since = Instant::now();
@@ -126,17 +123,17 @@ impl Lifeline {
 }
 
 #[test]
-fn what_a_command_prints_is_the_token() {
+fn the_output_of_the_command_is_the_token() {
     assert_eq!(printed(&sh("echo t0k; echo chatter >&2")), "t0k");
 }
 
 #[test]
-fn no_shell_reads_the_arguments() {
+fn arguments_are_not_read_by_a_shell() {
     let source = CommandToken::new(["echo", "$HOME;`id`>x"]).unwrap();
     assert_eq!(printed(&source), "$HOME;`id`>x");
 }
 
-/// Runs once more in a process of its own whose standard input has something to read.
+/// Runs itself again as a process whose standard input has something to read.
 #[test]
 fn standard_input_is_empty_unless_there_is_a_request() {
     const INSIDE: &str = "KEYFOB_TEST_WITH_INPUT";
@@ -145,7 +142,7 @@ fn standard_input_is_empty_unless_there_is_a_request() {
         return;
     }
     let name = thread::current().name().unwrap().to_owned();
-    let input = Scratch::new();
+    let input = TempDir::new();
     fs::write(input.file("input"), "callers-").unwrap();
     let status = Command::new(env::current_exe().unwrap())
         .args(["--exact", &name])
@@ -158,10 +155,10 @@ fn standard_input_is_empty_unless_there_is_a_request() {
 }
 
 #[test]
-fn the_command_starts_in_a_directory_that_is_not_the_callers() {
+fn the_command_does_not_start_in_the_callers_directory() {
     assert_eq!(printed(&sh("pwd")), "/");
-    let scratch = Scratch::new();
-    let directory = fs::canonicalize(&scratch.0).unwrap();
+    let directory = TempDir::new();
+    let directory = fs::canonicalize(&directory.0).unwrap();
     assert_eq!(
         printed(&sh("pwd -P").directory(&directory)),
         directory.to_str().unwrap()
@@ -169,7 +166,7 @@ fn the_command_starts_in_a_directory_that_is_not_the_callers() {
 }
 
 #[test]
-fn a_relative_program_is_found_from_where_it_was_named() {
+fn a_relative_program_is_found_from_the_first_directory() {
     let executable = |program: &str| CommandToken::new([program]).unwrap().executable;
     let here = env::current_dir().unwrap();
     assert_eq!(executable("./helper"), here.join("helper"));
@@ -245,7 +242,7 @@ fn a_docker_helper_reads_its_request() {
 }
 
 #[test]
-fn a_cargo_provider_greets_and_answers() {
+fn a_cargo_provider_prints_a_greeting_and_a_response() {
     let index = "sparse+https://example.com/index/".to_owned();
     let source = sh(r#"test "$2" = --cargo-plugin || exit 1
         echo '{"v":[1]}'
@@ -298,7 +295,7 @@ fn s3_a_failure_shows_its_status_and_stderr_without_secrets() {
 }
 
 #[test]
-fn a_failure_that_is_reported_on_stdout_is_understood() {
+fn a_failure_that_is_reported_on_stdout_becomes_the_error() {
     let error = failure(&sh("echo credentials not found in native keychain; exit 1"));
     assert!(error.to_string().contains("has no credential"), "{error}");
     let error = failure(&sh(
@@ -314,7 +311,7 @@ fn a_signal_is_named() {
 }
 
 #[test]
-fn output_that_is_no_token_is_not_quoted() {
+fn output_that_is_not_a_token_is_not_quoted() {
     for (text, kind, word) in [
         ("true", ErrorKind::Unavailable, "printed nothing"),
         ("printf '\\377\\376'", ErrorKind::Malformed, "not UTF-8"),
@@ -329,8 +326,8 @@ fn output_that_is_no_token_is_not_quoted() {
 
 #[test]
 fn a_program_that_cannot_start_says_why() {
-    let scratch = Scratch::new();
-    let plain = scratch.file("plain");
+    let directory = TempDir::new();
+    let plain = directory.file("plain");
     fs::write(&plain, "text").unwrap();
     let command = |program: &Path| CommandToken::new([program]).unwrap();
     for (source, word) in [
@@ -338,11 +335,11 @@ fn a_program_that_cannot_start_says_why() {
             command(Path::new("keyfob-no-such-program")),
             "was not found",
         ),
-        (command(&scratch.file("missing")), "was not found"),
+        (command(&directory.file("missing")), "was not found"),
         (command(&plain), "chmod +x"),
         (
-            sh("echo t0k").directory(scratch.file("missing")),
-            "no directory",
+            sh("echo t0k").directory(directory.file("missing")),
+            "not a directory",
         ),
     ] {
         let error = failure(&source);
@@ -353,7 +350,7 @@ fn a_program_that_cannot_start_says_why() {
 }
 
 #[test]
-fn a_command_that_hangs_is_killed_with_all_that_it_started() {
+fn a_command_that_hangs_is_killed_with_its_process_group() {
     let lifeline = Lifeline::new();
     let source = lifeline.script("echo waiting >&2; sleep 1000 & sleep 1000");
     let error = failure(&source.timeout(Duration::from_secs(1)));
@@ -393,7 +390,7 @@ fn a_command_that_prints_too_much_is_killed() {
 }
 
 #[test]
-fn much_text_on_stderr_is_no_failure() {
+fn a_long_stderr_is_not_a_failure() {
     assert_eq!(
         printed(&sh("head -c 50000000 /dev/zero >&2; echo t0k")),
         "t0k"
@@ -401,18 +398,18 @@ fn much_text_on_stderr_is_no_failure() {
 }
 
 #[test]
-fn a_process_that_keeps_the_output_open_is_not_waited_for() {
+fn a_process_that_keeps_the_output_open_does_not_delay_the_token() {
     let since = Instant::now();
     let lifeline = Lifeline::new();
     assert_eq!(printed(&lifeline.script("sleep 1000 & echo t0k")), "t0k");
     lifeline.assert_dead(lifeline.pid());
-    // One that left the process group, too.
+    // The same for a process that has left the process group.
     assert_eq!(printed(&sh("setsid sleep 20 & echo t0k")), "t0k");
     assert!(since.elapsed() < Duration::from_secs(15));
 }
 
 #[test]
-fn an_agent_that_lets_go_of_the_output_is_left_alone() {
+fn an_agent_that_closes_the_output_keeps_running() {
     let lifeline = Lifeline::new();
     let source = lifeline.script("(sleep 1; echo alive >&3) >/dev/null & echo t0k");
     assert_eq!(printed(&source), "t0k");
@@ -426,20 +423,20 @@ fn t7_a_dropped_fetch_leaves_nothing_running() {
     let source = lifeline
         .script("sleep 1000 & sleep 1000")
         .timeout(LONG * 10);
-    let request = asked(TokioOrThreads);
-    let answer = source.fetch(&request);
+    let request = request(TokioOrThreads);
+    let fetch = source.fetch(&request);
     let pid = lifeline.pid();
-    drop(answer);
+    drop(fetch);
     lifeline.assert_dead(pid);
 }
 
 #[test]
 fn t7_a_fetch_that_is_dropped_early_starts_nothing() {
-    let (leash, inbox) = Inbox::new();
-    drop(leash);
+    let (kill_on_drop, events) = Events::new();
+    drop(kill_on_drop);
     let source = CommandToken::new(["keyfob-no-such-program"]).unwrap();
-    let error = source.output(&inbox).unwrap_err();
-    assert!(error.to_string().contains("nobody waits"), "{error}");
+    let error = source.output(&events).unwrap_err();
+    assert!(error.to_string().contains("was dropped"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The formats that are JSON objects, one function each.
+//! The formats that are JSON objects, one function each, and what error texts say about all formats.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::source::command::output::json::{Json, Object};
-use crate::source::command::output::messages::{ACCEPTED, none};
 use crate::token::token::Token;
 
-/// Makes a token of an object, in the order of the table in the module above.
+/// Makes a token from an object. The table in `output.rs` has the same order.
 pub(super) fn read_object(mut object: Object) -> Result<Token, Error> {
     if let Some(failure) = reported(&mut object) {
         return Err(failure);
@@ -28,7 +27,7 @@ pub(super) fn read_object(mut object: Object) -> Result<Token, Error> {
     Err(unknown(&object))
 }
 
-/// The failure that an object reports, in a format that has a place for it.
+/// The failure that an object reports, if its format can report one.
 pub(super) fn reported(object: &mut Object) -> Option<Error> {
     if let Some(failure) = object.take("Err") {
         return Some(cargo_failure(failure));
@@ -55,27 +54,27 @@ const READERS: [(&str, Read); 8] = [
 
 /// <https://doc.rust-lang.org/cargo/reference/credential-provider-protocol.html>
 fn cargo(mut object: Object) -> Result<Token, Error> {
-    let mut answer = inner(&mut object, "Ok")?;
-    if answer.has("kind") && !answer.is("kind", "get") {
+    let mut response = inner(&mut object, "Ok")?;
+    if response.has("kind") && !response.is("kind", "get") {
         return Err(Error::malformed(
-            "it answered another question than `get` of Cargo's protocol",
+            "it printed a response to another request than `get` of Cargo's protocol",
         ));
     }
-    let token = Token::from_authorization(needed(&mut answer, "token")?)?;
-    if answer.is("cache", "never") {
+    let token = Token::from_authorization(required(&mut response, "token")?)?;
+    if response.is("cache", "never") {
         return Ok(token.recheck_after(CACHE_NEVER));
     }
-    if !answer.is("cache", "expires") {
+    if !response.is("cache", "expires") {
         return Ok(token);
     }
-    expiring(token, unix_time(&mut answer, "expiration")?)
+    with_expiry(token, unix_time(&mut response, "expiration")?)
 }
 
-/// The kinds of error that Cargo's protocol names, in keyfob's words.
+/// Maps the kinds of error in Cargo's protocol.
 fn cargo_failure(failure: Json) -> Error {
     let is = |kind| matches!(&failure, Json::Object(failure) if failure.is("kind", kind));
     if is("not-found") {
-        return none();
+        return no_credential();
     }
     if is("url-not-supported") {
         return Error::refused("it does not serve this registry; choose another helper");
@@ -92,24 +91,24 @@ fn cargo_failure(failure: Json) -> Error {
 fn kubernetes(mut object: Object) -> Result<Token, Error> {
     if !object.has("status") {
         return Err(Error::malformed(
-            "it printed an ExecCredential without `status`, which is where the token belongs",
+            "it printed an ExecCredential without `status`, which should hold the token",
         ));
     }
     let mut status = inner(&mut object, "status")?;
     if !status.has("token") && status.has("clientCertificateData") {
         return Err(Error::malformed(
-            "it printed a client certificate; keyfob carries tokens, so give the certificate to the TLS client",
+            "it printed a client certificate, and keyfob needs a token; give the certificate to the TLS client",
         ));
     }
-    let token = Token::new(needed(&mut status, "token")?)?;
-    expiring(token, timestamp(&mut status, "expirationTimestamp")?)
+    let token = Token::new(required(&mut status, "token")?)?;
+    with_expiry(token, timestamp(&mut status, "expirationTimestamp")?)
 }
 
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 fn aws(_: Object) -> Result<Token, Error> {
     Err(Error::malformed(
         "it printed AWS keys, which sign requests (SigV4) and cannot be sent as a token; \
-         use an AWS client, or a helper that gets a bearer token",
+         use an AWS client, or a helper that prints a bearer token",
     ))
 }
 
@@ -117,12 +116,12 @@ fn aws(_: Object) -> Result<Token, Error> {
 fn google(mut object: Object) -> Result<Token, Error> {
     if !object.has("id_token") && object.has("saml_response") {
         return Err(Error::malformed(
-            "it printed a SAML response, which is exchanged for a token and never sent; \
-             use a helper that gets the token",
+            "it printed a SAML response, which must be exchanged for a token; \
+             use a helper that prints the token",
         ));
     }
-    let token = Token::new(needed(&mut object, "id_token")?)?;
-    expiring(token, unix_time(&mut object, "expiration_time")?)
+    let token = Token::new(required(&mut object, "id_token")?)?;
+    with_expiry(token, unix_time(&mut object, "expiration_time")?)
 }
 
 /// <https://github.com/EngFlow/credential-helper-spec/blob/main/spec.md>
@@ -137,7 +136,7 @@ fn bazel(mut object: Object) -> Result<Token, Error> {
         }
     }
     if fields.is_empty() {
-        return Err(none());
+        return Err(no_credential());
     }
     let is_authorization = |(name, _): &(HeaderName, _)| name == AUTHORIZATION;
     if fields
@@ -147,7 +146,7 @@ fn bazel(mut object: Object) -> Result<Token, Error> {
         > 1
     {
         return Err(Error::malformed(
-            "it printed several values for `Authorization`; a request carries one",
+            "it printed several values for `Authorization`; a request can have one",
         ));
     }
     let own = fields.iter().position(is_authorization).unwrap_or(0);
@@ -160,19 +159,19 @@ fn bazel(mut object: Object) -> Result<Token, Error> {
     let token = fields.into_iter().try_fold(token, |token, (name, value)| {
         token.with_header(name, value.trim())
     })?;
-    expiring(token, expiry)
+    with_expiry(token, expiry)
 }
 
-/// The name of a field that a helper may set; those that frame the message are not its business.
+/// The name of a header that a helper may set. Headers that frame the message are for the HTTP client.
 fn field_name(name: &str) -> Result<HeaderName, Error> {
     let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
         return Err(Error::malformed(
-            "it printed a header whose name no HTTP message may have",
+            "it printed a header whose name is not valid in HTTP",
         ));
     };
     if FRAMING.contains(&name) {
         return Err(Error::malformed(format!(
-            "it printed the header `{name}`, which is for the HTTP client alone to set"
+            "it printed the header `{name}`, which only the HTTP client may set"
         )));
     }
     Ok(name)
@@ -191,13 +190,13 @@ const FRAMING: [HeaderName; 8] = [
 
 /// <https://github.com/docker/docker-credential-helpers>
 fn docker(mut object: Object) -> Result<Token, Error> {
-    Token::new(needed(&mut object, "Secret")?)
+    Token::new(required(&mut object, "Secret")?)
 }
 
 /// RFC 6749 §5.1.
 fn oauth(mut object: Object) -> Result<Token, Error> {
-    let token = Token::new(needed(&mut object, "access_token")?)?;
-    let token = under(token, optional(&mut object, "token_type")?)?;
+    let token = Token::new(required(&mut object, "access_token")?)?;
+    let token = with_scheme(token, optional(&mut object, "token_type")?)?;
     match object.take("expires_in") {
         Some(seconds) => Ok(token.expires_in(Duration::from_secs(count(seconds, "expires_in")?))),
         None => Ok(token),
@@ -206,31 +205,31 @@ fn oauth(mut object: Object) -> Result<Token, Error> {
 
 /// <https://learn.microsoft.com/cli/azure/account#az-account-get-access-token>
 fn azure(mut object: Object) -> Result<Token, Error> {
-    let token = Token::new(needed(&mut object, "accessToken")?)?;
-    let token = under(token, optional(&mut object, "tokenType")?)?;
-    expiring(token, unix_time(&mut object, "expires_on")?)
+    let token = Token::new(required(&mut object, "accessToken")?)?;
+    let token = with_scheme(token, optional(&mut object, "tokenType")?)?;
+    with_expiry(token, unix_time(&mut object, "expires_on")?)
 }
 
 /// <https://developer.hashicorp.com/terraform/internals/credentials-helpers>
 fn terraform(mut object: Object) -> Result<Token, Error> {
-    Token::new(needed(&mut object, "token")?)
+    Token::new(required(&mut object, "token")?)
 }
 
-/// RFC 6749 §5.1: the type is case insensitive, so `bearer` is the scheme that everybody spells `Bearer`.
-fn under(token: Token, kind: Option<Zeroizing<String>>) -> Result<Token, Error> {
+/// RFC 6749 §5.1: the value of `token_type` is case insensitive, and many servers send `bearer` for the scheme `Bearer`.
+fn with_scheme(token: Token, kind: Option<Zeroizing<String>>) -> Result<Token, Error> {
     let Some(kind) = kind.filter(|kind| !kind.eq_ignore_ascii_case("bearer")) else {
         return Ok(token);
     };
     token.scheme(&kind).map_err(|_| {
         Error::malformed(
-            "it printed a type of token that is not the name of a scheme such as `Bearer`",
+            "it printed a token type that is not the name of a scheme such as `Bearer`",
         )
     })
 }
 
 fn unknown(object: &Object) -> Error {
     if object.is_empty() {
-        return none();
+        return no_credential();
     }
     let plain = |name: &&str| {
         (1..=24).contains(&name.len())
@@ -244,11 +243,11 @@ fn unknown(object: &Object) -> Error {
         names => format!(" with the fields `{}`", names.join("`, `")),
     };
     Error::malformed(format!(
-        "it printed JSON of an unknown form{names}; {ACCEPTED}"
+        "it printed JSON in an unknown format{names}; {ACCEPTED}"
     ))
 }
 
-fn expiring(token: Token, expiry: Option<SystemTime>) -> Result<Token, Error> {
+fn with_expiry(token: Token, expiry: Option<SystemTime>) -> Result<Token, Error> {
     Ok(match expiry {
         Some(time) => token.expires_at(time),
         None => token,
@@ -268,7 +267,7 @@ fn optional(object: &mut Object, field: &'static str) -> Result<Option<Zeroizing
     }
 }
 
-fn needed(object: &mut Object, field: &'static str) -> Result<String, Error> {
+fn required(object: &mut Object, field: &'static str) -> Result<String, Error> {
     match optional(object, field)? {
         Some(mut text) => Ok(std::mem::take(&mut *text)),
         None => Err(Error::malformed(format!(
@@ -277,7 +276,7 @@ fn needed(object: &mut Object, field: &'static str) -> Result<String, Error> {
     }
 }
 
-/// A point in time as RFC 3339 writes it.
+/// A point in time in the format of RFC 3339.
 fn timestamp(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
     let Some(text) = optional(object, field)? else {
         return Ok(None);
@@ -287,7 +286,7 @@ fn timestamp(object: &mut Object, field: &'static str) -> Result<Option<SystemTi
     time.map(Some).ok_or_else(|| unreadable(field))
 }
 
-/// A point in time as seconds since 1970, as a number or as its digits.
+/// A point in time as seconds since 1970: a number, or a string of digits.
 fn unix_time(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
     let Some(seconds) = object.take(field) else {
         return Ok(None);
@@ -299,7 +298,7 @@ pub(super) fn unix_time_in(digits: &str, field: &'static str) -> Result<SystemTi
     at(count_in(digits, field)?, field)
 }
 
-/// The time, if it is before the year 10000; milliseconds given as seconds are not.
+/// The time, if it is before the year 10000. Milliseconds where seconds belong are beyond it, and so become an error.
 fn at(seconds: u64, field: &'static str) -> Result<SystemTime, Error> {
     let seconds = i64::try_from(seconds).ok();
     let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
@@ -324,15 +323,25 @@ fn count_in(digits: &str, field: &'static str) -> Result<u64, Error> {
 
 fn mistyped(field: &'static str) -> Error {
     Error::malformed(format!(
-        "it printed JSON whose field `{field}` has another type than its format says"
+        "it printed JSON whose field `{field}` has the wrong type"
     ))
 }
 
 fn unreadable(field: &'static str) -> Error {
     Error::malformed(format!(
-        "it printed an expiry in `{field}` that is not a time its format allows"
+        "it printed an expiry in `{field}` that cannot be read as a time"
     ))
 }
 
-/// How soon a helper is asked again that says `"cache":"never"`.
+/// How soon a helper that says `"cache":"never"` is asked again.
 pub(super) const CACHE_NEVER: Duration = Duration::from_secs(10);
+
+/// The error for a helper that works but has no credential.
+pub(super) fn no_credential() -> Error {
+    Error::unavailable("it has no credential for this; log in with the helper's own tool")
+}
+
+/// The formats that are accepted, for error texts.
+pub(super) const ACCEPTED: &str = "print the token alone on one line, git's `name=value` lines, or the JSON of OAuth \
+    (`access_token`), a Bazel credential helper (`headers`), Kubernetes (`ExecCredential`), Cargo (`Ok`), \
+    Docker (`Secret`), Terraform (`token`), Azure CLI (`accessToken`) or a Google executable (`success`)";

@@ -1,13 +1,12 @@
-//! The lines of `git credential`, as gitcredentials(7) and git-credential(1) define them.
+//! The `name=value` lines of `git credential` (see git-credential(1)).
 
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::source::command::output::formats::unix_time_in;
-use crate::source::command::output::messages::none;
+use crate::source::command::output::formats::{no_credential, unix_time_in};
 use crate::token::token::Token;
 
-/// Whether each line is `name=value`, and git knows one of the names.
+/// Whether each line is `name=value`, and at least one name is known to git.
 pub(super) fn is_credential(text: &str) -> bool {
     let name = |line: &'_ str| line.split_once('=').map(|(name, _)| NAMES.contains(&name));
     let known: Option<Vec<bool>> = lines(text).map(name).collect();
@@ -29,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Token, Error> {
             Token::from_authorization(std::mem::take(&mut *whole))?
         }
         (_, _, Some(password)) => Token::new(password)?,
-        _ => return Err(none()),
+        _ => return Err(no_credential()),
     };
     match value(text, "password_expiry_utc") {
         Some(seconds) => Ok(token.expires_at(unix_time_in(seconds, "password_expiry_utc")?)),
@@ -37,7 +36,7 @@ pub(super) fn read(text: &str) -> Result<Token, Error> {
     }
 }
 
-/// The value of the last line of that name that is not empty: git-credential(1) lets the last one win.
+/// The last value of that name that is not empty: in git-credential(1), the last one wins.
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let values = lines(text).filter_map(|line| line.split_once('='));
     values

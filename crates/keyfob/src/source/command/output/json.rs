@@ -1,4 +1,4 @@
-//! JSON whose texts are wiped from memory when they are dropped.
+//! JSON whose strings are wiped from memory when they are dropped.
 
 use std::fmt;
 
@@ -13,29 +13,29 @@ pub(super) enum Json {
     Null,
     Bool(bool),
     Integer(i128),
-    /// A number with a fraction or an exponent, or one that is too large; no field of any format is one.
+    /// A number with a fraction or an exponent, or one that is too large. No known field has such a value.
     Fraction,
     Text(Zeroizing<String>),
     List(Vec<Json>),
     Object(Object),
 }
 
-/// The fields of an object in the order in which they came; none is there twice.
+/// The fields of an object in their order. No name occurs twice.
 #[derive(Default)]
 pub(super) struct Object(Vec<(String, Json)>);
 
 impl Json {
-    /// Reads the values that stand one after another in the text.
+    /// Reads all values in the text, which follow each other.
     pub(super) fn all(text: &str) -> Result<Vec<Self>, Error> {
         let values = serde_json::Deserializer::from_str(text).into_iter();
-        // What serde_json says is not repeated: it may quote the input.
+        // The error of serde_json is not passed on, because it may quote the input.
         values.collect::<Result<_, _>>().map_err(|fault| {
             let what = if fault.is_data() {
-                "it printed JSON in which a field is there twice; which one is meant cannot be known"
+                "it printed JSON in which a field occurs twice; it must occur once"
             } else if fault.is_eof() {
                 "it printed JSON that ends too early"
             } else {
-                "it printed something that starts like JSON and is not"
+                "it printed something that starts like JSON and is not valid"
             };
             Error::malformed(what)
         })
@@ -86,12 +86,12 @@ impl Object {
         self.get(name).is_some()
     }
 
-    /// Whether the field is this text.
+    /// Whether the field is this string.
     pub(super) fn is(&self, name: &str, text: &str) -> bool {
         matches!(self.get(name), Some(Json::Text(value)) if value.as_str() == text)
     }
 
-    /// Takes the value of a field out; `null` counts as absent.
+    /// Removes a field and returns its value; `null` counts as absent.
     pub(super) fn take(&mut self, name: &str) -> Option<Json> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         let (_, value) = self.0.swap_remove(at);
@@ -154,7 +154,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut names: Vec<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(A::Error::custom("a field is there twice"));
+            return Err(A::Error::custom("a field occurs twice"));
         }
         Ok(Json::Object(Object(object)))
     }

@@ -1,4 +1,4 @@
-//! Each format with all that can be wrong about it, and whatever holds for any output.
+//! Each format with what can be wrong about it, and properties of any output.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +38,7 @@ fn headers(token: &Token) -> Vec<(String, String)> {
     fields.map(shown).collect()
 }
 
-/// The one header that carries the token, and its expiry.
+/// The only header that carries the token, and its expiry.
 fn carried(output: impl ToString) -> (String, Expiry) {
     let token = token(output);
     let mut headers = headers(&token);
@@ -60,7 +60,7 @@ fn a_line_is_the_token() {
 }
 
 #[test]
-fn t5_the_end_of_a_jwt_is_a_hint_in_each_format_that_names_none() {
+fn t5_the_exp_of_a_jwt_is_a_hint_in_each_format_without_an_expiry() {
     // {"exp":1893456000}
     let jwt = "eyJhbGciOiJub25lIn0.eyJleHAiOjE4OTM0NTYwMDB9.c2ln";
     for output in [
@@ -75,7 +75,7 @@ fn t5_the_end_of_a_jwt_is_a_hint_in_each_format_that_names_none() {
 }
 
 #[test]
-fn text_that_is_no_token_is_refused() {
+fn text_that_is_not_a_token_is_refused() {
     for (output, word) in [
         ("", "nothing"),
         (" \r\n", "nothing"),
@@ -94,7 +94,7 @@ fn text_that_is_no_token_is_refused() {
 }
 
 #[test]
-fn oauth_names_its_scheme_and_lifetime() {
+fn oauth_has_a_scheme_and_a_lifetime() {
     let lifetime = Expiry::In(Duration::from_secs(300));
     for kind in ["bearer", "Bearer", "BEARER"] {
         for seconds in [json!(300), json!("300")] {
@@ -110,7 +110,7 @@ fn oauth_names_its_scheme_and_lifetime() {
 }
 
 #[test]
-fn the_azure_cli_is_believed_about_seconds_alone() {
+fn from_the_azure_cli_only_seconds_are_read_as_the_expiry() {
     for seconds in [json!(TIME), json!(TIME.to_string())] {
         let output = json!({
             "accessToken": "t0k", "expiresOn": "2001-01-01 00:00:00.000000",
@@ -123,7 +123,7 @@ fn the_azure_cli_is_believed_about_seconds_alone() {
 }
 
 #[test]
-fn kubernetes_gives_the_token_of_its_status() {
+fn kubernetes_has_the_token_in_its_status() {
     let credential = |status: Value| {
         json!({
             "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status,
@@ -148,7 +148,7 @@ fn kubernetes_gives_the_token_of_its_status() {
 }
 
 #[test]
-fn bazel_helpers_set_any_headers() {
+fn bazel_helpers_may_set_any_headers() {
     let output = r#"{"headers":{"X-First":["one two","three"],"authorization":["Bearer t0k"],
         "Cookie":["a=b; c=d"]},"expires":"2030-01-01T00:00:00Z","more":1}"#;
     let token = token(output);
@@ -210,19 +210,19 @@ fn r2_a_helper_without_a_credential_is_an_error() {
 }
 
 #[test]
-fn git_gives_a_scheme_and_credential_or_a_password() {
+fn git_has_a_scheme_and_credential_or_a_password() {
     let output = format!("username=bob\r\npassword=t0k\r\npassword_expiry_utc={TIME}\r\n");
     assert_eq!(carried(output), bearer(end()));
     let output = "capability[]=authtype\nauthtype=Basic\ncredential=Ym9iOnB3\npassword=x\n";
     assert_eq!(carried(output), ("Basic Ym9iOnB3".into(), Expiry::Unknown));
     assert_eq!(carried("password=a=b=").0, "Bearer a=b=");
     assert_eq!(carried("password=old\npassword=new").0, "Bearer new");
-    // Not git's, but base64.
+    // This is base64, not a line of git.
     assert_eq!(carried("dGVzdA==").0, "Bearer dGVzdA==");
 }
 
 #[test]
-fn cargo_gives_a_whole_authorization_value() {
+fn cargo_has_a_whole_authorization_value() {
     let answer = |fields: Value| format!("{{\"v\":[1]}}\r\n{}\r\n", json!({ "Ok": fields }));
     let output =
         json!({ "kind": "get", "token": "Bearer t0k", "cache": "expires", "expiration": TIME });
@@ -252,7 +252,7 @@ fn failures_that_cargo_reports_keep_their_kind() {
 }
 
 #[test]
-fn google_gives_an_id_token_or_reports_a_failure() {
+fn google_has_an_id_token_or_reports_a_failure() {
     let output = json!({
         "version": 1, "success": true, "id_token": "t0k", "expiration_time": TIME,
         "token_type": "urn:ietf:params:oauth:token-type:jwt",
@@ -267,14 +267,14 @@ fn google_gives_an_id_token_or_reports_a_failure() {
 }
 
 #[test]
-fn docker_and_terraform_give_their_secret() {
+fn docker_and_terraform_have_a_secret() {
     let output = json!({ "ServerURL": "https://x", "Username": "bob", "Secret": "t0k" });
     assert_eq!(carried(output), bearer(Expiry::Unknown));
     assert_eq!(carried(json!({ "token": "t0k" })), bearer(Expiry::Unknown));
 }
 
 #[test]
-fn aws_keys_are_recognised_and_refused() {
+fn aws_keys_are_detected_and_refused() {
     let error = error(json!({
         "Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s3cr3t", "SessionToken": "s3cr3t",
     }));
@@ -282,7 +282,7 @@ fn aws_keys_are_recognised_and_refused() {
 }
 
 #[test]
-fn failures_on_stdout_are_found_whatever_the_status() {
+fn failures_on_stdout_are_found_with_any_exit_status() {
     for output in [
         "credentials not found in native keychain\n",
         r#"{"Err":{"kind":"not-found"}}"#,
@@ -306,7 +306,7 @@ fn the_order_of_the_table_decides_between_formats() {
 }
 
 #[test]
-fn json_of_an_unknown_form_shows_names_and_no_value() {
+fn json_in_an_unknown_format_shows_names_and_no_value() {
     let output = json!({
         "data": "s3cr3t", "s3cr3t": 1, "a b": 2, "lease_id": 3, "a_name_that_is_very_long_indeed": 4,
     });
@@ -334,7 +334,7 @@ fn json_of_an_unknown_form_shows_names_and_no_value() {
 }
 
 #[test]
-fn a_field_that_is_there_twice_is_refused() {
+fn a_field_that_occurs_twice_is_refused() {
     for output in [
         r#"{"token":"a","token":"b"}"#,
         r#"{"headers":{"X":["a"],"X":["b"]}}"#,
@@ -371,7 +371,7 @@ fn an_expiry_that_cannot_be_read_is_an_error() {
             json!({ "Ok": { "token": "t", "cache": "expires", "expiration": number } }),
         ];
         if number != json!(u64::MAX) {
-            // A lifetime is cut to size by the cache.
+            // The cache limits a lifetime.
             outputs.push(json!({ "access_token": "t", "expires_in": number }));
         }
         for output in outputs {
@@ -395,7 +395,7 @@ fn an_expiry_that_cannot_be_read_is_an_error() {
     }
 }
 
-/// Any JSON, with the secret in some of its texts and the fields of the formats in its objects.
+/// Any JSON, with the secret in some strings and with the field names of the formats.
 fn any_json(secret: &'static str) -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         4 => prop::sample::select(vec![
@@ -432,12 +432,12 @@ fn any_json(secret: &'static str) -> impl Strategy<Value = Value> {
 
 const MARKED: &str = "s3cr3t-7Q9z_xK2";
 
-fn shows_marked(text: &str) -> bool {
+fn contains_marked(text: &str) -> bool {
     let mut pieces = MARKED.as_bytes().windows(6);
     pieces.any(|piece| text.contains(std::str::from_utf8(piece).unwrap()))
 }
 
-/// All that a token or an error shows of itself.
+/// Everything that a token or an error shows in `Debug` and `Display`.
 fn shown(output: &[u8]) -> String {
     match parse(output) {
         Ok(token) => format!("{token:?}"),
@@ -447,7 +447,7 @@ fn shown(output: &[u8]) -> String {
 
 proptest! {
     #[test]
-    fn s3_any_bytes_are_read_without_panic_and_quoted_by_no_error(
+    fn s3_any_bytes_are_read_without_panic_and_never_quoted(
         before in prop::collection::vec(any::<u8>(), 0..64),
         after in "[ \\n={}\"\\[:,a-z]{0,20}",
     ) {
@@ -455,20 +455,20 @@ proptest! {
         output.extend_from_slice(MARKED.as_bytes());
         output.extend_from_slice(after.as_bytes());
         let _ = reported_failure(&output);
-        prop_assert!(!shows_marked(&shown(&output)));
+        prop_assert!(!contains_marked(&shown(&output)));
     }
 
     #[test]
-    fn s3_any_json_is_read_without_panic_and_quoted_by_no_error(value in any_json(MARKED)) {
+    fn s3_any_json_is_read_without_panic_and_never_quoted(value in any_json(MARKED)) {
         let output = value.to_string();
         let _ = reported_failure(output.as_bytes());
-        prop_assert!(!shows_marked(&shown(output.as_bytes())), "{}", shown(output.as_bytes()));
+        prop_assert!(!contains_marked(&shown(output.as_bytes())), "{}", shown(output.as_bytes()));
         let cut = &output.as_bytes()[..output.len() / 2];
-        prop_assert!(!shows_marked(&shown(cut)));
+        prop_assert!(!contains_marked(&shown(cut)));
     }
 
     #[test]
-    fn what_each_format_carries_comes_out_again(secret in "[!#-\\[\\]-z|~]{1,80}", seconds in 0..TIME) {
+    fn each_format_yields_the_token_that_it_holds(secret in "[!#-\\[\\]-z|~]{1,80}", seconds in 0..TIME) {
         let time = jiff::Timestamp::from_second(seconds as i64).unwrap().to_string();
         let at = Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let within = Expiry::In(Duration::from_secs(seconds));
