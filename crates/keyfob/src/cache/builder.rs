@@ -52,7 +52,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Lays out a token's life, with the default lifetime where the issuer gave none (T5).
-    pub(super) fn windows(&self, token: &Token, acquired: Acquired) -> Result<Schedule, Error> {
+    pub(super) fn schedule(&self, token: &Token, acquired: Acquired) -> Result<Schedule, Error> {
         let expiry = match (token.expires(), self.default_lifetime) {
             (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
             (given, _) => given,

@@ -90,7 +90,7 @@ impl Current {
     fn lease_if(&self, wanted: impl FnOnce(Freshness) -> bool) -> Option<Lease> {
         let now = self.clock.elapsed();
         let snapshot = self.snapshot()?;
-        wanted(snapshot.windows.at(now)).then(|| Lease::new(snapshot))
+        wanted(snapshot.schedule.at(now)).then(|| Lease::new(snapshot))
     }
 
     /// The snapshot, whatever it is worth.

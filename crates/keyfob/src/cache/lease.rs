@@ -27,7 +27,7 @@ pub(super) struct Snapshot {
     pub(super) token: Token,
     pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
     pub(super) generation: u64,
-    pub(super) windows: Schedule,
+    pub(super) schedule: Schedule,
     /// When its lifetime began, on the clock that counts sleep.
     pub(super) since: Duration,
     /// Both clocks when the snapshot was made.
@@ -141,7 +141,7 @@ impl Lease {
     /// was last looked at, exact to a tick of the system's clock.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let (anchor, expired) = (self.0.anchor, self.0.windows.expired);
+        let (anchor, expired) = (self.0.anchor, self.0.schedule.expired);
         let wall = anchor.coarse_time.wall_time();
         match expired.checked_sub(anchor.elapsed) {
             _ if expired == Duration::MAX => None,

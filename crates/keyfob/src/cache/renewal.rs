@@ -42,7 +42,7 @@ pub(super) struct Takeoff {
 /// What a renewal brought.
 pub(super) struct Fetched {
     pub(super) token: Token,
-    pub(super) windows: Schedule,
+    pub(super) schedule: Schedule,
     pub(super) acquired: Acquired,
 }
 
@@ -123,7 +123,7 @@ impl Desk {
         let mut pauses = PAUSES.into_iter();
         loop {
             let fetched = self.fetch(request).await?;
-            if fetched.windows.at(self.clock.elapsed()) != Freshness::Expired {
+            if fetched.schedule.at(self.clock.elapsed()) != Freshness::Expired {
                 return Ok(fetched);
             }
             let Some(pause) = pauses.next() else {
@@ -151,7 +151,7 @@ impl Desk {
         }
         .obtained(token.obtained());
         Ok(Fetched {
-            windows: self.settings.windows(&token, acquired)?,
+            schedule: self.settings.schedule(&token, acquired)?,
             token,
             acquired,
         })

@@ -129,7 +129,7 @@ impl Shared {
         let state = lock(&self.state);
         let now = self.current.clock.elapsed();
         let current = self.current.snapshot();
-        let live = current.filter(|snapshot| snapshot.windows.at(now) != Freshness::Expired);
+        let live = current.filter(|snapshot| snapshot.schedule.at(now) != Freshness::Expired);
         let left = |moment: Duration| (moment != Duration::MAX).then(|| moment.saturating_sub(now));
         Status {
             authenticated: self.current.authenticated().is_some(),
@@ -138,7 +138,7 @@ impl Shared {
                 .map(|snapshot| now.saturating_sub(snapshot.since)),
             expires_in: live
                 .as_ref()
-                .and_then(|snapshot| left(snapshot.windows.expired)),
+                .and_then(|snapshot| left(snapshot.schedule.expired)),
             next_renewal_in: live
                 .as_ref()
                 .and_then(|snapshot| left(state.next_attempt(snapshot))),
@@ -173,7 +173,7 @@ impl Shared {
         let cooling = state.cooling(anchor.elapsed);
         let current = self.current.snapshot();
         match (
-            current.map(|snapshot| (snapshot.windows.at(anchor.elapsed), snapshot)),
+            current.map(|snapshot| (snapshot.schedule.at(anchor.elapsed), snapshot)),
             cooling,
         ) {
             (None | Some((Freshness::Expired, _)), Some(error)) => (Look::Failed(error), None),
@@ -184,7 +184,7 @@ impl Shared {
                 self.wait(state, Reason::Due, &Challenges::default())
             }
             (Some((Freshness::Fresh, snapshot)), _) if !snapshot.stepped(anchor) => {
-                let due = snapshot.windows.due;
+                let due = snapshot.schedule.due;
                 (
                     Look::Ready(self.current.publish(snapshot.look_at(due, anchor))),
                     None,
@@ -236,7 +236,7 @@ impl Shared {
     ) -> (Look, Option<Takeoff>) {
         let lease = self
             .current
-            .publish(snapshot.look_at(snapshot.windows.leeway, anchor));
+            .publish(snapshot.look_at(snapshot.schedule.leeway, anchor));
         let takeoff = match state.flight {
             Some(_) => None,
             None => Some(self.start(state, Reason::Due, &Challenges::default()).1),
@@ -390,8 +390,8 @@ impl Shared {
     ) -> Lease {
         let now = self.current.clock.elapsed();
         let asked = fetched.acquired.asked.unwrap_or(fetched.acquired.at);
-        let lifetime = (fetched.windows.expired != Duration::MAX)
-            .then(|| fetched.windows.expired.saturating_sub(asked));
+        let lifetime = (fetched.schedule.expired != Duration::MAX)
+            .then(|| fetched.schedule.expired.saturating_sub(asked));
         state.renewals += 1;
         let before = state.generation;
         let lease = self.install(&mut state, fetched);
@@ -416,7 +416,7 @@ impl Shared {
         let usable = self
             .current
             .snapshot()
-            .filter(|snapshot| snapshot.windows.at(anchor.elapsed) != Freshness::Expired);
+            .filter(|snapshot| snapshot.schedule.at(anchor.elapsed) != Freshness::Expired);
         if let Some(snapshot) = &usable {
             self.current
                 .publish(snapshot.look_at(state.next_attempt(snapshot), anchor));
@@ -433,12 +433,12 @@ impl Shared {
             wall: self.current.clock.coarse_time().wall_time(),
         }
         .obtained(token.obtained());
-        let windows = self.settings.windows(&token, acquired)?;
-        let freshness = windows.at(acquired.at);
+        let schedule = self.settings.schedule(&token, acquired)?;
+        let freshness = schedule.at(acquired.at);
         if freshness != Freshness::Expired {
             let handed_in = Fetched {
                 token,
-                windows,
+                schedule,
                 acquired,
             };
             let mut state = lock(&self.state);
@@ -463,10 +463,10 @@ impl Shared {
             headers: fetched.token.headers().into(),
             token: fetched.token,
             generation: state.generation,
-            windows: fetched.windows,
+            schedule: fetched.schedule,
             since: fetched.acquired.asked.unwrap_or(fetched.acquired.at),
             anchor,
-            look: anchor.coarse_time_at(fetched.windows.due),
+            look: anchor.coarse_time_at(fetched.schedule.due),
         })
     }
 

@@ -66,10 +66,10 @@ impl State {
     /// When the source is asked again for a token that is there; never, once it has refused.
     pub(super) fn next_attempt(&self, snapshot: &Snapshot) -> Duration {
         let until = match &self.failure {
-            None => snapshot.windows.due,
+            None => snapshot.schedule.due,
             Some(failure) => failure.until.unwrap_or(Duration::MAX),
         };
-        until.min(snapshot.windows.expired)
+        until.min(snapshot.schedule.expired)
     }
 
     /// Begins the cool-down of a failure, and says how long it lasts.

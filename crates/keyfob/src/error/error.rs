@@ -1,23 +1,21 @@
-//! What went wrong, why, and what to do about it.
+//! The error of the whole crate, its kinds, and how causes are searched.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
-
-use crate::error::causes::{causes, is_client_timeout};
+use std::{fmt, io, iter};
 
 /// An error of any kind that a hook or a callback may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What keyfob reports instead of a response or a token.
+/// The error that keyfob returns instead of a response or a token.
 ///
-/// Cheap to clone, because one failed fetch is reported to everyone who waited for it. [`kind`](Self::kind) says what
-/// a program can do; `Display` tells a person, for this layer only; the cause is in
-/// [`source`](std::error::Error::source). No token, query string, header value, helper output or response body is in it.
+/// A program decides by its [`kind`](Self::kind). `Display` is for people and describes this layer only; the cause is in
+/// [`source`](std::error::Error::source). It contains no token, query, header value, command output or response body.
+/// Clones are cheap, because all callers that waited for a failed fetch get the same error.
 ///
-/// A source makes its own with [`unavailable`](Self::unavailable) and [`refused`](Self::refused):
+/// A source of your own makes errors with [`unavailable`](Self::unavailable) and [`refused`](Self::refused):
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,10 +26,10 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// assert_eq!(error.to_string(), "the issuer is down for maintenance");
 /// ```
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<Details>);
 
 #[derive(Clone)]
-struct Inner {
+struct Details {
     kind: ErrorKind,
     message: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -40,32 +38,50 @@ struct Inner {
     is_remembered_by_source: bool,
 }
 
-/// What a program can do about an [`Error`].
+/// What happened, and so what a program can do about an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument cannot be used: a URL, a header, a setting. Correct the call; it is not retried.
+    /// An argument is not valid: a URL, a header or a setting.
+    ///
+    /// Correct the call. It is not retried.
     Input,
-    /// The credential may not go to this origin. Use the URL it was given for, or allow the origin; it is not retried.
+    /// The credential must not go to the origin of the request.
+    ///
+    /// Use a URL of an origin that the credential is bound to, or bind it to this origin too. It is not retried.
     Origin,
-    /// The source gave no token for now. It is asked again when the cool-down ends.
+    /// The source could not give a token, but may do so later.
+    ///
+    /// Check the cause if it lasts. The source is asked again after the cool-down.
     Unavailable,
-    /// The source refused for good. It is asked again when forced to, or with a changed credential.
+    /// The source refused to give a token, and will do so again.
+    ///
+    /// Change the credential, or sign in again. The source is asked again only by a forced renewal or after a token is set.
     Refused,
-    /// The token has expired, and the source gave none that lasts. It is asked again when the cool-down ends.
+    /// The token has expired, and the source gave only expired ones.
+    ///
+    /// Check the source and the clock of this machine. The source is asked again after the cool-down.
     Expired,
-    /// The token or the answer that held it cannot be used. It is asked for again when the cool-down ends.
+    /// The token, or the response that contained it, could not be understood.
+    ///
+    /// Check what the source returns. The source is asked again after the cool-down.
     Malformed,
-    /// The caller's time was over before there was a token. The fetch goes on without this caller.
+    /// The caller's deadline passed before there was a token.
+    ///
+    /// Call again later or wait longer. The fetch continues without this caller.
     Deadline,
-    /// The request itself failed: no connection, a broken one, or a timeout. Retried where that is safe.
+    /// The request failed: there was no connection, it broke, or it timed out.
+    ///
+    /// Check the server and the network. It was retried where that is safe.
     Transport,
-    /// Too many redirects. Check the URL; it is not retried.
+    /// There were too many redirects.
+    ///
+    /// Check the URL. It is not retried.
     Redirect,
 }
 
 impl ErrorKind {
-    /// Whether the failure is one of authentication: there is no token that could be sent.
+    /// Whether the failure concerns authentication: there is no token that could be sent.
     #[must_use]
     pub fn is_authentication(self) -> bool {
         matches!(
@@ -74,7 +90,7 @@ impl ErrorKind {
         )
     }
 
-    /// The kind in one word, for logs and metrics.
+    /// Returns the kind in one word, for logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -98,12 +114,12 @@ impl fmt::Display for ErrorKind {
 }
 
 impl Error {
-    /// A failure that may pass: the source is asked again when the cool-down ends.
+    /// Makes an error for a failure that may pass. The source is asked again after the cool-down.
     pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Unavailable, message)
     }
 
-    /// A refusal that stays, such as `invalid_grant` or `invalid_client` (RFC 6749 §5.2).
+    /// Makes an error for a permanent refusal, such as `invalid_grant` or `invalid_client` (RFC 6749 §5.2).
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Refused, message)
     }
@@ -117,7 +133,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(Details {
             kind,
             message: message.into(),
             source: None,
@@ -127,12 +143,29 @@ impl Error {
         }))
     }
 
-    /// The error that a hook returned: a keyfob error as it is, any other as the cause of an unavailable token.
+    /// Converts the error of a hook. A keyfob error is kept; any other becomes the cause of an `Unavailable` error.
     pub(crate) fn from_hook(error: BoxError) -> Self {
         match error.downcast::<Self>() {
             Ok(own) => *own,
             Err(other) => Self::unavailable("the token hook failed").caused_by(other),
         }
+    }
+
+    /// Finds a keyfob error among an error and its causes.
+    ///
+    /// Use it where keyfob's error is wrapped in that of another library, such as a tower client or `reqwest-middleware`.
+    ///
+    /// ```
+    /// use std::io;
+    /// use keyfob::{Error, ErrorKind};
+    ///
+    /// let wrapped = io::Error::other(Error::refused("invalid_client"));
+    /// assert_eq!(Error::find(&wrapped).map(Error::kind), Some(ErrorKind::Refused));
+    /// assert!(Error::find(&io::Error::other("disk full")).is_none());
+    /// ```
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        causes(error).find_map(|cause| cause.downcast_ref())
     }
 
     /// Adds the cause, which [`source`](std::error::Error::source) returns.
@@ -142,43 +175,43 @@ impl Error {
         self
     }
 
-    /// Says how long the source shall be left alone, as the issuer's own `Retry-After` does (RFC 9110 §10.2.3).
+    /// Sets how long the source is not asked again, as an issuer's `Retry-After` does (RFC 9110 §10.2.3).
     #[must_use]
     pub fn retry_after(mut self, pause: Duration) -> Self {
         Arc::make_mut(&mut self.0).retry_after = Some(pause);
         self
     }
 
-    /// Says that the issuer may have done what it was asked, though no answer came.
+    /// Marks that the issuer may have processed the request, although no response arrived.
     ///
-    /// A source says so when a connection breaks after the request was sent. A refresh token may be used up then, and is not
-    /// sent again blindly; a [timeout](Self::is_timeout) means the same.
+    /// For a connection that breaks after the request was sent. A refresh token may be used up then, so it is not sent again
+    /// without care. A [timeout](Self::is_timeout) has the same meaning without this mark.
     #[must_use]
     pub fn outcome_unknown(mut self) -> Self {
         Arc::make_mut(&mut self.0).is_outcome_unknown = true;
         self
     }
 
-    /// Whether the source knows by itself for how long it is a refusal, and can be asked again.
+    /// Whether the source remembers this refusal itself, so that asking it again makes no call to the issuer.
     pub(crate) fn is_remembered_by_source(&self) -> bool {
         self.0.is_remembered_by_source
     }
 
-    /// What a program can do about it.
+    /// Returns what happened.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether there was no token that could be sent; the same as [`ErrorKind::is_authentication`].
+    /// Whether there was no token that could be sent. See [`ErrorKind::is_authentication`].
     #[must_use]
     pub fn is_authentication(&self) -> bool {
         self.kind().is_authentication()
     }
 
-    /// Whether it is that something took too long, and not that it broke: the caller's own deadline, or a cause that says so.
+    /// True if the cause is a timeout or the caller's own deadline.
     ///
-    /// Where a request timed out, the server may have seen it.
+    /// A server may have processed a request that timed out.
     ///
     /// ```
     /// use std::io;
@@ -193,20 +226,20 @@ impl Error {
         self.kind() == ErrorKind::Deadline || self.source().is_some_and(timed_out)
     }
 
-    /// Whether the issuer may have done what it was asked, though no answer came.
+    /// Whether the issuer may have processed the request, although no response arrived.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         self.0.is_outcome_unknown || self.is_timeout()
     }
 
-    /// Says that the source remembers this refusal by itself: asking it again costs no call to the issuer.
+    /// Marks that the source remembers this refusal itself, so that the cache may ask it again.
     #[cfg(feature = "store")]
     pub(crate) fn remembered_by_source(mut self) -> Self {
         Arc::make_mut(&mut self.0).is_remembered_by_source = true;
         self
     }
 
-    /// How long the issuer asked to be left alone.
+    /// Returns how long the source is not asked again, if [set](Self::retry_after).
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         self.0.retry_after
@@ -238,14 +271,31 @@ impl StdError for Error {
     }
 }
 
-/// Whether an error, or one that caused it, is that time was over.
+/// Iterates over an error and its causes.
+///
+/// The error inside an `io::Error` is one of them, although `io::Error::source` skips it.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |error| cause(*error))
+}
+
+fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref().and_then(io::Error::get_ref) {
+        Some(inside) => Some(inside),
+        None => error.source(),
+    }
+}
+
 fn timed_out(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| {
+        #[cfg(feature = "session")]
+        if let Some(error) = cause.downcast_ref::<reqwest::Error>() {
+            return error.is_timeout();
+        }
         let own = cause.downcast_ref().map(Error::kind);
         let io = cause.downcast_ref().map(io::Error::kind);
-        own == Some(ErrorKind::Deadline)
-            || io == Some(io::ErrorKind::TimedOut)
-            || is_client_timeout(cause)
+        own == Some(ErrorKind::Deadline) || io == Some(io::ErrorKind::TimedOut)
     })
 }
 
@@ -254,7 +304,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_speaks_for_its_own_layer_and_the_cause_is_the_source() {
+    fn the_error_inside_an_io_error_is_a_cause() {
+        let inner = io::Error::new(io::ErrorKind::InvalidData, "untrusted");
+        let outer = io::Error::other(io::Error::other(inner));
+        let kinds: Vec<_> = causes(&outer)
+            .filter_map(|cause| cause.downcast_ref().map(io::Error::kind))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                io::ErrorKind::Other,
+                io::ErrorKind::Other,
+                io::ErrorKind::InvalidData
+            ]
+        );
+    }
+
+    #[test]
+    fn a_keyfob_error_is_found_among_the_causes_of_another() {
+        let own = Error::refused("invalid_grant");
+        assert!(Error::find(&own).is_some());
+        let wrapped = io::Error::other(io::Error::other(own));
+        assert_eq!(
+            Error::find(&wrapped).map(Error::kind),
+            Some(ErrorKind::Refused)
+        );
+        assert!(Error::find(&io::Error::other("other")).is_none());
+    }
+
+    #[test]
+    fn display_describes_one_layer_and_the_cause_is_in_source() {
         let cause = std::io::Error::other("socket closed");
         let error = Error::from_hook(Box::new(cause));
         assert_eq!(error.to_string(), "the token hook failed");
@@ -262,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_told_from_a_broken_connection_however_deep_it_lies() {
+    fn a_timeout_is_found_at_any_depth_and_a_broken_connection_is_none() {
         let io = |kind| io::Error::from(kind);
         let by = |cause: BoxError| Error::unavailable("the token hook failed").caused_by(cause);
         assert!(by(io(io::ErrorKind::TimedOut).into()).is_timeout());

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use crate::error::causes::causes;
+use crate::error::error::causes;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::exchange::Failure;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::error::causes::causes;
+use crate::error::error::causes;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::exchange::Failure;
 

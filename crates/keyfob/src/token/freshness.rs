@@ -1,34 +1,34 @@
-//! How early a token is renewed, and when it may no longer be sent.
+//! The schedule of a token: when it is due for renewal, in its leeway, and expired (T3, T4).
 
 use std::time::{Duration, SystemTime};
 
 use crate::error::error::Error;
 use crate::token::token::Expiry;
 
-/// The longest time before its expiry in which a caller waits for the renewal instead of sending the token.
+/// The longest leeway. It must cover the time in which a request with the token reaches the server.
 pub(crate) const LEEWAY: Duration = Duration::from_secs(20);
 
-/// The leeway is never more than this part of a known lifetime.
+/// The leeway is at most a tenth of a known lifetime.
 const LEEWAY_SHARE: u32 = 10;
 
-/// A token falls due when this part of its lifetime is left …
+/// A token is due when a quarter of its lifetime is left …
 const DUE_SHARE: u32 = 4;
 
-/// … or up to so much more, drawn anew for each token, so that many processes do not renew at once.
+/// … or up to a twelfth more, drawn at random for each token, so that many processes do not renew at the same time.
 const DUE_JITTER_SHARE: u32 = 12;
 
-/// A token whose lifetime is not known falls due so long before it expires.
+/// A token without a known lifetime is due this long before it expires.
 const DUE_WITHOUT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// An expiry farther ahead than this is taken for a mistake, such as milliseconds given as seconds.
-const FARTHEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// A later expiry is a mistake, such as milliseconds given as seconds.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What a token may be used for at a moment.
+/// What a token may be used for at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// Send it.
     Fresh,
-    /// Send it, and renew it beside.
+    /// Send it, and renew it in the background.
     Due,
     /// Wait for the renewal; send it if that fails.
     Leeway,
@@ -36,7 +36,7 @@ pub(crate) enum Freshness {
     Expired,
 }
 
-/// The moments at which a token's freshness changes, on the clock that counts sleep.
+/// The moments at which a token's freshness changes, on [`Clock::elapsed`](crate::clock::Clock::elapsed).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     pub(crate) due: Duration,
@@ -44,19 +44,19 @@ pub(crate) struct Schedule {
     pub(crate) expired: Duration,
 }
 
-/// When a token was got, on both clocks.
+/// When a token was fetched, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acquired {
-    /// When its source was asked; `None` for a token that was handed in, whose lifetime is therefore not known.
+    /// When the source was asked. `None` for a token that a caller set: its lifetime is not known.
     pub(crate) asked: Option<Duration>,
-    /// When it was there.
+    /// When the token arrived.
     pub(crate) at: Duration,
-    /// The wall clock at the same moment.
+    /// The wall clock when the token arrived.
     pub(crate) wall: SystemTime,
 }
 
 impl Acquired {
-    /// The same, if it is known when the source was asked; by a clock that runs ahead, that was just now.
+    /// Sets when the source was asked, if that is known. A time in the future, by a clock that is ahead, counts as now.
     pub(crate) fn obtained(mut self, time: Option<SystemTime>) -> Self {
         if let Some(time) = time {
             let ago = self.wall.duration_since(time).unwrap_or_default();
@@ -67,14 +67,14 @@ impl Acquired {
 }
 
 impl Schedule {
-    /// Lays out a token's life. `jitter` is drawn from 0 to 1.
+    /// Computes the schedule of a token. `jitter` is a random number from 0 to 1.
     pub(crate) fn new(
         expiry: Expiry,
         recheck: Option<Duration>,
         acquired: Acquired,
         jitter: f64,
     ) -> Result<Self, Error> {
-        let mut windows = match end(expiry, acquired)? {
+        let mut schedule = match expiry_on_clock(expiry, acquired)? {
             None => Self {
                 due: Duration::MAX,
                 leeway: Duration::MAX,
@@ -83,9 +83,9 @@ impl Schedule {
             Some(expired) => Self::before(expired, acquired, jitter),
         };
         if let Some(recheck) = recheck {
-            windows.due = windows.due.min(acquired.at.saturating_add(recheck));
+            schedule.due = schedule.due.min(acquired.at.saturating_add(recheck));
         }
-        Ok(windows)
+        Ok(schedule)
     }
 
     fn before(expired: Duration, acquired: Acquired, jitter: f64) -> Self {
@@ -104,7 +104,7 @@ impl Schedule {
         }
     }
 
-    /// What the token may be used for now.
+    /// Returns what the token may be used for at this moment.
     pub(crate) fn at(&self, now: Duration) -> Freshness {
         if now >= self.expired {
             Freshness::Expired
@@ -118,8 +118,8 @@ impl Schedule {
     }
 }
 
-/// The moment of expiry on the clock that counts sleep, if it is known; the past is told from the future, no more.
-fn end(expiry: Expiry, acquired: Acquired) -> Result<Option<Duration>, Error> {
+/// Converts an expiry to the monotonic clock. A time in the past becomes the moment at which the token arrived.
+fn expiry_on_clock(expiry: Expiry, acquired: Acquired) -> Result<Option<Duration>, Error> {
     let (start, left) = match expiry {
         Expiry::Unknown => return Ok(None),
         Expiry::In(lifetime) => (acquired.asked.unwrap_or(acquired.at), lifetime),
@@ -128,7 +128,7 @@ fn end(expiry: Expiry, acquired: Acquired) -> Result<Option<Duration>, Error> {
             (acquired.at, left)
         }
     };
-    if left > FARTHEST {
+    if left > LONGEST_LIFETIME {
         return Err(Error::malformed(
             "the token's expiry is more than 100 years ahead; give seconds, not milliseconds, \
              and leave the expiry out if the token has none",
@@ -153,67 +153,67 @@ mod tests {
         }
     }
 
-    fn handed_in() -> Acquired {
+    fn set_by_caller() -> Acquired {
         Acquired {
             asked: None,
             ..fetched(Duration::ZERO)
         }
     }
 
-    fn windows(expiry: Expiry, acquired: Acquired) -> Schedule {
+    fn schedule(expiry: Expiry, acquired: Acquired) -> Schedule {
         Schedule::new(expiry, None, acquired, 0.0).unwrap()
     }
 
     #[test]
-    fn t4_windows_scale_with_the_lifetime() {
+    fn t4_the_schedule_scales_with_the_lifetime() {
         for (lifetime, due, leeway) in [
             (3600, 2700, 3580),
             (300, 225, 280),
             (60, 45, 54),
             (20, 15, 18),
         ] {
-            let windows = windows(Expiry::In(SECOND * lifetime), fetched(Duration::ZERO));
-            assert_eq!((windows.due - START).as_secs(), due, "due of {lifetime}");
+            let schedule = schedule(Expiry::In(SECOND * lifetime), fetched(Duration::ZERO));
+            assert_eq!((schedule.due - START).as_secs(), due, "due of {lifetime}");
             assert_eq!(
-                (windows.leeway - START).as_secs(),
+                (schedule.leeway - START).as_secs(),
                 leeway,
                 "leeway of {lifetime}"
             );
-            assert_eq!(windows.expired - START, SECOND * lifetime);
+            assert_eq!(schedule.expired - START, SECOND * lifetime);
         }
     }
 
     #[test]
-    fn t4_lifetime_counts_from_the_moment_the_source_was_asked() {
-        let windows = windows(Expiry::In(SECOND * 60), fetched(SECOND * 20));
-        assert_eq!(windows.expired, START + SECOND * 40);
+    fn t4_the_lifetime_counts_from_the_call_of_the_source() {
+        let schedule = schedule(Expiry::In(SECOND * 60), fetched(SECOND * 20));
+        assert_eq!(schedule.expired, START + SECOND * 40);
     }
 
     #[test]
-    fn t4_a_token_handed_in_with_only_an_expiry_has_the_full_leeway() {
-        let windows = windows(Expiry::At(WALL + START + SECOND * 100), handed_in());
-        assert_eq!(windows.leeway, START + SECOND * 80);
-        assert_eq!(windows.due, START + SECOND * 40);
+    fn t4_a_token_set_with_only_an_expiry_has_the_full_leeway() {
+        let schedule = schedule(Expiry::At(WALL + START + SECOND * 100), set_by_caller());
+        assert_eq!(schedule.leeway, START + SECOND * 80);
+        assert_eq!(schedule.due, START + SECOND * 40);
     }
 
     #[test]
-    fn t4_a_token_that_was_kept_has_the_windows_of_its_whole_lifetime() {
-        let kept = handed_in().obtained(Some(WALL + START - SECOND * 60));
-        let left = windows(Expiry::At(WALL + START + SECOND * 40), kept);
+    fn t4_a_stored_token_has_the_schedule_of_its_whole_lifetime() {
+        let stored = set_by_caller().obtained(Some(WALL + START - SECOND * 60));
+        let left = schedule(Expiry::At(WALL + START + SECOND * 40), stored);
         assert_eq!(left.leeway, START + SECOND * 30);
         assert_eq!(left.due, START + SECOND * 15);
-        let counted = windows(Expiry::In(SECOND * 100), kept);
+        let counted = schedule(Expiry::In(SECOND * 100), stored);
         assert_eq!(counted, left);
     }
 
     #[test]
-    fn t6_a_token_from_a_clock_that_runs_ahead_counts_as_new() {
-        let ahead = handed_in().obtained(Some(WALL + START + SECOND * 300));
+    fn t6_a_token_from_a_clock_that_is_ahead_counts_as_new() {
+        let ahead = set_by_caller().obtained(Some(WALL + START + SECOND * 300));
         assert_eq!(ahead.asked, Some(START));
     }
 
     #[test]
-    fn t3_the_due_window_is_jittered_and_lies_before_the_leeway() {
+    fn t3_the_due_time_is_jittered_and_before_the_leeway() {
         let lifetime = Expiry::In(SECOND * 1200);
         let early = Schedule::new(lifetime, None, fetched(Duration::ZERO), 1.0).unwrap();
         let late = Schedule::new(lifetime, None, fetched(Duration::ZERO), 0.0).unwrap();
@@ -222,18 +222,18 @@ mod tests {
     }
 
     #[test]
-    fn t5_an_unknown_expiry_never_comes_but_may_be_rechecked() {
+    fn t5_a_token_of_unknown_expiry_never_expires_but_may_be_due() {
         assert_eq!(
-            windows(Expiry::Unknown, fetched(Duration::ZERO)).at(Duration::MAX - SECOND),
+            schedule(Expiry::Unknown, fetched(Duration::ZERO)).at(Duration::MAX - SECOND),
             Freshness::Fresh
         );
-        let rechecked = Schedule::new(Expiry::Unknown, Some(SECOND), handed_in(), 0.5).unwrap();
+        let rechecked = Schedule::new(Expiry::Unknown, Some(SECOND), set_by_caller(), 0.5).unwrap();
         assert_eq!(rechecked.at(START + SECOND), Freshness::Due);
     }
 
     #[test]
-    fn the_freshness_changes_at_each_window() {
-        let windows = windows(Expiry::In(SECOND * 100), fetched(Duration::ZERO));
+    fn the_freshness_changes_at_each_moment_of_the_schedule() {
+        let schedule = schedule(Expiry::In(SECOND * 100), fetched(Duration::ZERO));
         for (at, freshness) in [
             (74, Freshness::Fresh),
             (75, Freshness::Due),
@@ -242,16 +242,16 @@ mod tests {
             (99, Freshness::Leeway),
             (100, Freshness::Expired),
         ] {
-            assert_eq!(windows.at(START + SECOND * at), freshness, "after {at} s");
+            assert_eq!(schedule.at(START + SECOND * at), freshness, "after {at} s");
         }
     }
 
     #[test]
-    fn an_expiry_in_the_past_or_at_the_epoch_is_expired_at_once() {
+    fn a_token_whose_expiry_has_passed_is_expired_at_once() {
         for time in [WALL, WALL + START - SECOND, WALL + START] {
-            for acquired in [fetched(SECOND), handed_in()] {
+            for acquired in [fetched(SECOND), set_by_caller()] {
                 assert_eq!(
-                    windows(Expiry::At(time), acquired).at(START),
+                    schedule(Expiry::At(time), acquired).at(START),
                     Freshness::Expired
                 );
             }
@@ -259,10 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_centuries_ahead_is_refused_and_named_as_a_mistake_of_units() {
-        let error =
-            Schedule::new(Expiry::At(WALL + FARTHEST * 3), None, handed_in(), 0.0).unwrap_err();
+    fn an_expiry_centuries_ahead_is_refused_as_a_mistake_of_units() {
+        let error = Schedule::new(
+            Expiry::At(WALL + LONGEST_LIFETIME * 3),
+            None,
+            set_by_caller(),
+            0.0,
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("milliseconds"), "{error}");
-        assert!(Schedule::new(Expiry::In(Duration::MAX), None, handed_in(), 0.0).is_err());
+        assert!(Schedule::new(Expiry::In(Duration::MAX), None, set_by_caller(), 0.0).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Text that is never shown and is wiped from memory when its last owner goes.
+//! Secret text that is never shown, and is overwritten in memory when its last clone is dropped.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 
-/// A secret's text, checked once to fit in an HTTP field value.
+/// A secret text that has been checked to fit in an HTTP header.
 ///
-/// Clones share one buffer; the buffer is overwritten with zeros when the last clone goes. `Debug` shows no part of it.
+/// Clones share one buffer. `Debug` shows no part of it.
 #[derive(Clone)]
 pub(crate) struct Secret(Bytes);
 
 impl Secret {
-    /// Takes text over and checks that a header may carry it.
+    /// Checks and takes a token's text.
     ///
     /// RFC 6750 §2.1 allows fewer characters, but real issuers use any visible ASCII.
     pub(crate) fn new(text: String) -> Result<Self, Error> {
@@ -28,7 +28,7 @@ impl Secret {
         }
         if let Some(at) = text.iter().position(|byte| !byte.is_ascii_graphic()) {
             return Err(Error::malformed(format!(
-                "the token has {} at byte {at}, which no HTTP header may carry; \
+                "the token has {} at byte {at}, which an HTTP header must not contain; \
                  give the token alone, without quotes, line ends or a scheme such as \"Bearer\"",
                 describe(text[at]),
             )));
@@ -36,19 +36,19 @@ impl Secret {
         Ok(Self(Bytes::from_owner(text)))
     }
 
-    /// Takes over the value of a whole field, which may have spaces inside (RFC 9110 §5.5).
+    /// Checks and takes the whole value of a header field, which may contain spaces (RFC 9110 §5.5).
     pub(crate) fn new_field(text: String) -> Result<Self, Error> {
         let text = Zeroizing::new(text.into_bytes());
         let spaced = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
         if text.is_empty() || !text.iter().all(spaced) {
             return Err(Error::malformed(
-                "a header of the credential is empty or has a character that no HTTP header may carry",
+                "a header of the credential is empty or has a character that an HTTP header must not contain",
             ));
         }
         Ok(Self(Bytes::from_owner(text)))
     }
 
-    /// The text itself. Each call is a place where the secret leaves its type.
+    /// Returns the text. With each call a secret leaves its type, so keep these calls few.
     pub(crate) fn expose(&self) -> &str {
         std::str::from_utf8(&self.0).expect("checked to be ASCII when it was made")
     }
@@ -58,32 +58,31 @@ impl Secret {
         self.0.ct_eq(&other.0).into()
     }
 
-    /// The field value `scheme text`, marked sensitive so that HTTP libraries neither log nor index it.
+    /// Returns the header value `scheme text`, marked sensitive so that HTTP libraries neither log nor index it.
     pub(crate) fn header_value(&self, scheme: Option<&str>) -> HeaderValue {
         let scheme = scheme.unwrap_or_default();
-        let mut line = Line(Zeroizing::new(Vec::with_capacity(
-            scheme.len() + 1 + self.0.len(),
-        )));
-        line.0.extend_from_slice(scheme.as_bytes());
+        // The full capacity at once, because growing would leave a copy of the secret behind.
+        let mut text = Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + self.0.len()));
+        text.extend_from_slice(scheme.as_bytes());
         if !scheme.is_empty() {
-            line.0.push(b' ');
+            text.push(b' ');
         }
-        line.0.extend_from_slice(&self.0);
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(line))
+        text.extend_from_slice(&self.0);
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(ValueText(text)))
             .expect("scheme and secret were checked to be visible ASCII");
         value.set_sensitive(true);
         value
     }
 }
 
-/// The text of a field value.
+/// The text of a header value.
 ///
-/// So aligned that the count of its clones has memory of its own, to the two lines that processors fetch at once: where two
-/// threads count in neighbouring memory, each waits for the other.
+/// 128-byte aligned, so that its reference count shares no cache line with that of another value. Processors fetch two
+/// lines of 64 bytes at once, and two threads that write to one of them slow each other down.
 #[repr(align(128))]
-struct Line(Zeroizing<Vec<u8>>);
+struct ValueText(Zeroizing<Vec<u8>>);
 
-impl AsRef<[u8]> for Line {
+impl AsRef<[u8]> for ValueText {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -115,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn s3_the_header_is_sensitive_and_whole() {
+    fn s3_the_header_value_is_whole_and_marked_sensitive() {
         let secret = Secret::new("abc".into()).unwrap();
         let value = secret.header_value(Some("Bearer"));
         assert_eq!(value.as_bytes(), b"Bearer abc");
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_no_header_carries_is_refused_without_being_quoted() {
+    fn text_that_does_not_fit_in_a_header_is_refused_and_not_quoted() {
         for (text, word) in [
             ("", "empty"),
             ("SECRET\r\nX-Evil: 1", "line end"),
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_compare_by_text() {
+    fn secrets_are_compared_by_their_text() {
         let secret = |text: &str| Secret::new(text.into()).unwrap();
         assert!(secret("abc").same_as(&secret("abc")));
         assert!(!secret("abc").same_as(&secret("abd")));

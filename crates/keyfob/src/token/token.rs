@@ -1,20 +1,18 @@
-//! The token: a secret, when it ends, and the headers that carry it.
+//! The token: a secret text, its expiry, and the header fields that carry it.
 
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use serde::Deserialize;
 
 use crate::error::error::Error;
+use crate::token::jwt;
 use crate::token::secret::Secret;
 
-/// A token with its expiry; what the API reference calls `JWT`.
+/// A token and its expiry, called `JWT` in the API reference.
 ///
-/// The text is opaque: it is never trusted because of what it says. `Debug` does not show it, and its memory is
-/// overwritten when the last clone goes.
+/// keyfob never trusts a token because of its text. `Debug` does not show the text, and its memory is overwritten when
+/// the last clone is dropped.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,50 +24,50 @@ use crate::token::secret::Secret;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Token {
-    pub(super) secret: Secret,
-    pub(super) carrier: Carrier,
-    pub(super) others: Vec<(HeaderName, Secret)>,
-    pub(super) expiry: Expiry,
-    pub(super) recheck: Option<Duration>,
-    pub(super) obtained: Option<SystemTime>,
-    pub(super) refresh: Option<Secret>,
+    secret: Secret,
+    carrier: Carrier,
+    others: Vec<(HeaderName, Secret)>,
+    expiry: Expiry,
+    recheck: Option<Duration>,
+    obtained: Option<SystemTime>,
+    refresh: Option<Secret>,
 }
 
-/// When a token ends.
+/// When a token expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Nobody said: the token is used until it is rejected, or until the cache's default lifetime has passed.
+    /// Not known. The token is used until a server rejects it, or for the cache's default lifetime.
     Unknown,
-    /// At this time of the wall clock.
+    /// At this time on the wall clock.
     At(SystemTime),
-    /// So long after the moment the source was asked (`expires_in` of RFC 6749 §5.1).
+    /// This long after the source was asked for it (`expires_in` of RFC 6749 §5.1).
     In(Duration),
 }
 
-/// How a token's text becomes a header field.
+/// The header field that carries a token's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     /// `Authorization: <scheme> <text>`.
     Scheme(String),
-    /// A field of another name that holds the text alone.
+    /// Another field, whose value is the text.
     Field(HeaderName),
-    /// `Authorization: <text>`, where the text brings its own scheme.
+    /// `Authorization: <text>`, where the text includes its own scheme.
     Whole,
 }
 
 impl Token {
-    /// A bearer token (RFC 6750 §2.1) whose expiry is unknown.
+    /// Makes a bearer token (RFC 6750 §2.1) whose expiry is unknown.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the text is empty or has a character that no header
-    /// may carry. The error does not quote it.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the text is empty or has a character that a header must
+    /// not contain. The error does not quote the text.
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let secret = Secret::new(text.into())?;
         Ok(Self::carried(secret, Carrier::Scheme(BEARER.to_owned())))
     }
 
-    pub(super) fn carried(secret: Secret, carrier: Carrier) -> Self {
+    fn carried(secret: Secret, carrier: Carrier) -> Self {
         Self {
             secret,
             carrier,
@@ -81,13 +79,13 @@ impl Token {
         }
     }
 
-    /// Sets the time of the wall clock at which the token ends.
+    /// Sets the time on the wall clock at which the token expires.
     #[must_use]
     pub fn expires_at(self, time: SystemTime) -> Self {
         self.expiry(Expiry::At(time))
     }
 
-    /// Sets how long the token lives, counted from the moment its source was asked.
+    /// Sets the token's lifetime, which begins when its source was asked for it.
     #[must_use]
     pub fn expires_in(self, lifetime: Duration) -> Self {
         self.expiry(Expiry::In(lifetime))
@@ -100,40 +98,40 @@ impl Token {
         self
     }
 
-    /// Reads the `exp` claim (RFC 7519 §4.1.4) as a hint, if the expiry is unknown and the text is a JWT.
+    /// Takes the expiry from the `exp` claim (RFC 7519 §4.1.4), if it is unknown and the text is a JWT.
     ///
-    /// Nothing is verified: the claim only says when to ask for the next token.
+    /// Nothing is verified: the claim is only a hint for when to fetch the next token.
     #[must_use]
     pub fn expiry_from_jwt(mut self) -> Self {
         if self.expiry == Expiry::Unknown
-            && let Some(time) = jwt_expiry(self.secret.expose())
+            && let Some(time) = jwt::expiry(self.secret.expose())
         {
             self.expiry = Expiry::At(time);
         }
         self
     }
 
-    /// Asks the source again after this time, though the token may last longer.
+    /// Makes the token due after this time, even if it expires later.
     ///
-    /// For sources that can change under the program and are cheap to ask, such as a file.
+    /// For sources that may change at any time and are cheap to read, such as a file.
     #[must_use]
     pub fn recheck_after(mut self, pause: Duration) -> Self {
         self.recheck = Some(pause);
         self
     }
 
-    /// Says when its source was asked for it, if that was not just now: a token that was kept somewhere has a past.
+    /// Sets when the source was asked for the token. Its lifetime begins at this time.
     ///
-    /// From this moment its lifetime counts.
+    /// For a token that was stored in the meantime. Unless set, the token counts as new.
     #[must_use]
     pub fn obtained_at(mut self, time: SystemTime) -> Self {
         self.obtained = Some(time);
         self
     }
 
-    /// Adds the refresh token that came with it (RFC 6749 §1.5), with which the next token is got.
+    /// Adds the refresh token that was issued with the token (RFC 6749 §1.5).
     ///
-    /// It is never put on a request to an API.
+    /// It is used to get the next token, and is never put on a request to an API.
     ///
     /// ```
     /// use keyfob::Token;
@@ -145,7 +143,8 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty or not of visible characters and spaces.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty, or has characters other than visible ASCII
+    /// and spaces.
     pub fn with_refresh_token(mut self, text: impl Into<String>) -> Result<Self, Error> {
         self.refresh = Some(Secret::new_field(text.into())?);
         Ok(self)
@@ -160,13 +159,13 @@ impl Token {
         self
     }
 
-    /// The refresh token as a secret, which is not checked again when it is passed on.
+    /// The refresh token as a secret, which needs no second check.
     #[cfg(any(feature = "oauth", feature = "store"))]
     pub(crate) fn refresh_secret(&self) -> Option<&Secret> {
         self.refresh.as_ref()
     }
 
-    /// Carries the token in `Authorization` under another scheme than `Bearer` (RFC 9110 §11.4).
+    /// Sends the token in `Authorization` with another scheme than `Bearer` (RFC 9110 §11.4).
     ///
     /// # Errors
     ///
@@ -174,21 +173,21 @@ impl Token {
     pub fn scheme(mut self, scheme: &str) -> Result<Self, Error> {
         if HeaderName::from_bytes(scheme.as_bytes()).is_err() {
             return Err(Error::input(
-                "the authentication scheme has a character that it may not have; give a word such as `Bearer`",
+                "the authentication scheme has a character that is not allowed; give a word such as `Bearer`",
             ));
         }
         self.carrier = Carrier::Scheme(scheme.to_owned());
         Ok(self)
     }
 
-    /// Carries the token alone in a field of another name, such as `x-api-key`.
+    /// Sends the token alone in another header field, such as `x-api-key`.
     #[must_use]
     pub fn header_name(mut self, name: HeaderName) -> Self {
         self.carrier = Carrier::Field(name);
         self
     }
 
-    /// Sends one more secret field beside the token, as a credential helper may ask for.
+    /// Adds another secret header field, which some credential helpers return.
     ///
     /// # Errors
     ///
@@ -202,7 +201,7 @@ impl Token {
         Ok(self)
     }
 
-    /// A credential that is a whole `Authorization` value, scheme and all.
+    /// Makes a token of a whole `Authorization` value, which includes the scheme.
     pub(crate) fn from_authorization(value: impl Into<String>) -> Result<Self, Error> {
         let value = value.into();
         if let Some((scheme, text)) = value.split_once(' ')
@@ -214,39 +213,40 @@ impl Token {
         Ok(Self::carried(Secret::new_field(value)?, Carrier::Whole))
     }
 
-    /// A credential that is the whole value of a field of another name, which may have spaces inside.
+    /// Makes a token of the whole value of another header field, which may contain spaces.
     pub(crate) fn from_field(name: HeaderName, value: impl Into<String>) -> Result<Self, Error> {
         let secret = Secret::new_field(value.into())?;
         Ok(Self::carried(secret, Carrier::Field(name)))
     }
 
-    /// The token's text. Each call is a place where the secret leaves its type: do not print or store it.
+    /// Returns the token's text. It is a secret: do not print or store it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.secret.expose()
     }
 
-    /// When the token ends.
+    /// Returns when the token expires.
     #[must_use]
     pub fn expires(&self) -> Expiry {
         self.expiry
     }
 
-    /// When its source was asked for it, if that was [said](Self::obtained_at).
+    /// Returns when the source was asked for the token, if [set](Self::obtained_at).
     #[must_use]
     pub fn obtained(&self) -> Option<SystemTime> {
         self.obtained
     }
 
-    /// The refresh token that came with it. Each call is a place where a secret leaves its type.
+    /// Returns the refresh token that was issued with the token. It is a secret: do not print it.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&str> {
         self.refresh.as_ref().map(Secret::expose)
     }
 
-    /// The scheme under which the token stands in `Authorization` (RFC 9110 §11.4).
+    /// Returns the scheme before the token in `Authorization` (RFC 9110 §11.4).
     ///
-    /// `None` if another field carries it, and if the text is a whole `Authorization` value, of which no part is shown.
+    /// `None` if another field carries the token, or if the text is a whole `Authorization` value, because any part of
+    /// that may be secret.
     #[must_use]
     pub fn authentication_scheme(&self) -> Option<&str> {
         match &self.carrier {
@@ -255,19 +255,19 @@ impl Token {
         }
     }
 
-    /// Whether it is sent as a bearer token (RFC 6750 §2.1); the case of the scheme does not matter.
+    /// Whether the scheme is `Bearer` (RFC 6750 §2.1), in any case.
     #[must_use]
     pub fn is_bearer(&self) -> bool {
-        self.is_of(BEARER)
+        self.has_scheme(BEARER)
     }
 
-    /// Whether it is sent as a token that is bound to a key (RFC 9449 §7.1); the case of the scheme does not matter.
+    /// Whether the scheme is `DPoP`, for a token that is bound to a key (RFC 9449 §7.1), in any case.
     #[must_use]
     pub fn is_dpop(&self) -> bool {
-        self.is_of(DPOP)
+        self.has_scheme(DPOP)
     }
 
-    fn is_of(&self, scheme: &str) -> bool {
+    fn has_scheme(&self, scheme: &str) -> bool {
         self.authentication_scheme()
             .is_some_and(|own| own.eq_ignore_ascii_case(scheme))
     }
@@ -276,7 +276,7 @@ impl Token {
         self.recheck
     }
 
-    /// Whether both would be sent as the same credential.
+    /// Whether both tokens are sent as the same header fields.
     pub(crate) fn same_as(&self, other: &Self) -> bool {
         self.secret.same_as(&other.secret)
             && self.carrier == other.carrier
@@ -288,7 +288,7 @@ impl Token {
                 .all(|(a, b)| a.0 == b.0 && a.1.same_as(&b.1))
     }
 
-    /// The fields that carry the credential, each marked sensitive; the token's own is the first.
+    /// Returns the header fields to send, each marked sensitive. The first one carries the token.
     #[must_use]
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let own = match &self.carrier {
@@ -304,12 +304,41 @@ impl Token {
     }
 }
 
-/// What a hook may return: the token's text, alone or with its expiry.
+/// What stores need to save a token and to make it again.
+#[cfg(feature = "store")]
+impl Token {
+    /// Undoes [`recheck_after`](Self::recheck_after).
+    pub(crate) fn never_recheck(mut self) -> Self {
+        self.recheck = None;
+        self
+    }
+
+    /// Makes a token that is sent by this carrier, as a store read it.
+    pub(crate) fn carried_by(text: String, carrier: Carrier) -> Result<Self, Error> {
+        Ok(match carrier {
+            Carrier::Scheme(scheme) => Self::new(text)?.scheme(&scheme)?,
+            other => Self::carried(Secret::new_field(text)?, other),
+        })
+    }
+
+    pub(crate) fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    /// The additional header fields with their secret values, for a store.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        self.others
+            .iter()
+            .map(|(name, secret)| (name, secret.expose()))
+    }
+}
+
+/// Turns what a hook returns into a token.
 ///
-/// Implemented for `String` and `&str` (a JWT's `exp` is read as a hint), for pairs of them with a `SystemTime` or a
-/// `Duration`, and for [`Token`].
+/// Implemented for [`Token`]; for `String` and `&str`, where a JWT's `exp` claim is read as a hint; and for pairs of text
+/// with a `SystemTime` of expiry or a `Duration` of lifetime.
 pub trait IntoToken {
-    /// Makes the token.
+    /// Converts the value.
     ///
     /// # Errors
     ///
@@ -347,26 +376,6 @@ impl<T: Into<String>> IntoToken for (T, Duration) {
     }
 }
 
-/// The `exp` claim of a JWT in compact form (RFC 7515 §7.1), if it can be read.
-fn jwt_expiry(text: &str) -> Option<SystemTime> {
-    #[derive(Deserialize)]
-    struct Claims {
-        exp: f64,
-    }
-
-    let mut parts = text.split('.');
-    let (Some(_), Some(claims), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
-    // RFC 7519 §2: a NumericDate may have a fraction.
-    let since_epoch = Duration::try_from_secs_f64(exp).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(since_epoch)
-}
-
 const BEARER: &str = "Bearer";
 const DPOP: &str = "DPoP";
 
@@ -374,11 +383,13 @@ const DPOP: &str = "DPoP";
 mod tests {
     use super::*;
 
-    fn jwt(claims: &str) -> String {
-        format!(
-            "eyJhbGciOiJub25lIn0.{}.c2ln",
-            URL_SAFE_NO_PAD.encode(claims)
-        )
+    #[test]
+    fn t5_a_given_expiry_wins_over_the_exp_claim() {
+        let jwt = || Token::new("eyJhbGciOiJub25lIn0.eyJleHAiOjF9.c2ln").unwrap();
+        let token = jwt().expires_in(Duration::from_secs(9)).expiry_from_jwt();
+        assert_eq!(token.expires(), Expiry::In(Duration::from_secs(9)));
+        let exp = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        assert_eq!(jwt().expiry_from_jwt().expires(), Expiry::At(exp));
     }
 
     #[test]
@@ -394,40 +405,6 @@ mod tests {
     }
 
     #[test]
-    fn t5_a_jwt_tells_its_expiry_as_a_hint() {
-        let token = Token::new(jwt(r#"{"exp":1893456000}"#))
-            .unwrap()
-            .expiry_from_jwt();
-        let expected = SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000);
-        assert_eq!(token.expires(), Expiry::At(expected));
-    }
-
-    #[test]
-    fn t5_a_given_expiry_wins_over_the_hint() {
-        let token = Token::new(jwt(r#"{"exp":1}"#))
-            .unwrap()
-            .expires_in(Duration::from_secs(9))
-            .expiry_from_jwt();
-        assert_eq!(token.expires(), Expiry::In(Duration::from_secs(9)));
-    }
-
-    #[test]
-    fn text_that_is_no_jwt_has_no_expiry() {
-        for text in [
-            "opaque".to_owned(),
-            "a.b.c".to_owned(),
-            jwt("[]"),
-            jwt(r#"{"exp":"soon"}"#),
-            jwt(r#"{"exp":-5}"#),
-            jwt(r#"{"exp":1e300}"#),
-            format!("{}.d.e", jwt(r#"{"exp":1893456000}"#)),
-        ] {
-            let token = Token::new(text).unwrap().expiry_from_jwt();
-            assert_eq!(token.expires(), Expiry::Unknown);
-        }
-    }
-
-    #[test]
     fn a_whole_authorization_value_keeps_its_scheme() {
         let token = Token::from_authorization("Bearer abc").unwrap();
         assert_eq!(token.expose(), "abc");
@@ -440,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_told_where_there_is_one_apart_from_the_secret() {
+    fn the_scheme_is_returned_only_if_it_is_separate_from_the_secret() {
         let bearer = Token::new("abc").unwrap();
         assert_eq!(bearer.authentication_scheme(), Some("Bearer"));
         assert!(bearer.is_bearer());
@@ -458,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn another_field_carries_the_text_alone() {
+    fn another_field_has_the_text_alone_as_its_value() {
         let token = Token::new("k")
             .unwrap()
             .header_name(HeaderName::from_static("x-api-key"));

@@ -135,8 +135,8 @@ impl Question<'_> {
             wall: self.now,
         };
         // No jitter: this is the latest time at which a process finds the token due. Another one renews earlier for all.
-        let windows = Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
-        windows.map_or(Freshness::Expired, |windows| windows.at(at))
+        let schedule = Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
+        schedule.map_or(Freshness::Expired, |schedule| schedule.at(at))
     }
 }
 
