@@ -37,7 +37,8 @@ impl Profile {
     #[getter]
     fn retry(&self) -> RetryPolicy {
         RetryPolicy {
-            core: Arc::new(self.0.retry().with_own_budget()),
+            core: Arc::new(self.0.retry().clone()),
+            budget: Arc::default(),
         }
     }
 

@@ -1,8 +1,12 @@
 //! One logical request: the library decides what its responses and failures lead to.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, StatusCode};
 use keyfob::custom_client::Authenticator;
-use keyfob::exchange::{Exchange as CoreExchange, Failure, Idempotency, Outcome, Replay, Step};
+use keyfob::exchange::{
+    Exchange as CoreExchange, Failure, Idempotency, OnRedirect, Outcome, RedirectBody, Replay, Step,
+};
 use keyfob::{Error, Origin};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -21,7 +25,7 @@ pub(crate) struct Exchange {
     authenticator: Authenticator,
     core: CoreExchange,
     method: Method,
-    /// The origin of the first attempt. Without one, the credential follows no redirect.
+    /// The origin of the last attempt. Without one, the credential follows no redirect.
     origin: Option<Origin>,
     /// Whether the next attempt carries the credential.
     #[pyo3(get)]
@@ -60,15 +64,13 @@ impl Exchange {
             Some(url) => Some(parse(py, url)?),
             None => None,
         };
-        let authenticator = cache.authenticator(origins.current());
-        if let (Some(origin), true) = (&origin, request.with_credential) {
-            let checked = authenticator.origins().check(origin);
-            checked.map_err(|error| origin_error(py, &error))?;
-        }
+        let authenticator = cache
+            .authenticator(origins.current())
+            .budget(Arc::clone(&policy.budget));
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
             PyValueError::new_err(format!("{:?} is not an HTTP method", request.method))
         })?;
-        let effect = if request.idempotent {
+        let idempotency = if request.idempotent {
             Idempotency::Idempotent
         } else {
             Idempotency::of(&method, &HeaderMap::new())
@@ -78,9 +80,14 @@ impl Exchange {
         } else {
             Replay::Impossible
         };
-        let now = authenticator.now().elapsed;
+        let core = match &origin {
+            Some(origin) if request.with_credential => authenticator
+                .begin(origin, &policy.core, idempotency, replay)
+                .map_err(|error| origin_error(py, &error))?,
+            _ => authenticator.begin_unchecked(&policy.core, idempotency, replay),
+        };
         Ok(Self {
-            core: authenticator.exchange(policy.core.clone(), effect, replay, now),
+            core,
             authenticator,
             method,
             origin,
@@ -91,16 +98,26 @@ impl Exchange {
     /// The time in which another attempt may begin, in seconds.
     #[getter]
     fn max_wait(&self) -> f64 {
-        let now = self.authenticator.clock().elapsed();
-        self.core.max_wait(now).as_secs_f64()
+        self.authenticator.max_wait(&self.core).as_secs_f64()
     }
 
     /// Follows a redirect to this URL; false if the credential stays behind.
     fn redirected(&mut self, url: &str, method: &str) -> bool {
-        if method != self.method.as_str() {
-            self.core.downgrade_to_get();
-        }
-        self.with_credential &= self.origin.is_some() && self.origin == url.parse().ok();
+        let body = if method == self.method.as_str() {
+            RedirectBody::Kept
+        } else {
+            RedirectBody::Dropped
+        };
+        let origin = url.parse().ok();
+        self.with_credential &= match (&self.origin, &origin) {
+            (Some(from), Some(to)) => self.core.redirected(from, to, body),
+            (_, to) => {
+                self.core.leave_credential();
+                to.as_ref()
+                    .is_some_and(|to| self.core.redirected(to, to, body))
+            }
+        };
+        self.origin = origin;
         self.with_credential
     }
 
@@ -149,14 +166,15 @@ impl Exchange {
         lease: Option<&Lease>,
         outcome: Outcome<'_>,
     ) -> PyResult<Option<Py<PyAny>>> {
-        let now = || self.authenticator.now();
-        let step = match lease {
-            Some(_) => self.core.judge(outcome, now),
-            None => self.core.judge_without_credential(outcome, now),
-        };
+        if lease.is_none() {
+            self.core.use_callers_credential();
+        }
+        let step = self
+            .authenticator
+            .judge(&mut self.core, outcome, OnRedirect::Return)
+            .expect("a redirect that is returned is no error");
         match (step, lease) {
-            (Step::Wait(pause, cause), _) => {
-                self.authenticator.will_retry(cause, pause);
+            (Step::Wait(pause, _), _) => {
                 let pause = pause.as_secs_f64();
                 Wait { pause }.into_py_any(py).map(Some)
             }
@@ -166,7 +184,7 @@ impl Exchange {
                 tokens.reject(&lease.core, &challenges);
                 Ok(None)
             }
-            (Step::Reject(_) | Step::Done, _) => Ok(None),
+            (Step::Reject(_) | Step::Follow(_) | Step::Done, _) => Ok(None),
         }
     }
 }

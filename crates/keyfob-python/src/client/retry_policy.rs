@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use keyfob::RetryPolicy as CorePolicy;
+use keyfob::exchange::RetryBudget;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -34,6 +35,8 @@ use crate::convert::seconds;
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct RetryPolicy {
     pub(crate) core: Arc<CorePolicy>,
+    /// What the requests of all sessions with this policy share.
+    pub(crate) budget: Arc<RetryBudget>,
 }
 
 #[pymethods]
@@ -58,29 +61,32 @@ impl RetryPolicy {
             .total(seconds("total", total)?)
             .pauses(seconds("pauses", pauses.0)?, seconds("pauses", pauses.1)?);
         let policy = statuses(retry)?.into_iter().fold(policy, CorePolicy::retry);
-        Self::without(policy, do_not_retry)
+        Self::without(policy, Arc::default(), do_not_retry)
     }
 
     /// The same policy with the same budget, without these statuses.
     fn except_for(&self, statuses: Codes) -> PyResult<Self> {
-        Self::without(CorePolicy::clone(&self.core), statuses)
+        let policy = CorePolicy::clone(&self.core);
+        Self::without(policy, Arc::clone(&self.budget), statuses)
     }
 
     /// The same policy with a budget of its own.
     fn with_own_budget(&self) -> Self {
         Self {
-            core: Arc::new(self.core.with_own_budget()),
+            core: Arc::clone(&self.core),
+            budget: Arc::default(),
         }
     }
 }
 
 impl RetryPolicy {
-    fn without(policy: CorePolicy, codes: Codes) -> PyResult<Self> {
+    fn without(policy: CorePolicy, budget: Arc<RetryBudget>, codes: Codes) -> PyResult<Self> {
         let policy = statuses(codes)?
             .into_iter()
             .fold(policy, CorePolicy::do_not_retry);
         Ok(Self {
             core: Arc::new(policy),
+            budget,
         })
     }
 }

@@ -1,99 +1,163 @@
-//! Which credential goes on which request: the cache's, on those for its origins, instead of any other.
+//! Which credential goes on which request: the cache's, on requests for its origins, in place of any other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tower")]
+use http::Uri;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
 
 use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
-#[cfg(feature = "oauth")]
-use crate::client::dpop_setter::dpop_setter;
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
+use crate::exchange::budget::RetryBudget;
 use crate::exchange::challenge::Challenges;
-use crate::exchange::exchange::{Exchange, Idempotency, Now, Replay};
-#[cfg(not(feature = "oauth"))]
-use crate::exchange::no_dpop::{DPOP, DpopProver, dpop_setter};
+use crate::exchange::exchange::{Exchange, Now, Step};
+use crate::exchange::outcome::{Idempotency, Outcome, Replay};
+use crate::exchange::proof::{DPOP, RequestProof};
+use crate::exchange::redirect::OnRedirect;
 use crate::exchange::retry::RetryPolicy;
-#[cfg(feature = "oauth")]
-use crate::oauth::dpop::{DPOP, DpopProver};
 use crate::observe::events;
-use crate::origin::origin::Origins;
+use crate::origin::origin::{Origin, Origins};
 
-/// A token cache, the origins that its credential may go to, and what proves that it is ours.
+/// A token cache and the rules for its credential: which origins may receive it, and how possession is proved.
+///
+/// One authenticator belongs to one client. Clones share the token and the retry budget.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     tokens: TokenCache,
     origins: Arc<Origins>,
-    prover: Option<DpopProver>,
+    proof: Option<Arc<dyn RequestProof>>,
+    budget: Arc<RetryBudget>,
+}
+
+/// Where a request goes, as its HTTP client will read it.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// An absolute URL.
+    Url(&'a Url),
+    /// A URI, which may leave the server to the connection.
+    #[cfg(feature = "tower")]
+    Uri(&'a Uri),
+    /// An origin, for clients that have another type for URLs.
+    Origin(&'a Origin),
 }
 
 /// What one attempt carries: a token and, where possession is proved, the proof for this attempt alone.
 #[derive(Debug)]
-#[must_use = "without it, the request is not authenticated"]
+#[must_use = "the request is not authenticated unless the credential is applied to it"]
 pub struct Credential<'a> {
     lease: &'a Lease,
     proof: Option<HeaderValue>,
 }
 
 impl Authenticator {
-    /// Binds the cache's credential to these origins.
+    /// Binds the credential of a cache to these origins.
     #[must_use]
     pub fn new(tokens: TokenCache, origins: Origins) -> Self {
-        Self::with_prover(tokens, origins, None)
+        Self::with_proof(tokens, origins, None)
     }
 
-    /// The same with what a face was told about possession.
-    pub(crate) fn with_prover(
+    pub(crate) fn with_proof(
         tokens: TokenCache,
         origins: Origins,
-        prover: Option<DpopProver>,
+        proof: Option<Arc<dyn RequestProof>>,
     ) -> Self {
         Self {
             tokens,
             origins: Arc::new(origins),
-            prover,
+            proof,
+            budget: Arc::default(),
         }
     }
 
-    dpop_setter!();
+    /// Proves with each attempt that the client holds the key of its token (DPoP, RFC 9449).
+    #[must_use]
+    pub fn dpop(mut self, proof: impl RequestProof + 'static) -> Self {
+        self.proof = Some(Arc::new(proof));
+        self
+    }
 
-    /// The cache.
+    /// Shares the retry budget of another client; each authenticator has a budget of its own unless set.
+    #[must_use]
+    pub fn budget(mut self, budget: Arc<RetryBudget>) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The token cache.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.tokens
     }
 
-    /// Which requests may be sent at all (R1, R2).
+    /// The origins that may receive the credential.
     #[must_use]
     pub fn origins(&self) -> &Origins {
         &self.origins
     }
 
-    /// A request that begins now, by [`Clock::elapsed`]; the policy's total time runs from here.
-    pub fn exchange(
+    /// Begins a request, unless the credential may not go where the request goes (R1).
+    ///
+    /// The total time of the policy counts from here.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there, and
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the target has no origin. The request must then not be sent.
+    pub fn begin<'a>(
         &self,
-        policy: Arc<RetryPolicy>,
-        effect: Idempotency,
+        target: impl Into<Target<'a>>,
+        policy: &Arc<RetryPolicy>,
+        idempotency: Idempotency,
         body: Replay,
-        now: Duration,
+    ) -> Result<Exchange, Error> {
+        match target.into() {
+            Target::Url(url) => self.origins.check_url(url)?,
+            #[cfg(feature = "tower")]
+            Target::Uri(uri) => self.origins.check_uri(uri)?,
+            Target::Origin(origin) => self.origins.check(origin)?,
+        }
+        Ok(self.begin_unchecked(policy, idempotency, body))
+    }
+
+    /// Begins a request without a check of its origin.
+    ///
+    /// Only for a request whose origin the caller has checked itself, or that carries no credential of this client; see
+    /// [`Exchange::leave_credential`].
+    #[must_use]
+    pub fn begin_unchecked(
+        &self,
+        policy: &Arc<RetryPolicy>,
+        idempotency: Idempotency,
+        body: Replay,
     ) -> Exchange {
-        let exchange = Exchange::new(policy, effect, body, now);
-        match self.prover {
+        let (policy, budget) = (Arc::clone(policy), Arc::clone(&self.budget));
+        let now = self.clock().elapsed();
+        let exchange = Exchange::new(policy, budget, idempotency, body, now);
+        match self.proof {
             Some(_) => exchange.with_proofs(),
             None => exchange,
         }
     }
 
-    /// A token that may be sent, waited for so long at most.
+    /// The lease for the next attempt of a request, for which this waits as long as the request may take.
+    ///
+    /// `None` if the next attempt carries no credential, after a redirect to another origin (R1).
     ///
     /// # Errors
     ///
-    /// As [`TokenCache::lease`], and [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is to be proved and the
+    /// As [`TokenCache::lease`], and [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is proved and the
     /// token is not bound to a key (R2).
-    pub async fn lease(&self, max_wait: Duration) -> Result<Lease, Error> {
-        self.sendable(self.tokens.lease(Some(max_wait)).await)
+    pub async fn lease(&self, exchange: &Exchange) -> Result<Option<Lease>, Error> {
+        if !exchange.carries_credential() {
+            return Ok(None);
+        }
+        let max_wait = self.max_wait(exchange);
+        self.checked(self.tokens.lease(Some(max_wait)).await)
+            .map(Some)
     }
 
     /// The same, on the calling thread.
@@ -101,24 +165,22 @@ impl Authenticator {
     /// # Errors
     ///
     /// As [`lease`](Self::lease).
-    pub fn lease_blocking(&self, max_wait: Duration) -> Result<Lease, Error> {
-        self.sendable(self.tokens.lease_blocking(Some(max_wait)))
-    }
-
-    fn sendable(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
-        if let (Some(prover), Ok(lease)) = (&self.prover, &lease) {
-            prover.check(lease.token())?;
+    pub fn lease_blocking(&self, exchange: &Exchange) -> Result<Option<Lease>, Error> {
+        if !exchange.carries_credential() {
+            return Ok(None);
         }
-        lease
+        let max_wait = self.max_wait(exchange);
+        self.checked(self.tokens.lease_blocking(Some(max_wait)))
+            .map(Some)
     }
 
-    /// What the next attempt carries (R7): for this method and this absolute URL, and for no other attempt.
+    /// Makes the credential of one attempt (R7), for this method and this absolute URL.
     ///
-    /// The URL is asked for only where a proof is made.
+    /// `url` is called only where possession is proved.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is to be proved and the token is not bound to a key
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if possession is proved and the token is not bound to a key
     /// (R2), and [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the key cannot sign.
     #[inline]
     pub fn credential<'a, U: AsRef<str>>(
@@ -128,17 +190,19 @@ impl Authenticator {
         url: impl FnOnce() -> U,
     ) -> Result<Credential<'a>, Error> {
         events::token_used(|| lease.age(self.clock().elapsed()));
-        let proof = match &self.prover {
-            Some(prover) => {
+        let proof = match &self.proof {
+            Some(proof) => {
                 let now = self.clock().coarse_time().wall_time();
-                Some(prover.prove(lease.token(), method, url().as_ref(), now)?)
+                Some(proof.prove(lease.token(), method, url().as_ref(), now)?)
             }
             None => None,
         };
         Ok(Credential { lease, proof })
     }
 
-    /// Takes note of what an answer from this absolute URL says about later attempts: the nonce of their proofs.
+    /// Records the nonce that a response from this absolute URL provides for the proofs of later attempts.
+    ///
+    /// Call it for each response to an attempt that carried the credential.
     #[inline]
     pub fn record_nonce<U: AsRef<str>>(
         &self,
@@ -146,12 +210,39 @@ impl Authenticator {
         status: StatusCode,
         headers: &HeaderMap,
     ) {
-        if let Some(prover) = &self.prover {
-            prover.record_nonce(url().as_ref(), status, headers);
+        if let Some(proof) = &self.proof {
+            proof.record_nonce(url().as_ref(), status, headers);
         }
     }
 
-    /// Another token for one that a server rejected; `None` if there is none to be had, which the log tells.
+    /// Decides what follows on the outcome of an attempt.
+    ///
+    /// Retries and redirects are logged and counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Redirect`](crate::ErrorKind::Redirect) if the limit of redirects is reached.
+    pub fn judge(
+        &self,
+        exchange: &mut Exchange,
+        outcome: Outcome<'_>,
+        on_redirect: OnRedirect<'_>,
+    ) -> Result<Step, Error> {
+        let carried = exchange.carries_credential();
+        let step = exchange.judge(outcome, on_redirect, || self.now())?;
+        match &step {
+            Step::Wait(pause, cause) => events::retried(cause, *pause),
+            Step::Follow(redirect) if carried && !exchange.carries_credential() => {
+                events::credential_withheld(redirect.to());
+            }
+            _ => {}
+        }
+        Ok(step)
+    }
+
+    /// Another lease in place of one that a server rejected, for [`Step::Renew`].
+    ///
+    /// `None` if there is none within [`max_wait`](Self::max_wait). The reason is logged.
     pub async fn replace(
         &self,
         rejected: &Lease,
@@ -160,7 +251,7 @@ impl Authenticator {
     ) -> Option<Lease> {
         let tokens = &self.tokens;
         let replaced = tokens.replace(rejected, challenges, Some(max_wait)).await;
-        told(self.sendable(replaced))
+        logged(self.checked(replaced))
     }
 
     /// The same, on the calling thread.
@@ -172,30 +263,27 @@ impl Authenticator {
         max_wait: Duration,
     ) -> Option<Lease> {
         let tokens = &self.tokens;
-        let replaced = tokens.replace_blocking(rejected, challenges, Some(max_wait));
-        told(self.sendable(replaced))
+        logged(self.checked(tokens.replace_blocking(rejected, challenges, Some(max_wait))))
     }
 
-    /// Tells logs and metrics that a request will be sent again, and why.
-    pub fn will_retry(&self, cause: &'static str, pause: Duration) {
-        events::retried(cause, pause);
-    }
-
-    /// Tells logs that a request is not sent again because there is no token for it, so that its answer in hand is the
-    /// last (R6).
+    /// Logs that a request is not sent again because there is no token for it. Its last response is then returned (R6).
     pub fn will_not_retry(&self, error: &Error) {
         events::retry_without_token(error);
     }
 
-    /// The cache's clock, by which all of this counts.
+    /// The clock of the token cache, by which all times count.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
         &**self.tokens.clock()
     }
 
-    /// What an exchange needs to know of this moment.
+    /// The time in which further attempts of a request may begin, and so the longest wait for a token.
     #[must_use]
-    pub fn now(&self) -> Now {
+    pub fn max_wait(&self, exchange: &Exchange) -> Duration {
+        exchange.max_wait(self.clock().elapsed())
+    }
+
+    fn now(&self) -> Now {
         let clock = self.clock();
         Now {
             elapsed: clock.elapsed(),
@@ -203,10 +291,17 @@ impl Authenticator {
             jitter: fastrand::f64(),
         }
     }
+
+    fn checked(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
+        if let (Some(proof), Ok(lease)) = (&self.proof, &lease) {
+            proof.check(lease.token())?;
+        }
+        lease
+    }
 }
 
 impl Credential<'_> {
-    /// Puts it on a request's head, in the place of any other (R9).
+    /// Sets it on the headers of a request, in place of any other credential (R9).
     pub fn apply(self, headers: &mut HeaderMap) {
         self.lease.apply(headers);
         if let Some(proof) = self.proof
@@ -217,7 +312,26 @@ impl Credential<'_> {
     }
 }
 
-fn told(replaced: Result<Lease, Error>) -> Option<Lease> {
+impl<'a> From<&'a Url> for Target<'a> {
+    fn from(url: &'a Url) -> Self {
+        Self::Url(url)
+    }
+}
+
+#[cfg(feature = "tower")]
+impl<'a> From<&'a Uri> for Target<'a> {
+    fn from(uri: &'a Uri) -> Self {
+        Self::Uri(uri)
+    }
+}
+
+impl<'a> From<&'a Origin> for Target<'a> {
+    fn from(origin: &'a Origin) -> Self {
+        Self::Origin(origin)
+    }
+}
+
+fn logged(replaced: Result<Lease, Error>) -> Option<Lease> {
     match replaced {
         Ok(lease) => {
             events::replayed();

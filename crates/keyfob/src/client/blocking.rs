@@ -1,7 +1,7 @@
 //! The session for code that blocks: the same core, run to its end on the calling thread.
 //!
-//! It is built on `reqwest::blocking`, whose requests and answers its users know, and drives the same exchange, journey and
-//! token cache as the async session. As with `reqwest::blocking`, it must not be used inside an async runtime.
+//! It is built on `reqwest::blocking`, whose requests and responses its users know, and runs the same loop as the async
+//! session, on the calling thread. As with `reqwest::blocking`, it must not be used inside an async runtime.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use reqwest::blocking::{Body, Client, ClientBuilder, Request, Response, multipart};
 use reqwest::redirect::Policy;
 use serde::Serialize;
-use url::Url;
 
 use crate::cache::cache::TokenCache;
-use crate::cache::lease::Lease;
 use crate::cache::status::Status;
-use crate::client::session::attempts::{Journey, Next, Outgoing};
-use crate::client::session::builder;
 use crate::client::session::builder::SessionBuilder as GenericBuilder;
-use crate::client::session::sender::{Options, Sender};
-use crate::client::session::shared_methods::{outgoing, request_builder_surface, session_surface};
+use crate::client::session::send::{Options, Sender};
+use crate::client::session::shared_methods::{request_builder_surface, session_surface};
 use crate::error::error::Error;
-use crate::exchange::exchange::{Idempotency, Outcome, Replay};
-use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault};
+use crate::exchange::outcome::Idempotency;
+use crate::exchange::reqwest_failure::CONNECT_TIMEOUT;
 use crate::exchange::retry::RetryPolicy;
+use crate::runtime::block_on::block_on;
 
 /// Makes a blocking session with settings of your own; see [`crate::session::SessionBuilder`].
 pub type SessionBuilder = GenericBuilder<ClientBuilder>;
@@ -73,7 +70,7 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub fn execute(&self, request: Request) -> Result<Response, Error> {
-        self.sender.execute(request, Options::default())
+        block_on(self.sender.send(request, Options::default()))
     }
 
     /// Gets a token unless there is one.
@@ -100,14 +97,16 @@ impl Session {
 impl SessionBuilder {
     /// Makes the session. Nothing is sent yet.
     ///
-    /// Its `timeout` bounds each attempt up to the head of the answer, the sending of a body included, and then each read of
-    /// the answer's body.
+    /// Its `timeout` cannot see a request body move: sending it and waiting for the head of the response count as one
+    /// step. Then it sees each part of the response body that moves.
     ///
     /// # Errors
     ///
     /// As [`crate::session::SessionBuilder::build`].
     pub fn build(self) -> Result<Session, Error> {
         let sender = self.into_sender(|client, timeout| {
+            // `Duration::MAX` is no timeout, and too long for the clock of `reqwest`.
+            let timeout = (timeout < Duration::MAX).then_some(timeout);
             client.timeout(timeout).redirect(Policy::none()).build()
         })?;
         Ok(Session {
@@ -116,68 +115,7 @@ impl SessionBuilder {
     }
 }
 
-impl Sender<Client> {
-    /// Sends a request until its exchange is done.
-    fn execute(&self, request: Request, options: Options) -> Result<Response, Error> {
-        let mut attempt = request;
-        let exchange = self.exchange(
-            &options,
-            attempt.method(),
-            attempt.headers(),
-            replay(&attempt),
-        );
-        let mut journey =
-            Journey::begin(&mut attempt, exchange, &self.authenticator, self.redirects)?;
-        let done = |result: Result<Response, Fault>, journey: &Journey<Request>| {
-            result.map_err(|fault| fault.report(&journey.destination()))
-        };
-        let mut lease = self.lease(&journey)?;
-        loop {
-            journey.authorize(&mut attempt, lease, &self.authenticator)?;
-            let client = self.client_for(attempt.url());
-            let result = client.execute(attempt).map_err(Fault::Client);
-            let outcome = match &result {
-                Ok(response) => Outcome::Response(response.status(), response.headers()),
-                Err(fault) => Outcome::Failure(fault.failure()),
-            };
-            lease = match journey.judge(outcome, &self.authenticator)? {
-                Next::Done => return done(result, &journey),
-                Next::Follow => self.lease(&journey)?,
-                Next::Wait(pause) => {
-                    self.authenticator.clock().sleep_blocking(pause);
-                    match self.lease(&journey) {
-                        Ok(lease) => lease,
-                        Err(error) => {
-                            self.authenticator.will_not_retry(&error);
-                            return done(result, &journey);
-                        }
-                    }
-                }
-                Next::Replace(rejected, challenges, max_wait) => {
-                    let other =
-                        self.authenticator
-                            .replace_blocking(&rejected, &challenges, max_wait);
-                    match other {
-                        Some(other) => Some(other),
-                        None => return done(result, &journey),
-                    }
-                }
-            };
-            attempt = journey.again();
-        }
-    }
-
-    /// The credential of the next attempt, if it carries one (R7).
-    fn lease(&self, journey: &Journey<Request>) -> Result<Option<Lease>, Error> {
-        if !journey.wants_lease() {
-            return Ok(None);
-        }
-        let max_wait = journey.max_wait(&self.authenticator);
-        self.authenticator.lease_blocking(max_wait).map(Some)
-    }
-}
-
-/// A request that is being built; made by [`Session::get`] and its kin.
+/// A request that is being built, for example by [`Session::get`].
 ///
 /// ```no_run
 /// # fn example(session: keyfob::blocking::Session) -> Result<(), Box<dyn std::error::Error>> {
@@ -211,18 +149,16 @@ impl RequestBuilder {
         Request
     );
 
-    /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
+    /// Sends the request with the credential, retries what is safe to retry, and renews the token after a 401.
     ///
     /// # Errors
     ///
     /// As [`crate::session::RequestBuilder::send`].
     pub fn send(self) -> Result<Response, Error> {
-        self.sender
-            .execute(Self::built(self.request)?, self.options)
+        let request = Self::built(self.request)?;
+        block_on(self.sender.send(request, self.options))
     }
 }
-
-outgoing!(Request);
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -237,13 +173,5 @@ impl fmt::Debug for RequestBuilder {
         f.debug_struct("RequestBuilder")
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// Whether the body can be sent again; one that is read from somewhere cannot.
-fn replay(request: &Request) -> Replay {
-    match request.body() {
-        Some(body) if body.as_bytes().is_none() => Replay::Impossible,
-        _ => Replay::Possible,
     }
 }

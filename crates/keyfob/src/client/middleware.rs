@@ -3,7 +3,9 @@
 //! For programs that have such a client already, with middlewares of their own. Others are better served by a session,
 //! which retries, follows redirects and limits stalled bodies by itself.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,24 +18,17 @@ use url::Url;
 
 use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
-use crate::client::authenticator::Authenticator;
-use crate::client::builder_setters::origin_setters;
-#[cfg(feature = "oauth")]
-use crate::client::dpop_setter::dpop_setter;
-use crate::client::response_timeout::{Moved, UntilStalled};
-use crate::client::retry_loop::{Attempts, conclude};
-use crate::client::session::attempts::drop_userinfo;
-use crate::client::session::send::{count_pieces, replay};
-use crate::client::shared_timer::Alarm;
+use crate::client::idle_timeout::Progress;
+use crate::client::retry_loop;
+use crate::client::retry_loop::Attempts;
+use crate::client::session::http_client::{HttpRequest, count_parts, drop_userinfo};
+use crate::client::session::response_body::limit_body;
+use crate::client::settings::{ClientRules, ClientSettings, settings_setters};
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::exchange::{Failure, Idempotency, Outcome, Replay};
-#[cfg(not(feature = "oauth"))]
-use crate::exchange::no_dpop::{DpopProver, dpop_setter};
-use crate::exchange::reqwest_failure::{Fault, classify};
+use crate::exchange::outcome::{Failure, Idempotency, Outcome, Replay};
+use crate::exchange::proof::RequestProof;
+use crate::exchange::reqwest_failure::classify;
 use crate::exchange::retry::RetryPolicy;
-#[cfg(feature = "oauth")]
-use crate::oauth::dpop::DpopProver;
-use crate::origin::builder::OriginsBuilder;
 use crate::origin::origin::Origin;
 
 /// Puts a fresh token on the requests of a `reqwest-middleware` client.
@@ -63,24 +58,17 @@ use crate::origin::origin::Origin;
 /// ```
 #[derive(Clone)]
 pub struct AuthenticationMiddleware {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    authenticator: Authenticator,
-    policy: Arc<RetryPolicy>,
-    alarm: Alarm,
+    rules: Arc<ClientRules>,
 }
 
 impl AuthenticationMiddleware {
     /// A middleware and its client, with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationMiddlewareBuilder {
         AuthenticationMiddlewareBuilder {
-            tokens: tokens.into(),
-            binding: OriginsBuilder::default(),
-            prover: None,
-            retry: RetryPolicy::never(),
-            timeout: AuthenticationMiddlewareBuilder::TIMEOUT,
+            settings: ClientSettings {
+                retry: RetryPolicy::never(),
+                ..ClientSettings::new(tokens.into())
+            },
         }
     }
 
@@ -102,7 +90,7 @@ impl AuthenticationMiddleware {
     /// The token cache.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
-        self.shared.authenticator.tokens()
+        self.rules.authenticator.tokens()
     }
 }
 
@@ -114,55 +102,28 @@ impl Middleware for AuthenticationMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        let shared = &*self.shared;
-        let sent = shared.send(request, extensions, next).await;
+        let sent = self.send(request, extensions, next).await;
         sent.map_err(reqwest_middleware::Error::middleware)?
     }
 }
 
 /// Makes an [`AuthenticationMiddleware`] and its client with settings of your own.
 #[must_use]
+#[derive(Debug)]
 pub struct AuthenticationMiddlewareBuilder {
-    tokens: TokenCache,
-    binding: OriginsBuilder,
-    prover: Option<DpopProver>,
-    retry: RetryPolicy,
-    timeout: Duration,
+    settings: ClientSettings,
 }
 
 impl AuthenticationMiddlewareBuilder {
-    /// How long an attempt may wait for the head of its answer while nothing moves, unless set.
-    pub const TIMEOUT: Duration = Duration::from_secs(20);
+    /// The timeout of each attempt, unless [set](Self::timeout).
+    pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
 
-    origin_setters!();
-    dpop_setter!();
-
-    /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
-    ///
-    /// Never to one that a redirect names.
-    pub fn any_https_origin(mut self) -> Self {
-        self.binding.allow_any_https();
-        self
-    }
-
-    /// Retries failures as this policy says; unless set, only a 401 is sent again.
-    ///
-    /// Not together with another middleware that retries: their attempts would multiply.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
-    }
-
-    /// Sets how long an attempt may wait for the head of its answer; [`TIMEOUT`](Self::TIMEOUT) unless set.
-    ///
-    /// It starts anew with each piece of a streamed body that is sent. A request's own `timeout` takes its place. How long
-    /// the body of the answer may take is for the client's `read_timeout`.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    settings_setters!();
 
     /// Makes the client and the middleware for it.
+    ///
+    /// Its [`timeout`](Self::timeout) sees each part of a streamed request body and of a response body that moves. A request
+    /// body in memory counts as one part.
     ///
     /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`]; where possession is proved,
     /// by [`Policy::none`], because a proof is for one URL alone.
@@ -176,7 +137,7 @@ impl AuthenticationMiddlewareBuilder {
         client: reqwest::ClientBuilder,
     ) -> Result<(reqwest::Client, AuthenticationMiddleware), Error> {
         // A proof is for one URL, and what the client sends to the next is not seen here.
-        let redirects = match self.prover {
+        let redirects = match self.settings.proof {
             Some(_) => Policy::none(),
             None => AuthenticationMiddleware::redirect_policy(),
         };
@@ -197,20 +158,13 @@ impl AuthenticationMiddlewareBuilder {
     ///
     /// As [`build`](Self::build).
     pub fn build_for_client(self) -> Result<AuthenticationMiddleware, Error> {
-        let origins = self.binding.into_origins()?;
-        let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
         Ok(AuthenticationMiddleware {
-            shared: Arc::new(Shared {
-                authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
-                // Middlewares made with one policy do not draw on one budget.
-                policy: Arc::new(self.retry.with_own_budget()),
-                alarm,
-            }),
+            rules: Arc::new(self.settings.into_rules()?),
         })
     }
 }
 
-impl Shared {
+impl AuthenticationMiddleware {
     async fn send(
         &self,
         mut request: Request,
@@ -218,143 +172,136 @@ impl Shared {
         next: Next<'_>,
     ) -> Result<reqwest_middleware::Result<Response>, Error> {
         drop_userinfo(request.url_mut())?;
+        let (rules, body) = (&*self.rules, request.replay());
+        let idempotency = Idempotency::of(request.method(), request.headers());
+        let exchange = rules.begin(request.url(), idempotency, body)?;
         let origin = Origin::from_url(request.url())?;
-        self.authenticator.origins().check(&origin)?;
         let destination = format!("{} {origin}", request.method());
-        let body = replay(&request);
-        // A body in memory stays one, for whoever sends it again beneath.
-        let moved = match body {
+        // A body in memory stays one, for a middleware below that sends it again.
+        let progress = match body {
             Replay::Possible => None,
-            Replay::Impossible => count_pieces(&mut request),
+            Replay::Impossible => count_parts(&mut request),
         };
-        let now = self.authenticator.clock().elapsed();
-        let mut exchange = self.authenticator.exchange(
-            Arc::clone(&self.policy),
-            Idempotency::of(request.method(), request.headers()),
-            body,
-            now,
-        );
-        let mut attempts = Sends {
-            shared: self,
-            // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
-            limit: request.timeout().is_none().then_some(&self.alarm),
+        let mut attempts = MiddlewareAttempts {
+            rules,
             request: Some(request),
-            moved,
+            progress,
             origin,
             extensions,
             next,
         };
-        let max_wait = exchange.max_wait(now);
-        let lease = self.authenticator.lease(max_wait).await?;
-        let result = attempts.send(&lease).await;
-        match conclude(&mut exchange, lease, &mut attempts, result).await {
+        let result = retry_loop::run(&rules.authenticator, exchange, None, &mut attempts).await;
+        match result {
             Ok(response) => Ok(Ok(response)),
-            Err(NoAnswer::Error(error)) => Ok(Err(error)),
-            Err(NoAnswer::Refused(error)) => Err(error),
-            Err(NoAnswer::Stalled) => Err(Fault::Stalled.report(&destination)),
+            Err(NoResponse::Error(error)) => Ok(Err(error)),
+            Err(NoResponse::Refused(error)) => Err(error),
+            Err(NoResponse::Stalled) => {
+                let cause = io::Error::from(io::ErrorKind::TimedOut);
+                Err(Failure::Timeout.error(&destination).caused_by(cause))
+            }
         }
     }
 }
 
-/// One request over one client.
-struct Sends<'a> {
-    shared: &'a Shared,
-    /// What is sent next; `None` once a body that cannot be replayed has gone.
+/// The attempts of one request over one client.
+struct MiddlewareAttempts<'a> {
+    rules: &'a ClientRules,
+    /// The next attempt; `None` after a body that can be read only once was sent.
     request: Option<Request>,
-    moved: Option<Moved>,
-    limit: Option<&'a Alarm>,
+    progress: Option<Progress>,
     origin: Origin,
     extensions: &'a mut Extensions,
     next: Next<'a>,
 }
 
-/// Why an attempt brought nothing that the caller may have.
-enum NoAnswer {
+/// Why an attempt brought no response that the caller may have.
+enum NoResponse {
     Error(reqwest_middleware::Error),
-    /// The client went to another origin, or there is no credential that may be sent.
+    /// The attempt was not sent (R2), or the client went to another origin.
     Refused(Error),
     Stalled,
 }
 
-impl Attempts for Sends<'_> {
-    type Answer = Response;
-    type Failure = NoAnswer;
+impl Attempts for MiddlewareAttempts<'_> {
+    type Response = Response;
+    type Failure = NoResponse;
 
-    fn authenticator(&self) -> &Authenticator {
-        &self.shared.authenticator
-    }
-
-    fn url(&self) -> String {
-        self.origin.to_string()
-    }
-
-    async fn send(&mut self, lease: &Lease) -> Result<Response, NoAnswer> {
+    async fn send(&mut self, lease: Option<&Lease>) -> Result<Response, NoResponse> {
         let mut attempt = self
             .request
             .take()
-            .expect("only what can be replayed is sent again");
+            .expect("only a request that can be replayed is sent again");
         self.request = attempt.try_clone();
-        let url = || attempt.url().as_str();
-        let authenticator = &self.shared.authenticator;
-        let credential = authenticator.credential(lease, attempt.method(), url);
-        credential
-            .map_err(NoAnswer::Refused)?
-            .apply(attempt.headers_mut());
-        let answer = self.next.clone().run(attempt, self.extensions);
-        let answer = UntilStalled::new(answer, self.moved.clone(), self.limit).await;
-        let response = answer.ok_or(NoAnswer::Stalled)?.map_err(NoAnswer::Error)?;
-        refuse_stray(&self.origin, response.url())?;
-        Ok(response)
+        if let Some(lease) = lease {
+            let url = || attempt.url().as_str();
+            let authenticator = &self.rules.authenticator;
+            let credential = authenticator.credential(lease, attempt.method(), url)?;
+            credential.apply(attempt.headers_mut());
+        }
+        // A timeout of the request itself bounds the whole attempt, and `reqwest` keeps it.
+        let own_timeout = attempt.timeout().is_some();
+        let response = self.next.clone().run(attempt, self.extensions);
+        let response = match own_timeout {
+            true => Some(response.await),
+            false => {
+                self.rules
+                    .timeout
+                    .wait(response, self.progress.as_ref())
+                    .await
+            }
+        };
+        let response = response
+            .ok_or(NoResponse::Stalled)?
+            .map_err(NoResponse::Error)?;
+        refuse_other_origin(&self.origin, response.url())?;
+        Ok(match own_timeout {
+            true => response,
+            false => limit_body(response, &self.rules.timeout),
+        })
     }
 
-    fn outcome<'a>(&self, result: &'a Result<Response, NoAnswer>) -> Outcome<'a> {
+    fn outcome<'a>(&self, result: &'a Result<Response, NoResponse>) -> Outcome<'a> {
         match result {
             Ok(response) => Outcome::Response(response.status(), response.headers()),
-            Err(NoAnswer::Stalled) => Outcome::Failure(Failure::Timeout),
-            Err(NoAnswer::Error(reqwest_middleware::Error::Reqwest(error))) => {
+            Err(NoResponse::Stalled) => Outcome::Failure(Failure::Timeout),
+            Err(NoResponse::Error(reqwest_middleware::Error::Reqwest(error))) => {
                 Outcome::Failure(classify(error))
             }
             Err(_) => Outcome::Failure(Failure::Final),
         }
     }
+
+    fn url(&self) -> Cow<'_, str> {
+        self.origin.to_string().into()
+    }
 }
 
-/// Tells at the first redirect that the middleware is over a client that must not have it.
-fn refuse_stray(origin: &Origin, answered: &Url) -> Result<(), NoAnswer> {
-    // What `reqwest` says of an answer that another middleware made up.
+impl From<Error> for NoResponse {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Fails if the client below follows redirects to other origins, which it must not.
+fn refuse_other_origin(origin: &Origin, from: &Url) -> Result<(), Error> {
+    // The URL that `reqwest` gives to a response that another middleware made up.
     const MADE_UP: &str = "no.url.provided.local";
-    if answered.host_str() == Some(MADE_UP)
-        || Origin::from_url(answered).is_ok_and(|o| o == *origin)
-    {
+    if from.host_str() == Some(MADE_UP) || Origin::from_url(from).is_ok_and(|o| o == *origin) {
         return Ok(());
     }
-    Err(NoAnswer::Refused(Error::new(
+    Err(Error::new(
         ErrorKind::Origin,
         format!(
             "the client followed a redirect away from {origin} and may have taken the credential along; \
              make it with `AuthenticationMiddleware::redirect_policy`"
         ),
-    )))
+    ))
 }
 
 impl fmt::Debug for AuthenticationMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationMiddleware")
-            .field("authenticator", &self.shared.authenticator)
-            .field("policy", &self.shared.policy)
-            .field("timeout", &self.shared.alarm.limit())
-            .finish()
-    }
-}
-
-impl fmt::Debug for AuthenticationMiddlewareBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticationMiddlewareBuilder")
-            .field("tokens", &self.tokens)
-            .field("binding", &self.binding)
-            .field("prover", &self.prover)
-            .field("retry", &self.retry)
-            .field("timeout", &self.timeout)
+            .field("rules", &self.rules)
             .finish()
     }
 }

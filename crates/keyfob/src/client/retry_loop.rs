@@ -1,100 +1,108 @@
-//! The loop of every face that sends by itself: authorize, send, judge, again?
+//! The loop that every client runs: send an attempt, have its outcome judged, do what the step says.
 //!
-//! It obeys an [`Exchange`] and makes no rules. A face says how one attempt is sent, and what came of it.
+//! The rules are those of [`Exchange`]. A client says only how it sends one attempt.
 
+use std::borrow::Cow;
 use std::future::Future;
+use std::ops::ControlFlow;
+
+use http::{HeaderName, HeaderValue};
 
 use crate::cache::lease::Lease;
 use crate::client::authenticator::Authenticator;
-use crate::exchange::exchange::{Exchange, Outcome, Step};
+use crate::error::error::Error;
+use crate::exchange::exchange::{Exchange, Step};
+use crate::exchange::outcome::Outcome;
+use crate::exchange::redirect::{OnRedirect, Redirect};
 
-/// How a face sends its request.
-pub(crate) trait Attempts {
-    type Answer;
-    type Failure;
+/// How a client sends the attempts of one request.
+pub(crate) trait Attempts: Send {
+    type Response: Send;
+    type Failure: From<Error> + Send;
 
-    fn authenticator(&self) -> &Authenticator;
-
-    /// Where the request goes, in full.
-    fn url(&self) -> String;
-
-    /// Sends the request with this credential on it (R7).
+    /// Sends the request. It carries the credential of this lease, or none after a redirect to another origin (R7).
     fn send(
         &mut self,
-        lease: &Lease,
-    ) -> impl Future<Output = Result<Self::Answer, Self::Failure>> + Send;
+        lease: Option<&Lease>,
+    ) -> impl Future<Output = Result<Self::Response, Self::Failure>> + Send;
 
-    /// What the exchange is told of an attempt.
-    fn outcome<'a>(&self, result: &'a Result<Self::Answer, Self::Failure>) -> Outcome<'a>;
+    fn outcome<'a>(&self, result: &'a Result<Self::Response, Self::Failure>) -> Outcome<'a>;
+
+    /// The absolute URL of the request.
+    fn url(&self) -> Cow<'_, str>;
+
+    fn on_redirect(&self) -> OnRedirect<'_> {
+        OnRedirect::Return
+    }
+
+    /// Changes the request as a redirect says. Called only if [`on_redirect`](Self::on_redirect) follows redirects.
+    fn redirect(&mut self, _redirect: &Redirect, _credential: &[(HeaderName, HeaderValue)]) {}
 }
 
-/// What comes of a request whose first attempt brought this; the last answer or failure as it was (R6).
-pub(crate) async fn conclude<A: Attempts>(
-    exchange: &mut Exchange,
-    lease: Lease,
+/// Sends a request until its exchange is done, and returns the last response or failure unchanged (R6).
+///
+/// `lease` is the credential of the first attempt, if there is one without waiting.
+pub(crate) async fn run<A: Attempts>(
+    authenticator: &Authenticator,
+    mut exchange: Exchange,
+    lease: Option<Lease>,
     attempts: &mut A,
-    result: Result<A::Answer, A::Failure>,
-) -> Result<A::Answer, A::Failure> {
-    let step = judge(exchange, attempts, &result);
-    if let Step::Done = step {
-        return result;
+) -> Result<A::Response, A::Failure> {
+    let mut lease = match lease {
+        None => authenticator.lease(&exchange).await?,
+        ready => ready,
+    };
+    loop {
+        let result = attempts.send(lease.as_ref()).await;
+        let outcome = attempts.outcome(&result);
+        if let Outcome::Response(status, headers) = outcome
+            && lease.is_some()
+        {
+            authenticator.record_nonce(|| attempts.url(), status, headers);
+        }
+        let step = authenticator.judge(&mut exchange, outcome, attempts.on_redirect())?;
+        if step == Step::Done {
+            return result;
+        }
+        if let Step::Follow(redirect) = &step {
+            let credential = lease.as_ref().map_or(&[][..], Lease::headers);
+            attempts.redirect(redirect, credential);
+        }
+        // Boxed, because most requests need only one attempt: their futures stay small.
+        lease = match Box::pin(next_lease(authenticator, &exchange, lease, step)).await? {
+            ControlFlow::Continue(lease) => lease,
+            ControlFlow::Break(()) => return result,
+        };
+        // Here `result` is dropped. A response that is still held could keep what the next attempt waits for, such as
+        // a permit of a concurrency limit.
     }
-    // A request's future shall not carry the room for what is rare.
-    Box::pin(go_on(exchange, lease, attempts, result, step)).await
 }
 
-/// Obeys a step, and those that follow.
-pub(crate) async fn go_on<A: Attempts>(
-    exchange: &mut Exchange,
-    mut lease: Lease,
-    attempts: &mut A,
-    mut result: Result<A::Answer, A::Failure>,
-    mut step: Step,
-) -> Result<A::Answer, A::Failure> {
-    while let Some(another) = prepare(attempts.authenticator(), exchange, &lease, step).await {
-        lease = another;
-        result = attempts.send(&lease).await;
-        step = judge(exchange, attempts, &result);
-    }
-    result
-}
-
-/// Says what to do with what came of an attempt.
-pub(crate) fn judge<A: Attempts>(
-    exchange: &mut Exchange,
-    attempts: &A,
-    result: &Result<A::Answer, A::Failure>,
-) -> Step {
-    let (outcome, authenticator) = (attempts.outcome(result), attempts.authenticator());
-    if let Outcome::Response(status, headers) = outcome {
-        authenticator.record_nonce(|| attempts.url(), status, headers);
-    }
-    exchange.judge(outcome, || authenticator.now())
-}
-
-/// The credential of the next attempt; `None` if there is none, neither attempt nor credential.
-async fn prepare(
+/// Does what a step says, and returns the lease of the next attempt, or `Break` if there is no further attempt.
+async fn next_lease(
     authenticator: &Authenticator,
     exchange: &Exchange,
-    lease: &Lease,
+    lease: Option<Lease>,
     step: Step,
-) -> Option<Lease> {
-    let clock = authenticator.clock();
-    let max_wait = || exchange.max_wait(clock.elapsed());
-    match step {
-        Step::Done => None,
-        Step::Wait(pause, cause) => {
-            authenticator.will_retry(cause, pause);
-            clock.sleep(pause).await;
-            let another = authenticator.lease(max_wait()).await;
-            another
-                .inspect_err(|error| authenticator.will_not_retry(error))
+) -> Result<ControlFlow<(), Option<Lease>>, Error> {
+    let next = match (step, lease) {
+        (Step::Follow(_), _) => Some(authenticator.lease(exchange).await?),
+        (Step::Wait(pause, _), _) => {
+            authenticator.clock().sleep(pause).await;
+            let next = authenticator.lease(exchange).await;
+            next.inspect_err(|error| authenticator.will_not_retry(error))
                 .ok()
         }
-        Step::Renew(challenges) => authenticator.replace(lease, &challenges, max_wait()).await,
-        Step::Reject(challenges) => {
-            authenticator.tokens().reject(lease, &challenges);
+        (Step::Renew(challenges), Some(lease)) => {
+            let max_wait = authenticator.max_wait(exchange);
+            let next = authenticator.replace(&lease, &challenges, max_wait).await;
+            next.map(Some)
+        }
+        (Step::Reject(challenges), Some(lease)) => {
+            authenticator.tokens().reject(&lease, &challenges);
             None
         }
-    }
+        (Step::Done | Step::Renew(_) | Step::Reject(_), _) => None,
+    };
+    Ok(next.map_or(ControlFlow::Break(()), ControlFlow::Continue))
 }

@@ -1,238 +1,275 @@
-//! One logical request as a state machine without I/O: it is told what happened, and answers with the next step.
+//! The state machine of one logical request. It does no input or output: it is given what happened, and returns a step.
 //!
-//! Every face drives this machine and obeys it: the sessions, the tower layer, the middleware. So a rule about renewing or
-//! retrying stands once, here, and is tested without a network or a clock.
+//! Every client drives this machine: the sessions, the tower layer, the middleware and the Python package. So each rule
+//! about the credential, renewals, retries and redirects is written here once, and tested without a network or a clock.
 
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 #[cfg(test)]
 mod tests;
 
+use crate::error::error::{Error, ErrorKind};
+use crate::exchange::budget::RetryBudget;
 use crate::exchange::challenge::Challenges;
-use crate::exchange::retry::{Cost, RetryPolicy, is_idempotent};
-use crate::exchange::retry_after::RetryAfter;
+use crate::exchange::outcome::{Idempotency, Outcome, Replay, Retryable};
+use crate::exchange::proof::DPOP_NONCE;
+use crate::exchange::redirect::{OnRedirect, Redirect, RedirectBody, follow};
+use crate::exchange::retry::RetryPolicy;
+use crate::origin::origin::Origin;
 
-/// A client's promise that a request has its effect once however often it is sent.
-pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-
-/// The field that tells the nonce of the next proof (RFC 9449 §8.2).
-pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-
-/// How a gRPC call ended, as a name that was parsed once.
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-
-/// One logical request: the attempts that have failed, and what may still be done.
+/// One logical request: what has happened to its attempts, and what may still be done.
 ///
-/// Whoever drives it sends the request, [judges](Self::judge) what came of it, and obeys the [`Step`]. Each attempt is
-/// authorized anew. Module [`unstable`](crate::client::custom_client) has an example.
+/// [`Authenticator::begin`](crate::custom_client::Authenticator::begin) makes one. The client sends an attempt, has its
+/// outcome [judged](crate::custom_client::Authenticator::judge), and does what the [`Step`] says. Module
+/// [`custom_client`](crate::custom_client) has an example.
 #[derive(Debug)]
 pub struct Exchange {
     policy: Arc<RetryPolicy>,
-    effect: Idempotency,
+    budget: Arc<RetryBudget>,
+    idempotency: Idempotency,
     body: Replay,
+    /// No attempt begins after this time of [`Clock::elapsed`](crate::clock::Clock::elapsed).
     deadline: Duration,
-    /// Of attempts; a redirect on the way is none.
+    /// Failed attempts. A response that redirects is not a failure.
     failures: u32,
-    healed: bool,
+    /// The request was sent again with another token (R3).
+    replayed: bool,
     nonce: Nonce,
+    credential: Credential,
+    redirects_left: Option<u32>,
 }
 
 /// Whether the server may still ask for another nonce in the proof of possession.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Nonce {
-    /// No attempt carries a proof.
+    /// Attempts carry no proof.
     Unused,
-    Unasked,
-    Asked,
+    NotRequested,
+    Requested,
 }
 
-/// Whether sending a request twice has the effect of sending it once.
+/// Whether attempts carry the credential (R1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idempotency {
-    /// It has; the request is retried whenever that may help.
-    Idempotent,
-    /// It has not; the request is retried only if the server cannot have processed it.
-    NotIdempotent,
+enum Credential {
+    Carried,
+    /// They carry one that the caller set.
+    CallersOwn,
+    /// A redirect led to another origin. The credential is never put back.
+    LeftBehind,
 }
 
-/// Whether the body can be sent again in full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replay {
-    /// It can; also said of a request without a body.
-    Possible,
-    /// It can be read once only.
-    Impossible,
-}
-
-/// What came of an attempt, as the exchange is told.
-#[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
-    /// The head of an answer, whatever its status.
-    Response(StatusCode, &'a HeaderMap),
-    /// No answer.
-    Failure(Failure),
-}
-
-/// Why an attempt to send a request brought no answer, and so whether it may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// No connection; nothing was sent. Retried whatever the method.
-    Connect,
-    /// Not in time; the server may have seen the request. Retried if the request is idempotent.
-    Timeout,
-    /// The connection broke; the server may have seen the request. Retried if the request is idempotent.
-    Broken,
-    /// Something that sending again would not mend, such as a certificate that is not trusted. Not retried.
-    Final,
-}
-
-/// What a decision about a pause needs to know: the time of both clocks, and a number drawn from 0 to 1.
+/// The time and the randomness that a decision needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// What [`Clock::elapsed`](crate::clock::Clock::elapsed) says.
+    /// The time of [`Clock::elapsed`](crate::clock::Clock::elapsed).
     pub elapsed: Duration,
-    /// The wall clock, against which a date in `Retry-After` is read.
+    /// The wall clock time, against which a date in `Retry-After` is read.
     pub wall: SystemTime,
-    /// The random number.
+    /// A random number from 0 to 1.
     pub jitter: f64,
 }
 
-/// What to do next.
+/// What the client has to do next.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "the exchange counts on being obeyed"]
+#[must_use = "the exchange relies on the client to do what a step says"]
 pub enum Step {
-    /// Give the caller what is in hand.
+    /// Give the caller the response or failure in hand.
     Done,
-    /// Pause, then send again; the text says why, for logs and metrics.
+    /// Pause, then send again. The text is the reason, for logs and metrics.
     Wait(Duration, &'static str),
-    /// Get another token and, if there is one, send again; otherwise give the caller what is in hand.
+    /// Get another token and send again. If there is none, give the caller the response in hand.
     Renew(Challenges),
-    /// Report the token as rejected, and give the caller what is in hand.
+    /// Report the token as rejected, and give the caller the response in hand.
     Reject(Challenges),
+    /// Change the request as the redirect says, and send it.
+    Follow(Redirect),
 }
 
 impl Exchange {
-    /// A request that begins now, by [`Clock::elapsed`](crate::clock::Clock::elapsed); the policy's total time runs from here.
-    #[must_use]
-    pub fn new(policy: Arc<RetryPolicy>, effect: Idempotency, body: Replay, now: Duration) -> Self {
-        let deadline = now.saturating_add(policy.total_time());
+    /// How many redirects are followed, unless set.
+    pub const REDIRECTS: u32 = 10;
+
+    /// A request that begins at this time of [`Clock::elapsed`](crate::clock::Clock::elapsed).
+    pub(crate) fn new(
+        policy: Arc<RetryPolicy>,
+        budget: Arc<RetryBudget>,
+        idempotency: Idempotency,
+        body: Replay,
+        now: Duration,
+    ) -> Self {
         Self {
+            deadline: now.saturating_add(policy.total_time()),
             policy,
-            effect,
+            budget,
+            idempotency,
             body,
-            deadline,
             failures: 0,
-            healed: false,
+            replayed: false,
             nonce: Nonce::Unused,
+            credential: Credential::Carried,
+            redirects_left: Some(Self::REDIRECTS),
         }
     }
 
-    /// The same request, each of whose attempts carries a proof of possession (RFC 9449).
-    #[must_use]
-    pub fn with_proofs(mut self) -> Self {
-        self.nonce = Nonce::Unasked;
+    /// The same request, whose attempts carry a proof of possession (RFC 9449).
+    pub(crate) fn with_proofs(mut self) -> Self {
+        self.nonce = Nonce::NotRequested;
         self
     }
 
-    /// The time that is left of the total: how long to wait for a token at most.
+    /// Sets how many redirects are followed; [`REDIRECTS`](Self::REDIRECTS) unless set.
+    ///
+    /// With zero, a redirect is returned to the caller. With more, a redirect beyond the limit is an error.
+    #[must_use]
+    pub fn redirects(mut self, limit: u32) -> Self {
+        self.redirects_left = (limit > 0).then_some(limit);
+        self
+    }
+
+    /// Whether the next attempt carries the cache's credential; `false` after a redirect to another origin (R1).
+    #[must_use]
+    pub fn carries_credential(&self) -> bool {
+        self.credential == Credential::Carried
+    }
+
+    /// The time that is left for further attempts, and so the longest wait for a token.
     #[must_use]
     pub fn max_wait(&self, now: Duration) -> Duration {
         self.deadline.saturating_sub(now)
     }
 
-    /// A redirect turned the request into one without a body that changes nothing.
-    pub fn downgrade_to_get(&mut self) {
-        self.effect = Idempotency::Idempotent;
-        self.body = Replay::Possible;
-    }
-
-    /// The fields that [`judge`](Self::judge) reads in an answer with this status, for faces that would have to convert the others
-    /// in vain.
+    /// The header fields that judging a response with this status reads.
+    ///
+    /// For clients that would have to convert the other fields for nothing.
     pub fn judged_fields(&self, status: StatusCode) -> impl Iterator<Item = HeaderName> + use<> {
         let retry_after = self.policy.retries(status).then_some(RETRY_AFTER);
         let challenges = (status == StatusCode::UNAUTHORIZED).then_some(WWW_AUTHENTICATE);
         let nonce = (self.nonce != Nonce::Unused).then_some(DPOP_NONCE);
-        [Some(GRPC_STATUS), retry_after, challenges, nonce]
+        let location = status.is_redirection().then_some(LOCATION);
+        [Some(GRPC_STATUS), retry_after, challenges, nonce, location]
             .into_iter()
             .flatten()
     }
 
-    /// Judges an answer to a request that carried a credential.
-    pub fn judge(&mut self, outcome: Outcome<'_>, now: impl FnOnce() -> Now) -> Step {
-        match outcome {
-            Outcome::Response(status, headers) if refuses_credential(status, headers) => {
-                self.refused(headers, now)
-            }
-            _ => self.judge_without_credential(outcome, now),
+    /// Records that the attempts carry a credential that the caller set, and not the cache's.
+    ///
+    /// A 401 then says nothing about the cache's token, and leads to no renewal. On a redirect to another origin the
+    /// caller's credential is left behind like any other.
+    pub fn use_callers_credential(&mut self) {
+        if self.credential == Credential::Carried {
+            self.credential = Credential::CallersOwn;
         }
     }
 
-    /// Judges an answer to a request that carried none, where a 401 says nothing about the session's token.
-    pub fn judge_without_credential(
+    /// Records that no attempt from here on carries a credential.
+    pub fn leave_credential(&mut self) {
+        self.credential = Credential::LeftBehind;
+    }
+
+    /// Records a redirect that the HTTP client below follows by itself, and returns whether the credential still goes.
+    ///
+    /// For clients that cannot leave redirects to a [`Step::Follow`]. Call it with the origins of the two URLs that the
+    /// HTTP client uses, before the request is sent on. On `false`, remove each field of the credential.
+    pub fn redirected(&mut self, from: &Origin, to: &Origin, body: RedirectBody) -> bool {
+        if from != to {
+            self.leave_credential();
+        }
+        if body == RedirectBody::Dropped {
+            // A redirect that drops the body makes the request a GET or HEAD.
+            self.idempotency = Idempotency::Idempotent;
+            self.body = Replay::Possible;
+        }
+        self.credential != Credential::LeftBehind
+    }
+
+    /// Decides what follows on the outcome of an attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Redirect`] if the limit of redirects is reached.
+    pub(crate) fn judge(
         &mut self,
         outcome: Outcome<'_>,
+        on_redirect: OnRedirect<'_>,
         now: impl FnOnce() -> Now,
-    ) -> Step {
-        let Some(fault) = self.fault(outcome) else {
-            if self.failures == 0 && matches!(outcome, Outcome::Response(..)) {
-                self.policy.budget().deposit();
+    ) -> Result<Step, Error> {
+        match outcome {
+            Outcome::Response(status, headers)
+                if self.carries_credential() && refuses_credential(status, headers) =>
+            {
+                Ok(self.refused(headers, now))
             }
-            return Step::Done;
-        };
+            Outcome::Response(status, headers) if self.policy.retries(status) => {
+                Ok(self.failed(&Retryable::response(status, headers), now))
+            }
+            Outcome::Response(status, headers) => {
+                if self.failures == 0 {
+                    self.budget.deposit();
+                }
+                match on_redirect {
+                    OnRedirect::Follow(method, url) if status.is_redirection() => {
+                        self.follow(follow(method, url, status, headers))
+                    }
+                    _ => Ok(Step::Done),
+                }
+            }
+            Outcome::Failure(failure) => Ok(Retryable::failure(failure)
+                .map_or(Step::Done, |retryable| self.failed(&retryable, now))),
+        }
+    }
+
+    fn failed(&mut self, retryable: &Retryable, now: impl FnOnce() -> Now) -> Step {
         self.failures += 1;
         if self.failures >= self.policy.attempts_at_most() || self.body == Replay::Impossible {
             return Step::Done;
         }
-        if self.effect == Idempotency::NotIdempotent && !fault.unprocessed {
+        if self.idempotency == Idempotency::NotIdempotent && !retryable.unprocessed {
             return Step::Done;
         }
         let now = now();
-        let asked_for = fault
-            .retry_after
-            .map(|retry_after| retry_after.wait(now.wall));
-        // All who were told the same `Retry-After` would come back together without the jitter.
-        let backoff = self.policy.pause(self.failures, fault.cost, now.jitter);
-        let pause = asked_for.unwrap_or_default().saturating_add(backoff);
-        if now.elapsed.saturating_add(pause) >= self.deadline {
+        let retry_after = retryable.retry_after.map(|after| after.wait(now.wall));
+        // Without jitter, all clients that got the same `Retry-After` would return at the same moment.
+        let jitter = self.policy.pause(self.failures, retryable.cost, now.jitter);
+        let pause = retry_after.unwrap_or_default().saturating_add(jitter);
+        if now.elapsed.saturating_add(pause) >= self.deadline
+            || !self.budget.withdraw(retryable.cost)
+        {
             return Step::Done;
         }
-        if !self.policy.budget().withdraw(fault.cost) {
-            return Step::Done;
-        }
-        Step::Wait(pause, fault.cause)
+        Step::Wait(pause, retryable.cause)
     }
 
-    /// RFC 6750 §3.1: `invalid_token` may be mended by a new token, `insufficient_scope` not.
+    /// R3. A new token may help after `invalid_token`, but not after `insufficient_scope` (RFC 6750 §3.1).
     fn refused(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Now) -> Step {
         let challenges = Challenges::from_headers(headers);
         if self.nonce != Nonce::Unused {
             if challenges.use_dpop_nonce() {
                 return self.prove_again(headers, now);
             }
+            // "invalid_dpop_proof": the proof is at fault, and not the token (RFC 9449 §12.2).
             if challenges.invalid_dpop_proof() {
                 return Step::Done;
             }
         }
-        if self.healed || challenges.insufficient_scope() {
+        if self.replayed || challenges.insufficient_scope() {
             return Step::Done;
         }
-        self.healed = true;
+        self.replayed = true;
         match self.body {
             Replay::Possible => Step::Renew(challenges),
             Replay::Impossible => Step::Reject(challenges),
         }
     }
 
-    /// RFC 9449 §9: the token is fine, and the same request with the nonce of this answer may be as well.
+    /// Sends the same token with the nonce of this response (RFC 9449 §9), but only once for each request.
     fn prove_again(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Now) -> Step {
-        let asked = mem::replace(&mut self.nonce, Nonce::Asked);
-        if asked == Nonce::Asked || self.body == Replay::Impossible {
+        let before = mem::replace(&mut self.nonce, Nonce::Requested);
+        if before == Nonce::Requested || self.body == Replay::Impossible {
             return Step::Done;
         }
         if !headers.contains_key(DPOP_NONCE) || now().elapsed >= self.deadline {
@@ -241,78 +278,34 @@ impl Exchange {
         Step::Wait(Duration::ZERO, "dpop nonce")
     }
 
-    fn fault(&self, outcome: Outcome<'_>) -> Option<Fault> {
-        match outcome {
-            Outcome::Response(status, headers) => self
-                .policy
-                .retries(status)
-                .then(|| Fault::of_answer(status, headers)),
-            Outcome::Failure(failure) => Fault::of_failure(failure),
-        }
-    }
-}
-
-/// A failure that may be worth another attempt.
-struct Fault {
-    cause: &'static str,
-    cost: Cost,
-    /// The server did not process the request, or never got it.
-    unprocessed: bool,
-    retry_after: Option<RetryAfter>,
-}
-
-impl Fault {
-    fn of_answer(status: StatusCode, headers: &HeaderMap) -> Self {
-        let retry_after = RetryAfter::from_headers(headers);
-        let throttled = matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        );
-        Self {
-            cause: "status",
-            cost: if throttled {
-                Cost::Throttled
-            } else {
-                Cost::Usual
-            },
-            unprocessed: throttled && retry_after.is_some(),
-            retry_after,
-        }
-    }
-
-    fn of_failure(failure: Failure) -> Option<Self> {
-        let (cause, unprocessed) = match failure {
-            Failure::Connect => ("connect", true),
-            Failure::Timeout => ("timeout", false),
-            Failure::Broken => ("broken connection", false),
-            Failure::Final => return None,
+    fn follow(&mut self, redirect: Option<Redirect>) -> Result<Step, Error> {
+        let (Some(left), Some(redirect)) = (self.redirects_left, redirect) else {
+            return Ok(Step::Done);
         };
-        Some(Self {
-            cause,
-            cost: Cost::Usual,
-            unprocessed,
-            retry_after: None,
-        })
-    }
-}
-
-impl Idempotency {
-    /// What the method and an `Idempotency-Key` say about a request.
-    #[must_use]
-    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        if is_idempotent(method) || headers.contains_key(IDEMPOTENCY_KEY) {
-            Self::Idempotent
-        } else {
-            Self::NotIdempotent
+        if self.body == Replay::Impossible && redirect.body() == RedirectBody::Kept {
+            // The body is gone, so the caller gets the response that asks for it again.
+            return Ok(Step::Done);
         }
+        let left = left.checked_sub(1).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Redirect,
+                "the server redirects again and again; check the URL, or allow more with `redirects`",
+            )
+        })?;
+        self.redirects_left = Some(left);
+        self.redirected(redirect.from(), redirect.to(), redirect.body());
+        Ok(Step::Follow(redirect))
     }
 }
 
-/// HTTP says it with 401; gRPC with 200 and, where there is no message to follow, a header.
+/// HTTP refuses a credential with 401. gRPC does so with 200 and, if no message follows, with a header field.
 fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
-    const GRPC_UNAUTHENTICATED: &[u8] = b"16";
+    const UNAUTHENTICATED: &[u8] = b"16";
     status == StatusCode::UNAUTHORIZED
         || headers
             .get(&GRPC_STATUS)
-            .is_some_and(|code| code.as_bytes() == GRPC_UNAUTHENTICATED)
+            .is_some_and(|code| code.as_bytes() == UNAUTHENTICATED)
 }
+
+/// The header field with the status of a gRPC call.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

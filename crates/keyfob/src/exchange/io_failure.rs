@@ -5,7 +5,7 @@ use std::io;
 
 use crate::error::error::causes;
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::exchange::Failure;
+use crate::exchange::outcome::Failure;
 
 /// Reads the first cause in the chain that is known.
 ///

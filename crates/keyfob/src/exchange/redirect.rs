@@ -1,38 +1,118 @@
-//! Redirects: what a request becomes when the server points elsewhere.
+//! Redirects: which request follows on a response that points elsewhere.
 //!
-//! These are the rules of [RFC 9110 §15.4] as functions of values, for sessions that follow redirects themselves
-//! because they must see each hop. Whether to follow, how often, and to whom a credential may go is decided by
-//! the caller: a hop may lead to another origin, and from `https` to `http`.
+//! These are the rules of [RFC 9110 §15.4] as functions of values. [`Exchange`](crate::exchange::Exchange) decides
+//! whether a redirect is followed, and whether the credential goes along.
 //!
 //! [RFC 9110 §15.4]: https://www.rfc-editor.org/rfc/rfc9110.html#section-15.4
 
 use std::str;
 
-use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::header::{AUTHORIZATION, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
-/// The request that follows on a redirect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Hop {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) body: HopBody,
+use crate::exchange::proof::DPOP;
+use crate::origin::origin::Origin;
+
+/// What a client does with a redirect.
+#[derive(Clone, Copy, Debug)]
+pub enum OnRedirect<'a> {
+    /// It returns the redirect to the caller, like any other response.
+    Return,
+    /// It follows the redirect; the attempt was sent with this method to this URL.
+    Follow(&'a Method, &'a Url),
 }
 
-/// What becomes of the body of the redirected request.
+/// The request that follows on a redirect.
+///
+/// Set [`method`](Self::method) and [`url`](Self::url), remove the body if it is [dropped](RedirectBody::Dropped), and
+/// [`apply`](Self::apply) it to the headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    method: Method,
+    url: Url,
+    body: RedirectBody,
+    from: Origin,
+    to: Origin,
+    authority: Authority,
+}
+
+/// What becomes of the body of a redirected request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HopBody {
-    /// The hop carries the same body.
+pub enum RedirectBody {
+    /// The next request carries the same body.
     Kept,
-    /// The hop has no body, so call [`strip_body_headers`].
+    /// The next request has no body, and its method is GET or HEAD.
     Dropped,
 }
 
-/// Returns the request to send after this response, or `None` if it is not to be followed.
+/// Whether the host and port in the URL change, and with them the `Host` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Authority {
+    Same,
+    Other,
+}
+
+impl Redirect {
+    /// The method of the next request.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The URL of the next request.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether the next request carries the same body.
+    #[must_use]
+    pub fn body(&self) -> RedirectBody {
+        self.body
+    }
+
+    /// The origin of the request that was redirected.
+    #[must_use]
+    pub fn from(&self) -> &Origin {
+        &self.from
+    }
+
+    /// The origin of the next request.
+    #[must_use]
+    pub fn to(&self) -> &Origin {
+        &self.to
+    }
+
+    /// Removes the header fields that must not go with the next request.
+    ///
+    /// `credential` names the fields of the credential that the last attempt carried, such as
+    /// [`Lease::headers`](crate::cache::Lease::headers). They are removed if the redirect leads to another origin. The
+    /// caller's own value in such a field goes too: it was meant for the first origin (R1).
+    pub fn apply(&self, headers: &mut HeaderMap, credential: &[(HeaderName, HeaderValue)]) {
+        if self.body == RedirectBody::Dropped {
+            for name in BODY_FIELDS {
+                headers.remove(name);
+            }
+        }
+        if self.from != self.to {
+            for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, DPOP] {
+                headers.remove(name);
+            }
+            for (name, _) in credential {
+                headers.remove(name);
+            }
+        }
+        if self.authority == Authority::Other {
+            headers.remove(HOST);
+        }
+    }
+}
+
+/// Returns the request that follows on this response, or `None` if the response is not followed.
 ///
 /// Only 301, 302, 303, 307 and 308 with one readable `Location` are followed, and only to `http` and `https`. The
-/// hop's url has no userinfo: sent on, it would become Basic credentials that another server chose. It inherits the
+/// new URL has no userinfo, because that would become Basic credentials of another server's choice. It inherits the
 /// fragment of `url` if the `Location` has none ([RFC 9110 §10.2.2]).
 ///
 /// [RFC 9110 §10.2.2]: https://www.rfc-editor.org/rfc/rfc9110.html#section-10.2.2
@@ -41,43 +121,40 @@ pub(crate) fn follow(
     url: &Url,
     status: StatusCode,
     headers: &HeaderMap,
-) -> Option<Hop> {
+) -> Option<Redirect> {
     let (method, body) = rewrite(method, status)?;
-    let url = target(url, headers)?;
-    Some(Hop { method, url, body })
+    let target = target(url, headers)?;
+    let authority = match (url.host(), url.port()) == (target.host(), target.port()) {
+        true => Authority::Same,
+        false => Authority::Other,
+    };
+    Some(Redirect {
+        method,
+        body,
+        from: Origin::from_url(url).ok()?,
+        to: Origin::from_url(&target).ok()?,
+        authority,
+        url: target,
+    })
 }
 
-/// Removes what the caller's own server may see and another origin may not.
-///
-/// A credential in a field of another name is for the caller to remove.
-pub(crate) fn strip_for_other_origin(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, DPOP] {
-        headers.remove(name);
-    }
-}
-
-/// Removes the fields that speak of a body, for a request that lost its own.
-pub(crate) fn strip_body_headers(headers: &mut HeaderMap) {
-    for name in BODY_FIELDS {
-        headers.remove(name);
-    }
-}
-
-fn rewrite(method: &Method, status: StatusCode) -> Option<(Method, HopBody)> {
+fn rewrite(method: &Method, status: StatusCode) -> Option<(Method, RedirectBody)> {
     match status {
         // "a user agent MAY change the request method from POST to GET for the subsequent request"
         // https://www.rfc-editor.org/rfc/rfc9110.html#section-15.4.2
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND if method == Method::POST => {
-            Some((Method::GET, HopBody::Dropped))
+            Some((Method::GET, RedirectBody::Dropped))
         }
         // "a retrieval request targeting that URI (a GET or HEAD request if using HTTP)"
         // https://www.rfc-editor.org/rfc/rfc9110.html#section-15.4.4
-        StatusCode::SEE_OTHER if method == Method::HEAD => Some((Method::HEAD, HopBody::Dropped)),
-        StatusCode::SEE_OTHER => Some((Method::GET, HopBody::Dropped)),
+        StatusCode::SEE_OTHER if method == Method::HEAD => {
+            Some((Method::HEAD, RedirectBody::Dropped))
+        }
+        StatusCode::SEE_OTHER => Some((Method::GET, RedirectBody::Dropped)),
         StatusCode::MOVED_PERMANENTLY
         | StatusCode::FOUND
         | StatusCode::TEMPORARY_REDIRECT
-        | StatusCode::PERMANENT_REDIRECT => Some((method.clone(), HopBody::Kept)),
+        | StatusCode::PERMANENT_REDIRECT => Some((method.clone(), RedirectBody::Kept)),
         _ => None,
     }
 }
@@ -85,7 +162,7 @@ fn rewrite(method: &Method, status: StatusCode) -> Option<(Method, HopBody)> {
 fn target(url: &Url, headers: &HeaderMap) -> Option<Url> {
     let mut locations = headers.get_all(LOCATION).iter();
     let location = locations.next()?;
-    // Which of two different places the server meant is not known.
+    // If the fields differ, it is unknown which one the server meant.
     if locations.any(|other| other != location) {
         return None;
     }
@@ -102,13 +179,10 @@ fn target(url: &Url, headers: &HeaderMap) -> Option<Url> {
     Some(target)
 }
 
-/// A proof of possession, which is for the URL that it was made for (RFC 9449 §4.1).
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-
-/// The fields of a request that mean nothing without its body.
+/// The fields of a request that have no meaning without its body.
 ///
 /// The list of [RFC 9110 §15.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-15.4), the digests of
-/// [RFC 9530](https://www.rfc-editor.org/rfc/rfc9530.html), and what frames or announces a body.
+/// [RFC 9530](https://www.rfc-editor.org/rfc/rfc9530.html), and the fields that frame or announce a body.
 const BODY_FIELDS: [&str; 15] = [
     "content-digest",
     "content-disposition",
@@ -139,7 +213,7 @@ mod tests {
         let url = Url::parse(url).unwrap();
         let headers =
             HeaderMap::from_iter([(LOCATION, HeaderValue::from_bytes(location).unwrap())]);
-        follow(&Method::GET, &url, StatusCode::FOUND, &headers).map(|hop| hop.url)
+        follow(&Method::GET, &url, StatusCode::FOUND, &headers).map(|redirect| redirect.url)
     }
 
     fn goes_to(url: &str, location: &str, expected: &str) {
@@ -147,11 +221,11 @@ mod tests {
         assert_eq!(target.as_str(), expected, "{url} to {location}");
     }
 
-    fn becomes(method: &Method, status: u16) -> Option<(Method, HopBody)> {
+    fn becomes(method: &Method, status: u16) -> Option<(Method, RedirectBody)> {
         let url = Url::parse("https://a.test/").unwrap();
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/next"))]);
         let status = StatusCode::from_u16(status).unwrap();
-        follow(method, &url, status, &headers).map(|hop| (hop.method, hop.body))
+        follow(method, &url, status, &headers).map(|redirect| (redirect.method, redirect.body))
     }
 
     fn methods() -> Vec<Method> {
@@ -172,8 +246,8 @@ mod tests {
         for status in [301, 302] {
             for method in methods() {
                 let expected = match method {
-                    Method::POST => (Method::GET, HopBody::Dropped),
-                    _ => (method.clone(), HopBody::Kept),
+                    Method::POST => (Method::GET, RedirectBody::Dropped),
+                    _ => (method.clone(), RedirectBody::Kept),
                 };
                 assert_eq!(
                     becomes(&method, status),
@@ -193,7 +267,7 @@ mod tests {
             };
             assert_eq!(
                 becomes(&method, 303),
-                Some((expected, HopBody::Dropped)),
+                Some((expected, RedirectBody::Dropped)),
                 "{method}"
             );
         }
@@ -203,7 +277,7 @@ mod tests {
     fn temporary_and_permanent_redirect_change_nothing() {
         for status in [307, 308] {
             for method in methods() {
-                let expected = Some((method.clone(), HopBody::Kept));
+                let expected = Some((method.clone(), RedirectBody::Kept));
                 assert_eq!(becomes(&method, status), expected, "{method} {status}");
             }
         }
@@ -315,17 +389,72 @@ mod tests {
     }
 
     #[test]
-    fn another_origin_sees_no_credential() {
+    fn r1_another_origin_gets_no_credential_whatever_its_field() {
         let kept = ["accept", "content-type", "user-agent"];
-        let secret = ["authorization", "cookie", "dpop", "proxy-authorization"];
+        let secret = [
+            "authorization",
+            "cookie",
+            "dpop",
+            "host",
+            "proxy-authorization",
+            "x-api-key",
+        ];
         let mut headers = full(&[kept.as_slice(), &secret].concat());
-        strip_for_other_origin(&mut headers);
+        applied(
+            "https://a.test/",
+            "https://b.test/",
+            StatusCode::FOUND,
+            &mut headers,
+        );
         assert_eq!(headers, full(&kept));
     }
 
     #[test]
+    fn r1_the_same_origin_gets_everything() {
+        let all = ["authorization", "cookie", "host", "x-api-key"];
+        let mut headers = full(&all);
+        applied(
+            "https://a.test/",
+            "https://a.test:443/b",
+            StatusCode::FOUND,
+            &mut headers,
+        );
+        assert_eq!(headers, full(&all));
+    }
+
+    #[test]
+    fn the_host_field_is_dropped_only_with_its_authority() {
+        let from = "https://a.test/";
+        for (to, kept) in [
+            ("http://a.test/", true),
+            ("https://a.test:8443/", false),
+            ("https://b.test/", false),
+        ] {
+            let mut headers = full(&["host"]);
+            applied(from, to, StatusCode::FOUND, &mut headers);
+            assert_eq!(headers.contains_key(HOST), kept, "{to}");
+        }
+    }
+
+    fn applied(from: &str, to: &'static str, status: StatusCode, headers: &mut HeaderMap) {
+        let location = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(to))]);
+        let redirect = follow(&Method::GET, &Url::parse(from).unwrap(), status, &location);
+        let credential = (
+            HeaderName::from_static("x-api-key"),
+            HeaderValue::from_static("k"),
+        );
+        redirect.unwrap().apply(headers, &[credential]);
+    }
+
+    #[test]
     fn a_dropped_body_takes_its_fields_along() {
-        let kept = ["accept", "accept-encoding", "authorization", "user-agent"];
+        let kept = [
+            "accept",
+            "accept-encoding",
+            "authorization",
+            "host",
+            "user-agent",
+        ];
         let gone = [
             "content-digest",
             "content-disposition",
@@ -344,7 +473,7 @@ mod tests {
             "transfer-encoding",
         ];
         let mut headers = full(&[kept.as_slice(), &gone].concat());
-        strip_body_headers(&mut headers);
+        applied("https://a.test/", "/b", StatusCode::SEE_OTHER, &mut headers);
         assert_eq!(headers, full(&kept));
     }
 
@@ -359,7 +488,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_hop_is_safe_to_send(
+        fn any_redirect_is_safe_to_follow(
             location in location(),
             base in select(vec!["https://a.test/b?c#d", "http://u:p@a.test/", "https://[::1]:1/"]),
             method in select(methods()),
@@ -369,14 +498,14 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             let headers = HeaderValue::from_bytes(&location).map(|value| (LOCATION, value));
             let headers = headers.into_iter().collect();
-            let Some(hop) = follow(&method, &base, status, &headers) else {
+            let Some(next) = follow(&method, &base, status, &headers) else {
                 return Ok(());
             };
-            prop_assert!(matches!(hop.url.scheme(), "http" | "https"));
-            prop_assert!(hop.url.has_host());
-            prop_assert_eq!((hop.url.username(), hop.url.password()), ("", None));
-            prop_assert!(hop.url.fragment().is_some() || base.fragment().is_none());
-            prop_assert!(hop.method == method || hop.body == HopBody::Dropped);
+            prop_assert!(matches!(next.url.scheme(), "http" | "https"));
+            prop_assert!(next.url.has_host());
+            prop_assert_eq!((next.url.username(), next.url.password()), ("", None));
+            prop_assert!(next.url.fragment().is_some() || base.fragment().is_none());
+            prop_assert!(next.method == method || next.body == RedirectBody::Dropped);
         }
     }
 }

@@ -1,50 +1,53 @@
-//! What `reqwest` reports of an attempt, in the words of the exchange.
+//! What the errors of `reqwest` mean for an exchange.
 
 use std::io;
 use std::time::Duration;
 
-use crate::error::error::causes;
-use crate::error::error::{Error, ErrorKind};
-use crate::exchange::exchange::Failure;
+use crate::error::error::{Error, causes};
+use crate::exchange::outcome::Failure;
 
-/// How long a connection may take to be made, unless the client is the user's own.
+/// The timeout for making a connection, unless the client is the user's own.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why an attempt brought no answer.
+/// Why an attempt got no response.
 pub(crate) enum Fault {
     Client(reqwest::Error),
-    /// Nothing moved for too long.
+    /// Nothing moved for too long (R8).
     Stalled,
+    /// The attempt was not sent (R2).
+    Refused(Error),
 }
 
 impl Fault {
-    /// What kind of failure it is, and so whether it may be retried.
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Client(error) => classify(error),
             Self::Stalled => Failure::Timeout,
+            Self::Refused(_) => Failure::Final,
         }
     }
 
-    /// The error that a caller gets: as it was, less the URL, whose path and query may be confidential.
+    /// The error for the caller. It has no URL, because path and query may be confidential.
     pub(crate) fn report(self, destination: &str) -> Error {
-        let what = match self.failure() {
-            Failure::Connect => "found no connection",
-            Failure::Timeout => {
-                "was not answered in time; set `timeout` if the server needs longer"
-            }
-            Failure::Broken => "lost its connection",
-            Failure::Final => "failed, and would fail again",
-        };
-        let error = Error::new(ErrorKind::Transport, format!("{destination} {what}"));
+        let failure = self.failure();
         match self {
             Self::Client(cause) if cause.is_builder() => {
                 Error::input(format!("{destination} cannot be sent as it was built"))
                     .caused_by(cause.without_url())
             }
-            Self::Client(cause) => error.caused_by(cause.without_url()),
-            Self::Stalled => error.caused_by(io::Error::from(io::ErrorKind::TimedOut)),
+            Self::Client(cause) => failure.error(destination).caused_by(cause.without_url()),
+            Self::Stalled => {
+                let cause = io::Error::from(io::ErrorKind::TimedOut);
+                failure.error(destination).caused_by(cause)
+            }
+            Self::Refused(error) => error,
         }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
     }
 }
 
@@ -62,7 +65,9 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// A handshake that failed for good, such as a certificate that is not trusted: rustls reports it as invalid data.
+/// Whether the TLS handshake failed for a lasting reason, such as a certificate that is not trusted.
+///
+/// rustls reports it as invalid data.
 fn is_tls_refusal(error: &reqwest::Error) -> bool {
     error.is_connect()
         && causes(error)

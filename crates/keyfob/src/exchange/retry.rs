@@ -1,12 +1,11 @@
 //! What is sent again, how often, after which pause, and at whose expense.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::exchange::backoff::Backoff;
+use crate::exchange::budget::RetryCost;
 
 /// Which failures are retried, how often and how long.
 ///
@@ -39,7 +38,6 @@ pub struct RetryPolicy {
     usual: Backoff,
     throttled: Backoff,
     statuses: Vec<StatusCode>,
-    budget: Arc<Budget>,
 }
 
 impl RetryPolicy {
@@ -114,24 +112,6 @@ impl RetryPolicy {
         self
     }
 
-    /// The same rules with a budget of their own, as each session makes for itself.
-    #[must_use]
-    pub fn with_own_budget(&self) -> Self {
-        Self {
-            budget: Arc::default(),
-            ..self.clone()
-        }
-    }
-
-    /// The same rules on another policy's budget, for a request that is to be retried otherwise than its session.
-    #[must_use]
-    pub fn sharing_budget_of(self, other: &Self) -> Self {
-        Self {
-            budget: Arc::clone(&other.budget),
-            ..self
-        }
-    }
-
     pub(crate) fn retries(&self, status: StatusCode) -> bool {
         self.statuses.contains(&status)
     }
@@ -144,15 +124,11 @@ impl RetryPolicy {
         self.total
     }
 
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
-    }
-
     /// The pause before the next attempt when the server named none.
-    pub(crate) fn pause(&self, failures: u32, cost: Cost, jitter: f64) -> Duration {
+    pub(crate) fn pause(&self, failures: u32, cost: RetryCost, jitter: f64) -> Duration {
         let backoff = match cost {
-            Cost::Usual => self.usual,
-            Cost::Throttled => self.throttled,
+            RetryCost::Failure => self.usual,
+            RetryCost::Throttled => self.throttled,
         };
         backoff.full_jitter(failures, jitter)
     }
@@ -173,83 +149,13 @@ impl Default for RetryPolicy {
                 cap,
             },
             statuses: Self::STATUSES.to_vec(),
-            budget: Arc::default(),
         }
-    }
-}
-
-/// Whether a method may be sent twice to the effect of once (RFC 9110 §9.2.2).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
-}
-
-/// What a retry takes from the budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cost {
-    /// After a fault.
-    Usual,
-    /// After the server asked for less.
-    Throttled,
-}
-
-/// What all requests of a session may spend on retries together.
-///
-/// When everything fails, the first few dozen retries empty it, and the rest of an outage sees each request once.
-#[derive(Debug)]
-pub(crate) struct Budget(AtomicU32);
-
-/// What a new budget holds.
-const FULL: u32 = 500;
-
-impl Budget {
-    /// Pays for a retry, if there is enough left.
-    pub(crate) fn withdraw(&self, cost: Cost) -> bool {
-        let price = match cost {
-            Cost::Usual => 14,
-            Cost::Throttled => 5,
-        };
-        self.0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(price)
-            })
-            .is_ok()
-    }
-
-    /// Earns one back for a request that went well at once.
-    pub(crate) fn deposit(&self) {
-        if self.0.load(Ordering::Relaxed) < FULL {
-            // Several at once may go a little above; that does no harm.
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(AtomicU32::new(FULL))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn r4_post_and_patch_are_not_idempotent() {
-        for (method, idempotent) in [
-            (Method::GET, true),
-            (Method::PUT, true),
-            (Method::DELETE, true),
-            (Method::POST, false),
-            (Method::PATCH, false),
-            (Method::CONNECT, false),
-        ] {
-            assert_eq!(is_idempotent(&method), idempotent, "{method}");
-        }
-    }
 
     #[test]
     fn r4_404_is_opt_in_and_statuses_can_be_left_out() {
@@ -269,33 +175,20 @@ mod tests {
     }
 
     #[test]
-    fn r5_an_outage_empties_the_budget_and_successes_fill_it() {
-        let budget = Budget::default();
-        let granted = (0..1000).filter(|_| budget.withdraw(Cost::Usual)).count();
-        assert_eq!(granted, 35);
-        (0..14).for_each(|_| budget.deposit());
-        assert!(budget.withdraw(Cost::Usual));
-        (0..10_000).for_each(|_| budget.deposit());
-        assert_eq!(
-            (0..1000)
-                .filter(|_| budget.withdraw(Cost::Throttled))
-                .count(),
-            100
-        );
-    }
-
-    #[test]
     fn r5_pauses_are_jittered_and_capped() {
         let policy = RetryPolicy::default();
         assert_eq!(
-            policy.pause(1, Cost::Usual, 1.0),
+            policy.pause(1, RetryCost::Failure, 1.0),
             Duration::from_millis(200)
         );
-        assert_eq!(policy.pause(1, Cost::Usual, 0.0), Duration::ZERO);
+        assert_eq!(policy.pause(1, RetryCost::Failure, 0.0), Duration::ZERO);
         assert_eq!(
-            policy.pause(3, Cost::Throttled, 0.5),
+            policy.pause(3, RetryCost::Throttled, 0.5),
             Duration::from_secs(2)
         );
-        assert_eq!(policy.pause(30, Cost::Usual, 1.0), Duration::from_secs(20));
+        assert_eq!(
+            policy.pause(30, RetryCost::Failure, 1.0),
+            Duration::from_secs(20)
+        );
     }
 }

@@ -10,9 +10,10 @@ use huskarl_core::client_auth::AuthenticationContext;
 
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
+use crate::exchange::proof::DPOP;
 use crate::oauth::client_authentication::{ClientAuthentication, authentication_failed};
 use crate::oauth::discovery::Discovery;
-use crate::oauth::dpop::{DPOP, DpopProver};
+use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
 use crate::oauth::error_response::{error_of, requires_nonce};
 use crate::oauth::form::Form;

@@ -9,14 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 mod nonces;
 mod proof;
 
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
-use crate::exchange::exchange::DPOP_NONCE;
+use crate::exchange::proof::{DPOP_NONCE, RequestProof};
 use crate::oauth::dpop::nonces::{NonceOrigin, Nonces, read_nonce};
 use crate::oauth::dpop::proof::{Claims, Target, jws_header};
 use crate::oauth::signing_key::SigningKey;
@@ -89,32 +89,6 @@ impl DpopProver {
         self.key().thumbprint()
     }
 
-    /// Fails for a token that is not bound to a key: such a token must not be sent at all.
-    pub(crate) fn check(&self, token: &Token) -> Result<(), Error> {
-        if token.is_dpop() {
-            return Ok(());
-        }
-        Err(Error::malformed(
-            "DPoP is configured, but the token is not bound to a key; ask the issuer for a token of type `DPoP` and set \
-             that scheme on the token",
-        ))
-    }
-
-    /// A proof for one request to an API that carries this token, marked sensitive.
-    pub(crate) fn prove(
-        &self,
-        token: &Token,
-        method: &Method,
-        url: &str,
-        now: SystemTime,
-    ) -> Result<HeaderValue, Error> {
-        self.check(token)?;
-        let target = Target::parse(url)?;
-        let nonce = self.0.api_nonces.newest(&target.origin);
-        let claims = Claims::new(method, &target, now, nonce.as_deref())?;
-        self.sign(&claims.bound_to(token.expose()))
-    }
-
     /// A proof for one token request, marked sensitive.
     pub(crate) fn prove_token_request(
         &self,
@@ -130,20 +104,45 @@ impl DpopProver {
         claims.sign(&self.0.jws_header, &self.0.key)
     }
 
-    /// Records the nonce from an API's response to a request for this URL, if there is one.
-    pub(crate) fn record_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
-        let demanded = || {
-            status == StatusCode::UNAUTHORIZED && Challenges::from_headers(headers).use_dpop_nonce()
-        };
-        record_nonce(&self.0.api_nonces, url, headers, demanded);
-    }
-
     /// Records the nonce from a token endpoint's response, if there is one.
     ///
     /// A token endpoint names its error in the body instead of a challenge, so each 400 or 401 counts as a demand.
     pub(crate) fn record_issuer_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
         let demanded = || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
         record_nonce(&self.0.issuer_nonces, url, headers, demanded);
+    }
+}
+
+impl RequestProof for DpopProver {
+    fn check(&self, token: &Token) -> Result<(), Error> {
+        if token.is_dpop() {
+            return Ok(());
+        }
+        Err(Error::malformed(
+            "DPoP is configured, but the token is not bound to a key; ask the issuer for a token of type `DPoP` and set \
+             that scheme on the token",
+        ))
+    }
+
+    fn prove(
+        &self,
+        token: &Token,
+        method: &Method,
+        url: &str,
+        now: SystemTime,
+    ) -> Result<HeaderValue, Error> {
+        self.check(token)?;
+        let target = Target::parse(url)?;
+        let nonce = self.0.api_nonces.newest(&target.origin);
+        let claims = Claims::new(method, &target, now, nonce.as_deref())?;
+        self.sign(&claims.bound_to(token.expose()))
+    }
+
+    fn record_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
+        let demanded = || {
+            status == StatusCode::UNAUTHORIZED && Challenges::from_headers(headers).use_dpop_nonce()
+        };
+        record_nonce(&self.0.api_nonces, url, headers, demanded);
     }
 }
 
@@ -160,9 +159,6 @@ fn record_nonce(nonces: &Nonces, url: &str, headers: &HeaderMap, demanded: impl 
     };
     nonces.record(target.origin, nonce, origin);
 }
-
-/// The header that carries the proof (RFC 9449 §4.1).
-pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl fmt::Debug for DpopProver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

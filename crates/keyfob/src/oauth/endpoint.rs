@@ -16,7 +16,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::exchange::Failure;
+use crate::exchange::outcome::Failure;
 use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault, classify};
 use crate::origin::origin::{Origin, parse_url};
 

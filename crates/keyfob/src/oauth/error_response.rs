@@ -6,7 +6,7 @@ use http::StatusCode;
 use huskarl_core::{OAuthError, OAuthErrorCode};
 
 use crate::error::error::Error;
-use crate::exchange::exchange::DPOP_NONCE;
+use crate::exchange::proof::DPOP_NONCE;
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 

@@ -5,7 +5,7 @@ use std::io::Error as IoError;
 use keyfob::{Error, ErrorKind, Session, Token, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::fixtures::{SECOND, bearers, cause, everything_said, meanwhile, session};
+use crate::fixtures::{SECOND, bearers, cause, everything_said, meanwhile, promptly, session};
 use crate::late_server::LateServer;
 
 #[tokio::test]
@@ -106,13 +106,14 @@ async fn r6_without_a_token_for_a_retry_the_last_response_is_returned() {
     let tokens = TokenCache::builder(source.clone()).clock(clock.clone());
     let session = Session::builder(tokens.build().unwrap())
         .base_url(server.url())
+        .retry(promptly())
         .build()
         .unwrap();
     server.expect(
         Expect::get("/data").respond(ScriptedResponse::too_many_requests("70").body("later")),
     );
     let time_passes = async {
-        clock.until_sleeping(2).await;
+        clock.until_sleeping_for(70 * SECOND).await;
         clock.advance(80 * SECOND);
     };
     let (response, ()) = meanwhile(session.get("data").send(), time_passes).await;

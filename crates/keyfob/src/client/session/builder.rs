@@ -1,25 +1,17 @@
 //! What can be set about a session, async or blocking.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::cache::cache::TokenCache;
-use crate::client::authenticator::Authenticator;
-use crate::client::builder_setters::origin_setters;
-#[cfg(feature = "oauth")]
-use crate::client::dpop_setter::dpop_setter;
-use crate::client::session::sender::Sender;
-use crate::client::shared_timer::Alarm;
+use crate::client::session::send::Sender;
+use crate::client::settings::{ClientSettings, settings_setters};
 use crate::error::error::Error;
-#[cfg(not(feature = "oauth"))]
-use crate::exchange::no_dpop::{DpopProver, dpop_setter};
+use crate::exchange::exchange::Exchange;
+use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
-#[cfg(feature = "oauth")]
-use crate::oauth::dpop::DpopProver;
-use crate::origin::builder::OriginsBuilder;
 use crate::origin::origin::{Origin, parse_url};
 
 /// Makes a session with settings of your own.
@@ -38,30 +30,22 @@ use crate::origin::origin::{Origin, parse_url};
 /// ```
 #[must_use]
 pub struct SessionBuilder<C = reqwest::ClientBuilder> {
-    tokens: TokenCache,
+    settings: ClientSettings,
     client: C,
-    /// Of plain http to this machine; `None` where the client is the user's own.
+    /// A client for plain http to this machine; `None` if the client is the user's own.
     direct: Option<C>,
     base: Option<Url>,
-    binding: OriginsBuilder,
-    prover: Option<DpopProver>,
-    retry: RetryPolicy,
-    timeout: Duration,
     redirects: u32,
 }
 
 impl<C> SessionBuilder<C> {
     pub(crate) fn new(tokens: TokenCache, client: C, direct: C) -> Self {
         Self {
-            tokens,
+            settings: ClientSettings::new(tokens),
             client,
             direct: Some(direct),
             base: None,
-            binding: OriginsBuilder::default(),
-            prover: None,
-            retry: RetryPolicy::default(),
-            timeout: TIMEOUT,
-            redirects: REDIRECTS,
+            redirects: Exchange::REDIRECTS,
         }
     }
 
@@ -70,38 +54,15 @@ impl<C> SessionBuilder<C> {
     /// The last segment of the path counts as a folder, with or without a slash at its end.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         let base = parse_url(url.as_ref()).and_then(as_base);
-        if let Some((url, origin)) = self.binding.accept(base) {
+        let origins = &mut self.settings.origins;
+        if let Some((url, origin)) = origins.accept(base) {
+            origins.bind(Ok(origin));
             self.base = Some(url);
-            self.binding.bind(Ok(origin));
         }
         self
     }
 
-    origin_setters!();
-    dpop_setter!();
-
-    /// Lets the credential go to any https origin that the caller itself names, as the API reference's sessions do.
-    ///
-    /// Never to one that a redirect names. An origin or base URL that is given as well takes this back.
-    pub fn any_https_origin(mut self) -> Self {
-        self.binding.allow_any_https();
-        self
-    }
-
-    /// Sets what is retried; [`RetryPolicy::default`] unless set.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
-    }
-
-    /// Sets how long nothing may move in an attempt; [`Session::TIMEOUT`](crate::Session::TIMEOUT) unless set.
-    ///
-    /// It starts anew with each piece of a body that is sent or received. A request's own `timeout` bounds the whole
-    /// attempt instead, and `retry` bounds all attempts.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    settings_setters!();
 
     /// Sets how many redirects are followed; [`Session::REDIRECTS`](crate::Session::REDIRECTS) unless set. With zero, a redirect is an answer.
     ///
@@ -126,21 +87,21 @@ impl<C> SessionBuilder<C> {
         self,
         build: impl Fn(C, Duration) -> Result<B, reqwest::Error>,
     ) -> Result<Sender<B>, Error> {
-        let origins = self.binding.into_origins()?;
+        let timeout = self.settings.timeout;
+        let rules = self.settings.into_rules()?;
         let build = |client| {
-            build(client, self.timeout).map_err(|cause| {
+            build(client, timeout).map_err(|cause| {
                 Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
             })
         };
-        let direct = self.direct.filter(|_| origins.allows_loopback_http());
+        let direct = self
+            .direct
+            .filter(|_| rules.authenticator.origins().allows_loopback_http());
         Ok(Sender {
             client: build(self.client)?,
             direct: direct.map(build).transpose()?,
-            alarm: Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
-            authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
+            rules,
             base: self.base,
-            // Sessions made with one policy do not draw on one budget.
-            policy: Arc::new(self.retry.with_own_budget()),
             redirects: self.redirects,
         })
     }
@@ -149,11 +110,7 @@ impl<C> SessionBuilder<C> {
 impl<C> fmt::Debug for SessionBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionBuilder")
-            .field("tokens", &self.tokens)
-            .field("binding", &self.binding)
-            .field("prover", &self.prover)
-            .field("retry", &self.retry)
-            .field("timeout", &self.timeout)
+            .field("settings", &self.settings)
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
     }
@@ -168,9 +125,3 @@ fn as_base(mut url: Url) -> Result<(Url, Origin), Error> {
     }
     Ok((url, origin))
 }
-
-/// How long nothing may move in an attempt, unless set.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How many redirects are followed, unless set.
-pub(crate) const REDIRECTS: u32 = 10;

@@ -1,12 +1,11 @@
 //! The async session, and what the blocking session shares with it.
 
-pub(crate) mod attempts;
 pub(crate) mod builder;
-pub(crate) mod idle_timeout;
+pub(crate) mod http_client;
+pub(crate) mod moving_body;
 pub(crate) mod request;
 pub(crate) mod response_body;
 pub(crate) mod send;
-pub(crate) mod sender;
 pub(crate) mod session;
 pub(crate) mod shared_methods;
 

@@ -1,7 +1,7 @@
 //! One request of a session, as `reqwest`'s users know it.
 
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use reqwest::{Body, Request, Response, multipart};
 use serde::Serialize;
 
-use crate::client::session::sender::{Options, Sender};
+use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::request_builder_surface;
 use crate::error::error::Error;
-use crate::exchange::exchange::Idempotency;
+use crate::exchange::outcome::Idempotency;
 use crate::exchange::retry::RetryPolicy;
 
-/// A request that is being built; made by [`Session::get`](crate::Session::get) and its kin.
+/// A request that is being built, for example by [`Session::get`](crate::Session::get).
 ///
 /// ```no_run
 /// # async fn example(session: keyfob::Session) -> Result<(), Box<dyn std::error::Error>> {
@@ -53,20 +53,22 @@ impl RequestBuilder {
 
     request_builder_surface!(reqwest::RequestBuilder, Body, multipart::Form, Request);
 
-    /// Sends the request with the credential on it, retries what is safe to retry, and heals one 401.
+    /// Sends the request with the credential, retries what is safe to retry, and renews the token after a 401.
     ///
-    /// Nothing happens before the future is awaited. It is small, and so are the futures that await it.
+    /// Nothing is sent before the future is awaited. The future is small.
     ///
     /// # Errors
     ///
     /// As [`build`](Self::build); an authentication error if there is no valid token;
-    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there; and the last attempt's
-    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). Any status is an answer, not an error.
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the credential may not go there;
+    /// [`ErrorKind::Redirect`](crate::ErrorKind::Redirect) if the server redirects too often; and the last attempt's
+    /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). A response is no error, whatever its status.
     pub fn send(self) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-        match Self::built(self.request) {
-            Ok(request) => self.sender.send(request, self.options),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
+        // Boxed, so that the futures that await it stay small.
+        Box::pin(async move {
+            let request = Self::built(self.request)?;
+            self.sender.send(request, self.options).await
+        })
     }
 }
 

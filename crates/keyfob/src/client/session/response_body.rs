@@ -1,58 +1,105 @@
-//! The answer that a session hands over: the client's own, whose body fails when it stalls.
+//! The response that a session returns: the client's own, with a body that fails if it stalls (R8).
 
-use std::mem;
-
-use bytes::Bytes;
-use futures_util::FutureExt;
 use http::Version;
-use http_body::Body as _;
 use reqwest::{Body, Response, ResponseBuilderExt};
+use url::Url;
 
-use crate::client::session::idle_timeout::Limited;
-use crate::client::shared_timer::Alarm;
+use crate::client::idle_timeout::IdleTimeout;
+use crate::client::session::moving_body::Limited;
 
-/// The same answer, whose body fails when it stalls.
-pub(crate) fn limit_body(mut response: Response, alarm: &Alarm) -> Response {
-    // All of a short body comes with its head.
-    let first = match response.content_length() {
-        Some(0) if !may_have_trailers(&response) => return response,
-        Some(1..) => response.chunk().now_or_never().and_then(Result::transpose),
-        _ => None,
-    };
-    let (status, version) = (response.status(), response.version());
-    let headers = mem::take(response.headers_mut());
-    let extensions = mem::take(response.extensions_mut());
-    // The URL travels in an extension that only the builder can make.
-    let mut builder = http::Response::builder();
-    if let Some(room) = builder.extensions_mut() {
-        *room = extensions;
+/// The same response, whose body fails if it stalls.
+pub(crate) fn limit_body(response: Response, timeout: &IdleTimeout) -> Response {
+    // Later versions may have trailers after an empty body.
+    if response.content_length() == Some(0) && response.version() <= Version::HTTP_11 {
+        return response;
     }
-    let builder = builder.url(response.url().clone());
-    let answer = builder.body(limited(response, first, alarm));
-    let mut answer = answer.expect("there is nothing in it that could be wrong");
-    *answer.status_mut() = status;
-    *answer.version_mut() = version;
-    *answer.headers_mut() = headers;
-    Response::from(answer)
+    let url = response.url().clone();
+    let (parts, body) = http::Response::<Body>::from(response).into_parts();
+    let body = Body::wrap(Limited::new(body, timeout.clone()));
+    Response::from(with_url(http::Response::from_parts(parts, body), url))
 }
 
-/// What was read of a body already, and the rest of it, which may stall.
-fn limited(response: Response, first: Option<reqwest::Result<Bytes>>, alarm: &Alarm) -> Body {
-    let ended = response.content_length() == Some(0) && !may_have_trailers(&response);
-    let first = match first {
-        Some(Ok(whole)) if ended => return Body::from(whole),
-        first => first,
-    };
-    let rest = http::Response::<Body>::from(response).into_body();
-    match first {
-        Some(Ok(whole)) if rest.is_end_stream() => Body::from(whole),
-        first => Body::wrap(Limited::new(rest, first, alarm)),
-    }
+/// The response with a URL, which travels in an extension that only a builder can make.
+fn with_url<B>(response: http::Response<B>, url: Url) -> http::Response<B> {
+    let marked = http::Response::builder().url(url).body(());
+    let (marked, ()) = marked
+        .expect("a response without headers is valid")
+        .into_parts();
+    let (mut parts, body) = response.into_parts();
+    parts.extensions.extend(marked.extensions);
+    http::Response::from_parts(parts, body)
 }
 
-/// After a body of known length, only versions later than HTTP/1.1 have any; they are for those who read on.
-fn may_have_trailers(response: &Response) -> bool {
-    response.version() > Version::HTTP_11
+#[cfg(feature = "blocking")]
+pub(crate) use blocking::limit_reads;
+
+#[cfg(feature = "blocking")]
+mod blocking {
+    use std::io::Read;
+    use std::mem;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::{Bytes, BytesMut};
+    use http_body::{Body as HttpBody, Frame, SizeHint};
+    use reqwest::Body;
+    use reqwest::blocking::Response;
+
+    use super::with_url;
+
+    /// The same response, each of whose reads has the timeout, but not `bytes`, `text` and `json` as a whole.
+    ///
+    /// In `reqwest`, the timeout of a blocking response bounds each `read`, but also a call that reads the whole body.
+    /// So this response reads from that one, and has no timeout itself.
+    pub(crate) fn limit_reads(mut response: Response) -> Response {
+        if response.content_length() == Some(0) {
+            return response;
+        }
+        let mut limited = http::Response::new(());
+        *limited.status_mut() = response.status();
+        *limited.version_mut() = response.version();
+        *limited.headers_mut() = mem::take(response.headers_mut());
+        *limited.extensions_mut() = mem::take(response.extensions_mut());
+        let url = response.url().clone();
+        let left = response.content_length();
+        let body = Body::wrap(Reading { response, left });
+        Response::from(with_url(limited.map(|()| body), url))
+    }
+
+    /// A body that blocks while it reads.
+    struct Reading {
+        response: Response,
+        /// The length that is left, if the response declares one.
+        left: Option<u64>,
+    }
+
+    impl HttpBody for Reading {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
+            let mut part = BytesMut::zeroed(PART);
+            Poll::Ready(match self.response.read(&mut part) {
+                Ok(0) => None,
+                Ok(length) => {
+                    part.truncate(length);
+                    self.left = self.left.map(|left| left.saturating_sub(length as u64));
+                    Some(Ok(Frame::data(part.freeze())))
+                }
+                Err(error) => Some(Err(error)),
+            })
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.left
+                .map_or_else(SizeHint::default, SizeHint::with_exact)
+        }
+    }
+
+    const PART: usize = 16 * 1024;
 }
 
 #[cfg(test)]
@@ -63,7 +110,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::client::session::idle_timeout::tests::{Promised, alarm};
+    use crate::client::session::moving_body::tests::{Promised, hour};
     use crate::runtime::block_on::block_on;
 
     const URL: &str = "https://a.example/x?y#z";
@@ -77,8 +124,8 @@ mod tests {
             .version(version)
             .header(ETAG, "1")
             .extension(42_u8);
-        let answer = Response::from(builder.body(Body::wrap(body)).unwrap());
-        limit_body(answer, &alarm())
+        let response = Response::from(builder.body(Body::wrap(body)).unwrap());
+        limit_body(response, &hour())
     }
 
     #[test]

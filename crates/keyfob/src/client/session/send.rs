@@ -1,250 +1,239 @@
-//! The loop of the async session: authorize, send, judge, again?
-//!
-//! Nearly every request is answered at its first attempt. That one is made here in [`FirstAttempt`], a future with few fields; what
-//! is rare, such as the wait for a token and each further attempt, is in a box of its own. All of it is in a box, so that the
-//! futures of callers stay small.
+//! How a session sends a request, async or blocking.
 
-use std::future::Future;
-use std::ops::ControlFlow;
-use std::pin::Pin;
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use futures_util::future::BoxFuture;
-use http::{HeaderMap, Method};
-use pin_project_lite::pin_project;
-use reqwest::{Body, Client, Request, Response};
-use url::Url;
+use http::{HeaderName, HeaderValue};
+use url::{Position, Url};
 
+use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
-use crate::client::response_timeout::{Moved, UntilStalled};
-use crate::client::session::attempts::{Journey, Next, Outgoing};
-use crate::client::session::idle_timeout::{Counted, PIECE};
-use crate::client::session::response_body::limit_body;
-use crate::client::session::sender::{Options, Sender};
-use crate::client::session::shared_methods::outgoing;
-use crate::client::shared_timer::Alarm;
+use crate::client::retry_loop;
+use crate::client::retry_loop::Attempts;
+use crate::client::session::http_client::{HttpClient, HttpRequest, drop_userinfo};
+use crate::client::settings::ClientRules;
 use crate::error::error::Error;
-use crate::exchange::exchange::{Outcome, Replay};
+use crate::exchange::outcome::{Idempotency, Outcome};
+use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
+use crate::exchange::retry::RetryPolicy;
+use crate::origin::origin::{is_loopback, parse_url};
 
-/// What came of an attempt.
-type Attempted = Result<Response, Fault>;
+/// What all clones of a session share.
+pub(crate) struct Sender<C> {
+    pub(crate) client: C,
+    /// A client that uses no proxy, for plain http to this machine.
+    pub(crate) direct: Option<C>,
+    pub(crate) rules: ClientRules,
+    pub(crate) base: Option<Url>,
+    pub(crate) redirects: u32,
+}
 
-/// A request on its way, as its caller awaits it.
-type Sending = BoxFuture<'static, Result<Response, Error>>;
+/// The settings of one request that differ from those of its session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) retry: Option<Arc<RetryPolicy>>,
+    pub(crate) idempotency: Option<Idempotency>,
+}
 
-impl Sender<Client> {
-    /// Sends a request until its exchange is done; nothing is done before it is awaited.
-    pub(crate) fn send(self: Arc<Self>, attempt: Request, options: Options) -> Sending {
-        Box::pin(FirstAttempt {
-            begin: Some(move || self.begin(attempt, &options)),
-            answer: None,
-            course: None,
-            rest: None,
-        })
+impl<C> Sender<C> {
+    pub(crate) fn tokens(&self) -> &TokenCache {
+        self.rules.authenticator.tokens()
     }
 
-    /// Begins, unless the credential may not go where the request is to go.
-    fn begin(
-        self: Arc<Self>,
-        mut attempt: Request,
-        options: &Options,
-    ) -> Result<
-        PendingExchange<impl Future<Output = reqwest::Result<Response>> + Send + use<>>,
-        Error,
-    > {
-        let (method, headers) = (attempt.method(), attempt.headers());
-        let exchange = self.exchange(options, method, headers, replay(&attempt));
-        // A limit that the caller set is `reqwest`'s to keep, over the whole attempt.
-        let limited = attempt.timeout().is_none();
-        let journey = Journey::begin(&mut attempt, exchange, &self.authenticator, self.redirects)?;
-        let lease = self.tokens().fresh();
-        let mut course = Course {
+    /// Resolves a URL against the base URL, if it is relative (RFC 3986 §5).
+    pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
+        let mut url = match &self.base {
+            Some(base) => base
+                .join(path_on(base, url).unwrap_or(url))
+                .map_err(|error| Error::input("the URL cannot be parsed").caused_by(error)),
+            None => parse_url(url),
+        }?;
+        // Before the client's builder makes a header field of it.
+        drop_userinfo(&mut url)?;
+        Ok(url)
+    }
+}
+
+impl<C: HttpClient> Sender<C> {
+    /// Sends a request until its exchange is done.
+    pub(crate) async fn send(
+        &self,
+        mut request: C::Request,
+        options: Options,
+    ) -> Result<C::Response, Error> {
+        drop_userinfo(request.url_mut())?;
+        let authenticator = &self.rules.authenticator;
+        let policy = options.retry.as_ref().unwrap_or(&self.rules.policy);
+        let idempotency = options
+            .idempotency
+            .unwrap_or_else(|| Idempotency::of(request.method(), request.headers()));
+        let body = request.replay();
+        let exchange = authenticator.begin(request.url(), policy, idempotency, body)?;
+        let exchange = exchange.redirects(self.redirects);
+        let mut attempts = SessionAttempts {
             sender: self,
-            journey: Box::new(journey),
-            limited,
+            template: request.copy(),
+            first: Some(request),
         };
-        Ok(match lease {
-            Some(lease) => PendingExchange::Sent(course.transmit(attempt, Some(lease))?, course),
-            None => PendingExchange::Waiting(Box::pin(course.begin_when_there_is_a_token(attempt))),
-        })
+        let result = retry_loop::run(authenticator, exchange, None, &mut attempts).await;
+        result.map_err(|fault| fault.report(&attempts.destination()))
     }
-}
 
-/// How a request begins.
-enum PendingExchange<F> {
-    /// There was a token.
-    Sent(UntilStalled<F>, Course),
-    Waiting(Sending),
-}
-
-pin_project! {
-    /// A request up to the answer of its first attempt.
-    struct FirstAttempt<B, F> {
-        begin: Option<B>,
-        #[pin]
-        answer: Option<UntilStalled<F>>,
-        // What the attempts have in common, until it is in the rest.
-        course: Option<Course>,
-        // The further attempts, or all of them.
-        rest: Option<Sending>,
-    }
-}
-
-impl<B, F> Future for FirstAttempt<B, F>
-where
-    B: FnOnce() -> Result<PendingExchange<F>, Error>,
-    F: Future<Output = reqwest::Result<Response>>,
-{
-    type Output = Result<Response, Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let Some(begin) = this.begin.take() {
-            match begin()? {
-                PendingExchange::Sent(answer, course) => {
-                    this.answer.set(Some(answer));
-                    *this.course = Some(course);
-                }
-                PendingExchange::Waiting(rest) => *this.rest = Some(rest),
+    /// R1: plain http to this machine must not leave it, and so must not go through a proxy of the environment.
+    fn client_for(&self, url: &Url) -> &C {
+        match &self.direct {
+            Some(direct)
+                if url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)) =>
+            {
+                direct
             }
+            _ => &self.client,
         }
-        if let Some(rest) = this.rest {
-            return rest.as_mut().poll(context);
-        }
-        let answer = this.answer.as_pin_mut().expect(NOT_AGAIN);
-        let result = attempted(ready!(answer.poll(context)));
-        let course = this.course.as_mut().expect(NOT_AGAIN);
-        let next = course.judge(&result)?;
-        if let Next::Done = next {
-            return Poll::Ready(course.hand_over(result));
-        }
-        let course = this.course.take().expect(NOT_AGAIN);
-        let rest = Box::pin(course.go_on(result, next));
-        this.rest.insert(rest).as_mut().poll(context)
     }
 }
 
-const NOT_AGAIN: &str = "a future is not polled again after its end";
-
-/// What stays the same from one attempt to the next.
-struct Course {
-    sender: Arc<Sender<Client>>,
-    journey: Box<Journey<Request>>,
-    /// Whether the session's limit counts.
-    limited: bool,
+/// The attempts of one request of a session.
+struct SessionAttempts<'a, C: HttpClient> {
+    sender: &'a Sender<C>,
+    /// The request without the credential. The attempts after the first are copies of it.
+    template: C::Request,
+    /// The only one that has a body that can be read only once.
+    first: Option<C::Request>,
 }
 
-impl Course {
-    /// Makes the first attempt, and those that follow.
-    async fn begin_when_there_is_a_token(mut self, attempt: Request) -> Result<Response, Error> {
-        let lease = self.lease().await?;
-        let result = attempted(self.transmit(attempt, lease)?.await);
-        let next = self.judge(&result)?;
-        self.go_on(result, next).await
+impl<C: HttpClient> SessionAttempts<'_, C> {
+    /// The method and origin of the request, for errors. The rest of the URL may be confidential.
+    fn destination(&self) -> String {
+        let origin = self.template.url().origin().ascii_serialization();
+        format!("{} {origin}", self.template.method())
     }
+}
 
-    /// Makes further attempts until there is none.
-    async fn go_on(mut self, mut result: Attempted, mut next: Next) -> Result<Response, Error> {
-        while let ControlFlow::Continue(lease) = self.prepare(next).await? {
-            let attempt = self.journey.again();
-            result = attempted(self.transmit(attempt, lease)?.await);
-            next = self.judge(&result)?;
+impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
+    type Response = C::Response;
+    type Failure = Fault;
+
+    async fn send(&mut self, lease: Option<&Lease>) -> Result<C::Response, Fault> {
+        let rules = &self.sender.rules;
+        let mut attempt = self.first.take().unwrap_or_else(|| self.template.copy());
+        if let Some(lease) = lease {
+            let url = || attempt.url().as_str();
+            let authenticator = &rules.authenticator;
+            let credential = authenticator.credential(lease, attempt.method(), url)?;
+            credential.apply(attempt.headers_mut());
         }
-        self.hand_over(result)
+        let client = self.sender.client_for(attempt.url());
+        let timeout = attempt.timeout().is_none().then_some(&rules.timeout);
+        client.execute(attempt, timeout).await
     }
 
-    /// What the next attempt carries, or that there is none.
-    async fn prepare(&self, next: Next) -> Result<ControlFlow<(), Option<Lease>>, Error> {
-        let authenticator = &self.sender.authenticator;
-        match next {
-            Next::Done => Ok(ControlFlow::Break(())),
-            Next::Follow => self.lease().await.map(ControlFlow::Continue),
-            Next::Wait(pause) => {
-                authenticator.clock().sleep(pause).await;
-                let lease = self.lease().await;
-                let lease = lease.map_err(|error| authenticator.will_not_retry(&error));
-                Ok(lease.map_or_else(ControlFlow::Break, ControlFlow::Continue))
+    fn outcome<'a>(&self, result: &'a Result<C::Response, Fault>) -> Outcome<'a> {
+        match result {
+            Ok(response) => {
+                let (status, headers) = C::head(response);
+                Outcome::Response(status, headers)
             }
-            Next::Replace(rejected, challenges, max_wait) => {
-                let other = authenticator.replace(&rejected, &challenges, max_wait);
-                let other = other.await.map(Some);
-                Ok(other.map_or(ControlFlow::Break(()), ControlFlow::Continue))
-            }
-        }
-    }
-
-    /// The credential of the next attempt, if it carries one (R7).
-    async fn lease(&self) -> Result<Option<Lease>, Error> {
-        if !self.journey.wants_lease() {
-            return Ok(None);
-        }
-        let authenticator = &self.sender.authenticator;
-        let max_wait = self.journey.max_wait(authenticator);
-        authenticator.lease(max_wait).await.map(Some)
-    }
-
-    /// Sends an attempt with this credential.
-    fn transmit(
-        &mut self,
-        mut attempt: Request,
-        lease: Option<Lease>,
-    ) -> Result<UntilStalled<impl Future<Output = reqwest::Result<Response>> + Send + use<>>, Error>
-    {
-        let sender = &self.sender;
-        self.journey
-            .authorize(&mut attempt, lease, &sender.authenticator)?;
-        let client = sender.client_for(attempt.url());
-        let limit = self.limit();
-        let moved = limit.and_then(|_| count_pieces(&mut attempt));
-        Ok(UntilStalled::new(client.execute(attempt), moved, limit))
-    }
-
-    fn limit(&self) -> Option<&Alarm> {
-        self.limited.then_some(&self.sender.alarm)
-    }
-
-    fn judge(&mut self, result: &Attempted) -> Result<Next, Error> {
-        let outcome = match result {
-            Ok(response) => Outcome::Response(response.status(), response.headers()),
             Err(fault) => Outcome::Failure(fault.failure()),
-        };
-        self.journey.judge(outcome, &self.sender.authenticator)
+        }
     }
 
-    /// R6: the last answer or error, as it was.
-    fn hand_over(&self, result: Attempted) -> Result<Response, Error> {
-        let response = result.map_err(|fault| fault.report(&self.journey.destination()))?;
-        Ok(match self.limit() {
-            Some(alarm) => limit_body(response, alarm),
-            None => response,
-        })
+    fn url(&self) -> Cow<'_, str> {
+        self.template.url().as_str().into()
     }
-}
 
-outgoing!(Request);
+    fn on_redirect(&self) -> OnRedirect<'_> {
+        OnRedirect::Follow(self.template.method(), self.template.url())
+    }
 
-fn attempted(answer: Option<reqwest::Result<Response>>) -> Attempted {
-    answer.ok_or(Fault::Stalled)?.map_err(Fault::Client)
-}
-
-/// Whether the body can be sent again; one that is streamed cannot.
-pub(crate) fn replay(request: &Request) -> Replay {
-    match request.body() {
-        Some(body) if body.as_bytes().is_none() => Replay::Impossible,
-        _ => Replay::Possible,
+    fn redirect(&mut self, redirect: &Redirect, credential: &[(HeaderName, HeaderValue)]) {
+        self.template.redirect(redirect, credential);
     }
 }
 
-/// Has the pieces of the body counted as they go, unless it is so short that it goes in one.
-pub(crate) fn count_pieces(attempt: &mut Request) -> Option<Moved> {
-    let body = attempt.body_mut().take()?;
-    if body.as_bytes().is_some_and(|bytes| bytes.len() <= PIECE) {
-        *attempt.body_mut() = Some(body);
-        return None;
+/// The path and the rest of an absolute URL of the base's origin, as its text alone tells: joined to the base, it is the same
+/// URL, and the host, which is the dearest part to read, is not read again.
+fn path_on<'a>(base: &Url, url: &'a str) -> Option<&'a str> {
+    let path = url.strip_prefix(&base[..Position::BeforePath])?;
+    match path.as_bytes() {
+        [] => Some("/"),
+        // A second slash, or what the WHATWG's parser takes for one or skips before one, would make the path a host.
+        [b'/', b'/' | b'\\' | b'\t' | b'\n' | b'\r', ..] => None,
+        [b'/', ..] => Some(path),
+        _ => None,
     }
-    let moved = Moved::default();
-    *attempt.body_mut() = Some(Body::wrap(Counted::new(body, Arc::clone(&moved))));
-    Some(moved)
+}
+
+impl<C> fmt::Debug for Sender<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("rules", &self.rules)
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASES: [&str; 4] = [
+        "https://a.example/v1/",
+        "https://a.example:8443/v1/x?y#z",
+        "http://127.0.0.1:8080/",
+        "http://[::1]/v1/",
+    ];
+
+    fn on(base: &Url, rest: &str) -> (Option<Url>, Url) {
+        let text = format!("{}{rest}", &base[..Position::BeforePath]);
+        let path = path_on(base, &text);
+        let whole = Url::parse(&text).unwrap_or_else(|fault| panic!("{text:?}: {fault}"));
+        (path.map(|path| base.join(path).unwrap()), whole)
+    }
+
+    #[test]
+    fn a_url_of_the_base_is_told_by_its_text() {
+        let base = Url::parse(BASES[1]).unwrap();
+        for rest in ["", "/", "/x", "/x/../y?q#f", "/?q", "/#f", "/ ", "/%2f/"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(short.as_ref(), Some(&whole), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn r1_a_path_is_not_taken_for_a_host() {
+        let base = Url::parse(BASES[0]).unwrap();
+        for rest in ["//evil", "/\\evil", "/\t/evil", "/\n\\evil", "/\r\n/evil"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(
+                (short, whole.host_str()),
+                (None, Some("a.example")),
+                "{rest:?}"
+            );
+        }
+        for other in [
+            "https://a.example.evil/",
+            "https://a.example@evil/",
+            "https://a.example:8443/",
+            "HTTPS://a.example/",
+        ] {
+            assert_eq!(path_on(&base, other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r1_what_is_read_in_short_is_the_same_url(
+            base in prop::sample::select(&BASES[..]),
+            rest in "/[/\\\\\t\n\r .%?#@:a-c\\x00\\x7fé]{0,12}",
+        ) {
+            let base = Url::parse(base).unwrap();
+            if let (Some(short), whole) = on(&base, &rest) {
+                prop_assert_eq!(short, whole);
+            }
+        }
+    }
 }

@@ -10,10 +10,9 @@ use reqwest::{Request, Response};
 
 use crate::cache::cache::TokenCache;
 use crate::cache::status::Status;
-use crate::client::session::builder;
 use crate::client::session::builder::SessionBuilder;
 use crate::client::session::request::RequestBuilder;
-use crate::client::session::sender::{Options, Sender};
+use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::session_surface;
 use crate::error::error::Error;
 use crate::exchange::reqwest_failure::CONNECT_TIMEOUT;
@@ -66,9 +65,7 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        Arc::clone(&self.sender)
-            .send(request, Options::default())
-            .await
+        Box::pin(self.sender.send(request, Options::default())).await
     }
 
     /// Gets a token unless there is one.
@@ -94,6 +91,8 @@ impl Session {
 
 impl SessionBuilder {
     /// Makes the session. Nothing is sent yet.
+    ///
+    /// Its [`timeout`](Self::timeout) sees each part of a request body and of a response body that moves.
     ///
     /// # Errors
     ///

@@ -56,16 +56,15 @@ macro_rules! request_builder_surface {
 
         /// Says that sending the request twice has the effect of sending it once, so that it may be retried like a GET.
         pub fn idempotent(mut self) -> Self {
-            self.options.effect = Some(Idempotency::Idempotent);
+            self.options.idempotency = Some(Idempotency::Idempotent);
             self
         }
 
         /// Changes for this request what is retried; the session's budget is drawn on all the same.
         pub fn retry(mut self, change: impl FnOnce(RetryPolicy) -> RetryPolicy) -> Self {
-            let policy = self.options.retry.as_ref().unwrap_or(&self.sender.policy);
-            self.options.retry = Some(Arc::new(
-                change((**policy).clone()).sharing_budget_of(policy),
-            ));
+            let session = &self.sender.rules.policy;
+            let policy = self.options.retry.as_ref().unwrap_or(session);
+            self.options.retry = Some(Arc::new(change(RetryPolicy::clone(policy))));
             self
         }
 
@@ -107,11 +106,11 @@ macro_rules! request_builder_surface {
 /// The ways to begin a request, and the questions about the token that need no wait.
 macro_rules! session_surface {
     ($builder:ident) => {
-        /// How long nothing may move in an attempt, unless [set](crate::session::SessionBuilder::timeout).
-        pub const TIMEOUT: Duration = builder::TIMEOUT;
+        /// The timeout of each attempt, unless [set](crate::session::SessionBuilder::timeout).
+        pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
 
         /// How many redirects are followed, unless [set](crate::session::SessionBuilder::redirects).
-        pub const REDIRECTS: u32 = builder::REDIRECTS;
+        pub const REDIRECTS: u32 = crate::exchange::exchange::Exchange::REDIRECTS;
 
         /// Begins a request; a relative URL is resolved against the base URL.
         ///
@@ -174,57 +173,5 @@ macro_rules! session_surface {
     };
 }
 
-/// A request of `reqwest`'s, async or blocking, as a journey changes it.
-macro_rules! outgoing {
-    ($request:ty) => {
-        impl Outgoing for $request {
-            fn method(&self) -> &Method {
-                self.method()
-            }
-
-            fn url(&self) -> &Url {
-                self.url()
-            }
-
-            fn method_mut(&mut self) -> &mut Method {
-                self.method_mut()
-            }
-
-            fn url_mut(&mut self) -> &mut Url {
-                self.url_mut()
-            }
-
-            fn headers_mut(&mut self) -> &mut HeaderMap {
-                self.headers_mut()
-            }
-
-            fn drop_body(&mut self) {
-                *self.body_mut() = None;
-            }
-
-            fn try_clone(&self) -> Option<Self> {
-                match self.body() {
-                    Some(_) => self.try_clone(),
-                    None => Some(self.clone_without_body()),
-                }
-            }
-
-            fn clone_without_body(&self) -> Self {
-                let mut copy = Self::new(self.method().clone(), self.url().clone());
-                if !self.headers().is_empty() {
-                    copy.headers_mut().clone_from(self.headers());
-                }
-                // Where there is none, `timeout_mut` would make a map to put nothing in.
-                if let Some(timeout) = self.timeout() {
-                    *copy.timeout_mut() = Some(*timeout);
-                }
-                *copy.version_mut() = self.version();
-                copy
-            }
-        }
-    };
-}
-
-pub(crate) use outgoing;
 pub(crate) use request_builder_surface;
 pub(crate) use session_surface;

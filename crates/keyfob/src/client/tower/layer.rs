@@ -16,24 +16,14 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::cache::cache::TokenCache;
-use crate::client::authenticator::Authenticator;
-use crate::client::builder_setters::origin_setters;
-#[cfg(feature = "oauth")]
-use crate::client::dpop_setter::dpop_setter;
-use crate::client::response_timeout::UntilStalled;
-use crate::client::shared_timer::Alarm;
-use crate::client::tower::answering::{Answering, when_there_is_a_token};
-use crate::client::tower::kept_head::KeptHead;
+use crate::client::retry_loop;
+use crate::client::settings::{ClientSettings, settings_setters};
 use crate::client::tower::replay::{ReplayBody, ReplayEmpty};
-use crate::client::tower::service::{Calls, Classify, Sends, Shared};
+use crate::client::tower::service::{Classify, First, LayerRules, ServiceAttempts, SharedService};
 use crate::error::error::{BoxError, Error};
-use crate::exchange::exchange::{Failure, Idempotency, Replay};
-#[cfg(not(feature = "oauth"))]
-use crate::exchange::no_dpop::{DpopProver, dpop_setter};
+use crate::exchange::outcome::{Failure, Idempotency, Replay};
+use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
-#[cfg(feature = "oauth")]
-use crate::oauth::dpop::DpopProver;
-use crate::origin::builder::OriginsBuilder;
 use crate::runtime::lock::Mutex;
 
 /// Puts a fresh token on the requests of a client service.
@@ -88,7 +78,7 @@ use crate::runtime::lock::Mutex;
 /// ```
 #[derive(Clone)]
 pub struct AuthenticationLayer<P = ReplayEmpty> {
-    shared: Arc<Shared>,
+    rules: Arc<LayerRules>,
     replay: P,
 }
 
@@ -106,11 +96,7 @@ impl AuthenticationLayer {
     /// A layer with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationLayerBuilder {
         AuthenticationLayerBuilder {
-            tokens: tokens.into(),
-            binding: OriginsBuilder::default(),
-            prover: None,
-            retry: RetryPolicy::default(),
-            timeout: AuthenticationLayerBuilder::TIMEOUT,
+            settings: ClientSettings::new(tokens.into()),
             classify: Arc::new(|_| None),
             replay: ReplayEmpty,
         }
@@ -121,7 +107,7 @@ impl<P> AuthenticationLayer<P> {
     /// The token cache.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
-        self.shared.authenticator.tokens()
+        self.rules.client.authenticator.tokens()
     }
 }
 
@@ -129,14 +115,14 @@ impl<S: Clone, P: Clone> Layer<S> for AuthenticationLayer<P> {
     type Service = AuthenticationService<S, P>;
 
     fn layer(&self, inner: S) -> AuthenticationService<S, P> {
-        let calls = Calls {
-            shared: Arc::clone(&self.shared),
+        let shared = SharedService {
+            rules: Arc::clone(&self.rules),
             replay: self.replay.clone(),
             spare: Mutex::new(inner.clone()),
         };
         AuthenticationService {
             inner,
-            calls: Arc::new(calls),
+            shared: Arc::new(shared),
         }
     }
 }
@@ -144,7 +130,7 @@ impl<S: Clone, P: Clone> Layer<S> for AuthenticationLayer<P> {
 /// A service whose requests carry a fresh token; made by an [`AuthenticationLayer`].
 pub struct AuthenticationService<S, P = ReplayEmpty> {
     inner: S,
-    calls: Arc<Calls<S, P>>,
+    shared: Arc<SharedService<S, P>>,
 }
 
 impl<S, P, B, R> Service<Request<B>> for AuthenticationService<S, P>
@@ -166,50 +152,51 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let calls = &*self.calls;
-        let Shared {
-            authenticator,
-            policy,
-            alarm,
-            ..
-        } = &*calls.shared;
-        if let Err(error) = authenticator.origins().check_uri(request.uri()) {
-            return Box::pin(ready(Err(error.into())));
-        }
+        let shared = Arc::clone(&self.shared);
+        let rules = &shared.rules.client;
         let (head, body) = request.into_parts();
-        // Polled by the service before that waits.
-        let mut context = Context::from_waker(Waker::noop());
-        let (body, kept) = calls.replay.keep(body, &mut context);
-        let repeatable = match kept {
+        // Waking is not needed: a body that is not there at once is polled by the service.
+        let (body, kept) = shared
+            .replay
+            .keep(body, &mut Context::from_waker(Waker::noop()));
+        let replay = match kept {
             Some(_) => Replay::Possible,
             None => Replay::Impossible,
         };
-        let now = authenticator.clock().elapsed();
-        let effect = Idempotency::of(&head.method, &head.headers);
-        let exchange = authenticator.exchange(Arc::clone(policy), effect, repeatable, now);
-        let sends = Sends {
-            head: KeptHead::of(&head, repeatable),
-            calls: Arc::clone(&self.calls),
-            service: None,
-            kept,
-        };
-        let mut request = Request::from_parts(head, body);
-        let Some(lease) = authenticator.tokens().fresh() else {
-            let clone = self.inner.clone();
-            // The clone may not be ready; what was made ready is what is called.
-            let service = mem::replace(&mut self.inner, clone);
-            return Box::pin(when_there_is_a_token(exchange, sends, service, request));
-        };
-        let url = || authenticator.origins().url_of(request.uri());
-        match authenticator.credential(&lease, request.method(), url) {
-            Ok(credential) => credential.apply(request.headers_mut()),
+        let idempotency = Idempotency::of(&head.method, &head.headers);
+        let exchange = match rules.begin(&head.uri, idempotency, replay) {
+            Ok(exchange) => exchange,
             Err(error) => return Box::pin(ready(Err(error.into()))),
-        }
-        let answer = self.inner.call(request);
-        Box::pin(Answering {
-            answer: UntilStalled::new(answer, None, Some(alarm)),
-            course: Some((exchange, lease, sends)),
-            rest: None,
+        };
+        let kept = kept.map(|kept| (head.headers.clone(), head.extensions.clone(), kept));
+        let (method, uri, version) = (head.method.clone(), head.uri.clone(), head.version);
+        let request = Request::from_parts(head, body);
+        let mut attempts = ServiceAttempts {
+            method,
+            uri,
+            version,
+            kept,
+            first: None,
+            service: None,
+            shared,
+        };
+        let lease = attempts.authenticator().tokens().fresh();
+        let first = match &lease {
+            // The service was made ready, so it must be this one that is called.
+            Some(lease) => match attempts.authorized(request, lease) {
+                Ok(request) => First::Sent(self.inner.call(request)),
+                Err(error) => return Box::pin(ready(Err(error.into()))),
+            },
+            None => {
+                let clone = self.inner.clone();
+                First::Waiting(mem::replace(&mut self.inner, clone), request)
+            }
+        };
+        attempts.first = Some(first);
+        Box::pin(async move {
+            let shared = Arc::clone(&attempts.shared);
+            let authenticator = &shared.rules.client.authenticator;
+            retry_loop::run(authenticator, exchange, lease, &mut attempts).await
         })
     }
 }
@@ -218,7 +205,7 @@ impl<S: Clone, P> Clone for AuthenticationService<S, P> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            calls: Arc::clone(&self.calls),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -240,47 +227,18 @@ impl<S: Clone, P> Clone for AuthenticationService<S, P> {
 /// ```
 #[must_use]
 pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
-    tokens: TokenCache,
-    binding: OriginsBuilder,
-    prover: Option<DpopProver>,
-    retry: RetryPolicy,
-    timeout: Duration,
+    settings: ClientSettings,
     classify: Arc<Classify>,
     replay: P,
 }
 
 impl AuthenticationLayerBuilder {
-    /// How long an attempt may wait for the head of its answer, unless set.
-    pub const TIMEOUT: Duration = Duration::from_secs(20);
+    /// The timeout of each attempt, unless [set](Self::timeout).
+    pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
 }
 
 impl<P> AuthenticationLayerBuilder<P> {
-    origin_setters!();
-    dpop_setter!();
-
-    /// Lets the credential go to any https origin that a request names; not together with [`origin`](Self::origin).
-    ///
-    /// Only where nothing around the layer follows redirects: it could not tell a redirect's origin from the caller's.
-    pub fn any_https_origin(mut self) -> Self {
-        self.binding.allow_any_https();
-        self
-    }
-
-    /// Sets what is retried; [`RetryPolicy::default`] unless set.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
-    }
-
-    /// Sets how long an attempt may wait for the head of its answer.
-    ///
-    /// [`TIMEOUT`](AuthenticationLayerBuilder::TIMEOUT) unless set. It counts from when the credential is there: the wait for
-    /// the service to be ready, the connection and the upload are in it; the body of the answer is not. Raise it for long
-    /// uploads and for streaming calls whose answer begins late; [`Duration::MAX`] is no limit.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
+    settings_setters!();
 
     /// Says how bodies are sent a second time; [`ReplayEmpty`] unless set: only requests without one are.
     ///
@@ -288,11 +246,7 @@ impl<P> AuthenticationLayerBuilder<P> {
     /// ones as of gRPC clients. A closure decides for each body: `|body: &MyBody| body.try_clone()`.
     pub fn replay<Q>(self, replay: Q) -> AuthenticationLayerBuilder<Q> {
         AuthenticationLayerBuilder {
-            tokens: self.tokens,
-            binding: self.binding,
-            prover: self.prover,
-            retry: self.retry,
-            timeout: self.timeout,
+            settings: self.settings,
             classify: self.classify,
             replay,
         }
@@ -328,20 +282,20 @@ impl<P> AuthenticationLayerBuilder<P> {
 
     /// Makes the layer. Nothing is sent yet.
     ///
+    /// Its [`timeout`](Self::timeout) cannot see a body move: being ready, connecting, sending the request and waiting for the
+    /// head of the response count as one step. The response body has no timeout. Set a longer one for long uploads and for
+    /// streaming calls whose response begins late.
+    ///
     /// # Errors
     ///
     /// As [`AuthenticationLayer::new`]; also if no origin was given.
     pub fn build(self) -> Result<AuthenticationLayer<P>, Error> {
-        let origins = self.binding.into_origins()?;
-        let alarm = Alarm::new(self.timeout, self.tokens.clock(), self.tokens.runtime());
+        let rules = LayerRules {
+            client: self.settings.into_rules()?,
+            classify: self.classify,
+        };
         Ok(AuthenticationLayer {
-            shared: Arc::new(Shared {
-                authenticator: Authenticator::with_prover(self.tokens, origins, self.prover),
-                // Layers made with one policy do not draw on one budget.
-                policy: Arc::new(self.retry.with_own_budget()),
-                alarm,
-                classify: self.classify,
-            }),
+            rules: Arc::new(rules),
             replay: self.replay,
         })
     }
@@ -350,7 +304,7 @@ impl<P> AuthenticationLayerBuilder<P> {
 impl<P> fmt::Debug for AuthenticationLayer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationLayer")
-            .field("shared", &self.shared)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
@@ -359,7 +313,7 @@ impl<S: fmt::Debug, P> fmt::Debug for AuthenticationService<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationService")
             .field("inner", &self.inner)
-            .field("shared", &self.calls.shared)
+            .field("rules", &self.shared.rules)
             .finish_non_exhaustive()
     }
 }
@@ -367,11 +321,7 @@ impl<S: fmt::Debug, P> fmt::Debug for AuthenticationService<S, P> {
 impl<P> fmt::Debug for AuthenticationLayerBuilder<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthenticationLayerBuilder")
-            .field("tokens", &self.tokens)
-            .field("binding", &self.binding)
-            .field("prover", &self.prover)
-            .field("retry", &self.retry)
-            .field("timeout", &self.timeout)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

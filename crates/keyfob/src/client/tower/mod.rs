@@ -1,7 +1,5 @@
 //! The tower layer: a credential on every request that a client service sends.
 
-pub(crate) mod answering;
-pub(crate) mod kept_head;
 pub(crate) mod layer;
 pub(crate) mod replay;
 pub(crate) mod service;

@@ -1,133 +1,118 @@
-//! One request of the tower layer: what is kept of it, and how each attempt is sent.
+//! The attempts of one request of the tower layer.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use http::{Request, Response};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version};
 use tower_service::Service;
 
 use crate::cache::lease::Lease;
 use crate::client::authenticator::Authenticator;
-use crate::client::response_timeout::UntilStalled;
 use crate::client::retry_loop::Attempts;
-use crate::client::shared_timer::Alarm;
-use crate::client::tower::kept_head::KeptHead;
+use crate::client::settings::ClientRules;
 use crate::client::tower::replay::ReplayBody;
-use crate::error::error::{BoxError, Error, ErrorKind};
-use crate::exchange::exchange::{Failure, Outcome};
+use crate::error::error::{BoxError, Error};
 use crate::exchange::io_failure::classify;
-use crate::exchange::retry::RetryPolicy;
+use crate::exchange::outcome::{Failure, Outcome};
 use crate::runtime::lock::{Mutex, lock};
 
-/// What all clones of one service have in common.
-pub(super) struct Calls<S, P> {
-    pub(super) shared: Arc<Shared>,
+/// What all clones of one service share.
+pub(super) struct SharedService<S, P> {
+    pub(super) rules: Arc<LayerRules>,
     pub(super) replay: P,
-    /// Cloned for the attempts after the first, so that a request need not carry a clone that is hardly ever called.
+    /// Cloned for the attempts after the first, so that a request does not carry a clone that it rarely needs.
     pub(super) spare: Mutex<S>,
 }
 
-/// What all services of a layer have in common.
-pub(super) struct Shared {
-    pub(super) authenticator: Authenticator,
-    pub(super) policy: Arc<RetryPolicy>,
-    pub(super) alarm: Alarm,
+/// What all services of one layer share.
+pub(super) struct LayerRules {
+    pub(super) client: ClientRules,
     pub(super) classify: Arc<Classify>,
 }
 
-impl Shared {
-    fn failure(&self, error: &(dyn StdError + 'static)) -> Failure {
-        (self.classify)(error).unwrap_or_else(|| classify(error))
-    }
-}
-
+/// Says what an error of the service means for a retry.
 pub(super) type Classify = dyn Fn(&(dyn StdError + 'static)) -> Option<Failure> + Send + Sync;
 
-/// One request over one service, as far as its further attempts need it.
-pub(super) struct Sends<S, P: ReplayBody<B>, B> {
-    pub(super) calls: Arc<Calls<S, P>>,
-    /// Of the attempts after the first; in a box, for hardly a request has one.
+/// The attempts of one request over one service.
+pub(super) struct ServiceAttempts<S, P, B>
+where
+    S: Service<Request<B>>,
+    P: ReplayBody<B>,
+{
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) version: Version,
+    /// What makes the request again, if it can be sent again.
+    pub(super) kept: Option<(HeaderMap, Extensions, P::Kept)>,
+    pub(super) first: Option<First<S, B, S::Future>>,
+    /// The service of the attempts after the first. Boxed, because few requests have one.
     pub(super) service: Option<Box<S>>,
-    pub(super) head: KeptHead,
-    pub(super) kept: Option<P::Kept>,
+    pub(super) shared: Arc<SharedService<S, P>>,
 }
 
-impl<S, P, B, R> Sends<S, P, B>
+/// The first attempt.
+pub(super) enum First<S, B, F> {
+    /// There was a token, and the service was called.
+    Sent(F),
+    /// The token is awaited. This is the service that was made ready.
+    Waiting(S, Request<B>),
+}
+
+impl<S, P, B, R> ServiceAttempts<S, P, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    P: ReplayBody<B> + Send + Sync,
-    P::Kept: Send,
-    B: Send,
-    R: Send,
+    S: Service<Request<B>, Response = Response<R>> + Clone,
+    P: ReplayBody<B>,
 {
-    /// Sends a request when this service is ready.
-    pub(super) async fn send_over(
-        &mut self,
-        mut service: Box<S>,
-        mut request: Request<B>,
-        lease: &Lease,
-    ) -> Result<Response<R>, BoxError> {
-        let shared = &self.calls.shared;
-        let authenticator = &shared.authenticator;
-        let url = || authenticator.origins().url_of(request.uri());
-        let credential = authenticator.credential(lease, request.method(), url)?;
-        credential.apply(request.headers_mut());
-        let answer = async {
-            poll_fn(|context| service.poll_ready(context)).await?;
-            service.call(request).await
-        };
-        let answer = UntilStalled::new(pin!(answer), None, Some(&shared.alarm)).await;
-        self.service = Some(service);
-        self.answered(answer)
+    pub(super) fn authenticator(&self) -> &Authenticator {
+        &self.shared.rules.client.authenticator
     }
 
-    /// What came of an attempt; `None` if the alarm rang (R8).
-    pub(super) fn answered(
+    /// The request with the credential (R7).
+    pub(super) fn authorized(
         &self,
-        answer: Option<Result<Response<R>, S::Error>>,
-    ) -> Result<Response<R>, BoxError> {
-        match answer {
-            Some(answer) => answer.map_err(Into::into),
-            None => Err(self.timed_out()),
-        }
+        mut request: Request<B>,
+        lease: &Lease,
+    ) -> Result<Request<B>, Error> {
+        let authenticator = self.authenticator();
+        let credential = authenticator.credential(lease, &self.method, || self.url())?;
+        credential.apply(request.headers_mut());
+        Ok(request)
     }
 
     /// The request as the caller made it.
     fn again(&self) -> Result<Request<B>, Error> {
-        let kept = self
+        let (headers, extensions, kept) = self
             .kept
             .as_ref()
-            .expect("only what can be replayed is sent again");
-        let body = self.calls.replay.again(kept).ok_or_else(|| {
-            Error::input("the `replay` of the layer did not give a body that it had kept")
+            .expect("only a request that can be replayed is sent again");
+        let body = self.shared.replay.again(kept).ok_or_else(|| {
+            Error::input("the `replay` of the layer returned no body although it had kept one")
         })?;
-        Ok(self.head.with(body))
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = headers.clone();
+        *request.extensions_mut() = extensions.clone();
+        Ok(request)
     }
 
-    /// The error of an attempt that was not answered in time.
-    fn timed_out(&self) -> BoxError {
-        let origins = self.calls.shared.authenticator.origins();
-        let origin = origins.origin_of(&self.head.uri);
+    fn url(&self) -> String {
+        self.authenticator().origins().url_of(&self.uri)
+    }
+
+    fn timed_out(&self) -> Error {
+        let origin = self.authenticator().origins().origin_of(&self.uri);
         let origin = origin.map(|origin| origin.to_string()).unwrap_or_default();
-        let method = &self.head.method;
-        let error = Error::new(
-            ErrorKind::Transport,
-            format!(
-                "{method} {origin} was not answered in time; set `timeout` if the server needs longer"
-            ),
-        );
-        error
-            .caused_by(io::Error::from(io::ErrorKind::TimedOut))
-            .into()
+        let error = Failure::Timeout.error(&format!("{} {origin}", self.method));
+        error.caused_by(io::Error::from(io::ErrorKind::TimedOut))
     }
 }
 
-impl<S, P, B, R> Attempts for Sends<S, P, B>
+impl<S, P, B, R> Attempts for ServiceAttempts<S, P, B>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send,
     S::Error: Into<BoxError>,
@@ -137,38 +122,58 @@ where
     B: Send,
     R: Send,
 {
-    type Answer = Response<R>;
+    type Response = Response<R>;
     type Failure = BoxError;
 
-    fn authenticator(&self) -> &Authenticator {
-        &self.calls.shared.authenticator
-    }
-
-    fn url(&self) -> String {
-        self.authenticator().origins().url_of(&self.head.uri)
-    }
-
-    async fn send(&mut self, lease: &Lease) -> Result<Response<R>, BoxError> {
-        let request = self.again()?;
-        let spare = || Box::new(lock(&self.calls.spare).clone());
-        let service = self.service.take().unwrap_or_else(spare);
-        self.send_over(service, request, lease).await
+    async fn send(&mut self, lease: Option<&Lease>) -> Result<Response<R>, BoxError> {
+        let timeout = self.shared.rules.client.timeout.clone();
+        let response = match self.first.take() {
+            Some(First::Sent(response)) => timeout.wait(response, None).await,
+            first => {
+                let (mut service, request) = match first {
+                    Some(First::Waiting(service, request)) => (Box::new(service), request),
+                    _ => {
+                        let spare = || Box::new(lock(&self.shared.spare).clone());
+                        (self.service.take().unwrap_or_else(spare), self.again()?)
+                    }
+                };
+                let lease = lease.expect("a layer follows no redirect");
+                let request = self.authorized(request, lease)?;
+                let response = async {
+                    poll_fn(|context| service.poll_ready(context)).await?;
+                    service.call(request).await
+                };
+                let response = Box::pin(timeout.wait(response, None)).await;
+                self.service = Some(service);
+                response
+            }
+        };
+        match response {
+            Some(response) => response.map_err(Into::into),
+            None => Err(self.timed_out().into()),
+        }
     }
 
     fn outcome<'a>(&self, result: &'a Result<Response<R>, BoxError>) -> Outcome<'a> {
         match result {
             Ok(response) => Outcome::Response(response.status(), response.headers()),
-            Err(error) => Outcome::Failure(self.calls.shared.failure(error.as_ref())),
+            Err(error) => {
+                let error = error.as_ref();
+                let failure = (self.shared.rules.classify)(error);
+                Outcome::Failure(failure.unwrap_or_else(|| classify(error)))
+            }
         }
+    }
+
+    fn url(&self) -> Cow<'_, str> {
+        self.url().into()
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for LayerRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("authenticator", &self.authenticator)
-            .field("policy", &self.policy)
-            .field("timeout", &self.alarm.limit())
+        f.debug_struct("LayerRules")
+            .field("client", &self.client)
             .finish_non_exhaustive()
     }
 }

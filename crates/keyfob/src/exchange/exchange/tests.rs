@@ -1,7 +1,10 @@
 //! What the exchange decides, answer by answer.
 
+use http::{HeaderValue, Method};
+use url::Url;
+
 use super::*;
-use http::HeaderValue;
+use crate::exchange::outcome::Failure;
 
 const NOW: Now = Now {
     elapsed: Duration::from_secs(1000),
@@ -9,8 +12,18 @@ const NOW: Now = Now {
     jitter: 0.5,
 };
 
-fn exchange(effect: Idempotency, body: Replay) -> Exchange {
-    Exchange::new(Arc::new(RetryPolicy::default()), effect, body, NOW.elapsed)
+fn exchange(idempotency: Idempotency, body: Replay) -> Exchange {
+    sharing(Arc::default(), idempotency, body)
+}
+
+fn sharing(budget: Arc<RetryBudget>, idempotency: Idempotency, body: Replay) -> Exchange {
+    let policy = Arc::new(RetryPolicy::default());
+    Exchange::new(policy, budget, idempotency, body, NOW.elapsed)
+}
+
+fn judge(exchange: &mut Exchange, outcome: Outcome<'_>) -> Step {
+    let step = exchange.judge(outcome, OnRedirect::Return, || NOW);
+    step.expect("a redirect that is returned is no error")
 }
 
 fn answer(exchange: &mut Exchange, status: u16, headers: &[(HeaderName, &'static str)]) -> Step {
@@ -19,7 +32,7 @@ fn answer(exchange: &mut Exchange, status: u16, headers: &[(HeaderName, &'static
         .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
         .collect();
     let status = StatusCode::from_u16(status).unwrap();
-    exchange.judge(Outcome::Response(status, &headers), || NOW)
+    judge(exchange, Outcome::Response(status, &headers))
 }
 
 fn waits(step: &Step) -> bool {
@@ -33,6 +46,7 @@ fn every_field_that_judging_reads_is_named() {
     assert!(named(200).eq([GRPC_STATUS]));
     assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE]));
     assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER]));
+    assert!(named(302).eq([GRPC_STATUS, LOCATION]));
     let proving = exchange.with_proofs();
     let named = |status| proving.judged_fields(StatusCode::from_u16(status).unwrap());
     assert!(named(200).eq([GRPC_STATUS, DPOP_NONCE]));
@@ -100,7 +114,7 @@ fn r4_only_a_connection_that_was_never_made_is_retried_for_any_method() {
             (Idempotency::NotIdempotent, each_time),
         ] {
             let mut exchange = exchange(effect, Replay::Possible);
-            let step = exchange.judge(Outcome::Failure(failure), || NOW);
+            let step = judge(&mut exchange, Outcome::Failure(failure));
             assert_eq!(waits(&step), retried, "{failure:?} {effect:?}");
         }
     }
@@ -112,22 +126,8 @@ fn r4_a_body_that_cannot_be_replayed_is_never_sent_again() {
     assert_eq!(answer(&mut once, 503, &[(RETRY_AFTER, "0")]), Step::Done);
     let mut connect = exchange(Idempotency::Idempotent, Replay::Impossible);
     assert_eq!(
-        connect.judge(Outcome::Failure(Failure::Connect), || NOW),
+        judge(&mut connect, Outcome::Failure(Failure::Connect)),
         Step::Done
-    );
-}
-
-#[test]
-fn r4_an_idempotency_key_makes_a_post_repeatable() {
-    let mut headers = HeaderMap::new();
-    assert_eq!(
-        Idempotency::of(&Method::POST, &headers),
-        Idempotency::NotIdempotent
-    );
-    headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_static("8e03978e"));
-    assert_eq!(
-        Idempotency::of(&Method::POST, &headers),
-        Idempotency::Idempotent
     );
 }
 
@@ -177,15 +177,11 @@ fn r5_a_retry_after_that_is_nonsense_counts_as_none() {
 
 #[test]
 fn r5_the_budget_is_shared_between_requests() {
-    let policy = Arc::new(RetryPolicy::default());
+    let budget = Arc::new(RetryBudget::default());
     let retried = (0..1000)
         .filter(|_| {
-            let mut exchange = Exchange::new(
-                Arc::clone(&policy),
-                Idempotency::Idempotent,
-                Replay::Possible,
-                NOW.elapsed,
-            );
+            let budget = Arc::clone(&budget);
+            let mut exchange = sharing(budget, Idempotency::Idempotent, Replay::Possible);
             waits(&answer(&mut exchange, 500, &[]))
         })
         .count();
@@ -218,11 +214,9 @@ fn r3_a_401_to_a_body_that_is_gone_is_reported_but_not_replayed() {
 #[test]
 fn r3_a_401_where_no_credential_was_sent_says_nothing_about_it() {
     let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
-    let unauthorized = Outcome::Response(StatusCode::UNAUTHORIZED, &HeaderMap::new());
-    assert_eq!(
-        exchange.judge_without_credential(unauthorized, || NOW),
-        Step::Done
-    );
+    redirected(&mut exchange, "https://b.test/");
+    assert!(!exchange.carries_credential());
+    assert_eq!(answer(&mut exchange, 401, &[]), Step::Done);
 }
 
 const USE_NONCE: [(HeaderName, &str); 2] = [
@@ -296,7 +290,8 @@ fn r3_without_proofs_a_challenge_of_dpop_is_one_like_others() {
             (DPOP_NONCE, HeaderValue::from_static("n")),
         ]);
         let outcome = Outcome::Response(StatusCode::UNAUTHORIZED, &headers);
-        let step = exchange(Idempotency::Idempotent, Replay::Possible).judge(outcome, || NOW);
+        let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
+        let step = judge(&mut exchange, outcome);
         assert!(matches!(step, Step::Renew(_)), "{error}");
     }
 }
@@ -312,11 +307,91 @@ fn r3_grpc_says_unauthenticated_with_a_status_of_its_own() {
 }
 
 #[test]
-fn r8_the_patience_shrinks_with_time() {
+fn r8_the_wait_for_a_token_ends_with_the_total_time() {
     let exchange = exchange(Idempotency::Idempotent, Replay::Possible);
     assert_eq!(exchange.max_wait(NOW.elapsed), RetryPolicy::TOTAL);
     assert_eq!(
         exchange.max_wait(NOW.elapsed + RetryPolicy::TOTAL * 2),
         Duration::ZERO
     );
+}
+
+/// What follows on a redirect of a POST to `https://a.test/`.
+fn redirect(exchange: &mut Exchange, status: u16, location: &'static str) -> Result<Step, Error> {
+    let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(location))]);
+    let outcome = Outcome::Response(StatusCode::from_u16(status).unwrap(), &headers);
+    let url = Url::parse("https://a.test/").unwrap();
+    exchange.judge(outcome, OnRedirect::Follow(&Method::POST, &url), || NOW)
+}
+
+fn redirected(exchange: &mut Exchange, location: &'static str) -> Redirect {
+    match redirect(exchange, 307, location) {
+        Ok(Step::Follow(redirect)) => redirect,
+        step => panic!("{location}: {step:?}"),
+    }
+}
+
+#[test]
+fn r1_a_credential_that_was_left_behind_is_not_put_back() {
+    let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
+    let carried = ["/b", "https://a.test:443/", "http://a.test/", "/c"].map(|location| {
+        redirected(&mut exchange, location);
+        exchange.carries_credential()
+    });
+    assert_eq!(carried, [true, true, false, false]);
+}
+
+#[test]
+fn r1_a_client_that_follows_redirects_itself_gets_the_same_rule() {
+    let mut exchange = exchange(Idempotency::NotIdempotent, Replay::Impossible);
+    let [a, b] = ["https://a.test", "https://b.test"].map(|text| text.parse().unwrap());
+    assert!(exchange.redirected(&a, &a, RedirectBody::Dropped));
+    // The request is a GET now.
+    assert!(waits(&answer(&mut exchange, 503, &[])));
+    assert!(!exchange.redirected(&a, &b, RedirectBody::Kept));
+    assert!(!exchange.redirected(&b, &a, RedirectBody::Kept));
+}
+
+#[test]
+fn r4_a_redirect_that_drops_the_body_makes_the_request_repeatable() {
+    let mut exchange = exchange(Idempotency::NotIdempotent, Replay::Impossible);
+    let step = redirect(&mut exchange, 303, "/b").unwrap();
+    assert!(matches!(step, Step::Follow(redirect) if redirect.method() == Method::GET));
+    assert!(waits(&answer(&mut exchange, 503, &[])));
+}
+
+#[test]
+fn r4_a_redirect_that_asks_for_a_body_that_is_gone_is_returned() {
+    let mut exchange = exchange(Idempotency::Idempotent, Replay::Impossible);
+    assert_eq!(redirect(&mut exchange, 307, "/b").unwrap(), Step::Done);
+}
+
+#[test]
+fn redirects_end_at_their_limit_or_are_returned() {
+    let exchange = || exchange(Idempotency::Idempotent, Replay::Possible);
+    let mut two = exchange().redirects(2);
+    redirected(&mut two, "/1");
+    redirected(&mut two, "/2");
+    assert_eq!(
+        redirect(&mut two, 307, "/3").unwrap_err().kind(),
+        ErrorKind::Redirect
+    );
+    let mut none = exchange().redirects(0);
+    assert_eq!(redirect(&mut none, 307, "/1").unwrap(), Step::Done);
+    assert_eq!(
+        answer(&mut exchange(), 307, &[(LOCATION, "/1")]),
+        Step::Done
+    );
+}
+
+#[test]
+fn r1_a_credential_of_the_caller_is_not_renewed_but_left_behind_like_any_other() {
+    let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
+    exchange.use_callers_credential();
+    assert_eq!(answer(&mut exchange, 401, &[]), Step::Done);
+    let [a, b] = ["https://a.test", "https://b.test"].map(|text| text.parse().unwrap());
+    assert!(exchange.redirected(&a, &a, RedirectBody::Kept));
+    assert!(!exchange.redirected(&a, &b, RedirectBody::Kept));
+    exchange.use_callers_credential();
+    assert!(!exchange.redirected(&b, &b, RedirectBody::Kept));
 }

@@ -1,42 +1,39 @@
-//! A time limit that counts only while nothing moves.
-//!
-//! A limit on the whole attempt would cut off a large upload or download that is doing well; a limit on the head alone
-//! would let a stalled body hang for ever. So the limit starts again with each piece of a body that moves.
+//! Bodies that report or require progress, for the timeout of an attempt (R8).
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::client::response_timeout::Moved;
-use crate::client::shared_timer::{Alarm, Watch};
+use crate::client::idle_timeout::{IdleTimeout, Progress};
 use crate::error::error::BoxError;
 
-/// A body in memory that is no longer than this is sent as it is; what is longer goes out in pieces of this length.
-pub(crate) const PIECE: usize = 64 * 1024;
+/// The length of the parts in which a body from memory is sent; one that is not longer is sent as it is.
+pub(crate) const PART: usize = 64 * 1024;
 
 pin_project! {
-    /// A request's body that is cut in pieces, and counts them as they are sent.
+    /// A request body that is cut into parts and counts them as they are sent.
     pub(crate) struct Counted<B> {
         #[pin]
         body: B,
-        // What is left of the data that the body gave last.
+        // The rest of the data that the body returned last.
         rest: Bytes,
-        moved: Moved,
+        progress: Progress,
     }
 }
 
 impl<B> Counted<B> {
-    pub(crate) fn new(body: B, moved: Moved) -> Self {
+    pub(crate) fn new(body: B, progress: Progress) -> Self {
         Self {
             body,
             rest: Bytes::new(),
-            moved,
+            progress,
         }
     }
 }
@@ -58,9 +55,9 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
                 None => return Poll::Ready(None),
             }
         }
-        this.moved.fetch_add(1, Ordering::Relaxed);
-        let piece = this.rest.split_to(this.rest.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        this.progress.count();
+        let part = this.rest.split_to(this.rest.len().min(PART));
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -68,28 +65,33 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        longer(self.body.size_hint(), self.rest.len() as u64)
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
     }
 }
 
 pin_project! {
-    /// An answer's body that fails when its next piece does not come in time.
-    pub(crate) struct Limited<B: Body> {
+    /// A response body that fails if its next part does not come within the limit.
+    pub(crate) struct Limited<B> {
         #[pin]
         body: B,
-        // What was read of it already.
-        first: Option<Result<Bytes, B::Error>>,
-        watch: Watch,
+        timeout: IdleTimeout,
+        // Set while a part is awaited. Never locked: the mutex makes it `Sync`, as `reqwest` requires.
+        waiting: Mutex<Option<BoxFuture<'static, ()>>>,
     }
 }
 
-impl<B: Body> Limited<B> {
-    /// Limits a body of which this was read.
-    pub(crate) fn new(body: B, first: Option<Result<Bytes, B::Error>>, alarm: &Alarm) -> Self {
+impl<B> Limited<B> {
+    pub(crate) fn new(body: B, timeout: IdleTimeout) -> Self {
         Self {
             body,
-            first,
-            watch: alarm.watch(),
+            timeout,
+            waiting: Mutex::new(None),
         }
     }
 }
@@ -106,36 +108,26 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        if let Some(first) = this.first.take() {
-            return Poll::Ready(Some(first.map(Frame::data).map_err(Into::into)));
-        }
+        let waiting = this.waiting.get_mut();
+        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
         if let Poll::Ready(frame) = this.body.poll_frame(context) {
-            this.watch.restart();
+            *waiting = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        // The limit begins when a piece is first waited for: most short bodies are there with the head.
-        ready!(this.watch.poll_unpin(context));
+        // The time counts from here: a slow reader is not cut off, and a short body needs no timer.
+        let sleep = waiting.get_or_insert_with(|| this.timeout.sleep());
+        ready!(sleep.poll_unpin(context));
+        *waiting = None;
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
-        longer(self.body.size_hint(), first.map_or(0, Bytes::len) as u64)
+        self.body.size_hint()
     }
-}
-
-/// The hint of a body together with so many bytes before it.
-fn longer(hint: SizeHint, length: u64) -> SizeHint {
-    let mut whole = SizeHint::new();
-    whole.set_lower(hint.lower() + length);
-    if let Some(upper) = hint.upper() {
-        whole.set_upper(upper + length);
-    }
-    whole
 }
 
 #[cfg(test)]
@@ -149,9 +141,8 @@ pub(crate) mod tests {
     use crate::clock::clock::Clock;
     use crate::clock::system::SystemClock;
     use crate::runtime::block_on::block_on;
-    use crate::runtime::runtime::{Runtime, TokioOrThreads};
 
-    /// A body that has promised so many bytes, of which some pieces are there.
+    /// A body that declares a length, and of which some pieces are there.
     pub(crate) struct Promised(
         pub(crate) u64,
         VecDeque<Result<Frame<Bytes>, io::ErrorKind>>,
@@ -202,11 +193,10 @@ pub(crate) mod tests {
         }
     }
 
-    /// A limit that does not pass.
-    pub(crate) fn alarm() -> Alarm {
+    /// A limit that does not pass in a test.
+    pub(crate) fn hour() -> IdleTimeout {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let runtime: Arc<dyn Runtime> = Arc::new(TokioOrThreads);
-        Alarm::new(Duration::MAX, &clock, &runtime)
+        IdleTimeout::new(Duration::from_secs(3600), &clock)
     }
 
     fn next(limited: &mut Limited<Promised>) -> Option<Result<Frame<Bytes>, BoxError>> {
@@ -216,9 +206,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn r6_what_came_of_a_limited_body_is_neither_lost_nor_told_twice() {
-        let rest = Promised::new(4, ["rest"]).then_trailers();
-        let mut body = Limited::new(rest, Some(Ok("half".into())), &alarm());
+    fn r6_a_limited_body_has_the_same_frames_and_length() {
+        let body = Promised::new(8, ["half", "rest"]).then_trailers();
+        let mut body = Limited::new(body, hour());
         assert_eq!(body.size_hint().exact(), Some(8));
         assert!(!body.is_end_stream());
         for piece in ["half", "rest"] {
@@ -231,9 +221,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn r6_an_error_that_came_first_is_told() {
-        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
-        let mut body = Limited::new(Promised::new(4, []), Some(Err(reset)), &alarm());
+    fn r6_an_error_of_a_limited_body_is_returned() {
+        let mut body = Limited::new(Promised::new(4, []).then_a_reset(), hour());
         assert_eq!(body.size_hint().exact(), Some(4));
         assert!(!body.is_end_stream());
         assert!(next(&mut body).unwrap().is_err());

@@ -1,0 +1,83 @@
+//! The timeout of an attempt, which counts only while nothing moves (R8).
+//!
+//! A limit on the whole attempt would cut off a large transfer that makes progress. A limit on the head of the response
+//! alone would let a stalled body wait forever. So the time starts again with each part of a body that moves.
+
+use std::fmt;
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, Either, select};
+
+use crate::clock::clock::Clock;
+
+/// The timeout of each attempt of a client.
+#[derive(Clone)]
+pub(crate) struct IdleTimeout {
+    limit: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// Counts the parts of a request body that were taken to be sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress(Arc<AtomicU64>);
+
+impl IdleTimeout {
+    pub(crate) fn new(limit: Duration, clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            limit,
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// `None` if there is no limit.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        (self.limit < Duration::MAX).then_some(self.limit)
+    }
+
+    /// Completes when the limit has passed.
+    #[cfg(feature = "session")]
+    pub(crate) fn sleep(&self) -> BoxFuture<'static, ()> {
+        match self.limit() {
+            Some(limit) => self.clock.sleep(limit),
+            None => Box::pin(pending()),
+        }
+    }
+
+    /// Waits for a response; `None` if in the time of the limit there is neither a response nor progress.
+    pub(crate) async fn wait<F: Future>(
+        &self,
+        response: F,
+        progress: Option<&Progress>,
+    ) -> Option<F::Output> {
+        let mut response = pin!(response);
+        let Some(limit) = self.limit() else {
+            return Some(response.await);
+        };
+        let sent = || progress.map_or(0, |progress| progress.0.load(Ordering::Relaxed));
+        loop {
+            let before = sent();
+            match select(response.as_mut(), self.clock.sleep(limit)).await {
+                Either::Left((response, _)) => return Some(response),
+                Either::Right(_) if sent() == before => return None,
+                Either::Right(_) => {}
+            }
+        }
+    }
+}
+
+impl Progress {
+    #[cfg(feature = "session")]
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for IdleTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limit().fmt(f)
+    }
+}

@@ -1,0 +1,183 @@
+//! The clients of `reqwest`, async and blocking, as a session uses them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::Body;
+use url::Url;
+
+use crate::client::idle_timeout::{IdleTimeout, Progress};
+use crate::client::session::moving_body::{Counted, PART};
+use crate::client::session::response_body::limit_body;
+use crate::error::error::Error;
+use crate::exchange::outcome::Replay;
+use crate::exchange::redirect::{Redirect, RedirectBody};
+use crate::exchange::reqwest_failure::Fault;
+use crate::observe::events;
+
+/// A client that sends one attempt.
+pub(crate) trait HttpClient: Send + Sync {
+    type Request: HttpRequest;
+    type Response: Send;
+
+    /// Sends an attempt. Without `timeout`, the request has one of its own.
+    fn execute(
+        &self,
+        attempt: Self::Request,
+        timeout: Option<&IdleTimeout>,
+    ) -> impl Future<Output = Result<Self::Response, Fault>> + Send;
+
+    fn head(response: &Self::Response) -> (StatusCode, &HeaderMap);
+}
+
+/// A request of `reqwest`, async or blocking.
+pub(crate) trait HttpRequest: Sized + Send {
+    fn method(&self) -> &Method;
+    fn url(&self) -> &Url;
+    fn url_mut(&mut self) -> &mut Url;
+    fn headers(&self) -> &HeaderMap;
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    fn timeout(&self) -> Option<&Duration>;
+    fn replay(&self) -> Replay;
+    /// The same request, without a body that can be read only once.
+    fn copy(&self) -> Self;
+    fn redirect(&mut self, redirect: &Redirect, credential: &[(HeaderName, HeaderValue)]);
+}
+
+impl HttpClient for reqwest::Client {
+    type Request = reqwest::Request;
+    type Response = reqwest::Response;
+
+    async fn execute(
+        &self,
+        mut attempt: reqwest::Request,
+        timeout: Option<&IdleTimeout>,
+    ) -> Result<reqwest::Response, Fault> {
+        let Some(timeout) = timeout else {
+            return self.execute(attempt).await.map_err(Fault::Client);
+        };
+        let progress = count_parts(&mut attempt);
+        let response = timeout.wait(self.execute(attempt), progress.as_ref()).await;
+        let response = response.ok_or(Fault::Stalled)?.map_err(Fault::Client)?;
+        Ok(limit_body(response, timeout))
+    }
+
+    fn head(response: &reqwest::Response) -> (StatusCode, &HeaderMap) {
+        (response.status(), response.headers())
+    }
+}
+
+/// Counts the parts of a request body as they are sent, unless the body is so short that it is one part.
+pub(crate) fn count_parts(attempt: &mut reqwest::Request) -> Option<Progress> {
+    let body = attempt.body_mut().take()?;
+    if body.as_bytes().is_some_and(|bytes| bytes.len() <= PART) {
+        *attempt.body_mut() = Some(body);
+        return None;
+    }
+    let progress = Progress::default();
+    *attempt.body_mut() = Some(Body::wrap(Counted::new(body, progress.clone())));
+    Some(progress)
+}
+
+/// R9: removes the user name and password of a URL, which would become a second credential.
+pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    events::credential_overridden(&http::header::AUTHORIZATION);
+    url.set_username("")
+        .and_then(|()| url.set_password(None))
+        .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))
+}
+
+macro_rules! http_request {
+    ($request:ty) => {
+        impl HttpRequest for $request {
+            fn method(&self) -> &Method {
+                self.method()
+            }
+
+            fn url(&self) -> &Url {
+                self.url()
+            }
+
+            fn url_mut(&mut self) -> &mut Url {
+                self.url_mut()
+            }
+
+            fn headers(&self) -> &HeaderMap {
+                self.headers()
+            }
+
+            fn headers_mut(&mut self) -> &mut HeaderMap {
+                self.headers_mut()
+            }
+
+            fn timeout(&self) -> Option<&Duration> {
+                self.timeout()
+            }
+
+            fn replay(&self) -> Replay {
+                match self.body() {
+                    Some(body) if body.as_bytes().is_none() => Replay::Impossible,
+                    _ => Replay::Possible,
+                }
+            }
+
+            fn copy(&self) -> Self {
+                if let (Some(_), Some(copy)) = (self.body(), self.try_clone()) {
+                    return copy;
+                }
+                // `try_clone` fails for a body that can be read only once, and costs more where there is none.
+                let mut copy = Self::new(self.method().clone(), self.url().clone());
+                copy.headers_mut().clone_from(self.headers());
+                if let Some(timeout) = self.timeout() {
+                    *copy.timeout_mut() = Some(*timeout);
+                }
+                *copy.version_mut() = self.version();
+                copy
+            }
+
+            fn redirect(&mut self, redirect: &Redirect, credential: &[(HeaderName, HeaderValue)]) {
+                *self.method_mut() = redirect.method().clone();
+                *self.url_mut() = redirect.url().clone();
+                if redirect.body() == RedirectBody::Dropped {
+                    *self.body_mut() = None;
+                }
+                redirect.apply(self.headers_mut(), credential);
+            }
+        }
+    };
+}
+
+http_request!(reqwest::Request);
+
+#[cfg(feature = "blocking")]
+mod blocking {
+    use reqwest::blocking::{Client, Request, Response};
+
+    use super::*;
+    use crate::client::session::response_body::limit_reads;
+
+    impl HttpClient for Client {
+        type Request = Request;
+        type Response = Response;
+
+        /// Blocks the calling thread. The client has the timeout, and a request's own takes its place.
+        async fn execute(
+            &self,
+            attempt: Request,
+            _: Option<&IdleTimeout>,
+        ) -> Result<Response, Fault> {
+            let response = self.execute(attempt).map_err(Fault::Client)?;
+            Ok(limit_reads(response))
+        }
+
+        fn head(response: &Response) -> (StatusCode, &HeaderMap) {
+            (response.status(), response.headers())
+        }
+    }
+
+    http_request!(Request);
+}

@@ -1,0 +1,129 @@
+//! The settings that the builders of all clients share, and the rules for requests that they become.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::cache::TokenCache;
+use crate::client::authenticator::{Authenticator, Target};
+use crate::client::idle_timeout::IdleTimeout;
+use crate::error::error::Error;
+use crate::exchange::exchange::Exchange;
+use crate::exchange::outcome::{Idempotency, Replay};
+use crate::exchange::proof::RequestProof;
+use crate::exchange::retry::RetryPolicy;
+use crate::origin::builder::OriginsBuilder;
+
+/// The settings of a session, a layer or a middleware.
+#[derive(Debug)]
+pub(crate) struct ClientSettings {
+    pub(crate) tokens: TokenCache,
+    pub(crate) origins: OriginsBuilder,
+    pub(crate) proof: Option<Arc<dyn RequestProof>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Duration,
+}
+
+impl ClientSettings {
+    pub(crate) fn new(tokens: TokenCache) -> Self {
+        Self {
+            tokens,
+            origins: OriginsBuilder::default(),
+            proof: None,
+            retry: RetryPolicy::default(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// The rules, unless an origin cannot be used. Each client gets a retry budget of its own.
+    pub(crate) fn into_rules(self) -> Result<ClientRules, Error> {
+        let origins = self.origins.into_origins()?;
+        Ok(ClientRules {
+            timeout: IdleTimeout::new(self.timeout, self.tokens.clock()),
+            authenticator: Authenticator::with_proof(self.tokens, origins, self.proof),
+            policy: Arc::new(self.retry),
+        })
+    }
+}
+
+/// The rules by which a client sends requests. All clones of a client share them.
+#[derive(Debug)]
+pub(crate) struct ClientRules {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) policy: Arc<RetryPolicy>,
+    pub(crate) timeout: IdleTimeout,
+}
+
+impl ClientRules {
+    /// Begins a request with the client's own policy.
+    #[cfg(any(feature = "middleware", feature = "tower"))]
+    pub(crate) fn begin<'a>(
+        &self,
+        target: impl Into<Target<'a>>,
+        idempotency: Idempotency,
+        body: Replay,
+    ) -> Result<Exchange, Error> {
+        let authenticator = &self.authenticator;
+        authenticator.begin(target, &self.policy, idempotency, body)
+    }
+}
+
+/// The timeout of each attempt, unless set (R8).
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The setters of a builder whose field `settings` is a [`ClientSettings`].
+macro_rules! settings_setters {
+    () => {
+        /// Binds the credential to one more origin, such as `https://uploads.example.com`.
+        pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
+            self.settings.origins.bind(origin.as_ref().parse());
+            self
+        }
+
+        /// Allows plain `http` to one origin that is not on this machine, and binds the credential to it.
+        ///
+        /// Every machine on the network path can then read the token and use it.
+        pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
+            let origins = &mut self.settings.origins;
+            origins.allow_plain_http(origin.as_ref().parse());
+            self
+        }
+
+        /// Allows the credential to go to any https origin that the caller names in a request.
+        ///
+        /// It never goes to an origin that a redirect names. This has no effect if an origin is bound as well.
+        pub fn any_https_origin(mut self) -> Self {
+            self.settings.origins.allow_any_https();
+            self
+        }
+
+        /// Proves with each attempt that the client holds the key of its token (DPoP, RFC 9449).
+        ///
+        /// The tokens must have the scheme `DPoP`; no other token is sent. Clients that share a prover share its key and
+        /// its nonces.
+        #[must_use = "the setter returns the changed builder"]
+        pub fn dpop(mut self, proof: impl RequestProof + 'static) -> Self {
+            self.settings.proof = Some(std::sync::Arc::new(proof));
+            self
+        }
+
+        /// Sets what is retried.
+        ///
+        /// See [`RetryPolicy`] for the rules. All requests of one client share one retry budget.
+        pub fn retry(mut self, policy: RetryPolicy) -> Self {
+            self.settings.retry = policy;
+            self
+        }
+
+        /// Sets the timeout of each attempt; 20 seconds unless set.
+        ///
+        /// An attempt fails when for this time nothing moves: no part of the request body is sent, and no part of the
+        /// response is received. The documentation of this builder's `build` says how far this client can tell.
+        /// [`Duration::MAX`] is no timeout. The total time of all attempts is set in [`retry`](Self::retry).
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.settings.timeout = timeout;
+            self
+        }
+    };
+}
+
+pub(crate) use settings_setters;
