@@ -22,7 +22,7 @@ use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
-use crate::oauth::authorization_code::response::{AuthorizationResponse, ExpectedResponse};
+use crate::oauth::authorization_code::response::{ExpectedResponse, SignInFailure};
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
@@ -51,7 +51,6 @@ use crate::token::token::Token;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AuthorizationCode {
-    client: Client,
     options: GrantOptions,
     redirect_uri: RedirectUri,
     timeout: Duration,
@@ -64,8 +63,7 @@ impl AuthorizationCode {
     /// Prepares a sign-in at the server of this client.
     pub fn new(client: Client) -> Self {
         Self {
-            client,
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
             redirect_uri: RedirectUri::default(),
             timeout: Self::TIMEOUT,
         }
@@ -104,7 +102,7 @@ refresh token (OpenID Connect Core §11)."
     /// [`ErrorKind::Input`] if no authorization endpoint is known, the server does not support PKCE with S256, or the port is
     /// in use; otherwise as a [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<AuthorizationRequest, Error> {
-        let metadata = self.client.metadata().await?;
+        let metadata = self.options.client.metadata().await?;
         if let Some(methods) = &metadata.code_challenge_methods
             && !methods.iter().any(|method| method == METHOD)
         {
@@ -112,7 +110,8 @@ refresh token (OpenID Connect Core §11)."
                 "the server does not support PKCE with S256 (RFC 7636), and no weaker method is used",
             ));
         }
-        let listener = Listener::bind(&self.redirect_uri, Arc::clone(self.client.clock())).await?;
+        let listener =
+            Listener::bind(&self.redirect_uri, Arc::clone(self.options.client.clock())).await?;
         let (state, verifier) = (random_text()?, random_text()?);
         let challenge = code_challenge(&verifier);
         let url = self.authorization_url(&metadata, listener.uri(), &state, &challenge)?;
@@ -138,12 +137,10 @@ refresh token (OpenID Connect Core §11)."
         state: &Secret,
         challenge: &str,
     ) -> Result<Url, Error> {
-        let endpoint = metadata.authorization.as_ref().ok_or_else(|| {
-            Error::input("the server names no authorization endpoint; give its URL to the client")
-        })?;
+        let endpoint = metadata.authorization.require()?;
         let form = Form::new()
             .with("response_type", "code")
-            .with("client_id", self.client.id())
+            .with("client_id", self.options.client.id())
             .with("redirect_uri", redirect_uri)
             .with("state", state.expose())
             .with("code_challenge", challenge)
@@ -232,9 +229,9 @@ impl AuthorizationRequest {
         let (request, response) = self.authorization_response(&mut requests).await?;
         let code = match response {
             Ok(code) => code,
-            Err((error, page)) => {
-                request.respond(page).await;
-                return Err(error);
+            Err(failure) => {
+                request.respond(failure.page).await;
+                return Err(failure.error);
             }
         };
         let mut exchange = pin!(self.exchange(&code));
@@ -260,8 +257,13 @@ impl AuthorizationRequest {
     async fn authorization_response(
         &self,
         requests: &mut UnboundedReceiver<BrowserRequest>,
-    ) -> Result<(BrowserRequest, Result<Secret, (Error, Page)>), Error> {
-        let mut timeout = self.sign_in.client.clock().sleep(self.sign_in.timeout);
+    ) -> Result<(BrowserRequest, Result<Secret, SignInFailure>), Error> {
+        let mut timeout = self
+            .sign_in
+            .options
+            .client
+            .clock()
+            .sleep(self.sign_in.timeout);
         let mut unrelated = 0_u32;
         loop {
             let request = match select(requests.next(), timeout).await {
@@ -271,16 +273,11 @@ impl AuthorizationRequest {
                 }
                 Either::Left((None, _)) | Either::Right(_) => return Err(timed_out(unrelated)),
             };
-            match self.expected.check(&request.query) {
-                AuthorizationResponse::Code(code) => return Ok((request, Ok(code))),
-                AuthorizationResponse::Error(error, page) => {
-                    return Ok((request, Err((error, page))));
-                }
-                AuthorizationResponse::Unrelated => {
-                    unrelated += 1;
-                    drop(request.start_response(Page::Unrelated));
-                }
+            if let Some(response) = self.expected.check(&request.query) {
+                return Ok((request, response));
             }
+            unrelated += 1;
+            drop(request.start_response(Page::Unrelated));
         }
     }
 
@@ -294,7 +291,7 @@ impl AuthorizationRequest {
         for resource in &self.sign_in.options.resources {
             form = form.with("resource", resource);
         }
-        let client = &self.sign_in.client;
+        let client = &self.sign_in.options.client;
         let requested = client.clock().coarse_time().wall_time();
         let response = client.send_token_request(&self.metadata, form).await?;
         let token = client.read_token_response(&self.metadata, response)?;
@@ -317,7 +314,7 @@ fn timed_out(unrelated_requests: u32) -> Error {
 impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
-            .field("client", &self.sign_in.client)
+            .field("client", &self.sign_in.options.client)
             .field("redirect_uri", &self.redirect_uri())
             .finish_non_exhaustive()
     }

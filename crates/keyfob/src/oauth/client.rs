@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::HeaderMap;
 use huskarl_core::client_auth;
@@ -15,10 +15,11 @@ use crate::oauth::client_authentication::{ClientAuthentication, authentication_f
 use crate::oauth::discovery::Discovery;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
-use crate::oauth::error_response::{error_of, requires_nonce};
+use crate::oauth::error_response::{require_success, requires_nonce};
 use crate::oauth::form::Form;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::{Scheme, read_token};
+use crate::oauth::token_response::read_token;
+use crate::token::token;
 use crate::token::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
@@ -110,10 +111,10 @@ impl Client {
         response: ServerResponse,
     ) -> Result<Token, Error> {
         let scheme = match self.0.prover {
-            Some(_) => Scheme::Dpop,
-            None => Scheme::Bearer,
+            Some(_) => token::DPOP,
+            None => token::BEARER,
         };
-        let response = self.require_success(&metadata.token, response)?;
+        let response = require_success(&metadata.token, response)?;
         read_token(&metadata.token, &response, scheme)
     }
 
@@ -126,7 +127,8 @@ impl Client {
     ) -> Result<ServerResponse, Error> {
         let endpoint = &metadata.token;
         let url = endpoint.url().as_str();
-        let proof = prover.prove_token_request(url, self.wall_time())?;
+        let now = self.0.clock.coarse_time().wall_time();
+        let proof = prover.prove_token_request(url, now)?;
         let headers = HeaderMap::from_iter([(DPOP, proof)]);
         let response = self.send(endpoint, metadata, headers, form).await?;
         prover.record_issuer_nonce(url, response.status, &response.headers);
@@ -141,19 +143,7 @@ impl Client {
         form: Form,
     ) -> Result<ServerResponse, Error> {
         let response = self.send(endpoint, metadata, HeaderMap::new(), form).await;
-        self.require_success(endpoint, response?)
-    }
-
-    pub(crate) fn require_success(
-        &self,
-        endpoint: &Endpoint,
-        response: ServerResponse,
-    ) -> Result<ServerResponse, Error> {
-        if response.status.is_success() {
-            Ok(response)
-        } else {
-            Err(error_of(endpoint, &response, self.wall_time()))
-        }
+        require_success(endpoint, response?)
     }
 
     /// Sends a form with the client's authentication and returns the response, whatever its status.
@@ -177,10 +167,6 @@ impl Client {
         let (mut all, form) = form.authenticated(authentication.map_err(authentication_failed)?)?;
         all.extend(headers);
         self.0.http.post(endpoint, all, form).await
-    }
-
-    fn wall_time(&self) -> SystemTime {
-        self.0.clock.coarse_time().wall_time()
     }
 }
 

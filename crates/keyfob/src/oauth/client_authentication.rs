@@ -35,10 +35,8 @@ pub struct ClientAuthentication(Method);
 
 #[derive(Clone)]
 enum Method {
-    None,
-    Basic(SecretString),
-    UnencodedBasic(SecretString),
-    Post(SecretString),
+    /// A method without settings, by its registered name.
+    Fixed(&'static str, Arc<dyn client_auth::ClientAuthentication>),
     PrivateKeyJwt(ClientAssertion),
 }
 
@@ -77,13 +75,17 @@ impl ClientAuthentication {
     /// No authentication: a public client, which only sends its `client_id`.
     #[must_use]
     pub fn none() -> Self {
-        Self(Method::None)
+        Self::fixed("none", NoAuth)
     }
 
     /// A secret in `Authorization: Basic`, form-encoded first as RFC 6749 §2.3.1 requires.
     #[must_use]
     pub fn secret_basic(secret: impl Into<String>) -> Self {
-        Self(Method::Basic(secret_string(secret)))
+        let method = ClientSecret::builder()
+            .client_secret(provided(secret))
+            .prefer_basic_auth(true)
+            .build();
+        Self::fixed("client_secret_basic", method)
     }
 
     /// A secret in `Authorization: Basic` without form encoding, for servers that do not decode it.
@@ -92,13 +94,13 @@ impl ClientAuthentication {
     /// that form encoding changes.
     #[must_use]
     pub fn secret_basic_unencoded(secret: impl Into<String>) -> Self {
-        Self(Method::UnencodedBasic(secret_string(secret)))
+        Self::fixed("client_secret_basic", UnencodedBasic(secret_string(secret)))
     }
 
     /// A secret in the form, for servers that support nothing else.
     #[must_use]
     pub fn secret_post(secret: impl Into<String>) -> Self {
-        Self(Method::Post(secret_string(secret)))
+        Self::fixed("client_secret_post", ClientSecret::new(provided(secret)))
     }
 
     /// A client assertion: a new JWT for each request, signed with the client's private key (RFC 7523 §2.2).
@@ -129,19 +131,13 @@ impl ClientAuthentication {
         self
     }
 
+    fn fixed(name: &'static str, method: impl client_auth::ClientAuthentication + 'static) -> Self {
+        Self(Method::Fixed(name, Arc::new(method)))
+    }
+
     pub(crate) fn to_method(&self) -> Arc<dyn client_auth::ClientAuthentication> {
         match &self.0 {
-            Method::None => Arc::new(NoAuth),
-            Method::Basic(secret) => Arc::new(
-                ClientSecret::builder()
-                    .client_secret(ProvidedSecret::new(secret.clone()))
-                    .prefer_basic_auth(true)
-                    .build(),
-            ),
-            Method::UnencodedBasic(secret) => Arc::new(UnencodedBasic(secret.clone())),
-            Method::Post(secret) => {
-                Arc::new(ClientSecret::new(ProvidedSecret::new(secret.clone())))
-            }
+            Method::Fixed(_, method) => Arc::clone(method),
             Method::PrivateKeyJwt(assertion) => Arc::new(assertion.to_method()),
         }
     }
@@ -149,9 +145,7 @@ impl ClientAuthentication {
     /// The registered name of the method (`token_endpoint_auth_method`, RFC 7591 §2).
     pub(crate) fn name(&self) -> &'static str {
         match &self.0 {
-            Method::None => "none",
-            Method::Basic(_) | Method::UnencodedBasic(_) => "client_secret_basic",
-            Method::Post(_) => "client_secret_post",
+            Method::Fixed(name, _) => name,
             Method::PrivateKeyJwt(_) => "private_key_jwt",
         }
     }
@@ -199,6 +193,10 @@ impl fmt::Debug for ClientAuthentication {
             .field(&self.name())
             .finish()
     }
+}
+
+fn provided(secret: impl Into<String>) -> ProvidedSecret {
+    ProvidedSecret::new(secret_string(secret))
 }
 
 fn secret_string(secret: impl Into<String>) -> SecretString {

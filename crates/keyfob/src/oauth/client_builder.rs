@@ -143,38 +143,24 @@ impl ClientBuilder {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if neither an issuer nor a token endpoint is set, or a URL is not
     /// absolute, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
     pub fn build(self) -> Result<Client, Error> {
-        let server = match (self.server, self.fhir_server) {
-            (
-                Document {
-                    token_endpoint: None,
-                    issuer: Some(issuer),
-                    ..
-                },
-                _,
-            ) => {
-                Endpoint::parse("issuer", &issuer)?;
-                ServerLocation::Issuer(issuer)
+        let given = self.server;
+        let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
+            (None, Some(issuer), _) => {
+                Endpoint::parse("issuer", issuer)?;
+                ServerLocation::Issuer(issuer.clone())
             }
-            (
-                Document {
-                    token_endpoint: None,
-                    ..
-                },
-                Some(base),
-            ) => {
+            (None, None, Some(base)) => {
                 Endpoint::parse("FHIR server", &base)?;
                 ServerLocation::FhirServer(base)
             }
-            (endpoints, _) => {
-                ServerLocation::Endpoints(Arc::new(Metadata::from_application(endpoints)?))
-            }
+            _ => ServerLocation::Endpoints(Arc::new(Metadata::new(given, None)?)),
         };
         Ok(Client(Arc::new(SharedClient {
             id: self.id,
             method: self.authentication.to_method(),
             authentication: self.authentication,
             discovery: Discovery::new(server),
-            http: HttpClient::new(self.http, self.timeout)?,
+            http: HttpClient::new(self.http, self.timeout, Arc::clone(&self.clock))?,
             prover: self.prover,
             clock: self.clock,
         })))

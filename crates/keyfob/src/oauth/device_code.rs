@@ -43,7 +43,6 @@ use crate::token::token::Token;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct DeviceCode {
-    client: Client,
     options: GrantOptions,
 }
 
@@ -54,8 +53,7 @@ impl DeviceCode {
     /// Prepares a sign-in at the server of this client.
     pub fn new(client: Client) -> Self {
         Self {
-            client,
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
         }
     }
 
@@ -68,18 +66,14 @@ impl DeviceCode {
     /// [`ErrorKind::Input`] if no device authorization endpoint is known; otherwise as a
     /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<DeviceAuthorization, Error> {
-        let metadata = self.client.metadata().await?;
-        let endpoint = metadata.device_authorization.as_ref().ok_or_else(|| {
-            Error::input(
-                "the server names no device authorization endpoint; give its URL to the client, or sign in with a browser",
-            )
-        })?;
+        let metadata = self.options.client.metadata().await?;
+        let endpoint = metadata.device_authorization.require()?;
         let form = self.options.add_to(Form::new())?;
-        let requested = self.client.clock().elapsed();
-        let response = self.client.post(endpoint, &metadata, form).await?;
+        let requested = self.options.client.clock().elapsed();
+        let response = self.options.client.post(endpoint, &metadata, form).await?;
         let response = DeviceResponse::read(endpoint, &response)?;
         Ok(DeviceAuthorization {
-            client: self.client.clone(),
+            client: self.options.client.clone(),
             metadata,
             requested,
             response,

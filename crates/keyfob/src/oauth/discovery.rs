@@ -1,7 +1,7 @@
 //! The metadata of an authorization server: given by the application, or fetched and cached.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::lock::Mutex;
 
@@ -57,8 +57,7 @@ impl Discovery {
         {
             return Ok(Arc::clone(metadata));
         }
-        let wall_time = || clock.coarse_time().wall_time();
-        match (self.fetch(http, wall_time).await, &*cached) {
+        match (self.fetch(http).await, &*cached) {
             (Ok(metadata), _) => {
                 *cached = Some((now, Arc::clone(&metadata)));
                 Ok(metadata)
@@ -72,19 +71,15 @@ impl Discovery {
         }
     }
 
-    async fn fetch(
-        &self,
-        http: &HttpClient,
-        now: impl Fn() -> SystemTime,
-    ) -> Result<Arc<Metadata>, Error> {
+    async fn fetch(&self, http: &HttpClient) -> Result<Arc<Metadata>, Error> {
         match &self.server {
             ServerLocation::Endpoints(metadata) => Ok(Arc::clone(metadata)),
             ServerLocation::Issuer(issuer) => {
-                Metadata::from_issuer(http, issuer, now).await.map(Arc::new)
+                Metadata::from_issuer(http, issuer).await.map(Arc::new)
             }
-            ServerLocation::FhirServer(base) => Metadata::from_fhir_server(http, base, now)
-                .await
-                .map(Arc::new),
+            ServerLocation::FhirServer(base) => {
+                Metadata::from_fhir_server(http, base).await.map(Arc::new)
+            }
         }
     }
 }

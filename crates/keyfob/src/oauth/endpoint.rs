@@ -4,7 +4,8 @@
 //! redirect is followed, because it would carry the form to whatever URL it names. No error quotes a response.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -15,9 +16,11 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::outcome::Failure;
 use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault, classify};
+use crate::exchange::retry_after::RetryAfter;
 use crate::origin::origin::{Origin, parse_url};
 
 /// The URL for one kind of request to an authorization server.
@@ -86,9 +89,16 @@ pub(crate) struct ServerResponse {
     pub(crate) headers: HeaderMap,
     /// Zeroed when the last reference is dropped.
     pub(crate) body: Bytes,
+    /// The wall time at which the response arrived.
+    received: SystemTime,
 }
 
 impl ServerResponse {
+    /// How long the server asks callers to wait (`Retry-After`).
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        RetryAfter::from_headers(&self.headers).map(|pause| pause.wait(self.received))
+    }
+
     /// Reads the body as JSON. The error quotes none of it.
     pub(crate) fn json<T: DeserializeOwned>(&self, endpoint: &Endpoint) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|_| {
@@ -104,12 +114,14 @@ pub(crate) struct HttpClient {
     client: reqwest::Client,
     /// A client without a proxy, for plain `http` to loopback. `None` if the application configured the client itself.
     direct: Option<reqwest::Client>,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpClient {
     pub(crate) fn new(
         custom: Option<reqwest::ClientBuilder>,
         timeout: Duration,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let build = |client: reqwest::ClientBuilder| {
             client
@@ -129,7 +141,11 @@ impl HttpClient {
             None => Some(build(default_client().no_proxy())?),
         };
         let client = build(custom.unwrap_or_else(default_client))?;
-        Ok(Self { client, direct })
+        Ok(Self {
+            client,
+            direct,
+            clock,
+        })
     }
 
     /// Sends a form, which may contain secrets.
@@ -184,6 +200,7 @@ impl HttpClient {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Bytes::from_owner(body),
+            received: self.clock.coarse_time().wall_time(),
         })
     }
 }

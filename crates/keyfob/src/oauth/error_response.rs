@@ -1,13 +1,10 @@
 //! What an authorization server's error response means: whether it is permanent, and when to ask again.
 
-use std::time::SystemTime;
-
 use http::StatusCode;
 use huskarl_core::{OAuthError, OAuthErrorCode};
 
 use crate::error::error::Error;
 use crate::exchange::proof::DPOP_NONCE;
-use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 
 /// The error code in the body (`error`, RFC 6749 §5.2), if there is one.
@@ -16,10 +13,21 @@ pub(crate) fn error_code(response: &ServerResponse) -> Option<OAuthErrorCode> {
     Some(error.code().clone())
 }
 
+/// Returns a success, and turns any other response into its error.
+pub(crate) fn require_success(
+    endpoint: &Endpoint,
+    response: ServerResponse,
+) -> Result<ServerResponse, Error> {
+    match response.status.is_success() {
+        true => Ok(response),
+        false => Err(error_of(endpoint, &response)),
+    }
+}
+
 /// The error that a response with a status other than 2xx means (T2).
 ///
 /// It shows the error code of the body only if the code is registered. The rest of the body may quote the request (S3).
-pub(crate) fn error_of(endpoint: &Endpoint, response: &ServerResponse, now: SystemTime) -> Error {
+fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
     let status = response.status;
     if status.is_redirection() {
         return Error::unavailable(format!(
@@ -38,8 +46,8 @@ pub(crate) fn error_of(endpoint: &Endpoint, response: &ServerResponse, now: Syst
     } else {
         Error::unavailable(message)
     };
-    match RetryAfter::from_headers(&response.headers) {
-        Some(pause) => error.retry_after(pause.wait(now)),
+    match response.retry_after() {
+        Some(pause) => error.retry_after(pause),
         None => error,
     }
 }

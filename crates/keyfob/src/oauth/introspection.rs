@@ -79,9 +79,7 @@ impl Client {
     /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn introspect(&self, token: &Token) -> Result<Introspection, Error> {
         let metadata = self.metadata().await?;
-        let endpoint = metadata.introspection.as_ref().ok_or_else(|| {
-            Error::input("the server names no introspection endpoint; give its URL to the client")
-        })?;
+        let endpoint = metadata.introspection.require()?;
         let form = Form::new()
             .with("token", token.expose())
             .with("token_type_hint", "access_token");

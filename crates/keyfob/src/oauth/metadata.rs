@@ -1,14 +1,11 @@
 //! The metadata of an authorization server (RFC 8414, OpenID Connect Discovery, SMART App Launch).
 
-use std::time::SystemTime;
-
 use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
-use crate::oauth::error_response::error_of;
 use crate::origin::origin::parse_url;
 
 /// The endpoints of a server, and what it supports.
@@ -16,10 +13,10 @@ use crate::origin::origin::parse_url;
 pub(crate) struct Metadata {
     pub(crate) issuer: Option<String>,
     pub(crate) token: Endpoint,
-    pub(crate) introspection: Option<Endpoint>,
-    pub(crate) revocation: Option<Endpoint>,
-    pub(crate) authorization: Option<Endpoint>,
-    pub(crate) device_authorization: Option<Endpoint>,
+    pub(crate) introspection: OptionalEndpoint,
+    pub(crate) revocation: OptionalEndpoint,
+    pub(crate) authorization: OptionalEndpoint,
+    pub(crate) device_authorization: OptionalEndpoint,
     /// Whether each authorization response contains `iss` (RFC 9207 §3).
     pub(crate) sends_iss: bool,
     /// The supported PKCE methods (RFC 7636), if the server lists them.
@@ -40,79 +37,75 @@ pub(crate) struct Document {
     code_challenge_methods_supported: Option<Vec<String>>,
 }
 
-impl Metadata {
-    /// The metadata that the application gave itself.
-    pub(crate) fn from_application(endpoints: Document) -> Result<Self, Error> {
-        let without_token_endpoint = || {
-            Error::input(
-                "the client has no server; give its issuer, or the URL of its token endpoint",
-            )
-        };
-        Self::new(endpoints, |_| Ok(()), without_token_endpoint)
-    }
+/// An endpoint that a server may lack.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionalEndpoint {
+    name: &'static str,
+    endpoint: Option<Endpoint>,
+}
 
+impl OptionalEndpoint {
+    pub(crate) fn require(&self) -> Result<&Endpoint, Error> {
+        self.endpoint.as_ref().ok_or_else(|| {
+            Error::input(format!(
+                "the server names no {}; give its URL to the client",
+                self.name
+            ))
+        })
+    }
+}
+
+impl Metadata {
     /// Fetches the metadata of an issuer: from the URL of RFC 8414 §3, or else from that of OpenID Connect Discovery.
     ///
     /// "The \"issuer\" value returned MUST be identical to the authorization server's issuer identifier value" (RFC 8414 §3.3).
-    pub(crate) async fn from_issuer(
-        http: &HttpClient,
-        issuer: &str,
-        now: impl Fn() -> SystemTime,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn from_issuer(http: &HttpClient, issuer: &str) -> Result<Self, Error> {
         let [oauth, openid] = well_known_urls(issuer)?;
         // A server that knows only one of the URLs may send anything from the other, even a page with status 200.
-        let document = match read(&oauth, &http.get(&oauth).await?, now()) {
+        let document = match read(&oauth, &http.get(&oauth).await?) {
             Ok(document) => document,
-            Err(_) => read(&openid, &http.get(&openid).await?, now())?,
+            Err(_) => read(&openid, &http.get(&openid).await?)?,
         };
         if document.issuer.as_deref() != Some(issuer) {
             return Err(Error::refused(format!(
                 "{oauth} names another issuer than the configured one; give the issuer exactly as the server writes it"
             )));
         }
-        Self::from_server(&oauth, document)
+        Self::new(document, Some(&oauth))
     }
 
     /// Fetches the SMART configuration of a FHIR server (SMART App Launch 2.2, Conformance).
-    pub(crate) async fn from_fhir_server(
-        http: &HttpClient,
-        base: &str,
-        now: impl Fn() -> SystemTime,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn from_fhir_server(http: &HttpClient, base: &str) -> Result<Self, Error> {
         let url = smart_configuration_url(base)?;
-        let document = read(&url, &http.get(&url).await?, now())?;
-        Self::from_server(&url, document)
+        let document = read(&url, &http.get(&url).await?)?;
+        Self::new(document, Some(&url))
     }
 
-    fn from_server(url: &Endpoint, document: Document) -> Result<Self, Error> {
-        let check = |endpoint: &Endpoint| {
+    /// Checks the URLs in a document from this URL, or in one from the application itself.
+    pub(crate) fn new(document: Document, source: Option<&Endpoint>) -> Result<Self, Error> {
+        let endpoint = |name, url: Option<String>| {
+            let endpoint = url.map(|url| Endpoint::parse(name, &url)).transpose()?;
+            let is_local = |endpoint: &Endpoint| endpoint.origin().is_plain_loopback();
             // R1: a server on the network must not direct secrets to a port of this machine.
-            if endpoint.origin().is_plain_loopback() && !url.origin().is_plain_loopback() {
-                return Err(Error::new(
-                    ErrorKind::Origin,
-                    format!("{url} names {endpoint}, which is plain http to this machine"),
-                ));
+            match (&endpoint, source) {
+                (Some(endpoint), Some(source)) if is_local(endpoint) && !is_local(source) => {
+                    Err(Error::new(
+                        ErrorKind::Origin,
+                        format!("{source} names {endpoint}, which is plain http to this machine"),
+                    ))
+                }
+                _ => Ok(OptionalEndpoint { name, endpoint }),
             }
-            Ok(())
         };
-        let without_token_endpoint = || Error::malformed(format!("{url} names no token endpoint"));
-        Self::new(document, check, without_token_endpoint)
-    }
-
-    fn new(
-        document: Document,
-        check: impl Fn(&Endpoint) -> Result<(), Error>,
-        without_token_endpoint: impl FnOnce() -> Error,
-    ) -> Result<Self, Error> {
-        let endpoint = |name, url: Option<String>| -> Result<Option<Endpoint>, Error> {
-            let Some(url) = url else { return Ok(None) };
-            let endpoint = Endpoint::parse(name, &url)?;
-            check(&endpoint)?;
-            Ok(Some(endpoint))
+        let token = endpoint("token endpoint", document.token_endpoint)?;
+        let no_token_endpoint = || match source {
+            Some(source) => Error::malformed(format!("{source} names no token endpoint")),
+            None => Error::input(
+                "the client has no server; give its issuer, or the URL of its token endpoint",
+            ),
         };
         Ok(Self {
-            token: endpoint("token endpoint", document.token_endpoint)?
-                .ok_or_else(without_token_endpoint)?,
+            token: token.endpoint.ok_or_else(no_token_endpoint)?,
             introspection: endpoint("introspection endpoint", document.introspection_endpoint)?,
             revocation: endpoint("revocation endpoint", document.revocation_endpoint)?,
             authorization: endpoint("authorization endpoint", document.authorization_endpoint)?,
@@ -127,23 +120,19 @@ impl Metadata {
     }
 }
 
-fn read(url: &Endpoint, response: &ServerResponse, now: SystemTime) -> Result<Document, Error> {
-    if response.status != StatusCode::OK {
-        return Err(no_metadata(url, response, now));
+fn read(url: &Endpoint, response: &ServerResponse) -> Result<Document, Error> {
+    if response.status == StatusCode::OK {
+        return response.json(url);
     }
-    response.json(url)
-}
-
-/// Never a permanent error: a server that is being set up has no metadata yet.
-fn no_metadata(url: &Endpoint, response: &ServerResponse, now: SystemTime) -> Error {
+    // Never a permanent error: a server that is being set up has no metadata yet.
     let error = Error::unavailable(format!(
         "{url} cannot be fetched ({})",
         response.status.as_u16()
     ));
-    match error_of(url, response, now).pause() {
+    Err(match response.retry_after() {
         Some(pause) => error.retry_after(pause),
         None => error,
-    }
+    })
 }
 
 /// The URLs of an issuer's metadata: RFC 8414 inserts the well-known part before the path, OpenID appends it.
@@ -190,7 +179,7 @@ mod tests {
             token_endpoint: Some(token_endpoint.to_owned()),
             ..Document::default()
         };
-        Metadata::from_server(&Endpoint::parse("metadata", url).unwrap(), document)
+        Metadata::new(document, Some(&Endpoint::parse("metadata", url).unwrap()))
     }
 
     #[test]

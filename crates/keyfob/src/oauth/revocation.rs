@@ -6,7 +6,7 @@ use huskarl_core::OAuthErrorCode;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::ServerResponse;
-use crate::oauth::error_response::error_code;
+use crate::oauth::error_response::{error_code, require_success};
 use crate::oauth::form::Form;
 use crate::token::token::Token;
 
@@ -47,9 +47,7 @@ impl Client {
         ignore: impl FnOnce(&ServerResponse) -> bool,
     ) -> Result<(), Error> {
         let metadata = self.metadata().await?;
-        let endpoint = metadata.revocation.as_ref().ok_or_else(|| {
-            Error::input("the server names no revocation endpoint; give its URL to the client")
-        })?;
+        let endpoint = metadata.revocation.require()?;
         let form = Form::new()
             .with("token", text)
             .with("token_type_hint", token_type_hint);
@@ -59,6 +57,6 @@ impl Client {
         if ignore(&response) {
             return Ok(());
         }
-        self.require_success(endpoint, response).map(drop)
+        require_success(endpoint, response).map(drop)
     }
 }

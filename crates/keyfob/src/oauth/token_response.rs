@@ -18,29 +18,11 @@ struct Members {
     refresh_token: Option<String>,
 }
 
-/// The token type that was asked for, which is also the authentication scheme.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    /// A bearer token (RFC 6750).
-    Bearer,
-    /// A token that is bound to a key (RFC 9449 §5).
-    Dpop,
-}
-
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bearer => "Bearer",
-            Self::Dpop => "DPoP",
-        }
-    }
-}
-
-/// Reads the access token, and the refresh token if there is one.
+/// Reads the access token, which must have this `token_type`, and the refresh token if there is one.
 pub(crate) fn read_token(
     endpoint: &Endpoint,
     response: &ServerResponse,
-    scheme: Scheme,
+    scheme: &str,
 ) -> Result<Token, Error> {
     let members: Members = response.json(endpoint)?;
     let text = members
@@ -50,14 +32,14 @@ pub(crate) fn read_token(
         .token_type
         .ok_or_else(|| missing_member(endpoint, "token_type"))?;
     // A server that ignores a proof returns a bearer token, which is bound to no key and must not be used instead.
-    if !token_type.eq_ignore_ascii_case(scheme.name()) {
+    if !token_type.eq_ignore_ascii_case(scheme) {
         return Err(Error::malformed(format!(
             "{endpoint} returned a token whose `token_type` is not `{}`, so the token cannot be used; check how the client \
              is registered at the server",
-            scheme.name()
+            scheme
         )));
     }
-    let token = Token::new(text)?.scheme(scheme.name())?;
+    let token = Token::new(text)?.scheme(scheme)?;
     let token = match read_seconds(members.expires_in.as_ref()) {
         Some(lifetime) => token.expires_in(lifetime),
         None => token.expiry_from_jwt(),

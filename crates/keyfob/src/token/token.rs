@@ -376,8 +376,8 @@ impl<T: Into<String>> IntoToken for (T, Duration) {
     }
 }
 
-const BEARER: &str = "Bearer";
-const DPOP: &str = "DPoP";
+pub(crate) const BEARER: &str = "Bearer";
+pub(crate) const DPOP: &str = "DPoP";
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,14 @@
 //! The local HTTP server to which the browser is redirected. It runs only during a sign-in.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_channel::oneshot;
-use futures_util::StreamExt;
-use futures_util::future::{Either, pending, select};
+use futures_util::future::{Either, Shared, pending, select};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -30,12 +30,14 @@ pub(crate) struct Listener {
     path: String,
 }
 
+/// Completes, with an error, when a connection is closed: its sender is dropped, and never sends.
+type Closed = Shared<oneshot::Receiver<Infallible>>;
+
 /// A request of the browser to the redirect URI, which waits for a page.
 pub(crate) struct BrowserRequest {
     pub(crate) query: Zeroizing<String>,
     page: oneshot::Sender<Page>,
-    /// Completes when the connection is closed.
-    closed: oneshot::Receiver<Infallible>,
+    closed: Closed,
 }
 
 impl BrowserRequest {
@@ -46,7 +48,7 @@ impl BrowserRequest {
     }
 
     /// Responds with a page without waiting until the browser has received it.
-    pub(crate) fn start_response(self, page: Page) -> oneshot::Receiver<Infallible> {
+    pub(crate) fn start_response(self, page: Page) -> Closed {
         // Fails only if the browser is gone.
         _ = self.page.send(page);
         self.closed
@@ -118,7 +120,7 @@ impl Listener {
         requests: &UnboundedSender<BrowserRequest>,
     ) {
         let (open, closed) = oneshot::channel::<Infallible>();
-        let closed = Mutex::new(Some(closed));
+        let closed = closed.shared();
         let service = service_fn(|request| self.respond(request, requests, &closed));
         let connection = http1::Builder::new()
             .keep_alive(false)
@@ -135,7 +137,7 @@ impl Listener {
         &self,
         request: Request<Incoming>,
         requests: &UnboundedSender<BrowserRequest>,
-        closed: &Mutex<Option<oneshot::Receiver<Infallible>>>,
+        closed: &Closed,
     ) -> Result<Response<String>, Infallible> {
         let page = if request.uri().path() != self.path {
             Page::NotFound
@@ -143,7 +145,6 @@ impl Listener {
             Page::MethodNotAllowed
         } else {
             let query = request.uri().query().unwrap_or_default();
-            let closed = closed.lock().unwrap_or_else(PoisonError::into_inner).take();
             Self::page_for(query, requests, closed)
                 .await
                 .unwrap_or(Page::AlreadyAnswered)
@@ -155,13 +156,13 @@ impl Listener {
     async fn page_for(
         query: &str,
         requests: &UnboundedSender<BrowserRequest>,
-        closed: Option<oneshot::Receiver<Infallible>>,
+        closed: &Closed,
     ) -> Option<Page> {
         let (sender, page) = oneshot::channel();
         let request = BrowserRequest {
             query: Zeroizing::new(query.to_owned()),
             page: sender,
-            closed: closed?,
+            closed: closed.clone(),
         };
         requests.unbounded_send(request).ok()?;
         page.await.ok()

@@ -59,25 +59,12 @@ impl Page {
         } else {
             "bad"
         };
-        format!(
-            "<!doctype html>\n\
-             <html lang=\"en\">\n\
-             <head>\n\
-             <meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{title}</title>\n\
-             <style>{STYLE}</style>\n\
-             </head>\n\
-             <body>\n\
-             <main>\n\
-             <div class=\"mark {class}\" aria-hidden=\"true\">{mark}</div>\n\
-             <h1>{title}</h1>\n\
-             <p>{text}</p>\n\
-             </main>\n\
-             </body>\n\
-             </html>\n"
-        )
+        TEMPLATE
+            .replace("{style}", STYLE)
+            .replace("{class}", class)
+            .replace("{mark}", mark)
+            .replace("{title}", title)
+            .replace("{text}", text)
     }
 
     /// The symbol, the heading and the text, which says what to do next.
@@ -131,18 +118,8 @@ fn policy() -> HeaderValue {
     HeaderValue::from_str(&policy).expect("the policy is visible ASCII")
 }
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --edge: #e2e5ea; --text: #1c2430; --soft: #566072; --good: #12805c; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --page: #12151a; --card: #1b2028; --edge: #2c333e; --text: #eceff4; --soft: #a5afbf; --good: #4cc79a; --bad: #ff8a80; } }
-* { box-sizing: border-box; margin: 0; }
-body { min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--page); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
-main { width: 100%; max-width: 26rem; padding: 2.5rem 2rem; border: 1px solid var(--edge); border-radius: 0.75rem; background: var(--card); text-align: center; }
-.mark { width: 3rem; height: 3rem; margin: 0 auto 1.25rem; border: 2px solid; border-radius: 50%; font-size: 1.5rem; line-height: 2.75rem; }
-.good { color: var(--good); }
-.bad { color: var(--bad); }
-h1 { font-size: 1.375rem; line-height: 1.3; }
-p { margin-top: 0.75rem; color: var(--soft); text-wrap: balance; }
-";
+const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
 
 #[cfg(test)]
 mod tests {

@@ -18,41 +18,41 @@ pub(crate) struct ExpectedResponse {
     pub(crate) has_iss: bool,
 }
 
-/// The meaning of a browser request to the redirect URI.
-pub(crate) enum AuthorizationResponse {
-    /// The sign-in succeeded, and this is the authorization code.
-    Code(Secret),
-    /// The sign-in failed.
-    Error(Error, Page),
-    /// Not a response of this sign-in. Its sender does not know the `state`, so it must not end the sign-in either.
-    Unrelated,
+/// Why the sign-in failed, and the page that the browser shows.
+pub(crate) struct SignInFailure {
+    pub(crate) error: Error,
+    pub(crate) page: Page,
+}
+
+impl From<Error> for SignInFailure {
+    fn from(error: Error) -> Self {
+        let page = Page::Failed;
+        Self { error, page }
+    }
 }
 
 impl ExpectedResponse {
-    pub(crate) fn check(&self, query: &str) -> AuthorizationResponse {
-        let Some(parameters) = Parameters::parse(query) else {
-            return AuthorizationResponse::Unrelated;
-        };
-        if !parameters.state.is_some_and(|state| self.is_state(state)) {
-            return AuthorizationResponse::Unrelated;
-        }
+    /// Reads the authorization code from a browser request to the redirect URI.
+    ///
+    /// `None` for a response of another sign-in. Its sender does not know the `state`, so it must not end this sign-in either.
+    pub(crate) fn check(&self, query: &str) -> Option<Result<Secret, SignInFailure>> {
+        let mut parameters = Parameters::parse(query)?;
+        let state = parameters.state.take()?;
+        self.is_state(state).then(|| self.read_code(parameters))
+    }
+
+    fn read_code(&self, parameters: Parameters) -> Result<Secret, SignInFailure> {
         // RFC 9207 §2.4: check `iss` before anything else, so that no code or error of another server is believed.
-        if let Err(error) = self.check_issuer(parameters.iss.as_ref().map(|iss| iss.as_str())) {
-            return AuthorizationResponse::Error(error, Page::Failed);
-        }
+        self.check_issuer(parameters.iss.as_ref().map(|iss| iss.as_str()))?;
         if let Some(error) = parameters.error {
-            return error_response(&error);
+            return Err(failure_of(&error));
         }
         let code = parameters
             .code
-            .map(|mut code| Secret::new_field(std::mem::take(&mut *code)));
-        match code {
-            Some(Ok(code)) => AuthorizationResponse::Code(code),
-            Some(Err(_)) | None => AuthorizationResponse::Error(
-                Error::malformed("the server redirected the browser without an authorization code"),
-                Page::Failed,
-            ),
-        }
+            .and_then(|mut code| Secret::new_field(std::mem::take(&mut *code)).ok());
+        let missing =
+            || Error::malformed("the server redirected the browser without an authorization code");
+        Ok(code.ok_or_else(missing)?)
     }
 
     fn is_state(&self, mut state: Zeroizing<String>) -> bool {
@@ -104,28 +104,24 @@ impl Parameters {
     }
 }
 
-/// The error that a code of RFC 6749 §4.1.2.1 means. S3: only registered codes are shown.
-fn error_response(code: &str) -> AuthorizationResponse {
-    let (error, page) = match OAuthErrorCode::from(code) {
-        OAuthErrorCode::AccessDenied => (access_denied(), Page::Denied),
-        code @ (OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable) => {
-            let message = format!(
-                "the server cannot complete the sign-in at present (`{}`)",
-                code.as_str()
-            );
-            (Error::unavailable(message), Page::Failed)
+/// The meaning of an error code (RFC 6749 §4.1.2.1). S3: only registered codes are shown.
+fn failure_of(code: &str) -> SignInFailure {
+    let error = match OAuthErrorCode::from(code) {
+        OAuthErrorCode::AccessDenied => {
+            return SignInFailure {
+                error: access_denied(),
+                page: Page::Denied,
+            };
         }
-        OAuthErrorCode::Other(_) => {
-            let message =
-                "the server refused the sign-in with an error code that is not registered";
-            (Error::refused(message), Page::Failed)
-        }
-        code => {
-            let message = format!("the server refused the sign-in with `{}`", code.as_str());
-            (Error::refused(message), Page::Failed)
-        }
+        OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable => Error::unavailable(
+            format!("the server cannot complete the sign-in at present (`{code}`)"),
+        ),
+        OAuthErrorCode::Other(_) => Error::refused(
+            "the server refused the sign-in with an error code that is not registered",
+        ),
+        _ => Error::refused(format!("the server refused the sign-in with `{code}`")),
     };
-    AuthorizationResponse::Error(error, page)
+    error.into()
 }
 
 #[cfg(test)]
@@ -142,11 +138,11 @@ mod tests {
         }
     }
 
-    fn describe(response: AuthorizationResponse) -> String {
+    fn describe(response: Option<Result<Secret, SignInFailure>>) -> String {
         match response {
-            AuthorizationResponse::Code(code) => format!("code {}", code.expose()),
-            AuthorizationResponse::Error(error, page) => format!("{page:?}: {error}"),
-            AuthorizationResponse::Unrelated => "unrelated".to_owned(),
+            Some(Ok(code)) => format!("code {}", code.expose()),
+            Some(Err(SignInFailure { error, page })) => format!("{page:?}: {error}"),
+            None => "unrelated".to_owned(),
         }
     }
 

@@ -28,7 +28,6 @@ use crate::token::token::Token;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientCredentials {
-    pub(super) client: Client,
     pub(super) options: GrantOptions,
 }
 
@@ -36,8 +35,7 @@ impl ClientCredentials {
     /// Gets tokens for this client.
     pub fn new(client: Client) -> Self {
         Self {
-            client,
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
         }
     }
 
@@ -46,11 +44,7 @@ impl ClientCredentials {
 
 impl TokenSource for ClientCredentials {
     fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async move {
-            let form = self
-                .options
-                .add_to(Form::token_request("client_credentials"))?;
-            self.client.request_token(form).await
-        })
+        let form = Form::token_request("client_credentials");
+        Box::pin(self.options.request_token(form))
     }
 }

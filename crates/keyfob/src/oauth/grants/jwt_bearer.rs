@@ -36,27 +36,21 @@ use crate::token::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct JwtBearer {
-    pub(super) client: Client,
     assertion: Assertion,
     pub(super) options: GrantOptions,
 }
 
 #[derive(Clone)]
 enum Assertion {
-    SignedHere(Box<AssertionClaims>),
+    SignedHere(Box<AssertionToSign>),
     FromSource(Arc<dyn TokenSource>),
 }
 
-/// The claims of an assertion, and the key that signs them.
 #[derive(Clone)]
-struct AssertionClaims {
+struct AssertionToSign {
     key: SigningKey,
-    issuer: Option<String>,
-    subject: Option<String>,
-    audience: Option<String>,
     lifetime: Duration,
-    /// Claims that have no setter of their own.
-    others: Map<String, Value>,
+    claims: Map<String, Value>,
 }
 
 impl JwtBearer {
@@ -67,18 +61,14 @@ impl JwtBearer {
     ///
     /// By default, the client is the issuer and the subject of the assertion.
     pub fn signed(client: Client, key: SigningKey) -> Self {
-        let claims = AssertionClaims {
+        let assertion = AssertionToSign {
             key,
-            issuer: None,
-            subject: None,
-            audience: None,
             lifetime: Self::LIFETIME,
-            others: Map::new(),
+            claims: Map::new(),
         };
         Self {
-            client,
-            assertion: Assertion::SignedHere(Box::new(claims)),
-            options: GrantOptions::default(),
+            assertion: Assertion::SignedHere(Box::new(assertion)),
+            options: GrantOptions::new(client),
         }
     }
 
@@ -87,9 +77,8 @@ impl JwtBearer {
     /// The setters for claims, [`issuer`](Self::issuer) and below, have no effect on such an assertion.
     pub fn from_source(client: Client, assertion: impl TokenSource) -> Self {
         Self {
-            client,
             assertion: Assertion::FromSource(Arc::new(assertion)),
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
         }
     }
 
@@ -97,63 +86,60 @@ impl JwtBearer {
 
     /// Sets who issues the assertion (`iss`). Default: the client.
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
-        self.with_claims(|claims| claims.issuer = Some(issuer.into()))
+        self.claim("iss", issuer.into())
     }
 
     /// Sets in whose name the token acts (`sub`). Default: the client.
     pub fn subject(self, subject: impl Into<String>) -> Self {
-        self.with_claims(|claims| claims.subject = Some(subject.into()))
+        self.claim("sub", subject.into())
     }
 
     /// Sets who accepts the assertion (`aud`). Default: the URL of the token endpoint.
     pub fn assertion_audience(self, audience: impl Into<String>) -> Self {
-        self.with_claims(|claims| claims.audience = Some(audience.into()))
+        self.claim("aud", audience.into())
     }
 
     /// Sets how long an assertion is valid. Default: [`LIFETIME`](Self::LIFETIME).
-    pub fn lifetime(self, lifetime: Duration) -> Self {
-        self.with_claims(|claims| claims.lifetime = lifetime)
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        if let Assertion::SignedHere(assertion) = &mut self.assertion {
+            assertion.lifetime = lifetime;
+        }
+        self
     }
 
-    /// Adds another claim to the assertion.
-    pub fn claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.with_claims(|claims| {
-            claims.others.insert(name.into(), value.into());
-        })
+    /// Sets any other claim of the assertion.
+    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        if let Assertion::SignedHere(assertion) = &mut self.assertion {
+            assertion.claims.insert(name.into(), value.into());
+        }
+        self
     }
 
     /// The subject of the assertion, if it is signed here.
     pub(super) fn signed_subject(&self) -> Option<&str> {
-        match &self.assertion {
-            Assertion::SignedHere(claims) => Some(claims.subject(&self.client)),
-            Assertion::FromSource(_) => None,
+        let Assertion::SignedHere(assertion) = &self.assertion else {
+            return None;
+        };
+        match assertion.claims.get("sub") {
+            Some(subject) => subject.as_str(),
+            None => Some(self.options.client.id()),
         }
-    }
-
-    fn with_claims(mut self, change: impl FnOnce(&mut AssertionClaims)) -> Self {
-        if let Assertion::SignedHere(claims) = &mut self.assertion {
-            change(claims);
-        }
-        self
     }
 }
 
-impl AssertionClaims {
-    fn subject<'a>(&'a self, client: &'a Client) -> &'a str {
-        self.subject.as_deref().unwrap_or(client.id())
-    }
-
+impl AssertionToSign {
     async fn sign(&self, client: &Client) -> Result<SecretString, Error> {
-        let audience = match &self.audience {
-            Some(audience) => audience.clone(),
-            None => client.metadata().await?.token.url().to_string(),
-        };
+        let mut claims = self.claims.clone();
+        for name in ["iss", "sub"] {
+            claims.entry(name).or_insert_with(|| client.id().into());
+        }
+        if !claims.contains_key("aud") {
+            let metadata = client.metadata().await?;
+            claims.insert("aud".to_owned(), metadata.token.url().as_str().into());
+        }
         Jwt::builder()
-            .iss(self.issuer.as_deref().unwrap_or(client.id()))
-            .sub(self.subject(client))
-            .audience(audience)
             .issued_now_expires_after(self.lifetime)
-            .claims(&self.others)
+            .claims(claims)
             .build()
             .to_jws_compact(&Signer(self.key.clone()))
             .await
@@ -166,16 +152,16 @@ impl TokenSource for JwtBearer {
         Box::pin(async move {
             let form = Form::token_request(GRANT_TYPE);
             let form = match &self.assertion {
-                Assertion::SignedHere(claims) => form.with(
-                    "assertion",
-                    claims.sign(&self.client).await?.expose_secret(),
-                ),
-                Assertion::FromSource(source) => form.with(
-                    "assertion",
-                    source.fetch(&request.on_behalf()).await?.expose(),
-                ),
+                Assertion::SignedHere(assertion) => {
+                    let jwt = assertion.sign(&self.options.client).await?;
+                    form.with("assertion", jwt.expose_secret())
+                }
+                Assertion::FromSource(source) => {
+                    let token = source.fetch(&request.on_behalf()).await?;
+                    form.with("assertion", token.expose())
+                }
             };
-            self.client.request_token(self.options.add_to(form)?).await
+            self.options.request_token(form).await
         })
     }
 }
@@ -183,7 +169,6 @@ impl TokenSource for JwtBearer {
 impl fmt::Debug for JwtBearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtBearer")
-            .field("client", &self.client)
             .field("subject", &self.signed_subject())
             .field("options", &self.options)
             .finish_non_exhaustive()

@@ -5,11 +5,14 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::oauth::client::Client;
 use crate::oauth::form::Form;
+use crate::token::token::Token;
 
-/// Scopes, audiences, resources and other parameters.
-#[derive(Clone, Default)]
+/// The client that sends the request, and the scopes, audiences, resources and other parameters.
+#[derive(Clone)]
 pub(crate) struct GrantOptions {
+    pub(crate) client: Client,
     pub(crate) scopes: Vec<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) resources: Vec<String>,
@@ -17,6 +20,21 @@ pub(crate) struct GrantOptions {
 }
 
 impl GrantOptions {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            client,
+            scopes: Vec::new(),
+            audiences: Vec::new(),
+            resources: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Requests a token with the parameters of a grant and these options.
+    pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
+        self.client.request_token(self.add_to(form)?).await
+    }
+
     /// Adds the options to a form.
     pub(crate) fn add_to(&self, mut form: Form) -> Result<Form, Error> {
         if !self.scopes.is_empty() {
@@ -46,6 +64,7 @@ impl fmt::Debug for GrantOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
         f.debug_struct("GrantOptions")
+            .field("client", &self.client)
             .field("scopes", &self.scopes)
             .field("audiences", &self.audiences)
             .field("resources", &self.resources)

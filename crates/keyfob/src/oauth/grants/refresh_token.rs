@@ -41,7 +41,6 @@ use crate::token::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct RefreshToken {
-    pub(super) client: Client,
     pub(super) options: GrantOptions,
     rotation: Arc<Mutex<Rotation>>,
 }
@@ -61,8 +60,7 @@ impl RefreshToken {
     /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty, or contains anything but visible ASCII characters and spaces.
     pub fn new(client: Client, refresh_token: impl Into<String>) -> Result<Self, Error> {
         Ok(Self {
-            client,
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
             rotation: Arc::new(Mutex::new(Rotation {
                 newest: Secret::new_field(refresh_token.into())?,
                 replaced: VecDeque::new(),
@@ -101,10 +99,7 @@ impl RefreshToken {
         let mut rotation = self.rotation.lock().await;
         let used = rotation.choose(previous);
         let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
-        let token = self
-            .client
-            .request_token(self.options.add_to(form)?)
-            .await?;
+        let token = self.options.request_token(form).await?;
         let token = token.or_refresh_token(Some(&used));
         if let Some(newest) = token.refresh_secret() {
             rotation.record(used, newest);
@@ -129,7 +124,6 @@ impl TokenSource for RefreshToken {
 impl fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefreshToken")
-            .field("client", &self.client)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -33,7 +33,7 @@ macro_rules! store_key {
             /// # Ok::<(), keyfob::Error>(())
             /// ```
             pub fn store_key(&self) -> StoreKeyBuilder {
-                store_key(&self.client, &self.options, $grant)
+                store_key(&self.options, $grant)
             }
         }
     };
@@ -55,7 +55,7 @@ impl JwtBearer {
     ///
     /// The subject of an assertion from another source is not known: add a [`subject`](StoreKeyBuilder::subject).
     pub fn store_key(&self) -> StoreKeyBuilder {
-        let key = store_key(&self.client, &self.options, "jwt-bearer");
+        let key = store_key(&self.options, "jwt-bearer");
         match self.signed_subject() {
             Some(subject) => key.subject(subject),
             None => key,
@@ -81,8 +81,9 @@ impl Client {
     }
 }
 
-fn store_key(client: &Client, options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
-    let key = client
+fn store_key(options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
+    let key = options
+        .client
         .store_key()
         .scopes(&options.scopes)
         .resources(&options.resources);

@@ -29,7 +29,6 @@ use crate::token::token::Token;
 #[derive(Clone)]
 #[must_use]
 pub struct TokenExchange {
-    pub(super) client: Client,
     subject: (Arc<dyn TokenSource>, TokenType),
     actor: Option<(Arc<dyn TokenSource>, TokenType)>,
     requested: Option<TokenType>,
@@ -76,11 +75,10 @@ impl TokenExchange {
     /// Exchanges the tokens of this source, which have this type.
     pub fn new(client: Client, subject: impl TokenSource, token_type: TokenType) -> Self {
         Self {
-            client,
             subject: (Arc::new(subject), token_type),
             actor: None,
             requested: None,
-            options: GrantOptions::default(),
+            options: GrantOptions::new(client),
         }
     }
 
@@ -116,7 +114,7 @@ impl TokenSource for TokenExchange {
                     .with("actor_token", actor.fetch(&request).await?.expose())
                     .with("actor_token_type", token_type.uri());
             }
-            self.client.request_token(self.options.add_to(form)?).await
+            self.options.request_token(form).await
         })
     }
 }
@@ -124,7 +122,6 @@ impl TokenSource for TokenExchange {
 impl fmt::Debug for TokenExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenExchange")
-            .field("client", &self.client)
             .field("subject", &self.subject.1)
             .field("options", &self.options)
             .finish_non_exhaustive()
