@@ -67,7 +67,7 @@ class ReferencesSession(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shape = speed.ReferencesShape()
+        self.shape = speed.ReferenceShape()
 
     def request(self, method, url, **keywords):  # type: ignore[no-untyped-def, override]
         keywords.setdefault("timeout", 20)
@@ -93,7 +93,7 @@ def main() -> None:
 def read() -> dict[str, float]:
     """Seconds to a header that carries a cached token."""
     handler = speed.fresh_handler()
-    shape = speed.ReferencesShape()
+    shape = speed.ReferenceShape()
     google_auth, transport = GoogleCredentials(), google.auth.transport.requests.Request()
     authlib = AuthlibSession()
     url = "http://127.0.0.1/"

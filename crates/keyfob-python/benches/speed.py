@@ -1,7 +1,7 @@
-"""What keyfob costs in Python, as ratios to what there would be without it.
+"""The costs of keyfob in Python, as ratios to programs without it.
 
-Run it where the package is installed from a release build: ``python benches/speed.py``. Each comparison runs both sides in
-turn, many times, and takes the medians; absolute times are those of this machine in this minute.
+Run it with a release build of the package: ``python benches/speed.py``. Each comparison alternates between both sides many
+times and takes the medians. Absolute times depend on the machine and its load.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ REQUESTS = 100
 
 
 def main() -> None:
-    """Prints a table for each question; exits with 1 if a target is missed."""
-    missed = [*cached_read(), *whole_request(), *herd()]
+    """Prints a table for each measurement; exits with 1 if a target is missed."""
+    missed = [*cached_read(), *whole_request(), *many_threads()]
     if missed:
         sys.exit("missed: " + ", ".join(missed))
 
 
-class ReferencesShape:
-    """How the reference hands out a cached token: lock, check, new dict."""
+class ReferenceShape:
+    """Returns a cached token the way the reference does: lock, check, new dict."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class ReferencesShape:
 
     @property
     def request_headers(self) -> dict[str, str]:
-        """The headers, made anew; the expiry a number, which is quicker than the datetime of the reference."""
+        """The headers in a new dict. The expiry is a number, which is faster than the datetime of the reference."""
         with self._lock:
             if self._expires - 60 <= time.time():
                 raise ValueError("expired")
@@ -49,10 +49,10 @@ class ReferencesShape:
 
 
 def cached_read() -> list[str]:
-    """A token that is there, up to what the caller wanted; one thread."""
+    """Reads of a cached token in one thread."""
     handler = fresh_handler()
     session = ExternallyManagedJWTSession(handler)
-    shape = ReferencesShape()
+    shape = ReferenceShape()
     prepared = dict(shape.request_headers)
     now, copy = time.monotonic, prepared.copy
     times = interleaved(
@@ -73,7 +73,7 @@ def cached_read() -> list[str]:
 
 
 def whole_request() -> list[str]:
-    """A request on loopback, the CPU of this process."""
+    """The CPU time of this process for a request on loopback."""
     with Server() as url:
         headers = {"authorization": f"Bearer {TOKEN}"}
         plain = requests.Session()
@@ -91,8 +91,8 @@ def whole_request() -> list[str]:
     return [] if ratio <= 1.03 else ["request"]
 
 
-def herd() -> list[str]:
-    """200 threads that need a token when there is none."""
+def many_threads() -> list[str]:
+    """200 threads that need a token at the same time."""
     pause, calls = 0.2, []
 
     def hook() -> tuple[str, datetime]:
@@ -125,20 +125,20 @@ def herd() -> list[str]:
         took.append(max(ends) - began)
     ratio = statistics.median(took) / pause
     print(f"\n{'200 threads, no token':40} {'ratio':>6} {'calls':>6}")
-    print(f"{'the last one, to the time of the hook':40} {ratio:6.2f} {len(calls) / 5:6.1f}")
-    return [] if ratio <= 1.5 and len(calls) == 5 else ["herd"]
+    print(f"{'time of the last thread, to that of the ':40} {ratio:6.2f} {len(calls) / 5:6.1f}")
+    return [] if ratio <= 1.5 and len(calls) == 5 else ["many threads"]
 
 
 def fresh_handler() -> GenericExternallyManagedJWTHandler:
-    """A handler whose token is there and stays fresh."""
+    """A handler with a token that stays fresh."""
     expires = datetime.now(timezone.utc) + timedelta(hours=1)
     return GenericExternallyManagedJWTHandler(TOKEN, expires, lambda: (TOKEN, expires))
 
 
-def interleaved(questions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The median time of each call, in seconds, less that of an empty one."""
-    nothing = "nothing"
-    calls = {nothing: lambda: None, **questions}
+def interleaved(measured: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """The median time of each call in seconds, minus that of an empty call."""
+    empty_call = "empty"
+    calls = {empty_call: lambda: None, **measured}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
@@ -147,12 +147,12 @@ def interleaved(questions: dict[str, Callable[[], object]]) -> dict[str, float]:
                 call()
             times[name].append((time.perf_counter() - began) / READS)
     medians = {name: statistics.median(each) for name, each in times.items()}
-    empty = medians.pop(nothing)
+    empty = medians.pop(empty_call)
     return {name: median - empty for name, median in medians.items()}
 
 
 def cpu(request: Callable[[], requests.Response]) -> float:
-    """The CPU of one request, in seconds."""
+    """The CPU time of one request in seconds."""
     began = time.process_time()
     for _ in range(REQUESTS):
         assert request().status_code == 200
@@ -160,7 +160,7 @@ def cpu(request: Callable[[], requests.Response]) -> float:
 
 
 class Server:
-    """Answers every request with a little JSON, from a process of its own."""
+    """Sends a small JSON response to each request, from a process of its own."""
 
     def __enter__(self) -> str:
         """Starts it."""
@@ -180,23 +180,23 @@ class Server:
 
 
 def serve(listener: socket.socket) -> None:
-    """One thread for each connection, until the process is ended."""
+    """Runs one thread for each connection, until the process ends."""
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=answer, args=(connection,), daemon=True).start()
+        threading.Thread(target=respond, args=(connection,), daemon=True).start()
 
 
-def answer(connection: socket.socket) -> None:
-    """Knows requests without a body alone."""
+def respond(connection: socket.socket) -> None:
+    """Understands only requests without a body."""
     body = b'{"ok": true}'
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    reply = head % len(body) + body
+    response = head % len(body) + body
     received = b""
     while chunk := connection.recv(65536):
         received += chunk
         while b"\r\n\r\n" in received:
             _, received = received.split(b"\r\n\r\n", 1)
-            connection.sendall(reply)
+            connection.sendall(response)
 
 
 if __name__ == "__main__":

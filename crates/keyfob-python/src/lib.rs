@@ -18,9 +18,9 @@ use pyo3::prelude::*;
 /// The interface to the package's own Python code.
 #[pymodule(gil_used = true)]
 mod _core {
-    use keyfob::Session;
     use keyfob::cache::TokenCacheBuilder;
     use keyfob::exchange::IDEMPOTENCY_KEY;
+    use keyfob::{CommandToken, Session};
     use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
     use pyo3::sync::PyOnceLock;
@@ -51,14 +51,20 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("IDEMPOTENCY_KEY", IDEMPOTENCY_KEY.as_str())?;
-        module.add("TIMEOUT", Session::TIMEOUT.as_secs_f64())?;
-        module.add(
-            "FETCH_TIMEOUT",
-            TokenCacheBuilder::FETCH_TIMEOUT.as_secs_f64(),
-        )?;
+        add_facts(module)?;
         refuse_other_interpreters(module.py())?;
         install(module.py())
+    }
+
+    /// Adds the defaults of the library, which the Python code uses, and which tests compare with what the docs say.
+    fn add_facts(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let fetch_timeout = TokenCacheBuilder::FETCH_TIMEOUT;
+        module.add("COMMAND_TIMEOUT", CommandToken::TIMEOUT.as_secs_f64())?;
+        module.add("FETCH_TIMEOUT", fetch_timeout.as_secs_f64())?;
+        module.add("IDEMPOTENCY_KEY", IDEMPOTENCY_KEY.as_str())?;
+        module.add("RETRY_DEFAULTS", RetryPolicy::defaults(module.py())?)?;
+        module.add("RETRY_STATUSES", RetryPolicy::statuses())?;
+        module.add("TIMEOUT", Session::TIMEOUT.as_secs_f64())
     }
 
     /// Token caches, threads and the logger belong to the first interpreter that imports the module.

@@ -14,7 +14,7 @@ faulthandler.register(signal.SIGALRM, chain=True)
 # Since Python 3.12, forking a process that has threads causes a warning.
 warnings.simplefilter("ignore", DeprecationWarning)
 
-TIMEOUT = 20
+TIMEOUT = 40
 """The limit of a child in seconds, for a loaded machine."""
 
 

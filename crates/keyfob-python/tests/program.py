@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 """The limit of a script in seconds, for a loaded machine; most scripts take less than one second."""
 
 PREAMBLE = """

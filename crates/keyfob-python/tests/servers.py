@@ -169,4 +169,4 @@ def _fetch(url: str, body: bytes | None) -> Any:
 # Ignores any proxy of the machine, because the program runs on it.
 _opener = build_opener(ProxyHandler({}))
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0

@@ -1,4 +1,4 @@
-"""The sessions against a server that knows nothing of them, with TLS and without."""
+"""The sessions against an independent server, with and without TLS."""
 
 from __future__ import annotations
 

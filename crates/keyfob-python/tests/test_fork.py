@@ -1,4 +1,4 @@
-"""A process that forks: the child has the token, and none of its parent's locks and threads."""
+"""Forks: the child has the token of its parent, and none of the parent's locks and threads."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from forking import child
 
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), hook)
-parts = handler.auth(), handler.httpx_auth()
+auth_objects = handler.auth(), handler.httpx_auth()
 
 def work():
     assert handler.get_valid_token() == "mine"
@@ -101,7 +101,7 @@ child(lambda: handler.authenticate())
 
 @pytest.mark.timeout(150)
 def test_100_children_forked_while_threads_use_the_handler_all_get_a_token() -> None:
-    # Takes about a second: each child is a race of its own.
+    # Takes about a second. Each child is a race of its own.
     run(
         """
 from forking import child
@@ -109,7 +109,7 @@ from forking import child
 handler = GenericExternallyManagedJWTHandler(None, None, lambda: ("t0ken", ahead(0.02)))
 stop = threading.Event()
 
-def hammer():
+def use():
     while not stop.is_set():
         handler.get_valid_token()
         handler.status()
@@ -120,7 +120,7 @@ def work():
         assert handler.get_valid_token() == "t0ken"
         handler.authenticate(force=True)
 
-threads = [threading.Thread(target=hammer) for _ in range(4)]
+threads = [threading.Thread(target=use) for _ in range(4)]
 for thread in threads:
     thread.start()
 try:
@@ -131,13 +131,13 @@ finally:
 for thread in threads:
     thread.join()
 """,
-        # On a machine that is busy elsewhere, all of this waits its turn.
+        # On a loaded machine this takes long.
         within=120,
     )
 
 
 def test_a_child_forked_during_the_first_use_gets_a_token() -> None:
-    # What is made once and for all is half made for a moment, and that only once in a program: so these are many.
+    # Objects that are initialized once are in an intermediate state once per program, so this runs many programs.
     script = """
 from forking import child
 
@@ -210,7 +210,7 @@ assert events[0] == "logged", events
 
 
 def test_a_fork_does_not_wait_forever_for_a_log_handler_that_hangs() -> None:
-    # Takes the five seconds that the fork waits.
+    # Takes five seconds, the limit of the wait before a fork.
     run(
         """
 import logging
@@ -236,7 +236,7 @@ def renew():
         pass
 
 def work():
-    # Nothing hangs in here.
+    # The child has no log handler that hangs.
     began = time.monotonic()
     child(lambda: None)
     assert time.monotonic() - began < 4
@@ -252,7 +252,7 @@ renewing.join()
 
 
 def test_a_process_may_use_its_token_until_it_forks() -> None:
-    # As what was registered with `os.register_at_fork` before keyfob was imported does.
+    # Functions that were registered with `os.register_at_fork` before the import of keyfob run after `before_fork`.
     run(
         """
 from keyfob import _core
@@ -262,7 +262,7 @@ other = GenericExternallyManagedJWTHandler("another", ahead(3600), Hook())
 _core.before_fork()
 assert handler.get_valid_token() == "mine"
 
-# Nobody else begins meanwhile.
+# Other threads wait.
 waiting = threading.Thread(target=other.get_valid_token)
 waiting.start()
 waiting.join(0.3)
@@ -292,7 +292,7 @@ try:
     handler.authenticate()
 except AuthenticationError:
     pass
-# It does not wait for itself.
+# The fork does not wait for its own thread.
 assert time.monotonic() - began < 4
 """
     )
@@ -302,7 +302,7 @@ def test_a_pool_of_forked_workers_gets_tokens() -> None:
     printed = run(
         """
 import multiprocessing
-import forking  # So that nothing is warned of.
+import forking  # Silences the warning of Python 3.12 about forks and threads.
 
 hook = Hook()
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
@@ -318,7 +318,7 @@ with multiprocessing.get_context("fork").Pool(3) as pool:
 
 
 def test_a_child_forked_by_a_hook_gets_a_token() -> None:
-    # As a hook does that is a pool's first task.
+    # A hook does this if it is the first to use a pool of processes.
     run(
         """
 from forking import child

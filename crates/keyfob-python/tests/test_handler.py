@@ -1,4 +1,4 @@
-"""The handler: what it takes, what it tells, and what becomes of a token that is replaced."""
+"""The handler: its arguments, its state, and how it replaces a token."""
 
 from __future__ import annotations
 
@@ -208,13 +208,13 @@ def test_a_handler_whose_hook_refers_to_it_is_collected() -> None:
     owner.handler.authenticate()
     auth = owner.handler.auth()
     httpx_auth = owner.handler.httpx_auth()
-    remains = [weakref.ref(one) for one in (owner, owner.handler, auth, httpx_auth)]
+    references = [weakref.ref(one) for one in (owner, owner.handler, auth, httpx_auth)]
     del owner, auth, httpx_auth
 
     def gone() -> bool:
-        # The thread of the hook may hold on to it for a moment.
+        # The thread of the hook may still have a reference for a moment.
         gc.collect()
-        return all(remain() is None for remain in remains)
+        return all(reference() is None for reference in references)
 
     wait_until(gone)
 
@@ -225,10 +225,10 @@ def test_a_handler_is_collected_while_its_hook_runs() -> None:
     handler = GenericExternallyManagedJWTHandler("mine", ahead(40), hook)
     assert handler.get_valid_token() == "mine"
     wait_until(lambda: hook.calls == 1)
-    remains = weakref.ref(handler)
+    references = weakref.ref(handler)
     del handler
     gc.collect()
-    assert remains() is None
+    assert references() is None
     hook.release()
 
 

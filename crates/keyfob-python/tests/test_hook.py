@@ -68,7 +68,7 @@ KINDS: dict[str, Callable[[], Any]] = {
     "async object": Later(),
     "partial of a coroutine function": partial(get_token_later),
     "lambda that returns a coroutine": lambda: get_token_later(),
-    "awaitable that is no coroutine": Awaitable,
+    "awaitable that is not a coroutine": Awaitable,
     "jwt": lambda: JWT("t0ken", ahead(3600)),
     "jwt by name": lambda: JWT(expires=ahead(3600), jwt="t0ken"),
     "list": lambda: ["t0ken", ahead(3600)],
@@ -76,7 +76,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_hook_gives_its_token(kind: str) -> None:
+def test_each_kind_of_hook_returns_its_token(kind: str) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, KINDS[kind])
     token, expires = handler.get_valid_token_with_expiry()
     assert token == "t0ken"
@@ -141,12 +141,14 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "says"), WRONG, ids=[f"{says:.40}" for _, says in WRONG])
+@pytest.mark.parametrize(
+    ("wrong", "message"), WRONG, ids=[f"{message:.40}" for _, message in WRONG]
+)
 def test_s1_the_error_for_an_invalid_result_says_what_to_do_and_quotes_nothing(
-    wrong: Any, says: str
+    wrong: Any, message: str
 ) -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, lambda: wrong)
-    with pytest.raises(AuthenticationError, match=says) as raised:
+    with pytest.raises(AuthenticationError, match=message) as raised:
         handler.get_valid_token()
     assert "s3cr" not in str(raised.value)
     assert handler.authenticated is False
@@ -183,16 +185,18 @@ def test_t7_a_coroutine_that_raises_is_an_error_with_its_cause() -> None:
     assert raised.value.__cause__ is failure
 
 
-@pytest.mark.parametrize("wish", [KeyboardInterrupt, SystemExit])
-def test_t7_a_request_to_exit_reaches_the_caller_that_waits(wish: type[BaseException]) -> None:
+@pytest.mark.parametrize("exit_request", [KeyboardInterrupt, SystemExit])
+def test_t7_a_request_to_exit_reaches_the_caller_that_waits(
+    exit_request: type[BaseException],
+) -> None:
     hook = Hook()
-    hook.failure = wish("stop")
+    hook.failure = exit_request("stop")
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
-    with pytest.raises(wish) as raised:
+    with pytest.raises(exit_request) as raised:
         handler.get_valid_token()
     assert raised.value is hook.failure
-    # Passed on once; from then on it is a failure like others.
-    with pytest.raises(AuthenticationError, match=wish.__name__):
+    # It is raised once. After that it is a failure like others.
+    with pytest.raises(AuthenticationError, match=exit_request.__name__):
         handler.get_valid_token()
     hook.failure = None
     assert handler.get_valid_token(force=True) == "token-2"

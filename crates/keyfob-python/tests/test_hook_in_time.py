@@ -1,4 +1,4 @@
-"""T7: a hook that takes its time, or waits for itself."""
+"""T7: a hook that is slow, or waits for itself."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tokens import Hook, ahead, together, wait_until
 NOWHERE = "http://127.0.0.1:9/"
 
 
-class Hurried(GenericExternallyManagedJWTHandler):
+class Impatient(GenericExternallyManagedJWTHandler):
     fetch_timeout = 0.1
 
 
 def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> None:
     hook = Hook()
     hook.hold()
-    handler = Hurried(None, None, hook)
+    handler = Impatient(None, None, hook)
     errors = together([handler.get_valid_token] * 10)
     for error in errors:
         assert isinstance(error, AuthenticationError)
@@ -41,7 +41,7 @@ def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> Non
 def test_t7_a_hook_that_hangs_never_runs_twice_at_once_and_may_recover() -> None:
     hook = Hook()
     hook.hold()
-    handler = Hurried(None, None, hook)
+    handler = Impatient(None, None, hook)
     with pytest.raises(AuthenticationError, match="given up"):
         handler.authenticate()
     for _ in range(3):
@@ -65,17 +65,18 @@ def test_t7_a_hook_that_hangs_never_runs_twice_at_once_and_may_recover() -> None
 def test_t3_t7_a_valid_token_is_used_while_a_hook_hangs() -> None:
     hook = Hook()
     hook.hold()
-    handler = Hurried("mine", ahead(10), hook)
-    # In the leeway: the first waits for the hook's whole time, the next do not.
+    handler = Impatient("mine", ahead(10), hook)
+    # In the leeway, the first caller waits until the hook times out. Later callers do not wait.
     assert handler.get_valid_token() == "mine"
     began = time.monotonic()
-    assert {handler.get_valid_token() for _ in range(20)} == {"mine"}
-    assert time.monotonic() - began < 1
+    assert {handler.get_valid_token() for _ in range(300)} == {"mine"}
+    # With a wait each, these would take 30 seconds.
+    assert time.monotonic() - began < 15
     hook.release()
 
 
 def test_a_subclass_can_limit_the_time_of_its_hook() -> None:
-    class Patient(Hurried):
+    class Patient(Impatient):
         fetch_timeout = 20
 
     hook = Hook()
@@ -94,7 +95,7 @@ def fails_at_once(handler: GenericExternallyManagedJWTHandler) -> Authentication
     began = time.monotonic()
     with pytest.raises(AuthenticationError) as raised:
         handler.get_valid_token()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     inner = raised.value.__cause__
     assert isinstance(inner, AuthenticationError)
     return inner
@@ -147,16 +148,16 @@ def test_t7_hooks_that_wait_for_each_other_fail_at_once(hooks: int, forced: bool
         return handlers
 
     error: BaseException | None = fails_at_once(in_a_circle()[0])
-    told = []
+    texts = []
     while error is not None:
-        told.append(str(error))
+        texts.append(str(error))
         error = error.__cause__
-    assert ITSELF in told[-1]
-    # And where each is asked at the same time.
+    assert ITSELF in texts[-1]
+    # The same with simultaneous callers of each handler.
     began = time.monotonic()
     for outcome in together([handler.authenticate for handler in in_a_circle()]):
         assert isinstance(outcome, AuthenticationError)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_t7_coroutines_that_wait_for_each_other_fail_at_once() -> None:
@@ -175,7 +176,7 @@ def test_t7_coroutines_that_wait_for_each_other_fail_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(AuthenticationError):
         asyncio.run(program())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_hooks_may_use_each_others_valid_tokens() -> None:
@@ -199,7 +200,7 @@ def test_waits_between_hooks_are_forgotten_when_they_end() -> None:
     ]
     second = GenericExternallyManagedJWTHandler(None, None, lambda: (results.pop(0)(), ahead(3600)))
     assert first.get_valid_token() == "of-there"
-    # Now it is the other way round.
+    # Now the second hook waits for the first.
     assert second.get_valid_token(force=True) == "of-of-there"
 
 

@@ -17,7 +17,7 @@ handler.get_valid_token()
 from keyfob import BearerAuthSession, RetryPolicy
 session = BearerAuthSession("t0ken")
 session.retry = RetryPolicy(pauses=(60, 60))
-while True:  # until the pause that is drawn is a long one
+while True:  # pauses are random, and some are too short
     try:
         session.get("http://127.0.0.1:9")
     except OSError:
@@ -42,4 +42,4 @@ except KeyboardInterrupt:
     print(time.monotonic() - began)
 """
     )
-    assert float(printed) < 5
+    assert float(printed) < 15

@@ -1,4 +1,4 @@
-"""The two carriers of data: a token with its expiry, and the parts of a handler."""
+"""The two dataclasses: a token with its expiry, and the settings of a handler."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def test_the_type_hints_of_both_classes_resolve() -> None:
 
 
 def test_the_settings_are_recognized_by_an_attribute_and_in_a_union() -> None:
-    parts = ExternallyManagedJWT(get_token=never)
-    assert hasattr(parts, "jwt")
-    assert isinstance(parts, str | ExternallyManagedJWT)
-    assert parts
-    assert (parts.jwt, parts.expires, parts.get_token) == (None, None, never)
+    managed = ExternallyManagedJWT(get_token=never)
+    assert hasattr(managed, "jwt")
+    assert isinstance(managed, str | ExternallyManagedJWT)
+    assert managed
+    assert (managed.jwt, managed.expires, managed.get_token) == (None, None, never)
 
 
 def test_the_settings_are_keyword_arguments_only() -> None:
@@ -70,23 +70,23 @@ def test_the_settings_are_keyword_arguments_only() -> None:
 
 
 def test_the_settings_are_equal_if_their_fields_are() -> None:
-    parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
-    assert parts == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
-    parts.handler()
-    assert parts == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
-    assert parts != ExternallyManagedJWT(get_token=never)
+    managed = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    assert managed == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    managed.handler()
+    assert managed == ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    assert managed != ExternallyManagedJWT(get_token=never)
 
 
 def test_the_settings_have_three_fields_even_with_a_handler() -> None:
-    parts = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
+    managed = ExternallyManagedJWT(jwt="a", expires=EXPIRES, get_token=never)
     for _ in range(2):
-        assert [field.name for field in dataclasses.fields(parts)] == [
+        assert [field.name for field in dataclasses.fields(managed)] == [
             "jwt",
             "expires",
             "get_token",
         ]
-        assert dataclasses.asdict(parts) == {"jwt": "a", "expires": EXPIRES, "get_token": never}
-        parts.handler()
+        assert dataclasses.asdict(managed) == {"jwt": "a", "expires": EXPIRES, "get_token": never}
+        managed.handler()
 
 
 def test_t1_threads_that_ask_for_the_handler_at_once_get_the_same_one(
@@ -97,33 +97,33 @@ def test_t1_threads_that_ask_for_the_handler_at_once_get_the_same_one(
     class Slow(GenericExternallyManagedJWTHandler):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
-            # All have found that there is none.
+            # At this point all threads have found that there is no handler yet.
             made.wait(20)
 
     monkeypatch.setattr(externally_managed_jwt, "GenericExternallyManagedJWTHandler", Slow)
-    parts = ExternallyManagedJWT(get_token=never)
-    assert len(set(map(id, together([parts.handler] * 8)))) == 1
+    managed = ExternallyManagedJWT(get_token=never)
+    assert len(set(map(id, together([managed.handler] * 8)))) == 1
 
 
 def test_replaced_settings_have_a_handler_of_their_own() -> None:
-    parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
-    assert parts.handler().get_valid_token() == "a"
-    other = dataclasses.replace(parts, jwt="b")
+    managed = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
+    assert managed.handler().get_valid_token() == "a"
+    other = dataclasses.replace(managed, jwt="b")
     assert other.handler().get_valid_token() == "b"
-    assert parts.handler().get_valid_token() == "a"
+    assert managed.handler().get_valid_token() == "a"
 
 
 def test_t1_the_settings_always_return_the_same_handler() -> None:
     hook = Hook()
-    parts = ExternallyManagedJWT(get_token=hook)
-    assert isinstance(parts.handler(), GenericExternallyManagedJWTHandler)
-    tokens = {parts.handler().get_valid_token() for _ in range(3)}
+    managed = ExternallyManagedJWT(get_token=hook)
+    assert isinstance(managed.handler(), GenericExternallyManagedJWTHandler)
+    tokens = {managed.handler().get_valid_token() for _ in range(3)}
     assert (tokens, hook.calls) == ({"token-1"}, 1)
 
 
 def test_the_settings_can_be_unpacked_into_a_handler() -> None:
-    parts = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
+    managed = ExternallyManagedJWT(jwt="a", expires=ahead(3600), get_token=never)
     handler = GenericExternallyManagedJWTHandler(
-        jwt=parts.jwt, expires=parts.expires, get_token=parts.get_token
+        jwt=managed.jwt, expires=managed.expires, get_token=managed.get_token
     )
     assert handler.get_valid_token() == "a"

@@ -1,4 +1,4 @@
-"""What the logger `keyfob` tells, and that it is never a secret."""
+"""The records of the logger `keyfob`, which never contain a secret."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""T1: one call of the hook, whoever needs a token at the same time."""
+"""T1: all callers that need a token at the same time cause one call of the hook."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import httpx
 import requests
@@ -23,7 +24,7 @@ def test_t1_200_threads_cause_one_call() -> None:
         return handler.get_valid_token()
 
     def first() -> str:
-        # Most others wait by the time that the hook gives its token; the rest find it.
+        # Most threads wait by the time the hook returns; the others find the token.
         return handler.get_valid_token()
 
     def free() -> None:
@@ -55,11 +56,11 @@ def test_t1_each_way_to_get_a_token_waits_for_the_same_call() -> None:
         ]
     )
     assert hook.most_at_once == 1
-    # A forced one that came after the rest had their token is a call of its own.
+    # A forced renewal that begins after the first call has ended is a call of its own.
     assert 1 <= hook.calls <= 3
 
 
-def hook_released_late(hook: Hook):
+def hook_released_late(hook: Hook) -> Callable[[], None]:
     hook.hold()
 
     def release() -> None:
@@ -106,11 +107,11 @@ def test_t1_threads_and_tasks_cause_one_call() -> None:
             responses = await asyncio.gather(*waiting)
         return {response.request.headers["authorization"] for response in responses}
 
-    def let_go() -> None:
+    def release() -> None:
         wait_until(lambda: hook.calls == 1)
         hook.release()
 
-    works = [handler.get_valid_token] * 20 + [lambda: asyncio.run(program())] * 3 + [let_go]
+    works = [handler.get_valid_token] * 20 + [lambda: asyncio.run(program())] * 3 + [release]
     outcomes = together(works)
     assert outcomes == ["token-1"] * 20 + [{"Bearer token-1"}] * 3 + [None]
     assert hook.calls == 1

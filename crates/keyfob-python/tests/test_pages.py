@@ -1,4 +1,4 @@
-"""The examples of the pages run as they are written."""
+"""The Python examples in README.md and docs/ run as they are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGES = ["README.md", "crates/keyfob-python/README.md", "docs/migration.md", "do
 
 
 def examples() -> dict[str, str]:
-    """The examples by the place where they stand."""
+    """The examples, by page and line."""
     found = {}
     for page in PAGES:
         text = (ROOT / page).read_text()

@@ -1,4 +1,4 @@
-"""Sessions by name in many processes: one token for all of them, and none of a parent's locks."""
+"""Sessions by name in many processes: they share one token, and none of a parent's locks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ config = {str(config)!r}
 {text}"""
 
 
-@pytest.mark.parametrize("made", ["before the fork", "in each worker"])
+@pytest.mark.parametrize("session_made", ["before the fork", "in each worker"])
 def test_t1_eight_forked_workers_with_an_empty_store_send_one_token_request(
-    made: str, tmp_path: Path
+    session_made: str, tmp_path: Path
 ) -> None:
-    # A token takes its time, so that all of them want one before there is one.
+    # The issuer is slow, so that all workers need a token before there is one.
     with Servers.start(issuing_takes=0.3) as servers:
         config = written(tmp_path, client_credentials(servers, tmp_path))
         text = """
@@ -45,7 +45,7 @@ os.close(gate)
 for worker in workers:
     join(worker)
 """
-        run(script(config, text.replace("BEFORE", str(made == "before the fork"))))
+        run(script(config, text.replace("BEFORE", str(session_made == "before the fork"))))
         counts = servers.counts()
         assert (counts.token_requests, counts.statuses) == (1, {200: 24})
         assert {each.authorization for each in servers.received()} == {"Bearer token-1"}
@@ -76,7 +76,7 @@ renewing.join()
 def test_t7_a_child_forked_while_a_secret_is_read_is_not_blocked(
     servers: Servers, tmp_path: Path
 ) -> None:
-    # What reads the secret waits in the parent, with the source's own lock held.
+    # In the parent, a thread waits for the secret and holds the lock of the source.
     helper = tmp_path / "helper"
     helper.write_text(
         f"#!/bin/sh\ntouch {tmp_path}/asked\n"

@@ -189,7 +189,7 @@ def test_the_token_settings_of_the_profile_apply(servers: Servers, tmp_path: Pat
     began = time.monotonic()
     with pytest.raises(AuthenticationError):
         keyfob.session("ehr", config=written(tmp_path, slow)).authenticate()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 18
 
 
 def test_the_environment_variable_names_the_file(
@@ -270,5 +270,5 @@ def test_s1_the_log_has_no_secret_and_no_records_of_other_libraries(
     for secret in (SECRET, "token-1", "token-2"):
         assert secret not in caplog.text
         assert secret not in repr(session.request_headers) + repr(vars(session))
-    # `urllib3` sends the request to the API, and none of the core's libraries has a logger here.
+    # `urllib3` sends the request to the API. Libraries of the core have no logger here.
     assert {record.name.partition(".")[0] for record in caplog.records} <= {"keyfob", "urllib3"}

@@ -1,4 +1,4 @@
-"""A token in the hands of a program: text like any other, that does not show by accident."""
+"""Tokens as `str` objects: they work like any text, and are not shown by accident."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_s1_no_object_that_holds_a_token_shows_it(
 ) -> None:
     session = BearerAuthSession(SECRET)
     jwt = JWT(SECRET, datetime(2030, 1, 1, tzinfo=timezone.utc))
-    parts = ExternallyManagedJWT(jwt=SECRET, expires=jwt.expires, get_token=list)  # type: ignore[arg-type]
-    holders: list[Any] = [
+    managed = ExternallyManagedJWT(jwt=SECRET, expires=jwt.expires, get_token=list)  # type: ignore[arg-type]
+    objects: list[Any] = [
         jwt,
-        parts,
+        managed,
         handler,
         session,
         handler.get_valid_token(),
@@ -49,17 +49,17 @@ def test_s1_no_object_that_holds_a_token_shows_it(
         vars(session),
         vars(handler.auth()),
     ]
-    for holder in holders:
+    for each in objects:
         for shown in [
-            repr(holder),
-            f"{holder!r}",
-            repr([holder]),
-            repr({1: holder}),
+            repr(each),
+            f"{each!r}",
+            repr([each]),
+            repr({1: each}),
         ]:
             assert SECRET not in shown
-    for holder in [jwt, parts]:
-        assert "2030" in repr(holder)
-        assert SECRET not in f"{holder}"
+    for each in [jwt, managed]:
+        assert "2030" in repr(each)
+        assert SECRET not in f"{each}"
 
 
 def test_s1_a_traceback_with_local_variables_does_not_show_the_token(
@@ -100,9 +100,9 @@ def test_the_token_prints_as_text(handler: GenericExternallyManagedJWTHandler) -
 def test_s1_a_pickle_of_the_token_does_not_contain_it(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:
-    for kept in [handler.get_valid_token(), handler.request_headers]:
+    for secret in [handler.get_valid_token(), handler.request_headers]:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            assert SECRET.encode() not in pickle.dumps(kept, protocol)
+            assert SECRET.encode() not in pickle.dumps(secret, protocol)
 
 
 def test_a_copy_of_the_token_is_the_token(handler: GenericExternallyManagedJWTHandler) -> None:
@@ -151,8 +151,8 @@ def test_s2_objects_that_hold_a_handler_are_neither_copied_nor_pickled(
 
 
 def test_a_copy_of_the_settings_has_a_handler_of_its_own() -> None:
-    parts = ExternallyManagedJWT(get_token=list)  # type: ignore[arg-type]
-    handler = parts.handler()
-    assert parts.handler() is handler
-    assert copy.deepcopy(parts).handler() is not handler
-    assert pickle.loads(pickle.dumps(parts)) == parts
+    managed = ExternallyManagedJWT(get_token=list)  # type: ignore[arg-type]
+    handler = managed.handler()
+    assert managed.handler() is handler
+    assert copy.deepcopy(managed).handler() is not handler
+    assert pickle.loads(pickle.dumps(managed)) == managed

@@ -1,4 +1,4 @@
-"""What the other tests stand on: the test kit as a program, asked by a plain session."""
+"""The test kit as a program, with plain requests: the other tests rely on it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_program_ends_with_its_test() -> None:
 
 
 def test_the_program_ends_when_its_test_is_killed() -> None:
-    # The program has the same standard error: there is more to read from it for as long as it runs.
+    # The program inherits standard error, so `run` returns only after the program has ended.
     killed = subprocess.run(
         [sys.executable, "-c", KILLED],
         capture_output=True,

@@ -26,7 +26,7 @@ def hook(servers: Servers) -> Hook:
 
 @pytest.fixture
 def revoked(servers: Servers, hook: Hook) -> ExternallyManagedJWTSession:
-    """A session whose token was revoked without its knowing."""
+    """A session that has a revoked token."""
     session = renewing(hook)
     session.authenticate()
     assert servers.revoke() is not None
@@ -93,7 +93,7 @@ def test_r3_the_401_to_a_body_that_cannot_be_replayed_is_returned(
     assert response.status_code == 401
     (received,) = servers.received()
     assert received.body_length == len(BODY)
-    # The token was reported as rejected, so that the next request has a good one.
+    # The token was reported as rejected, so the next request carries another one.
     assert revoked.get(servers.api_url).status_code == 200
     assert hook.calls == 2
 
@@ -188,7 +188,7 @@ def test_r3_the_401_is_returned_if_the_renewal_fails(
     session = renewing(ends)
     response = session.get(servers.api_url)
     assert (response.status_code, response.text, response.headers["X-Seen"]) == (401, "no", "yes")
-    # It has not expired, and other endpoints may take it.
+    # The token has not expired, and other endpoints may accept it.
     assert session.get(servers.api_url).status_code == 200
     assert "token was rejected and could not be replaced" in caplog.text
 

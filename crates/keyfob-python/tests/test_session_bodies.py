@@ -1,4 +1,4 @@
-"""A body is sent again in full or not at all."""
+"""A body is sent again in full, or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BODY = b"all of it, twice" * 1000
 
 def test_r4_a_file_is_sent_again_from_its_start_position(servers: Servers, tmp_path: Path) -> None:
     path = tmp_path / "body"
-    path.write_bytes(b"not this" + BODY)
+    path.write_bytes(b"skipped!" + BODY)
     servers.next(503)
     with path.open("rb") as body:
-        body.seek(len(b"not this"))
+        body.seek(len(b"skipped!"))
         response = fixed(servers).put(servers.api_url, data=body).json()
     assert [each.body_length for each in servers.received()] == [len(BODY)] * 2
     assert response["checksum"] == checksum(BODY)

@@ -1,4 +1,4 @@
-"""R9: what the caller gave stays the caller's, and the session's credential wins over any other."""
+"""R9: arguments of the caller are not changed, and the session's credential wins over any other."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_r9_the_credential_wins_over_netrc_and_userinfo_with_a_log_record(
         session.get(servers.api_url)
         session.get(with_user)
     assert {each.authorization for each in servers.received()} == {f"Bearer {session.token}"}
-    told = [record.getMessage() for record in caplog.records if record.name == "keyfob"]
-    assert told == ["the session's credential replaces the authorization of the request"] * 2
+    messages = [record.getMessage() for record in caplog.records if record.name == "keyfob"]
+    assert messages == ["the session's credential replaces the authorization of the request"] * 2
 
 
 def test_r9_digest_authentication_does_not_handle_a_401(servers: Servers) -> None:

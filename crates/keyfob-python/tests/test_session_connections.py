@@ -1,4 +1,4 @@
-"""Limits, pools and proxies are those of a plain session."""
+"""Timeouts, connection pools and proxies work as in a plain session."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from servers import Servers
 from sessions import Hook, fixed, renewing, with_token
 
 
-class Noted(HTTPAdapter):
-    """Keeps what it is asked to send with."""
+class Recording(HTTPAdapter):
+    """Records the arguments of each send."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,20 +39,20 @@ class Noted(HTTPAdapter):
     ],
 )
 def test_r8_each_attempt_has_a_timeout(servers: Servers, given: dict[str, Any], used: Any) -> None:
-    session, noted = fixed(servers), Noted()
-    session.mount("http://", noted)
+    session, recording = fixed(servers), Recording()
+    session.mount("http://", recording)
     servers.next(503)
     session.get(servers.api_url, **given)
-    assert [kwargs["timeout"] for kwargs in noted.kwargs] == [used, used]
+    assert [kwargs["timeout"] for kwargs in recording.kwargs] == [used, used]
 
 
 def test_r8_a_session_may_have_its_own_timeout(servers: Servers) -> None:
-    session, noted = fixed(servers), Noted()
-    session.mount("http://", noted)
+    session, recording = fixed(servers), Recording()
+    session.mount("http://", recording)
     session.timeout = (4, 5)
     session.get(servers.api_url)
     session.send(session.prepare_request(requests.Request("GET", servers.api_url)))
-    assert [kwargs["timeout"] for kwargs in noted.kwargs] == [(4, 5), (4, 5)]
+    assert [kwargs["timeout"] for kwargs in recording.kwargs] == [(4, 5), (4, 5)]
 
 
 @pytest.mark.parametrize("timeout", [0, -1, (1, -2)])
@@ -72,7 +72,7 @@ def test_a_streamed_response_that_is_not_the_last_returns_its_connection(
     session = renewing(Hook(servers))
     session.mount("http://", HTTPAdapter(pool_maxsize=1, pool_block=True))
     servers.next(status, headers={"location": "/new"}, body={"zeros": 1_000_000})
-    response = session.get(servers.api_url, stream=True, timeout=5)
+    response = session.get(servers.api_url, stream=True, timeout=20)
     assert response.status_code == 200
     response.close()
 
@@ -89,9 +89,9 @@ def test_a_proxy_is_used_also_after_a_redirect(prepared: bool) -> None:
         session.allow_plain_http("http://api.example.com")
         if prepared:
             request = requests.Request("GET", "http://api.example.com/here")
-            response = session.send(session.prepare_request(request), timeout=5)
+            response = session.send(session.prepare_request(request), timeout=20)
         else:
-            response = session.get("http://api.example.com/here", timeout=5)
+            response = session.get("http://api.example.com/here", timeout=20)
     assert response.status_code == 200
     assert [head.split(b"\r\n")[0] for head in heads] == [
         b"GET http://api.example.com/here HTTP/1.1",
@@ -109,7 +109,7 @@ def test_a_redirect_from_a_host_without_a_proxy_uses_the_proxy(
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         session = fixed(servers)
         servers.next(302, headers={"location": "http://api.example.com/there"})
-        assert session.get(servers.api_url, timeout=5).status_code == 200
+        assert session.get(servers.api_url, timeout=20).status_code == 200
     assert heads[0].startswith(b"GET http://api.example.com/there HTTP/1.1\r\n")
     assert session.token.encode() not in heads[0]
 
@@ -129,14 +129,14 @@ def test_r4_an_unreachable_proxy_is_retried_for_any_method() -> None:
         url = f"http://127.0.0.1:{gone.getsockname()[1]}"
     tried: list[str] = []
 
-    class Tried(HTTPAdapter):
+    class Counting(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
             tried.append(str(request.url))
             return super().send(request, **kwargs)
 
     session: BearerAuthSession = with_token("t0ken")
     session.proxies = {"http": url}
-    session.mount("http://", Tried())
+    session.mount("http://", Counting())
     session.allow_plain_http("http://api.example.com")
     with pytest.raises(requests.exceptions.ProxyError):
         session.post("http://api.example.com/orders", data=b"again")
@@ -145,7 +145,7 @@ def test_r4_an_unreachable_proxy_is_retried_for_any_method() -> None:
 
 @contextmanager
 def proxy(responses: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy that responses one request of each connection so, and hangs up; nothing is an response too."""
+    """A proxy that sends each response on a connection of its own, and closes it; a response may be empty."""
     heads: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)

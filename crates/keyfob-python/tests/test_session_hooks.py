@@ -1,4 +1,4 @@
-"""Response hooks see what the caller sees, and nothing else is done to what they raise."""
+"""Response hooks see the responses that the caller sees, and their exceptions are raised unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_hook_sees_a_response_whose_retry_turns_out_impossible(servers: Server
         calls = 0
 
         def authenticate(self) -> None:
-            """There is no need."""
+            """Does nothing."""
 
         @property
         def request_headers(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Where a session's credential may go, when the caller names the URL."""
+"""R1: the URLs of the caller that a session sends its credential to."""
 
 from __future__ import annotations
 

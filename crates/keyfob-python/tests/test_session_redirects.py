@@ -1,4 +1,4 @@
-"""Redirects are followed as `requests` does it, and the credential stays with its origin."""
+"""Redirects are followed as in `requests`, and the credential stays with its origin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CODES = [301, 302, 303, 307, 308]
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Servers]:
-    """Another API, on another port of this machine, and so another origin."""
-    with Servers.start() as elsewhere:
-        yield elsewhere
+def other() -> Iterator[Servers]:
+    """Another API. It has another port, so it is another origin."""
+    with Servers.start() as other:
+        yield other
 
 
 def redirect(servers: Servers, target: str, code: int = 302, **more: Any) -> None:
@@ -40,58 +40,58 @@ def test_r1_a_redirect_within_the_origin_carries_the_credential(
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_r1_a_redirect_to_another_origin_does_not_carry_the_credential(
-    servers: Servers, elsewhere: Servers, code: int, method: str
+    servers: Servers, other: Servers, code: int, method: str
 ) -> None:
-    redirect(servers, f"{elsewhere.api_url}/taken", code)
+    redirect(servers, f"{other.api_url}/taken", code)
     response = fixed(servers).request(
         method, servers.api_url, headers={"Authorization": "Basic eA=="}
     )
     assert response.status_code == 401
     assert len(servers.received()) == 1
-    (taken,) = elsewhere.received()
+    (taken,) = other.received()
     assert "authorization" not in taken.headers
 
 
 def test_r1_a_second_redirect_back_does_not_restore_the_credential(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
-    redirect(servers, elsewhere.api_url)
-    redirect(elsewhere, f"{servers.api_url}/home")
+    redirect(servers, other.api_url)
+    redirect(other, f"{servers.api_url}/home")
     response = fixed(servers).get(servers.api_url)
     assert response.status_code == 401
-    assert "authorization" not in elsewhere.received()[0].headers
+    assert "authorization" not in other.received()[0].headers
     assert "authorization" not in servers.received()[1].headers
 
 
 def test_r1_a_redirect_does_not_carry_the_credential_even_between_bound_origins(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     session = fixed(servers)
-    session.bind(servers.api_url, elsewhere.api_url)
-    redirect(servers, elsewhere.api_url)
+    session.bind(servers.api_url, other.api_url)
+    redirect(servers, other.api_url)
     session.get(servers.api_url)
-    assert "authorization" not in elsewhere.received()[0].headers
+    assert "authorization" not in other.received()[0].headers
 
 
 def test_r1_no_header_of_the_credential_follows_to_another_origin(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     class Keyed(GenericExternallyManagedJWTHandler):
         @property
         def request_headers(self) -> dict[str, str]:
             return {**super().request_headers, "X-Api-Key": "k3y"}
 
-    redirect(servers, elsewhere.api_url)
+    redirect(servers, other.api_url)
     session = over(Keyed(None, None, Hook(servers)))
     session.get(servers.api_url, headers={"x-api-key": "of the caller", "X-Trace": "7"})
     assert servers.received()[0].headers["x-api-key"] == ["k3y"]
-    (taken,) = elsewhere.received()
+    (taken,) = other.received()
     assert not {"authorization", "x-api-key"} & taken.headers.keys()
     assert taken.headers["x-trace"] == ["7"]
 
 
 def test_r1_a_header_of_a_custom_handler_does_not_follow_either(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     class Keys:
         authenticated = True
@@ -99,29 +99,29 @@ def test_r1_a_header_of_a_custom_handler_does_not_follow_either(
 
         def authenticate(self) -> None: ...
 
-    redirect(servers, elsewhere.api_url)
+    redirect(servers, other.api_url)
     over(Keys()).get(servers.api_url)
     assert servers.received()[0].headers["x-api-key"] == ["k3y"]
-    assert "x-api-key" not in elsewhere.received()[0].headers
+    assert "x-api-key" not in other.received()[0].headers
 
 
 def test_r1_a_401_from_another_origin_does_not_renew_the_token(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     hook = Hook(servers)
-    redirect(servers, elsewhere.api_url)
+    redirect(servers, other.api_url)
     assert renewing(hook).get(servers.api_url).status_code == 401
     assert hook.calls == 1
-    assert elsewhere.counts().requests == 1
+    assert other.counts().requests == 1
 
 
 def test_r1_a_retry_at_the_other_origin_does_not_put_the_credential_back(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
-    redirect(servers, elsewhere.api_url)
-    elsewhere.next(503)
+    redirect(servers, other.api_url)
+    other.next(503)
     fixed(servers).get(servers.api_url)
-    assert ["authorization" in received.headers for received in elsewhere.received()] == [False] * 2
+    assert ["authorization" in received.headers for received in other.received()] == [False] * 2
 
 
 @responses.activate
@@ -167,11 +167,11 @@ def test_the_history_and_the_url_show_the_redirects(servers: Servers) -> None:
     redirect(servers, "/third")
     response = fixed(servers).get(f"{servers.api_url}/first")
     assert response.url == f"{servers.api_url}/third"
-    assert [hop.url for hop in response.history] == [
+    assert [each.url for each in response.history] == [
         f"{servers.api_url}/first",
         f"{servers.api_url}/second",
     ]
-    assert [hop.status_code for hop in response.history] == [302, 302]
+    assert [each.status_code for each in response.history] == [302, 302]
     assert response.next is None
     assert response.elapsed.total_seconds() > 0
 
@@ -186,29 +186,29 @@ def test_a_redirect_that_is_not_followed_can_be_sent_by_hand(servers: Servers) -
 
 
 def test_r1_a_redirect_sent_by_hand_does_not_carry_the_credential(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     session = fixed(servers)
-    redirect(servers, elsewhere.api_url)
-    redirect(elsewhere, "/further")
-    redirect(elsewhere, f"{servers.api_url}/home")
+    redirect(servers, other.api_url)
+    redirect(other, "/further")
+    redirect(other, f"{servers.api_url}/home")
     response = session.get(servers.api_url, allow_redirects=False)
     while response.next is not None:
         response = session.send(response.next, allow_redirects=False)
     assert response.status_code == 401
-    for received in [*elsewhere.received(), *servers.received()[1:]]:
+    for received in [*other.received(), *servers.received()[1:]]:
         assert "authorization" not in received.headers
 
 
 def test_r1_a_copied_redirect_request_does_not_carry_the_credential(
-    servers: Servers, elsewhere: Servers
+    servers: Servers, other: Servers
 ) -> None:
     session = fixed(servers)
-    redirect(servers, elsewhere.api_url)
+    redirect(servers, other.api_url)
     response = session.get(servers.api_url, allow_redirects=False)
     assert response.next is not None
     session.send(response.next.copy())
-    assert "authorization" not in elsewhere.received()[0].headers
+    assert "authorization" not in other.received()[0].headers
 
 
 @responses.activate
@@ -304,18 +304,18 @@ def test_the_token_is_not_shown_in_the_history(servers: Servers) -> None:
     redirect(servers, "/new")
     session = over(GenericExternallyManagedJWTHandler(servers.token(), in_an_hour(), Hook(servers)))
     response = session.get(servers.api_url)
-    assert "token-1" not in repr([hop.request.headers for hop in [response, *response.history]])
+    assert "token-1" not in repr([each.request.headers for each in [response, *response.history]])
 
 
 def test_netrc_adds_no_credential_at_another_origin(
-    servers: Servers, elsewhere: Servers, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, other: Servers, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login l password p\n")
     monkeypatch.setenv("NETRC", str(netrc))
     redirect(servers, "/new")
-    redirect(servers, elsewhere.api_url)
-    redirect(elsewhere, "/further")
+    redirect(servers, other.api_url)
+    redirect(other, "/further")
     fixed(servers).get(servers.api_url)
     assert [received.authorization for received in servers.received()] == ["Bearer token-1"] * 2
-    assert "token-1" not in str([received.headers for received in elsewhere.received()])
+    assert "token-1" not in str([received.headers for received in other.received()])

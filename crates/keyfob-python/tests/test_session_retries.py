@@ -1,4 +1,4 @@
-"""What is sent again, and what is not."""
+"""R4: which failures are retried."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OTHERS = ["POST", "PATCH", "LOCK"]
 TRANSIENT = [408, 425, 429, 500, 502, 503, 504]
 
 
-class Refusing(HTTPAdapter):
-    """Sends as usual, and counts."""
+class Counting(HTTPAdapter):
+    """Sends as usual, and counts the attempts."""
 
     sent = 0
 
@@ -72,13 +72,13 @@ def test_r4_a_post_is_not_retried_after_a_broken_connection(servers: Servers, fa
 
 def test_r4_a_get_is_retried_after_a_timeout(servers: Servers) -> None:
     servers.next(fault="hang")
-    assert fixed(servers).get(servers.api_url, timeout=(5, 0.2)).status_code == 200
+    assert fixed(servers).get(servers.api_url, timeout=(20, 0.5)).status_code == 200
 
 
 def test_r4_a_post_is_not_retried_after_a_timeout(servers: Servers) -> None:
     servers.next(fault="hang")
     with pytest.raises(requests.ReadTimeout):
-        fixed(servers).post(servers.api_url, json={"n": 1}, timeout=(5, 0.1))
+        fixed(servers).post(servers.api_url, json={"n": 1}, timeout=(20, 0.1))
     assert servers.counts().requests == 1
 
 
@@ -121,7 +121,7 @@ def test_r4_a_request_marked_idempotent_is_retried(servers: Servers, method: str
 def test_r4_marking_idempotent_affects_that_call_alone(servers: Servers) -> None:
     servers.next(500, times=2)
     session = fixed(servers)
-    assert session.post(servers.api_url, idempotent=True, timeout=5).status_code == 200
+    assert session.post(servers.api_url, idempotent=True, timeout=20).status_code == 200
     servers.next(500)
     assert session.post(servers.api_url).status_code == 500
     assert session.put(servers.api_url, idempotent=False).status_code == 200
@@ -170,7 +170,7 @@ def test_r4_a_failed_connect_is_retried_for_any_method() -> None:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     session = with_token("t0ken")
-    adapter = Refusing()
+    adapter = Counting()
     session.mount("http://", adapter)
     with pytest.raises(requests.ConnectionError):
         session.post(url, json={"n": 1})
@@ -202,9 +202,9 @@ def test_r4_a_failure_that_a_retry_cannot_fix_is_not_retried(
 ) -> None:
     session = with_token("t0ken")
     adapter = mock.create_autospec(HTTPAdapter, instance=True)
-    adapter.send.side_effect = failure("as ever")
+    adapter.send.side_effect = failure("unchanged")
     session.mount("https://", adapter)
-    with pytest.raises(failure, match="as ever"):
+    with pytest.raises(failure, match="unchanged"):
         session.get("https://api.example.com/")
     assert adapter.send.call_count == 1
 

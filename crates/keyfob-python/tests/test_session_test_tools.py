@@ -1,4 +1,4 @@
-"""Tools that programs are tested with stand where they stand with a plain session."""
+"""Tools that replace adapters in tests work as with a plain session."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_a_scheme_of_a_custom_adapter_is_served() -> None:
     session = with_token("t0ken")
     adapter = requests_mock.Adapter()
     session.mount("mock://", adapter)
-    adapter.register_uri("GET", "mock://api/reports", text="as asked", request_headers=BEARER)
-    assert session.get("mock://api/reports").text == "as asked"
+    adapter.register_uri("GET", "mock://api/reports", text="report", request_headers=BEARER)
+    assert session.get("mock://api/reports").text == "report"
 
 
 def test_r1_a_custom_adapter_allows_neither_plain_http_nor_a_redirect() -> None:
@@ -59,7 +59,7 @@ def test_r1_a_custom_adapter_allows_neither_plain_http_nor_a_redirect() -> None:
     for url in ["http://api.example.com/", "HTTP://api.example.com/"]:
         with pytest.raises(OriginError):
             session.get(url)
-        # Nobody made it normal.
+        # A prepared request is not normalized again.
         prepared = requests.Request("GET", URL).prepare()
         prepared.url = url
         with pytest.raises(OriginError):
@@ -78,7 +78,7 @@ def test_r1_a_bound_session_serves_no_custom_scheme() -> None:
 def test_a_custom_adapter_sends() -> None:
     seen: list[Any] = []
 
-    class Mine(HTTPAdapter):
+    class Recording(HTTPAdapter):
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # type: ignore[override]
             seen.append((request.headers["authorization"], kwargs["timeout"], kwargs["verify"]))
             response = requests.Response()
@@ -87,7 +87,7 @@ def test_a_custom_adapter_sends() -> None:
             return response
 
     session = with_token("t0ken")
-    session.mount("https://api.example.com", Mine())
+    session.mount("https://api.example.com", Recording())
     assert session.get(URL, timeout=(3, 4), verify="bundle.pem").ok
     assert seen == [("Bearer t0ken", (3, 4), "bundle.pem")]
 
@@ -101,7 +101,7 @@ def test_a_mock_of_a_handler_works() -> None:
     session = over(handler)
     response = session.get(URL)
     handler.authenticate.assert_called_once_with()
-    # Its 401 is an response like others.
+    # A 401 is returned like any other response.
     assert (response.status_code, len(responses.calls)) == (401, 1)
     assert response.request.headers["authorization"] == "Bearer t0ken"
     assert BEARER == {"authorization": "Bearer t0ken"}
@@ -170,7 +170,7 @@ def test_a_token_that_expires_between_check_and_use_is_never_an_error() -> None:
 
     def hook() -> tuple[str, Any]:
         calls.append(1)
-        return f"t0ken-{len(calls)}", ahead(0.01)
+        return f"t0ken-{len(calls)}", ahead(0.05)
 
     session = over(GenericExternallyManagedJWTHandler(None, None, hook))
     try:

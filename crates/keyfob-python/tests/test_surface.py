@@ -1,4 +1,4 @@
-"""The names of the API reference, and how each is called."""
+"""The names of the API reference and their signatures."""
 
 from __future__ import annotations
 
@@ -149,6 +149,6 @@ def test_an_origin_error_is_an_invalid_url_of_requests() -> None:
 
 @pytest.mark.parametrize("name", ["JWT", "ExternallyManagedJWT"])
 def test_the_type_hints_of_the_dataclasses_resolve_at_run_time(name: str) -> None:
-    # As configurations do that are read into dataclasses.
+    # Libraries that read configuration into dataclasses do this.
     hints = get_type_hints(getattr(keyfob, name))
     assert {"jwt", "expires"} <= hints.keys()

@@ -1,6 +1,6 @@
-"""T3 and T4: how long a token is used, and who waits for the next one.
+"""T3 and T4: how long a token is used, and which callers wait for the next one.
 
-A token that is handed in falls due 60 s before its expiry and is in its leeway 20 s before: that makes each state without waiting.
+A first token is due 60 s before its expiry, and in its leeway 20 s before. So tests reach each state without waiting.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def test_t3_in_the_leeway_a_token_whose_renewal_fails_is_used() -> None:
 
 
 def test_t3_in_the_leeway_a_hook_may_use_the_token_it_replaces() -> None:
-    # As one does that asks the API itself for the next token.
+    # Some APIs exchange a valid token for the next one.
     used = []
 
     def exchange() -> tuple[str, datetime]:
@@ -91,7 +91,7 @@ def test_an_expired_token_is_not_used_and_callers_wait_for_its_renewal() -> None
 
 
 def test_t3_a_token_that_expires_during_a_failed_renewal_is_an_error() -> None:
-    hook = Hook(lifetime=0.3)
+    hook = Hook(lifetime=1.5)
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     assert handler.get_valid_token() == "token-1"
     hook.failure = RuntimeError()
@@ -113,14 +113,17 @@ def test_t4_a_token_is_used_for_most_of_its_lifetime(lifetime: float) -> None:
 
 
 def test_t4_a_token_of_a_second_is_used_more_than_once() -> None:
-    hook = Hook(lifetime=1)
-    handler = GenericExternallyManagedJWTHandler(None, None, hook)
-    assert {handler.get_valid_token() for _ in range(100)} == {"token-1"}
-    assert hook.calls == 1
+    def use() -> tuple[set[str], int]:
+        hook = Hook(lifetime=1)
+        handler = GenericExternallyManagedJWTHandler(None, None, hook)
+        return {handler.get_valid_token() for _ in range(100)}, hook.calls
+
+    # A loaded machine may need more than a second for one of them.
+    assert ({"token-1"}, 1) in [use() for _ in range(3)]
 
 
 def test_t4_a_hook_that_returns_expired_tokens_is_called_three_times() -> None:
-    # The pauses are one second and two; so these take three seconds, all at once.
+    # The pauses are one and two seconds. All cases run at the same time.
     long_ago = [
         datetime.min.replace(tzinfo=timezone.utc),
         datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
@@ -195,7 +198,7 @@ def test_a_complete_first_token_or_none_logs_no_warning(
 
 
 def test_a_fresh_first_token_saves_a_call_of_the_hook() -> None:
-    # Callers give `lambda: None` with a token that outlives the program.
+    # Some programs pass `lambda: None` with a token that outlives them.
     hook = Hook()
     handler = GenericExternallyManagedJWTHandler("mine", ahead(3600), lambda: None)  # type: ignore[arg-type,return-value]
     assert handler.get_valid_token() == "mine"

@@ -79,5 +79,5 @@ def together(works: Sequence[Callable[[], object]]) -> list[object]:
     return outcomes
 
 
-TIMEOUT = 20.0
+TIMEOUT = 45.0
 """The limit of steps that take no time on an idle machine, in seconds."""

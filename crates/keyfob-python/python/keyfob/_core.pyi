@@ -6,8 +6,11 @@ from typing import Any, Protocol, final
 from keyfob._values import RequestInfo, Status
 
 __all__ = [
+    "COMMAND_TIMEOUT",
     "FETCH_TIMEOUT",
     "IDEMPOTENCY_KEY",
+    "RETRY_DEFAULTS",
+    "RETRY_STATUSES",
     "TIMEOUT",
     "Exchange",
     "HookCall",
@@ -27,8 +30,11 @@ __all__ = [
     "profile_names",
 ]
 
+COMMAND_TIMEOUT: float
 FETCH_TIMEOUT: float
 IDEMPOTENCY_KEY: str
+RETRY_DEFAULTS: dict[str, Any]
+RETRY_STATUSES: list[int]
 TIMEOUT: float
 
 class _Headers(Protocol):

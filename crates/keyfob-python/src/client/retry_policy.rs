@@ -8,6 +8,7 @@ use keyfob::RetryPolicy as CorePolicy;
 use keyfob::exchange::RetryBudget;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::convert::seconds;
 
@@ -80,6 +81,23 @@ impl RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The library's default of each argument.
+    pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let none = PyTuple::empty(py);
+        let defaults = PyDict::new(py);
+        defaults.set_item("attempts", CorePolicy::ATTEMPTS)?;
+        defaults.set_item("total", TOTAL)?;
+        defaults.set_item("pauses", PAUSES)?;
+        defaults.set_item("retry", &none)?;
+        defaults.set_item("do_not_retry", &none)?;
+        Ok(defaults)
+    }
+
+    /// The statuses that the library retries by default.
+    pub(crate) fn statuses() -> Vec<u16> {
+        CorePolicy::STATUSES.map(|status| status.as_u16()).to_vec()
+    }
+
     fn without(policy: CorePolicy, budget: Arc<RetryBudget>, codes: Codes) -> PyResult<Self> {
         let policy = statuses(codes)?
             .into_iter()
