@@ -1,5 +1,6 @@
 //! One logical request: the library decides what its responses and failures lead to.
 
+use std::mem;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -80,12 +81,15 @@ impl Exchange {
         } else {
             Replay::Impossible
         };
-        let core = match &origin {
+        let mut core = match &origin {
             Some(origin) if request.with_credential => authenticator
                 .begin(origin, &policy.core, idempotency, replay)
                 .map_err(|error| origin_error(py, &error))?,
             _ => authenticator.begin_unchecked(&policy.core, idempotency, replay),
         };
+        if !request.with_credential {
+            core.leave_credential();
+        }
         Ok(Self {
             core,
             authenticator,
@@ -108,16 +112,14 @@ impl Exchange {
         } else {
             RedirectBody::Dropped
         };
-        let origin = url.parse().ok();
-        self.with_credential &= match (&self.origin, &origin) {
-            (Some(from), Some(to)) => self.core.redirected(from, to, body),
-            (_, to) => {
-                self.core.leave_credential();
-                to.as_ref()
-                    .is_some_and(|to| self.core.redirected(to, to, body))
-            }
-        };
-        self.origin = origin;
+        let from = mem::replace(&mut self.origin, url.parse().ok());
+        if let (Some(from), Some(to)) = (from, &self.origin) {
+            self.with_credential &= self.core.redirected(&from, to, body);
+        } else {
+            // A URL such as `mock://` has no origin to compare.
+            self.core.leave_credential();
+            self.with_credential = false;
+        }
         self.with_credential
     }
 

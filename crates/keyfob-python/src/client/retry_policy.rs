@@ -36,7 +36,7 @@ use crate::convert::seconds;
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct RetryPolicy {
     pub(crate) core: Arc<CorePolicy>,
-    /// What the requests of all sessions with this policy share.
+    /// The retry budget that all sessions with this policy share.
     pub(crate) budget: Arc<RetryBudget>,
 }
 
