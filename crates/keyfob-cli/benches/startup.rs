@@ -1,7 +1,7 @@
-//! How long `keyfob token --profile` takes from the start of the process to its end, when the token is kept already.
+//! How long `keyfob token --profile` takes, from the start of the process to its end, if the token is stored.
 //!
-//! Run with `cargo bench -p keyfob-cli --bench startup`. The limit is that of the middle run; a program that only prints
-//! its version is run in turn, as the floor.
+//! Run with `cargo bench -p keyfob-cli --bench startup`. The limit applies to the median. Every second run prints only the version,
+//! which is the floor.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio, id};
@@ -24,21 +24,21 @@ fn main() -> ExitCode {
             .env("KEYFOB_CONFIG", &config)
             .env("XDG_STATE_HOME", folder.join("state"))
             .stdin(Stdio::null());
-        let begun = Instant::now();
+        let start = Instant::now();
         let output = command.output().expect("the program was built");
-        let took = begun.elapsed();
+        let elapsed = start.elapsed();
         assert!(output.status.success(), "{output:?}");
-        took
+        elapsed
     };
     keyfob(&["token", "--profile=a"]);
-    let (mut kept, mut floor): (Vec<_>, Vec<_>) = (0..RUNS)
+    let (mut stored, mut floor): (Vec<_>, Vec<_>) = (0..RUNS)
         .map(|_| (keyfob(&["token", "--profile=a"]), keyfob(&["--version"])))
         .unzip();
-    // What is left is taken by `cargo clean`.
+    // `cargo clean` removes what is left.
     _ = fs::remove_dir_all(&folder);
-    show("a kept token", &mut kept);
+    show("a stored token", &mut stored);
     show("the version, for the floor", &mut floor);
-    match kept[RUNS / 2] <= LIMIT {
+    match stored[RUNS / 2] <= LIMIT {
         true => ExitCode::SUCCESS,
         false => {
             println!("the limit is {LIMIT:?}");
@@ -49,14 +49,14 @@ fn main() -> ExitCode {
 
 fn show(what: &str, times: &mut [Duration]) {
     times.sort();
-    let (middle, high) = (times[times.len() / 2], times[times.len() * 95 / 100]);
+    let (median, high) = (times[times.len() / 2], times[times.len() * 95 / 100]);
     println!(
-        "{what}: least {:?}, middle {middle:?}, 95 % within {high:?}",
+        "{what}: least {:?}, median {median:?}, 95 % within {high:?}",
         times[0]
     );
 }
 
 const RUNS: usize = 200;
 
-/// What a token that is kept may take, the start of the process included.
+/// How long a stored token may take, including the start of the process.
 const LIMIT: Duration = Duration::from_millis(5);

@@ -64,10 +64,56 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
+    use keyfob::oauth::AuthorizationCode;
+    use keyfob::{CommandToken, RetryPolicy, Session};
+
     use super::*;
 
     #[test]
     fn the_commands_and_options_do_not_contradict_each_other() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_states_the_defaults_of_the_library() {
+        let (last, others) = RetryPolicy::STATUSES
+            .split_last()
+            .expect("some are retried");
+        let others: Vec<_> = others.iter().map(|status| status.as_str()).collect();
+        let timeout = Session::TIMEOUT.as_secs();
+        for (command, fact) in [
+            (
+                "request",
+                format!("or a {} or {}.", others.join(", "), last.as_str()),
+            ),
+            (
+                "request",
+                format!("[default: none, but {timeout} seconds without progress]"),
+            ),
+            (
+                "request",
+                format!("setting, or {}]", RetryPolicy::ATTEMPTS - 1),
+            ),
+            ("request", format!("setting, or {}]", Session::REDIRECTS)),
+            (
+                "token",
+                format!("[default: {}]", CommandToken::TIMEOUT.as_secs()),
+            ),
+            (
+                "login",
+                format!("[default: {}]", AuthorizationCode::TIMEOUT.as_secs()),
+            ),
+        ] {
+            let help = help_of(command);
+            assert!(help.contains(&fact), "{fact:?} is not in: {help}");
+        }
+    }
+
+    /// The long help of a command, on one line.
+    fn help_of(name: &str) -> String {
+        let mut root = Cli::command();
+        let command = root.find_subcommand_mut(name).expect("the command exists");
+        let help = command.render_long_help().to_string();
+        help.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }

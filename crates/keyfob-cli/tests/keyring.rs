@@ -16,10 +16,10 @@ use keyfob_testkit::{TokenEndpoint, TokenResponse};
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
 #[test]
-fn t1_processes_that_share_a_keyring_ask_once_and_the_token_is_nowhere_else() {
+fn t1_processes_that_share_a_keyring_fetch_once_and_the_token_is_only_there() {
     let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
     keyring.profile(&endpoint, "kind = \"keyring\"");
-    // So late that all wait for it.
+    // Late enough that all processes wait for it.
     endpoint.next(TokenResponse::token().after(Duration::from_secs(1)));
     let started: Vec<_> = (0..8)
         .map(|_| keyring.keyfob(&["token", "--profile=a"]).start())
@@ -49,7 +49,7 @@ fn t1_processes_that_share_a_keyring_ask_once_and_the_token_is_nowhere_else() {
 }
 
 #[test]
-fn a_secret_that_another_program_put_there_is_the_token() {
+fn a_secret_that_another_program_stored_is_the_token() {
     let keyring = Keyring::start();
     keyring.put("tracker", "ann", "t0ken-of-ann");
     keyring.place("keyring:tracker/ann");
@@ -62,7 +62,7 @@ fn a_secret_that_another_program_put_there_is_the_token() {
 }
 
 #[test]
-fn an_entry_that_is_missing_is_named() {
+fn a_missing_entry_is_named() {
     let keyring = Keyring::start();
     keyring.place("keyring:tracker/bob");
     let done = keyring.run(&["token", "--profile=a"]);
@@ -95,18 +95,18 @@ fn s2_the_key_that_seals_files_may_be_in_the_keyring() {
 }
 
 #[test]
-fn s1_a_machine_without_a_keyring_says_so_at_once_and_shows_no_secret() {
+fn s1_a_machine_without_a_keyring_fails_at_once_and_shows_no_secret() {
     let mut keyring = Keyring::start();
     keyring.place("keyring:tracker/ann");
     keyring.stop();
     let bus_alone = keyring.address.clone();
     for address in ["", &bus_alone, "nonsense", "unix:path=/nonexistent/bus"] {
-        let begun = Instant::now();
+        let start = Instant::now();
         let done = keyring
             .keyfob(&["token", "--profile=a"])
             .env("DBUS_SESSION_BUS_ADDRESS", address)
             .run();
-        assert!(begun.elapsed() < Duration::from_secs(5), "{address}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{address}");
         assert_ne!(done.code, 0);
         assert!(
             done.stderr.contains("the keyring cannot be used"),
@@ -116,21 +116,21 @@ fn s1_a_machine_without_a_keyring_says_so_at_once_and_shows_no_secret() {
 }
 
 #[test]
-fn a_keyring_that_nobody_unlocks_is_an_error_and_no_wait_without_end() {
+fn a_keyring_that_stays_locked_is_an_error_after_a_timeout() {
     let mut keyring = Keyring::start();
     keyring.put("tracker", "ann", "t0ken-of-ann");
     keyring.place("keyring:tracker/ann");
     keyring.lock();
-    let begun = Instant::now();
+    let start = Instant::now();
     let done = keyring.run(&["token", "--profile=a"]);
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(10));
     assert_ne!(done.code, 0);
     assert!(done.stderr.contains("the keyring "), "{done:?}");
     assert!(!done.stderr.contains("t0ken"), "{done:?}");
 }
 
 #[test]
-fn s1_an_entry_that_is_damaged_is_not_quoted_and_is_set_aside_by_forgetting() {
+fn s1_a_damaged_entry_is_not_quoted_and_can_be_forgotten() {
     let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
     keyring.profile(&endpoint, "kind = \"keyring\"");
     assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-1\n");
@@ -149,7 +149,7 @@ fn s1_an_entry_that_is_damaged_is_not_quoted_and_is_set_aside_by_forgetting() {
     assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-2\n");
 }
 
-/// A bus and a keyring of a test's own, in a home of its own, until it is dropped.
+/// A bus and a keyring for one test, in their own home directory, until dropped.
 struct Keyring {
     folder: Folder,
     home: tempfile::TempDir,
@@ -160,7 +160,7 @@ struct Keyring {
 
 impl Keyring {
     fn start() -> Self {
-        // A socket's path must be short.
+        // The path of a socket must be short.
         let home = tempfile::tempdir().expect("there is room");
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(home.path(), mode).expect("it is ours");
@@ -174,9 +174,9 @@ impl Keyring {
             .spawn()
             .expect("dbus-daemon is installed; `cargo xtask test` installs it");
         let mut address = String::new();
-        let said = bus.stdout.take().expect("it is piped");
-        let read = BufReader::new(said).read_line(&mut address);
-        read.expect("the bus says where it is");
+        let stdout = bus.stdout.take().expect("it is piped");
+        let read = BufReader::new(stdout).read_line(&mut address);
+        read.expect("the bus prints its address");
         let mut keyring = Self {
             folder: Folder::new(),
             address: address.trim().to_owned(),
@@ -187,7 +187,7 @@ impl Keyring {
         keyring.unlock();
         let deadline = Instant::now() + Duration::from_secs(5);
         while !keyring.try_put("ready", "ready", "ready") {
-            assert!(Instant::now() < deadline, "the keyring does not answer");
+            assert!(Instant::now() < deadline, "the keyring does not respond");
             sleep(Duration::from_millis(50));
         }
         keyring
@@ -201,12 +201,12 @@ impl Keyring {
         self.daemon = Some(daemon);
     }
 
-    /// Starts the daemon again, as it is before anybody has given the password.
+    /// Starts the daemon again without the password.
     fn lock(&mut self) {
         self.stop();
         self.daemon = Some(self.daemon(&[]));
         let deadline = Instant::now() + Duration::from_secs(5);
-        // It answers a search although it is locked.
+        // A search works although the keyring is locked.
         while !self
             .command("secret-tool")
             .args(["search", "--all", "service", "ready"])
@@ -216,7 +216,7 @@ impl Keyring {
             .expect("secret-tool is installed")
             .success()
         {
-            assert!(Instant::now() < deadline, "the keyring does not answer");
+            assert!(Instant::now() < deadline, "the keyring does not respond");
             sleep(Duration::from_millis(50));
         }
     }
@@ -249,7 +249,7 @@ impl Keyring {
         command
     }
 
-    /// Puts a secret there as another program does.
+    /// Stores a secret, as another program does.
     fn put(&self, service: &str, user: &str, secret: &str) {
         assert!(self.try_put(service, user, secret));
     }
@@ -266,9 +266,9 @@ impl Keyring {
         let mut stdin = tool.stdin.take().expect("it is piped");
         _ = stdin.write_all(secret.as_bytes());
         drop(stdin);
-        let mut said = String::new();
+        let mut stderr_text = String::new();
         let mut stderr = tool.stderr.take().expect("it is piped");
-        _ = stderr.read_to_string(&mut said);
+        _ = stderr.read_to_string(&mut stderr_text);
         tool.wait().expect("it ends").success()
     }
 
@@ -282,7 +282,7 @@ impl Keyring {
     fn profile(&self, endpoint: &TokenEndpoint, store: &str) {
         let profile = format!(
             "[profiles.a]\norigins = \"https://api.example.com\"\n\
-             [profiles.a.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"desk\"\n\
+             [profiles.a.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"reports\"\n\
              [profiles.a.store]\n{store}\n",
             endpoint.url(),
         );
@@ -311,6 +311,6 @@ impl Drop for Keyring {
     }
 }
 
-/// A bus that starts nothing by itself.
+/// A bus that starts no services by itself.
 const BUS: &str = "<busconfig><type>session</type><listen/><policy context=\"default\">\
     <allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>";

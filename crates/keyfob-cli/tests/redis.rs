@@ -1,4 +1,4 @@
-//! Two machines whose profiles keep their token in one Redis: `cargo xtask test stores`.
+//! Two machines whose profiles store their token in one Redis: `cargo xtask test stores`.
 
 #[path = "program/keyfob.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
@@ -14,7 +14,7 @@ use keyfob_testkit::TokenEndpoint;
 use crate::keyfob::{Finished, Folder, Keyfob};
 
 #[test]
-fn t1_machines_that_share_a_store_ask_once_and_what_is_there_is_sealed() {
+fn t1_machines_that_share_a_store_fetch_once_and_entries_are_sealed() {
     let (redis, endpoint) = (Redis::start(), TokenEndpoint::start());
     let machines = [Folder::new(), Folder::new()].map(|folder| {
         folder.file("url", &format!("redis://127.0.0.1:{}", redis.port));
@@ -56,7 +56,7 @@ fn run(machine: &Folder, arguments: &[&str]) -> Finished {
         .run()
 }
 
-/// Runs until it is dropped, and keeps nothing on disk.
+/// A server that runs until it is dropped and writes nothing to disk.
 struct Redis {
     process: Child,
     port: u16,
@@ -83,7 +83,7 @@ impl Redis {
         redis
     }
 
-    /// All keys with their values.
+    /// All keys and their values.
     fn everything(&self) -> String {
         let command = |arguments: &[&str]| {
             let output = Command::new("redis-cli")
@@ -98,14 +98,14 @@ impl Redis {
             .lines()
             .map(|key| command(&["HGETALL", key]) + &command(&["GET", key]));
         let entries: String = entries.collect();
-        assert!(!keys.is_empty(), "nothing is kept");
+        assert!(!keys.is_empty(), "nothing is stored");
         keys + &entries
     }
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         _ = self.process.kill();
         _ = self.process.wait();
     }

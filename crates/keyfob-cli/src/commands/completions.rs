@@ -1,4 +1,4 @@
-//! `keyfob completions`: what a shell needs to complete the command line.
+//! `keyfob completions`: prints a completion script for a shell.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -9,17 +9,17 @@ use crate::output::print::print_stdout;
 
 /// Print completions for a shell
 ///
-/// For instance: keyfob completions bash > ~/.local/share/bash-completion/completions/keyfob
+/// For example: keyfob completions bash > ~/.local/share/bash-completion/completions/keyfob
 #[derive(Args)]
 pub(crate) struct Completions {
-    /// The shell to complete in
+    /// The shell
     shell: Shell,
 }
 
 impl Completions {
-    pub(crate) fn run(self, mut described: clap::Command) -> Result<ExitCode, CliError> {
+    pub(crate) fn run(self, mut command: clap::Command) -> Result<ExitCode, CliError> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut described, "keyfob", &mut script);
+        clap_complete::generate(self.shell, &mut command, "keyfob", &mut script);
         print_stdout(script)?;
         Ok(ExitCode::Done)
     }

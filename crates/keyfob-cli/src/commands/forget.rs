@@ -1,4 +1,4 @@
-//! `keyfob forget`: tokens that are kept no longer.
+//! `keyfob forget`: removes stored tokens.
 
 use clap::Args;
 use keyfob::Profiles;
@@ -11,16 +11,16 @@ use crate::output::print::print_stdout;
 use crate::stored_tokens;
 use crate::stored_tokens::LOCK_TIMEOUT;
 
-/// Forget the token that is kept for a profile, or all of them
+/// Forget the stored token of a profile, or all stored tokens
 ///
-/// The next use of the profile gets a new one. The server is not told: see keyfob logout for that.
+/// The next use of the profile fetches a new token. The server is not informed; keyfob logout does that.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Forget {
     /// The profile whose token to forget
     #[arg(required_unless_present = "all")]
     name: Option<String>,
-    /// Forget every token that is kept, those of profiles that are gone too
+    /// Forget every stored token, also those of profiles that no longer exist
     #[arg(long, conflicts_with = "name")]
     all: bool,
     #[command(flatten)]
@@ -39,24 +39,24 @@ impl Forget {
 }
 
 async fn forget(profiles: &Profiles, name: &str) -> Result<(), CliError> {
-    let kept = match profiles.get(name)?.store()? {
+    let was_stored = match profiles.get(name)?.store()? {
         None => false,
         Some((store, key)) => {
             let forgotten = store.forget(&key, LOCK_TIMEOUT).await;
             forgotten.map_err(keyfob::Error::from)?
         }
     };
-    print_stdout(match kept {
+    print_stdout(match was_stored {
         true => format!("the token of {name} is forgotten\n"),
-        false => format!("no token of {name} was kept\n"),
+        false => format!("no token of {name} was stored\n"),
     })
 }
 
 async fn forget_all(profiles: &Profiles) -> Result<(), CliError> {
     let mut forgotten = 0_u32;
-    for found in stored_tokens::all(profiles).await? {
-        let was_there = found.store.forget(&found.entry.key, LOCK_TIMEOUT).await;
-        forgotten += u32::from(was_there.map_err(keyfob::Error::from)?);
+    for stored in stored_tokens::all(profiles).await? {
+        let was_stored = stored.store.forget(&stored.entry.key, LOCK_TIMEOUT).await;
+        forgotten += u32::from(was_stored.map_err(keyfob::Error::from)?);
     }
     print_stdout(match forgotten {
         1 => "1 token is forgotten\n".to_owned(),

@@ -1,4 +1,4 @@
-//! `keyfob login`: a person signs in, and the token is kept.
+//! `keyfob login`: a person signs in, and the token is stored.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,31 +15,32 @@ use crate::output::print::{print_stderr, print_stdout};
 use crate::output::spinner::Spinner;
 use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
 
-/// Sign in to a profile, whose token is then kept and renewed without a person
+/// Sign in to a profile
 ///
-/// In a browser on this machine, or with a code that is typed into one on any device, as the profile says. Its other uses, such as
-/// keyfob request, find the token and renew it for as long as the server lets them. No token is printed.
+/// The profile says whether you sign in with a browser on this machine or with a code that you type into a browser on any device.
+/// The token is stored. Other commands, such as keyfob request, use it and renew it for as long as the server allows. No token
+/// is printed.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Login {
     #[command(flatten)]
-    which: SignInProfile,
-    /// Sign in with a code that is typed into a browser on any device
+    profile: SignInProfile,
+    /// Sign in with a code that you type into a browser on any device
     #[arg(long)]
     device: bool,
-    /// Open no browser; the address is printed anyway
+    /// Do not open a browser; only print the address
     #[arg(long)]
     no_browser: bool,
-    /// How long to wait for the browser to come back, in seconds; a code ends when its server says
+    /// How long to wait for the sign-in in the browser, in seconds; the server sets the limit for a code
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
-    time_limit: Duration,
+    timeout: Duration,
 }
 
 impl Login {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        let profile = self.which.choose()?;
+        let profile = self.profile.choose()?;
         let (store, key) = store_of(&profile)?;
-        // What cannot be kept had better be known before a person has done anything.
+        // A store that cannot be written must be reported before the person signs in.
         let lease = store.lease(&key, LOCK_TIMEOUT).await;
         lease.map_err(keyfob::Error::from)?.release().await;
         let token = match profile.sign_in() {
@@ -47,12 +48,12 @@ impl Login {
             _ => with_code(&profile).await?,
         };
         let renewable = token.refresh_token().is_some();
-        keep(&*store, &key, token).await?;
+        save(&*store, &key, token).await?;
         print_stdout(format!("signed in to {}\n", profile.name()))?;
         if !renewable {
             print_stderr(
-                "keyfob: the server gave no refresh token, so a new sign-in is needed when this token ends; many servers give \
-                 one for the scope offline_access\n",
+                "keyfob: the server issued no refresh token, so you have to sign in again when this token expires; many servers \
+                 issue one for the scope offline_access\n",
             );
         }
         Ok(ExitCode::Done)
@@ -60,16 +61,18 @@ impl Login {
 
     async fn in_browser(&self, profile: &Profile) -> Result<Token, CliError> {
         let flow = profile.authorization_code().await?;
-        let request = flow.timeout(self.time_limit).start().await?;
+        let request = flow.timeout(self.timeout).start().await?;
         let opened = !self.no_browser && open::that_detached(request.url()).is_ok();
-        let what = match opened {
-            true => "A browser opens. If it does not, open this address in one on this machine:",
+        let instruction = match opened {
+            true => {
+                "A browser opens. If it does not, open this address in a browser on this machine:"
+            }
             false => "Open this address in a browser on this machine:",
         };
-        print_stderr(format!("{what}\n\n  {}\n\n", request.url()));
-        let waiting = Spinner::new("Waiting for the browser to come back");
+        print_stderr(format!("{instruction}\n\n  {}\n\n", request.url()));
+        let spinner = Spinner::new("Waiting for the sign-in in the browser");
         let token = request.wait().await;
-        drop(waiting);
+        drop(spinner);
         Ok(token?)
     }
 }
@@ -82,17 +85,17 @@ async fn with_code(profile: &Profile) -> Result<Token, CliError> {
     ));
     if let Some(complete) = authorization.verification_uri_complete() {
         print_stderr(format!(
-            "Or open this one, and compare the code:\n\n  {complete}\n\n"
+            "Or open this address, and compare the code:\n\n  {complete}\n\n"
         ));
     }
-    let waiting = Spinner::new("Waiting for somebody to agree");
+    let spinner = Spinner::new("Waiting for the sign-in");
     let token = authorization.wait().await;
-    drop(waiting);
+    drop(spinner);
     Ok(token?)
 }
 
-async fn keep(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {
+async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {
     let entry = Entry::new(token, SystemTime::now());
-    let kept = store.replace(key, &entry, LOCK_TIMEOUT).await;
-    Ok(kept.map_err(keyfob::Error::from)?)
+    let saved = store.replace(key, &entry, LOCK_TIMEOUT).await;
+    Ok(saved.map_err(keyfob::Error::from)?)
 }

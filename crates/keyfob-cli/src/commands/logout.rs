@@ -1,4 +1,4 @@
-//! `keyfob logout`: a sign-in ends, at the server and on this machine.
+//! `keyfob logout`: ends a sign-in, at the server and on this machine.
 
 use clap::Args;
 use keyfob::store::{StoreErrorKind, StoreLease, TokenStore};
@@ -10,53 +10,54 @@ use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
 use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
 
-/// Sign out of a profile: its tokens are revoked at the server, and forgotten here
+/// Sign out of a profile: revoke its tokens at the server, and forget them here
 ///
-/// If the server cannot be told, they are forgotten here all the same, and the command fails: they may be good there until
-/// they end.
+/// If the server cannot revoke the tokens, they are forgotten here all the same, and the command fails: they may stay valid at the
+/// server until they expire.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Logout {
     #[command(flatten)]
-    which: SignInProfile,
+    profile: SignInProfile,
 }
 
 impl Logout {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        let profile = self.which.choose()?;
+        let profile = self.profile.choose()?;
         let (store, key) = store_of(&profile)?;
-        // Nobody may renew meanwhile what is being revoked.
+        // The lock keeps other processes from renewing the token while it is revoked.
         let lease = store.lease(&key, LOCK_TIMEOUT).await;
         let mut lease = lease.map_err(keyfob::Error::from)?;
-        let ended = end(&profile, &mut *lease).await;
+        let outcome = sign_out(&profile, &mut *lease).await;
         lease.release().await;
-        print_stdout(ended?)?;
+        print_stdout(outcome?)?;
         Ok(ExitCode::Done)
     }
 }
 
-/// Revokes and forgets; answers what to say.
-async fn end(profile: &Profile, lease: &mut dyn StoreLease) -> Result<String, CliError> {
+/// Revokes the tokens and forgets them. Returns the message for the person.
+async fn sign_out(profile: &Profile, lease: &mut dyn StoreLease) -> Result<String, CliError> {
     let name = profile.name();
     let token = match lease.load().await {
-        Ok(kept) => Ok(kept.and_then(|kept| kept.entry.token().cloned())),
-        Err(fault) if fault.kind() == StoreErrorKind::Damaged => {
-            Err(CliError::from(keyfob::Error::from(fault)))
+        Ok(stored) => Ok(stored.and_then(|stored| stored.entry.token().cloned())),
+        // A damaged entry is removed, although its tokens cannot be revoked.
+        Err(error) if error.kind() == StoreErrorKind::Damaged => {
+            Err(CliError::from(keyfob::Error::from(error)))
         }
-        Err(fault) => return Err(keyfob::Error::from(fault).into()),
+        Err(error) => return Err(keyfob::Error::from(error).into()),
     };
-    let (told, said) = match token {
+    let (revoked, message) = match token {
         Ok(Some(token)) => (
             revoke(profile, &token).await,
             format!("signed out of {name}\n"),
         ),
-        // What there is may be the note of a failure.
-        Ok(None) => (Ok(()), format!("nobody was signed in to {name}\n")),
-        Err(fault) => (Err(fault), String::new()),
+        // The entry may hold only the record of a failed renewal.
+        Ok(None) => (Ok(()), format!("there was no sign-in to {name}\n")),
+        Err(error) => (Err(error), String::new()),
     };
     lease.remove().await.map_err(keyfob::Error::from)?;
-    told.map_err(|fault| not_told(name, &fault))?;
-    Ok(said)
+    revoked.map_err(|error| not_revoked(name, &error))?;
+    Ok(message)
 }
 
 async fn revoke(profile: &Profile, token: &Token) -> Result<(), CliError> {
@@ -66,12 +67,12 @@ async fn revoke(profile: &Profile, token: &Token) -> Result<(), CliError> {
     Ok(())
 }
 
-fn not_told(name: &str, fault: &CliError) -> CliError {
-    let why = fault.message().unwrap_or_default();
+fn not_revoked(name: &str, error: &CliError) -> CliError {
+    let cause = error.message().unwrap_or_default();
     CliError::new(
         ExitCode::Failed,
         format!(
-            "the tokens of {name} are forgotten here, but could not be revoked, and may be good at the server until they end: {why}"
+            "the tokens of {name} are forgotten here, but could not be revoked, and may stay valid at the server until they expire: {cause}"
         ),
     )
 }

@@ -1,4 +1,4 @@
-//! `keyfob man`: the manual pages.
+//! `keyfob man`: prints a manual page.
 
 use clap::Args;
 
@@ -8,33 +8,33 @@ use crate::output::print::print_stdout;
 
 /// Print a manual page
 ///
-/// For instance: keyfob man request | man -l -
+/// For example: keyfob man request | man -l -
 #[derive(Args)]
 pub(crate) struct Man {
-    /// The command to describe, such as `request` or `profile check`; without one, keyfob as a whole
+    /// The command, such as `request` or `profile check`; without it, the page of keyfob itself
     command: Vec<String>,
 }
 
 impl Man {
-    pub(crate) fn run(self, mut whole: clap::Command) -> Result<ExitCode, CliError> {
-        whole.build();
-        let described = self
+    pub(crate) fn run(self, mut root: clap::Command) -> Result<ExitCode, CliError> {
+        root.build();
+        let command = self
             .command
             .iter()
-            .try_fold(whole, |described, name| page(&described, name))?;
+            .try_fold(root, |command, name| find_subcommand(&command, name))?;
         let mut roff = Vec::new();
-        clap_mangen::Man::new(described)
+        clap_mangen::Man::new(command)
             .render(&mut roff)
-            .map_err(|fault| CliError::failed("the manual page cannot be made", &fault))?;
+            .map_err(|error| CliError::failed("the manual page cannot be generated", &error))?;
         print_stdout(roff)?;
         Ok(ExitCode::Done)
     }
 }
 
-fn page(whole: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
-    let found = whole.find_subcommand(name).ok_or_else(|| {
+fn find_subcommand(command: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
+    let found = command.find_subcommand(name).ok_or_else(|| {
         CliError::usage(format!(
-            "there is no command {name:?}; `keyfob --help` names them"
+            "there is no command {name:?}; `keyfob --help` lists the commands"
         ))
     })?;
     Ok(found.clone())

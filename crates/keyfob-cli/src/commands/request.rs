@@ -1,4 +1,4 @@
-//! `keyfob request`: one request with a token on it.
+//! `keyfob request`: sends a request with a token.
 
 mod body;
 mod destination;
@@ -16,7 +16,7 @@ use keyfob::session::SessionBuilder;
 use keyfob::{Origin, Profile, RetryPolicy, Session};
 use reqwest::Response;
 
-use crate::commands::request::body::Content;
+use crate::commands::request::body::RequestBody;
 use crate::commands::request::destination::Destination;
 use crate::commands::request::head::Head;
 use crate::commands::request::mask::Mask;
@@ -26,81 +26,81 @@ use crate::output::exit_code::{ExitCode, table};
 use crate::output::log;
 use crate::output::print::{print_stderr, print_stdout};
 
-/// Send a request with a token on it, and print the answer
+/// Send a request with a token, and print the response
 ///
-/// The token goes to the origin (scheme, host and port) of the URL and to no other: a redirect that leads elsewhere is
-/// followed without it. A 401 has the token renewed, and the request sent once more.
+/// The token goes to the origin (scheme, host and port) of the URL and to no other: a redirect to another origin is
+/// followed without it. After a 401, the token is renewed and the request is sent once more.
 ///
-/// What is safe to repeat is repeated: a request that never left, any method after a 429 or 503 with Retry-After, and GET,
+/// keyfob retries what is safe to retry: a request that was never sent, any method after a 429 or 503 with Retry-After, and GET,
 /// HEAD, OPTIONS, PUT and DELETE (and others with --idempotent or an Idempotency-Key) after a timeout, a broken
-/// connection, or a 408, 425, 429, 500, 502, 503 or 504. A body that is streamed is sent once only.
+/// connection, or a 408, 425, 429, 500, 502, 503 or 504. A streamed body is sent only once.
 #[derive(Args)]
 #[command(allow_missing_positional = true, after_long_help = table())]
 pub(crate) struct Request {
-    /// The method [default: POST if there is a body, PUT for --upload-file, else GET]
+    /// The method [default: POST with a body, PUT with --upload-file, otherwise GET]
     #[arg(value_parser = method)]
     method: Option<Method>,
-    /// Where to; `https://` if it names no scheme, and `http://` on this machine
+    /// The URL; without a scheme it gets `https://`, or `http://` for this machine
     ///
-    /// With --profile, a URL without a scheme is relative to the base_url of the profile.
+    /// With --profile, a URL without a scheme is relative to the profile's base_url.
     url: String,
 
-    /// The method, as curl has it
+    /// The method, under the name of curl's option
     #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = method, conflicts_with = "method", hide = true)]
-    method_of_curl: Option<Method>,
-    /// Add a header; `Name;` sends it empty, `Name:` leaves out one that keyfob would add
+    curl_method: Option<Method>,
+    /// Add a header; `Name;` sends it empty, `Name:` removes one that keyfob adds
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
     header: Vec<String>,
-    /// Add to the URL's query
+    /// Add a parameter to the URL's query
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = headers::pair)]
     query: Vec<(String, String)>,
-    /// Send this text, a file, or standard input (`@-`); given more than once, the parts are joined by `&`
+    /// Send this text, a file, or standard input (`@-`) as the body; if given more than once, the parts are joined by `&`
     ///
-    /// It is sent as it is, as application/x-www-form-urlencoded unless a header says otherwise. A file of more than 1 MiB
-    /// and standard input are streamed.
+    /// The body is sent as it is, as application/x-www-form-urlencoded unless a header says otherwise. Standard input and files of
+    /// more than 1 MiB are streamed.
     #[arg(short, long, value_name = "TEXT|@FILE|@-", group = "content")]
     data: Vec<String>,
-    /// Send this JSON, a file, or standard input, and ask for JSON
+    /// Send this JSON, a file, or standard input as the body, and accept JSON
     #[arg(long, value_name = "TEXT|@FILE|@-", group = "content")]
     json: Option<String>,
-    /// Send this file by PUT; one of more than 1 MiB is streamed
+    /// Send this file with PUT; a file of more than 1 MiB is streamed
     #[arg(short = 'T', long, value_name = "FILE", group = "content")]
     upload_file: Option<PathBuf>,
 
-    /// Write the answer's body to this file
+    /// Write the response body to this file
     ///
-    /// It is written beside it first and takes its name when it is whole, so that a download that is cut short
-    /// leaves what was there before.
+    /// The body goes to a temporary file first, which is renamed when it is complete. If a download is cut short, the old file stays
+    /// as it was.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Print the answer's status and headers as well, to standard output
+    /// Also print the status and the headers of the response, to standard output
     #[arg(short, long)]
     include: bool,
-    /// Show the heads of request and answer on standard error, without secrets; twice, also renewals and retries
+    /// Show the heads of request and response on standard error, without secrets; given twice, also renewals and retries
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
-    /// No progress bar, and no word about a failure
+    /// Show no progress bar and no error message
     #[arg(short, long)]
     pub(crate) silent: bool,
-    /// Take a status of 400 or more for a failure, and do not print the answer
+    /// Treat a status of 400 or more as a failure, and do not print the response
     #[arg(short, long)]
     fail: bool,
 
-    /// How long all may take, in seconds [default: no limit, but 20 seconds in which nothing moves]
+    /// The timeout for everything, in seconds [default: none, but 20 seconds without progress]
     #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-    /// How often to repeat what is safe to repeat [default: as the profile says, or 3]
+    /// How many times to retry [default: the profile's setting, or 3]
     #[arg(long, value_name = "TIMES")]
     retry: Option<u32>,
-    /// Sending it twice has the effect of sending it once: repeat it like a GET
+    /// Retry this request like a GET; say so only if sending it twice has the same effect as sending it once
     #[arg(long)]
     idempotent: bool,
-    /// How many redirects to follow [default: as the profile says, or 10]
+    /// How many redirects to follow [default: the profile's setting, or 10]
     #[arg(long, value_name = "TIMES")]
     max_redirects: Option<u32>,
-    /// Send the token over plain http to another machine; everyone on the way can read and use it then
+    /// Send the token over plain http to another machine, so that anyone on the network can read and use it
     ///
-    /// A profile has a key for that, allow_plain_http, and is not changed by this option.
+    /// It has no effect on a profile, which has its own key for this, allow_plain_http.
     #[arg(long)]
     allow_plain_http: bool,
 
@@ -113,14 +113,14 @@ impl Request {
         if self.verbose > 1 {
             log::show();
         }
-        let Some(limit) = self.timeout else {
+        let Some(timeout) = self.timeout else {
             return self.exchange().await;
         };
-        match tokio::time::timeout(limit, self.exchange()).await {
+        match tokio::time::timeout(timeout, self.exchange()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CliError::new(
                 ExitCode::TimedOut,
-                format!("not done within {limit:?}; give it longer with --timeout"),
+                format!("the request took longer than {timeout:?}; set a longer --timeout"),
             )),
         }
     }
@@ -128,63 +128,63 @@ impl Request {
     async fn exchange(self) -> Result<ExitCode, CliError> {
         let named = self.token.named_profile()?;
         let base = named.as_ref().and_then(Profile::base_url);
-        let url = url::read(&self.url, &self.query, base)?;
+        let url = url::resolve(&self.url, &self.query, base)?;
         let chosen = self.token.choose_for(named, &url)?;
         if let (1.., TokenChoice::Profile(profile)) = (self.verbose, &chosen) {
             print_stderr(format!("* profile {}\n", profile.name()));
         }
         let session = self.session(&chosen, &Origin::from_url(&url)?)?;
-        let (content, output) = self.open_files().await?;
+        let (body, destination) = self.open_files().await?;
         let head = Head {
-            method: self.method(&content),
-            headers: headers::all(&content, &self.header)?,
+            method: self.method(&body),
+            headers: headers::all(&body, &self.header)?,
             url,
         };
         let is_head = head.method == Method::HEAD;
-        let response = self.send(&session, head, content).await?;
+        let response = self.send(&session, head, body).await?;
         if self.include || is_head {
-            print_stdout(head::of_response(&response))?;
+            print_stdout(head::response(&response))?;
         }
         let status = response.status();
         if self.fail && (status.is_client_error() || status.is_server_error()) {
             return Err(CliError::new(
                 ExitCode::Status,
-                format!("the server answered {status}"),
+                format!("the response has the status {status}"),
             ));
         }
-        output.receive(response).await?;
+        destination.receive(response).await?;
         Ok(ExitCode::Done)
     }
 
-    /// Opens what is read and what is written, beside: a pipe can be opened when somebody holds its other end.
-    async fn open_files(&self) -> Result<(Content, Destination), CliError> {
+    /// Opens the files on a thread for blocking work, because opening a named pipe blocks until its other end is open.
+    async fn open_files(&self) -> Result<(RequestBody, Destination), CliError> {
         let (data, json) = (self.data.clone(), self.json.clone());
         let (upload, output) = (self.upload_file.clone(), self.output.clone());
         let silent = self.silent;
         let opened = tokio::task::spawn_blocking(move || {
-            let content = Content::read(&data, json.as_deref(), upload.as_deref())?;
-            let output = match output {
+            let body = RequestBody::read(&data, json.as_deref(), upload.as_deref())?;
+            let destination = match output {
                 Some(path) => Destination::file(&path, silent)?,
                 None => Destination::stdout(),
             };
-            Ok((content, output))
+            Ok((body, destination))
         });
         opened
             .await
-            .map_err(|fault| CliError::failed("the files cannot be opened", &fault))?
+            .map_err(|error| CliError::failed("the files cannot be opened", &error))?
     }
 
     async fn send(
         &self,
         session: &Session,
         head: Head,
-        content: Content,
+        body: RequestBody,
     ) -> Result<Response, CliError> {
         let mut mask = Mask::default();
         if self.verbose > 0 {
             let lease = session.tokens().lease(None).await?;
             mask.add(lease.token());
-            print_stderr(head.shown(&lease, content.length(), &mask));
+            print_stderr(head.display(&lease, body.length(), &mask));
         }
         let mut request = session
             .request(head.method, head.url.as_str())
@@ -192,7 +192,7 @@ impl Request {
         if self.idempotent {
             request = request.idempotent();
         }
-        if let Some(body) = content.into_body() {
+        if let Some(body) = body.into_reqwest() {
             request = request.body(body);
         }
         let response = request.send().await?;
@@ -200,21 +200,21 @@ impl Request {
             if let Some(lease) = session.tokens().ready() {
                 mask.add(lease.token());
             }
-            print_stderr(head::shown_response(&response, &mask));
+            print_stderr(head::display_response(&response, &mask));
         }
         Ok(response)
     }
 
-    fn method(&self, content: &Content) -> Method {
-        let said = self.method.as_ref().or(self.method_of_curl.as_ref());
-        said.cloned().unwrap_or_else(|| content.usual_method())
+    fn method(&self, body: &RequestBody) -> Method {
+        let method = self.method.as_ref().or(self.curl_method.as_ref());
+        method.cloned().unwrap_or_else(|| body.default_method())
     }
 
     fn session(&self, chosen: &TokenChoice, origin: &Origin) -> Result<Session, CliError> {
         let (mut session, mut retry) = match chosen {
             TokenChoice::Profile(profile) => (profile.session_builder()?, profile.retry().clone()),
-            TokenChoice::Options(tokens) => (
-                self.bound_to(origin, Session::builder(tokens.clone()))?,
+            TokenChoice::Cache(tokens) => (
+                self.bind(origin, Session::builder(tokens.clone()))?,
                 RetryPolicy::default(),
             ),
         };
@@ -224,20 +224,16 @@ impl Request {
         if let Some(times) = self.max_redirects {
             session = session.redirects(times);
         }
-        if let Some(limit) = self.timeout {
-            retry = retry.total(limit);
-            // A moment more, so that it is `--timeout` that ends it, and is named.
-            session = session.timeout(limit.saturating_add(Duration::from_secs(1)));
+        if let Some(timeout) = self.timeout {
+            retry = retry.total(timeout);
+            // One second more, so that the error names `--timeout`.
+            session = session.timeout(timeout.saturating_add(Duration::from_secs(1)));
         }
         Ok(session.retry(retry).build()?)
     }
 
-    /// Without a profile the token goes where the URL says.
-    fn bound_to(
-        &self,
-        origin: &Origin,
-        session: SessionBuilder,
-    ) -> Result<SessionBuilder, CliError> {
+    /// Binds the token to the origin of the URL, because there is no profile that names its origins.
+    fn bind(&self, origin: &Origin, session: SessionBuilder) -> Result<SessionBuilder, CliError> {
         if origin.is_https() || origin.is_loopback() {
             return Ok(session.origin(origin.to_string()));
         }
@@ -247,13 +243,14 @@ impl Request {
         Err(CliError::new(
             ExitCode::Origin,
             format!(
-                "plain http to {origin} would show the token to the network; use https, or --allow-plain-http"
+                "plain http to {origin} would show the token to the network; use https or --allow-plain-http"
             ),
         ))
     }
 }
 
-/// Reads a method, in capitals or not.
+/// Parses a method, in upper or lower case.
 fn method(text: &str) -> Result<Method, &'static str> {
-    Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| "give a word such as GET")
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
+        .map_err(|_| "give a method such as GET")
 }

@@ -1,4 +1,4 @@
-//! `keyfob status`: which tokens are kept, and how they stand.
+//! `keyfob status`: lists the stored tokens.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +13,9 @@ use crate::output::print::print_stdout;
 use crate::stored_tokens;
 use crate::stored_tokens::StoredToken;
 
-/// Print which tokens are kept on this machine, and how they stand, without any secret
+/// Print which tokens are stored, and whether they are valid, without any secret
 ///
-/// AGE is the time since the token was got, EXPIRES the time until it ends.
+/// AGE is the time since the token was fetched, EXPIRES the time until it expires.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Status {
@@ -27,8 +27,8 @@ impl Status {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         let profiles = self.config.profiles()?;
         let now = SystemTime::now();
-        let found = stored_tokens::all(&profiles).await?;
-        let mut rows: Vec<_> = found.iter().map(|found| row(found, now)).collect();
+        let tokens = stored_tokens::all(&profiles).await?;
+        let mut rows: Vec<_> = tokens.iter().map(|token| row(token, now)).collect();
         rows.sort();
         let titles = ["PROFILE", "TOKEN", "AGE", "EXPIRES", "NOTE", "ENTRY"];
         print_stdout(columns(titles, &rows))?;
@@ -36,8 +36,8 @@ impl Status {
     }
 }
 
-fn row(found: &StoredToken, now: SystemTime) -> [String; 6] {
-    let entry = &found.entry;
+fn row(stored: &StoredToken, now: SystemTime) -> [String; 6] {
+    let entry = &stored.entry;
     let expired = entry.expires.is_some_and(|end| end <= now);
     let token = match (entry.has_token, expired) {
         (true, false) => "valid",
@@ -49,10 +49,10 @@ fn row(found: &StoredToken, now: SystemTime) -> [String; 6] {
     let expires = match entry.expires.map(|end| end.duration_since(now)) {
         None => "-".into(),
         Some(Ok(left)) => format!("in {}", span(left)),
-        Some(Err(past)) => format!("{} ago", span(past.duration())),
+        Some(Err(expired)) => format!("{} ago", span(expired.duration())),
     };
     [
-        found.profile.clone().unwrap_or_else(|| "-".into()),
+        stored.profile.clone().unwrap_or_else(|| "-".into()),
         token.to_owned(),
         age,
         expires,
@@ -61,14 +61,14 @@ fn row(found: &StoredToken, now: SystemTime) -> [String; 6] {
     ]
 }
 
-/// What is to be known besides, in a few words.
+/// Other facts about the entry, in a few words.
 fn note(entry: &EntrySummary) -> String {
     let mut notes = Vec::new();
     if entry.has_refresh_token {
         notes.push("with refresh token".to_owned());
     }
     if entry.exchange_started.is_some() {
-        notes.push("a renewal began, its answer is not known".to_owned());
+        notes.push("a renewal was started, and its outcome is unknown".to_owned());
     }
     if let Some(kind) = entry.last_error {
         notes.push(format!("last error: {kind}"));
@@ -82,7 +82,7 @@ fn note(entry: &EntrySummary) -> String {
     }
 }
 
-/// A time in its largest unit that is not below two, as people say it.
+/// A duration in one unit: the largest one of which there are at least two.
 fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_said_in_one_unit() {
-        for (seconds, said) in [
+    fn a_duration_is_printed_in_one_unit() {
+        for (seconds, text) in [
             (0, "0 s"),
             (119, "119 s"),
             (120, "2 min"),
@@ -107,7 +107,7 @@ mod tests {
             (7_200, "2 h"),
             (172_800, "2 d"),
         ] {
-            assert_eq!(span(Duration::from_secs(seconds)), said);
+            assert_eq!(span(Duration::from_secs(seconds)), text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `keyfob token`: a valid token on standard output, in the format that another program wants.
+//! `keyfob token`: prints a valid token, in the format that another program reads.
 
 use std::env;
 use std::time::{Duration, SystemTime};
@@ -16,11 +16,11 @@ use crate::output::print::print_stdout;
 
 /// Print a valid token
 ///
-/// In the format that another program wants, so that keyfob can be its credential helper.
+/// With --format, keyfob can be the credential helper of another program.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct PrintToken {
-    /// How to print it
+    /// The format
     #[arg(long, value_enum, default_value_t = Format::Plain)]
     format: Format,
     #[command(flatten)]
@@ -31,20 +31,20 @@ pub(crate) struct PrintToken {
 enum Format {
     /// The token alone on one line
     Plain,
-    /// As an OAuth 2.0 server answers (RFC 6749 section 5.1)
+    /// A token response of an OAuth 2.0 server (RFC 6749 section 5.1)
     Json,
-    /// As header lines, for `curl --header @-`
+    /// Header lines, for `curl --header @-`
     Header,
-    /// As a credential helper of Bazel or EngFlow answers
+    /// The output of a credential helper of Bazel or EngFlow
     Bazel,
-    /// As an exec plugin of Kubernetes answers (ExecCredential)
+    /// The output of an exec plugin of Kubernetes (ExecCredential)
     K8s,
 }
 
 impl PrintToken {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         let k8s = match self.format {
-            Format::K8s => Some(asked_api_version()?),
+            Format::K8s => Some(requested_api_version()?),
             _ => None,
         };
         let cache = self.token.choose()?.tokens()?;
@@ -65,32 +65,32 @@ impl PrintToken {
     }
 }
 
-/// A token, and how long it lasts from a moment on.
+/// A token, and the time until it expires, counted from `now`.
 struct Credential {
     token: Token,
-    fields: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
     left: Option<Duration>,
     now: SystemTime,
 }
 
 impl Credential {
     fn of(token: Token, left: Option<Duration>, now: SystemTime) -> Self {
-        let fields = token
+        let headers = token
             .headers()
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
             .collect();
         Self {
             token,
-            fields,
+            headers,
             left,
             now,
         }
     }
 
-    /// The scheme under which the token alone is sent in `Authorization`.
+    /// The scheme, if the credential is this token alone in `Authorization`.
     fn scheme(&self) -> Option<&str> {
-        let [(name, value)] = self.fields.as_slice() else {
+        let [(name, value)] = self.headers.as_slice() else {
             return None;
         };
         let scheme = value.strip_suffix(self.token.expose())?.strip_suffix(' ')?;
@@ -101,18 +101,18 @@ impl Credential {
         let scheme = self
             .scheme()
             .ok_or_else(|| unfit("json", "a token in `Authorization`"))?;
-        let mut answer = json!({
+        let mut response = json!({
             "access_token": self.token.expose(),
             "token_type": scheme,
         });
         if let Some(left) = self.left {
-            answer["expires_in"] = json!(left.as_secs());
+            response["expires_in"] = json!(left.as_secs());
         }
-        Ok(answer)
+        Ok(response)
     }
 
     fn header_lines(&self) -> Result<String, CliError> {
-        let lines = self.all_fields()?.iter();
+        let lines = self.all_headers()?.iter();
         let lines: Vec<_> = lines
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
@@ -121,7 +121,7 @@ impl Credential {
 
     fn bazel(&self) -> Result<Value, CliError> {
         let mut headers = serde_json::Map::new();
-        for (name, value) in self.all_fields()? {
+        for (name, value) in self.all_headers()? {
             let name = if name == AUTHORIZATION.as_str() {
                 "Authorization"
             } else {
@@ -129,11 +129,11 @@ impl Credential {
             };
             headers.insert(name.to_owned(), json!([value]));
         }
-        let mut answer = json!({ "headers": headers });
+        let mut output = json!({ "headers": headers });
         if let Some(time) = self.expiry()? {
-            answer["expires"] = json!(time);
+            output["expires"] = json!(time);
         }
-        Ok(answer)
+        Ok(output)
     }
 
     fn k8s(&self, api_version: &str) -> Result<Value, CliError> {
@@ -150,17 +150,17 @@ impl Credential {
         Ok(json!({ "apiVersion": api_version, "kind": "ExecCredential", "status": status }))
     }
 
-    fn all_fields(&self) -> Result<&[(String, String)], CliError> {
-        if self.fields.len() == self.token.headers().len() {
-            return Ok(&self.fields);
+    fn all_headers(&self) -> Result<&[(String, String)], CliError> {
+        if self.headers.len() == self.token.headers().len() {
+            return Ok(&self.headers);
         }
         Err(CliError::new(
             ExitCode::NoToken,
-            "the credential has a header that is not text and cannot be printed",
+            "the credential has a header that is not text, so it cannot be printed",
         ))
     }
 
-    /// When the token ends, in whole seconds, as some readers take no fraction (RFC 3339).
+    /// The expiry as RFC 3339 text, in whole seconds because some programs accept no fraction.
     fn expiry(&self) -> Result<Option<String>, CliError> {
         let Some(end) = self.left.and_then(|left| self.now.checked_add(left)) else {
             return Ok(None);
@@ -175,7 +175,7 @@ impl Credential {
         time.map(|time| Some(time.to_string())).ok_or_else(|| {
             CliError::new(
                 ExitCode::NoToken,
-                "the token's expiry is too far ahead to be written",
+                "the token's expiry is too far in the future to be printed",
             )
         })
     }
@@ -183,27 +183,27 @@ impl Credential {
 
 fn unfit(format: &str, wanted: &str) -> CliError {
     CliError::usage(format!(
-        "the format `{format}` can hold {wanted} only, and the credential is another; take `header` or `bazel`"
+        "the format `{format}` can hold only {wanted}, and this credential is a different one; use `header` or `bazel`"
     ))
 }
 
-/// The version in which Kubernetes asks to be answered, as it says in `KUBERNETES_EXEC_INFO`.
-fn asked_api_version() -> Result<&'static str, CliError> {
-    let Some(asked) = env::var_os("KUBERNETES_EXEC_INFO") else {
+/// The API version that Kubernetes requests in `KUBERNETES_EXEC_INFO`.
+fn requested_api_version() -> Result<&'static str, CliError> {
+    let Some(request) = env::var_os("KUBERNETES_EXEC_INFO") else {
         return Ok(NEWEST);
     };
-    let asked: Option<Value> = asked
+    let request: Option<Value> = request
         .to_str()
         .and_then(|text| serde_json::from_str(text).ok());
-    let version = asked
+    let version = request
         .as_ref()
-        .and_then(|asked| asked["apiVersion"].as_str());
+        .and_then(|request| request["apiVersion"].as_str());
     API_VERSIONS
         .into_iter()
         .find(|known| Some(*known) == version)
         .ok_or_else(|| {
             CliError::usage(format!(
-                "KUBERNETES_EXEC_INFO asks for no version that is known; set apiVersion to {NEWEST} in the kubeconfig"
+                "KUBERNETES_EXEC_INFO requests an unknown version; set apiVersion to {NEWEST} in the kubeconfig"
             ))
         })
 }
@@ -246,14 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_scheme_is_not_passed_off_as_a_bearer_token() {
+    fn a_token_of_another_scheme_is_not_printed_as_a_bearer_token() {
         let credential = credential(Token::new("abc").unwrap().scheme("Basic").unwrap());
         assert_eq!(credential.json().unwrap()["token_type"], "Basic");
         assert_eq!(credential.k8s(NEWEST).unwrap_err().exit(), ExitCode::Usage);
     }
 
     #[test]
-    fn a_key_in_a_field_of_its_own_is_no_token() {
+    fn a_key_in_its_own_header_is_not_printed_as_a_token() {
         let name = http::HeaderName::from_static("x-api-key");
         let credential = credential(Token::new("abc").unwrap().header_name(name));
         assert_eq!(credential.json().unwrap_err().exit(), ExitCode::Usage);

@@ -1,4 +1,4 @@
-//! Which profile is meant, and from which file.
+//! The options that name a profile and the file that it is in.
 
 use std::path::PathBuf;
 
@@ -7,21 +7,21 @@ use keyfob::{Profile, Profiles};
 
 use crate::output::error::CliError;
 
-/// Where the profiles are.
+/// The option that names the file with the profiles.
 #[derive(Args)]
 pub(crate) struct ConfigOption {
     /// Read profiles from this file
     ///
-    /// Without it the file that KEYFOB_CONFIG names is read, or else keyfob/keyfob.toml in the usual configuration
-    /// directory, which is ~/.config unless XDG_CONFIG_HOME says otherwise.
+    /// Without it, keyfob reads the file that KEYFOB_CONFIG names, or else keyfob/keyfob.toml in the configuration directory:
+    /// XDG_CONFIG_HOME, or else ~/.config.
     #[arg(long, value_name = "FILE", help_heading = "Profile")]
     config: Option<PathBuf>,
 }
 
-/// One profile.
+/// The option that names a profile.
 #[derive(Args)]
 pub(crate) struct ProfileOption {
-    /// Do as this profile of keyfob.toml says
+    /// Use the token and the settings of this profile in keyfob.toml
     #[arg(
         long,
         value_name = "NAME",
@@ -42,14 +42,14 @@ impl ConfigOption {
         Ok(profiles?)
     }
 
-    /// One profile by its name.
+    /// The profile of this name.
     pub(crate) fn profile(&self, name: &str) -> Result<Profile, CliError> {
         Ok(self.profiles()?.get(name)?.clone())
     }
 }
 
 impl ProfileOption {
-    /// The profile that was named, if one was.
+    /// The profile that the option names, if it is given.
     pub(crate) fn named(&self) -> Result<Option<Profile>, CliError> {
         let name = self.profile.as_deref();
         name.map(|name| self.config.profile(name)).transpose()

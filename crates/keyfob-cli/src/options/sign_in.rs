@@ -1,4 +1,4 @@
-//! The profile that a person signs in to or out of, and where its token is kept.
+//! The profile that a person signs in to or out of.
 
 use clap::Args;
 use keyfob::Profile;
@@ -6,10 +6,10 @@ use keyfob::Profile;
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
 
-/// A profile that people sign in to.
+/// The argument that names a profile with a sign-in.
 #[derive(Args)]
 pub(crate) struct SignInProfile {
-    /// The profile; may be left out if people sign in to only one
+    /// The profile; may be omitted if only one profile has a sign-in
     name: Option<String>,
     /// The same as NAME
     #[arg(
@@ -27,22 +27,22 @@ impl SignInProfile {
     pub(crate) fn choose(&self) -> Result<Profile, CliError> {
         let profiles = self.config.profiles()?;
         if let Some(name) = self.name.as_ref().or(self.profile.as_ref()) {
-            return people_only(profiles.get(name)?.clone());
+            return with_sign_in(profiles.get(name)?.clone());
         }
-        let people: Vec<_> = profiles
+        let candidates: Vec<_> = profiles
             .iter()
             .filter(|profile| profile.sign_in().is_some())
             .collect();
-        match people.as_slice() {
+        match candidates.as_slice() {
             [only] => Ok((*only).clone()),
             [] => Err(CliError::usage(format!(
-                "people sign in to no profile of {}; give one the grant \"authorization_code\" or \"device_code\"",
+                "no profile in {} has a sign-in; give one the grant \"authorization_code\" or \"device_code\"",
                 profiles.file()
             ))),
             several => {
                 let names: Vec<_> = several.iter().map(|profile| profile.name()).collect();
                 Err(CliError::usage(format!(
-                    "people sign in to several profiles; say which of {}",
+                    "several profiles have a sign-in; name one of {}",
                     names.join(", ")
                 )))
             }
@@ -50,12 +50,12 @@ impl SignInProfile {
     }
 }
 
-fn people_only(profile: Profile) -> Result<Profile, CliError> {
+fn with_sign_in(profile: Profile) -> Result<Profile, CliError> {
     if profile.sign_in().is_some() {
         return Ok(profile);
     }
     Err(CliError::usage(format!(
-        "nobody signs in to {}: its token is from {}",
+        "the profile {} has no sign-in: its token comes from {}",
         profile.name(),
         profile.token_from()
     )))

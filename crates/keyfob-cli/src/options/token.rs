@@ -1,4 +1,4 @@
-//! Where the token comes from: the options that all commands with a token share.
+//! The options that say where the token comes from.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,70 +12,67 @@ use url::Url;
 use crate::options::profile::ProfileOption;
 use crate::output::error::{CliError, with_causes};
 
-/// Exactly one place to get the token from, or a profile that names it.
-///
-/// There is no option that takes the token itself: every user of the machine could read it in the list of processes,
-/// and it would stay in the shell's history.
+/// The options for exactly one source of the token.
 #[derive(Args)]
 #[command(next_help_heading = "Token, from exactly one of")]
 pub(crate) struct TokenOptions {
-    /// Run this command each time a token is needed, and take what it prints
+    /// Run this command each time a token is needed, and use the token that it prints
     ///
-    /// Split into words as a shell does it, but no shell is run. The command may print the token alone, or in the format of
-    /// a credential helper of Bazel, Cargo, Docker, git, Kubernetes or Terraform, of the Azure CLI, or of OAuth 2.0.
-    /// Without this option and its two siblings, KEYFOB_TOKEN_COMMAND is read.
+    /// The text is split into words as a shell does, but no shell is run. The command may print the token alone, or in the format
+    /// of a credential helper of Bazel, Cargo, Docker, git, Kubernetes or Terraform, of the Azure CLI, or of OAuth 2.0.
+    /// Without an option for the token, KEYFOB_TOKEN_COMMAND is read.
     #[arg(long, value_name = "COMMAND", group = "token_source")]
     token_command: Option<String>,
     /// Take the token from this environment variable
     ///
-    /// Without this option and its two siblings, KEYFOB_TOKEN is read. There is no option that takes the token itself: every
-    /// user of the machine could read it in the list of processes, and it would stay in the shell's history.
+    /// Without an option for the token, KEYFOB_TOKEN is read. There is no option that takes the token itself: every user of the
+    /// machine could read it in the list of processes, and it would stay in the shell's history.
     #[arg(long, value_name = "VARIABLE", group = "token_source")]
     token_env: Option<OsString>,
     /// Take the token from this file, and read it again when it changes
     ///
-    /// Without this option and its two siblings, KEYFOB_TOKEN_FILE is read.
+    /// Without an option for the token, KEYFOB_TOKEN_FILE is read.
     #[arg(long, value_name = "FILE", group = "token_source")]
     token_file: Option<PathBuf>,
-    /// How long these may take to give the token, in seconds
+    /// How long the command, variable or file may take to give the token, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     token_timeout: Duration,
     #[command(flatten)]
     profile: ProfileOption,
 }
 
-/// What the token comes from.
+/// The source of the token.
 pub(crate) enum TokenChoice {
     Profile(Profile),
-    Options(TokenCache),
+    Cache(TokenCache),
 }
 
 impl TokenChoice {
     pub(crate) fn tokens(&self) -> Result<TokenCache, CliError> {
         match self {
             Self::Profile(profile) => Ok(profile.tokens()?),
-            Self::Options(tokens) => Ok(tokens.clone()),
+            Self::Cache(tokens) => Ok(tokens.clone()),
         }
     }
 }
 
 impl TokenOptions {
-    /// The profile that was named, if one was.
+    /// The profile that the option names, if it is given.
     pub(crate) fn named_profile(&self) -> Result<Option<Profile>, CliError> {
         self.profile.named()
     }
 
-    /// What the options or the environment name.
+    /// The source that the options or the environment name.
     pub(crate) fn choose(&self) -> Result<TokenChoice, CliError> {
         match self.named_profile()? {
             Some(profile) => Ok(TokenChoice::Profile(profile)),
-            None => self.cache().map(TokenChoice::Options),
+            None => self.cache().map(TokenChoice::Cache),
         }
     }
 
-    /// The same for a request: unless something is named by an option, the profile that the URL is of.
+    /// The source for a request. Without an option, it is the profile that fits the URL.
     ///
-    /// A profile goes before the environment, which says nothing about who may receive its token.
+    /// A profile takes precedence over the environment, because the environment does not say which servers its token is for.
     pub(crate) fn choose_for(
         &self,
         named: Option<Profile>,
@@ -89,68 +86,68 @@ impl TokenOptions {
         {
             return Ok(TokenChoice::Profile(profile.clone()));
         }
-        self.cache().map(TokenChoice::Options)
+        self.cache().map(TokenChoice::Cache)
     }
 
     fn names_a_source(&self) -> bool {
         self.token_command.is_some() || self.token_env.is_some() || self.token_file.is_some()
     }
 
-    /// A cache over the source that was named. Nothing is fetched yet.
+    /// A cache of the named source. Nothing is fetched yet.
     fn cache(&self) -> Result<TokenCache, CliError> {
-        let limit = self.token_timeout;
+        let timeout = self.token_timeout;
         let cache = TokenCache::builder(self.source()?)
-            // A moment more, so that a command that hangs is reported by its name.
-            .fetch_timeout(limit + Duration::from_secs(1))
+            // One second more than the command's own timeout, whose error names the command.
+            .fetch_timeout(timeout + Duration::from_secs(1))
             .build()?;
         Ok(cache)
     }
 
     fn source(&self) -> Result<Box<dyn TokenSource>, CliError> {
-        let limit = self.token_timeout;
+        let timeout = self.token_timeout;
         match (&self.token_command, &self.token_env, &self.token_file) {
-            (Some(line), _, _) => command("--token-command", line, limit),
+            (Some(line), _, _) => command("--token-command", line, timeout),
             (_, Some(variable), _) => Ok(Box::new(EnvToken::new(variable))),
             (_, _, Some(path)) => Ok(Box::new(FileToken::new(path))),
-            (None, None, None) => from_environment(limit),
+            (None, None, None) => from_environment(timeout),
         }
     }
 }
 
-fn from_environment(limit: Duration) -> Result<Box<dyn TokenSource>, CliError> {
-    match DEFAULTS.map(|name| env::var_os(name).filter(|value| !value.is_empty())) {
+fn from_environment(timeout: Duration) -> Result<Box<dyn TokenSource>, CliError> {
+    match VARIABLES.map(|name| env::var_os(name).filter(|value| !value.is_empty())) {
         [Some(line), None, None] => {
             let line = line.to_str().ok_or_else(|| {
                 CliError::usage(
                     "KEYFOB_TOKEN_COMMAND is not text; set it to a program and its arguments",
                 )
             })?;
-            command("KEYFOB_TOKEN_COMMAND", line, limit)
+            command("KEYFOB_TOKEN_COMMAND", line, timeout)
         }
         [None, Some(_), None] => Ok(Box::new(EnvToken::new("KEYFOB_TOKEN"))),
         [None, None, Some(path)] => Ok(Box::new(FileToken::new(PathBuf::from(path)))),
         [None, None, None] => Err(CliError::usage(
-            "there is no token; name a profile with --profile, or its source with --token-command, --token-env or \
+            "there is no token; name a profile with --profile or a source with --token-command, --token-env or \
              --token-file, or set KEYFOB_TOKEN_COMMAND, KEYFOB_TOKEN or KEYFOB_TOKEN_FILE",
         )),
         _ => Err(CliError::usage(
             "more than one of KEYFOB_TOKEN_COMMAND, KEYFOB_TOKEN and KEYFOB_TOKEN_FILE is set; \
-             unset all but one, or say which with --token-command, --token-env or --token-file",
+             unset all but one, or name the source with --token-command, --token-env or --token-file",
         )),
     }
 }
 
-fn command(given_by: &str, line: &str, limit: Duration) -> Result<Box<dyn TokenSource>, CliError> {
-    // The command is not quoted, because people put secrets there.
-    let words = shell_words::split(line).map_err(|fault| {
+fn command(origin: &str, line: &str, timeout: Duration) -> Result<Box<dyn TokenSource>, CliError> {
+    // Errors do not quote the command, because people put secrets there.
+    let words = shell_words::split(line).map_err(|error| {
         CliError::usage(with_causes(
-            format!("{given_by} cannot be split into words; close its quotes"),
-            Some(&fault),
+            format!("{origin} cannot be split into words; close its quotes"),
+            Some(&error),
         ))
     })?;
     let source = CommandToken::new(words)
-        .map_err(|fault| CliError::usage(format!("{given_by} cannot be used: {fault}")))?;
-    Ok(Box::new(source.timeout(limit)))
+        .map_err(|error| CliError::usage(format!("{origin} cannot be used: {error}")))?;
+    Ok(Box::new(source.timeout(timeout)))
 }
 
 /// Reads a number of seconds, such as `1.5`.
@@ -158,14 +155,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|time| !time.is_zero() && *time <= LONGEST)
+        .filter(|time| !time.is_zero() && *time <= MAX_SECONDS)
         .ok_or_else(|| "give a number of seconds above 0, such as 1.5".to_owned())
 }
 
-const DEFAULTS: [&str; 3] = ["KEYFOB_TOKEN_COMMAND", "KEYFOB_TOKEN", "KEYFOB_TOKEN_FILE"];
+const VARIABLES: [&str; 3] = ["KEYFOB_TOKEN_COMMAND", "KEYFOB_TOKEN", "KEYFOB_TOKEN_FILE"];
 
 /// A year.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_SECONDS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! A token from a real helper, in each format that credential helpers print.
+//! Tokens from a real helper, in each format that credential helpers print.
 
 use crate::keyfob::{Folder, Keyfob};
 use crate::server::Nginx;
@@ -31,7 +31,7 @@ fn a_helper_gets_the_words_of_its_command_line() {
 }
 
 #[test]
-fn a_helper_that_fails_is_told_and_nothing_is_sent() {
+fn a_helper_that_fails_is_reported_and_nothing_is_sent() {
     let nginx = Nginx::start();
     let folder = Folder::new();
     let helper = folder.script("helper", "echo 'please log in first' >&2; exit 1");

@@ -1,9 +1,9 @@
-//! The command line against a real nginx. The server is in `server.rs`; each other file is one group of tests.
+//! The command line against a real nginx, which `server.rs` starts.
 
-mod answers;
 mod helpers;
 #[path = "../program/keyfob.rs"]
 mod keyfob;
+mod responses;
 mod revoked;
 mod server;
 mod smoke;

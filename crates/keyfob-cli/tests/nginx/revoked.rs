@@ -1,4 +1,4 @@
-//! A token that the server no longer takes is renewed, and the request sent once more.
+//! If the server rejects the token, it is renewed and the request is sent once more.
 
 use std::fs::{self, File};
 
@@ -75,7 +75,7 @@ fn a_streamed_body_is_not_sent_again() {
 }
 
 #[test]
-fn a_token_that_stays_rejected_is_the_callers_to_see() {
+fn a_401_that_a_new_token_does_not_change_is_printed() {
     let nginx = Nginx::start();
     let done = Keyfob::new(["request", &nginx.url("/ok"), "--include"])
         .env("KEYFOB_TOKEN", "bad")
@@ -98,6 +98,6 @@ fn counting(folder: &Folder) -> String {
 }
 
 fn calls(folder: &Folder) -> usize {
-    let calls = fs::read_to_string(folder.path("calls")).expect("the helper was asked");
+    let calls = fs::read_to_string(folder.path("calls")).expect("the helper was called");
     calls.lines().count()
 }

@@ -1,4 +1,4 @@
-//! A real nginx for one test: two origins on loopback, one of them behind bearer tokens. See `nginx.conf`.
+//! A real nginx for one test: two origins on loopback, one of which requires bearer tokens. See `nginx.conf`.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -20,7 +20,7 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts on free ports, and waits until it answers.
+    /// Starts on free ports, and waits until it responds.
     pub(crate) fn start() -> Self {
         let folder = new_folder();
         for _ in 0..ATTEMPTS {
@@ -33,7 +33,7 @@ impl Nginx {
         panic!("no two ports stayed free for nginx in {ATTEMPTS} attempts");
     }
 
-    /// Answers what nginx wrote to its log if it ended by itself.
+    /// Fails with nginx's log if nginx ends by itself.
     fn start_in(folder: &Path) -> Result<Self, String> {
         let (here, elsewhere) = two_free_ports();
         let configuration = include_str!("nginx.conf")
@@ -48,7 +48,7 @@ impl Nginx {
             here,
             elsewhere,
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !nginx.is_ready() {
             let ended = nginx
                 .process
@@ -57,7 +57,7 @@ impl Nginx {
                 .is_some();
             assert!(
                 Instant::now() < deadline,
-                "nginx did not answer within {PATIENCE:?}:\n{}",
+                "nginx did not respond within {TIMEOUT:?}:\n{}",
                 nginx.log("error.log")
             );
             if ended {
@@ -68,23 +68,23 @@ impl Nginx {
         Ok(nginx)
     }
 
-    /// Whether it is our own nginx that answers, not another process that took the port first.
+    /// True if the response comes from our nginx, and not from another process that took the port first.
     fn is_ready(&self) -> bool {
-        let answer = exchange(self.elsewhere, "GET /process HTTP/1.0\r\n\r\n");
-        answer.is_ok_and(|answer| answer.ends_with(&format!("\r\n\r\n{}", self.process.id())))
+        let response = exchange(self.elsewhere, "GET /process HTTP/1.0\r\n\r\n");
+        response.is_ok_and(|response| response.ends_with(&format!("\r\n\r\n{}", self.process.id())))
     }
 
-    /// The URL of a path behind bearer tokens.
+    /// The URL of a path that requires a bearer token.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.here)
     }
 
-    /// The URL of a path on the other origin, which takes everyone and answers with the `Authorization` that it got.
+    /// The URL of a path on the other origin, which accepts everything and responds with the `Authorization` that it received.
     pub(crate) fn url_elsewhere(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.elsewhere)
     }
 
-    /// From now on `token` gets a 401.
+    /// Makes requests with `token` get a 401 from now on.
     pub(crate) fn revoke(&self, token: &str) {
         self.write("revoked", token, b"");
     }
@@ -94,21 +94,21 @@ impl Nginx {
         self.write("files", name, contents);
     }
 
-    /// What was PUT to `/upload/{name}`, if anything was.
+    /// The body that was PUT to `/upload/{name}`, if there was one.
     pub(crate) fn uploaded(&self, name: &str) -> Option<Vec<u8>> {
         fs::read(self.folder.join("uploads").join(name)).ok()
     }
 
-    /// Each request that was answered, in order: `here GET /ok 200 [Bearer good-1]`, or `elsewhere …`.
+    /// All requests that got a response, in order: `here GET /ok 200 [Bearer good-1]`, or `elsewhere …`.
     pub(crate) fn requests(&self) -> Vec<String> {
-        // nginx logs an answer just after it sent it, but before it reads the next request.
-        assert!(self.is_ready(), "nginx is gone");
+        // nginx logs a response after it has sent it, but before it reads the next request.
+        assert!(self.is_ready(), "nginx has ended");
         self.log("access.log").lines().map(str::to_owned).collect()
     }
 
-    /// Sends these bytes to the origin behind bearer tokens; answers all that comes back.
+    /// Sends these bytes to the origin that requires bearer tokens, and returns the whole response.
     pub(crate) fn send(&self, request: &str) -> String {
-        exchange(self.here, request).expect("nginx answers")
+        exchange(self.here, request).expect("nginx responds")
     }
 
     fn write(&self, kind: &str, name: &str, contents: &[u8]) {
@@ -123,7 +123,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Neither can fail in a way that matters: a process that is gone, or a folder that `cargo clean` will take.
+        // Failures do not matter: the process has ended already, and `cargo clean` removes the folder.
         _ = self.process.kill();
         _ = self.process.wait();
         _ = fs::remove_dir_all(&self.folder);
@@ -148,7 +148,7 @@ fn spawn(folder: &Path) -> Child {
     }
 }
 
-/// A folder that no other test uses, with all that `nginx.conf` expects in it.
+/// A new folder with everything that `nginx.conf` expects.
 fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -169,14 +169,14 @@ fn two_free_ports() -> (u16, u16) {
 
 fn exchange(port: u16, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }
 
-/// Where Debian puts it.
+/// Where Debian installs it.
 const PROGRAM: &str = "/usr/sbin/nginx";
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 5;

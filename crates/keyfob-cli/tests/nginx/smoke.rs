@@ -1,23 +1,23 @@
-//! The server itself does what the other tests take for granted.
+//! The nginx of these tests behaves as the other tests assume.
 
 use crate::server::Nginx;
 
 #[test]
 fn a_good_token_is_accepted() {
     let nginx = Nginx::start();
-    let answer = get(&nginx, "/ok", "Authorization: Bearer good-1\r\n");
-    assert_eq!(status(&answer), 200);
-    assert_eq!(body(&answer), "ok\n");
-    assert_eq!(header(&answer, "WWW-Authenticate"), None);
+    let response = get(&nginx, "/ok", "Authorization: Bearer good-1\r\n");
+    assert_eq!(status(&response), 200);
+    assert_eq!(body(&response), "ok\n");
+    assert_eq!(header(&response, "WWW-Authenticate"), None);
 }
 
 #[test]
-fn no_token_is_challenged() {
+fn a_request_without_a_token_gets_a_challenge() {
     let nginx = Nginx::start();
-    let answer = get(&nginx, "/ok", "");
-    assert_eq!(status(&answer), 401);
+    let response = get(&nginx, "/ok", "");
+    assert_eq!(status(&response), 401);
     assert_eq!(
-        header(&answer, "WWW-Authenticate"),
+        header(&response, "WWW-Authenticate"),
         Some("Bearer realm=\"nginx\"")
     );
 }
@@ -26,21 +26,21 @@ fn no_token_is_challenged() {
 fn any_other_token_is_invalid() {
     let nginx = Nginx::start();
     for authorization in ["Bearer revoked-1", "Bearer good-", "Basic good-1"] {
-        let answer = get(
+        let response = get(
             &nginx,
             "/data",
             &format!("Authorization: {authorization}\r\n"),
         );
-        assert_eq!(status(&answer), 401);
+        assert_eq!(status(&response), 401);
         assert_eq!(
-            header(&answer, "WWW-Authenticate"),
+            header(&response, "WWW-Authenticate"),
             Some("Bearer realm=\"nginx\", error=\"invalid_token\"")
         );
     }
 }
 
 #[test]
-fn a_token_can_be_revoked_and_others_stay() {
+fn revoking_a_token_leaves_others_valid() {
     let nginx = Nginx::start();
     assert_eq!(
         status(&get(&nginx, "/ok", "Authorization: Bearer good-1\r\n")),
@@ -58,52 +58,52 @@ fn a_token_can_be_revoked_and_others_stay() {
 }
 
 #[test]
-fn data_tells_the_request() {
+fn data_returns_what_was_sent() {
     let nginx = Nginx::start();
-    let answer = get(
+    let response = get(
         &nginx,
         "/data?a=1&b=2",
         "Authorization: Bearer good-1\r\nUser-Agent: test\r\n",
     );
-    assert!(body(&answer).contains("method=GET\nquery=a=1&b=2\n"));
-    assert!(body(&answer).contains("user-agent=test\n"));
+    assert!(body(&response).contains("method=GET\nquery=a=1&b=2\n"));
+    assert!(body(&response).contains("user-agent=test\n"));
 }
 
 #[test]
-fn unavailable_names_the_pause_it_is_told_to() {
+fn unavailable_sends_the_retry_after_of_the_query() {
     let nginx = Nginx::start();
-    let answer = get(
+    let response = get(
         &nginx,
         "/unavailable-503",
         "Authorization: Bearer good-1\r\n",
     );
     assert_eq!(
-        (status(&answer), header(&answer, "Retry-After")),
+        (status(&response), header(&response, "Retry-After")),
         (503, None)
     );
-    let answer = get(
+    let response = get(
         &nginx,
         "/unavailable-503?retry_after=7",
         "Authorization: Bearer good-1\r\n",
     );
     assert_eq!(
-        (status(&answer), header(&answer, "Retry-After")),
+        (status(&response), header(&response, "Retry-After")),
         (503, Some("7"))
     );
 }
 
 #[test]
-fn a_big_file_is_served_whole() {
+fn a_large_file_is_served_in_full() {
     let nginx = Nginx::start();
     let contents = "0123456789abcdef".repeat(1 << 18);
     nginx.serve("big", contents.as_bytes());
-    let answer = get(&nginx, "/file/big", "Authorization: Bearer good-1\r\n");
-    assert_eq!(header(&answer, "Content-Length"), Some("4194304"));
-    assert!(body(&answer) == contents);
+    let response = get(&nginx, "/file/big", "Authorization: Bearer good-1\r\n");
+    assert_eq!(header(&response, "Content-Length"), Some("4194304"));
+    assert!(body(&response) == contents);
 }
 
 #[test]
-fn an_upload_is_kept_only_with_a_good_token() {
+fn an_upload_is_stored_only_with_a_good_token() {
     let nginx = Nginx::start();
     let put = |token| {
         nginx.send(&format!("PUT /upload/note HTTP/1.0\r\nAuthorization: Bearer {token}\r\nContent-Length: 5\r\n\r\nhello"))
@@ -115,22 +115,22 @@ fn an_upload_is_kept_only_with_a_good_token() {
 }
 
 #[test]
-fn redirects_lead_here_and_away() {
+fn redirects_lead_to_this_origin_and_to_another() {
     let nginx = Nginx::start();
-    let answer = get(&nginx, "/redirect-here", "Authorization: Bearer good-1\r\n");
+    let response = get(&nginx, "/redirect-here", "Authorization: Bearer good-1\r\n");
     assert_eq!(
-        (status(&answer), header(&answer, "Location")),
+        (status(&response), header(&response, "Location")),
         (302, Some(&*nginx.url("/ok")))
     );
-    let answer = get(&nginx, "/redirect-away", "Authorization: Bearer good-1\r\n");
+    let response = get(&nginx, "/redirect-away", "Authorization: Bearer good-1\r\n");
     assert_eq!(
-        (status(&answer), header(&answer, "Location")),
-        (302, Some(&*nginx.url_elsewhere("/landed")))
+        (status(&response), header(&response, "Location")),
+        (302, Some(&*nginx.url_elsewhere("/arrived")))
     );
 }
 
 #[test]
-fn every_request_is_remembered_in_order() {
+fn every_request_is_logged_in_order() {
     let nginx = Nginx::start();
     get(&nginx, "/ok", "Authorization: Bearer good-1\r\n");
     get(&nginx, "/data?a=1", "");
@@ -151,19 +151,19 @@ fn get(nginx: &Nginx, target: &str, headers: &str) -> String {
     ))
 }
 
-fn status(answer: &str) -> u16 {
-    let code = answer.split(' ').nth(1).expect("a status line");
+fn status(response: &str) -> u16 {
+    let code = response.split(' ').nth(1).expect("a status line");
     code.parse().expect("a status code")
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    let (head, _) = answer.split_once("\r\n\r\n")?;
+fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    let (head, _) = response.split_once("\r\n\r\n")?;
     head.lines()
         .filter_map(|line| line.split_once(": "))
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value)
 }
 
-fn body(answer: &str) -> &str {
-    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+fn body(response: &str) -> &str {
+    response.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }

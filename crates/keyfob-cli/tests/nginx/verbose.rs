@@ -1,4 +1,4 @@
-//! What is shown of a request, and what never is.
+//! What `--verbose` shows of a request, and what it never shows.
 
 use crate::keyfob::{Finished, Keyfob};
 use crate::server::Nginx;
@@ -54,7 +54,7 @@ fn no_secret_is_shown_however_verbose() {
 }
 
 #[test]
-fn very_verbose_tells_what_happens_meanwhile() {
+fn given_twice_verbose_shows_renewals_and_retries() {
     let nginx = Nginx::start();
     let done = request(&nginx, &["/unavailable-503", "-vv", "--retry=1"]);
     assert!(done.stderr.contains("token renewed"), "{done:?}");
@@ -65,7 +65,7 @@ fn very_verbose_tells_what_happens_meanwhile() {
 }
 
 #[test]
-fn the_callers_own_authorization_does_not_take_the_place_of_the_token() {
+fn an_authorization_header_of_the_caller_does_not_replace_the_token() {
     let nginx = Nginx::start();
     request(&nginx, &["/ok", "--header=Authorization: Basic eDp5"]);
     assert_eq!(nginx.requests(), ["here GET /ok 200 [Bearer good-1]"]);

@@ -1,4 +1,4 @@
-//! `keyfob token` speaks to other programs.
+//! `keyfob token` prints tokens for other programs.
 
 use keyfob_testkit::json;
 
@@ -34,7 +34,7 @@ fn a_token_is_printed_in_each_format() {
 }
 
 #[test]
-fn what_one_keyfob_prints_another_reads() {
+fn keyfob_reads_what_another_keyfob_prints() {
     let keyfob = env!("CARGO_BIN_EXE_keyfob");
     for format in ["plain", "json", "bazel", "k8s"] {
         let inner = format!("{keyfob} token --token-env T --format {format}");
@@ -46,7 +46,7 @@ fn what_one_keyfob_prints_another_reads() {
 }
 
 #[test]
-fn a_token_without_an_end_is_printed_without_one() {
+fn a_token_without_an_expiry_is_printed_without_one() {
     let folder = Folder::new();
     let file = folder.file("token", " t0ken\n");
     let print = |format| {
@@ -65,8 +65,8 @@ fn a_token_without_an_end_is_printed_without_one() {
 }
 
 #[test]
-fn kubernetes_gets_the_version_that_it_asks_for() {
-    let asked = |version: &str| {
+fn kubernetes_gets_the_version_that_it_requests() {
+    let requested = |version: &str| {
         Keyfob::new(["token", "--format", "k8s"])
             .env("KEYFOB_TOKEN", "t0ken")
             .env(
@@ -76,8 +76,8 @@ fn kubernetes_gets_the_version_that_it_asks_for() {
             .run()
     };
     let beta = "client.authentication.k8s.io/v1beta1";
-    assert_eq!(object(&asked(beta))["apiVersion"], beta);
-    let unknown = asked("client.authentication.k8s.io/v9");
+    assert_eq!(object(&requested(beta))["apiVersion"], beta);
+    let unknown = requested("client.authentication.k8s.io/v9");
     assert_eq!((unknown.code, &*unknown.stdout), (2, ""));
 }
 
@@ -97,7 +97,7 @@ fn token(options: &[&str]) -> Finished {
 }
 
 fn object(done: &Finished) -> serde_json::Value {
-    serde_json::from_str(&done.stdout).unwrap_or_else(|fault| panic!("{fault}: {done:?}"))
+    serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"))
 }
 
 fn assert_is_time(time: &serde_json::Value) {

@@ -2,15 +2,20 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::read_to_string;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio, id};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// One run of the program, with no setting of the machine's own.
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// One run of the program, without the settings of this machine.
 pub(crate) struct Keyfob(Command);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) code: i32,
@@ -20,6 +25,7 @@ pub(crate) struct Finished {
 
 impl Keyfob {
     pub(crate) fn new<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        restore_default_signals();
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyfob"));
         for name in FOREIGN {
             command.env_remove(name);
@@ -62,7 +68,7 @@ impl Keyfob {
 }
 
 impl Finished {
-    /// The one line on standard error.
+    /// The error message: the only line on standard error.
     #[track_caller]
     pub(crate) fn complaint(&self) -> &str {
         let line = self.stderr.trim_end();
@@ -81,7 +87,41 @@ pub(crate) fn finish(child: Child) -> Finished {
     }
 }
 
-/// A folder for one test, which is gone when dropped.
+/// Lets programs that this process starts begin with the default action for each signal that ends programs.
+///
+/// A background job of a non-interactive shell ignores SIGINT, and every program that it starts inherits that. A handler is not
+/// inherited: `execve` resets a handled signal to its default action. So this process installs handlers, which needs no unsafe
+/// code in the child. It does so only for signals that it ignores already, so that Ctrl-C ends a test run as before.
+fn restore_default_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let ignored = ignored_signals();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("the machine can make one");
+        // Handlers stay when the runtime is gone.
+        let _entered = runtime.enter();
+        for kind in [
+            SignalKind::hangup(),
+            SignalKind::interrupt(),
+            SignalKind::quit(),
+            SignalKind::terminate(),
+        ] {
+            if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+                drop(signal(kind).expect("the signal can be handled"));
+            }
+        }
+    });
+}
+
+/// One bit for each signal that this process ignores; none where there is no `/proc`.
+fn ignored_signals() -> u64 {
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// A folder for one test; dropping it removes it.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -106,19 +146,19 @@ impl Folder {
     /// A shell script; its path as the argument of `--token-command`.
     pub(crate) fn script(&self, name: &str, lines: &str) -> String {
         let path = self.file(name, &format!("#!/bin/sh\n{lines}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
         format!("'{}'", path.display())
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is taken by `cargo clean`.
+        // `cargo clean` removes what is left.
         _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Where there are no settings.
+/// A directory without settings.
 const NOWHERE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings");
 
 const FOREIGN: [&str; 9] = [

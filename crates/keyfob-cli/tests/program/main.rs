@@ -1,14 +1,14 @@
 //! The program as its users run it, against servers that the tests script.
 
 mod demo;
-mod descriptions;
+mod errors;
 mod formats;
-mod kept;
+mod help;
 mod keyfob;
 mod memory;
 mod output;
 mod profiles;
-mod refusals;
 mod sign_in;
 mod signals;
+mod stored_tokens;
 mod waiting;

@@ -1,4 +1,4 @@
-//! Bodies are streamed: the memory that a transfer takes does not grow with it.
+//! Bodies are streamed, so the memory of the program does not grow with their size.
 
 use std::fs::{File, read_to_string};
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::process::Child;
 use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 
 use crate::keyfob::{Folder, Keyfob, finish};
-use crate::waiting::{PATIENCE, wait_until};
+use crate::waiting::{TIMEOUT, wait_until};
 
 #[test]
 fn a_download_of_512_mb_stays_below_64_mb() {
@@ -26,7 +26,7 @@ fn transfers_of_2_gb_stay_below_64_mb() {
     assert_stays_small("upload", uploaded(2 << 30));
 }
 
-/// The peak, in KiB, when all but the last mebibytes have gone to standard output.
+/// The peak in KiB, once all but the last 4 MiB have been read from standard output.
 fn downloaded(bytes: u64) -> u64 {
     let server = Server::start();
     server.expect(
@@ -36,7 +36,7 @@ fn downloaded(bytes: u64) -> u64 {
     );
     let mut child = Keyfob::request([server.url_for("/big")]).start();
     let mut stdout = child.stdout.take().expect("a pipe");
-    // It cannot end before the rest is read, which is more than the pipe holds.
+    // The program is still running then, because the rest does not fit into the pipe.
     let most = bytes - (4 << 20);
     assert_eq!(skip(&mut stdout, most), most);
     let peak = peak(&child);
@@ -46,7 +46,7 @@ fn downloaded(bytes: u64) -> u64 {
     peak
 }
 
-/// The peak, in KiB, when the whole file has been sent and the answer not yet.
+/// The peak in KiB, once the whole file has been sent and before the response.
 fn uploaded(bytes: u64) -> u64 {
     let folder = Folder::new();
     let path = folder.path("big");
@@ -61,7 +61,7 @@ fn uploaded(bytes: u64) -> u64 {
     );
     let url = server.url_for("/big");
     let child = Keyfob::request(["-T", path.to_str().expect("a plain path"), &url]).start();
-    server.wait_for_calls(1, PATIENCE * 10);
+    server.wait_for_calls(1, TIMEOUT * 10);
     let peak = peak(&child);
     gate.open();
     let done = finish(child);
@@ -76,10 +76,10 @@ fn skip(from: &mut impl Read, bytes: u64) -> u64 {
     std::io::copy(&mut from.take(bytes), &mut std::io::sink()).expect("the pipe can be read")
 }
 
-/// The most memory that a living process has had, in KiB.
+/// The most memory that a running process has used, in KiB.
 fn peak(child: &Child) -> u64 {
     let path = format!("/proc/{}/status", child.id());
-    wait_until("the kernel tells its memory", || {
+    wait_until("the kernel reports its memory", || {
         let status = read_to_string(&path).ok()?;
         let line = status
             .lines()
@@ -89,6 +89,6 @@ fn peak(child: &Child) -> u64 {
 }
 
 fn assert_stays_small(what: &str, peak: u64) {
-    println!("{what}: {} KiB at most", peak);
-    assert!(peak < 64 << 10, "the {what} took {peak} KiB");
+    println!("{what}: at most {peak} KiB");
+    assert!(peak < 64 << 10, "the {what} used {peak} KiB");
 }

@@ -1,4 +1,4 @@
-//! Where the answer goes, and what is left when it stops.
+//! Where the response body goes, and what is left if it is cut short.
 
 use std::fs;
 use std::io::Read;
@@ -10,7 +10,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server};
 use crate::keyfob::{Folder, Keyfob, finish};
 
 #[test]
-fn a_file_appears_when_it_is_whole() {
+fn a_file_appears_when_it_is_complete() {
     let folder = Folder::new();
     let server = serving(ScriptedResponse::text("whole"));
     let done = download(&server, &folder, &[]);
@@ -20,19 +20,19 @@ fn a_file_appears_when_it_is_whole() {
 }
 
 #[test]
-fn a_download_that_is_cut_short_leaves_no_file_and_says_so() {
+fn a_download_that_is_cut_short_is_reported_and_leaves_no_file() {
     let folder = Folder::new();
     let server = serving(ScriptedResponse::stream(1000).cut_body_after(400));
     let done = download(&server, &folder, &[]);
     assert_eq!(done.code, 18, "{done:?}");
-    let said = "the answer was cut short after 400 of 1000 bytes; ";
-    assert!(done.complaint().contains(said), "{done:?}");
+    let message = "the response was cut short after 400 of 1000 bytes; ";
+    assert!(done.complaint().contains(message), "{done:?}");
     assert!(done.complaint().contains("out was not written"), "{done:?}");
     assert_eq!(names(&folder), [""; 0]);
 }
 
 #[test]
-fn a_download_that_is_cut_short_leaves_what_was_there() {
+fn a_download_that_is_cut_short_leaves_the_old_file() {
     let folder = Folder::new();
     folder.file("out", "before");
     let server = serving(ScriptedResponse::stream(1000).chunked().cut_body_after(400));
@@ -42,7 +42,7 @@ fn a_download_that_is_cut_short_leaves_what_was_there() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short_on_standard_output_is_no_success() {
+fn a_response_that_is_cut_short_on_standard_output_is_a_failure() {
     let server = serving(ScriptedResponse::stream(1000).cut_body_after(400));
     let done = Keyfob::request([server.url_for("/x")]).run();
     assert_eq!((done.code, done.stdout.len()), (18, 400), "{done:?}");
@@ -73,7 +73,7 @@ fn a_device_is_written_and_not_replaced() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_told_before_anything_is_sent() {
+fn a_missing_folder_is_reported_before_anything_is_sent() {
     let server = Server::start();
     let done = Keyfob::request([&*server.url_for("/x"), "-o", "/no/such/folder/out"]).run();
     assert_eq!(done.code, 1);
@@ -86,14 +86,14 @@ fn a_folder_that_is_not_there_is_told_before_anything_is_sent() {
 }
 
 #[test]
-fn with_fail_a_bad_status_writes_nothing() {
+fn with_fail_a_response_with_an_error_status_writes_nothing() {
     let folder = Folder::new();
     let server = serving(ScriptedResponse::text("no such thing").with_status(404));
     let done = download(&server, &folder, &["--fail"]);
     assert_eq!(done.code, 22);
     assert_eq!(
         done.complaint(),
-        "keyfob: the server answered 404 Not Found"
+        "keyfob: the response has the status 404 Not Found"
     );
     assert_eq!(names(&folder), [""; 0]);
 }
@@ -112,7 +112,7 @@ fn the_head_goes_to_standard_output_and_the_body_to_the_file() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_stops_early_is_not_a_failure() {
     let server = serving(ScriptedResponse::stream(64 << 20));
     let mut child = Keyfob::request([server.url_for("/x")]).start();
     let mut stdout = child.stdout.take().unwrap();
@@ -123,7 +123,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn silent_says_nothing_but_the_exit_code() {
+fn with_silent_a_failure_is_only_an_exit_code() {
     let server = serving(ScriptedResponse::status(500));
     let done = Keyfob::request([&*server.url_for("/x"), "-sf", "--retry", "0"]).run();
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (22, "", ""));
@@ -131,12 +131,12 @@ fn silent_says_nothing_but_the_exit_code() {
 
 #[test]
 fn a_timeout_covers_the_head_and_the_body() {
-    for answer in [
+    for response in [
         ScriptedResponse::hang(),
         ScriptedResponse::stream(1000).slow_body(10, Duration::from_secs(60)),
     ] {
         let folder = Folder::new();
-        let server = serving(answer);
+        let server = serving(response);
         let done = download(&server, &folder, &["--timeout", "0.3"]);
         assert_eq!(done.code, 28, "{done:?}");
         assert!(done.complaint().contains("--timeout"), "{done:?}");
@@ -144,9 +144,9 @@ fn a_timeout_covers_the_head_and_the_body() {
     }
 }
 
-fn serving(answer: ScriptedResponse) -> Server {
+fn serving(response: ScriptedResponse) -> Server {
     let server = Server::start();
-    server.expect(Expect::get("/x").bearer("t0ken").respond(answer));
+    server.expect(Expect::get("/x").bearer("t0ken").respond(response));
     server
 }
 

@@ -1,4 +1,4 @@
-//! Profiles on the command line: chosen by name or by URL, listed and tried.
+//! Profiles on the command line: chosen by name or URL, listed and checked.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn run(config: &Path, arguments: &[&str]) -> Keyfob {
 }
 
 #[test]
-fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
+fn a_profile_is_chosen_by_name_and_relative_urls_use_its_base_url() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     server.expect(
@@ -54,7 +54,7 @@ fn a_profile_is_chosen_by_its_name_and_relative_urls_are_its_own() {
 }
 
 #[test]
-fn without_an_option_the_profile_of_the_url_is_taken_before_the_environment() {
+fn the_profile_that_fits_the_url_takes_precedence_over_the_environment() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     server.expect(
@@ -94,7 +94,7 @@ fn with_verbose_the_profile_is_named() {
 }
 
 #[test]
-fn a_url_of_no_profile_is_served_from_the_environment() {
+fn a_url_that_no_profile_fits_uses_the_token_of_the_environment() {
     let (folder, server, other) = (Folder::new(), Server::start(), Server::start());
     let config = config(&folder, &server);
     other.expect(
@@ -130,7 +130,7 @@ fn r1_the_token_of_a_profile_goes_to_no_other_origin() {
 }
 
 #[test]
-fn the_file_says_how_often_to_retry_unless_an_option_does() {
+fn the_retry_option_overrides_the_profile() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     server.expect(
@@ -146,7 +146,7 @@ fn the_file_says_how_often_to_retry_unless_an_option_does() {
 }
 
 #[test]
-fn a_token_is_printed_by_the_name_of_its_profile() {
+fn a_token_is_printed_for_a_named_profile() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     let done = run(&config, &["token", "--profile=here"]).run();
@@ -157,7 +157,7 @@ fn a_token_is_printed_by_the_name_of_its_profile() {
 }
 
 #[test]
-fn a_profile_that_is_not_there_is_said_with_those_that_are() {
+fn an_unknown_profile_is_an_error_that_lists_the_known_ones() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     let done = run(&config, &["token", "--profile=her"]).run();
@@ -182,7 +182,7 @@ fn a_profile_and_another_source_exclude_each_other() {
 }
 
 #[test]
-fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
+fn a_named_file_must_exist_and_the_default_file_may_be_missing() {
     let done = Keyfob::new(["profile", "list", "--config=/no/such/file"]).run();
     assert_eq!(done.code, 2, "{done:?}");
     assert!(
@@ -194,7 +194,7 @@ fn a_file_that_was_named_must_be_there_and_the_usual_one_need_not() {
 }
 
 #[test]
-fn the_option_goes_before_the_variable_and_that_before_the_usual_directory() {
+fn the_option_overrides_the_variable_and_that_the_default_directory() {
     let folder = Folder::new();
     let profile = |name: &str| {
         format!("[profiles.{name}]\norigins = \"https://{name}.example\"\ntoken = \"env:T\"\n")
@@ -219,7 +219,7 @@ fn the_option_goes_before_the_variable_and_that_before_the_usual_directory() {
 }
 
 #[test]
-fn every_fault_of_the_file_is_a_line_with_its_place() {
+fn every_mistake_in_the_file_is_a_line_with_its_position() {
     let folder = Folder::new();
     let config = folder.file(
         "keyfob.toml",
@@ -243,7 +243,7 @@ fn every_fault_of_the_file_is_a_line_with_its_place() {
 }
 
 #[test]
-fn profiles_are_listed_without_being_tried() {
+fn profiles_are_listed_without_fetching_tokens() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     let done = run(&config, &["profile", "list"]).run();
@@ -274,7 +274,7 @@ fn profiles_are_listed_without_being_tried() {
 }
 
 #[test]
-fn a_check_says_what_works_and_what_does_not() {
+fn a_check_reports_what_works_and_what_does_not() {
     let (folder, server) = (Folder::new(), Server::start());
     let config = config(&folder, &server);
     let done = run(&config, &["profile", "check", "here"]).run();

@@ -1,4 +1,4 @@
-//! People sign in and out, by browser and by code.
+//! People sign in and out, with a browser or a code.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use url::Url;
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 use crate::waiting::wait_until;
 
-/// A machine of its own, with a profile `a` whose token is from this server.
+/// A profile file and a state directory for one test, with a profile `a` whose token comes from this server.
 struct Machine {
     folder: Folder,
     server: Server,
@@ -41,7 +41,7 @@ impl Machine {
         Keyfob::new(arguments)
             .env("KEYFOB_CONFIG", &path("keyfob.toml"))
             .env("XDG_STATE_HOME", &path("state"))
-            // The browser of this machine, if a test has put one there.
+            // A test can put its own browser there.
             .env("PATH", &path("bin"))
     }
 
@@ -49,17 +49,17 @@ impl Machine {
         self.keyfob(arguments).run()
     }
 
-    /// Signs in by browser with this answer of the token endpoint.
+    /// Signs in with a browser and this token response.
     fn sign_in(&self, token: serde_json::Value) {
         self.server.expect(
             Expect::post("/token")
                 .form("grant_type", "authorization_code")
                 .respond(ScriptedResponse::json(token)),
         );
-        let mut waiting = PendingExchange::start(self.keyfob(&["login", "--no-browser"]));
-        let url = waiting.address();
-        get(&back(&url, "code=c0de"));
-        assert_eq!(waiting.finish().code, 0);
+        let mut sign_in = PendingSignIn::start(self.keyfob(&["login", "--no-browser"]));
+        let url = sign_in.address();
+        get(&redirect_url(&url, "code=c0de"));
+        assert_eq!(sign_in.finish().code, 0);
     }
 
     fn posts(&self, path: &str) -> Vec<Received> {
@@ -71,7 +71,7 @@ impl Machine {
 fn profile(name: &str, grant: &str, issuer: &str) -> String {
     format!(
         "[profiles.{name}]\nbase_url = \"https://api.example.com\"\n[profiles.{name}.token]\ngrant = \"{grant}\"\n\
-         issuer = \"{issuer}\"\nclient_id = \"desk\"\nscopes = \"read offline_access\"\n"
+         issuer = \"{issuer}\"\nclient_id = \"reports\"\nscopes = \"read offline_access\"\n"
     )
 }
 
@@ -85,47 +85,47 @@ fn token(text: &str, expires_in: u64) -> serde_json::Value {
 }
 
 /// A sign-in that waits for a person.
-struct PendingExchange {
+struct PendingSignIn {
     child: Child,
-    said: BufReader<ChildStderr>,
-    so_far: String,
+    stderr: BufReader<ChildStderr>,
+    read_so_far: String,
 }
 
-impl PendingExchange {
+impl PendingSignIn {
     fn start(keyfob: Keyfob) -> Self {
         let mut child = keyfob.start();
-        let said = BufReader::new(child.stderr.take().expect("it is piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         Self {
             child,
-            said,
-            so_far: String::new(),
+            stderr,
+            read_so_far: String::new(),
         }
     }
 
-    /// The next line that a person is told to use: it is indented.
-    fn told(&mut self) -> String {
+    /// The next indented line, which holds an address or a code for the person.
+    fn shown(&mut self) -> String {
         loop {
             let mut line = String::new();
-            let read = self.said.read_line(&mut line).expect("it says text");
-            assert!(read > 0, "it ended: {}", self.so_far);
-            self.so_far.push_str(&line);
-            if let Some(told) = line.strip_prefix("  ") {
-                return told.trim_end().to_owned();
+            let read = self.stderr.read_line(&mut line).expect("it is text");
+            assert!(read > 0, "it ended: {}", self.read_so_far);
+            self.read_so_far.push_str(&line);
+            if let Some(text) = line.strip_prefix("  ") {
+                return text.trim_end().to_owned();
             }
         }
     }
 
     fn address(&mut self) -> Url {
-        self.told().parse().expect("it is a URL")
+        self.shown().parse().expect("it is a URL")
     }
 
-    /// Waits for its end; all that it said is in the answer.
+    /// Waits for its end, and returns everything that it printed.
     fn finish(mut self) -> Finished {
-        self.said
-            .read_to_string(&mut self.so_far)
-            .expect("it says text");
+        self.stderr
+            .read_to_string(&mut self.read_so_far)
+            .expect("it is text");
         let mut done = finish(self.child);
-        done.stderr = self.so_far;
+        done.stderr = self.read_so_far;
         done
     }
 }
@@ -135,8 +135,8 @@ fn parameter(url: &Url, name: &str) -> String {
     found.expect("the parameter is there").1.into_owned()
 }
 
-/// Where the server sends the browser.
-fn back(url: &Url, parameters: &str) -> String {
+/// The URL that the server redirects the browser to.
+fn redirect_url(url: &Url, parameters: &str) -> String {
     let (uri, state) = (parameter(url, "redirect_uri"), parameter(url, "state"));
     format!("{uri}?state={state}&{parameters}")
 }
@@ -154,7 +154,7 @@ fn get(url: &str) -> String {
 }
 
 #[test]
-fn a_sign_in_by_browser_is_kept_and_renewed_without_a_person() {
+fn a_sign_in_with_a_browser_is_stored_and_renewed_without_a_person() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 0));
     machine.server.expect(
@@ -178,16 +178,16 @@ fn s1_a_sign_in_prints_the_address_and_no_token() {
     machine
         .server
         .expect(Expect::post("/token").respond(ScriptedResponse::json(token("s3cr3t", 600))));
-    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
-    let url = waiting.address();
+    let mut sign_in = PendingSignIn::start(machine.keyfob(&["login", "--no-browser"]));
+    let url = sign_in.address();
     assert!(
         url.as_str()
             .starts_with(&machine.server.url_for("/authorize?"))
     );
     assert_eq!(parameter(&url, "scope"), "read offline_access");
-    let page = get(&back(&url, "code=c0de"));
+    let page = get(&redirect_url(&url, "code=c0de"));
     assert!(page.contains("You are signed in"), "{page}");
-    let done = waiting.finish();
+    let done = sign_in.finish();
     assert_eq!((done.code, &*done.stdout), (0, "signed in to a\n"));
     assert!(!format!("{done:?}").contains("s3cr3t"), "{done:?}");
     assert!(!format!("{done:?}").contains("c0de"), "{done:?}");
@@ -203,19 +203,19 @@ fn the_browser_is_opened_at_the_address_that_is_printed() {
     fs::create_dir(machine.folder.path("bin")).expect("the folder can be written");
     let lines = format!("echo \"$1\" > '{}'", opened.display());
     machine.folder.script("bin/xdg-open", &lines);
-    let mut waiting = PendingExchange::start(machine.keyfob(&["login"]));
-    let url = waiting.address();
+    let mut sign_in = PendingSignIn::start(machine.keyfob(&["login"]));
+    let url = sign_in.address();
     let seen = wait_until("the browser is opened", || {
         let text = fs::read_to_string(&opened).ok()?;
         text.ends_with('\n').then_some(text)
     });
     assert_eq!(seen, format!("{url}\n"));
-    get(&back(&url, "code=c0de"));
-    assert_eq!(waiting.finish().code, 0);
+    get(&redirect_url(&url, "code=c0de"));
+    assert_eq!(sign_in.finish().code, 0);
 }
 
 #[test]
-fn a_sign_in_by_code_shows_page_and_code_and_waits() {
+fn a_sign_in_with_a_code_shows_the_page_and_the_code_and_waits() {
     for arguments in [&["login", "a"][..], &["login", "--profile=b", "--device"]] {
         let machine = Machine::new("device_code");
         let browser = profile("b", "authorization_code", &machine.server.url());
@@ -239,14 +239,14 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
                 .respond(pending)
                 .respond(ScriptedResponse::json(token("first", 600))),
         );
-        let mut waiting = PendingExchange::start(machine.keyfob(arguments));
-        assert_eq!(waiting.told(), "https://login.example.com/device");
-        assert_eq!(waiting.told(), "WDJB-MJHT");
+        let mut sign_in = PendingSignIn::start(machine.keyfob(arguments));
+        assert_eq!(sign_in.shown(), "https://login.example.com/device");
+        assert_eq!(sign_in.shown(), "WDJB-MJHT");
         assert_eq!(
-            waiting.told(),
+            sign_in.shown(),
             "https://login.example.com/device?user_code=WDJB-MJHT"
         );
-        let done = waiting.finish();
+        let done = sign_in.finish();
         assert_eq!(done.code, 0, "{done:?}");
         assert!(!format!("{done:?}").contains("d3v1ce"), "{done:?}");
         let name = if arguments.contains(&"a") { "a" } else { "b" };
@@ -257,22 +257,22 @@ fn a_sign_in_by_code_shows_page_and_code_and_waits() {
 }
 
 #[test]
-fn a_refusal_ends_with_3_and_keeps_what_was_there() {
+fn a_refused_sign_in_has_exit_code_3_and_keeps_the_old_token() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
-    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
-    let page = get(&back(&waiting.address(), "error=access_denied"));
+    let mut sign_in = PendingSignIn::start(machine.keyfob(&["login", "--no-browser"]));
+    let page = get(&redirect_url(&sign_in.address(), "error=access_denied"));
     assert!(page.contains("The sign-in was denied."), "{page}");
-    let done = waiting.finish();
+    let done = sign_in.finish();
     assert_eq!(done.code, 3, "{done:?}");
     assert!(done.stderr.contains("`access_denied`"), "{done:?}");
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "first\n");
 }
 
 #[test]
-fn nobody_is_waited_for_longer_than_the_option_says() {
+fn the_option_limits_how_long_the_program_waits_for_a_sign_in() {
     let machine = Machine::new("authorization_code");
-    let done = machine.run(&["login", "--no-browser", "--time-limit=0.1"]);
+    let done = machine.run(&["login", "--no-browser", "--timeout=0.1"]);
     assert_eq!(done.code, 3, "{done:?}");
     assert!(
         done.stderr
@@ -282,29 +282,26 @@ fn nobody_is_waited_for_longer_than_the_option_says() {
 }
 
 #[test]
-fn a_token_that_cannot_be_renewed_is_said_to_be_so() {
+fn a_token_without_a_refresh_token_is_reported() {
     let machine = Machine::new("authorization_code");
     let mut without = token("first", 600);
     without["refresh_token"] = json!(null);
     machine
         .server
         .expect(Expect::post("/token").respond(ScriptedResponse::json(without)));
-    let mut waiting = PendingExchange::start(machine.keyfob(&["login", "--no-browser"]));
-    get(&back(&waiting.address(), "code=c0de"));
-    let done = waiting.finish();
+    let mut sign_in = PendingSignIn::start(machine.keyfob(&["login", "--no-browser"]));
+    get(&redirect_url(&sign_in.address(), "code=c0de"));
+    let done = sign_in.finish();
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.stderr.contains("offline_access"), "{done:?}");
 }
 
 #[test]
-fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
+fn after_the_server_ends_a_sign_in_the_error_says_how_to_sign_in_again() {
     let machine = Machine::new("authorization_code");
-    let nobody = machine.run(&["token", "--profile=a"]);
-    assert_eq!(nobody.code, 3);
-    assert!(
-        nobody.complaint().contains("`keyfob login a`"),
-        "{nobody:?}"
-    );
+    let none = machine.run(&["token", "--profile=a"]);
+    assert_eq!(none.code, 3);
+    assert!(none.complaint().contains("`keyfob login a`"), "{none:?}");
 
     machine.sign_in(token("first", 0));
     let refusal = ScriptedResponse::json(json!({"error": "invalid_grant"})).with_status(400);
@@ -323,7 +320,7 @@ fn a_sign_in_that_the_server_has_ended_says_how_to_sign_in_again() {
 }
 
 #[test]
-fn a_sign_out_revokes_both_tokens_and_forgets_them() {
+fn a_sign_out_revokes_and_forgets_both_tokens() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
     machine.server.expect(
@@ -349,13 +346,13 @@ fn a_sign_out_revokes_both_tokens_and_forgets_them() {
     let again = machine.run(&["logout", "a"]);
     assert_eq!(
         (again.code, &*again.stdout),
-        (0, "nobody was signed in to a\n")
+        (0, "there was no sign-in to a\n")
     );
     machine.server.verify();
 }
 
 #[test]
-fn a_server_that_cannot_be_told_of_a_sign_out_is_reported_and_the_tokens_are_gone_here() {
+fn a_failed_revocation_is_reported_and_the_tokens_are_forgotten() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
     machine
@@ -369,7 +366,7 @@ fn a_server_that_cannot_be_told_of_a_sign_out_is_reported_and_the_tokens_are_gon
 }
 
 #[test]
-fn an_access_token_that_cannot_be_revoked_ends_by_itself() {
+fn a_server_that_revokes_no_access_tokens_is_not_a_failure() {
     let machine = Machine::new("authorization_code");
     machine.sign_in(token("first", 600));
     let unsupported =
@@ -384,27 +381,27 @@ fn an_access_token_that_cannot_be_revoked_ends_by_itself() {
 }
 
 #[test]
-fn the_profile_may_be_left_out_if_there_is_only_one() {
+fn the_profile_may_be_omitted_if_only_one_has_a_sign_in() {
     let machine = Machine::new("authorization_code");
     let issuer = machine.server.url();
     let both = profile("a", "authorization_code", &issuer) + &profile("b", "device_code", &issuer);
     let other = "[profiles.c]\nbase_url = \"https://api.example.com\"\ntoken = \"env:TOKEN\"\n";
-    for (file, arguments, says) in [
-        (&*both, &["login"][..], "say which of a, b"),
-        (other, &["login"], "people sign in to no profile"),
-        (other, &["logout", "c"], "nobody signs in to c"),
+    for (file, arguments, message) in [
+        (&*both, &["login"][..], "name one of a, b"),
+        (other, &["login"], "has a sign-in"),
+        (other, &["logout", "c"], "the profile c has no sign-in"),
         (&both, &["login", "d"], "no profile \"d\""),
     ] {
         machine.folder.file("keyfob.toml", file);
         let done = machine.run(arguments);
         assert_eq!(done.code, 2, "{done:?}");
-        assert!(done.complaint().contains(says), "{done:?}");
+        assert!(done.complaint().contains(message), "{done:?}");
     }
     assert_eq!(machine.server.calls(), 0);
 }
 
 #[test]
-fn nobody_signs_in_to_what_would_be_lost() {
+fn a_sign_in_that_would_not_be_stored_is_refused() {
     let machine = Machine::new("authorization_code");
     let issuer = machine.server.url();
     let file = profile("a", "authorization_code", &issuer)

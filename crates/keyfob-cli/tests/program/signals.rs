@@ -1,4 +1,4 @@
-//! Ctrl-C ends the program at once, and nothing of it is left.
+//! A signal ends the program at once, and leaves nothing behind.
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 use crate::output::names;
-use crate::waiting::{PATIENCE, wait_until};
+use crate::waiting::{TIMEOUT, wait_until};
 
 #[test]
 fn an_interrupt_leaves_no_token_command_running() {
@@ -33,7 +33,7 @@ fn an_interrupt_leaves_no_token_command_running() {
 }
 
 #[test]
-fn a_signal_leaves_no_part_of_a_file() {
+fn a_signal_leaves_no_partial_file() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let folder = Folder::new();
         let server = Server::start();
@@ -65,7 +65,7 @@ fn an_interrupt_does_not_wait_for_standard_input() {
         .stdin(Stdio::piped())
         .start();
     let stdin = child.stdin.take();
-    server.wait_for_calls(1, PATIENCE);
+    server.wait_for_calls(1, TIMEOUT);
     send(&child, Signal::INT);
     assert_eq!(ended(child).code, 130);
     drop(stdin);
@@ -113,16 +113,16 @@ fn a_signal_that_was_ignored_from_the_start_stays_ignored() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("every Unix has it");
-    server.wait_for_calls(1, PATIENCE);
+    server.wait_for_calls(1, TIMEOUT);
     send(&child, Signal::HUP);
     gate.open();
     let done = finish(child);
     assert_eq!((done.code, &*done.stdout), (0, "done"), "{done:?}");
 }
 
-/// What came of a program that shall end by itself; one that does not is killed, and fails the test.
+/// The result of a program that should end by itself. If it does not, it is killed and the test fails.
 fn ended(mut child: Child) -> Finished {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while child.try_wait().expect("it is ours").is_none() {
         if Instant::now() > deadline {
             _ = child.kill();
@@ -134,7 +134,7 @@ fn ended(mut child: Child) -> Finished {
     finish(child)
 }
 
-/// Whether the process has a handler for the signal.
+/// True if the process has a handler for the signal.
 fn handles(child: &Child, signal: Signal) -> bool {
     let path = format!("/proc/{}/status", child.id());
     let status = fs::read_to_string(path).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The program with the profile of the README, against the certified OpenID provider: `cargo xtask test oauth`.
+//! The program with the README's profile, against the certified OpenID provider: `cargo xtask test oauth`.
 
 #[path = "../program/keyfob.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]

@@ -1,4 +1,4 @@
-//! The certified provider as a process of a test's own; see `provider.mjs` of the library's tests.
+//! The certified provider as a process for one test; see `provider.mjs` in the library's tests.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +14,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// Starts on a free port; its tokens live for so many seconds.
+    /// Starts on a free port. Its tokens expire after `lifetime` seconds.
     pub(crate) fn start(lifetime: u64) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
@@ -31,13 +31,13 @@ impl Provider {
         self.port
     }
 
-    /// Ends it at once; it forgets everything.
+    /// Kills it; it forgets everything.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it is our child");
         self.process.wait().expect("it is our child");
     }
 
-    /// Starts it anew on the same port.
+    /// Starts it again on the same port.
     pub(crate) fn start_again(&mut self) {
         self.process = spawn(self.port, self.lifetime);
     }
@@ -45,13 +45,13 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         _ = self.process.kill();
         _ = self.process.wait();
     }
 }
 
-/// Starts the process, and waits until it says that it listens.
+/// Starts the process, and waits until it reports that it listens.
 fn spawn(port: u16, lifetime: u64) -> Child {
     let tests =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyfob/tests/real_servers/oidc-provider");
@@ -64,7 +64,7 @@ fn spawn(port: u16, lifetime: u64) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("node is installed");
-    // The pipe stays open in the child that we hold; when this process ends, however it does, so does the provider.
+    // The provider ends when its standard input closes, so it does not outlive this process.
     let input = process.stdin.as_mut().expect("it is a pipe");
     writeln!(input, r#"{{"port": {port}, "lifetime": {lifetime}}}"#).expect("it reads its setup");
     let output = process.stdout.take().expect("it is a pipe");
@@ -77,7 +77,7 @@ fn spawn(port: u16, lifetime: u64) -> Child {
     process
 }
 
-/// Where the packages are: beside what cargo builds.
+/// The directory of the packages, inside cargo's target directory.
 fn modules() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

@@ -1,4 +1,4 @@
-//! How it goes, while it goes: a bar on a terminal, a line each second elsewhere.
+//! Shows the progress of the demo: a bar on a terminal, otherwise a line each second.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use keyfob::Session;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::commands::demo::servers::Servers;
-use crate::commands::demo::workers::Tally;
+use crate::commands::demo::workers::Counters;
 use crate::output::print::print_stderr;
 
-/// Shows how it goes; what was drawn is gone when it is dropped.
+/// A progress bar; dropping it clears the terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
-    began: Instant,
+    start: Instant,
 }
 
 impl Progress {
@@ -24,20 +24,20 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             bar,
-            began: Instant::now(),
+            start: Instant::now(),
         }
     }
 
-    /// Shows it for ever.
-    pub(super) async fn run(&self, session: &Session, servers: &Servers, tally: &Tally) {
+    /// Shows the progress; never returns.
+    pub(super) async fn run(&self, session: &Session, servers: &Servers, counters: &Counters) {
         let is_terminal = stderr().is_terminal();
         let mut ticks = interval(if is_terminal { FRAME } else { LINE });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ticks.tick().await;
         loop {
             ticks.tick().await;
-            let elapsed = self.began.elapsed();
-            let line = line(elapsed, session, servers, tally);
+            let elapsed = self.start.elapsed();
+            let line = line(elapsed, session, servers, counters);
             if is_terminal {
                 self.bar
                     .set_position(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
@@ -55,17 +55,17 @@ impl Drop for Progress {
     }
 }
 
-fn line(elapsed: Duration, session: &Session, servers: &Servers, tally: &Tally) -> String {
+fn line(elapsed: Duration, session: &Session, servers: &Servers, counters: &Counters) -> String {
     let status = session.status();
     format!(
-        "{:2} s  {} requests  {} failed  {} renewals  {} delayed  {} retried  {} healed",
+        "{:2} s  {} requests  {} failed  {} renewals  {} delayed  {} retried  {} replayed",
         elapsed.as_secs(),
-        tally.requests(),
-        tally.failures(),
+        counters.requests(),
+        counters.failures(),
         status.renewals,
         status.delayed,
-        servers.answered_with(503),
-        servers.answered_with(401),
+        servers.responses_with(503),
+        servers.responses_with(401),
     )
 }
 

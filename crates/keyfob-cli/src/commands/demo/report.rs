@@ -1,13 +1,13 @@
-//! What was measured, against what is promised.
+//! Compares the measured figures with the promises.
 
 use std::fmt::Write;
 
 use keyfob::cache::Status;
 
 use crate::commands::demo::servers::Servers;
-use crate::commands::demo::workers::Tally;
+use crate::commands::demo::workers::Counters;
 
-/// All that was counted: by the workers, by the issuer, by the API, and by the session itself.
+/// The counts of the workers, of the servers and of the session.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
     requests: u64,
@@ -17,12 +17,12 @@ pub(super) struct Figures {
     ahead: u64,
     issuer_calls: u64,
     delayed: u64,
-    answered: u64,
+    responses: u64,
     unavailable: u64,
     unauthorized: u64,
 }
 
-/// One row: a figure, and what it must be.
+/// One row of the table: a figure, and what it must be.
 struct Row {
     what: &'static str,
     figure: String,
@@ -31,22 +31,22 @@ struct Row {
 }
 
 impl Figures {
-    pub(super) fn read(status: &Status, servers: &Servers, tally: &Tally) -> Self {
+    pub(super) fn read(status: &Status, servers: &Servers, counters: &Counters) -> Self {
         Self {
-            requests: tally.requests(),
-            failures: tally.failures(),
+            requests: counters.requests(),
+            failures: counters.failures(),
             renewals: status.renewals,
             failed_renewals: status.failures,
             ahead: servers.renewals_ahead(),
             issuer_calls: servers.issuer_calls(),
             delayed: status.delayed,
-            answered: servers.answered(),
-            unavailable: servers.answered_with(503),
-            unauthorized: servers.answered_with(401),
+            responses: servers.responses(),
+            unavailable: servers.responses_with(503),
+            unauthorized: servers.responses_with(401),
         }
     }
 
-    /// Every figure beside its promise.
+    /// A table of all figures and promises.
     pub(super) fn table(&self) -> String {
         let mut table = format!("{:<42} {:>10}   promised\n", "", "measured");
         for row in self.rows() {
@@ -61,8 +61,8 @@ impl Figures {
         table
     }
 
-    /// The promises that were not kept.
-    pub(super) fn broken(&self) -> Option<String> {
+    /// The promises that were not kept, in one line.
+    pub(super) fn broken_promises(&self) -> Option<String> {
         let broken: Vec<_> = self
             .rows()
             .into_iter()
@@ -75,7 +75,7 @@ impl Figures {
     fn rows(&self) -> [Row; 9] {
         let none = |what, figure: u64| row(what, figure, "0", figure == 0);
         let some = |what, figure: u64| row(what, figure, "some", figure > 0);
-        let needed = self.requests + self.unavailable + self.unauthorized;
+        let necessary = self.requests + self.unavailable + self.unauthorized;
         [
             some("requests", self.requests),
             none("failures", self.failures),
@@ -85,7 +85,7 @@ impl Figures {
                 "some",
                 self.renewals > 1,
             ),
-            some("  of these ahead of the token's end", self.ahead),
+            some("  of these before the token expired", self.ahead),
             Row {
                 what: "issuer calls per renewal",
                 figure: ratio(self.issuer_calls, self.renewals),
@@ -94,12 +94,12 @@ impl Figures {
             },
             none("requests delayed by a renewal", self.delayed),
             some("retries after a 503", self.unavailable),
-            some("401s healed", self.unauthorized),
+            some("replays after a 401", self.unauthorized),
             row(
-                "requests sent without need",
-                self.answered.abs_diff(needed),
+                "unnecessary requests",
+                self.responses.abs_diff(necessary),
                 "0",
-                self.answered == needed,
+                self.responses == necessary,
             ),
         ]
     }
@@ -133,24 +133,24 @@ mod tests {
         ahead: 1,
         issuer_calls: 3,
         delayed: 0,
-        answered: 106,
+        responses: 106,
         unavailable: 2,
         unauthorized: 4,
     };
 
     #[test]
-    fn kept_promises_are_not_named() {
-        assert_eq!(GOOD.broken(), None);
+    fn promises_that_were_kept_are_not_listed() {
+        assert_eq!(GOOD.broken_promises(), None);
         assert!(!GOOD.table().contains("NOT KEPT"));
     }
 
     #[test]
-    fn each_broken_promise_is_named() {
+    fn each_broken_promise_is_listed() {
         for (figures, name) in [
             (
                 Figures {
                     requests: 0,
-                    answered: 6,
+                    responses: 6,
                     ..GOOD
                 },
                 "requests was 0",
@@ -170,7 +170,7 @@ mod tests {
                 },
                 "renewals",
             ),
-            (Figures { ahead: 0, ..GOOD }, "ahead"),
+            (Figures { ahead: 0, ..GOOD }, "before the token expired"),
             (
                 Figures {
                     issuer_calls: 4,
@@ -189,7 +189,7 @@ mod tests {
             (
                 Figures {
                     unavailable: 0,
-                    answered: 104,
+                    responses: 104,
                     ..GOOD
                 },
                 "503",
@@ -197,20 +197,20 @@ mod tests {
             (
                 Figures {
                     unauthorized: 0,
-                    answered: 102,
+                    responses: 102,
                     ..GOOD
                 },
-                "401s",
+                "after a 401",
             ),
             (
                 Figures {
-                    answered: 107,
+                    responses: 107,
                     ..GOOD
                 },
-                "without need was 1",
+                "unnecessary requests was 1",
             ),
         ] {
-            let broken = figures.broken().expect(name);
+            let broken = figures.broken_promises().expect(name);
             assert!(broken.contains(name), "{broken}");
             assert!(figures.table().contains("NOT KEPT"));
         }

@@ -1,4 +1,4 @@
-//! Those who use the session, all at once.
+//! The workers of the demo, which use the session at the same time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,21 +12,21 @@ use tokio::time::sleep;
 
 use crate::output::error::CliError;
 
-/// What the workers have seen.
+/// What the workers have counted.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     requests: AtomicU64,
     failures: AtomicU64,
     first_failure: Mutex<Option<String>>,
 }
 
-impl Tally {
-    /// Requests that were sent by workers, however often the session repeated them.
+impl Counters {
+    /// How many requests the workers made, not counting what the session sent again.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Those that did not end in a status of success.
+    /// How many of them failed or had a status other than success.
     pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
@@ -48,34 +48,34 @@ impl Tally {
     }
 }
 
-/// Has so many workers send requests until the end, and waits for the last answer.
+/// Lets the workers send requests until `end`, and waits for the last response.
 pub(super) async fn work(
     workers: u32,
     session: &Arc<ExternallyManagedJwtSession>,
     api: &str,
-    tally: &Arc<Tally>,
+    counters: &Arc<Counters>,
     end: Instant,
 ) {
-    let mut crew = JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..workers {
-        let (session, tally) = (Arc::clone(session), Arc::clone(tally));
+        let (session, counters) = (Arc::clone(session), Arc::clone(counters));
         let url = format!("{api}/work");
-        crew.spawn(async move {
+        tasks.spawn(async move {
             while Instant::now() < end {
-                tally.count(send(&session, &url).await);
+                counters.count(send(&session, &url).await);
                 sleep(PAUSE).await;
             }
         });
     }
-    while let Some(ended) = crew.join_next().await {
-        if ended.is_err() {
-            tally.count(Err("a worker panicked".to_owned()));
+    while let Some(outcome) = tasks.join_next().await {
+        if outcome.is_err() {
+            counters.count(Err("a worker panicked".to_owned()));
         }
     }
 }
 
-/// How the session stands when no renewal is under way.
-pub(super) async fn settled(session: &Session) -> Status {
+/// The status of the session once no renewal is in progress.
+pub(super) async fn status_after_renewal(session: &Session) -> Status {
     for _ in 0..500 {
         if !session.status().renewing {
             break;
@@ -86,23 +86,23 @@ pub(super) async fn settled(session: &Session) -> Status {
 }
 
 async fn send(session: &Session, url: &str) -> Result<(), String> {
-    let answer = match session.get(url).send().await {
-        Ok(answer) => answer,
+    let response = match session.get(url).send().await {
+        Ok(response) => response,
         Err(error) => {
-            let fault = CliError::from(error);
-            return Err(fault.message().unwrap_or_default().to_owned());
+            let error = CliError::from(error);
+            return Err(error.message().unwrap_or_default().to_owned());
         }
     };
-    let status = answer.status();
+    let status = response.status();
     if !status.is_success() {
         return Err(format!("status {status}"));
     }
-    answer
+    response
         .bytes()
         .await
         .map(drop)
         .map_err(|error| error.without_url().to_string())
 }
 
-/// What a worker does with an answer before it sends the next request.
+/// The pause of a worker before its next request.
 const PAUSE: Duration = Duration::from_millis(20);

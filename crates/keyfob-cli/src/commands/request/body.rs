@@ -1,4 +1,4 @@
-//! The request's body: in memory if it is small, so that it can be sent again; streamed if it is not.
+//! The request body: in memory if it is small, so that it can be sent again; otherwise streamed.
 
 use std::fs::File;
 use std::io::{Read, stdin};
@@ -16,42 +16,42 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::output::error::CliError;
 
-/// What is sent, and what for.
-pub(super) enum Content {
+/// The body, and the option that it comes from.
+pub(super) enum RequestBody {
     None,
-    Data(Material),
-    Json(Material),
-    Upload(Material),
+    Data(Payload),
+    Json(Payload),
+    Upload(Payload),
 }
 
-/// Where the bytes come from.
-pub(super) enum Material {
-    Kept(Bytes),
+/// The bytes of a body.
+pub(super) enum Payload {
+    InMemory(Bytes),
     Streamed(Streamed),
 }
 
-impl Content {
-    /// Reads what the options say; large files and standard input are only opened.
+impl RequestBody {
+    /// Reads the body that the options name. Large files and standard input are only opened.
     pub(super) fn read(
         data: &[String],
         json: Option<&str>,
         upload: Option<&Path>,
     ) -> Result<Self, CliError> {
         if let Some(path) = upload {
-            return Ok(Self::Upload(Material::file(path)?));
+            return Ok(Self::Upload(Payload::file(path)?));
         }
         if let Some(text) = json {
-            return Ok(Self::Json(Material::read(text)?));
+            return Ok(Self::Json(Payload::read(text)?));
         }
         match data {
             [] => Ok(Self::None),
-            [text] => Ok(Self::Data(Material::read(text)?)),
-            parts => Ok(Self::Data(Material::joined(parts)?)),
+            [text] => Ok(Self::Data(Payload::read(text)?)),
+            parts => Ok(Self::Data(Payload::joined(parts)?)),
         }
     }
 
-    /// The method, if none was given.
-    pub(super) fn usual_method(&self) -> Method {
+    /// The method, unless one is given.
+    pub(super) fn default_method(&self) -> Method {
         match self {
             Self::None => Method::GET,
             Self::Data(_) | Self::Json(_) => Method::POST,
@@ -59,36 +59,36 @@ impl Content {
         }
     }
 
-    /// How many bytes there are, if that is known.
+    /// The number of bytes, if it is known.
     pub(super) fn length(&self) -> Option<u64> {
-        match self.material()? {
-            Material::Kept(bytes) => Some(bytes.len() as u64),
-            Material::Streamed(streamed) => streamed.left,
+        match self.payload()? {
+            Payload::InMemory(bytes) => Some(bytes.len() as u64),
+            Payload::Streamed(streamed) => streamed.left,
         }
     }
 
-    pub(super) fn into_body(self) -> Option<Body> {
+    pub(super) fn into_reqwest(self) -> Option<Body> {
         match self {
             Self::None => None,
-            Self::Data(material) | Self::Json(material) | Self::Upload(material) => {
-                Some(material.into_body())
+            Self::Data(payload) | Self::Json(payload) | Self::Upload(payload) => {
+                Some(payload.into_reqwest())
             }
         }
     }
 
-    fn material(&self) -> Option<&Material> {
+    fn payload(&self) -> Option<&Payload> {
         match self {
             Self::None => None,
-            Self::Data(material) | Self::Json(material) | Self::Upload(material) => Some(material),
+            Self::Data(payload) | Self::Json(payload) | Self::Upload(payload) => Some(payload),
         }
     }
 }
 
-impl Material {
-    /// Text as it is, `@FILE`, or `@-`.
+impl Payload {
+    /// The text itself, or the contents of `@FILE`, or of `@-`, standard input.
     fn read(text: &str) -> Result<Self, CliError> {
         match text.strip_prefix('@') {
-            None => Ok(Self::Kept(Bytes::copy_from_slice(text.as_bytes()))),
+            None => Ok(Self::InMemory(Bytes::copy_from_slice(text.as_bytes()))),
             Some("-") => Ok(Self::Streamed(Streamed::new(stdin(), None))),
             Some(path) => Self::file(Path::new(path)),
         }
@@ -106,7 +106,7 @@ impl Material {
                 Some(path) => append(&mut whole, open(Path::new(path))?, path)?,
             }
         }
-        Ok(Self::Kept(whole.into()))
+        Ok(Self::InMemory(whole.into()))
     }
 
     fn file(path: &Path) -> Result<Self, CliError> {
@@ -114,24 +114,26 @@ impl Material {
         let file = open(path)?;
         let metadata = file
             .metadata()
-            .map_err(|fault| CliError::failed(format!("{shown} cannot be read"), &fault))?;
+            .map_err(|error| CliError::failed(format!("{shown} cannot be read"), &error))?;
         if metadata.is_dir() {
-            return Err(CliError::usage(format!("{shown} is a folder; name a file")));
+            return Err(CliError::usage(format!(
+                "{shown} is a directory; name a file"
+            )));
         }
         if !metadata.is_file() {
             return Ok(Self::Streamed(Streamed::new(file, None)));
         }
-        if metadata.len() > KEPT_AT_MOST {
+        if metadata.len() > IN_MEMORY_LIMIT {
             return Ok(Self::Streamed(Streamed::new(file, Some(metadata.len()))));
         }
         let mut bytes = Vec::new();
         append(&mut bytes, file, &shown.to_string())?;
-        Ok(Self::Kept(bytes.into()))
+        Ok(Self::InMemory(bytes.into()))
     }
 
-    fn into_body(self) -> Body {
+    fn into_reqwest(self) -> Body {
         match self {
-            Self::Kept(bytes) => Body::from(bytes),
+            Self::InMemory(bytes) => Body::from(bytes),
             Self::Streamed(streamed) => Body::wrap(streamed),
         }
     }
@@ -139,30 +141,29 @@ impl Material {
 
 fn open(path: &Path) -> Result<File, CliError> {
     File::open(path)
-        .map_err(|fault| CliError::failed(format!("{} cannot be read", path.display()), &fault))
+        .map_err(|error| CliError::failed(format!("{} cannot be read", path.display()), &error))
 }
 
 fn append(bytes: &mut Vec<u8>, mut from: impl Read, name: &str) -> Result<(), CliError> {
     from.read_to_end(bytes)
         .map(drop)
-        .map_err(|fault| CliError::failed(format!("{name} cannot be read"), &fault))
+        .map_err(|error| CliError::failed(format!("{name} cannot be read"), &error))
 }
 
-/// A body that is read piece by piece while it is sent.
+/// A body that is read in pieces while it is sent.
 ///
-/// A thread reads it, because a read of a pipe or of a terminal may last for ever, and the end of the program must not
-/// wait for that.
+/// Its own thread reads it: a read of a pipe or a terminal may never return, and the program must be able to end without it.
 pub(super) struct Streamed {
     pieces: Receiver<io::Result<Bytes>>,
     left: Option<u64>,
 }
 
 impl Streamed {
-    /// Streams what the reader gives; `length` bytes of it, if given.
+    /// Streams a reader: `length` bytes if given, otherwise all.
     fn new(reader: impl Read + Send + 'static, length: Option<u64>) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
         match length {
-            // What is appended meanwhile was not promised.
+            // A file that grows while it is sent must not exceed the announced length.
             Some(length) => thread::spawn(move || read(reader.take(length), &sender)),
             None => thread::spawn(move || read(reader, &sender)),
         };
@@ -179,8 +180,8 @@ fn read(mut reader: impl Read, sender: &Sender<io::Result<Bytes>>) {
         let piece = match reader.read(&mut buffer) {
             Ok(0) => return,
             Ok(length) => Ok(Bytes::copy_from_slice(&buffer[..length])),
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
-            Err(fault) => Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
         };
         let is_last = piece.is_err();
         if sender.blocking_send(piece).is_err() || is_last {
@@ -201,8 +202,8 @@ impl http_body::Body for Streamed {
             return Poll::Ready(None);
         }
         let Some(piece) = ready!(self.pieces.poll_recv(context)) else {
-            let is_whole = self.left.is_none();
-            return Poll::Ready((!is_whole).then(|| Err(io::Error::other(SHORTENED))));
+            let is_truncated = self.left.is_some();
+            return Poll::Ready(is_truncated.then(|| Err(io::Error::other(TRUNCATED))));
         };
         if let (Some(left), Ok(piece)) = (&mut self.left, &piece) {
             *left -= piece.len() as u64;
@@ -219,10 +220,10 @@ impl http_body::Body for Streamed {
     }
 }
 
-const SHORTENED: &str = "the file became shorter while it was sent";
+const TRUNCATED: &str = "the file became shorter while it was sent";
 
-/// A file up to this size is kept in memory, so that it can be sent again after a 401 or a failure.
-const KEPT_AT_MOST: u64 = 1024 * 1024;
+/// A file up to this size is held in memory, so that it can be sent again after a 401 or a failure.
+const IN_MEMORY_LIMIT: u64 = 1024 * 1024;
 
 const PIECE: usize = 64 * 1024;
 const PIECES_AHEAD: usize = 4;
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grows_is_sent_as_long_as_promised() {
+    fn a_file_that_grows_is_sent_with_its_first_length() {
         let mut body = Streamed::new(&b"abcdef"[..], Some(3));
         assert_eq!(polled(&mut body).unwrap().unwrap(), "abc");
         assert!(polled(&mut body).is_none());
@@ -259,8 +260,8 @@ mod tests {
     #[test]
     fn parts_are_joined_as_a_form() {
         let parts = ["a=1".to_owned(), "b=2".to_owned()];
-        let Material::Kept(bytes) = Material::joined(&parts).unwrap() else {
-            panic!("kept");
+        let Payload::InMemory(bytes) = Payload::joined(&parts).unwrap() else {
+            panic!("the parts are in memory");
         };
         assert_eq!(bytes, "a=1&b=2");
     }

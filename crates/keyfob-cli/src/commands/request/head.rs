@@ -1,4 +1,4 @@
-//! The heads of request and answer, for people.
+//! The heads of request and response, as people see them.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::commands::request::mask::Mask;
 
-/// What a request begins with.
+/// The head of a request.
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) url: Url,
@@ -18,8 +18,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head with the credential that it is first sent with, as `>` lines.
-    pub(super) fn shown(&self, lease: &Lease, length: Option<u64>, mask: &Mask) -> String {
+    /// The head with the credential of the first attempt, as `>` lines without secrets.
+    pub(super) fn display(&self, lease: &Lease, length: Option<u64>, mask: &Mask) -> String {
         let mut headers = self.headers.clone();
         lease.apply(&mut headers);
         let target = match self.url.query() {
@@ -37,16 +37,16 @@ impl Head {
     }
 }
 
-/// The answer's head as `<` lines.
-pub(super) fn shown_response(response: &Response, mask: &Mask) -> String {
+/// The head of the response, as `<` lines without secrets.
+pub(super) fn display_response(response: &Response, mask: &Mask) -> String {
     let mut text = format!("< {}\n", status_line(response));
     lines(&mut text, '<', response.headers(), mask);
     text.push_str("<\n");
     text
 }
 
-/// The answer's head as it was sent, secrets and all.
-pub(super) fn of_response(response: &Response) -> Vec<u8> {
+/// The head of the response as the server sent it, including secrets.
+pub(super) fn response(response: &Response) -> Vec<u8> {
     let mut bytes = status_line(response).into_bytes();
     bytes.extend_from_slice(b"\r\n");
     for (name, value) in response.headers() {
@@ -61,7 +61,7 @@ pub(super) fn of_response(response: &Response) -> Vec<u8> {
 
 fn status_line(response: &Response) -> String {
     let version = match response.version() {
-        // As curl shows them.
+        // The form that curl prints.
         Version::HTTP_2 => "HTTP/2".to_owned(),
         Version::HTTP_3 => "HTTP/3".to_owned(),
         other => format!("{other:?}"),
@@ -75,7 +75,7 @@ fn lines(text: &mut String, mark: char, headers: &HeaderMap, mask: &Mask) {
     }
 }
 
-/// One line, whatever the value holds: a terminal obeys control characters.
+/// Adds a line, without control characters because a terminal would obey them.
 fn line(text: &mut String, mark: char, name: &str, value: &str) {
     let value: String = value.chars().filter(|c| !c.is_control()).collect();
     // Writing to a string cannot fail.

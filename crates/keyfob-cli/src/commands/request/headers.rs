@@ -1,14 +1,14 @@
-//! The headers of the request: keyfob's own, changed by the caller's.
+//! The headers of the request: keyfob's own, as changed by `--header`.
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::commands::request::body::Content;
+use crate::commands::request::body::RequestBody;
 use crate::output::error::CliError;
 
-/// All headers but the credential and those that HTTP itself needs.
-pub(super) fn all(content: &Content, lines: &[String]) -> Result<HeaderMap, CliError> {
-    let mut headers = own(content);
+/// All headers except the credential and those that the HTTP client adds.
+pub(super) fn all(body: &RequestBody, lines: &[String]) -> Result<HeaderMap, CliError> {
+    let mut headers = own(body);
     let mut given = HeaderMap::new();
     for line in lines {
         match Change::read(line)? {
@@ -27,13 +27,13 @@ pub(super) fn all(content: &Content, lines: &[String]) -> Result<HeaderMap, CliE
     Ok(headers)
 }
 
-fn own(content: &Content) -> HeaderMap {
+fn own(body: &RequestBody) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-    let (accept, content_type) = match content {
-        Content::Json(_) => (JSON, Some(JSON)),
-        Content::Data(_) => (ANYTHING, Some(FORM)),
-        Content::Upload(_) | Content::None => (ANYTHING, None),
+    let (accept, content_type) = match body {
+        RequestBody::Json(_) => (JSON, Some(JSON)),
+        RequestBody::Data(_) => (ANYTHING, Some(FORM)),
+        RequestBody::Upload(_) | RequestBody::None => (ANYTHING, None),
     };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     if let Some(content_type) = content_type {
@@ -42,14 +42,14 @@ fn own(content: &Content) -> HeaderMap {
     headers
 }
 
-/// What one `--header` says.
+/// The change that one `--header` makes.
 enum Change {
     Add(HeaderName, HeaderValue),
     Remove(HeaderName),
 }
 
 impl Change {
-    /// Does not quote the value, which may be a secret.
+    /// Errors do not quote the value, which may be a secret.
     fn read(line: &str) -> Result<Self, CliError> {
         let (name, value) = match line.split_once(':') {
             Some((name, value)) => (name, Some(value.trim())),
@@ -60,7 +60,7 @@ impl Change {
         };
         let Ok(name) = HeaderName::try_from(name.trim()) else {
             return Err(CliError::usage(
-                "--header has a name that no header may have; give `Name: value`",
+                "--header has a name with a character that is not allowed; give `Name: value`",
             ));
         };
         match value {
@@ -73,14 +73,14 @@ impl Change {
                 .map(|value| Self::Add(name.clone(), value))
                 .map_err(|_| {
                     CliError::usage(format!(
-                        "--header {name} has a value with a character that no header may have"
+                        "--header {name} has a value with a character that is not allowed"
                     ))
                 }),
         }
     }
 }
 
-/// Reads `name=value`.
+/// Parses `name=value`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .filter(|(name, _)| !name.is_empty())
@@ -101,11 +101,11 @@ mod tests {
 
     fn with(lines: &[&str]) -> HeaderMap {
         let lines: Vec<_> = lines.iter().map(|&line| line.to_owned()).collect();
-        all(&Content::None, &lines).unwrap()
+        all(&RequestBody::None, &lines).unwrap()
     }
 
     #[test]
-    fn a_header_replaces_keyfobs_own_and_may_come_twice() {
+    fn a_header_replaces_keyfobs_own_and_can_be_repeated() {
         let headers = with(&["user-agent: me", "X-A: 1", "x-a:2"]);
         assert_eq!(headers[USER_AGENT], "me");
         let values: Vec<_> = headers.get_all("x-a").iter().collect();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_can_be_empty_or_left_out() {
+    fn a_header_can_be_empty_or_removed() {
         let headers = with(&["User-Agent:", "X-Empty;"]);
         assert!(!headers.contains_key(USER_AGENT));
         assert_eq!(headers["x-empty"], "");
@@ -127,11 +127,11 @@ mod tests {
             "x-a: s3cret\u{7f}",
             "x-a: a\nb: s3cret",
         ] {
-            let Err(fault) = Change::read(line) else {
-                panic!("{line:?} was taken");
+            let Err(error) = Change::read(line) else {
+                panic!("{line:?} was accepted");
             };
-            assert_eq!(fault.exit(), ExitCode::Usage);
-            assert!(!fault.message().unwrap().contains("s3cret"), "{line:?}");
+            assert_eq!(error.exit(), ExitCode::Usage);
+            assert!(!error.message().unwrap().contains("s3cret"), "{line:?}");
         }
     }
 }

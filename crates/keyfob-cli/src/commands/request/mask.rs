@@ -1,22 +1,22 @@
-//! Hiding secrets from what `--verbose` shows.
+//! Hides secrets in the output of `--verbose`.
 
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
 use keyfob::Token;
 
-/// Replaces secrets by a word.
+/// Replaces secrets with `[secret]`.
 #[derive(Default)]
 pub(super) struct Mask {
     tokens: Vec<Token>,
 }
 
 impl Mask {
-    /// Hides this token wherever it stands, for a server may send back what it was sent.
+    /// Hides this token everywhere, because a server may send it back.
     pub(super) fn add(&mut self, token: &Token) {
         self.tokens.push(token.clone());
     }
 
-    /// A header's value as it may be seen.
+    /// The value of a header, without secrets.
     pub(super) fn value(&self, name: &HeaderName, value: &HeaderValue) -> String {
         let text = String::from_utf8_lossy(value.as_bytes());
         if name == AUTHORIZATION || name == PROXY_AUTHORIZATION {
@@ -31,7 +31,7 @@ impl Mask {
         self.text(&text)
     }
 
-    /// Other text as it may be seen.
+    /// Other text, without the tokens.
     pub(super) fn text(&self, text: &str) -> String {
         self.tokens.iter().fold(text.to_owned(), |text, token| {
             text.replace(token.expose(), SECRET)
@@ -39,7 +39,7 @@ impl Mask {
     }
 }
 
-/// Whether a header is usually a secret.
+/// True if the header of this name usually holds a secret.
 fn is_secret(name: &HeaderName) -> bool {
     name == COOKIE
         || name == SET_COOKIE
@@ -70,14 +70,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_credential_only_the_scheme_is_shown() {
+    fn only_the_scheme_of_a_credential_is_shown() {
         assert_eq!(shown("authorization", "Bearer abc"), "Bearer [secret]");
         assert_eq!(shown("authorization", "abc"), "[secret]");
         assert_eq!(shown("proxy-authorization", "Basic eDp5"), "Basic [secret]");
     }
 
     #[test]
-    fn what_is_usually_secret_is_not_shown() {
+    fn headers_that_usually_hold_a_secret_are_not_shown() {
         for name in ["cookie", "set-cookie", "x-api-key", "x-amz-security-token"] {
             assert_eq!(shown(name, "abc"), "[secret]", "{name}");
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_comes_back_is_not_shown() {
+    fn a_token_that_the_server_sends_back_is_not_shown() {
         assert_eq!(shown("x-echo", "you sent t0ken!"), "you sent [secret]!");
     }
 }

@@ -1,4 +1,4 @@
-//! Where the request goes.
+//! The URL of the request.
 
 use keyfob::Origin;
 use url::{ParseError, Url};
@@ -6,11 +6,11 @@ use url::{ParseError, Url};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 
-/// Reads a URL as people type it, and adds to its query.
+/// Resolves a URL as people type it, and adds parameters to its query.
 ///
-/// One without a scheme is relative to the base, if there is one. Else it is `https`, because a token goes there, and `http`
-/// on this machine.
-pub(super) fn read(
+/// A URL without a scheme is relative to the base, if there is one. Otherwise its scheme is `https`, because it receives a token, or
+/// `http` for this machine.
+pub(super) fn resolve(
     text: &str,
     query: &[(String, String)],
     base: Option<&Url>,
@@ -31,13 +31,13 @@ fn absolute(text: &str) -> Result<Url, CliError> {
     }
     if METHODS.contains(&text) {
         return Err(CliError::usage(format!(
-            "there is a method, {text}, but no URL"
+            "the method {text} is given, but no URL"
         )));
     }
     if text.starts_with(['/', '.', '?', '#']) {
         return Err(CliError::usage(
-            "the URL is relative and names no server; give it in full, such as https://api.example.com/path, \
-             or a --profile that has a base_url",
+            "the URL is relative and names no server; give a complete URL, such as https://api.example.com/path, \
+             or a --profile with a base_url",
         ));
     }
     let secure = Url::parse(&format!("https://{text}")).map_err(unreadable)?;
@@ -47,9 +47,12 @@ fn absolute(text: &str) -> Result<Url, CliError> {
     Ok(secure)
 }
 
-/// Does not quote the URL, whose query may be confidential.
-fn unreadable(fault: ParseError) -> CliError {
-    CliError::new(ExitCode::Usage, format!("the URL cannot be read: {fault}"))
+/// The error does not quote the URL, whose query may hold secrets.
+fn unreadable(error: ParseError) -> CliError {
+    CliError::new(
+        ExitCode::Usage,
+        format!("the URL cannot be parsed: {error}"),
+    )
 }
 
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
@@ -59,21 +62,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_without_a_scheme_is_secure_unless_it_is_this_machine() {
+    fn a_url_without_a_scheme_is_https_except_for_this_machine() {
         for (text, url) in [
             ("api.example.com/x", "https://api.example.com/x"),
             ("localhost:8080/x", "http://localhost:8080/x"),
             ("127.0.0.1", "http://127.0.0.1/"),
             ("http://api.example.com", "http://api.example.com/"),
         ] {
-            assert_eq!(read(text, &[], None).unwrap().as_str(), url);
+            assert_eq!(resolve(text, &[], None).unwrap().as_str(), url);
         }
     }
 
     #[test]
-    fn the_query_grows() {
+    fn parameters_are_added_to_the_query() {
         let query = [("b".to_owned(), "x y&".to_owned())];
-        let url = read("https://h/?a=1", &query, None).unwrap();
+        let url = resolve("https://h/?a=1", &query, None).unwrap();
         assert_eq!(url.query(), Some("a=1&b=x+y%26"));
     }
 
@@ -81,7 +84,7 @@ mod tests {
     fn a_url_without_a_server_is_refused() {
         for text in ["/v1/items", "./items", "../items", "?a=1", "//h/x"] {
             assert_eq!(
-                read(text, &[], None).unwrap_err().exit(),
+                resolve(text, &[], None).unwrap_err().exit(),
                 ExitCode::Usage,
                 "{text}"
             );
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_url_is_below_the_base() {
+    fn a_relative_url_is_resolved_against_the_base() {
         let base = Url::parse("https://api.example.com/v1/").unwrap();
         for (text, url) in [
             ("items?x=1", "https://api.example.com/v1/items?x=1"),
@@ -97,12 +100,15 @@ mod tests {
             ("b.example/x", "https://api.example.com/v1/b.example/x"),
             ("https://b.example/x", "https://b.example/x"),
         ] {
-            assert_eq!(read(text, &[], Some(&base)).unwrap().as_str(), url);
+            assert_eq!(resolve(text, &[], Some(&base)).unwrap().as_str(), url);
         }
     }
 
     #[test]
-    fn a_method_alone_is_no_url() {
-        assert_eq!(read("GET", &[], None).unwrap_err().exit(), ExitCode::Usage);
+    fn a_method_without_a_url_is_refused() {
+        assert_eq!(
+            resolve("GET", &[], None).unwrap_err().exit(),
+            ExitCode::Usage
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What cannot be done is said in one line, with an exit code, and nothing is sent.
+//! Errors are one line and an exit code, and nothing is sent.
 
 use std::net::TcpListener;
 
@@ -14,7 +14,7 @@ fn without_a_token_nothing_is_sent() {
     let garbage = folder.script("garbage", "echo '{\"half\": s3cret'");
     let missing = folder.path("missing");
     let missing = missing.to_str().expect("a plain path");
-    for (option, value, said) in [
+    for (option, value, message) in [
         ("--token-command", &*failing, "the vault is sealed"),
         ("--token-command", &silent, "it printed nothing"),
         ("--token-command", &garbage, "gave no token"),
@@ -29,14 +29,14 @@ fn without_a_token_nothing_is_sent() {
         let server = Server::start();
         let done = Keyfob::new(["request", &server.url(), option, value]).run();
         assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
-        assert!(done.complaint().contains(said), "{done:?}");
+        assert!(done.complaint().contains(message), "{done:?}");
         assert!(!done.stderr.contains("s3cret"), "{done:?}");
         assert_eq!(server.calls(), 0);
     }
 }
 
 #[test]
-fn a_command_that_hangs_is_given_up() {
+fn a_command_that_hangs_is_stopped_after_the_timeout() {
     let server = Server::start();
     let done = Keyfob::new([
         "request",
@@ -54,7 +54,7 @@ fn a_command_that_hangs_is_given_up() {
 }
 
 #[test]
-fn the_token_does_not_go_over_plain_http_to_another_machine() {
+fn the_token_is_not_sent_over_plain_http_to_another_machine() {
     let done = Keyfob::request(["http://api.example.invalid/"]).run();
     assert_eq!(done.code, 4);
     assert!(done.complaint().contains("--allow-plain-http"), "{done:?}");
@@ -68,7 +68,7 @@ fn the_token_does_not_go_over_plain_http_to_another_machine() {
 }
 
 #[test]
-fn bad_usage_is_2() {
+fn wrong_usage_has_exit_code_2() {
     for arguments in [
         &["request"][..],
         &["request", "GET"],
@@ -95,7 +95,7 @@ fn bad_usage_is_2() {
 }
 
 #[test]
-fn one_source_must_be_named_and_no_more() {
+fn exactly_one_source_must_be_named() {
     let none = Keyfob::new(["token"]).run();
     assert_eq!(none.code, 2);
     assert!(none.complaint().contains("--token-command"), "{none:?}");
@@ -108,7 +108,7 @@ fn one_source_must_be_named_and_no_more() {
 }
 
 #[test]
-fn no_connection_is_1_and_says_why_once() {
+fn a_refused_connection_has_exit_code_1_and_one_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
     let url = format!(
         "http://{}/a?q=s3cret",
@@ -134,7 +134,7 @@ fn a_file_that_cannot_be_read_is_named() {
     assert_eq!(done.code, 2, "{done:?}");
 }
 
-/// Whether something was printed for programmers.
+/// True if the output has the `Debug` form of an error.
 fn is_debug(done: &Finished) -> bool {
     done.stderr.contains("Error(") || done.stderr.contains(" { ") || done.stderr.contains("kind:")
 }

@@ -1,9 +1,9 @@
-//! Help, manual and completions.
+//! Help, manual pages and completions.
 
 use crate::keyfob::Keyfob;
 
 #[test]
-fn help_and_manual_have_the_exit_codes_and_say_why_no_option_takes_a_token() {
+fn help_and_manual_list_the_exit_codes_and_say_why_no_option_takes_a_token() {
     for arguments in [&["request", "--help"][..], &["man", "request"]] {
         let done = Keyfob::new(arguments).run();
         assert_eq!(done.code, 0);
@@ -59,7 +59,7 @@ fn every_shell_has_completions() {
 }
 
 #[test]
-fn the_token_is_no_argument() {
+fn no_option_takes_the_token_itself() {
     let done = Keyfob::new(["token", "--token", "t0ken"]).run();
     assert_eq!(done.code, 2, "{done:?}");
 }

@@ -1,4 +1,4 @@
-//! Tokens that outlive the program: one exchange for many runs, shown and forgotten.
+//! Stored tokens: one fetch for many runs; listed and forgotten.
 
 use std::fs;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenRespo
 
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
-/// A machine of its own: a file with profiles, and a state directory.
+/// A profile file and a state directory for one test.
 struct Machine {
     folder: Folder,
     endpoint: TokenEndpoint,
 }
 
 impl Machine {
-    /// With a profile `a` for this API, whose tokens come from an endpoint that gives `token-1`, `token-2` and so on.
+    /// With a profile `a` for this API. Its token endpoint issues `token-1`, `token-2` and so on.
     fn new(api: &str, keys: &str) -> Self {
         let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
         folder.file("secret", "s3cret");
         let secret = folder.path("secret");
         let file = format!(
             "[profiles.a]\nbase_url = \"{api}\"\n{keys}\n[profiles.a.token]\ngrant = \"client_credentials\"\n\
-             token_endpoint = \"{}\"\nclient_id = \"desk\"\nclient_secret = \"file:{}\"\nscopes = \"read\"\n",
+             token_endpoint = \"{}\"\nclient_id = \"reports\"\nclient_secret = \"file:{}\"\nscopes = \"read\"\n",
             endpoint.url(),
             secret.display()
         );
@@ -44,14 +44,14 @@ impl Machine {
 const API: &str = "https://api.example.com";
 
 #[test]
-fn a_second_run_asks_nobody_for_a_token() {
+fn a_second_run_fetches_no_token() {
     let machine = Machine::new(API, "");
     for _ in 0..3 {
         let done = machine.run(&["token", "--profile=a"]);
         assert_eq!((done.code, &*done.stdout), (0, "token-1\n"), "{done:?}");
     }
     assert_eq!(machine.endpoint.calls(), 1);
-    // Without the server, too.
+    // It works also without the server.
     let Machine { folder, endpoint } = machine;
     drop(endpoint);
     let machine = Machine {
@@ -62,7 +62,7 @@ fn a_second_run_asks_nobody_for_a_token() {
 }
 
 #[test]
-fn what_is_kept_only_in_memory_is_asked_for_by_each_run() {
+fn each_run_fetches_a_token_that_is_only_in_memory() {
     let machine = Machine::new(API, "store = \"memory\"");
     for token in ["token-1\n", "token-2\n"] {
         assert_eq!(machine.run(&["token", "--profile=a"]).stdout, token);
@@ -71,22 +71,22 @@ fn what_is_kept_only_in_memory_is_asked_for_by_each_run() {
 }
 
 #[test]
-fn the_directory_can_be_named() {
+fn the_profile_can_name_the_directory() {
     let elsewhere = Folder::new();
     let store = format!(
         "store = {{ kind = \"file\", directory = \"{}\" }}",
-        elsewhere.path("kept").display()
+        elsewhere.path("store").display()
     );
     let machine = Machine::new(API, &store);
     assert_eq!(machine.run(&["token", "--profile=a"]).code, 0);
     assert!(!machine.folder.path("state").exists());
-    assert!(fs::read_dir(elsewhere.path("kept")).is_ok_and(|files| files.count() > 0));
+    assert!(fs::read_dir(elsewhere.path("store")).is_ok_and(|files| files.count() > 0));
     let listed = machine.run(&["status"]);
     assert!(listed.stdout.contains("\na "), "{listed:?}");
 }
 
 #[test]
-fn s2_what_is_kept_is_sealed_with_the_key_that_the_profile_names() {
+fn s2_entries_are_sealed_with_the_key_that_the_profile_names() {
     let keys = Folder::new();
     let key = keys.file("key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
     let store = format!(
@@ -110,17 +110,17 @@ fn s2_what_is_kept_is_sealed_with_the_key_that_the_profile_names() {
 }
 
 #[test]
-fn t9_refresh_tokens_follow_each_other_from_run_to_run() {
+fn t9_each_run_uses_the_refresh_token_of_the_run_before() {
     let (folder, server) = (Folder::new(), Server::start());
-    let answers = |used: &str, next: &str| {
+    let exchange = |used: &str, next: &str| {
         Expect::post("/token")
             .form("refresh_token", used)
             .respond(ScriptedResponse::json(json!({
                 "access_token": used, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next,
             })))
     };
-    server.expect(answers("r1", "r2"));
-    server.expect(answers("r2", "r3"));
+    server.expect(exchange("r1", "r2"));
+    server.expect(exchange("r2", "r3"));
     let first = folder.file("first", "r1");
     let file = format!(
         "[profiles.a]\norigins = \"{API}\"\n[profiles.a.token]\ngrant = \"refresh_token\"\nclient_id = \"a\"\n\
@@ -147,7 +147,7 @@ fn t9_refresh_tokens_follow_each_other_from_run_to_run() {
 }
 
 #[test]
-fn a_changed_profile_gets_another_token() {
+fn a_changed_profile_gets_a_new_token() {
     let machine = Machine::new(API, "");
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-1\n");
     let path = machine.folder.path("keyfob.toml");
@@ -158,7 +158,7 @@ fn a_changed_profile_gets_another_token() {
 }
 
 #[test]
-fn t1_processes_that_start_at_once_ask_once() {
+fn t1_processes_that_start_together_fetch_once() {
     let machine = Machine::new(API, "");
     machine
         .endpoint
@@ -174,7 +174,7 @@ fn t1_processes_that_start_at_once_ask_once() {
 }
 
 #[test]
-fn t8_a_kept_token_that_is_rejected_is_replaced_for_all_later_runs() {
+fn t8_a_stored_token_that_is_rejected_is_replaced_for_later_runs() {
     let api = Server::start();
     api.expect(
         Expect::get("/x")
@@ -206,7 +206,7 @@ fn t8_a_kept_token_that_is_rejected_is_replaced_for_all_later_runs() {
 }
 
 #[test]
-fn of_a_command_only_a_token_that_ends_is_kept() {
+fn the_token_of_a_command_is_stored_only_if_it_has_an_expiry() {
     for (printed, runs) in [
         ("t0ken", 2),
         (
@@ -240,7 +240,7 @@ fn of_a_command_only_a_token_that_ends_is_kept() {
 }
 
 #[test]
-fn s1_the_status_shows_what_is_kept_and_no_secret() {
+fn s1_the_status_shows_stored_tokens_and_no_secret() {
     let machine = Machine::new(API, "");
     let nothing = machine.run(&["status"]);
     assert_eq!(
@@ -255,7 +255,7 @@ fn s1_the_status_shows_what_is_kept_and_no_secret() {
     };
     assert!(titles.starts_with("PROFILE  TOKEN  AGE"), "{listed:?}");
     assert!(row.starts_with("a        valid"), "{listed:?}");
-    for word in ["client=desk", "scope=read", "in 59 min"] {
+    for word in ["client=reports", "scope=read", "in 59 min"] {
         assert!(row.contains(word), "{word}: {listed:?}");
     }
     for secret in ["token-1", "s3cret"] {
@@ -264,7 +264,7 @@ fn s1_the_status_shows_what_is_kept_and_no_secret() {
 }
 
 #[test]
-fn t2_a_pause_that_a_server_asks_for_is_kept_by_later_runs_and_shown() {
+fn t2_later_runs_obey_and_show_a_pause_that_a_server_asked_for() {
     let machine = Machine::new(API, "");
     let away = ScriptedResponse::too_many_requests("60");
     machine.endpoint.always(TokenResponse::other(away));
@@ -277,7 +277,7 @@ fn t2_a_pause_that_a_server_asks_for_is_kept_by_later_runs_and_shown() {
 }
 
 #[test]
-fn a_token_can_be_forgotten_and_all_of_them() {
+fn one_token_or_all_of_them_can_be_forgotten() {
     let machine = Machine::new(API, "");
     machine.run(&["token", "--profile=a"]);
     let forgotten = machine.run(&["forget", "a"]);
@@ -288,10 +288,10 @@ fn a_token_can_be_forgotten_and_all_of_them() {
     assert_eq!(machine.run(&["status"]).stdout, "");
     assert_eq!(
         machine.run(&["forget", "a"]).stdout,
-        "no token of a was kept\n"
+        "no token of a was stored\n"
     );
     assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "token-2\n");
-    // Those of profiles that are gone, too.
+    // The token of a profile that no longer exists is listed and forgotten too.
     machine.folder.file("keyfob.toml", "");
     assert!(machine.run(&["status"]).stdout.contains("\n- "));
     assert_eq!(
@@ -304,7 +304,7 @@ fn a_token_can_be_forgotten_and_all_of_them() {
 }
 
 #[test]
-fn a_check_gets_a_new_token_and_keeps_it() {
+fn a_check_fetches_a_new_token_and_stores_it() {
     let machine = Machine::new(API, "");
     machine.run(&["token", "--profile=a"]);
     let done = machine.run(&["profile", "check", "a"]);

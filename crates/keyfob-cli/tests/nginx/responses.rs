@@ -1,4 +1,4 @@
-//! Requests of every kind, and what becomes of their answers.
+//! Requests of every kind, and their responses.
 
 use std::fs;
 
@@ -31,12 +31,12 @@ fn the_method_follows_the_body_unless_it_is_given() {
         ),
         (&["/data", "-d", "a", "-H", "content-type:"], "POST", ""),
     ] {
-        let answer = request(&nginx, arguments).stdout;
-        let told = |line: String| answer.lines().any(|told| told == line);
-        assert!(told(format!("method={method}")), "{arguments:?}: {answer}");
+        let response = request(&nginx, arguments).stdout;
+        let has = |line: String| response.lines().any(|found| found == line);
+        assert!(has(format!("method={method}")), "{arguments:?}: {response}");
         assert!(
-            told(format!("content-type={content_type}")),
-            "{arguments:?}: {answer}"
+            has(format!("content-type={content_type}")),
+            "{arguments:?}: {response}"
         );
     }
     let url = nginx.url("/data");
@@ -47,16 +47,16 @@ fn the_method_follows_the_body_unless_it_is_given() {
 #[test]
 fn the_query_and_the_agent_arrive() {
     let nginx = Nginx::start();
-    let answer = request(&nginx, &["/data?a=1", "-q", "b=x y", "--query=c="]).stdout;
-    assert!(answer.contains("query=a=1&b=x+y&c=\n"), "{answer}");
-    assert!(answer.contains("user-agent=keyfob/"), "{answer}");
-    let answer = request(&nginx, &["/data", "-H", "User-Agent: me", "--json=1"]).stdout;
-    assert!(answer.contains("user-agent=me\n"), "{answer}");
-    assert!(answer.contains("accept=application/json\n"), "{answer}");
+    let response = request(&nginx, &["/data?a=1", "-q", "b=x y", "--query=c="]).stdout;
+    assert!(response.contains("query=a=1&b=x+y&c=\n"), "{response}");
+    assert!(response.contains("user-agent=keyfob/"), "{response}");
+    let response = request(&nginx, &["/data", "-H", "User-Agent: me", "--json=1"]).stdout;
+    assert!(response.contains("user-agent=me\n"), "{response}");
+    assert!(response.contains("accept=application/json\n"), "{response}");
 }
 
 #[test]
-fn an_unavailable_server_is_asked_again_as_often_as_told() {
+fn an_unavailable_server_is_retried_as_often_as_the_option_says() {
     let nginx = Nginx::start();
     let done = request(&nginx, &["/unavailable-503", "--retry", "1"]);
     assert_eq!((done.code, &*done.stdout), (0, "unavailable\n"));
@@ -65,13 +65,13 @@ fn an_unavailable_server_is_asked_again_as_often_as_told() {
     assert_eq!((done.code, &*done.stdout), (22, ""));
     assert_eq!(
         done.complaint(),
-        "keyfob: the server answered 503 Service Unavailable"
+        "keyfob: the response has the status 503 Service Unavailable"
     );
     assert_eq!(nginx.requests().len(), 3);
 }
 
 #[test]
-fn a_post_is_sent_once_unless_it_may_be_repeated() {
+fn a_post_is_sent_once_unless_it_is_idempotent() {
     let nginx = Nginx::start();
     request(&nginx, &["/unavailable-503", "-d", "a=1", "--retry", "1"]);
     assert_eq!(nginx.requests().len(), 1);
@@ -99,7 +99,7 @@ fn the_token_does_not_follow_a_redirect_to_another_origin() {
 }
 
 #[test]
-fn redirects_can_be_left_alone() {
+fn redirects_can_be_turned_off() {
     let nginx = Nginx::start();
     let done = request(
         &nginx,
@@ -115,7 +115,7 @@ fn redirects_can_be_left_alone() {
 }
 
 #[test]
-fn large_files_go_up_and_come_down() {
+fn large_files_are_uploaded_and_downloaded() {
     let nginx = Nginx::start();
     let folder = Folder::new();
     let contents = "0123456789abcdef".repeat(1 << 17);
@@ -132,7 +132,7 @@ fn large_files_go_up_and_come_down() {
 }
 
 #[test]
-fn of_a_head_request_the_head_is_shown() {
+fn the_head_of_the_response_to_a_head_request_is_printed() {
     let nginx = Nginx::start();
     let done = good(["HEAD", &*nginx.url("/ok")]);
     assert!(done.stdout.starts_with("HTTP/1.1 200 OK\r\n"), "{done:?}");
