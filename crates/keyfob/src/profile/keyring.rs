@@ -12,13 +12,13 @@ use crate::store::file::FileStore;
 #[cfg(feature = "keyring")]
 use crate::store::keyring::KeyringStore;
 #[cfg(feature = "keyring")]
-use crate::store::keyring::system::Vault;
+use crate::store::keyring::system::SystemKeyring;
 use crate::store::store::TokenStore;
 
 /// Reads a secret from the keyring.
 #[cfg(feature = "keyring")]
 pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
-    let bytes = Vault::open()?.read(service, user)?.ok_or_else(|| {
+    let bytes = SystemKeyring::open()?.read(service, user)?.ok_or_else(|| {
         Error::unavailable(format!(
             "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
         ))

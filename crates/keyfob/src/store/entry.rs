@@ -1,4 +1,4 @@
-//! What a store keeps under a key.
+//! What a store keeps under a key: a token, and the state of its renewal.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,9 @@ use crate::error::error::ErrorKind;
 use crate::store::key::hex;
 use crate::token::token::{Expiry, Token};
 
-/// What a store keeps under a key: the token, and what is known of the exchange for the next one.
+/// What a store keeps under a key: the token, and what is known about the exchange for the next one.
 ///
-/// `Debug` shows no secret.
+/// `Debug` shows no secret. [`SealingKeys`](crate::store::SealingKeys) turns an entry into bytes.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub(crate) token: Option<Token>,
@@ -19,18 +19,18 @@ pub struct Entry {
     pub(crate) saved: SystemTime,
 }
 
-/// The note of an exchange that was begun and whose answer is not stored yet.
+/// The note of an exchange that was started and has no stored result yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingExchange {
-    /// A hash of the refresh token that it uses up; `None` for one that the source brought along.
+    /// The fingerprint of the refresh token that it uses up; `None` if the store held none.
     pub(crate) refresh_token: Option<String>,
     pub(crate) started: SystemTime,
     pub(crate) process: String,
-    /// How many exchanges were begun with this refresh token, of which none is known to have ended.
+    /// How many exchanges of this refresh token were started without a known result, this one included.
     pub(crate) attempts: u32,
 }
 
-/// The issuer's last failure, which those who share the store need not find out again.
+/// The issuer's last failure, so that other processes need not repeat it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) at: SystemTime,
@@ -50,20 +50,20 @@ impl Failure {
 }
 
 impl Entry {
-    /// An entry with this token, as a sign-in makes it at this time of the wall clock.
+    /// An entry with this token, saved at this time.
     ///
-    /// A lifetime counts from when the token was [obtained](Token::obtained_at), or else from now.
+    /// If the token has a lifetime, it counts from when the token was [obtained](Token::obtained_at), or else from `now`.
     #[must_use]
     pub fn new(token: Token, now: SystemTime) -> Self {
         Self {
-            token: Some(fixed_in_time(token, now)),
+            token: Some(with_absolute_expiry(token, now)),
             pending: None,
             failure: None,
             saved: now,
         }
     }
 
-    /// An entry without a token, to note down that the first exchange begins.
+    /// An entry without a token, for the note of the first exchange.
     pub(crate) fn empty(now: SystemTime) -> Self {
         Self {
             token: None,
@@ -73,28 +73,28 @@ impl Entry {
         }
     }
 
-    /// The token, if an exchange has given one yet.
+    /// The token, if there is one yet.
     #[must_use]
     pub fn token(&self) -> Option<&Token> {
         self.token.as_ref()
     }
 
-    /// When it was saved, by the clock of the machine that did.
+    /// When the entry was saved, by the clock of the machine that saved it.
     #[must_use]
     pub fn saved(&self) -> SystemTime {
         self.saved
     }
 
-    /// The note of an exchange whose answer is not known.
+    /// The note of an exchange whose result is not known.
     #[must_use]
     pub fn pending_exchange(&self) -> Option<&PendingExchange> {
         self.pending.as_ref()
     }
 
-    /// The same, told in the time of a clock that shows `now`.
+    /// The same entry, with all times moved to a clock that shows `now` (T6).
     ///
-    /// With the `age` that the store itself measured, the writer's clock does not count at all. Without it, one that
-    /// runs ahead is noticed, and its entry counts as saved just now.
+    /// If the store measured the `age` of the entry, the clock of the machine that saved it has no influence. Otherwise,
+    /// an entry that seems to be saved in the future counts as saved now.
     pub(crate) fn rebase(mut self, now: SystemTime, age: Option<Duration>) -> Self {
         let saved = match age {
             Some(age) => now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -114,27 +114,27 @@ impl Entry {
 }
 
 impl PendingExchange {
-    /// When it began.
+    /// When it started.
     #[must_use]
     pub fn started(&self) -> SystemTime {
         self.started
     }
 
-    /// How many exchanges were begun with this refresh token whose answers are not known, this one included.
+    /// How many exchanges of this refresh token were started without a known result, this one included.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Which process began it, on which machine.
+    /// Which process started it, on which machine.
     #[must_use]
     pub fn process(&self) -> &str {
         &self.process
     }
 }
 
-/// The token with an expiry that means the same whenever it is read.
-fn fixed_in_time(token: Token, now: SystemTime) -> Token {
+/// Replaces a lifetime by a point in time, which means the same whenever it is read.
+fn with_absolute_expiry(token: Token, now: SystemTime) -> Token {
     let obtained = token.obtained().unwrap_or(now);
     let token = token.obtained_at(obtained);
     match token.expires() {
@@ -146,7 +146,7 @@ fn fixed_in_time(token: Token, now: SystemTime) -> Token {
     }
 }
 
-/// A hash by which a refresh token is recognised, and from which it cannot be found.
+/// A hash that identifies a refresh token and does not reveal it.
 pub(crate) fn fingerprint(refresh_token: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(b"keyfob refresh token 1");
@@ -154,7 +154,7 @@ pub(crate) fn fingerprint(refresh_token: &str) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// How far one clock is from another.
+/// The difference between two clocks.
 #[derive(Clone, Copy)]
 enum Shift {
     Later(Duration),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_becomes_a_moment() {
+    fn a_lifetime_becomes_a_point_in_time() {
         assert_eq!(expiry(&entry(at(0))), at(10));
         let old = Token::new("t")
             .unwrap()
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn t6_the_age_that_the_store_measured_wins_over_the_writers_clock() {
+    fn t6_the_age_from_the_store_wins_over_the_writers_clock() {
         for clock in [at(0), at(50), at(500)] {
             let rebased = entry(clock).rebase(at(100), Some(MINUTE * 3));
             assert_eq!(expiry(&rebased), at(107));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn refresh_tokens_are_told_apart_by_their_fingerprints() {
+    fn refresh_tokens_differ_in_their_fingerprints() {
         assert_eq!(fingerprint("a"), fingerprint("a"));
         assert_ne!(fingerprint("a"), fingerprint("b"));
         assert!(!fingerprint("refresh").contains("refresh"));

@@ -1,48 +1,48 @@
-//! Why a store could not do what it was asked.
+//! Errors of token stores.
 
 use crate::error::error::Error;
 
-/// What a store reports: an [`Error`] for people, and what may be done about it.
+/// An error of a token store: an [`Error`] for people, and a kind that says how to react.
 #[derive(Clone, Debug)]
 pub struct StoreError {
     kind: StoreErrorKind,
     error: Error,
 }
 
-/// What may be done about a [`StoreError`].
+/// The kinds of [`StoreError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The store cannot be used now: not reached, not readable, full, or written by a newer version.
+    /// The store cannot be used now: it is unreachable, not readable, full, or written by a newer version.
     Unavailable,
-    /// Somebody else has the lease, and kept it longer than the caller could wait.
+    /// Another task or process held the lease for longer than the caller could wait.
     Busy,
-    /// There is an entry, but it cannot be understood; it may have held a refresh token.
+    /// There is an entry that cannot be understood. It may have held a refresh token.
     Damaged,
-    /// The lease was lost, and somebody else has saved since.
+    /// The lease expired, and another lease has saved since.
     Conflict,
 }
 
 impl StoreError {
-    /// The store cannot be used now.
+    /// An error of the kind [`Unavailable`](StoreErrorKind::Unavailable).
     #[must_use]
     pub fn unavailable(error: Error) -> Self {
         Self::new(StoreErrorKind::Unavailable, error)
     }
 
-    /// Somebody else has the lease.
+    /// An error of the kind [`Busy`](StoreErrorKind::Busy).
     #[must_use]
     pub fn busy(error: Error) -> Self {
         Self::new(StoreErrorKind::Busy, error)
     }
 
-    /// The entry cannot be understood.
+    /// An error of the kind [`Damaged`](StoreErrorKind::Damaged).
     #[must_use]
     pub fn damaged(error: Error) -> Self {
         Self::new(StoreErrorKind::Damaged, error)
     }
 
-    /// Somebody else has saved since.
+    /// An error of the kind [`Conflict`](StoreErrorKind::Conflict).
     #[must_use]
     pub fn conflict(error: Error) -> Self {
         Self::new(StoreErrorKind::Conflict, error)
@@ -52,12 +52,12 @@ impl StoreError {
         Self { kind, error }
     }
 
-    /// The same in other words, because of this one.
+    /// The same error with another message.
     pub(crate) fn with_message(&self, message: String) -> Self {
         Self::new(self.kind, Error::new(self.error.kind(), message))
     }
 
-    /// What may be done about it.
+    /// The kind of error.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

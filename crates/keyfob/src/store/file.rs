@@ -1,20 +1,16 @@
-//! A store in a directory of the user's own, shared by all processes of one machine.
+//! A store in a directory of the user, shared by all processes of one machine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use etcetera::BaseStrategy;
 use futures_util::future::BoxFuture;
 
 pub(in crate::store) mod directory;
 pub(in crate::store) mod lease;
-mod lock;
-#[cfg(unix)]
 mod owner;
-#[cfg(not(unix))]
-mod owner_elsewhere;
-mod state_dir;
 
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
@@ -22,22 +18,19 @@ use crate::error::error::Error;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;
-use crate::store::file::lease::{Entries, FileLease, beside};
-use crate::store::file::lock::Lock;
-use crate::store::file::state_dir::default_directory;
+use crate::store::file::lease::{Entries, FileLease, Lock, run_blocking};
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 
-/// A store in a directory of the user's own, shared by all processes of one machine.
+/// A store in a directory of the user, shared by all processes of one machine.
 ///
-/// The directory and its files belong to the user and nobody else can read them: a store that finds them otherwise
-/// refuses to use them. An entry is replaced at once or not at all. The lease is a lock of the system on a file
-/// beside it, which ends when its process does, however that ends. With a [key ring](Self::sealed) entries are
-/// sealed as well.
+/// The directory and its files belong to the user, and other users cannot read them. If the store finds other permissions, it
+/// refuses to use them. An entry is replaced completely or not at all. The lease is a lock of the system on a second
+/// file, which ends with its process. With [keys](Self::sealed), entries are encrypted as well.
 ///
-/// Not for a directory on a network: locks and renames there do not hold what is promised here. The owner of files
-/// is checked on Unix alone; elsewhere the rights that the directory gives on are what they are.
+/// Do not use it in a directory on a network, where locks and renames are not reliable. Owner and permissions are
+/// checked on Unix only; on other systems, files inherit the permissions of the directory.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};
@@ -56,7 +49,7 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// A store in this directory, which is made when something is first kept.
+    /// A store in this directory, which is created when the first lease is taken.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
@@ -65,31 +58,39 @@ impl FileStore {
         }
     }
 
-    /// Where programs keep state of this user: `keyfob` in `$XDG_STATE_HOME` or `~/.local/state`.
+    /// The directory `keyfob` where programs keep state of this user.
     ///
-    /// On Windows it is `keyfob` in `%LOCALAPPDATA%`.
+    /// That is `$XDG_STATE_HOME/keyfob`, or else `~/.local/state/keyfob`; on Windows `%LOCALAPPDATA%\\keyfob`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the environment names no home.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the user has no home directory.
     pub fn default_directory() -> Result<PathBuf, Error> {
-        default_directory()
+        let strategy = etcetera::choose_base_strategy().ok();
+        // Windows has no directory for state. What belongs to one machine is in the directory that `etcetera` has for caches.
+        let state = strategy.map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.cache_dir()));
+        let state = state.filter(|state| state.is_absolute()).ok_or_else(|| {
+            Error::input(
+                "there is no directory for the token store; set XDG_STATE_HOME or HOME, or name a directory",
+            )
+        })?;
+        Ok(state.join("keyfob"))
     }
 
-    /// The directory.
+    /// The directory of this store.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Seals what is written from now on; what was written without a key can still be read.
+    /// Seals entries when they are written. Entries that were written without a key can still be read.
     #[must_use]
-    pub fn sealed(mut self, ring: SealingKeys) -> Self {
-        self.directory.seal_with(ring);
+    pub fn sealed(mut self, keys: SealingKeys) -> Self {
+        self.directory.seal_with(keys);
         self
     }
 
-    /// Reads and writes somewhere else than on [`TokioOrThreads`].
+    /// Reads and writes on this runtime; the default is [`TokioOrThreads`].
     #[must_use]
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Arc::new(runtime);
@@ -101,10 +102,10 @@ impl FileStore {
         work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
         let directory = self.directory.clone();
-        beside(&*self.runtime, move || work(&directory))
+        run_blocking(&*self.runtime, move || work(&directory))
     }
 
-    /// Waits for the lock of this key, under which these entries are written.
+    /// Waits for the lock of this key, and returns a lease on it over these entries.
     pub(in crate::store) fn lease_of<'a, E: Entries>(
         &'a self,
         entries: E,
@@ -124,14 +125,14 @@ impl FileStore {
 
     async fn lock(&self, key: &StoreKey, max_wait: Duration) -> Result<Lock, StoreError> {
         let clock = SystemClock;
-        let end = clock.elapsed().saturating_add(max_wait);
+        let deadline = clock.elapsed().saturating_add(max_wait);
         let mut pauses = 0;
         loop {
             let wanted = key.clone();
             if let Some(lock) = self.run(move |directory| directory.lock(&wanted)).await? {
                 return Ok(lock);
             }
-            let left = end.saturating_sub(clock.elapsed());
+            let left = deadline.saturating_sub(clock.elapsed());
             if left.is_zero() {
                 return Err(busy());
             }
@@ -171,7 +172,7 @@ impl fmt::Debug for FileStore {
     }
 }
 
-/// How long to wait before the lock is tried again; jittered, so that those who wait do not come at once.
+/// How long to wait before the lock is tried again, with jitter, so that waiting processes do not try at the same time.
 fn pause(attempt: u32) -> Duration {
     let longest = (LOCK_PAUSE * attempt).min(LONGEST_LOCK_PAUSE);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)

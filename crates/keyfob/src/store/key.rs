@@ -1,14 +1,14 @@
-//! Which entry of a store is meant: everything that makes two tokens different, without a secret.
+//! The key of a store entry: everything in which two tokens differ, without a secret.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The name of an entry in a store: what the token is for, and for whom.
+/// The key of an entry in a store: who issued the token, to whom, and for what.
 ///
-/// Two keys are the same if all their fields are; the order of scopes, resources and their repetition do not count. What a store
-/// sees of it is the [`id`](Self::id), a hash in which no field can run into the next, and a [`label`](Self::label) for people.
-/// Neither is secret: put no secret in.
+/// Two keys are equal if all their fields are. The order of scopes and resources does not matter, and repeated ones count
+/// once. A store sees the [`id`](Self::id), a hash of all fields, and a [`label`](Self::label) for people. Both are visible to
+/// others, so do not put a secret into a field.
 ///
 /// ```
 /// use keyfob::store::StoreKey;
@@ -27,7 +27,7 @@ pub struct StoreKey {
 }
 
 impl StoreKey {
-    /// A key for tokens of this issuer, or of whatever gives them: a URL, the name of a profile or a command.
+    /// Starts a key with the issuer of the tokens: a URL, or any other name of what issues them.
     pub fn builder(issuer: impl Into<String>) -> StoreKeyBuilder {
         StoreKeyBuilder {
             issuer: issuer.into(),
@@ -37,18 +37,18 @@ impl StoreKey {
         }
     }
 
-    /// The key of an entry that was found in a store.
-    pub(crate) fn found(id: String, label: String) -> Self {
+    /// The key of an entry that was read from a store.
+    pub(crate) fn from_parts(id: String, label: String) -> Self {
         Self { id, label }
     }
 
-    /// A hash of all fields, in 64 hexadecimal digits: the name under which a store keeps the entry.
+    /// A hash of all fields, as 64 hexadecimal digits. A store keeps the entry under this name.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The fields in words, for people; what an issuer's URL says of a user or in a query is left out.
+    /// The fields in words, for people. User information and queries of URLs are left out.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
@@ -61,7 +61,7 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Makes a [`StoreKey`]; a field that is not set differs from one that is empty.
+/// Builds a [`StoreKey`]. A field that is not set differs from an empty one.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct StoreKeyBuilder {
@@ -72,49 +72,49 @@ pub struct StoreKeyBuilder {
 }
 
 impl StoreKeyBuilder {
-    /// The client's identifier at the issuer.
+    /// Sets the identifier of the client (`client_id`).
     pub fn client(self, client: impl Into<String>) -> Self {
         self.set(CLIENT, client.into())
     }
 
-    /// The user or service for whom the token is.
+    /// Sets the user or service that the token is for.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.set(SUBJECT, subject.into())
     }
 
-    /// The scopes that are asked for; their order does not count.
+    /// Sets the scopes that are requested. Their order does not matter.
     pub fn scopes<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
-        self.scopes = in_order(scopes);
+        self.scopes = sorted_set(scopes);
         self
     }
 
-    /// The audience that is asked for.
+    /// Sets the audience that is requested.
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.set(AUDIENCE, audience.into())
     }
 
-    /// The resources that are asked for (RFC 8707); their order does not count.
+    /// Sets the resources that are requested (RFC 8707). Their order does not matter.
     pub fn resources<T: Into<String>>(mut self, resources: impl IntoIterator<Item = T>) -> Self {
-        self.resources = in_order(resources);
+        self.resources = sorted_set(resources);
         self
     }
 
-    /// The type of token, if it is not a bearer token, with the key it is bound to, as a DPoP one is.
+    /// Sets the type of the token if it is not a bearer token, with the key that it is bound to.
     pub fn token_type(self, token_type: impl Into<String>) -> Self {
         self.set(TOKEN_TYPE, token_type.into())
     }
 
-    /// The grant by which it is got.
+    /// Sets the grant that the token comes from.
     pub fn grant(self, grant: impl Into<String>) -> Self {
         self.set(GRANT, grant.into())
     }
 
-    /// A name of your own, for entries that differ in nothing else.
+    /// Sets a name of your choice, for entries that differ in nothing else.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.set(NAME, name.into())
     }
 
-    /// The key.
+    /// Builds the key.
     #[must_use]
     pub fn build(self) -> StoreKey {
         StoreKey {
@@ -130,12 +130,12 @@ impl StoreKeyBuilder {
 
     fn id(&self) -> String {
         let mut hash = Sha256::new();
-        field(&mut hash, b"keyfob store key 1");
-        field(&mut hash, self.issuer.as_bytes());
-        list(&mut hash, &self.scopes);
-        list(&mut hash, &self.resources);
+        hash_field(&mut hash, b"keyfob store key 1");
+        hash_field(&mut hash, self.issuer.as_bytes());
+        hash_list(&mut hash, &self.scopes);
+        hash_list(&mut hash, &self.resources);
         for value in &self.fields {
-            list(&mut hash, value.as_slice());
+            hash_list(&mut hash, value.as_slice());
         }
         hex(&hash.finalize())
     }
@@ -169,27 +169,28 @@ impl StoreKeyBuilder {
     }
 }
 
-/// Sorted, each once.
-fn in_order<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+/// Sorts the values and removes repeated ones.
+fn sorted_set<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {
     let mut values: Vec<String> = values.into_iter().map(Into::into).collect();
     values.sort();
     values.dedup();
     values
 }
 
-fn field(hash: &mut Sha256, value: &[u8]) {
+/// Hashes the length first, so that two different lists of fields never give the same bytes.
+fn hash_field(hash: &mut Sha256, value: &[u8]) {
     hash.update((value.len() as u64).to_be_bytes());
     hash.update(value);
 }
 
-fn list(hash: &mut Sha256, values: &[String]) {
+fn hash_list(hash: &mut Sha256, values: &[String]) {
     hash.update((values.len() as u64).to_be_bytes());
     for value in values {
-        field(hash, value.as_bytes());
+        hash_field(hash, value.as_bytes());
     }
 }
 
-/// In lower-case hexadecimal digits.
+/// The bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits are a digit");
     bytes
@@ -198,7 +199,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A URL without user, query and fragment, where people leave secrets; any other text as it is.
+/// A URL without user information, query and fragment, which may hold secrets. Other text is unchanged.
 fn shown_part(text: &str) -> &str {
     let text = match text.find("://").and_then(|_| text.find(['?', '#'])) {
         Some(end) => &text[..end],
@@ -214,7 +215,7 @@ fn shown_part(text: &str) -> &str {
     }
 }
 
-/// On one line, and without what a terminal would obey.
+/// The text on one line, without control characters that a terminal would obey.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -230,7 +231,7 @@ const GRANT: usize = 4;
 const NAME: usize = 5;
 const FIELDS: [&str; 6] = ["client", "subject", "audience", "type", "grant", "name"];
 
-/// So many characters of a field are shown.
+/// How many characters of a field are shown.
 const LABEL_FIELD_LIMIT: usize = 200;
 
 #[cfg(test)]
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_scopes_does_not_count() {
+    fn the_order_of_scopes_does_not_matter() {
         let (one, other) = (
             full().scopes(["a", "b", "a"]).build(),
             full().scopes(["b", "a"]).build(),
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_field_is_no_empty_one_and_none_is_another() {
+    fn an_absent_field_differs_from_an_empty_one_and_from_others() {
         let absent = StoreKey::builder("i").build();
         let empty = StoreKey::builder("i").client("").build();
         let other = StoreKey::builder("i").subject("").build();
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_what_urls_hide_is_not_in_the_label() {
+    fn s1_the_secrets_in_a_url_are_not_in_the_label() {
         let key = StoreKey::builder("https://user:s3cr3t@issuer.example.com/a?key=s3cr3t#s3cr3t")
             .resources(["https://r.example.com/?s3cr3t"])
             .build();
@@ -301,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_one_line_that_no_terminal_obeys() {
+    fn a_label_is_one_line_without_control_characters() {
         let key = StoreKey::builder("i\n\u{1b}[2J").build();
         assert!(key.label().chars().all(|c| !c.is_control()));
     }
 
     proptest! {
         #[test]
-        fn no_two_lists_of_fields_have_one_id(
+        fn different_fields_never_have_the_same_id(
             one in prop::collection::vec("[ab/]{0,3}", 4),
             other in prop::collection::vec("[ab/]{0,3}", 4),
         ) {
@@ -316,7 +317,7 @@ mod tests {
                 .client(f[1].clone())
                 .scopes([f[2].clone(), f[3].clone()])
                 .build();
-            let set = |f: &[String]| in_order([f[2].clone(), f[3].clone()]);
+            let set = |f: &[String]| sorted_set([f[2].clone(), f[3].clone()]);
             let same = one[..2] == other[..2] && set(&one) == set(&other);
             prop_assert_eq!(key(&one).id() == key(&other).id(), same);
         }

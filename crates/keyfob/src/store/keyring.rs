@@ -16,17 +16,16 @@ use crate::store::file::FileStore;
 use crate::store::file::directory::LOCK;
 use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
-use crate::store::keyring::system::Vault;
+use crate::store::keyring::system::SystemKeyring;
 use crate::store::record;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
 
-/// A store in the keyring of the system: Secret Service, the keychain of macOS, or Windows' credentials.
+/// A store in the keyring of the system: Secret Service, the macOS keychain, or the Windows Credential Manager.
 ///
-/// Entries are of the service `keyfob`, each with the [id](StoreKey::id) of its key as the user, and as secret as that
-/// keyring makes them. A lease is a lock of the system on a file in a directory of the user's own, as
-/// [`FileStore`] has; the directory holds no secret.
+/// Entries have the service `keyfob`, and the [id](StoreKey::id) of their key as the user. They are as safe as the keyring. A
+/// lease is a lock on a file in a directory, as in a [`FileStore`]; the directory holds no secret.
 ///
-/// Windows keeps no more than 2560 bytes in an entry: a token that is longer cannot be saved there, and the error says so.
+/// Windows keeps at most 2560 bytes in an entry. Saving a longer token fails with an error that says so.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};
@@ -40,12 +39,12 @@ use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_
 /// ```
 #[derive(Clone)]
 pub struct KeyringStore {
-    /// Has the locks alone.
+    /// Holds the locks only, no entries.
     locks: FileStore,
 }
 
 impl KeyringStore {
-    /// A store whose locks are in this directory, which all processes that share it must name.
+    /// A store whose locks are in this directory. All processes that share the store must use the same one.
     #[must_use]
     pub fn new(locks: impl AsRef<Path>) -> Self {
         Self {
@@ -53,7 +52,7 @@ impl KeyringStore {
         }
     }
 
-    /// Asks the keyring somewhere else than on [`TokioOrThreads`](crate::runtime::TokioOrThreads).
+    /// Uses the keyring on this runtime; the default is [`TokioOrThreads`](crate::runtime::TokioOrThreads).
     #[must_use]
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.locks = self.locks.runtime(runtime);
@@ -84,16 +83,16 @@ impl TokenStore for KeyringStore {
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            let vault = open()?;
+            let keyring = open()?;
             Ok(by_label(ids.into_iter().filter_map(|id| {
-                let found = read(&vault, &id);
+                let found = read(&keyring, &id);
                 EntrySummary::found(id, found)
             })))
         })
     }
 }
 
-/// The entries in the keyring, which is opened for each call.
+/// The entries in the keyring. Each call opens the keyring again.
 #[derive(Clone, Copy)]
 struct Keyring;
 
@@ -103,9 +102,9 @@ impl Entries for Keyring {
     }
 
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
-        let vault = open()?;
+        let keyring = open()?;
         let record = record::encode(key, entry);
-        let written = vault.write(SERVICE, key.id(), &record);
+        let written = keyring.write(SERVICE, key.id(), &record);
         written.map_err(StoreError::unavailable)
     }
 
@@ -127,19 +126,19 @@ impl fmt::Debug for KeyringStore {
     }
 }
 
-fn open() -> Result<Vault, StoreError> {
-    Vault::open().map_err(StoreError::unavailable)
+fn open() -> Result<SystemKeyring, StoreError> {
+    SystemKeyring::open().map_err(StoreError::unavailable)
 }
 
-fn read(vault: &Vault, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
-    let bytes = vault.read(SERVICE, id).map_err(StoreError::unavailable)?;
+fn read(keyring: &SystemKeyring, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+    let bytes = keyring.read(SERVICE, id).map_err(StoreError::unavailable)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
 }
 
-fn quarantine(vault: &Vault, id: &str) -> Result<(), Error> {
-    if let Some(bytes) = vault.read(SERVICE, id)? {
-        vault.write(SERVICE, &format!("{id}{BAD}"), &bytes)?;
-        vault.remove(SERVICE, id)?;
+fn quarantine(keyring: &SystemKeyring, id: &str) -> Result<(), Error> {
+    if let Some(bytes) = keyring.read(SERVICE, id)? {
+        keyring.write(SERVICE, &format!("{id}{BAD}"), &bytes)?;
+        keyring.remove(SERVICE, id)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A store in the memory of this process: shared by sessions, gone with the process.
+//! A store in the memory of this process.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 
-/// A store in the memory of this process. Clones share it.
+/// A store in the memory of this process. Clones share the entries.
 ///
 /// ```
 /// use keyfob::{EnvToken, TokenCache};
@@ -25,7 +25,7 @@ use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
 ///
 /// let store = MemoryStore::default();
 /// let key = StoreKey::builder("https://issuer.example.com").build();
-/// // Caches that are made in different places, and ask the source once for all:
+/// // These caches are independent, but the source is asked once for both:
 /// let one = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store.clone(), key.clone()));
 /// let other = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// ```
@@ -49,7 +49,7 @@ impl TokenStore for MemoryStore {
         &'a self,
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
-        Box::pin(async move { Ok(self.slot(key).kept()) })
+        Box::pin(async move { Ok(self.slot(key).stored()) })
     }
 
     fn lease<'a>(
@@ -59,14 +59,17 @@ impl TokenStore for MemoryStore {
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let slot = self.slot(key);
-            let held = Arc::clone(&slot.lease).lock_owned();
-            let held = clock::within(&SystemClock, max_wait, held).await;
-            let held = held.ok_or_else(|| {
+            let guard = Arc::clone(&slot.lease).lock_owned();
+            let guard = clock::within(&SystemClock, max_wait, guard).await;
+            let guard = guard.ok_or_else(|| {
                 StoreError::busy(Error::unavailable(
-                    "the stored token is being renewed elsewhere in this process, and that takes too long",
+                    "another task of this process renews the stored token, and that takes too long",
                 ))
             })?;
-            let lease: Box<dyn StoreLease> = Box::new(MemoryLease { slot, _held: held });
+            let lease: Box<dyn StoreLease> = Box::new(MemoryLease {
+                slot,
+                _guard: guard,
+            });
             Ok(lease)
         })
     }
@@ -74,8 +77,8 @@ impl TokenStore for MemoryStore {
     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         let slots = lock(&self.0).clone();
         let listed = slots.into_iter().filter_map(|(key, slot)| {
-            let kept = slot.kept()?;
-            Some(EntrySummary::of(key, &kept.entry))
+            let stored = slot.stored()?;
+            Some(EntrySummary::of(key, &stored.entry))
         });
         let listed = listed.collect();
         Box::pin(async move { Ok(listed) })
@@ -83,7 +86,7 @@ impl TokenStore for MemoryStore {
 }
 
 impl Slot {
-    fn kept(&self) -> Option<StoredEntry> {
+    fn stored(&self) -> Option<StoredEntry> {
         let entry = lock(&self.entry).clone()?;
         Some(StoredEntry { entry, age: None })
     }
@@ -91,12 +94,12 @@ impl Slot {
 
 struct MemoryLease {
     slot: Slot,
-    _held: OwnedMutexGuard<()>,
+    _guard: OwnedMutexGuard<()>,
 }
 
 impl StoreLease for MemoryLease {
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
-        Box::pin(async move { Ok(self.slot.kept()) })
+        Box::pin(async move { Ok(self.slot.stored()) })
     }
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -111,7 +114,7 @@ impl StoreLease for MemoryLease {
     }
 
     fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        // Nothing in memory is ever damaged.
+        // An entry in memory is never damaged.
         Box::pin(async { Ok(()) })
     }
 

@@ -1,4 +1,19 @@
-//! Where a token is kept so that it outlives a process, and is shared by many processes or machines.
+//! Where tokens survive a restart, and are shared by processes or machines: the [`TokenStore`] trait, and its implementations.
+//!
+//! [`Persisted`](crate::source::Persisted) puts a store in front of a source. Choose the store by who shares the token:
+//!
+//! | shared by | use | protection of the stored tokens |
+//! |---|---|---|
+//! | caches of one process | [`MemoryStore`] | never leaves the memory |
+//! | processes of one user on one machine | [`FileStore`] | files that only the owner can read; [sealed](FileStore::sealed) if you give keys |
+//! | the same, with the secrets in the system's keyring | `KeyringStore`, with the feature `keyring` | the keyring |
+//! | many machines | `RedisStore`, with the feature `redis` | always sealed |
+//! | something else | your own [`TokenStore`]; its docs have a complete example | seal with [`SealingKeys`] |
+//!
+//! A store keeps one [`Entry`] for each [`StoreKey`]. Everyone may read an entry at any time. Only the holder of the key's
+//! [lease](StoreLease) may write it.
+//!
+//! This folder may import `exchange` and the folders after it.
 
 pub(crate) mod entry;
 pub(crate) mod error;

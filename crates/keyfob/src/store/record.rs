@@ -1,4 +1,4 @@
-//! An entry as bytes: a line that names the version and a checksum, then JSON.
+//! An entry as bytes: one line with the version and a checksum, then JSON.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -15,10 +15,10 @@ use crate::store::error::StoreError;
 use crate::store::key::{StoreKey, hex};
 use crate::token::token::{Carrier, Expiry, Token};
 
-/// The entry of this key as bytes.
+/// Writes the entry of this key as bytes.
 pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
     let record = Record::of(key, entry);
-    // Room for all of it, so that no copy of a secret is left behind by a buffer that grew.
+    // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual entry.
     let mut body = Zeroizing::new(Vec::with_capacity(64 * 1024));
     serde_json::to_writer(&mut *body, &record).expect("text and numbers can be written");
     let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + 64));
@@ -27,7 +27,7 @@ pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
     whole
 }
 
-/// The entry that was kept as these bytes, and its key.
+/// Reads an entry and its key from bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
     let body = body(bytes)?;
     let record: Record<'_> = serde_json::from_slice(body).map_err(|_| damaged())?;
@@ -66,7 +66,7 @@ struct Record<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     token: Option<TokenRecord<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    begun: Option<BegunRecord<'a>>,
+    begun: Option<PendingRecord<'a>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     failure: Option<FailureRecord<'a>>,
 }
@@ -100,7 +100,7 @@ enum CarrierRecord<'a> {
 }
 
 #[derive(Deserialize, Serialize)]
-struct BegunRecord<'a> {
+struct PendingRecord<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     with: Option<Cow<'a, str>>,
     at: u64,
@@ -123,7 +123,7 @@ impl<'a> Record<'a> {
             label: key.label().into(),
             saved: milliseconds(entry.saved),
             token: entry.token.as_ref().map(TokenRecord::of),
-            begun: entry.pending.as_ref().map(|pending| BegunRecord {
+            begun: entry.pending.as_ref().map(|pending| PendingRecord {
                 with: pending.refresh_token.as_deref().map(Cow::Borrowed),
                 at: milliseconds(pending.started),
                 by: pending.process.as_str().into(),
@@ -145,11 +145,11 @@ impl<'a> Record<'a> {
         };
         let entry = Entry {
             token,
-            pending: self.begun.map(|begun| PendingExchange {
-                refresh_token: begun.with.map(Cow::into_owned),
-                started: time(begun.at),
-                process: begun.by.into_owned(),
-                attempts: begun.attempts,
+            pending: self.begun.map(|pending| PendingExchange {
+                refresh_token: pending.with.map(Cow::into_owned),
+                started: time(pending.at),
+                process: pending.by.into_owned(),
+                attempts: pending.attempts,
             }),
             failure: self.failure.map(|failure| Failure {
                 at: time(failure.at),
@@ -159,7 +159,7 @@ impl<'a> Record<'a> {
             }),
             saved: time(self.saved),
         };
-        let key = StoreKey::found(self.id.into_owned(), self.label.into_owned());
+        let key = StoreKey::from_parts(self.id.into_owned(), self.label.into_owned());
         Some((key, entry))
     }
 }
@@ -225,7 +225,7 @@ fn in_milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time beyond what the system can tell is as far as it can.
+/// A time that the system cannot represent becomes the epoch, so that its token counts as expired.
 fn time(milliseconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH
         .checked_add(Duration::from_millis(milliseconds))
@@ -234,7 +234,7 @@ fn time(milliseconds: u64) -> SystemTime {
 
 const MAGIC: &str = "keyfob-token-";
 
-/// Grows when older versions could no longer read what is written.
+/// Increased when older versions can no longer read what is written.
 const VERSION: u32 = 1;
 
 #[cfg(test)]
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_carry_a_token_is_kept() {
+    fn each_way_to_carry_a_token_is_stored() {
         let field = HeaderName::from_static("x-api-key");
         for token in [
             Token::new("a").unwrap(),
@@ -308,14 +308,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_without_a_token_is_kept_too() {
+    fn an_entry_without_a_token_is_read_as_it_was_written() {
         let entry = Entry::empty(SystemTime::UNIX_EPOCH);
         let (_, read) = decode(&encode(&key(), &entry)).unwrap();
         assert!(read.token().is_none());
     }
 
     #[test]
-    fn t9_an_entry_cut_anywhere_is_damaged() {
+    fn t9_an_entry_that_is_cut_anywhere_is_damaged() {
         let bytes = encode(&key(), &full());
         for length in 0..bytes.len() {
             let fault = decode(&bytes[..length]).unwrap_err();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn t9_an_entry_of_a_newer_version_is_not_touched() {
+    fn t9_an_entry_of_a_newer_version_is_not_damaged_but_unavailable() {
         let mut bytes = b"keyfob-token-2 whatever\n".to_vec();
         bytes.extend_from_slice(b"what a later version means by this");
         let fault = decode(&bytes).unwrap_err();
@@ -334,7 +334,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn s3_any_byte_that_changed_is_noticed_and_quoted_by_no_error(at in 0usize..400, to: u8) {
+        fn s3_a_changed_byte_is_detected_and_never_quoted(at in 0usize..400, to: u8) {
             let mut bytes = encode(&key(), &full());
             let at = at % bytes.len();
             prop_assume!(bytes[at] != to);

@@ -10,9 +10,9 @@ use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
 
 mod connection;
+mod database;
 mod lease;
 mod scripts;
-mod shared;
 
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
@@ -21,119 +21,121 @@ use crate::runtime::runtime::TokioOrThreads;
 use crate::store::error::StoreError;
 use crate::store::key::{StoreKey, hex};
 use crate::store::redis::connection::{Connection, Server};
+use crate::store::redis::database::Database;
 use crate::store::redis::lease::RedisLease;
-use crate::store::redis::shared::Desk;
 use crate::store::seal;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
 
 /// A store in Redis or Valkey, shared by many machines.
 ///
-/// Entries are always sealed: who can read the database learns no token. The lease is a key that ends by itself
-/// when its holder dies, and is renewed while it lives. A holder that stood still for longer may still save, unless somebody
-/// else has saved meanwhile: each save names the state that it follows. Ages are measured by the server's clock, so that
-/// the clocks of the machines need not agree.
+/// Entries are always sealed: a reader of the database learns no token. The lease is a Redis key that expires if its process
+/// dies, and is prolonged while the process lives. A process that hung for longer than that can still save, unless another
+/// process has saved meanwhile: each save names the revision that it follows. Ages are measured by the server's clock,
+/// so the clocks of the machines need not agree.
 ///
-/// Needs a tokio runtime, as all asynchronous code of the crate `redis` does; a cache that is used without one
-/// brings its own. What the server needs to be set to is in `docs/many-machines.md`.
+/// It needs a tokio runtime, like all asynchronous code of the crate `redis`. A cache that is used without one starts its
+/// own. `docs/many-machines.md` says how to configure the server.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};
 /// use keyfob::source::Persisted;
 /// use keyfob::store::{SealingKeys, RedisStore, SealingKey, StoreKey};
 ///
-/// let ring = SealingKeys::new(SealingKey::from_file("/run/secrets/keyfob-sealing-key")?);
-/// let store = RedisStore::open("rediss://keyfob@redis.example.com", ring)?;
+/// let keys = SealingKeys::new(SealingKey::from_file("/run/secrets/keyfob-sealing-key")?);
+/// let store = RedisStore::open("rediss://keyfob@redis.example.com", keys)?;
 /// let key = StoreKey::builder("https://issuer.example.com").client("reports").build();
 /// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct RedisStore {
-    desk: Arc<Desk>,
+    database: Arc<Database>,
 }
 
 impl RedisStore {
-    /// Unless set, a lease ends so long after its holder was last heard; a third of it lies between two renewals.
+    /// The default of [`lease_duration`](Self::lease_duration). A lease is prolonged three times within it.
     pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
-    /// Unless set, the names of all keys begin with this.
+    /// The default of [`prefix`](Self::prefix).
     pub const PREFIX: &'static str = "keyfob";
 
-    /// A store at this URL: `rediss://` with TLS, checked against the roots of the system, or `redis://` without.
+    /// A store at this URL: `rediss://` with TLS, checked against the roots of the system, or `redis://` without TLS.
     ///
-    /// Nothing is connected yet.
+    /// It does not connect yet.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL cannot be used. The error does not quote it.
-    pub fn open(url: &str, ring: SealingKeys) -> Result<Self, Error> {
-        connection::have_cryptography();
+    pub fn open(url: &str, keys: SealingKeys) -> Result<Self, Error> {
+        connection::install_cryptography();
         let client = Client::open(url);
-        // What the client says of a URL may quote the password in it.
+        // The error of the client is not passed on, because it may quote the password in the URL.
         let client = client.map_err(|_| {
             Error::input("the URL of the token store cannot be used; give one as `rediss://user:password@host:port`")
         })?;
-        Ok(Self::new(client, ring))
+        Ok(Self::new(client, keys))
     }
 
-    /// A store at the server of this client, whose certificates and names are your own.
+    /// A store at the server of this client. Use it to set certificates and names yourself.
     #[must_use]
-    pub fn new(client: Client, ring: SealingKeys) -> Self {
-        Self::at(Server::Single(Box::new(client)), ring)
+    pub fn new(client: Client, keys: SealingKeys) -> Self {
+        Self::at(Server::Single(Box::new(client)), keys)
     }
 
     /// A store in a cluster.
     #[must_use]
-    pub fn cluster(client: ClusterClient, ring: SealingKeys) -> Self {
-        Self::at(Server::Cluster(Box::new(client)), ring)
+    pub fn cluster(client: ClusterClient, keys: SealingKeys) -> Self {
+        Self::at(Server::Cluster(Box::new(client)), keys)
     }
 
-    /// A store at whatever server the sentinels call the master.
+    /// A store at the server that the sentinels name as the master.
     #[must_use]
-    pub fn sentinel(client: SentinelClient, ring: SealingKeys) -> Self {
-        Self::at(Server::sentinel(client), ring)
+    pub fn sentinel(client: SentinelClient, keys: SealingKeys) -> Self {
+        Self::at(Server::sentinel(client), keys)
     }
 
-    fn at(server: Server, ring: SealingKeys) -> Self {
-        connection::have_cryptography();
+    fn at(server: Server, keys: SealingKeys) -> Self {
+        connection::install_cryptography();
         Self {
-            desk: Arc::new(Desk {
+            database: Arc::new(Database {
                 connection: Connection::to(server),
-                ring,
+                keys,
                 prefix: Self::PREFIX.to_owned(),
-                lease: Self::LEASE_DURATION,
+                lease_duration: Self::LEASE_DURATION,
                 runtime: Arc::new(TokioOrThreads),
             }),
         }
     }
 
-    /// How long a lease outlives the last sign of its holder; [`LEASE_DURATION`](Self::LEASE_DURATION) unless set.
+    /// Sets how long a lease lasts after it was last prolonged; the default is [`LEASE_DURATION`](Self::LEASE_DURATION).
     ///
-    /// Longer than the server, the network or a holder may stand still; as long, others wait when a holder dies.
+    /// It should be longer than the server, the network or a process may hang. If a process dies, others wait this long.
     #[must_use]
-    pub fn lease_duration(mut self, lease: Duration) -> Self {
-        Arc::make_mut(&mut self.desk).lease = lease;
+    pub fn lease_duration(mut self, duration: Duration) -> Self {
+        Arc::make_mut(&mut self.database).lease_duration = duration;
         self
     }
 
-    /// With what the names of all keys begin; [`PREFIX`](Self::PREFIX) unless set.
+    /// Sets how the names of all Redis keys begin; the default is [`PREFIX`](Self::PREFIX).
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.desk).prefix = prefix.into();
+        Arc::make_mut(&mut self.database).prefix = prefix.into();
         self
     }
 
-    /// How long one answer of the server may take; [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT) unless set.
+    /// Sets how long one reply of the server may take, with connecting if needed.
+    ///
+    /// The default is [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT).
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.desk)
+        Arc::make_mut(&mut self.database)
             .connection
             .set_timeout(timeout);
         self
     }
 
-    /// Unless set, one answer of the server may take so long, a new connection included.
+    /// The default of [`response_timeout`](Self::response_timeout).
     pub const RESPONSE_TIMEOUT: Duration = connection::TIMEOUT;
 }
 
@@ -143,10 +145,10 @@ impl TokenStore for RedisStore {
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
-            let names = self.desk.names(key.id());
-            let kept = scripts::load(&self.desk.connection, &names).await?;
-            self.desk
-                .open(key.id(), kept)
+            let names = self.database.names(key.id());
+            let sealed = scripts::load(&self.database.connection, &names).await?;
+            self.database
+                .open(key.id(), sealed)
                 .map(|found| found.map(|found| found.1))
         })
     }
@@ -158,21 +160,27 @@ impl TokenStore for RedisStore {
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
             let clock = SystemClock;
-            let end = clock.elapsed().saturating_add(max_wait);
-            let names = self.desk.names(key.id());
-            let owner = owner()?;
+            let deadline = clock.elapsed().saturating_add(max_wait);
+            let names = self.database.names(key.id());
+            let lease_id = random_id()?;
             loop {
-                let fence = scripts::lease(&self.desk.connection, &names, &owner, self.desk.lease);
+                let fence = scripts::lease(
+                    &self.database.connection,
+                    &names,
+                    &lease_id,
+                    self.database.lease_duration,
+                );
                 if let Some(fence) = fence.await? {
-                    let lease = RedisLease::new(Arc::clone(&self.desk), key.clone(), owner, fence);
+                    let lease =
+                        RedisLease::new(Arc::clone(&self.database), key.clone(), lease_id, fence);
                     let lease: Box<dyn StoreLease> = Box::new(lease);
                     return Ok(lease);
                 }
-                let left = end.saturating_sub(clock.elapsed());
+                let left = deadline.saturating_sub(clock.elapsed());
                 if left.is_zero() {
                     return Err(busy());
                 }
-                let pause = LOOK_AGAIN.mul_f64(0.5 + fastrand::f64());
+                let pause = LEASE_PAUSE.mul_f64(0.5 + fastrand::f64());
                 clock.sleep(pause.min(left)).await;
             }
         })
@@ -181,10 +189,11 @@ impl TokenStore for RedisStore {
     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
         Box::pin(async move {
             let mut listed = Vec::new();
-            for id in scripts::ids(&self.desk.connection, &self.desk.prefix).await? {
-                let kept = scripts::load(&self.desk.connection, &self.desk.names(&id)).await?;
-                let found = self.desk.open(&id, kept);
-                let found = found.map(|found| found.map(|(key, kept)| (key, kept.entry)));
+            for id in scripts::ids(&self.database.connection, &self.database.prefix).await? {
+                let sealed =
+                    scripts::load(&self.database.connection, &self.database.names(&id)).await?;
+                let found = self.database.open(&id, sealed);
+                let found = found.map(|found| found.map(|(key, stored)| (key, stored.entry)));
                 listed.extend(EntrySummary::found(id, found));
             }
             Ok(by_label(listed))
@@ -199,17 +208,17 @@ impl TokenStore for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("prefix", &self.desk.prefix)
-            .field("lease", &self.desk.lease)
+            .field("prefix", &self.database.prefix)
+            .field("lease_duration", &self.database.lease_duration)
             .finish_non_exhaustive()
     }
 }
 
-/// By which a holder is told from all others, and which nobody can guess.
-fn owner() -> Result<String, StoreError> {
-    let mut owner = [0; 16];
-    seal::fill(&mut owner).map_err(StoreError::unavailable)?;
-    Ok(hex(&owner))
+/// A name for a lease, which no other lease has.
+fn random_id() -> Result<String, StoreError> {
+    let mut id = [0; 16];
+    seal::fill(&mut id).map_err(StoreError::unavailable)?;
+    Ok(hex(&id))
 }
 
 fn busy() -> StoreError {
@@ -218,5 +227,5 @@ fn busy() -> StoreError {
     ))
 }
 
-/// Who waits for a lease looks again after so long, half more or less.
-const LOOK_AGAIN: Duration = Duration::from_millis(60);
+/// How long to wait before a lease is tried again, half more or less.
+const LEASE_PAUSE: Duration = Duration::from_millis(60);

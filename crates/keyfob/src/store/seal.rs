@@ -1,4 +1,4 @@
-//! Entries that only who has the key can read: XChaCha20-Poly1305, bound to the key they are kept under.
+//! Encrypts entries with XChaCha20-Poly1305, each bound to its store key.
 
 use std::fmt;
 use std::path::Path;
@@ -11,33 +11,37 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
+use crate::store::record;
 use crate::store::record::damaged;
 
-/// A key of 256 bits with which entries are sealed. `Debug` does not show it, and its memory is wiped.
+/// A key of 256 bits that seals entries, which means that it encrypts and authenticates them.
+///
+/// `Debug` does not show the key, and its memory is wiped.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; LENGTH]>);
 
 impl SealingKey {
-    /// A new key from the system's source of randomness.
+    /// Makes a new random key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the system has no randomness to give.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the system has no random numbers.
     pub fn generate() -> Result<Self, Error> {
         let mut key = Zeroizing::new([0; LENGTH]);
         fill(&mut *key)?;
         Ok(Self(key))
     }
 
-    /// A key of your own; it must be random, not a password.
+    /// A key that you made. It must be random; a password is not.
     #[must_use]
     pub fn from_bytes(key: [u8; LENGTH]) -> Self {
         Self(Zeroizing::new(key))
     }
 
-    /// A key as [`to_base64`](Self::to_base64) writes it and `openssl rand -base64 32` makes it.
+    /// Reads a key from base64, as [`to_base64`](Self::to_base64) and `openssl rand -base64 32` write it.
     ///
     /// # Errors
     ///
@@ -52,11 +56,11 @@ impl SealingKey {
         })
     }
 
-    /// The key in a file, in base64.
+    /// Reads a key from a file, in base64.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if it cannot be read or is no key.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read or does not hold a key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map(Zeroizing::new);
@@ -73,7 +77,7 @@ impl SealingKey {
         Zeroizing::new(STANDARD.encode(*self.0))
     }
 
-    /// By which a sealed entry says which key it needs.
+    /// A hash of the key. A sealed entry holds it, to say which key opens the entry.
     fn tag(&self) -> [u8; TAG] {
         let mut hash = Sha256::new();
         hash.update(b"keyfob sealing key 1");
@@ -94,16 +98,16 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The keys that are accepted; the first one writes.
+/// The keys that seal and open entries. The first one seals, all of them open.
 ///
-/// To change keys, put the new one first and keep the old one until no entry needs it any more: each entry is sealed anew
-/// when it is next saved.
+/// To change the key, put the new one first and keep the old one until each entry has been saved again: an entry is sealed
+/// with the new key when it is next saved.
 ///
 /// ```
 /// use keyfob::store::{SealingKeys, SealingKey};
 ///
 /// let (new, old) = (SealingKey::generate()?, SealingKey::generate()?);
-/// let ring = SealingKeys::new(new).old_key(old);
+/// let keys = SealingKeys::new(new).old_key(old);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -112,26 +116,31 @@ pub struct SealingKeys {
 }
 
 impl SealingKeys {
-    /// A ring with one key, which reads and writes.
+    /// One key, which seals and opens.
     #[must_use]
     pub fn new(key: SealingKey) -> Self {
         Self { keys: vec![key] }
     }
 
-    /// Adds a key that reads what was sealed with it before.
+    /// Adds a key that only opens what was sealed with it before.
     #[must_use]
     pub fn old_key(mut self, key: SealingKey) -> Self {
         self.keys.push(key);
         self
     }
 
-    /// Seals bytes so that they can be opened under this key alone.
-    pub(crate) fn seal(&self, key: &StoreKey, plain: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Seals an entry, so that it can only be opened under the same store key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if the system has no random numbers.
+    pub fn seal(&self, key: &StoreKey, entry: &Entry) -> Result<Vec<u8>, StoreError> {
+        let plain = record::encode(key, entry);
         let writer = &self.keys[0];
         let mut nonce = [0; NONCE];
-        fill(&mut nonce)?;
+        fill(&mut nonce).map_err(StoreError::unavailable)?;
         let payload = Payload {
-            msg: plain,
+            msg: &plain,
             aad: key.id().as_bytes(),
         };
         let sealed = writer
@@ -141,15 +150,20 @@ impl SealingKeys {
         Ok([MAGIC, &writer.tag(), &nonce, &sealed].concat())
     }
 
-    /// Opens what was sealed for the key of this identifier.
-    pub(crate) fn open(&self, id: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    /// Opens an entry that was sealed for the store key with this [`id`](StoreKey::id).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Damaged`](crate::store::StoreErrorKind::Damaged) if the bytes were changed or belong to another store
+    /// key, and [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if none of these keys opens them.
+    pub fn open(&self, id: &str, sealed: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
         let rest = sealed.strip_prefix(MAGIC).ok_or_else(damaged)?;
         let (tag, rest) = rest.split_at_checked(TAG).ok_or_else(damaged)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
         let key = self.keys.iter().find(|key| key.tag() == tag);
         let key = key.ok_or_else(|| {
             StoreError::unavailable(Error::unavailable(
-                "the stored token is sealed with a key that is not among those given",
+                "the stored token is sealed with a key that was not given; add it as an old key",
             ))
         })?;
         let payload = Payload {
@@ -157,19 +171,20 @@ impl SealingKeys {
             aad: id.as_bytes(),
         };
         let opened = key.cipher().decrypt(&XNonce::from(*nonce), payload);
-        opened.map(Zeroizing::new).map_err(|_| damaged())
+        let plain = opened.map(Zeroizing::new).map_err(|_| damaged())?;
+        record::decode(&plain)
     }
 }
 
-/// Whether bytes are sealed, whoever can open them.
+/// Whether the bytes are a sealed entry, with any key.
 pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// Fills a buffer with random bytes that nobody can foresee.
+/// Fills a buffer with random bytes from the system.
 pub(crate) fn fill(buffer: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(buffer)
-        .map_err(|fault| Error::unavailable("the system gives no random numbers").caused_by(fault))
+        .map_err(|fault| Error::unavailable("the system has no random numbers").caused_by(fault))
 }
 
 const MAGIC: &[u8] = b"keyfob-sealed-1\n";
@@ -179,8 +194,11 @@ const NONCE: usize = 24;
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::store::error::StoreErrorKind;
+    use crate::token::token::Token;
 
     fn key(name: &str) -> StoreKey {
         StoreKey::builder(name).build()
@@ -190,49 +208,55 @@ mod tests {
         SealingKey::from_bytes([byte; LENGTH])
     }
 
-    #[test]
-    fn s2_what_is_sealed_shows_nothing_and_opens_again() {
-        let ring = SealingKeys::new(sealing_key(1));
-        let sealed = ring.seal(&key("a"), b"s3cr3t").unwrap();
-        assert!(!sealed.windows(6).any(|part| part == b"s3cr3t"));
-        assert_eq!(**ring.open(key("a").id(), &sealed).unwrap(), *b"s3cr3t");
-        assert_ne!(sealed, ring.seal(&key("a"), b"s3cr3t").unwrap());
+    fn entry(text: &str) -> Entry {
+        Entry::new(Token::new(text).unwrap(), SystemTime::UNIX_EPOCH)
     }
 
     #[test]
-    fn s2_an_entry_that_was_moved_to_another_key_does_not_open() {
-        let ring = SealingKeys::new(sealing_key(1));
-        let sealed = ring.seal(&key("a"), b"s3cr3t").unwrap();
-        let fault = ring.open(key("b").id(), &sealed).unwrap_err();
+    fn s2_a_sealed_entry_shows_nothing_and_opens_again() {
+        let keys = SealingKeys::new(sealing_key(1));
+        let sealed = keys.seal(&key("a"), &entry("s3cr3t")).unwrap();
+        assert!(!sealed.windows(6).any(|part| part == b"s3cr3t"));
+        let (opened, entry_again) = keys.open(key("a").id(), &sealed).unwrap();
+        assert_eq!(opened, key("a"));
+        assert_eq!(entry_again.token().unwrap().expose(), "s3cr3t");
+        assert_ne!(sealed, keys.seal(&key("a"), &entry("s3cr3t")).unwrap());
+    }
+
+    #[test]
+    fn s2_an_entry_that_was_moved_to_another_store_key_does_not_open() {
+        let keys = SealingKeys::new(sealing_key(1));
+        let sealed = keys.seal(&key("a"), &entry("s3cr3t")).unwrap();
+        let fault = keys.open(key("b").id(), &sealed).unwrap_err();
         assert_eq!(fault.kind(), StoreErrorKind::Damaged);
     }
 
     #[test]
-    fn s2_the_first_key_writes_and_all_read() {
+    fn s2_the_first_key_seals_and_all_keys_open() {
         let old = SealingKeys::new(sealing_key(1));
         let both = SealingKeys::new(sealing_key(2)).old_key(sealing_key(1));
         let new = SealingKeys::new(sealing_key(2));
-        let before = old.seal(&key("a"), b"t").unwrap();
-        let after = both.seal(&key("a"), b"t").unwrap();
+        let before = old.seal(&key("a"), &entry("t")).unwrap();
+        let after = both.seal(&key("a"), &entry("t")).unwrap();
         assert!(both.open(key("a").id(), &before).is_ok());
         assert!(new.open(key("a").id(), &after).is_ok());
         let fault = old.open(key("a").id(), &after).unwrap_err();
         assert_eq!(
             fault.kind(),
             StoreErrorKind::Unavailable,
-            "its key is elsewhere"
+            "its key was not given"
         );
     }
 
     #[test]
-    fn s2_any_bit_that_changed_is_noticed() {
-        let ring = SealingKeys::new(sealing_key(1));
-        let sealed = ring.seal(&key("a"), b"t").unwrap();
+    fn s2_a_changed_bit_is_detected() {
+        let keys = SealingKeys::new(sealing_key(1));
+        let sealed = keys.seal(&key("a"), &entry("t")).unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(ring.open(key("a").id(), &changed).is_err(), "byte {at}");
-            assert!(ring.open(key("a").id(), &sealed[..at]).is_err());
+            assert!(keys.open(key("a").id(), &changed).is_err(), "byte {at}");
+            assert!(keys.open(key("a").id(), &sealed[..at]).is_err());
         }
     }
 

@@ -1,7 +1,4 @@
-//! Where a token is kept so that it outlives a process, and is shared by many.
-//!
-//! A store keeps one [`Entry`] for each [`StoreKey`]. Anybody may read it at any time; only who holds the [lease](StoreLease)
-//! of a key may write. [`Persisted`](crate::source::Persisted) puts a store before a source.
+//! The contract of a token store and of its leases.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,34 +13,194 @@ use crate::token::token::{Expiry, Token};
 
 /// A place where tokens are kept, shared by tasks, processes or machines.
 ///
-/// All methods may be called from many tasks at once, and any future may be dropped: a dropped save has either been
-/// done whole or not at all. Errors and logs hold no secret. What is kept where others can read it is
-/// [sealed](crate::store::SealingKeys).
+/// The module [`store`](crate::store) lists the implementations. To write another one, keep this contract:
+///
+/// * **Calls.** All methods may be called concurrently.
+/// * **Cancellation.** Any future may be dropped. A dropped save is done completely or not at all.
+/// * **Leases.** At most one lease of a key exists at a time. A lease ends when it is released or dropped, and when its
+///   process dies. If it can end earlier, [`leases_expire`](Self::leases_expire) says so, and saves detect conflicts.
+/// * **Secrets.** Errors and logs must not hold a secret. Seal entries that others can read, with
+///   [`SealingKeys`](crate::store::SealingKeys).
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use futures_util::future::BoxFuture; // Pin<Box<dyn Future<Output = T> + Send + 'a>>
+/// use keyfob::Error;
+/// use keyfob::store::{
+///     Entry, EntrySummary, SealingKeys, StoreError, StoreKey, StoreLease, StoredEntry, TokenStore,
+/// };
+///
+/// # use std::collections::HashMap;
+/// # use std::sync::{Arc, Mutex};
+/// # #[derive(Clone, Default)]
+/// # struct Database {
+/// #     rows: Arc<Mutex<HashMap<String, Vec<u8>>>>,
+/// #     lock: Arc<futures_util::lock::Mutex<()>>,
+/// # }
+/// # type RowLock = futures_util::lock::OwnedMutexGuard<()>;
+/// # impl Database {
+/// #     async fn read(&self, id: &str) -> Result<Option<Vec<u8>>, std::io::Error> {
+/// #         Ok(self.rows.lock().unwrap().get(id).cloned())
+/// #     }
+/// #     async fn write(&self, id: &str, bytes: Vec<u8>) -> Result<(), std::io::Error> {
+/// #         self.rows.lock().unwrap().insert(id.to_owned(), bytes);
+/// #         Ok(())
+/// #     }
+/// #     async fn rename(&self, id: &str, other: &str) -> Result<(), std::io::Error> {
+/// #         let row = self.rows.lock().unwrap().remove(id);
+/// #         self.rows.lock().unwrap().extend(row.map(|row| (other.to_owned(), row)));
+/// #         Ok(())
+/// #     }
+/// #     async fn delete(&self, id: &str) -> Result<bool, std::io::Error> {
+/// #         Ok(self.rows.lock().unwrap().remove(id).is_some())
+/// #     }
+/// #     async fn ids(&self) -> Result<Vec<String>, std::io::Error> {
+/// #         Ok(self.rows.lock().unwrap().keys().cloned().collect())
+/// #     }
+/// #     async fn lock(&self, _: &str, _: Duration) -> Result<Option<RowLock>, std::io::Error> {
+/// #         Ok(Some(Arc::clone(&self.lock).lock_owned().await))
+/// #     }
+/// # }
+/// /// Keeps tokens in a table of a database, sealed.
+/// #[derive(Clone)]
+/// struct DatabaseStore {
+///     database: Database,
+///     keys: SealingKeys,
+/// }
+///
+/// impl DatabaseStore {
+///     async fn read(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+///         let sealed = self.database.read(id).await.map_err(unavailable)?;
+///         sealed.map(|sealed| self.keys.open(id, &sealed)).transpose()
+///     }
+///
+///     async fn read_stored(&self, key: &StoreKey) -> Result<Option<StoredEntry>, StoreError> {
+///         let found = self.read(key.id()).await?;
+///         Ok(found.map(|(_, entry)| StoredEntry { entry, age: None }))
+///     }
+/// }
+///
+/// impl TokenStore for DatabaseStore {
+///     fn load<'a>(
+///         &'a self,
+///         key: &'a StoreKey,
+///     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+///         Box::pin(self.read_stored(key))
+///     }
+///
+///     fn lease<'a>(
+///         &'a self,
+///         key: &'a StoreKey,
+///         max_wait: Duration,
+///     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+///         Box::pin(async move {
+///             // A lock that the database releases when the connection ends.
+///             let lock = self.database.lock(key.id(), max_wait).await.map_err(unavailable)?;
+///             let lock = lock.ok_or_else(|| StoreError::busy(Error::unavailable("the row is locked")))?;
+///             let lease = DatabaseLease { store: self.clone(), key: key.clone(), _lock: lock };
+///             Ok(Box::new(lease) as Box<dyn StoreLease>)
+///         })
+///     }
+///
+///     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+///         Box::pin(async move {
+///             let mut summaries = Vec::new();
+///             for id in self.database.ids().await.map_err(unavailable)? {
+///                 match self.read(&id).await {
+///                     Ok(Some((key, entry))) => summaries.push(EntrySummary::of(key, &entry)),
+///                     Ok(None) => {}
+///                     Err(error) => summaries.push(EntrySummary::unreadable(id, error)),
+///                 }
+///             }
+///             Ok(summaries)
+///         })
+///     }
+/// }
+///
+/// struct DatabaseLease {
+///     store: DatabaseStore,
+///     key: StoreKey,
+///     _lock: RowLock,
+/// }
+///
+/// impl StoreLease for DatabaseLease {
+///     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+///         Box::pin(self.store.read_stored(&self.key))
+///     }
+///
+///     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+///         Box::pin(async move {
+///             let sealed = self.store.keys.seal(&self.key, entry)?;
+///             self.store.database.write(self.key.id(), sealed).await.map_err(unavailable)
+///         })
+///     }
+///
+///     fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+///         Box::pin(async move { self.store.database.delete(self.key.id()).await.map_err(unavailable) })
+///     }
+///
+///     fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+///         Box::pin(async move {
+///             let other = format!("{}.bad", self.key.id());
+///             self.store.database.rename(self.key.id(), &other).await.map_err(unavailable)
+///         })
+///     }
+///
+///     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+///         Box::pin(async move { drop(self) })
+///     }
+/// }
+///
+/// fn unavailable(cause: std::io::Error) -> StoreError {
+///     StoreError::unavailable(Error::unavailable("the database cannot be used").caused_by(cause))
+/// }
+///
+/// # use keyfob::store::SealingKey;
+/// # use keyfob::{EnvToken, Token};
+/// # let store = DatabaseStore { database: Database::default(), keys: SealingKeys::new(SealingKey::generate()?) };
+/// # let key = StoreKey::builder("https://issuer.example.com").build();
+/// # let entry = Entry::new(Token::new("t0ken")?, SystemTime::now());
+/// # block_on(async {
+/// #     store.replace(&key, &entry, Duration::from_secs(1)).await?;
+/// #     let stored = store.load(&key).await?.unwrap();
+/// #     assert_eq!(stored.entry.token().unwrap().expose(), "t0ken");
+/// #     assert_eq!(store.list().await?.len(), 1);
+/// #     assert!(store.forget(&key, Duration::from_secs(1)).await?);
+/// #     Ok::<(), StoreError>(())
+/// # })?;
+/// # fn block_on<T>(work: impl Future<Output = T>) -> T {
+/// #     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+/// # }
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 pub trait TokenStore: Send + Sync + 'static {
-    /// Reads an entry without waiting for anybody's lease; `None` if there is none.
+    /// Reads an entry, without waiting for a lease; `None` if there is none.
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>>;
 
-    /// Waits until nobody else holds the lease of this key, so long at most.
+    /// Takes the lease of this key, and waits for it if another task or process holds it.
     ///
-    /// It ends when it is [released](StoreLease::release) or dropped, and when its process dies.
+    /// After `max_wait` it fails with [`StoreErrorKind::Busy`].
     fn lease<'a>(
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>>;
 
-    /// All entries, without their secrets.
+    /// Lists all entries, without their secrets.
     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>>;
 
-    /// Whether a lease may end while its holder lives, because it stood still or was not heard for too long.
+    /// Whether a lease can end while the process that holds it lives, because the process or the network hung for too long.
     fn leases_expire(&self) -> bool {
         false
     }
 
-    /// Removes an entry, damaged or not, when no exchange is under way; says whether there was one.
+    /// Removes an entry, even a damaged one. Returns whether there was one.
+    ///
+    /// It takes the lease first, so that it does not interrupt an exchange.
     fn forget<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -57,7 +214,9 @@ pub trait TokenStore: Send + Sync + 'static {
         })
     }
 
-    /// Puts an entry in place of whatever is there, as after a sign-in, when no exchange is under way.
+    /// Replaces an entry, even a damaged one, as after a sign-in.
+    ///
+    /// It takes the lease first, so that it does not interrupt an exchange.
     fn replace<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -115,33 +274,33 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
     }
 }
 
-/// The right to write one entry, as long as it lives.
+/// The right to write one entry, for as long as this value lives.
 ///
-/// Where leases [can lapse](TokenStore::leases_expire), a save succeeds only if nobody has saved since this lease
-/// last loaded or saved.
+/// If leases [can expire](TokenStore::leases_expire), a save fails with [`StoreErrorKind::Conflict`] if another lease has
+/// saved since this one last loaded or saved.
 pub trait StoreLease: Send + Sync {
     /// Reads the entry.
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>>;
 
-    /// Writes the entry, and completes when it would survive a crash of whatever keeps it.
+    /// Writes the entry. It completes when the entry would survive a crash of the machine or server that keeps it.
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Removes the entry; says whether there was one.
+    /// Removes the entry. Returns whether there was one.
     fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>>;
 
-    /// Moves a damaged entry out of the way, and keeps it where a person can look at it.
+    /// Moves a damaged entry out of the way, to a place where a person can inspect it.
     fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Ends the lease, and lets the next one know.
+    /// Ends the lease, and waits until others can take it. A lease that is dropped ends as well, perhaps a little later.
     fn release(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
-/// An entry as it was read.
+/// An entry, as read from a store.
 #[derive(Clone, Debug)]
 pub struct StoredEntry {
-    /// What was read.
+    /// The entry.
     pub entry: Entry,
-    /// How long ago it was saved, if the store measures that with a clock of its own.
+    /// How long ago the entry was saved, if the store measures that with its own clock.
     pub age: Option<Duration>,
 }
 
@@ -149,26 +308,26 @@ pub struct StoredEntry {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EntrySummary {
-    /// Which one it is; of one that cannot be read only the [`id`](StoreKey::id) is known.
+    /// The key. If the entry cannot be read, only its [`id`](StoreKey::id) is known.
     pub key: StoreKey,
-    /// When its token ends, if that is known.
+    /// When the token expires, if that is known.
     pub expires: Option<SystemTime>,
-    /// When its token was got.
+    /// When the token was obtained.
     pub obtained: Option<SystemTime>,
-    /// Whether it has a token at all.
+    /// Whether it has a token.
     pub has_token: bool,
     /// Whether it has a refresh token.
     pub has_refresh_token: bool,
-    /// When an exchange began whose answer is not known yet.
+    /// When an exchange started that has no result yet.
     pub exchange_started: Option<SystemTime>,
-    /// What the last exchange failed of, if that is still remembered.
+    /// Why the last exchange failed, if that is still remembered.
     pub last_error: Option<ErrorKind>,
-    /// Why it cannot be read.
+    /// Why the entry cannot be read, if it cannot.
     pub unreadable: Option<StoreError>,
 }
 
 impl EntrySummary {
-    /// An entry that could be read, for a store of your own.
+    /// The summary of an entry, for your own store.
     #[must_use]
     pub fn of(key: StoreKey, entry: &Entry) -> Self {
         let token = entry.token();
@@ -188,11 +347,11 @@ impl EntrySummary {
         }
     }
 
-    /// An entry that could not be read.
+    /// The summary of an entry that could not be read.
     #[must_use]
     pub fn unreadable(id: impl Into<String>, error: StoreError) -> Self {
         Self {
-            key: StoreKey::found(id.into(), "unknown".to_owned()),
+            key: StoreKey::from_parts(id.into(), "unknown".to_owned()),
             expires: None,
             obtained: None,
             has_token: false,
@@ -203,7 +362,7 @@ impl EntrySummary {
         }
     }
 
-    /// What was found under an id; nothing if the entry has gone meanwhile.
+    /// The summary of what was read under an id; `None` if the entry was removed meanwhile.
     pub(super) fn found(
         id: String,
         found: Result<Option<(StoreKey, Entry)>, StoreError>,
@@ -215,7 +374,7 @@ impl EntrySummary {
     }
 }
 
-/// Entries in the order in which people read them.
+/// Sorts summaries by label, for people.
 pub(super) fn by_label(listed: impl IntoIterator<Item = EntrySummary>) -> Vec<EntrySummary> {
     let mut listed: Vec<_> = listed.into_iter().collect();
     listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));

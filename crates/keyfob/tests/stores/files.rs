@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use keyfob::store::{Entry, FileStore, SealingKey, SealingKeys, StoreErrorKind, T
 use tempfile::TempDir;
 
 use crate::fixtures::{Process, SECOND, key, token};
+use crate::other_process::{MARK, say};
 
 struct Files {
     scratch: TempDir,
@@ -308,4 +310,37 @@ async fn t9_a_lease_that_is_dropped_during_a_save_ends_with_it() {
     }
     let mut lease = others().await.unwrap();
     assert!(lease.load().await.unwrap().is_some());
+}
+
+#[test]
+fn the_default_directory_is_the_state_directory_of_the_user() {
+    let home = ("HOME", "/home/a");
+    for (variables, expected) in [
+        (vec![home], "/home/a/.local/state/keyfob"),
+        (vec![home, ("XDG_STATE_HOME", "/state")], "/state/keyfob"),
+        // The XDG specification: a relative path is invalid and ignored.
+        (
+            vec![home, ("XDG_STATE_HOME", "relative")],
+            "/home/a/.local/state/keyfob",
+        ),
+        (vec![("HOME", "relative")], "none"),
+    ] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "files::says_the_default_directory"])
+            .args(["--ignored", "--nocapture", "--quiet"])
+            .env_clear()
+            .envs(variables.clone())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let expected = format!("{MARK}{expected}\n");
+        assert!(printed.contains(&expected), "{variables:?}: {printed}");
+    }
+}
+
+#[test]
+#[ignore = "another test runs it as a process of its own"]
+fn says_the_default_directory() {
+    let directory = FileStore::default_directory();
+    say(&directory.map_or("none".to_owned(), |path| path.display().to_string()));
 }

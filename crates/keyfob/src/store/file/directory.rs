@@ -1,4 +1,4 @@
-//! The files of a store: read, replaced and locked. All of it blocks its thread.
+//! Reads, replaces and locks the files of a store. Everything here blocks its thread.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,40 +10,36 @@ use zeroize::Zeroizing;
 use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
-use crate::store::file::lease::Entries;
-use crate::store::file::lock::Lock;
-#[cfg(unix)]
+use crate::store::file::lease::{Entries, Lock};
 use crate::store::file::owner;
-#[cfg(not(unix))]
-use crate::store::file::owner_elsewhere as owner;
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{EntrySummary, by_label};
 use crate::store::{record, seal};
 
-/// A directory with a file for each entry, and a lock file beside it.
+/// A directory with two files for each entry: the entry and its lock.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Directory {
     path: PathBuf,
-    ring: Option<SealingKeys>,
+    keys: Option<SealingKeys>,
 }
 
 impl Directory {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, ring: None }
+        Self { path, keys: None }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn seal_with(&mut self, ring: SealingKeys) {
-        self.ring = Some(ring);
+    pub(super) fn seal_with(&mut self, keys: SealingKeys) {
+        self.keys = Some(keys);
     }
 
-    /// Takes the lock of this key, unless somebody else has it.
+    /// Takes the lock of this key; `None` if another task or process has it.
     pub(super) fn lock(&self, key: &StoreKey) -> Result<Option<Lock>, StoreError> {
-        self.make()?;
+        self.create()?;
         let path = self.file(key.id(), LOCK);
         let file = owner::options()
             .read(true)
@@ -52,7 +48,7 @@ impl Directory {
             .open(&path);
         let lock = file
             .and_then(|file| checked(file, &path))
-            .and_then(Lock::on);
+            .and_then(Lock::try_new);
         lock.map_err(|fault| cannot("locked", &path, fault))
     }
 
@@ -64,7 +60,7 @@ impl Directory {
         })))
     }
 
-    /// The ids of the files of this kind.
+    /// The ids of all files of this kind.
     pub(in crate::store) fn ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
         let files = match fs::read_dir(&self.path) {
             Ok(files) => files,
@@ -87,15 +83,15 @@ impl Directory {
         if !seal::is_sealed(bytes) {
             return record::decode(bytes);
         }
-        let Some(ring) = &self.ring else {
+        let Some(keys) = &self.keys else {
             return Err(StoreError::unavailable(Error::unavailable(
-                "the stored token is sealed, and no key was given",
+                "the stored token is sealed, and the store has no key; give it the sealing key",
             )));
         };
-        record::decode(&ring.open(id, bytes)?)
+        keys.open(id, bytes)
     }
 
-    /// Does something to the entry's file; says whether there was one.
+    /// Removes or renames the file of an entry. Returns whether there was one.
     fn change(
         &self,
         key: &StoreKey,
@@ -109,12 +105,13 @@ impl Directory {
         }
     }
 
-    fn make(&self) -> Result<(), StoreError> {
-        owner::make(&self.path).map_err(|fault| cannot("made", &self.path, fault))?;
+    fn create(&self) -> Result<(), StoreError> {
+        owner::create_directory(&self.path)
+            .map_err(|fault| cannot("created", &self.path, fault))?;
         self.check()
     }
 
-    /// Refuses a directory into which others could put files or links.
+    /// Refuses a directory in which other users could create files or links (S2).
     fn check(&self) -> Result<(), StoreError> {
         let found = fs::metadata(&self.path).map_err(|fault| cannot("read", &self.path, fault))?;
         match owner::objection(&found) {
@@ -144,19 +141,19 @@ impl Entries for Directory {
     }
 
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
-        let plain = record::encode(key, entry);
-        let bytes = match &self.ring {
-            Some(ring) => Zeroizing::new(ring.seal(key, &plain).map_err(StoreError::unavailable)?),
-            None => plain,
+        let bytes = match &self.keys {
+            Some(keys) => Zeroizing::new(keys.seal(key, entry)?),
+            None => record::encode(key, entry),
         };
-        let (new, place) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
-        let written = put(&new, &bytes)
-            .and_then(|()| fs::rename(&new, &place))
+        // A rename replaces the entry completely or not at all. Syncing the directory makes the rename survive a crash.
+        let (new, path) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
+        let written = write_new(&new, &bytes)
+            .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| owner::sync(&self.path));
         written.map_err(|fault| {
-            // What was half written is of no use to anybody.
+            // The incomplete file is of no use. If it stays, the next write replaces it.
             let _ = fs::remove_file(&new);
-            cannot("written", &place, fault)
+            cannot("written", &path, fault)
         })
     }
 
@@ -170,26 +167,26 @@ impl Entries for Directory {
     }
 }
 
-/// Writes a new file to the disk. One that was left behind by a crash is in nobody's use, for the lock is ours.
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let make = || owner::options().write(true).create_new(true).open(path);
-    let mut file = match make() {
+/// Writes a new file to the disk. The caller holds the lock, so a file with this name is left over from a crash.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let create = || owner::options().write(true).create_new(true).open(path);
+    let mut file = match create() {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;
-            make()?
+            create()?
         }
-        made => made?,
+        created => created?,
     };
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// The file, if it is one and nobody else's.
+/// Checks that this is a regular file that other users cannot read or change.
 fn checked(file: File, path: &Path) -> io::Result<File> {
     let found = file.metadata()?;
     let objection = match found.is_file() {
         true => owner::objection(&found),
-        false => Some("is no file"),
+        false => Some("is not a file"),
     };
     match objection {
         None => Ok(file),
@@ -198,7 +195,7 @@ fn checked(file: File, path: &Path) -> io::Result<File> {
 }
 
 fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Room for a usual entry, so that no copy is left behind by a buffer that grew.
+    // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual entry.
     let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
     file.take(LIMIT).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -224,16 +221,16 @@ fn refused(path: &Path, why: &str) -> StoreError {
     )))
 }
 
-/// The same fault, with the file that it is about.
+/// The same error, with the path of the file.
 fn named(fault: StoreError, path: &Path) -> StoreError {
     fault.with_message(format!("{}: {}", fault.error(), path.display()))
 }
 
 const ENTRY: &str = ".token";
-/// Who has or had the lock of a key has left this.
+/// The lock file of a key. It is never removed, so that all processes lock the same file.
 pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";
 
-/// More than any entry has; what is longer is cut, and damaged.
+/// More than any entry needs. A longer file is cut, and so its entry is damaged.
 const LIMIT: u64 = 4 * 1024 * 1024;

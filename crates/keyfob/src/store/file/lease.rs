@@ -1,7 +1,10 @@
-//! A lease that is a lock of the system, over entries that are read and written by calls that block.
+//! A lease on entries that are read and written by blocking calls: a file lock of the system.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
+use fs4::{FileExt, TryLockError};
 use futures_util::future::BoxFuture;
 
 use crate::error::error::Error;
@@ -9,17 +12,16 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
-use crate::store::file::lock::Lock;
 use crate::store::key::StoreKey;
 use crate::store::record;
 use crate::store::store::{StoreLease, StoredEntry};
 
-/// Where entries are, in files or elsewhere. All of it blocks its thread.
+/// Where entries are kept, in files or in a keyring. All methods block their thread.
 pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
-    /// What is kept under the id of a key, whoever holds its lock: what is there has been put there whole.
+    /// Reads the entry with this id. That needs no lock, because entries are replaced as a whole.
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError>;
 
-    /// The entry of this key, likewise.
+    /// Reads the entry of this key.
     fn read(&self, key: &StoreKey) -> Result<Option<StoredEntry>, StoreError> {
         match self.read_id(key.id())? {
             Some((found, _)) if found.id() != key.id() => Err(record::damaged()),
@@ -27,21 +29,21 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
         }
     }
 
-    /// Replaces the entry, and returns when it would survive a crash. Only for who holds the lock, as all below.
+    /// Replaces the entry, and returns when it would survive a crash. The caller holds the lock, here and below.
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError>;
 
-    /// Says whether there was one.
+    /// Removes the entry. Returns whether there was one.
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 }
 
-/// The lease of one key, as long as its lock is held.
+/// The lease of one key. It lasts as long as the lock is held.
 pub(super) struct FileLease<E> {
     pub(super) entries: E,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,
-    /// Work on the entry holds it too: a lease that is dropped meanwhile ends when that work does.
+    /// Blocking work on the entry holds the lock too. If the lease is dropped meanwhile, it ends when that work ends.
     pub(super) lock: Arc<Lock>,
 }
 
@@ -55,7 +57,7 @@ impl<E: Entries> FileLease<E> {
             self.key.clone(),
             Arc::clone(&self.lock),
         );
-        beside(&*self.runtime, move || {
+        run_blocking(&*self.runtime, move || {
             let done = work(&entries, &key);
             drop(lock);
             done
@@ -87,8 +89,30 @@ impl<E: Entries> StoreLease for FileLease<E> {
     }
 }
 
-/// Runs work that blocks beside the caller.
-pub(super) fn beside<T: Send + 'static>(
+/// A lock on a file. The system releases it when the process ends, however it ends.
+#[derive(Debug)]
+pub(in crate::store) struct Lock(File);
+
+impl Lock {
+    /// Locks the file; `None` if another task or process has locked it.
+    pub(super) fn try_new(file: File) -> io::Result<Option<Self>> {
+        match FileExt::try_lock(&file) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(fault)) => Err(fault),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Unlock explicitly: a child that was forked meanwhile shares the open file, and would keep the lock.
+        let _ = FileExt::unlock(&self.0);
+    }
+}
+
+/// Runs blocking work on another thread.
+pub(super) fn run_blocking<T: Send + 'static>(
     runtime: &dyn Runtime,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> BoxFuture<'static, Result<T, StoreError>> {
@@ -98,6 +122,6 @@ pub(super) fn beside<T: Send + 'static>(
 
 fn stopped() -> StoreError {
     StoreError::unavailable(Error::unavailable(
-        "the runtime stopped before the token store answered",
+        "the runtime stopped before the token store was done",
     ))
 }

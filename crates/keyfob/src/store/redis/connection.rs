@@ -1,4 +1,4 @@
-//! The connection to the server, made when it is needed and made anew when it broke.
+//! The connection to the server. It is opened when it is needed, and again after it broke.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,29 +16,29 @@ use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::store::error::StoreError;
 
-/// Unless set, one answer of the server may take so long.
+/// The default timeout of one command.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where the store is.
+/// The server, cluster or sentinels.
 #[derive(Clone)]
 pub(super) enum Server {
     Single(Box<Client>),
     Cluster(Box<ClusterClient>),
-    /// The client asks one sentinel at a time.
+    /// Behind a lock, because connecting needs `&mut`.
     Sentinel(Arc<AsyncMutex<SentinelClient>>),
 }
 
 #[derive(Clone)]
-enum Live {
+enum Open {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-/// A connection that clones share.
+/// A connection. Clones share it.
 #[derive(Clone)]
 pub(super) struct Connection {
     server: Server,
-    live: Arc<Mutex<Option<Live>>>,
+    open: Arc<Mutex<Option<Open>>>,
     timeout: Duration,
 }
 
@@ -47,18 +47,18 @@ impl Server {
         Self::Sentinel(Arc::new(AsyncMutex::new(client)))
     }
 
-    async fn connect(&self) -> RedisResult<Live> {
+    async fn connect(&self) -> RedisResult<Open> {
         Ok(match self {
             Self::Single(client) => {
-                let config = unlimited();
+                let config = without_timeouts();
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
-                Live::Single(connection.await?)
+                Open::Single(connection.await?)
             }
-            Self::Cluster(client) => Live::Cluster(client.get_async_connection().await?),
+            Self::Cluster(client) => Open::Cluster(client.get_async_connection().await?),
             Self::Sentinel(client) => {
-                let (config, mut client) = (unlimited(), client.lock().await);
+                let (config, mut client) = (without_timeouts(), client.lock().await);
                 let connection = client.get_async_connection_with_config(&config);
-                Live::Single(connection.await?)
+                Open::Single(connection.await?)
             }
         })
     }
@@ -68,7 +68,7 @@ impl Connection {
     pub(super) fn to(server: Server) -> Self {
         Self {
             server,
-            live: Arc::default(),
+            open: Arc::default(),
             timeout: TIMEOUT,
         }
     }
@@ -77,66 +77,66 @@ impl Connection {
         self.timeout = timeout;
     }
 
-    /// Runs a command that may be run twice: when the connection broke, it is sent again on a new one.
+    /// Runs a command. If an open connection broke, the command is sent once more on a new one, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
         let old = self.current();
         let had_one = old.is_some();
         match self.try_run(command, old).await {
-            Err(fault) if had_one && !fault.is_timeout() && is_of_the_connection(&fault) => {
+            Err(fault) if had_one && !fault.is_timeout() && is_connection_failure(&fault) => {
                 self.try_run(command, None).await
             }
-            answer => answer,
+            reply => reply,
         }
-        .map_err(away)
+        .map_err(unavailable)
     }
 
-    async fn try_run(&self, command: &Cmd, live: Option<Live>) -> RedisResult<Value> {
-        let answer = async {
-            let live = match live {
-                Some(live) => live,
+    async fn try_run(&self, command: &Cmd, open: Option<Open>) -> RedisResult<Value> {
+        let reply = async {
+            let open = match open {
+                Some(open) => open,
                 None => self.server.connect().await?,
             };
-            self.keep(Some(live.clone()));
-            match live {
-                Live::Single(mut connection) => command.query_async(&mut connection).await,
-                Live::Cluster(mut connection) => command.query_async(&mut connection).await,
+            self.set_open(Some(open.clone()));
+            match open {
+                Open::Single(mut connection) => command.query_async(&mut connection).await,
+                Open::Cluster(mut connection) => command.query_async(&mut connection).await,
             }
         };
-        let answer = clock::within(&SystemClock, self.timeout, answer).await;
-        let answer = answer.unwrap_or_else(|| Err(timed_out()));
-        if answer.as_ref().is_err_and(is_of_the_connection) {
-            self.keep(None);
+        let reply = clock::within(&SystemClock, self.timeout, reply).await;
+        let reply = reply.unwrap_or_else(|| Err(timed_out()));
+        if reply.as_ref().is_err_and(is_connection_failure) {
+            self.set_open(None);
         }
-        answer
+        reply
     }
 
-    fn current(&self) -> Option<Live> {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.clone()
+    fn current(&self) -> Option<Open> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.clone()
     }
 
-    fn keep(&self, live: Option<Live>) {
-        *self.live.lock().unwrap_or_else(PoisonError::into_inner) = live;
+    fn set_open(&self, open: Option<Open>) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
 
-/// The limits of the client library are left out: there is one of our own around each command.
-fn unlimited() -> AsyncConnectionConfig {
+/// No limits of the client library: one timeout around each command covers connecting, sending and the reply.
+fn without_timeouts() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(None)
         .set_response_timeout(None)
 }
 
-/// TLS needs cryptography that the program has chosen; where it has not, it is what `reqwest` uses.
-pub(super) fn have_cryptography() {
+/// Installs the default cryptography of rustls, the one that `reqwest` uses, unless the program has chosen another.
+pub(super) fn install_cryptography() {
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster, which is as good.
+        // This fails if another thread was faster, which is fine.
         let _ = aws_lc_rs::default_provider().install_default();
     }
 }
 
-/// Whether another connection may do better; a master that became a replica answers `READONLY`.
-fn is_of_the_connection(fault: &RedisError) -> bool {
+/// Whether a new connection may help. A master that became a replica replies `READONLY`.
+fn is_connection_failure(fault: &RedisError) -> bool {
     fault.is_io_error()
         || fault.is_connection_dropped()
         || fault.is_connection_refusal()
@@ -149,13 +149,13 @@ fn timed_out() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
-fn away(fault: RedisError) -> StoreError {
+fn unavailable(fault: RedisError) -> StoreError {
     let message = if fault.is_timeout() {
-        "the shared token store did not answer in time"
-    } else if is_of_the_connection(&fault) {
+        "the shared token store did not reply in time"
+    } else if is_connection_failure(&fault) {
         "the shared token store cannot be reached"
     } else {
-        "the shared token store refuses"
+        "the shared token store refused the command"
     };
     StoreError::unavailable(Error::unavailable(message).caused_by(fault))
 }

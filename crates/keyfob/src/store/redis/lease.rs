@@ -1,4 +1,4 @@
-//! The lease of an entry in Redis: renewed beside while it is held, and given back at the end.
+//! The lease of an entry in Redis. A background task prolongs it while it is held.
 
 use std::sync::Arc;
 
@@ -11,55 +11,70 @@ use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
-use crate::store::record;
+use crate::store::redis::database::Database;
 use crate::store::redis::scripts;
 use crate::store::redis::scripts::Names;
-use crate::store::redis::shared::Desk;
 use crate::store::store::{StoreLease, StoredEntry};
 
 pub(super) struct RedisLease {
-    desk: Arc<Desk>,
+    database: Arc<Database>,
     key: StoreKey,
     names: Names,
-    owner: String,
-    /// Grows with each lease of this entry.
+    /// A random name that tells this lease from all others.
+    lease_id: String,
+    /// A number that grows with each lease of this entry.
     fence: u64,
-    /// The state of the entry that the next save follows.
+    /// The revision of the entry that the next save follows.
     seen: String,
-    /// The state that the last save made, if it was done, of which there was no answer.
+    /// The revision of a save whose reply was lost. It may have been saved, so the next save may follow it as well.
     tried: String,
     saves: u64,
-    renewal: AbortHandle,
+    prolonging: AbortHandle,
     is_released: bool,
 }
 
 impl RedisLease {
-    pub(super) fn new(desk: Arc<Desk>, key: StoreKey, owner: String, fence: u64) -> Self {
-        let (renewal, registration) = AbortHandle::new_pair();
-        let task = stay_heard(Arc::clone(&desk), desk.names(key.id()), owner.clone());
+    pub(super) fn new(
+        database: Arc<Database>,
+        key: StoreKey,
+        lease_id: String,
+        fence: u64,
+    ) -> Self {
+        let (prolonging, registration) = AbortHandle::new_pair();
+        let task = prolong(
+            Arc::clone(&database),
+            database.names(key.id()),
+            lease_id.clone(),
+        );
         let task = Abortable::new(task, registration).map(drop);
-        desk.runtime.spawn(Box::pin(task));
+        database.runtime.spawn(Box::pin(task));
         Self {
-            names: desk.names(key.id()),
-            desk,
+            names: database.names(key.id()),
+            database,
             key,
-            owner,
+            lease_id,
             fence,
             seen: String::new(),
             tried: String::new(),
             saves: 0,
-            renewal,
+            prolonging,
             is_released: false,
         }
     }
 }
 
-/// Renews the lease until it is lost or over. A server that does not answer is asked again: the lease may still stand.
-async fn stay_heard(desk: Arc<Desk>, names: Names, owner: String) {
+/// Prolongs the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
+async fn prolong(database: Arc<Database>, names: Names, lease_id: String) {
     let clock = SystemClock;
     loop {
-        clock.sleep(desk.lease / RENEWALS).await;
-        let renewed = scripts::renew(&desk.connection, &names, &owner, desk.lease).await;
+        clock.sleep(database.lease_duration / PROLONGATIONS).await;
+        let renewed = scripts::renew(
+            &database.connection,
+            &names,
+            &lease_id,
+            database.lease_duration,
+        )
+        .await;
         if let Ok(false) = renewed {
             return;
         }
@@ -69,25 +84,23 @@ async fn stay_heard(desk: Arc<Desk>, names: Names, owner: String) {
 impl StoreLease for RedisLease {
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
-            let kept = scripts::load(&self.desk.connection, &self.names).await?;
-            self.seen = kept
+            let sealed = scripts::load(&self.database.connection, &self.names).await?;
+            self.seen = sealed
                 .as_ref()
-                .map_or_else(String::new, |kept| kept.revision.clone());
-            let found = self.desk.open(self.key.id(), kept)?;
+                .map_or_else(String::new, |sealed| sealed.revision.clone());
+            let found = self.database.open(self.key.id(), sealed)?;
             Ok(found.map(|found| found.1))
         })
     }
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let plain = record::encode(&self.key, entry);
-            let sealed = self.desk.ring.seal(&self.key, &plain);
-            let sealed = sealed.map_err(StoreError::unavailable)?;
+            let sealed = self.database.keys.seal(&self.key, entry)?;
             self.saves += 1;
-            let revision = format!("{}.{}.{}", self.fence, self.owner, self.saves);
+            let revision = format!("{}.{}.{}", self.fence, self.lease_id, self.saves);
             let follows = [self.seen.as_str(), self.tried.as_str()];
-            let kept = (revision.as_str(), sealed.as_slice());
-            let saved = scripts::save(&self.desk.connection, &self.names, follows, kept).await;
+            let new = (revision.as_str(), sealed.as_slice());
+            let saved = scripts::save(&self.database.connection, &self.names, follows, new).await;
             match saved {
                 Ok(true) => {}
                 Ok(false) => return Err(conflict()),
@@ -102,57 +115,57 @@ impl StoreLease for RedisLease {
     }
 
     fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move { scripts::remove(&self.desk.connection, &self.names).await })
+        Box::pin(async move { scripts::remove(&self.database.connection, &self.names).await })
     }
 
     fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.seen.clear();
-            scripts::quarantine(&self.desk.connection, &self.names).await
+            scripts::quarantine(&self.database.connection, &self.names).await
         })
     }
 
     fn release(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         self.is_released = true;
-        let (desk, id, owner) = self.for_release();
-        Box::pin(give_back(desk, id, owner))
+        let (database, id, lease_id) = self.for_release();
+        Box::pin(end_lease(database, id, lease_id))
     }
 }
 
 impl RedisLease {
-    fn for_release(&self) -> (Arc<Desk>, String, String) {
-        self.renewal.abort();
+    fn for_release(&self) -> (Arc<Database>, String, String) {
+        self.prolonging.abort();
         (
-            Arc::clone(&self.desk),
+            Arc::clone(&self.database),
             self.key.id().to_owned(),
-            self.owner.clone(),
+            self.lease_id.clone(),
         )
     }
 }
 
-/// A lease that cannot be given back ends by itself.
-async fn give_back(desk: Arc<Desk>, id: String, owner: String) {
-    let released = scripts::release(&desk.connection, &desk.names(&id), &owner).await;
+/// Ends the lease. If that fails, the lease expires by itself.
+async fn end_lease(database: Arc<Database>, id: String, lease_id: String) {
+    let released = scripts::release(&database.connection, &database.names(&id), &lease_id).await;
     if let Err(fault) = released {
-        tracing::debug!(target: "keyfob", error = %fault, "the lease of the shared token was not given back");
+        tracing::debug!(target: "keyfob", error = %fault, "the lease of the shared token was not released; it expires by itself");
     }
 }
 
 impl Drop for RedisLease {
     fn drop(&mut self) {
-        let (desk, id, owner) = self.for_release();
+        let (database, id, lease_id) = self.for_release();
         if !self.is_released {
-            let runtime = Arc::clone(&desk.runtime);
-            runtime.spawn(Box::pin(give_back(desk, id, owner)));
+            let runtime = Arc::clone(&database.runtime);
+            runtime.spawn(Box::pin(end_lease(database, id, lease_id)));
         }
     }
 }
 
 fn conflict() -> StoreError {
     StoreError::conflict(Error::unavailable(
-        "the lease of the shared token was lost, and another process has saved since",
+        "the lease of the shared token expired, and another process has saved since",
     ))
 }
 
-/// So often a lease is renewed in its length.
-const RENEWALS: u32 = 3;
+/// How often a lease is prolonged within its duration.
+const PROLONGATIONS: u32 = 3;

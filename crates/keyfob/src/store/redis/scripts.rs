@@ -1,4 +1,4 @@
-//! What is asked of the server; each is one step there, and may be asked twice.
+//! The commands and scripts that run on the server. Each is atomic there, and may be sent twice.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::error::error::Error;
 use crate::store::error::StoreError;
 use crate::store::redis::connection::Connection;
 
-/// The names of what belongs to one entry. What stands in braces keeps them together in a cluster.
+/// The names of the Redis keys of one entry. The part in braces puts them on the same node of a cluster.
 pub(super) struct Names {
     entry: String,
     lease: String,
@@ -18,9 +18,9 @@ pub(super) struct Names {
     id: String,
 }
 
-/// An entry as the server keeps it.
-pub(super) struct Kept {
-    /// Which of all states of the entry this is.
+/// An entry, as the server keeps it.
+pub(super) struct SealedEntry {
+    /// Identifies the save that wrote the entry.
     pub(super) revision: String,
     pub(super) sealed: Vec<u8>,
     pub(super) age: Duration,
@@ -43,95 +43,95 @@ impl Names {
 pub(super) async fn load(
     connection: &Connection,
     names: &Names,
-) -> Result<Option<Kept>, StoreError> {
+) -> Result<Option<SealedEntry>, StoreError> {
     let command = script(LOAD, &[&names.entry]);
-    let found: Option<(String, Vec<u8>, u64)> = ask(connection, &command).await?;
-    Ok(found.map(|(revision, sealed, age)| Kept {
+    let found: Option<(String, Vec<u8>, u64)> = send(connection, &command).await?;
+    Ok(found.map(|(revision, sealed, age)| SealedEntry {
         revision,
         sealed,
         age: Duration::from_millis(age),
     }))
 }
 
-/// Takes the lease; its number is greater than that of any lease before. `None` if somebody else has it.
+/// Takes the lease; `None` if another process has it. The number that is returned grows with each lease.
 pub(super) async fn lease(
     connection: &Connection,
     names: &Names,
-    owner: &str,
-    lasts: Duration,
+    lease_id: &str,
+    duration: Duration,
 ) -> Result<Option<u64>, StoreError> {
     let mut command = script(LEASE, &[&names.lease, &names.fence]);
-    command.arg(owner).arg(milliseconds(lasts));
-    let fence: u64 = ask(connection, &command).await?;
+    command.arg(lease_id).arg(milliseconds(duration));
+    let fence: u64 = send(connection, &command).await?;
     Ok((fence != 0).then_some(fence))
 }
 
-/// Says that the holder lives; `false` if the lease is no longer its own.
+/// Prolongs the lease; `false` if it has expired, or another process has it.
 pub(super) async fn renew(
     connection: &Connection,
     names: &Names,
-    owner: &str,
-    lasts: Duration,
+    lease_id: &str,
+    duration: Duration,
 ) -> Result<bool, StoreError> {
     let mut command = script(RENEW, &[&names.lease]);
-    command.arg(owner).arg(milliseconds(lasts));
-    ask(connection, &command).await
+    command.arg(lease_id).arg(milliseconds(duration));
+    send(connection, &command).await
 }
 
 pub(super) async fn release(
     connection: &Connection,
     names: &Names,
-    owner: &str,
+    lease_id: &str,
 ) -> Result<bool, StoreError> {
     let mut command = script(RELEASE, &[&names.lease]);
-    command.arg(owner);
-    ask(connection, &command).await
+    command.arg(lease_id);
+    send(connection, &command).await
 }
 
-/// Saves what follows one of two states; `false` if the entry is in another state by now, because somebody else has saved.
+/// Saves an entry that follows one of two revisions; `false` if another process has saved a third one.
 ///
-/// An entry that is gone was lost or forgotten, and nobody has put another there: what is saved is all that there is.
+/// If there is no entry, it was lost or forgotten. Then the new one is all that is left, and it is saved.
 pub(super) async fn save(
     connection: &Connection,
     names: &Names,
     follows: [&str; 2],
-    kept: (&str, &[u8]),
+    new: (&str, &[u8]),
 ) -> Result<bool, StoreError> {
     let mut command = script(SAVE, &[&names.entry]);
-    command.arg(&follows).arg(kept.0).arg(kept.1);
-    let saved = ask(connection, &command).await?;
+    command.arg(&follows).arg(new.0).arg(new.1);
+    let saved = send(connection, &command).await?;
     if saved {
         let mut command = cmd("SADD");
         command.arg(&names.index).arg(&names.id);
-        let _: u64 = ask(connection, &command).await?;
+        let _: u64 = send(connection, &command).await?;
     }
     Ok(saved)
 }
 
 pub(super) async fn remove(connection: &Connection, names: &Names) -> Result<bool, StoreError> {
-    let removed: u64 = ask(connection, cmd("DEL").arg(&names.entry)).await?;
+    let removed: u64 = send(connection, cmd("DEL").arg(&names.entry)).await?;
     let mut command = cmd("SREM");
     command.arg(&names.index).arg(&names.id);
-    let _: u64 = ask(connection, &command).await?;
+    let _: u64 = send(connection, &command).await?;
     Ok(removed != 0)
 }
 
 pub(super) async fn quarantine(connection: &Connection, names: &Names) -> Result<(), StoreError> {
     let command = script(SET_ASIDE, &[&names.entry, &names.bad]);
-    ask::<bool>(connection, &command).await.map(drop)
+    send::<bool>(connection, &command).await.map(drop)
 }
 
-/// The entries that were saved; some may be gone.
+/// The ids of all entries that were saved. Some entries may be gone.
 pub(super) async fn ids(connection: &Connection, prefix: &str) -> Result<Vec<String>, StoreError> {
-    ask(connection, cmd("SMEMBERS").arg(index(prefix))).await
+    send(connection, cmd("SMEMBERS").arg(index(prefix))).await
 }
 
-async fn ask<T: FromRedisValue>(connection: &Connection, command: &Cmd) -> Result<T, StoreError> {
-    let answer = connection.run(command).await?;
-    // What the answer is does not go into the error: it may be an entry.
-    T::from_redis_value(answer).map_err(|_| {
+async fn send<T: FromRedisValue>(connection: &Connection, command: &Cmd) -> Result<T, StoreError> {
+    let reply = connection.run(command).await?;
+    // The reply is kept out of the error, because it may be an entry.
+    T::from_redis_value(reply).map_err(|_| {
         StoreError::unavailable(Error::unavailable(
-            "the shared token store gave an answer that is not understood",
+            "the shared token store sent a reply that is not understood",
         ))
     })
 }

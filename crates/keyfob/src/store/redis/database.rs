@@ -1,4 +1,4 @@
-//! What all clones and leases of a store share.
+//! The database of a store: its connection, its names and its sealing keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,40 +6,37 @@ use std::time::Duration;
 use crate::runtime::runtime::Runtime;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
-use crate::store::record;
 use crate::store::redis::connection::Connection;
-use crate::store::redis::scripts::{Kept, Names};
+use crate::store::redis::scripts::{Names, SealedEntry};
 use crate::store::seal::SealingKeys;
 use crate::store::store::StoredEntry;
 
-/// What all clones and leases of a store share.
+/// The database and its settings. All clones and leases of a store share it.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct Database {
     pub(super) connection: Connection,
-    pub(super) ring: SealingKeys,
+    pub(super) keys: SealingKeys,
     pub(super) prefix: String,
-    pub(super) lease: Duration,
+    pub(super) lease_duration: Duration,
     pub(super) runtime: Arc<dyn Runtime>,
 }
 
-impl Desk {
+impl Database {
     pub(super) fn names(&self, id: &str) -> Names {
         Names::new(&self.prefix, id)
     }
 
+    /// Opens an entry, and returns its key with it.
     pub(super) fn open(
         &self,
         id: &str,
-        kept: Option<Kept>,
+        sealed: Option<SealedEntry>,
     ) -> Result<Option<(StoreKey, StoredEntry)>, StoreError> {
-        let Some(kept) = kept else {
+        let Some(SealedEntry { sealed, age, .. }) = sealed else {
             return Ok(None);
         };
-        let (key, entry) = record::decode(&self.ring.open(id, &kept.sealed)?)?;
-        let kept = StoredEntry {
-            entry,
-            age: Some(kept.age),
-        };
-        Ok(Some((key, kept)))
+        let (key, entry) = self.keys.open(id, &sealed)?;
+        let age = Some(age);
+        Ok(Some((key, StoredEntry { entry, age })))
     }
 }
