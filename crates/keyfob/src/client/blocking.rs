@@ -18,8 +18,8 @@ use crate::client::session::builder::SessionBuilder as GenericBuilder;
 use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::{request_builder_surface, session_surface};
 use crate::error::error::Error;
+use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::outcome::Idempotency;
-use crate::exchange::reqwest_failure::CONNECT_TIMEOUT;
 use crate::exchange::retry::RetryPolicy;
 use crate::runtime::block_on::block_on;
 
@@ -58,7 +58,7 @@ impl Session {
 
     /// A session with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        let client = || Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        let client = || Client::builder().connect_timeout(DEFAULT_TIMEOUT);
         GenericBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 

@@ -116,7 +116,7 @@ pub struct AuthenticationMiddlewareBuilder {
 
 impl AuthenticationMiddlewareBuilder {
     /// The timeout of each attempt, unless [set](Self::timeout).
-    pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
+    pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
 
     settings_setters!();
 

@@ -8,7 +8,7 @@ use crate::client::authenticator::{Authenticator, Target};
 use crate::client::idle_timeout::IdleTimeout;
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
-use crate::exchange::outcome::{Idempotency, Replay};
+use crate::exchange::outcome::{DEFAULT_TIMEOUT, Idempotency, Replay};
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;
@@ -30,7 +30,7 @@ impl ClientSettings {
             origins: OriginsBuilder::default(),
             proof: None,
             retry: RetryPolicy::default(),
-            timeout: TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
         }
     }
 
@@ -66,9 +66,6 @@ impl ClientRules {
         authenticator.begin(target, &self.policy, idempotency, body)
     }
 }
-
-/// The timeout of each attempt, unless set (R8).
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The setters of a builder whose field `settings` is a [`ClientSettings`].
 macro_rules! settings_setters {

@@ -127,6 +127,10 @@ impl Retryable {
     }
 }
 
+/// The default of each timeout: of an attempt (R8), of making a connection, and of a request to an authorization server.
+#[cfg(any(feature = "session", feature = "tower"))]
+pub(crate) const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;

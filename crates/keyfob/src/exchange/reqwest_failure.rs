@@ -1,13 +1,9 @@
 //! What the errors of `reqwest` mean for an exchange.
 
 use std::io;
-use std::time::Duration;
 
 use crate::error::error::{Error, causes};
 use crate::exchange::outcome::Failure;
-
-/// The timeout for making a connection, unless the client is the user's own.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why an attempt got no response.
 pub(crate) enum Fault {

@@ -10,6 +10,7 @@ use huskarl_core::client_auth::AuthenticationContext;
 
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
+use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::DPOP;
 use crate::oauth::client_authentication::{ClientAuthentication, authentication_failed};
 use crate::oauth::discovery::Discovery;
@@ -55,7 +56,7 @@ pub(super) struct SharedClient {
 
 impl Client {
     /// The default for [`ClientBuilder::timeout`](crate::oauth::ClientBuilder::timeout).
-    pub const TIMEOUT: Duration = Duration::from_secs(20);
+    pub const TIMEOUT: Duration = DEFAULT_TIMEOUT;
 
     /// How long the metadata of a server is used before it is fetched again.
     pub const METADATA_LIFETIME: Duration = Discovery::LIFETIME;

@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::outcome::Failure;
-use crate::exchange::reqwest_failure::{CONNECT_TIMEOUT, Fault, classify};
+use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
+use crate::exchange::reqwest_failure::{Fault, classify};
 use crate::exchange::retry_after::RetryAfter;
 use crate::origin::origin::{Origin, parse_url};
 
@@ -206,7 +206,7 @@ impl HttpClient {
 }
 
 fn default_client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT)
+    reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT)
 }
 
 /// T2: every failure of the transport is temporary.

@@ -15,7 +15,7 @@ use crate::client::session::request::RequestBuilder;
 use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::session_surface;
 use crate::error::error::Error;
-use crate::exchange::reqwest_failure::CONNECT_TIMEOUT;
+use crate::exchange::outcome::DEFAULT_TIMEOUT;
 
 /// An HTTP client whose requests carry a fresh token.
 ///
@@ -53,7 +53,7 @@ impl Session {
 
     /// A session with settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        let client = || reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT);
+        let client = || reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT);
         SessionBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 

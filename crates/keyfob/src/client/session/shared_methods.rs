@@ -107,7 +107,7 @@ macro_rules! request_builder_surface {
 macro_rules! session_surface {
     ($builder:ident) => {
         /// The timeout of each attempt, unless [set](crate::session::SessionBuilder::timeout).
-        pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
+        pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
 
         /// How many redirects are followed, unless [set](crate::session::SessionBuilder::redirects).
         pub const REDIRECTS: u32 = crate::exchange::exchange::Exchange::REDIRECTS;

@@ -234,7 +234,7 @@ pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
 
 impl AuthenticationLayerBuilder {
     /// The timeout of each attempt, unless [set](Self::timeout).
-    pub const TIMEOUT: Duration = crate::client::settings::TIMEOUT;
+    pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
 }
 
 impl<P> AuthenticationLayerBuilder<P> {
