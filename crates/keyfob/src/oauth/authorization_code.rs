@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_channel::mpsc;
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, ready, select};
 use url::Url;
 
 mod listener;
@@ -17,6 +17,7 @@ mod pkce;
 pub(crate) mod redirect_uri;
 mod response;
 
+use crate::clock::clock::within;
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
 use crate::oauth::authorization_code::page::Page;
@@ -227,30 +228,16 @@ impl AuthorizationRequest {
         mut requests: UnboundedReceiver<BrowserRequest>,
     ) -> Result<Token, Error> {
         let (request, response) = self.authorization_response(&mut requests).await?;
-        let code = match response {
-            Ok(code) => code,
-            Err(failure) => {
-                request.respond(failure.page).await;
-                return Err(failure.error);
-            }
-        };
-        let mut exchange = pin!(self.exchange(&code));
-        // The browser may repeat its request. Respond to it also while the token request runs.
-        let outcome = loop {
-            match select(exchange, requests.next()).await {
-                Either::Left((outcome, _)) => break outcome,
-                Either::Right((repeated, running)) => {
-                    drop(repeated.map(|request| request.start_response(Page::AlreadyAnswered)));
-                    exchange = running;
-                }
-            }
+        let outcome = match response {
+            Ok(code) => self.token_for(&code, requests).await,
+            Err(failure) => Err(failure),
         };
         let page = match &outcome {
             Ok(_) => Page::SignedIn,
-            Err(_) => Page::Failed,
+            Err(failure) => failure.page,
         };
         request.respond(page).await;
-        outcome
+        outcome.map_err(|failure| failure.error)
     }
 
     /// The first browser request that belongs to this sign-in, and the authorization response in it.
@@ -258,26 +245,38 @@ impl AuthorizationRequest {
         &self,
         requests: &mut UnboundedReceiver<BrowserRequest>,
     ) -> Result<(BrowserRequest, Result<Secret, SignInFailure>), Error> {
-        let mut timeout = self
-            .sign_in
-            .options
-            .client
-            .clock()
-            .sleep(self.sign_in.timeout);
         let mut unrelated = 0_u32;
-        loop {
-            let request = match select(requests.next(), timeout).await {
-                Either::Left((Some(request), running)) => {
-                    timeout = running;
-                    request
+        let first_response = async {
+            while let Some(request) = requests.next().await {
+                if let Some(response) = self.expected.check(&request.query) {
+                    return Some((request, response));
                 }
-                Either::Left((None, _)) | Either::Right(_) => return Err(timed_out(unrelated)),
-            };
-            if let Some(response) = self.expected.check(&request.query) {
-                return Ok((request, response));
+                unrelated += 1;
+                drop(request.start_response(Page::Unrelated));
             }
-            unrelated += 1;
-            drop(request.start_response(Page::Unrelated));
+            None
+        };
+        let clock = self.sign_in.options.client.clock();
+        within(&**clock, self.sign_in.timeout, first_response)
+            .await
+            .flatten()
+            .ok_or_else(|| timed_out(unrelated))
+    }
+
+    /// Requests the token, and meanwhile responds to browsers that repeat their request.
+    async fn token_for(
+        &self,
+        code: &Secret,
+        requests: UnboundedReceiver<BrowserRequest>,
+    ) -> Result<Token, SignInFailure> {
+        let respond_to_repeated = requests.for_each(|request| {
+            drop(request.start_response(Page::AlreadyAnswered));
+            ready(())
+        });
+        let exchange = pin!(self.exchange(code));
+        match select(exchange, respond_to_repeated).await {
+            Either::Left((outcome, _)) => Ok(outcome?),
+            Either::Right(((), exchange)) => Ok(exchange.await?),
         }
     }
 
