@@ -31,12 +31,14 @@ use crate::oauth::metadata::Metadata;
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
-/// Signs a person in with a browser on this machine: the authorization code grant with PKCE.
+/// Signs a person in with a browser on this machine.
+///
+/// This is the authorization code grant with PKCE, as RFC 8252 describes it for native programs.
 ///
 /// The server redirects the browser to a port of this machine, which is open only during the sign-in. The authorization
-/// code is useless without the code verifier, which never leaves the program (RFC 7636). It is accepted only with the `state`
-/// that was sent, and only from the server that was asked (RFC 9207). Afterwards, [`RefreshToken`](crate::oauth::RefreshToken)
-/// renews the token without a person.
+/// code is useless without the code verifier, which never leaves the program (RFC 7636). It is accepted only with the
+/// `state` that was sent, and only from the server that was asked (RFC 9207). Afterwards,
+/// [`RefreshToken`](crate::oauth::RefreshToken) renews the token without a person.
 ///
 /// ```no_run
 /// use keyfob::oauth::{AuthorizationCode, Client};
@@ -78,9 +80,10 @@ With the OpenID scope `offline_access`, `prompt` is `consent` unless you set it:
 refresh token (OpenID Connect Core §11)."
     );
 
-    /// Sets the redirect URI that is registered for the client. Default: `http://127.0.0.1/callback`.
+    /// Sets the redirect URI that is registered for the client.
     ///
-    /// It must be plain `http` to loopback. Without a port, any free port is used, which servers must allow (RFC 8252 §7.3).
+    /// Default: `http://127.0.0.1/callback`. It must be plain `http` to loopback. Without a port, any free port is used,
+    /// which servers must allow (RFC 8252 §7.3).
     ///
     /// # Errors
     ///
@@ -96,7 +99,9 @@ refresh token (OpenID Connect Core §11)."
         self
     }
 
-    /// Starts to listen for the browser, and creates the authorization request. Needs a Tokio runtime.
+    /// Starts to listen for the browser, and creates the authorization request.
+    ///
+    /// Needs a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -204,9 +209,10 @@ impl AuthorizationRequest {
         self.listener.uri()
     }
 
-    /// Waits until the person has signed in, requests the token, and shows the result in the browser.
+    /// Waits until the person has signed in, and returns the token.
     ///
-    /// A browser request that does not belong to this sign-in gets an error page, and the sign-in continues.
+    /// The browser then shows the result. A browser request that does not belong to this sign-in gets an error page, and
+    /// the sign-in continues.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ pub(super) struct SharedClient {
 }
 
 impl Client {
-    /// The default for [`ClientBuilder::timeout`](crate::oauth::ClientBuilder::timeout).
+    /// The default timeout of a request to the server.
     pub const TIMEOUT: Duration = DEFAULT_TIMEOUT;
 
     /// How long the metadata of a server is used before it is fetched again.

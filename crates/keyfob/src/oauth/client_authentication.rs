@@ -78,7 +78,7 @@ impl ClientAuthentication {
         Self::fixed("none", NoAuth)
     }
 
-    /// A secret in `Authorization: Basic`, form-encoded first as RFC 6749 §2.3.1 requires.
+    /// A secret in `Authorization: Basic`, form-encoded first (RFC 6749 §2.3.1).
     #[must_use]
     pub fn secret_basic(secret: impl Into<String>) -> Self {
         let method = ClientSecret::builder()
@@ -88,10 +88,10 @@ impl ClientAuthentication {
         Self::fixed("client_secret_basic", method)
     }
 
-    /// A secret in `Authorization: Basic` without form encoding, for servers that do not decode it.
+    /// A secret in `Authorization: Basic` without form encoding.
     ///
-    /// It differs from [`secret_basic`](Self::secret_basic) only if the client identifier or the secret contains characters
-    /// that form encoding changes.
+    /// Use it for servers that do not decode the secret. It differs from [`secret_basic`](Self::secret_basic) only if the
+    /// client identifier or the secret contains characters that form encoding changes.
     #[must_use]
     pub fn secret_basic_unencoded(secret: impl Into<String>) -> Self {
         Self::fixed("client_secret_basic", UnencodedBasic(secret_string(secret)))
@@ -103,7 +103,9 @@ impl ClientAuthentication {
         Self::fixed("client_secret_post", ClientSecret::new(provided(secret)))
     }
 
-    /// A client assertion: a new JWT for each request, signed with the client's private key (RFC 7523 §2.2).
+    /// A client assertion, which the client's private key signs (RFC 7523 §2.2).
+    ///
+    /// The assertion is a JWT. Each request contains a new one.
     #[must_use]
     pub fn private_key_jwt(key: SigningKey) -> Self {
         Self(Method::PrivateKeyJwt(ClientAssertion {
@@ -122,7 +124,9 @@ impl ClientAuthentication {
         self
     }
 
-    /// Sets how long a client assertion is valid. Default: [`ASSERTION_LIFETIME`](Self::ASSERTION_LIFETIME).
+    /// Sets how long a client assertion is valid.
+    ///
+    /// Default: [`ASSERTION_LIFETIME`](Self::ASSERTION_LIFETIME).
     #[must_use]
     pub fn assertion_lifetime(mut self, lifetime: Duration) -> Self {
         if let Method::PrivateKeyJwt(assertion) = &mut self.0 {

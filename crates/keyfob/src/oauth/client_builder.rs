@@ -82,34 +82,42 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the URL of the introspection endpoint (RFC 7662). Used only together with a token endpoint.
+    /// Sets the URL of the introspection endpoint (RFC 7662).
+    ///
+    /// It is used only together with a [`token_endpoint`](Self::token_endpoint).
     pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
         self.server.introspection_endpoint = Some(url.into());
         self
     }
 
-    /// Sets the URL of the revocation endpoint (RFC 7009). Used only together with a token endpoint.
+    /// Sets the URL of the revocation endpoint (RFC 7009).
+    ///
+    /// It is used only together with a [`token_endpoint`](Self::token_endpoint).
     pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
         self.server.revocation_endpoint = Some(url.into());
         self
     }
 
-    /// Sets the URL of the authorization endpoint (RFC 6749 §3.1). Used only together with a token endpoint.
+    /// Sets the URL of the authorization endpoint (RFC 6749 §3.1).
+    ///
+    /// It is used only together with a [`token_endpoint`](Self::token_endpoint).
     pub fn authorization_endpoint(mut self, url: impl Into<String>) -> Self {
         self.server.authorization_endpoint = Some(url.into());
         self
     }
 
-    /// Sets the URL of the device authorization endpoint (RFC 8628 §3.1). Used only together with a token endpoint.
+    /// Sets the URL of the device authorization endpoint (RFC 8628 §3.1).
+    ///
+    /// It is used only together with a [`token_endpoint`](Self::token_endpoint).
     pub fn device_authorization_endpoint(mut self, url: impl Into<String>) -> Self {
         self.server.device_authorization_endpoint = Some(url.into());
         self
     }
 
-    /// Sends a DPoP proof with each token request, so that tokens are bound to the prover's key (RFC 9449).
+    /// Binds the tokens to the prover's key (DPoP, RFC 9449).
     ///
-    /// Give the same prover to the session, layer or middleware that sends the tokens. A server that returns a bearer token
-    /// instead is an error.
+    /// Each token request carries a proof. Give the same prover to the session, layer or middleware that sends the tokens.
+    /// A server that returns a bearer token instead is an error.
     pub fn dpop(mut self, prover: DpopProver) -> Self {
         self.prover = Some(prover);
         self
@@ -118,13 +126,16 @@ impl ClientBuilder {
     /// Uses your own HTTP client settings, for example for proxies or certificates.
     ///
     /// The client keeps no idle connections and follows no redirects, whatever the settings say. Without
-    /// [`no_proxy`](reqwest::ClientBuilder::no_proxy), it uses the proxy of the environment even for plain `http` to loopback.
+    /// [`no_proxy`](reqwest::ClientBuilder::no_proxy), it uses the proxy of the environment even for plain `http` to
+    /// loopback.
     pub fn http(mut self, client: reqwest::ClientBuilder) -> Self {
         self.http = Some(client);
         self
     }
 
-    /// Limits how long one request to the server may take in total. Default: [`Client::TIMEOUT`].
+    /// Limits how long one request to the server may take in total.
+    ///
+    /// Default: [`Client::TIMEOUT`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -24,7 +24,7 @@ use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
-/// Signs a person in with a code that they type into a browser on any device: the device grant (RFC 8628).
+/// Signs a person in with a code that they type into any browser (RFC 8628).
 ///
 /// It is meant for machines without a browser, for example over SSH. If the server also returns a refresh token,
 /// [`RefreshToken`](crate::oauth::RefreshToken) renews the token without a person.
@@ -125,9 +125,9 @@ impl DeviceAuthorization {
         self.response.verification_uri.as_str()
     }
 
-    /// The same URL with the code in it, for a link or a QR code, if the server sends one.
+    /// The same URL with the code in it, if the server sends one.
     ///
-    /// Show the user code as well, so that the person can compare it (RFC 8628 §3.3.1).
+    /// Use it for a link or a QR code. Show the user code as well, so that the person can compare it (RFC 8628 §3.3.1).
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
         self.response

@@ -22,7 +22,7 @@ use crate::oauth::dpop::proof::{Claims, Target, jws_header};
 use crate::oauth::signing_key::SigningKey;
 use crate::token::token::Token;
 
-/// Creates a proof for each request that its sender holds the token's key (DPoP, RFC 9449).
+/// Proves with each request that the sender holds the token's key (RFC 9449).
 ///
 /// Give the same prover to the [`Client`](crate::oauth::Client) that gets the tokens and to the session, layer or middleware
 /// that sends them. Clones share the key and the nonces that servers supplied.

@@ -63,7 +63,9 @@ impl Introspection {
 }
 
 impl Client {
-    /// Asks the server whether an access token is active (RFC 7662). Needs a Tokio runtime.
+    /// Asks the server whether an access token is active (RFC 7662).
+    ///
+    /// Needs a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example(session: keyfob::Session, client: keyfob::oauth::Client) -> Result<(), keyfob::Error> {

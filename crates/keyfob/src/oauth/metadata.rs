@@ -58,7 +58,7 @@ impl OptionalEndpoint {
 impl Metadata {
     /// Fetches the metadata of an issuer: from the URL of RFC 8414 §3, or else from that of OpenID Connect Discovery.
     ///
-    /// "The \"issuer\" value returned MUST be identical to the authorization server's issuer identifier value" (RFC 8414 §3.3).
+    /// The document must name exactly the issuer that was asked for (RFC 8414 §3.3).
     pub(crate) async fn from_issuer(http: &HttpClient, issuer: &str) -> Result<Self, Error> {
         let [oauth, openid] = well_known_urls(issuer)?;
         // A server that knows only one of the URLs may send anything from the other, even a page with status 200.

@@ -11,10 +11,11 @@ use crate::oauth::form::Form;
 use crate::token::token::Token;
 
 impl Client {
-    /// Revokes a token: its refresh token, if there is one, and then the access token (RFC 7009).
+    /// Revokes a token at the server (RFC 7009).
     ///
-    /// A token that the server does not know counts as revoked. Some servers cannot revoke access tokens
-    /// (`unsupported_token_type`). That is an error only if there was no refresh token to revoke. Needs a Tokio runtime.
+    /// The refresh token, if there is one, is revoked first, and then the access token. A token that the server does not
+    /// know counts as revoked. Some servers cannot revoke access tokens (`unsupported_token_type`). That is an error only
+    /// if there was no refresh token to revoke. Needs a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example(session: keyfob::Session, client: keyfob::oauth::Client) -> Result<(), keyfob::Error> {

@@ -38,7 +38,9 @@ pub struct SigningKey {
 pub(crate) struct Signer(pub(crate) SigningKey);
 
 impl SigningKey {
-    /// Reads an unencrypted private key in PEM form: PKCS#8, or the older PKCS#1 (RSA) and SEC 1 (EC) forms.
+    /// Reads an unencrypted private key in PEM form.
+    ///
+    /// It may be PKCS#8, PKCS#1 (RSA) or SEC 1 (EC).
     ///
     /// # Errors
     ///
@@ -48,7 +50,9 @@ impl SigningKey {
         SigningKeyPair::from_pem(pem.as_ref()).map(Self::new)
     }
 
-    /// Reads a private key in JSON form, with its `kid` and `alg` if they are present (RFC 7517).
+    /// Reads a private key in JSON form, a JWK (RFC 7517).
+    ///
+    /// Its `kid` and `alg` are used if they are present.
     ///
     /// # Errors
     ///
@@ -129,10 +133,10 @@ impl SigningKey {
         serde_json::to_string(&jwk).expect("a public JWK contains only strings")
     }
 
-    /// The SHA-256 thumbprint of the public key, by which servers identify it (RFC 7638).
+    /// The SHA-256 thumbprint of the public key (RFC 7638).
     ///
-    /// An authorization request may contain it as `dpop_jkt` (RFC 9449 §10). A token that is bound to the key contains it in
-    /// its claim `jkt` (RFC 9449 §6.1).
+    /// Servers identify the key by it. An authorization request may contain it as `dpop_jkt` (RFC 9449 §10). A token that
+    /// is bound to the key contains it in its claim `jkt` (RFC 9449 §6.1).
     ///
     /// ```
     /// use keyfob::oauth::SigningKey;

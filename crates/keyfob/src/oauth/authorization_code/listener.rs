@@ -68,8 +68,10 @@ impl Listener {
                 } else {
                     format!("port {port}")
                 };
-                Error::input(format!("the sign-in cannot listen on {port} of {ip}; give another redirect URI, or free the port"))
-                    .caused_by(cause)
+                Error::input(format!(
+                    "the sign-in cannot listen on {port} of {ip}; free the port, or give another redirect URI"
+                ))
+                .caused_by(cause)
             })?;
         Ok(Self {
             tcp,

@@ -34,7 +34,8 @@ impl From<Error> for SignInFailure {
 impl ExpectedResponse {
     /// Reads the authorization code from a browser request to the redirect URI.
     ///
-    /// `None` for a response of another sign-in. Its sender does not know the `state`, so it must not end this sign-in either.
+    /// `None` for a response of another sign-in. Its sender does not know the `state`, so it must not end this sign-in
+    /// either.
     pub(crate) fn check(&self, query: &str) -> Option<Result<Secret, SignInFailure>> {
         let mut parameters = Parameters::parse(query)?;
         let state = parameters.state.take()?;

@@ -17,10 +17,10 @@ use crate::oauth::signing_key::{Signer, SigningKey};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// Gets tokens in return for an assertion, a JWT that names a subject: the JWT bearer grant (RFC 7523 §2.1).
+/// Gets tokens in return for a signed assertion (RFC 7523 §2.1).
 ///
-/// Either the client signs a new assertion for each request, or the assertion comes from another source, such as the file
-/// into which Kubernetes projects a service account token.
+/// An assertion is a JWT that names a subject. Either the client signs a new assertion for each request, or the assertion
+/// comes from another source, such as the file into which Kubernetes projects a service account token.
 ///
 /// ```
 /// use keyfob::FileToken;

@@ -90,13 +90,13 @@ macro_rules! grant_setters {
             self
         }
 
-        /// Requests a token for this audience, by the name that the server uses for it (RFC 8693 §2.1).
+        /// Requests a token for this audience, by its name at the server (RFC 8693 §2.1).
         pub fn audience(mut self, audience: impl Into<String>) -> Self {
             self.$($options).+.audiences.push(audience.into());
             self
         }
 
-        /// Requests a token for the API at this URL, in addition to those of earlier calls (RFC 8707).
+        /// Requests a token for the API at this URL, in addition to others (RFC 8707).
         pub fn resource(mut self, resource: impl Into<String>) -> Self {
             self.$($options).+.resources.push(resource.into());
             self

@@ -18,9 +18,9 @@ use crate::token::token::Token;
 /// Gets tokens with a refresh token (RFC 6749 §6).
 ///
 /// A server may replace the refresh token with each response (*rotation*), and treat any further use of the old one as
-/// theft. So this source, together with its clones, sends one request at a time and never uses a replaced refresh token again.
-/// The newest refresh token must outlive the program: use a store ([`Persisted`](crate::source::Persisted)), or save it
-/// yourself in [`on_change`](crate::cache::TokenCacheBuilder::on_change), which is awaited before the token is used.
+/// theft. So this source, together with its clones, sends one request at a time and never uses a replaced refresh token
+/// again. The newest refresh token must outlive the program: use a store ([`Persisted`](crate::source::Persisted)), or save
+/// it yourself in [`on_change`](crate::cache::TokenCacheBuilder::on_change), which is awaited before the token is used.
 ///
 /// ```
 /// use keyfob::TokenCache;
@@ -57,7 +57,8 @@ impl RefreshToken {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty, or contains anything but visible ASCII characters and spaces.
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if it is empty, or contains anything but visible ASCII
+    /// characters and spaces.
     pub fn new(client: Client, refresh_token: impl Into<String>) -> Result<Self, Error> {
         Ok(Self {
             options: GrantOptions::new(client),

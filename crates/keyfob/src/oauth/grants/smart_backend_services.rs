@@ -38,7 +38,9 @@ pub struct SmartBackendServices {
 }
 
 impl SmartBackendServices {
-    /// Gets tokens for the FHIR server with this base URL. The token endpoint is discovered when it is first needed.
+    /// Gets tokens for the FHIR server with this base URL.
+    ///
+    /// The token endpoint is discovered when it is first needed.
     ///
     /// # Errors
     ///

@@ -14,11 +14,12 @@ use crate::store::key::{StoreKey, StoreKeyBuilder};
 macro_rules! store_key {
     ($source:ty, $grant:literal) => {
         impl $source {
-            /// The key for a store: the server, the client, and everything that the token request asks for.
+            /// The key under which a store keeps the tokens.
             ///
-            /// If another token decides whose tokens these are, the key does not include whose: add a
-            /// [`subject`](StoreKeyBuilder::subject). Of extra parameters the key includes a hash, so build the key yourself if
-            /// a parameter is a secret that can be guessed.
+            /// It includes the server, the client, and everything that the token request asks for. If another token decides
+            /// whose tokens these are, the key does not include whose: add a [`subject`](StoreKeyBuilder::subject). Of
+            /// extra parameters the key includes a hash, so build the key yourself if a parameter is a secret that can be
+            /// guessed.
             ///
             /// ```
             /// use keyfob::oauth::{Client, ClientCredentials};
@@ -44,16 +45,17 @@ store_key!(RefreshToken, "refresh_token");
 store_key!(TokenExchange, "token-exchange");
 
 impl SmartBackendServices {
-    /// The key for a store; see [`ClientCredentials::store_key`].
+    /// The key under which a store keeps the tokens; see [`ClientCredentials::store_key`].
     pub fn store_key(&self) -> StoreKeyBuilder {
         self.credentials.store_key()
     }
 }
 
 impl JwtBearer {
-    /// The key for a store: the server, the client, the subject, and everything that the token request asks for.
+    /// The key under which a store keeps the tokens.
     ///
-    /// The subject of an assertion from another source is not known: add a [`subject`](StoreKeyBuilder::subject).
+    /// It includes the server, the client, the subject, and everything that the token request asks for. The subject of an
+    /// assertion from another source is not known: add a [`subject`](StoreKeyBuilder::subject).
     pub fn store_key(&self) -> StoreKeyBuilder {
         let key = store_key(&self.options, "jwt-bearer");
         match self.signed_subject() {
@@ -99,7 +101,7 @@ fn store_key(options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
 
 /// A hash of the extra parameters.
 ///
-/// The key of each is hashed first, so that no two lists of parameters run together into the same text.
+/// Each parameter is hashed by itself first, so that two different lists cannot run together into the same text.
 fn hash_parameters(options: &GrantOptions) -> String {
     let parameters = options.parameters.iter();
     let each = parameters.map(|(name, value)| {

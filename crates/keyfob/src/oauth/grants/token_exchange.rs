@@ -12,7 +12,7 @@ use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// Exchanges another token for a token of this server: the token exchange grant (RFC 8693).
+/// Exchanges another token for a token of this server (RFC 8693).
 ///
 /// The subject token says in whose name the new token acts. It comes from any [`TokenSource`], which is asked for each
 /// exchange.
@@ -84,7 +84,7 @@ impl TokenExchange {
 
     grant_setters!(options);
 
-    /// Adds an actor token, which says who acts on behalf of the subject (`actor_token`).
+    /// Adds an actor token, which says who acts for the subject.
     pub fn actor(mut self, actor: impl TokenSource, token_type: TokenType) -> Self {
         self.actor = Some((Arc::new(actor), token_type));
         self

@@ -16,7 +16,7 @@ use zeroize::Zeroize;
 
 use crate::error::error::Error;
 
-/// The algorithm that a [`SigningKey`](crate::oauth::SigningKey) signs with (RFC 7518 §3.1, RFC 8037 §3.1).
+/// The algorithm of a signature (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
 /// ```
 /// use keyfob::oauth::Algorithm;
