@@ -42,6 +42,20 @@ def test_r3_an_iterator_as_body_is_not_sent_again(
     assert servers.counts().requests == 1
 
 
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_r3_a_401_after_a_redirect_is_replayed_at_the_target(
+    library: Any, servers: Servers, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    servers.next(303, headers={"location": "/made"})
+    servers.next(401)
+    with library.Client(auth=handler.httpx_auth(), trust_env=False) as client:
+        response = client.post(servers.api_url, content=b"once", follow_redirects=True)
+    assert response.status_code == 200
+    sent = [(each.method, each.path, each.body) for each in servers.received()]
+    assert sent == [("POST", "/", "once"), ("GET", "/made", ""), ("GET", "/made", "")]
+    assert servers.received()[2].authorization == "Bearer token-2"
+
+
 def test_r1_plain_http_and_other_origins_are_refused(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:

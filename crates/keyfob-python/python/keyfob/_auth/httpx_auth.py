@@ -50,7 +50,7 @@ class HttpxAuth(HandlerAuth, _Auth):
         if step is not None:
             renewed = self._tokens.replace(lease, step, exchange.max_wait)
             if renewed is not None:
-                yield self._authorized(request, renewed)
+                yield self._authorized(response.request, renewed)
 
     async def async_auth_flow(
         self, request: httpx.Request
@@ -63,7 +63,7 @@ class HttpxAuth(HandlerAuth, _Auth):
         if step is not None:
             renewed = await self._replace(lease, step, exchange.max_wait)
             if renewed is not None:
-                yield self._authorized(request, renewed)
+                yield self._authorized(response.request, renewed)
 
     def _begin(self, request: httpx.Request) -> Exchange:
         return self._exchange(
@@ -90,9 +90,8 @@ class HttpxAuth(HandlerAuth, _Auth):
         self, exchange: Exchange, lease: Lease, response: httpx.Response
     ) -> Renew | None:
         """Judges the response after all redirects, which ``httpx`` follows before it asks here."""
-        for hop in [*response.history[1:], response] if response.history else []:
-            # The method of the first request: a replay sends that request again, with its body.
-            exchange.redirected(str(hop.request.url), response.history[0].request.method)
+        for redirected in [*response.history[1:], response] if response.history else []:
+            exchange.redirected(str(redirected.request.url), redirected.request.method)
         return self._judge(exchange, lease, response)
 
     async def _lease(self, max_wait: float) -> Lease:

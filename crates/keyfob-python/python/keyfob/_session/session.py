@@ -17,6 +17,7 @@ from requests.utils import resolve_proxies
 
 from keyfob._core import TIMEOUT, Lease, Origins, RetryPolicy, TokenCache
 from keyfob._requests import shallow_copy
+from keyfob._session.adapter import UploadAdapter
 from keyfob._session.request_loop import CallSettings, Credential, RequestLoop
 
 _logger = logging.getLogger("keyfob")
@@ -32,8 +33,8 @@ class AuthenticatedSession(requests.Session):
     * It sends the credential to https URLs that you name and to this machine, or only to the origins you :meth:`bind` it to. A
       redirect to another origin does not get the credential.
     * Its credential replaces any other ``Authorization``, whatever its source.
-    * An attempt fails when nothing moves for :attr:`timeout`: while it connects, and between two bytes of the response. A large
-      response that makes progress is not cut off.
+    * An attempt fails when nothing moves for :attr:`timeout`: while it connects, while it sends the body, and while it waits for
+      the next bytes of the response. A large transfer that makes progress is not cut off.
     """
 
     def __init__(self) -> None:
@@ -41,6 +42,8 @@ class AuthenticatedSession(requests.Session):
         self._retry = RetryPolicy()
         self._timeout: Timeout = TIMEOUT
         self._origins = Origins()
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, UploadAdapter())
 
     @property
     def retry(self) -> RetryPolicy:
@@ -63,8 +66,9 @@ class AuthenticatedSession(requests.Session):
     def timeout(self) -> Timeout:
         """How long nothing may move in an attempt, in seconds; 20 unless set. A call's own ``timeout`` takes precedence.
 
-        A pair ``(connect, read)`` sets the two limits apart: for the connection, and for each wait for bytes of the response.
-        ``(None, None)`` is no limit.
+        A pair ``(connect, read)`` sets separate limits: one for opening the connection and for each piece of the body that is sent,
+        and one for each wait for bytes of the response. ``(None, None)`` is no limit. An adapter that you mount yourself follows
+        the rules of ``requests``, which limits the upload of a body from memory as a whole.
 
         Raises:
             ValueError: An assigned limit is not above 0.
