@@ -23,7 +23,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingExchange {
     /// The fingerprint of the refresh token that it uses up; `None` if the store held none.
-    pub(crate) refresh_token: Option<String>,
+    pub(crate) fingerprint: Option<String>,
     pub(crate) started: SystemTime,
     pub(crate) process: String,
     /// How many exchanges of this refresh token were started without a known result, this one included.

@@ -124,7 +124,7 @@ impl<'a> Record<'a> {
             saved: milliseconds(entry.saved),
             token: entry.token.as_ref().map(TokenRecord::of),
             begun: entry.pending.as_ref().map(|pending| PendingRecord {
-                with: pending.refresh_token.as_deref().map(Cow::Borrowed),
+                with: pending.fingerprint.as_deref().map(Cow::Borrowed),
                 at: milliseconds(pending.started),
                 by: pending.process.as_str().into(),
                 attempts: pending.attempts,
@@ -146,7 +146,7 @@ impl<'a> Record<'a> {
         let entry = Entry {
             token,
             pending: self.begun.map(|pending| PendingExchange {
-                refresh_token: pending.with.map(Cow::into_owned),
+                fingerprint: pending.with.map(Cow::into_owned),
                 started: time(pending.at),
                 process: pending.by.into_owned(),
                 attempts: pending.attempts,
@@ -262,7 +262,7 @@ mod tests {
             .expires_in(Duration::from_millis(3_600_001));
         Entry {
             pending: Some(PendingExchange {
-                refresh_token: Some("f00".to_owned()),
+                fingerprint: Some("f00".to_owned()),
                 started: now,
                 process: "process 1 on a".to_owned(),
                 attempts: 2,

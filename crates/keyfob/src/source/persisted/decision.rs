@@ -95,7 +95,7 @@ impl Question<'_> {
     /// A note of another refresh token does not count: a sign-in has replaced the token since.
     pub(super) fn pending<'e>(&self, entry: &'e Entry) -> Option<&'e PendingExchange> {
         let pending = entry.pending.as_ref()?;
-        let is_of_this = pending.refresh_token == consumed(entry.token());
+        let is_of_this = pending.fingerprint == fingerprint_of(entry.token());
         (self.consumes_refresh_token && is_of_this).then_some(pending)
     }
 
@@ -140,8 +140,8 @@ impl Question<'_> {
     }
 }
 
-/// The fingerprint of the refresh token that an exchange of this token uses up.
-pub(super) fn consumed(token: Option<&Token>) -> Option<String> {
+/// The fingerprint of the refresh token that came with this token.
+pub(super) fn fingerprint_of(token: Option<&Token>) -> Option<String> {
     token?.refresh_token().map(fingerprint)
 }
 
@@ -149,7 +149,7 @@ fn sign_in_needed(pending: &PendingExchange) -> Error {
     let when = jiff::Timestamp::try_from(pending.started())
         .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
     Error::refused(format!(
-        "an exchange of the stored refresh token was begun {when} by {} and its result was never stored; \
+        "an exchange of the stored refresh token was started {when} by {} and its result was never stored; \
          the refresh token may be used up: sign in again",
         pending.process()
     ))

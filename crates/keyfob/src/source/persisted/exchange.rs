@@ -8,7 +8,7 @@ use crate::error::error::ErrorKind;
 use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
 use crate::source::persisted::caller::Stop;
-use crate::source::persisted::decision::consumed;
+use crate::source::persisted::decision::fingerprint_of;
 use crate::source::persisted::renewal::{End, Renewal};
 use crate::source::persisted::stored_source::wall_time;
 use crate::store::entry::{Entry, PendingExchange};
@@ -19,17 +19,17 @@ impl Renewal<'_> {
     /// Stores a note, exchanges the refresh token, and stores the new token.
     pub(super) async fn exchange(mut self, entry: Option<Entry>, attempt: u32) -> End {
         let mut entry = entry.unwrap_or_else(|| self.first_entry());
-        let refresh_token = consumed(entry.token());
+        let fingerprint = fingerprint_of(entry.token());
         let before = entry.clone();
         let now = wall_time(self.request);
         let started = match &entry.pending {
             // The issuer's grace counts from the first exchange.
-            Some(first) if attempt > 1 && first.refresh_token == refresh_token => first.started,
+            Some(first) if attempt > 1 && first.fingerprint == fingerprint => first.started,
             _ => now,
         };
         entry.saved = now;
         entry.pending = Some(PendingExchange {
-            refresh_token: refresh_token.clone(),
+            fingerprint: fingerprint.clone(),
             started,
             process: this_process(),
             attempts: attempt,
@@ -49,7 +49,7 @@ impl Renewal<'_> {
             Ok(token) => {
                 let old = entry.token().and_then(Token::refresh_secret);
                 let new = self.new_entry(token.or_refresh_token(old), asked);
-                self.save_new_token(new, refresh_token).await
+                self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
                 // A response that cannot be understood is a response: the exchange was not lost on the way.
@@ -83,7 +83,7 @@ impl Renewal<'_> {
     }
 
     /// Stores the result of an exchange. Until that is done, it is not used and nothing else is exchanged.
-    async fn save_new_token(mut self, new: Entry, refresh_token: Option<String>) -> End {
+    async fn save_new_token(mut self, new: Entry, fingerprint: Option<String>) -> End {
         let saved = self.save_persistently(&new, |renewal, fault| {
             events::save_failed(fault.error());
             renewal.caller.answer(Err(fault.clone().into()));
@@ -92,10 +92,9 @@ impl Renewal<'_> {
         let token = new.token.expect("the entry was made of a token");
         match saved {
             Ok(()) => End::Done(Ok(token)),
-            Err(fault) if fault.kind() == StoreErrorKind::Conflict => End::Conflict {
-                token,
-                refresh_token,
-            },
+            Err(fault) if fault.kind() == StoreErrorKind::Conflict => {
+                End::Conflict { token, fingerprint }
+            }
             Err(fault) => {
                 events::refresh_token_lost(fault.error());
                 End::Done(Err(fault.into()))

@@ -12,7 +12,7 @@ pub(super) struct Refusal(Mutex<Option<Refused>>);
 struct Refused {
     error: Error,
     /// The fingerprint of the refresh token that was refused; `None` if the store held none.
-    refresh_token: Option<String>,
+    fingerprint: Option<String>,
 }
 
 impl Refusal {
@@ -20,23 +20,23 @@ impl Refusal {
     ///
     /// The error that is returned makes the cache ask again later. That finds a new sign-in in the store, and until there is
     /// one, [`of`](Self::of) keeps the source from being asked.
-    pub(super) fn remember(&self, error: Error, refresh_token: Option<String>) -> Error {
+    pub(super) fn remember(&self, error: Error, fingerprint: Option<String>) -> Error {
         if error.kind() != ErrorKind::Refused {
             return error;
         }
         let error = error.remembered_by_source();
         *self.lock() = Some(Refused {
             error: error.clone(),
-            refresh_token,
+            fingerprint,
         });
         error
     }
 
     /// The refusal of the refresh token with this fingerprint.
-    pub(super) fn of(&self, refresh_token: Option<&str>) -> Option<Error> {
+    pub(super) fn of(&self, fingerprint: Option<&str>) -> Option<Error> {
         let remembered = self.lock();
         let refused = remembered.as_ref()?;
-        (refused.refresh_token.as_deref() == refresh_token).then(|| refused.error.clone())
+        (refused.fingerprint.as_deref() == fingerprint).then(|| refused.error.clone())
     }
 
     pub(super) fn forget(&self) {

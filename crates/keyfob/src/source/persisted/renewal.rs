@@ -10,7 +10,7 @@ use crate::clock::clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::observe::store as events;
 use crate::source::persisted::caller::{Caller, Stop};
-use crate::source::persisted::decision::{Verdict, consumed};
+use crate::source::persisted::decision::{Verdict, fingerprint_of};
 use crate::source::persisted::stored_source::{StoredSource, rebased, wall_time};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source::{Reason, TokenRequest};
@@ -35,7 +35,7 @@ pub(super) enum End {
     /// Another process saved while this refresh token was exchanged for this token.
     Conflict {
         token: Token,
-        refresh_token: Option<String>,
+        fingerprint: Option<String>,
     },
 }
 
@@ -62,10 +62,9 @@ pub(super) async fn renew(
         return match end {
             Ok(End::Done(outcome)) => outcome,
             Ok(End::Again) => continue,
-            Ok(End::Conflict {
-                token,
-                refresh_token,
-            }) => settle_conflict(stored, request, token, refresh_token).await,
+            Ok(End::Conflict { token, fingerprint }) => {
+                settle_conflict(stored, request, token, fingerprint).await
+            }
             Err(_) => Err(Stop::Source(Error::unavailable(
                 "the token source panicked",
             ))),
@@ -114,14 +113,14 @@ async fn settle_conflict(
     stored: &StoredSource,
     request: &TokenRequest,
     token: Token,
-    refresh_token: Option<String>,
+    fingerprint: Option<String>,
 ) -> Result<Token, Stop> {
     events::save_conflict();
     let mut lease = stored.store.lease(&stored.key, request.timeout()).await?;
     let settled = async {
         let entry = lease.load().await?.map(|found| rebased(found, request));
         let other = entry.as_ref().and_then(Entry::token);
-        if let Some(other) = other.filter(|other| consumed(Some(other)) != refresh_token) {
+        if let Some(other) = other.filter(|other| fingerprint_of(Some(other)) != fingerprint) {
             return Ok(other.clone());
         }
         let entry = Entry::new(token.clone(), wall_time(request));
@@ -142,13 +141,13 @@ impl Renewal<'_> {
         };
         self.stored.outage.end();
         let refusal = &self.stored.refusal;
-        let refresh_token = consumed(entry.as_ref().and_then(Entry::token));
-        let refused = refusal.of(refresh_token.as_deref());
+        let fingerprint = fingerprint_of(entry.as_ref().and_then(Entry::token));
+        let refused = refusal.of(fingerprint.as_deref());
         let refused = refused.filter(|_| self.request.reason() != Reason::Forced);
         let end = self.decide(entry, refused).await;
         match end {
             End::Done(Err(Stop::Source(error))) => {
-                let error = refusal.remember(error, refresh_token);
+                let error = refusal.remember(error, fingerprint);
                 End::Done(Err(Stop::Source(error)))
             }
             End::Done(Ok(token)) => {

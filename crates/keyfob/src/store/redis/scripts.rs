@@ -161,8 +161,8 @@ local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
 return {found[1], found[2], math.max(0, age)}";
 
 const LEASE: &str = "
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+local current = redis.call('GET', KEYS[1])
+if current and current ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('INCR', KEYS[2])";
 

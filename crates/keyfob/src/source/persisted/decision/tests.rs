@@ -23,7 +23,7 @@ fn entry(token: Token) -> Entry {
 fn with_pending_exchange(age: u32, attempts: u32) -> Entry {
     let mut entry = entry(token("old", 200));
     entry.pending = Some(PendingExchange {
-        refresh_token: consumed(entry.token()),
+        fingerprint: fingerprint_of(entry.token()),
         started: now() - SECOND * age,
         process: "process 7".to_owned(),
         attempts,
