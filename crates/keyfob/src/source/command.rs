@@ -24,8 +24,7 @@ use crate::source::command::redact::redact;
 use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
 use crate::source::command::run::{Ending, Events, Limits, Run, run};
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// The token that a command prints. The command runs each time a token is needed.
 ///
@@ -294,7 +293,7 @@ impl CommandToken {
 }
 
 impl TokenSource for CommandToken {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let source = self.clone();
         self.run(request, move |stdout| {
             parse(&stdout).map_err(|fault| source.no_token(&fault, ""))

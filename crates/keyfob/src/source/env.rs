@@ -4,10 +4,10 @@ use std::env;
 use std::env::VarError;
 use std::ffi::{OsStr, OsString};
 
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::ready;
 
 use crate::error::error::Error;
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// The token in an environment variable, which is read each time a token is needed.
@@ -55,7 +55,7 @@ impl EnvToken {
 }
 
 impl TokenSource for EnvToken {
-    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(ready(self.read()))
     }
 }

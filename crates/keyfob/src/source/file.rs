@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// The token in a file that another program keeps up to date, such as a Kubernetes service account token.
@@ -50,7 +49,7 @@ impl FileToken {
 }
 
 impl TokenSource for FileToken {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let Self { path, warned } = self.clone();
         let token = request.run_blocking(move || read(&path, &warned));
         Box::pin(async move { token.await? })

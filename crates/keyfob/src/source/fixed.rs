@@ -1,9 +1,8 @@
 //! A token that never changes.
 
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::ready;
 
-use crate::error::error::Error;
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// A token that is set once and never renewed.
@@ -28,7 +27,7 @@ impl FixedToken {
 }
 
 impl TokenSource for FixedToken {
-    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(ready(Ok(self.0.clone())))
     }
 }

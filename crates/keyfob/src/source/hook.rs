@@ -4,10 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
 use crate::error::error::{BoxError, Error};
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::{IntoToken, Token};
 
 /// Makes a token source from an async closure.
@@ -70,10 +68,10 @@ where
 #[derive(Clone)]
 pub struct Hook(Arc<Fetch>);
 
-type Fetch = dyn Fn(&TokenRequest) -> BoxFuture<'static, Result<Token, Error>> + Send + Sync;
+type Fetch = dyn Fn(&TokenRequest) -> TokenFuture<'static> + Send + Sync;
 
 impl TokenSource for Hook {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         (self.0)(request)
     }
 }

@@ -28,4 +28,4 @@ pub use crate::source::command::HelperRequest;
 pub use crate::source::hook::Hook;
 #[cfg(feature = "store")]
 pub use crate::source::persisted::{OnStoreOutage, Persisted};
-pub use crate::source::source::{Reason, TokenRequest};
+pub use crate::source::source::{Reason, TokenFuture, TokenRequest};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_util::future::BoxFuture;
 
 mod caller;
 mod decision;
@@ -20,7 +19,7 @@ use crate::source::persisted::caller::{Caller, Stop};
 pub use crate::source::persisted::outage::OnStoreOutage;
 use crate::source::persisted::renewal::renew;
 use crate::source::persisted::stored_source::StoredSource;
-use crate::source::source::{TokenRequest, TokenSource, interrupted};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource, interrupted};
 use crate::store::key::StoreKey;
 use crate::store::store::TokenStore;
 use crate::token::token::Token;
@@ -85,7 +84,7 @@ impl Persisted {
 }
 
 impl TokenSource for Persisted {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let stored = Arc::clone(&self.0);
         Box::pin(async move {
             match stored.lookup(request).await {

@@ -34,8 +34,7 @@ use crate::token::token::Token;
 /// * **Secrets.** The text of an error reaches logs, so it must not hold a secret.
 ///
 /// ```
-/// use futures_util::future::BoxFuture; // Pin<Box<dyn Future<Output = T> + Send + 'a>>
-/// use keyfob::source::TokenRequest;
+/// use keyfob::source::{TokenFuture, TokenRequest};
 /// use keyfob::{Error, Token, TokenCache, TokenSource};
 ///
 /// # struct VaultClient;
@@ -53,7 +52,7 @@ use crate::token::token::Token;
 /// }
 ///
 /// impl TokenSource for Vault {
-///     fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+///     fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
 ///         Box::pin(async move {
 ///             let secret = self.client.read(&self.path).await.map_err(|error| match error {
 ///                 // Asking again does not help until a person has changed something.
@@ -73,7 +72,7 @@ use crate::token::token::Token;
 /// ```
 pub trait TokenSource: Send + Sync + 'static {
     /// Fetches a token.
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>>;
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a>;
 
     /// Whether a fetch uses up the refresh token of the [previous token](TokenRequest::previous).
     ///
@@ -84,8 +83,11 @@ pub trait TokenSource: Send + Sync + 'static {
     }
 }
 
+/// What [`TokenSource::fetch`] returns: a boxed future, as `Box::pin(async move { … })` makes it.
+pub type TokenFuture<'a> = BoxFuture<'a, Result<Token, Error>>;
+
 impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         (**self).fetch(request)
     }
 
@@ -95,7 +97,7 @@ impl<S: TokenSource + ?Sized> TokenSource for Arc<S> {
 }
 
 impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         (**self).fetch(request)
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
-use futures_util::future::BoxFuture;
 
 pub(in crate::store) mod directory;
 pub(in crate::store) mod lease;
@@ -21,7 +20,7 @@ use crate::store::file::directory::Directory;
 use crate::store::file::lease::{Entries, FileLease, Lock, run_blocking};
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
-use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
+use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
 
 /// A store in a directory of the user, shared by all processes of one machine.
 ///
@@ -100,7 +99,7 @@ impl FileStore {
     pub(in crate::store) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Directory) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
+    ) -> StoreFuture<'static, T> {
         let directory = self.directory.clone();
         run_blocking(&*self.runtime, move || work(&directory))
     }
@@ -111,7 +110,7 @@ impl FileStore {
         entries: E,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
             let lease: Box<dyn StoreLease> = Box::new(FileLease {
                 entries,
@@ -143,10 +142,7 @@ impl FileStore {
 }
 
 impl TokenStore for FileStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         let key = key.clone();
         self.run(move |directory| directory.read(&key))
     }
@@ -155,11 +151,11 @@ impl TokenStore for FileStore {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         self.lease_of(self.directory.clone(), key, max_wait)
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.run(Directory::list)
     }
 }

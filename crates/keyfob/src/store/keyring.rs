@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 pub(crate) mod system;
 
 use crate::error::error::Error;
@@ -18,7 +16,9 @@ use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
 use crate::store::keyring::system::SystemKeyring;
 use crate::store::record;
-use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
+use crate::store::store::{
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, by_label,
+};
 
 /// A store in the keyring of the system: Secret Service, the macOS keychain, or the Windows Credential Manager.
 ///
@@ -61,10 +61,7 @@ impl KeyringStore {
 }
 
 impl TokenStore for KeyringStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         let key = key.clone();
         self.locks.run(move |_| Keyring.read(&key))
     }
@@ -73,11 +70,11 @@ impl TokenStore for KeyringStore {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         self.locks.lease_of(Keyring, key, max_wait)
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.locks.run(|directory| {
             let ids = directory.ids(LOCK)?;
             if ids.is_empty() {

@@ -14,7 +14,7 @@ use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
-use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
+use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
 
 /// A store in the memory of this process. Clones share the entries.
 ///
@@ -45,10 +45,7 @@ impl MemoryStore {
 }
 
 impl TokenStore for MemoryStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         Box::pin(async move { Ok(self.slot(key).stored()) })
     }
 
@@ -56,7 +53,7 @@ impl TokenStore for MemoryStore {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
             let slot = self.slot(key);
             let guard = Arc::clone(&slot.lease).lock_owned();
@@ -74,7 +71,7 @@ impl TokenStore for MemoryStore {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         let slots = lock(&self.0).clone();
         let listed = slots.into_iter().filter_map(|(key, slot)| {
             let stored = slot.stored()?;
@@ -98,22 +95,22 @@ struct MemoryLease {
 }
 
 impl StoreLease for MemoryLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
         Box::pin(async move { Ok(self.slot.stored()) })
     }
 
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             *lock(&self.slot.entry) = Some(entry.clone());
             Ok(())
         })
     }
 
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn remove(&mut self) -> StoreFuture<'_, bool> {
         Box::pin(async move { Ok(lock(&self.slot.entry).take().is_some()) })
     }
 
-    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&mut self) -> StoreFuture<'_, ()> {
         // An entry in memory is never damaged.
         Box::pin(async { Ok(()) })
     }

@@ -38,4 +38,4 @@ pub use crate::store::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use crate::store::redis::RedisStore;
 pub use crate::store::seal::{SealingKey, SealingKeys};
-pub use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
+pub use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use redis::Client;
 use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
@@ -25,7 +24,9 @@ use crate::store::redis::database::Database;
 use crate::store::redis::lease::RedisLease;
 use crate::store::seal;
 use crate::store::seal::SealingKeys;
-use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore, by_label};
+use crate::store::store::{
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, by_label,
+};
 
 /// A store in Redis or Valkey, shared by many machines.
 ///
@@ -140,10 +141,7 @@ impl RedisStore {
 }
 
 impl TokenStore for RedisStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         Box::pin(async move {
             let names = self.database.names(key.id());
             let sealed = scripts::load(&self.database.connection, &names).await?;
@@ -157,7 +155,7 @@ impl TokenStore for RedisStore {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
             let clock = SystemClock;
             let deadline = clock.elapsed().saturating_add(max_wait);
@@ -186,7 +184,7 @@ impl TokenStore for RedisStore {
         })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         Box::pin(async move {
             let mut listed = Vec::new();
             for id in scripts::ids(&self.database.connection, &self.database.prefix).await? {

@@ -25,10 +25,9 @@ use crate::token::token::{Expiry, Token};
 /// ```
 /// use std::time::{Duration, SystemTime};
 ///
-/// use futures_util::future::BoxFuture; // Pin<Box<dyn Future<Output = T> + Send + 'a>>
 /// use keyfob::Error;
 /// use keyfob::store::{
-///     Entry, EntrySummary, SealingKeys, StoreError, StoreKey, StoreLease, StoredEntry, TokenStore,
+///     Entry, EntrySummary, SealingKeys, StoreError, StoreFuture, StoreKey, StoreLease, StoredEntry, TokenStore,
 /// };
 ///
 /// # use std::collections::HashMap;
@@ -82,10 +81,7 @@ use crate::token::token::{Expiry, Token};
 /// }
 ///
 /// impl TokenStore for DatabaseStore {
-///     fn load<'a>(
-///         &'a self,
-///         key: &'a StoreKey,
-///     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+///     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
 ///         Box::pin(self.read_stored(key))
 ///     }
 ///
@@ -93,7 +89,7 @@ use crate::token::token::{Expiry, Token};
 ///         &'a self,
 ///         key: &'a StoreKey,
 ///         max_wait: Duration,
-///     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+///     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
 ///         Box::pin(async move {
 ///             // A lock that the database releases when the connection ends.
 ///             let lock = self.database.lock(key.id(), max_wait).await.map_err(unavailable)?;
@@ -103,7 +99,7 @@ use crate::token::token::{Expiry, Token};
 ///         })
 ///     }
 ///
-///     fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+///     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
 ///         Box::pin(async move {
 ///             let mut summaries = Vec::new();
 ///             for id in self.database.ids().await.map_err(unavailable)? {
@@ -125,22 +121,22 @@ use crate::token::token::{Expiry, Token};
 /// }
 ///
 /// impl StoreLease for DatabaseLease {
-///     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+///     fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
 ///         Box::pin(self.store.read_stored(&self.key))
 ///     }
 ///
-///     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+///     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
 ///         Box::pin(async move {
 ///             let sealed = self.store.keys.seal(&self.key, entry)?;
 ///             self.store.database.write(self.key.id(), sealed).await.map_err(unavailable)
 ///         })
 ///     }
 ///
-///     fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+///     fn remove(&mut self) -> StoreFuture<'_, bool> {
 ///         Box::pin(async move { self.store.database.delete(self.key.id()).await.map_err(unavailable) })
 ///     }
 ///
-///     fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+///     fn quarantine(&mut self) -> StoreFuture<'_, ()> {
 ///         Box::pin(async move {
 ///             let other = format!("{}.bad", self.key.id());
 ///             self.store.database.rename(self.key.id(), &other).await.map_err(unavailable)
@@ -176,10 +172,7 @@ use crate::token::token::{Expiry, Token};
 /// ```
 pub trait TokenStore: Send + Sync + 'static {
     /// Reads an entry, without waiting for a lease; `None` if there is none.
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>>;
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>>;
 
     /// Takes the lease of this key, and waits for it if another task or process holds it.
     ///
@@ -188,10 +181,10 @@ pub trait TokenStore: Send + Sync + 'static {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>>;
+    ) -> StoreFuture<'a, Box<dyn StoreLease>>;
 
     /// Lists all entries, without their secrets.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>>;
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>>;
 
     /// Whether a lease can end while the process that holds it lives, because the process or the network hung for too long.
     fn leases_expire(&self) -> bool {
@@ -201,11 +194,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Removes an entry, even a damaged one. Returns whether there was one.
     ///
     /// It takes the lease first, so that it does not interrupt an exchange.
-    fn forget<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        max_wait: Duration,
-    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+    fn forget<'a>(&'a self, key: &'a StoreKey, max_wait: Duration) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut lease = self.lease(key, max_wait).await?;
             let removed = lease.remove().await;
@@ -222,7 +211,7 @@ pub trait TokenStore: Send + Sync + 'static {
         key: &'a StoreKey,
         entry: &'a Entry,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut lease = self.lease(key, max_wait).await?;
             let saved = replace_under(&mut *lease, entry).await;
@@ -233,10 +222,7 @@ pub trait TokenStore: Send + Sync + 'static {
 }
 
 impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         (**self).load(key)
     }
 
@@ -244,11 +230,11 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         (**self).lease(key, max_wait)
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         (**self).list()
     }
 
@@ -256,11 +242,7 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         (**self).leases_expire()
     }
 
-    fn forget<'a>(
-        &'a self,
-        key: &'a StoreKey,
-        max_wait: Duration,
-    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+    fn forget<'a>(&'a self, key: &'a StoreKey, max_wait: Duration) -> StoreFuture<'a, bool> {
         (**self).forget(key, max_wait)
     }
 
@@ -269,10 +251,13 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
         key: &'a StoreKey,
         entry: &'a Entry,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
+    ) -> StoreFuture<'a, ()> {
         (**self).replace(key, entry, max_wait)
     }
 }
+
+/// What the methods of a store return: a boxed future, as `Box::pin(async move { … })` makes it.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// The right to write one entry, for as long as this value lives.
 ///
@@ -280,16 +265,16 @@ impl<S: TokenStore + ?Sized> TokenStore for Arc<S> {
 /// saved since this one last loaded or saved.
 pub trait StoreLease: Send + Sync {
     /// Reads the entry.
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>>;
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>>;
 
     /// Writes the entry. It completes when the entry would survive a crash of the machine or server that keeps it.
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>>;
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()>;
 
     /// Removes the entry. Returns whether there was one.
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>>;
+    fn remove(&mut self) -> StoreFuture<'_, bool>;
 
     /// Moves a damaged entry out of the way, to a place where a person can inspect it.
-    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
+    fn quarantine(&mut self) -> StoreFuture<'_, ()>;
 
     /// Ends the lease, and waits until others can take it. A lease that is dropped ends as well, perhaps a little later.
     fn release(self: Box<Self>) -> BoxFuture<'static, ()>;

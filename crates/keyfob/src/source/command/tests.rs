@@ -18,6 +18,7 @@ use crate::error::error::ErrorKind;
 use crate::runtime::block_on::block_on;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::source::Reason;
+use crate::token::token::Token;
 
 const LONG: Duration = Duration::from_secs(60);
 

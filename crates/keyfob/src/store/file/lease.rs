@@ -14,7 +14,7 @@ use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record;
-use crate::store::store::{StoreLease, StoredEntry};
+use crate::store::store::{StoreFuture, StoreLease, StoredEntry};
 
 /// Where entries are kept, in files or in a keyring. All methods block their thread.
 pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
@@ -51,7 +51,7 @@ impl<E: Entries> FileLease<E> {
     fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&E, &StoreKey) -> Result<T, StoreError> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, StoreError>> {
+    ) -> StoreFuture<'static, T> {
         let (entries, key, lock) = (
             self.entries.clone(),
             self.key.clone(),
@@ -66,20 +66,20 @@ impl<E: Entries> FileLease<E> {
 }
 
 impl<E: Entries> StoreLease for FileLease<E> {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
         self.run(E::read)
     }
 
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         let entry = entry.clone();
         self.run(move |entries, key| entries.write(key, &entry))
     }
 
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn remove(&mut self) -> StoreFuture<'_, bool> {
         self.run(E::remove)
     }
 
-    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&mut self) -> StoreFuture<'_, ()> {
         self.run(E::quarantine)
     }
 
@@ -115,7 +115,7 @@ impl Drop for Lock {
 pub(super) fn run_blocking<T: Send + 'static>(
     runtime: &dyn Runtime,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> BoxFuture<'static, Result<T, StoreError>> {
+) -> StoreFuture<'static, T> {
     let done = runtime::run_blocking(runtime, work);
     Box::pin(async move { done.await.unwrap_or_else(|| Err(stopped())) })
 }

@@ -14,7 +14,7 @@ use crate::store::key::StoreKey;
 use crate::store::redis::database::Database;
 use crate::store::redis::scripts;
 use crate::store::redis::scripts::Names;
-use crate::store::store::{StoreLease, StoredEntry};
+use crate::store::store::{StoreFuture, StoreLease, StoredEntry};
 
 pub(super) struct RedisLease {
     database: Arc<Database>,
@@ -82,7 +82,7 @@ async fn prolong(database: Arc<Database>, names: Names, lease_id: String) {
 }
 
 impl StoreLease for RedisLease {
-    fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
         Box::pin(async move {
             let sealed = scripts::load(&self.database.connection, &self.names).await?;
             self.seen = sealed
@@ -93,7 +93,7 @@ impl StoreLease for RedisLease {
         })
     }
 
-    fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let sealed = self.database.keys.seal(&self.key, entry)?;
             self.saves += 1;
@@ -114,11 +114,11 @@ impl StoreLease for RedisLease {
         })
     }
 
-    fn remove(&mut self) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn remove(&mut self) -> StoreFuture<'_, bool> {
         Box::pin(async move { scripts::remove(&self.database.connection, &self.names).await })
     }
 
-    fn quarantine(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+    fn quarantine(&mut self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.seen.clear();
             scripts::quarantine(&self.database.connection, &self.names).await
