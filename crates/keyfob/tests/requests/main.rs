@@ -11,6 +11,7 @@ mod blocking;
 mod bounded_retries;
 mod callers_settings;
 mod captured_log;
+mod documented_defaults;
 mod each_attempt;
 mod fails_closed;
 mod fixtures;
