@@ -52,7 +52,7 @@ impl Source {
     /// The same as an OAuth token endpoint on loopback, for those who take none.
     pub fn endpoint(self: &Arc<Self>) -> Server {
         let source = Arc::clone(self);
-        let server = Server::builder().kept(0).start();
+        let server = Server::builder().request_limit(0).start();
         server.expect(Expect::any().respond_with(move |_| source.respond()));
         server
     }

@@ -1,17 +1,19 @@
 //! A clock that stands still until the test moves it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 use keyfob::clock::{Clock, CoarseTime};
 
+use crate::lock::lock;
+
 /// A clock that stands still until the test moves it.
 ///
-/// Clones share one time. Whoever sleeps on it is woken by the call that moves it past the end of the pause; a pause
-/// that begins afterwards counts from the new time. Needs no async runtime.
+/// Clones share one time. The call that moves the clock past the end of a pause wakes the sleeper. A pause that begins afterwards
+/// counts from the new time. No async runtime is needed.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,13 +43,13 @@ struct State {
 
 struct Sleeper {
     until: Duration,
-    alarm: oneshot::Sender<()>,
+    wake: oneshot::Sender<()>,
 }
 
 /// A test that waits until the code under test sleeps.
 struct Watcher {
     wanted: Wanted,
-    tell: oneshot::Sender<()>,
+    notify: oneshot::Sender<()>,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +59,7 @@ enum Wanted {
 }
 
 impl ManualClock {
-    /// A clock whose wall shows this time; a time before 1970 counts as 1970.
+    /// Makes a clock whose wall clock shows this time. A time before 1970 counts as 1970.
     #[must_use]
     pub fn new(wall: SystemTime) -> Self {
         let wall = wall
@@ -72,23 +74,23 @@ impl ManualClock {
         })))
     }
 
-    /// The time that the wall shows.
+    /// The time of the wall clock.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + self.state().wall
     }
 
-    /// Lets time pass on all clocks, and wakes the sleepers whose pauses are over.
+    /// Moves the time of all clocks forward, and wakes the sleepers whose pauses are over.
     pub fn advance(&self, time: Duration) {
         self.pass(time, Monotonic::Runs);
     }
 
-    /// Lets the machine sleep: the monotonic clock of a [`CoarseTime`] stands still, everything else goes on.
+    /// Simulates a suspended machine: the monotonic clock of a [`CoarseTime`] stands still, and all other clocks move.
     pub fn suspend(&self, time: Duration) {
         self.pass(time, Monotonic::StandsStill);
     }
 
-    /// Sets the wall clock forward or, with a negative number, back. No time passes, and nobody wakes.
+    /// Sets the wall clock forward, or back with a negative number. No time passes, and no sleeper wakes.
     pub fn step_wall(&self, seconds: i64) {
         let mut state = self.state();
         let step = Duration::from_secs(seconds.unsigned_abs());
@@ -99,42 +101,42 @@ impl ManualClock {
         };
     }
 
-    /// How many are sleeping; those who gave up are not counted.
+    /// How many sleepers there are. Dropped ones are not counted.
     #[must_use]
     pub fn sleepers(&self) -> usize {
         self.state().live().count()
     }
 
-    /// Time until the next sleeper wakes.
+    /// The time until the next sleeper wakes.
     #[must_use]
-    pub fn next_alarm_in(&self) -> Option<Duration> {
+    pub fn next_wake_in(&self) -> Option<Duration> {
         let state = self.state();
         let left = |sleeper: &Sleeper| sleeper.until.saturating_sub(state.elapsed);
         state.live().map(left).min()
     }
 
-    /// Waits until at least so many are sleeping.
+    /// Waits until there are at least this many sleepers.
     pub async fn until_sleeping(&self, sleepers: usize) {
         self.until(Wanted::Sleepers(sleepers)).await;
     }
 
-    /// Waits until somebody sleeps who has just this pause before him.
+    /// Waits until there is a sleeper that will wake after exactly this pause.
     pub async fn until_sleeping_for(&self, pause: Duration) {
         self.until(Wanted::Pause(pause)).await;
     }
 
     async fn until(&self, wanted: Wanted) {
-        let told = {
+        let notified = {
             let mut state = self.state();
             if state.has(wanted) {
                 return;
             }
-            let (tell, told) = oneshot::channel();
-            state.watchers.push(Watcher { wanted, tell });
-            told
+            let (notify, notified) = oneshot::channel();
+            state.watchers.push(Watcher { wanted, notify });
+            notified
         };
-        // Cannot be cancelled: the watcher stays in the list until it is told.
-        let _ = told.await;
+        // This cannot fail: the watcher stays in the list until it is notified.
+        let _ = notified.await;
     }
 
     fn pass(&self, time: Duration, monotonic: Monotonic) {
@@ -150,16 +152,16 @@ impl ManualClock {
             .drain(..)
             .partition::<Vec<_>, _>(|sleeper| sleeper.until <= now);
         state.sleepers = later;
-        // Waking runs code of others, which may look at this clock.
+        // Without the lock, because waking runs other code, which may use this clock.
         drop(state);
         for sleeper in due {
-            // Nobody sleeps any more if the receiver is gone.
-            let _ = sleeper.alarm.send(());
+            // The receiver is gone if the sleeper was dropped.
+            let _ = sleeper.wake.send(());
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -172,7 +174,7 @@ impl State {
     fn live(&self) -> impl Iterator<Item = &Sleeper> {
         self.sleepers
             .iter()
-            .filter(|sleeper| !sleeper.alarm.is_canceled())
+            .filter(|sleeper| !sleeper.wake.is_canceled())
     }
 
     fn has(&self, wanted: Wanted) -> bool {
@@ -187,7 +189,7 @@ impl State {
 }
 
 impl Default for ManualClock {
-    /// A clock whose wall shows the first of January 2030.
+    /// A clock whose wall clock shows the first of January 2030.
     fn default() -> Self {
         Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_456_000))
     }
@@ -210,13 +212,11 @@ impl Clock for ManualClock {
         if pause.is_zero() {
             return Box::pin(std::future::ready(()));
         }
-        let (alarm, woken) = oneshot::channel();
+        let (wake, woken) = oneshot::channel();
         let mut state = self.state();
         let until = state.elapsed.saturating_add(pause);
-        state
-            .sleepers
-            .retain(|sleeper| !sleeper.alarm.is_canceled());
-        state.sleepers.push(Sleeper { until, alarm });
+        state.sleepers.retain(|sleeper| !sleeper.wake.is_canceled());
+        state.sleepers.push(Sleeper { until, wake });
         let watchers = std::mem::take(&mut state.watchers);
         let (seen, waiting) = watchers
             .into_iter()
@@ -224,11 +224,11 @@ impl Clock for ManualClock {
         state.watchers = waiting;
         drop(state);
         for watcher in seen {
-            // Nobody watches any more if the receiver is gone.
-            let _ = watcher.tell.send(());
+            // The receiver is gone if the test stopped waiting.
+            let _ = watcher.notify.send(());
         }
         Box::pin(async {
-            // The last clone of the clock is gone if the alarm is: time never passes again.
+            // An error means that all clones of the clock are dropped: time never passes again.
             if woken.await.is_err() {
                 std::future::pending().await
             }
@@ -262,7 +262,7 @@ mod tests {
         let clock = ManualClock::default();
         let mut short = clock.sleep(SECOND);
         let mut long = clock.sleep(SECOND * 2);
-        assert_eq!(clock.next_alarm_in(), Some(SECOND));
+        assert_eq!(clock.next_wake_in(), Some(SECOND));
         clock.advance(SECOND);
         assert!((&mut short).now_or_never().is_some());
         assert!((&mut long).now_or_never().is_none());
@@ -272,14 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeper_that_gave_up_is_not_counted() {
+    fn a_dropped_sleeper_is_not_counted() {
         let clock = ManualClock::default();
         drop(clock.sleep(SECOND));
         assert_eq!(clock.sleepers(), 0);
     }
 
     #[test]
-    fn a_watcher_is_told_when_somebody_sleeps() {
+    fn a_watcher_is_notified_of_a_sleeper() {
         let clock = ManualClock::default();
         let mut watching = Box::pin(clock.until_sleeping_for(SECOND * 2));
         assert!((&mut watching).now_or_never().is_none());
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn each_clock_moves_as_it_would_on_a_machine() {
+    fn each_clock_moves_as_on_a_real_machine() {
         let clock = ManualClock::default();
         let start = clock.coarse_time();
         let nanoseconds = |seconds: u64| seconds * 1_000_000_000;

@@ -1,15 +1,15 @@
-//! A test kit for programs that call APIs: servers that answer as scripted, on loopback, in the test's process.
+//! A test kit for programs that call APIs: servers on loopback, in the test's process, that respond as scripted.
 //!
-//! - [`Server`] answers what its [`Expect`]ations say, and fails the test on any request that is unexpected or missing.
-//! - [`ScriptedResponse`] is one answer: a status, headers and a body, or a fault such as a reset, a hang or a body cut short.
+//! - [`Server`] responds as its [`Expect`]ations say. It fails the test if a request is unexpected or missing.
+//! - [`ScriptedResponse`] is one response: a status, headers and a body, or a fault such as a reset, a hang or a truncated body.
+//! - [`Gate`] holds responses back until the test opens it, so that the order of events is certain.
+//! - [`TokenEndpoint`] hands out the numbered tokens of an [`Issuer`], and refuses, delays and fails as scripted.
+//! - [`Api`] accepts the tokens of that [`Issuer`] until they expire or are revoked, and counts its responses.
 //! - [`ManualClock`] stands still until the test moves it.
-//! - [`GatedSource`] and [`ScriptedSource`] are sources of tokens that the test answers, at once or beforehand.
-//! - [`Gate`] holds answers back until the test opens it, so that the order of events is certain.
-//! - [`TokenEndpoint`] hands out the numbered tokens of an [`Issuer`], refuses, delays and fails as scripted.
-//! - [`Api`] lets the tokens of that [`Issuer`] in, until they expire or are revoked, and counts what it answered.
+//! - [`ScriptedSource`] is a source of tokens with prepared results. [`GatedSource`] waits until the test gives the result.
 //!
-//! Nothing here asks for a certain HTTP client or async runtime: the servers run on threads of their own, which end
-//! when the servers are dropped.
+//! The servers need no certain HTTP client and no async runtime. They run on their own threads, which end when the servers are
+//! dropped.
 //!
 //! ```
 //! use keyfob_testkit::{ScriptedResponse, Expect, Server, json};
@@ -30,38 +30,23 @@
 //! server.verify();
 //! ```
 
-mod api;
-mod checksum;
 mod clock;
-mod expect;
-mod gate;
-mod host;
 mod issuer;
 mod lock;
-mod log;
-mod payload;
-mod received;
-mod reply;
-mod response;
-mod script;
 mod server;
-mod service;
 mod source;
-mod steps;
-mod token_endpoint;
-mod token_response;
-mod wire;
 
-pub use api::Api;
-pub use checksum::checksum;
-pub use clock::ManualClock;
-pub use expect::Expect;
-pub use gate::Gate;
-pub use issuer::{Issued, Issuer};
-pub use received::Received;
-pub use response::ScriptedResponse;
 pub use serde_json::json;
-pub use server::{Server, ServerBuilder};
-pub use source::{Call, GatedSource, ScriptedSource};
-pub use token_endpoint::{RefreshTokens, TokenEndpoint};
-pub use token_response::TokenResponse;
+
+pub use crate::clock::ManualClock;
+pub use crate::issuer::api::Api;
+pub use crate::issuer::issuer::{Issued, Issuer};
+pub use crate::issuer::token_endpoint::{RefreshTokens, TokenEndpoint};
+pub use crate::issuer::token_response::TokenResponse;
+pub use crate::server::checksum::checksum;
+pub use crate::server::expect::Expect;
+pub use crate::server::gate::Gate;
+pub use crate::server::received::Received;
+pub use crate::server::response::ScriptedResponse;
+pub use crate::server::server::{Server, ServerBuilder};
+pub use crate::source::{Call, GatedSource, ScriptedSource};

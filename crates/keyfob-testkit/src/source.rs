@@ -1,7 +1,7 @@
-//! Sources of tokens that a test holds in its hand.
+//! Sources of tokens that a test controls.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::{fmt, thread};
 
 use futures_channel::oneshot;
@@ -9,11 +9,13 @@ use futures_util::future::BoxFuture;
 use keyfob::source::TokenRequest;
 use keyfob::{Error, Token, TokenSource};
 
-/// A source each of whose fetches waits until the test answers it.
+use crate::lock::lock;
+
+/// A source whose fetches wait until the test gives the result.
 ///
-/// Give a clone to the code under test. The value that [`new`](Self::new) made fails the test when it is dropped, if the
-/// source was called and the test did not take that call, if a call was left without an answer, or if two calls ran at
-/// once. A call that does not come leaves [`next_call`](Self::next_call) waiting.
+/// Give a clone to the code under test. When the value from [`new`](Self::new) is dropped, it fails the test if the test did not
+/// take a call, if a call got no result, or if two calls ran at the same time. If a call never comes,
+/// [`next_call`](Self::next_call) waits.
 ///
 /// ```
 /// use keyfob::{Token, TokenCache};
@@ -34,64 +36,64 @@ use keyfob::{Error, Token, TokenSource};
 /// # }
 /// ```
 pub struct GatedSource {
-    state: Arc<Mutex<Gate>>,
-    holder: Holder,
+    state: Arc<Mutex<Calls>>,
+    owner: Owner,
 }
 
 #[derive(Default)]
-struct Gate {
+struct Calls {
     calls: usize,
     running: usize,
-    untaken: VecDeque<Call>,
-    takers: VecDeque<oneshot::Sender<Call>>,
+    pending: VecDeque<Call>,
+    waiting_tests: VecDeque<oneshot::Sender<Call>>,
     faults: Vec<&'static str>,
 }
 
-/// Whose value of a source this is: the test's own verifies when it is dropped.
+/// Who has this value of a source. The value of the test verifies the calls when it is dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Holder {
+enum Owner {
     Test,
     CodeUnderTest,
 }
 
-/// One call of a [`GatedSource`] that waits for its answer.
+/// One call of a [`GatedSource`] that waits for its result.
 #[derive(Debug)]
-#[must_use = "the fetch waits until the call is answered"]
+#[must_use = "the fetch waits until the call gets a result"]
 pub struct Call {
     request: TokenRequest,
-    reply: oneshot::Sender<Reply>,
+    result: oneshot::Sender<CallResult>,
 }
 
 #[derive(Debug)]
-enum Reply {
-    Answer(Result<Token, Error>),
+enum CallResult {
+    Return(Result<Token, Error>),
     Panic,
 }
 
 impl GatedSource {
-    /// A source that has not been called yet.
+    /// Makes a source that has not been called yet.
     #[must_use]
     pub fn new() -> Self {
         Self {
             state: Arc::default(),
-            holder: Holder::Test,
+            owner: Owner::Test,
         }
     }
 
-    /// The next call that the test has not taken yet; waits for it.
+    /// Waits for the next call that the test has not taken yet.
     pub async fn next_call(&self) -> Call {
         let taken = {
-            let mut gate = lock(&self.state);
-            if let Some(call) = gate.untaken.pop_front() {
+            let mut calls = lock(&self.state);
+            if let Some(call) = calls.pending.pop_front() {
                 return call;
             }
-            let (taker, taken) = oneshot::channel();
-            gate.takers.push_back(taker);
+            let (sender, taken) = oneshot::channel();
+            calls.waiting_tests.push_back(sender);
             taken
         };
         taken
             .await
-            .expect("a taker stays in line until it is served")
+            .expect("the sender stays in the queue until it is used")
     }
 
     /// How often the source was called.
@@ -100,23 +102,23 @@ impl GatedSource {
         lock(&self.state).calls
     }
 
-    /// Fails the test if the source was called against its rules; see [`GatedSource`].
+    /// Checks the calls so far; see [`GatedSource`].
     ///
     /// # Panics
     ///
-    /// If it was.
+    /// If a call was not taken or got no result, or if two calls ran at the same time.
     pub fn verify(&self) {
-        let gate = lock(&self.state);
-        let untaken: Vec<_> = gate
-            .untaken
+        let calls = lock(&self.state);
+        let pending: Vec<_> = calls
+            .pending
             .iter()
             .map(|call| call.request.reason().name())
             .collect();
-        let faults = gate.faults.clone();
-        drop(gate);
+        let faults = calls.faults.clone();
+        drop(calls);
         assert!(
-            untaken.is_empty(),
-            "the source was called unexpectedly: {untaken:?}"
+            pending.is_empty(),
+            "the source was called unexpectedly: {pending:?}"
         );
         assert!(faults.is_empty(), "the source {}", faults.join(", and "));
     }
@@ -126,7 +128,7 @@ impl Clone for GatedSource {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            holder: Holder::CodeUnderTest,
+            owner: Owner::CodeUnderTest,
         }
     }
 }
@@ -141,16 +143,16 @@ impl TokenSource for GatedSource {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
         Box::pin(async move {
             let _running = Running::new(&self.state);
-            let (reply, answer) = oneshot::channel();
+            let (result, received) = oneshot::channel();
             let request = request.clone();
-            hand_over(&self.state, Call { request, reply });
-            match answer.await {
-                Ok(Reply::Answer(answer)) => answer,
-                Ok(Reply::Panic) => panic!("the test lets the source panic"),
+            hand_over(&self.state, Call { request, result });
+            match received.await {
+                Ok(CallResult::Return(result)) => result,
+                Ok(CallResult::Panic) => panic!("the test made the source panic"),
                 Err(oneshot::Canceled) => {
-                    lock(&self.state).faults.push("was left without an answer");
+                    lock(&self.state).faults.push("got no result for a call");
                     Err(Error::unavailable(
-                        "the test left the call without an answer",
+                        "the test dropped the call without a result",
                     ))
                 }
             }
@@ -160,7 +162,7 @@ impl TokenSource for GatedSource {
 
 impl Drop for GatedSource {
     fn drop(&mut self) {
-        if self.holder == Holder::Test && !thread::panicking() {
+        if self.owner == Owner::Test && !thread::panicking() {
             self.verify();
         }
     }
@@ -175,46 +177,46 @@ impl fmt::Debug for GatedSource {
 }
 
 impl Call {
-    /// What the source was told.
+    /// The request that the source received.
     #[must_use]
     pub fn request(&self) -> &TokenRequest {
         &self.request
     }
 
-    /// Ends the fetch with this answer.
-    pub fn respond(self, answer: Result<Token, Error>) {
-        // Nobody waits any more if the fetch was given up.
-        let _ = self.reply.send(Reply::Answer(answer));
+    /// Ends the fetch with this result.
+    pub fn respond(self, result: Result<Token, Error>) {
+        // The receiver is gone if the fetch was dropped.
+        let _ = self.result.send(CallResult::Return(result));
     }
 
-    /// Lets the fetch panic.
+    /// Makes the fetch panic.
     pub fn panic(self) {
-        // As above.
-        let _ = self.reply.send(Reply::Panic);
+        // The receiver is gone if the fetch was dropped.
+        let _ = self.result.send(CallResult::Panic);
     }
 
-    /// Whether the fetch was dropped before it was answered.
+    /// Whether the fetch was dropped before it got a result.
     #[must_use]
-    pub fn was_given_up(&self) -> bool {
-        self.reply.is_canceled()
+    pub fn was_dropped(&self) -> bool {
+        self.result.is_canceled()
     }
 
     /// Waits until the fetch is dropped.
-    pub async fn until_given_up(mut self) {
-        self.reply.cancellation().await;
+    pub async fn until_dropped(mut self) {
+        self.result.cancellation().await;
     }
 }
 
-/// One fetch, from its start to its end or drop.
-struct Running<'a>(&'a Mutex<Gate>);
+/// One fetch, from its start until it ends or is dropped.
+struct Running<'a>(&'a Mutex<Calls>);
 
 impl<'a> Running<'a> {
-    fn new(state: &'a Mutex<Gate>) -> Self {
-        let mut gate = lock(state);
-        gate.calls += 1;
-        gate.running += 1;
-        if gate.running > 1 {
-            gate.faults.push("was called again during a call");
+    fn new(state: &'a Mutex<Calls>) -> Self {
+        let mut calls = lock(state);
+        calls.calls += 1;
+        calls.running += 1;
+        if calls.running > 1 {
+            calls.faults.push("was called again during a call");
         }
         Self(state)
     }
@@ -226,31 +228,31 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Gives a call to the first taker that still waits, or keeps it.
-fn hand_over(state: &Mutex<Gate>, mut call: Call) {
+/// Gives a call to the first test that still waits for one, or keeps it.
+fn hand_over(state: &Mutex<Calls>, mut call: Call) {
     loop {
-        let taker = {
-            let mut gate = lock(state);
-            match gate.takers.pop_front() {
-                Some(taker) => taker,
+        let sender = {
+            let mut calls = lock(state);
+            match calls.waiting_tests.pop_front() {
+                Some(sender) => sender,
                 None => {
-                    gate.untaken.push_back(call);
+                    calls.pending.push_back(call);
                     return;
                 }
             }
         };
-        // Outside of the lock: this wakes the taker.
-        match taker.send(call) {
+        // Without the lock, because this wakes the test.
+        match sender.send(call) {
             Ok(()) => return,
-            Err(refused) => call = refused,
+            Err(unsent) => call = unsent,
         }
     }
 }
 
-/// A source that gives prepared answers in their order, at once.
+/// A source that returns prepared results in their order, at once.
 ///
-/// Give a clone to the code under test. The value that [`new`](Self::new) made fails the test when it is dropped, if the
-/// source was called more often than there are answers, or less often.
+/// Give a clone to the code under test. When the value from [`new`](Self::new) is dropped, it fails the test if the source was
+/// called more often or less often than there are results.
 ///
 /// ```
 /// use keyfob::{Error, Token, TokenCache};
@@ -264,27 +266,27 @@ fn hand_over(state: &Mutex<Gate>, mut call: Call) {
 /// ```
 pub struct ScriptedSource {
     state: Arc<Mutex<Script>>,
-    holder: Holder,
+    owner: Owner,
 }
 
 struct Script {
     calls: usize,
     beyond: usize,
-    answers: VecDeque<Result<Token, Error>>,
+    results: VecDeque<Result<Token, Error>>,
 }
 
 impl ScriptedSource {
-    /// A source with these answers.
+    /// Makes a source with these results.
     #[must_use]
-    pub fn new(answers: impl IntoIterator<Item = Result<Token, Error>>) -> Self {
+    pub fn new(results: impl IntoIterator<Item = Result<Token, Error>>) -> Self {
         let script = Script {
             calls: 0,
             beyond: 0,
-            answers: answers.into_iter().collect(),
+            results: results.into_iter().collect(),
         };
         Self {
             state: Arc::new(Mutex::new(script)),
-            holder: Holder::Test,
+            owner: Owner::Test,
         }
     }
 
@@ -294,17 +296,17 @@ impl ScriptedSource {
         lock(&self.state).calls
     }
 
-    /// Fails the test if the source was called more or less often than there are answers.
+    /// Checks that the source was called once for each result.
     ///
     /// # Panics
     ///
-    /// If it was.
+    /// If it was called more often or less often.
     pub fn verify(&self) {
         let script = lock(&self.state);
-        let (beyond, left) = (script.beyond, script.answers.len());
+        let (beyond, left) = (script.beyond, script.results.len());
         drop(script);
-        assert_eq!(beyond, 0, "calls of the source that had no answer left");
-        assert_eq!(left, 0, "answers of the source that nobody asked for");
+        assert_eq!(beyond, 0, "the source was called after its last result");
+        assert_eq!(left, 0, "the source has results that no call used");
     }
 }
 
@@ -312,7 +314,7 @@ impl Clone for ScriptedSource {
     fn clone(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            holder: Holder::CodeUnderTest,
+            owner: Owner::CodeUnderTest,
         }
     }
 }
@@ -322,18 +324,20 @@ impl TokenSource for ScriptedSource {
         Box::pin(async move {
             let mut script = lock(&self.state);
             script.calls += 1;
-            let answer = script.answers.pop_front();
-            if answer.is_none() {
+            let result = script.results.pop_front();
+            if result.is_none() {
                 script.beyond += 1;
             }
-            answer.unwrap_or_else(|| Err(Error::unavailable("the source's script is at its end")))
+            result.unwrap_or_else(|| {
+                Err(Error::unavailable("the scripted source has no result left"))
+            })
         })
     }
 }
 
 impl Drop for ScriptedSource {
     fn drop(&mut self) {
-        if self.holder == Holder::Test && !thread::panicking() {
+        if self.owner == Owner::Test && !thread::panicking() {
             self.verify();
         }
     }
@@ -347,10 +351,6 @@ impl fmt::Debug for ScriptedSource {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::panic::catch_unwind;
@@ -359,8 +359,8 @@ mod tests {
 
     use super::*;
 
-    /// What the drop of a source says that was used like this.
-    fn complaint<S>(source: S) -> String {
+    /// The message with which the drop of this source fails the test.
+    fn failure_of<S>(source: S) -> String {
         let panic = catch_unwind(std::panic::AssertUnwindSafe(|| drop(source))).unwrap_err();
         match panic.downcast::<String>() {
             Ok(text) => *text,
@@ -376,21 +376,21 @@ mod tests {
         while source.calls() == 0 {
             tokio::task::yield_now().await;
         }
-        assert!(complaint(source).contains("unexpectedly: [\"missing\"]"));
+        assert!(failure_of(source).contains("unexpectedly: [\"missing\"]"));
     }
 
     #[tokio::test]
-    async fn a_call_without_an_answer_fails_the_test() {
+    async fn a_call_without_a_result_fails_the_test() {
         let source = GatedSource::new();
         let cache = TokenCache::new(source.clone());
         assert!(cache.header().is_none());
         drop(source.next_call().await);
         assert!(cache.get_valid_token().await.is_err());
-        assert!(complaint(source).contains("without an answer"));
+        assert!(failure_of(source).contains("got no result"));
     }
 
     #[tokio::test]
-    async fn a_taker_that_went_away_takes_no_call_with_it() {
+    async fn a_dropped_wait_for_a_call_takes_no_call() {
         use futures_util::FutureExt;
 
         let source = GatedSource::new();
@@ -404,14 +404,14 @@ mod tests {
     #[test]
     fn a_missing_call_fails_the_test() {
         let source = ScriptedSource::new([Token::new("t")]);
-        assert!(complaint(source).contains("nobody asked for"));
+        assert!(failure_of(source).contains("no call used"));
     }
 
     #[test]
-    fn a_call_beyond_the_script_fails_the_test() {
+    fn a_call_after_the_last_result_fails_the_test() {
         let source = ScriptedSource::new([]);
         let cache = TokenCache::new(source.clone());
         assert!(cache.get_valid_token_blocking().is_err());
-        assert!(complaint(source).contains("no answer left"));
+        assert!(failure_of(source).contains("after its last result"));
     }
 }

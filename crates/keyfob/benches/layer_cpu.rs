@@ -22,7 +22,7 @@ use tower::{Layer, ServiceExt};
 use crate::cpu::{ROUNDS, batch, median};
 
 fn main() {
-    let server = Server::builder().kept(0).start();
+    let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

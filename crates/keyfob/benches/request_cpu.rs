@@ -17,7 +17,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use crate::cpu::{ROUNDS, batch, median};
 
 fn main() {
-    let server = Server::builder().kept(0).start();
+    let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

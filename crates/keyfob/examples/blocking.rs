@@ -24,7 +24,7 @@ fn main() -> Result<(), BoxError> {
     let file = folder.path().join("token");
     fs::write(&file, "t0ken")?;
 
-    let session = Session::new(&server.url_for("/v1/"), FileToken::new(file))?;
+    let session = Session::new(server.url_for("/v1/"), FileToken::new(file))?;
     let response = session.get("reports").send()?;
     // 503 and 429 were retried. A `Retry-After` of one second was waited for.
     println!("{} {}", response.status(), response.text()?);

@@ -55,7 +55,7 @@ async fn main() -> Result<(), BoxError> {
         issuer: issuer.clone(),
         logins: Mutex::new(0),
     };
-    let session = Session::new(&api.url(), vault)?;
+    let session = Session::new(api.url(), vault)?;
 
     println!("{}", session.get("reports").send().await?.status());
     issuer.revoke_current();

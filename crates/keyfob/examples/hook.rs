@@ -23,7 +23,7 @@ async fn main() -> Result<(), BoxError> {
 
     let for_hook = issuer.clone();
     let source = keyfob::hook(move |_| fetch_token(for_hook.clone()));
-    let session = Session::new(&api.url(), source)?;
+    let session = Session::new(api.url(), source)?;
 
     // The first request needs a token, so the session calls the hook. The second request uses the same token.
     for _ in 0..2 {

@@ -47,7 +47,7 @@ type One = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The server alone, for a process of its own: its CPU is not that of the clients.
 pub fn serve() {
-    let server = Server::builder().kept(0).start();
+    let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     println!("{}", server.url());
     // Until the client's process goes, and with it this one's input.

@@ -71,7 +71,7 @@ fn a_large_upload_is_counted_and_not_kept() {
 
 #[test]
 fn the_newest_requests_are_kept_and_all_are_counted() {
-    let server = Server::builder().kept(2).start();
+    let server = Server::builder().request_limit(2).start();
     server.expect(Expect::any().always(ScriptedResponse::status(204)));
     for path in ["/1", "/2", "/3"] {
         get(server.address(), path);
@@ -136,7 +136,7 @@ fn http2_is_spoken_to_those_who_start_with_it() {
         let (status, body) = get_http2(&cut).await;
         assert_eq!(status, 200);
         assert!(body.is_err(), "the stream was reset");
-        server.reached(1).await;
+        server.until_calls(1).await;
     });
 }
 

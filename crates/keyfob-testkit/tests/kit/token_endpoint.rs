@@ -122,7 +122,7 @@ fn what_is_no_token_request_is_refused() {
 #[test]
 fn a_kept_refresh_token_is_the_only_one_accepted() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Kept);
+    endpoint.set_refresh_tokens(RefreshTokens::Fixed);
     assert_eq!(ask_for_token(&endpoint)["refresh_token"], "refresh-1");
     let refresh = |token| {
         ask(
@@ -138,7 +138,7 @@ fn a_kept_refresh_token_is_the_only_one_accepted() {
 #[test]
 fn a_rotated_refresh_token_works_once() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let refresh = |token| {
         ask(
             &endpoint,
@@ -154,7 +154,7 @@ fn a_rotated_refresh_token_works_once() {
 #[test]
 fn a_lost_answer_has_used_the_refresh_token_up() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     endpoint.next(TokenResponse::lost());
     let form = "grant_type=refresh_token&refresh_token=refresh-1";
     assert!(ask(&endpoint, form).was_reset());
@@ -167,7 +167,7 @@ fn a_lost_answer_has_used_the_refresh_token_up() {
 fn a_guarded_refresh_token_may_be_repeated_within_its_grace() {
     let endpoint = TokenEndpoint::start();
     let grace = Duration::from_secs(3600);
-    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace });
+    endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace });
     for _ in 0..2 {
         let seen = ask(
             &endpoint,
@@ -186,7 +186,7 @@ fn a_guarded_refresh_token_may_be_repeated_within_its_grace() {
 fn whoever_reuses_a_guarded_refresh_token_ends_all_of_them() {
     let endpoint = TokenEndpoint::start();
     let grace = Duration::ZERO;
-    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace });
+    endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace });
     let refresh = |number| {
         let form = format!("grant_type=refresh_token&refresh_token=refresh-{number}");
         ask(&endpoint, &form)

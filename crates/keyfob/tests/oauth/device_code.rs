@@ -59,7 +59,7 @@ impl Desk {
                 Either::Left((outcome, _)) => return (outcome, pauses),
                 Either::Right(((), still)) => waiting = still,
             }
-            let pause = self.clock.next_alarm_in().unwrap();
+            let pause = self.clock.next_wake_in().unwrap();
             pauses.push(pause.as_secs());
             self.clock.advance(pause);
         }

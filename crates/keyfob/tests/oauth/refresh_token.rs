@@ -19,7 +19,7 @@ fn used(endpoint: &TokenEndpoint) -> Vec<String> {
 #[tokio::test]
 async fn each_exchange_uses_the_refresh_token_of_the_previous_one() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
     assert!(source.consumes_refresh_token());
     let tokens = TokenCache::new(source);
@@ -53,7 +53,7 @@ async fn a_response_without_a_refresh_token_keeps_the_old_one() {
 #[tokio::test]
 async fn the_new_refresh_token_is_saved_before_the_token_is_used() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let saved = Arc::new(Mutex::new(Vec::new()));
     let keep = Arc::clone(&saved);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
@@ -72,7 +72,7 @@ async fn the_new_refresh_token_is_saved_before_the_token_is_used() {
 #[tokio::test]
 async fn a_refresh_token_that_cannot_be_saved_stays_in_use_in_memory() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
     let tokens = TokenCache::builder(source)
         .on_change(|change| {
@@ -96,7 +96,7 @@ async fn a_refresh_token_that_cannot_be_saved_stays_in_use_in_memory() {
 #[tokio::test]
 async fn t7_an_exchange_that_outlasts_its_fetch_is_completed() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let gate = Gate::new();
     endpoint.next(TokenResponse::token().when(&gate));
     let clock = ManualClock::default();
@@ -109,7 +109,7 @@ async fn t7_an_exchange_that_outlasts_its_fetch_is_completed() {
         let tokens = tokens.clone();
         async move { tokens.renew().await.map(drop) }
     });
-    endpoint.server().reached(1).await;
+    endpoint.server().until_calls(1).await;
     clock.advance(31 * SECOND);
     let error = waiting.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("given up"), "{error}");
@@ -121,7 +121,7 @@ async fn t7_an_exchange_that_outlasts_its_fetch_is_completed() {
 #[tokio::test]
 async fn caches_that_share_a_source_never_use_a_replaced_refresh_token() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let source = RefreshToken::new(client(&endpoint), "refresh-1").unwrap();
     let (one, other) = (TokenCache::new(source.clone()), TokenCache::new(source));
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn caches_that_share_a_source_never_use_a_replaced_refresh_token() {
 #[tokio::test]
 async fn t2_a_refused_refresh_token_is_sent_once() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let tokens = TokenCache::new(RefreshToken::new(client(&endpoint), "stolen").unwrap());
     for _ in 0..3 {
         let error = tokens.authenticate().await.unwrap_err();
@@ -149,7 +149,7 @@ async fn t2_a_refused_refresh_token_is_sent_once() {
 #[tokio::test]
 async fn an_exchange_with_an_unknown_outcome_is_not_repeated_within_a_fetch() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     endpoint.next(TokenResponse::lost());
     let error = token_of(RefreshToken::new(client(&endpoint), "refresh-1").unwrap())
         .await
@@ -162,7 +162,7 @@ async fn an_exchange_with_an_unknown_outcome_is_not_repeated_within_a_fetch() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn t1_a_hundred_requests_over_ten_lifetimes_cause_one_exchange_each() {
     let endpoint = TokenEndpoint::start();
-    endpoint.set_refresh_tokens(RefreshTokens::Rotated);
+    endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let clock = ManualClock::default();
     endpoint.always(TokenResponse::token().field("expires_in", json!(100)));
     let api = keyfob_testkit::Api::start(endpoint.issuer().clone());

@@ -26,7 +26,7 @@ pub(crate) async fn without_pauses(
         {
             somebody().await;
         }
-        let pause = clock.next_alarm_in().unwrap();
+        let pause = clock.next_wake_in().unwrap();
         pauses.push(pause.as_secs());
         clock.advance(pause);
     }

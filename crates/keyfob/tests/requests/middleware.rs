@@ -266,7 +266,7 @@ async fn r8_an_attempt_without_a_response_ends_after_its_timeout() {
     let cache = TokenCache::builder(source.clone()).clock(clock.clone());
     let builder = AuthenticationMiddleware::builder(cache.build().unwrap()).origin(server.url());
     let sent = tokio::spawn(client(builder).get(server.url()).send());
-    server.reached(1).await;
+    server.until_calls(1).await;
     clock.advance(AuthenticationMiddlewareBuilder::TIMEOUT);
     let error = sent.await.unwrap().unwrap_err();
     assert_eq!(own(&error).kind(), ErrorKind::Transport);

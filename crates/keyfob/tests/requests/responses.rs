@@ -165,7 +165,7 @@ async fn t7_a_dropped_request_closes_its_connection_and_the_session_still_works(
     let mut request = Box::pin(session.get("hangs").send());
     tokio::select! {
         _ = &mut request => unreachable!("it hangs"),
-        () = server.reached(1) => {}
+        () = server.until_calls(1) => {}
     }
     drop(request);
     // Its timer is dropped as well.
@@ -191,7 +191,7 @@ async fn t7_a_request_dropped_while_it_waits_for_a_token_does_not_end_the_fetch(
         call = source.next_call() => call,
     };
     drop(request);
-    assert!(!call.was_given_up());
+    assert!(!call.was_dropped());
     call.respond(keyfob::Token::new("late"));
     session.get("data").send().await.unwrap();
     assert_eq!(source.calls(), 1);

@@ -112,7 +112,7 @@ async fn r4_a_hang_is_retried_for_a_get_and_an_error_for_a_post() {
     let time_passes = |calls| {
         let (clock, server) = (&clock, &server);
         async move {
-            server.reached(calls).await;
+            server.until_calls(calls).await;
             clock.until_sleeping(1).await;
             clock.advance(20 * SECOND);
         }

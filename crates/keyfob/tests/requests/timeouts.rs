@@ -24,7 +24,7 @@ async fn r8_a_missing_response_is_a_timeout_after_twenty_seconds() {
     let session = session(&server, &clock);
     let time_passes = async {
         clock.until_sleeping_for(LIMIT).await;
-        server.reached(1).await;
+        server.until_calls(1).await;
         clock.advance(LIMIT - Duration::from_millis(1));
         tokio::task::yield_now().await;
         assert_eq!(clock.sleepers(), 1);

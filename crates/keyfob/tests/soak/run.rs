@@ -45,7 +45,7 @@ fn run(store: &str, options: &Options) -> Tally {
     };
     let endpoint = TokenEndpoint::start();
     endpoint.issuer().set_lifetime(options.lifetime);
-    endpoint.set_refresh_tokens(RefreshTokens::Guarded { grace: GRACE });
+    endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace: GRACE });
     let api = Api::start(endpoint.issuer().clone());
     let errand = Errand {
         place: place.clone(),

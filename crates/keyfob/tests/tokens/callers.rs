@@ -211,7 +211,7 @@ fn t7_a_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
     world.pass(0.1);
     let error = ready(poll(&mut caller)).unwrap_err();
     assert!(error.to_string().contains("within 5s"), "{error}");
-    assert!(call.was_given_up());
+    assert!(call.was_dropped());
     world.pass(1.0);
     world.fetch(token("one", 100)).unwrap();
 }
@@ -261,10 +261,10 @@ fn t7_a_cache_that_is_dropped_aborts_its_fetch() {
     let clone = cache.clone();
     drop(cache);
     tasks.run();
-    assert!(!call.was_given_up(), "a clone still uses it");
+    assert!(!call.was_dropped(), "a clone still uses it");
     drop(clone);
     tasks.run();
-    assert!(call.was_given_up());
+    assert!(call.was_dropped());
     assert_eq!(tasks.len(), 0);
     assert_eq!(clock.sleepers(), 0);
 }

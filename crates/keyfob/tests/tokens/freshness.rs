@@ -102,10 +102,10 @@ fn t4_a_source_of_expired_tokens_is_called_three_times_1_and_2_seconds_apart() {
     let mut caller = Box::pin(world.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
     world.respond(stale());
-    assert_eq!(world.clock.next_alarm_in(), Some(SECOND));
+    assert_eq!(world.clock.next_wake_in(), Some(SECOND));
     world.pass(1.0);
     world.respond(stale());
-    assert_eq!(world.clock.next_alarm_in(), Some(SECOND * 2));
+    assert_eq!(world.clock.next_wake_in(), Some(SECOND * 2));
     world.pass(2.0);
     world.respond(stale());
     let error = ready(poll(&mut caller)).unwrap_err();

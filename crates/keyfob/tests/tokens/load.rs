@@ -90,7 +90,7 @@ fn t7_a_runtime_shutdown_leaves_no_caller_of_another_runtime_waiting() {
         stopping.shutdown_background();
         // With the feature `tokio` the fetch died with its runtime, and the waiter starts another.
         let call = if cfg!(feature = "tokio") {
-            other.block_on(call.until_given_up());
+            other.block_on(call.until_dropped());
             other.block_on(source.next_call())
         } else {
             call

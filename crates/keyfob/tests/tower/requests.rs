@@ -44,13 +44,13 @@ async fn r8_an_attempt_without_a_response_ends_after_its_timeout() {
     let limit = Duration::from_secs(20);
 
     let sent = tokio::spawn(layer.layer(h1()).oneshot(get(server.url())));
-    server.reached(1).await;
+    server.until_calls(1).await;
     clock.advance(limit);
     assert_eq!(sent.await.unwrap().unwrap().status(), 200);
 
     let post = request(Method::POST, server.url(), Full::<Bytes>::default());
     let sent = tokio::spawn(layer.layer(h1()).oneshot(post));
-    server.reached(3).await;
+    server.until_calls(3).await;
     clock.advance(limit);
     let error = *sent
         .await

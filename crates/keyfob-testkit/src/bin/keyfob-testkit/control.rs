@@ -1,4 +1,6 @@
-//! What a test can ask while the program runs: a server of its own, so that nothing here counts as a request of the test.
+//! The requests that a test can make while the program runs.
+//!
+//! They go to a server of their own, so that they do not count as requests of the test.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,21 +10,21 @@ use keyfob_testkit::{Expect, Gate, Received, ScriptedResponse, Server, json};
 use serde_json::Value;
 
 use crate::echo::echo;
-use crate::outside::Outside;
 use crate::scripted::Scripted;
+use crate::servers::TestServers;
 
-/// Starts the server that carries out what a test asks.
-pub(crate) fn start(outside: &Arc<Outside>) -> Server {
+/// Starts the server that handles the requests of a test.
+pub(crate) fn start(servers: &Arc<TestServers>) -> Server {
     let server = Server::start();
-    let desk = Arc::new(Desk {
-        outside: Arc::clone(outside),
+    let control = Arc::new(Control {
+        servers: Arc::clone(servers),
         gate: Mutex::default(),
     });
     for (method, path, action) in ACTIONS {
-        let desk = Arc::clone(&desk);
+        let control = Arc::clone(&control);
         let expect = Expect::method(method, path);
         server.expect(
-            expect.respond_with(move |received| match action(&desk, received) {
+            expect.respond_with(move |received| match action(&control, received) {
                 Ok(value) => ScriptedResponse::json(value),
                 Err(reason) => ScriptedResponse::text(reason).with_status(400),
             }),
@@ -32,14 +34,14 @@ pub(crate) fn start(outside: &Arc<Outside>) -> Server {
     server
 }
 
-/// Where the asking is answered.
-struct Desk {
-    outside: Arc<Outside>,
-    /// Holds the answers that were scripted to be held.
+/// The servers that a test controls.
+struct Control {
+    servers: Arc<TestServers>,
+    /// Holds back the responses that were scripted with `held`.
     gate: Mutex<Gate>,
 }
 
-type Action = fn(&Desk, &Received) -> Result<Value, String>;
+type Action = fn(&Control, &Received) -> Result<Value, String>;
 
 const ACTIONS: [(Method, &str, Action); 6] = [
     (Method::GET, "/counts", counts),
@@ -50,8 +52,8 @@ const ACTIONS: [(Method, &str, Action); 6] = [
     (Method::POST, "/revoke", revoke),
 ];
 
-fn counts(desk: &Desk, _: &Received) -> Result<Value, String> {
-    let Outside { endpoint, api } = &*desk.outside;
+fn counts(control: &Control, _: &Received) -> Result<Value, String> {
+    let TestServers { endpoint, api } = &*control.servers;
     Ok(json!({
         "token_requests": endpoint.calls(),
         "tokens": endpoint.issuer().issued(),
@@ -62,35 +64,35 @@ fn counts(desk: &Desk, _: &Received) -> Result<Value, String> {
     }))
 }
 
-/// The newest requests that reached the API, oldest first, whatever was answered.
-fn received(desk: &Desk, _: &Received) -> Result<Value, String> {
-    let received = desk.outside.api.server().received();
+/// The newest requests that reached the API, oldest first.
+fn received(control: &Control, _: &Received) -> Result<Value, String> {
+    let received = control.servers.api.server().received();
     Ok(received.iter().map(echo).collect())
 }
 
-fn next(desk: &Desk, asked: &Received) -> Result<Value, String> {
-    for answer in scripted(asked)?.for_api(&desk.gate())? {
-        desk.outside.api.next(answer);
+fn next(control: &Control, asked: &Received) -> Result<Value, String> {
+    for response in scripted(asked)?.for_api(&control.gate())? {
+        control.servers.api.next(response);
     }
     Ok(Value::Null)
 }
 
-fn next_token(desk: &Desk, asked: &Received) -> Result<Value, String> {
-    for answer in scripted(asked)?.for_issuer(&desk.gate())? {
-        desk.outside.endpoint.next(answer);
+fn next_token(control: &Control, asked: &Received) -> Result<Value, String> {
+    for response in scripted(asked)?.for_token_endpoint(&control.gate())? {
+        control.servers.endpoint.next(response);
     }
     Ok(Value::Null)
 }
 
-/// Lets go all answers that are held, also those that no request came for yet.
-fn release(desk: &Desk, _: &Received) -> Result<Value, String> {
-    desk.new_gate().open();
+/// Sends all responses that are held back, including those whose request has not arrived yet.
+fn release(control: &Control, _: &Received) -> Result<Value, String> {
+    control.new_gate().open();
     Ok(Value::Null)
 }
 
-/// Revokes the newest token; says which, if it was still good.
-fn revoke(desk: &Desk, _: &Received) -> Result<Value, String> {
-    let issuer = desk.outside.endpoint.issuer();
+/// Revokes the newest token, and returns it if it was still valid.
+fn revoke(control: &Control, _: &Received) -> Result<Value, String> {
+    let issuer = control.servers.endpoint.issuer();
     let revoked = issuer.current().map(|current| current.token);
     issuer.revoke_current();
     Ok(json!({"revoked": revoked}))
@@ -100,13 +102,13 @@ fn scripted(asked: &Received) -> Result<Scripted, String> {
     serde_json::from_slice(&asked.body).map_err(|error| error.to_string())
 }
 
-impl Desk {
+impl Control {
     fn gate(&self) -> Gate {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         gate.clone()
     }
 
-    /// Puts a closed gate in place of the one there was.
+    /// Replaces the gate with a closed one, and returns the old one.
     fn new_gate(&self) -> Gate {
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut *gate)

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use keyfob_testkit::{Received, json};
 use serde_json::Value;
 
-/// What was on the wire, so that a test can look at it.
+/// The request as it was sent, so that a test can check it.
 ///
-/// Each header has a list of values, as one may come twice. The body is there if it is text and was kept in full.
+/// Each header has a list of values, because a header may occur twice. The body is included if it is text and was kept in full.
 pub(crate) fn echo(received: &Received) -> Value {
     let is_whole = received.body.len() as u64 == received.body_length;
     let text = std::str::from_utf8(&received.body).ok();
@@ -18,7 +18,7 @@ pub(crate) fn echo(received: &Received) -> Value {
         "headers": headers(received),
         "body": text.filter(|_| is_whole),
         "body_length": received.body_length,
-        // A number of 64 bits would lose some of them in the JSON of many languages.
+        // Many languages read numbers in JSON as floats, and would lose bits of a 64-bit number.
         "checksum": format!("{:016x}", received.checksum),
         "connection": received.connection,
     })

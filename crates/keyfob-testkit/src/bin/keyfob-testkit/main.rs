@@ -1,13 +1,13 @@
 //! The test kit as a program, for tests in other languages.
 //!
-//! It starts an issuer of tokens and an API that checks them, says in one line of JSON where they are, and runs until
-//! its standard input ends. `control` has what a test can ask of it meanwhile.
+//! It starts a token endpoint and an API that checks its tokens, prints their URLs in one line of JSON, and runs until its
+//! standard input ends. The module `control` has the requests that a test can make in the meantime.
 
 mod control;
 mod echo;
 mod options;
-mod outside;
 mod scripted;
+mod servers;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,30 +17,30 @@ use clap::Parser;
 use keyfob_testkit::json;
 
 use crate::options::Options;
-use crate::outside::Outside;
+use crate::servers::TestServers;
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("keyfob-testkit: {fault}");
+        Err(error) => {
+            eprintln!("keyfob-testkit: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    let outside = Arc::new(Outside::start(options));
-    let control = control::start(&outside);
-    let places = json!({
-        "token_url": outside.endpoint.url(),
-        "api_url": outside.api.url(),
+    let servers = Arc::new(TestServers::start(options));
+    let control = control::start(&servers);
+    let urls = json!({
+        "token_url": servers.endpoint.url(),
+        "api_url": servers.api.url(),
         "control_url": control.url(),
     });
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{places}")?;
+    writeln!(stdout, "{urls}")?;
     stdout.flush()?;
-    // However the test ends, its end of the pipe closes; no signal and no process number can be missed or mistaken.
+    // The pipe closes however the test ends. That is more reliable than a signal or a process id.
     io::copy(&mut io::stdin().lock(), &mut io::sink())?;
     Ok(())
 }

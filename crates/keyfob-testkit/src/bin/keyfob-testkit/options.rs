@@ -9,21 +9,21 @@ use keyfob_testkit::ScriptedResponse;
 
 use crate::scripted::response_named;
 
-/// An issuer of tokens and an API that checks them, on loopback, for tests in any language
+/// A token endpoint and an API that checks its tokens, on loopback, for tests in any language
 ///
 /// Prints one line of JSON with the keys `token_url`, `api_url` and `control_url`, and runs until its standard input ends.
-/// docs/testing.md says what can be asked of the control URL.
+/// docs/testing.md lists the requests to the control URL.
 #[derive(Parser)]
 #[command(name = "keyfob-testkit", version)]
 pub(crate) struct Options {
-    /// How long tokens live; an hour if it is not said
+    /// How long tokens live; an hour by default
     #[arg(long, value_name = "SECONDS")]
     pub(crate) lifetime: Option<u64>,
-    /// How long the issuer takes for a token, such as 0.3
+    /// How long the token endpoint takes to respond, such as 0.3
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub(crate) issuing_takes: Duration,
-    /// Has the API answer every Nth request so: a status, or reset, close, garbage or hang
-    #[arg(long, value_name = "N=ANSWER")]
+    /// How the API responds to every Nth request: a status, or reset, close, garbage or hang
+    #[arg(long, value_name = "N=RESPONSE")]
     pub(crate) every: Vec<Every>,
 }
 
@@ -31,17 +31,17 @@ pub(crate) struct Options {
 #[derive(Clone, Debug)]
 pub(crate) struct Every {
     pub(crate) nth: NonZeroU64,
-    pub(crate) answer: ScriptedResponse,
+    pub(crate) response: ScriptedResponse,
 }
 
 impl FromStr for Every {
     type Err = String;
 
     fn from_str(rule: &str) -> Result<Self, String> {
-        let (nth, answer) = rule.split_once('=').ok_or("it has no `=`")?;
+        let (nth, response) = rule.split_once('=').ok_or("it has no `=`")?;
         let nth = nth.parse().map_err(|error| format!("`{nth}`: {error}"))?;
-        let answer = response_named(answer)?;
-        Ok(Self { nth, answer })
+        let response = response_named(response)?;
+        Ok(Self { nth, response })
     }
 }
 
@@ -62,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_has_a_number_and_an_answer() {
+    fn a_rule_has_a_number_and_a_response() {
         let every: Every = "50=503".parse().unwrap();
         assert_eq!(every.nth.get(), 50);
-        assert_eq!(every.answer.status_code(), Some(503));
+        assert_eq!(every.response.status_code(), Some(503));
         for broken in ["50", "0=503", "x=503", "50=", "50=99", "50=explode"] {
             assert!(broken.parse::<Every>().is_err(), "{broken}");
         }

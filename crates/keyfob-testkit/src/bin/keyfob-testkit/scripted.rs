@@ -1,4 +1,4 @@
-//! An answer as another program describes it: in JSON, or in one word of the command line.
+//! A response as another program describes it: in JSON, or in one word of the command line.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use keyfob_testkit::{Gate, ScriptedResponse, TokenResponse};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// An answer as another program describes it in JSON, for some requests that come next.
+/// A response as another program describes it in JSON, for some of the next requests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scripted {
@@ -18,9 +18,9 @@ pub(crate) struct Scripted {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     body: Option<Body>,
-    /// Cuts the body off after so many bytes.
+    /// Truncates the body after this many bytes.
     cut_body_after: Option<u64>,
-    /// Waits so many seconds first.
+    /// Waits this many seconds first.
     #[serde(default)]
     after: f64,
     /// Waits for the gate first.
@@ -35,7 +35,7 @@ pub(crate) struct Scripted {
 enum Body {
     Text(String),
     Json(Value),
-    /// So many zero bytes.
+    /// This many zero bytes.
     Zeros(u64),
 }
 
@@ -49,23 +49,31 @@ enum Fault {
 }
 
 impl Scripted {
-    /// The answers of an API.
+    /// The responses of an API.
     pub(crate) fn for_api(&self, gate: &Gate) -> Result<Vec<ScriptedResponse>, String> {
-        let answer = self
+        let response = self
             .response()?
             .ok_or("it has no `status` and no `fault`")?;
-        let answer = answer.after(self.delay()?);
-        let answer = if self.held { answer.when(gate) } else { answer };
-        Ok(vec![answer; self.times])
+        let response = response.after(self.delay()?);
+        let response = if self.held {
+            response.when(gate)
+        } else {
+            response
+        };
+        Ok(vec![response; self.times])
     }
 
-    /// The answers of an issuer: tokens, if it is not said what.
-    pub(crate) fn for_issuer(&self, gate: &Gate) -> Result<Vec<TokenResponse>, String> {
-        let answer = self.response()?;
-        let answer = answer.map_or_else(TokenResponse::token, TokenResponse::other);
-        let answer = answer.after(self.delay()?);
-        let answer = if self.held { answer.when(gate) } else { answer };
-        Ok(vec![answer; self.times])
+    /// The responses of a token endpoint: tokens, if there is neither a status nor a fault.
+    pub(crate) fn for_token_endpoint(&self, gate: &Gate) -> Result<Vec<TokenResponse>, String> {
+        let response = self.response()?;
+        let response = response.map_or_else(TokenResponse::token, TokenResponse::other);
+        let response = response.after(self.delay()?);
+        let response = if self.held {
+            response.when(gate)
+        } else {
+            response
+        };
+        Ok(vec![response; self.times])
     }
 
     fn response(&self) -> Result<Option<ScriptedResponse>, String> {
@@ -82,21 +90,21 @@ impl Scripted {
     }
 
     fn with_status(&self, status: u16) -> Result<ScriptedResponse, String> {
-        let answer = match &self.body {
+        let response = match &self.body {
             None => ScriptedResponse::status(200),
             Some(Body::Text(text)) => ScriptedResponse::text(text),
             Some(Body::Json(value)) => ScriptedResponse::json(value.clone()),
             Some(Body::Zeros(length)) => ScriptedResponse::stream(*length),
         };
-        let mut answer = answer.with_status(final_status(status)?);
+        let mut response = response.with_status(final_status(status)?);
         for (name, value) in &self.headers {
             HeaderName::try_from(name).map_err(|error| format!("`{name}`: {error}"))?;
             HeaderValue::try_from(value).map_err(|error| format!("`{name}`: {error}"))?;
-            answer = answer.header(name, value);
+            response = response.header(name, value);
         }
         Ok(match self.cut_body_after {
-            Some(length) => answer.cut_body_after(length),
-            None => answer,
+            Some(length) => response.cut_body_after(length),
+            None => response,
         })
     }
 
@@ -116,7 +124,7 @@ impl Fault {
     }
 }
 
-/// The answer that one word names: a status, or a fault.
+/// The response that one word names: a status, or a fault.
 pub(crate) fn response_named(word: &str) -> Result<ScriptedResponse, String> {
     match word.parse() {
         Ok(status) => final_status(status).map(ScriptedResponse::status),
@@ -151,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_for_as_many_requests_as_it_says() {
+    fn a_response_is_for_the_given_number_of_requests() {
         let statuses = |description| {
-            let answers = for_api(description).unwrap().into_iter();
-            answers
-                .map(|answer| answer.status_code())
+            let responses = for_api(description).unwrap().into_iter();
+            responses
+                .map(|response| response.status_code())
                 .collect::<Vec<_>>()
         };
         assert_eq!(statuses(json!({"status": 204})), [Some(204)]);
@@ -165,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_answered_is_refused_and_not_panicked_about() {
+    fn an_invalid_description_is_an_error_and_no_panic() {
         for description in [
             json!({}),
             json!({"status": 99}),
@@ -184,9 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_issues_unless_told_otherwise() {
+    fn a_token_endpoint_issues_tokens_by_default() {
         let scripted: Scripted = serde_json::from_value(json!({"held": true})).unwrap();
-        assert_eq!(scripted.for_issuer(&Gate::new()).unwrap().len(), 1);
+        assert_eq!(scripted.for_token_endpoint(&Gate::new()).unwrap().len(), 1);
     }
 
     #[test]

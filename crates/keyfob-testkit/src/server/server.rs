@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fmt, thread};
 
-use crate::expect::Expect;
-use crate::host::Host;
-use crate::log::Log;
-use crate::received::Received;
-use crate::script::Script;
-use crate::service::Shared;
+use crate::server::expect::Expect;
+use crate::server::log::Log;
+use crate::server::received::Received;
+use crate::server::script::Script;
+use crate::server::service::ServerState;
+use crate::server::thread::ServerThread;
 
 /// A scripted HTTP server on a loopback port of its own.
 ///
-/// It speaks HTTP/1.1, and HTTP/2 to clients that start with it. It runs on its own thread, so tests may be
-/// asynchronous on any runtime, or blocking. Dropping it stops it, ends its connections and its thread.
+/// It accepts HTTP/1.1, and HTTP/2 with prior knowledge. It runs on its own thread, so tests may be asynchronous on any runtime,
+/// or blocking. Dropping the server ends its connections and its thread.
 ///
-/// A request that no [`Expect`] is left for is answered 599 with the reason. It fails the test, as a missing request
-/// does: [`verify`](Self::verify) panics with a report, and so does dropping a server that was not verified (unless
-/// the thread panics already).
+/// A request that matches no remaining [`Expect`] gets a 599 with the reason. Such a request fails the test, and so does a missing
+/// request: [`verify`](Self::verify) panics with a report. Dropping a server that was not verified does the same, unless the
+/// thread panics already.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -32,18 +32,18 @@ use crate::service::Shared;
 ///
 /// let mut client = std::net::TcpStream::connect(server.address())?;
 /// client.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
-/// let mut answer = String::new();
-/// client.read_to_string(&mut answer)?;
+/// let mut response = String::new();
+/// client.read_to_string(&mut response)?;
 ///
-/// assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("world"));
+/// assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("world"));
 /// assert_eq!(server.received()[0].path, "/hello");
 /// server.verify();
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Server {
-    shared: Arc<Shared>,
+    state: Arc<ServerState>,
     address: SocketAddr,
-    host: Option<Host>,
+    thread: Option<ServerThread>,
 }
 
 impl Server {
@@ -51,24 +51,24 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If the machine has no port or no thread left.
+    /// If the machine has no free port or no thread left.
     #[must_use]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// Starts with the defaults, to change some of them.
+    /// Returns a builder with the default settings.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }
 
-    /// Adds an expectation; of those that match a request, the first that has an answer left gives it.
+    /// Adds an expectation. Of the expectations that match a request, the first that has a response left responds.
     ///
     /// # Panics
     ///
-    /// If the expectation has no answer at all.
+    /// If the expectation has no response.
     pub fn expect(&self, expect: Expect) -> &Self {
-        self.shared.script.expect(expect);
+        self.state.script.expect(expect);
         self
     }
 
@@ -90,50 +90,50 @@ impl Server {
         self.address
     }
 
-    /// The requests so far, oldest first, up to [`ServerBuilder::kept`] of the newest.
+    /// The requests so far, oldest first: the newest [`ServerBuilder::request_limit`] of them.
     ///
-    /// A request is here before its answer begins.
+    /// A request is in this list before its response begins.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.shared.log.newest()
+        self.state.log.newest()
     }
 
-    /// How many requests came so far, kept or not.
+    /// How many requests arrived so far, whether they were kept or not.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.shared.log.calls()
+        self.state.log.calls()
     }
 
     /// How many connections were accepted so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.shared.connections.load(Ordering::Relaxed)
+        self.state.connections.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many requests have come, for ever if need be; works on any runtime.
-    pub async fn reached(&self, calls: usize) {
-        self.shared.log.reached(calls).await;
+    /// Waits until this many requests have arrived, without a timeout. It works on any runtime.
+    pub async fn until_calls(&self, calls: usize) {
+        self.state.log.until_calls(calls).await;
     }
 
-    /// Blocks this thread until so many requests have come.
+    /// Blocks this thread until this many requests have arrived.
     ///
     /// # Panics
     ///
-    /// If they have not come within `limit`.
-    pub fn wait_for_calls(&self, calls: usize, limit: Duration) {
-        let came = self.shared.log.reached_within(calls, limit);
+    /// If they have not arrived within `timeout`.
+    pub fn wait_for_calls(&self, calls: usize, timeout: Duration) {
+        let arrived = self.state.log.wait_for_calls(calls, timeout);
         assert!(
-            came >= calls,
-            "{came} of {calls} requests came to {} within {limit:?}",
+            arrived >= calls,
+            "{arrived} of {calls} requests arrived at {} within {timeout:?}",
             self.url()
         );
     }
 
-    /// Checks that every expected request has come, and no other.
+    /// Checks that every expected request has arrived, and no other.
     ///
     /// # Panics
     ///
-    /// If not, with a report that names each missing and each unexpected request.
+    /// If that is not so, with a report that names each missing and each unexpected request.
     #[track_caller]
     pub fn verify(&self) {
         if let Some(report) = self.report() {
@@ -141,10 +141,10 @@ impl Server {
         }
     }
 
-    /// What [`verify`](Self::verify) would panic with, if anything; counts as verified.
+    /// The report that [`verify`](Self::verify) would panic with, if any. After this call the server counts as verified.
     #[must_use]
     pub fn report(&self) -> Option<String> {
-        let report = self.shared.script.report()?;
+        let report = self.state.script.report()?;
         let url = self.url();
         Some(format!(
             "the requests to {url} were not as expected:{report}"
@@ -154,10 +154,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(host) = self.host.take() {
-            host.stop();
+        if let Some(thread) = self.thread.take() {
+            thread.stop();
         }
-        if !thread::panicking() && !self.shared.script.is_reported() {
+        if !thread::panicking() && !self.state.script.is_reported() {
             self.verify();
         }
     }
@@ -174,7 +174,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Settings of a [`Server`] that is not started yet.
+/// Settings of a [`Server`] that is not yet started.
 ///
 /// ```
 /// use keyfob_testkit::Server;
@@ -182,25 +182,25 @@ impl fmt::Debug for Server {
 /// let server = Server::builder().body_limit(16).start();
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it has to be started"]
+#[must_use = "the server has to be started"]
 pub struct ServerBuilder {
     address: SocketAddr,
     body_limit: usize,
-    kept: usize,
+    request_limit: usize,
 }
 
 impl ServerBuilder {
-    /// How much of a request body is kept if nothing else is said: 1 MiB.
+    /// The default of [`body_limit`](Self::body_limit): 1 MiB.
     pub const BODY_LIMIT: usize = 1 << 20;
 
-    /// How many requests are kept if nothing else is said.
-    pub const KEPT: usize = 4096;
+    /// The default of [`request_limit`](Self::request_limit).
+    pub const REQUEST_LIMIT: usize = 4096;
 
     fn new() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             body_limit: Self::BODY_LIMIT,
-            kept: Self::KEPT,
+            request_limit: Self::REQUEST_LIMIT,
         }
     }
 
@@ -216,7 +216,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Keeps so many bytes of each request body; the rest is counted, checksummed and discarded.
+    /// Keeps this many bytes of each request body. The rest is counted, included in the checksum, and discarded.
     ///
     /// The default is [`BODY_LIMIT`](Self::BODY_LIMIT).
     pub fn body_limit(mut self, bytes: usize) -> Self {
@@ -224,11 +224,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Keeps so many of the newest requests, as long as their bodies together stay below 64 MiB.
+    /// Keeps this many of the newest requests, or fewer if their bodies together exceed 64 MiB.
     ///
-    /// The default is [`KEPT`](Self::KEPT).
-    pub fn kept(mut self, requests: usize) -> Self {
-        self.kept = requests;
+    /// The default is [`REQUEST_LIMIT`](Self::REQUEST_LIMIT).
+    pub fn request_limit(mut self, requests: usize) -> Self {
+        self.request_limit = requests;
         self
     }
 
@@ -236,22 +236,22 @@ impl ServerBuilder {
     ///
     /// # Panics
     ///
-    /// If the port is taken, or the machine has no port or no thread left.
+    /// If the port is in use, or if the machine has no free port or no thread left.
     #[must_use]
     pub fn start(self) -> Server {
         let listener = TcpListener::bind(self.address).expect("a free loopback port");
         let address = listener.local_addr().expect("a bound socket");
-        let shared = Arc::new(Shared {
+        let state = Arc::new(ServerState {
             script: Script::default(),
-            log: Log::new(self.kept),
+            log: Log::new(self.request_limit),
             body_limit: self.body_limit,
             connections: AtomicU64::new(0),
         });
-        let host = Host::start(listener, Arc::clone(&shared)).expect("a new thread");
+        let thread = ServerThread::start(listener, Arc::clone(&state)).expect("a new thread");
         Server {
-            shared,
+            state,
             address,
-            host: Some(host),
+            thread: Some(thread),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The answers of one expectation, in order, and for how many requests each is.
+//! The responses of one expectation in order, and for how many requests each of them is.
 
 use std::sync::Arc;
 
-use crate::received::Received;
-use crate::response::ScriptedResponse;
+use crate::server::received::Received;
+use crate::server::response::ScriptedResponse;
 
-/// The answers of one expectation, in order.
+/// The responses of one expectation, in order.
 #[derive(Default)]
 pub(crate) struct Steps {
     steps: Vec<Step>,
@@ -21,7 +21,7 @@ impl Steps {
         self.steps.push(Step { responder, count });
     }
 
-    /// Changes for how many requests the last answer is; says whether there is one.
+    /// Changes for how many requests the last response is. Returns whether there is one.
     pub(crate) fn recount(&mut self, count: Count) -> bool {
         let Some(last) = self.steps.last_mut() else {
             return false;
@@ -34,13 +34,13 @@ impl Steps {
         self.steps.is_empty()
     }
 
-    /// Whether the last answer is for any number of requests, so that none after it could be used.
+    /// Whether the last response is for any number of requests, so that a later one could never be used.
     pub(crate) fn is_endless(&self) -> bool {
         let last = self.steps.last();
         last.is_some_and(|step| step.count.most.is_none())
     }
 
-    /// What answers the request that comes after so many.
+    /// What responds to the request that follows this many calls.
     pub(crate) fn responder(&self, calls: usize) -> Option<&Responder> {
         let mut used = calls;
         for step in &self.steps {
@@ -52,20 +52,20 @@ impl Steps {
         None
     }
 
-    /// How many requests have to come.
+    /// How many requests are expected at least.
     pub(crate) fn least(&self) -> usize {
         self.steps.iter().map(|step| step.count.least).sum()
     }
 }
 
-/// What says the answer.
+/// What makes the response.
 #[derive(Clone)]
 pub(crate) enum Responder {
     Fixed(ScriptedResponse),
     Computed(Arc<dyn Fn(&Received) -> ScriptedResponse + Send + Sync>),
 }
 
-/// For how many requests an answer is.
+/// For how many requests a response is.
 pub(crate) struct Count {
     least: usize,
     most: Option<usize>,

@@ -1,4 +1,4 @@
-//! A small protected API: it wants a valid bearer token, and can be made to misbehave.
+//! A small protected API: it requires a valid bearer token, and can fail as scripted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use crate::expect::Expect;
-use crate::issuer::Issuer;
+use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
-use crate::received::Received;
-use crate::response::ScriptedResponse;
-use crate::server::{Server, ServerBuilder};
+use crate::server::expect::Expect;
+use crate::server::received::Received;
+use crate::server::response::ScriptedResponse;
+use crate::server::server::{Server, ServerBuilder};
 
 /// A small protected API.
 ///
-/// Every path and method answers 200 with a little JSON, if `Authorization: Bearer` has a token that is valid to the
-/// [`Issuer`]. Otherwise it answers 401 with `WWW-Authenticate: Bearer`, and `error="invalid_token"` if there was a
-/// token (as [RFC 6750 section 3](https://www.rfc-editor.org/rfc/rfc6750#section-3) has it).
+/// The response to every path and method is 200 and a small JSON document, if `Authorization: Bearer` has a valid token of the
+/// [`Issuer`]. Otherwise it is 401 with `WWW-Authenticate: Bearer`, and with `error="invalid_token"` if there was a token
+/// ([RFC 6750 section 3](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,31 +34,31 @@ use crate::server::{Server, ServerBuilder};
 #[derive(Debug)]
 pub struct Api {
     server: Server,
-    desk: Arc<Desk>,
+    state: Arc<ApiState>,
 }
 
 impl Api {
-    /// How many requests the server underneath keeps if nothing else is said.
-    pub const KEPT: usize = 256;
+    /// How many requests the underlying server keeps by default.
+    pub const REQUEST_LIMIT: usize = 256;
 
     /// Starts an API that checks tokens with this issuer.
     #[must_use]
     pub fn start(issuer: Issuer) -> Self {
-        Self::start_on(Server::builder().kept(Self::KEPT), issuer)
+        Self::start_on(Server::builder().request_limit(Self::REQUEST_LIMIT), issuer)
     }
 
-    /// Starts an API on such a server.
+    /// Starts an API on a server with these settings.
     #[must_use]
     pub fn start_on(server: ServerBuilder, issuer: Issuer) -> Self {
-        let desk = Arc::new(Desk {
+        let state = Arc::new(ApiState {
             issuer,
             plan: Mutex::default(),
             tally: Mutex::default(),
         });
         let server = server.start();
-        let behind = Arc::clone(&desk);
-        server.expect(Expect::any().respond_with(move |received| behind.respond(received)));
-        Self { server, desk }
+        let responder = Arc::clone(&state);
+        server.expect(Expect::any().respond_with(move |received| responder.respond(received)));
+        Self { server, state }
     }
 
     /// The base URL, without a slash at its end.
@@ -76,71 +76,71 @@ impl Api {
     /// The issuer that knows which tokens are valid.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
-        &self.desk.issuer
+        &self.state.issuer
     }
 
-    /// The server underneath, for what it received.
+    /// The underlying server, which has the received requests.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// Answers the next request with this, token or not, after those that are answered already.
-    pub fn next(&self, answer: ScriptedResponse) -> &Self {
-        lock(&self.desk.plan).next.push_back(answer);
+    /// Responds to the next request with this, whatever its token is, after the requests that have a response already.
+    pub fn next(&self, response: ScriptedResponse) -> &Self {
+        lock(&self.state.plan).next.push_back(response);
         self
     }
 
-    /// Answers every `n`th request with this, token or not; of several rules, the first added that applies.
+    /// Responds to every `n`th request with this, whatever its token is. If several rules apply, the first one counts.
     ///
     /// # Panics
     ///
     /// If `n` is zero.
-    pub fn every(&self, n: u64, answer: ScriptedResponse) -> &Self {
+    pub fn every(&self, n: u64, response: ScriptedResponse) -> &Self {
         assert!(n > 0, "there is no 0th request");
-        lock(&self.desk.plan).every.push((n, answer));
+        lock(&self.state.plan).every.push((n, response));
         self
     }
 
-    /// Answers requests that have a valid token with what this closure says.
+    /// Responds to requests that have a valid token with the result of this closure.
     pub fn respond_with(
         &self,
         respond: impl Fn(&Received) -> ScriptedResponse + Send + Sync + 'static,
     ) -> &Self {
-        lock(&self.desk.plan).respond = Some(Arc::new(respond));
+        lock(&self.state.plan).respond = Some(Arc::new(respond));
         self
     }
 
-    /// How many requests were answered so far, faults included.
+    /// How many requests got a response or a fault so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        lock(&self.desk.tally).requests
+        lock(&self.state.tally).requests
     }
 
-    /// How many requests were answered with this status.
+    /// How many requests got a response with this status.
     #[must_use]
     pub fn count(&self, status: u16) -> u64 {
-        let tally = lock(&self.desk.tally);
+        let tally = lock(&self.state.tally);
         tally.by_status.get(&status).copied().unwrap_or(0)
     }
 
-    /// How many requests were answered with which status.
+    /// How many requests got a response, by status.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<u16, u64> {
-        lock(&self.desk.tally).by_status.clone()
+        lock(&self.state.tally).by_status.clone()
     }
 
-    /// How many requests ended in a fault instead of an answer.
+    /// How many requests got a fault instead of a response.
     #[must_use]
     pub fn faults(&self) -> u64 {
-        let tally = lock(&self.desk.tally);
+        let tally = lock(&self.state.tally);
         tally.requests - tally.by_status.values().sum::<u64>()
     }
 }
 
-/// Where the requests are answered.
+/// The issuer, the scripted responses, and the counts.
 #[derive(Debug)]
-struct Desk {
+struct ApiState {
     issuer: Issuer,
     plan: Mutex<Plan>,
     tally: Mutex<Tally>,
@@ -162,23 +162,23 @@ struct Tally {
     by_status: BTreeMap<u16, u64>,
 }
 
-impl Desk {
+impl ApiState {
     fn respond(&self, received: &Received) -> ScriptedResponse {
-        let answer = self.decide(received);
+        let response = self.decide(received);
         let mut tally = lock(&self.tally);
         tally.requests += 1;
-        if let Some(status) = answer.status_code() {
+        if let Some(status) = response.status_code() {
             *tally.by_status.entry(status).or_default() += 1;
         }
-        answer
+        response
     }
 
     fn decide(&self, received: &Received) -> ScriptedResponse {
         let (request, respond) = {
             let mut plan = lock(&self.plan);
             plan.requests += 1;
-            if let Some(answer) = plan.planned() {
-                return answer;
+            if let Some(response) = plan.planned() {
+                return response;
             }
             (plan.requests, plan.respond.clone())
         };
@@ -196,16 +196,16 @@ impl Desk {
 }
 
 impl Plan {
-    /// What is answered to this request whatever it says.
+    /// The scripted response to this request, if there is one.
     fn planned(&mut self) -> Option<ScriptedResponse> {
-        if let Some(answer) = self.next.pop_front() {
-            return Some(answer);
+        if let Some(response) = self.next.pop_front() {
+            return Some(response);
         }
         let due = |(n, _): &&(u64, ScriptedResponse)| self.requests.is_multiple_of(*n);
         self.every
             .iter()
             .find(due)
-            .map(|(_, answer)| answer.clone())
+            .map(|(_, response)| response.clone())
     }
 }
 

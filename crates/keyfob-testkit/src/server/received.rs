@@ -19,32 +19,32 @@ use http::{HeaderMap, Method};
 pub struct Received {
     /// The method.
     pub method: Method,
-    /// The path, as it was sent: not decoded.
+    /// The path as it was sent, not decoded.
     pub path: String,
-    /// The query without its `?`, as it was sent.
+    /// The query as it was sent, without its `?`.
     pub query: Option<String>,
     /// The headers.
     pub headers: HeaderMap,
     /// The body, up to the server's [`body_limit`](crate::ServerBuilder::body_limit).
     pub body: Bytes,
-    /// How many bytes of body arrived, kept or not.
+    /// How many bytes of the body arrived, whether they were kept or not.
     pub body_length: u64,
-    /// The [`checksum`](crate::checksum) of all bytes of body that arrived, kept or not.
+    /// The [`checksum`](crate::checksum) of all bytes of the body that arrived, whether they were kept or not.
     pub checksum: u64,
-    /// The connection it came on; the server numbers its connections from 1.
+    /// The number of its connection; the server counts connections from 1.
     pub connection: u64,
-    /// When its head had arrived.
+    /// The time when its head had arrived.
     pub when: Instant,
 }
 
 impl Received {
-    /// The first value of a header, if it is there and is visible ASCII.
+    /// The first value of a header, if there is one and it is visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The token of `Authorization: Bearer …`, if that is there once.
+    /// The token of `Authorization: Bearer …`, if there is exactly one `Authorization`.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {
         let mut values = self.headers.get_all(http::header::AUTHORIZATION).iter();
@@ -65,7 +65,7 @@ impl Received {
 
     /// The decoded value of the first form field with this name.
     ///
-    /// The body is read as `application/x-www-form-urlencoded`, whatever its `Content-Type` says.
+    /// The body is read as `application/x-www-form-urlencoded`, even if its `Content-Type` is another.
     #[must_use]
     pub fn form_value(&self, name: &str) -> Option<String> {
         form_value(&self.body, name)

@@ -1,8 +1,7 @@
-//! A scripted token endpoint: the part of an OAuth 2.0 server that a client asks for tokens.
+//! A scripted token endpoint: the part of an OAuth 2.0 server that sends tokens to clients.
 //!
-//! It answers in the words of [RFC 6749 section 5](https://www.rfc-editor.org/rfc/rfc6749#section-5) and takes any
-//! grant type: it checks no client and no user. For anything else that an authorization server does, script a
-//! [`Server`].
+//! Its responses follow [RFC 6749 section 5](https://www.rfc-editor.org/rfc/rfc6749#section-5). It accepts any grant type and
+//! authenticates neither client nor user. For everything else that an authorization server does, script a [`Server`].
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,19 +10,18 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::expect::Expect;
-use crate::issuer::{Issued, Issuer};
+use crate::issuer::issuer::{Issued, Issuer};
+use crate::issuer::token_response::{Kind, TokenResponse};
 use crate::lock::lock;
-use crate::received::Received;
-use crate::response::ScriptedResponse;
-use crate::server::{Server, ServerBuilder};
-use crate::token_response::{Kind, TokenResponse};
+use crate::server::expect::Expect;
+use crate::server::received::Received;
+use crate::server::response::ScriptedResponse;
+use crate::server::server::{Server, ServerBuilder};
 
 /// A scripted token endpoint.
 ///
-/// Each request gets a new token of its [`Issuer`], unless something else was said with [`next`](Self::next) or
-/// [`always`](Self::always). It behaves like a server, and fails no test by itself: look at [`calls`](Self::calls),
-/// or script a [`Server`].
+/// Each request gets a new token of its [`Issuer`], unless [`next`](Self::next) or [`always`](Self::always) sets another
+/// response. The endpoint never fails a test by itself: check [`calls`](Self::calls), or script a [`Server`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,37 +32,37 @@ use crate::token_response::{Kind, TokenResponse};
 /// endpoint.issuer().set_lifetime(Duration::from_secs(60));
 /// endpoint.next(TokenResponse::other(ScriptedResponse::unavailable()));
 /// endpoint.next(TokenResponse::error("invalid_grant"));
-/// // … a client that asks `endpoint.url()` gets a 503, a refusal, then `token-1`, `token-2`, …
+/// // … a client that posts to `endpoint.url()` gets a 503, an error response, then `token-1`, `token-2`, …
 /// assert_eq!(endpoint.calls(), 0);
 /// ```
 #[derive(Debug)]
 pub struct TokenEndpoint {
     server: Server,
-    desk: Arc<Desk>,
+    state: Arc<EndpointState>,
 }
 
 impl TokenEndpoint {
-    /// Starts an endpoint with an issuer of its own.
+    /// Starts an endpoint with its own issuer.
     #[must_use]
     pub fn start() -> Self {
         Self::start_on(Server::builder(), Issuer::new())
     }
 
-    /// Starts an endpoint on such a server, for this issuer.
+    /// Starts an endpoint for this issuer, on a server with these settings.
     #[must_use]
     pub fn start_on(server: ServerBuilder, issuer: Issuer) -> Self {
-        let desk = Arc::new(Desk {
+        let state = Arc::new(EndpointState {
             issuer,
             plan: Mutex::default(),
         });
         let server = server.start();
-        let behind = Arc::clone(&desk);
-        server.expect(Expect::path(PATH).respond_with(move |received| behind.respond(received)));
+        let responder = Arc::clone(&state);
+        server.expect(Expect::path(PATH).respond_with(move |received| responder.respond(received)));
         server.expect(Expect::any().always(ScriptedResponse::status(404)));
-        Self { server, desk }
+        Self { server, state }
     }
 
-    /// The URL to ask for tokens.
+    /// The URL of the token endpoint.
     #[must_use]
     pub fn url(&self) -> String {
         self.server.url_for(PATH)
@@ -73,87 +71,87 @@ impl TokenEndpoint {
     /// The issuer of its tokens.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
-        &self.desk.issuer
+        &self.state.issuer
     }
 
-    /// The server underneath, for what it received.
+    /// The underlying server, which has the received requests.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server
     }
 
-    /// How many requests it has received, whatever the answers.
+    /// How many requests it has received.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.server.calls()
     }
 
-    /// Answers the next request with this, after those that are answered already.
-    pub fn next(&self, answer: TokenResponse) -> &Self {
-        lock(&self.desk.plan).next.push_back(answer);
+    /// Responds to the next request with this, after the requests that have a response already.
+    pub fn next(&self, response: TokenResponse) -> &Self {
+        lock(&self.state.plan).next.push_back(response);
         self
     }
 
-    /// Answers every request with this that has no answer from [`next`](Self::next).
-    pub fn always(&self, answer: TokenResponse) -> &Self {
-        lock(&self.desk.plan).always = answer;
+    /// Responds with this to every request that has no response from [`next`](Self::next).
+    pub fn always(&self, response: TokenResponse) -> &Self {
+        lock(&self.state.plan).always = response;
         self
     }
 
-    /// Says which refresh tokens come with the tokens.
+    /// Sets which refresh tokens come with the tokens.
     pub fn set_refresh_tokens(&self, refresh_tokens: RefreshTokens) -> &Self {
-        lock(&self.desk.plan).refresh_tokens = refresh_tokens;
+        lock(&self.state.plan).refresh_tokens = refresh_tokens;
         self
     }
 
-    /// How often a refresh token was used that had been used up, beyond all grace.
+    /// How often a used refresh token was used again after its grace period.
     #[must_use]
     pub fn reuses(&self) -> u64 {
-        lock(&self.desk.plan).reuses
+        lock(&self.state.plan).reuses
     }
 
-    /// How often a refresh token was used again within the grace.
+    /// How often a used refresh token was used again within its grace period.
     #[must_use]
     pub fn repeats(&self) -> u64 {
-        lock(&self.desk.plan).repeats
+        lock(&self.state.plan).repeats
     }
 
     /// How often the refresh token was replaced.
     #[must_use]
     pub fn rotations(&self) -> u64 {
-        lock(&self.desk.plan).rotations
+        lock(&self.state.plan).rotations
     }
 
-    /// The refresh token that is good now, if there are any; the first is good before it was handed out.
+    /// The refresh token that is valid now, if there are refresh tokens. The first one is valid before it was handed out.
     #[must_use]
     pub fn refresh_token(&self) -> Option<String> {
-        lock(&self.desk.plan).refresh_token()
+        lock(&self.state.plan).refresh_token()
     }
 }
 
 /// Which refresh tokens a [`TokenEndpoint`] hands out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshTokens {
-    /// It hands none out, and accepts any.
+    /// The endpoint hands out none, and accepts any.
     #[default]
     None,
-    /// It hands out `refresh-1` each time, and accepts no other.
-    Kept,
-    /// It hands out a new one each time, `refresh-2` first; that uses up the one before. `refresh-1` is good at the
-    /// start. A used one is refused with `invalid_grant`.
-    Rotated,
-    /// As [`Rotated`](Self::Rotated), and whoever uses a used one is taken for a thief: no refresh token is good
-    /// any more (RFC 9700 §4.14.2). So long after it was replaced, the last one is accepted again, and gives the one that
-    /// replaced it once more.
-    Guarded {
-        /// How long the last one is accepted again.
+    /// The endpoint hands out `refresh-1` each time, and accepts no other.
+    Fixed,
+    /// The endpoint hands out a new one each time, which replaces the one before. `refresh-1` is valid at the start, and
+    /// `refresh-2` is the first that is handed out. A replaced one is refused with `invalid_grant`.
+    Rotating,
+    /// Like [`Rotating`](Self::Rotating), with detection of reuse: after a replaced refresh token is used, none is valid
+    /// any more (RFC 9700 §4.14.2). For a grace period after its replacement, the previous one is still accepted, and the
+    /// response has the one that replaced it.
+    DetectsReuse {
+        /// How long the previous refresh token is still accepted.
         grace: Duration,
     },
 }
 
-/// Where the requests are answered.
+/// The issuer, and the scripted responses.
 #[derive(Debug)]
-struct Desk {
+struct EndpointState {
     issuer: Issuer,
     plan: Mutex<Plan>,
 }
@@ -169,23 +167,23 @@ struct Plan {
     repeats: u64,
 }
 
-impl Desk {
+impl EndpointState {
     fn respond(&self, received: &Received) -> ScriptedResponse {
         if received.method != Method::POST {
             return ScriptedResponse::status(405).header("allow", "POST");
         }
         let mut plan = lock(&self.plan);
         let next = plan.next.pop_front().unwrap_or_else(|| plan.always.clone());
-        let mut answer = match next.kind {
-            Kind::Other(answer) => *answer,
+        let mut response = match next.kind {
+            Kind::Other(response) => *response,
             Kind::Token | Kind::SameToken | Kind::Lost => {
-                let refused = plan.refusal(received);
-                refused.unwrap_or_else(|| self.token(&mut plan, received, &next))
+                let refusal = plan.refusal(received);
+                refusal.unwrap_or_else(|| self.token(&mut plan, received, &next))
             }
         };
-        answer.delay += next.delay;
-        answer.gate = next.gate.or(answer.gate);
-        answer
+        response.delay += next.delay;
+        response.gate = next.gate.or(response.gate);
+        response
     }
 
     fn token(
@@ -215,7 +213,7 @@ impl Plan {
     fn refresh_token(&self) -> Option<String> {
         match self.refresh_tokens {
             RefreshTokens::None => None,
-            RefreshTokens::Kept | RefreshTokens::Rotated | RefreshTokens::Guarded { .. } => {
+            RefreshTokens::Fixed | RefreshTokens::Rotating | RefreshTokens::DetectsReuse { .. } => {
                 Some(format!("refresh-{}", self.rotations + 1))
             }
         }
@@ -224,13 +222,13 @@ impl Plan {
     fn rotates(&self) -> bool {
         matches!(
             self.refresh_tokens,
-            RefreshTokens::Rotated | RefreshTokens::Guarded { .. }
+            RefreshTokens::Rotating | RefreshTokens::DetectsReuse { .. }
         )
     }
 
-    /// Whether the request uses the last refresh token again, as long as it may.
+    /// Whether the request uses the previous refresh token within its grace period.
     fn is_repeat(&self, received: &Received) -> bool {
-        let RefreshTokens::Guarded { grace } = self.refresh_tokens else {
+        let RefreshTokens::DetectsReuse { grace } = self.refresh_tokens else {
             return false;
         };
         let last = format!("refresh-{}", self.rotations);
@@ -245,21 +243,21 @@ impl Plan {
         let Some(grant_type) = received.form_value("grant_type") else {
             return refuse("invalid_request");
         };
-        let good = self.refresh_token();
-        if grant_type != "refresh_token" || good.is_none() {
+        let valid = self.refresh_token();
+        if grant_type != "refresh_token" || valid.is_none() {
             return None;
         }
         if self.reuses > 0 {
             return refuse("invalid_grant");
         }
-        if received.form_value("refresh_token") == good {
+        if received.form_value("refresh_token") == valid {
             return None;
         }
         if self.is_repeat(received) {
             self.repeats += 1;
             return None;
         }
-        if matches!(self.refresh_tokens, RefreshTokens::Guarded { .. }) {
+        if matches!(self.refresh_tokens, RefreshTokens::DetectsReuse { .. }) {
             self.reuses += 1;
         }
         refuse("invalid_grant")

@@ -1,4 +1,4 @@
-//! The body of an answer as it goes out: whole, slow, endless-looking, or cut.
+//! The body of a response as it is sent: whole, slowly, streamed, or truncated.
 
 use std::io;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::reply::{Content, Cut, Framing, Pace, Reply};
-use crate::wire::{Fault, Link};
+use crate::server::http_response::{Content, Cut, Framing, HttpResponse, Pace};
+use crate::server::wire::{Fault, Link};
 
 /// How a cut reaches the client.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
-    /// The connection carries one answer at a time: the cut breaks it.
+    /// The connection carries one response at a time: the cut breaks the connection.
     Connection(Arc<Link>),
-    /// The connection carries many streams: the cut resets this one.
+    /// The connection carries many streams: the cut resets one of them.
     Stream,
 }
 
-/// The body of an answer as it goes out.
+/// The body of a response as it is sent.
 #[derive(Debug)]
 pub(crate) struct Payload {
     content: Content,
@@ -34,18 +34,18 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
-    pub(crate) fn new(reply: Reply, carrier: Carrier) -> Self {
+    pub(crate) fn new(response: HttpResponse, carrier: Carrier) -> Self {
         Self {
-            content: reply.content,
-            framing: reply.framing,
-            pace: reply.pace,
+            content: response.content,
+            framing: response.framing,
+            pace: response.pace,
             pause: None,
-            cut: reply.cut,
+            cut: response.cut,
             carrier,
         }
     }
 
-    /// How many bytes the next piece may have.
+    /// How many bytes the next piece may have at most.
     fn room(&self) -> u64 {
         let piece = self.pace.map_or(PIECE.len(), |pace| pace.chunk) as u64;
         let until_cut = self.cut.as_ref().map_or(u64::MAX, |cut| cut.bytes);
@@ -59,11 +59,11 @@ impl Payload {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match &self.carrier {
             Carrier::Connection(link) => {
-                link.order_once_flushed(fault);
+                link.request_once_flushed(fault);
                 Poll::Pending
             }
             Carrier::Stream => {
-                // A stream's reset drops what is queued for it, and nothing tells when the queue is empty.
+                // The reset of a stream discards what is queued for it, and hyper does not report when the queue is empty.
                 let pause = || Box::pin(tokio::time::sleep(STREAM_PAUSE));
                 let pause = self.pause.get_or_insert_with(pause);
                 ready!(pause.as_mut().poll(cx));
@@ -140,8 +140,8 @@ fn shorter(length: usize, room: u64) -> usize {
     usize::try_from(room).map_or(length, |room| length.min(room))
 }
 
-/// How long a cut stream waits for its last bytes to leave.
+/// How long a truncated stream waits until its last bytes are sent.
 const STREAM_PAUSE: Duration = Duration::from_millis(20);
 
-/// The largest piece of a body, and what zeros are taken from.
+/// The largest piece of a body. Bodies of zeros are slices of it.
 static PIECE: [u8; 64 * 1024] = [0; 64 * 1024];

@@ -1,4 +1,4 @@
-//! The thread that a server lives on: it listens, and ends with everything on it when told to.
+//! The thread of a server: it accepts connections until the server stops.
 
 use std::io;
 use std::net::TcpListener;
@@ -10,16 +10,16 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-use crate::service::{self, Shared};
+use crate::server::service::{self, ServerState};
 
-/// The thread that a server lives on.
-pub(crate) struct Host {
+/// The thread that a server runs on.
+pub(crate) struct ServerThread {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
-impl Host {
-    pub(crate) fn start(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Self> {
+impl ServerThread {
+    pub(crate) fn start(listener: TcpListener, shared: Arc<ServerState>) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("keyfob-testkit".to_owned())
@@ -27,18 +27,18 @@ impl Host {
         Ok(Self { stop, thread })
     }
 
-    /// Ends the listening, every connection, and the thread.
+    /// Ends the listener, every connection, and the thread.
     pub(crate) fn stop(self) {
         drop(self.stop);
-        // A closure of the script may own the server: the thread cannot wait for itself.
+        // A closure of the script may own the server, and then this runs on the thread itself, which cannot wait for itself.
         if self.thread.thread().id() != thread::current().id() {
             let _ = self.thread.join();
         }
     }
 }
 
-/// Ends, with every connection, when the stop sender is dropped.
-fn run(listener: TcpListener, shared: &Arc<Shared>, stopped: oneshot::Receiver<()>) {
+/// Serves until the stop sender is dropped. All connections end with it.
+fn run(listener: TcpListener, shared: &Arc<ServerState>, stopped: oneshot::Receiver<()>) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime for the server's thread");
     runtime.block_on(async {
@@ -51,12 +51,12 @@ fn run(listener: TcpListener, shared: &Arc<Shared>, stopped: oneshot::Receiver<(
     });
 }
 
-async fn accept(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<()> {
+async fn accept(listener: TcpListener, shared: &Arc<ServerState>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, most likely; some connection will end.
+            // Most likely there is no file descriptor left. Another connection will end and free one.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };

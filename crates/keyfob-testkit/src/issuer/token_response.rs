@@ -1,13 +1,13 @@
-//! What a token endpoint answers to one request.
+//! The response of a token endpoint to one request.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::gate::{Entrance, Gate};
-use crate::response::ScriptedResponse;
+use crate::server::gate::{Gate, GateWaiter};
+use crate::server::response::ScriptedResponse;
 
-/// What a [`TokenEndpoint`](crate::TokenEndpoint) answers to one request.
+/// The response of a [`TokenEndpoint`](crate::TokenEndpoint) to one request.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct TokenResponse {
     pub(crate) kind: Kind,
     pub(crate) fields: Map<String, Value>,
     pub(crate) delay: Duration,
-    pub(crate) gate: Option<Entrance>,
+    pub(crate) gate: Option<GateWaiter>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,64 +42,64 @@ impl TokenResponse {
         Self::new(Kind::Token)
     }
 
-    /// Gives the newest token again, with the lifetime that it has left; issues one if that is no longer valid.
+    /// Sends the newest token again with its remaining lifetime, or a new one if it is no longer valid.
     #[must_use]
     pub fn same_token() -> Self {
         Self::new(Kind::SameToken)
     }
 
-    /// Issues a token, and resets the connection instead of answering: the client cannot know.
+    /// Issues a token, and resets the connection instead of responding: the client cannot know the outcome.
     #[must_use]
     pub fn lost() -> Self {
         Self::new(Kind::Lost)
     }
 
-    /// Refuses with this [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) error.
+    /// Responds with this [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) error.
     ///
-    /// The status is 400; 401 for `invalid_client`.
+    /// The status is 401 for `invalid_client`, and 400 otherwise.
     #[must_use]
     pub fn error(error: &str) -> Self {
-        let answer = ScriptedResponse::json(json!({"error": error}));
+        let response = ScriptedResponse::json(json!({"error": error}));
         Self::other(match error {
-            "invalid_client" => answer
+            "invalid_client" => response
                 .with_status(401)
                 .header("www-authenticate", "Basic realm=\"token endpoint\""),
-            _ => answer.with_status(400),
+            _ => response.with_status(400),
         })
     }
 
-    /// Answers 200 with a body that is not JSON.
+    /// Responds with 200 and a body that is not JSON.
     #[must_use]
     pub fn garbage() -> Self {
         Self::other(ScriptedResponse::text("<html>please log in</html>"))
     }
 
-    /// Gives any answer, such as a fault.
+    /// Responds with any response or fault.
     #[must_use]
-    pub fn other(answer: ScriptedResponse) -> Self {
-        Self::new(Kind::Other(Box::new(answer)))
+    pub fn other(response: ScriptedResponse) -> Self {
+        Self::new(Kind::Other(Box::new(response)))
     }
 
-    /// Adds a field to the token response or replaces one; `null` leaves it out.
+    /// Adds a field to the token response or replaces one; `null` removes it.
     ///
-    /// Only what the client is told changes, not what the issuer knows.
+    /// This changes what the client receives, not what the issuer knows.
     #[must_use]
     pub fn field(mut self, name: &str, value: Value) -> Self {
         self.fields.insert(name.to_owned(), value);
         self
     }
 
-    /// Waits before the answer; the token is issued before the wait.
+    /// Waits before the response; the token is issued before the wait.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Waits for the gate before the answer; the token is issued before the wait.
+    /// Waits for the gate before the response; the token is issued before the wait.
     #[must_use]
     pub fn when(mut self, gate: &Gate) -> Self {
-        self.gate = Some(gate.entrance());
+        self.gate = Some(gate.waiter());
         self
     }
 

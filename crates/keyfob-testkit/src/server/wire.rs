@@ -1,8 +1,7 @@
 //! The socket under one connection, and the ways to break it.
 //!
-//! The HTTP machinery owns the socket while it works. A service that wants to break the connection orders a
-//! [`Fault`] through the [`Link`]; the connection's task then drops the machinery, which hands the socket back, and
-//! carries the fault out on the bare socket.
+//! While hyper serves the connection, it owns the socket. A service that has to break the connection requests a [`Fault`] through
+//! the [`Link`]. The connection's task then drops hyper's future, gets the socket back, and executes the fault on it.
 
 use std::io;
 use std::pin::Pin;
@@ -24,15 +23,15 @@ pub(crate) enum Fault {
     Reset,
     /// Ends it in order, with a FIN.
     Close,
-    /// Writes bytes that are no answer, then ends it with a FIN.
+    /// Writes bytes that are not HTTP, then ends it with a FIN.
     Raw(Bytes),
 }
 
 impl Fault {
-    /// Carries the fault out on the socket that was handed back.
+    /// Executes the fault on the socket that was handed back.
     pub(crate) async fn break_connection(self, mut stream: TcpStream) {
         match self {
-            // The socket is dropped with unsent data discarded: a RST.
+            // Dropping a socket with zero linger discards unsent data and sends a RST.
             Self::Reset => drop(stream.set_zero_linger()),
             Self::Close => close(stream).await,
             Self::Raw(bytes) => {
@@ -44,9 +43,9 @@ impl Fault {
     }
 }
 
-/// Sends a FIN, and reads what still comes.
+/// Sends a FIN, and reads what still arrives.
 ///
-/// Closing a socket with unread data would send a RST, which may overtake the answer.
+/// Closing a socket with unread data would send a RST, which may discard the response at the client.
 pub(crate) async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let mut discarded = vec![0; 16 * 1024];
@@ -54,50 +53,50 @@ pub(crate) async fn close(mut stream: TcpStream) {
     let _ = tokio::time::timeout(LINGER, drained).await;
 }
 
-/// Through which a service orders the connection's end.
+/// Lets a service request that its connection breaks.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
-    orders: Mutex<Orders>,
-    ordered: Notify,
+    requests: Mutex<FaultRequests>,
+    requested: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Orders {
+struct FaultRequests {
     now: Option<Fault>,
     once_flushed: Option<Fault>,
 }
 
 impl Link {
-    /// Orders the fault at once; what was not yet written is lost.
-    pub(crate) fn order(&self, fault: Fault) {
-        lock(&self.orders).now = Some(fault);
-        self.ordered.notify_one();
+    /// Requests the fault at once; what was not yet written is lost.
+    pub(crate) fn request(&self, fault: Fault) {
+        lock(&self.requests).now = Some(fault);
+        self.requested.notify_one();
     }
 
-    /// Orders the fault for when everything before it was written.
-    pub(crate) fn order_once_flushed(&self, fault: Fault) {
-        lock(&self.orders).once_flushed = Some(fault);
+    /// Requests the fault for the time when everything before it is written.
+    pub(crate) fn request_once_flushed(&self, fault: Fault) {
+        lock(&self.requests).once_flushed = Some(fault);
     }
 
-    /// Waits for an order.
-    pub(crate) async fn ordered(&self) -> Fault {
+    /// Waits until a fault is requested.
+    pub(crate) async fn requested(&self) -> Fault {
         loop {
-            self.ordered.notified().await;
-            if let Some(fault) = lock(&self.orders).now.take() {
+            self.requested.notified().await;
+            if let Some(fault) = lock(&self.requests).now.take() {
                 return fault;
             }
         }
     }
 
     fn flushed(&self) {
-        let fault = lock(&self.orders).once_flushed.take();
+        let fault = lock(&self.requests).once_flushed.take();
         if let Some(fault) = fault {
-            self.order(fault);
+            self.request(fault);
         }
     }
 }
 
-/// A socket on loan; it goes back to its owner when this is dropped.
+/// The socket while hyper has it. Dropping this hands the socket back to the connection's task.
 #[derive(Debug)]
 pub(crate) struct Wire {
     loan: Option<(TcpStream, oneshot::Sender<TcpStream>)>,
@@ -156,7 +155,7 @@ impl AsyncWrite for Wire {
         true
     }
 
-    /// Called by the HTTP machinery when its own buffer is empty: the moment to break what is complete up to here.
+    /// hyper calls this when its own buffer is empty, so everything up to here is written: the time to break the connection.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.stream().poll_flush(cx);
         if polled.is_ready() {
@@ -170,5 +169,5 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// How long a closed connection is read on.
+/// How long a closed connection is still read.
 const LINGER: Duration = Duration::from_secs(1);

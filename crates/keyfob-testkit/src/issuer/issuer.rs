@@ -1,4 +1,4 @@
-//! Who issues tokens, and knows which of them are good.
+//! An issuer of tokens that knows which of them are valid.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::lock::lock;
 /// Issues numbered tokens and says which are valid.
 ///
 /// Its tokens are `token-1`, `token-2` and so on. They expire, and can be revoked. Clones are the same issuer: a
-/// [`TokenEndpoint`](crate::TokenEndpoint) hands the tokens out, an [`Api`](crate::Api) checks them.
+/// [`TokenEndpoint`](crate::TokenEndpoint) hands out the tokens, and an [`Api`](crate::Api) checks them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::lock::lock;
 #[derive(Clone)]
 pub struct Issuer {
     prefix: Arc<str>,
-    ledger: Arc<Mutex<Ledger>>,
+    state: Arc<Mutex<State>>,
     now: Arc<dyn Fn() -> Instant + Send + Sync>,
 }
 
@@ -39,12 +39,12 @@ pub struct Issuer {
 pub struct Issued {
     /// The token.
     pub token: String,
-    /// How long it is valid from now on; `None` means that it does not expire.
+    /// How long it stays valid from now on; `None` means that it does not expire.
     pub expires_in: Option<Duration>,
 }
 
 impl Issuer {
-    /// How long tokens live if nothing else is said.
+    /// The default lifetime of tokens.
     pub const LIFETIME: Duration = Duration::from_secs(3600);
 
     /// Makes an issuer of `token-1`, `token-2` and so on.
@@ -53,79 +53,79 @@ impl Issuer {
         Self::named("token")
     }
 
-    /// Makes an issuer whose tokens begin with this name instead of `token`.
+    /// Makes an issuer whose tokens begin with this prefix instead of `token`.
     #[must_use]
     pub fn named(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
-            ledger: Arc::default(),
+            state: Arc::default(),
             now: Arc::new(Instant::now),
         }
     }
 
-    /// Lets this closure tell the time, for tests that do not wait.
+    /// Takes the time from this closure, for tests that do not wait.
     #[must_use]
     pub fn with_now(mut self, now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.now = Arc::new(now);
         self
     }
 
-    /// Sets the lifetime of the tokens that are issued from now on; `None` means that they do not expire.
+    /// Sets the lifetime of the tokens issued from now on; `None` means that they do not expire.
     pub fn set_lifetime(&self, lifetime: impl Into<Option<Duration>>) {
-        lock(&self.ledger).lifetime = lifetime.into();
+        lock(&self.state).lifetime = lifetime.into();
     }
 
     /// Issues the next token.
     #[must_use]
     pub fn issue(&self) -> Issued {
-        let (mut ledger, now) = self.ledger();
-        let expires_in = ledger.lifetime;
-        ledger.issued += 1;
-        ledger.tokens.push_back(Token {
+        let (mut state, now) = self.tokens();
+        let expires_in = state.lifetime;
+        state.issued += 1;
+        state.tokens.push_back(Token {
             issued: now,
             expires: expires_in.and_then(|lifetime| now.checked_add(lifetime)),
             is_revoked: false,
         });
-        if ledger.tokens.len() > TOKENS_KEPT {
-            ledger.tokens.pop_front();
+        if state.tokens.len() > TOKEN_LIMIT {
+            state.tokens.pop_front();
         }
         Issued {
-            token: self.name(ledger.issued),
+            token: self.name(state.issued),
             expires_in,
         }
     }
 
-    /// The newest token, if it is valid, with the lifetime that it has left.
+    /// The newest token, if it is valid, with its remaining lifetime.
     #[must_use]
     pub fn current(&self) -> Option<Issued> {
-        let (ledger, now) = self.ledger();
-        let newest = ledger.tokens.back().filter(|token| token.is_valid(now))?;
+        let (state, now) = self.tokens();
+        let newest = state.tokens.back().filter(|token| token.is_valid(now))?;
         Some(Issued {
-            token: self.name(ledger.issued),
+            token: self.name(state.issued),
             expires_in: newest.expires.map(|expires| expires - now),
         })
     }
 
-    /// Says whether the token was issued here, and neither expired nor was revoked.
+    /// Returns whether this issuer issued the token, and it is neither expired nor revoked.
     ///
-    /// Of very many tokens only the newest 10,000 are remembered.
+    /// Only the newest 10,000 tokens can be valid.
     #[must_use]
     pub fn is_valid(&self, token: &str) -> bool {
-        let (mut ledger, now) = self.ledger();
-        let found = self.find(&mut ledger, token);
+        let (mut state, now) = self.tokens();
+        let found = self.find(&mut state, token);
         found.is_some_and(|token| token.is_valid(now))
     }
 
     /// How many tokens were issued.
     #[must_use]
     pub fn issued(&self) -> u64 {
-        lock(&self.ledger).issued
+        lock(&self.state).issued
     }
 
-    /// Revokes this token; says whether it was valid until now.
+    /// Revokes this token. Returns whether it was valid until now.
     pub fn revoke(&self, token: &str) -> bool {
-        let (mut ledger, now) = self.ledger();
-        let Some(token) = self.find(&mut ledger, token) else {
+        let (mut state, now) = self.tokens();
+        let Some(token) = self.find(&mut state, token) else {
             return false;
         };
         let was_valid = token.is_valid(now);
@@ -138,37 +138,37 @@ impl Issuer {
         self.revoke_after(Duration::ZERO);
     }
 
-    /// Revokes every token there is.
+    /// Revokes all tokens.
     pub fn revoke_all(&self) {
-        for token in &mut lock(&self.ledger).tokens {
+        for token in &mut lock(&self.state).tokens {
             token.is_revoked = true;
         }
     }
 
-    /// Revokes, when so much time has passed, the token that is the newest then.
+    /// Revokes the token that is the newest after this delay.
     pub fn revoke_after(&self, delay: Duration) {
-        let (mut ledger, now) = self.ledger();
-        ledger.revocations.push(now + delay);
-        ledger.revoke_due(now);
+        let (mut state, now) = self.tokens();
+        state.revocations.push(now + delay);
+        state.revoke_due(now);
     }
 
-    /// The ledger as it is now, with all due revocations done.
-    fn ledger(&self) -> (MutexGuard<'_, Ledger>, Instant) {
-        let mut ledger = lock(&self.ledger);
+    /// The tokens after all revocations that are due, and the time.
+    fn tokens(&self) -> (MutexGuard<'_, State>, Instant) {
+        let mut state = lock(&self.state);
         let now = (self.now)();
-        ledger.revoke_due(now);
-        (ledger, now)
+        state.revoke_due(now);
+        (state, now)
     }
 
-    fn find<'a>(&self, ledger: &'a mut Ledger, token: &str) -> Option<&'a mut Token> {
+    fn find<'a>(&self, state: &'a mut State, token: &str) -> Option<&'a mut Token> {
         let (_, number) = token.rsplit_once('-')?;
         let number: u64 = number.parse().ok()?;
         if self.name(number) != token {
             return None;
         }
-        let forgotten = ledger.issued - ledger.tokens.len() as u64;
+        let forgotten = state.issued - state.tokens.len() as u64;
         let index = number.checked_sub(forgotten + 1)?;
-        ledger.tokens.get_mut(usize::try_from(index).ok()?)
+        state.tokens.get_mut(usize::try_from(index).ok()?)
     }
 
     fn name(&self, number: u64) -> String {
@@ -192,8 +192,8 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// What was issued; the newest token is the last and has the number `issued`.
-struct Ledger {
+/// The issued tokens. The newest one is the last, and its number is `issued`.
+struct State {
     lifetime: Option<Duration>,
     issued: u64,
     tokens: VecDeque<Token>,
@@ -206,14 +206,14 @@ struct Token {
     is_revoked: bool,
 }
 
-impl Ledger {
+impl State {
     fn revoke_due(&mut self, now: Instant) {
         let tokens = &mut self.tokens;
         self.revocations.retain(|due| {
             if *due > now {
                 return true;
             }
-            // What counts is the newest token at that time, not the newest at the time someone looks.
+            // The newest token at the time of the revocation counts, not the newest token now.
             let then = tokens.iter_mut().rev().find(|token| token.issued <= *due);
             if let Some(token) = then {
                 token.is_revoked = true;
@@ -223,7 +223,7 @@ impl Ledger {
     }
 }
 
-impl Default for Ledger {
+impl Default for State {
     fn default() -> Self {
         Self {
             lifetime: Some(Issuer::LIFETIME),
@@ -240,13 +240,13 @@ impl Token {
     }
 }
 
-const TOKENS_KEPT: usize = 10_000;
+const TOKEN_LIMIT: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An issuer whose time passes only when told to.
+    /// An issuer whose time the test moves.
     fn issuer() -> (Issuer, impl Fn(u64)) {
         let start = Instant::now();
         let passed = Arc::new(Mutex::new(Duration::ZERO));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_issued_is_valid() {
+    fn only_issued_tokens_are_valid() {
         let (issuer, _) = issuer();
         let _ = issuer.issue();
         assert!(issuer.is_valid("token-1"));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revocation_hits_the_token_that_is_the_newest_then() {
+    fn a_delayed_revocation_revokes_the_newest_token_of_its_time() {
         let (issuer, pass) = issuer();
         let _ = issuer.issue();
         issuer.revoke_after(Duration::from_secs(10));
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn revoking_says_whether_it_changed_anything() {
+    fn revoke_returns_whether_the_token_was_valid() {
         let (issuer, _) = issuer();
         let _ = issuer.issue();
         assert!(issuer.revoke("token-1"));
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn old_tokens_are_forgotten() {
         let (issuer, _) = issuer();
-        for _ in 0..=TOKENS_KEPT {
+        for _ in 0..=TOKEN_LIMIT {
             let _ = issuer.issue();
         }
         assert!(!issuer.is_valid("token-1"));

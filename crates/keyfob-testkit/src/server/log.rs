@@ -1,4 +1,4 @@
-//! What a server remembers of the requests it received.
+//! The requests that a server received.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::lock::lock;
-use crate::received::Received;
+use crate::server::received::Received;
 
 /// The newest requests, and the count of all of them.
 #[derive(Debug)]
 pub(crate) struct Log {
-    kept: usize,
+    limit: usize,
     entries: Mutex<Entries>,
     arrived: Condvar,
     calls: watch::Sender<usize>,
@@ -26,9 +26,9 @@ struct Entries {
 }
 
 impl Log {
-    pub(crate) fn new(kept: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
-            kept,
+            limit,
             entries: Mutex::default(),
             arrived: Condvar::new(),
             calls: watch::Sender::new(0),
@@ -40,7 +40,7 @@ impl Log {
         entries.calls += 1;
         entries.bytes += received.body.len();
         entries.newest.push_back(received);
-        while entries.newest.len() > self.kept || entries.bytes > BYTES_KEPT {
+        while entries.newest.len() > self.limit || entries.bytes > BYTES_LIMIT {
             let Some(oldest) = entries.newest.pop_front() else {
                 break;
             };
@@ -59,20 +59,20 @@ impl Log {
         lock(&self.entries).calls
     }
 
-    pub(crate) async fn reached(&self, calls: usize) {
+    pub(crate) async fn until_calls(&self, calls: usize) {
         // It cannot fail: the sender is in `self`.
         let _ = self.calls.subscribe().wait_for(|now| *now >= calls).await;
     }
 
-    /// Blocks until there were so many calls; says how many there are now.
-    pub(crate) fn reached_within(&self, calls: usize, limit: Duration) -> usize {
+    /// Blocks until there were this many calls or the timeout is over. Returns how many there are now.
+    pub(crate) fn wait_for_calls(&self, calls: usize, timeout: Duration) -> usize {
         let (entries, _) = self
             .arrived
-            .wait_timeout_while(lock(&self.entries), limit, |now| now.calls < calls)
+            .wait_timeout_while(lock(&self.entries), timeout, |now| now.calls < calls)
             .unwrap_or_else(PoisonError::into_inner);
         entries.calls
     }
 }
 
-/// All bodies of one server together stay below this.
-const BYTES_KEPT: usize = 64 << 20;
+/// The kept bodies of one server together stay below this size.
+const BYTES_LIMIT: usize = 64 << 20;

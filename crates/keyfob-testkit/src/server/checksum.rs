@@ -2,8 +2,8 @@
 
 /// Computes the checksum that [`Received::checksum`](crate::Received::checksum) has for this body.
 ///
-/// It tells one body from another (a replayed upload that lost a piece, say) and has no cryptographic strength. How
-/// the body is cut into parts does not matter.
+/// It shows whether two bodies differ, for instance because a replayed upload lost a piece. It has no cryptographic strength. How
+/// the body is split into parts does not matter.
 ///
 /// ```
 /// use keyfob_testkit::checksum;
@@ -19,7 +19,7 @@ pub fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     checksum.finish()
 }
 
-/// A running checksum: FNV-1a over words of eight bytes, which stays fast in debug builds.
+/// A running checksum: FNV-1a over words of eight bytes, which is fast enough in debug builds.
 #[derive(Debug)]
 pub(crate) struct Checksum {
     state: u64,
@@ -70,7 +70,7 @@ impl Checksum {
 }
 
 fn mix(state: u64, word: u64) -> u64 {
-    // The rotation brings high bits back down, which multiplication alone never does.
+    // The rotation moves high bits down, which multiplication alone never does.
     (state ^ word).wrapping_mul(PRIME).rotate_left(29)
 }
 

@@ -1,15 +1,15 @@
-//! A gate that holds answers back until the test opens it.
+//! A gate that holds responses back until the test opens it.
 //!
-//! Use it where a test needs an order of events: a delay makes that order likely, a gate makes it certain.
+//! Use it if a test needs an order of events: a delay makes the order likely, a gate makes it certain.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds answers back until it is opened.
+/// Holds responses back until the test opens it.
 ///
-/// It starts closed, opens once and stays open. Clones are the same gate. When the last clone is dropped, whatever
-/// still waits goes on.
+/// A gate starts closed, opens once and stays open. Clones are the same gate. When the last clone is dropped, the responses that
+/// still wait are sent.
 ///
 /// ```
 /// use keyfob_testkit::{ScriptedResponse, Expect, Gate, Server};
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 /// let gate = Gate::new();
 /// let server = Server::start();
 /// server.expect(Expect::get("/slow").always(ScriptedResponse::text("at last").when(&gate)));
-/// // … start requests, look at what they do while they wait, then:
+/// // … start requests, check what happens while they wait, then:
 /// gate.open();
 /// ```
 #[derive(Clone, Debug)]
@@ -34,19 +34,19 @@ impl Gate {
         }
     }
 
-    /// Opens the gate for everyone who waits and who will come.
+    /// Opens the gate for all responses, those that wait and those that follow.
     pub fn open(&self) {
         self.open.send_replace(true);
     }
 
-    /// Says whether the gate was opened.
+    /// Returns whether the gate was opened.
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self.open.borrow()
     }
 
-    pub(crate) fn entrance(&self) -> Entrance {
-        Entrance {
+    pub(crate) fn waiter(&self) -> GateWaiter {
+        GateWaiter {
             open: self.open.subscribe(),
         }
     }
@@ -60,13 +60,13 @@ impl Default for Gate {
 
 /// The waiting side of a [`Gate`]; it does not keep the gate alive.
 #[derive(Clone, Debug)]
-pub(crate) struct Entrance {
+pub(crate) struct GateWaiter {
     open: watch::Receiver<bool>,
 }
 
-impl Entrance {
-    pub(crate) async fn passed(mut self) {
-        // An error means that nobody is left who could open the gate.
+impl GateWaiter {
+    pub(crate) async fn opened(mut self) {
+        // An error means that all clones are dropped, and so the gate can never open.
         let _ = self.open.wait_for(|open| *open).await;
     }
 }

@@ -1,19 +1,19 @@
-//! Which requests are expected, and what answers them.
+//! Which requests are expected, and the responses to them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
-use crate::received::Received;
-use crate::response::{ScriptedResponse, Upload};
-use crate::steps::{Count, Responder, Steps};
+use crate::server::received::Received;
+use crate::server::response::{ScriptedResponse, Upload};
+use crate::server::steps::{Count, Responder, Steps};
 
-/// Requests that a [`Server`](crate::Server) expects, and their answers in order.
+/// Requests that a [`Server`](crate::Server) expects, and the responses to them in order.
 ///
-/// Each [`respond`](Self::respond) is for one request; [`times`](Self::times) makes it more, [`always`](Self::always)
-/// any number. When all are used up, the next expectation that matches answers; when there is none, the request is
-/// unexpected.
+/// Each [`respond`](Self::respond) is for one request. [`times`](Self::times) makes it a response to more requests, and
+/// [`always`](Self::always) is a response to any number of them. When all responses are used up, the next expectation that
+/// matches responds. If there is none, the request is unexpected.
 ///
 /// ```
 /// use keyfob_testkit::{ScriptedResponse, Expect, json};
@@ -26,10 +26,10 @@ use crate::steps::{Count, Responder, Steps};
 /// Expect::post("/jobs").bearer("token-1").respond(ScriptedResponse::status(201)).times(3);
 /// // Anything else:
 /// Expect::any().always(ScriptedResponse::status(404));
-/// // An answer that depends on the request, any number of times:
+/// // A response that depends on the request, any number of times:
 /// Expect::get("/echo").respond_with(|received| ScriptedResponse::text(received.path.as_str()));
 /// ```
-#[must_use = "it has to be given to `Server::expect`"]
+#[must_use = "an expectation has no effect until it is passed to `Server::expect`"]
 pub struct Expect {
     method: Option<Method>,
     path: Option<String>,
@@ -37,9 +37,9 @@ pub struct Expect {
     steps: Steps,
 }
 
-/// Which requests.
+/// Which requests are expected.
 impl Expect {
-    /// Expects any request, whatever its method and path.
+    /// Expects any request, with any method and path.
     pub fn any() -> Self {
         Self {
             method: None,
@@ -49,7 +49,7 @@ impl Expect {
         }
     }
 
-    /// Expects requests for this path (without a query), whatever their method.
+    /// Expects requests for this path (without a query), with any method.
     ///
     /// # Panics
     ///
@@ -69,7 +69,7 @@ impl Expect {
     ///
     /// # Panics
     ///
-    /// As [`path`](Self::path) does.
+    /// Panics like [`path`](Self::path).
     pub fn method(method: Method, path: &str) -> Self {
         Self {
             method: Some(method),
@@ -77,37 +77,37 @@ impl Expect {
         }
     }
 
-    /// Expects `GET` of this path.
+    /// Expects a `GET` of this path.
     pub fn get(path: &str) -> Self {
         Self::method(Method::GET, path)
     }
 
-    /// Expects `HEAD` of this path.
+    /// Expects a `HEAD` of this path.
     pub fn head(path: &str) -> Self {
         Self::method(Method::HEAD, path)
     }
 
-    /// Expects `POST` to this path.
+    /// Expects a `POST` to this path.
     pub fn post(path: &str) -> Self {
         Self::method(Method::POST, path)
     }
 
-    /// Expects `PUT` to this path.
+    /// Expects a `PUT` to this path.
     pub fn put(path: &str) -> Self {
         Self::method(Method::PUT, path)
     }
 
-    /// Expects `PATCH` of this path.
+    /// Expects a `PATCH` of this path.
     pub fn patch(path: &str) -> Self {
         Self::method(Method::PATCH, path)
     }
 
-    /// Expects `DELETE` of this path.
+    /// Expects a `DELETE` of this path.
     pub fn delete(path: &str) -> Self {
         Self::method(Method::DELETE, path)
     }
 
-    /// Only requests that have this header with this value, among others.
+    /// Only requests that have this header with this value. Other values of the same header are allowed.
     pub fn header(self, name: &str, value: &str) -> Self {
         let (what, name) = (format!("header {name}: {value}"), name.to_owned());
         let value = value.to_owned();
@@ -133,7 +133,7 @@ impl Expect {
         })
     }
 
-    /// Only requests whose query has this parameter; name and value as they are before encoding.
+    /// Only requests whose query has this parameter. Name and value are compared after decoding.
     pub fn query(self, name: &str, value: &str) -> Self {
         let (what, name) = (format!("query {name}={value}"), name.to_owned());
         let value = value.to_owned();
@@ -142,7 +142,7 @@ impl Expect {
         })
     }
 
-    /// Only requests whose form has this field; name and value as they are before encoding.
+    /// Only requests whose form has this field. Name and value are compared after decoding.
     pub fn form(self, name: &str, value: &str) -> Self {
         let (what, name) = (format!("form field {name}={value}"), name.to_owned());
         let value = value.to_owned();
@@ -158,7 +158,7 @@ impl Expect {
         })
     }
 
-    /// Only requests for which `test` says yes; `what` names that in reports.
+    /// Only requests for which `test` returns true. Reports call this condition `what`.
     pub fn matching(
         self,
         what: &str,
@@ -179,34 +179,34 @@ impl Expect {
     }
 }
 
-/// What answers them.
+/// The responses.
 impl Expect {
-    /// Answers one request, after those that are answered already.
+    /// Responds to one request, after the requests that have a response already.
     ///
     /// # Panics
     ///
-    /// If it comes after an answer for any number of requests, and so could never be used.
-    pub fn respond(self, answer: ScriptedResponse) -> Self {
-        self.step(Responder::Fixed(answer), Count::exactly(1))
+    /// If an earlier response is for any number of requests, because this one could never be used.
+    pub fn respond(self, response: ScriptedResponse) -> Self {
+        self.step(Responder::Fixed(response), Count::exactly(1))
     }
 
-    /// Answers all further requests with this; there need not be any.
+    /// Responds to all further requests with this. There may be none.
     ///
     /// # Panics
     ///
-    /// As [`respond`](Self::respond) does.
-    pub fn always(self, answer: ScriptedResponse) -> Self {
-        self.step(Responder::Fixed(answer), Count::at_least(0))
+    /// Panics like [`respond`](Self::respond).
+    pub fn always(self, response: ScriptedResponse) -> Self {
+        self.step(Responder::Fixed(response), Count::at_least(0))
     }
 
-    /// Answers all further requests with what this closure says; there need not be any.
+    /// Responds to all further requests with the result of this closure. There may be none.
     ///
-    /// It runs on the server's thread: while it blocks, the server answers nobody. A panic in it is answered with
-    /// 599 and fails the test, as an unexpected request does.
+    /// The closure runs on the server's thread: while it blocks, the server does not respond to any request. If it panics, the
+    /// response is a 599, and the test fails as with an unexpected request.
     ///
     /// # Panics
     ///
-    /// As [`respond`](Self::respond) does.
+    /// Panics like [`respond`](Self::respond).
     pub fn respond_with(
         self,
         respond: impl Fn(&Received) -> ScriptedResponse + Send + Sync + 'static,
@@ -214,20 +214,20 @@ impl Expect {
         self.step(Responder::Computed(Arc::new(respond)), Count::at_least(0))
     }
 
-    /// Makes the last answer one for exactly so many requests.
+    /// Makes the last response one for exactly this many requests.
     ///
     /// # Panics
     ///
-    /// If there is no answer yet.
+    /// If there is no response yet.
     pub fn times(self, calls: usize) -> Self {
         self.count(Count::exactly(calls))
     }
 
-    /// Makes the last answer one for so many requests or more.
+    /// Makes the last response one for this many requests or more.
     ///
     /// # Panics
     ///
-    /// If there is no answer yet.
+    /// If there is no response yet.
     pub fn at_least(self, calls: usize) -> Self {
         self.count(Count::at_least(calls))
     }
@@ -235,7 +235,7 @@ impl Expect {
     fn step(mut self, responder: Responder, count: Count) -> Self {
         assert!(
             !self.steps.is_endless(),
-            "{self}: an answer after one for any number of requests is never used"
+            "{self}: a response after one for any number of requests is never used"
         );
         self.steps.push(responder, count);
         self
@@ -245,13 +245,13 @@ impl Expect {
         let counted = self.steps.recount(count);
         assert!(
             counted,
-            "{self}: an answer comes first, then how many times"
+            "{self}: the response comes first, and then how many times"
         );
         self
     }
 }
 
-/// What the script asks.
+/// What the script needs.
 impl Expect {
     pub(crate) fn steps(&self) -> &Steps {
         &self.steps
@@ -268,7 +268,7 @@ impl Expect {
         unmet.map(|condition| condition.what.as_str())
     }
 
-    /// Decides from the head alone how much of the body to read; `None` if this is not the one that answers.
+    /// Decides from the head alone how much of the body to read; `None` if another expectation responds.
     pub(crate) fn upload(&self, head: &Received, calls: usize) -> Option<Upload> {
         if !self.is_for(head) {
             return None;
@@ -285,7 +285,7 @@ impl Expect {
         }
         let needs_body = self.conditions.iter().any(|c| c.part == Part::Body);
         match responder {
-            Responder::Fixed(answer) if !needs_body => Some(answer.upload),
+            Responder::Fixed(response) if !needs_body => Some(response.upload),
             _ => Some(Upload::Whole),
         }
     }
@@ -317,7 +317,7 @@ struct Condition {
     test: Box<dyn Fn(&Received) -> bool + Send + Sync>,
 }
 
-/// What a condition looks at.
+/// The part of a request that a condition reads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Head,

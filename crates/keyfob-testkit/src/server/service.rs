@@ -1,4 +1,4 @@
-//! From a request to what the script says, on one connection.
+//! Serves one connection: reads each request and responds as the script says.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -15,25 +15,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 
-use crate::checksum::Checksum;
-use crate::log::Log;
-use crate::payload::{Carrier, Payload};
-use crate::received::Received;
-use crate::response::{Outcome, Upload};
-use crate::script::Script;
-use crate::wire::{self, Link, Wire};
+use crate::server::checksum::Checksum;
+use crate::server::log::Log;
+use crate::server::payload::{Carrier, Payload};
+use crate::server::received::Received;
+use crate::server::response::{Outcome, Upload};
+use crate::server::script::Script;
+use crate::server::wire::{self, Link, Wire};
 
-/// What all connections of one server share.
+/// The state that all connections of one server share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ServerState {
     pub(crate) script: Script,
     pub(crate) log: Log,
     pub(crate) body_limit: usize,
     pub(crate) connections: AtomicU64,
 }
 
-/// Serves one connection until it ends, or until an answer breaks it.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u64) {
+/// Serves one connection until it ends, or until a fault breaks it.
+pub(crate) async fn serve(shared: Arc<ServerState>, stream: TcpStream, connection: u64) {
     let link = Arc::new(Link::default());
     let (wire, mut back) = Wire::lend(stream, Arc::clone(&link));
     let service = {
@@ -47,7 +47,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u6
         let served = http.serve_connection(TokioIo::new(wire), service);
         tokio::select! {
             biased;
-            fault = link.ordered() => Some(fault),
+            fault = link.requested() => Some(fault),
             _ = served => None,
         }
     };
@@ -61,7 +61,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: u6
 }
 
 async fn respond(
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
     link: Arc<Link>,
     connection: u64,
     request: Request<Incoming>,
@@ -71,34 +71,34 @@ async fn respond(
         _ => Carrier::Connection(Arc::clone(&link)),
     };
     let received = receive(&shared, connection, request).await;
-    let answer = shared.script.respond(&received);
-    // Last, so that whoever waited for this call finds it counted everywhere.
+    let response = shared.script.respond(&received);
+    // After the script, so that a test that waits for this call finds it counted everywhere.
     shared.log.push(received);
-    if !answer.delay.is_zero() {
-        tokio::time::sleep(answer.delay).await;
+    if !response.delay.is_zero() {
+        tokio::time::sleep(response.delay).await;
     }
-    if let Some(gate) = answer.gate {
-        gate.passed().await;
+    if let Some(gate) = response.gate {
+        gate.opened().await;
     }
-    match answer.outcome {
-        Outcome::Respond(mut reply) => {
-            let headers = std::mem::take(&mut reply.headers);
-            let status = reply.status;
-            let mut response = Response::new(Payload::new(*reply, carrier));
+    match response.outcome {
+        Outcome::Respond(mut scripted) => {
+            let headers = std::mem::take(&mut scripted.headers);
+            let status = scripted.status;
+            let mut response = Response::new(Payload::new(*scripted, carrier));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
             Ok(response)
         }
         Outcome::Hang => pending().await,
         Outcome::Break(fault) => {
-            link.order(fault);
+            link.request(fault);
             pending().await
         }
     }
 }
 
-/// Reads as much of the request as the script wants to have read.
-async fn receive(shared: &Shared, connection: u64, request: Request<Incoming>) -> Received {
+/// Reads as much of the request as the script needs.
+async fn receive(shared: &ServerState, connection: u64, request: Request<Incoming>) -> Received {
     let (head, body) = request.into_parts();
     let mut received = Received {
         method: head.method,
@@ -123,7 +123,7 @@ async fn receive(shared: &Shared, connection: u64, request: Request<Incoming>) -
     received
 }
 
-/// Reads the body until its end, or until enough of it came; keeps the start, counts the rest.
+/// Reads the body until its end, or until enough of it has arrived. Keeps the start and counts the rest.
 async fn read(received: &mut Received, mut body: Incoming, enough: u64, keep: usize) {
     let mut kept = BytesMut::new();
     let mut checksum = Checksum::new();

@@ -1,15 +1,15 @@
-//! An answer that has a head and a body, as it was scripted.
+//! A scripted response that has a head and a body.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::wire::Fault;
+use crate::server::wire::Fault;
 
 /// A head and a body.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) content: Content,
@@ -25,21 +25,21 @@ pub(crate) enum Content {
     Zeros(u64),
 }
 
-/// Whether the length of the body is announced.
+/// Whether a `Content-Length` announces the length of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Length,
     Chunked,
 }
 
-/// How slowly a body goes out.
+/// How slowly a body is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     pub(crate) chunk: usize,
     pub(crate) interval: Duration,
 }
 
-/// Where a body ends too early, and how.
+/// Where a body is truncated, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
     pub(crate) bytes: u64,

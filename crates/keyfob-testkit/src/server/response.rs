@@ -1,7 +1,7 @@
-//! What the server does about one request.
+//! What the server does with one request.
 //!
-//! Most answers are a status, headers and a body. The others are what networks and broken servers do: they reset,
-//! close, hang, talk something else, or stop in the middle.
+//! Most responses have a status, headers and a body. The others are faults of networks and broken servers: they reset or close
+//! the connection, hang, send something that is not HTTP, or stop in the middle.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::gate::{Entrance, Gate};
-use crate::reply::{Content, Cut, Framing, Pace, Reply};
-use crate::wire::Fault;
+use crate::server::gate::{Gate, GateWaiter};
+use crate::server::http_response::{Content, Cut, Framing, HttpResponse, Pace};
+use crate::server::wire::Fault;
 
-/// What the server does about one request.
+/// What the server does with one request: a response or a fault.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use keyfob_testkit::{ScriptedResponse, json};
 ///
-/// // Answers:
+/// // Responses:
 /// ScriptedResponse::status(204);
 /// ScriptedResponse::json(json!({"id": 7})).with_status(201).header("etag", "\"7\"");
 /// ScriptedResponse::unavailable().header("retry-after", "1").after(Duration::from_millis(50));
@@ -35,18 +35,18 @@ pub struct ScriptedResponse {
     pub(crate) outcome: Outcome,
     pub(crate) upload: Upload,
     pub(crate) delay: Duration,
-    pub(crate) gate: Option<Entrance>,
+    pub(crate) gate: Option<GateWaiter>,
 }
 
 /// How a request ends.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    Respond(Box<Reply>),
+    Respond(Box<HttpResponse>),
     Hang,
     Break(Fault),
 }
 
-/// How much of the request body is read before the answer.
+/// How much of the request body is read before the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Upload {
     Whole,
@@ -54,16 +54,16 @@ pub(crate) enum Upload {
     Nothing,
 }
 
-/// Answers with a head and a body.
+/// Responses with a head and a body.
 impl ScriptedResponse {
-    /// Answers with this status and no body.
+    /// Responds with this status and no body.
     ///
     /// # Panics
     ///
     /// If it is not a status from 200 to 999.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::new(Outcome::Respond(Box::new(Reply {
+        Self::new(Outcome::Respond(Box::new(HttpResponse {
             status: parse_status(status),
             headers: HeaderMap::new(),
             content: Content::Bytes(Bytes::new()),
@@ -73,49 +73,49 @@ impl ScriptedResponse {
         })))
     }
 
-    /// Answers 200 with a JSON body.
+    /// Responds with 200 and a JSON body.
     #[must_use]
     pub fn json(value: serde_json::Value) -> Self {
         Self::bytes(value.to_string()).header(CONTENT_TYPE.as_str(), "application/json")
     }
 
-    /// Answers 200 with a plain text body.
+    /// Responds with 200 and a plain text body.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::bytes(text.into()).header(CONTENT_TYPE.as_str(), "text/plain; charset=utf-8")
     }
 
-    /// Answers 200 with these bytes and no `Content-Type`.
+    /// Responds with 200 and these bytes and no `Content-Type`.
     #[must_use]
     pub fn bytes(body: impl Into<Bytes>) -> Self {
         Self::status(200).body(body)
     }
 
-    /// Answers 200 with so many zero bytes, without holding them in memory.
+    /// Responds with 200 and this many zero bytes, which are not held in memory.
     #[must_use]
     pub fn stream(total_bytes: u64) -> Self {
-        Self::status(200).reply(|reply| reply.content = Content::Zeros(total_bytes))
+        Self::status(200).change(|response| response.content = Content::Zeros(total_bytes))
     }
 
-    /// Answers 401 with this `WWW-Authenticate`.
+    /// Responds with 401 and this `WWW-Authenticate`.
     #[must_use]
     pub fn unauthorized(challenge: &str) -> Self {
         Self::status(401).header(WWW_AUTHENTICATE.as_str(), challenge)
     }
 
-    /// Answers 429 with this `Retry-After`: seconds or an HTTP date.
+    /// Responds with 429 and this `Retry-After`: seconds or an HTTP date.
     #[must_use]
     pub fn too_many_requests(retry_after: &str) -> Self {
         Self::status(429).header(RETRY_AFTER.as_str(), retry_after)
     }
 
-    /// Answers 503.
+    /// Responds with 503.
     #[must_use]
     pub fn unavailable() -> Self {
         Self::status(503)
     }
 
-    /// Answers with a redirect to this `Location`.
+    /// Responds with a redirect to this `Location`.
     #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::status(status).header(LOCATION.as_str(), location)
@@ -125,13 +125,13 @@ impl ScriptedResponse {
     ///
     /// # Panics
     ///
-    /// If the name or the value is not one that HTTP allows, or if the answer is a fault.
+    /// If HTTP does not allow the name or the value, or if the response is a fault.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
         let name = HeaderName::try_from(name).expect("a header name");
         let value = HeaderValue::try_from(value).expect("a header value");
-        self.reply(|reply| {
-            reply.headers.append(name, value);
+        self.change(|response| {
+            response.headers.append(name, value);
         })
     }
 
@@ -139,83 +139,83 @@ impl ScriptedResponse {
     ///
     /// # Panics
     ///
-    /// If it is not a status from 200 to 999, or if the answer is a fault.
+    /// If it is not a status from 200 to 999, or if the response is a fault.
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {
         let status = parse_status(status);
-        self.reply(|reply| reply.status = status)
+        self.change(|response| response.status = status)
     }
 
     /// Replaces the body.
     ///
     /// # Panics
     ///
-    /// If the answer is a fault.
+    /// If the response is a fault.
     #[must_use]
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        self.reply(|reply| reply.content = Content::Bytes(body))
+        self.change(|response| response.content = Content::Bytes(body))
     }
 
     /// Sends the body without a `Content-Length`: chunked in HTTP/1.1.
     ///
     /// # Panics
     ///
-    /// If the answer is a fault.
+    /// If the response is a fault.
     #[must_use]
     pub fn chunked(self) -> Self {
-        self.reply(|reply| reply.framing = Framing::Chunked)
+        self.change(|response| response.framing = Framing::Chunked)
     }
 
-    /// Sends the body in pieces of at most so many bytes, with a pause before each but the first.
+    /// Sends the body in pieces of at most this many bytes, with a pause before each piece except the first.
     ///
     /// # Panics
     ///
-    /// If `chunk` is zero, or if the answer is a fault.
+    /// If `chunk` is zero, or if the response is a fault.
     #[must_use]
     pub fn slow_body(self, chunk: usize, interval: Duration) -> Self {
         assert!(chunk > 0, "a slow body needs pieces of at least one byte");
-        self.reply(|reply| reply.pace = Some(Pace { chunk, interval }))
+        self.change(|response| response.pace = Some(Pace { chunk, interval }))
     }
 
-    /// Promises the whole body, sends so many bytes of it, and closes the connection.
+    /// Announces the whole body, sends this many bytes of it, and closes the connection.
     ///
-    /// Over HTTP/2 the stream is reset, and the connection stays.
+    /// Over HTTP/2 the stream is reset, and the connection stays open.
     ///
     /// # Panics
     ///
-    /// If the answer is a fault.
+    /// If the response is a fault.
     #[must_use]
     pub fn cut_body_after(self, bytes: u64) -> Self {
         let fault = Fault::Close;
-        self.reply(|reply| reply.cut = Some(Cut { bytes, fault }))
+        self.change(|response| response.cut = Some(Cut { bytes, fault }))
     }
 
-    /// Promises the whole body, sends so many bytes of it, and resets the connection.
+    /// Announces the whole body, sends this many bytes of it, and resets the connection.
     ///
-    /// A reset overtakes what the client has not read yet: it may see fewer bytes, or not even the head.
+    /// A reset discards what the client has not read yet: it may see fewer bytes, or not even the head.
     ///
     /// # Panics
     ///
-    /// If the answer is a fault.
+    /// If the response is a fault.
     #[must_use]
     pub fn reset_body_after(self, bytes: u64) -> Self {
         let fault = Fault::Reset;
-        self.reply(|reply| reply.cut = Some(Cut { bytes, fault }))
+        self.change(|response| response.cut = Some(Cut { bytes, fault }))
     }
 
-    fn reply(mut self, change: impl FnOnce(&mut Reply)) -> Self {
-        let Outcome::Respond(reply) = &mut self.outcome else {
-            panic!("this answer is a fault: it has no status, headers or body");
+    fn change(mut self, change: impl FnOnce(&mut HttpResponse)) -> Self {
+        let Outcome::Respond(response) = &mut self.outcome else {
+            panic!("this response is a fault: it has no status, headers or body");
         };
-        change(reply);
+        change(response);
         self
     }
 }
 
 /// Faults.
 impl ScriptedResponse {
-    /// Resets the connection (TCP RST) without a byte of answer.
+    /// Resets the connection (TCP RST) without sending a byte.
     #[must_use]
     pub fn reset() -> Self {
         Self::new(Outcome::Break(Fault::Reset))
@@ -223,17 +223,16 @@ impl ScriptedResponse {
 
     /// Resets the connection (TCP RST) when half of the request body has arrived.
     ///
-    /// Half of the `Content-Length`; without one, the first piece. A body that is conditioned on (by
-    /// [`Expect::form`](crate::Expect::form), say) and the body of a request that is answered by a closure are read
-    /// in full first.
+    /// That is half of the `Content-Length`, or the first piece if there is none. If a condition reads the body, such as
+    /// [`Expect::form`](crate::Expect::form), or if a closure responds, the whole body is read first.
     #[must_use]
     pub fn reset_in_upload() -> Self {
-        let mut answer = Self::reset();
-        answer.upload = Upload::Half;
-        answer
+        let mut response = Self::reset();
+        response.upload = Upload::Half;
+        response
     }
 
-    /// Closes the connection in order (TCP FIN) without a byte of answer.
+    /// Closes the connection in order (TCP FIN) without sending a byte.
     #[must_use]
     pub fn close() -> Self {
         Self::new(Outcome::Break(Fault::Close))
@@ -245,49 +244,49 @@ impl ScriptedResponse {
         Self::raw(GARBAGE)
     }
 
-    /// Sends exactly these bytes, head and all, and closes the connection.
+    /// Sends exactly these bytes instead of a head and a body, and closes the connection.
     #[must_use]
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
         Self::new(Outcome::Break(Fault::Raw(bytes.into())))
     }
 
-    /// Never answers; the connection stays open until the client or the server goes.
+    /// Never responds; the connection stays open until the client or the server ends it.
     #[must_use]
     pub fn hang() -> Self {
         Self::new(Outcome::Hang)
     }
 }
 
-/// When the answer comes.
+/// When the response is sent.
 impl ScriptedResponse {
-    /// Waits before the first byte of the answer, or before the fault.
+    /// Waits before the first byte of the response, or before the fault.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Waits for the gate before the first byte of the answer, or before the fault.
+    /// Waits for the gate before the first byte of the response, or before the fault.
     #[must_use]
     pub fn when(mut self, gate: &Gate) -> Self {
-        self.gate = Some(gate.entrance());
+        self.gate = Some(gate.waiter());
         self
     }
 
-    /// Does not read the request body first, as a server does that refuses early.
+    /// Responds without reading the request body, like a server that refuses early.
     ///
-    /// The limits of [`reset_in_upload`](Self::reset_in_upload) apply.
+    /// The exceptions of [`reset_in_upload`](Self::reset_in_upload) apply here too.
     #[must_use]
     pub fn without_reading(mut self) -> Self {
         self.upload = Upload::Nothing;
         self
     }
 
-    /// The status, unless the answer is a fault.
+    /// Returns the status, or `None` for a fault.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
         match &self.outcome {
-            Outcome::Respond(reply) => Some(reply.status.as_u16()),
+            Outcome::Respond(response) => Some(response.status.as_u16()),
             Outcome::Hang | Outcome::Break(_) => None,
         }
     }
@@ -306,7 +305,7 @@ fn parse_status(status: u16) -> StatusCode {
     let status = StatusCode::from_u16(status).expect("a status from 200 to 999");
     assert!(
         !status.is_informational(),
-        "an answer has a final status, not {status}"
+        "a response has a final status, not {status}"
     );
     status
 }
