@@ -40,7 +40,7 @@ impl Script {
             .push(Expected { expect, calls: 0 });
     }
 
-    /// How much of the body to read before [`respond`](Self::respond) is asked.
+    /// How much of the body to read before [`respond`](Self::respond) is called.
     pub(crate) fn upload(&self, head: &Received) -> Upload {
         let state = lock(&self.state);
         let mut expected = state.expected.iter();

@@ -84,7 +84,7 @@ fn many_requests_on_one_connection_are_all_answered() {
         skip_answer(&mut stream);
     }
     assert_eq!(api.count(200), 2_000);
-    assert_eq!(api.server().received().len(), Api::KEPT);
+    assert_eq!(api.server().received().len(), Api::REQUEST_LIMIT);
     assert_eq!(api.server().connections(), 1);
 }
 

@@ -72,7 +72,6 @@ pub(crate) fn credential_overridden(header: &http::HeaderName) {
 }
 
 /// A redirect leads to another origin, and the request goes there without the credential (R1).
-#[cfg(feature = "session")]
 pub(crate) fn credential_withheld(origin: &crate::origin::origin::Origin) {
     tracing::debug!(target: "keyfob", %origin, "redirect to another origin; the request is sent without the credential");
 }
