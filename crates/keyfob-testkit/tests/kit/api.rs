@@ -1,4 +1,4 @@
-//! A protected API lets valid tokens in, and misbehaves as scripted.
+//! A protected API accepts valid tokens, and fails as scripted.
 
 use std::io::{BufRead, BufReader, Write};
 
@@ -12,7 +12,7 @@ fn ask(api: &Api, authorization: &str) -> Seen {
 }
 
 #[test]
-fn a_valid_token_is_let_in() {
+fn a_valid_token_is_accepted() {
     let api = Api::start(Issuer::new());
     let token = api.issuer().issue().token;
     let seen = ask(&api, &format!("Bearer {token}"));
@@ -21,7 +21,7 @@ fn a_valid_token_is_let_in() {
 }
 
 #[test]
-fn a_token_that_is_not_valid_is_told_so() {
+fn an_invalid_token_gets_a_401_that_says_so() {
     let api = Api::start(Issuer::new());
     let token = api.issuer().issue().token;
     api.issuer().revoke_current();
@@ -32,7 +32,7 @@ fn a_token_that_is_not_valid_is_told_so() {
 }
 
 #[test]
-fn who_has_no_token_is_only_asked_for_one() {
+fn a_request_without_a_token_gets_a_plain_challenge() {
     let api = Api::start(Issuer::new());
     let seen = ask(&api, "Basic dTpw");
     assert_eq!(seen.status(), 401);
@@ -54,7 +54,7 @@ fn every_nth_request_gets_the_fault() {
 }
 
 #[test]
-fn the_next_answer_goes_before_all_rules() {
+fn the_next_response_has_priority_over_all_rules() {
     let api = Api::start(Issuer::new());
     api.every(1, ScriptedResponse::unavailable());
     api.next(ScriptedResponse::too_many_requests("7"));
@@ -65,7 +65,7 @@ fn the_next_answer_goes_before_all_rules() {
 }
 
 #[test]
-fn a_closure_answers_those_who_are_let_in() {
+fn a_closure_responds_to_requests_with_a_valid_token() {
     let api = Api::start(Issuer::new());
     let bearer = format!("Bearer {}", api.issuer().issue().token);
     api.respond_with(|received| ScriptedResponse::text(received.path.clone()));
@@ -74,21 +74,21 @@ fn a_closure_answers_those_who_are_let_in() {
 }
 
 #[test]
-fn many_requests_on_one_connection_are_all_answered() {
+fn many_requests_on_one_connection_all_get_a_response() {
     let api = Api::start(Issuer::new());
     let token = api.issuer().issue().token;
     let get = format!("GET /n HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\n\r\n");
     let mut stream = BufReader::new(connect(api.server().address()));
     for _ in 0..2_000 {
         stream.get_mut().write_all(get.as_bytes()).unwrap();
-        skip_answer(&mut stream);
+        skip_response(&mut stream);
     }
     assert_eq!(api.count(200), 2_000);
     assert_eq!(api.server().received().len(), Api::REQUEST_LIMIT);
     assert_eq!(api.server().connections(), 1);
 }
 
-fn skip_answer(stream: &mut impl BufRead) {
+fn skip_response(stream: &mut impl BufRead) {
     let mut length = 0;
     let mut line = String::new();
     while line != "\r\n" {

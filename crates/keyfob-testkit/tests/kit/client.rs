@@ -1,10 +1,10 @@
-//! A blocking client that hides nothing: what it reads is what came.
+//! A blocking client that shows all bytes that the server sent.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// What a client saw of one answer, up to the end of the connection.
+/// What a client received until the end of the connection.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) bytes: Vec<u8>,
@@ -15,7 +15,7 @@ impl Seen {
     pub(crate) fn status(&self) -> u16 {
         let text = self.text();
         let status = text.strip_prefix("HTTP/1.1 ").and_then(|t| t.get(..3));
-        status.expect("an answer in HTTP/1.1").parse().unwrap()
+        status.expect("an response in HTTP/1.1").parse().unwrap()
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
@@ -41,7 +41,7 @@ impl Seen {
     }
 }
 
-/// A connection that gives up reading after a while instead of hanging the test.
+/// A connection whose reads time out, so that a test fails instead of hanging.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -86,7 +86,7 @@ pub(crate) fn request(
     exchange(address, &format!("{head}\r\n{body}"))
 }
 
-/// Reads one answer with a `Content-Length` and leaves the connection open.
+/// Reads one response with a `Content-Length` and leaves the connection open.
 pub(crate) fn read_one(stream: &mut TcpStream) -> Seen {
     let mut bytes = Vec::new();
     let mut byte = [0];

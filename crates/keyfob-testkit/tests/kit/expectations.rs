@@ -1,4 +1,4 @@
-//! Unexpected and missing requests fail the test; the others get their answers in order.
+//! Unexpected and missing requests fail the test. The others get their responses in order.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,14 +8,14 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
 use crate::client::{connect, get, post, request};
 
-/// What the closure panicked with.
+/// The message of the panic.
 fn panic_of(run: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("it should have panicked");
     *panic.downcast::<String>().expect("a message")
 }
 
 #[test]
-fn answers_come_in_order() {
+fn responses_come_in_order() {
     let server = Server::start();
     server.expect(
         Expect::get("/data")
@@ -39,7 +39,7 @@ fn answers_come_in_order() {
 }
 
 #[test]
-fn the_first_expectation_with_an_answer_left_answers() {
+fn the_first_expectation_with_a_response_left_responds() {
     let server = Server::start();
     server
         .expect(Expect::get("/a").respond(ScriptedResponse::text("first")))
@@ -118,7 +118,7 @@ fn a_closure_sees_the_request() {
 }
 
 #[test]
-fn an_unexpected_request_is_answered_and_remembered() {
+fn an_unexpected_request_gets_a_response_and_is_reported() {
     let server = Server::start();
     server.expect(Expect::get("/known").always(ScriptedResponse::status(200)));
     let seen = get(server.address(), "/other?secret=1");
@@ -143,7 +143,7 @@ fn one_call_too_many_is_unexpected() {
     assert_eq!(seen, [200, 599]);
     let report = panic_of(|| server.verify());
     assert!(
-        report.contains("all 1 expected calls came before"),
+        report.contains("all 1 expected requests arrived before"),
         "{report}"
     );
 }
@@ -165,7 +165,7 @@ fn the_report_names_the_condition_that_failed() {
 }
 
 #[test]
-fn a_call_that_was_waited_for_is_not_missing() {
+fn a_call_that_the_test_waited_for_is_not_missing() {
     let server = Server::start();
     server.expect(Expect::get("/data").respond(ScriptedResponse::hang()));
     let mut stream = connect(server.address());
@@ -192,11 +192,11 @@ fn a_missing_request_fails() {
     get(server.address(), "/data");
     let report = panic_of(|| server.verify());
     assert!(
-        report.contains("missing: GET /data: 1 of 2 came"),
+        report.contains("missing: GET /data: 1 of 2 arrived"),
         "{report}"
     );
     assert!(
-        report.contains("missing: GET /some: 0 of 1 came"),
+        report.contains("missing: GET /some: 0 of 1 arrived"),
         "{report}"
     );
 }
@@ -219,7 +219,7 @@ fn a_request_after_the_verification_still_fails() {
 }
 
 #[test]
-fn a_panic_is_not_followed_by_another() {
+fn a_panicking_test_does_not_panic_again() {
     let panic = panic_of(|| {
         let server = Server::start();
         server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
@@ -242,13 +242,13 @@ fn a_panic_in_a_closure_fails_the_test() {
 
 #[test]
 #[should_panic(expected = "never used")]
-fn an_answer_after_always_is_refused() {
+fn a_response_after_always_is_refused() {
     let always = Expect::get("/data").always(ScriptedResponse::status(200));
     let _ = always.respond(ScriptedResponse::status(404));
 }
 
 #[test]
-#[should_panic(expected = "GET /data: no answer was given")]
-fn an_expectation_without_an_answer_is_refused() {
+#[should_panic(expected = "GET /data: it has no response")]
+fn an_expectation_without_a_response_is_refused() {
     Server::start().expect(Expect::get("/data"));
 }

@@ -1,4 +1,4 @@
-//! Each fault is, at the client, what it claims to be.
+//! The client sees each fault as documented.
 
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server};
 
 use crate::client::{connect, get, post, read_all};
 
-fn server_with(answer: ScriptedResponse) -> Server {
+fn server_with(response: ScriptedResponse) -> Server {
     let server = Server::start();
-    server.expect(Expect::path("/data").respond(answer));
+    server.expect(Expect::path("/data").respond(response));
     server
 }
 
@@ -36,7 +36,7 @@ fn garbage_is_not_http() {
 }
 
 #[test]
-fn raw_bytes_arrive_as_they_are() {
+fn raw_bytes_arrive_unchanged() {
     let server = server_with(ScriptedResponse::raw(
         "HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n",
     ));
@@ -45,7 +45,7 @@ fn raw_bytes_arrive_as_they_are() {
 }
 
 #[test]
-fn a_hang_answers_nothing_and_ends_with_the_server() {
+fn a_hang_sends_nothing_and_ends_with_the_server() {
     let server = server_with(ScriptedResponse::hang());
     let mut stream = connect(server.address());
     stream
@@ -119,7 +119,7 @@ fn an_upload_is_reset_halfway() {
 }
 
 #[test]
-fn a_body_conditioned_on_is_read_before_the_reset() {
+fn a_body_that_a_condition_reads_is_read_before_the_reset() {
     let server = Server::start();
     server.expect(
         Expect::post("/data")
@@ -131,7 +131,7 @@ fn a_body_conditioned_on_is_read_before_the_reset() {
 }
 
 #[test]
-fn an_early_refusal_arrives_although_the_body_was_not_read() {
+fn an_early_response_arrives_even_if_the_body_was_not_read() {
     let server = server_with(ScriptedResponse::status(413).without_reading());
     let seen = post(server.address(), "/data", &"x".repeat(4 << 20));
     assert_eq!(seen.status(), 413);
@@ -157,7 +157,7 @@ fn a_slow_body_comes_piece_by_piece() {
 }
 
 #[test]
-fn a_gate_holds_the_answer_until_it_opens() {
+fn a_gate_holds_the_response_until_it_opens() {
     let gate = Gate::new();
     let server = server_with(ScriptedResponse::text("opened").when(&gate));
     let address = server.address();
@@ -169,7 +169,7 @@ fn a_gate_holds_the_answer_until_it_opens() {
 }
 
 #[test]
-fn a_gate_that_nobody_can_open_holds_nothing() {
+fn a_dropped_gate_holds_nothing() {
     let server = server_with(ScriptedResponse::text("on").when(&Gate::new()));
     assert_eq!(get(server.address(), "/data").body(), b"on");
 }
@@ -184,7 +184,7 @@ fn a_fault_can_come_late() {
 }
 
 #[test]
-#[should_panic(expected = "this answer is a fault")]
+#[should_panic(expected = "this response is a fault")]
 fn a_fault_has_no_headers() {
     let _ = ScriptedResponse::reset().header("a", "b");
 }

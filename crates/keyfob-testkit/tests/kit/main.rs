@@ -1,4 +1,4 @@
-//! Tests of the kit, seen from the client's side of the socket.
+//! Tests of the kit from the client's side of the socket.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
 

@@ -1,4 +1,4 @@
-//! The program does for tests in other languages what the kit does for ours.
+//! The program `keyfob-testkit`, which tests in other languages use.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -67,7 +67,7 @@ impl Program {
         json_of(&get(self.address("control_url"), path))
     }
 
-    /// Closes its standard input, and says whether it ended well.
+    /// Closes its standard input, and returns whether it ended well.
     fn end(mut self) -> bool {
         drop(self.child.stdin.take());
         self.child.wait().unwrap().success()
@@ -76,7 +76,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already, unless the test failed.
+        // It has already ended, unless the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -88,12 +88,12 @@ fn json_of(seen: &Seen) -> Value {
 }
 
 #[test]
-fn it_ends_when_its_standard_input_does() {
+fn the_program_ends_when_its_standard_input_ends() {
     assert!(Program::start(&[]).end());
 }
 
 #[test]
-fn a_client_that_waits_does_not_keep_it() {
+fn a_waiting_client_does_not_keep_the_program_alive() {
     let program = Program::start(&[]);
     program.tell("/next", &json!({"fault": "hang"}));
     let mut client = connect(program.address("api_url"));
@@ -105,7 +105,7 @@ fn a_client_that_waits_does_not_keep_it() {
 }
 
 #[test]
-fn a_token_is_let_in_until_it_is_revoked() {
+fn a_token_is_accepted_until_it_is_revoked() {
     let program = Program::start(&["--lifetime", "60"]);
     let issued = program.token();
     assert_eq!(issued["access_token"], "token-1");
@@ -128,7 +128,7 @@ fn a_token_is_let_in_until_it_is_revoked() {
 }
 
 #[test]
-fn who_is_let_in_hears_what_was_received() {
+fn an_accepted_request_gets_back_what_was_received() {
     let program = Program::start(&[]);
     program.token();
     let echo = json_of(&program.ask("token-1", "grüße"));
@@ -145,7 +145,7 @@ fn who_is_let_in_hears_what_was_received() {
 }
 
 #[test]
-fn a_body_that_is_too_large_to_keep_is_told_by_its_checksum() {
+fn a_body_that_is_too_large_to_keep_is_reported_by_its_checksum() {
     let program = Program::start(&[]);
     program.token();
     let body = "x".repeat((64 << 10) + 1);
@@ -157,7 +157,7 @@ fn a_body_that_is_too_large_to_keep_is_told_by_its_checksum() {
 }
 
 #[test]
-fn the_next_answers_are_as_told() {
+fn the_next_responses_are_as_scripted() {
     let program = Program::start(&["--every", "1=418"]);
     let busy = json!({"status": 429, "headers": {"retry-after": "7"}, "times": 2});
     assert_eq!(program.tell("/next", &busy).status(), 200);
@@ -175,7 +175,7 @@ fn the_next_answers_are_as_told() {
 }
 
 #[test]
-fn the_issuer_fails_as_told_and_then_issues_again() {
+fn the_token_endpoint_fails_as_scripted_and_then_issues_again() {
     let program = Program::start(&["--issuing-takes", "0.001"]);
     let refusal = json!({"status": 400, "body": {"json": {"error": "invalid_grant"}}});
     program.tell("/next-token", &refusal);
@@ -192,7 +192,7 @@ fn the_issuer_fails_as_told_and_then_issues_again() {
 }
 
 #[test]
-fn what_is_held_waits_for_its_release() {
+fn a_held_response_waits_for_its_release() {
     let program = Program::start(&[]);
     program.tell("/next-token", &json!({"held": true}));
     thread::scope(|scope| {
@@ -205,7 +205,7 @@ fn what_is_held_waits_for_its_release() {
 }
 
 #[test]
-fn what_it_does_not_understand_is_refused_with_the_reason() {
+fn an_invalid_control_request_is_refused_with_the_reason() {
     let program = Program::start(&[]);
     let seen = program.tell("/next", &json!({"status": 99}));
     assert_eq!(seen.status(), 400);

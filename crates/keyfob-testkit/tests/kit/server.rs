@@ -1,4 +1,4 @@
-//! What a server records, and how it begins and ends.
+//! What a server records, and how it starts and stops.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -19,7 +19,7 @@ fn open_server() -> Server {
 }
 
 #[test]
-fn a_request_is_recorded_as_it_came() {
+fn a_request_is_recorded_as_it_was_sent() {
     let server = open_server();
     let start = Instant::now();
     request(
@@ -91,7 +91,7 @@ fn a_stream_has_its_length() {
 }
 
 #[test]
-fn it_listens_on_ipv6_on_demand() {
+fn a_server_can_listen_on_ipv6() {
     let Ok(_) = std::net::TcpListener::bind("[::1]:0") else {
         return; // this machine has no IPv6
     };
@@ -102,7 +102,7 @@ fn it_listens_on_ipv6_on_demand() {
 }
 
 #[test]
-fn dropping_it_ends_connections_and_closes_the_port() {
+fn dropping_a_server_ends_connections_and_closes_the_port() {
     let server = open_server();
     let address = server.address();
     let mut stream = connect(address);
@@ -116,13 +116,13 @@ fn dropping_it_ends_connections_and_closes_the_port() {
 }
 
 #[test]
-#[should_panic(expected = "0 of 1 requests came")]
-fn waiting_for_calls_ends() {
+#[should_panic(expected = "0 of 1 requests arrived")]
+fn waiting_for_calls_ends_after_its_timeout() {
     Server::start().wait_for_calls(1, Duration::from_millis(1));
 }
 
 #[test]
-fn http2_is_spoken_to_those_who_start_with_it() {
+fn http2_is_served_to_clients_with_prior_knowledge() {
     let server = open_server();
     server.expect(Expect::any().always(ScriptedResponse::status(500)));
     let cut = Server::start();

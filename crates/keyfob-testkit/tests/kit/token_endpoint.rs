@@ -1,4 +1,4 @@
-//! A token endpoint answers as RFC 6749 says, and as scripted.
+//! A token endpoint responds as RFC 6749 requires, and as scripted.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn error(seen: &Seen) -> String {
 }
 
 #[test]
-fn tokens_are_numbered_and_say_how_long_they_live() {
+fn tokens_are_numbered_and_have_a_lifetime() {
     let endpoint = TokenEndpoint::start();
     endpoint.issuer().set_lifetime(Duration::from_secs(60));
     let first = json!({"access_token": "token-1", "token_type": "Bearer", "expires_in": 60});
@@ -36,7 +36,7 @@ fn tokens_are_numbered_and_say_how_long_they_live() {
 }
 
 #[test]
-fn tokens_are_not_to_be_stored() {
+fn token_responses_must_not_be_stored() {
     let endpoint = TokenEndpoint::start();
     let seen = ask(&endpoint, "grant_type=client_credentials");
     assert_eq!(seen.header("cache-control").as_deref(), Some("no-store"));
@@ -50,7 +50,7 @@ fn a_token_without_a_lifetime_has_no_expires_in() {
 }
 
 #[test]
-fn answers_follow_the_script() {
+fn responses_follow_the_script() {
     let endpoint = TokenEndpoint::start();
     endpoint
         .next(TokenResponse::other(ScriptedResponse::unavailable()))
@@ -72,7 +72,7 @@ fn answers_follow_the_script() {
 }
 
 #[test]
-fn the_same_token_comes_again_while_it_is_valid() {
+fn the_same_token_is_sent_again_while_it_is_valid() {
     let endpoint = TokenEndpoint::start();
     endpoint.always(TokenResponse::same_token());
     assert_eq!(ask_for_token(&endpoint)["access_token"], "token-1");
@@ -82,7 +82,7 @@ fn the_same_token_comes_again_while_it_is_valid() {
 }
 
 #[test]
-fn fields_can_be_changed_and_left_out() {
+fn fields_can_be_changed_and_removed() {
     let endpoint = TokenEndpoint::start();
     endpoint.next(
         TokenResponse::token()
@@ -96,7 +96,7 @@ fn fields_can_be_changed_and_left_out() {
 }
 
 #[test]
-fn a_gate_holds_a_token_that_is_issued() {
+fn a_gate_holds_an_issued_token() {
     let endpoint = TokenEndpoint::start();
     let gate = Gate::new();
     endpoint.next(TokenResponse::token().when(&gate));
@@ -110,7 +110,7 @@ fn a_gate_holds_a_token_that_is_issued() {
 }
 
 #[test]
-fn what_is_no_token_request_is_refused() {
+fn an_invalid_token_request_is_refused() {
     let endpoint = TokenEndpoint::start();
     assert_eq!(error(&ask(&endpoint, "scope=read")), "invalid_request");
     let address = endpoint.server().address();
@@ -120,7 +120,7 @@ fn what_is_no_token_request_is_refused() {
 }
 
 #[test]
-fn a_kept_refresh_token_is_the_only_one_accepted() {
+fn a_fixed_refresh_token_is_the_only_one_accepted() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Fixed);
     assert_eq!(ask_for_token(&endpoint)["refresh_token"], "refresh-1");
@@ -136,7 +136,7 @@ fn a_kept_refresh_token_is_the_only_one_accepted() {
 }
 
 #[test]
-fn a_rotated_refresh_token_works_once() {
+fn a_rotating_refresh_token_works_once() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     let refresh = |token| {
@@ -152,7 +152,7 @@ fn a_rotated_refresh_token_works_once() {
 }
 
 #[test]
-fn a_lost_answer_has_used_the_refresh_token_up() {
+fn a_lost_response_has_used_up_the_refresh_token() {
     let endpoint = TokenEndpoint::start();
     endpoint.set_refresh_tokens(RefreshTokens::Rotating);
     endpoint.next(TokenResponse::lost());
@@ -164,7 +164,7 @@ fn a_lost_answer_has_used_the_refresh_token_up() {
 }
 
 #[test]
-fn a_guarded_refresh_token_may_be_repeated_within_its_grace() {
+fn a_used_refresh_token_is_accepted_again_within_its_grace() {
     let endpoint = TokenEndpoint::start();
     let grace = Duration::from_secs(3600);
     endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace });
@@ -183,7 +183,7 @@ fn a_guarded_refresh_token_may_be_repeated_within_its_grace() {
 }
 
 #[test]
-fn whoever_reuses_a_guarded_refresh_token_ends_all_of_them() {
+fn reuse_of_a_refresh_token_ends_all_of_them() {
     let endpoint = TokenEndpoint::start();
     let grace = Duration::ZERO;
     endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace });
