@@ -1,4 +1,4 @@
-//! What can be set about a cache, and what it tells about a new token.
+//! The settings of a cache, and its callbacks for changed tokens.
 
 use std::fmt;
 use std::future::Future;
@@ -43,7 +43,7 @@ pub struct TokenCacheBuilder {
     pub(super) initial: Option<Token>,
 }
 
-/// What does not change over a cache's life.
+/// The settings that a cache and its renewals share.
 pub(super) struct Settings {
     pub(super) fetch_timeout: Duration,
     pub(super) default_lifetime: Option<Duration>,
@@ -51,7 +51,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Lays out a token's life, with the default lifetime where the issuer gave none (T5).
+    /// Computes the schedule of a token, with the default lifetime if the expiry is unknown (T5).
     pub(super) fn schedule(&self, token: &Token, acquired: Acquired) -> Result<Schedule, Error> {
         let expiry = match (token.expires(), self.default_lifetime) {
             (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
@@ -60,8 +60,8 @@ impl Settings {
         Schedule::new(expiry, token.recheck(), acquired, fastrand::f64())
     }
 
-    /// Lets the callbacks see a changed token before anyone uses it.
-    pub(super) async fn tell(
+    /// Runs the callbacks for a changed token.
+    pub(super) async fn run_callbacks(
         &self,
         change: &TokenChange,
         clock: &dyn Clock,
@@ -79,12 +79,12 @@ impl Settings {
                 "the callback for a changed token {how}; the token is not used"
             ))
         };
-        let limit = self.fetch_timeout;
-        match clock::within(clock, limit, callbacks).await {
+        let timeout = self.fetch_timeout;
+        match clock::within(clock, timeout, callbacks).await {
             Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(cause))) => Err(failed("failed").caused_by(cause)),
             Some(Err(_)) => Err(failed("panicked")),
-            None => Err(failed(&format!("did not end within {limit:?}"))),
+            None => Err(failed(&format!("did not end within {timeout:?}"))),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Settings {
 type OnChange = Box<dyn Fn(TokenChange) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl TokenCacheBuilder {
-    /// How long one call to the source may take, unless set.
+    /// The default of [`fetch_timeout`](Self::fetch_timeout).
     pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
     pub(super) fn new(source: impl TokenSource) -> Self {
@@ -109,29 +109,31 @@ impl TokenCacheBuilder {
         }
     }
 
-    /// Starts with a token that was got elsewhere. One that has expired is as good as none.
+    /// Starts with a token that your program has. If it has expired, the source is asked.
     pub fn token(mut self, token: Token) -> Self {
         self.initial = Some(token);
         self
     }
 
-    /// Bounds one call to the source, and the callbacks; [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT) unless set.
+    /// Sets how long one call to the source may take, and the callbacks after it.
+    ///
+    /// The default is [`FETCH_TIMEOUT`](Self::FETCH_TIMEOUT).
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.settings.fetch_timeout = timeout;
         self
     }
 
-    /// How long a token without an expiry is used. Unless set, it is used until a server rejects it (T5).
+    /// Sets how long a token without an expiry is used. Unless set, it is used until a server rejects it (T5).
     pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.default_lifetime = Some(lifetime);
         self
     }
 
-    /// Awaits a callback with each new token before anyone uses it.
+    /// Adds a callback that is awaited with each new token before the token is used.
     ///
-    /// If the callback fails, panics or takes longer than [`fetch_timeout`](Self::fetch_timeout), the renewal has failed
-    /// and the new token is not used. It is not called when the source returns the same token again, nor for a token that
-    /// is handed in.
+    /// If the callback fails, panics or takes longer than [`fetch_timeout`](Self::fetch_timeout), the renewal fails and the
+    /// new token is not used. The callback is not called if the source returns the same token again, nor for a token that
+    /// your program sets.
     pub fn on_change<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(TokenChange) -> Fut + Send + Sync + 'static,
@@ -142,13 +144,13 @@ impl TokenCacheBuilder {
         self
     }
 
-    /// Takes time from another clock, such as a test's.
+    /// Uses another clock, such as one that a test controls.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Runs renewals somewhere else than on [`TokioOrThreads`].
+    /// Runs renewals on another runtime than [`TokioOrThreads`].
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Arc::new(runtime);
         self
@@ -164,7 +166,7 @@ impl fmt::Debug for TokenCacheBuilder {
     }
 }
 
-/// A new token that is about to take the place of the last.
+/// A new token that is about to replace the current one.
 #[derive(Clone, Debug)]
 pub struct TokenChange {
     pub(super) previous: Option<Token>,
@@ -174,25 +176,25 @@ pub struct TokenChange {
 }
 
 impl TokenChange {
-    /// The token that is replaced.
+    /// Returns the token that is replaced.
     #[must_use]
     pub fn previous(&self) -> Option<&Token> {
         self.previous.as_ref()
     }
 
-    /// The token that will be used when the callback has ended.
+    /// Returns the new token, which is used after the callback.
     #[must_use]
     pub fn current(&self) -> &Token {
         &self.current
     }
 
-    /// Why the source was asked.
+    /// Returns why the source was asked.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The number that the new token's leases will have.
+    /// Returns the number of the new token, as in [`Lease::generation`](crate::cache::Lease::generation).
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation

@@ -1,9 +1,4 @@
-//! One token, kept fresh: read without a lock, renewed once for everybody, ahead of its end.
-//!
-//! The current token is an immutable [`Snapshot`] behind an `ArcSwap`. A read is a load, one cheap look at both clocks
-//! and a clone; as long as neither clock has reached the snapshot's next moment of decision, nothing else happens.
-//! Everything else goes through [`Shared::look`], under the lock: is the token due, is a renewal under way, did one
-//! just fail? A renewal is a *flight*: a task of its own whose outcome all waiters share.
+//! The token cache: the public methods, and how callers wait.
 
 use std::fmt;
 use std::future::Future;
@@ -14,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::cache::builder::TokenCacheBuilder;
 use crate::cache::lease::Lease;
-use crate::cache::renewal::Flight;
-use crate::cache::shared::{Look, Shared};
+use crate::cache::renewal::Renewal;
+use crate::cache::shared_state::{Lookup, SharedState};
 use crate::cache::status::Status;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
@@ -26,15 +21,15 @@ use crate::runtime::runtime::Runtime;
 use crate::source::source::TokenSource;
 use crate::token::token::Token;
 
-/// A token that is kept fresh, and shared by all clones of this value.
+/// Keeps one token valid, and shares it among all clones of the cache.
 ///
-/// Its methods are called what the API reference calls them; the handler of module
+/// * When a token is missing or due, any number of callers cause one call to the source (T1).
+/// * All callers that waited for a failed call get its error. It is remembered until a growing cool-down ends (T2).
+/// * The token is renewed in the background before it expires. Callers wait only if it is about to expire, and a failed
+///   renewal fails no caller while the token is valid (T3).
+///
+/// The methods have the names of the API reference, whose handler of module
 /// [`authentication`](crate::authentication) is this type.
-///
-/// * Any number of callers cause one call to the source when a token is missing or due (T1).
-/// * A failed call is shared with all who waited, and remembered until a growing cool-down ends (T2).
-/// * The token is renewed beside the requests well before it ends; callers wait only in its last moments, and a
-///   failed renewal fails nobody while the token is valid (T3).
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,24 +45,24 @@ use crate::token::token::Token;
 /// ```
 #[derive(Clone)]
 pub struct TokenCache {
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl TokenCache {
-    /// A cache over this source, with the default settings. Nothing is fetched yet.
+    /// Makes a cache with the default settings. Nothing is fetched yet.
     pub fn new(source: impl TokenSource) -> Self {
         TokenCacheBuilder::new(source).build_without_token()
     }
 
-    /// A cache over this source, with settings of your own.
+    /// Starts a cache with settings of your own.
     pub fn builder(source: impl TokenSource) -> TokenCacheBuilder {
         TokenCacheBuilder::new(source)
     }
 
-    /// The header that carries the token, if it can be sent without waiting.
+    /// Returns the value of the header that carries the token, if there is a token to send now.
     ///
-    /// Takes no lock and allocates nothing while the token is fresh. A token that is due is returned, and its renewal is
-    /// started beside.
+    /// Takes no lock and allocates nothing while the token is fresh. If the token is due, this starts its renewal in the
+    /// background.
     #[inline]
     #[must_use]
     pub fn header(&self) -> Option<HeaderValue> {
@@ -77,37 +72,37 @@ impl TokenCache {
         self.ready().map(|lease| lease.header().clone())
     }
 
-    /// The token as it can be put on a request, if it can be sent without waiting.
+    /// Returns the token for a request, if there is one to send now. Otherwise starts a renewal in the background.
     #[must_use]
     pub fn ready(&self) -> Option<Lease> {
-        match self.shared.look() {
-            Look::Ready(lease) => Some(lease),
-            Look::Wait(_) | Look::Failed(_) => None,
+        match self.shared.lookup() {
+            Lookup::Ready(lease) => Some(lease),
+            Lookup::Wait(_) | Lookup::Failed(_) => None,
         }
     }
 
-    /// The token as it can be put on a request; waits for it if it is missing or about to lapse.
+    /// Returns the token for a request. Waits for a renewal if the token is missing or about to expire.
     ///
-    /// `max_wait` bounds the wait of this caller alone; the fetch goes on without it.
+    /// `max_wait` limits the wait of this caller only; the fetch continues without it.
     ///
     /// # Errors
     ///
-    /// The error of the fetch, or [`ErrorKind::Deadline`] when the max_wait is over. Never while a token is valid.
+    /// The error of the fetch, or [`ErrorKind::Deadline`] after `max_wait`. Never while a token is valid.
     #[inline]
     pub async fn lease(&self, max_wait: Option<Duration>) -> Result<Lease, Error> {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
-        // A caller's future shall not carry the room for a wait that is rare.
-        Box::pin(self.within(max_wait, self.lease_at_leisure()))
+        // Waiting is rare, so it is boxed to keep the futures of callers small.
+        Box::pin(self.limited(max_wait, self.wait_for_lease()))
             .await
-            .unwrap_or_else(|| self.shared.current.waited_too_long(None))
+            .unwrap_or_else(|| self.shared.current.after_max_wait(None))
     }
 
-    /// The same, on the calling thread.
+    /// As [`lease`](Self::lease), but blocks the calling thread.
     ///
-    /// Not for a task of a tokio runtime with one thread, if other tasks there use the cache too: a renewal that one of
-    /// them started stands still as long as this call blocks the thread.
+    /// Do not call it from a task of a single-threaded tokio runtime if other tasks there use the cache: a renewal that one
+    /// of them started cannot continue while this call blocks the thread.
     ///
     /// # Errors
     ///
@@ -117,27 +112,27 @@ impl TokenCache {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
-        block_on::block_on_for(self.lease_at_leisure(), max_wait)
-            .unwrap_or_else(|| self.shared.current.waited_too_long(None))
+        block_on::block_on_for(self.wait_for_lease(), max_wait)
+            .unwrap_or_else(|| self.shared.current.after_max_wait(None))
     }
 
-    /// Another token than the rejected one: the one that replaced it already, or a renewed one.
+    /// Returns another token than the rejected one: its successor if there is one, or else a renewed token.
     ///
     /// # Errors
     ///
-    /// The error of the renewal. The rejected token stays in place then, for it may still be good elsewhere (T8).
+    /// The error of the renewal. The rejected token then stays current, because other servers may accept it (T8).
     pub async fn replace(
         &self,
         rejected: &Lease,
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        Box::pin(self.within(max_wait, self.replace_at_leisure(rejected, challenges)))
+        Box::pin(self.limited(max_wait, self.wait_for_replacement(rejected, challenges)))
             .await
-            .unwrap_or_else(|| self.shared.current.waited_too_long(Some(rejected)))
+            .unwrap_or_else(|| self.shared.current.after_max_wait(Some(rejected)))
     }
 
-    /// The same, on the calling thread.
+    /// As [`replace`](Self::replace), but blocks the calling thread.
     ///
     /// # Errors
     ///
@@ -148,28 +143,28 @@ impl TokenCache {
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        block_on::block_on_for(self.replace_at_leisure(rejected, challenges), max_wait)
-            .unwrap_or_else(|| self.shared.current.waited_too_long(Some(rejected)))
+        block_on::block_on_for(self.wait_for_replacement(rejected, challenges), max_wait)
+            .unwrap_or_else(|| self.shared.current.after_max_wait(Some(rejected)))
     }
 
-    /// Says that a server rejected the token, without waiting for another.
+    /// As [`replace`](Self::replace), but does not wait for the renewal.
     pub fn reject(&self, rejected: &Lease, challenges: &Challenges) {
-        self.shared.reject(rejected, challenges);
+        self.shared.replace(rejected, challenges);
     }
 
-    /// The token in place, as long as it has not expired. Never calls the source, and takes no lock.
+    /// Returns the current token, unless it has expired. Never calls the source, and takes no lock.
     #[must_use]
     pub fn current(&self) -> Option<Lease> {
         self.shared.current.usable()
     }
 
-    /// Whether there is a token outside its leeway. Never calls the source.
+    /// Whether there is a token that does not expire within its leeway. Never calls the source.
     #[must_use]
     pub fn authenticated(&self) -> bool {
         self.shared.current.authenticated().is_some()
     }
 
-    /// Gets a token unless there is one.
+    /// Fetches a token if there is none.
     ///
     /// # Errors
     ///
@@ -178,7 +173,7 @@ impl TokenCache {
         self.lease(None).await.map(drop)
     }
 
-    /// The same, on the calling thread.
+    /// As [`authenticate`](Self::authenticate), but blocks the calling thread.
     ///
     /// # Errors
     ///
@@ -187,21 +182,21 @@ impl TokenCache {
         self.lease_blocking(None).map(drop)
     }
 
-    /// Gets a new token whatever the present one is worth, and forgets a remembered failure.
+    /// Fetches a new token even if the current one is valid, and forgets a remembered failure.
     ///
-    /// If a renewal is under way already, for whatever reason, this call waits for that one and causes no other (T1). A token
-    /// that is [handed in](Self::set_token) meanwhile is the outcome.
+    /// If a renewal already runs, this call waits for it and starts no other (T1). If a token is [set](Self::set_token)
+    /// during the renewal, this call returns that one.
     ///
     /// # Errors
     ///
-    /// The error of the renewal; the present token stays in place then.
+    /// The error of the renewal. The current token is then kept.
     pub async fn renew(&self) -> Result<Token, Error> {
-        let hand_ins = self.shared.hand_ins();
-        let lease = self.landed(|| self.shared.force(hand_ins)).await?;
+        let tokens_set = self.shared.tokens_set();
+        let lease = self.resolve(|| self.shared.renew(tokens_set)).await?;
         Ok(lease.token().clone())
     }
 
-    /// The same, on the calling thread.
+    /// As [`renew`](Self::renew), but blocks the calling thread.
     ///
     /// # Errors
     ///
@@ -210,7 +205,7 @@ impl TokenCache {
         block_on::block_on(self.renew())
     }
 
-    /// A token that can be sent now, with its expiry.
+    /// Returns a valid token. Waits for a renewal if the token is missing or about to expire.
     ///
     /// # Errors
     ///
@@ -219,7 +214,7 @@ impl TokenCache {
         Ok(self.lease(None).await?.token().clone())
     }
 
-    /// The same, on the calling thread.
+    /// As [`get_valid_token`](Self::get_valid_token), but blocks the calling thread.
     ///
     /// # Errors
     ///
@@ -228,11 +223,11 @@ impl TokenCache {
         Ok(self.lease_blocking(None)?.token().clone())
     }
 
-    /// The header fields of an authenticated request, if there is a token outside its leeway. Never calls the source.
+    /// Returns the header fields of an authenticated request. Never calls the source.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Expired`] if the token is missing or ends too soon.
+    /// [`ErrorKind::Expired`] if the cache is not [`authenticated`](Self::authenticated).
     pub fn request_headers(&self) -> Result<HeaderMap, Error> {
         let lease = self.shared.current.authenticated().ok_or_else(|| {
             Error::new(
@@ -243,28 +238,28 @@ impl TokenCache {
         Ok(lease.to_headers())
     }
 
-    /// Puts a token in place that was got elsewhere, and forgets a remembered failure.
+    /// Replaces the current token with one that your program has, and forgets a remembered failure.
     ///
-    /// It wins over a renewal that is under way, whose outcome, a token or a failure, is then not used: it may stem from a
-    /// credential that has changed since (T2). Those who wait for the renewal get this token when the renewal ends.
+    /// It takes precedence over a renewal that already runs, because that may use a credential that has changed since (T2).
+    /// The result of that renewal, a token or an error, is not used, and callers that wait for it get this token.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`] if its expiry cannot be meant; [`ErrorKind::Expired`] if it has passed.
+    /// [`ErrorKind::Malformed`] if its expiry is too far ahead; [`ErrorKind::Expired`] if it has expired.
     pub fn set_token(&self, token: Token) -> Result<(), Error> {
-        self.shared.hand_in(token)
+        self.shared.set_token(token)
     }
 
-    /// How things stand, without any secret.
+    /// Returns the state of the cache, without any secret.
     #[must_use]
     pub fn status(&self) -> Status {
         self.shared.status()
     }
 
-    /// The same cache for the child of a `fork`: its source, its settings and its token, but a lock and renewals of its own.
+    /// Returns a copy for the child of a `fork`, with the same source, settings and token, but its own lock and renewals.
     ///
-    /// In a child, a lock that another thread held during the fork stays locked, and a renewal that was under way never ends;
-    /// this takes neither over. To be called in the child, before anything else is done with the cache there.
+    /// Call it in the child, before any other use of the cache there. In a child, a lock that another thread held during the
+    /// fork stays locked, and a renewal that ran never ends; the copy has neither.
     ///
     /// ```
     /// use keyfob::{FixedToken, Token, TokenCache};
@@ -281,66 +276,66 @@ impl TokenCache {
         }
     }
 
-    /// The token, if nothing needs to be decided about it.
+    /// Returns the token if it is certainly fresh, without a lock.
     #[inline]
     pub(crate) fn fresh(&self) -> Option<Lease> {
         let snapshot = self.shared.current.fresh()?;
         Some(Lease::new(Arc::clone(&snapshot)))
     }
 
-    /// The clock by which the token's age is measured.
+    /// Returns the clock that measures the token's age.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.current.clock
     }
 
-    /// Where renewals run.
+    /// Returns the runtime on which renewals run.
     #[must_use]
     pub fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.shared.runtime
     }
 
-    async fn lease_at_leisure(&self) -> Result<Lease, Error> {
-        let look = || {
-            let look = self.shared.look();
-            if let Look::Wait(flight) = &look {
-                self.shared.count_wait(flight);
+    async fn wait_for_lease(&self) -> Result<Lease, Error> {
+        let lookup = || {
+            let lookup = self.shared.lookup();
+            if let Lookup::Wait(renewal) = &lookup {
+                self.shared.count_wait(renewal);
             }
-            look
+            lookup
         };
-        // The failure is this caller's only if there is no token left to use.
-        self.landed(look)
+        // T3: a failed renewal is an error only if no usable token is left.
+        self.resolve(lookup)
             .await
             .or_else(|error| self.shared.current.usable().ok_or(error))
     }
 
-    async fn replace_at_leisure(
+    async fn wait_for_replacement(
         &self,
         rejected: &Lease,
         challenges: &Challenges,
     ) -> Result<Lease, Error> {
-        self.landed(|| self.shared.reject(rejected, challenges))
+        self.resolve(|| self.shared.replace(rejected, challenges))
             .await
             .and_then(|lease| lease.unless_same_as(rejected))
     }
 
-    /// What a look leads to. A caller whose renewal was abandoned or overtaken looks again, and takes it over if nobody else has.
-    async fn landed(&self, look: impl Fn() -> Look) -> Result<Lease, Error> {
-        for _ in 0..Flight::ABANDONED_AT_MOST {
-            match look() {
-                Look::Ready(lease) => return Ok(lease),
-                Look::Failed(error) => return Err(error),
-                Look::Wait(flight) => {
-                    if let Some(outcome) = flight.outcome().await {
-                        return outcome;
+    /// Waits for what a lookup found. If that renewal ends without a result, looks again, which may start another (T7).
+    async fn resolve(&self, lookup: impl Fn() -> Lookup) -> Result<Lease, Error> {
+        for _ in 0..Renewal::MAX_ATTEMPTS {
+            match lookup() {
+                Lookup::Ready(lease) => return Ok(lease),
+                Lookup::Failed(error) => return Err(error),
+                Lookup::Wait(renewal) => {
+                    if let Some(result) = renewal.result().await {
+                        return result;
                     }
                 }
             }
         }
-        Err(Flight::abandoned())
+        Err(Renewal::abandoned())
     }
 
-    async fn within<F: Future>(&self, max_wait: Option<Duration>, wait: F) -> Option<F::Output> {
+    async fn limited<F: Future>(&self, max_wait: Option<Duration>, wait: F) -> Option<F::Output> {
         match max_wait {
             None => Some(wait.await),
             Some(max_wait) => clock::within(&*self.shared.current.clock, max_wait, wait).await,
@@ -353,19 +348,19 @@ impl TokenCacheBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`] if the expiry of the token that it starts with cannot be meant.
+    /// [`ErrorKind::Malformed`] if the expiry of the initial token is too far ahead.
     pub fn build(mut self) -> Result<TokenCache, Error> {
         let initial = self.initial.take();
         let cache = self.build_without_token();
         if let Some(token) = initial {
-            cache.shared.start_with(token)?;
+            cache.shared.set_initial_token(token)?;
         }
         Ok(cache)
     }
 
     fn build_without_token(self) -> TokenCache {
         TokenCache {
-            shared: Arc::new(Shared::new(self)),
+            shared: Arc::new(SharedState::new(self)),
         }
     }
 }

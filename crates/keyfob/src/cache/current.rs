@@ -1,31 +1,32 @@
-//! The current token: read by anyone without a lock, replaced only under the cache's lock.
+//! The current token, which is read without a lock and replaced only under the cache's lock.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use crate::cache::lease::{Anchor, Lease, Snapshot};
-use crate::cache::per_thread::Seats;
+use crate::cache::lease::{ClockReading, Lease, Snapshot};
+use crate::cache::per_thread::PerThread;
 use crate::clock::clock::{Clock, CoarseTime};
 use crate::error::error::{Error, ErrorKind};
 use crate::runtime::lock::interleave;
 use crate::token::freshness::Freshness;
 use crate::token::token::Token;
 
-/// The snapshot that is served, and the clock that it is looked at by.
-pub(super) struct Current {
-    snapshot: ArcSwapOption<Published>,
+/// The current token, if there is one, and the clock of the cache.
+pub(super) struct CurrentToken {
+    published: ArcSwapOption<Published>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// A snapshot with a copy for each thread that reads it.
+/// A snapshot, with a copy for each thread that reads it.
 struct Published {
-    look: CoarseTime,
-    seats: Seats<Snapshot>,
+    /// As in the snapshot. It is read before the copy of the thread is chosen.
+    next_check: CoarseTime,
+    copies: PerThread<Snapshot>,
 }
 
-/// A look at a token that was fresh, without a lock.
+/// A borrowed snapshot of a fresh token, which costs no reference count.
 pub(super) struct FreshGuard(Guard<Option<Arc<Published>>>);
 
 impl Deref for FreshGuard {
@@ -33,56 +34,58 @@ impl Deref for FreshGuard {
 
     #[inline]
     fn deref(&self) -> &Arc<Snapshot> {
-        let current = self.0.as_ref();
-        current.expect("a fresh look has a token").seats.mine()
+        let published = self.0.as_ref();
+        published.expect("a guard has a token").copies.get()
     }
 }
 
-impl Current {
+impl CurrentToken {
     pub(super) fn none(clock: Arc<dyn Clock>) -> Self {
         Self {
-            snapshot: ArcSwapOption::empty(),
+            published: ArcSwapOption::empty(),
             clock,
         }
     }
 
-    /// The same snapshot and clock in a place of their own, and the generation of the token.
+    /// Returns a copy for a forked child, and the generation of the token.
     pub(super) fn forked(&self) -> (Self, u64) {
         let generation = self.snapshot().map_or(0, |snapshot| snapshot.generation);
         let forked = Self {
-            snapshot: ArcSwapOption::new(self.snapshot.load_full()),
+            published: ArcSwapOption::new(self.published.load_full()),
             clock: Arc::clone(&self.clock),
         };
         (forked, generation)
     }
 
-    /// The token, if nothing needs to be decided about it: the way that nearly every read takes.
+    /// Returns the token if it is certainly fresh, without a lock. Nearly every read ends here.
     #[inline]
     pub(super) fn fresh(&self) -> Option<FreshGuard> {
         interleave();
-        let current = self.snapshot.load();
-        let look = current.as_ref()?.look;
+        let published = self.published.load();
+        let check = published.as_ref()?.next_check;
         let now = self.clock.coarse_time();
-        (now.monotonic < look.monotonic && now.wall < look.wall).then_some(FreshGuard(current))
+        // Both clocks are compared: one of them may have stopped while the machine slept, or been set (T6).
+        let is_fresh = now.monotonic < check.monotonic && now.wall < check.wall;
+        is_fresh.then_some(FreshGuard(published))
     }
 
-    /// The token, as long as it has not truly expired.
+    /// Returns the token if it has not expired.
     pub(super) fn usable(&self) -> Option<Lease> {
         self.lease_if(|freshness| freshness != Freshness::Expired)
     }
 
-    /// The token, if it lies outside its leeway.
+    /// Returns the token if it is outside its leeway.
     pub(super) fn authenticated(&self) -> Option<Lease> {
         self.lease_if(|freshness| matches!(freshness, Freshness::Fresh | Freshness::Due))
     }
 
-    /// What a caller gets who will not wait any longer.
-    pub(super) fn waited_too_long(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
-        let other = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
-        self.usable().filter(other).ok_or_else(|| {
+    /// Returns what a caller gets whose `max_wait` is over: a usable token, except the rejected one, or an error.
+    pub(super) fn after_max_wait(&self, rejected: Option<&Lease>) -> Result<Lease, Error> {
+        let not_rejected = |lease: &Lease| rejected.is_none_or(|rejected| !lease.same_as(rejected));
+        self.usable().filter(not_rejected).ok_or_else(|| {
             Error::new(
                 ErrorKind::Deadline,
-                "the token did not come before the caller's deadline; the fetch goes on, and a later call may find it",
+                "there was no token before the caller's deadline; the fetch continues, and a later call may find one",
             )
         })
     }
@@ -93,48 +96,47 @@ impl Current {
         wanted(snapshot.schedule.at(now)).then(|| Lease::new(snapshot))
     }
 
-    /// The snapshot, whatever it is worth.
+    /// Returns the snapshot, expired or not.
     pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        let current = self.snapshot.load();
-        Some(Arc::clone(current.as_ref()?.seats.mine()))
+        let published = self.published.load();
+        Some(Arc::clone(published.as_ref()?.copies.get()))
     }
 
-    /// The token, expired or not.
+    /// Returns the token, expired or not.
     pub(super) fn token(&self) -> Option<Token> {
         self.snapshot().map(|snapshot| snapshot.token.clone())
     }
 
-    /// Whether that is the token in place, expired or not.
+    /// Whether this is the current token, expired or not.
     pub(super) fn is(&self, token: &Token) -> bool {
         let snapshot = self.snapshot();
         snapshot.is_some_and(|snapshot| snapshot.token.same_as(token))
     }
 
-    /// Only under the lock, so that no older snapshot takes the place of a newer one.
+    /// Replaces the snapshot. Only under the lock, so that an older snapshot never replaces a newer one.
     pub(super) fn publish(&self, snapshot: Snapshot) -> Lease {
         let published = Published {
-            look: snapshot.look,
-            seats: Seats::new(snapshot, Snapshot::apart),
+            next_check: snapshot.next_check,
+            copies: PerThread::new(snapshot, Snapshot::separate_copy),
         };
-        let lease = Lease::new(Arc::clone(published.seats.mine()));
-        self.snapshot.store(Some(Arc::new(published)));
+        let lease = Lease::new(Arc::clone(published.copies.get()));
+        self.published.store(Some(Arc::new(published)));
         interleave();
         lease
     }
 
-    /// Has the next reader decide anew.
-    pub(super) fn look_now(&self) {
+    /// Makes the next reader check the token again, under the lock. Only under the lock.
+    pub(super) fn check_now(&self) {
         if let Some(snapshot) = self.snapshot() {
-            let anchor = self.anchor();
-            self.publish(snapshot.look_at(anchor.elapsed, anchor));
+            let now = self.read_clocks();
+            self.publish(snapshot.checked_next(now.elapsed, now));
         }
     }
 
-    /// All clocks now.
-    pub(super) fn anchor(&self) -> Anchor {
-        Anchor {
+    pub(super) fn read_clocks(&self) -> ClockReading {
+        ClockReading {
             elapsed: self.clock.elapsed(),
-            coarse_time: self.clock.coarse_time(),
+            coarse: self.clock.coarse_time(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A token as it was at one moment, ready to be put on a request.
+//! A token that is ready to be put on a request, and the snapshot behind it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,15 +12,29 @@ use crate::observe::events;
 use crate::token::freshness::Schedule;
 use crate::token::token::Token;
 
-/// A token as it was at one moment, ready to be put on a request.
+/// A token that is ready to be put on a request.
 ///
-/// It knows which token it is: a rejection is reported with the lease that was rejected (T8).
+/// It does not change when the cache renews its token. When a server rejects the token, report it with this lease, so that
+/// the cache knows which token was rejected (T8).
+///
+/// ```
+/// use http::HeaderMap;
+/// use keyfob::{FixedToken, Token, TokenCache};
+///
+/// let tokens = TokenCache::new(FixedToken::new(Token::new("mF_9.B5f-4.1JqM")?));
+/// let lease = tokens.lease_blocking(None)?;
+/// let mut headers = HeaderMap::new();
+/// lease.apply(&mut headers);
+/// assert_eq!(headers["authorization"], "Bearer mF_9.B5f-4.1JqM");
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Lease(Arc<Snapshot>);
 
-/// The current token, its headers made ready, and the moments of both clocks at which it must be looked at again.
+/// A token with its header fields, its schedule, and the time of the next check.
 ///
-/// So aligned that the count of its leases has memory of its own; see [`Seats`](crate::cache::per_thread::Seats).
+/// 128-byte aligned, so that its reference count shares no cache line with that of another copy
+/// (see [`PerThread`](crate::cache::per_thread::PerThread)).
 #[derive(Clone)]
 #[repr(align(128))]
 pub(super) struct Snapshot {
@@ -28,63 +42,63 @@ pub(super) struct Snapshot {
     pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
     pub(super) generation: u64,
     pub(super) schedule: Schedule,
-    /// When its lifetime began, on the clock that counts sleep.
+    /// When its lifetime began, on [`Clock::elapsed`](crate::clock::Clock::elapsed).
     pub(super) since: Duration,
-    /// Both clocks when the snapshot was made.
-    pub(super) anchor: Anchor,
-    /// Before both of these the token is fresh, and nothing needs to be decided.
-    pub(super) look: CoarseTime,
+    /// All clocks when the snapshot was made.
+    pub(super) clocks: ClockReading,
+    /// While both clocks are before these times, the token is fresh and readers need no lock.
+    pub(super) next_check: CoarseTime,
 }
 
-/// The wall clock may run so many nanoseconds ahead of the monotonic one before it counts as set.
-const STEP: u64 = 5_000_000_000;
+/// If the wall clock gets ahead of the monotonic clock by more than these nanoseconds, it was set or the machine slept.
+const CLOCK_STEP: u64 = 5_000_000_000;
 
 /// All clocks at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Anchor {
+pub(super) struct ClockReading {
     pub(super) elapsed: Duration,
-    pub(super) coarse_time: CoarseTime,
+    pub(super) coarse: CoarseTime,
 }
 
 impl Snapshot {
-    /// The field that carries the token.
+    /// The value of the header field that carries the token.
     #[inline]
     pub(super) fn header(&self) -> &HeaderValue {
         &self.headers[0].1
     }
 
-    /// The same, in memory of its own as far as readers write to it.
-    pub(super) fn apart(&self) -> Self {
+    /// Copies the snapshot with new header values, because cloning a header value writes to its memory.
+    pub(super) fn separate_copy(&self) -> Self {
         Self {
             headers: self.token.headers().into(),
             ..self.clone()
         }
     }
 
-    /// Whether the wall clock has run ahead since the snapshot was made: it was set, or the machine slept.
-    pub(super) fn stepped(&self, now: Anchor) -> bool {
-        let expected = self.anchor.coarse_time_at(now.elapsed).wall;
-        now.coarse_time.wall > expected.saturating_add(STEP)
+    /// Whether the wall clock got ahead since the snapshot was made: it was set, or the machine slept (T6).
+    pub(super) fn clock_stepped(&self, now: ClockReading) -> bool {
+        let expected = self.clocks.predict(now.elapsed).wall;
+        now.coarse.wall > expected.saturating_add(CLOCK_STEP)
     }
 
-    /// The same token, to be looked at again at another moment.
-    pub(super) fn look_at(&self, elapsed: Duration, anchor: Anchor) -> Self {
+    /// Returns the same token with another time of the next check.
+    pub(super) fn checked_next(&self, elapsed: Duration, now: ClockReading) -> Self {
         Self {
-            anchor,
-            look: anchor.coarse_time_at(elapsed),
+            clocks: now,
+            next_check: now.predict(elapsed),
             ..self.clone()
         }
     }
 }
 
-impl Anchor {
-    /// What both clocks will show at a later moment, if neither is set and the machine does not sleep.
-    pub(super) fn coarse_time_at(&self, elapsed: Duration) -> CoarseTime {
+impl ClockReading {
+    /// Returns what both clocks will show at a later moment, if no clock is set and the machine does not sleep.
+    pub(super) fn predict(&self, elapsed: Duration) -> CoarseTime {
         let ahead = elapsed.saturating_sub(self.elapsed).as_nanos();
         let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
         CoarseTime {
-            monotonic: self.coarse_time.monotonic.saturating_add(ahead),
-            wall: self.coarse_time.wall.saturating_add(ahead),
+            monotonic: self.coarse.monotonic.saturating_add(ahead),
+            wall: self.coarse.wall.saturating_add(ahead),
         }
     }
 }
@@ -94,20 +108,20 @@ impl Lease {
         Self(snapshot)
     }
 
-    /// The field value that carries the token, marked sensitive.
+    /// Returns the value of the header field that carries the token, marked sensitive.
     #[inline]
     #[must_use]
     pub fn header(&self) -> &HeaderValue {
         self.0.header()
     }
 
-    /// All fields of the credential, the token's own first, each marked sensitive.
+    /// Returns all header fields of the credential, each marked sensitive. The first one carries the token.
     #[must_use]
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.0.headers
     }
 
-    /// Puts the credential on a request; what stood in its fields is replaced (R9).
+    /// Puts the credential on a request, and replaces any other value of its header fields (R9).
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0.headers {
             if headers
@@ -119,58 +133,60 @@ impl Lease {
         }
     }
 
-    /// Time since the source was asked for the token.
+    /// Returns the time since the source was asked for the token.
     pub(crate) fn age(&self, now: Duration) -> Duration {
         now.saturating_sub(self.0.since)
     }
 
-    /// The credential alone, as the head of a request.
+    /// Returns the header fields of the credential as a map.
     pub(crate) fn to_headers(&self) -> HeaderMap {
         self.headers().iter().cloned().collect()
     }
 
-    /// The token itself.
+    /// Returns the token itself.
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.0.token
     }
 
-    /// When the token expires on the wall clock, as the cache counts it; `None` if that is not known.
+    /// Returns when the token expires on the wall clock, or `None` if its expiry is not known.
     ///
-    /// The cache counts on a clock that nobody sets. This is what that comes to on the wall clock as it stood when the lease
-    /// was last looked at, exact to a tick of the system's clock.
+    /// The cache measures age on a monotonic clock (T6). This is the same moment on the wall clock as it was set when the
+    /// cache last checked the token, exact to a tick of the system's clock.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let (anchor, expired) = (self.0.anchor, self.0.schedule.expired);
-        let wall = anchor.coarse_time.wall_time();
-        match expired.checked_sub(anchor.elapsed) {
-            _ if expired == Duration::MAX => None,
+        let (then, expired) = (self.0.clocks, self.0.schedule.expired);
+        if expired == Duration::MAX {
+            return None;
+        }
+        let wall = then.coarse.wall_time();
+        match expired.checked_sub(then.elapsed) {
             Some(ahead) => wall.checked_add(ahead),
-            None => wall.checked_sub(anchor.elapsed - expired),
+            None => wall.checked_sub(then.elapsed - expired),
         }
     }
 
-    /// Which token it is: the number grows each time another token takes the place of the last.
+    /// Returns the number of the token, which grows each time another token replaces the last one.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.0.generation
     }
 
-    /// Whether both would be sent as the same credential; a token that went and came back is the same (T8).
+    /// Whether both are sent as the same credential. A token that was replaced and came back is the same (T8).
     pub(super) fn same_as(&self, other: &Self) -> bool {
         self.generation() == other.generation() || self.token().same_as(other.token())
     }
 
-    /// This lease, unless it is the very token that was just rejected.
+    /// Returns this lease, or an error if it has the token that was just rejected.
     pub(super) fn unless_same_as(self, rejected: &Self) -> Result<Self, Error> {
         if self.same_as(rejected) {
-            return Err(same_token());
+            return Err(same_token_again());
         }
         Ok(self)
     }
 }
 
-pub(super) fn same_token() -> Error {
+pub(super) fn same_token_again() -> Error {
     Error::unavailable(
         "the source gave the same token that was just rejected; renew or replace it at its origin",
     )

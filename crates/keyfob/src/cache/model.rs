@@ -1,10 +1,10 @@
-//! The cache under a model checker, which tries thousands of interleavings of its callers and renewals.
+//! The cache under a model checker, which tries thousands of interleavings of callers and renewals.
 //!
-//! Run it with `RUSTFLAGS="--cfg shuttle" cargo test -p keyfob --no-default-features --lib model::`, and with a target
-//! folder of its own. A caller that waits for ever is found too: the checker reports a deadlock.
+//! Run `RUSTFLAGS="--cfg shuttle" cargo test -p keyfob --no-default-features --lib model::` with its own target folder.
+//! If a caller waits forever, the checker reports a deadlock.
 //!
-//! All tasks share one thread, so nothing in a fetch may hand over to another task within a poll: the mark that tells a
-//! hook from other callers belongs to the thread. Fetches give way by returning `Pending`.
+//! All tasks share one thread, and the flag that detects a hook that uses its own cache belongs to the thread. So a fetch
+//! must not switch tasks within a poll; it yields by returning `Pending`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,20 +24,19 @@ use crate::runtime::runtime::Runtime;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-/// Tokens live so long; they are due from at most 75 s on, and their leeway begins at 90 s.
 const LIFETIME: Duration = Duration::from_secs(100);
-
+/// A moment after the token is due, which it is after 75 s at the latest.
 const DUE: u64 = 80;
+/// A moment in the leeway, which begins after 90 s.
 const LEEWAY: u64 = 95;
 
 #[test]
 fn t1_readers_of_a_missing_token_cause_one_call() {
     check(|| {
-        let world = World::new(Script::Answers);
-        let readers = world.spawn(3, |cache| async move {
+        let world = World::new(Script::Succeeds);
+        world.run(3, |cache| async move {
             assert_eq!(cache.lease(None).await.unwrap().generation(), 1);
         });
-        join(readers);
         assert_eq!(world.calls(), 1);
     });
 }
@@ -46,10 +45,9 @@ fn t1_readers_of_a_missing_token_cause_one_call() {
 fn t2_readers_of_a_missing_token_share_one_failure() {
     check(|| {
         let world = World::new(Script::Fails);
-        let readers = world.spawn(3, |cache| async move {
+        world.run(3, |cache| async move {
             assert!(cache.lease(None).await.is_err());
         });
-        join(readers);
         assert_eq!(world.calls(), 1);
         assert_eq!(world.cache.status().failures, 1);
     });
@@ -58,9 +56,9 @@ fn t2_readers_of_a_missing_token_share_one_failure() {
 #[test]
 fn t3_readers_of_a_due_token_never_wait_and_cause_one_call() {
     check(|| {
-        let world = World::with_token(Script::Answers);
+        let world = World::with_token(Script::Succeeds);
         world.clock.set(DUE);
-        let readers = world.spawn(3, |cache| async move {
+        world.run(3, |cache| async move {
             for _ in 0..2 {
                 let lease = cache.lease(None).now_or_never().expect("does not wait");
                 assert!(lease.is_ok());
@@ -68,7 +66,6 @@ fn t3_readers_of_a_due_token_never_wait_and_cause_one_call() {
                 future::yield_now().await;
             }
         });
-        join(readers);
         world.settle();
         assert_eq!(world.calls(), 2);
         assert_eq!(world.cache.status().generation, 2);
@@ -76,36 +73,34 @@ fn t3_readers_of_a_due_token_never_wait_and_cause_one_call() {
 }
 
 #[test]
-fn t3_readers_in_the_leeway_get_the_token_though_its_renewal_fails() {
+fn t3_readers_in_the_leeway_get_the_token_although_its_renewal_fails() {
     check(|| {
-        let world = World::with_token(Script::AnswersOnce);
+        let world = World::with_token(Script::SucceedsOnce);
         world.clock.set(LEEWAY);
-        let readers = world.spawn(3, |cache| async move {
+        world.run(3, |cache| async move {
             assert_eq!(cache.lease(None).await.unwrap().generation(), 1);
         });
-        join(readers);
         assert_eq!(world.calls(), 2);
     });
 }
 
 #[test]
-fn t3_a_token_is_served_while_time_passes_up_to_its_end() {
+fn t3_a_token_is_served_until_it_expires() {
     check(|| {
-        let world = World::with_token(Script::AnswersOnce);
-        let clock = Arc::clone(&world.clock);
+        let world = World::with_token(Script::SucceedsOnce);
+        let clock = world.clock.clone();
         let time = future::spawn(async move {
             for now in [DUE, LEEWAY, 96, 98] {
                 clock.set(now);
                 future::yield_now().await;
             }
         });
-        let readers = world.spawn(2, |cache| async move {
+        world.run(2, |cache| async move {
             for _ in 0..3 {
                 cache.lease(None).await.expect("the token has not expired");
                 future::yield_now().await;
             }
         });
-        join(readers);
         join(vec![time]);
     });
 }
@@ -115,7 +110,7 @@ fn t2_a_forced_renewal_does_not_join_one_that_has_failed_already() {
     check(|| {
         let world = World::new(Script::FailsFirst);
         let mut callers = world.spawn(1, |cache| async move {
-            // Its failure, or the token that has come meanwhile.
+            // The failure, or the token of the second call.
             let _ = cache.lease(None).await;
         });
         callers.extend(world.spawn(1, |cache| async move {
@@ -130,9 +125,9 @@ fn t2_a_forced_renewal_does_not_join_one_that_has_failed_already() {
 }
 
 #[test]
-fn t7_a_dropped_caller_takes_nothing_along() {
+fn t7_a_dropped_caller_does_not_end_the_fetch() {
     check(|| {
-        let world = World::new(Script::Answers);
+        let world = World::new(Script::Succeeds);
         let polls = thread_rng().gen_range(0..4);
         let mut callers = world.spawn(1, move |cache| async move {
             let mut wait = Box::pin(cache.lease(None));
@@ -152,30 +147,27 @@ fn t7_a_dropped_caller_takes_nothing_along() {
 }
 
 #[test]
-fn t7_a_runtime_that_stops_leaves_nobody_behind() {
+fn t7_callers_get_a_token_although_a_runtime_stops() {
     check(|| {
-        let world = World::on(Runs::stops_first(), Script::Answers);
-        let readers = world.spawn(3, |cache| async move {
+        let world = World::new(Script::Succeeds);
+        world.runs.stop_next();
+        world.run(3, |cache| async move {
             cache.lease(None).await.unwrap();
         });
-        join(readers);
         assert!(world.calls() <= 2);
         assert_eq!(world.cache.status().renewals, 1);
     });
 }
 
 #[test]
-fn t7_a_runtime_that_stops_leaves_no_rejection_and_no_forced_renewal_behind() {
+fn t7_rejections_and_forced_renewals_end_although_a_runtime_stops() {
     check(|| {
-        let world = World::with_token(Script::Answers);
+        let world = World::with_token(Script::Succeeds);
         world.runs.stop_next();
-        let one = world.lease();
+        let one = world.cache.ready().unwrap();
         let rejecting = world.spawn(2, move |cache| {
             let one = one.clone();
-            async move {
-                let none = Challenges::default();
-                cache.replace(&one, &none, None).await.unwrap();
-            }
+            async move { drop(replace(&cache, &one).await.unwrap()) }
         });
         let forcing = world.spawn(1, |cache| async move {
             cache.renew().await.unwrap();
@@ -192,62 +184,53 @@ fn t7_a_cache_that_is_dropped_aborts_its_fetch() {
         assert!(world.cache.header().is_none());
         let clone = world.cache.clone();
         let other = future::spawn(async move { drop(clone) });
-        let World { cache, runs, .. } = world;
-        drop(cache);
+        drop(world.cache);
         join(vec![other]);
-        // The checker gives up on a test that goes on for ever.
-        runs.until_all_ended();
+        // If the fetch were not aborted, the checker would report that the test never ends.
+        world.runs.until_all_ended();
     });
 }
 
 #[test]
 fn t8_rejections_of_one_token_cause_one_call() {
     check(|| {
-        let world = World::with_token(Script::Answers);
-        let one = world.lease();
-        let rejecting = world.spawn(3, move |cache| {
+        let world = World::with_token(Script::Succeeds);
+        let one = world.cache.ready().unwrap();
+        world.run(3, move |cache| {
             let one = one.clone();
             async move {
-                let none = Challenges::default();
-                let other = cache.replace(&one, &none, None).await.unwrap();
-                assert_eq!(other.generation(), 2);
+                assert_eq!(replace(&cache, &one).await.unwrap().generation(), 2);
             }
         });
-        join(rejecting);
         assert_eq!(world.calls(), 2);
     });
 }
 
 #[test]
-fn t8_a_token_that_is_rejected_as_soon_as_it_is_there_is_replaced() {
+fn t8_a_token_that_is_rejected_at_once_is_replaced() {
     check(|| {
-        let world = World::new(Script::Answers);
-        let rejecting = world.spawn(2, |cache| async move {
+        let world = World::new(Script::Succeeds);
+        world.run(2, |cache| async move {
             let lease = loop {
                 if let Some(lease) = cache.ready() {
                     break lease;
                 }
                 future::yield_now().await;
             };
-            let none = Challenges::default();
-            let other = cache.replace(&lease, &none, None).await.unwrap();
+            let other = replace(&cache, &lease).await.unwrap();
             assert_ne!(other.generation(), lease.generation());
         });
-        join(rejecting);
     });
 }
 
 #[test]
-fn t8_a_rejection_whose_renewal_fails_costs_the_readers_nothing() {
+fn t8_a_rejection_whose_renewal_fails_does_not_affect_readers() {
     check(|| {
-        let world = World::with_token(Script::AnswersOnce);
-        let one = world.lease();
+        let world = World::with_token(Script::SucceedsOnce);
+        let one = world.cache.ready().unwrap();
         let rejecting = world.spawn(2, move |cache| {
             let one = one.clone();
-            async move {
-                let none = Challenges::default();
-                assert!(cache.replace(&one, &none, None).await.is_err());
-            }
+            async move { assert!(replace(&cache, &one).await.is_err()) }
         });
         let readers = world.spawn(2, |cache| async move {
             let lease = cache.lease(None).now_or_never().expect("does not wait");
@@ -260,11 +243,11 @@ fn t8_a_rejection_whose_renewal_fails_costs_the_readers_nothing() {
 }
 
 #[test]
-fn generations_only_grow_whatever_happens() {
+fn generations_never_decrease() {
     check(|| {
         let world = World::with_token(Script::FailsSecond);
-        let one = world.lease();
-        let clock = Arc::clone(&world.clock);
+        let one = world.cache.ready().unwrap();
+        let clock = world.clock.clone();
         let mut all = vec![future::spawn(async move {
             for now in [DUE, LEEWAY] {
                 clock.set(now);
@@ -283,14 +266,13 @@ fn generations_only_grow_whatever_happens() {
         all.extend(world.spawn(1, move |cache| {
             let one = one.clone();
             async move {
-                let none = Challenges::default();
-                if let Ok(other) = cache.replace(&one, &none, None).await {
+                if let Ok(other) = replace(&cache, &one).await {
                     assert_ne!(other.generation(), one.generation());
                 }
             }
         }));
         all.extend(world.spawn(1, |cache| async move {
-            cache.set_token(token("handed-in")).unwrap();
+            cache.set_token(token("set-by-caller")).unwrap();
         }));
         all.extend(world.spawn(1, |cache| async move {
             let _ = cache.renew().await;
@@ -302,34 +284,35 @@ fn generations_only_grow_whatever_happens() {
     });
 }
 
-/// Tries schedules at random, and such as find bugs that need few changes of task at the right places.
+/// Tries random schedules, and schedules with few task switches, which find other bugs.
 fn check(test: impl Fn() + Send + Sync + Clone + 'static) {
     shuttle::check_random(test.clone(), 1000);
     shuttle::check_pct(test, 500, 3);
 }
 
+async fn replace(cache: &TokenCache, rejected: &Lease) -> Result<Lease, Error> {
+    cache.replace(rejected, &Challenges::default(), None).await
+}
+
 struct World {
     cache: TokenCache,
     source: Arc<Scripted>,
-    clock: Arc<Time>,
+    clock: Time,
     runs: Runs,
 }
 
 impl World {
     fn new(script: Script) -> Self {
-        Self::on(Runs::default(), script)
-    }
-
-    fn on(runs: Runs, script: Script) -> Self {
+        let runs = Runs::default();
         let source = Arc::new(Scripted {
             script,
-            calls: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
-            overlaps: AtomicUsize::new(0),
+            calls: AtomicUsize::default(),
+            running: AtomicUsize::default(),
+            overlaps: AtomicUsize::default(),
         });
-        let clock = Arc::new(Time(AtomicU64::new(0)));
+        let clock = Time::default();
         let cache = TokenCache::builder(Arc::clone(&source))
-            .clock(SharedTime(Arc::clone(&clock)))
+            .clock(clock.clone())
             .runtime(runs.clone())
             .build()
             .unwrap();
@@ -347,33 +330,37 @@ impl World {
         world
     }
 
-    fn lease(&self) -> Lease {
-        self.cache.ready().unwrap()
-    }
-
     fn calls(&self) -> usize {
         self.source.calls.load(Ordering::Relaxed)
     }
 
-    fn spawn<F>(&self, count: usize, caller: impl Fn(TokenCache) -> F) -> Vec<Caller>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    fn spawn<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        count: usize,
+        caller: impl Fn(TokenCache) -> F,
+    ) -> Vec<future::JoinHandle<()>> {
         (0..count)
             .map(|_| future::spawn(caller(self.cache.clone())))
             .collect()
     }
 
+    /// Runs callers to their end.
+    fn run<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        count: usize,
+        caller: impl Fn(TokenCache) -> F,
+    ) {
+        join(self.spawn(count, caller));
+    }
+
     /// Waits until no renewal runs.
     fn settle(&self) {
         self.runs.until_all_ended();
-        assert!(!self.cache.status().renewing, "a flight was left behind");
+        assert!(!self.cache.status().renewing, "a renewal was not removed");
     }
 }
 
-type Caller = future::JoinHandle<()>;
-
-fn join(callers: Vec<Caller>) {
+fn join(callers: Vec<future::JoinHandle<()>>) {
     for caller in callers {
         future::block_on(caller).unwrap();
     }
@@ -383,7 +370,7 @@ fn token(text: &str) -> Token {
     Token::new(text).unwrap().expires_in(LIFETIME)
 }
 
-/// A source that asserts that it is called by one at a time.
+/// A source that checks that its calls never overlap.
 struct Scripted {
     script: Script,
     calls: AtomicUsize,
@@ -401,8 +388,8 @@ impl Drop for Scripted {
 
 #[derive(Clone, Copy)]
 enum Script {
-    Answers,
-    AnswersOnce,
+    Succeeds,
+    SucceedsOnce,
     Fails,
     FailsFirst,
     FailsSecond,
@@ -420,16 +407,16 @@ impl TokenSource for Scripted {
         }
 
         Box::pin(async move {
+            // Counted, because the cache would take a panic for a failed call.
             let others = self.running.fetch_add(1, Ordering::Relaxed);
+            self.overlaps.fetch_add(others, Ordering::Relaxed);
             let _running = Running(&self.running);
             let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-            // Not a panic, which the cache would take for a failed call.
-            self.overlaps.fetch_add(others, Ordering::Relaxed);
             future::yield_now().await;
             match (self.script, call) {
                 (Script::Hangs, _) => std::future::pending().await,
                 (Script::Fails, _)
-                | (Script::AnswersOnce, 2..)
+                | (Script::SucceedsOnce, 2..)
                 | (Script::FailsFirst, 1)
                 | (Script::FailsSecond, 2) => Err(Error::unavailable("down")),
                 _ => Ok(token(&format!("token-{call}"))),
@@ -438,8 +425,9 @@ impl TokenSource for Scripted {
     }
 }
 
-/// A clock that shows what it was set to.
-struct Time(AtomicU64);
+/// A clock that a test sets.
+#[derive(Clone, Default)]
+struct Time(Arc<AtomicU64>);
 
 impl Time {
     fn set(&self, seconds: u64) {
@@ -447,11 +435,9 @@ impl Time {
     }
 }
 
-struct SharedTime(Arc<Time>);
-
-impl Clock for SharedTime {
+impl Clock for Time {
     fn coarse_time(&self) -> CoarseTime {
-        let now = self.0.0.load(Ordering::Relaxed) * 1_000_000_000;
+        let now = self.0.load(Ordering::Relaxed) * 1_000_000_000;
         CoarseTime {
             monotonic: now,
             wall: now,
@@ -459,16 +445,16 @@ impl Clock for SharedTime {
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_secs(self.0.0.load(Ordering::Relaxed))
+        Duration::from_secs(self.0.load(Ordering::Relaxed))
     }
 
-    /// No limit of time is reached in these tests.
+    /// No timeout passes in these tests.
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 }
 
-/// Runs renewals as tasks of the checker; can drop one before its end, as a runtime does that stops.
+/// Runs renewals as tasks of the checker. It can drop one before its end, as a runtime that stops does.
 #[derive(Clone, Default)]
 struct Runs {
     running: Arc<AtomicUsize>,
@@ -476,12 +462,6 @@ struct Runs {
 }
 
 impl Runs {
-    fn stops_first() -> Self {
-        let runs = Self::default();
-        runs.stop_next();
-        runs
-    }
-
     fn stop_next(&self) {
         self.stop_next.store(1, Ordering::Relaxed);
     }

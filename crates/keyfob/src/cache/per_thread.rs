@@ -1,8 +1,8 @@
-//! Copies of one value, so that threads that read it at once do not write to the same memory.
+//! A value with one copy for each thread, so that threads that read it do not write to the same memory.
 //!
-//! Who clones a shared value counts himself in, and two processors that count in one place wait for each other: two
-//! threads would read hardly more often than one. The copies are made with the value and go with it, and so does what is
-//! secret in them.
+//! Cloning an `Arc` writes its reference count, and two cores that write to one cache line wait for each other. With one
+//! shared `Arc`, two threads would read hardly more often than one; the goal is 1.8 times as often. The copies are made
+//! together with the value and dropped together with it, and so are the secrets in them.
 
 use std::cell::Cell;
 use std::num::NonZero;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::{iter, thread};
 
-/// One value, a copy for each of some threads.
-pub(super) struct Seats<T>(Box<[Arc<T>]>);
+/// One value in several copies, of which each thread uses its own.
+pub(super) struct PerThread<T>(Box<[Arc<T>]>);
 
-impl<T> Seats<T> {
-    /// The value, and as many copies of it as threads may run at once.
+impl<T> PerThread<T> {
+    /// Makes as many copies of a value as there are threads that run at the same time.
     pub(super) fn new(value: T, copy: impl Fn(&T) -> T) -> Self {
-        let copies: Vec<_> = (1..number()).map(|_| Arc::new(copy(&value))).collect();
+        let copies: Vec<_> = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
         Self(
             copies
                 .into_iter()
@@ -25,73 +25,74 @@ impl<T> Seats<T> {
         )
     }
 
-    /// The copy of the calling thread; it shares it with others if there are more threads than copies.
+    /// Returns the copy of the calling thread. If there are more threads than copies, some threads share one.
     #[inline]
-    pub(super) fn mine(&self) -> &Arc<T> {
-        // Their number is a power of two, by which this is the remainder.
-        &self.0[seat() & (self.0.len() - 1)]
+    pub(super) fn get(&self) -> &Arc<T> {
+        // The number of copies is a power of two, so this mask is the remainder, without a division.
+        &self.0[thread_index() & (self.0.len() - 1)]
     }
 }
 
-/// The number of the calling thread.
+/// Returns the index of the calling thread, which it keeps for its lifetime.
 #[inline]
-fn seat() -> usize {
-    match SEAT.get() {
-        NONE => take_seat(),
-        seat => seat,
+fn thread_index() -> usize {
+    match INDEX.get() {
+        UNASSIGNED => assign_index(),
+        index => index,
     }
 }
 
 #[cold]
-fn take_seat() -> usize {
-    SEAT.set(TAKEN.fetch_add(1, Ordering::Relaxed));
-    SEAT.get()
+fn assign_index() -> usize {
+    INDEX.set(NEXT_INDEX.fetch_add(1, Ordering::Relaxed));
+    INDEX.get()
 }
 
 thread_local! {
-    static SEAT: Cell<usize> = const { Cell::new(NONE) };
+    static INDEX: Cell<usize> = const { Cell::new(UNASSIGNED) };
 }
 
-const NONE: usize = usize::MAX;
+const UNASSIGNED: usize = usize::MAX;
 
-/// How many threads have a seat. For the process, as its threads are.
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Global, as threads are.
+static NEXT_INDEX: AtomicUsize = AtomicUsize::new(0);
 
-/// At least as many as processors, which the system is asked for once, since it reads files to tell.
-fn number() -> usize {
-    static NUMBER: OnceLock<usize> = OnceLock::new();
-    *NUMBER.get_or_init(|| {
+/// At least the number of processors. It is asked for once, because the system reads files to find it.
+fn copies() -> usize {
+    static COPIES: OnceLock<usize> = OnceLock::new();
+    *COPIES.get_or_init(|| {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        processors.next_power_of_two().min(AT_MOST)
+        processors.next_power_of_two().min(MAX_COPIES)
     })
 }
 
-/// Of very many processors, few read one token at the same moment.
-const AT_MOST: usize = 16;
+/// On larger machines only few of the processors read one token at the same moment.
+const MAX_COPIES: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_come_one_after_another_have_copies_of_their_own() {
-        let seats = Arc::new(Seats::new(0, |value| value + 1));
-        assert_eq!(seats.0.len(), number());
-        let mine = || {
-            let seats = Arc::clone(&seats);
-            let seat = thread::spawn(move || (seat(), Arc::as_ptr(seats.mine()) as usize));
-            seat.join().unwrap()
+    fn threads_that_start_one_after_another_have_different_copies() {
+        let values = Arc::new(PerThread::new(0, |value| value + 1));
+        assert_eq!(values.0.len(), copies());
+        let in_a_thread = || {
+            let values = Arc::clone(&values);
+            let thread =
+                thread::spawn(move || (thread_index(), Arc::as_ptr(values.get()) as usize));
+            thread.join().unwrap()
         };
         for _ in 0..100 {
-            let (one, other) = (mine(), mine());
-            let apart = one.0 % seats.0.len() != other.0 % seats.0.len();
-            assert_eq!(one.1 != other.1, apart);
+            let (one, other) = (in_a_thread(), in_a_thread());
+            let differ = one.0 % values.0.len() != other.0 % values.0.len();
+            assert_eq!(one.1 != other.1, differ);
         }
     }
 
     #[test]
     fn a_thread_keeps_its_copy() {
-        let seats = Seats::new((), |()| ());
-        assert!(Arc::ptr_eq(seats.mine(), seats.mine()));
+        let values = PerThread::new((), |()| ());
+        assert!(Arc::ptr_eq(values.get(), values.get()));
     }
 }

@@ -1,11 +1,11 @@
-//! One renewal: what all who wait for it hold, and how it gets a token from the source.
+//! One renewal: the handle that waiting callers share, and the fetch of a token that has not expired.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
-use futures_util::future::{AbortHandle, AbortRegistration, Shared as SharedFuture};
+use futures_util::future::{AbortHandle, AbortRegistration, Shared};
 
 use crate::cache::builder::Settings;
 use crate::cache::lease::Lease;
@@ -17,68 +17,70 @@ use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
 use crate::token::token::{Expiry, Token};
 
-/// A renewal that is under way, or has just ended.
+/// A renewal that runs, or has just ended. Callers that wait for it hold clones.
 #[derive(Clone)]
-pub(super) struct Flight {
+pub(super) struct Renewal {
     number: u64,
-    /// There was no token before.
-    first: bool,
-    outcome: SharedFuture<oneshot::Receiver<Result<Lease, Error>>>,
+    is_first: bool,
+    result: Shared<oneshot::Receiver<Result<Lease, Error>>>,
     abort: AbortHandle,
 }
 
-/// A flight that has not started yet.
-pub(super) struct Takeoff {
+/// A renewal that was decided on under the lock, and starts when the lock is free.
+pub(super) struct PreparedRenewal {
     pub(super) number: u64,
-    /// How many tokens had been handed in before.
-    pub(super) hand_ins: u64,
+    /// How many tokens callers had set before.
+    pub(super) tokens_set: u64,
     pub(super) request: TokenRequest,
     pub(super) sender: oneshot::Sender<Result<Lease, Error>>,
     pub(super) registration: AbortRegistration,
-    /// It is only the clocks that make this renewal necessary.
-    pub(super) after_step: bool,
+    /// The token is fresh, and is renewed only because the clocks disagree (T6).
+    pub(super) is_clock_check: bool,
 }
 
-/// What a renewal brought.
+/// A token that a renewal fetched.
 pub(super) struct Fetched {
     pub(super) token: Token,
     pub(super) schedule: Schedule,
     pub(super) acquired: Acquired,
 }
 
-impl Flight {
-    /// Whether it gets the first token of all, so that those who wait for it are not delayed by a renewal.
-    pub(super) fn is_first(&self) -> bool {
-        self.first
-    }
+impl Renewal {
+    /// How many renewals one caller waits for, if each is abandoned because its runtime stops.
+    pub(super) const MAX_ATTEMPTS: usize = 4;
 
-    /// How often one caller takes part in another attempt after a runtime stopped under the last one.
-    pub(super) const ABANDONED_AT_MOST: usize = 4;
-
-    /// A flight and the part of it that must be started when the lock is free.
-    pub(super) fn new(number: u64, hand_ins: u64, request: TokenRequest) -> (Self, Takeoff) {
+    pub(super) fn new(
+        number: u64,
+        tokens_set: u64,
+        request: TokenRequest,
+    ) -> (Self, PreparedRenewal) {
         let (sender, receiver) = oneshot::channel();
         let (abort, registration) = AbortHandle::new_pair();
-        let flight = Self {
+        let renewal = Self {
             number,
-            first: request.previous().is_none(),
-            outcome: receiver.shared(),
+            is_first: request.previous().is_none(),
+            result: receiver.shared(),
             abort,
         };
-        let takeoff = Takeoff {
+        let prepared = PreparedRenewal {
             number,
-            hand_ins,
+            tokens_set,
             request,
             sender,
             registration,
-            after_step: false,
+            is_clock_check: false,
         };
-        (flight, takeoff)
+        (renewal, prepared)
     }
 
-    /// Its outcome; `None` if it has none, because its runtime stopped or a token was handed in meanwhile: look again.
-    pub(super) async fn outcome(self) -> Option<Result<Lease, Error>> {
-        self.outcome.await.ok()
+    /// Whether it fetches the first token of all, so that it delays no caller that had one.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// Waits for the result. `None` if there is none, because the runtime stopped or a caller set a token: look again.
+    pub(super) async fn result(self) -> Option<Result<Lease, Error>> {
+        self.result.await.ok()
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -89,12 +91,12 @@ impl Flight {
         self.abort.abort();
     }
 
-    /// What the panic said is not repeated: it may hold the secret.
+    /// The panic's message is left out, because it may contain the secret.
     pub(super) fn panicked() -> Error {
         Error::unavailable("the token source panicked")
     }
 
-    /// The hook of a session that uses the session would wait for its own end.
+    /// The error of a hook that uses the session it fetches a token for, and would wait for its own end.
     pub(super) fn waits_for_itself() -> Error {
         Error::unavailable(
             "the token hook uses the session whose token it is getting and would wait for itself; \
@@ -102,24 +104,23 @@ impl Flight {
         )
     }
 
-    /// What a caller gets whose renewals the runtime dropped each time.
     pub(super) fn abandoned() -> Error {
         Error::unavailable(
-            "the runtime stopped before the token was there; ask again from one that runs",
+            "the runtime stopped before there was a token; ask again from a runtime that keeps running",
         )
     }
 }
 
-/// What a fetch needs; it does not keep the cache alive.
-pub(super) struct Desk {
+/// What a fetch needs. It holds no reference to the cache, so that the cache can be dropped during the fetch.
+pub(super) struct Fetcher {
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Arc<Settings>,
 }
 
-impl Desk {
-    /// Asks the source for a token that has not expired yet, thrice at most.
-    pub(super) async fn fetch_lasting(&self, request: &TokenRequest) -> Result<Fetched, Error> {
+impl Fetcher {
+    /// Asks the source, up to three times, for a token that has not expired (T4).
+    pub(super) async fn fetch_unexpired(&self, request: &TokenRequest) -> Result<Fetched, Error> {
         let mut pauses = PAUSES.into_iter();
         loop {
             let fetched = self.fetch(request).await?;
@@ -133,14 +134,15 @@ impl Desk {
         }
     }
 
+    /// Asks the source once. The timeout drops its future; work that must not be cut off is the source's to detach.
     async fn fetch(&self, request: &TokenRequest) -> Result<Fetched, Error> {
         let asked = self.clock.elapsed();
-        let answer = poll_inside(request.cache(), async { self.source.fetch(request).await });
-        let token = clock::within(&*self.clock, request.timeout(), answer)
+        let fetch = poll_inside(request.cache(), async { self.source.fetch(request).await });
+        let token = clock::within(&*self.clock, request.timeout(), fetch)
             .await
             .unwrap_or_else(|| {
                 Err(Error::unavailable(format!(
-                    "the token source did not answer within {:?} and was given up",
+                    "the token source gave no token within {:?}; raise the fetch timeout if it needs longer",
                     request.timeout()
                 )))
             })?;
@@ -176,5 +178,5 @@ fn expired(token: &Token) -> Error {
     )
 }
 
-/// Pauses before a source that returned an expired token is asked again (T4).
+/// The pauses before a source that returned an expired token is asked again (T4).
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];

@@ -1,10 +1,10 @@
-//! How the cache stands, for dashboards and health checks.
+//! The state of a cache, for dashboards and health checks.
 
 use std::time::Duration;
 
 use crate::error::error::ErrorKind;
 
-/// How a [`TokenCache`](crate::TokenCache) stands, without any secret.
+/// The state of a [`TokenCache`](crate::TokenCache), without any secret.
 ///
 /// ```
 /// let cache = keyfob::TokenCache::new(keyfob::EnvToken::new("API_TOKEN"));
@@ -15,24 +15,24 @@ use crate::error::error::ErrorKind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// Whether there is a token outside its leeway.
+    /// Whether there is a token that does not expire within its leeway.
     pub authenticated: bool,
-    /// Time since the source was asked for the token.
+    /// The time since the source was asked for the token.
     pub age: Option<Duration>,
-    /// Time until the token expires; `None` if there is no token, or it has no known expiry.
+    /// The time until the token expires. `None` if there is no token or its expiry is not known.
     pub expires_in: Option<Duration>,
-    /// Time until the token falls due, or until a failed renewal is tried again; zero if that moment has come.
+    /// The time until the token is due, or until a failed renewal is tried again. Zero if that time has come.
     pub next_renewal_in: Option<Duration>,
-    /// Whether the source is being asked now.
+    /// Whether a renewal runs now.
     pub renewing: bool,
-    /// The number of the token's leases; grows each time another token takes the place of the last, the first one included.
+    /// The number of the token, which grows each time another token replaces the last one.
     pub generation: u64,
-    /// Renewals that gave a token.
+    /// How many renewals gave a token.
     pub renewals: u64,
-    /// Renewals that failed.
+    /// How many renewals failed.
     pub failures: u64,
-    /// Callers that waited for a renewal though there had been a token before; those after a 401 apart.
+    /// How many callers waited for a renewal although there had been a token, without those after a 401.
     pub delayed: u64,
-    /// What the last renewal failed of, if it failed.
+    /// The kind of error of the last renewal, if it failed.
     pub last_error: Option<ErrorKind>,
 }
