@@ -1,4 +1,4 @@
-"""Sources of tokens besides a hook: pass one of these to a handler as its ``get_token``.
+"""Sources of tokens other than a hook: pass one of these to a handler as its ``get_token``.
 
 >>> from keyfob import GenericExternallyManagedJWTHandler, sources
 >>> gh = sources.command(["gh", "auth", "token"], default_lifetime=3600)

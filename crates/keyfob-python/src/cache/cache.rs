@@ -247,7 +247,7 @@ impl TokenCache {
         Ok(dict.unbind())
     }
 
-    /// Starts anew with the token of the parent process, and nothing else of it.
+    /// Keeps the token of the parent process, and nothing else of it.
     fn after_fork_in_child(&self) {
         reentrancy::after_fork_in_child();
         if let Some(hook) = &self.hook {

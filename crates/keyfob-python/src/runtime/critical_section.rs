@@ -1,7 +1,7 @@
 //! Sections of Rust code that neither a fork nor the interpreter's exit may interrupt.
 //!
-//! A forked child has only the thread that forked. Whatever another thread held at that moment stays held in the child for
-//! ever: a lock, an object that is being initialized, the interpreter's list of threads. And an interpreter that exits stops
+//! A forked child has only the thread that forked. Anything that another thread held at that moment stays held in the child
+//! forever: a lock, an object that is being initialized, the interpreter's list of threads. And an interpreter that exits stops
 //! each thread that asks for its lock, which must not happen to a thread with Rust frames on its stack. Therefore threads mark
 //! their critical sections. A fork and the exit wait until no thread is in one, and until they are over no thread enters one.
 //!
@@ -149,7 +149,7 @@ pub(crate) fn after_fork_in_parent() {
     FORKING.set(false);
 }
 
-/// Starts anew: a child has no other threads, no other forks, and is not exiting.
+/// Resets the state: a child has no other threads, no other forks, and is not exiting.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     KIND.set(ThreadKind::Python);
@@ -159,7 +159,7 @@ pub(crate) fn after_fork_in_child() {
     THREADS.store(own_section(), Ordering::SeqCst);
 }
 
-/// Waits without the interpreter's lock, which the others may need, and not for ever, in case one of them hangs.
+/// Waits without the interpreter's lock, which the others may need, and only for a limited time, in case one of them hangs.
 fn wait_for_other_threads(py: Python<'_>) {
     py.detach(|| {
         for _ in 0..MAX_STEPS {

@@ -23,7 +23,7 @@ pub(crate) enum Caller {
 pub(crate) struct Waits(Vec<(usize, usize)>);
 
 impl Caller {
-    /// Finds out who asks for the token of the cache with this number, in the calling context.
+    /// Determines the caller that asks for the token of the cache with this number, in the calling context.
     pub(crate) fn of(py: Python<'_>, cache: usize) -> PyResult<Self> {
         let hooks = running_hooks(py)?;
         if hooks.is_empty() {

@@ -32,7 +32,7 @@ class AuthenticatedSession(requests.Session):
     * After a 401 it renews the token, and sends the request once more if the body can be sent again.
     * It sends the credential to https URLs that you name and to this machine, or only to the origins you :meth:`bind` it to. A
       redirect to another origin does not get the credential.
-    * Its credential replaces any other ``Authorization``, whatever its source.
+    * Its credential replaces any other ``Authorization``, also one from netrc or the URL.
     * An attempt fails when nothing moves for :attr:`timeout`: while it connects, while it sends the body, and while it waits for
       the next bytes of the response. A large transfer that makes progress is not cut off.
     """
@@ -123,7 +123,7 @@ class AuthenticatedSession(requests.Session):
 
         Args:
             do_not_retry_codes: Statuses that this call returns instead of retrying them.
-            idempotent: Marks the request as safe to send twice, so that it may be retried whatever its method. An
+            idempotent: Marks the request as safe to send twice, so that it may be retried with any method. An
                 ``Idempotency-Key`` header has the same effect.
 
         Raises:
