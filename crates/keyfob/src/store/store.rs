@@ -23,6 +23,7 @@ use crate::token::token::{Expiry, Token};
 ///   [`SealingKeys`](crate::store::SealingKeys).
 ///
 /// ```
+/// use std::pin::Pin;
 /// use std::time::{Duration, SystemTime};
 ///
 /// use keyfob::Error;
@@ -143,7 +144,7 @@ use crate::token::token::{Expiry, Token};
 ///         })
 ///     }
 ///
-///     fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+///     fn release(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
 ///         Box::pin(async move { drop(self) })
 ///     }
 /// }
