@@ -36,7 +36,7 @@ fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
     }
     let code = error_code(response);
     let detail = match &code {
-        None => "without an OAuth error code".to_owned(),
+        None => "without an error code".to_owned(),
         Some(OAuthErrorCode::Other(_)) => "with an error code that is not registered".to_owned(),
         Some(code) => format!("with `{}`", code.as_str()),
     };

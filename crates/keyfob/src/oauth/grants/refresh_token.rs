@@ -1,7 +1,6 @@
 //! Refresh token: a token in return for a refresh token, which the server may replace (RFC 6749 §6).
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -38,7 +37,7 @@ use crate::token::token::Token;
 ///     .build()?;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct RefreshToken {
     pub(super) options: GrantOptions,
@@ -46,6 +45,7 @@ pub struct RefreshToken {
 }
 
 /// The refresh tokens of one sign-in.
+#[derive(Debug)]
 struct Rotation {
     newest: Secret,
     /// Replaced refresh tokens, newest first. They must not be used again.
@@ -119,14 +119,6 @@ impl TokenSource for RefreshToken {
 
     fn consumes_refresh_token(&self) -> bool {
         true
-    }
-}
-
-impl fmt::Debug for RefreshToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshToken")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
     }
 }
 
