@@ -137,7 +137,7 @@ fn a_timeout_covers_the_head_and_the_body() {
     ] {
         let folder = Folder::new();
         let server = serving(response);
-        let done = download(&server, &folder, &["--timeout", "0.3"]);
+        let done = download(&server, &folder, &["--timeout", "2"]);
         assert_eq!(done.code, 28, "{done:?}");
         assert!(done.complaint().contains("--timeout"), "{done:?}");
         assert_eq!(names(&folder), [""; 0]);

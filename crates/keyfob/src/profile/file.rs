@@ -78,7 +78,7 @@ fn unreadable(path: &Path, problem: &str) -> Error {
 /// It is overwritten when dropped, because the file may hold a secret by mistake.
 fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
     let file = File::open(path)?;
-    if permissions::every_user_can_write(&file)? {
+    if every_user_can_write(&file)? {
         return Ok(None);
     }
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
@@ -90,24 +90,15 @@ fn read(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
 }
 
 #[cfg(unix)]
-mod permissions {
-    use std::fs::File;
-    use std::io;
+fn every_user_can_write(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
 
-    pub(super) fn every_user_can_write(file: &File) -> io::Result<bool> {
-        Ok(file.metadata()?.permissions().mode() & 0o002 != 0)
-    }
+    Ok(file.metadata()?.permissions().mode() & 0o002 != 0)
 }
 
 #[cfg(not(unix))]
-mod permissions {
-    use std::fs::File;
-    use std::io;
-
-    pub(super) fn every_user_can_write(_: &File) -> io::Result<bool> {
-        Ok(false)
-    }
+fn every_user_can_write(_: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The environment variable that names the file.

@@ -7,17 +7,13 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-#[cfg(feature = "keyring")]
-use crate::store::file::FileStore;
-#[cfg(feature = "keyring")]
-use crate::store::keyring::KeyringStore;
-#[cfg(feature = "keyring")]
-use crate::store::keyring::system::SystemKeyring;
 use crate::store::store::TokenStore;
 
 /// Reads a secret from the keyring.
 #[cfg(feature = "keyring")]
 pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
+    use crate::store::keyring::system::SystemKeyring;
+
     let bytes = SystemKeyring::open()?.read(service, user)?.ok_or_else(|| {
         Error::unavailable(format!(
             "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
@@ -35,7 +31,11 @@ pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error
 /// The store in the keyring.
 #[cfg(feature = "keyring")]
 pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
-    Ok(Arc::new(KeyringStore::new(FileStore::default_directory()?)))
+    use crate::store::file::FileStore;
+    use crate::store::keyring::KeyringStore;
+
+    let locks = FileStore::default_directory()?;
+    Ok(Arc::new(KeyringStore::new(locks)))
 }
 
 #[cfg(not(feature = "keyring"))]

@@ -1,7 +1,5 @@
 //! The sessions of a profile, async and blocking.
 
-#[cfg(feature = "blocking")]
-use crate::client::blocking;
 use crate::client::session::builder::SessionBuilder;
 use crate::client::session::session::Session;
 use crate::error::error::Error;
@@ -36,8 +34,8 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     #[cfg(feature = "blocking")]
-    pub fn blocking_session(&self) -> Result<blocking::Session, Error> {
-        self.configure(blocking::Session::builder(self.tokens()?))?
+    pub fn blocking_session(&self) -> Result<crate::blocking::Session, Error> {
+        self.configure(crate::blocking::Session::builder(self.tokens()?))?
             .build()
     }
 

@@ -13,6 +13,8 @@ use crate::store::file::FileStore;
 use crate::store::key::{StoreKey, StoreKeyBuilder};
 use crate::store::store::TokenStore;
 
+type StoreAndKey = (Arc<dyn TokenStore>, StoreKey);
+
 impl Profile {
     /// The store of the token and its key there; `None` if the token is only in memory.
     ///
@@ -22,7 +24,7 @@ impl Profile {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
-    pub fn store(&self) -> Result<Option<(Arc<dyn TokenStore>, StoreKey)>, Error> {
+    pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
         let Some(settings) = self.persistent_store() else {
             return Ok(None);
         };

@@ -156,7 +156,7 @@ fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".keyfob-").suffix(".part");
-    permissions::default(&mut builder);
+    set_default_permissions(&mut builder);
     let (file, temporary) = builder.tempfile_in(directory)?.into_parts();
     if let Some(before) = before {
         // A user that may not write the file must not replace it either.
@@ -174,18 +174,13 @@ fn style(expected: Option<u64>) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// Gives a new file the usual permissions, before the umask, and not the private ones of a temporary file.
 #[cfg(unix)]
-mod permissions {
-    use std::fs::Permissions;
+fn set_default_permissions(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
 
-    /// The permissions of any new file, before the umask.
-    pub(super) fn default(builder: &mut tempfile::Builder<'_, '_>) {
-        builder.permissions(Permissions::from_mode(0o666));
-    }
+    builder.permissions(fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
-mod permissions {
-    pub(super) fn default(_: &mut tempfile::Builder<'_, '_>) {}
-}
+fn set_default_permissions(_: &mut tempfile::Builder<'_, '_>) {}

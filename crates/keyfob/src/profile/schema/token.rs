@@ -70,20 +70,17 @@ fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Option<TokenSettings
 }
 
 fn read_placement(table: &Table<'_>) -> Option<HeaderPlacement> {
-    let (header, scheme) = (table.get("header"), table.get("scheme"));
-    if header.is_some()
-        && let Some(scheme) = scheme
-    {
-        scheme.key_error("`header` and `scheme` exclude each other; leave one of them out");
-        return None;
-    }
-    match (header, scheme) {
-        (Some(value), _) => header_name(value).map(HeaderPlacement::Header),
+    match (table.get("header"), table.get("scheme")) {
+        (None, None) => None,
+        (Some(header), None) => header_name(header).map(HeaderPlacement::Header),
         (None, Some(value)) => {
             let scheme = value.clone().text()?;
             header_name(value).map(|_| HeaderPlacement::Scheme(scheme.to_owned()))
         }
-        (None, None) => None,
+        (Some(_), Some(scheme)) => {
+            scheme.key_error("`header` and `scheme` exclude each other; leave one of them out");
+            None
+        }
     }
 }
 
