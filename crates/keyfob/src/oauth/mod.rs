@@ -4,7 +4,7 @@
 //!
 //! | situation | type | specification |
 //! |---|---|---|
-//! | A program acts in its own name. | [`ClientCredentials`] | RFC 6749 §4.4 |
+//! | A program calls an API in its own name. | [`ClientCredentials`] | RFC 6749 §4.4 |
 //! | The same, for a FHIR server. | [`SmartBackendServices`] | SMART App Launch 2.2 |
 //! | A person signs in, with a browser on this machine. | [`AuthorizationCode`] | RFC 6749 §4.1, 7636, 8252 |
 //! | A person signs in, with a browser on any machine. | [`DeviceCode`] | RFC 8628 |
@@ -52,7 +52,8 @@
 //! * Is a token still active? [`Client::introspect`] (RFC 7662). Make a token unusable: [`Client::revoke`] (RFC 7009).
 //! * Keep tokens across restarts, or share them between processes: [`Persisted`](crate::source::Persisted).
 //!
-//! Everything here that contacts a server needs a Tokio runtime.
+//! The sign-ins, [`introspect`](Client::introspect) and [`revoke`](Client::revoke) need a Tokio runtime. Token sources do
+//! not: if the program has none, a renewal starts its own.
 
 pub(crate) mod authorization_code;
 pub(crate) mod client;
