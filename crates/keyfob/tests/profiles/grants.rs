@@ -309,7 +309,7 @@ fn without_a_sign_in_the_error_says_how_to_sign_in() {
         ));
         let error = tokens
             .get_valid_token_blocking()
-            .expect_err("nobody signed in");
+            .expect_err("there is no sign-in");
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("`keyfob login a`"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The key under which a profile's token is kept. If it changes, whoever is signed in has to sign in again.
+//! The key under which a profile's token is stored. If a key changes, every person has to sign in again.
 
 use keyfob::Profiles;
 
