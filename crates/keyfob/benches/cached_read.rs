@@ -1,28 +1,28 @@
-//! The cached read against its floor: an `ArcSwap` load, `Instant::now`, and the clone of a ready `HeaderValue`.
+//! Compares a cached read with its floor: an `ArcSwap` load, `Instant::now`, and the clone of a ready `HeaderValue`.
 //!
-//! All sides run alternately in the same process, so that a noisy machine slows all. The ratios are those of the medians. A
+//! All of them run in turn in one process, so that a noisy machine slows all. The ratios are those of the medians. A
 //! counting allocator shows that a read allocates nothing.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a bench runs by the system's clock"
+    reason = "a bench measures by the system's clock"
 )]
 
 mod read;
 
 use std::time::Instant;
 
-use crate::read::{allocations, ways};
+use crate::read::{allocations, reads};
 
 const ROUNDS: usize = 201;
 const READS: u32 = 20_000;
 
 fn main() {
-    let ways = ways();
+    let reads = reads();
     let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
-        for ((_, read), times) in ways.iter().zip(&mut times) {
-            times.push(nanoseconds_each(read));
+        for ((_, read), times) in reads.iter().zip(&mut times) {
+            times.push(nanoseconds_per_read(read));
         }
     }
     let floor = median(&mut times[0]);
@@ -30,7 +30,7 @@ fn main() {
         "{:<18}{:>9}{:>9}{:>14}",
         "read", "ns", "ratio", "allocations"
     );
-    for ((name, read), times) in ways.iter().zip(&mut times) {
+    for ((name, read), times) in reads.iter().zip(&mut times) {
         let time = median(times);
         let allocations = allocations(read);
         println!(
@@ -40,7 +40,7 @@ fn main() {
     }
 }
 
-fn nanoseconds_each(read: impl Fn()) -> f64 {
+fn nanoseconds_per_read(read: impl Fn()) -> f64 {
     let start = Instant::now();
     for _ in 0..READS {
         read();

@@ -1,11 +1,12 @@
-//! How long a read waits where tokens run out under load: 3-second tokens, 100 ms to fetch one, 2,000 reads a second.
+//! Measures how long a read waits while tokens expire under load: 3-second tokens, 100 ms to fetch one, 2,000 reads per
+//! second.
 //!
-//! A reader that wakes late because the machine is busy does not count its own lateness: only the read is timed. Beside it
-//! the same number of empty reads is timed, which shows what the machine itself adds.
+//! Only the read is timed, not how late a reader wakes up on a busy machine. As many empty reads are timed too, which shows
+//! what the machine itself adds.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a bench runs by the system's clock"
+    reason = "a bench measures by the system's clock"
 )]
 
 use std::hint::black_box;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use keyfob::TokenCache;
 
 const SECONDS: u64 = 20;
-const READS_A_SECOND: u32 = 2_000;
+const READS_PER_SECOND: u32 = 2_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -32,7 +33,7 @@ async fn measure() {
     }));
     tokens.authenticate().await.expect("a first token");
 
-    let mut tick = tokio::time::interval(Duration::from_secs(1) / READS_A_SECOND);
+    let mut tick = tokio::time::interval(Duration::from_secs(1) / READS_PER_SECOND);
     let (mut reads, mut empty) = (Vec::new(), Vec::new());
     let end = Instant::now() + Duration::from_secs(SECONDS);
     while Instant::now() < end {

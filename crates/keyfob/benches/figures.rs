@@ -1,11 +1,12 @@
-//! Figures that do not depend on the machine, for the gate `figures`.
+//! Prints figures that do not depend on the machine, for the gate `figures`.
 //!
-//! Without arguments: what a cached read allocates and what a herd of callers costs the source, as lines `name figure`. With
-//! the name of a way to read and a number: so many such reads and nothing else, for a tool that counts instructions.
+//! Without arguments, it prints lines `name figure`: the allocations of a cached read, and the calls to the source when many
+//! threads find no token at once. With the name of a kind of read and a number, it does only that number of reads, for a
+//! tool that counts instructions.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a bench runs by the system's clock"
+    reason = "a bench measures by the system's clock"
 )]
 
 mod read;
@@ -17,25 +18,25 @@ use std::{env, thread};
 
 use keyfob::TokenCache;
 
-use crate::read::{allocations, ways};
+use crate::read::{allocations, reads};
 
 fn main() {
     let arguments: Vec<String> = env::args()
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    let ways = ways();
+    let reads = reads();
     match arguments.as_slice() {
         [name, count] => {
-            let way = ways.iter().find(|way| way.0 == name);
-            let (_, read) = way.expect("the name of a way to read");
+            let read = reads.iter().find(|read| read.0 == name);
+            let (_, read) = read.expect("the name of a kind of read");
             for _ in 0..count.parse().expect("a number of reads") {
                 read();
             }
         }
         _ => {
-            for (name, read) in &ways[1..] {
-                // The first read on a thread may make room for what it borrows.
+            for (name, read) in &reads[1..] {
+                // The first read on a thread may allocate for `ArcSwap`.
                 read();
                 println!("allocations of {name} {}", allocations(read));
             }
@@ -44,7 +45,7 @@ fn main() {
     }
 }
 
-/// How often the source is asked when many threads find no token at once.
+/// Counts the calls to the source when many threads find no token at once.
 fn calls_for_a_herd() -> u64 {
     let calls = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&calls);

@@ -1,7 +1,7 @@
-//! The CPU that the tower layer adds to `hyper-util`, over loopback, on the client's thread alone.
+//! Measures the CPU time that the tower layer adds to `hyper-util`, over loopback, on the client's thread.
 //!
-//! The server runs on a thread of its own, which does not count. The two clients send batches in turn, so that a noisy
-//! machine slows both; what is printed is the median of the ratios of neighbouring batches.
+//! The server has a thread of its own, which is not counted. The clients send batches in turn, so that a noisy machine slows
+//! all. The printed ratio is the median of the ratios of neighbouring batches.
 
 mod cpu;
 
@@ -37,32 +37,39 @@ async fn compare(url: &str) {
         Ok::<_, std::io::Error>(("t".repeat(454), Duration::from_secs(3600)))
     }));
     let header = tokens.lease(None).await.expect("a token").header().clone();
-    let bare: Client<HttpConnector, Full<Bytes>> =
+    let plain_client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let builder = || AuthenticationLayer::builder(tokens.clone()).origin(url);
-    let limited = builder().build().expect("a layer").layer(bare.clone());
+    let limited = builder()
+        .build()
+        .expect("a layer")
+        .layer(plain_client.clone());
     let unlimited = builder().timeout(Duration::MAX).build().expect("a layer");
-    let unlimited = unlimited.layer(bare.clone());
+    let unlimited = unlimited.layer(plain_client.clone());
 
-    let send_bare = async || {
+    let send_plain = async || {
         let request = request(url).header(AUTHORIZATION, header.clone());
         let request = request.body(Full::default()).expect("a request");
-        let response = bare.clone().oneshot(request).await.expect("an answer");
+        let response = plain_client
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("a response");
         response.into_body().collect().await.expect("a body");
     };
     let send_layered =
         async |client: &AuthenticationService<Client<HttpConnector, Full<Bytes>>>| {
             let request = request(url).body(Full::default()).expect("a request");
-            let response = client.clone().oneshot(request).await.expect("an answer");
+            let response = client.clone().oneshot(request).await.expect("a response");
             response.into_body().collect().await.expect("a body");
         };
 
     let (mut times, mut ratios, mut ratios_unlimited) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let plain = batch(&send_bare).await;
+        let plain = batch(&send_plain).await;
         let authenticated = batch(|| send_layered(&limited)).await;
         let without_limit = batch(|| send_layered(&unlimited)).await;
-        // The first rounds make connections and fill caches.
+        // The first rounds open connections and warm up caches.
         if round >= 5 {
             times.push(plain);
             ratios.push(authenticated / plain);
@@ -80,7 +87,7 @@ async fn compare(url: &str) {
     );
 }
 
-/// What a client sends that is no benchmark: a few fields of its own.
+/// A request with a few header fields, as real clients send them.
 fn request(url: &str) -> http::request::Builder {
     Request::get(url)
         .header(ACCEPT, "application/json")

@@ -1,10 +1,10 @@
-//! The CPU that a session adds to `reqwest`, over loopback, on the client's thread alone.
+//! Measures the CPU time that a session adds to `reqwest`, over loopback, on the client's thread.
 //!
-//! The server runs on a thread of its own, which does not count. The clients send batches in turn, so that a noisy
-//! machine slows all; what is printed is the median of the ratios of neighbouring batches.
+//! The server has a thread of its own, which is not counted. The clients send batches in turn, so that a noisy machine slows
+//! all. The printed ratio is the median of the ratios of neighbouring batches.
 //!
-//! A session promises that a request or a body that stalls fails in time, which `reqwest` does only with a read timeout. So
-//! there are two ratios: to a client with one, which promises as much, and to one without, which may hang for ever.
+//! In a session a request or a body that stalls fails after the timeout. `reqwest` does that only with a read timeout. So
+//! there are two ratios: one to a client with a read timeout, and one to a client without, which may hang forever.
 
 mod cpu;
 
@@ -48,7 +48,7 @@ async fn compare(url: &str) {
         request
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
             .bytes()
             .await
             .expect("a body");
@@ -58,7 +58,7 @@ async fn compare(url: &str) {
             .get(url)
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
             .bytes()
             .await
             .expect("a body");
@@ -69,7 +69,7 @@ async fn compare(url: &str) {
         let plain = batch(|| send_bare(&bare)).await;
         let with_limit = batch(|| send_bare(&bounded)).await;
         let authenticated = batch(&send_session).await;
-        // The first rounds make connections and fill caches.
+        // The first rounds open connections and warm up caches.
         if round >= 5 {
             times.push(plain);
             ratios.push(authenticated / plain);

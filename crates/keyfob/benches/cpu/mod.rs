@@ -1,16 +1,16 @@
-//! What the benches of CPU per request have in common.
+//! What the benches of CPU time per request share.
 
 use std::future::Future;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// How many batches each contender sends, in turn with the others.
+/// The number of batches that each client sends, in turn with the others.
 pub(crate) const ROUNDS: usize = 101;
 
-/// So many requests make a batch.
+/// The number of requests in a batch.
 const REQUESTS: u32 = 200;
 
-/// Seconds of this thread's CPU for each request of a batch.
+/// Sends a batch, and returns the CPU seconds of this thread per request.
 pub(crate) async fn batch<F: Future<Output = ()>>(mut send: impl FnMut() -> F) -> f64 {
     let start = cpu();
     for _ in 0..REQUESTS {

@@ -1,4 +1,4 @@
-//! What the benches of a cached read have in common: the cache, the floor, and an allocator that counts.
+//! What the benches of a cached read share: the cache, the floor, and an allocator that counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use http::HeaderValue;
 use keyfob::{Token, TokenCache};
 
-/// A cache whose token is fresh, and of a usual size.
+/// A cache with a fresh token of a usual size.
 pub(crate) fn cache() -> TokenCache {
     let text = "t".repeat(454);
     let cache = TokenCache::new(keyfob::hook_blocking(move |_| {
@@ -21,11 +21,11 @@ pub(crate) fn cache() -> TokenCache {
     cache
 }
 
-/// A way to read, and its name.
-pub(crate) type Way = (&'static str, Box<dyn Fn()>);
+/// The name of a kind of read, and the read itself.
+pub(crate) type Read = (&'static str, Box<dyn Fn()>);
 
-/// The ways to read; the first is the floor.
-pub(crate) fn ways() -> [Way; 4] {
+/// The kinds of read. The first is the floor.
+pub(crate) fn reads() -> [Read; 4] {
     let cache = cache();
     let header = cache.clone();
     let lease = cache.clone();
@@ -54,7 +54,7 @@ pub(crate) fn ways() -> [Way; 4] {
     ]
 }
 
-/// The least that tells whether a token has expired: an `ArcSwap` load, `Instant::now`, the clone of a ready header.
+/// The least work that any cache has: an `ArcSwap` load, a check by `Instant::now`, and the clone of a ready header.
 fn floor() -> impl Fn() {
     let mut value =
         HeaderValue::from_str(&format!("Bearer {}", "t".repeat(454))).expect("a legal value");
@@ -69,7 +69,7 @@ fn floor() -> impl Fn() {
     }
 }
 
-/// How often memory is asked for while this runs.
+/// Counts the allocations while this runs.
 pub(crate) fn allocations(run: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     run();
@@ -85,7 +85,7 @@ struct Counting;
 
 #[expect(
     unsafe_code,
-    reason = "an allocator is unsafe by nature; this one only counts"
+    reason = "an allocator is always unsafe code; this one only counts and delegates"
 )]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
