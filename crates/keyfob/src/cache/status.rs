@@ -6,11 +6,18 @@ use crate::error::error::ErrorKind;
 
 /// The state of a [`TokenCache`](crate::TokenCache), without any secret.
 ///
+/// A health check can report a problem before requests fail:
+///
 /// ```
-/// let cache = keyfob::TokenCache::new(keyfob::EnvToken::new("API_TOKEN"));
-/// let status = cache.status();
-/// assert!(!status.authenticated);
-/// assert_eq!(status.renewals, 0);
+/// use keyfob::cache::Status;
+/// use keyfob::{EnvToken, TokenCache};
+///
+/// fn is_healthy(status: &Status) -> bool {
+///     status.authenticated && status.last_error.is_none()
+/// }
+///
+/// let tokens = TokenCache::new(EnvToken::new("API_TOKEN"));
+/// assert!(!is_healthy(&tokens.status()), "nothing has been fetched yet");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -5,18 +5,32 @@
 //!
 //! * `Display` is one sentence for a person, about this layer only. The cause is in `source()`.
 //! * No error contains a token, a query, a header value, a response body or the output of a command (S1, S3).
-//! * A program decides by [`kind`](crate::Error::kind). An error that is wrapped in others is found again:
+//! * A program decides by [`kind`](crate::Error::kind), never by the text.
+//!
+//! ```
+//! use keyfob::{Error, ErrorKind};
+//!
+//! fn advice(error: &Error) -> &'static str {
+//!     match error.kind() {
+//!         ErrorKind::Refused => "sign in again",
+//!         ErrorKind::Unavailable | ErrorKind::Deadline => "try again later",
+//!         ErrorKind::Input | ErrorKind::Origin => "correct the request",
+//!         _ => "ask for help",
+//!     }
+//! }
+//! # assert_eq!(advice(&Error::refused("invalid_grant")), "sign in again");
+//! ```
+//!
+//! Other libraries wrap errors in their own. [`Error::find`](crate::Error::find) gets keyfob's error back:
 //!
 //! ```
 //! use std::io;
 //!
-//! use keyfob::{Error, ErrorKind};
+//! use keyfob::Error;
 //!
 //! let wrapped = io::Error::other(Error::refused("the refresh token has been revoked"));
-//! let error = Error::find(&wrapped).expect("it is in there");
-//! if error.kind() == ErrorKind::Refused {
-//!     println!("sign in again: {error}");
-//! }
+//! let error = Error::find(&wrapped).expect("it is one of the causes");
+//! assert_eq!(error.to_string(), "the refresh token has been revoked");
 //! ```
 //!
 //! This folder imports no other.

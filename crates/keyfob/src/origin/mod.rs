@@ -1,17 +1,33 @@
 //! Where a credential may go: a scheme, a host and a port.
 //!
-//! Every interface checks the URL of each request against its [`Origins`] before it adds the credential (R1).
-//! An interface of your own does the same:
+//! Every interface checks the URL of each request against its [`Origins`] before it adds the credential (R1):
+//!
+//! * A credential that is bound to origins goes to these and to no other.
+//! * A credential without a binding goes to any https origin that the caller itself names. The builders require a binding,
+//!   unless they are told to allow any https origin.
+//! * Plain http is refused, except to this machine, or to an origin for which it was allowed explicitly.
+//! * A redirect to another origin is followed without the credential.
+//!
+//! An interface of your own collects origins with [`OriginsBuilder`] and checks them in the same way:
 //!
 //! ```
-//! use keyfob::origin::Origins;
+//! use keyfob::ErrorKind;
+//! use keyfob::origin::OriginsBuilder;
 //!
-//! let mut origins = Origins::default();
-//! origins.bind("https://api.example.com".parse()?);
+//! let mut builder = OriginsBuilder::default();
+//! builder.bind("https://api.example.com".parse());
+//! builder.bind("http://localhost:8080".parse());
+//! let origins = builder.into_origins()?;
+//!
 //! assert!(origins.check(&"https://api.example.com/v1/reports".parse()?).is_ok());
-//! assert!(origins.check(&"https://evil.example".parse()?).is_err());
+//! let error = origins.check(&"https://evil.example".parse()?).unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::Origin);
 //! # Ok::<(), keyfob::Error>(())
 //! ```
+//!
+//! The host is compared in its normal form, so `https://API.example.com:443` and `https://api.example.com` are the same
+//! origin. A subdomain is another origin. This machine is `localhost`, any name below it (RFC 6761 §6.3), and any loopback
+//! address.
 //!
 //! This folder may import only `token` and `error`.
 
