@@ -31,7 +31,7 @@ use crate::store::store::{
 /// A store in Redis or Valkey, shared by many machines.
 ///
 /// Entries are always sealed: a reader of the database learns no token. The lease is a Redis key that expires if its process
-/// dies, and is prolonged while the process lives. A process that hung for longer than that can still save, unless another
+/// dies, and is extended while the process lives. A process that hung for longer than that can still save, unless another
 /// process has saved meanwhile: each save names the revision that it follows. Ages are measured by the server's clock,
 /// so the clocks of the machines need not agree.
 ///
@@ -55,7 +55,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The default of [`lease_duration`](Self::lease_duration). A lease is prolonged three times within it.
+    /// The default of [`lease_duration`](Self::lease_duration). A lease is extended three times within it.
     pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 
     /// The default of [`prefix`](Self::prefix).
@@ -109,7 +109,7 @@ impl RedisStore {
         }
     }
 
-    /// Sets how long a lease lasts after it was last prolonged; the default is [`LEASE_DURATION`](Self::LEASE_DURATION).
+    /// Sets how long a lease lasts after it was last extended; the default is [`LEASE_DURATION`](Self::LEASE_DURATION).
     ///
     /// It should be longer than the server, the network or a process may hang. If a process dies, others wait this long.
     #[must_use]

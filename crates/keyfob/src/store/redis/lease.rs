@@ -1,4 +1,4 @@
-//! The lease of an entry in Redis. A background task prolongs it while it is held.
+//! The lease of an entry in Redis. A background task extends it while it is held.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) struct RedisLease {
     /// The revision of a save whose reply was lost. It may have been saved, so the next save may follow it as well.
     tried: String,
     saves: u64,
-    prolonging: AbortHandle,
+    extension: AbortHandle,
     is_released: bool,
 }
 
@@ -40,8 +40,8 @@ impl RedisLease {
         lease_id: String,
         fence: u64,
     ) -> Self {
-        let (prolonging, registration) = AbortHandle::new_pair();
-        let task = prolong(
+        let (extension, registration) = AbortHandle::new_pair();
+        let task = keep_extending(
             Arc::clone(&database),
             database.names(key.id()),
             lease_id.clone(),
@@ -57,25 +57,25 @@ impl RedisLease {
             seen: String::new(),
             tried: String::new(),
             saves: 0,
-            prolonging,
+            extension,
             is_released: false,
         }
     }
 }
 
-/// Prolongs the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
-async fn prolong(database: Arc<Database>, names: Names, lease_id: String) {
+/// Extends the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
+async fn keep_extending(database: Arc<Database>, names: Names, lease_id: String) {
     let clock = SystemClock;
     loop {
-        clock.sleep(database.lease_duration / PROLONGATIONS).await;
-        let renewed = scripts::renew(
+        clock.sleep(database.lease_duration / EXTENSIONS).await;
+        let extended = scripts::extend(
             &database.connection,
             &names,
             &lease_id,
             database.lease_duration,
         )
         .await;
-        if let Ok(false) = renewed {
+        if let Ok(false) = extended {
             return;
         }
     }
@@ -134,7 +134,7 @@ impl StoreLease for RedisLease {
 
 impl RedisLease {
     fn for_release(&self) -> (Arc<Database>, String, String) {
-        self.prolonging.abort();
+        self.extension.abort();
         (
             Arc::clone(&self.database),
             self.key.id().to_owned(),
@@ -167,5 +167,5 @@ fn conflict() -> StoreError {
     ))
 }
 
-/// How often a lease is prolonged within its duration.
-const PROLONGATIONS: u32 = 3;
+/// How often a lease is extended within its duration.
+const EXTENSIONS: u32 = 3;

@@ -66,14 +66,14 @@ pub(super) async fn lease(
     Ok((fence != 0).then_some(fence))
 }
 
-/// Prolongs the lease; `false` if it has expired, or another process has it.
-pub(super) async fn renew(
+/// Extends the lease; `false` if it has expired, or another process has it.
+pub(super) async fn extend(
     connection: &Connection,
     names: &Names,
     lease_id: &str,
     duration: Duration,
 ) -> Result<bool, StoreError> {
-    let mut command = script(RENEW, &[&names.lease]);
+    let mut command = script(EXTEND, &[&names.lease]);
     command.arg(lease_id).arg(milliseconds(duration));
     send(connection, &command).await
 }
@@ -160,13 +160,14 @@ local now = redis.call('TIME')
 local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
 return {found[1], found[2], math.max(0, age)}";
 
+// A lease that this process has already taken is taken again, in case the reply to the first command was lost.
 const LEASE: &str = "
 local current = redis.call('GET', KEYS[1])
 if current and current ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('INCR', KEYS[2])";
 
-const RENEW: &str = "
+const EXTEND: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
@@ -174,6 +175,7 @@ const RELEASE: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
 
+// The first check makes a repeated save succeed, if the reply to it was lost.
 const SAVE: &str = "
 local now = redis.call('HGET', KEYS[1], 'revision')
 if now == ARGV[3] then return 1 end
