@@ -12,6 +12,7 @@ use keyfob::exchange::Failure;
 use keyfob::tower::{AuthenticationLayer, AuthenticationLayerBuilder, ReplayCloned};
 use keyfob::{Error, Token, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
+use tower::limit::ConcurrencyLimit;
 use tower::{Layer, ServiceExt};
 
 use crate::fixtures::{Scripted, at_once, builder, full, get, h1, request, tokens};
@@ -213,4 +214,26 @@ async fn r6_the_last_error_of_the_service_is_returned_unchanged() {
     let error = layer.layer(service).oneshot(get("https://api.example/"));
     let error = error.await.unwrap_err();
     assert_eq!(error.downcast_ref(), Some(&Own(4)), "{error}");
+}
+
+#[tokio::test]
+async fn r4_a_finished_attempt_frees_what_the_next_one_needs() {
+    for (first, texts) in [(503, &["one"][..]), (401, &["one", "two"])] {
+        let service = Scripted::new(move |call| match call {
+            1 => Ok::<_, Infallible>(first),
+            _ => Ok(200),
+        });
+        let layer = AuthenticationLayer::builder(tokens(texts))
+            .origin("https://api.example.com")
+            .retry(at_once())
+            .build()
+            .unwrap();
+        let client = layer.layer(ConcurrencyLimit::new(service.clone(), 1));
+        let response = client.oneshot(get("https://api.example.com/data"));
+        let response = tokio::time::timeout(Duration::from_secs(60), response)
+            .await
+            .expect("the second attempt gets the permit of the first");
+        assert_eq!(response.unwrap().status(), 200);
+        assert_eq!(service.seen().len(), 2, "{first}");
+    }
 }
