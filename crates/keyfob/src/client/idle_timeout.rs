@@ -4,47 +4,42 @@
 //! alone would let a stalled body wait forever. So the time starts again with each part of a body that moves.
 
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::{Either, select};
 
+use crate::client::shared_timer::SharedTimer;
+#[cfg(feature = "session")]
+use crate::client::shared_timer::Timeout;
 use crate::clock::clock::Clock;
+use crate::runtime::runtime::Runtime;
 
 /// The timeout of each attempt of a client.
 #[derive(Clone)]
-pub(crate) struct IdleTimeout {
-    limit: Duration,
-    clock: Arc<dyn Clock>,
-}
+pub(crate) struct IdleTimeout(Arc<SharedTimer>);
 
 /// Counts the parts of a request body that were taken to be sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress(Arc<AtomicU64>);
 
 impl IdleTimeout {
-    pub(crate) fn new(limit: Duration, clock: &Arc<dyn Clock>) -> Self {
-        Self {
-            limit,
-            clock: Arc::clone(clock),
-        }
+    pub(crate) fn new(limit: Duration, clock: &Arc<dyn Clock>, runtime: &Arc<dyn Runtime>) -> Self {
+        Self(Arc::new(SharedTimer::new(limit, clock, runtime)))
     }
 
-    /// `None` if there is no limit.
-    pub(crate) fn limit(&self) -> Option<Duration> {
-        (self.limit < Duration::MAX).then_some(self.limit)
+    /// Whether there is a limit.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.0.limit() < Duration::MAX
     }
 
-    /// Completes when the limit has passed.
+    /// Begins to wait for one part.
     #[cfg(feature = "session")]
-    pub(crate) fn sleep(&self) -> BoxFuture<'static, ()> {
-        match self.limit() {
-            Some(limit) => self.clock.sleep(limit),
-            None => Box::pin(pending()),
-        }
+    pub(crate) fn start(&self) -> Timeout {
+        self.0.start()
     }
 
     /// Waits for a response; `None` if in the time of the limit there is neither a response nor progress.
@@ -54,13 +49,13 @@ impl IdleTimeout {
         progress: Option<&Progress>,
     ) -> Option<F::Output> {
         let mut response = pin!(response);
-        let Some(limit) = self.limit() else {
+        if !self.is_limited() {
             return Some(response.await);
-        };
+        }
         let sent = || progress.map_or(0, |progress| progress.0.load(Ordering::Relaxed));
         loop {
             let before = sent();
-            match select(response.as_mut(), self.clock.sleep(limit)).await {
+            match select(response.as_mut(), self.0.start()).await {
                 Either::Left((response, _)) => return Some(response),
                 Either::Right(_) if sent() == before => return None,
                 Either::Right(_) => {}
@@ -78,6 +73,6 @@ impl Progress {
 
 impl fmt::Debug for IdleTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.limit().fmt(f)
+        self.0.limit().fmt(f)
     }
 }

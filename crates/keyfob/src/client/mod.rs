@@ -17,5 +17,7 @@ pub(crate) mod retry_loop;
 pub mod session;
 #[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) mod settings;
+#[cfg(any(feature = "session", feature = "tower"))]
+pub(crate) mod shared_timer;
 #[cfg(feature = "tower")]
 pub mod tower;

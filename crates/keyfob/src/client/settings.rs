@@ -38,7 +38,7 @@ impl ClientSettings {
     pub(crate) fn into_rules(self) -> Result<ClientRules, Error> {
         let origins = self.origins.into_origins()?;
         Ok(ClientRules {
-            timeout: IdleTimeout::new(self.timeout, self.tokens.clock()),
+            timeout: IdleTimeout::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
             authenticator: Authenticator::with_proof(self.tokens, origins, self.proof),
             policy: Arc::new(self.retry),
         })

@@ -2,16 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::client::idle_timeout::{IdleTimeout, Progress};
+use crate::client::shared_timer::Timeout;
 use crate::error::error::BoxError;
 
 /// The length of the parts in which a body from memory is sent; one that is not longer is sent as it is.
@@ -65,33 +64,35 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut whole = SizeHint::new();
-        whole.set_lower(body.lower() + rest);
-        if let Some(upper) = body.upper() {
-            whole.set_upper(upper + rest);
-        }
-        whole
+        longer(self.body.size_hint(), self.rest.len())
     }
 }
 
 pin_project! {
     /// A response body that fails if its next part does not come within the limit.
-    pub(crate) struct Limited<B> {
+    pub(crate) struct Limited<B: Body> {
         #[pin]
         body: B,
+        // What was already read of the body.
+        first: Option<Result<Bytes, B::Error>>,
         timeout: IdleTimeout,
-        // Set while a part is awaited. Never locked: the mutex makes it `Sync`, as `reqwest` requires.
-        waiting: Mutex<Option<BoxFuture<'static, ()>>>,
+        // Set while a part is awaited.
+        waiting: Option<Timeout>,
     }
 }
 
-impl<B> Limited<B> {
-    pub(crate) fn new(body: B, timeout: IdleTimeout) -> Self {
+impl<B: Body> Limited<B> {
+    /// Limits a body, of which `first` was already read.
+    pub(crate) fn new(
+        body: B,
+        first: Option<Result<Bytes, B::Error>>,
+        timeout: IdleTimeout,
+    ) -> Self {
         Self {
             body,
+            first,
             timeout,
-            waiting: Mutex::new(None),
+            waiting: None,
         }
     }
 }
@@ -108,26 +109,38 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        let waiting = this.waiting.get_mut();
-        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(first.map(Frame::data).map_err(Into::into)));
+        }
         if let Poll::Ready(frame) = this.body.poll_frame(context) {
-            *waiting = None;
+            *this.waiting = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         // The time counts from here: a slow reader is not cut off, and a short body needs no timer.
-        let sleep = waiting.get_or_insert_with(|| this.timeout.sleep());
-        ready!(sleep.poll_unpin(context));
-        *waiting = None;
+        let waiting = this.waiting.get_or_insert_with(|| this.timeout.start());
+        ready!(waiting.poll_unpin(context));
+        *this.waiting = None;
         Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let first = self.first.as_ref().and_then(|first| first.as_ref().ok());
+        longer(self.body.size_hint(), first.map_or(0, Bytes::len))
     }
+}
+
+/// The hint of a body with this many bytes before it.
+fn longer(hint: SizeHint, length: usize) -> SizeHint {
+    let mut whole = SizeHint::new();
+    whole.set_lower(hint.lower() + length as u64);
+    if let Some(upper) = hint.upper() {
+        whole.set_upper(upper + length as u64);
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -141,6 +154,7 @@ pub(crate) mod tests {
     use crate::clock::clock::Clock;
     use crate::clock::system::SystemClock;
     use crate::runtime::block_on::block_on;
+    use crate::runtime::runtime::{Runtime, TokioOrThreads};
 
     /// A body that declares a length, and of which some pieces are there.
     pub(crate) struct Promised(
@@ -196,7 +210,8 @@ pub(crate) mod tests {
     /// A limit that does not pass in a test.
     pub(crate) fn hour() -> IdleTimeout {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        IdleTimeout::new(Duration::from_secs(3600), &clock)
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioOrThreads);
+        IdleTimeout::new(Duration::from_secs(3600), &clock, &runtime)
     }
 
     fn next(limited: &mut Limited<Promised>) -> Option<Result<Frame<Bytes>, BoxError>> {
@@ -207,8 +222,8 @@ pub(crate) mod tests {
 
     #[test]
     fn r6_a_limited_body_has_the_same_frames_and_length() {
-        let body = Promised::new(8, ["half", "rest"]).then_trailers();
-        let mut body = Limited::new(body, hour());
+        let rest = Promised::new(4, ["rest"]).then_trailers();
+        let mut body = Limited::new(rest, Some(Ok("half".into())), hour());
         assert_eq!(body.size_hint().exact(), Some(8));
         assert!(!body.is_end_stream());
         for piece in ["half", "rest"] {
@@ -222,7 +237,8 @@ pub(crate) mod tests {
 
     #[test]
     fn r6_an_error_of_a_limited_body_is_returned() {
-        let mut body = Limited::new(Promised::new(4, []).then_a_reset(), hour());
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let mut body = Limited::new(Promised::new(4, []), Some(Err(reset)), hour());
         assert_eq!(body.size_hint().exact(), Some(4));
         assert!(!body.is_end_stream());
         assert!(next(&mut body).unwrap().is_err());

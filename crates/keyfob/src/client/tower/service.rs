@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use crate::cache::lease::Lease;
 use crate::client::authenticator::Authenticator;
+use crate::client::idle_timeout::IdleTimeout;
 use crate::client::retry_loop::Attempts;
 use crate::client::settings::ClientRules;
 use crate::client::tower::replay::ReplayBody;
@@ -58,7 +59,8 @@ pub(super) enum First<S, B, F> {
     /// There was a token, and the service was called.
     Sent(F),
     /// The token is awaited. This is the service that was made ready.
-    Waiting(S, Request<B>),
+    /// Boxed, because it is rare.
+    Waiting(Box<(S, Request<B>)>),
 }
 
 impl<S, P, B, R> ServiceAttempts<S, P, B>
@@ -80,6 +82,16 @@ where
         let credential = authenticator.credential(lease, &self.method, || self.url())?;
         credential.apply(request.headers_mut());
         Ok(request)
+    }
+
+    fn timeout(&self) -> &IdleTimeout {
+        &self.shared.rules.client.timeout
+    }
+
+    /// The service for another attempt. It is cloned once for all further attempts of the request.
+    fn another_service(&mut self) -> S {
+        let service = self.service.take();
+        service.map_or_else(|| lock(&self.shared.spare).clone(), |service| *service)
     }
 
     /// The request as the caller made it.
@@ -126,16 +138,12 @@ where
     type Failure = BoxError;
 
     async fn send(&mut self, lease: Option<&Lease>) -> Result<Response<R>, BoxError> {
-        let timeout = self.shared.rules.client.timeout.clone();
         let response = match self.first.take() {
-            Some(First::Sent(response)) => timeout.wait(response, None).await,
+            Some(First::Sent(response)) => self.timeout().wait(response, None).await,
             first => {
                 let (mut service, request) = match first {
-                    Some(First::Waiting(service, request)) => (Box::new(service), request),
-                    _ => {
-                        let spare = || Box::new(lock(&self.shared.spare).clone());
-                        (self.service.take().unwrap_or_else(spare), self.again()?)
-                    }
+                    Some(First::Waiting(first)) => *first,
+                    _ => (self.another_service(), self.again()?),
                 };
                 let lease = lease.expect("a layer follows no redirect");
                 let request = self.authorized(request, lease)?;
@@ -143,8 +151,9 @@ where
                     poll_fn(|context| service.poll_ready(context)).await?;
                     service.call(request).await
                 };
-                let response = Box::pin(timeout.wait(response, None)).await;
-                self.service = Some(service);
+                // Boxed, because most requests need no further attempt.
+                let response = Box::pin(self.timeout().wait(response, None)).await;
+                self.service = Some(Box::new(service));
                 response
             }
         };
