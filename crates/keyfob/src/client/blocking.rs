@@ -1,4 +1,4 @@
-//! The session for code that blocks: the same core, run to its end on the calling thread.
+//! The session for code without async, which runs on the calling thread.
 //!
 //! It is built on `reqwest::blocking`, whose requests and responses its users know, and runs the same loop as the async
 //! session, on the calling thread. As with `reqwest::blocking`, it must not be used inside an async runtime.
@@ -23,12 +23,12 @@ use crate::exchange::outcome::Idempotency;
 use crate::exchange::retry::RetryPolicy;
 use crate::runtime::block_on::block_on;
 
-/// Makes a blocking session with settings of your own; see [`crate::session::SessionBuilder`].
+/// The builder of a blocking session; see [`crate::session::SessionBuilder`].
 pub type SessionBuilder = GenericBuilder<ClientBuilder>;
 
-/// An HTTP client that blocks, and whose requests carry a fresh token.
+/// A blocking HTTP client whose requests carry a fresh token.
 ///
-/// The same as [`crate::Session`] but for the waiting. Clones share the connections, the token and the retry budget.
+/// It does the same as [`crate::Session`]. Clones share the connections, the token and the retry budget.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -47,7 +47,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for the origin of a base URL, against which relative URLs are resolved.
+    /// Makes a session for the origin of a base URL, against which relative URLs are resolved.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Session {
         Self::builder(tokens).base_url(base_url).build()
     }
 
-    /// A session with settings of your own.
+    /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
         let client = || Client::builder().connect_timeout(DEFAULT_TIMEOUT);
         GenericBuilder::new(tokens.into(), client(), client().no_proxy())
@@ -64,7 +64,7 @@ impl Session {
 
     session_surface!(RequestBuilder);
 
-    /// Sends a request that was built elsewhere.
+    /// Sends a request of `reqwest` that was built elsewhere.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Session {
         block_on(self.sender.send(request, Options::default()))
     }
 
-    /// Gets a token unless there is one.
+    /// Fetches a token, unless there is one.
     ///
     /// # Errors
     ///
@@ -82,9 +82,9 @@ impl Session {
         self.tokens().authenticate_blocking()
     }
 
-    /// The header fields of an authenticated request; gets a token if there is none.
+    /// Returns the header fields of the credential. Fetches a token if there is none.
     ///
-    /// Put on another request by hand they are bound to no origin: prefer a session for that origin.
+    /// The fields are not bound to an origin: prefer a session for the origin that they are sent to.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! The middleware: a credential on every request of a `reqwest-middleware` client.
 //!
-//! For programs that have such a client already, with middlewares of their own. Others are better served by a session,
-//! which retries, follows redirects and limits stalled bodies by itself.
+//! For programs that already have such a client, with middlewares of their own. In other programs, prefer a session: it
+//! also retries and follows redirects.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,17 +33,17 @@ use crate::origin::origin::Origin;
 
 /// Puts a fresh token on the requests of a `reqwest-middleware` client.
 ///
-/// A 401 renews the token and is replayed once, if the body can be sent again. Nothing else is retried unless
-/// [`retry`](AuthenticationMiddlewareBuilder::retry) asks for it. A middleware that retries belongs before this one, so
-/// that each of its attempts is authorized anew.
+/// After a 401 the token is renewed and the request sent once more, if its body can be sent again. Nothing else is retried
+/// unless [`retry`](AuthenticationMiddlewareBuilder::retry) is set. Add a middleware that retries before this one, so that
+/// each of its attempts is authorized anew.
 ///
-/// `reqwest` follows redirects beneath all middlewares, with the request's own header fields: a credential in another
-/// field than `Authorization` goes along to any host, and from the second hop on another host `Authorization` does too.
-/// So the client must stop at a redirect to another origin, and [`build`](AuthenticationMiddlewareBuilder::build) makes
-/// both together. The redirect itself is then what the caller gets.
+/// `reqwest` follows redirects below all middlewares, with the header fields of the request: a credential in a field other
+/// than `Authorization` then goes to any host, and after the second redirect `Authorization` can too. So the client must
+/// stop at a redirect to another origin, and [`build`](AuthenticationMiddlewareBuilder::build) makes both together. The
+/// caller then gets the redirect.
 ///
-/// Errors are [`Middleware`](reqwest_middleware::Error::Middleware) around an [`Error`] for what is refused and for a
-/// missing token, and all others as they were.
+/// If a request is refused or there is no token, the error is
+/// [`Middleware`](reqwest_middleware::Error::Middleware) with an [`Error`] inside. All other errors are unchanged.
 ///
 /// ```
 /// use keyfob::EnvToken;
@@ -62,7 +62,7 @@ pub struct AuthenticationMiddleware {
 }
 
 impl AuthenticationMiddleware {
-    /// A middleware and its client, with settings of your own.
+    /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationMiddlewareBuilder {
         AuthenticationMiddlewareBuilder {
             settings: ClientSettings {
@@ -72,9 +72,9 @@ impl AuthenticationMiddleware {
         }
     }
 
-    /// Follows up to ten redirects to the origin that the request was for, and stops at any other.
+    /// A redirect policy that follows up to ten redirects to the origin of the request, and stops at any other.
     ///
-    /// For a client that is made elsewhere; see [`AuthenticationMiddlewareBuilder::build_for_client`].
+    /// For a client that is built elsewhere; see [`AuthenticationMiddlewareBuilder::build_for_client`].
     #[must_use]
     pub fn redirect_policy() -> Policy {
         Policy::custom(|attempt| {
@@ -107,7 +107,7 @@ impl Middleware for AuthenticationMiddleware {
     }
 }
 
-/// Makes an [`AuthenticationMiddleware`] and its client with settings of your own.
+/// Builds an [`AuthenticationMiddleware`] and its client with settings of your own.
 #[must_use]
 #[derive(Debug)]
 pub struct AuthenticationMiddlewareBuilder {
@@ -125,8 +125,8 @@ impl AuthenticationMiddlewareBuilder {
     /// Its [`timeout`](Self::timeout) sees each part of a streamed request body and of a response body that moves. A request
     /// body in memory counts as one part.
     ///
-    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`]; where possession is proved,
-    /// by [`Policy::none`], because a proof is for one URL alone.
+    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`]. If possession is proved, it
+    /// is replaced by [`Policy::none`], because a proof is valid for one URL only.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl AuthenticationMiddlewareBuilder {
         self,
         client: reqwest::ClientBuilder,
     ) -> Result<(reqwest::Client, AuthenticationMiddleware), Error> {
-        // A proof is for one URL, and what the client sends to the next is not seen here.
+        // A proof is valid for one URL, and the middleware does not see what the client sends to the next.
         let redirects = match self.settings.proof {
             Some(_) => Policy::none(),
             None => AuthenticationMiddleware::redirect_policy(),
@@ -150,9 +150,9 @@ impl AuthenticationMiddlewareBuilder {
 
     /// Makes the middleware alone, for a client that follows no redirect to another origin.
     ///
-    /// That is, one made with [`AuthenticationMiddleware::redirect_policy`] or [`Policy::none`]; **any other gives the
-    /// credential to whomever the server names**. A middleware cannot see the policy of its client: an answer that came
-    /// from another origin is refused with an error, but by then the credential may have gone there.
+    /// Build that client with [`AuthenticationMiddleware::redirect_policy`] or [`Policy::none`]. **With any other policy, the
+    /// credential goes to every host that the server names.** A middleware cannot see the policy of its client: a response
+    /// from another origin is refused with an error, but the credential may already have gone there.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! How long to pause before trying again.
+//! The pause before another attempt.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// The longest pause after so many failures in a row, of which the first is number 1.
+    /// The longest pause after this number of failures in a row; the first failure is number 1.
     pub(crate) fn ceiling(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.first.saturating_mul(1 << doublings).min(self.cap)
     }
 
-    /// Anything from nothing to the ceiling ("full jitter"), so that callers who failed together come back apart.
+    /// A pause from zero to the ceiling ("full jitter"), so that callers that failed together return at different times.
     pub(crate) fn full_jitter(&self, failures: u32, jitter: f64) -> Duration {
         self.ceiling(failures).mul_f64(jitter)
     }
 
-    /// Anything from half the ceiling to all of it, where a pause must not be nothing.
+    /// A pause from half the ceiling to the ceiling, for cases in which a pause of zero is not allowed.
     pub(crate) fn half_jitter(&self, failures: u32, jitter: f64) -> Duration {
         self.ceiling(failures).mul_f64(0.5 + jitter / 2.0)
     }

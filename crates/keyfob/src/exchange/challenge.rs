@@ -1,9 +1,9 @@
-//! Challenges: what a server that refuses a request asks for.
+//! Challenges: what a server asks for when it refuses a request.
 //!
-//! A 401 names in `WWW-Authenticate` the schemes that the server would take, each with a `token68` or with
-//! parameters ([RFC 9110 §11.6.1]). This module reads that field and decides nothing: use it to learn why a token
-//! was refused, or how the server wants to be asked. It never fails, because a refusal that cannot be read is still a
-//! refusal. It does not read `Authentication-Info` or `Proxy-Authenticate`.
+//! A 401 lists in `WWW-Authenticate` the schemes that the server accepts, each with a `token68` or with parameters
+//! ([RFC 9110 §11.6.1]). This module reads that field: it shows why a token was refused, or how to authenticate. It
+//! never fails, because a 401 with an unreadable challenge is still a refusal. It does not read `Authentication-Info` or
+//! `Proxy-Authenticate`.
 //!
 //! [RFC 9110 §11.6.1]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.6.1
 
@@ -20,8 +20,8 @@ use crate::exchange::challenge::grammar::{Cursor, Fault, Piece};
 
 /// The challenges of one response, in the order of its fields.
 ///
-/// At most [`Challenges::MAX_CHALLENGES`] are kept, each with at most [`Challenges::MAX_PARAMETERS`] parameters, and
-/// reading takes time in proportion to the length of the fields.
+/// At most [`Challenges::MAX_CHALLENGES`] are kept, each with at most [`Challenges::MAX_PARAMETERS`] parameters. The time to
+/// read them is proportional to the length of the fields.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
@@ -44,7 +44,7 @@ impl Challenges {
     ///
     /// Several fields mean the same as one field that joins them with commas ([RFC 9110 §5.3]). A malformed field
     /// yields what could be read before the fault, and the rest of that field is dropped; the other fields are
-    /// still read. A quoted value that is not UTF-8 is taken as ISO-8859-1 ([RFC 9110 §5.5]).
+    /// still read. A quoted value that is not UTF-8 is read as ISO-8859-1 ([RFC 9110 §5.5]).
     ///
     /// [RFC 9110 §5.3]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.3
     /// [RFC 9110 §5.5]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.5
@@ -65,22 +65,22 @@ impl Challenges {
         Self(reading.challenges)
     }
 
-    /// Goes through the challenges in the order in which the server sent them.
+    /// Iterates over the challenges in the order of the response.
     pub fn iter(&self) -> impl Iterator<Item = &Challenge> {
         self.0.iter()
     }
 
-    /// Tells whether no challenge could be read.
+    /// Whether no challenge could be read.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns the first challenge of this scheme, in any case.
+    /// Returns the first challenge of this scheme; case does not matter.
     pub fn find(&self, scheme: &str) -> Option<&Challenge> {
         self.iter().find(|challenge| challenge.is(scheme))
     }
 
-    /// Tells whether the token is fine but may not do what was asked.
+    /// Whether the token is valid but not sufficient for the request.
     ///
     /// That is the error code `insufficient_scope` ([RFC 6750 §3.1]) of a Bearer or a DPoP challenge
     /// ([RFC 9449 §7.1]). A new token with the same scope would be refused again.
@@ -93,14 +93,14 @@ impl Challenges {
             .any(|challenge| challenge.error() == Some("insufficient_scope"))
     }
 
-    /// Tells whether the proof of possession must have another nonce, which the answer gives ([RFC 9449 §9]).
+    /// Whether the proof of possession must have the nonce that the response provides ([RFC 9449 §9]).
     ///
     /// [RFC 9449 §9]: https://www.rfc-editor.org/rfc/rfc9449.html#section-9
     pub fn use_dpop_nonce(&self) -> bool {
         self.dpop_error("use_dpop_nonce")
     }
 
-    /// Tells whether the proof of possession was refused, which says nothing against the token ([RFC 9449 §12.2]).
+    /// Whether the proof of possession was refused, and not the token ([RFC 9449 §12.2]).
     ///
     /// [RFC 9449 §12.2]: https://www.rfc-editor.org/rfc/rfc9449.html#section-12.2
     pub fn invalid_dpop_proof(&self) -> bool {
@@ -149,7 +149,7 @@ impl Challenge {
         &self.scheme
     }
 
-    /// Tells whether the challenge is of this scheme, in any case.
+    /// Whether the challenge has this scheme; case does not matter.
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
@@ -164,14 +164,14 @@ impl Challenge {
         }
     }
 
-    /// Returns the value of the first parameter of this name, in any case.
+    /// Returns the value of the first parameter of this name; case does not matter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters()
             .find(|(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// Goes through the names and values of the parameters in their order.
+    /// Iterates over the names and values of the parameters in their order.
     ///
     /// A name that was sent twice appears twice, although [RFC 9110 §11.2] forbids it.
     ///
@@ -207,7 +207,7 @@ impl Challenge {
         self.parameter("error")
     }
 
-    /// Returns the server's words for developers about the refusal.
+    /// Returns the server's text for developers about the refusal.
     ///
     /// See [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750.html#section-3).
     pub fn error_description(&self) -> Option<&str> {
@@ -226,14 +226,14 @@ enum Details {
 #[derive(Default)]
 struct Reading {
     challenges: Vec<Challenge>,
-    /// Whether a parameter that comes next would belong to the last challenge.
+    /// Whether a parameter that follows belongs to the last challenge.
     open: bool,
 }
 
 impl Reading {
     fn field(&mut self, field: &[u8]) {
         if self.pieces(field).is_err() {
-            // The next field does not go on where this one was left.
+            // The next field does not continue this one.
             self.open = false;
         }
     }

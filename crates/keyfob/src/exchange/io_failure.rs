@@ -1,4 +1,4 @@
-//! What an error of a client that is not known here says about its attempt.
+//! What an error of an unknown client means for an exchange.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,10 +7,10 @@ use crate::error::error::causes;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::outcome::Failure;
 
-/// Reads the first cause in the chain that is known.
+/// Classifies an error by the first known cause in its chain.
 ///
-/// Only what cannot have been sent counts as such, because that is sent again whatever its method is (R4). An error
-/// that nobody knows counts as a broken connection: it costs an idempotent request a further attempt, and no other.
+/// [`Failure::Connect`] is retried for any method, so it is returned only if nothing can have been sent (R4). An unknown error
+/// counts as a broken connection, which is retried only for idempotent requests.
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
     causes(error)
         .find_map(|cause| match cause.downcast_ref().map(Error::kind) {
@@ -22,12 +22,12 @@ pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
 
 fn of_io(error: &io::Error) -> Option<Failure> {
     match error.kind() {
-        // No established connection fails with it. One may with "unreachable", so that is not here.
+        // An established connection cannot fail with it. With "unreachable" it can, so that is not listed.
         io::ErrorKind::ConnectionRefused => Some(Failure::Connect),
         io::ErrorKind::TimedOut => Some(Failure::Timeout),
-        // What rustls reports of a certificate that is not trusted.
+        // rustls reports a certificate that is not trusted in this way.
         io::ErrorKind::InvalidData => Some(Failure::Final),
-        // May wrap what says more.
+        // It may wrap a cause that says more.
         io::ErrorKind::Other => None,
         _ => Some(Failure::Broken),
     }
@@ -57,18 +57,18 @@ mod tests {
     }
 
     #[test]
-    fn r4_a_refusal_that_is_wrapped_in_another_is_final() {
+    fn r4_a_tls_error_that_is_wrapped_is_final() {
         let untrusted = io::Error::from(io::ErrorKind::InvalidData);
         assert_eq!(classify(&io::Error::other(untrusted)), Failure::Final);
     }
 
     #[test]
-    fn r4_what_has_no_known_cause_counts_as_broken() {
+    fn r4_an_error_without_a_known_cause_counts_as_broken() {
         assert_eq!(classify(&std::fmt::Error), Failure::Broken);
     }
 
     #[test]
-    fn a_refusal_of_another_layer_of_ours_is_final() {
+    fn an_error_of_another_layer_of_keyfob_is_final() {
         assert_eq!(classify(&Error::unavailable("down")), Failure::Final);
     }
 }

@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_body_takes_its_fields_along() {
+    fn a_dropped_body_removes_its_fields() {
         let kept = [
             "accept",
             "accept-encoding",

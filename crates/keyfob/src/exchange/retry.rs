@@ -1,4 +1,4 @@
-//! What is sent again, how often, after which pause, and at whose expense.
+//! Which failures are retried, how often, and after which pause.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use http::StatusCode;
 use crate::exchange::backoff::Backoff;
 use crate::exchange::budget::RetryCost;
 
-/// Which failures are retried, how often and how long.
+/// Which failures are retried, how often, and for how long.
 ///
-/// Retried are, as long as the body can be sent again in full:
+/// A request is retried only if its body can be sent again in full. These failures are retried:
 ///
-/// * a connection that failed before anything was sent: any method;
-/// * a timeout, a broken connection, or one of [`STATUSES`](Self::STATUSES): idempotent methods (RFC 9110 §9.2.2), and
-///   requests that are marked idempotent or carry an `Idempotency-Key`;
-/// * 429 and 503 with `Retry-After`: any method, since the server says that it did not process the request.
+/// * A connection that failed before anything was sent, for any method.
+/// * A timeout, a broken connection, or one of [`STATUSES`](Self::STATUSES), if the request is idempotent: by its method
+///   (RFC 9110 §9.2.2), because it is marked, or by an `Idempotency-Key`.
+/// * 429 and 503 with `Retry-After`, for any method, because the server says that it did not process the request.
 ///
-/// Pauses are drawn anew each time, from nothing up to a bound that doubles. `Retry-After` (RFC 9110 §10.2.3) is waited for
-/// if it fits into the total time; if it does not, the answer in hand is returned at once. All requests of a session
-/// draw on one budget, so that an outage is not multiplied.
+/// Each pause is random, from zero up to a bound that doubles. A `Retry-After` (RFC 9110 §10.2.3) is honoured if it fits into
+/// the total time; otherwise the response in hand is returned at once. All requests of one client share a
+/// [`RetryBudget`](crate::exchange::RetryBudget), so that retries do not multiply the load of an outage.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,16 +41,16 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// How often a request is sent in all, unless set.
+    /// How often a request is sent, the first time included, unless set.
     pub const ATTEMPTS: u32 = 4;
 
-    /// The time in which an attempt may begin, unless set; an answer that is being read is not cut off.
+    /// The time in which an attempt may begin, unless set. A response that is being received is not cut off.
     pub const TOTAL: Duration = Duration::from_secs(90);
 
-    /// The bound of the first pause, unless set.
+    /// The upper bound of the first pause, unless set.
     pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-    /// The highest bound of a pause, unless set.
+    /// The upper bound of all pauses, unless set.
     pub const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
     /// The statuses that are retried, unless set.
@@ -64,13 +64,13 @@ impl RetryPolicy {
         StatusCode::GATEWAY_TIMEOUT,
     ];
 
-    /// A policy that sends each request once; a 401 still renews the token.
+    /// A policy that sends each request once. A 401 still renews the token.
     #[must_use]
     pub fn never() -> Self {
         Self::default().attempts(1)
     }
 
-    /// Sets how often a request is sent in all; at least once.
+    /// Sets how often a request is sent, the first time included; at least once.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
@@ -84,8 +84,9 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the bound of the first pause and the highest bound, [`FIRST_PAUSE`](Self::FIRST_PAUSE) and
-    /// [`LONGEST_PAUSE`](Self::LONGEST_PAUSE) unless set.
+    /// Sets the upper bounds of the first pause and of all pauses.
+    ///
+    /// They are [`FIRST_PAUSE`](Self::FIRST_PAUSE) and [`LONGEST_PAUSE`](Self::LONGEST_PAUSE) unless set.
     #[must_use]
     pub fn pauses(mut self, first: Duration, cap: Duration) -> Self {
         self.usual = Backoff { first, cap };
@@ -105,7 +106,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Does not retry this status, whatever the server says.
+    /// Does not retry this status, even with a `Retry-After`.
     #[must_use]
     pub fn do_not_retry(mut self, status: StatusCode) -> Self {
         self.statuses.retain(|&kept| kept != status);
@@ -124,7 +125,7 @@ impl RetryPolicy {
         self.total
     }
 
-    /// The pause before the next attempt when the server named none.
+    /// The random pause before the next attempt. A `Retry-After` comes in addition.
     pub(crate) fn pause(&self, failures: u32, cost: RetryCost, jitter: f64) -> Duration {
         let backoff = match cost {
             RetryCost::Failure => self.usual,

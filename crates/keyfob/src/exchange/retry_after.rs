@@ -1,7 +1,7 @@
-//! `Retry-After`: how long a server asks to be left alone.
+//! `Retry-After`: how long a server asks clients to wait.
 //!
-//! A server may say it in seconds or as a date ([RFC 9110 §10.2.3]). This module reads the field and answers how long
-//! that is from a given moment; whether to wait is for others to decide.
+//! The field holds a number of seconds or a date ([RFC 9110 §10.2.3]). This module reads it and computes the wait from a given
+//! time. [`Exchange`](crate::exchange::Exchange) decides whether to wait.
 //!
 //! [RFC 9110 §10.2.3]: https://www.rfc-editor.org/rfc/rfc9110.html#section-10.2.3
 
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 
-/// When a server wants the next request, as it said it.
+/// The time at which a server wants the next request.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -25,17 +25,17 @@ use http::{HeaderMap, HeaderValue};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// So long after the response was received.
+    /// This long after the response was received.
     Delay(Duration),
-    /// Not before this moment, by the server's clock.
+    /// Not before this time of the server's clock.
     At(SystemTime),
 }
 
 impl RetryAfter {
     /// Reads the `Retry-After` field of a response.
     ///
-    /// Takes whole seconds, however many, and the three forms of a date ([RFC 9110 §5.6.7]). Anything else is `None`,
-    /// and so are several fields, unless all say the same: it is not known which of them the server meant.
+    /// Accepts whole seconds of any number, and the three forms of a date ([RFC 9110 §5.6.7]). Anything else is `None`. So are
+    /// several fields that differ, because it is unknown which one the server meant.
     ///
     /// [RFC 9110 §5.6.7]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.6.7
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
@@ -46,7 +46,7 @@ impl RetryAfter {
 
     /// Returns how long to wait from `now`, which is at most [`RetryAfter::LONGEST`].
     ///
-    /// A delay counts from `now`, so ask when the response comes in. A date in the past is no wait.
+    /// A delay counts from `now`, so call this when the response is received. For a date in the past the wait is zero.
     pub fn wait(&self, now: SystemTime) -> Duration {
         let wait = match self {
             Self::Delay(delay) => *delay,
@@ -64,21 +64,20 @@ impl RetryAfter {
         Some(Self::At(date))
     }
 
-    /// The longest wait, some 68 years; whatever is longer is cut to it.
+    /// The longest wait, about 68 years. A longer one is shortened to it.
     ///
-    /// It is what a cache takes for a number too great to hold ([RFC 9111 §1.2.2]), and small enough to be added to
-    /// any clock's time.
+    /// [RFC 9111 §1.2.2] names this number of seconds for values that are too large. It can be added to the time of any clock.
     ///
     /// [RFC 9111 §1.2.2]: https://www.rfc-editor.org/rfc/rfc9111.html#section-1.2.2
     pub const LONGEST: Duration = Duration::from_secs(1 << 31);
 }
 
-/// Reads `delay-seconds`, which is digits only: neither a sign nor a fraction.
+/// Reads `delay-seconds`, which consists of digits only: no sign and no fraction.
 fn seconds(value: &str) -> Option<Duration> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Digits fail to parse only if they are too many.
+    // Digits fail to parse only if there are too many.
     let delay = value
         .parse()
         .map_or(RetryAfter::LONGEST, Duration::from_secs);

@@ -1,4 +1,4 @@
-//! What can be set about a session, async or blocking.
+//! The settings of a session, async or blocking.
 
 use std::fmt;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl<C> SessionBuilder<C> {
 
     /// Resolves relative URLs against this one, and binds the credential to its origin.
     ///
-    /// The last segment of the path counts as a folder, with or without a slash at its end.
+    /// The last segment of the path counts as a folder, with or without a slash at the end.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         let base = parse_url(url.as_ref()).and_then(as_base);
         let origins = &mut self.settings.origins;
@@ -64,9 +64,10 @@ impl<C> SessionBuilder<C> {
 
     settings_setters!();
 
-    /// Sets how many redirects are followed; [`Session::REDIRECTS`](crate::Session::REDIRECTS) unless set. With zero, a redirect is an answer.
+    /// Sets how many redirects are followed; [`Session::REDIRECTS`](crate::Session::REDIRECTS) unless set.
     ///
-    /// On the way to another origin the credential is left behind, and not put back.
+    /// With zero, redirects are returned to the caller. A redirect to another origin carries no credential, and neither do
+    /// those that follow it.
     pub fn redirects(mut self, redirects: u32) -> Self {
         self.redirects = redirects;
         self
@@ -74,9 +75,9 @@ impl<C> SessionBuilder<C> {
 
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
-    /// Redirects are followed by the session, whatever the client's policy is. The client's default headers go wherever a
-    /// redirect leads; a secret belongs on a request instead. Unless it is told `no_proxy`, it takes even plain http
-    /// to this machine through the proxy that the environment names, and the credential with it.
+    /// The session follows redirects itself, and replaces the redirect policy of the client. The client's default headers go
+    /// wherever a redirect leads: set a secret on the request instead. Unless it is built with `no_proxy`, the client
+    /// sends even plain http to this machine, and the credential with it, through the proxy of the environment.
     pub fn client(mut self, client: C) -> Self {
         self.client = client;
         self.direct = None;
@@ -116,7 +117,7 @@ impl<C> fmt::Debug for SessionBuilder<C> {
     }
 }
 
-/// A base whose last segment is a folder, and its origin.
+/// A base URL whose last segment is a folder, and its origin.
 fn as_base(mut url: Url) -> Result<(Url, Origin), Error> {
     let origin = Origin::from_url(&url)?;
     if !url.path().ends_with('/') {

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn r6_a_limited_answer_is_the_same() {
+    fn r6_a_limited_response_is_the_same() {
         let bodies = || {
             [
                 Promised::new(0, []),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn r6_no_piece_and_no_error_of_a_body_is_lost() {
+    fn r6_no_part_and_no_error_of_a_body_is_lost() {
         for version in VERSIONS {
             let whole = limited(Promised::new(5, ["whole"]), version);
             assert_eq!(block_on(whole.text()).unwrap(), "whole");

@@ -81,7 +81,7 @@ impl<C: HttpClient> Sender<C> {
         result.map_err(|fault| fault.report(&attempts.destination()))
     }
 
-    /// R1: plain http to this machine must not leave it, and so must not go through a proxy of the environment.
+    /// R1: plain http to this machine must not leave it, and so does not use a proxy of the environment.
     fn client_for(&self, url: &Url) -> &C {
         match &self.direct {
             Some(direct)
@@ -152,13 +152,14 @@ impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
     }
 }
 
-/// The path and the rest of an absolute URL of the base's origin, as its text alone tells: joined to the base, it is the same
-/// URL, and the host, which is the dearest part to read, is not read again.
+/// The path and the rest of an absolute URL, if a comparison of text shows that it has the base's origin.
+///
+/// Joined to the base, it is the same URL, but its host is not parsed again, which is the most expensive part.
 fn path_on<'a>(base: &Url, url: &'a str) -> Option<&'a str> {
     let path = url.strip_prefix(&base[..Position::BeforePath])?;
     match path.as_bytes() {
         [] => Some("/"),
-        // A second slash, or what the WHATWG's parser takes for one or skips before one, would make the path a host.
+        // After a second slash, a host would follow. The parser of WHATWG reads these bytes as slashes, or skips them.
         [b'/', b'/' | b'\\' | b'\t' | b'\n' | b'\r', ..] => None,
         [b'/', ..] => Some(path),
         _ => None,
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_of_the_base_is_told_by_its_text() {
+    fn a_url_of_the_base_is_recognized_by_its_text() {
         let base = Url::parse(BASES[1]).unwrap();
         for rest in ["", "/", "/x", "/x/../y?q#f", "/?q", "/#f", "/ ", "/%2f/"] {
             let (short, whole) = on(&base, rest);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn r1_a_path_is_not_taken_for_a_host() {
+    fn r1_a_path_is_not_read_as_a_host() {
         let base = Url::parse(BASES[0]).unwrap();
         for rest in ["//evil", "/\\evil", "/\t/evil", "/\n\\evil", "/\r\n/evil"] {
             let (short, whole) = on(&base, rest);
@@ -226,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn r1_what_is_read_in_short_is_the_same_url(
+        fn r1_the_short_way_gives_the_same_url(
             base in prop::sample::select(&BASES[..]),
             rest in "/[/\\\\\t\n\r .%?#@:a-c\\x00\\x7fé]{0,12}",
         ) {

@@ -1,4 +1,4 @@
-//! The async session: `reqwest`, with a credential on every request that may carry it.
+//! The async session: a `reqwest` client whose requests carry the credential.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::exchange::outcome::DEFAULT_TIMEOUT;
 
 /// An HTTP client whose requests carry a fresh token.
 ///
-/// Clones share the connections, the token and the retry budget. Answers are `reqwest`'s own.
+/// Clones share the connections, the token and the retry budget. Responses are those of `reqwest`.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +41,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for the origin of a base URL, against which relative URLs are resolved.
+    /// Makes a session for the origin of a base URL, against which relative URLs are resolved.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Session {
         Self::builder(tokens).base_url(base_url).build()
     }
 
-    /// A session with settings of your own.
+    /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
         let client = || reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT);
         SessionBuilder::new(tokens.into(), client(), client().no_proxy())
@@ -59,7 +59,7 @@ impl Session {
 
     session_surface!(RequestBuilder);
 
-    /// Sends a request that was built elsewhere.
+    /// Sends a request of `reqwest` that was built elsewhere.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl Session {
         Box::pin(self.sender.send(request, Options::default())).await
     }
 
-    /// Gets a token unless there is one.
+    /// Fetches a token, unless there is one.
     ///
     /// # Errors
     ///
@@ -77,9 +77,9 @@ impl Session {
         self.tokens().authenticate().await
     }
 
-    /// The header fields of an authenticated request; gets a token if there is none.
+    /// Returns the header fields of the credential. Fetches a token if there is none.
     ///
-    /// Put on another request by hand they are bound to no origin: prefer a session for that origin.
+    /// The fields are not bound to an origin: prefer a session for the origin that they are sent to.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! What the async and the blocking session look like alike, written once so that they cannot drift apart.
+//! The public methods that the async and the blocking session share.
 
-/// The setters of a request builder over one of `reqwest`'s.
+/// The setters of a request builder, over the builder of `reqwest`.
 macro_rules! request_builder_surface {
     ($inner:ty, $body:ty, $form:ty, $request:ty) => {
-        /// Adds a header. The session's credential replaces whatever stands in its own field.
+        /// Adds a header field. The session's credential replaces any value in its own field.
         pub fn header<K, V>(self, name: K, value: V) -> Self
         where
             HeaderName: TryFrom<K>,
@@ -14,17 +14,17 @@ macro_rules! request_builder_surface {
             self.map(|request| request.header(name, value))
         }
 
-        /// Sets headers, each in the place of those of its name.
+        /// Sets header fields, which replace all fields of the same names.
         pub fn headers(self, headers: HeaderMap) -> Self {
             self.map(|request| request.headers(headers))
         }
 
-        /// Appends to the URL's query.
+        /// Appends to the query of the URL.
         pub fn query<T: Serialize + ?Sized>(self, query: &T) -> Self {
             self.map(|request| request.query(query))
         }
 
-        /// Sets the body. One that is streamed can be sent once only: it is neither retried nor replayed after a 401.
+        /// Sets the body. A streamed body can be sent only once: it is not retried, and not replayed after a 401.
         pub fn body(self, body: impl Into<$body>) -> Self {
             self.map(|request| request.body(body))
         }
@@ -39,12 +39,12 @@ macro_rules! request_builder_surface {
             self.map(|request| request.json(json))
         }
 
-        /// Sets the body to a multipart form. It is streamed, and so sent once only.
+        /// Sets the body to a multipart form, which is streamed and so sent only once.
         pub fn multipart(self, form: $form) -> Self {
             self.map(|request| request.multipart(form))
         }
 
-        /// Bounds each attempt, from its start to the end of its answer's body, instead of the session's limit.
+        /// Limits each attempt, from its start to the end of the response body, in place of the session's timeout.
         pub fn timeout(self, timeout: Duration) -> Self {
             self.map(|request| request.timeout(timeout))
         }
@@ -54,13 +54,13 @@ macro_rules! request_builder_surface {
             self.map(|request| request.version(version))
         }
 
-        /// Says that sending the request twice has the effect of sending it once, so that it may be retried like a GET.
+        /// Marks the request as idempotent: sending it twice has the effect of once. It is then retried like a GET.
         pub fn idempotent(mut self) -> Self {
             self.options.idempotency = Some(Idempotency::Idempotent);
             self
         }
 
-        /// Changes for this request what is retried; the session's budget is drawn on all the same.
+        /// Changes what is retried for this request. It still uses the session's retry budget.
         pub fn retry(mut self, change: impl FnOnce(RetryPolicy) -> RetryPolicy) -> Self {
             let session = &self.sender.rules.policy;
             let policy = self.options.retry.as_ref().unwrap_or(session);
@@ -68,7 +68,7 @@ macro_rules! request_builder_surface {
             self
         }
 
-        /// The request as it is, without the credential.
+        /// Builds the request, without the credential.
         ///
         /// # Errors
         ///
@@ -84,7 +84,7 @@ macro_rules! request_builder_surface {
             })
         }
 
-        /// The same request again; `None` if its body is streamed, or if it cannot be used anyway.
+        /// Copies the request; `None` if its body is streamed, or if it cannot be built.
         #[must_use]
         pub fn try_clone(&self) -> Option<Self> {
             Some(Self {
@@ -103,7 +103,7 @@ macro_rules! request_builder_surface {
     };
 }
 
-/// The ways to begin a request, and the questions about the token that need no wait.
+/// The methods that begin a request, and those that report about the token without waiting.
 macro_rules! session_surface {
     ($builder:ident) => {
         /// The timeout of each attempt, unless [set](crate::session::SessionBuilder::timeout).
@@ -112,7 +112,7 @@ macro_rules! session_surface {
         /// How many redirects are followed, unless [set](crate::session::SessionBuilder::redirects).
         pub const REDIRECTS: u32 = crate::exchange::exchange::Exchange::REDIRECTS;
 
-        /// Begins a request; a relative URL is resolved against the base URL.
+        /// Begins a request. A relative URL is resolved against the base URL.
         ///
         /// A URL that cannot be used is reported when the request is sent.
         pub fn request(&self, method: Method, url: impl AsRef<str>) -> $builder {
@@ -159,13 +159,13 @@ macro_rules! session_surface {
             self.tokens().authenticated()
         }
 
-        /// The token cache; what the API reference calls the session's `authentication_handler`.
+        /// The token cache. The API reference calls it the session's `authentication_handler`.
         #[must_use]
         pub fn tokens(&self) -> &TokenCache {
             self.sender.tokens()
         }
 
-        /// How the token stands, without any secret.
+        /// The state of the token, without any secret.
         #[must_use]
         pub fn status(&self) -> Status {
             self.tokens().status()

@@ -1,7 +1,7 @@
 //! The tower layer: a credential on every request that a client service sends.
 //!
-//! For programs whose client is a `tower` stack: `hyper-util`, `tonic`, `kube`, `axum` in front of another server. Where
-//! `reqwest` may be used, a session does more for you: it follows redirects, and its time limits know what still moves.
+//! For programs whose client is a `tower` stack: `hyper-util`, `tonic`, `kube`, or `axum` in front of another server. Where
+//! `reqwest` can be used, prefer a session: it follows redirects, and its timeout sees bodies move.
 
 use std::error::Error as StdError;
 use std::future::ready;
@@ -28,18 +28,18 @@ use crate::runtime::lock::Mutex;
 
 /// Puts a fresh token on the requests of a client service.
 ///
-/// Goes over any `Service<http::Request<B>, Response = http::Response<R>>` that can be cloned. Each attempt is authorized
-/// anew; a 401, or a gRPC answer that is nothing but `UNAUTHENTICATED`, renews the token and is replayed once; failures
-/// are retried as the [`RetryPolicy`] says. A body is sent again only if the layer knows how, see
-/// [`replay`](AuthenticationLayerBuilder::replay).
+/// The layer wraps any `Service<http::Request<B>, Response = http::Response<R>>` that can be cloned. Each attempt is
+/// authorized anew. After a 401, or a gRPC response with nothing but `UNAUTHENTICATED`, the token is renewed and the
+/// request sent once more. Failures are retried as the [`RetryPolicy`] says. A body is sent again only if the layer has
+/// a way to do so, see [`replay`](AuthenticationLayerBuilder::replay).
 ///
-/// * A request for another origin than those that the layer is bound to is an error, and is not sent. A request whose URI
-///   has no authority counts as one for the layer's origin if that is exactly one; the service must then be connected to it.
-/// * Redirects are handed to the caller. A service that follows them belongs around this layer, never within, and only
-///   around one that is bound to origins: with [`any_https_origin`](AuthenticationLayerBuilder::any_https_origin) the
-///   layer could not tell a redirect's origin from the caller's.
-/// * All services that one layer makes share the token and the retry budget.
-/// * Errors are boxed: the service's own as it was, or an [`Error`] for what the layer refuses and for a missing token.
+/// * A request for an origin that the layer is not bound to is not sent, and is an error. A request whose URI has no
+///   authority counts as a request for the layer's origin, if there is exactly one. The service must be connected to it.
+/// * Redirects are returned to the caller. Put a service that follows them around this layer, never inside it, and only if
+///   the layer is bound to origins: with [`any_https_origin`](AuthenticationLayerBuilder::any_https_origin) it cannot
+///   distinguish the origin of a redirect from one that the caller names.
+/// * All services of one layer share the token and the retry budget.
+/// * Errors are boxed: the service's own error, unchanged, or an [`Error`] if a request is refused or there is no token.
 ///
 /// ```
 /// use http_body_util::Full;
@@ -58,7 +58,7 @@ use crate::runtime::lock::Mutex;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 ///
-/// Under a generated gRPC client, whose requests have no authority, it goes over the channel:
+/// For a generated gRPC client, whose requests have no authority, it wraps the channel:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -83,7 +83,7 @@ pub struct AuthenticationLayer<P = ReplayEmpty> {
 }
 
 impl AuthenticationLayer {
-    /// A layer for one origin, with the default settings.
+    /// Makes a layer for one origin, with the default settings.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl AuthenticationLayer {
         Self::builder(tokens).origin(origin).build()
     }
 
-    /// A layer with settings of your own.
+    /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationLayerBuilder {
         AuthenticationLayerBuilder {
             settings: ClientSettings::new(tokens.into()),
@@ -211,7 +211,7 @@ impl<S: Clone, P> Clone for AuthenticationService<S, P> {
     }
 }
 
-/// Makes an [`AuthenticationLayer`] with settings of your own.
+/// Builds an [`AuthenticationLayer`] with settings of your own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -241,10 +241,10 @@ impl AuthenticationLayerBuilder {
 impl<P> AuthenticationLayerBuilder<P> {
     settings_setters!();
 
-    /// Says how bodies are sent a second time; [`ReplayEmpty`] unless set: only requests without one are.
+    /// Sets how bodies are sent again; unless set, only requests without a body are ([`ReplayEmpty`]).
     ///
     /// [`ReplayCloned`](crate::tower::ReplayCloned) is for bodies in memory, [`ReplayBuffered`](crate::tower::ReplayBuffered) for boxed
-    /// ones as of gRPC clients. A closure decides for each body: `|body: &MyBody| body.try_clone()`.
+    /// ones, such as those of gRPC clients. A closure decides for each body: `|body: &MyBody| body.try_clone()`.
     pub fn replay<Q>(self, replay: Q) -> AuthenticationLayerBuilder<Q> {
         AuthenticationLayerBuilder {
             settings: self.settings,
@@ -253,7 +253,9 @@ impl<P> AuthenticationLayerBuilder<P> {
         }
     }
 
-    /// Says what the service's own errors mean for a retry; for `None`, their causes are searched for an `io::Error`.
+    /// Sets what the service's own errors mean for a retry.
+    ///
+    /// On `None`, the causes of the error are searched for an `io::Error`.
     ///
     /// Without it, only "connection refused" counts as [`Failure::Connect`], which is retried whatever the method, and an
     /// error without a known cause counts as [`Failure::Broken`]. The client of `hyper-util` knows more:

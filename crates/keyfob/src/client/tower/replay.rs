@@ -1,8 +1,8 @@
-//! How the tower layer sends a body a second time.
+//! How the tower layer sends a body again.
 //!
-//! A service's body may be anything: bytes in memory, or a stream that is gone once it was read. Which of them can be
-//! sent again is for the layer's owner to say, with one of the three ways here or with a closure. A body that cannot is
-//! sent once, and never in part.
+//! The body of a service may be bytes in memory, or a stream that can be read only once. The user of the layer decides
+//! which bodies can be sent again, with one of the three types here or with a closure. A body that cannot be sent again
+//! is sent once, and never in part.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,20 +13,20 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-/// How a body is sent a second time, if it can be.
+/// How a body is sent again, if that is possible.
 ///
-/// Each request passes through [`keep`](Self::keep) once, before it is first sent. Implemented for closures that
-/// copy a body, or say `None` where they cannot: `|body: &MyBody| body.try_clone()`.
+/// [`keep`](Self::keep) is called once for each request, before it is first sent. The trait is implemented for closures that
+/// copy a body, or return `None` if that is impossible: `|body: &MyBody| body.try_clone()`.
 pub trait ReplayBody<B> {
-    /// What is kept of a body so that it can be made again.
+    /// What is kept of a body, from which it is made again.
     type Kept;
 
-    /// Looks at a body before it is sent: gives what is sent, and what is kept if it can be sent again in full.
+    /// Returns the body to send, and what is kept of it if it can be sent again in full.
     ///
-    /// May read from the body what is there at once, and must not wait for more.
+    /// It may read the part of the body that is ready, and must not wait for more.
     fn keep(&self, body: B, context: &mut Context<'_>) -> (B, Option<Self::Kept>);
 
-    /// Makes the body again; called once for each further attempt.
+    /// Makes the body again. Called once for each further attempt.
     ///
     /// `None` ends the request with an error.
     fn again(&self, kept: &Self::Kept) -> Option<B>;
@@ -48,7 +48,7 @@ where
     }
 }
 
-/// Sends requests without a body again, and others once: what a layer does unless told otherwise.
+/// Sends only requests without a body again. A layer does this unless set otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayEmpty;
 
@@ -65,9 +65,9 @@ impl<B: Body + Default> ReplayBody<B> for ReplayEmpty {
     }
 }
 
-/// Sends every body again as its own clone, such as `Full<Bytes>`.
+/// Sends a clone of the body again, for types such as `Full<Bytes>`.
 ///
-/// Not for a body whose clones share one stream: the second would be sent without what the first has read.
+/// Not for a body whose clones share one stream: the second would lack the part that the first has read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayCloned;
 
@@ -84,10 +84,10 @@ impl<B: Clone> ReplayBody<B> for ReplayCloned {
     }
 }
 
-/// Sends a boxed body again if all of it is there at once and small, such as that of a unary gRPC call.
+/// Sends a boxed body again if it is small and complete at the start, such as that of a unary gRPC call.
 ///
-/// Nothing is waited for: a body whose end is not there yet, because it is written while it is sent, is sent once, what was
-/// read of it first. It is made with what puts a [`BufferedBody`] into the service's own type:
+/// It waits for nothing: a body that is still being written is sent once, beginning with the part that was already read.
+/// `new` takes the function that turns a [`BufferedBody`] into the service's own type of body:
 ///
 /// ```
 /// # fn main() -> Result<(), keyfob::Error> {
@@ -109,10 +109,10 @@ pub struct ReplayBuffered<B: Body> {
 }
 
 impl<B: Body> ReplayBuffered<B> {
-    /// How many bytes of a body are held at most, unless set: 64 KiB.
+    /// How many bytes of a body are kept at most, unless set: 64 KiB.
     pub const LIMIT: usize = 64 * 1024;
 
-    /// Holds bodies of up to [`LIMIT`](Self::LIMIT) bytes.
+    /// Keeps bodies of up to [`LIMIT`](Self::LIMIT) bytes. `rebuild` makes the service's own type of body.
     pub fn new(rebuild: fn(BufferedBody<B>) -> B) -> Self {
         Self {
             rebuild,
@@ -120,7 +120,7 @@ impl<B: Body> ReplayBuffered<B> {
         }
     }
 
-    /// Sets how many bytes of a body are held at most.
+    /// Sets how many bytes of a body are kept at most.
     #[must_use]
     pub fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -185,15 +185,15 @@ impl<B: Body> ReplayBuffered<B> {
     }
 }
 
-/// A body whose beginning is in memory, perhaps all of it.
+/// A body of which the first part, or all of it, is in memory.
 pub struct BufferedBody<B: Body> {
     pieces: VecDeque<Result<Piece, B::Error>>,
     rest: Option<B>,
-    /// The length that is left, if the body that was read had promised one.
+    /// The length that is left, if the body declared one.
     promised: Option<u64>,
 }
 
-/// All of a body that was small enough.
+/// A whole body that was small enough.
 pub struct Kept {
     pieces: Vec<Piece>,
     hint: SizeHint,
@@ -228,7 +228,7 @@ impl Piece {
     }
 }
 
-/// Nothing in it is pinned but the rest, which is `Unpin` wherever this is a body.
+/// Only the rest is ever pinned, and it is `Unpin` wherever this type is a body.
 impl<B: Body + Unpin> Unpin for BufferedBody<B> {}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for BufferedBody<B> {
@@ -260,7 +260,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for BufferedBody<B> {
         match (&self.rest, self.promised) {
             (Some(rest), _) if self.pieces.is_empty() => rest.size_hint(),
             (_, Some(promised)) => SizeHint::with_exact(promised),
-            // As little as the body itself had said: with a length, other header fields would be sent.
+            // No length if the body declared none: with one, other header fields would be sent.
             (_, None) => SizeHint::default(),
         }
     }

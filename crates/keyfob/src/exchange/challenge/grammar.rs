@@ -1,28 +1,28 @@
-//! The grammar of `WWW-Authenticate`: a field taken apart into pieces.
+//! The grammar of `WWW-Authenticate`, which divides a field into pieces.
 //!
 //! [RFC 9110 §11.2 to §11.6.1](https://www.rfc-editor.org/rfc/rfc9110.html#section-11.2) nest a list of parameters in
-//! a list of challenges, and part both with commas.
+//! a list of challenges, and separate both with commas.
 
 use std::{mem, str};
 
-/// What the two nested lists of the field are made of.
+/// An element of the two nested lists of the field.
 ///
-/// A comma ends a parameter or a challenge, and only what stands after it tells which. So the field is read as one
-/// list of pieces, and each parameter goes to the scheme before it.
+/// A comma ends a parameter or a challenge, and only the text after it shows which. So the field is read as one list of
+/// pieces, and each parameter belongs to the scheme before it.
 pub(super) enum Piece<'a> {
     Scheme(&'a str, Option<&'a str>),
     Parameter(&'a str, String),
 }
 
-/// The field breaks the grammar here.
+/// The field violates the grammar at this place.
 pub(super) struct Fault;
 
-/// The part of a field that is still to be read.
+/// The unread part of a field.
 ///
-/// It moves forward only, except past what turns out not to be a `token68`: that is looked at once, after a scheme.
+/// It only moves forward, with one exception: after a scheme it goes back if the text is not a `token68`.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
-    /// Whether the piece before was a scheme that is followed by a blank instead of a comma.
+    /// Whether the last piece was a scheme that is followed by a blank instead of a comma.
     after_scheme: bool,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads one piece, up to the comma or the end that proves it whole.
+    /// Reads one piece, up to the comma or the end of the field.
     pub(super) fn piece(&mut self) -> Result<Option<Piece<'a>>, Fault> {
         let after_scheme = mem::take(&mut self.after_scheme);
         // "A recipient MUST parse and ignore a reasonable number of empty list elements"
@@ -62,7 +62,7 @@ impl<'a> Cursor<'a> {
         Ok(Some(Piece::Scheme(name, token68)))
     }
 
-    /// Reads the rest of an `auth-param`, from the equals sign on.
+    /// Reads the rest of an `auth-param`, beginning with the equals sign.
     fn parameter(&mut self, name: &'a str) -> Result<Piece<'a>, Fault> {
         self.rest = &self.rest[1..];
         self.take(is_blank);
@@ -92,9 +92,9 @@ impl<'a> Cursor<'a> {
         Ok(decode(value))
     }
 
-    /// Reads a `token68` if a whole element is one, and else nothing.
+    /// Reads a `token68` if the whole element is one, and otherwise nothing.
     ///
-    /// The element is not empty and does not begin with an equals sign: [`Cursor::piece`] has seen to that.
+    /// [`Cursor::piece`] ensures that the element is not empty and does not begin with an equals sign.
     fn token68(&mut self) -> Option<&'a str> {
         let start = self.rest;
         let letters = self.take(is_token68).len();
@@ -146,7 +146,7 @@ pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What may stand between quotes once the quote and the backslash are dealt with.
+/// Whether a byte is allowed in a quoted string, where the quote and the backslash are handled separately.
 ///
 /// See [RFC 9110 §5.6.4](https://www.rfc-editor.org/rfc/rfc9110.html#section-5.6.4).
 pub(super) fn is_text(byte: u8) -> bool {

@@ -1,4 +1,4 @@
-//! What holds for every field: legal ones mean what was spelled, and any other can be read.
+//! Properties of every field: a legal one is read as it was written, and any other can be read without a panic.
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
@@ -30,7 +30,7 @@ fn comma() -> impl Strategy<Value = String> {
     prop_oneof![4 => Just(", ".to_owned()), 4 => odd, 1 => Just("\n".to_owned())]
 }
 
-/// A value and its spelling; which characters are escaped follows from the bits.
+/// A value and a way to write it. The bits decide which characters are escaped.
 fn value() -> impl Strategy<Value = (String, String)> {
     let quoted = ("[\t -~\u{80}-\u{2fff}]{0,12}", any::<u16>()).prop_map(|(value, bits)| {
         let escaped = |(i, c): (usize, char)| {
@@ -76,7 +76,7 @@ fn with_token68() -> impl Strategy<Value = (Challenge, String)> {
     })
 }
 
-/// What a server means, and one way to spell it over several fields, which line feeds part.
+/// Challenges, and a way to write them in several fields, which line feeds separate.
 fn spelled() -> impl Strategy<Value = (Vec<Challenge>, String)> {
     let one = prop_oneof![3 => with_parameters(), 1 => with_token68()];
     (vec((one, comma()), 0..6), option::of(comma())).prop_map(|(many, lead)| {
@@ -90,7 +90,7 @@ fn spelled() -> impl Strategy<Value = (Vec<Challenge>, String)> {
     })
 }
 
-/// Bytes that a field may hold, most of them with a meaning in the grammar.
+/// Bytes that are legal in a field, most of which have a meaning in the grammar.
 fn field_bytes() -> impl Strategy<Value = Vec<u8>> {
     let telling = proptest::sample::select(b" \t,,==\"\"\\abc/@\xc3\xa9\xff".as_slice());
     let other = any::<u8>().prop_filter("legal in a field", |&byte| is_text(byte));
@@ -99,13 +99,13 @@ fn field_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn what_is_spelled_is_read((challenges, text) in spelled()) {
+    fn a_legal_field_is_read_as_it_was_written((challenges, text) in spelled()) {
         let fields: Vec<&[u8]> = text.split('\n').map(str::as_bytes).collect();
         prop_assert_eq!(read(&fields), challenges);
     }
 
     #[test]
-    fn a_fault_at_the_end_takes_nothing_away((challenges, text) in spelled(), junk in field_bytes()) {
+    fn a_fault_at_the_end_drops_nothing_before_it((challenges, text) in spelled(), junk in field_bytes()) {
         let mut fields: Vec<Vec<u8>> = text.split('\n').map(|field| field.as_bytes().to_vec()).collect();
         let last = fields.last_mut().unwrap();
         last.extend_from_slice(b", @");

@@ -1,4 +1,4 @@
-//! What is read of fields that people send.
+//! How fields of real servers are read.
 
 use http::HeaderValue;
 
@@ -80,7 +80,7 @@ fn a_token68_ends_with_its_padding() {
 }
 
 #[test]
-fn a_parameter_is_not_taken_for_a_token68() {
+fn a_parameter_is_not_read_as_a_token68() {
     assert_eq!(Challenges::parse("Bearer a=b").0, [bearer(&[("a", "b")])]);
     assert_eq!(Challenges::parse("Bearer a = b").0, [bearer(&[("a", "b")])]);
 }
@@ -132,7 +132,7 @@ fn a_value_is_utf8_or_else_latin1() {
 }
 
 #[test]
-fn what_stands_before_a_fault_is_kept() {
+fn the_text_before_a_fault_is_kept() {
     let kept = [bearer(&[("a", "b")])];
     for fault in [
         "=",
@@ -159,7 +159,7 @@ fn what_stands_before_a_fault_is_kept() {
 }
 
 #[test]
-fn a_parameter_needs_a_scheme_that_takes_parameters() {
+fn a_parameter_needs_a_scheme_with_parameters() {
     assert_eq!(Challenges::parse("realm=a, Bearer").0, []);
     let kept = [token68("Negotiate", "abc")];
     assert_eq!(Challenges::parse("Negotiate abc, realm=a, Bearer").0, kept);
@@ -195,7 +195,7 @@ fn insufficient_scope_is_an_error_of_bearer_and_dpop_only() {
 }
 
 #[test]
-fn what_is_wrong_with_a_proof_is_an_error_of_dpop_only() {
+fn errors_about_a_proof_are_read_from_dpop_only() {
     for (field, nonce, proof) in [
         ("DPoP error=\"use_dpop_nonce\"", true, false),
         ("Bearer, dpop error=use_dpop_nonce", true, false),
@@ -215,7 +215,7 @@ fn what_is_wrong_with_a_proof_is_an_error_of_dpop_only() {
 }
 
 #[test]
-fn the_error_is_described_in_the_servers_words() {
+fn the_description_of_an_error_is_the_servers_text() {
     let challenges =
         Challenges::parse(r#"Bearer error=x, error_description="It has, \"alas\", expired""#);
     let challenge = challenges.find("Bearer").unwrap();
@@ -227,7 +227,7 @@ fn the_error_is_described_in_the_servers_words() {
 }
 
 #[test]
-fn no_more_than_the_limits_are_kept() {
+fn challenges_and_parameters_over_the_limits_are_dropped() {
     let parameters: String = (0..100).map(|i| format!("p{i}=v, ")).collect();
     let read = Challenges::parse(&format!("Bearer {parameters} Basic"));
     let count = read.find("Bearer").unwrap().parameters().count();
@@ -240,7 +240,7 @@ fn no_more_than_the_limits_are_kept() {
     assert!(read.find("s63").is_some());
 }
 
-/// Each field is long enough that reading it in quadratic time would not end.
+/// Each field is so long that reading it in quadratic time would not end.
 #[test]
 fn long_fields_are_read_in_linear_time() {
     const LENGTH: usize = 2_000_000;

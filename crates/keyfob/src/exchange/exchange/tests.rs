@@ -1,4 +1,4 @@
-//! What the exchange decides, answer by answer.
+//! What the exchange decides for each response and failure.
 
 use http::{HeaderValue, Method};
 use url::Url;
@@ -40,7 +40,7 @@ fn waits(step: &Step) -> bool {
 }
 
 #[test]
-fn every_field_that_judging_reads_is_named() {
+fn judged_fields_names_every_field_that_judging_reads() {
     let exchange = exchange(Idempotency::Idempotent, Replay::Possible);
     let named = |status| exchange.judged_fields(StatusCode::from_u16(status).unwrap());
     assert!(named(200).eq([GRPC_STATUS]));
@@ -141,7 +141,7 @@ fn r5_retries_end_after_the_last_attempt() {
 }
 
 #[test]
-fn r5_retry_after_is_honoured_if_it_fits_and_else_the_answer_is_returned_now() {
+fn r5_a_retry_after_that_does_not_fit_returns_the_response_now() {
     let mut fits = exchange(Idempotency::Idempotent, Replay::Possible);
     match answer(&mut fits, 503, &[(RETRY_AFTER, "30")]) {
         Step::Wait(pause, _) => assert!(pause >= Duration::from_secs(30), "{pause:?}"),
@@ -163,7 +163,7 @@ fn r5_retry_after_is_honoured_if_it_fits_and_else_the_answer_is_returned_now() {
 }
 
 #[test]
-fn r5_a_retry_after_that_is_nonsense_counts_as_none() {
+fn r5_an_unreadable_retry_after_counts_as_none() {
     for nonsense in ["soon", "-1", "1.5", ""] {
         let mut get = exchange(Idempotency::Idempotent, Replay::Possible);
         assert!(waits(&answer(&mut get, 503, &[(RETRY_AFTER, nonsense)])));
@@ -206,13 +206,13 @@ fn r3_insufficient_scope_does_not_renew() {
 }
 
 #[test]
-fn r3_a_401_to_a_body_that_is_gone_is_reported_but_not_replayed() {
+fn r3_a_401_to_a_body_that_is_gone_rejects_the_token_without_a_replay() {
     let mut exchange = exchange(Idempotency::Idempotent, Replay::Impossible);
     assert!(matches!(answer(&mut exchange, 401, &[]), Step::Reject(_)));
 }
 
 #[test]
-fn r3_a_401_where_no_credential_was_sent_says_nothing_about_it() {
+fn r3_a_401_to_a_request_without_the_credential_renews_nothing() {
     let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
     redirected(&mut exchange, "https://b.test/");
     assert!(!exchange.carries_credential());
@@ -229,17 +229,17 @@ fn proving(effect: Idempotency, body: Replay) -> Exchange {
 }
 
 #[test]
-fn r3_a_proof_that_needs_a_nonce_is_made_again_once_and_the_token_is_kept() {
+fn r3_a_proof_gets_a_requested_nonce_once_and_the_token_is_kept() {
     let mut exchange = proving(Idempotency::NotIdempotent, Replay::Possible);
     let again = Step::Wait(Duration::ZERO, "dpop nonce");
     assert_eq!(answer(&mut exchange, 401, &USE_NONCE), again);
     assert_eq!(answer(&mut exchange, 401, &USE_NONCE), Step::Done);
-    // Neither was a rejection of the token.
+    // Neither response rejected the token.
     assert!(matches!(answer(&mut exchange, 401, &[]), Step::Renew(_)));
 }
 
 #[test]
-fn r3_a_nonce_after_a_renewal_is_obeyed_too() {
+fn r3_a_nonce_that_is_requested_after_a_renewal_is_used_too() {
     let mut exchange = proving(Idempotency::Idempotent, Replay::Possible);
     let invalid = [(WWW_AUTHENTICATE, "DPoP error=\"invalid_token\"")];
     assert!(matches!(
@@ -251,13 +251,13 @@ fn r3_a_nonce_after_a_renewal_is_obeyed_too() {
 }
 
 #[test]
-fn r4_a_body_that_is_gone_is_not_sent_again_with_a_nonce_and_no_token_is_rejected() {
+fn r4_a_body_that_is_gone_is_not_sent_again_with_a_nonce() {
     let mut exchange = proving(Idempotency::Idempotent, Replay::Impossible);
     assert_eq!(answer(&mut exchange, 401, &USE_NONCE), Step::Done);
 }
 
 #[test]
-fn r5_a_nonce_that_is_not_given_or_comes_too_late_is_not_waited_for() {
+fn r5_a_missing_or_late_nonce_ends_the_request() {
     let mut without = proving(Idempotency::Idempotent, Replay::Possible);
     assert_eq!(answer(&mut without, 401, &USE_NONCE[..1]), Step::Done);
     let mut late = proving(Idempotency::Idempotent, Replay::Possible);
@@ -266,7 +266,7 @@ fn r5_a_nonce_that_is_not_given_or_comes_too_late_is_not_waited_for() {
 }
 
 #[test]
-fn r5_a_nonce_costs_no_attempt_of_the_retries() {
+fn r5_a_nonce_does_not_count_as_a_failed_attempt() {
     let mut exchange = proving(Idempotency::Idempotent, Replay::Possible);
     let mut answers = vec![answer(&mut exchange, 401, &USE_NONCE)];
     answers.extend((0..4).map(|_| answer(&mut exchange, 503, &[])));
@@ -282,7 +282,7 @@ fn r3_a_refused_proof_does_not_renew_the_token() {
 }
 
 #[test]
-fn r3_without_proofs_a_challenge_of_dpop_is_one_like_others() {
+fn r3_without_proofs_a_dpop_challenge_renews_like_any_other() {
     for error in ["use_dpop_nonce", "invalid_dpop_proof"] {
         let challenge = format!("DPoP error=\"{error}\"");
         let headers = HeaderMap::from_iter([
@@ -297,7 +297,7 @@ fn r3_without_proofs_a_challenge_of_dpop_is_one_like_others() {
 }
 
 #[test]
-fn r3_grpc_says_unauthenticated_with_a_status_of_its_own() {
+fn r3_grpc_refuses_a_credential_with_a_status_of_its_own() {
     let mut exchange = exchange(Idempotency::NotIdempotent, Replay::Possible);
     let grpc_status = HeaderName::from_static("grpc-status");
     assert!(matches!(
