@@ -57,6 +57,7 @@ impl Settings {
             (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
             (given, _) => given,
         };
+        // Jitter, so that many processes with tokens of one age do not renew at the same moment.
         Schedule::new(expiry, token.recheck(), acquired, fastrand::f64())
     }
 
@@ -73,6 +74,7 @@ impl Settings {
             }
             Ok::<_, BoxError>(())
         });
+        // A panic must not end the renewal's task: callers would wait for it and then start another.
         let callbacks = AssertUnwindSafe(callbacks).catch_unwind();
         let failed = |how: &str| {
             Error::unavailable(format!(

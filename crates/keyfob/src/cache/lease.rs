@@ -124,6 +124,7 @@ impl Lease {
     /// Puts the credential on a request, and replaces any other value of its header fields (R9).
     pub fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.0.headers {
+            // The same value again, as on a retry, is no override worth a log event.
             if headers
                 .insert(name, value.clone())
                 .is_some_and(|old| old != value)

@@ -68,6 +68,7 @@ impl SharedState {
             events::renewal_overruled(reason.name(), fetched.as_ref().err());
             return None;
         }
+        // In one step under the lock: a caller finds either this renewal or its result.
         state.end_renewal(number);
         Some(match fetched {
             Ok(fetched) => Ok(self.succeed(state, reason, fetched)),
@@ -136,6 +137,7 @@ impl SharedState {
             .current
             .snapshot()
             .filter(|snapshot| snapshot.schedule.at(now.elapsed) != Freshness::Expired);
+        // T3: the token is served without the lock until the source is asked again.
         if let Some(snapshot) = &usable {
             let next = state.next_attempt(snapshot);
             self.current.publish(snapshot.checked_next(next, now));
@@ -158,6 +160,7 @@ async fn renew(fetcher: Fetcher, guard: RenewalGuard, request: TokenRequest, tok
     let panicked = |_| Err(Renewal::panicked());
     let fetch = AssertUnwindSafe(fetcher.fetch_unexpired(&request));
     let fetched = fetch.catch_unwind().await.unwrap_or_else(panicked);
+    // The cache was dropped during the fetch.
     let Some(shared) = guard.shared.upgrade() else {
         return;
     };

@@ -202,6 +202,7 @@ impl SharedState {
             return (Lookup::Ready(current), None);
         }
         let now = self.current.clock.elapsed();
+        // A running renewal is joined even during a cool-down, because its result may be a new token.
         if state.renewal.is_none()
             && let Some(error) = state
                 .cooling_down(now)
@@ -274,6 +275,7 @@ impl SharedState {
         let mut state = lock(&self.locked);
         state.tokens_set += 1;
         if !self.current.is(&token) {
+            // Callbacks may have been given this generation for the token of the running renewal.
             state.skip_announced_generation();
         }
         let token = Fetched {
@@ -293,6 +295,7 @@ impl SharedState {
         }
         state.forget_failure();
         let now = self.current.read_clocks();
+        // The header values are made once here, so that a read only clones them.
         self.current.publish(Snapshot {
             headers: fetched.token.headers().into(),
             token: fetched.token,
