@@ -1,4 +1,4 @@
-//! The faces other than the async session: the same proofs, the same nonces.
+//! The other interfaces than the async session: the same proofs and nonces.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt};
 
 use crate::resource_server::{Resource, Rotation, bound, fixed, promptly, prover};
 
-/// What a face sends to a server that wants a nonce, then another, and then knows the token no more.
+/// The requests of an interface to a server that requires a nonce, then another one, and then rejects the token.
 fn expect_three_good_ones(resource: &Resource) {
     assert_eq!(resource.statuses(), [401, 200, 401, 200, 200]);
     let proofs = resource.proofs();
@@ -81,7 +81,7 @@ async fn r3_a_proof_for_a_uri_without_a_host_names_the_bound_origin() {
         .unwrap();
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
     let base = resource.server.url();
-    // As a channel does that is connected to its server.
+    // Like a channel that is connected to its server.
     let connected = tower::service_fn(move |mut request: Request<Full<Bytes>>| {
         let path = request.uri().path_and_query().unwrap().clone();
         *request.uri_mut() = format!("{base}{path}").parse().unwrap();
@@ -93,7 +93,7 @@ async fn r3_a_proof_for_a_uri_without_a_host_names_the_bound_origin() {
         let request = Request::get("/a?b").body(Full::default()).unwrap();
         service.clone().oneshot(request).await.unwrap();
     }
-    // Only requests without a body can be sent again here, and this one says that it has one.
+    // Only requests without a body can be sent again here, and this one has a body.
     assert_eq!(resource.statuses().last(), Some(&200));
 }
 
@@ -117,7 +117,7 @@ async fn r3_the_middleware_sends_proofs_and_obeys_nonces() {
     assert_eq!(post().await, 200);
     assert_eq!(post().await, 200);
     expect_three_good_ones(&resource);
-    // A proof is for one URL: the redirect is the caller's.
+    // A proof is for one URL, so the redirect is returned to the caller.
     let url = resource.server.url_for("/redirect?/data");
     assert_eq!(client.get(url).send().await.unwrap().status(), 307);
 }

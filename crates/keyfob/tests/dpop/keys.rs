@@ -1,4 +1,4 @@
-//! Each kind of key, in each form, signs what another library verifies.
+//! Each kind of key in each format signs proofs that another library verifies.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -16,15 +16,15 @@ use ring::signature::{
 use crate::received_proof::{Proof, hash};
 use crate::resource_server::{bound, fixed};
 
-/// A key that nothing but these tests uses.
+/// A key that only these tests use.
 const RSA: &str = include_str!("rsa-of-the-tests.pem");
 
-/// What stands before the seed in a PKCS #8 document (RFC 8410 §7).
+/// The bytes before the seed in a PKCS #8 document (RFC 8410 §7).
 const ED25519_PKCS8: &[u8] = &[
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// A proof that was signed with this key, verified.
+/// A verified proof that was signed with this key.
 fn signed_with(key: &SigningKey) -> Proof {
     let tokens = fixed(bound("t0ken"), &ManualClock::default());
     let authenticator =
@@ -56,7 +56,7 @@ fn a_generated_key_signs_with_es256() {
     assert_eq!(signed_with(&key).algorithm, "ES256");
     let other = SigningKey::generate(Algorithm::Es256).unwrap();
     assert_ne!(key.thumbprint(), other.thumbprint());
-    // A proof tells what the key is, and not what else it is called.
+    // A proof contains the public key, and not its other attributes.
     let named = signed_with(&key.clone().key_id("2026-11"));
     let members: Vec<_> = named.jwk.as_object().unwrap().keys().collect();
     assert_eq!(members, ["crv", "kty", "x", "y"]);
@@ -88,7 +88,7 @@ fn keys_on_both_curves_are_read_from_pem_and_jwk() {
     }
 }
 
-/// The key of RFC 8037, appendix A, whose thumbprint stands there as well.
+/// The key of RFC 8037, appendix A, which also has its thumbprint.
 #[test]
 fn an_ed25519_key_is_read_from_jwk_and_pem() {
     let seed = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
@@ -179,7 +179,7 @@ fn private_number(sec1: &[u8]) -> &[u8] {
     element(rest).1
 }
 
-/// The same with the curve in it, as a file has it that is nothing else.
+/// The same with its curve, as a file that has only this key has it.
 fn sec1_pem(sec1: &[u8], algorithm: &str) -> String {
     let curve: &[u8] = match algorithm {
         "ES256" => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
@@ -224,7 +224,7 @@ fn integers(sequence: &[u8]) -> Vec<&[u8]> {
     numbers
 }
 
-/// The tag, the contents and what follows of an element in DER (X.690 §8.1).
+/// The tag and the contents of a DER element, and the bytes after it (X.690 §8.1).
 fn element(der: &[u8]) -> (u8, &[u8], &[u8]) {
     let (length, start) = match usize::from(der[1]) {
         short @ 0..=127 => (short, 2),

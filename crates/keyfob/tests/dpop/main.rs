@@ -1,8 +1,8 @@
-//! Proof of possession, over all faces, against a server that looks at every proof.
+//! Proof of possession with all interfaces, against a server that checks every proof.
 //!
-//! What signs is `aws-lc-rs`; what verifies is `ring`.
+//! `aws-lc-rs` signs the proofs, and `ring` verifies them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 mod interfaces;
 mod keys;

@@ -1,4 +1,4 @@
-//! What a server wants to find in a proof: learned from any answer, obeyed once.
+//! Nonces: recorded from any response, and retried once.
 
 use http::Method;
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
@@ -53,7 +53,7 @@ async fn r3_a_server_that_refuses_every_nonce_gets_two_requests_and_its_401_is_r
     assert_eq!(response.headers()["dpop-nonce"], "nonce-2");
     assert_eq!(resource.statuses(), [401, 401]);
     assert_eq!(nonces(&resource), ["", "nonce-1"]);
-    // The token was not taken for the culprit.
+    // The token was not renewed.
     assert_eq!(session.tokens().ready().unwrap().generation(), generation);
 }
 

@@ -1,4 +1,4 @@
-//! A proof as a server reads it (RFC 9449 §4.3), with another library than the one that signed.
+//! A proof as a server reads it (RFC 9449 §4.3), with another library than the one that signed it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,7 @@ use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlg
 use ring::{digest, signature};
 use serde_json::Value;
 
-/// A proof whose signature holds.
+/// A proof with a valid signature.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     pub(crate) algorithm: String,
@@ -15,7 +15,7 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
-    /// Reads and verifies the value of a `DPoP` field.
+    /// Reads and verifies the value of a `DPoP` header.
     pub(crate) fn verified(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split('.').collect();
         let [head, claims, signature] = parts.as_slice() else {
@@ -47,7 +47,7 @@ impl Proof {
         self.claims[name].as_str().unwrap_or_default()
     }
 
-    /// The thumbprint of the key, made of its required members in their order (RFC 7638 §3.2).
+    /// The thumbprint of the key: a hash of its required members in order (RFC 7638 §3.2).
     pub(crate) fn thumbprint(&self) -> String {
         let names: &[&str] = match self.jwk["kty"].as_str() {
             Some("EC") => &["crv", "kty", "x", "y"],

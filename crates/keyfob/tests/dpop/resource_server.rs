@@ -1,4 +1,4 @@
-//! A server that wants a token that is bound to a key, a proof for each request, and perhaps a nonce in it.
+//! A resource server that requires a bound token, a proof with each request, and optionally a nonce.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server};
 
 use crate::received_proof::{Proof, hash};
 
-/// The server, and what it has seen.
+/// The server, and the requests that it received.
 pub(crate) struct Resource {
     pub(crate) server: Server,
     desk: Arc<Desk>,
@@ -25,25 +25,25 @@ struct Desk {
 
 #[derive(Default)]
 struct State {
-    /// What a proof must have, if anything.
+    /// The nonce that a proof must have, if any.
     nonce: Option<String>,
     nonces_made: u32,
     rotation: Rotation,
     revoked: HashSet<String>,
     identifiers: HashSet<String>,
-    /// What each request was answered, and the proof that it came with.
+    /// The status of each response, and the proof of its request.
     seen: Vec<(u16, Option<Proof>)>,
     faults: Vec<String>,
 }
 
-/// When the server wants another nonce.
+/// When the server changes its nonce.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Rotation {
     #[default]
     Never,
-    /// With each good answer, which tells the next.
+    /// After each good response, which contains the next one.
     OnSuccess,
-    /// With each refusal, so that the nonce that it tells is never good.
+    /// After each refusal, so that the nonce in it is never valid.
     OnRefusal,
 }
 
@@ -60,7 +60,7 @@ impl Resource {
         Self { server, desk }
     }
 
-    /// Wants a nonce from now on, another one than before.
+    /// Requires a new nonce from now on.
     pub(crate) fn change_nonce(&self) -> &Self {
         self.desk.state().next_nonce();
         self
@@ -76,14 +76,14 @@ impl Resource {
         self
     }
 
-    /// The status of each answer so far; also fails if a request was faulty in a way that no nonce explains.
+    /// The status of each response so far. Panics if a request had an error that has nothing to do with the nonce.
     pub(crate) fn statuses(&self) -> Vec<u16> {
         let state = self.desk.state();
         assert_eq!(state.faults, [""; 0]);
         state.seen.iter().map(|(status, _)| *status).collect()
     }
 
-    /// The proofs so far; each request had one.
+    /// The proofs so far. Each request had one.
     pub(crate) fn proofs(&self) -> Vec<Proof> {
         let state = self.desk.state();
         assert_eq!(state.faults, [""; 0]);
@@ -139,7 +139,7 @@ impl Desk {
         answer
     }
 
-    /// The proof of a request if it is one for this request, and all of RFC 9449 §4.3 holds but for the nonce.
+    /// The proof of a request, if it satisfies all of RFC 9449 §4.3 except the nonce.
     fn proof(&self, received: &Received, state: &mut State) -> Option<Proof> {
         let checked = self.check(received, state);
         checked.map_err(|fault| state.faults.push(fault)).ok()
@@ -176,7 +176,7 @@ impl Desk {
     }
 }
 
-/// What the paths of this server do.
+/// The behavior of the paths of this server.
 fn good(received: &Received) -> ScriptedResponse {
     match (received.path.as_str(), &received.query) {
         ("/redirect", Some(to)) => ScriptedResponse::redirect(307, to),
@@ -185,7 +185,7 @@ fn good(received: &Received) -> ScriptedResponse {
     }
 }
 
-/// The token of `Authorization: DPoP …`, if that is there once.
+/// The token of `Authorization: DPoP …`, if there is exactly one.
 fn token(received: &Received) -> Option<String> {
     let mut fields = received.headers.get_all("authorization").iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
@@ -209,7 +209,7 @@ pub(crate) fn fixed(token: Token, clock: &ManualClock) -> TokenCache {
         .unwrap()
 }
 
-/// The default rules, but without pauses.
+/// The default policy without pauses.
 pub(crate) fn promptly() -> RetryPolicy {
     RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO)
 }
@@ -218,7 +218,7 @@ pub(crate) fn prover() -> DpopProver {
     DpopProver::new(SigningKey::generate(Algorithm::Es256).unwrap())
 }
 
-/// A session that proves possession to one server.
+/// A session that sends proofs to one server.
 pub(crate) fn builder(server: &Server, clock: &ManualClock) -> SessionBuilder {
     Session::builder(fixed(bound("t0ken"), clock))
         .retry(promptly())
@@ -226,7 +226,7 @@ pub(crate) fn builder(server: &Server, clock: &ManualClock) -> SessionBuilder {
         .dpop(prover())
 }
 
-/// The proofs that a server received that looks at nothing.
+/// The proofs that a scripted server received.
 pub(crate) fn proofs(server: &Server) -> Vec<Proof> {
     let received = server.received();
     let fields = received.iter().filter_map(|request| request.header("dpop"));

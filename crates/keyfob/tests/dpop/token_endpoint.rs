@@ -1,4 +1,4 @@
-//! A token endpoint that gives tokens that are bound to a key (RFC 9449 §5 and §8).
+//! A token endpoint whose tokens are bound to a key (RFC 9449 §5 and §8).
 
 use keyfob::oauth::{
     Algorithm, Client, ClientAuthentication, ClientBuilder, ClientCredentials, DpopProver,

@@ -1,4 +1,4 @@
-//! Which tokens go out with a proof, where, and what a refusal leads to.
+//! Which requests have a proof, and what happens after a refusal.
 
 use std::collections::HashSet;
 use std::io::Error as IoError;
@@ -96,7 +96,7 @@ async fn r1_a_redirect_to_another_origin_carries_neither_token_nor_proof() {
     let (resource, other) = (Resource::start(&clock), Server::start());
     let back = resource.server.url_for("/back");
     other.expect(Expect::get("/elsewhere").respond(ScriptedResponse::redirect(302, &back)));
-    // Even where the caller had put a proof of its own, and where the other origin is one of the session's.
+    // Even if the caller set a proof, and if the other origin is bound to the session too.
     let session = builder(&resource.server, &clock)
         .origin(other.url())
         .build()
@@ -108,7 +108,7 @@ async fn r1_a_redirect_to_another_origin_carries_neither_token_nor_proof() {
     let received = other.received();
     assert_eq!(received[0].header("dpop"), None);
     assert_eq!(received[0].header("authorization"), None);
-    // What was left behind is not put back.
+    // Removed headers are not restored.
     assert_eq!(resource.faults(), ["0 proofs"]);
 }
 
@@ -153,7 +153,7 @@ async fn r6_a_renewal_that_returns_a_bearer_token_returns_the_401() {
     let response = session.get("data").send().await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.text().await.unwrap(), "why");
-    // What is in the cache now is no token for the next request.
+    // The token in the cache now cannot be used for the next request.
     let error = session.get("data").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
 

@@ -1,4 +1,4 @@
-//! The authorization code grant: what the URL asks for, and what comes of the redirect.
+//! The authorization code grant: the parameters of the URL, and the outcome of each redirect.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How a client says who it is.
+//! Client authentication.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -83,7 +83,7 @@ async fn a_private_key_signs_a_jwt_that_names_the_client() {
     }
 }
 
-/// Checks the signature with the public half of the key.
+/// Checks the signature with the public key.
 fn verify(key: &SigningKey, jws: &str) {
     let jwk: Value = serde_json::from_str(&key.public_jwk()).unwrap();
     let part = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Signing in with a code that is typed elsewhere.
+//! Sign-in with a device code.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const DEVICE: &str = "/device_authorization";
 const TOKEN: &str = "/token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// A server, a client of it, and its clock.
+/// A server, its client, and the clock of the client.
 struct Desk {
     server: Server,
     clock: ManualClock,
@@ -42,14 +42,14 @@ impl Desk {
         }
     }
 
-    /// A sign-in whose code the server gives with these fields, beside the usual ones.
+    /// A sign-in whose device authorization response has these fields and the usual ones.
     async fn begin(&self, fields: Value) -> Result<DeviceAuthorization, Error> {
         self.server
             .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes(fields))));
         DeviceCode::new(self.client.clone()).start().await
     }
 
-    /// Waits for the token, letting each pause pass as soon as it begins; answers the pauses in seconds, too.
+    /// Waits for the token, and ends each pause at once. Also returns the pauses, in seconds.
     async fn wait(&self, authorization: DeviceAuthorization) -> (Result<Token, Error>, Vec<u64>) {
         let mut waiting = Box::pin(authorization.wait());
         let mut pauses = Vec::new();
@@ -65,7 +65,7 @@ impl Desk {
         }
     }
 
-    /// What comes of these answers of the token endpoint, and with which pauses.
+    /// The result after these token responses, and the pauses.
     async fn outcome(
         &self,
         fields: Value,
@@ -219,7 +219,7 @@ async fn a_server_that_does_not_respond_is_polled_less_often() {
         says("authorization_pending"),
         token(),
     ];
-    // What hangs is given up on by the system's clock; the others have to be heard within it.
+    // Requests that hang end after a timeout of the system's clock. The other responses have to arrive before that.
     let desk = Desk::with_timeout(Duration::from_secs(2));
     let (outcome, pauses) = desk.outcome(json!({}), answers).await;
     outcome.unwrap();
@@ -267,7 +267,7 @@ async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
     assert_eq!(error.kind(), ErrorKind::Deadline);
     assert!(error.to_string().contains("start it again"), "{error}");
 
-    // Nobody is asked once it is known that the code has run out.
+    // No request is sent after the code has expired.
     let pending = || says("authorization_pending");
     let (outcome, pauses) = Desk::new()
         .outcome(json!({"expires_in": 12}), [pending(), pending()])

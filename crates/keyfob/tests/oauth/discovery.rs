@@ -1,4 +1,4 @@
-//! Finding out where a server is asked for what.
+//! Discovery of the endpoints of a server.
 
 use keyfob::oauth::{Client, ClientCredentials};
 use keyfob::{ErrorKind, TokenCache};

@@ -1,4 +1,4 @@
-//! What the tests of this binary share: a client of a scripted server.
+//! A client of a scripted server, and its requests.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -26,12 +26,12 @@ pub(crate) fn client_with(endpoint: &TokenEndpoint, who: ClientAuthentication) -
         .unwrap()
 }
 
-/// The token that a source gives.
+/// The token of a source.
 pub(crate) async fn token_of(source: impl TokenSource) -> Result<Token, Error> {
     TokenCache::new(source).get_valid_token().await
 }
 
-/// The last request that the endpoint got.
+/// The last request that the endpoint received.
 pub(crate) fn last(endpoint: &TokenEndpoint) -> Received {
     endpoint.server().received().pop().unwrap()
 }
@@ -44,7 +44,7 @@ pub(crate) fn form_values(received: &Received, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The text of an `Authorization: Basic`.
+/// The value of `Authorization: Basic`.
 pub(crate) fn basic(received: &Received) -> String {
     let value = received.header("authorization").unwrap();
     let text = value.strip_prefix("Basic ").unwrap();
@@ -60,7 +60,7 @@ pub(crate) fn read_jwt(jwt: &str) -> (Value, Value) {
     (parts.next().unwrap(), parts.next().unwrap())
 }
 
-/// Both texts of an error and of all its causes.
+/// The `Display` and `Debug` texts of an error and all its causes.
 pub(crate) fn everything_said(error: &(dyn StdError + 'static)) -> String {
     let mut said = format!("{error} {error:?}");
     let mut cause = error.source();

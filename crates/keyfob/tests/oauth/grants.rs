@@ -1,4 +1,4 @@
-//! What each grant asks, and what comes of it.
+//! The requests and results of each grant.
 
 use std::time::Duration;
 

@@ -136,7 +136,7 @@ async fn a_request_head_that_is_too_long_is_refused() {
         let mut client = TcpStream::connect(sign_in.address()).await.unwrap();
         let code = "x".repeat(kibibytes * 1024);
         let head = format!("GET /callback?code={code} HTTP/1.1\r\nhost: a\r\n\r\n");
-        // The server may have hung up before all of it was written.
+        // The server may have closed the connection before everything was written.
         _ = client.write_all(head.as_bytes()).await;
         let answer = until_closed(&mut client).await;
         let was_read = answer.starts_with("HTTP/1.1 400");
@@ -147,7 +147,7 @@ async fn a_request_head_that_is_too_long_is_refused() {
     assert!(!sign_in.waiting.is_finished());
 }
 
-/// What comes until the connection ends, however it does.
+/// Everything that arrives until the connection ends in any way.
 async fn until_closed(client: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     _ = client.read_to_end(&mut answer).await;

@@ -1,9 +1,6 @@
 //! Tokens from OAuth 2.0 servers, against the test kit.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed step of a test may panic where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 mod authorization_code;
 #[path = "../requests/captured_log.rs"]

@@ -1,4 +1,4 @@
-//! The forms in which private keys are given.
+//! The formats of private keys.
 
 use aws_lc_rs::encoding::{
     AsBigEndian, AsDer, Curve25519SeedBin, EcPrivateKeyBin, EcPrivateKeyRfc5915Der, Pkcs8V1Der,
@@ -57,7 +57,7 @@ fn elements(der: &[u8]) -> Vec<(u8, &[u8])> {
     found
 }
 
-/// PKCS#8 holds the older form of an RSA key as its third element (RFC 5208 §5).
+/// PKCS#8 contains the older format of an RSA key as its third element (RFC 5208 §5).
 fn pkcs1_of(pkcs8: &[u8]) -> Vec<u8> {
     elements(elements(pkcs8)[0].1)[2].1.to_vec()
 }
@@ -109,7 +109,7 @@ fn keys_on_curves_are_read_in_both_forms_of_pem_and_as_jwk() {
 #[test]
 fn ed25519_keys_are_read_as_pem_and_as_jwk() {
     let pair = Ed25519KeyPair::generate().unwrap();
-    // With and without the public half in it (RFC 8410 §7): `openssl genpkey` leaves it out.
+    // With and without the public key (RFC 8410 §7): `openssl genpkey` omits it.
     let with = pair.to_pkcs8().unwrap();
     let without = pair.to_pkcs8v1().unwrap();
     let key = SigningKey::from_pem(pem("PRIVATE KEY", with.as_ref())).unwrap();
@@ -129,7 +129,7 @@ fn ed25519_keys_are_read_as_pem_and_as_jwk() {
 fn an_rsa_key_is_read_as_jwk_with_its_algorithm() {
     let pkcs8 = rsa_pkcs8();
     let pkcs1 = pkcs1_of(&pkcs8);
-    // RFC 8017 §A.1.2: version, then these.
+    // RFC 8017 §A.1.2: the version, then these numbers.
     let names = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
     let integers = &elements(elements(&pkcs1)[0].1)[1..];
     let mut jwk = json!({"kty": "RSA", "alg": "RS384", "kid": "2026"});

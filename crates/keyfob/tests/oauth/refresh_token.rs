@@ -1,4 +1,4 @@
-//! Refresh tokens, which may be used up by each use.
+//! Refresh tokens, which may be replaced at each use.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! S1 and S3: no secret in what the sources print, report or log, nor in what the libraries beneath them log.
+//! S1 and S3: no secret in the debug output, errors or logs of the sources, nor in the logs of the libraries that they use.
 
 use keyfob::oauth::{
     Algorithm, Client, ClientAuthentication, ClientCredentials, JwtBearer, RefreshToken,
@@ -10,7 +10,7 @@ use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 use crate::captured_log;
 use crate::fixtures::everything_said;
 
-/// In every secret of this test: in what is sent and in what is answered.
+/// A part of every secret in this test, in requests and in responses.
 const SECRET: &str = "hush";
 const PROGRAM: &str = "KEYFOB_TEST_ALONE";
 
@@ -19,7 +19,7 @@ fn s1_no_log_at_any_level_shows_a_secret_of_an_exchange() {
     run_alone("secrets::everything_is_logged", PROGRAM, "1");
 }
 
-/// Runs one ignored test of this binary in a process of its own, with a variable of its own.
+/// Runs one ignored test of this binary in another process, with this environment variable.
 fn run_alone(test: &str, variable: &str, value: &str) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", test])

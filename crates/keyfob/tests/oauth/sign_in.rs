@@ -11,7 +11,7 @@ use url::Url;
 pub(crate) const TOKEN: &str = "/token";
 pub(crate) const METADATA: &str = "/.well-known/oauth-authorization-server";
 
-/// A sign-in that somebody waits for, and the browser's side of it.
+/// A sign-in that waits for its redirect, and the browser's side of it.
 pub(crate) struct SignIn {
     pub(crate) url: Url,
     pub(crate) redirect_uri: String,
@@ -35,7 +35,7 @@ impl SignIn {
         parameter(&self.url, name)
     }
 
-    /// Where the server sends the browser, with the right state and these parameters.
+    /// The redirect of the server, with the right state and these parameters.
     pub(crate) fn back(&self, parameters: &str) -> String {
         let state = self.parameter("state");
         format!("{}?state={state}&{parameters}", self.redirect_uri)
@@ -71,7 +71,7 @@ pub(crate) fn flow(server: &Server) -> AuthorizationCode {
     AuthorizationCode::new(client)
 }
 
-/// A flow whose server says this about itself, beside where it is.
+/// A flow with discovery. The metadata have these fields too.
 pub(crate) fn discovered(server: &Server, fields: &serde_json::Value) -> AuthorizationCode {
     let mut document = json!({
         "issuer": server.url(),
@@ -109,7 +109,7 @@ pub(crate) async fn server_has_calls(server: &Server, calls: usize) {
     }
 }
 
-/// A flow that a manual clock times.
+/// A flow with a manual clock.
 pub(crate) fn timed(server: &Server) -> (ManualClock, AuthorizationCode) {
     let clock = ManualClock::default();
     let client = Client::builder("desk")

@@ -1,4 +1,4 @@
-//! What the answers of a token endpoint mean, and what of them is never shown.
+//! What token responses mean, and which parts of them are never shown.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenRespo
 
 use crate::fixtures::{client, everything_said, token_of};
 
-/// The error of a client whose server answers so.
+/// The error of a client that gets this response.
 async fn error_after(answer: ScriptedResponse) -> keyfob::Error {
     let endpoint = TokenEndpoint::start();
     endpoint.always(TokenResponse::other(answer));
@@ -136,7 +136,7 @@ async fn at_most_one_mebibyte_is_read() {
 
     let error = error_after(ScriptedResponse::text(text + " ")).await;
     assert_eq!(error.kind(), ErrorKind::Malformed);
-    // One that never ends is not read for ever.
+    // An endless body is not read forever.
     let error = error_after(ScriptedResponse::stream(1 << 40).chunked()).await;
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }

@@ -1,4 +1,4 @@
-//! The examples of README.md and docs/ are profile files without a fault.
+//! The profile files in README.md and docs/ are valid.
 
 use keyfob::Profiles;
 

@@ -1,4 +1,4 @@
-//! What is wrong with a file is said with line and column, all of it at once, and no value is quoted.
+//! All errors of a file are reported at once, with line and column, and without values.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ fn faults(text: &str) -> Vec<String> {
     error.to_string().lines().map(str::to_owned).collect()
 }
 
-/// The one fault of a text is reported for this place, with these words.
+/// Checks that a text has one error, at this line and column and with this message.
 #[track_caller]
 fn assert_fault(text: &str, place: &str, words: &[&str]) {
     let faults = faults(text);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::id;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Gone when dropped.
+/// Removed when dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left is taken by `cargo clean`.
+        // `cargo clean` removes what is left.
         _ = fs::remove_dir_all(&self.0);
     }
 }

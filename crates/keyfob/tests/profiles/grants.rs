@@ -1,4 +1,4 @@
-//! Tokens that profiles get from OAuth servers, with secrets read when they are needed.
+//! Tokens that profiles fetch from OAuth servers, with secrets that are read when they are needed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::folder::Folder;
 
-/// The tokens of a profile with this token table; its store is the process alone.
+/// The tokens of a profile with this token table. They are stored only in this process.
 fn tokens(lines: &str) -> TokenCache {
     let text = format!(
         "[profiles.a]\nbase_url = \"https://a.example/fhir\"\nstore = \"memory\"\n[profiles.a.token]\n{lines}"

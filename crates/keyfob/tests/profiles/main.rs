@@ -1,4 +1,4 @@
-//! Profile files: what is refused and where, which profile a URL is of, and where tokens come from.
+//! Profile files: errors and their positions, the profile of a URL, and where tokens come from.
 
 mod documentation;
 mod file_errors;

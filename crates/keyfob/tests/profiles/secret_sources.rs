@@ -1,4 +1,4 @@
-//! Tokens that are kept somewhere, and the sessions that carry them.
+//! Tokens from secret sources, and the sessions of their profiles.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Which profile a name or a URL means.
+//! Which profile a name or a URL selects.
 
 use keyfob::{ErrorKind, Profiles};
 

@@ -1,6 +1,6 @@
 //! A person signs in with a browser: Chromium, and the certified provider.
 //!
-//! `cargo xtask test browser` installs both and runs these.
+//! `cargo xtask test browser` installs both and runs these tests.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use keyfob_testkit::json;
 
 use crate::provider_server::{Provider, desktop};
 
-/// A browser with an empty profile of its own, which is gone when it is dropped.
+/// A browser with an empty profile, which is removed when this is dropped.
 struct Browser(PathBuf);
 
 impl Browser {
@@ -20,12 +20,12 @@ impl Browser {
         Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder))
     }
 
-    /// What the page is that this address leads to, as the browser has read it.
+    /// The page at this address, as the browser shows it.
     fn open(&self, url: &str) -> String {
         let output = Command::new("chromium")
             .args([
                 "--headless",
-                // Tests may run as root, who has no sandbox.
+                // Tests may run as root, and then Chromium has no sandbox.
                 "--no-sandbox",
                 "--disable-gpu",
                 "--disable-background-networking",
@@ -44,7 +44,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // What is left is taken by `cargo clean`.
+        // `cargo clean` removes what is left.
         _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -75,7 +75,7 @@ async fn a_person_signs_in_and_the_browser_shows_the_result() {
 async fn a_refused_person_sees_a_page_that_says_so() {
     let provider = Provider::start(json!({"clients": [desktop("desktop")]}));
     let client = provider.client("desktop", ClientAuthentication::none());
-    // Nobody is signed in there yet, and nobody may be asked.
+    // No person is signed in there yet, and with `prompt=none` the server must not ask one.
     let flow = AuthorizationCode::new(client).scopes(["openid"]);
     let request = flow.parameter("prompt", "none").start().await.unwrap();
     let url = request.url().to_owned();

@@ -1,13 +1,13 @@
-//! A sign-in by device code whose pauses pass at once.
+//! A sign-in with a device code whose pauses end at once.
 
 use futures_util::future::{Either, select};
 use keyfob::oauth::DeviceAuthorization;
 use keyfob::{Error, Token};
 use keyfob_testkit::ManualClock;
 
-/// Waits for the token, and lets each pause pass as it begins; between the second and the third question, somebody does this.
+/// Waits for the token, and ends each pause at once. Between the second and the third poll, it runs `action`.
 ///
-/// Answers the pauses in seconds, too.
+/// Also returns the pauses, in seconds.
 pub(crate) async fn without_pauses(
     authorization: DeviceAuthorization,
     clock: &ManualClock,

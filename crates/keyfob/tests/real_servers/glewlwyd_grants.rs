@@ -1,4 +1,4 @@
-//! Debian's `glewlwyd`, which disagrees with the certified provider where servers in the field disagree.
+//! Debian's `glewlwyd`, which differs from the certified provider in points in which real servers differ.
 
 use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials, DeviceCode, RefreshToken};
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
@@ -22,7 +22,7 @@ async fn glewlwyd_accepts_a_basic_secret_only_unencoded() {
     token_of(source(ClientAuthentication::secret_post(ODD)))
         .await
         .unwrap();
-    // It answers 403 with nothing in it.
+    // The response is 403 without a body.
     let error = token_of(source(ClientAuthentication::secret_basic(ODD)))
         .await
         .unwrap_err();
@@ -83,7 +83,7 @@ async fn a_device_that_polls_too_often_is_slowed_down_and_then_signed_in() {
     let authorization = DeviceCode::new(client).scopes([SCOPE]).start().await;
     let authorization = authorization.unwrap();
     let code = authorization.user_code().to_owned();
-    // For the server no time passes between the questions.
+    // For the server, no time passes between the requests.
     let (outcome, pauses) = without_pauses(authorization, &clock, async || {
         server.approve_device(&code).await;
     })

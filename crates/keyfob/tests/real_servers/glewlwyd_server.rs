@@ -1,4 +1,4 @@
-//! Debian's `glewlwyd` as a process of a test's own, set up through its API. See `glewlwyd/glewlwyd.conf`.
+//! Debian's `glewlwyd` as a process of the test, set up through its API. See `glewlwyd/glewlwyd.conf`.
 
 use std::fs;
 use std::fs::File;
@@ -19,7 +19,7 @@ pub(crate) struct Glewlwyd {
 }
 
 impl Glewlwyd {
-    /// Starts on a free port with the client [`ROBOT`], whose secret this is, and waits until it answers.
+    /// Starts on a free port with the client [`ROBOT`] and its secret, and waits until it responds.
     pub(crate) async fn start(secret: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -63,7 +63,7 @@ impl Glewlwyd {
             .unwrap()
     }
 
-    /// A refresh token for `anna`, who gives the robot her password (RFC 6749 §4.3).
+    /// A refresh token of `anna`, fetched with her password (RFC 6749 §4.3).
     pub(crate) async fn refresh_token(&self, secret: &str) -> String {
         let form = [
             ("grant_type", "password"),
@@ -83,7 +83,7 @@ impl Glewlwyd {
         answer["refresh_token"].as_str().unwrap().to_owned()
     }
 
-    /// Agrees to what a device asks for, as `anna`.
+    /// Allows the sign-in of a device, as `anna`.
     pub(crate) async fn approve_device(&self, user_code: &str) {
         let http = self.http();
         let api = format!("http://127.0.0.1:{}/api", self.port);
@@ -100,7 +100,7 @@ impl Glewlwyd {
             .send()
             .await
             .unwrap();
-        // The page that it leads to belongs to another package.
+        // The page of the redirect belongs to a package that is not installed.
         let page = agreed.url().as_str();
         assert!(page.ends_with("prompt=deviceComplete"), "{page}");
     }
@@ -187,7 +187,7 @@ impl Glewlwyd {
 
 impl Drop for Glewlwyd {
     fn drop(&mut self) {
-        // Neither can fail in a way that matters: a process that is gone, or a folder that `cargo clean` will take.
+        // Errors do not matter here: the process may have ended, and `cargo clean` removes the folder.
         _ = self.process.kill();
         _ = self.process.wait();
         _ = fs::remove_dir_all(&self.folder);
@@ -211,11 +211,11 @@ fn anna() -> Value {
     json!({"username": "anna", "password": PASSWORD, "enabled": true, "scope": [SCOPE]})
 }
 
-/// As the package makes one.
+/// Makes a database as the package does.
 fn make_database(path: &Path) {
     let status = Command::new("sqlite3")
         .arg(path)
-        // Of no use for a test, and dear: to wait until the disk has it.
+        // Waiting for the disk is expensive, and of no use for a test.
         .arg("pragma synchronous = off;")
         .arg(format!(".read {SCHEMA}"))
         .stdout(Stdio::null())

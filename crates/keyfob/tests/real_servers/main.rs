@@ -2,10 +2,7 @@
 //!
 //! `cargo xtask test` installs the servers and runs these tests in its gates `oauth`, `browser` and `stores`.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a failed step of a test may panic where it stands"
-)]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 #![expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 
 mod browser;

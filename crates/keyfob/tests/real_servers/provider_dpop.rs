@@ -1,4 +1,4 @@
-//! Tokens that are bound to a key (RFC 9449), at the certified provider and at its protected resource.
+//! Tokens bound to a key (RFC 9449), at the certified provider and its protected resource.
 
 use keyfob::custom_client::Authenticator;
 use keyfob::exchange::Challenges;
@@ -35,7 +35,7 @@ fn robot(provider: &Provider, prover: &DpopProver) -> Client {
         .unwrap()
 }
 
-/// The fields of a request with a proof for it, though without a nonce.
+/// The headers of a request with a proof, without a nonce.
 fn proven(prover: &DpopProver, token: &Token, method: &Method, url: &str) -> HeaderMap {
     let authenticator = Authenticator::new(fixed(token), Origins::default());
     let authenticator = authenticator.dpop(DpopProver::new(prover.key().clone()));
@@ -50,15 +50,15 @@ fn fixed(token: &Token) -> TokenCache {
     TokenCache::new(FixedToken::new(token.clone()))
 }
 
-/// A cache that is signed in as `anna`, and whose tokens are bound to the prover's key.
+/// A cache that is signed in as `anna`. Its tokens are bound to the key of the prover.
 async fn signed_in(provider: &Provider, prover: &DpopProver) -> TokenCache {
     let answer = provider.sign_in("desktop", "openid offline_access").await;
     refreshing(provider, prover, &answer)
 }
 
-/// The same with a refresh token that is bound to that key too, as it is from the first request with a proof on.
+/// The same, with a refresh token that is bound to the key too. It is, after the first request with a proof.
 async fn signed_in_with_proof(provider: &Provider, prover: &DpopProver) -> TokenCache {
-    // The proof is for a token as well, of which the endpoint knows nothing.
+    // The proof also names an access token. The token endpoint ignores that.
     let none = Token::new("none").unwrap().scheme("DPoP").unwrap();
     let mut fields = proven(prover, &none, &Method::POST, &provider.url("/token"));
     fields.remove("authorization");
@@ -92,7 +92,7 @@ async fn who(session: &Session) -> Result<(u16, Value), Error> {
     Ok((status, response.json().await.unwrap_or_default()))
 }
 
-/// Whether the resource refuses a proof that has none.
+/// Whether the resource refuses a proof without a nonce.
 async fn asks_for_a_nonce(provider: &Provider, prover: &DpopProver, token: &Token) -> bool {
     let url = provider.url("/me");
     let fields = proven(prover, token, &Method::GET, &url);

@@ -9,7 +9,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
 use crate::provider_server::{Provider, desktop, with_key, with_secret};
 
-/// Each of these characters is one that a form encodes, or one that Basic has a meaning for.
+/// Each of these characters is encoded in a form, or has a meaning in Basic.
 const ODD: &str = "p:ss w+rd%/&=~";
 
 async fn token_of(source: impl TokenSource) -> Result<Token, Error> {
@@ -71,7 +71,7 @@ async fn each_kind_of_key_is_accepted_for_both_audiences() {
             let who = ClientAuthentication::private_key_jwt(key.clone()).audience(audience);
             let client = provider.client(key.signs_as().name(), who);
             let tokens = TokenCache::new(ClientCredentials::new(client.clone()));
-            // The provider takes no JWT twice.
+            // The provider accepts each JWT only once.
             tokens.authenticate().await.unwrap();
             tokens.renew().await.unwrap();
             let token = tokens.get_valid_token().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_revoked_token_is_no_longer_active() {
     client
         .revoke(&token)
         .await
-        .expect("what is not known counts as revoked");
+        .expect("an unknown token counts as revoked");
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn smart_backend_services_get_a_token() {
     for algorithm in [Algorithm::Rs384, Algorithm::Es384] {
         let key = SigningKey::generate(algorithm).unwrap().key_id("2026-11");
         let provider = Provider::start(json!({"clients": [with_key("bulk", &key)]}));
-        // The provider knows no FHIR: a server beside it says where it is.
+        // The provider has no FHIR metadata. A scripted server has them, and names the provider.
         let fhir = Server::start();
         let smart = json!({"token_endpoint": provider.url("/token"), "capabilities": []});
         fhir.expect(

@@ -1,4 +1,4 @@
-//! The certified provider goes away, and comes back.
+//! An outage of the certified provider.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn t3_requests_work_until_the_token_expires_and_again_after_the_outage() {
     assert_eq!(get().await.unwrap(), 200);
     provider.kill();
 
-    // Due, and in its leeway: it is tried to renew it, in vain; it is used all the same.
+    // Due, and then in its leeway: renewals fail, and the token stays in use.
     for passed in [800, 150, 40] {
         clock.advance(Duration::from_secs(passed));
         let failures = tokens.status().failures;
@@ -48,14 +48,14 @@ async fn t3_requests_work_until_the_token_expires_and_again_after_the_outage() {
         until(|| tokens.status().failures > failures).await;
     }
 
-    // Over.
+    // Expired.
     clock.advance(Duration::from_secs(20));
     let error = get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let failed = api.calls();
 
     provider.start_again();
-    // The cool-down has to end first; nobody does anything for it.
+    // The cool-down has to end first. No caller has to act.
     clock.advance(Duration::from_secs(600));
     assert_eq!(get().await.unwrap(), 200);
     assert_eq!(api.calls(), failed + 1);
@@ -79,7 +79,7 @@ async fn t3_a_process_started_in_an_outage_uses_the_stored_token_until_it_expire
     let later: Vec<_> = (0..4).map(|_| process()).collect();
     provider.kill();
     let mut later = later.into_iter();
-    // Fresh, in its leeway, and a second before its end.
+    // Fresh, in its leeway, and one second before its expiry.
     for passed in [500, 485, 14] {
         clock.advance(Duration::from_secs(passed));
         let token = later.next().unwrap().get_valid_token().await.unwrap();
@@ -90,7 +90,7 @@ async fn t3_a_process_started_in_an_outage_uses_the_stored_token_until_it_expire
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
-/// Waits for what runs beside the requests.
+/// Waits for a renewal in the background.
 async fn until(happened: impl Fn() -> bool) {
     for _ in 0..60_000 {
         if happened() {

@@ -1,4 +1,4 @@
-//! Refresh tokens that rotate at the certified provider, which takes the use of an old one for theft.
+//! Rotating refresh tokens at the certified provider, which treats the use of an old one as theft.
 
 use std::sync::{Arc, Mutex};
 
@@ -52,7 +52,7 @@ async fn t2_a_refresh_token_used_by_another_client_is_refused_permanently() {
         .unwrap();
     tokens.renew().await.unwrap();
     tokens.renew().await.unwrap();
-    // A thief, with one that was replaced: the server revokes all that came of it.
+    // A thief uses a replaced refresh token: the server revokes all tokens of this sign-in.
     let stolen = saved.lock().unwrap()[0].clone();
     let client = provider.client("desktop", ClientAuthentication::none());
     let thief = TokenCache::new(RefreshToken::new(client, stolen).unwrap());
@@ -81,7 +81,7 @@ async fn t9_two_processes_and_a_restart_use_no_refresh_token_twice() {
     let store = MemoryStore::default();
     let process = || {
         let client = provider.client("desktop", ClientAuthentication::none());
-        // Each has been told the first one, and knows of no other but by the store.
+        // Each process knows the first refresh token, and finds newer ones only in the store.
         let source = RefreshToken::new(client, first).unwrap();
         let key = source.store_key().subject("anna").build();
         TokenCache::new(Persisted::new(source, store.clone(), key))
@@ -98,7 +98,7 @@ async fn t9_two_processes_and_a_restart_use_no_refresh_token_twice() {
         (&one, false),
         (&one, true),
     ] {
-        // The first of a process is any that is good; after that, any other than it has.
+        // The first token of a process is any valid one. After that, it is any other than the current one.
         match tokens.ready() {
             None => tokens.authenticate().await.unwrap(),
             Some(_) => drop(tokens.renew().await.unwrap()),
@@ -128,7 +128,7 @@ async fn t1_a_hundred_requests_over_ten_lifetimes_cause_one_exchange_each() {
         })
         .build()
         .unwrap();
-    // The provider's own API: it lets in whom it knows.
+    // The provider's own API accepts its tokens.
     let session = Session::new(provider.issuer(), tokens).unwrap();
     for lifetime in 1..=10 {
         let requests = (0..100).map(|_| session.get("/me").send());

@@ -1,4 +1,4 @@
-//! The certified OpenID provider as a process of a test's own. See `oidc-provider/provider.mjs`.
+//! The certified OpenID provider as a process of the test. See `oidc-provider/provider.mjs`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,7 +15,7 @@ use keyfob_testkit::json;
 use serde_json::Value;
 use url::Url;
 
-/// Runs from [`Provider::start`] until it is dropped. Everybody who comes is `anna`, and agrees to all.
+/// Runs from [`Provider::start`] until it is dropped. Every visitor is signed in as `anna` and agrees to everything.
 pub(crate) struct Provider {
     process: Child,
     issuer: String,
@@ -23,10 +23,10 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    /// Starts on a free port, and waits until it answers. `setup` is as `provider.mjs` describes it.
+    /// Starts on a free port, and waits until it responds. `provider.mjs` describes `setup`.
     pub(crate) fn start(mut setup: Value) -> Self {
         for _ in 0..ATTEMPTS {
-            // A port of its own from the start, so that it can be started again there.
+            // A fixed port, so that the provider can be restarted on it.
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             setup["port"] = listener.local_addr().unwrap().port().into();
             drop(listener);
@@ -49,7 +49,7 @@ impl Provider {
         format!("{}{path}", self.issuer)
     }
 
-    /// A client of it that finds everything out.
+    /// A client of this provider that uses discovery.
     pub(crate) fn client(&self, id: &str, who: ClientAuthentication) -> Client {
         self.builder(id, who).build().unwrap()
     }
@@ -60,20 +60,20 @@ impl Provider {
             .authentication(who)
     }
 
-    /// Ends it at once, as `kill -9` does; it forgets everything.
+    /// Ends the process at once, as `kill -9` does. All its state is lost.
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
-    /// Starts it anew on the same port.
+    /// Starts the provider again on the same port.
     pub(crate) fn start_again(&mut self) {
-        (self.process, self.issuer) = spawn(&self.setup).expect("it starts as it did before");
+        (self.process, self.issuer) = spawn(&self.setup).expect("the provider starts again");
     }
 
-    /// Signs `anna` in at a client with PKCE (RFC 7636), as a browser would; answers what the token endpoint does.
+    /// Signs `anna` in with PKCE (RFC 7636), like a browser. Returns the token response.
     ///
-    /// The client must be [`desktop`] or like it.
+    /// The client must be [`desktop`] or have the same settings.
     pub(crate) async fn sign_in(&self, client_id: &str, scope: &str) -> Value {
         self.sign_in_with(client_id, scope, HeaderMap::new()).await
     }
@@ -94,7 +94,7 @@ impl Provider {
             .append_pair("redirect_uri", REDIRECT)
             .append_pair("scope", scope)
             .append_pair("prompt", "consent")
-            // Of the verifier below, by RFC 7636 appendix B.
+            // The challenge of the verifier below, from RFC 7636 appendix B.
             .append_pair(
                 "code_challenge",
                 "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
@@ -133,7 +133,7 @@ impl Provider {
         answer.json().await.unwrap()
     }
 
-    /// Agrees to what a device asks for (RFC 8628), as a person who opens its `verification_uri_complete` would.
+    /// Allows the sign-in of a device (RFC 8628), like a person who opens its `verification_uri_complete`.
     pub(crate) async fn approve_device(&self, verification_uri_complete: &str) {
         let (browser, mut answer) = self
             .answer_device(verification_uri_complete, "confirm")
@@ -145,9 +145,9 @@ impl Provider {
         assert_eq!(answer.status(), 200);
     }
 
-    /// Says no to what a device asks for.
+    /// Denies the sign-in of a device.
     pub(crate) async fn deny_device(&self, verification_uri_complete: &str) {
-        // The page that it is answered with reports an error.
+        // The response is a page that reports an error.
         self.answer_device(verification_uri_complete, "abort").await;
     }
 
@@ -175,13 +175,13 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The process may have ended already.
         _ = self.process.kill();
         _ = self.process.wait();
     }
 }
 
-/// A client with a secret, in the words of RFC 7591.
+/// A client with a secret, as RFC 7591 describes it.
 pub(crate) fn with_secret(id: &str, secret: &str, method: &str) -> Value {
     json!({
         "client_id": id,
@@ -203,7 +203,7 @@ pub(crate) fn with_key(id: &str, key: &SigningKey) -> Value {
     })
 }
 
-/// A program on somebody's desktop, which has no secret.
+/// A desktop program, which has no secret.
 pub(crate) fn desktop(id: &str) -> Value {
     json!({
         "client_id": id,
@@ -215,7 +215,7 @@ pub(crate) fn desktop(id: &str) -> Value {
     })
 }
 
-/// It follows no redirect by itself, and keeps cookies.
+/// A client that keeps cookies and does not follow redirects.
 pub(crate) fn browser() -> reqwest::Client {
     reqwest::Client::builder()
         .cookie_store(true)
@@ -225,7 +225,7 @@ pub(crate) fn browser() -> reqwest::Client {
         .unwrap()
 }
 
-/// The value of an attribute that follows a mark in a page.
+/// The value of the attribute that follows a mark in a page.
 fn attribute_after(page: &str, mark: &str, name: &str) -> String {
     let rest = page.split_once(mark).expect("the mark is in the page").1;
     let value = rest
@@ -235,7 +235,7 @@ fn attribute_after(page: &str, mark: &str, name: &str) -> String {
     value.split('"').next().unwrap().to_owned()
 }
 
-/// Starts the process; answers when it said that it listens, or that it ended, as where another took the port.
+/// Starts the process and waits until it listens. `None` if it ended, for instance because another program took the port.
 fn spawn(setup: &Value) -> Option<(Child, String)> {
     let modules = modules();
     assert!(
@@ -254,14 +254,14 @@ fn spawn(setup: &Value) -> Option<(Child, String)> {
         .stderr(Stdio::null())
         .spawn()
         .expect("node is installed");
-    // The pipe stays open in the child that we hold; when this process ends, however it does, so does the provider.
+    // The pipe closes when this process ends in any way, and then the provider ends too.
     let input = process.stdin.as_mut().unwrap();
     writeln!(input, "{setup}").unwrap();
     let output = process.stdout.take().unwrap();
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Nobody listens any more once the first line is there.
+            // The receiver is gone after the first line.
             _ = sender.send(line);
         }
     });
@@ -275,7 +275,7 @@ fn spawn(setup: &Value) -> Option<(Child, String)> {
     }
 }
 
-/// Where the packages are: beside what cargo builds.
+/// The folder of the packages, in the build folder of cargo.
 fn modules() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))

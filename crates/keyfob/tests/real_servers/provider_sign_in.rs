@@ -1,4 +1,4 @@
-//! People sign in at the certified provider: by device code, and by browser with PKCE.
+//! Sign-in of people at the certified provider, with a device code and in a browser with PKCE.
 
 use keyfob::oauth::{AuthorizationCode, Client, ClientAuthentication, DeviceCode, RefreshToken};
 use keyfob::{ErrorKind, Token, TokenCache};
@@ -14,7 +14,7 @@ fn provider() -> Provider {
     Provider::start(json!({"clients": [desktop("desktop")]}))
 }
 
-/// A client whose time passes as the test says.
+/// A client whose time the test moves.
 fn client(provider: &Provider, clock: &ManualClock) -> Client {
     provider
         .builder("desktop", ClientAuthentication::none())
@@ -44,9 +44,11 @@ async fn a_device_signs_in_and_later_renewals_need_no_person() {
     goes_on_until_it_is_revoked(client, token).await;
 }
 
-/// The refresh token of a sign-in is used by itself, until it is revoked.
+/// Later renewals use the refresh token of the sign-in, until it is revoked.
 async fn goes_on_until_it_is_revoked(client: Client, token: Token) {
-    let refresh = token.refresh_token().expect("it was asked for");
+    let refresh = token
+        .refresh_token()
+        .expect("the scope requests a refresh token");
     let tokens = TokenCache::new(RefreshToken::new(client.clone(), refresh).unwrap());
     let renewed = tokens.get_valid_token().await.unwrap();
     assert_ne!(renewed.expose(), token.expose());
@@ -75,7 +77,7 @@ async fn a_denied_device_gets_an_error() {
     assert!(error.to_string().contains("`access_denied`"), "{error}");
 }
 
-/// Goes where a browser would, until it is back at this machine; answers the page there.
+/// Follows redirects like a browser until it is back at this machine. Returns the page there.
 async fn follow(url: &str, redirect_uri: &str) -> String {
     let browser = browser();
     let mut url = Url::parse(url).unwrap();
@@ -106,7 +108,7 @@ async fn a_code_is_useless_without_the_verifier() {
     let provider = provider();
     let client = provider.client("desktop", ClientAuthentication::none());
     let flow = AuthorizationCode::new(client).scopes(SCOPES);
-    // Another program has the URL of one sign-in, and gives the code to another one, with its state.
+    // Another program has the URL of one sign-in, and passes its code to another sign-in, with the state of that one.
     let (theirs, mine) = (flow.start().await.unwrap(), flow.start().await.unwrap());
     let state = |url: &str| {
         let url = Url::parse(url).unwrap();

@@ -1,4 +1,4 @@
-//! The store in Redis, and what may happen to the server and to those who hold a lease.
+//! The store in Redis, with failures of the server and of the processes that hold a lease.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::other_process::OtherProcess;
 use crate::redis_server::RedisServer;
 use crate::{other_process, redis_server};
 
-/// Short, so that a test need not wait long for one that lapses.
+/// Short, so that a test does not wait long until a lease expires.
 const LEASE: Duration = Duration::from_millis(300);
 
 fn store(server: &RedisServer) -> RedisStore {
     server.store().lease_duration(LEASE)
 }
 
-/// Waits until it is so; bounded, so that a test that waits in vain ends.
+/// Waits until a condition holds. The wait is bounded, so that a failing test ends.
 async fn until_soon(holds: impl AsyncFn() -> bool) {
     for _ in 0..1_000 {
         if holds().await {
@@ -30,10 +30,10 @@ async fn until_soon(holds: impl AsyncFn() -> bool) {
         }
         tokio::time::sleep(SECOND / 100).await;
     }
-    panic!("it did not come to that");
+    panic!("the condition did not hold in time");
 }
 
-/// Lets the process's clock run, and faster than others.
+/// Makes the clock of this process run faster than real time.
 fn hurried(process: Process) -> Process {
     let clock = process.clock.clone();
     tokio::spawn(async move {
@@ -119,7 +119,7 @@ async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
     let answer = async { first.next_call().await.respond(token(1)) };
     let (got, ()) = tokio::join!(cache.get_valid_token(), answer);
     got.unwrap();
-    // The token lives 100 s, which both clocks have long left behind or not reached yet.
+    // The token lives for 100 s: one clock is far behind its start, and the other is far past its end.
     for clock in [wall + minutes * 7, wall - minutes * 7] {
         let (other, cache) = machine(ManualClock::new(clock));
         assert_eq!(cache.get_valid_token().await.unwrap().expose(), "token-1");
@@ -136,7 +136,9 @@ async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
     let answer = async {
         let call = process.source.next_call().await;
         let taken = store(&server).lease(&key(), LEASE * 4).await;
-        let fault = taken.err().expect("it is held for four times its length");
+        let fault = taken
+            .err()
+            .expect("the lease is held for four times its length");
         assert_eq!(fault.kind(), StoreErrorKind::Busy);
         call.respond(token(1));
     };
@@ -160,7 +162,7 @@ async fn t9_a_server_stopped_for_longer_than_the_lease_loses_no_refresh_token() 
         server.go_on();
     };
     let (one, ()) = tokio::join!(first.get(), fault);
-    // It could not be stored at once, so nobody has used it; but it is not lost.
+    // The token could not be stored at once, so it was not used, but it is not lost.
     one.unwrap_err();
     assert_eq!(second.get().await.unwrap(), "token-1");
     assert_eq!(second.source.calls(), 0);
@@ -175,7 +177,7 @@ async fn t9_a_late_response_after_a_lost_lease_is_stored_if_no_process_was_faste
     let process = Process::rotating(store.clone());
     let fault = async {
         let call = process.source.next_call().await;
-        // As if it had been stopped: its lease is over, and somebody else has it.
+        // As if the process had been stopped: its lease has expired, and another process has a new one.
         server.end_lease(&key()).await;
         let other = store.lease(&key(), SECOND).await.unwrap();
         call.respond(token(1));
@@ -342,14 +344,14 @@ async fn t9_a_note_whose_confirmation_was_lost_is_removed() {
     let server = RedisServer::start();
     let store = store(&server).response_timeout(SECOND / 5);
     let process = Process::rotating(store.clone());
-    // The server stops when the lease is taken, so that the note is sent and not answered.
+    // The server stops when the lease is taken, so that the note is sent but gets no response.
     let mut lease = store.lease(&key(), SECOND).await.unwrap();
     assert!(lease.load().await.unwrap().is_none());
     let entry = Entry::new(token(1).unwrap(), std::time::SystemTime::now());
     server.stop();
     lease.save(&entry).await.unwrap_err();
     server.go_on();
-    // The first save was done after all; the second follows it all the same.
+    // The first save was completed after all. The second one still succeeds.
     let entry = Entry::new(token(2).unwrap(), std::time::SystemTime::now());
     lease.save(&entry).await.unwrap();
     lease.release().await;

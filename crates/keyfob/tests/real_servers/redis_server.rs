@@ -1,4 +1,4 @@
-//! A Redis of a test's own: on a free port of this machine, with TLS and a user that may do no more than a store does.
+//! A Redis server of the test: on a free port, with TLS, and with a user that has only the permissions that a store needs.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl RedisServer {
         format!("rediss://keyfob:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
-    /// The certificate by which it is to be trusted.
+    /// The certificate of the authority that clients have to trust.
     pub(crate) fn authority(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
@@ -51,14 +51,14 @@ impl RedisServer {
         client(&self.url(), &self.authority())
     }
 
-    /// Asks something of it as the user that stores are.
+    /// Sends a command as the user of the stores.
     pub(crate) async fn ask(&self, command: &Cmd) -> Value {
         let client = self.client();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         command.query_async(&mut connection).await.unwrap()
     }
 
-    /// Everything that it keeps, as it keeps it.
+    /// All data of the server, as it stores them.
     pub(crate) async fn dump(&self) -> String {
         let names: Vec<String> =
             FromRedisValue::from_redis_value(self.ask(cmd("SMEMBERS").arg("keyfob:index")).await)
@@ -77,20 +77,20 @@ impl RedisServer {
         dump
     }
 
-    /// As if the holder had not been heard for too long.
+    /// Ends the lease, as if its process had not renewed it in time.
     pub(crate) async fn end_lease(&self, key: &StoreKey) {
         let mut command = cmd("DEL");
         command.arg(format!("keyfob:{{{}}}:lease", key.id()));
         self.ask(&command).await;
     }
 
-    /// A server that has forgotten everything.
+    /// Restarts the server without its data.
     pub(crate) fn restart_empty(&mut self) {
         self.end();
         self.process = spawn(self.directory.path(), self.port);
     }
 
-    /// Lets it stand still.
+    /// Stops the process without ending it.
     pub(crate) fn stop(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
     }
@@ -120,7 +120,7 @@ impl Drop for RedisServer {
     }
 }
 
-/// A store at a server that is trusted by this certificate.
+/// A store on a server, which this authority certifies.
 pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
     RedisStore::new(
         client(url, authority),
@@ -192,7 +192,7 @@ fn spawn(directory: &Path, port: u16) -> Child {
 
 const PASSWORD: &str = "not-a-secret";
 
-/// What docs/many-machines.md says a store needs.
+/// The permissions that a store needs, as in docs/many-machines.md.
 const USERS: &str = "user default off
 user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
 ";

@@ -1,4 +1,4 @@
-//! The names of the API reference behave as their tables say.
+//! The names of the API reference behave as its tables say.
 
 use std::io::Error as IoError;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn a_bearer_auth_session_sends_its_token_unchanged() {
     assert!(session.authenticated());
     let url = server.url_for("/data");
     assert_eq!(session.get(&url).send().await.unwrap().status(), 200);
-    // It has no notion of renewal: a 401 is the answer.
+    // This session never renews: the 401 is the response.
     assert_eq!(session.post(&url).send().await.unwrap().status(), 401);
     assert_eq!(bearers(&server), ["mF_9.B5f-4.1JqM"; 2]);
 }
@@ -90,7 +90,7 @@ async fn an_externally_managed_jwt_starts_with_its_initial_token() {
     assert_eq!(handler.get_valid_token().await.unwrap().expose(), "first");
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 
-    // One that has expired already is as good as none.
+    // A token that has already expired counts as missing.
     let expired = Jwt::new("first")
         .unwrap()
         .expires_at(SystemTime::UNIX_EPOCH);

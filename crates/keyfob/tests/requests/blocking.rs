@@ -1,4 +1,4 @@
-//! The blocking session keeps the same promises, outside of any runtime.
+//! The blocking session keeps the same promises outside of a runtime.
 
 use std::io::{Cursor, Error as IoError};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn session(server: &Server, tokens: impl Into<TokenCache>) -> Session {
         .unwrap()
 }
 
-/// Moves the clock when somebody sleeps for this long.
+/// Moves the clock when a pause of this length begins.
 fn pass(clock: &ManualClock, pause: Duration) -> thread::JoinHandle<()> {
     let clock = clock.clone();
     thread::spawn(move || {
@@ -387,7 +387,7 @@ async fn a_blocking_hook_does_not_block_an_async_session() {
         Ok::<_, IoError>("t0ken")
     });
     let session = AsyncSession::new(server.url(), hook).unwrap();
-    // On the one thread of this runtime: it can only run if the hook does not.
+    // The runtime has one thread, so this task runs only if the hook does not block it.
     let other_task = async {
         tokio::task::yield_now().await;
         answer.send(()).unwrap();

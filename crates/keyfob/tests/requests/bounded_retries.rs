@@ -74,7 +74,7 @@ async fn r5_an_outage_empties_the_budget_of_the_session() {
     let clock = ManualClock::default();
     let session = session(&server, &clock);
     for _ in 0..200 {
-        // A rule of its own for one request draws on the session's budget all the same.
+        // A policy of one request uses the budget of the session too.
         let request = session.get("data").retry(|policy| policy.attempts(10));
         assert_eq!(request.send().await.unwrap().status(), 503);
     }

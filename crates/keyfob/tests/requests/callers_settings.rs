@@ -1,4 +1,4 @@
-//! R9: the caller's things stay the caller's, and there is one credential on a request.
+//! R9: the caller's headers and URL stay as they are, and a request has one credential.
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};

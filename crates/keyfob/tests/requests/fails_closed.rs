@@ -19,7 +19,7 @@ async fn r2_a_hook_that_panics_is_an_authentication_error_and_nothing_is_sent() 
     let server = Server::start();
     let hook = keyfob::hook(|_| async {
         if true {
-            panic!("the hook's own fault");
+            panic!("the hook panics");
         }
         Ok::<_, Error>("never")
     });

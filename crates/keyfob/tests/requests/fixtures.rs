@@ -1,4 +1,4 @@
-//! What the tests of this binary share.
+//! Sessions, sources and waits that the tests share.
 
 use std::error::Error as StdError;
 use std::fmt::Write;
@@ -17,12 +17,12 @@ use keyfob::{FixedToken, RetryPolicy, Session, Token, TokenCache};
 use keyfob_testkit::{ManualClock, Received, Server};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
-/// Long enough for a machine that has much else to do; only a test that fails waits for it.
+/// Long enough for a loaded machine. Only a failing test waits this long.
 const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// The default rules, but without pauses: a retry comes at once.
+/// The default policy without pauses: retries come at once.
 pub(crate) fn promptly() -> RetryPolicy {
     RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO)
 }
@@ -41,12 +41,12 @@ pub(crate) fn builder(clock: &ManualClock) -> SessionBuilder {
     Session::builder(fixed(Token::new("t0ken").unwrap(), clock)).retry(promptly())
 }
 
-/// The same, for one server.
+/// The same for one server.
 pub(crate) fn session(server: &Server, clock: &ManualClock) -> Session {
     builder(clock).base_url(server.url()).build().unwrap()
 }
 
-/// A hook that gives `token-1`, `token-2` and so on, for an hour each, and counts its calls.
+/// A hook that returns `token-1`, `token-2` and so on, each for an hour, and counts its calls.
 pub(crate) fn numbered() -> (Hook, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -57,13 +57,13 @@ pub(crate) fn numbered() -> (Hook, Arc<AtomicUsize>) {
     (hook, calls)
 }
 
-/// The tokens of all requests, in their order; a request without one is empty.
+/// The tokens of all requests in order. A request without a token has an empty one.
 pub(crate) fn bearers(server: &Server) -> Vec<String> {
     let bearer = |received: &Received| received.bearer().unwrap_or_default().to_owned();
     server.received().iter().map(bearer).collect()
 }
 
-/// Both texts of an error and of all its causes.
+/// The `Display` and `Debug` texts of an error and all its causes.
 pub(crate) fn everything_said(error: &(dyn StdError + 'static)) -> String {
     let mut said = format!("{error} {error:?}");
     let mut cause = error.source();
@@ -88,13 +88,13 @@ pub(crate) fn cause<'a, E: StdError + 'static>(
     None
 }
 
-/// A loopback address where nobody listens.
+/// A loopback address that refuses connections.
 pub(crate) fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-/// Runs a request and what happens meanwhile; a test that waits for what never happens fails instead of hanging.
+/// Runs a request and other events at the same time. With a timeout, so that a failing test does not hang.
 pub(crate) async fn meanwhile<A, B>(
     request: impl Future<Output = A>,
     events: impl Future<Output = B>,
@@ -102,32 +102,32 @@ pub(crate) async fn meanwhile<A, B>(
     let both = async { tokio::join!(request, events) };
     tokio::time::timeout(SOON, both)
         .await
-        .expect("both end at once if all goes well")
+        .expect("both end before the timeout")
 }
 
-/// The same for a request during which nothing else happens.
+/// The same for a request without other events.
 pub(crate) async fn soon<A>(request: impl Future<Output = A>) -> A {
     meanwhile(request, std::future::ready(())).await.0
 }
 
-/// Waits on this thread for what is sure to happen soon.
+/// Blocks this thread until something has happened.
 pub(crate) fn until(happened: impl Fn() -> bool) {
     let since = Instant::now();
     while !happened() {
-        assert!(since.elapsed() < SOON, "it happens soon if all goes well");
+        assert!(since.elapsed() < SOON, "it happens before the timeout");
         thread::yield_now();
     }
 }
 
-/// Names the server for a test in a process of its own.
+/// The environment variable that names the server for a test in another process.
 pub(crate) const TARGET: &str = "KEYFOB_TEST_TARGET";
 
-/// The server for this test, if it runs in a process of its own.
+/// The server for this test, if it runs in another process.
 pub(crate) fn target() -> Option<String> {
     std::env::var(TARGET).ok()
 }
 
-/// Runs one ignored test of this binary in a process of its own, with an environment of its own.
+/// Runs one ignored test of this binary in another process, with these environment variables.
 pub(crate) fn run_alone(test: &str, environment: &[(&str, &str)]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", test])

@@ -1,4 +1,4 @@
-//! A server whose name does not lead to it at first.
+//! A server whose name resolves to another address at first.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::fixtures::{builder, refusing_address};
 
-/// A server whose name leads nowhere at first.
+/// A server whose name resolves to a closed port at first.
 pub(crate) struct LateServer(Arc<Lookups>);
 
 pub(crate) struct Lookups {
@@ -21,7 +21,7 @@ pub(crate) struct Lookups {
 }
 
 impl LateServer {
-    /// The first lookups are answered with an address where nobody listens.
+    /// The first lookups return an address that refuses connections.
     pub(crate) fn new(server: SocketAddr, refused: usize) -> Self {
         Self(Arc::new(Lookups {
             so_far: AtomicUsize::new(0),

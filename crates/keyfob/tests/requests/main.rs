@@ -1,10 +1,10 @@
-//! The two sessions against the scripted server: each promise of a session, by its name in the contract.
+//! The sessions and the middleware against a scripted server: each promise of the contract about requests.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "the system's clock bounds how long a test waits in vain"
+    reason = "waits have timeouts in real time"
 )]
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 mod api_reference;
 mod blocking;

@@ -1,4 +1,4 @@
-//! What the feature `metrics` counts while a session heals, retries and renews.
+//! The metrics of a session that renews tokens, replays requests and retries.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ fn s1_metrics_count_each_event_and_name_no_token() {
     server.verify();
 }
 
-/// Each figure with the values of its labels: a counter's value, or how often something was measured.
+/// Each metric with its labels: the value of a counter, or the number of measurements of a histogram.
 fn figures_of(work: impl Future<Output = ()>) -> BTreeMap<String, u64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();

@@ -23,11 +23,11 @@ fn client(builder: AuthenticationMiddlewareBuilder) -> ClientWithMiddleware {
     ClientBuilder::new(client).with(authentication).build()
 }
 
-/// The error that the middleware itself reported.
+/// The error of the middleware itself.
 fn own(error: &reqwest_middleware::Error) -> &Error {
     match error {
         reqwest_middleware::Error::Middleware(error) => error.downcast_ref().unwrap(),
-        other => panic!("{other:?} is not the middleware's"),
+        other => panic!("{other:?} is not an error of the middleware"),
     }
 }
 
@@ -82,7 +82,7 @@ async fn r3_a_streamed_body_is_sent_once_and_in_full() {
     let put = client.put(server.url()).body(streamed("all of it")).send();
     assert_eq!(put.await.unwrap().status(), 401);
     assert_eq!(server.received()[0].body, "all of it");
-    // The rejection has begun a renewal; whoever asks meanwhile may still have the old token.
+    // The rejection starts a renewal in the background. Until it ends, requests may get the old token.
     let replaced = |lease: keyfob::cache::Lease| lease.token().expose() == "two";
     while !tokens.ready().is_some_and(replaced) {
         tokio::task::yield_now().await;
@@ -107,7 +107,7 @@ async fn r4_nothing_but_a_401_is_retried_unless_asked() {
     let response = once.get(server.url()).send().await.unwrap();
     assert_eq!(response.status(), 503);
     let policy = RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO);
-    // The tokens are the first client's: the source has no more.
+    // Both clients share the tokens: the source has no others.
     let tokens = tokens(&["two"]);
     let retrying = client(builder(&server, &tokens).retry(policy));
     let response = retrying.get(server.url()).send().await.unwrap();
@@ -140,7 +140,7 @@ async fn r5_retry_after_is_obeyed_and_r7_each_attempt_is_authorized_anew() {
     server.verify();
 }
 
-/// Tokens in a field that `reqwest` does not know as a credential.
+/// Tokens in a header that `reqwest` does not treat as a credential.
 fn keys(texts: &[&str]) -> ScriptedSource {
     let name = HeaderName::from_static("x-api-key");
     ScriptedSource::new(
@@ -153,7 +153,7 @@ fn keys(texts: &[&str]) -> ScriptedSource {
 #[tokio::test]
 async fn r1_a_redirect_to_another_origin_is_returned() {
     for source in [keys(&["one"]), tokens(&["one"])] {
-        // Same host, another port.
+        // The same host with another port.
         let (server, other) = (Server::start(), Server::start());
         let target = other.url_for("/stolen");
         server.expect(Expect::get("/").respond(ScriptedResponse::redirect(307, &target)));
@@ -186,10 +186,10 @@ async fn a_redirect_loop_ends() {
     assert_eq!(server.calls(), 11);
 }
 
-/// Why the middleware must have its own redirect policy, and that it tells where it has not.
+/// Shows why the middleware needs its own redirect policy, and that a client with another policy is reported.
 ///
-/// If the assertions about `reqwest` fail some day, then it has become better, and the docs of the middleware are to be
-/// read again.
+/// If an assertion about `reqwest` fails, its behavior has improved, and the docs of the middleware have to
+/// change.
 #[tokio::test]
 async fn r1_a_client_that_follows_redirects_to_other_origins_is_reported() {
     for (source, reqwest_leaks_on_hop) in [(keys(&["one"]), 1), (tokens(&["one"]), 2)] {
@@ -320,7 +320,7 @@ async fn t1_concurrent_callers_cause_one_fetch() {
     server.verify();
 }
 
-/// A middleware beneath that answers by itself.
+/// A middleware that responds without a request.
 struct FromMemory;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! R1 behind a proxy that the environment names: what is meant for this machine does not leave it.
+//! R1 with a proxy from the environment: requests to this machine do not leave it.
 
 use keyfob::Session;
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};

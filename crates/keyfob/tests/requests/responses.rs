@@ -1,4 +1,4 @@
-//! What the caller gets is `reqwest`'s own answer, with everything on it.
+//! The caller gets the response of `reqwest` with all its parts.
 
 use std::time::Duration;
 
@@ -220,7 +220,7 @@ fn a_request_is_sent_only_when_its_future_is_polled() {
     let server = Server::start();
     server.expect(Expect::get("/data").respond(ScriptedResponse::text("here")));
     let session = session(&server, &ManualClock::default());
-    // Outside of a runtime, where nothing could wait for a limit.
+    // Outside of a runtime, so no timer can run.
     let sent = session.get("data").timeout(Duration::from_secs(20)).send();
     assert_eq!(server.calls(), 0);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();

@@ -20,7 +20,7 @@ const IDEMPOTENT: [Method; 5] = [
     Method::DELETE,
 ];
 
-/// Faults after which nobody knows whether the server did what it was asked for.
+/// Faults after which the client does not know whether the server handled the request.
 fn doubtful() -> Vec<ScriptedResponse> {
     let mut faults = vec![
         ScriptedResponse::reset(),

@@ -1,4 +1,4 @@
-//! S1: no secret in what a session prints, reports or logs, nor in what the libraries beneath it log.
+//! S1: no secret in the debug output, errors or logs of a session, nor in the logs of the libraries that it uses.
 
 use std::fmt::Debug;
 use std::io::Error as IoError;
@@ -15,7 +15,7 @@ use crate::fixtures::{
     HOUR, TARGET, everything_said, promptly, refusing_address, run_alone, target,
 };
 
-/// In every secret of these tests: in tokens, paths, queries, bodies and headers.
+/// A part of every secret in these tests: of tokens, paths, queries, bodies and headers.
 const SECRET: &str = "hush";
 
 fn shows(value: &dyn Debug) -> bool {
@@ -133,7 +133,7 @@ fn everything_is_logged() {
     assert!(told.is_empty(), "{told:#?}");
 }
 
-/// A source whose first token will be refused.
+/// A source whose first token the server rejects.
 fn numbered_secrets() -> keyfob::source::Hook {
     let calls = std::sync::atomic::AtomicUsize::new(0);
     keyfob::hook(move |_| {

@@ -1,4 +1,4 @@
-//! T1 and T3 in a session: one fetch for all, and none that delays a request.
+//! T1 and T3 in sessions: one fetch for all, and no renewal that delays a request.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! R8: nothing waits for ever, and what moves is not cut off.
+//! R8: no request waits without a limit, and a transfer that makes progress is not cut off.
 
 use std::io::Error as IoError;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn r8_a_missing_response_is_a_timeout_after_twenty_seconds() {
 async fn r8_a_timeout_of_one_request_is_told_apart_from_a_broken_connection() {
     let server = Server::start();
     server
-        // However late it arrives, if it does at all.
+        // It may arrive late, or not at all.
         .expect(
             Expect::post("/late")
                 .always(ScriptedResponse::hang())
@@ -71,7 +71,7 @@ async fn r8_a_stalled_body_ends_with_a_timeout_and_stays_ended() {
     let (stalled, ()) = meanwhile(response.chunk(), time_passes).await;
     let error = stalled.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
-    // Whoever asks once more gets another timeout, not a panic.
+    // Another read returns a timeout again, and does not panic.
     let time_passes = async {
         clock.until_sleeping_for(LIMIT).await;
         clock.advance(LIMIT);
@@ -152,7 +152,7 @@ async fn r8_a_stalled_streamed_upload_is_cut_off() {
 
 #[tokio::test]
 async fn r8_a_slow_upload_from_memory_that_makes_progress_is_not_cut_off() {
-    // More than the buffers between client and server hold, so that a step of the reader is one of the writer.
+    // More than the buffers between client and server hold, so that the writer waits for each step of the reader.
     const STEP: usize = 6_000_000;
     let clock = ManualClock::default();
     let reader = SlowReader::listen();
@@ -261,13 +261,13 @@ async fn feed(pieces: &mut mpsc::Sender<Result<Bytes, IoError>>) {
         .await
         .unwrap();
     pieces.start_send(Ok(Bytes::from_static(b"piece"))).unwrap();
-    // A channel of no capacity is ready again when the piece was taken.
+    // A channel without capacity is ready again when the piece was received.
     std::future::poll_fn(|context| pieces.poll_ready(context))
         .await
         .unwrap();
 }
 
-/// A server that reads an upload only as fast as the test tells it to.
+/// A server that reads an upload in steps that the test controls.
 struct SlowReader {
     url: String,
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! Sessions over TLS, against the scripted server behind a certificate of its own.
+//! Sessions over TLS, against a scripted server behind a TLS proxy with its own certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use crate::fixtures::{bearers, builder, everything_said, soon};
 
-/// What stands in front of a scripted server and speaks TLS.
+/// A TLS proxy in front of a scripted server.
 struct Front {
     address: SocketAddr,
     certificate: Certificate,
@@ -25,7 +25,7 @@ struct Front {
 }
 
 impl Front {
-    /// Takes connections until the test's runtime ends.
+    /// Accepts connections until the test's runtime ends.
     async fn of(server: &Server, protocol: &str) -> Self {
         let CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
@@ -64,7 +64,7 @@ impl Front {
     }
 }
 
-/// Whoever hangs up first ends it.
+/// It ends when either side closes the connection.
 async fn serve(acceptor: TlsAcceptor, stream: TcpStream, behind: SocketAddr) {
     if let Ok(mut stream) = acceptor.accept(stream).await {
         let mut server = TcpStream::connect(behind).await.unwrap();

@@ -1,4 +1,4 @@
-//! Some answers of the token endpoint are held back, until whoever waits for them has been killed.
+//! Holds back some token responses until the processes that wait for them are killed.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use keyfob_testkit::{Gate, TokenEndpoint, TokenResponse};
 
 use crate::store_note::Note;
 
-/// Lets one exchange come to its end, holds back the answer to the next one, and lets that be repeated; and so on.
+/// Lets one exchange end, holds back the response to the next one, lets it be repeated, and so on.
 ///
-/// An exchange has happened before its answer is held back: who is killed then loses it. Kills that have a pace of their
-/// own can miss every exchange, for renewals have one, too.
+/// The server has done an exchange before its response is held back, so a process killed then loses the result. Kills at
+/// regular intervals can miss every exchange, because renewals are regular too.
 pub(crate) struct Ambush<'a> {
     endpoint: &'a TokenEndpoint,
     gates: Vec<Gate>,
-    /// So many of the gates are done with.
+    /// How many gates were used.
     passed: usize,
 }
 
 impl<'a> Ambush<'a> {
-    /// Lays it so many times.
+    /// Prepares this many held responses.
     pub(crate) fn lay(endpoint: &'a TokenEndpoint, times: u32) -> Self {
         let answer = || TokenResponse::token().after(ANSWER_TAKES);
         endpoint.always(answer());
@@ -36,9 +36,9 @@ impl<'a> Ambush<'a> {
         }
     }
 
-    /// Kills the process that waits for an answer that is held back, if there is one; says whether it did.
+    /// Kills the process that waits for a held response, if there is one. Returns whether it did.
     ///
-    /// One that repeats the exchange of a killed one gets its answer: who is killed there, too, makes a sign-in necessary.
+    /// A process that repeats the exchange of a killed one gets its response. If it were killed too, a sign-in would be necessary.
     pub(crate) async fn spring(
         &mut self,
         store: &dyn TokenStore,
@@ -59,5 +59,5 @@ impl<'a> Ambush<'a> {
     }
 }
 
-/// Long enough for others to find the lease taken.
+/// Long enough for other processes to find that the lease is held.
 const ANSWER_TAKES: Duration = Duration::from_millis(100);

@@ -1,16 +1,10 @@
-//! Many processes share one rotating refresh token, and are killed at random: how many exchanges, how many mishaps?
+//! Many processes share one rotating refresh token, and are killed at random. The soak counts exchanges and failures.
 //!
-//! `cargo xtask soak` runs it long, `cargo test --test soak` short. It is a program of its own, and the processes that it
-//! starts are this program again.
+//! `cargo xtask soak` runs the long variant, and `cargo test --test soak` the short one. The soak is a program without a test
+//! harness, and the processes that it starts are this program again.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what these tests share is test code, too"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "processes live and die in real time"
-)]
+#![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
+#![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
 mod held_responses;
 mod options;
@@ -33,7 +27,7 @@ fn main() -> ExitCode {
             worker::run();
             ExitCode::SUCCESS
         }
-        // What `cargo nextest` and others ask of any test.
+        // `cargo nextest` and other runners call each test binary with this argument.
         Some("--list") => ExitCode::SUCCESS,
         _ => run::run_all(&options::Options::parse(&arguments)),
     }

@@ -12,20 +12,20 @@ pub(crate) struct Options {
     pub(crate) stores: Vec<String>,
 }
 
-/// A token is renewed when a quarter to a third of its lifetime is left, and never by two.
+/// A token is renewed once, when a quarter to a third of its lifetime is left.
 pub(crate) fn most_exchanges(lifetimes: u32) -> u32 {
     (lifetimes + 1) * 2
 }
 
 impl Options {
-    /// How many lifetimes the soak may last until somebody was killed in the middle of an exchange.
+    /// The maximum length of the soak, if no process was killed during an exchange before.
     pub(crate) fn lifetimes_at_most(&self) -> u32 {
         self.lifetimes * 2
     }
 
-    /// The short variant, changed by what is given: `--processes 50 --lifetimes 20 --lifetime 3 --store file`.
+    /// The short variant, changed by arguments such as `--processes 50 --lifetimes 20 --lifetime 3 --store file`.
     ///
-    /// What is not known is left alone: it may be meant for the harness that other tests have.
+    /// Unknown arguments are ignored: they may be meant for the test harness of other tests.
     pub(crate) fn parse(arguments: &[String]) -> Self {
         let value = |name: &str| {
             let at = arguments.iter().rposition(|argument| argument == name)?;

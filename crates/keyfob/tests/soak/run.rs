@@ -1,4 +1,4 @@
-//! The course of a soak: starts the processes, kills some, starts others in their place, and counts.
+//! One run of the soak: it starts processes, kills some, replaces them, and counts.
 
 use std::process::ExitCode;
 use std::thread;
@@ -69,13 +69,13 @@ fn run(store: &str, options: &Options) -> Tally {
             by_chance += u64::from(runtime.block_on(herd.kill_any(&*store)));
             next = Instant::now() + options.kill_every;
         }
-        // On a busy machine the ambush may have met nobody yet.
+        // On a loaded machine, no process may have been killed at a held response yet.
         let is_over = start.elapsed() >= options.lifetime * lifetimes;
         if is_over && held == 0 && lifetimes < options.lifetimes_at_most() {
             lifetimes += 1;
         }
     }
-    // No answer is held back any more, and whatever is under way comes to its end.
+    // From here on no response is held back, and all exchanges end.
     drop(ambush);
     herd.fill(options.processes);
     thread::sleep(options.lifetime);
@@ -95,7 +95,7 @@ fn run(store: &str, options: &Options) -> Tally {
         reuses: endpoint.reuses(),
         requests: api.count(200) + api.count(401),
         rejected: api.count(401),
-        // After the figures: one that ends in an exchange leaves it to be repeated.
+        // After the counts, because a process that ends during an exchange causes a repetition.
         failures: herd.end(),
     }
 }
@@ -104,11 +104,11 @@ struct Tally {
     store: &'static str,
     lifetimes: u32,
     killed: usize,
-    /// Killed while their answers were held back.
+    /// Processes killed while their responses were held back.
     held: u64,
-    /// Killed in the middle of an exchange without that; it may not have been sent yet.
+    /// Processes killed during an exchange by chance. Their requests may not have been sent yet.
     by_chance: u64,
-    /// Without a token at the end.
+    /// Processes without a token at the end.
     unserved: usize,
     exchanges: u64,
     repeats: u64,
@@ -123,7 +123,7 @@ impl Tally {
         self.held + self.by_chance
     }
 
-    /// What must not be.
+    /// What failed.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut fault = |is_one: bool, text: String| {
@@ -147,7 +147,7 @@ impl Tally {
             "no process was killed in the middle of an exchange, so that nothing is proved"
                 .to_owned(),
         );
-        // Whoever was killed needs one; where a lease can lapse, who stands still for long as well.
+        // Each killed process causes a repetition. If leases can expire, a process that was stopped for long does too.
         let most = match self.store {
             "redis" => u64::MAX,
             _ => self.killed_in_exchange(),
@@ -209,5 +209,5 @@ fn row(tallies: &[Tally], cell: impl Fn(&Tally) -> String) -> String {
         .collect()
 }
 
-/// How often to look whether an answer is held back.
+/// How often the run checks whether a response is held back.
 const LOOK: Duration = Duration::from_millis(5);

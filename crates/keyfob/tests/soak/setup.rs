@@ -1,4 +1,4 @@
-//! What the processes of a soak share: where the store is, and whom they ask.
+//! The settings that the processes of a soak share: the store and the URLs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::redis_server;
 
-/// How long the token endpoint accepts the last refresh token again.
+/// How long the token endpoint accepts the previous refresh token.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// As long others wait when the holder of a lease in Redis is killed; short beside a lifetime.
+/// How long other processes wait after a process with a lease in Redis is killed. It is short compared with a lifetime.
 const LEASE: Duration = Duration::from_millis(1500);
 
 pub(crate) fn key() -> StoreKey {
@@ -22,7 +22,7 @@ pub(crate) fn key() -> StoreKey {
         .build()
 }
 
-/// What a worker is told.
+/// The settings of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Errand {
     pub(crate) place: Place,
@@ -42,7 +42,7 @@ impl Place {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
             Self::Redis { url, authority } => {
                 let store = redis_server::store(url, authority).lease_duration(LEASE);
-                // A machine on which everything runs at once is slow.
+                // All processes run on one machine, which may be slow.
                 Arc::new(store.response_timeout(Duration::from_secs(10)))
             }
         }

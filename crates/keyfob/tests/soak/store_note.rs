@@ -1,14 +1,14 @@
-//! Who exchanges at this moment, as the store knows it.
+//! The exchange that is under way, according to the store.
 
 use keyfob::store::TokenStore;
 
 use crate::setup::key;
 
-/// The note of an exchange whose answer is not stored yet.
+/// The note of an exchange whose result is not stored yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Note {
     pub(crate) pid: u32,
-    /// The exchange of one that was killed is repeated.
+    /// Whether this exchange repeats that of a killed process.
     pub(crate) is_repeat: bool,
 }
 

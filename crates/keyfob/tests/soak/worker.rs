@@ -1,4 +1,4 @@
-//! One of many processes: it sends requests until it is told to end, or until it is killed.
+//! One of many processes: it sends requests until it gets a line, or until it is killed.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) fn run() {
         while next_line().is_some() {
             told.store(true, Ordering::Relaxed);
         }
-        // It never outlives the soak, which holds the other end.
+        // The process ends with the soak, which holds the other end of the pipe.
         std::process::exit(0);
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -48,7 +48,7 @@ async fn work(errand: Errand, is_enough: &AtomicBool) {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
     }
     say(SERVED);
-    // What it has begun beside the request comes to its end.
+    // Renewals in the background continue.
     std::future::pending::<()>().await;
 }
 

@@ -1,4 +1,4 @@
-//! The processes of a soak: started, told what to do, and killed.
+//! The processes of a soak: starts, instructs and kills them.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use crate::setup::Errand;
 use crate::store_note::Note;
 use crate::worker::SERVED;
 
-/// The processes that run.
+/// The running processes.
 pub(crate) struct Herd {
     errand: Errand,
     running: HashMap<u32, Process>,
@@ -24,7 +24,7 @@ pub(crate) struct Herd {
 
 struct Process {
     child: Child,
-    /// Reads what it says.
+    /// Reads the output of the process.
     lines: JoinHandle<Vec<String>>,
 }
 
@@ -56,11 +56,11 @@ impl Herd {
         }
     }
 
-    /// Kills whichever it is, but none that repeats the exchange of a killed one; says whether it exchanged.
+    /// Kills any process that does not repeat the exchange of a killed one. Returns whether it was in an exchange.
     pub(crate) async fn kill_any(&mut self, store: &dyn TokenStore) -> bool {
         let pids: Vec<_> = self.running.keys().copied().collect();
         let pid = pids[fastrand::usize(..pids.len())];
-        // While it stands still, it begins nothing after the look.
+        // The process is stopped, so that it starts nothing between the check and the kill.
         signal(pid, Signal::STOP);
         let note = Note::load(store).await.filter(|note| note.pid == pid);
         if note.is_some_and(|note| note.is_repeat) {
@@ -71,7 +71,7 @@ impl Herd {
         note.is_some()
     }
 
-    /// With SIGKILL, so that nothing of it runs any more; says whether it was there.
+    /// Kills a process with SIGKILL and waits for its end. Returns whether it was running.
     pub(crate) fn kill(&mut self, pid: u32) -> bool {
         let Some(mut process) = self.running.remove(&pid) else {
             return false;
@@ -83,10 +83,10 @@ impl Herd {
         true
     }
 
-    /// Has all send a last request, after which they keep still; says how many were served.
+    /// Makes all processes send a last request and then wait. Returns how many of these requests succeeded.
     pub(crate) fn settle(&mut self) -> usize {
         for process in self.running.values_mut() {
-            // One that has ended by itself is missed below.
+            // A process that has ended by itself is counted as not served below.
             let _ = process.child.stdin.as_mut().unwrap().write_all(b"\n");
         }
         let mut served = 0;
@@ -99,17 +99,17 @@ impl Herd {
         served
     }
 
-    /// Ends those that keep still.
+    /// Ends the waiting processes.
     pub(crate) fn end(mut self) -> Vec<String> {
         for child in &mut self.settled {
-            // It closes their standard input.
+            // `wait` closes the standard input first, which ends the process.
             child.wait().unwrap();
         }
         self.failures
     }
 }
 
-/// What a process says until it was served for the last time, or ended.
+/// The output of a process until its last request, or until its end.
 fn lines(out: impl BufRead) -> Vec<String> {
     let mut lines = Vec::new();
     for line in out.lines().map_while(Result::ok) {
@@ -124,6 +124,6 @@ fn lines(out: impl BufRead) -> Vec<String> {
 
 fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    // It is a child that nobody has waited for, so that the number is still its own.
+    // This child was not waited for yet, so its process id cannot belong to another process.
     kill_process(pid, signal).unwrap();
 }

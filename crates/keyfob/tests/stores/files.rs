@@ -1,4 +1,4 @@
-//! The store in files: what is on the disk, and what is made of it when it is not as it was left.
+//! The store in files: what is on disk, and what happens if files are damaged or replaced.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -269,7 +269,7 @@ async fn entries_in_files_are_listed_even_unreadable_ones() {
     assert!(files.store.list().await.unwrap().is_empty());
 }
 
-/// Does what is asked first, which is to lock, and keeps the rest for later.
+/// Runs the first piece of blocking work, which locks the file, and delays the rest.
 #[derive(Clone, Default)]
 struct Late(Arc<Mutex<Option<Vec<Work>>>>);
 

@@ -1,4 +1,4 @@
-//! Sources that use up refresh tokens, stores that fail, and what tests of stores share.
+//! Sources that rotate refresh tokens, stores that fail, and processes that share a store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use keyfob_testkit::{GatedSource, ManualClock};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// In real time: a test that waits so long waits in vain.
+/// Real time, long enough for a loaded machine. Only a failing test waits this long.
 const LONGEST: Duration = Duration::from_secs(30);
 
 pub(crate) fn key() -> StoreKey {
@@ -29,7 +29,7 @@ pub(crate) fn token(number: u32) -> Result<Token, Error> {
     token.with_refresh_token(format!("refresh-{number}"))
 }
 
-/// The same source, whose fetches use up the refresh token.
+/// The same source, whose fetches consume the refresh token.
 pub(crate) struct Rotating<S>(pub(crate) S);
 
 impl<S: TokenSource> TokenSource for Rotating<S> {
@@ -42,7 +42,7 @@ impl<S: TokenSource> TokenSource for Rotating<S> {
     }
 }
 
-/// A process of its own: a cache over a persisted source, as far as its store and clock are concerned.
+/// A simulated process: a cache over a persisted source, with its own clock.
 pub(crate) struct Process {
     pub(crate) source: GatedSource,
     pub(crate) clock: ManualClock,
@@ -50,7 +50,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// One whose fetches use up the refresh token.
+    /// A process whose fetches consume the refresh token.
     pub(crate) fn rotating(store: impl TokenStore) -> Self {
         Self::over(store, Rotating, |persisted| persisted)
     }
@@ -75,7 +75,7 @@ impl Process {
         }
     }
 
-    /// The token that a caller gets while the source answers its one call.
+    /// The token that a caller gets if the source responds to its only call with this result.
     pub(crate) async fn get_answered(&self, answer: Result<Token, Error>) -> Result<String, Error> {
         let answered = async { self.source.next_call().await.respond(answer) };
         let (got, ()) = tokio::join!(self.get(), answered);
@@ -84,12 +84,12 @@ impl Process {
 
     pub(crate) async fn get(&self) -> Result<String, Error> {
         let got = tokio::time::timeout(LONGEST, self.cache.get_valid_token()).await;
-        let token = got.expect("nobody waits for ever")?;
+        let token = got.expect("the token arrives before the timeout")?;
         Ok(token.expose().to_owned())
     }
 }
 
-/// Lets other tasks run until it is so; bounded, so that a test that waits in vain ends.
+/// Runs other tasks until a condition holds. The wait is bounded, so that a failing test ends.
 pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
     for _ in 0..10_000 {
         if holds().await {
@@ -97,10 +97,10 @@ pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
         }
         tokio::task::yield_now().await;
     }
-    panic!("it did not come to that");
+    panic!("the condition did not hold in time");
 }
 
-/// A store in memory that can be told to fail.
+/// A store in memory that the test can make fail.
 #[derive(Clone, Default)]
 pub(crate) struct Flaky {
     pub(crate) inner: MemoryStore,

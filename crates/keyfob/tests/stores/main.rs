@@ -1,13 +1,7 @@
-//! What the contract promises of tokens that many share, with each kind of store.
+//! The promises of the contract about tokens in stores, with stores in memory and in files.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what these tests share is test code, too"
-)]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "what is written by one process and read by another has a real time"
-)]
+#![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
+#![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
 mod files;
 mod fixtures;

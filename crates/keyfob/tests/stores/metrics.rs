@@ -1,4 +1,4 @@
-//! What the feature `metrics` counts of a store.
+//! The metrics of a store.
 
 use std::collections::BTreeMap;
 

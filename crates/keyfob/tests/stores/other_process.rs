@@ -1,4 +1,4 @@
-//! A process of its own that shares a store with a test, and that the test directs line by line.
+//! Another process that shares a store with a test, and that the test controls line by line.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixtures::{Rotating, key, token};
 
-/// A process of its own: it says `ready`, waits for a line, and gets a token. It asks for each exchange by saying `exchange`,
-/// and takes the next line for the number of the new token.
+/// Another process. It prints `ready`, waits for a line, and fetches a token. For each exchange it prints `exchange`,
+/// and reads the number of the new token from the next line.
 pub(crate) struct OtherProcess {
     process: Child,
     says: Lines<BufReader<ChildStdout>>,
@@ -19,9 +19,9 @@ pub(crate) struct OtherProcess {
 }
 
 impl OtherProcess {
-    /// Runs a test that is such a process, and tells it its errand in a line.
+    /// Runs a test that is such a process, and sends it its instructions in one line.
     pub(crate) fn run(test: &str, errand: &str) -> Self {
-        // What a shell ignores, what it becomes ignores too: a write without room shall fail, not kill.
+        // A program inherits the signals that its shell ignores. So a write on a full disk fails instead of killing the process.
         let mut process = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
             .arg(std::env::current_exe().unwrap())
@@ -45,7 +45,7 @@ impl OtherProcess {
         writeln!(self.told, "{line}").unwrap();
     }
 
-    /// The next thing it says itself; its test harness speaks as well.
+    /// The next line of the process itself. Its test harness prints lines too.
     pub(crate) fn hear(&mut self) -> String {
         let said = self.says.by_ref().map_while(Result::ok);
         let mut own = said.filter_map(|line| line.strip_prefix(MARK).map(str::to_owned));
@@ -64,7 +64,7 @@ impl Drop for OtherProcess {
     }
 }
 
-/// The part of such a process that does not depend on its store.
+/// The part of such a process that works with every store.
 pub(crate) fn get_token_from(store: impl TokenStore) {
     let source = keyfob::hook_blocking(|_| {
         say("exchange");

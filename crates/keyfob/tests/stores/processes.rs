@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use crate::fixtures::{Process, SECOND, key, token};
 use crate::other_process::{OtherProcess, get_token_from, read};
 
-/// What another process is told.
+/// The instructions for another process.
 #[derive(Deserialize, Serialize)]
 struct Errand {
     store: String,
-    /// The most bytes that a file may have, as on a disk that is full.
+    /// The maximum size of a file, to simulate a full disk.
     room: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ fn t1_fifty_processes_that_start_at_once_cause_one_exchange() {
     let mut others: Vec<_> = (0..50).map(|_| start(&place(&scratch), None)).collect();
     for other in &mut others {
         other.tell("go");
-        // Whoever exchanges reads it as the answer; who reads it later reads nothing of it.
+        // The process that exchanges reads this line as the response. The others do not need it.
         other.tell("1");
     }
     let mut exchanges = 0;
@@ -136,16 +136,16 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
     );
     ahead.clock.step_wall(7 * 60);
     ahead.get_answered(token(1)).await.unwrap();
-    // Written by a clock that runs ahead: as if just now.
+    // Written by a clock that runs ahead, so it counts as written just now.
     assert_eq!(behind.get().await.unwrap(), "token-1");
     assert!(behind.cache.status().expires_in.unwrap() <= SECOND * 100);
-    // When it has run out in truth, a server says so, and the stored refresh token is used.
+    // When the token has really expired, a server rejects it, and the stored refresh token is used.
     let rejected = behind.cache.ready().unwrap();
     let nothing = keyfob::exchange::Challenges::default();
     let answer = async { behind.source.next_call().await.respond(token(2)) };
     let (replaced, ()) = tokio::join!(behind.cache.replace(&rejected, &nothing, None), answer);
     assert_eq!(replaced.unwrap().token().expose(), "token-2");
-    // One that is ahead renews too early, with the refresh token that is stored.
+    // A clock that runs ahead renews too early, with the stored refresh token.
     let later = Process::rotating(store);
     later.clock.step_wall(7 * 60);
     let answer = async {
@@ -162,7 +162,7 @@ async fn t6_a_clock_that_is_minutes_behind_or_ahead_loses_no_refresh_token() {
     assert_eq!(got.unwrap(), "token-3");
 }
 
-/// A directory that the store makes itself, for its owner alone.
+/// A directory that the store creates, readable only for its owner.
 fn place(scratch: &TempDir) -> PathBuf {
     scratch.path().join("store")
 }

@@ -1,4 +1,4 @@
-//! T9: a refresh token that is used up is never lost, and never sent twice blindly.
+//! T9: a rotated refresh token is never lost, and never sent twice blindly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
 }
 
-/// A process that has the first token, which has expired.
+/// A process with the first token, which has expired.
 async fn with_an_ended_token(store: impl TokenStore) -> Process {
     let process = Process::rotating(store);
     process.get_answered(token(1)).await.unwrap();
@@ -23,7 +23,7 @@ async fn with_an_ended_token(store: impl TokenStore) -> Process {
     process
 }
 
-/// Puts the second token there, beside whoever runs.
+/// Stores the second token, as another process would.
 async fn sign_in(store: &impl TokenStore, beside: &Process) {
     let now = beside.clock.wall();
     let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
@@ -69,7 +69,7 @@ async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
     second.get().await.unwrap();
     first.clock.advance(SECOND * 101);
     first.get_answered(token(2)).await.unwrap();
-    // What the second one has in memory was replaced; both are expired for it.
+    // The token in the memory of the second process was replaced. For its clock both tokens are expired.
     second.clock.advance(SECOND * 301);
     gets_the_third_for_the_second(&second).await;
 }
@@ -141,7 +141,7 @@ async fn t9_an_exchange_runs_in_one_task_with_a_store_and_without() {
         let runtime = Counting::default();
         let cache = builder.runtime(runtime.clone()).build().unwrap();
         cache.get_valid_token().await.unwrap();
-        // One for the renewal, one for the exchange.
+        // One task for the renewal, and one for the exchange.
         assert_eq!(runtime.0.load(Ordering::SeqCst), 2);
     }
 }
@@ -158,7 +158,7 @@ async fn t9_a_fetch_cancelled_before_its_exchange_exchanges_nothing() {
     let (got, ()) = tokio::join!(process.get(), give_up);
     got.unwrap_err();
     held.release().await;
-    // Whoever waited for the lease has had it before.
+    // Callers that waited for the lease had it before.
     store.lease(&key(), SECOND).await.unwrap();
     assert!(
         store.load(&key()).await.unwrap().is_none(),
@@ -238,7 +238,7 @@ async fn t2_a_new_sign_in_ends_a_refusal_and_no_exchange_happens_before() {
     }
     let refused = Err(Error::refused("invalid_grant"));
     first.get_answered(refused).await.unwrap_err();
-    // For longer than the refusal is shared.
+    // Longer than the refusal is shared.
     for _ in 0..5 {
         for process in [&first, &second] {
             assert_eq!(
@@ -261,7 +261,7 @@ async fn t2_a_valid_token_that_cannot_be_renewed_notices_a_new_sign_in() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
     process.get_answered(token(1)).await.unwrap();
-    // Due, and far from its end.
+    // Due, and long before its expiry.
     process.clock.advance(SECOND * 80);
     let refused = Err(Error::refused("invalid_grant"));
     assert_eq!(process.get_answered(refused).await.unwrap(), "token-1");
@@ -285,7 +285,7 @@ async fn t2_a_sign_in_that_stayed_unused_for_long_still_ends_a_refusal() {
 #[tokio::test]
 async fn t2_a_forced_renewal_ignores_a_refusal_and_its_token_ends_it() {
     let rotating = Process::rotating(MemoryStore::default());
-    // There is no refresh token that could change.
+    // There is no refresh token, so none can change.
     let repeatable = Process::repeatable(MemoryStore::default());
     let plain = |number| Ok(Token::new(format!("token-{number}"))?.expires_in(SECOND * 100));
     type Answer = fn(u32) -> Result<Token, Error>;
@@ -300,7 +300,7 @@ async fn t2_a_forced_renewal_ignores_a_refusal_and_its_token_ends_it() {
         let both = async { tokio::join!(process.cache.renew(), answered) };
         let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
         assert_eq!(renewed.unwrap().expose(), "token-2");
-        // Nothing is remembered of it.
+        // The failure is not remembered.
         process.clock.advance(SECOND * 101);
         let next = tokio::time::timeout(SECOND * 30, process.get_answered(answer(3)));
         assert_eq!(next.await.unwrap().unwrap(), "token-3");
@@ -328,7 +328,7 @@ async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
     };
     let (got, ()) = tokio::join!(process.get(), answer);
     assert_eq!(got.unwrap_err().to_string(), "the store is full");
-    // Until it is stored, nobody else gets the lease.
+    // No other process gets the lease before the token is stored.
     assert!(store.inner.lease(&key(), SECOND / 100).await.is_err());
     store.set_full(false);
     process.clock.advance(SECOND * 5);

@@ -1,4 +1,4 @@
-//! T1 and T2 for all who share a store, and what happens while it is away.
+//! T1 and T2 for all users of a store, and outages of the store.
 
 use keyfob::source::OnStoreOutage;
 use keyfob::store::{MemoryStore, TokenStore};
@@ -27,7 +27,7 @@ async fn t1_a_process_that_waited_for_the_lease_adopts_the_new_token() {
     );
     let answer = async {
         let call = first.source.next_call().await;
-        // The second one comes to the lease and waits for it.
+        // The second process waits for the lease.
         tokio::task::yield_now().await;
         call.respond(token(1));
     };
@@ -82,7 +82,7 @@ async fn a_repeatable_source_is_called_locally_during_a_store_outage() {
     store.set_away(true);
     let process = Process::repeatable(store.clone());
     assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
-    // It is away still: the token is used on, and nobody is asked.
+    // The outage continues: the token stays in use, and the source is not called.
     process.clock.advance(SECOND * 11);
     assert_eq!(process.get().await.unwrap(), "token-1");
     store.set_away(false);

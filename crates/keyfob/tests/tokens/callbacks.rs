@@ -1,4 +1,4 @@
-//! Code of others that the cache calls: callbacks for a changed token, and the log.
+//! User code that the cache calls: callbacks for a changed token, and log subscribers.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -142,7 +142,7 @@ fn cause_three_lines(world: &World) {
     assert!(world.served().is_some());
 }
 
-/// As a log does that sends its lines over an authenticated session.
+/// Like a log subscriber that sends its lines over an authenticated session.
 #[test]
 fn a_log_may_use_the_cache() {
     let lines = ends(|| {

@@ -1,4 +1,4 @@
-//! T7: callers that go away, hooks that panic or hang, runtimes that stop.
+//! T7: dropped callers, hooks that panic or hang, and runtimes that stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -218,7 +218,7 @@ fn t7_a_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
 
 #[test]
 fn t7_a_blocking_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
-    /// Runs tasks, and leaves blocking work lying.
+    /// Runs tasks, but never runs blocking work.
     struct Hung(Tasks);
 
     impl Runtime for Hung {

@@ -1,7 +1,7 @@
-//! A log that a test can listen to.
+//! Captures the log of a test.
 //!
-//! It is the log of all threads, because `tracing` may keep a place from a log of one thread if another thread meets that
-//! place first; but each test hears only its own thread.
+//! The subscriber is global, because `tracing` caches for each call site whether a subscriber wants it, and another thread
+//! may fill that cache first. Each test sees only the lines of its own thread.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ thread_local! {
 
 static INSTALLED: Once = Once::new();
 
-/// Does work on this thread, and hears the level of each line that it logs.
+/// Runs work on this thread, and returns the level of each line that it logs.
 pub(crate) fn listening<T>(hear: impl Fn(Level) + 'static, work: impl FnOnce() -> T) -> T {
     INSTALLED.call_once(|| tracing::subscriber::set_global_default(Log).unwrap());
     LISTENER.set(Some(Rc::new(hear)));

@@ -1,4 +1,4 @@
-//! T1 and T2: one fetch for all, and what they share when it fails.
+//! T1 and T2: one fetch for all callers, and a shared failure.
 
 use keyfob::{Error, ErrorKind};
 
@@ -80,7 +80,7 @@ fn t2_the_cool_down_grows_up_to_a_minute() {
         world.pass(ceiling * 0.502);
     }
     world.fetch(token("one", 100)).unwrap();
-    // A success begins a new row.
+    // A success resets the cool-down.
     world.pass(101.0);
     world.fetch(down()).unwrap_err();
     world.pass(1.0);

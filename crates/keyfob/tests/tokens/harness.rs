@@ -1,4 +1,4 @@
-//! A cache whose clock, source and renewals stand still until the test moves them.
+//! A cache whose clock, source and renewals the test controls.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use keyfob_testkit::{Call, GatedSource, ManualClock};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// A token that lives so many seconds. One of 100 s falls due between 66 and 75 s, and its leeway begins at 90 s.
+/// A token that lives for this many seconds. A token of 100 s is due between 66 and 75 s, and its leeway begins at 90 s.
 pub(crate) fn token(text: &str, seconds: u32) -> Result<Token, Error> {
     Ok(Token::new(text)?.expires_in(SECOND * seconds))
 }
@@ -53,14 +53,14 @@ impl World {
         }
     }
 
-    /// A world whose cache has fetched this token just now.
+    /// A harness whose cache has just fetched this token.
     pub(crate) fn with_token(text: &str, seconds: u32) -> Self {
         let world = Self::new();
         world.fetch(token(text, seconds)).unwrap();
         world
     }
 
-    /// Lets a caller ask for a token that is missing, and answers the call.
+    /// A caller needs a missing token, and the source responds with this one.
     pub(crate) fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
         let mut caller = Box::pin(self.cache.lease(None));
         assert!(poll(&mut caller).is_pending(), "there was a token already");
@@ -68,7 +68,7 @@ impl World {
         ready(poll(&mut caller))
     }
 
-    /// The call that the source has got.
+    /// The call that the source received.
     pub(crate) fn call(&self) -> Call {
         self.tasks.run();
         let call = self.source.next_call().now_or_never();
@@ -85,19 +85,19 @@ impl World {
         self.tasks.run();
     }
 
-    /// How often the source has been asked.
+    /// How often the source was called.
     pub(crate) fn calls(&self) -> usize {
         self.tasks.run();
         self.source.calls()
     }
 
-    /// What a caller gets that does not need to wait.
+    /// The result for a caller that does not need to wait.
     pub(crate) fn lease(&self) -> Result<Lease, Error> {
         let answer = self.cache.lease(None).now_or_never();
         answer.expect("the caller has to wait")
     }
 
-    /// The token that is put on a request now.
+    /// The token that a request would carry now.
     pub(crate) fn served(&self) -> Option<String> {
         let header = self.cache.header()?;
         let text = header.to_str().unwrap();
@@ -105,7 +105,7 @@ impl World {
     }
 }
 
-/// A runtime whose tasks run when the test says so, on the test's own thread.
+/// A runtime whose tasks run when the test polls them, on the test's thread.
 #[derive(Clone, Default)]
 pub(crate) struct Tasks(Arc<Mutex<Vec<Work>>>);
 
@@ -115,7 +115,7 @@ enum Work {
 }
 
 impl Tasks {
-    /// Runs until every task is at its end or waits.
+    /// Runs until every task has ended or waits.
     pub(crate) fn run(&self) {
         struct Woken(AtomicBool);
 
@@ -142,7 +142,7 @@ impl Tasks {
                     }
                 }
             }
-            // A task may have brought another.
+            // A task may have spawned another.
             let fresh = self
                 .0
                 .lock()
@@ -153,7 +153,7 @@ impl Tasks {
         }
     }
 
-    /// Drops all tasks, as a runtime does that stops.
+    /// Drops all tasks, like a runtime that stops.
     pub(crate) fn stop(&self) {
         drop(self.take());
     }
@@ -194,7 +194,7 @@ pub(crate) fn ready<T>(poll: Poll<T>) -> T {
     }
 }
 
-/// Runs what might block for ever, and fails the test instead.
+/// Runs work that might block forever, and fails the test if it does.
 pub(crate) fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     let worker = thread::spawn(move || sender.send(work()));

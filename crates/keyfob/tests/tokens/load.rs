@@ -1,4 +1,4 @@
-//! Many callers at once, on threads that run free and on the crate's own runtime.
+//! Many callers at once, on free-running threads and on the default runtime.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -18,7 +18,7 @@ fn t1_ten_thousand_waiters_cause_one_fetch() {
     for caller in &mut callers {
         assert!(poll(caller).is_pending());
     }
-    // Every second one goes away.
+    // Every second caller is dropped.
     let mut keep = false;
     callers.retain(|_| {
         keep = !keep;
@@ -88,7 +88,7 @@ fn t7_a_runtime_shutdown_leaves_no_caller_of_another_runtime_waiting() {
         let other = tokio::runtime::Runtime::new().unwrap();
         let call = other.block_on(source.next_call());
         stopping.shutdown_background();
-        // With the feature `tokio` the fetch died with its runtime, and the waiter starts another.
+        // With the feature `tokio` the fetch ends with its runtime, and the waiting caller starts another.
         let call = if cfg!(feature = "tokio") {
             other.block_on(call.until_dropped());
             other.block_on(source.next_call())

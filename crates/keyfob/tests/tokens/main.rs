@@ -1,12 +1,9 @@
-//! What the contract promises of a token cache, one test for each promise.
+//! The promises of the contract about one token cache.
 //!
-//! A test steers everything itself: the clock, the source's answers, the renewals (see `world`), and its own callers,
-//! which it polls by hand. Only the tests of `load` let threads run free.
+//! A test controls everything: the clock, the results of the source, the renewals (see `harness`), and its callers,
+//! which it polls by hand. Only the tests of `load` use free-running threads.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what these tests share is test code, too"
-)]
+#![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
 
 mod callbacks;
 mod callers;

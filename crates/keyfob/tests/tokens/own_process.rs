@@ -1,9 +1,9 @@
-//! Tests that need a process of their own, because of its memory or its environment.
+//! Tests that need their own process, because of its memory or its environment.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
-/// Runs one ignored test of this binary in a process of its own.
+/// Runs one ignored test of this binary in another process.
 pub(crate) fn run_alone(test: &str, environment: &[(&str, &OsStr)]) {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", test])

@@ -60,7 +60,7 @@ fn t8_a_failed_renewal_keeps_the_token_for_other_callers() {
     );
     assert_eq!(world.served().unwrap(), "one");
     assert!(world.cache.authenticated());
-    // Further rejections get the remembered failure.
+    // Later rejections get the remembered failure.
     let mut again = Box::pin(world.cache.replace(&one, &none, None));
     assert_eq!(
         ready(poll(&mut again)).unwrap_err().to_string(),

@@ -1,4 +1,4 @@
-//! A token that is handed in while the source is being asked.
+//! A token that is set while a fetch is running.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! The sources that come with the crate, behind a cache.
+//! The sources of the crate, behind a cache.
 
 use std::cell::Cell;
 use std::fs;
@@ -48,7 +48,7 @@ impl Reader {
     }
 }
 
-/// A file that is gone at the end of the test.
+/// A file that is removed at the end of the test.
 struct TestFile(PathBuf);
 
 impl TestFile {

@@ -1,7 +1,7 @@
-//! S1: what is left of a secret in this process's memory when its last owner has gone: nothing.
+//! S1: after the last clone of a token is dropped, the memory of the process has no copy of it.
 //!
-//! All memory that can be written to is searched, that which was given back included. What is sought stands where nothing
-//! can be written, so that the search does not find itself.
+//! The test searches all writable memory, freed memory included. The searched text is in read-only memory, so that the
+//! search does not find itself.
 
 use std::fs;
 use std::fs::File;
@@ -15,14 +15,14 @@ use crate::own_process::run_alone;
 static SECRET: &str =
     "an-allocator-writes-over-the-beginning-of-what-is-given-back-so-its-end-is-sought";
 
-/// What is sought of it.
+/// The part of the secret that is searched for.
 const END: usize = 32;
 
-/// How often the secret's end stands in memory that this process may write to.
+/// How often the end of the secret is in writable memory of this process.
 fn copies_in_memory() -> usize {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let mut memory = File::open("/proc/self/mem").unwrap();
-    // Wiped in the end, for the next search comes by it.
+    // Wiped at the end, because the next search reads this buffer too.
     let mut buffer = vec![0_u8; 1 << 20];
     let mut copies = 0;
     for line in maps.lines().filter(|line| line.contains(" rw")) {
@@ -39,7 +39,7 @@ fn copies_in_memory() -> usize {
                 .windows(END)
                 .filter(|window| SECRET.as_bytes().ends_with(window))
                 .count();
-            // The next piece overlaps, so that no copy lies across the edge.
+            // The next piece overlaps with this one, so that a copy across the boundary is found.
             let last = at + read as u64 >= end;
             at += (if last { read } else { read - END }) as u64;
         }

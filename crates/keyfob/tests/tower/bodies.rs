@@ -53,7 +53,7 @@ async fn r4_a_closure_decides_which_bodies_are_replayed() {
     server.verify();
 }
 
-/// A boxed body that is all there, in two pieces.
+/// A complete boxed body in two pieces.
 fn two_pieces() -> Boxed {
     let pieces =
         ["two ", "pieces"].map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes()))));
@@ -87,7 +87,7 @@ async fn r4_a_complete_boxed_body_is_replayed_in_full() {
     assert_eq!(response.unwrap().status(), 200);
     for received in server.received() {
         assert_eq!(received.body, "two pieces");
-        // As without the layer: the body had promised no length.
+        // As without the layer, because the body has no known length.
         assert_eq!(received.header("transfer-encoding"), Some("chunked"));
     }
     server.verify();
@@ -114,7 +114,7 @@ async fn r4_a_body_that_is_still_being_written_is_sent_at_once_and_only_once() {
     let body = StreamBody::new(body).boxed_unsync();
     let request = request(Method::PUT, server.url(), body);
     let sent = tokio::spawn(buffered(&server, &source, 1000).oneshot(request));
-    // Its connection is made while the body is open: the layer did not wait for the end.
+    // The connection exists while the body is incomplete: the layer did not wait for its end.
     while server.connections() == 0 {
         tokio::task::yield_now().await;
     }

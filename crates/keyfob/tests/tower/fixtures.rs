@@ -58,7 +58,7 @@ pub(crate) fn get(url: impl AsRef<str>) -> Request<Full<Bytes>> {
     request(Method::GET, url, Full::default())
 }
 
-/// Waits for the end of the renewal that a rejection began; whoever asks meanwhile may still have the old token.
+/// Waits for the end of the renewal after a rejection. Until then, requests may get the old token.
 pub(crate) async fn until_replaced(tokens: &TokenCache) {
     let replaced = |lease: keyfob::cache::Lease| lease.token().expose() == "two";
     while !tokens.ready().is_some_and(replaced) {
@@ -75,7 +75,7 @@ pub(crate) fn builder(server: &Server, source: &ScriptedSource) -> Authenticatio
     AuthenticationLayer::builder(source.clone()).origin(server.url())
 }
 
-/// A service without a network: notes each request's credential and answers as told.
+/// A service without a network, which records the credential of each request and responds as scripted.
 #[derive(Clone)]
 pub(crate) struct Scripted<A> {
     seen: Arc<Mutex<Vec<String>>>,

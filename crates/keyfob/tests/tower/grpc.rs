@@ -62,10 +62,10 @@ impl Decoder for Raw {
     }
 }
 
-/// What one call brought: its credential and its messages.
+/// The credential and the messages of each call.
 type Calls = Arc<Mutex<Vec<(String, Vec<Bytes>)>>>;
 
-/// A server of the one method, which says what came, and accepts one token.
+/// A server with one method, which records its calls, and accepts one credential.
 async fn serve(accepted: &'static str, calls: Calls) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -165,7 +165,7 @@ async fn r3_a_stream_of_messages_is_sent_once() {
             vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")]
         )]
     );
-    // What was rejected is replaced for the calls that follow.
+    // The rejected token is replaced for the calls that follow.
     until_replaced(layer.tokens()).await;
 }
 

@@ -1,6 +1,6 @@
 //! The tower layer, over `hyper-util` with HTTP/1.1 and HTTP/2, over `tonic`, and over services without a network.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 mod bodies;
 mod fixtures;

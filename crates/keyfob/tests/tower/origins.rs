@@ -24,7 +24,7 @@ async fn r1_a_token_with_a_custom_header_name_is_sent_in_that_header() {
     server.verify();
 }
 
-/// What the layer says of a request that it must not send.
+/// The error of the layer for a request that it must not send.
 async fn refusal(layer: AuthenticationLayer, uri: &str) -> Error {
     let service = Scripted::new(|_| Ok::<_, Infallible>(200));
     let refused = layer.layer(service.clone()).oneshot(get(uri)).await;

@@ -1,4 +1,4 @@
-//! The contract of `tower`: a service is called only after it was ready.
+//! The contract of `tower`: a service is called only after it is ready.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -17,7 +17,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::fixtures::{Scripted, at_once, get, tokens};
 
-/// Panics if it is called without having been made ready, as services with a limit do.
+/// Panics if it is called before it is ready, like services with a limit.
 struct Strict {
     ready: bool,
     calls: Arc<AtomicUsize>,
@@ -83,7 +83,7 @@ async fn the_service_that_was_made_ready_is_called() {
     let layer = AuthenticationLayer::new("https://api.example", source.clone()).unwrap();
     layer.tokens().authenticate().await.unwrap();
     let service = Scripted::new(|_| Ok::<_, Infallible>(200));
-    // Whoever is ready holds the only permit: another would wait for ever.
+    // The ready service holds the only permit. Another service would wait forever.
     let mut client = layer.layer(ConcurrencyLimit::new(service, 1));
     ServiceExt::<Request<Full<Bytes>>>::ready(&mut client)
         .await
@@ -92,7 +92,7 @@ async fn the_service_that_was_made_ready_is_called() {
     assert_eq!(sent.unwrap().unwrap().status(), 200);
 }
 
-/// Counts its clones, and insists on being made ready before each call.
+/// Counts its clones, and panics if it is called before it is ready.
 struct Counted {
     clones: Arc<AtomicUsize>,
     ready: bool,

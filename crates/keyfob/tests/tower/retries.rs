@@ -48,7 +48,7 @@ async fn r4_a_post_with_a_broken_connection_is_sent_once_and_r6_its_error_return
     server.verify();
 }
 
-/// Sends a POST over a service that fails twice, and says how often it was called.
+/// Sends a POST over a service that fails twice, and returns how often it was called.
 async fn calls_of_a_post(layer: AuthenticationLayerBuilder, kind: io::ErrorKind) -> usize {
     let layer = layer.retry(at_once()).build().unwrap();
     let service = Scripted::new(move |calls| match calls {
