@@ -136,8 +136,8 @@ fn an_unusable_key_is_an_error_that_does_not_quote_it() {
     for text in ["", "SECRET", small, public] {
         let error = SigningKey::from_pem(text).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        let said = format!("{error} {error:?}");
-        assert!(!said.contains("SECRET") && !said.contains("U0VD"), "{said}");
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("SECRET") && !text.contains("U0VD"), "{text}");
     }
     let (x, d) = ("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "U0VDUkVU");
     for jwk in [

@@ -14,10 +14,10 @@ use crate::received_proof::{Proof, hash};
 /// The server, and the requests that it received.
 pub(crate) struct Resource {
     pub(crate) server: Server,
-    desk: Arc<Desk>,
+    shared: Arc<SharedState>,
 }
 
-struct Desk {
+struct SharedState {
     base: String,
     now: SystemTime,
     state: Mutex<State>,
@@ -50,49 +50,49 @@ pub(crate) enum Rotation {
 impl Resource {
     pub(crate) fn start(clock: &ManualClock) -> Self {
         let server = Server::start();
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(SharedState {
             base: server.url(),
             now: clock.wall(),
             state: Mutex::default(),
         });
-        let behind = Arc::clone(&desk);
-        server.expect(Expect::any().respond_with(move |received| behind.respond(received)));
-        Self { server, desk }
+        let responder = Arc::clone(&shared);
+        server.expect(Expect::any().respond_with(move |received| responder.respond(received)));
+        Self { server, shared }
     }
 
     /// Requires a new nonce from now on.
     pub(crate) fn change_nonce(&self) -> &Self {
-        self.desk.state().next_nonce();
+        self.shared.state().next_nonce();
         self
     }
 
     pub(crate) fn rotate(&self, rotation: Rotation) -> &Self {
-        self.desk.state().rotation = rotation;
+        self.shared.state().rotation = rotation;
         self
     }
 
     pub(crate) fn revoke(&self, token: &str) -> &Self {
-        self.desk.state().revoked.insert(token.to_owned());
+        self.shared.state().revoked.insert(token.to_owned());
         self
     }
 
     /// The status of each response so far. Panics if a request had an error that has nothing to do with the nonce.
     pub(crate) fn statuses(&self) -> Vec<u16> {
-        let state = self.desk.state();
+        let state = self.shared.state();
         assert_eq!(state.faults, [""; 0]);
         state.seen.iter().map(|(status, _)| *status).collect()
     }
 
     /// The proofs so far. Each request had one.
     pub(crate) fn proofs(&self) -> Vec<Proof> {
-        let state = self.desk.state();
+        let state = self.shared.state();
         assert_eq!(state.faults, [""; 0]);
         let proofs = state.seen.iter().map(|(_, proof)| proof.clone().unwrap());
         proofs.collect()
     }
 
     pub(crate) fn faults(&self) -> Vec<String> {
-        self.desk.state().faults.clone()
+        self.shared.state().faults.clone()
     }
 }
 
@@ -103,7 +103,7 @@ impl State {
     }
 }
 
-impl Desk {
+impl SharedState {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +113,7 @@ impl Desk {
         let proof = self.proof(received, &mut state);
         let nonce = proof.as_ref().map(|proof| proof.claim("nonce").to_owned());
         let token = token(received).unwrap_or_default();
-        let answer = if proof.is_none() {
+        let response = if proof.is_none() {
             ScriptedResponse::unauthorized("DPoP algs=\"ES256\", error=\"invalid_dpop_proof\"")
         } else if state.nonce.is_some() && state.nonce != nonce {
             let wanted = state.nonce.clone().unwrap_or_default();
@@ -125,18 +125,18 @@ impl Desk {
         } else if state.revoked.contains(&token) {
             ScriptedResponse::unauthorized("DPoP error=\"invalid_token\"")
         } else {
-            let answer = good(received);
+            let response = good(received);
             match state.rotation {
                 Rotation::OnSuccess => {
                     state.next_nonce();
-                    answer.header("dpop-nonce", &state.nonce.clone().unwrap_or_default())
+                    response.header("dpop-nonce", &state.nonce.clone().unwrap_or_default())
                 }
-                _ => answer,
+                _ => response,
             }
         };
-        let status = answer.status_code().unwrap_or_default();
+        let status = response.status_code().unwrap_or_default();
         state.seen.push((status, proof));
-        answer
+        response
     }
 
     /// The proof of a request, if it satisfies all of RFC 9449 §4.3 except the nonce.

@@ -7,7 +7,7 @@ use keyfob::oauth::AuthorizationCode;
 use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server, json};
 use url::Url;
 
-use crate::fixtures::{everything_said, form_values};
+use crate::fixtures::{error_texts, form_values};
 use crate::sign_in::{
     SignIn, TOKEN, discovered, flow, parameter, server_has_calls, timed, token, visit,
 };
@@ -28,7 +28,7 @@ async fn the_url_requests_a_code_with_a_challenge_and_the_settings() {
     );
     for (name, value) in [
         ("response_type", "code"),
-        ("client_id", "desk"),
+        ("client_id", "desktop"),
         ("scope", "read write"),
         ("resource", "https://api.example.com/"),
         ("login_hint", "anna@example.com"),
@@ -52,7 +52,7 @@ async fn the_code_is_exchanged_with_the_verifier_and_the_page_says_signed_in() {
     server.expect(
         Expect::post(TOKEN)
             .form("grant_type", "authorization_code")
-            .form("client_id", "desk")
+            .form("client_id", "desktop")
             .form("code", "c0de")
             .respond(token()),
     );
@@ -105,7 +105,7 @@ async fn an_error_ends_the_sign_in_and_the_page_says_so() {
         assert!(!page.contains("s3cr3t"), "{page}");
         let error = sign_in.outcome().await.unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert!(!everything_said(&error).contains("s3cr3t"));
+        assert!(!error_texts(&error).contains("s3cr3t"));
     }
 }
 
@@ -160,7 +160,7 @@ async fn a_refused_code_is_an_error_and_the_page_says_not_signed_in() {
     assert!(page.contains("You are not signed in"), "{page}");
     let error = sign_in.outcome().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
-    assert!(!everything_said(&error).contains("c0de"));
+    assert!(!error_texts(&error).contains("c0de"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::fixtures::{basic, client_with, form_values, last, read_jwt, token_of};
 
-async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
+async fn request_of(who: ClientAuthentication) -> (TokenEndpoint, Received) {
     let endpoint = TokenEndpoint::start();
     token_of(ClientCredentials::new(client_with(&endpoint, who)))
         .await
@@ -27,29 +27,29 @@ async fn asked_by(who: ClientAuthentication) -> (TokenEndpoint, Received) {
 
 #[tokio::test]
 async fn a_basic_secret_is_form_encoded_first() {
-    let (_, asked) = asked_by(ClientAuthentication::secret_basic("p:ä +%")).await;
-    assert_eq!(basic(&asked), "desk:p%3A%C3%A4+%2B%25");
+    let (_, asked) = request_of(ClientAuthentication::secret_basic("p:ä +%")).await;
+    assert_eq!(basic(&asked), "desktop:p%3A%C3%A4+%2B%25");
     assert_eq!(form_values(&asked, "client_secret").len(), 0);
 }
 
 #[tokio::test]
 async fn a_basic_secret_is_sent_unencoded_if_the_server_requires_it() {
-    let (_, asked) = asked_by(ClientAuthentication::secret_basic_unencoded("p:ä +%")).await;
-    assert_eq!(basic(&asked), "desk:p:ä +%");
+    let (_, asked) = request_of(ClientAuthentication::secret_basic_unencoded("p:ä +%")).await;
+    assert_eq!(basic(&asked), "desktop:p:ä +%");
 }
 
 #[tokio::test]
 async fn a_secret_in_the_form_adds_no_authorization_header() {
-    let (_, asked) = asked_by(ClientAuthentication::secret_post("p:ä +%")).await;
-    assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+    let (_, asked) = request_of(ClientAuthentication::secret_post("p:ä +%")).await;
+    assert_eq!(form_values(&asked, "client_id"), ["desktop"]);
     assert_eq!(form_values(&asked, "client_secret"), ["p:ä +%"]);
     assert_eq!(asked.header("authorization"), None);
 }
 
 #[tokio::test]
 async fn a_public_client_names_itself() {
-    let (_, asked) = asked_by(ClientAuthentication::none()).await;
-    assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+    let (_, asked) = request_of(ClientAuthentication::none()).await;
+    assert_eq!(form_values(&asked, "client_id"), ["desktop"]);
     assert_eq!(asked.header("authorization"), None);
 }
 
@@ -64,8 +64,8 @@ async fn a_private_key_signs_a_jwt_that_names_the_client() {
     ] {
         let key = SigningKey::generate(algorithm).unwrap().key_id("k1");
         let who = ClientAuthentication::private_key_jwt(key.clone());
-        let (endpoint, asked) = asked_by(who).await;
-        assert_eq!(form_values(&asked, "client_id"), ["desk"]);
+        let (endpoint, asked) = request_of(who).await;
+        assert_eq!(form_values(&asked, "client_id"), ["desktop"]);
         assert_eq!(
             form_values(&asked, "client_assertion_type"),
             ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer"]
@@ -74,8 +74,8 @@ async fn a_private_key_signs_a_jwt_that_names_the_client() {
         let (head, claims) = read_jwt(&assertion);
         assert_eq!(head["alg"], algorithm.name());
         assert_eq!(head["kid"], "k1");
-        assert_eq!(claims["iss"], "desk");
-        assert_eq!(claims["sub"], "desk");
+        assert_eq!(claims["iss"], "desktop");
+        assert_eq!(claims["sub"], "desktop");
         assert_eq!(claims["aud"], endpoint.url());
         let lasts = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
         assert_eq!(lasts, ClientAuthentication::ASSERTION_LIFETIME.as_secs());
@@ -141,7 +141,7 @@ async fn a_jwt_has_the_configured_audience() {
         let who = ClientAuthentication::private_key_jwt(key.clone())
             .audience(audience)
             .assertion_lifetime(Duration::from_secs(9));
-        let client = Client::builder("desk")
+        let client = Client::builder("desktop")
             .token_endpoint(endpoint.url())
             .issuer("https://login.example.com")
             .authentication(who)

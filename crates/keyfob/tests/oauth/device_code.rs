@@ -8,27 +8,27 @@ use keyfob::{Error, ErrorKind, Token};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 use serde_json::Value;
 
-use crate::fixtures::{everything_said, form_values};
+use crate::fixtures::{error_texts, form_values};
 
 const DEVICE: &str = "/device_authorization";
 const TOKEN: &str = "/token";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A server, its client, and the clock of the client.
-struct Desk {
+struct Setup {
     server: Server,
     clock: ManualClock,
     client: Client,
 }
 
-impl Desk {
+impl Setup {
     fn new() -> Self {
         Self::with_timeout(Client::TIMEOUT)
     }
 
     fn with_timeout(timeout: Duration) -> Self {
         let (server, clock) = (Server::start(), ManualClock::default());
-        let client = Client::builder("desk")
+        let client = Client::builder("desktop")
             .token_endpoint(server.url_for(TOKEN))
             .device_authorization_endpoint(server.url_for(DEVICE))
             .timeout(timeout)
@@ -69,12 +69,12 @@ impl Desk {
     async fn outcome(
         &self,
         fields: Value,
-        answers: impl IntoIterator<Item = ScriptedResponse>,
+        responses: impl IntoIterator<Item = ScriptedResponse>,
     ) -> (Result<Token, Error>, Vec<u64>) {
         let authorization = self.begin(fields).await.unwrap();
         let expect = Expect::post(TOKEN).form("grant_type", GRANT);
         self.server
-            .expect(answers.into_iter().fold(expect, Expect::respond));
+            .expect(responses.into_iter().fold(expect, Expect::respond));
         let outcome = self.wait(authorization).await;
         self.server.verify();
         outcome
@@ -109,10 +109,10 @@ fn token() -> ScriptedResponse {
 
 #[tokio::test]
 async fn a_device_sign_in_returns_a_token_with_a_refresh_token() {
-    let desk = Desk::new();
+    let setup = Setup::new();
     let complete = "https://login.example.com/device?user_code=WDJB-MJHT";
     let fields = json!({"verification_uri_complete": complete, "interval": 7});
-    let authorization = desk.begin(fields).await.unwrap();
+    let authorization = setup.begin(fields).await.unwrap();
     assert_eq!(authorization.user_code(), "WDJB-MJHT");
     assert_eq!(
         authorization.verification_uri(),
@@ -120,18 +120,18 @@ async fn a_device_sign_in_returns_a_token_with_a_refresh_token() {
     );
     assert_eq!(authorization.verification_uri_complete(), Some(complete));
     assert_eq!(authorization.expires_in().as_secs(), 600);
-    desk.clock.advance(Duration::from_secs(60));
+    setup.clock.advance(Duration::from_secs(60));
     assert_eq!(authorization.expires_in().as_secs(), 540);
 
-    desk.server.expect(
+    setup.server.expect(
         Expect::post(TOKEN)
             .form("grant_type", GRANT)
             .form("device_code", "d3v1ce")
-            .form("client_id", "desk")
+            .form("client_id", "desktop")
             .respond(says("authorization_pending"))
             .respond(token()),
     );
-    let (outcome, pauses) = desk.wait(authorization).await;
+    let (outcome, pauses) = setup.wait(authorization).await;
     let token = outcome.unwrap();
     assert_eq!(token.expose(), "acc3ss");
     assert_eq!(token.refresh_token(), Some("r3fresh"));
@@ -140,17 +140,18 @@ async fn a_device_sign_in_returns_a_token_with_a_refresh_token() {
 
 #[tokio::test]
 async fn the_device_authorization_request_has_all_settings() {
-    let desk = Desk::new();
-    desk.server
+    let setup = Setup::new();
+    setup
+        .server
         .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes(json!({})))));
-    let flow = DeviceCode::new(desk.client.clone())
+    let flow = DeviceCode::new(setup.client.clone())
         .scopes(["read", "offline_access"])
         .resource("https://api.example.com/")
         .parameter("tenant", "seven");
     drop(flow.start().await.unwrap());
-    let received = desk.server.received().pop().unwrap();
+    let received = setup.server.received().pop().unwrap();
     for (name, value) in [
-        ("client_id", "desk"),
+        ("client_id", "desktop"),
         ("scope", "read offline_access"),
         ("resource", "https://api.example.com/"),
         ("tenant", "seven"),
@@ -163,23 +164,23 @@ async fn the_device_authorization_request_has_all_settings() {
 async fn a_client_authenticates_at_both_endpoints() {
     let server = Server::start();
     let clock = ManualClock::default();
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for(TOKEN))
         .device_authorization_endpoint(server.url_for(DEVICE))
         .authentication(ClientAuthentication::secret_basic("s3cr3t"))
         .clock(clock.clone())
         .build()
         .unwrap();
-    let known = |expect: Expect| expect.header("authorization", "Basic ZGVzazpzM2NyM3Q=");
+    let known = |expect: Expect| expect.header("authorization", "Basic ZGVza3RvcDpzM2NyM3Q=");
     server.expect(known(Expect::post(DEVICE)).respond(ScriptedResponse::json(codes(json!({})))));
     server.expect(known(Expect::post(TOKEN)).respond(token()));
     let authorization = DeviceCode::new(client.clone()).start().await.unwrap();
-    let desk = Desk {
+    let setup = Setup {
         server,
         clock,
         client,
     };
-    desk.wait(authorization).await.0.unwrap();
+    setup.wait(authorization).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -190,7 +191,7 @@ async fn the_poll_interval_is_five_seconds_unless_the_server_sets_it() {
         (json!({"interval": "3"}), 3),
         (json!({"interval": 0}), 1),
     ] {
-        let (outcome, pauses) = Desk::new().outcome(fields, [token()]).await;
+        let (outcome, pauses) = Setup::new().outcome(fields, [token()]).await;
         outcome.unwrap();
         assert_eq!(pauses, [pause]);
     }
@@ -198,21 +199,21 @@ async fn the_poll_interval_is_five_seconds_unless_the_server_sets_it() {
 
 #[tokio::test]
 async fn each_slow_down_adds_five_seconds_permanently() {
-    let answers = [
+    let responses = [
         says("slow_down"),
         says("authorization_pending"),
         says("slow_down"),
         says("authorization_pending"),
         token(),
     ];
-    let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
+    let (outcome, pauses) = Setup::new().outcome(json!({}), responses).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 10, 10, 15, 15]);
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_respond_is_polled_less_often() {
-    let answers = [
+    let responses = [
         ScriptedResponse::hang(),
         ScriptedResponse::reset(),
         ScriptedResponse::unavailable(),
@@ -220,16 +221,16 @@ async fn a_server_that_does_not_respond_is_polled_less_often() {
         token(),
     ];
     // Requests that hang end after a timeout of the system's clock. The other responses have to arrive before that.
-    let desk = Desk::with_timeout(Duration::from_secs(2));
-    let (outcome, pauses) = desk.outcome(json!({}), answers).await;
+    let setup = Setup::with_timeout(Duration::from_secs(5));
+    let (outcome, pauses) = setup.outcome(json!({}), responses).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 10, 20, 40, 5]);
 }
 
 #[tokio::test]
 async fn a_retry_after_of_the_server_is_obeyed() {
-    let answers = [ScriptedResponse::too_many_requests("120"), token()];
-    let (outcome, pauses) = Desk::new().outcome(json!({}), answers).await;
+    let responses = [ScriptedResponse::too_many_requests("120"), token()];
+    let (outcome, pauses) = Setup::new().outcome(json!({}), responses).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 120]);
 }
@@ -237,14 +238,14 @@ async fn a_retry_after_of_the_server_is_obeyed() {
 #[tokio::test]
 async fn a_pending_response_with_status_200_is_understood() {
     let pending = ScriptedResponse::json(json!({"error": "authorization_pending"}));
-    let (outcome, pauses) = Desk::new().outcome(json!({}), [pending, token()]).await;
+    let (outcome, pauses) = Setup::new().outcome(json!({}), [pending, token()]).await;
     outcome.unwrap();
     assert_eq!(pauses, [5, 5]);
 }
 
 #[tokio::test]
 async fn a_denied_sign_in_is_an_error() {
-    let (outcome, pauses) = Desk::new()
+    let (outcome, pauses) = Setup::new()
         .outcome(json!({}), [says("access_denied")])
         .await;
     let error = outcome.unwrap_err();
@@ -252,7 +253,7 @@ async fn a_denied_sign_in_is_an_error() {
     assert!(error.to_string().contains("`access_denied`"), "{error}");
     assert_eq!(pauses, [5]);
 
-    let (outcome, _) = Desk::new()
+    let (outcome, _) = Setup::new()
         .outcome(json!({}), [says("invalid_grant")])
         .await;
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Refused);
@@ -260,7 +261,7 @@ async fn a_denied_sign_in_is_an_error() {
 
 #[tokio::test]
 async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
-    let (outcome, _) = Desk::new()
+    let (outcome, _) = Setup::new()
         .outcome(json!({}), [says("expired_token")])
         .await;
     let error = outcome.unwrap_err();
@@ -269,7 +270,7 @@ async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
 
     // No request is sent after the code has expired.
     let pending = || says("authorization_pending");
-    let (outcome, pauses) = Desk::new()
+    let (outcome, pauses) = Setup::new()
         .outcome(json!({"expires_in": 12}), [pending(), pending()])
         .await;
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Deadline);
@@ -284,18 +285,18 @@ async fn a_verification_uri_must_be_http_or_https() {
         "http://login.example.com/",
         "device",
     ] {
-        let error = Desk::new()
+        let error = Setup::new()
             .begin(json!({"verification_uri": page}))
             .await
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{page}");
 
         let fields = json!({"verification_uri_complete": page});
-        let authorization = Desk::new().begin(fields).await.unwrap();
+        let authorization = Setup::new().begin(fields).await.unwrap();
         assert_eq!(authorization.verification_uri_complete(), None, "{page}");
     }
     let fields = json!({"user_code": "AB\u{1b}[2JCD"});
-    let error = Desk::new().begin(fields).await.unwrap_err();
+    let error = Setup::new().begin(fields).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }
 
@@ -304,17 +305,18 @@ async fn the_older_name_of_the_verification_uri_is_understood() {
     let fields = json!({"verification_uri": null, "verification_url": "https://a.example/device"});
     let mut codes = codes(fields);
     codes.as_object_mut().unwrap().remove("verification_uri");
-    let desk = Desk::new();
-    desk.server
+    let setup = Setup::new();
+    setup
+        .server
         .expect(Expect::post(DEVICE).respond(ScriptedResponse::json(codes)));
-    let authorization = DeviceCode::new(desk.client.clone()).start().await.unwrap();
+    let authorization = DeviceCode::new(setup.client.clone()).start().await.unwrap();
     assert_eq!(authorization.verification_uri(), "https://a.example/device");
 }
 
 #[tokio::test]
 async fn a_server_without_the_endpoint_is_reported() {
     let server = Server::start();
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for(TOKEN))
         .build()
         .unwrap();
@@ -328,9 +330,9 @@ async fn a_server_without_the_endpoint_is_reported() {
 
 #[tokio::test]
 async fn s1_no_code_is_shown() {
-    let desk = Desk::new();
+    let setup = Setup::new();
     let complete = "https://login.example.com/device?user_code=WDJB-MJHT";
-    let authorization = desk
+    let authorization = setup
         .begin(json!({"verification_uri_complete": complete}))
         .await
         .unwrap();
@@ -342,20 +344,21 @@ async fn s1_no_code_is_shown() {
 
     let refusal =
         ScriptedResponse::json(json!({"error": "invalid_grant", "error_description": "d3v1ce"}));
-    desk.server
+    setup
+        .server
         .expect(Expect::post(TOKEN).respond(refusal.with_status(400)));
-    let error = desk.wait(authorization).await.0.unwrap_err();
-    let said = everything_said(&error);
-    assert!(!said.contains("d3v1ce"), "{said}");
+    let error = setup.wait(authorization).await.0.unwrap_err();
+    let texts = error_texts(&error);
+    assert!(!texts.contains("d3v1ce"), "{texts}");
 }
 
 #[tokio::test]
 async fn a_task_can_wait_for_a_sign_in() {
-    let desk = Desk::new();
-    let authorization = desk.begin(json!({})).await.unwrap();
-    desk.server.expect(Expect::post(TOKEN).respond(token()));
+    let setup = Setup::new();
+    let authorization = setup.begin(json!({})).await.unwrap();
+    setup.server.expect(Expect::post(TOKEN).respond(token()));
     let waiting = tokio::spawn(authorization.wait());
-    desk.clock.until_sleeping(1).await;
-    desk.clock.advance(Duration::from_secs(5));
+    setup.clock.until_sleeping(1).await;
+    setup.clock.advance(Duration::from_secs(5));
     waiting.await.unwrap().unwrap();
 }

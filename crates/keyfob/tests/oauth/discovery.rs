@@ -10,7 +10,7 @@ const OAUTH: &str = "/.well-known/oauth-authorization-server/tenant";
 const OPENID: &str = "/tenant/.well-known/openid-configuration";
 
 fn source(issuer: &str) -> ClientCredentials {
-    ClientCredentials::new(Client::builder("desk").issuer(issuer).build().unwrap())
+    ClientCredentials::new(Client::builder("desktop").issuer(issuer).build().unwrap())
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn metadata_are_used_for_their_lifetime_and_during_an_outage() {
     );
     server.expect(Expect::get(OPENID).respond(ScriptedResponse::unavailable()));
     let clock = ManualClock::default();
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .issuer(&issuer)
         .clock(clock.clone())
         .build()
@@ -86,8 +86,8 @@ async fn t2_missing_metadata_are_requested_again() {
     let server = Server::start();
     let issuer = server.url_for("/tenant");
     server.expect(Expect::get(OAUTH).respond(ScriptedResponse::status(404)));
-    let answer = ScriptedResponse::status(404).header("retry-after", "5");
-    server.expect(Expect::get(OPENID).respond(answer));
+    let response = ScriptedResponse::status(404).header("retry-after", "5");
+    server.expect(Expect::get(OPENID).respond(response));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.pause(), Some(5 * SECOND));

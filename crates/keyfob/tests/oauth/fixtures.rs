@@ -19,7 +19,7 @@ pub(crate) fn client(endpoint: &TokenEndpoint) -> Client {
 }
 
 pub(crate) fn client_with(endpoint: &TokenEndpoint, who: ClientAuthentication) -> Client {
-    Client::builder("desk")
+    Client::builder("desktop")
         .token_endpoint(endpoint.url())
         .authentication(who)
         .build()
@@ -61,12 +61,12 @@ pub(crate) fn read_jwt(jwt: &str) -> (Value, Value) {
 }
 
 /// The `Display` and `Debug` texts of an error and all its causes.
-pub(crate) fn everything_said(error: &(dyn StdError + 'static)) -> String {
-    let mut said = format!("{error} {error:?}");
+pub(crate) fn error_texts(error: &(dyn StdError + 'static)) -> String {
+    let mut texts = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(inner) = cause {
-        write!(said, " {inner} {inner:?}").unwrap();
+        write!(texts, " {inner} {inner:?}").unwrap();
         cause = inner.source();
     }
-    said
+    texts
 }

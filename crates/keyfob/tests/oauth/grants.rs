@@ -108,7 +108,7 @@ async fn a_signed_assertion_has_issuer_subject_audience_and_expiry() {
     let assertion = asked.form_value("assertion").unwrap();
     let (head, claims) = read_jwt(&assertion);
     assert_eq!(head, json!({"alg": "ES256", "kid": "k1", "typ": "JWT"}));
-    assert_eq!(claims["iss"], "desk");
+    assert_eq!(claims["iss"], "desktop");
     assert_eq!(claims["sub"], "anna@example.com");
     assert_eq!(claims["aud"], endpoint.url());
     assert_eq!(claims["tenant"], "north");

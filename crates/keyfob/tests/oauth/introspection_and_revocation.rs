@@ -9,7 +9,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use crate::fixtures::basic;
 
 fn client(server: &Server) -> Client {
-    Client::builder("desk")
+    Client::builder("desktop")
         .token_endpoint(server.url_for("/token"))
         .introspection_endpoint(server.url_for("/introspect"))
         .revocation_endpoint(server.url_for("/revoke"))
@@ -21,27 +21,28 @@ fn client(server: &Server) -> Client {
 #[tokio::test]
 async fn introspection_returns_the_response_of_the_server() {
     let server = Server::start();
-    let said = json!({"active": true, "exp": 1_000_000_000, "scope": "a b", "sub": "anna"});
+    let introspection =
+        json!({"active": true, "exp": 1_000_000_000, "scope": "a b", "sub": "anna"});
     server.expect(
         Expect::post("/introspect")
             .form("token", "t0ken")
             .form("token_type_hint", "access_token")
-            .respond(ScriptedResponse::json(said))
+            .respond(ScriptedResponse::json(introspection))
             .respond(ScriptedResponse::json(json!({"active": false}))),
     );
     let token = Token::new("t0ken").unwrap();
-    let said = client(&server).introspect(&token).await.unwrap();
-    assert!(said.is_active());
+    let introspection = client(&server).introspect(&token).await.unwrap();
+    assert!(introspection.is_active());
     let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    assert_eq!(said.expires(), Some(expires));
-    assert_eq!(said.scopes().collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(said.field("sub"), Some(&json!("anna")));
-    assert_eq!(basic(&server.received()[0]), "desk:s3cr3t");
+    assert_eq!(introspection.expires(), Some(expires));
+    assert_eq!(introspection.scopes().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(introspection.field("sub"), Some(&json!("anna")));
+    assert_eq!(basic(&server.received()[0]), "desktop:s3cr3t");
 
-    let said = client(&server).introspect(&token).await.unwrap();
-    assert!(!said.is_active());
-    assert_eq!(said.expires(), None);
-    assert_eq!(said.scopes().count(), 0);
+    let introspection = client(&server).introspect(&token).await.unwrap();
+    assert!(!introspection.is_active());
+    assert_eq!(introspection.expires(), None);
+    assert_eq!(introspection.scopes().count(), 0);
 }
 
 #[tokio::test]
@@ -71,7 +72,7 @@ async fn revocation_sends_the_refresh_token_first() {
 
 #[tokio::test]
 async fn a_server_without_the_endpoint_gets_no_request() {
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint("http://127.0.0.1:9/token")
         .build()
         .unwrap();

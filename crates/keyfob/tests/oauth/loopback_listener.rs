@@ -86,10 +86,14 @@ async fn other_paths_and_methods_are_refused() {
         reqwest::Method::OPTIONS,
     ] {
         let request = browser.request(method, sign_in.back("code=c"));
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 405);
-        assert_eq!(answer.headers()["allow"], "GET");
-        assert!(!answer.headers().contains_key("access-control-allow-origin"));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "GET");
+        assert!(
+            !response
+                .headers()
+                .contains_key("access-control-allow-origin")
+        );
     }
     assert_eq!(server.calls(), 0);
     assert!(!sign_in.waiting.is_finished());
@@ -118,10 +122,10 @@ async fn slow_silent_or_broken_clients_do_not_delay_the_sign_in() {
     ] {
         let mut client = TcpStream::connect(sign_in.address()).await.unwrap();
         client.write_all(nonsense).await.unwrap();
-        let answer = until_closed(&mut client).await;
+        let response = until_closed(&mut client).await;
         assert!(
-            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
-            "{answer}"
+            response.is_empty() || response.starts_with("HTTP/1.1 400"),
+            "{response}"
         );
     }
     visit(sign_in.back("code=c0de")).await;
@@ -138,20 +142,20 @@ async fn a_request_head_that_is_too_long_is_refused() {
         let head = format!("GET /callback?code={code} HTTP/1.1\r\nhost: a\r\n\r\n");
         // The server may have closed the connection before everything was written.
         _ = client.write_all(head.as_bytes()).await;
-        let answer = until_closed(&mut client).await;
-        let was_read = answer.starts_with("HTTP/1.1 400");
-        assert_eq!(was_read, !refused, "{answer}");
-        let says_so = answer.is_empty() || answer.starts_with("HTTP/1.1 431");
-        assert_eq!(says_so, refused, "{answer}");
+        let response = until_closed(&mut client).await;
+        let was_read = response.starts_with("HTTP/1.1 400");
+        assert_eq!(was_read, !refused, "{response}");
+        let says_so = response.is_empty() || response.starts_with("HTTP/1.1 431");
+        assert_eq!(says_so, refused, "{response}");
     }
     assert!(!sign_in.waiting.is_finished());
 }
 
 /// Everything that arrives until the connection ends in any way.
 async fn until_closed(client: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    _ = client.read_to_end(&mut answer).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    let mut response = Vec::new();
+    _ = client.read_to_end(&mut response).await;
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[tokio::test]

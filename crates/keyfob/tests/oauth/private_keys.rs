@@ -161,10 +161,10 @@ fn s1_an_unusable_key_is_an_error_that_does_not_quote_it() {
     ] {
         let error = refused.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
-        let said = format!("{error} {error:?}");
+        let texts = format!("{error} {error:?}");
         assert!(
-            !said.contains("SECRET") && !said.contains("U0VDUkVU"),
-            "{said}"
+            !texts.contains("SECRET") && !texts.contains("U0VDUkVU"),
+            "{texts}"
         );
     }
 }

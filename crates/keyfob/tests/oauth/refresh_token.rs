@@ -174,8 +174,8 @@ async fn t1_a_hundred_requests_over_ten_lifetimes_cause_one_exchange_each() {
     let session = keyfob::Session::new(api.url(), tokens).unwrap();
     for lifetime in 1..=10 {
         let requests = (0..100).map(|_| session.get("data").send());
-        for answer in futures_util::future::join_all(requests).await {
-            assert_eq!(answer.unwrap().status(), 200);
+        for response in futures_util::future::join_all(requests).await {
+            assert_eq!(response.unwrap().status(), 200);
         }
         assert_eq!(endpoint.calls(), lifetime);
         clock.advance(101 * SECOND);

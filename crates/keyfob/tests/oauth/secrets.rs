@@ -8,7 +8,7 @@ use keyfob::{Error, FixedToken, Token, TokenCache, TokenSource};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 
 use crate::captured_log;
-use crate::fixtures::everything_said;
+use crate::fixtures::error_texts;
 
 /// A part of every secret in this test, in requests and in responses.
 const SECRET: &str = "hush";
@@ -26,9 +26,9 @@ fn run_alone(test: &str, variable: &str, value: &str) {
         .env(variable, value)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
+    let texts = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{texts}");
+    assert!(texts.contains("1 passed"), "{texts}");
 }
 
 #[test]
@@ -67,13 +67,13 @@ async fn everything_is_logged() {
     ] {
         use_in_every_way(&server, &who).await;
     }
-    let heard = captured_log::lines();
+    let lines = captured_log::lines();
     for speaker in ["keyfob", "reqwest::", "hyper_util::"] {
         let speaks = |line: &String| line.starts_with(speaker);
-        assert!(heard.iter().any(speaks), "{speaker} was not heard");
+        assert!(lines.iter().any(speaks), "{speaker} logged nothing");
     }
-    let told: Vec<_> = heard.iter().filter(|line| line.contains(SECRET)).collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let leaked: Vec<_> = lines.iter().filter(|line| line.contains(SECRET)).collect();
+    assert!(leaked.is_empty(), "{leaked:#?}");
 }
 
 fn respond(received: &Received) -> ScriptedResponse {
@@ -94,7 +94,7 @@ fn respond(received: &Received) -> ScriptedResponse {
 
 async fn use_in_every_way(server: &Server, who: &ClientAuthentication) {
     for path in ["/token", "/refused", "/broken", "/nonsense"] {
-        let client = Client::builder("desk")
+        let client = Client::builder("desktop")
             .token_endpoint(server.url_for(path))
             .introspection_endpoint(server.url_for("/introspect"))
             .revocation_endpoint(server.url_for("/revoke"))
@@ -110,8 +110,8 @@ async fn use_in_every_way(server: &Server, who: &ClientAuthentication) {
             .unwrap()
             .with_refresh_token("hush")
             .unwrap();
-        let said = client.introspect(&token).await.unwrap();
-        assert!(!format!("{said:?}").contains(SECRET));
+        let texts = client.introspect(&token).await.unwrap();
+        assert!(!format!("{texts:?}").contains(SECRET));
         client.revoke(&token).await.unwrap();
     }
 }
@@ -122,6 +122,6 @@ async fn ask(source: impl TokenSource + std::fmt::Debug) {
     let asked: Result<Token, Error> = tokens.get_valid_token().await;
     match asked {
         Ok(token) => assert!(!format!("{token:?}").contains(SECRET)),
-        Err(error) => assert!(!everything_said(&error).contains(SECRET), "{error:?}"),
+        Err(error) => assert!(!error_texts(&error).contains(SECRET), "{error:?}"),
     }
 }

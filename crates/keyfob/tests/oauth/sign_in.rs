@@ -63,7 +63,7 @@ pub(crate) fn parameter(url: &Url, name: &str) -> String {
 }
 
 pub(crate) fn flow(server: &Server) -> AuthorizationCode {
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for(TOKEN))
         .authorization_endpoint("https://login.example.com/authorize?tenant=7")
         .build()
@@ -82,7 +82,7 @@ pub(crate) fn discovered(server: &Server, fields: &serde_json::Value) -> Authori
         document[name] = value.clone();
     }
     server.expect(Expect::get(METADATA).always(ScriptedResponse::json(document)));
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .issuer(server.url())
         .build()
         .unwrap();
@@ -99,8 +99,8 @@ pub(crate) fn token() -> ScriptedResponse {
 
 pub(crate) async fn visit(url: impl AsRef<str>) -> (u16, String) {
     let browser = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = browser.get(url.as_ref()).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
+    let response = browser.get(url.as_ref()).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 pub(crate) async fn server_has_calls(server: &Server, calls: usize) {
@@ -112,7 +112,7 @@ pub(crate) async fn server_has_calls(server: &Server, calls: usize) {
 /// A flow with a manual clock.
 pub(crate) fn timed(server: &Server) -> (ManualClock, AuthorizationCode) {
     let clock = ManualClock::default();
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for(TOKEN))
         .authorization_endpoint("https://login.example.com/authorize")
         .clock(clock.clone())

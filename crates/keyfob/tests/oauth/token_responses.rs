@@ -6,17 +6,17 @@ use keyfob::ErrorKind;
 use keyfob::oauth::{Client, ClientCredentials};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
 
-use crate::fixtures::{client, everything_said, token_of};
+use crate::fixtures::{client, error_texts, token_of};
 
 /// The error of a client that gets this response.
-async fn error_after(answer: ScriptedResponse) -> keyfob::Error {
+async fn error_after(response: ScriptedResponse) -> keyfob::Error {
     let endpoint = TokenEndpoint::start();
-    endpoint.always(TokenResponse::other(answer));
+    endpoint.always(TokenResponse::other(response));
     let source = ClientCredentials::new(client(&endpoint)).parameter("password", "h1dden");
     let error = token_of(source).await.unwrap_err();
-    let said = everything_said(&error);
+    let texts = error_texts(&error);
     for secret in ["s3cr3t", "h1dden", "SECRET"] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!texts.contains(secret), "{texts}");
     }
     error
 }
@@ -160,7 +160,7 @@ async fn r1_no_redirect_carries_the_secret() {
 async fn t2_a_missing_response_is_a_temporary_failure() {
     let server = Server::start();
     server.expect(Expect::post("/token").respond(ScriptedResponse::hang()));
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for("/token"))
         .timeout(Duration::from_millis(50))
         .build()
@@ -178,7 +178,7 @@ async fn t2_a_refused_connection_is_a_temporary_failure() {
         .local_addr()
         .unwrap()
         .port();
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(format!("http://127.0.0.1:{port}/token"))
         .build()
         .unwrap();
@@ -190,26 +190,26 @@ async fn t2_a_refused_connection_is_a_temporary_failure() {
 #[test]
 fn r1_plain_http_to_another_machine_is_refused() {
     for url in ["http://login.example.com/token", "http://10.0.0.1/token"] {
-        let error = Client::builder("desk")
+        let error = Client::builder("desktop")
             .token_endpoint(url)
             .build()
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Origin);
-        let error = Client::builder("desk").issuer(url).build().unwrap_err();
+        let error = Client::builder("desktop").issuer(url).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Origin);
     }
 }
 
 #[test]
 fn a_client_needs_a_server() {
-    let error = Client::builder("desk").build().unwrap_err();
+    let error = Client::builder("desktop").build().unwrap_err();
     assert!(error.to_string().contains("issuer"), "{error}");
     for url in [
         "/token",
         "https://u:p@login.example.com/token",
         "https://login.example.com/token#x",
     ] {
-        let error = Client::builder("desk")
+        let error = Client::builder("desktop")
             .token_endpoint(url)
             .build()
             .unwrap_err();

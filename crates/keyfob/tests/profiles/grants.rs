@@ -174,7 +174,7 @@ fn tokens_are_bound_to_a_key_and_each_request_has_a_proof() {
         session
             .get("x")
             .send()
-            .expect("the server answers")
+            .expect("the server responds")
             .status(),
         200
     );

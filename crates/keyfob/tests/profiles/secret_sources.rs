@@ -118,8 +118,8 @@ fn r1_a_session_has_the_base_url_retries_and_origins_of_its_profile() {
         .get("a")
         .and_then(|a| a.blocking_session())
         .expect("it can be made");
-    let answer = session.get("items").send().expect("the server answers");
-    assert_eq!(answer.status(), 503);
+    let response = session.get("items").send().expect("the server responds");
+    assert_eq!(response.status(), 503);
     let error = session
         .get("https://b.example")
         .send()

@@ -56,9 +56,9 @@ fn an_unknown_profile_name_is_an_error_that_lists_the_profiles() {
         "orders"
     );
     let error = profiles.get("order").expect_err("it is not there");
-    let said = error.to_string();
-    assert!(said.contains("did you mean `orders`?"), "{said}");
-    assert!(said.contains("orders, reports"), "{said}");
+    let text = error.to_string();
+    assert!(text.contains("did you mean `orders`?"), "{text}");
+    assert!(text.contains("orders, reports"), "{text}");
     let none = Profiles::from_text("").expect("an empty file has no fault");
     assert!(
         none.get("a")

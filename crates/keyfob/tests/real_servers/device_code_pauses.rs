@@ -11,20 +11,20 @@ use keyfob_testkit::ManualClock;
 pub(crate) async fn without_pauses(
     authorization: DeviceAuthorization,
     clock: &ManualClock,
-    somebody: impl AsyncFnOnce(),
+    action: impl AsyncFnOnce(),
 ) -> (Result<Token, Error>, Vec<u64>) {
     let mut waiting = Box::pin(authorization.wait());
     let mut pauses = Vec::new();
-    let mut somebody = Some(somebody);
+    let mut action = Some(action);
     loop {
         match select(waiting, Box::pin(clock.until_sleeping(1))).await {
             Either::Left((outcome, _)) => return (outcome, pauses),
             Either::Right(((), still)) => waiting = still,
         }
         if pauses.len() == 2
-            && let Some(somebody) = somebody.take()
+            && let Some(action) = action.take()
         {
-            somebody().await;
+            action().await;
         }
         let pause = clock.next_wake_in().unwrap();
         pauses.push(pause.as_secs());

@@ -71,7 +71,7 @@ impl Glewlwyd {
             ("password", PASSWORD),
             ("scope", SCOPE),
         ];
-        let answer = self
+        let response = self
             .http()
             .post(format!("{}/token", self.issuer()))
             .basic_auth(ROBOT, Some(secret))
@@ -79,8 +79,8 @@ impl Glewlwyd {
             .send()
             .await
             .unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["refresh_token"].as_str().unwrap().to_owned()
+        let response: Value = response.json().await.unwrap();
+        response["refresh_token"].as_str().unwrap().to_owned()
     }
 
     /// Allows the sign-in of a device, as `anna`.
@@ -110,7 +110,7 @@ impl Glewlwyd {
         let http = self.http();
         let api = format!("http://127.0.0.1:{}/api", self.port);
         let administrator = json!({"username": "admin", "password": "password"});
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while http
             .post(format!("{api}/auth/"))
             .json(&administrator)
@@ -120,7 +120,7 @@ impl Glewlwyd {
         {
             assert!(
                 Instant::now() < deadline,
-                "glewlwyd did not answer within {PATIENCE:?}"
+                "glewlwyd did not respond within {START_TIMEOUT:?}"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -133,13 +133,13 @@ impl Glewlwyd {
             ("client/?source=database", robot(secret)),
             ("user/?source=database", anna()),
         ] {
-            let answer = http
+            let response = http
                 .post(format!("{api}/{path}"))
                 .json(&body)
                 .send()
                 .await
                 .unwrap();
-            assert_eq!(answer.status(), 200, "{path}");
+            assert_eq!(response.status(), 200, "{path}");
         }
     }
 
@@ -228,4 +228,4 @@ pub(crate) const ROBOT: &str = "robot";
 pub(crate) const SCOPE: &str = "read";
 const PASSWORD: &str = "her password";
 const SCHEMA: &str = "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3";
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);

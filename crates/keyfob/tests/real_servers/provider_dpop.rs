@@ -52,8 +52,8 @@ fn fixed(token: &Token) -> TokenCache {
 
 /// A cache that is signed in as `anna`. Its tokens are bound to the key of the prover.
 async fn signed_in(provider: &Provider, prover: &DpopProver) -> TokenCache {
-    let answer = provider.sign_in("desktop", "openid offline_access").await;
-    refreshing(provider, prover, &answer)
+    let response = provider.sign_in("desktop", "openid offline_access").await;
+    refreshing(provider, prover, &response)
 }
 
 /// The same, with a refresh token that is bound to the key too. It is, after the first request with a proof.
@@ -63,17 +63,17 @@ async fn signed_in_with_proof(provider: &Provider, prover: &DpopProver) -> Token
     let mut fields = proven(prover, &none, &Method::POST, &provider.url("/token"));
     fields.remove("authorization");
     let scope = "openid offline_access";
-    let answer = provider.sign_in_with("desktop", scope, fields).await;
-    assert_eq!(answer["token_type"], "DPoP");
-    refreshing(provider, prover, &answer)
+    let response = provider.sign_in_with("desktop", scope, fields).await;
+    assert_eq!(response["token_type"], "DPoP");
+    refreshing(provider, prover, &response)
 }
 
-fn refreshing(provider: &Provider, prover: &DpopProver, answer: &Value) -> TokenCache {
+fn refreshing(provider: &Provider, prover: &DpopProver, response: &Value) -> TokenCache {
     let client = provider
         .builder("desktop", ClientAuthentication::none())
         .dpop(prover.clone())
         .build();
-    let refresh = answer["refresh_token"].as_str().unwrap();
+    let refresh = response["refresh_token"].as_str().unwrap();
     TokenCache::new(RefreshToken::new(client.unwrap(), refresh).unwrap())
 }
 
@@ -98,8 +98,8 @@ async fn asks_for_a_nonce(provider: &Provider, prover: &DpopProver, token: &Toke
     let fields = proven(prover, token, &Method::GET, &url);
     let client = keyfob::reqwest::Client::builder().no_proxy().build();
     let request = client.unwrap().get(url).headers(fields);
-    let answer = request.send().await.unwrap();
-    Challenges::from_headers(answer.headers()).use_dpop_nonce()
+    let response = request.send().await.unwrap();
+    Challenges::from_headers(response.headers()).use_dpop_nonce()
 }
 
 #[tokio::test]
@@ -179,8 +179,8 @@ async fn a_refresh_token_of_a_public_client_works_only_with_its_key() {
     let own = prover();
     let tokens = signed_in_with_proof(&provider, &own).await;
     let token = tokens.get_valid_token().await.unwrap();
-    let answer = json!({"refresh_token": token.refresh_token()});
-    let with = |prover: &DpopProver| refreshing(&provider, prover, &answer);
+    let response = json!({"refresh_token": token.refresh_token()});
+    let with = |prover: &DpopProver| refreshing(&provider, prover, &response);
     let error = with(&prover()).authenticate().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("`invalid_grant`"), "{error}");

@@ -133,11 +133,11 @@ async fn a_revoked_token_is_no_longer_active() {
     let token = token_of(ClientCredentials::new(client.clone()).scopes(["read"]))
         .await
         .unwrap();
-    let said = client.introspect(&token).await.unwrap();
-    assert!(said.is_active());
-    assert_eq!(said.scopes().collect::<Vec<_>>(), ["read"]);
-    assert_eq!(said.field("client_id"), Some(&json!("robot")));
-    assert!(said.expires().is_some());
+    let introspection = client.introspect(&token).await.unwrap();
+    assert!(introspection.is_active());
+    assert_eq!(introspection.scopes().collect::<Vec<_>>(), ["read"]);
+    assert_eq!(introspection.field("client_id"), Some(&json!("robot")));
+    assert!(introspection.expires().is_some());
     client.revoke(&token).await.unwrap();
     assert!(!client.introspect(&token).await.unwrap().is_active());
     client
@@ -159,8 +159,8 @@ async fn an_assertion_gets_a_token_for_its_subject() {
     tokens.authenticate().await.unwrap();
     tokens.renew().await.expect("each assertion is a new one");
     let token = tokens.get_valid_token().await.unwrap();
-    let said = client.introspect(&token).await.unwrap();
-    assert_eq!(said.field("sub"), Some(&json!("anna")));
+    let introspection = client.introspect(&token).await.unwrap();
+    assert_eq!(introspection.field("sub"), Some(&json!("anna")));
 
     let forged = SigningKey::generate(Algorithm::Es256).unwrap();
     let error = token_of(JwtBearer::signed(client, forged))
@@ -191,9 +191,9 @@ async fn a_token_is_exchanged_for_another() {
     };
     let second = token_of(exchange(first.clone())).await.unwrap();
     assert_ne!(first.expose(), second.expose());
-    let said = client("back").introspect(&second).await.unwrap();
-    assert_eq!(said.field("sub"), Some(&json!("front")));
-    assert_eq!(said.field("client_id"), Some(&json!("back")));
+    let introspection = client("back").introspect(&second).await.unwrap();
+    assert_eq!(introspection.field("sub"), Some(&json!("front")));
+    assert_eq!(introspection.field("client_id"), Some(&json!("back")));
 
     let error = token_of(exchange(Token::new("unknown").unwrap()))
         .await

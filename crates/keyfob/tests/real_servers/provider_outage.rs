@@ -33,7 +33,7 @@ async fn t3_requests_work_until_the_token_expires_and_again_after_the_outage() {
             .get("data")
             .send()
             .await
-            .map(|answer| answer.status().as_u16())
+            .map(|response| response.status().as_u16())
     };
     assert_eq!(get().await.unwrap(), 200);
     provider.kill();

@@ -14,9 +14,9 @@ use crate::provider_server::{Provider, desktop};
 const SCOPE: &str = "openid offline_access";
 
 async fn signed_in(provider: &Provider) -> RefreshToken {
-    let answer = provider.sign_in("desktop", SCOPE).await;
+    let response = provider.sign_in("desktop", SCOPE).await;
     let client = provider.client("desktop", ClientAuthentication::none());
-    RefreshToken::new(client, answer["refresh_token"].as_str().unwrap()).unwrap()
+    RefreshToken::new(client, response["refresh_token"].as_str().unwrap()).unwrap()
 }
 
 fn provider() -> Provider {
@@ -76,8 +76,8 @@ async fn revocation_ends_the_refresh_token_too() {
 #[tokio::test]
 async fn t9_two_processes_and_a_restart_use_no_refresh_token_twice() {
     let provider = provider();
-    let answer = provider.sign_in("desktop", SCOPE).await;
-    let first = answer["refresh_token"].as_str().unwrap();
+    let response = provider.sign_in("desktop", SCOPE).await;
+    let first = response["refresh_token"].as_str().unwrap();
     let store = MemoryStore::default();
     let process = || {
         let client = provider.client("desktop", ClientAuthentication::none());
@@ -132,8 +132,8 @@ async fn t1_a_hundred_requests_over_ten_lifetimes_cause_one_exchange_each() {
     let session = Session::new(provider.issuer(), tokens).unwrap();
     for lifetime in 1..=10 {
         let requests = (0..100).map(|_| session.get("/me").send());
-        for answer in join_all(requests).await {
-            assert_eq!(answer.unwrap().status(), 200);
+        for response in join_all(requests).await {
+            assert_eq!(response.unwrap().status(), 200);
         }
         assert_eq!(*exchanges.lock().unwrap(), lifetime);
         clock.advance(std::time::Duration::from_secs(61));

@@ -38,7 +38,7 @@ impl Provider {
                 };
             }
         }
-        panic!("the provider did not start in {ATTEMPTS} attempts, of {PATIENCE:?} at most");
+        panic!("the provider did not start in {ATTEMPTS} attempts, of {START_TIMEOUT:?} at most");
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -102,8 +102,8 @@ impl Provider {
             .append_pair("code_challenge_method", "S256");
         let mut url = start;
         let code = loop {
-            let answer = browser.get(url.clone()).send().await.unwrap();
-            let location = answer.headers().get("location").expect("a redirect");
+            let response = browser.get(url.clone()).send().await.unwrap();
+            let location = response.headers().get("location").expect("a redirect");
             url = url.join(location.to_str().unwrap()).unwrap();
             if url.as_str().starts_with(REDIRECT) {
                 break url
@@ -122,36 +122,37 @@ impl Provider {
                 "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
             ),
         ];
-        let answer = browser
+        let response = browser
             .post(self.url("/token"))
             .headers(fields)
             .form(&form)
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 200);
-        answer.json().await.unwrap()
+        assert_eq!(response.status(), 200);
+        response.json().await.unwrap()
     }
 
     /// Allows the sign-in of a device (RFC 8628), like a person who opens its `verification_uri_complete`.
     pub(crate) async fn approve_device(&self, verification_uri_complete: &str) {
-        let (browser, mut answer) = self
-            .answer_device(verification_uri_complete, "confirm")
+        let (browser, mut response) = self
+            .respond_to_device(verification_uri_complete, "confirm")
             .await;
-        while let Some(location) = answer.headers().get("location") {
-            let next = answer.url().join(location.to_str().unwrap()).unwrap();
-            answer = browser.get(next).send().await.unwrap();
+        while let Some(location) = response.headers().get("location") {
+            let next = response.url().join(location.to_str().unwrap()).unwrap();
+            response = browser.get(next).send().await.unwrap();
         }
-        assert_eq!(answer.status(), 200);
+        assert_eq!(response.status(), 200);
     }
 
     /// Denies the sign-in of a device.
     pub(crate) async fn deny_device(&self, verification_uri_complete: &str) {
         // The response is a page that reports an error.
-        self.answer_device(verification_uri_complete, "abort").await;
+        self.respond_to_device(verification_uri_complete, "abort")
+            .await;
     }
 
-    async fn answer_device(
+    async fn respond_to_device(
         &self,
         verification_uri_complete: &str,
         button: &str,
@@ -168,8 +169,8 @@ impl Provider {
             (button, "yes"),
         ];
         let request = browser.post(self.url("/device")).form(&form);
-        let answer = request.send().await.unwrap();
-        (browser, answer)
+        let response = request.send().await.unwrap();
+        (browser, response)
     }
 }
 
@@ -265,7 +266,7 @@ fn spawn(setup: &Value) -> Option<(Child, String)> {
             _ = sender.send(line);
         }
     });
-    match receiver.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(START_TIMEOUT) {
         Ok(issuer) => Some((process, issuer)),
         Err(_) => {
             _ = process.kill();
@@ -286,5 +287,5 @@ pub(crate) const REDIRECT: &str = "http://127.0.0.1/callback";
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPTS: u32 = 3;

@@ -82,11 +82,11 @@ async fn follow(url: &str, redirect_uri: &str) -> String {
     let browser = browser();
     let mut url = Url::parse(url).unwrap();
     loop {
-        let answer = browser.get(url.clone()).send().await.unwrap();
+        let response = browser.get(url.clone()).send().await.unwrap();
         if url.as_str().starts_with(redirect_uri) {
-            return answer.text().await.unwrap();
+            return response.text().await.unwrap();
         }
-        let location = answer.headers().get("location").expect("a redirect");
+        let location = response.headers().get("location").expect("a redirect");
         url = url.join(location.to_str().unwrap()).unwrap();
     }
 }

@@ -16,15 +16,15 @@ use crate::redis_server::RedisServer;
 use crate::{other_process, redis_server};
 
 /// Short, so that a test does not wait long until a lease expires.
-const LEASE: Duration = Duration::from_millis(300);
+const LEASE: Duration = Duration::from_secs(1);
 
 fn store(server: &RedisServer) -> RedisStore {
     server.store().lease_duration(LEASE)
 }
 
 /// Waits until a condition holds. The wait is bounded, so that a failing test ends.
-async fn until_soon(holds: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
+async fn until_in_real_time(holds: impl AsyncFn() -> bool) {
+    for _ in 0..6_000 {
         if holds().await {
             return;
         }
@@ -34,10 +34,10 @@ async fn until_soon(holds: impl AsyncFn() -> bool) {
 }
 
 /// Makes the clock of this process run faster than real time.
-fn hurried(process: Process) -> Process {
+fn with_fast_clock(process: Process) -> Process {
     let clock = process.clock.clone();
     tokio::spawn(async move {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             tokio::time::sleep(SECOND / 100).await;
             clock.advance(SECOND / 20);
         }
@@ -57,8 +57,8 @@ async fn t1_a_token_that_another_machine_fetched_is_read_from_the_store() {
         Process::rotating(store(&server)),
         Process::rotating(store(&server)),
     );
-    let (one, other) = tokio::join!(first.get_answered(token(1)), async {
-        until_soon(async || stored(&store(&server)).await.is_some()).await;
+    let (one, other) = tokio::join!(first.get_with_response(token(1)), async {
+        until_in_real_time(async || stored(&store(&server)).await.is_some()).await;
         second.get().await
     });
     assert_eq!(
@@ -72,7 +72,7 @@ async fn t1_a_token_that_another_machine_fetched_is_read_from_the_store() {
 async fn s2_a_dump_of_the_database_shows_no_secret() {
     let server = RedisServer::start();
     Process::rotating(store(&server))
-        .get_answered(token(1))
+        .get_with_response(token(1))
         .await
         .unwrap();
     let dump = server.dump().await;
@@ -98,10 +98,10 @@ async fn s1_the_password_of_the_url_is_in_no_error() {
     let fault = RedisStore::open("rediss//user:s3cr3t@", ring()).unwrap_err();
     assert_eq!(fault.kind(), ErrorKind::Input);
     assert!(!format!("{fault:?}").contains("s3cr3t"));
-    let nobody = RedisStore::open("redis://user:s3cr3t@127.0.0.1:1", ring()).unwrap();
-    let fault = nobody.load(&key()).await.unwrap_err();
+    let no_caller = RedisStore::open("redis://user:s3cr3t@127.0.0.1:1", ring()).unwrap();
+    let fault = no_caller.load(&key()).await.unwrap_err();
     assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
-    assert!(!format!("{fault:?} {nobody:?}").contains("s3cr3t"));
+    assert!(!format!("{fault:?} {no_caller:?}").contains("s3cr3t"));
 }
 
 #[tokio::test]
@@ -116,8 +116,8 @@ async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
     };
     let minutes = SECOND * 60;
     let (first, cache) = machine(ManualClock::new(wall));
-    let answer = async { first.next_call().await.respond(token(1)) };
-    let (got, ()) = tokio::join!(cache.get_valid_token(), answer);
+    let response = async { first.next_call().await.respond(token(1)) };
+    let (got, ()) = tokio::join!(cache.get_valid_token(), response);
     got.unwrap();
     // The token lives for 100 s: one clock is far behind its start, and the other is far past its end.
     for clock in [wall + minutes * 7, wall - minutes * 7] {
@@ -133,7 +133,7 @@ async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
 async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
     let server = RedisServer::start();
     let process = Process::rotating(store(&server));
-    let answer = async {
+    let response = async {
         let call = process.source.next_call().await;
         let taken = store(&server).lease(&key(), LEASE * 4).await;
         let fault = taken
@@ -142,7 +142,7 @@ async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
         assert_eq!(fault.kind(), StoreErrorKind::Busy);
         call.respond(token(1));
     };
-    let (got, ()) = tokio::join!(process.get(), answer);
+    let (got, ()) = tokio::join!(process.get(), response);
     got.unwrap();
     store(&server).lease(&key(), SECOND).await.unwrap();
 }
@@ -151,8 +151,8 @@ async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
 async fn t9_a_server_stopped_for_longer_than_the_lease_loses_no_refresh_token() {
     let server = RedisServer::start();
     let (first, second) = (
-        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
-        hurried(Process::rotating(store(&server).response_timeout(LEASE))),
+        with_fast_clock(Process::rotating(store(&server).response_timeout(LEASE))),
+        with_fast_clock(Process::rotating(store(&server).response_timeout(LEASE))),
     );
     let fault = async {
         let call = first.source.next_call().await;
@@ -181,7 +181,7 @@ async fn t9_a_late_response_after_a_lost_lease_is_stored_if_no_process_was_faste
         server.end_lease(&key()).await;
         let other = store.lease(&key(), SECOND).await.unwrap();
         call.respond(token(1));
-        until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+        until_in_real_time(async || stored(&store).await.unwrap().token().is_some()).await;
         other.release().await;
     };
     let (got, ()) = tokio::join!(process.get(), fault);
@@ -193,13 +193,13 @@ async fn t9_a_late_response_after_a_lost_lease_loses_to_a_faster_process() {
     let server = RedisServer::start();
     let store = store(&server);
     let (slow, fast) = (
-        hurried(Process::rotating(store.clone())),
-        hurried(Process::rotating(store.clone())),
+        with_fast_clock(Process::rotating(store.clone())),
+        with_fast_clock(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
         server.end_lease(&key()).await;
-        fast.get_answered(token(2)).await.unwrap();
+        fast.get_with_response(token(2)).await.unwrap();
         call.respond(token(1));
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
@@ -217,14 +217,14 @@ async fn t9_a_late_response_is_kept_if_the_faster_process_got_no_refresh_token()
     let entry = Entry::new(expired, now);
     store.replace(&key(), &entry, SECOND).await.unwrap();
     let (slow, fast) = (
-        hurried(Process::rotating(store.clone())),
-        hurried(Process::rotating(store.clone())),
+        with_fast_clock(Process::rotating(store.clone())),
+        with_fast_clock(Process::rotating(store.clone())),
     );
     let fault = async {
         let call = slow.source.next_call().await;
         server.end_lease(&key()).await;
         let refused = Err(keyfob::Error::refused("invalid_grant"));
-        fast.get_answered(refused).await.unwrap_err();
+        fast.get_with_response(refused).await.unwrap_err();
         call.respond(token(2));
     };
     let (got, ()) = tokio::join!(slow.get(), fault);
@@ -236,27 +236,27 @@ async fn t9_a_late_response_is_kept_if_the_faster_process_got_no_refresh_token()
 #[test]
 #[ignore = "another test runs it as a process of its own"]
 fn as_a_process_of_its_own() {
-    let errand: (String, PathBuf) = serde_json::from_str(&other_process::read()).unwrap();
-    let store = redis_server::store(&errand.0, &errand.1).lease_duration(LEASE);
+    let instructions: (String, PathBuf) = serde_json::from_str(&other_process::read()).unwrap();
+    let store = redis_server::store(&instructions.0, &instructions.1).lease_duration(LEASE);
     other_process::get_token_from(store);
 }
 
 #[test]
 fn t9_a_process_stopped_past_its_lease_adopts_the_newer_token() {
     let server = RedisServer::start();
-    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
-    let start = || OtherProcess::run("redis::as_a_process_of_its_own", &errand);
+    let instructions = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = || OtherProcess::run("redis::as_a_process_of_its_own", &instructions);
     let (mut slow, mut fast) = (start(), start());
-    slow.tell("go");
-    assert_eq!(slow.hear(), "exchange");
+    slow.send_line("go");
+    assert_eq!(slow.next_line(), "exchange");
     slow.signal(Signal::STOP);
-    fast.tell("go");
-    assert_eq!(fast.hear(), "exchange", "once more, within the grace");
-    fast.tell("2");
-    assert_eq!(fast.hear(), "token-2");
-    slow.tell("1");
+    fast.send_line("go");
+    assert_eq!(fast.next_line(), "exchange", "once more, within the grace");
+    fast.send_line("2");
+    assert_eq!(fast.next_line(), "token-2");
+    slow.send_line("1");
     slow.signal(Signal::CONT);
-    assert_eq!(slow.hear(), "token-2");
+    assert_eq!(slow.next_line(), "token-2");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let kept = runtime.block_on(stored(&store(&server))).unwrap();
     assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
@@ -265,18 +265,18 @@ fn t9_a_process_stopped_past_its_lease_adopts_the_newer_token() {
 #[test]
 fn t1_twenty_processes_that_start_at_once_cause_one_exchange() {
     let server = RedisServer::start();
-    let errand = serde_json::to_string(&(server.url(), server.authority())).unwrap();
-    let start = |_| OtherProcess::run("redis::as_a_process_of_its_own", &errand);
+    let instructions = serde_json::to_string(&(server.url(), server.authority())).unwrap();
+    let start = |_| OtherProcess::run("redis::as_a_process_of_its_own", &instructions);
     let mut others: Vec<_> = (0..20).map(start).collect();
     for other in &mut others {
-        other.tell("go");
-        other.tell("1");
+        other.send_line("go");
+        other.send_line("1");
     }
-    let said: Vec<_> = others.iter_mut().map(OtherProcess::hear).collect();
-    let exchanges = said.iter().filter(|said| *said == "exchange").count();
-    assert_eq!(exchanges, 1, "{said:?}");
-    let adopted = said.iter().filter(|said| *said == "token-1").count();
-    assert_eq!(adopted, 19, "{said:?}");
+    let lines: Vec<_> = others.iter_mut().map(OtherProcess::next_line).collect();
+    let exchanges = lines.iter().filter(|lines| *lines == "exchange").count();
+    assert_eq!(exchanges, 1, "{lines:?}");
+    let adopted = lines.iter().filter(|lines| *lines == "token-1").count();
+    assert_eq!(adopted, 19, "{lines:?}");
 }
 
 #[tokio::test]
@@ -294,7 +294,7 @@ async fn t9_a_process_that_finds_a_recent_note_waits_before_it_repeats_the_excha
         let awake = async {
             clock.until_sleeping_for(SECOND / 20).await;
             call.respond(token(1));
-            until_soon(async || stored(&store).await.unwrap().token().is_some()).await;
+            until_in_real_time(async || stored(&store).await.unwrap().token().is_some()).await;
             clock.advance(SECOND / 20);
         };
         let (got, ()) = tokio::join!(next.get(), awake);
@@ -310,17 +310,17 @@ async fn t9_an_emptied_server_gets_its_entry_back_from_a_process() {
     let mut server = RedisServer::start();
     let store = store(&server);
     let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
+    process.get_with_response(token(1)).await.unwrap();
     server.restart_empty();
     process.clock.advance(SECOND * 101);
-    let process = hurried(process);
-    let answer = async {
+    let process = with_fast_clock(process);
+    let response = async {
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();
         assert_eq!(previous.refresh_token(), Some("refresh-1"));
         call.respond(token(2));
     };
-    let (got, ()) = tokio::join!(process.get(), answer);
+    let (got, ()) = tokio::join!(process.get(), response);
     assert_eq!(got.unwrap(), "token-2");
     let kept = stored(&store).await.unwrap();
     assert_eq!(kept.token().unwrap().refresh_token(), Some("refresh-2"));
@@ -336,7 +336,10 @@ async fn t9_a_server_that_comes_back_is_used_again_at_once() {
     assert_eq!(process.source.calls(), 0);
     server.begin();
     process.clock.advance(SECOND * 2);
-    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(
+        process.get_with_response(token(1)).await.unwrap(),
+        "token-1"
+    );
 }
 
 #[tokio::test]
@@ -365,7 +368,7 @@ async fn entries_in_redis_are_listed_and_removed() {
     let server = RedisServer::start();
     let store = store(&server);
     Process::rotating(store.clone())
-        .get_answered(token(1))
+        .get_with_response(token(1))
         .await
         .unwrap();
     let listed = store.list().await.unwrap();
@@ -380,7 +383,7 @@ async fn t9_a_damaged_entry_in_redis_is_quarantined_only_if_that_is_safe() {
     let server = RedisServer::start();
     let store = store(&server);
     Process::rotating(store.clone())
-        .get_answered(token(1))
+        .get_with_response(token(1))
         .await
         .unwrap();
     let mut command = cmd("HSET");
@@ -391,5 +394,8 @@ async fn t9_a_damaged_entry_in_redis_is_quarantined_only_if_that_is_safe() {
     let error = process.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     let process = Process::repeatable(store);
-    assert_eq!(process.get_answered(token(3)).await.unwrap(), "token-3");
+    assert_eq!(
+        process.get_with_response(token(3)).await.unwrap(),
+        "token-3"
+    );
 }

@@ -13,7 +13,7 @@ use keyfob::authentication::{
 use keyfob::{Error, ErrorKind, Expiry};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::fixtures::{HOUR, bearers, everything_said, numbered};
+use crate::fixtures::{HOUR, bearers, error_texts, numbered};
 
 #[tokio::test]
 async fn a_bearer_auth_session_sends_its_token_unchanged() {
@@ -139,7 +139,7 @@ async fn an_authentication_error_has_the_hooks_own_error_as_its_cause() {
     let handler = GenericExternallyManagedJwtHandler::new(hook);
     let error: AuthenticationError = handler.get_valid_token().await.unwrap_err();
     assert!(error.is_authentication());
-    assert!(everything_said(&error).contains("the vault is closed"));
+    assert!(error_texts(&error).contains("the vault is closed"));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use reqwest::blocking::multipart::{Form, Part};
 use reqwest::blocking::{Body, Client};
 
 use crate::fixtures::{
-    HOUR, SECOND, bearers, cause, everything_said, fixed, numbered, promptly, soon, until,
+    HOUR, SECOND, bearers, cause, error_texts, fixed, numbered, promptly, soon, until,
 };
 
 fn session(server: &Server, tokens: impl Into<TokenCache>) -> Session {
@@ -220,7 +220,7 @@ fn r6_blocking_the_last_response_or_error_is_returned() {
     let server = Server::start();
     server
         .expect(
-            Expect::get("/answer")
+            Expect::get("/response")
                 .respond(ScriptedResponse::unavailable())
                 .times(3)
                 .respond(ScriptedResponse::status(504).body("last")),
@@ -232,16 +232,16 @@ fn r6_blocking_the_last_response_or_error_is_returned() {
         );
     let session = session(&server, numbered().0);
     assert_eq!(
-        session.get("answer").send().unwrap().text().unwrap(),
+        session.get("response").send().unwrap().text().unwrap(),
         "last"
     );
     let error = session.get("error?q=PATIENT").send().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
     assert!(cause::<reqwest::Error>(&error).is_some());
-    let said = everything_said(&error);
+    let texts = error_texts(&error);
     assert!(
-        !said.contains("PATIENT") && !said.contains("/error"),
-        "{said}"
+        !texts.contains("PATIENT") && !texts.contains("/error"),
+        "{texts}"
     );
 }
 
@@ -256,7 +256,7 @@ fn r8_blocking_a_late_head_or_body_is_a_timeout() {
                 .at_least(1),
         )
         .expect(Expect::get("/body").respond(stalls));
-    let limit = Duration::from_millis(500);
+    let limit = Duration::from_secs(2);
     let impatient = Session::builder(numbered().0)
         .base_url(server.url())
         .timeout(limit)
@@ -380,7 +380,7 @@ async fn a_blocking_hook_does_not_block_an_async_session() {
             .bearer("t0ken")
             .respond(ScriptedResponse::status(200)),
     );
-    let (answer, wait) = std::sync::mpsc::channel();
+    let (done, wait) = std::sync::mpsc::channel();
     let wait = std::sync::Mutex::new(wait);
     let hook = keyfob::hook_blocking(move |_| {
         wait.lock().unwrap().recv().unwrap();
@@ -390,7 +390,7 @@ async fn a_blocking_hook_does_not_block_an_async_session() {
     // The runtime has one thread, so this task runs only if the hook does not block it.
     let other_task = async {
         tokio::task::yield_now().await;
-        answer.send(()).unwrap();
+        done.send(()).unwrap();
     };
     let (response, ()) = crate::fixtures::meanwhile(session.get("data").send(), other_task).await;
     assert_eq!(response.unwrap().status(), 200);

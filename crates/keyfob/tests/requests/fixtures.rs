@@ -64,14 +64,14 @@ pub(crate) fn bearers(server: &Server) -> Vec<String> {
 }
 
 /// The `Display` and `Debug` texts of an error and all its causes.
-pub(crate) fn everything_said(error: &(dyn StdError + 'static)) -> String {
-    let mut said = format!("{error} {error:?}");
+pub(crate) fn error_texts(error: &(dyn StdError + 'static)) -> String {
+    let mut texts = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(inner) = cause {
-        write!(said, " {inner} {inner:?}").unwrap();
+        write!(texts, " {inner} {inner:?}").unwrap();
         cause = inner.source();
     }
-    said
+    texts
 }
 
 /// The first cause of this type.
@@ -134,7 +134,7 @@ pub(crate) fn run_alone(test: &str, environment: &[(&str, &str)]) {
         .envs(environment.iter().copied())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
+    let texts = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{texts}");
+    assert!(texts.contains("1 passed"), "{texts}");
 }

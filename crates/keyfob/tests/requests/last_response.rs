@@ -5,7 +5,7 @@ use std::io::Error as IoError;
 use keyfob::{Error, ErrorKind, Session, Token, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::fixtures::{SECOND, bearers, cause, everything_said, meanwhile, promptly, session};
+use crate::fixtures::{SECOND, bearers, cause, error_texts, meanwhile, promptly, session};
 use crate::late_server::LateServer;
 
 #[tokio::test]
@@ -20,11 +20,11 @@ async fn r6_the_last_error_is_returned_with_its_cause_and_without_the_url() {
     assert!(connect.is_connect() && connect.url().is_none());
     let io = cause::<IoError>(&error).unwrap();
     assert_eq!(io.kind(), std::io::ErrorKind::ConnectionRefused);
-    let said = everything_said(&error);
+    let texts = error_texts(&error);
     assert!(error.to_string().starts_with("POST http://api.localhost "));
     assert!(
-        !said.contains("PATIENT") && !said.contains("/data"),
-        "{said}"
+        !texts.contains("PATIENT") && !texts.contains("/data"),
+        "{texts}"
     );
 }
 
@@ -44,10 +44,10 @@ async fn r6_a_broken_response_is_an_error_without_the_url() {
             .await
             .unwrap_err();
         assert!(cause::<reqwest::Error>(&error).is_some());
-        let said = everything_said(&error);
+        let texts = error_texts(&error);
         assert!(
-            !said.contains("atient") && !said.contains("PATIENT"),
-            "{said}"
+            !texts.contains("atient") && !texts.contains("PATIENT"),
+            "{texts}"
         );
     }
 }
@@ -79,7 +79,7 @@ async fn r6_whichever_of_response_and_error_comes_last_is_returned() {
     let session = session(&server, &ManualClock::default());
     server
         .expect(
-            Expect::get("/answer")
+            Expect::get("/response")
                 .respond(ScriptedResponse::reset())
                 .respond(ScriptedResponse::unavailable())
                 .respond(ScriptedResponse::close())
@@ -91,7 +91,7 @@ async fn r6_whichever_of_response_and_error_comes_last_is_returned() {
                 .times(3)
                 .respond(ScriptedResponse::reset()),
         );
-    let response = session.get("answer").send().await.unwrap();
+    let response = session.get("response").send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "last");
     let error = session.get("error").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);

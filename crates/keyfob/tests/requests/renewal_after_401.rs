@@ -173,7 +173,7 @@ async fn r3_a_failed_renewal_returns_the_401_and_keeps_the_token() {
 
 #[tokio::test]
 async fn r3_a_401_without_a_usable_challenge_renews_the_token_too() {
-    for answer in [
+    for response in [
         ScriptedResponse::status(401),
         ScriptedResponse::unauthorized("=,\",\"Bearer error="),
         ScriptedResponse::unauthorized("Basic realm=\"x\""),
@@ -183,7 +183,7 @@ async fn r3_a_401_without_a_usable_challenge_renews_the_token_too() {
         let session = Session::new(server.url(), hook).unwrap();
         server.expect(
             Expect::get("/data")
-                .respond(answer)
+                .respond(response)
                 .respond(ScriptedResponse::status(200)),
         );
         assert_eq!(session.get("data").send().await.unwrap().status(), 200);

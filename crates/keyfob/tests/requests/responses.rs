@@ -224,8 +224,8 @@ fn a_request_is_sent_only_when_its_future_is_polled() {
     let sent = session.get("data").timeout(Duration::from_secs(20)).send();
     assert_eq!(server.calls(), 0);
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let answer = runtime.block_on(sent).unwrap();
-    assert_eq!(runtime.block_on(answer.text()).unwrap(), "here");
+    let response = runtime.block_on(sent).unwrap();
+    assert_eq!(runtime.block_on(response.text()).unwrap(), "here");
 }
 
 #[test]

@@ -21,7 +21,7 @@ const IDEMPOTENT: [Method; 5] = [
 ];
 
 /// Faults after which the client does not know whether the server handled the request.
-fn doubtful() -> Vec<ScriptedResponse> {
+fn transient_faults() -> Vec<ScriptedResponse> {
     let mut faults = vec![
         ScriptedResponse::reset(),
         ScriptedResponse::close(),
@@ -37,7 +37,7 @@ async fn r4_idempotent_methods_are_retried_on_every_transient_fault() {
     let server = Server::start();
     for method in IDEMPOTENT {
         let session = session(&server, &ManualClock::default());
-        for fault in doubtful() {
+        for fault in transient_faults() {
             server.expect(
                 Expect::method(method.clone(), "/data")
                     .respond(fault.clone())
@@ -54,7 +54,7 @@ async fn r4_post_and_patch_are_sent_once() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
     for method in [Method::POST, Method::PATCH] {
-        for (n, fault) in doubtful().into_iter().enumerate() {
+        for (n, fault) in transient_faults().into_iter().enumerate() {
             let path = format!("/{method}/{n}");
             server.expect(Expect::method(method.clone(), &path).respond(fault.clone()));
             let request = session.request(method.clone(), &path).body("order");
@@ -71,7 +71,7 @@ async fn r4_post_and_patch_are_sent_once() {
 async fn r4_a_post_with_an_idempotency_key_or_marked_idempotent_is_retried() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    for fault in doubtful() {
+    for fault in transient_faults() {
         server.expect(
             Expect::post("/orders")
                 .header("idempotency-key", "k1")
@@ -215,7 +215,7 @@ async fn r4_a_404_is_retried_only_if_the_caller_asks_for_it() {
 async fn r4_a_streamed_body_is_never_sent_again_and_never_empty() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    for (n, fault) in doubtful().into_iter().enumerate() {
+    for (n, fault) in transient_faults().into_iter().enumerate() {
         let path = format!("/{n}");
         server.expect(Expect::put(&path).respond(fault.clone()).respond(fault));
         let pieces = stream::iter([vec![b'x'; 500], vec![b'y'; 500]].map(Ok::<_, IoError>));

@@ -11,9 +11,7 @@ use keyfob::{Session, Token, TokenCache, blocking};
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
 use crate::captured_log;
-use crate::fixtures::{
-    HOUR, TARGET, everything_said, promptly, refusing_address, run_alone, target,
-};
+use crate::fixtures::{HOUR, TARGET, error_texts, promptly, refusing_address, run_alone, target};
 
 /// A part of every secret in these tests: of tokens, paths, queries, bodies and headers.
 const SECRET: &str = "hush";
@@ -120,17 +118,17 @@ fn everything_is_logged() {
     let request = session.put("hush").query(&[("q", "hush")]).body("hush");
     assert_eq!(request.send().unwrap().status(), 200);
     let error = session.get("broken-hush").send().unwrap_err();
-    assert!(!everything_said(&error).contains(SECRET), "{error:?}");
+    assert!(!error_texts(&error).contains(SECRET), "{error:?}");
 
-    let heard = captured_log::lines();
+    let lines = captured_log::lines();
     for speaker in ["keyfob", "h2::", "reqwest::", "hyper_util::"] {
         assert!(
-            heard.iter().any(|line| line.starts_with(speaker)),
-            "{speaker} was not heard"
+            lines.iter().any(|line| line.starts_with(speaker)),
+            "{speaker} logged nothing"
         );
     }
-    let told: Vec<_> = heard.iter().filter(|line| line.contains(SECRET)).collect();
-    assert!(told.is_empty(), "{told:#?}");
+    let leaked: Vec<_> = lines.iter().filter(|line| line.contains(SECRET)).collect();
+    assert!(leaked.is_empty(), "{leaked:#?}");
 }
 
 /// A source whose first token the server rejects.
@@ -169,10 +167,10 @@ async fn use_in_every_way(session: &Session) {
         "ftp://x/hush",
     ] {
         let error = session.get(url).send().await.unwrap_err();
-        let said = everything_said(&error);
+        let texts = error_texts(&error);
         assert!(
-            !said.contains("hush") || url.contains("hush host"),
-            "{said}"
+            !texts.contains("hush") || url.contains("hush host"),
+            "{texts}"
         );
     }
 }

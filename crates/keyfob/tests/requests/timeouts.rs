@@ -11,7 +11,7 @@ use reqwest::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::fixtures::{SECOND, builder, cause, everything_said, meanwhile, session};
+use crate::fixtures::{SECOND, builder, cause, error_texts, meanwhile, session};
 
 const LIMIT: Duration = Session::TIMEOUT;
 
@@ -35,7 +35,7 @@ async fn r8_a_missing_response_is_a_timeout_after_twenty_seconds() {
     assert_eq!(error.kind(), ErrorKind::Transport);
     assert!(error.is_timeout());
     assert!(error.to_string().contains("`timeout`"), "{error}");
-    assert!(!everything_said(&error).contains("PATIENT"));
+    assert!(!error_texts(&error).contains("PATIENT"));
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn r8_a_timeout_of_the_request_bounds_the_whole_attempt() {
     let head = session.get("head").timeout(Duration::from_millis(50));
     let error = head.send().await.unwrap_err();
     assert!(cause::<reqwest::Error>(&error).unwrap().is_timeout());
-    let body = session.get("body").timeout(Duration::from_millis(700));
+    let body = session.get("body").timeout(Duration::from_secs(3));
     let response = body.send().await.unwrap();
     assert!(response.text().await.unwrap_err().is_timeout());
 }
@@ -305,7 +305,7 @@ impl SlowConnection {
         self.stream.read_exact(&mut taken).await.unwrap();
     }
 
-    async fn respond(&mut self, answer: &[u8]) {
-        self.stream.write_all(answer).await.unwrap();
+    async fn respond(&mut self, response: &[u8]) {
+        self.stream.write_all(response).await.unwrap();
     }
 }

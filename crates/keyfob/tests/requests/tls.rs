@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::fixtures::{bearers, builder, everything_said, soon};
+use crate::fixtures::{bearers, builder, error_texts, soon};
 
 /// A TLS proxy in front of a scripted server.
 struct Front {
@@ -134,10 +134,10 @@ async fn r4_an_untrusted_certificate_is_an_error_at_once_and_gets_no_credential(
         .unwrap();
     let error = soon(session.get("data").send()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
-    let said = everything_said(&error);
+    let texts = error_texts(&error);
     assert!(
-        said.contains("would fail again") && said.contains("certificate"),
-        "{said}"
+        texts.contains("would fail again") && texts.contains("certificate"),
+        "{texts}"
     );
     assert_eq!(front.connections.load(Ordering::SeqCst), 1);
     assert!(server.received().is_empty());

@@ -11,23 +11,23 @@ use crate::store_note::Note;
 ///
 /// The server has done an exchange before its response is held back, so a process killed then loses the result. Kills at
 /// regular intervals can miss every exchange, because renewals are regular too.
-pub(crate) struct Ambush<'a> {
+pub(crate) struct HeldResponses<'a> {
     endpoint: &'a TokenEndpoint,
     gates: Vec<Gate>,
     /// How many gates were used.
     passed: usize,
 }
 
-impl<'a> Ambush<'a> {
+impl<'a> HeldResponses<'a> {
     /// Prepares this many held responses.
-    pub(crate) fn lay(endpoint: &'a TokenEndpoint, times: u32) -> Self {
-        let answer = || TokenResponse::token().after(ANSWER_TAKES);
-        endpoint.always(answer());
+    pub(crate) fn prepare(endpoint: &'a TokenEndpoint, times: u32) -> Self {
+        let token = || TokenResponse::token().after(RESPONSE_TAKES);
+        endpoint.always(token());
         let gates: Vec<_> = (0..times).map(|_| Gate::new()).collect();
         for gate in &gates {
-            endpoint.next(answer());
-            endpoint.next(answer().when(gate));
-            endpoint.next(answer());
+            endpoint.next(token());
+            endpoint.next(token().when(gate));
+            endpoint.next(token());
         }
         Self {
             endpoint,
@@ -39,7 +39,7 @@ impl<'a> Ambush<'a> {
     /// Kills the process that waits for a held response, if there is one. Returns whether it did.
     ///
     /// A process that repeats the exchange of a killed one gets its response. If it were killed too, a sign-in would be necessary.
-    pub(crate) async fn spring(
+    pub(crate) async fn kill_one(
         &mut self,
         store: &dyn TokenStore,
         kill: impl FnOnce(u32) -> bool,
@@ -60,4 +60,4 @@ impl<'a> Ambush<'a> {
 }
 
 /// Long enough for other processes to find that the lease is held.
-const ANSWER_TAKES: Duration = Duration::from_millis(100);
+const RESPONSE_TAKES: Duration = Duration::from_millis(100);

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use keyfob_testkit::{Api, RefreshTokens, TokenEndpoint};
 
-use crate::held_responses::Ambush;
+use crate::held_responses::HeldResponses;
 use crate::options::{Options, most_exchanges};
 use crate::redis_server::RedisServer;
-use crate::setup::{Errand, GRACE, Place};
-use crate::workers::Herd;
+use crate::setup::{GRACE, Instructions, StoreLocation};
+use crate::workers::Workers;
 
 pub(crate) fn run_all(options: &Options) -> ExitCode {
     println!(
@@ -36,37 +36,38 @@ pub(crate) fn run_all(options: &Options) -> ExitCode {
 fn run(store: &str, options: &Options) -> Tally {
     let scratch = tempfile::tempdir().unwrap();
     let server = (store == "redis").then(RedisServer::start);
-    let place = match &server {
-        Some(server) => Place::Redis {
+    let location = match &server {
+        Some(server) => StoreLocation::Redis {
             url: server.url(),
             authority: server.authority(),
         },
-        None => Place::File(scratch.path().join("store")),
+        None => StoreLocation::File(scratch.path().join("store")),
     };
     let endpoint = TokenEndpoint::start();
     endpoint.issuer().set_lifetime(options.lifetime);
     endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace: GRACE });
     let api = Api::start(endpoint.issuer().clone());
-    let errand = Errand {
-        place: place.clone(),
+    let instructions = Instructions {
+        location: location.clone(),
         token_url: endpoint.url(),
         api_url: api.url(),
     };
-    let mut ambush = Ambush::lay(&endpoint, most_exchanges(options.lifetimes_at_most()));
-    let mut herd = Herd::new(errand);
+    let mut held_responses =
+        HeldResponses::prepare(&endpoint, most_exchanges(options.lifetimes_at_most()));
+    let mut workers = Workers::new(instructions);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let store = place.store();
+    let store = location.store();
     let start = Instant::now();
     let (mut held, mut by_chance) = (0, 0);
     let mut next = start + options.kill_every;
     let mut lifetimes = options.lifetimes;
     while start.elapsed() < options.lifetime * lifetimes {
-        herd.fill(options.processes);
-        thread::sleep(LOOK);
-        let kill = |pid| herd.kill(pid);
-        held += u64::from(runtime.block_on(ambush.spring(&*store, kill)));
+        workers.fill(options.processes);
+        thread::sleep(CHECK_INTERVAL);
+        let kill = |pid| workers.kill(pid);
+        held += u64::from(runtime.block_on(held_responses.kill_one(&*store, kill)));
         if Instant::now() >= next {
-            by_chance += u64::from(runtime.block_on(herd.kill_any(&*store)));
+            by_chance += u64::from(runtime.block_on(workers.kill_any(&*store)));
             next = Instant::now() + options.kill_every;
         }
         // On a loaded machine, no process may have been killed at a held response yet.
@@ -76,17 +77,17 @@ fn run(store: &str, options: &Options) -> Tally {
         }
     }
     // From here on no response is held back, and all exchanges end.
-    drop(ambush);
-    herd.fill(options.processes);
+    drop(held_responses);
+    workers.fill(options.processes);
     thread::sleep(options.lifetime);
-    let served = herd.settle();
+    let served = workers.settle();
     Tally {
         store: match server {
             Some(_) => "redis",
             None => "file",
         },
         lifetimes,
-        killed: herd.killed,
+        killed: workers.killed,
         held,
         by_chance,
         unserved: options.processes - served,
@@ -96,7 +97,7 @@ fn run(store: &str, options: &Options) -> Tally {
         requests: api.count(200) + api.count(401),
         rejected: api.count(401),
         // After the counts, because a process that ends during an exchange causes a repetition.
-        failures: herd.end(),
+        failures: workers.end(),
     }
 }
 
@@ -191,7 +192,7 @@ fn print_table(tallies: &[Tally]) {
         ("exchanges repeated within the grace", |tally| tally.repeats),
         ("reuse detections", |tally| tally.reuses),
         ("requests", |tally| tally.requests),
-        ("  answered 401 and healed", |tally| tally.rejected),
+        ("  rejected with 401, replayed", |tally| tally.rejected),
         ("requests failed by us", |tally| tally.failures.len() as u64),
     ];
     for (name, value) in lines {
@@ -210,4 +211,4 @@ fn row(tallies: &[Tally], cell: impl Fn(&Tally) -> String) -> String {
 }
 
 /// How often the run checks whether a response is held back.
-const LOOK: Duration = Duration::from_millis(5);
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);

@@ -24,19 +24,19 @@ pub(crate) fn key() -> StoreKey {
 
 /// The settings of a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Errand {
-    pub(crate) place: Place,
+pub(crate) struct Instructions {
+    pub(crate) location: StoreLocation,
     pub(crate) token_url: String,
     pub(crate) api_url: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) enum Place {
+pub(crate) enum StoreLocation {
     File(PathBuf),
     Redis { url: String, authority: PathBuf },
 }
 
-impl Place {
+impl StoreLocation {
     pub(crate) fn store(&self) -> Arc<dyn TokenStore> {
         match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),

@@ -10,15 +10,15 @@ use keyfob::Session;
 use keyfob::oauth::{Client, RefreshToken};
 use keyfob::source::Persisted;
 
-use crate::setup::{Errand, GRACE, key};
+use crate::setup::{GRACE, Instructions, key};
 
 pub(crate) fn run() {
-    let errand: Errand = serde_json::from_str(&next_line().unwrap()).unwrap();
-    let is_enough = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&is_enough);
+    let instructions: Instructions = serde_json::from_str(&next_line().unwrap()).unwrap();
+    let is_last_request = Arc::new(AtomicBool::new(false));
+    let is_last = Arc::clone(&is_last_request);
     thread::spawn(move || {
         while next_line().is_some() {
-            told.store(true, Ordering::Relaxed);
+            is_last.store(true, Ordering::Relaxed);
         }
         // The process ends with the soak, which holds the other end of the pipe.
         std::process::exit(0);
@@ -26,36 +26,38 @@ pub(crate) fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.unwrap().block_on(work(errand, &is_enough));
+    runtime
+        .unwrap()
+        .block_on(work(instructions, &is_last_request));
 }
 
-async fn work(errand: Errand, is_enough: &AtomicBool) {
-    let client = Client::builder("soak").token_endpoint(&errand.token_url);
+async fn work(instructions: Instructions, is_last_request: &AtomicBool) {
+    let client = Client::builder("soak").token_endpoint(&instructions.token_url);
     let source = RefreshToken::new(client.build().unwrap(), "refresh-1").unwrap();
-    let source = Persisted::new(source, errand.place.store(), key()).issuer_grace(GRACE);
-    let session = Session::new(&errand.api_url, source).unwrap();
+    let source = Persisted::new(source, instructions.location.store(), key()).issuer_grace(GRACE);
+    let session = Session::new(&instructions.api_url, source).unwrap();
     loop {
-        let is_last = is_enough.load(Ordering::Relaxed);
-        let answer = request(&session).await;
-        if let Err(failure) = &answer {
-            say(&format!("failed {failure}"));
+        let is_last = is_last_request.load(Ordering::Relaxed);
+        let response = request(&session).await;
+        if let Err(failure) = &response {
+            print_line(&format!("failed {failure}"));
         }
-        match answer {
+        match response {
             Ok(()) if is_last => break,
             Err(_) if is_last => return,
             _ => {}
         }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(50..150))).await;
     }
-    say(SERVED);
+    print_line(SERVED);
     // Renewals in the background continue.
     std::future::pending::<()>().await;
 }
 
 async fn request(session: &Session) -> Result<(), String> {
     match session.get("/").send().await {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(answer.status().to_string()),
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(response.status().to_string()),
         Err(error) => Err(format!("{error}: {:?}", std::error::Error::source(&error))),
     }
 }
@@ -66,7 +68,7 @@ fn next_line() -> Option<String> {
     (length > 0).then_some(line)
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").unwrap();
     out.flush().unwrap();

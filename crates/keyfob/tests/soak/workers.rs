@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use keyfob::store::TokenStore;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::setup::Errand;
+use crate::setup::Instructions;
 use crate::store_note::Note;
 use crate::worker::SERVED;
 
 /// The running processes.
-pub(crate) struct Herd {
-    errand: Errand,
+pub(crate) struct Workers {
+    instructions: Instructions,
     running: HashMap<u32, Process>,
     settled: Vec<Child>,
     pub(crate) killed: usize,
@@ -28,10 +28,10 @@ struct Process {
     lines: JoinHandle<Vec<String>>,
 }
 
-impl Herd {
-    pub(crate) fn new(errand: Errand) -> Self {
+impl Workers {
+    pub(crate) fn new(instructions: Instructions) -> Self {
         Self {
-            errand,
+            instructions,
             running: HashMap::new(),
             settled: Vec::new(),
             killed: 0,
@@ -47,9 +47,14 @@ impl Herd {
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
-            let mut errand = serde_json::to_vec(&self.errand).unwrap();
-            errand.push(b'\n');
-            child.stdin.as_mut().unwrap().write_all(&errand).unwrap();
+            let mut instructions = serde_json::to_vec(&self.instructions).unwrap();
+            instructions.push(b'\n');
+            child
+                .stdin
+                .as_mut()
+                .unwrap()
+                .write_all(&instructions)
+                .unwrap();
             let out = BufReader::new(child.stdout.take().unwrap());
             let lines = thread::spawn(|| lines(out));
             self.running.insert(child.id(), Process { child, lines });

@@ -14,7 +14,7 @@ use keyfob::store::{Entry, FileStore, SealingKey, SealingKeys, StoreErrorKind, T
 use tempfile::TempDir;
 
 use crate::fixtures::{Process, SECOND, key, token};
-use crate::other_process::{MARK, say};
+use crate::other_process::{PREFIX, print_line};
 
 struct Files {
     scratch: TempDir,
@@ -32,7 +32,7 @@ impl Files {
     async fn with_token() -> Self {
         let files = Self::new();
         let process = Process::rotating(files.store.clone());
-        process.get_answered(token(1)).await.unwrap();
+        process.get_with_response(token(1)).await.unwrap();
         files
     }
 
@@ -162,7 +162,10 @@ async fn a_damaged_entry_is_quarantined_if_the_source_can_be_called_again() {
     let files = Files::with_token().await;
     fs::write(files.entry(), "garbled").unwrap();
     let process = Process::repeatable(files.store.clone());
-    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+    assert_eq!(
+        process.get_with_response(token(2)).await.unwrap(),
+        "token-2"
+    );
     let aside = files.entry().with_extension("bad");
     assert_eq!(fs::read_to_string(aside).unwrap(), "garbled");
 }
@@ -189,7 +192,10 @@ async fn t9_an_entry_of_a_newer_version_is_left_alone() {
         .unwrap_err();
     assert!(error.to_string().contains("newer version"), "{error}");
     let process = Process::repeatable(files.store.clone());
-    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+    assert_eq!(
+        process.get_with_response(token(2)).await.unwrap(),
+        "token-2"
+    );
     assert_eq!(files.bytes(), newer);
 }
 
@@ -209,7 +215,7 @@ async fn s2_a_sealed_entry_shows_no_secret_and_needs_its_key() {
     let ring = |byte| SealingKeys::new(SealingKey::from_bytes([byte; 32]));
     let sealed = files.store.clone().sealed(ring(1));
     Process::rotating(sealed.clone())
-        .get_answered(token(1))
+        .get_with_response(token(1))
         .await
         .unwrap();
     let bytes = files.bytes();
@@ -247,7 +253,7 @@ async fn a_file_that_a_crash_left_half_written_disturbs_nothing() {
     let process = Process::rotating(files.store.clone());
     assert_eq!(process.get().await.unwrap(), "token-1");
     process.clock.advance(SECOND * 101);
-    process.get_answered(token(2)).await.unwrap();
+    process.get_with_response(token(2)).await.unwrap();
     assert!(!new.exists());
 }
 
@@ -333,7 +339,7 @@ fn the_default_directory_is_the_state_directory_of_the_user() {
             .output()
             .unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
-        let expected = format!("{MARK}{expected}\n");
+        let expected = format!("{PREFIX}{expected}\n");
         assert!(printed.contains(&expected), "{variables:?}: {printed}");
     }
 }
@@ -342,5 +348,5 @@ fn the_default_directory_is_the_state_directory_of_the_user() {
 #[ignore = "another test runs it as a process of its own"]
 fn says_the_default_directory() {
     let directory = FileStore::default_directory();
-    say(&directory.map_or("none".to_owned(), |path| path.display().to_string()));
+    print_line(&directory.map_or("none".to_owned(), |path| path.display().to_string()));
 }

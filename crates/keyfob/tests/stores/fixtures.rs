@@ -76,9 +76,12 @@ impl Process {
     }
 
     /// The token that a caller gets if the source responds to its only call with this result.
-    pub(crate) async fn get_answered(&self, answer: Result<Token, Error>) -> Result<String, Error> {
-        let answered = async { self.source.next_call().await.respond(answer) };
-        let (got, ()) = tokio::join!(self.get(), answered);
+    pub(crate) async fn get_with_response(
+        &self,
+        response: Result<Token, Error>,
+    ) -> Result<String, Error> {
+        let responded = async { self.source.next_call().await.respond(response) };
+        let (got, ()) = tokio::join!(self.get(), responded);
         got
     }
 
@@ -102,20 +105,20 @@ pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
 
 /// A store in memory that the test can make fail.
 #[derive(Clone, Default)]
-pub(crate) struct Flaky {
+pub(crate) struct FailingStore {
     pub(crate) inner: MemoryStore,
-    away: Arc<AtomicBool>,
-    full: Arc<AtomicBool>,
+    is_unavailable: Arc<AtomicBool>,
+    is_full: Arc<AtomicBool>,
 }
 
-impl Flaky {
-    pub(crate) fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::SeqCst);
+impl FailingStore {
+    pub(crate) fn set_unavailable(&self, is_unavailable: bool) {
+        self.is_unavailable.store(is_unavailable, Ordering::SeqCst);
     }
 
     /// Saves fail, and everything else works.
-    pub(crate) fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::SeqCst);
     }
 
     pub(crate) async fn stored(&self) -> Option<Entry> {
@@ -123,8 +126,8 @@ impl Flaky {
         kept.map(|kept| kept.entry)
     }
 
-    fn look(&self) -> Result<(), StoreError> {
-        fail_if(&self.away, "the store is away")
+    fn check(&self) -> Result<(), StoreError> {
+        fail_if(&self.is_unavailable, "the store is unavailable")
     }
 }
 
@@ -135,13 +138,13 @@ fn fail_if(fails: &AtomicBool, why: &'static str) -> Result<(), StoreError> {
     }
 }
 
-impl TokenStore for Flaky {
+impl TokenStore for FailingStore {
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
     ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
         Box::pin(async move {
-            self.look()?;
+            self.check()?;
             self.inner.load(key).await
         })
     }
@@ -152,8 +155,8 @@ impl TokenStore for Flaky {
         max_wait: Duration,
     ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
         Box::pin(async move {
-            self.look()?;
-            let lease = FlakyLease {
+            self.check()?;
+            let lease = FailingLease {
                 store: self.clone(),
                 inner: self.inner.lease(key, max_wait).await?,
             };
@@ -167,20 +170,20 @@ impl TokenStore for Flaky {
     }
 }
 
-struct FlakyLease {
-    store: Flaky,
+struct FailingLease {
+    store: FailingStore,
     inner: Box<dyn StoreLease>,
 }
 
-impl StoreLease for FlakyLease {
+impl StoreLease for FailingLease {
     fn load(&mut self) -> BoxFuture<'_, Result<Option<StoredEntry>, StoreError>> {
         self.inner.load()
     }
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.store.look()?;
-            fail_if(&self.store.full, "the store is full")?;
+            self.store.check()?;
+            fail_if(&self.store.is_full, "the store is full")?;
             self.inner.save(entry).await
         })
     }

@@ -6,15 +6,15 @@ use keyfob::store::MemoryStore;
 use metrics_util::CompositeKey;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::fixtures::{Flaky, Process, SECOND, token};
+use crate::fixtures::{FailingStore, Process, SECOND, token};
 
 #[test]
 fn a_store_outage_and_tokens_fetched_without_the_store_are_counted() {
     let figures = figures_of(async {
-        let store = Flaky::default();
-        store.set_away(true);
+        let store = FailingStore::default();
+        store.set_unavailable(true);
         let process = Process::repeatable(store);
-        process.get_answered(token(1)).await.unwrap();
+        process.get_with_response(token(1)).await.unwrap();
         process.clock.advance(SECOND * 11);
         process.get().await.unwrap();
     });
@@ -28,7 +28,7 @@ fn a_token_read_from_the_store_is_counted() {
     let figures = figures_of(async {
         let store = MemoryStore::default();
         let first = Process::repeatable(store.clone());
-        first.get_answered(token(1)).await.unwrap();
+        first.get_with_response(token(1)).await.unwrap();
         Process::repeatable(store).get().await.unwrap();
     });
     assert_eq!(figures["keyfob_adopted_tokens_total"], 1);

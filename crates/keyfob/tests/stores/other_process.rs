@@ -14,13 +14,13 @@ use crate::fixtures::{Rotating, key, token};
 /// and reads the number of the new token from the next line.
 pub(crate) struct OtherProcess {
     process: Child,
-    says: Lines<BufReader<ChildStdout>>,
-    told: ChildStdin,
+    stdout: Lines<BufReader<ChildStdout>>,
+    stdin: ChildStdin,
 }
 
 impl OtherProcess {
     /// Runs a test that is such a process, and sends it its instructions in one line.
-    pub(crate) fn run(test: &str, errand: &str) -> Self {
+    pub(crate) fn run(test: &str, instructions: &str) -> Self {
         // A program inherits the signals that its shell ignores. So a write on a full disk fails instead of killing the process.
         let mut process = Command::new("sh")
             .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
@@ -32,23 +32,23 @@ impl OtherProcess {
             .spawn()
             .unwrap();
         let mut other = Self {
-            says: BufReader::new(process.stdout.take().unwrap()).lines(),
-            told: process.stdin.take().unwrap(),
+            stdout: BufReader::new(process.stdout.take().unwrap()).lines(),
+            stdin: process.stdin.take().unwrap(),
             process,
         };
-        other.tell(errand);
-        assert_eq!(other.hear(), "ready");
+        other.send_line(instructions);
+        assert_eq!(other.next_line(), "ready");
         other
     }
 
-    pub(crate) fn tell(&mut self, line: &str) {
-        writeln!(self.told, "{line}").unwrap();
+    pub(crate) fn send_line(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
     }
 
     /// The next line of the process itself. Its test harness prints lines too.
-    pub(crate) fn hear(&mut self) -> String {
-        let said = self.says.by_ref().map_while(Result::ok);
-        let mut own = said.filter_map(|line| line.strip_prefix(MARK).map(str::to_owned));
+    pub(crate) fn next_line(&mut self) -> String {
+        let printed = self.stdout.by_ref().map_while(Result::ok);
+        let mut own = printed.filter_map(|line| line.strip_prefix(PREFIX).map(str::to_owned));
         own.next().unwrap_or_else(|| "nothing".to_owned())
     }
 
@@ -67,25 +67,25 @@ impl Drop for OtherProcess {
 /// The part of such a process that works with every store.
 pub(crate) fn get_token_from(store: impl TokenStore) {
     let source = keyfob::hook_blocking(|_| {
-        say("exchange");
+        print_line("exchange");
         let number = read()
             .parse()
-            .map_err(|_| Error::unavailable("no answer"))?;
+            .map_err(|_| Error::unavailable("no number"))?;
         token(number)
     });
     let source = Persisted::new(Rotating(source), store, key());
     let tokens = TokenCache::new(source);
-    say("ready");
+    print_line("ready");
     read();
     match tokens.get_valid_token_blocking() {
-        Ok(token) => say(token.expose()),
-        Err(error) => say(&format!("{}: {error}", error.kind())),
+        Ok(token) => print_line(token.expose()),
+        Err(error) => print_line(&format!("{}: {error}", error.kind())),
     }
 }
 
-pub(crate) fn say(line: &str) {
+pub(crate) fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{MARK}{line}").unwrap();
+    writeln!(out, "{PREFIX}{line}").unwrap();
     out.flush().unwrap();
 }
 
@@ -95,4 +95,4 @@ pub(crate) fn read() -> String {
     line.trim().to_owned()
 }
 
-pub(crate) const MARK: &str = "keyfob says ";
+pub(crate) const PREFIX: &str = "keyfob: ";

@@ -9,7 +9,7 @@ use keyfob::source::{Persisted, TokenRequest};
 use keyfob::store::{Entry, MemoryStore, TokenStore};
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
 
-use crate::fixtures::{Flaky, Process, Rotating, SECOND, key, token, until};
+use crate::fixtures::{FailingStore, Process, Rotating, SECOND, key, token, until};
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
@@ -18,7 +18,7 @@ async fn stored(store: &impl TokenStore) -> Entry {
 /// A process with the first token, which has expired.
 async fn with_an_ended_token(store: impl TokenStore) -> Process {
     let process = Process::rotating(store);
-    process.get_answered(token(1)).await.unwrap();
+    process.get_with_response(token(1)).await.unwrap();
     process.clock.advance(SECOND * 101);
     process
 }
@@ -31,13 +31,13 @@ async fn sign_in(store: &impl TokenStore, beside: &Process) {
 }
 
 async fn gets_the_third_for_the_second(process: &Process) {
-    let answer = async {
+    let response = async {
         let call = process.source.next_call().await;
         let previous = call.request().previous().unwrap();
         assert_eq!(previous.refresh_token(), Some("refresh-2"));
         call.respond(token(3));
     };
-    let (got, ()) = tokio::join!(process.get(), answer);
+    let (got, ()) = tokio::join!(process.get(), response);
     assert_eq!(got.unwrap(), "token-3");
 }
 
@@ -45,13 +45,13 @@ async fn gets_the_third_for_the_second(process: &Process) {
 async fn t9_a_note_is_stored_before_the_exchange_and_the_token_before_its_use() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
-    let answer = async {
+    let response = async {
         let call = process.source.next_call().await;
         let noted = stored(&store).await;
         assert!(noted.pending_exchange().is_some() && noted.token().is_none());
         call.respond(token(1));
     };
-    let (got, ()) = tokio::join!(process.get(), answer);
+    let (got, ()) = tokio::join!(process.get(), response);
     got.unwrap();
     let after = stored(&store).await;
     assert!(after.pending_exchange().is_none());
@@ -65,10 +65,10 @@ async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
         Process::rotating(store.clone()),
         Process::rotating(store.clone()),
     );
-    first.get_answered(token(1)).await.unwrap();
+    first.get_with_response(token(1)).await.unwrap();
     second.get().await.unwrap();
     first.clock.advance(SECOND * 101);
-    first.get_answered(token(2)).await.unwrap();
+    first.get_with_response(token(2)).await.unwrap();
     // The token in the memory of the second process was replaced. For its clock both tokens are expired.
     second.clock.advance(SECOND * 301);
     gets_the_third_for_the_second(&second).await;
@@ -172,7 +172,7 @@ async fn t9_a_response_without_a_refresh_token_keeps_the_old_one() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let plain = keyfob::Token::new("token-2").map(|token| token.expires_in(SECOND * 100));
-    process.get_answered(plain).await.unwrap();
+    process.get_with_response(plain).await.unwrap();
     assert_eq!(
         stored(&store).await.token().unwrap().refresh_token(),
         Some("refresh-1")
@@ -184,10 +184,10 @@ async fn t9_an_exchange_with_a_lost_response_is_repeated_once_and_then_needs_a_s
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let lost = || Err(Error::unavailable("reset").outcome_unknown());
-    process.get_answered(lost()).await.unwrap_err();
+    process.get_with_response(lost()).await.unwrap_err();
     assert!(stored(&store).await.pending_exchange().is_some());
     process.clock.advance(SECOND * 2);
-    process.get_answered(lost()).await.unwrap_err();
+    process.get_with_response(lost()).await.unwrap_err();
     process.clock.advance(SECOND * 5);
     let error = process.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
@@ -201,11 +201,14 @@ async fn t9_a_refused_or_unsent_exchange_leaves_no_note() {
     let process = with_an_ended_token(store.clone()).await;
     for _ in 0..3 {
         let down = Err(Error::unavailable("503"));
-        process.get_answered(down).await.unwrap_err();
+        process.get_with_response(down).await.unwrap_err();
         assert!(stored(&store).await.pending_exchange().is_none());
         process.clock.advance(SECOND * 60);
     }
-    assert_eq!(process.get_answered(token(2)).await.unwrap(), "token-2");
+    assert_eq!(
+        process.get_with_response(token(2)).await.unwrap(),
+        "token-2"
+    );
 }
 
 #[tokio::test]
@@ -213,7 +216,7 @@ async fn t2_a_refusal_is_shared_and_the_refresh_token_is_not_sent_again() {
     let store = MemoryStore::default();
     let first = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
-    first.get_answered(refused).await.unwrap_err();
+    first.get_with_response(refused).await.unwrap_err();
     let second = Process::rotating(store);
     second.clock.advance(SECOND * 102);
     let error = second.get().await.unwrap_err();
@@ -231,13 +234,13 @@ async fn t2_a_new_sign_in_ends_a_refusal_and_no_exchange_happens_before() {
         Process::rotating(store.clone()),
         Process::rotating(store.clone()),
     );
-    first.get_answered(token(1)).await.unwrap();
+    first.get_with_response(token(1)).await.unwrap();
     second.get().await.unwrap();
     for process in [&first, &second] {
         process.clock.advance(SECOND * 101);
     }
     let refused = Err(Error::refused("invalid_grant"));
-    first.get_answered(refused).await.unwrap_err();
+    first.get_with_response(refused).await.unwrap_err();
     // Longer than the refusal is shared.
     for _ in 0..5 {
         for process in [&first, &second] {
@@ -260,11 +263,11 @@ async fn t2_a_new_sign_in_ends_a_refusal_and_no_exchange_happens_before() {
 async fn t2_a_valid_token_that_cannot_be_renewed_notices_a_new_sign_in() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
-    process.get_answered(token(1)).await.unwrap();
+    process.get_with_response(token(1)).await.unwrap();
     // Due, and long before its expiry.
     process.clock.advance(SECOND * 80);
     let refused = Err(Error::refused("invalid_grant"));
-    assert_eq!(process.get_answered(refused).await.unwrap(), "token-1");
+    assert_eq!(process.get_with_response(refused).await.unwrap(), "token-1");
     sign_in(&store, &process).await;
     process.clock.advance(SECOND * 5);
     until(async || process.get().await.unwrap() == "token-2").await;
@@ -276,7 +279,7 @@ async fn t2_a_sign_in_that_stayed_unused_for_long_still_ends_a_refusal() {
     let store = MemoryStore::default();
     let process = with_an_ended_token(store.clone()).await;
     let refused = Err(Error::refused("invalid_grant"));
-    process.get_answered(refused).await.unwrap_err();
+    process.get_with_response(refused).await.unwrap_err();
     sign_in(&store, &process).await;
     process.clock.advance(SECOND * 101);
     gets_the_third_for_the_second(&process).await;
@@ -289,27 +292,27 @@ async fn t2_a_forced_renewal_ignores_a_refusal_and_its_token_ends_it() {
     let repeatable = Process::repeatable(MemoryStore::default());
     let plain = |number| Ok(Token::new(format!("token-{number}"))?.expires_in(SECOND * 100));
     type Answer = fn(u32) -> Result<Token, Error>;
-    for (process, answer) in [(rotating, token as Answer), (repeatable, plain)] {
-        process.get_answered(answer(1)).await.unwrap();
+    for (process, response) in [(rotating, token as Answer), (repeatable, plain)] {
+        process.get_with_response(response(1)).await.unwrap();
         process.clock.advance(SECOND * 101);
         let refused = Err(Error::refused("invalid_grant"));
-        process.get_answered(refused).await.unwrap_err();
+        process.get_with_response(refused).await.unwrap_err();
         process.clock.advance(SECOND * 61);
         process.get().await.unwrap_err();
-        let answered = async { process.source.next_call().await.respond(answer(2)) };
-        let both = async { tokio::join!(process.cache.renew(), answered) };
+        let responded = async { process.source.next_call().await.respond(response(2)) };
+        let both = async { tokio::join!(process.cache.renew(), responded) };
         let (renewed, ()) = tokio::time::timeout(SECOND * 30, both).await.unwrap();
         assert_eq!(renewed.unwrap().expose(), "token-2");
         // The failure is not remembered.
         process.clock.advance(SECOND * 101);
-        let next = tokio::time::timeout(SECOND * 30, process.get_answered(answer(3)));
+        let next = tokio::time::timeout(SECOND * 30, process.get_with_response(response(3)));
         assert_eq!(next.await.unwrap().unwrap(), "token-3");
     }
 }
 
 #[tokio::test]
 async fn t9_without_room_for_the_note_nothing_is_exchanged() {
-    let store = Flaky::default();
+    let store = FailingStore::default();
     store.set_full(true);
     let process = Process::rotating(store.clone());
     let error = process.get().await.unwrap_err();
@@ -319,14 +322,14 @@ async fn t9_without_room_for_the_note_nothing_is_exchanged() {
 
 #[tokio::test]
 async fn t9_a_new_token_that_cannot_be_stored_is_not_used_and_not_lost() {
-    let store = Flaky::default();
+    let store = FailingStore::default();
     let process = Process::rotating(store.clone());
-    let answer = async {
+    let response = async {
         let call = process.source.next_call().await;
         store.set_full(true);
         call.respond(token(1));
     };
-    let (got, ()) = tokio::join!(process.get(), answer);
+    let (got, ()) = tokio::join!(process.get(), response);
     assert_eq!(got.unwrap_err().to_string(), "the store is full");
     // No other process gets the lease before the token is stored.
     assert!(store.inner.lease(&key(), SECOND / 100).await.is_err());

@@ -4,7 +4,7 @@ use keyfob::source::OnStoreOutage;
 use keyfob::store::{MemoryStore, TokenStore};
 use keyfob::{Error, ErrorKind};
 
-use crate::fixtures::{Flaky, Process, Rotating, SECOND, key, token, until};
+use crate::fixtures::{FailingStore, Process, Rotating, SECOND, key, token, until};
 
 #[tokio::test]
 async fn t1_a_token_that_another_process_fetched_is_read_from_the_store() {
@@ -13,7 +13,7 @@ async fn t1_a_token_that_another_process_fetched_is_read_from_the_store() {
         Process::repeatable(store.clone()),
         Process::repeatable(store),
     );
-    assert_eq!(first.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(first.get_with_response(token(1)).await.unwrap(), "token-1");
     assert_eq!(second.get().await.unwrap(), "token-1");
     assert_eq!(second.source.calls(), 0);
 }
@@ -25,13 +25,13 @@ async fn t1_a_process_that_waited_for_the_lease_adopts_the_new_token() {
         Process::repeatable(store.clone()),
         Process::repeatable(store),
     );
-    let answer = async {
+    let response = async {
         let call = first.source.next_call().await;
         // The second process waits for the lease.
         tokio::task::yield_now().await;
         call.respond(token(1));
     };
-    let (one, other, ()) = tokio::join!(first.get(), second.get(), answer);
+    let (one, other, ()) = tokio::join!(first.get(), second.get(), response);
     assert_eq!(
         (one.unwrap(), other.unwrap()),
         ("token-1".into(), "token-1".into())
@@ -46,12 +46,12 @@ async fn t8_after_a_401_a_process_adopts_the_token_of_another() {
         Process::repeatable(store.clone()),
         Process::repeatable(store),
     );
-    first.get_answered(token(1)).await.unwrap();
+    first.get_with_response(token(1)).await.unwrap();
     second.get().await.unwrap();
     let (old, others) = (first.cache.ready().unwrap(), second.cache.ready().unwrap());
     let nothing = keyfob::exchange::Challenges::default();
-    let answer = async { first.source.next_call().await.respond(token(2)) };
-    let (replaced, ()) = tokio::join!(first.cache.replace(&old, &nothing, None), answer);
+    let response = async { first.source.next_call().await.respond(token(2)) };
+    let (replaced, ()) = tokio::join!(first.cache.replace(&old, &nothing, None), response);
     replaced.unwrap();
     let adopted = second.cache.replace(&others, &nothing, None).await.unwrap();
     assert_eq!(adopted.token().expose(), "token-2");
@@ -66,26 +66,29 @@ async fn t2_the_issuers_retry_after_applies_to_all_users_of_a_store() {
         Process::repeatable(store),
     );
     let busy = Err(Error::unavailable("busy").retry_after(SECOND * 30));
-    first.get_answered(busy).await.unwrap_err();
+    first.get_with_response(busy).await.unwrap_err();
     let error = second.get().await.unwrap_err();
     assert_eq!(
         (error.to_string(), error.pause()),
         ("busy".into(), Some(SECOND * 30))
     );
     second.clock.advance(SECOND * 31);
-    assert_eq!(second.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(second.get_with_response(token(1)).await.unwrap(), "token-1");
 }
 
 #[tokio::test]
 async fn a_repeatable_source_is_called_locally_during_a_store_outage() {
-    let store = Flaky::default();
-    store.set_away(true);
+    let store = FailingStore::default();
+    store.set_unavailable(true);
     let process = Process::repeatable(store.clone());
-    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(
+        process.get_with_response(token(1)).await.unwrap(),
+        "token-1"
+    );
     // The outage continues: the token stays in use, and the source is not called.
     process.clock.advance(SECOND * 11);
     assert_eq!(process.get().await.unwrap(), "token-1");
-    store.set_away(false);
+    store.set_unavailable(false);
     process.clock.advance(SECOND * 11);
     assert_eq!(process.get().await.unwrap(), "token-1");
     until(async || !process.cache.status().renewing).await;
@@ -96,8 +99,8 @@ async fn a_repeatable_source_is_called_locally_during_a_store_outage() {
 
 #[tokio::test]
 async fn a_store_outage_can_be_set_to_be_an_error() {
-    let store = Flaky::default();
-    store.set_away(true);
+    let store = FailingStore::default();
+    store.set_unavailable(true);
     let process = Process::over(
         store,
         |source| source,
@@ -105,27 +108,30 @@ async fn a_store_outage_can_be_set_to_be_an_error() {
     );
     let error = process.get().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(error.to_string(), "the store is away");
+    assert_eq!(error.to_string(), "the store is unavailable");
 }
 
 #[tokio::test]
 async fn t9_a_refresh_token_is_not_exchanged_during_a_store_outage() {
-    let store = Flaky::default();
-    store.set_away(true);
+    let store = FailingStore::default();
+    store.set_unavailable(true);
     let process = Process::rotating(store.clone());
     process.get().await.unwrap_err();
     assert_eq!(process.source.calls(), 0);
-    store.set_away(false);
+    store.set_unavailable(false);
     process.clock.advance(SECOND * 2);
-    assert_eq!(process.get_answered(token(1)).await.unwrap(), "token-1");
+    assert_eq!(
+        process.get_with_response(token(1)).await.unwrap(),
+        "token-1"
+    );
 }
 
 #[tokio::test]
 async fn t3_a_valid_token_stays_in_use_during_a_store_outage() {
-    let store = Flaky::default();
+    let store = FailingStore::default();
     let process = Process::over(store.clone(), Rotating, |persisted| persisted);
-    process.get_answered(token(1)).await.unwrap();
-    store.set_away(true);
+    process.get_with_response(token(1)).await.unwrap();
+    store.set_unavailable(true);
     for _ in 0..9 {
         process.clock.advance(SECOND * 11);
         assert_eq!(process.get().await.unwrap(), "token-1");
@@ -152,7 +158,7 @@ async fn t9_without_the_lease_nothing_is_exchanged() {
 async fn entries_are_listed_without_their_secrets_and_removed() {
     let store = MemoryStore::default();
     Process::rotating(store.clone())
-        .get_answered(token(1))
+        .get_with_response(token(1))
         .await
         .unwrap();
     let listed = store.list().await.unwrap();

@@ -7,13 +7,13 @@ use keyfob::TokenCache;
 use keyfob::cache::TokenChange;
 
 use crate::captured_log::listening;
-use crate::harness::{SECOND, World, down, ends, poll, ready, token};
+use crate::harness::{Harness, SECOND, down, ends, poll, ready, token};
 
 #[test]
 fn on_change_completes_before_the_token_is_used() {
     let (open, gate) = oneshot::channel::<()>();
     let gate = Mutex::new(Some(gate));
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder.on_change(move |_| {
             let gate = gate.lock().unwrap().take();
             async move {
@@ -24,13 +24,13 @@ fn on_change_completes_before_the_token_is_used() {
             }
         })
     });
-    let mut caller = Box::pin(world.cache.lease(None));
+    let mut caller = Box::pin(harness.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.respond(token("one", 100));
+    harness.respond(token("one", 100));
     assert!(poll(&mut caller).is_pending());
-    assert_eq!(world.served(), None);
+    assert_eq!(harness.served(), None);
     open.send(()).unwrap();
-    world.tasks.run();
+    harness.tasks.run();
     assert!(ready(poll(&mut caller)).is_ok());
 }
 
@@ -38,19 +38,22 @@ fn on_change_completes_before_the_token_is_used() {
 fn on_change_is_called_only_for_changes_and_sees_them() {
     let changes: Arc<Mutex<Vec<TokenChange>>> = Arc::default();
     let seen = Arc::clone(&changes);
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder.on_change(move |change| {
             seen.lock().unwrap().push(change);
             async { Ok(()) }
         })
     });
-    world.fetch(token("one", 100)).unwrap();
+    harness.fetch(token("one", 100)).unwrap();
     for next in ["one", "two"] {
-        world.pass(80.0);
-        assert!(world.served().is_some());
-        world.respond(token(next, 100));
+        harness.pass(80.0);
+        assert!(harness.served().is_some());
+        harness.respond(token(next, 100));
     }
-    world.cache.set_token(token("mine", 100).unwrap()).unwrap();
+    harness
+        .cache
+        .set_token(token("mine", 100).unwrap())
+        .unwrap();
     let changes = changes.lock().unwrap();
     let [first, second] = &changes[..] else {
         panic!("told {} times", changes.len())
@@ -65,7 +68,7 @@ fn on_change_is_called_only_for_changes_and_sees_them() {
 
 #[test]
 fn on_change_that_fails_keeps_the_old_token() {
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder.on_change(|change| async move {
             match change.generation() {
                 1 => Ok(()),
@@ -73,47 +76,47 @@ fn on_change_that_fails_keeps_the_old_token() {
             }
         })
     });
-    world.fetch(token("one", 100)).unwrap();
-    world.pass(80.0);
-    assert!(world.served().is_some());
-    world.respond(token("two", 100));
-    assert_eq!(world.served().unwrap(), "one");
-    assert_eq!(world.cache.status().failures, 1);
-    assert_eq!(world.calls(), 2, "cooled down");
+    harness.fetch(token("one", 100)).unwrap();
+    harness.pass(80.0);
+    assert!(harness.served().is_some());
+    harness.respond(token("two", 100));
+    assert_eq!(harness.served().unwrap(), "one");
+    assert_eq!(harness.cache.status().failures, 1);
+    assert_eq!(harness.calls(), 2, "cooled down");
 }
 
 #[test]
 fn on_change_that_panics_is_a_failure() {
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder.on_change(|change| async move {
             assert!(change.generation() == 1, "the callback panics");
             Ok(())
         })
     });
-    world.fetch(token("one", 100)).unwrap();
-    world.pass(80.0);
-    assert!(world.served().is_some());
-    world.respond(token("two", 100));
-    assert_eq!(world.cache.status().failures, 1);
+    harness.fetch(token("one", 100)).unwrap();
+    harness.pass(80.0);
+    assert!(harness.served().is_some());
+    harness.respond(token("two", 100));
+    assert_eq!(harness.cache.status().failures, 1);
     for _ in 0..10 {
-        assert_eq!(world.served().unwrap(), "one");
+        assert_eq!(harness.served().unwrap(), "one");
     }
-    assert_eq!(world.calls(), 2, "cooled down");
+    assert_eq!(harness.calls(), 2, "cooled down");
 }
 
 #[test]
 fn on_change_that_hangs_ends_after_the_fetch_timeout() {
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder
             .fetch_timeout(SECOND * 5)
             .on_change(|_| std::future::pending())
     });
-    let mut caller = Box::pin(world.cache.lease(None));
+    let mut caller = Box::pin(harness.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.respond(token("one", 100));
-    world.pass(4.9);
+    harness.respond(token("one", 100));
+    harness.pass(4.9);
     assert!(poll(&mut caller).is_pending());
-    world.pass(0.1);
+    harness.pass(0.1);
     let error = ready(poll(&mut caller)).unwrap_err();
     assert!(error.to_string().contains("callback"), "{error}");
 }
@@ -122,39 +125,39 @@ fn on_change_that_hangs_ends_after_the_fetch_timeout() {
 fn on_change_that_uses_its_own_cache_gets_an_error_instead_of_a_deadlock() {
     let own: Arc<OnceLock<TokenCache>> = Arc::default();
     let inner = Arc::clone(&own);
-    let world = World::with(|builder| {
+    let harness = Harness::with(|builder| {
         builder.on_change(move |_| {
             let cache = inner.get().unwrap().clone();
             async move { Ok(cache.authenticate().await?) }
         })
     });
-    own.set(world.cache.clone()).unwrap();
-    let error = world.fetch(token("one", 100)).unwrap_err();
+    own.set(harness.cache.clone()).unwrap();
+    let error = harness.fetch(token("one", 100)).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("wait for itself"), "{error}: {cause}");
 }
 
-fn cause_three_lines(world: &World) {
-    world.fetch(token("one", 1000)).unwrap();
-    world.clock.step_wall(86_400);
-    assert!(world.served().is_some());
-    world.respond(down());
-    assert!(world.served().is_some());
+fn cause_three_lines(harness: &Harness) {
+    harness.fetch(token("one", 1000)).unwrap();
+    harness.clock.step_wall(86_400);
+    assert!(harness.served().is_some());
+    harness.respond(down());
+    assert!(harness.served().is_some());
 }
 
 /// Like a log subscriber that sends its lines over an authenticated session.
 #[test]
 fn a_log_may_use_the_cache() {
     let lines = ends(|| {
-        let world = World::new();
-        let (cache, lines) = (world.cache.clone(), Arc::new(Mutex::new(0)));
+        let harness = Harness::new();
+        let (cache, lines) = (harness.cache.clone(), Arc::new(Mutex::new(0)));
         let counted = Arc::clone(&lines);
-        let hear = move |_| {
+        let levels = move |_| {
             *counted.lock().unwrap() += 1;
             let _ = cache.status();
             let _ = cache.ready();
         };
-        listening(hear, || cause_three_lines(&world));
+        listening(levels, || cause_three_lines(&harness));
         *lines.lock().unwrap()
     });
     assert_eq!(lines, 3, "renewed, clock stepped, renewal failed");

@@ -11,66 +11,66 @@ use keyfob::source::TokenRequest;
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
 use keyfob_testkit::ManualClock;
 
-use crate::harness::{SECOND, Tasks, World, poll, ready, token};
+use crate::harness::{Harness, SECOND, Tasks, poll, ready, token};
 
 #[test]
 fn t7_a_caller_may_be_dropped_at_any_await_point() {
     for stage in 0..=4 {
-        let world = World::new();
-        let mut first = Box::pin(world.cache.lease(None));
+        let harness = Harness::new();
+        let mut first = Box::pin(harness.cache.lease(None));
         if stage >= 1 {
             assert!(poll(&mut first).is_pending());
         }
         if stage >= 2 {
-            world.tasks.run();
+            harness.tasks.run();
         }
         if stage >= 3 {
-            world.call().respond(token("one", 100));
+            harness.call().respond(token("one", 100));
         }
         if stage >= 4 {
-            world.tasks.run();
+            harness.tasks.run();
         }
         drop(first);
-        let mut second = Box::pin(world.cache.lease(None));
+        let mut second = Box::pin(harness.cache.lease(None));
         if stage < 3 {
             assert!(poll(&mut second).is_pending());
-            world.respond(token("one", 100));
+            harness.respond(token("one", 100));
         }
-        world.tasks.run();
+        harness.tasks.run();
         assert_eq!(
             ready(poll(&mut second)).unwrap().token().expose(),
             "one",
             "dropped at stage {stage}"
         );
-        assert_eq!(world.calls(), 1, "dropped at stage {stage}");
+        assert_eq!(harness.calls(), 1, "dropped at stage {stage}");
     }
 }
 
 #[test]
 fn t7_a_dropped_caller_with_a_deadline_leaves_no_timer() {
-    let world = World::new();
-    let mut caller = Box::pin(world.cache.lease(Some(SECOND)));
+    let harness = Harness::new();
+    let mut caller = Box::pin(harness.cache.lease(Some(SECOND)));
     assert!(poll(&mut caller).is_pending());
-    assert_eq!(world.clock.sleepers(), 1);
+    assert_eq!(harness.clock.sleepers(), 1);
     drop(caller);
-    assert_eq!(world.clock.sleepers(), 0);
-    world.respond(token("one", 100));
-    assert_eq!(world.clock.sleepers(), 0);
+    assert_eq!(harness.clock.sleepers(), 0);
+    harness.respond(token("one", 100));
+    assert_eq!(harness.clock.sleepers(), 0);
 }
 
 #[test]
 fn t7_a_panic_is_the_error_of_that_attempt() {
-    let world = World::new();
-    let mut caller = Box::pin(world.cache.lease(None));
+    let harness = Harness::new();
+    let mut caller = Box::pin(harness.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    world.call().panic();
-    world.tasks.run();
+    harness.call().panic();
+    harness.tasks.run();
     let error = ready(poll(&mut caller)).unwrap_err();
     assert_eq!(error.to_string(), "the token source panicked");
-    assert!(world.lease().is_err(), "cooled down like any failure");
-    assert_eq!(world.calls(), 1);
-    world.pass(1.0);
-    world.fetch(token("one", 100)).unwrap();
+    assert!(harness.lease().is_err(), "cooled down like any failure");
+    assert_eq!(harness.calls(), 1);
+    harness.pass(1.0);
+    harness.fetch(token("one", 100)).unwrap();
 }
 
 #[test]
@@ -91,58 +91,58 @@ fn t7_a_panic_before_the_first_await_is_the_error_of_that_attempt() {
 
 #[test]
 fn t7_if_the_runtime_stops_the_next_waiter_starts_the_fetch_again() {
-    let world = World::new();
-    let mut first = Box::pin(world.cache.lease(None));
-    let mut second = Box::pin(world.cache.lease(None));
+    let harness = Harness::new();
+    let mut first = Box::pin(harness.cache.lease(None));
+    let mut second = Box::pin(harness.cache.lease(None));
     assert!(poll(&mut first).is_pending());
     assert!(poll(&mut second).is_pending());
-    drop(world.call());
-    world.tasks.stop();
+    drop(harness.call());
+    harness.tasks.stop();
     assert!(poll(&mut second).is_pending());
     assert!(poll(&mut first).is_pending());
-    assert!(world.cache.status().renewing);
-    world.respond(token("one", 100));
+    assert!(harness.cache.status().renewing);
+    harness.respond(token("one", 100));
     assert!(ready(poll(&mut first)).is_ok());
     assert!(ready(poll(&mut second)).is_ok());
-    assert_eq!(world.calls(), 2);
-    assert_eq!(world.cache.status().failures, 0);
+    assert_eq!(harness.calls(), 2);
+    assert_eq!(harness.cache.status().failures, 0);
 }
 
 #[test]
 fn t7_if_the_runtime_stops_a_forced_renewal_starts_again() {
-    let world = World::with_token("one", 100);
-    let mut forced = Box::pin(world.cache.renew());
+    let harness = Harness::with_token("one", 100);
+    let mut forced = Box::pin(harness.cache.renew());
     assert!(poll(&mut forced).is_pending());
-    world.tasks.stop();
+    harness.tasks.stop();
     assert!(poll(&mut forced).is_pending());
-    world.respond(token("two", 100));
+    harness.respond(token("two", 100));
     assert_eq!(ready(poll(&mut forced)).unwrap().expose(), "two");
 }
 
 #[test]
 fn t7_if_the_runtime_stops_a_renewal_after_a_rejection_starts_again() {
-    let world = World::new();
-    let one = world.fetch(token("one", 100)).unwrap();
+    let harness = Harness::new();
+    let one = harness.fetch(token("one", 100)).unwrap();
     let none = Challenges::default();
-    let mut rejecting = Box::pin(world.cache.replace(&one, &none, None));
+    let mut rejecting = Box::pin(harness.cache.replace(&one, &none, None));
     assert!(poll(&mut rejecting).is_pending());
-    world.tasks.stop();
+    harness.tasks.stop();
     assert!(poll(&mut rejecting).is_pending());
-    world.respond(token("two", 100));
+    harness.respond(token("two", 100));
     assert_eq!(ready(poll(&mut rejecting)).unwrap().token().expose(), "two");
 }
 
 #[test]
 fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
-    let world = World::with_token("one", 100);
-    world.pass(80.0);
-    assert!(world.served().is_some());
-    drop(world.call());
-    world.tasks.stop();
-    assert!(!world.cache.status().renewing);
-    assert_eq!(world.served().unwrap(), "one");
-    world.respond(token("two", 100));
-    assert_eq!(world.served().unwrap(), "two");
+    let harness = Harness::with_token("one", 100);
+    harness.pass(80.0);
+    assert!(harness.served().is_some());
+    drop(harness.call());
+    harness.tasks.stop();
+    assert!(!harness.cache.status().renewing);
+    assert_eq!(harness.served().unwrap(), "one");
+    harness.respond(token("two", 100));
+    assert_eq!(harness.served().unwrap(), "two");
 }
 
 #[test]
@@ -169,51 +169,51 @@ fn t7_a_runtime_that_runs_no_tasks_is_an_error() {
 
 #[test]
 fn t7_a_callers_deadline_does_not_end_the_shared_fetch() {
-    let world = World::new();
-    let mut hasty = Box::pin(world.cache.lease(Some(SECOND)));
-    let mut patient = Box::pin(world.cache.lease(Some(SECOND * 9)));
+    let harness = Harness::new();
+    let mut hasty = Box::pin(harness.cache.lease(Some(SECOND)));
+    let mut patient = Box::pin(harness.cache.lease(Some(SECOND * 9)));
     assert!(poll(&mut hasty).is_pending());
     assert!(poll(&mut patient).is_pending());
-    let call = world.call();
-    world.pass(1.0);
+    let call = harness.call();
+    harness.pass(1.0);
     assert_eq!(
         ready(poll(&mut hasty)).unwrap_err().kind(),
         ErrorKind::Deadline
     );
     assert!(poll(&mut patient).is_pending());
     call.respond(token("one", 100));
-    world.tasks.run();
+    harness.tasks.run();
     assert!(ready(poll(&mut patient)).is_ok());
-    assert_eq!(world.calls(), 1);
+    assert_eq!(harness.calls(), 1);
 }
 
 #[test]
 fn t7_a_blocking_caller_can_have_a_deadline() {
-    let world = World::new();
-    let error = world
+    let harness = Harness::new();
+    let error = harness
         .cache
         .lease_blocking(Some(Duration::ZERO))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline);
-    world.respond(token("one", 100));
-    assert!(world.cache.lease_blocking(Some(Duration::ZERO)).is_ok());
+    harness.respond(token("one", 100));
+    assert!(harness.cache.lease_blocking(Some(Duration::ZERO)).is_ok());
 }
 
 #[test]
 fn t7_a_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
-    let world = World::with(|builder| builder.fetch_timeout(SECOND * 5));
-    let mut caller = Box::pin(world.cache.lease(None));
+    let harness = Harness::with(|builder| builder.fetch_timeout(SECOND * 5));
+    let mut caller = Box::pin(harness.cache.lease(None));
     assert!(poll(&mut caller).is_pending());
-    let call = world.call();
+    let call = harness.call();
     assert_eq!(call.request().timeout(), SECOND * 5);
-    world.pass(4.9);
+    harness.pass(4.9);
     assert!(poll(&mut caller).is_pending());
-    world.pass(0.1);
+    harness.pass(0.1);
     let error = ready(poll(&mut caller)).unwrap_err();
     assert!(error.to_string().contains("within 5s"), "{error}");
     assert!(call.was_dropped());
-    world.pass(1.0);
-    world.fetch(token("one", 100)).unwrap();
+    harness.pass(1.0);
+    harness.fetch(token("one", 100)).unwrap();
 }
 
 #[test]
@@ -248,12 +248,12 @@ fn t7_a_blocking_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
 
 #[test]
 fn t7_a_cache_that_is_dropped_aborts_its_fetch() {
-    let World {
+    let Harness {
         clock,
         source,
         tasks,
         cache,
-    } = World::new();
+    } = Harness::new();
     assert!(cache.header().is_none());
     tasks.run();
     let mut call = Box::pin(source.next_call());

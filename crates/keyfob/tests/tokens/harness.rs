@@ -26,14 +26,14 @@ pub(crate) fn down() -> Result<Token, Error> {
     Err(Error::unavailable("the issuer is down"))
 }
 
-pub(crate) struct World {
+pub(crate) struct Harness {
     pub(crate) clock: ManualClock,
     pub(crate) source: GatedSource,
     pub(crate) tasks: Tasks,
     pub(crate) cache: TokenCache,
 }
 
-impl World {
+impl Harness {
     pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
@@ -55,16 +55,16 @@ impl World {
 
     /// A harness whose cache has just fetched this token.
     pub(crate) fn with_token(text: &str, seconds: u32) -> Self {
-        let world = Self::new();
-        world.fetch(token(text, seconds)).unwrap();
-        world
+        let harness = Self::new();
+        harness.fetch(token(text, seconds)).unwrap();
+        harness
     }
 
     /// A caller needs a missing token, and the source responds with this one.
-    pub(crate) fn fetch(&self, answer: Result<Token, Error>) -> Result<Lease, Error> {
+    pub(crate) fn fetch(&self, response: Result<Token, Error>) -> Result<Lease, Error> {
         let mut caller = Box::pin(self.cache.lease(None));
         assert!(poll(&mut caller).is_pending(), "there was a token already");
-        self.respond(answer);
+        self.respond(response);
         ready(poll(&mut caller))
     }
 
@@ -75,8 +75,8 @@ impl World {
         call.expect("the source was not asked")
     }
 
-    pub(crate) fn respond(&self, answer: Result<Token, Error>) {
-        self.call().respond(answer);
+    pub(crate) fn respond(&self, response: Result<Token, Error>) {
+        self.call().respond(response);
         self.tasks.run();
     }
 
@@ -93,8 +93,8 @@ impl World {
 
     /// The result for a caller that does not need to wait.
     pub(crate) fn lease(&self) -> Result<Lease, Error> {
-        let answer = self.cache.lease(None).now_or_never();
-        answer.expect("the caller has to wait")
+        let response = self.cache.lease(None).now_or_never();
+        response.expect("the caller has to wait")
     }
 
     /// The token that a request would carry now.

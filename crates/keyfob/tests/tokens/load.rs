@@ -7,13 +7,13 @@ use std::thread;
 use keyfob::TokenCache;
 use keyfob_testkit::GatedSource;
 
-use crate::harness::{SECOND, World, ends, poll, ready, token};
+use crate::harness::{Harness, SECOND, ends, poll, ready, token};
 
 #[test]
 fn t1_ten_thousand_waiters_cause_one_fetch() {
-    let world = World::new();
+    let harness = Harness::new();
     let mut callers: Vec<_> = (0..10_000)
-        .map(|_| Box::pin(world.cache.lease(None)))
+        .map(|_| Box::pin(harness.cache.lease(None)))
         .collect();
     for caller in &mut callers {
         assert!(poll(caller).is_pending());
@@ -24,11 +24,11 @@ fn t1_ten_thousand_waiters_cause_one_fetch() {
         keep = !keep;
         keep
     });
-    world.respond(token("one", 100));
+    harness.respond(token("one", 100));
     for caller in &mut callers {
         assert!(ready(poll(caller)).is_ok());
     }
-    assert_eq!(world.calls(), 1);
+    assert_eq!(harness.calls(), 1);
 }
 
 #[test]

@@ -36,15 +36,15 @@ impl Reader {
 
     fn read(&self) -> Result<String, Error> {
         let mut caller = Box::pin(self.cache.get_valid_token());
-        let answer = match poll(&mut caller) {
-            std::task::Poll::Ready(answer) => answer,
+        let response = match poll(&mut caller) {
+            std::task::Poll::Ready(response) => response,
             std::task::Poll::Pending => {
                 self.tasks.run();
                 ready(poll(&mut caller))
             }
         };
         self.tasks.run();
-        Ok(answer?.expose().to_owned())
+        Ok(response?.expose().to_owned())
     }
 }
 
@@ -92,13 +92,13 @@ fn a_fixed_token_is_returned_every_time() {
 
 #[test]
 fn a_hook_returns_its_token_or_its_error() {
-    let answers = Mutex::new(vec![
+    let responses = Mutex::new(vec![
         Ok(("t0ken", SECOND * 100)),
         Err(std::io::Error::other("vault is sealed")),
     ]);
     let reader = Reader::new(keyfob::hook(move |_| {
-        let answer = answers.lock().unwrap().pop().unwrap();
-        async { answer }
+        let response = responses.lock().unwrap().pop().unwrap();
+        async { response }
     }));
     let error = reader.read().unwrap_err();
     assert_eq!(error.to_string(), "the token hook failed");
@@ -205,8 +205,8 @@ fn s2_a_file_that_every_user_can_read_is_reported_once() {
     let reader = Reader::new(FileToken::new(&file.0));
     let warnings = Rc::new(Cell::new(0));
     let counted = Rc::clone(&warnings);
-    let hear = move |level| counted.set(counted.get() + u32::from(level == Level::WARN));
-    listening(hear, || {
+    let levels = move |level| counted.set(counted.get() + u32::from(level == Level::WARN));
+    listening(levels, || {
         reader.read().unwrap();
         assert_eq!(warnings.get(), 0);
         file.permit(&file.0, 0o644);

@@ -79,14 +79,14 @@ pub(crate) fn builder(server: &Server, source: &ScriptedSource) -> Authenticatio
 #[derive(Clone)]
 pub(crate) struct Scripted<A> {
     seen: Arc<Mutex<Vec<String>>>,
-    answer: A,
+    response: A,
 }
 
 impl<A> Scripted<A> {
-    pub(crate) fn new(answer: A) -> Self {
+    pub(crate) fn new(response: A) -> Self {
         Self {
             seen: Arc::default(),
-            answer,
+            response,
         }
     }
 
@@ -113,7 +113,7 @@ where
         seen.push(credential.to_str().unwrap().to_owned());
         let calls = seen.len();
         drop(seen);
-        ready((self.answer)(calls).map(|status| {
+        ready((self.response)(calls).map(|status| {
             let mut response = Response::new(Full::default());
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
             response

@@ -128,8 +128,8 @@ async fn r3_a_unary_call_is_replayed_in_full_with_a_new_token() {
     let mut client = tonic::client::Grpc::new(layer(&url, &source).layer(channel(&url)));
     client.ready().await.unwrap();
     let request = tonic::Request::new(Bytes::from_static(b"hello"));
-    let answer = client.unary(request, METHOD, Raw).await.unwrap();
-    assert_eq!(answer.into_inner(), "hello");
+    let response = client.unary(request, METHOD, Raw).await.unwrap();
+    assert_eq!(response.into_inner(), "hello");
     let message = || vec![Bytes::from_static(b"hello")];
     assert_eq!(
         *calls.lock().unwrap(),
@@ -150,14 +150,14 @@ async fn r3_a_stream_of_messages_is_sent_once() {
     let (messages, stream) = mpsc::unbounded();
     messages.unbounded_send(Bytes::from_static(b"a")).unwrap();
     let request = tonic::Request::new(stream);
-    let answer = client.client_streaming(request, METHOD, Raw);
+    let response = client.client_streaming(request, METHOD, Raw);
     let rest = async {
         tokio::task::yield_now().await;
         messages.unbounded_send(Bytes::from_static(b"b")).unwrap();
         drop(messages);
     };
-    let (answer, ()) = tokio::join!(answer, rest);
-    assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
+    let (response, ()) = tokio::join!(response, rest);
+    assert_eq!(response.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(
         *calls.lock().unwrap(),
         [(

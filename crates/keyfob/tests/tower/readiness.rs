@@ -146,12 +146,12 @@ async fn a_service_is_cloned_only_for_a_retry_and_made_ready_for_each_attempt() 
     layer.tokens().authenticate().await.unwrap();
     let before = clones.load(Ordering::Relaxed);
     for cloned in [0, 1] {
-        let answered = client
+        let responded = client
             .ready()
             .await
             .unwrap()
             .call(get("https://api.example/"));
-        assert_eq!(answered.await.unwrap().status(), 200);
+        assert_eq!(responded.await.unwrap().status(), 200);
         assert_eq!(clones.load(Ordering::Relaxed) - before, cloned);
     }
 }

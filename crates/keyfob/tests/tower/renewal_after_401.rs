@@ -10,7 +10,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::fixtures::{builder, full, get, h1, h2, request, tokens, until_replaced};
 
-async fn r3_heals<S, R>(client: S)
+async fn check_renewal_and_replay<S, R>(client: S)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
@@ -49,12 +49,12 @@ where
 
 #[tokio::test]
 async fn r3_a_401_renews_and_is_replayed_once_over_http_1() {
-    r3_heals(h1()).await;
+    check_renewal_and_replay(h1()).await;
 }
 
 #[tokio::test]
 async fn r3_a_401_renews_and_is_replayed_once_over_http_2() {
-    r3_heals(h2()).await;
+    check_renewal_and_replay(h2()).await;
 }
 
 #[tokio::test]

@@ -147,8 +147,8 @@ async fn r6_without_a_token_for_a_retry_the_last_response_is_returned() {
 #[tokio::test]
 async fn r5_a_pause_beyond_the_total_time_returns_r6_the_last_response() {
     let (server, source) = (Server::start(), tokens(&["one"]));
-    let answer = ScriptedResponse::too_many_requests("3600").body("later");
-    server.expect(Expect::get("/").respond(answer));
+    let busy = ScriptedResponse::too_many_requests("3600").body("later");
+    server.expect(Expect::get("/").respond(busy));
     let layer = builder(&server, &source).build().unwrap();
     let response = layer.layer(h1()).oneshot(get(server.url())).await.unwrap();
     assert_eq!(response.status(), 429);
