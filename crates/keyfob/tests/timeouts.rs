@@ -3,7 +3,7 @@
 //! The word means the same everywhere: an attempt fails when for the timeout nothing moves. Where an interface cannot see
 //! something move, its documentation says so, and the table has `Limited` or `Unlimited` instead of `Kept` or `Cut`.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is a report")]
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 use std::convert::Infallible;
 use std::error::Error as StdError;

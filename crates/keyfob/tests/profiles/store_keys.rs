@@ -7,7 +7,7 @@ const CLIENT: &str = r#"
     client_id = "reports"
 "#;
 
-/// Fails unless the profile with this token keeps it under the key of this label and this id.
+/// Checks the label and the id of the store key of a profile with this token table.
 #[track_caller]
 fn assert_key(token: &str, label: &str, id: &str) {
     let text = format!(
