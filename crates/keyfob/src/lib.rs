@@ -1,6 +1,6 @@
 //! HTTP sessions that stay authenticated.
 //!
-//! Use keyfob if your program calls an API with a token that somebody else issues and that expires: a vault, an identity
+//! Use keyfob if your program calls an API with a token that another system issues and that expires: a vault, an identity
 //! provider, a command such as `gh auth token`, a file that another program rotates.
 //!
 //! keyfob fetches the token and renews it before it expires, once for all callers. It sends the token only to the origins

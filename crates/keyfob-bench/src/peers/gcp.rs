@@ -42,7 +42,7 @@ impl Peer for Gcp {
     }
 }
 
-/// A key of which nobody knows but this process.
+/// A key that only this process has.
 fn private_key() -> Result<String, String> {
     let made = Command::new("openssl")
         .args(["genpkey", "-quiet", "-algorithm", "RSA"])

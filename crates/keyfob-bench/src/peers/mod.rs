@@ -32,7 +32,7 @@ pub trait Peer: Sized + Send + Sync + 'static {
     /// The header that carries the token.
     fn header(&self) -> impl Future<Output = Result<HeaderValue, String>> + Send;
 
-    /// Whether it has a token as soon as it is set up, so that nobody can find it missing.
+    /// Whether it has a token as soon as it is set up, so that it is never missing.
     const EAGER: bool = false;
 }
 

@@ -145,7 +145,7 @@ async fn run_failing<P: Peer>(
     }
 }
 
-/// One call for all of them, and nobody waits much longer than for it.
+/// One call for all callers, none of which waits much longer than the call takes.
 fn aims(callers: usize, calls: u64, ratio: f64) -> [String; 2] {
     let (called, last) = (
         format!("{callers} callers, calls"),

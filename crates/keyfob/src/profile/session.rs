@@ -34,8 +34,8 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     #[cfg(feature = "blocking")]
-    pub fn blocking_session(&self) -> Result<crate::blocking::Session, Error> {
-        self.configure(crate::blocking::Session::builder(self.tokens()?))?
+    pub fn blocking_session(&self) -> Result<crate::client::blocking::Session, Error> {
+        self.configure(crate::client::blocking::Session::builder(self.tokens()?))?
             .build()
     }
 

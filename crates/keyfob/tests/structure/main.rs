@@ -20,6 +20,7 @@ fn each_crate_follows_its_folder_rule() {
             "keyfob-cli",
             "The folders of the command line, from the top:",
         ),
+        ("keyfob-python", "Rust modules, from the top:"),
     ] {
         let rule = Rule::parse(&page, lead_in);
         let rule = rule.unwrap_or_else(|| panic!("ARCHITECTURE.md has no block after {lead_in:?}"));
