@@ -119,7 +119,7 @@ fn run(task: BoxFuture<'static, ()>) {
     match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(task),
         Err(error) => {
-            tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal")
+            tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal");
         }
     }
 }

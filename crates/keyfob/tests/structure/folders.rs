@@ -208,7 +208,7 @@ fn folder(module: &str) -> &str {
 }
 
 /// A file's text without comments and without its test module, which is its last item.
-fn code_of(text: &str) -> String {
+pub(crate) fn code_of(text: &str) -> String {
     let mut lines = Vec::new();
     let mut rest = text.lines().peekable();
     while let Some(line) = rest.next() {

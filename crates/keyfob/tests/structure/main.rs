@@ -1,7 +1,8 @@
 //! The structure of the sources: each crate follows the folder rule of ARCHITECTURE.md, docs/contract.md names tests that
-//! exist, and ARCHITECTURE.md names files that exist.
+//! exist, ARCHITECTURE.md names files that exist, and docs/observability.md lists the log events.
 
 mod contract;
+mod events;
 mod folders;
 mod pages;
 
@@ -37,6 +38,19 @@ fn each_promise_has_tests_and_each_test_that_the_page_names_exists() {
         .flat_map(|path| contract::tests_in(&read(path)))
         .collect();
     fail_on("docs/contract.md", &contract::faults(&page, &tests));
+}
+
+#[test]
+fn the_page_lists_every_log_event_and_every_metric() {
+    let page = read(&root().join("docs/observability.md"));
+    let sources: Vec<String> = rust_files(&root().join("crates/keyfob/src"))
+        .iter()
+        .map(|path| folders::code_of(&read(path)))
+        .collect();
+    let events = sources.iter().flat_map(|source| events::events(source));
+    let metrics = sources.iter().flat_map(|source| events::metrics(source));
+    let faults = events::faults(&page, &events.collect(), &metrics.collect());
+    fail_on("docs/observability.md", &faults);
 }
 
 #[test]
