@@ -9,7 +9,7 @@ use keyfob::EnvToken;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// The client would be here.
+/// In a real program, the HTTP client is here.
 #[derive(Clone)]
 struct Client;
 

@@ -1,4 +1,4 @@
-//! What the minimal programs have in common; each of them is the module here.
+//! The common part of the minimal programs. Each of them is a module of this one.
 
 mod program;
 

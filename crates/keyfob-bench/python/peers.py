@@ -1,4 +1,4 @@
-"""keyfob's Python package beside what a program would take instead; prints its answers as one JSON object.
+"""Compares the Python package of keyfob with other libraries, and prints the results as one JSON object.
 
 Run by the bench, with the package's own ``speed`` in the path: the server and the ways to measure are those of that bench.
 """

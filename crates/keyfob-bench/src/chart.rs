@@ -1,16 +1,16 @@
-//! A chart of horizontal bars, as SVG. On a logarithmic scale where the longest would hide the others.
+//! A chart of horizontal bars, as SVG. The scale is logarithmic if the longest bar would hide the others.
 
 use std::fmt::Write;
 
 use crate::figure::figure;
 
-/// One bar; what is to be shown is said in words if it has no length.
+/// One bar. A bar without a length has a text instead.
 #[derive(Clone)]
 pub struct Bar {
     pub name: String,
     pub value: f64,
     pub label: String,
-    /// Ours is drawn in a colour of its own.
+    /// Whether the bar is keyfob's, which has its own color.
     pub ours: bool,
 }
 
@@ -73,7 +73,7 @@ fn lengths(bars: &[Bar]) -> Vec<f64> {
     let length = |value: f64| match value {
         value if value <= 0.0 => 0.0,
         value if is_logarithmic(bars) => {
-            // The least has a length too.
+            // The shortest bar is visible too.
             room * ((value / least).ln() + 0.4) / ((most / least).ln() + 0.4)
         }
         value => room * value / most,
@@ -86,7 +86,7 @@ fn is_logarithmic(bars: &[Bar]) -> bool {
     most > 30.0 * least
 }
 
-/// The least and the most of the values that have a length.
+/// The minimum and the maximum of the values that have a length.
 fn range(bars: &[Bar]) -> (f64, f64) {
     let values = bars
         .iter()

@@ -1,6 +1,6 @@
-//! Numbers as a reader wants them.
+//! Formats numbers for people.
 
-/// A number with as many digits as mean something.
+/// A number with its significant digits.
 pub fn figure(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
@@ -9,7 +9,7 @@ pub fn figure(value: f64) -> String {
     }
 }
 
-/// A time in the unit that suits it.
+/// A time in a suitable unit.
 pub fn time(seconds: f64) -> String {
     match seconds {
         s if s >= 1.0 => format!("{} s", figure(s)),

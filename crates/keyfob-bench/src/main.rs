@@ -1,6 +1,6 @@
-//! keyfob side by side with what a program would take instead: one table and one chart per question.
+//! Compares keyfob with other libraries: one table and one chart for each question.
 //!
-//! `cargo xtask bench` sets it up and runs it. Named questions are asked alone, and their answers printed; all of them make
+//! `cargo xtask bench` sets it up and runs it. With named questions it prints their results. With all of them it writes
 //! the page `docs/benchmarks.md` and its charts.
 
 mod chart;
@@ -62,7 +62,7 @@ fn main() {
     if asked("start") {
         start::ask_process().into_iter().for_each(&mut answer);
     }
-    // The last one: nothing else may run beside it.
+    // This question comes last, because nothing else may run at the same time.
     if asked("build") {
         answer(start::ask_build());
     }

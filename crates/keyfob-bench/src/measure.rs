@@ -1,4 +1,4 @@
-//! Medians, percentiles, CPU time, and what is allocated on this thread.
+//! Medians, percentiles, CPU time, and the allocations of this thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,21 +12,21 @@ pub fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-/// The value below which this share of the times lies.
+/// The percentile of the times for this share.
 pub fn percentile(times: &mut [Duration], share: f64) -> Duration {
     times.sort();
     let place = ((times.len().max(1) - 1) as f64 * share).round() as usize;
     times.get(place).copied().unwrap_or_default()
 }
 
-/// Seconds of CPU that this process has used.
+/// The CPU seconds of this process.
 pub fn process_cpu() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// Runs this on one processor alone, with all threads and processes that it starts: a wake-up from one processor to another
-/// costs more than a request, and not each time the same.
+/// Pins this process, with all threads and processes that it starts, to one processor: a wake-up from one processor to another
+/// costs more than a request, and its cost varies.
 pub fn on_one_processor<T>(run: impl FnOnce() -> T) -> T {
     let all = sched_getaffinity(None).expect("the processors of this thread");
     let first = (0..CpuSet::MAX_CPU).find(|&processor| all.is_set(processor));
@@ -38,7 +38,7 @@ pub fn on_one_processor<T>(run: impl FnOnce() -> T) -> T {
     done
 }
 
-/// How often this thread has asked for memory.
+/// How often this thread has allocated memory.
 pub fn allocations() -> u64 {
     ALLOCATIONS.with(Cell::get)
 }

@@ -1,4 +1,4 @@
-//! The page of all answers: the machine, the versions, the day, how to repeat it.
+//! The page with all results: the machine, the versions, the date, and how to repeat the measurement.
 
 use std::fmt::Write;
 use std::fs;
@@ -64,11 +64,11 @@ fn machine() -> String {
     format!("{model}, {cores} processors, load {load} at the end")
 }
 
-/// What the lock file says of those that are compared.
+/// The versions of the compared crates, from the lock file.
 fn crates() -> String {
     let lock = include_str!("../Cargo.lock");
     let version = |name: &&str| {
-        // The newest, which is the last, where there is more than one.
+        // If there are several versions, the newest one comes last.
         let (_, entry) = lock.rsplit_once(&format!("name = \"{name}\"\nversion = \""))?;
         let (version, _) = entry.split_once('"')?;
         Some(format!("{name} {version}"))

@@ -1,28 +1,28 @@
-//! A service that refuses a revoked token: all requests are under way before the first of them learns it.
+//! A service that rejects a revoked token: all requests are in flight before the first of them gets its 401.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
 use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use tokio::sync::Barrier;
 use tokio::time::sleep;
 
-/// What they are sent to; it takes every token but one.
+/// The service, which accepts every token except one.
 #[derive(Debug)]
 pub struct Service {
     revoked: HeaderValue,
     requests: u32,
-    /// From the first 401 to the last.
+    /// The time from the first 401 to the last.
     spread: Duration,
     refused: AtomicU32,
     all_sent: Barrier,
 }
 
 impl Service {
-    /// One that waits for so many requests with this header; their 401s come one after another over this time.
+    /// A service that waits for this many requests with this header. It spreads their 401s over this time.
     pub fn refusing(revoked: HeaderValue, requests: u32, spread: Duration) -> Self {
         Self {
             revoked,
@@ -33,7 +33,7 @@ impl Service {
         }
     }
 
-    /// The answer to a request with this `Authorization`.
+    /// The response to a request with this `Authorization`.
     pub async fn respond(&self, authorization: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let mut answer = Response::new(Full::default());
         if authorization != Some(&self.revoked) {

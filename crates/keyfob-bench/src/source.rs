@@ -1,10 +1,10 @@
-//! Where the tokens of all contenders come from: counted, slow, and failing when told to.
+//! The source of tokens for all contenders: it counts calls, can be slow, and can fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use keyfob_testkit::{ScriptedResponse, Expect, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 use serde_json::json;
 
 /// A source of tokens.
@@ -15,12 +15,12 @@ pub struct Source {
     calls: AtomicU64,
 }
 
-/// The source refuses.
+/// The source refuses to give a token.
 #[derive(Debug)]
 pub struct Refused;
 
 impl Source {
-    /// One that takes so long to give tokens that live so long.
+    /// A source that takes this long for a token, and whose tokens live this long.
     pub fn new(delay: Duration, lifetime: Duration) -> Arc<Self> {
         Arc::new(Self {
             delay,
@@ -34,12 +34,12 @@ impl Source {
         self.failing.store(true, Ordering::Relaxed);
     }
 
-    /// How often it was asked.
+    /// How often the source was called.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// A token, for those who take a hook.
+    /// Returns a token, for contenders that take a hook.
     pub async fn fetch(&self) -> Result<(String, Duration), Refused> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(self.delay).await;
@@ -49,7 +49,7 @@ impl Source {
         }
     }
 
-    /// The same as an OAuth token endpoint on loopback, for those who take none.
+    /// The same source as an OAuth token endpoint on loopback, for contenders that take no hook.
     pub fn endpoint(self: &Arc<Self>) -> Server {
         let source = Arc::clone(self);
         let server = Server::builder().request_limit(0).start();
@@ -60,7 +60,7 @@ impl Source {
     fn respond(&self) -> ScriptedResponse {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.failing.load(Ordering::Relaxed) {
-            // Not one that the peers would repeat by themselves.
+            // A status that the contenders do not retry themselves.
             return ScriptedResponse::json(json!({"error": "invalid_request"}))
                 .with_status(400)
                 .after(self.delay);
@@ -77,7 +77,7 @@ impl Source {
     }
 }
 
-/// A token of a usual size; each has its number.
+/// A numbered token of a usual size.
 pub fn text(number: u64) -> String {
     format!("{number:t>454}")
 }

@@ -1,23 +1,23 @@
-//! A question and its answers, as a table of Markdown with a chart beside it.
+//! A question and its results, as a Markdown table with a chart.
 
 use std::fmt::Write;
 
 use crate::chart::{Bar, chart};
 use crate::figure::figure;
 
-/// The answers to one question.
+/// The results of one question.
 pub struct Table {
-    /// Names the chart's file.
+    /// The name of the chart's file.
     pub name: &'static str,
     pub title: String,
-    /// What was done, and how to read it.
+    /// What was measured, and how to read it.
     pub about: &'static str,
     pub columns: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
     /// What the chart shows, and its unit.
     pub measured: &'static str,
     pub bars: Vec<Bar>,
-    /// What was aimed at, and whether it was reached.
+    /// The goal, and whether it was reached.
     pub verdicts: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Table {
     }
 }
 
-/// Says whether a target was reached.
+/// Returns whether a goal was reached.
 pub fn verdict(what: &str, value: f64, target: f64, unit: &str) -> String {
     let kept = if value <= target {
         "kept"
@@ -54,7 +54,7 @@ pub fn verdict(what: &str, value: f64, target: f64, unit: &str) -> String {
     };
     let (mut shown, target_shown) = (figure(value), figure(target));
     if value > target && shown == target_shown {
-        // A reader would wonder.
+        // More digits, because a missed target must not look equal to the value.
         shown = format!("{value:.4}");
     }
     format!("{what}: {shown}{unit}, target at most {target_shown}{unit}: {kept}.")

@@ -1,4 +1,4 @@
-//! azure_core: its policy for bearer tokens, over a credential of ours and with a last policy that sends nothing.
+//! azure_core: its policy for bearer tokens, with our credential, and with a last policy that sends nothing.
 
 #![expect(
     elided_lifetimes_in_paths,
@@ -11,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind;
-use azure_core::http::{AsyncRawResponse, Context, Method, Request, StatusCode, Url};
 use azure_core::http::headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE};
-use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::policies::auth::{Authorizer, BearerTokenAuthorizationPolicy, OnChallenge};
+use azure_core::http::policies::{Policy, PolicyResult};
+use azure_core::http::{AsyncRawResponse, Context, Method, Request, StatusCode, Url};
 use azure_core::time::OffsetDateTime;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
@@ -31,7 +31,7 @@ pub struct Azure {
 
 impl Peer for Azure {
     const NAME: &'static str = "azure_core";
-    // Replaced in its last 5 minutes.
+    // It replaces tokens in their last 5 minutes.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(200), Duration::ZERO)];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
@@ -49,7 +49,7 @@ impl Peer for Azure {
         let sent = self.policy.send(&context, &mut request, &self.last);
         sent.await.map_err(said)?;
         let value = request.headers().get_str(&AUTHORIZATION).map_err(said)?;
-        // Its own header is a string, of which its transport makes this.
+        // Its header is a string, which its transport converts like this.
         HeaderValue::from_str(value).map_err(said)
     }
 }
@@ -112,7 +112,7 @@ impl Told for Azure {
     }
 }
 
-/// Authorizes as for a first attempt; the policy sends again by itself.
+/// Authorizes like a first attempt. The policy sends the request again itself.
 #[derive(Debug)]
 struct Anew;
 

@@ -1,4 +1,4 @@
-//! gcp_auth: a service account with a key made for this run, whose token endpoint can be named.
+//! gcp_auth: a service account with a new key, whose token endpoint can be set.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Gcp {
 
 impl Peer for Gcp {
     const NAME: &'static str = "gcp_auth";
-    // Replaced in its last 20 s.
+    // It replaces tokens in their last 20 s.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(15), Duration::ZERO)];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {
@@ -42,7 +42,7 @@ impl Peer for Gcp {
     }
 }
 
-/// A key that only this process has.
+/// A key that only this process knows.
 fn private_key() -> Result<String, String> {
     let made = Command::new("openssl")
         .args(["genpkey", "-quiet", "-algorithm", "RSA"])

@@ -1,12 +1,12 @@
-//! google-cloud-auth: user credentials, whose token endpoint can be named.
+//! google-cloud-auth: user credentials, whose token endpoint can be set.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
 use google_cloud_auth::credentials::user_account::Builder;
-use http::{Extensions, HeaderValue};
+use google_cloud_auth::credentials::{CacheableResource, Credentials};
 use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderValue};
 use keyfob_testkit::Server;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub struct Google {
 
 impl Peer for Google {
     const NAME: &'static str = "google-cloud-auth";
-    // Replaced 240 s before its end, by a task.
+    // A task replaces tokens 240 s before they expire.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(241), Duration::ZERO)];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Method, StatusCode, Uri};
 use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method, StatusCode, Uri};
 use huskarl::authorizer::HttpAuthorizer;
 use huskarl::cache::{GrantTokenSource, InMemoryRefreshTokenStore, InMemoryTokenCache};
 use huskarl::core::client_auth::NoAuth;
-use huskarl::grant::client_credentials::{ClientCredentialsGrant, ClientCredentialsGrantParameters};
+use huskarl::grant::client_credentials::{
+    ClientCredentialsGrant, ClientCredentialsGrantParameters,
+};
 use huskarl_reqwest::ReqwestClient;
 use keyfob_testkit::Server;
 
@@ -25,7 +27,7 @@ pub struct Huskarl {
 
 impl Peer for Huskarl {
     const NAME: &'static str = "huskarl";
-    // Retired 30 s before its end, or after half of a short life; refreshed at a random point in up to a tenth of its life before that.
+    // It drops tokens 30 s before they expire, or after half of a short lifetime. It renews them at a random point in the last tenth before.
     const DUE: &'static [Due] = &[
         Due::new(Duration::from_secs(60), Duration::from_millis(26_800)),
         Due::new(Duration::from_secs(8), Duration::from_secs(4)).rule(", in its margin"),
@@ -79,7 +81,7 @@ impl Told for Huskarl {
 }
 
 impl Huskarl {
-    /// A request, whose answer is shown to the authorizer.
+    /// A request whose response is passed to the authorizer.
     async fn sent(&self, service: &Service) -> Result<StatusCode, String> {
         let headers = self.authorizer.get_headers(&Method::GET, &self.uri).await;
         let headers = headers.map_err(said)?;

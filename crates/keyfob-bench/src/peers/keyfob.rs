@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderValue, Request};
 use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request};
 use http_body_util::Full;
-use keyfob::tower::AuthenticationLayer;
 use keyfob::TokenCache;
+use keyfob::tower::AuthenticationLayer;
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::peers::{Due, Peer, Told, said};
@@ -23,7 +23,7 @@ pub struct Keyfob {
 
 impl Peer for Keyfob {
     const NAME: &'static str = "keyfob, async";
-    // Due after two thirds to three quarters of its life; in its leeway for the last tenth.
+    // A token is due after two thirds to three quarters of its lifetime, and in its leeway for the last tenth.
     const DUE: &'static [Due] = &[
         Due::new(Duration::from_secs(24), Duration::from_secs(18)),
         Due::new(Duration::from_secs(40), Duration::from_secs(36)).rule(", in its leeway"),

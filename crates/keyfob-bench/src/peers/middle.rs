@@ -1,4 +1,4 @@
-//! middle: its authorizer for client credentials, which has a token when it is made and renews it in a task.
+//! middle: its authorizer for client credentials, which fetches a token at the start and renews it in a task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Middle {
 
 impl Peer for Middle {
     const NAME: &'static str = "middle";
-    // Replaced 30 s before its end, by a task.
+    // A task replaces tokens 30 s before they expire.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(31), Duration::ZERO)];
     const EAGER: bool = true;
 

@@ -1,4 +1,4 @@
-//! What a program may take to have a fresh token at hand, each as its documentation says and with its own settings.
+//! The libraries that keep a token fresh for a program, each used as documented and with its default settings.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,29 +19,29 @@ pub mod middle;
 pub mod object_store;
 pub mod smithy;
 
-/// One way to have a fresh token at hand.
+/// A library that keeps a token fresh.
 pub trait Peer: Sized + Send + Sync + 'static {
     const NAME: &'static str;
 
-    /// Tokens that it would have replaced by its own rules.
+    /// Tokens that the library would replace by its own rules.
     const DUE: &'static [Due];
 
-    /// Set up, perhaps without a token yet.
+    /// Sets the library up, perhaps without a token yet.
     fn start(source: Arc<Source>) -> impl Future<Output = Result<Self, String>>;
 
     /// The header that carries the token.
     fn header(&self) -> impl Future<Output = Result<HeaderValue, String>> + Send;
 
-    /// Whether it has a token as soon as it is set up, so that it is never missing.
+    /// Whether the library has a token as soon as it is set up, so that no caller finds it missing.
     const EAGER: bool = false;
 }
 
 /// A token that is due within seconds, and valid for more than 3 s.
 pub struct Due {
     pub lives: Duration,
-    /// How old it is then.
+    /// The age of the token.
     pub aged: Duration,
-    /// Said behind the name, where one token does not show all of the rules.
+    /// A note after the name, if one token does not show all of the rules.
     pub rule: &'static str,
 }
 
@@ -57,16 +57,16 @@ impl Due {
     }
 }
 
-/// One that learns of a 401: by itself, or from the program through what it makes public.
+/// A library that reacts to a 401, by itself or through its public API.
 pub trait Told: Peer {
-    /// Requests to this service, each sent as its documentation says and once again after a 401. They say whether they succeeded.
+    /// Sends requests to this service as documented, and once more after a 401. Returns whether each succeeded.
     fn client(
         self: Arc<Self>,
         service: Arc<Service>,
     ) -> Result<impl Fn() -> BoxFuture<'static, bool>, String>;
 }
 
-/// `Bearer` and a token, as most make it for each request.
+/// Formats `Bearer` and a token, as most libraries do for each request.
 pub fn bearer(token: &str) -> Result<HeaderValue, String> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(said)?;
     value.set_sensitive(true);
@@ -77,7 +77,7 @@ pub fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Calls a generic function once for each of them.
+/// Calls a generic function once for each library.
 #[macro_export]
 macro_rules! each_peer {
     ($call:ident ( $($argument:expr),* )) => {{

@@ -1,4 +1,4 @@
-//! object_store: the cache within its Azure store, whose endpoint for managed identities can be named.
+//! object_store: the cache in its Azure store, whose endpoint for managed identities can be set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct ObjectStore {
 
 impl Peer for ObjectStore {
     const NAME: &'static str = "object_store";
-    // Replaced in its last 5 minutes.
+    // It replaces tokens in their last 5 minutes.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(200), Duration::ZERO)];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {

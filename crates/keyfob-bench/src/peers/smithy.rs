@@ -7,8 +7,13 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_runtime::client::identity::IdentityCache;
-use aws_smithy_runtime_api::client::identity::{Identity, IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityCache, SharedIdentityResolver};
-use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_runtime_api::client::identity::{
+    Identity, IdentityFuture, ResolveCachedIdentity, ResolveIdentity, SharedIdentityCache,
+    SharedIdentityResolver,
+};
+use aws_smithy_runtime_api::client::runtime_components::{
+    RuntimeComponents, RuntimeComponentsBuilder,
+};
 use aws_smithy_types::config_bag::ConfigBag;
 use http::HeaderValue;
 
@@ -24,7 +29,7 @@ pub struct Smithy {
 
 impl Peer for Smithy {
     const NAME: &'static str = "aws-smithy-runtime";
-    // Replaced in its last 5 to 10 s, at a random point.
+    // It replaces tokens at a random point in their last 5 to 10 s.
     const DUE: &'static [Due] = &[Due::new(Duration::from_secs(8), Duration::from_secs(3))];
 
     async fn start(source: Arc<Source>) -> Result<Self, String> {

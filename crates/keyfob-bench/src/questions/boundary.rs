@@ -1,4 +1,4 @@
-//! Who waits where tokens run out under a steady load?
+//! Which requests wait when tokens expire under a steady load?
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ async fn run<P: Peer>(
     }
 }
 
-/// What a steady load sees.
+/// The latencies of a steady load.
 pub struct Load {
     pub reads: Vec<Duration>,
     pub empty: Vec<Duration>,
@@ -78,7 +78,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Reads on a beat, each in a task of its own, so that one that waits holds up no other.
+    /// Reads at regular intervals, each in its own task, so that a read that waits does not delay others.
     pub async fn of<P: Peer>(peer: Arc<P>, reads_a_second: u32, length: Duration) -> Self {
         let mut tick = tokio::time::interval(Duration::from_secs(1) / reads_a_second);
         let end = Instant::now() + length;

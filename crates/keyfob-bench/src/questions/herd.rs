@@ -1,4 +1,4 @@
-//! What do many callers cost who find the token missing, or the source failing?
+//! What do many callers cost if the token is missing, or if the source fails?
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ enum State {
     Failing,
 }
 
-/// What came of a herd.
+/// The results of many callers at once.
 struct Outcome {
     calls: u64,
     last: f64,
@@ -145,7 +145,7 @@ async fn run_failing<P: Peer>(
     }
 }
 
-/// One call for all callers, none of which waits much longer than the call takes.
+/// The goal: one call for all callers, and no caller waits much longer than for this call.
 fn aims(callers: usize, calls: u64, ratio: f64) -> [String; 2] {
     let (called, last) = (
         format!("{callers} callers, calls"),
@@ -188,7 +188,7 @@ async fn herd<P: Peer>(callers: usize, state: State) -> Outcome {
     }
 }
 
-/// What comes of those tasks that end by then.
+/// The results of the tasks that end before the deadline.
 pub async fn all_that_end<T: 'static>(mut tasks: JoinSet<T>, end: Instant) -> Vec<T> {
     let mut ended = Vec::new();
     while let Ok(Some(task)) = timeout_at(end.into(), tasks.join_next()).await {
@@ -198,6 +198,6 @@ pub async fn all_that_end<T: 'static>(mut tasks: JoinSet<T>, end: Instant) -> Ve
 }
 
 const DELAY: Duration = Duration::from_millis(50);
-/// No answer is waited for longer.
+/// The maximum wait for a result.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 const REPEATS: usize = 5;

@@ -1,4 +1,4 @@
-//! Does anybody ever get a token if callers give up before the source answers, and ask again?
+//! Does any caller get a token if callers give up before the source responds, and call again?
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

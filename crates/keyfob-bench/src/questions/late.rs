@@ -1,4 +1,4 @@
-//! What do many late 401s cost, for one token that was revoked while the requests were under way?
+//! What do many late 401s cost, for one token that was revoked while requests were in flight?
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The questions, each in a file of its own.
+//! The questions, each in its own file.
 
 pub mod boundary;
 pub mod herd;

@@ -1,4 +1,4 @@
-//! Who stalls while the token is still valid but due, and its source fails?
+//! Which library stalls while the token is valid but due, and its source fails?
 
 use std::sync::Arc;
 use std::time::Duration;

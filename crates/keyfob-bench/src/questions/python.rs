@@ -1,4 +1,4 @@
-//! The same questions in Python; asked by a script, whose answers are read here.
+//! The same questions in Python. A script measures them, and this file reads its results.
 
 use std::env;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::chart::Bar;
 use crate::figure::{figure, time};
 use crate::table::{Table, verdict};
 
-/// The tables, and the versions that were measured; nothing if there is no Python with the package.
+/// The tables, and the measured versions; `None` if there is no Python with the package.
 pub fn ask() -> Option<(Vec<Table>, String)> {
     let python = env::var_os("KEYFOB_BENCH_PYTHON")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/peers.py");

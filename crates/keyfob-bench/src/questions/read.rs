@@ -1,4 +1,4 @@
-//! What does a cached read cost, up to a ready header, on one thread and on two?
+//! What does a cached read cost, up to the header value, on one thread and on two?
 
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
@@ -13,12 +13,12 @@ use crate::chart::Bar;
 use crate::each_peer;
 use crate::figure::{figure, time};
 use crate::measure::{allocations, median};
-use crate::peers::{Peer, bearer};
 use crate::peers::keyfob::Keyfob;
+use crate::peers::{Peer, bearer};
 use crate::source::{Source, text};
 use crate::table::{Table, verdict};
 
-/// Reads so often on the calling thread.
+/// Reads this often on the calling thread.
 type Read = Box<dyn Fn(u32) + Send + Sync>;
 
 struct Contender {
@@ -76,12 +76,12 @@ async fn add<P: Peer>(handle: &Handle, contenders: &mut Vec<Contender>) {
             }
         });
     };
-    // A runtime cannot be waited for within itself.
+    // Blocking on a runtime is not allowed inside of it.
     let made = thread::scope(|scope| scope.spawn(|| contender(P::NAME, Box::new(read))).join());
     contenders.push(made.expect("no panic"));
 }
 
-/// The least that tells whether a token has expired: an `ArcSwap` load, `Instant::now`, the clone of a ready header.
+/// The minimal check of an expiry: an `ArcSwap` load, `Instant::now`, and the clone of a header value.
 fn floor() -> impl Fn(u32) + Send + Sync {
     let end = Instant::now() + Duration::from_secs(3600);
     let value: HeaderValue = bearer(&text(0)).expect("a header");
@@ -124,14 +124,14 @@ fn blocking(handle: &Handle) -> Read {
     })
 }
 
-/// Seconds for one read on one thread.
+/// The seconds of one read on one thread.
 fn alone(read: &Read) -> f64 {
     let start = Instant::now();
     read(READS);
     start.elapsed().as_secs_f64() / f64::from(READS)
 }
 
-/// The same on each of two threads that read at once.
+/// The same on each of two threads that read at the same time.
 fn together(read: &Read) -> f64 {
     let start = Barrier::new(2);
     let one = || {

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Request};
 use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use keyfob::tower::{AuthenticationService, AuthenticationLayer};
+use keyfob::tower::{AuthenticationLayer, AuthenticationService};
 use keyfob::{Session, TokenCache};
-use keyfob_testkit::{ScriptedResponse, Expect, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_retry::RetryTransientMiddleware;
 use reqwest_retry::policies::ExponentialBackoff;
@@ -39,18 +39,18 @@ struct Setting {
     in_flight: usize,
 }
 
-/// Sends so many requests, so many at a time.
+/// Sends this many requests, with this many in flight.
 type Send = Box<dyn Fn(usize, usize)>;
 
-/// A request up to the end of its answer.
+/// A request, until the end of its response.
 type One = Pin<Box<dyn Future<Output = ()>>>;
 
-/// The server alone, for a process of its own: its CPU is not that of the clients.
+/// The server in its own process, so that its CPU time is not counted for the clients.
 pub fn serve() {
     let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     println!("{}", server.url());
-    // Until the client's process goes, and with it this one's input.
+    // Runs until the client's process ends, which closes the standard input of this one.
     let _ = std::io::stdin().lines().next();
 }
 
@@ -129,14 +129,14 @@ fn run(
     let mut rates = vec![Vec::new(); clients.len()];
     for round in 0..ROUNDS {
         for turn in 0..clients.len() {
-            // What the client before leaves in caches and threads is gone when the measured batch begins.
+            // A batch that does not count removes the effects of the previous client on caches and threads.
             let place = (turn + round) % clients.len();
             let send = &clients[place].1;
             send(LEAD, setting.in_flight);
             let (before, start) = (process_cpu(), Instant::now());
             send(BATCH, setting.in_flight);
             let (used, took) = (process_cpu() - before, start.elapsed().as_secs_f64());
-            // The first rounds make connections and fill caches.
+            // The first rounds open connections and fill caches.
             if round >= 3 {
                 cpu[place].push(used / BATCH as f64);
                 rates[place].push(BATCH as f64 / took);
@@ -191,7 +191,7 @@ fn clients(url: &str, setting: Setting) -> Vec<(&'static str, Send)> {
         .expect("a token")
         .header()
         .clone();
-    // A client each, for a connection works only on the runtime that made it.
+    // Each runtime has its own client, because a connection works only on the runtime that opened it.
     let reqwest = || reqwest_client(setting).build().expect("a client");
     let bounded = reqwest_client(setting).read_timeout(Duration::from_secs(20));
     let bounded = bounded.build().expect("a client");
@@ -264,7 +264,7 @@ fn layer(
     layer.layer(hyper(setting))
 }
 
-/// Requests of one client on a runtime of its own with one thread.
+/// Requests of one client on its own runtime with one thread.
 fn sends<C: Clone + 'static, F: Future<Output = ()> + 'static>(
     client: C,
     one: impl Fn(C) -> F + 'static,
@@ -419,7 +419,7 @@ fn blocking(url: &str, tokens: &TokenCache, setting: Setting) -> Send {
     })
 }
 
-/// Requests of one client, on a thread for each that is in flight.
+/// Requests of one client, with one thread for each request in flight.
 fn on_threads(one: impl Fn() + Sync + 'static) -> Send {
     Box::new(move |requests, in_flight| {
         thread::scope(|scope| {
@@ -454,6 +454,6 @@ const SETTINGS: &[Setting] = &[
 ];
 const ROUNDS: usize = 41;
 
-/// So many requests of a client are measured in each round, after so many that are not.
+/// How many requests of a client are measured in each round, and how many are sent before.
 const BATCH: usize = 640;
 const LEAD: usize = 128;

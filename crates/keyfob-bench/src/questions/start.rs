@@ -1,17 +1,17 @@
-//! What does it cost to start the program, and to have the library at all?
+//! What does it cost to start the program, and to depend on the library?
 
 use std::collections::BTreeSet;
-use std::{env, fs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
+use std::{env, fs};
 
 use crate::chart::Bar;
 use crate::figure::{figure, time};
 use crate::measure::median;
 use crate::table::{Table, verdict};
 
-/// The whole process of the command line; nothing if it was not built.
+/// The whole process of the command line; `None` if it was not built.
 pub fn ask_process() -> Option<Table> {
     let program = PathBuf::from(env::var_os("KEYFOB_BENCH_PROGRAM")?);
     let folder = profile();
@@ -44,7 +44,7 @@ pub fn ask_process() -> Option<Table> {
     })
 }
 
-/// A folder with a profile, whose token the first run gets and keeps.
+/// A folder with a profile. The first run fetches its token and stores it.
 fn profile() -> PathBuf {
     let folder = scratch().join("start");
     fs::create_dir_all(&folder).expect("a folder");
@@ -52,7 +52,7 @@ fn profile() -> PathBuf {
     folder
 }
 
-/// The middle of 101 runs, after one that does not count.
+/// The median of 101 runs, after one that does not count.
 fn took(program: &Path, arguments: &Option<&[&str]>, folder: &Path) -> f64 {
     let mut times = Vec::new();
     for run in 0..=101 {
@@ -79,7 +79,7 @@ fn took(program: &Path, arguments: &Option<&[&str]>, folder: &Path) -> f64 {
     median(&mut times)
 }
 
-/// What a minimal program pulls in, how long it builds and how large it gets.
+/// The dependencies, the build time and the size of a minimal program.
 pub fn ask_build() -> Table {
     let (mut rows, mut bars) = (Vec::new(), Vec::new());
     for minimal in MINIMAL {
@@ -165,7 +165,7 @@ fn crates(folder: &Path) -> usize {
         .lines()
         .map(|line| line.trim_end_matches(" (*)"))
         .collect();
-    // The program itself is none.
+    // The program itself is not a dependency.
     crates.len() - 1
 }
 
@@ -197,9 +197,9 @@ fn cargo(folder: &Path) -> Command {
     command
 }
 
-/// Seconds of CPU of the processes that have ended.
+/// The CPU seconds of the child processes that have ended.
 fn children_cpu() -> f64 {
-    // In ticks of the kernel: the 16th and 17th field, of which the second may have spaces.
+    // The 16th and 17th field, in ticks of the kernel. The second field may contain spaces.
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
     let ticks = after
