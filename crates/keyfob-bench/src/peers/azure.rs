@@ -19,7 +19,7 @@ use azure_core::time::OffsetDateTime;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 
-use crate::peers::{Due, Peer, Told, said};
+use crate::peers::{Due, Peer, RejectionAware, said};
 use crate::service::Service;
 use crate::source::Source;
 
@@ -93,7 +93,7 @@ impl Policy for SendsNothing {
     }
 }
 
-impl Told for Azure {
+impl RejectionAware for Azure {
     fn client(
         self: Arc<Self>,
         service: Arc<Service>,

@@ -15,7 +15,7 @@ use huskarl::grant::client_credentials::{
 use huskarl_reqwest::ReqwestClient;
 use keyfob_testkit::Server;
 
-use crate::peers::{Due, Peer, Told, said};
+use crate::peers::{Due, Peer, RejectionAware, said};
 use crate::service::Service;
 use crate::source::Source;
 
@@ -62,7 +62,7 @@ impl Peer for Huskarl {
     }
 }
 
-impl Told for Huskarl {
+impl RejectionAware for Huskarl {
     fn client(
         self: Arc<Self>,
         service: Arc<Service>,

@@ -13,7 +13,7 @@ use keyfob::TokenCache;
 use keyfob::tower::AuthenticationLayer;
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::peers::{Due, Peer, Told, said};
+use crate::peers::{Due, Peer, RejectionAware, said};
 use crate::service::Service;
 use crate::source::Source;
 
@@ -48,7 +48,7 @@ impl Peer for Keyfob {
     }
 }
 
-impl Told for Keyfob {
+impl RejectionAware for Keyfob {
     fn client(
         self: Arc<Self>,
         service: Arc<Service>,

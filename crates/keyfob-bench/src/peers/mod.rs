@@ -58,7 +58,7 @@ impl Due {
 }
 
 /// A library that reacts to a 401, by itself or through its public API.
-pub trait Told: Peer {
+pub trait RejectionAware: Peer {
     /// Sends requests to this service as documented, and once more after a 401. Returns whether each succeeded.
     fn client(
         self: Arc<Self>,

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::chart::Bar;
 use crate::figure::time;
-use crate::peers::Told;
+use crate::peers::RejectionAware;
 use crate::peers::azure::Azure;
 use crate::peers::huskarl::Huskarl;
 use crate::peers::keyfob::Keyfob;
@@ -43,7 +43,7 @@ pub async fn ask() -> Table {
     }
 }
 
-async fn run<P: Told>(
+async fn run<P: RejectionAware>(
     spread: Duration,
     rows: &mut Vec<Vec<String>>,
     bars: &mut Vec<Bar>,

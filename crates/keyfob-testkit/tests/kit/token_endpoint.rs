@@ -90,8 +90,8 @@ fn fields_can_be_changed_and_removed() {
             .field("token_type", json!(null))
             .field("scope", json!("read")),
     );
-    let told = json!({"access_token": "token-1", "expires_in": -5, "scope": "read"});
-    assert_eq!(ask_for_token(&endpoint), told);
+    let response = json!({"access_token": "token-1", "expires_in": -5, "scope": "read"});
+    assert_eq!(ask_for_token(&endpoint), response);
     assert!(endpoint.issuer().is_valid("token-1"));
 }
 

@@ -20,7 +20,7 @@ fn wants(nonce: &str) -> ScriptedResponse {
 }
 
 fn builder(server: &Server, prover: &DpopProver) -> ClientBuilder {
-    Client::builder("desk")
+    Client::builder("desktop")
         .token_endpoint(server.url_for("/token?tenant=a"))
         .dpop(prover.clone())
 }
@@ -119,7 +119,7 @@ async fn r2_a_bearer_token_instead_of_a_bound_one_is_an_error_and_is_not_sent() 
 async fn r2_a_client_without_a_key_refuses_a_bound_token() {
     let server = Server::start();
     server.expect(Expect::post("/token").respond(gives("t0ken", "DPoP")));
-    let client = Client::builder("desk")
+    let client = Client::builder("desktop")
         .token_endpoint(server.url_for("/token"))
         .build();
     let tokens = TokenCache::new(ClientCredentials::new(client.unwrap()));

@@ -166,7 +166,7 @@ async fn a_refused_code_is_an_error_and_the_page_says_not_signed_in() {
 #[tokio::test]
 async fn a_sign_in_ends_after_its_time_limit() {
     let server = Server::start();
-    for (stray, beside) in [(false, false), (true, true)] {
+    for (stray, mentions_stray) in [(false, false), (true, true)] {
         let (clock, flow) = timed(&server);
         let limit = Duration::from_secs(120);
         let sign_in = SignIn::begin(flow.timeout(limit)).await;
@@ -179,7 +179,7 @@ async fn a_sign_in_ends_after_its_time_limit() {
         assert_eq!(error.kind(), ErrorKind::Deadline);
         assert_eq!(
             error.to_string().contains("another sign-in"),
-            beside,
+            mentions_stray,
             "{error}"
         );
     }

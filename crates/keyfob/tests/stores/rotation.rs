@@ -24,8 +24,8 @@ async fn with_an_ended_token(store: impl TokenStore) -> Process {
 }
 
 /// Stores the second token, as another process would.
-async fn sign_in(store: &impl TokenStore, beside: &Process) {
-    let now = beside.clock.wall();
+async fn sign_in(store: &impl TokenStore, process: &Process) {
+    let now = process.clock.wall();
     let signed_in = Entry::new(token(2).unwrap().obtained_at(now), now);
     store.replace(&key(), &signed_in, SECOND).await.unwrap();
 }

@@ -56,7 +56,7 @@ fn on_change_is_called_only_for_changes_and_sees_them() {
         .unwrap();
     let changes = changes.lock().unwrap();
     let [first, second] = &changes[..] else {
-        panic!("told {} times", changes.len())
+        panic!("called {} times", changes.len())
     };
     assert!(first.previous().is_none());
     assert_eq!(first.reason().name(), "missing");

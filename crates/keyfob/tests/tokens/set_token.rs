@@ -71,8 +71,8 @@ fn t8_a_token_set_and_rejected_during_a_renewal_causes_another() {
 fn a_generation_is_never_used_for_two_tokens() {
     let (open, gate) = oneshot::channel::<()>();
     let gate = Mutex::new(Some(gate));
-    let told: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let seen = Arc::clone(&told);
+    let reported: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let seen = Arc::clone(&reported);
     let harness = Harness::with(|builder| {
         builder.on_change(move |change| {
             seen.lock().unwrap().push(change.generation());
@@ -100,13 +100,13 @@ fn a_generation_is_never_used_for_two_tokens() {
     harness.respond(token("new", 100));
     assert_eq!(ready(poll(&mut forcing)).unwrap().expose(), "new");
     assert_eq!(harness.lease().unwrap().generation(), 3);
-    assert_eq!(*told.lock().unwrap(), [1, 3]);
+    assert_eq!(*reported.lock().unwrap(), [1, 3]);
 }
 
 #[test]
 fn callbacks_do_not_see_a_token_that_is_not_used() {
-    let told: Arc<Mutex<u32>> = Arc::default();
-    let seen = Arc::clone(&told);
+    let reported: Arc<Mutex<u32>> = Arc::default();
+    let seen = Arc::clone(&reported);
     let harness = Harness::with(|builder| {
         builder.on_change(move |_| {
             *seen.lock().unwrap() += 1;
@@ -121,5 +121,5 @@ fn callbacks_do_not_see_a_token_that_is_not_used() {
         .unwrap();
     call.respond(token("old", 100));
     harness.tasks.run();
-    assert_eq!(*told.lock().unwrap(), 0);
+    assert_eq!(*reported.lock().unwrap(), 0);
 }
