@@ -1,10 +1,9 @@
 //! Checks whether a profile works, one step after the other.
 
 use crate::error::error::Error;
-use crate::profile::client::{LazyProver, Secrets, client};
+use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::Grant;
-use crate::profile::secret_ref::direct_request;
 use crate::store::store::TokenStore;
 
 /// One step of a [check](Profile::check), and its outcome.
@@ -33,13 +32,6 @@ impl Finding {
     fn is_good(&self) -> bool {
         self.outcome.is_ok()
     }
-
-    fn new(what: impl Into<String>, outcome: Result<String, Error>) -> Self {
-        Self {
-            what: what.into(),
-            outcome,
-        }
-    }
 }
 
 impl Profile {
@@ -50,21 +42,27 @@ impl Profile {
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for (key, secret) in self.definition.token.secrets() {
+            // It is read for the first renewal only, so a person may have removed it since.
             if key == "refresh_token" && self.has_stored_refresh_token().await {
                 continue;
             }
             let found = secret.read_now().await;
-            let what = format!("the secret `{key}`");
-            findings.push(Finding::new(what, found.map(|_| format!("is in {secret}"))));
+            findings.push(Finding {
+                what: format!("the secret `{key}`"),
+                outcome: found.map(|_| format!("is in {secret}")),
+            });
         }
+        // Each step needs those before it, and would repeat their error.
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = self.definition.token.grant()
         {
-            findings.push(check_server(grant, &self.prover).await);
+            findings.push(check_server(grant).await);
         }
         if findings.iter().all(Finding::is_good) {
-            let outcome = self.try_renewal().await;
-            findings.push(Finding::new("a new token", outcome));
+            findings.push(Finding {
+                what: "a new token".to_owned(),
+                outcome: self.try_renewal().await,
+            });
         }
         findings
     }
@@ -92,12 +90,13 @@ impl Profile {
 }
 
 /// Whether the server's token endpoint is known, from its metadata or from the file.
-async fn check_server(grant: &Grant, prover: &LazyProver) -> Finding {
+async fn check_server(grant: &Grant) -> Finding {
     let found = async {
-        let secrets = Secrets::read(grant, &direct_request()).await?;
-        let prover = prover.get(grant).await?;
-        let metadata = client(grant, &secrets, prover)?.metadata().await?;
+        let metadata = client_now(grant).await?.metadata().await?;
         Ok(format!("issues tokens at {}", metadata.token.url()))
     };
-    Finding::new(format!("the server {}", grant.server.url()), found.await)
+    Finding {
+        what: format!("the server {}", grant.server.url()),
+        outcome: found.await,
+    }
 }

@@ -1,18 +1,18 @@
 //! The client of a profile at its OAuth 2.0 server, made from the profile's secrets.
 
-use futures_util::lock::Mutex;
+use futures_util::future::OptionFuture;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
-
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_builder::ClientBuilder;
-use crate::oauth::dpop::DpopProver;
 use crate::oauth::signing_key::SigningKey;
+use crate::profile::dpop_key::parse_key;
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
-use crate::profile::schema::sign_in::SignInSettings;
+use crate::profile::secret_ref::direct_request;
+use crate::profile::set_each::SetEach;
 use crate::source::source::TokenRequest;
 
 /// The secrets with which a client authenticates or signs.
@@ -25,17 +25,11 @@ pub(super) struct Secrets {
 impl Secrets {
     /// Reads the secrets that a grant needs.
     pub(super) async fn read(grant: &Grant, request: &TokenRequest) -> Result<Self, Error> {
-        let client_secret = match grant.client.secret() {
-            Some(secret) => Some(secret.read(request).await?),
-            None => None,
-        };
-        let private_key = match grant.signing_key() {
-            Some(key) => Some(key.pem.read(request).await?),
-            None => None,
-        };
+        let client_secret = grant.client.secret().map(|secret| secret.read(request));
+        let private_key = grant.signing_key().map(|key| key.pem.read(request));
         Ok(Self {
-            client_secret,
-            private_key,
+            client_secret: OptionFuture::from(client_secret).await.transpose()?,
+            private_key: OptionFuture::from(private_key).await.transpose()?,
         })
     }
 
@@ -48,91 +42,60 @@ impl Secrets {
         if let Some(algorithm) = settings.algorithm {
             key = key.algorithm(algorithm)?;
         }
-        Ok(match &settings.id {
-            Some(id) => key.key_id(id),
-            None => key,
+        Ok(key.set_each(&settings.id, SigningKey::key_id))
+    }
+
+    /// The client of this grant. Nothing is sent yet.
+    pub(super) async fn client(&self, grant: &Grant) -> Result<Client, Error> {
+        let mut client = Client::builder(&grant.client.id)
+            .authentication(self.authentication(grant)?)
+            .set_each(grant.prover().await?, ClientBuilder::dpop);
+        client = match &grant.server {
+            Server::Issuer(issuer) => client.issuer(issuer),
+            Server::Fhir(base) => client.fhir_server(base),
+            Server::TokenEndpoint(url) => client.token_endpoint(url),
+        };
+        if let GrantKind::SignIn(sign_in) = &grant.kind {
+            client = client
+                .set_each(
+                    &sign_in.authorization_endpoint,
+                    ClientBuilder::authorization_endpoint,
+                )
+                .set_each(
+                    &sign_in.device_authorization_endpoint,
+                    ClientBuilder::device_authorization_endpoint,
+                )
+                .set_each(
+                    &sign_in.revocation_endpoint,
+                    ClientBuilder::revocation_endpoint,
+                );
+        }
+        client.build()
+    }
+
+    fn authentication(&self, grant: &Grant) -> Result<ClientAuthentication, Error> {
+        let secret = || {
+            let secret = self.client_secret.as_ref();
+            secret
+                .expect("it is read for each client that authenticates with it")
+                .as_str()
+        };
+        Ok(match &grant.client.authentication {
+            Authentication::None => ClientAuthentication::none(),
+            Authentication::SecretBasic(_) => ClientAuthentication::secret_basic(secret()),
+            Authentication::SecretBasicUnencoded(_) => {
+                ClientAuthentication::secret_basic_unencoded(secret())
+            }
+            Authentication::SecretPost(_) => ClientAuthentication::secret_post(secret()),
+            Authentication::PrivateKey(_) => {
+                ClientAuthentication::private_key_jwt(self.signing_key(grant)?)
+            }
         })
     }
-
-    fn client_secret(&self) -> &str {
-        let secret = self.client_secret.as_ref();
-        secret.expect("it is read for each client that authenticates with it")
-    }
 }
 
-/// The DPoP prover of a profile (RFC 9449), made when it is first needed.
-///
-/// The token endpoint and the API see the same prover, because a token is bound to its key.
-#[derive(Default)]
-pub(super) struct LazyProver(Mutex<Option<DpopProver>>);
-
-impl LazyProver {
-    /// The prover; `None` if the grant names no key for it.
-    pub(super) async fn get(&self, grant: &Grant) -> Result<Option<DpopProver>, Error> {
-        let Some(key) = &grant.dpop_key else {
-            return Ok(None);
-        };
-        let mut prover = self.0.lock().await;
-        if let Some(prover) = &*prover {
-            return Ok(Some(prover.clone()));
-        }
-        let new = DpopProver::new(parse_key(&key.read_now().await?)?);
-        Ok(Some(prover.insert(new).clone()))
-    }
-}
-
-/// The client of this grant. Nothing is sent yet.
-pub(super) fn client(
-    grant: &Grant,
-    secrets: &Secrets,
-    prover: Option<DpopProver>,
-) -> Result<Client, Error> {
-    let authentication = match &grant.client.authentication {
-        Authentication::None => ClientAuthentication::none(),
-        Authentication::SecretBasic(_) => {
-            ClientAuthentication::secret_basic(secrets.client_secret())
-        }
-        Authentication::SecretBasicUnencoded(_) => {
-            ClientAuthentication::secret_basic_unencoded(secrets.client_secret())
-        }
-        Authentication::SecretPost(_) => ClientAuthentication::secret_post(secrets.client_secret()),
-        Authentication::PrivateKey(_) => {
-            ClientAuthentication::private_key_jwt(secrets.signing_key(grant)?)
-        }
-    };
-    let mut client = Client::builder(&grant.client.id).authentication(authentication);
-    if let Some(prover) = prover {
-        client = client.dpop(prover);
-    }
-    client = match &grant.server {
-        Server::Issuer(issuer) => client.issuer(issuer),
-        Server::Fhir(base) => client.fhir_server(base),
-        Server::TokenEndpoint(url) => client.token_endpoint(url),
-    };
-    if let GrantKind::SignIn(sign_in) = &grant.kind {
-        client = with_endpoints(client, sign_in);
-    }
-    client.build()
-}
-
-/// Adds the endpoints that the file names because the server has no metadata.
-fn with_endpoints(mut client: ClientBuilder, sign_in: &SignInSettings) -> ClientBuilder {
-    if let Some(url) = &sign_in.authorization_endpoint {
-        client = client.authorization_endpoint(url);
-    }
-    if let Some(url) = &sign_in.device_authorization_endpoint {
-        client = client.device_authorization_endpoint(url);
-    }
-    if let Some(url) = &sign_in.revocation_endpoint {
-        client = client.revocation_endpoint(url);
-    }
-    client
-}
-
-/// A private key, in PEM or as a JWK.
-fn parse_key(text: &str) -> Result<SigningKey, Error> {
-    match text.starts_with('{') {
-        true => SigningKey::from_jwk(text.as_bytes()),
-        false => SigningKey::from_pem(text.as_bytes()),
-    }
+/// The client of this grant outside of a renewal, with secrets that are read now.
+pub(super) async fn client_now(grant: &Grant) -> Result<Client, Error> {
+    let secrets = Secrets::read(grant, &direct_request()).await?;
+    secrets.client(grant).await
 }

@@ -25,17 +25,18 @@ impl<'t> FileErrors<'t> {
     }
 
     /// One error for all mistakes, one line each, in the order of the file.
-    pub(super) fn into_error(self, file: &str) -> Option<Error> {
+    pub(super) fn into_result(self, file: &str) -> Result<(), Error> {
         let mut found = self.found.into_inner();
+        if found.is_empty() {
+            return Ok(());
+        }
+        // The keys are read in the order of the program, and a person goes through the file from the top.
         found.sort();
-        let lines: Vec<_> = found
-            .iter()
-            .map(|(at, message)| {
-                let (line, column) = position(self.text, *at);
-                format!("{file}:{line}:{column}: {message}")
-            })
-            .collect();
-        (!lines.is_empty()).then(|| Error::input(lines.join("\n")))
+        let lines = found.iter().map(|(at, message)| {
+            let (line, column) = position(self.text, *at);
+            format!("{file}:{line}:{column}: {message}")
+        });
+        Err(Error::input(lines.collect::<Vec<_>>().join("\n")))
     }
 }
 
@@ -49,6 +50,7 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 
 /// The known word that is most like this one, if any is a likely correction.
 fn correction<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    // The keys of other tools are spelled `client-id` or `CLIENT_ID`, which are no misspellings of a letter.
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
     let similarity = |known: &&str| strsim::jaro_winkler(&word, &plain(known));
@@ -97,8 +99,8 @@ mod tests {
         let errors = FileErrors::new("a\nb\n");
         errors.add(&(2..3), "second");
         errors.add(&(0..1), "first");
-        let error = errors.into_error("f").unwrap();
+        let error = errors.into_result("f").unwrap_err();
         assert_eq!(error.to_string(), "f:1:1: first\nf:2:1: second");
-        assert!(FileErrors::new("a").into_error("f").is_none());
+        assert!(FileErrors::new("a").into_result("f").is_ok());
     }
 }

@@ -13,10 +13,10 @@ use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
-use crate::oauth::signing_key::SigningKey;
-use crate::profile::client::{LazyProver, Secrets, client};
+use crate::profile::client::Secrets;
 use crate::profile::schema::Definition;
-use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind, Server};
+use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
+use crate::profile::set_each::SetEach;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
@@ -24,20 +24,19 @@ use crate::token::token::Token;
 ///
 /// A macro, because the types have the same setters but no common trait.
 macro_rules! with_parameters {
-    ($source:expr, $grant:expr) => {{
-        let grant: &Grant = $grant;
-        let mut source = $source.scopes(&grant.scopes);
-        for audience in &grant.audience {
-            source = source.audience(audience);
-        }
-        for resource in &grant.resource {
-            source = source.resource(resource);
-        }
-        for (name, value) in &grant.parameters {
-            source = source.parameter(name, value);
-        }
-        source
-    }};
+    ($source:expr, $grant:expr) => {
+        $source
+            .scopes(&$grant.scopes)
+            .set_each(&$grant.audience, |source, audience| {
+                source.audience(audience)
+            })
+            .set_each(&$grant.resource, |source, resource| {
+                source.resource(resource)
+            })
+            .set_each(&$grant.parameters, |source, (name, value)| {
+                source.parameter(name, value)
+            })
+    };
 }
 
 pub(super) use with_parameters;
@@ -46,28 +45,15 @@ pub(super) use with_parameters;
 ///
 /// It reads the secrets at each renewal, and makes a new inner source when one of them has changed.
 pub(super) struct GrantSource {
-    profile: String,
     definition: Arc<Definition>,
-    prover: Arc<LazyProver>,
-    current: Mutex<Option<CurrentSource>>,
-}
-
-/// The inner source, and the secrets that it was made from.
-struct CurrentSource {
-    secrets: Secrets,
-    source: Arc<dyn TokenSource>,
+    /// The inner source, and the secrets that it was made from.
+    current: Mutex<Option<(Secrets, Arc<dyn TokenSource>)>>,
 }
 
 impl GrantSource {
-    pub(super) fn new(
-        profile: &str,
-        definition: &Arc<Definition>,
-        prover: &Arc<LazyProver>,
-    ) -> Self {
+    pub(super) fn new(definition: &Arc<Definition>) -> Self {
         Self {
-            profile: profile.to_owned(),
             definition: Arc::clone(definition),
-            prover: Arc::clone(prover),
             current: Mutex::new(None),
         }
     }
@@ -80,16 +66,14 @@ impl GrantSource {
     async fn source(&self, request: &TokenRequest) -> Result<Arc<dyn TokenSource>, Error> {
         let mut current = self.current.lock().await;
         let secrets = Secrets::read(self.grant(), request).await?;
-        if let Some(current) = &*current
-            && current.secrets == secrets
+        // With the same secrets, the source is kept: it knows the server's metadata already.
+        if let Some((known, source)) = &*current
+            && *known == secrets
         {
-            return Ok(Arc::clone(&current.source));
+            return Ok(Arc::clone(source));
         }
         let source = self.new_source(&secrets, request).await?;
-        *current = Some(CurrentSource {
-            secrets,
-            source: Arc::clone(&source),
-        });
+        *current = Some((secrets, Arc::clone(&source)));
         Ok(source)
     }
 
@@ -99,24 +83,38 @@ impl GrantSource {
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = self.grant();
-        let prover = self.prover.get(grant).await?;
-        let client = || client(grant, secrets, prover.clone());
+        let client = || secrets.client(grant);
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
-                Arc::new(with_parameters!(ClientCredentials::new(client()?), grant))
-            }
-            GrantKind::SmartBackendServices => Arc::new(smart_backend_services(grant, secrets)?),
-            GrantKind::RefreshToken(_) | GrantKind::SignIn(_) => {
-                let refresh_token = self.refresh_token(request).await?;
-                let source = RefreshToken::new(client()?, refresh_token.as_str())?;
+                let source = ClientCredentials::new(client().await?);
                 Arc::new(with_parameters!(source, grant))
             }
-            GrantKind::JwtBearer(assertion) => Arc::new(with_parameters!(
-                jwt_bearer(client()?, assertion, || secrets.signing_key(grant))?,
-                grant
-            )),
+            GrantKind::SmartBackendServices => {
+                // This source makes its own client, because SMART prescribes the authentication.
+                let (base, key) = (grant.server.url(), secrets.signing_key(grant)?);
+                let source = SmartBackendServices::discover(base, &grant.client.id, key)?;
+                Arc::new(with_parameters!(source, grant))
+            }
+            GrantKind::RefreshToken(_) | GrantKind::SignIn(_) => {
+                let refresh_token = self.refresh_token(request).await?;
+                let source = RefreshToken::new(client().await?, refresh_token.as_str())?;
+                Arc::new(with_parameters!(source, grant))
+            }
+            GrantKind::JwtBearer(Assertion::Stored(secret)) => {
+                let source = JwtBearer::from_source(client().await?, secret.token_source());
+                Arc::new(with_parameters!(source, grant))
+            }
+            GrantKind::JwtBearer(Assertion::Signed {
+                subject, audience, ..
+            }) => {
+                let source = JwtBearer::signed(client().await?, secrets.signing_key(grant)?)
+                    .set_each(subject, JwtBearer::subject)
+                    .set_each(audience, JwtBearer::assertion_audience);
+                Arc::new(with_parameters!(source, grant))
+            }
             GrantKind::TokenExchange(settings) => {
-                Arc::new(with_parameters!(exchange(client()?, settings), grant))
+                let source = exchange(client().await?, settings);
+                Arc::new(with_parameters!(source, grant))
             }
         })
     }
@@ -130,7 +128,7 @@ impl GrantSource {
             GrantKind::RefreshToken(first) => first.read(request).await,
             _ => Err(Error::refused(format!(
                 "there is no sign-in for this profile; run `keyfob login {}`",
-                self.profile
+                self.definition.name
             ))),
         }
     }
@@ -140,7 +138,7 @@ impl GrantSource {
         match self.grant().kind {
             GrantKind::SignIn(_) if error.kind() == ErrorKind::Refused => Error::refused(format!(
                 "the server no longer accepts the sign-in; run `keyfob login {}`",
-                self.profile
+                self.definition.name
             ))
             .caused_by(error),
             _ => error,
@@ -164,49 +162,14 @@ impl TokenSource for GrantSource {
     }
 }
 
-fn smart_backend_services(grant: &Grant, secrets: &Secrets) -> Result<SmartBackendServices, Error> {
-    let (Server::Fhir(base) | Server::Issuer(base) | Server::TokenEndpoint(base)) = &grant.server;
-    let key = secrets.signing_key(grant)?;
-    let source = SmartBackendServices::discover(base, &grant.client.id, key)?;
-    let parameters = grant.parameters.iter();
-    Ok(
-        parameters.fold(source.scopes(&grant.scopes), |source, (name, value)| {
-            source.parameter(name, value)
-        }),
-    )
-}
-
-fn jwt_bearer(
-    client: Client,
-    assertion: &Assertion,
-    key: impl FnOnce() -> Result<SigningKey, Error>,
-) -> Result<JwtBearer, Error> {
-    match assertion {
-        Assertion::Stored(secret) => Ok(JwtBearer::from_source(client, secret.token_source())),
-        Assertion::Signed {
-            subject, audience, ..
-        } => {
-            let mut source = JwtBearer::signed(client, key()?);
-            if let Some(subject) = subject {
-                source = source.subject(subject);
-            }
-            if let Some(audience) = audience {
-                source = source.assertion_audience(audience);
-            }
-            Ok(source)
-        }
-    }
-}
-
 fn exchange(client: Client, settings: &ExchangeSettings) -> TokenExchange {
     let kind = |uri: &String| TokenType::Other(uri.clone());
     let subject = settings.subject.token_source();
-    let mut source = TokenExchange::new(client, subject, kind(&settings.subject_type));
-    if let Some((actor, uri)) = &settings.actor {
-        source = source.actor(actor.token_source(), kind(uri));
-    }
-    if let Some(uri) = &settings.requested_type {
-        source = source.requested_token_type(kind(uri));
-    }
-    source
+    TokenExchange::new(client, subject, kind(&settings.subject_type))
+        .set_each(&settings.actor, |source, (actor, uri)| {
+            source.actor(actor.token_source(), kind(uri))
+        })
+        .set_each(&settings.requested_type, |source, uri| {
+            source.requested_token_type(kind(uri))
+        })
 }

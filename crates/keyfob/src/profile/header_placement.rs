@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use http::HeaderName;
 
-use crate::error::error::Error;
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Where in a request a token goes.
 #[derive(Clone, Debug)]
@@ -24,18 +21,15 @@ pub(super) struct PlacedSource {
     pub(super) placement: HeaderPlacement,
 }
 
-impl HeaderPlacement {
-    fn place(&self, token: Token) -> Result<Token, Error> {
-        match self {
-            Self::Header(name) => Ok(token.header_name(name.clone())),
-            Self::Scheme(scheme) => token.scheme(scheme),
-        }
-    }
-}
-
 impl TokenSource for PlacedSource {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
-        Box::pin(async move { self.placement.place(self.source.fetch(request).await?) })
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(async move {
+            let token = self.source.fetch(request).await?;
+            match &self.placement {
+                HeaderPlacement::Header(name) => Ok(token.header_name(name.clone())),
+                HeaderPlacement::Scheme(scheme) => token.scheme(scheme),
+            }
+        })
     }
 
     fn consumes_refresh_token(&self) -> bool {

@@ -4,43 +4,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::lock::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::error::error::Error;
 use crate::profile::keyring;
 use crate::profile::schema::store::{FileSettings, PersistentStore, RedisSettings};
 use crate::profile::secret_ref::SecretRef;
+use crate::profile::set_each::SetEach;
+use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
 use crate::store::redis::RedisStore;
 use crate::store::seal::{SealingKey, SealingKeys};
-use crate::store::store::{EntrySummary, StoreLease, StoredEntry, TokenStore};
+use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
+use crate::token::token::Expiry;
 
 /// A store that opens the one that the settings describe.
 pub(super) struct LazyStore {
-    settings: PersistentStore,
-    opened: Mutex<Option<Arc<dyn TokenStore>>>,
+    pub(super) settings: PersistentStore,
+    /// Stores no token without an expiry; see [`ExpiringLease`].
+    pub(super) only_with_expiry: bool,
+    pub(super) opened: OnceCell<Arc<dyn TokenStore>>,
 }
 
 impl LazyStore {
-    pub(super) fn new(settings: PersistentStore) -> Self {
-        Self {
-            settings,
-            opened: Mutex::new(None),
-        }
-    }
-
-    async fn opened(&self) -> Result<Arc<dyn TokenStore>, StoreError> {
-        let mut opened = self.opened.lock().await;
-        if let Some(store) = &*opened {
-            return Ok(Arc::clone(store));
-        }
-        let store = open(&self.settings)
-            .await
-            .map_err(StoreError::unavailable)?;
-        *opened = Some(Arc::clone(&store));
-        Ok(store)
+    async fn opened(&self) -> Result<&Arc<dyn TokenStore>, StoreError> {
+        // After an error, the next call tries again: the secret may be there by then.
+        let opened = self.opened.get_or_try_init(|| open(&self.settings));
+        opened.await.map_err(StoreError::unavailable)
     }
 }
 
@@ -53,28 +45,17 @@ async fn open(settings: &PersistentStore) -> Result<Arc<dyn TokenStore>, Error> 
 }
 
 async fn open_files(settings: &FileSettings) -> Result<FileStore, Error> {
-    let directory = match &settings.directory {
-        Some(directory) => directory.clone(),
-        None => FileStore::default_directory()?,
-    };
-    let store = FileStore::new(directory);
-    Ok(match read_sealing_keys(&settings.keys).await? {
-        Some(keys) => store.sealed(keys),
-        None => store,
-    })
+    let keys = read_sealing_keys(&settings.keys).await?;
+    Ok(FileStore::new(settings.directory()?).set_each(keys, FileStore::sealed))
 }
 
 async fn open_redis(settings: &RedisSettings) -> Result<RedisStore, Error> {
     let keys = read_sealing_keys(&settings.keys).await?;
     let keys = keys.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
-    let mut store = RedisStore::open(&settings.url.read_now().await?, keys)?;
-    if let Some(prefix) = &settings.prefix {
-        store = store.prefix(prefix);
-    }
-    if let Some(lease) = settings.lease {
-        store = store.lease_duration(lease);
-    }
-    Ok(store)
+    let store = RedisStore::open(&settings.url.read_now().await?, keys)?;
+    Ok(store
+        .set_each(&settings.prefix, RedisStore::prefix)
+        .set_each(settings.lease, RedisStore::lease_duration))
 }
 
 /// The keys that seal entries: the first key seals, and each of them unseals.
@@ -91,10 +72,7 @@ async fn read_sealing_keys(secrets: &[SecretRef]) -> Result<Option<SealingKeys>,
 }
 
 impl TokenStore for LazyStore {
-    fn load<'a>(
-        &'a self,
-        key: &'a StoreKey,
-    ) -> BoxFuture<'a, Result<Option<StoredEntry>, StoreError>> {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         Box::pin(async move { self.opened().await?.load(key).await })
     }
 
@@ -102,16 +80,54 @@ impl TokenStore for LazyStore {
         &'a self,
         key: &'a StoreKey,
         max_wait: Duration,
-    ) -> BoxFuture<'a, Result<Box<dyn StoreLease>, StoreError>> {
-        Box::pin(async move { self.opened().await?.lease(key, max_wait).await })
+    ) -> StoreFuture<'a, Box<dyn StoreLease>> {
+        Box::pin(async move {
+            let lease = self.opened().await?.lease(key, max_wait).await?;
+            Ok(match self.only_with_expiry {
+                true => Box::new(ExpiringLease(lease)),
+                false => lease,
+            })
+        })
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<EntrySummary>, StoreError>> {
+    fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         Box::pin(async move { self.opened().await?.list().await })
     }
 
     fn leases_expire(&self) -> bool {
         // Asked before the store is open. Of the stores here, only Redis has leases that expire.
         matches!(self.settings, PersistentStore::Redis(_))
+    }
+}
+
+/// A lease that does not save a token without an expiry.
+///
+/// Such a token would be used by every later run, and a new token in its source would never be seen.
+struct ExpiringLease(Box<dyn StoreLease>);
+
+impl StoreLease for ExpiringLease {
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
+        self.0.load()
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
+        let token = entry.token();
+        if token.is_some_and(|token| token.expires() == Expiry::Unknown) {
+            // The stored token is older than this one, so it must not be used again.
+            return Box::pin(async move { self.0.remove().await.map(drop) });
+        }
+        self.0.save(entry)
+    }
+
+    fn remove(&mut self) -> StoreFuture<'_, bool> {
+        self.0.remove()
+    }
+
+    fn quarantine(&mut self) -> StoreFuture<'_, ()> {
+        self.0.quarantine()
+    }
+
+    fn release(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.0.release()
     }
 }

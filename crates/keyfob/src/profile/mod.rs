@@ -17,8 +17,8 @@
 
 pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod dpop_key;
 pub(crate) mod errors;
-pub(crate) mod expiring_store;
 pub(crate) mod file;
 pub(crate) mod grant;
 pub(crate) mod header_placement;
@@ -29,6 +29,7 @@ pub(crate) mod schema;
 pub(crate) mod secret_ref;
 pub(crate) mod select;
 pub(crate) mod session;
+pub(crate) mod set_each;
 pub(crate) mod sign_in;
 pub(crate) mod source;
 pub(crate) mod store;

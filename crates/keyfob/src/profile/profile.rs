@@ -1,23 +1,23 @@
 //! The profiles of a file, and what each of them says.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use url::Url;
 
+use crate::cache::builder::TokenCacheBuilder;
 use crate::cache::cache::TokenCache;
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
-use crate::profile::client::LazyProver;
 use crate::profile::errors::suggestion;
 use crate::profile::file::{FILE, Location};
 use crate::profile::schema::token::TokenFrom;
 use crate::profile::schema::{Definition, read};
 use crate::profile::select::score;
+use crate::profile::set_each::SetEach;
 
 /// The profiles of one file.
 ///
@@ -112,7 +112,7 @@ impl Profiles {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if several profiles fit equally well; the message names two of them.
     pub fn matching(&self, url: &Url) -> Result<Option<&Profile>, Error> {
-        let score = |profile: &Profile| score(profile.base_url(), &profile.origins, url);
+        let score = |profile: &Profile| score(profile.base_url(), profile.origins(), url);
         let Some(best) = self.iter().filter_map(score).max() else {
             return Ok(None);
         };
@@ -121,7 +121,8 @@ impl Profiles {
         if let (Some(first), Some(second)) = (first, second) {
             return Err(Error::input(format!(
                 "the profiles {:?} and {:?} fit the URL equally well; name one of them",
-                first.name, second.name
+                first.name(),
+                second.name()
             )));
         }
         Ok(first)
@@ -148,9 +149,13 @@ impl Profiles {
     }
 
     fn parse(text: &str, file: &str) -> Result<Self, Error> {
-        let profiles = read(text, file)?
-            .into_iter()
-            .map(|(name, definition)| (name.clone(), Profile::new(name, definition)));
+        let profiles = read(text, file)?.into_iter().map(|definition| {
+            let profile = Profile {
+                definition: Arc::new(definition),
+                tokens: Arc::default(),
+            };
+            (profile.name().to_owned(), profile)
+        });
         Ok(Self {
             file: file.to_owned(),
             is_missing: false,
@@ -162,47 +167,17 @@ impl Profiles {
 /// One profile: where a token comes from, and which servers it may be sent to.
 ///
 /// Clones of a profile, and all sessions made from them, share one token cache.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Profile {
-    pub(super) name: String,
-    pub(super) origins: Vec<Origin>,
     pub(super) definition: Arc<Definition>,
     tokens: Arc<OnceLock<TokenCache>>,
-    pub(super) prover: Arc<LazyProver>,
 }
 
 impl Profile {
-    fn new(name: String, mut definition: Definition) -> Self {
-        if let Some(url) = &mut definition.base_url
-            && !url.path().ends_with('/')
-        {
-            // A session treats the last segment of a base URL as a folder, so the profile does too.
-            let folder = format!("{}/", url.path());
-            url.set_path(&folder);
-        }
-        let base = definition.base_url.as_ref();
-        let mut origins: Vec<Origin> = base
-            .and_then(|url| Origin::from_url(url).ok())
-            .into_iter()
-            .collect();
-        for origin in definition.origins.iter().chain(&definition.plain_http) {
-            if !origins.contains(origin) {
-                origins.push(origin.clone());
-            }
-        }
-        Self {
-            name,
-            origins,
-            definition: Arc::new(definition),
-            tokens: Arc::default(),
-            prover: Arc::default(),
-        }
-    }
-
     /// The name of the profile in the file.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.definition.name
     }
 
     /// The URL that relative URLs are resolved against; its path ends with a slash.
@@ -214,7 +189,7 @@ impl Profile {
     /// The origins that the token may be sent to.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
-        &self.origins
+        &self.definition.origins
     }
 
     /// The origins on other machines that the token may be sent to over plain `http`.
@@ -228,7 +203,7 @@ impl Profile {
     pub fn token_from(&self) -> String {
         match &self.definition.token.from {
             TokenFrom::Secret(secret) => secret.to_string(),
-            TokenFrom::Grant(grant) => grant.to_string(),
+            TokenFrom::Grant(grant) => format!("{} at {}", grant.name, grant.server.url()),
         }
     }
 
@@ -278,23 +253,11 @@ impl Profile {
         if let Some(tokens) = self.tokens.get() {
             return Ok(tokens.clone());
         }
-        let mut cache = TokenCache::builder(self.source()?);
-        if let Some(timeout) = self.fetch_timeout() {
-            cache = cache.fetch_timeout(timeout);
-        }
-        if let Some(lifetime) = self.default_lifetime() {
-            cache = cache.default_lifetime(lifetime);
-        }
-        let cache = cache.build()?;
+        let cache = TokenCache::builder(self.source()?)
+            .set_each(self.fetch_timeout(), TokenCacheBuilder::fetch_timeout)
+            .set_each(self.default_lifetime(), TokenCacheBuilder::default_lifetime)
+            .build()?;
+        // Of two threads that come here at once, both get the cache of the first.
         Ok(self.tokens.get_or_init(|| cache).clone())
-    }
-}
-
-impl fmt::Debug for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Profile")
-            .field("name", &self.name)
-            .field("definition", &self.definition)
-            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,5 @@
 //! The keys of a profile file, and the values that they are read into.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -19,12 +18,16 @@ use crate::origin::origin::Origin;
 use crate::profile::errors::FileErrors;
 use crate::profile::schema::store::StoreSettings;
 use crate::profile::schema::token::TokenSettings;
-use crate::profile::table::{Table, Value};
+use crate::profile::set_each::SetEach;
+use crate::profile::table::{Read, Table, Value};
 
 /// One profile, as the file describes it.
 #[derive(Debug)]
 pub(super) struct Definition {
+    pub(super) name: String,
+    /// Its path ends with a slash.
     pub(super) base_url: Option<Url>,
+    /// All origins that the token may be sent to, that of the base URL first.
     pub(super) origins: Vec<Origin>,
     pub(super) plain_http: Vec<Origin>,
     pub(super) timeout: Option<Duration>,
@@ -35,112 +38,119 @@ pub(super) struct Definition {
 }
 
 /// Reads a whole file. The error names every mistake, with line and column.
-pub(super) fn read(text: &str, file: &str) -> Result<BTreeMap<String, Definition>, Error> {
+pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
     let errors = FileErrors::new(text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
         let at = error.span().unwrap_or_default();
         errors.add(&at, format!("this is not TOML: {}", error.message()));
     }
-    let mut profiles = BTreeMap::new();
-    if syntax_errors.is_empty() {
-        profiles = read_profiles(Table::new(document.get_ref(), document.span(), &errors));
-    }
-    match errors.into_error(file) {
-        Some(error) => Err(error),
-        None => Ok(profiles),
-    }
+    // What the parser recovers from a text that is not TOML would lead to errors that are none.
+    let definitions = match syntax_errors.is_empty() {
+        true => read_document(Table::new(document.get_ref(), document.span(), &errors)),
+        false => Vec::new(),
+    };
+    errors.into_result(file)?;
+    Ok(definitions)
 }
 
-fn read_profiles(document: Table<'_>) -> BTreeMap<String, Definition> {
-    let tables = document.get("profiles").and_then(Value::table);
+fn read_document(document: Table<'_>) -> Vec<Definition> {
+    let profiles = document.optional("profiles", Value::entries);
     document.finish(&[]);
-    let mut profiles = BTreeMap::new();
-    for value in tables.iter().flat_map(Table::each) {
-        let name = value.key;
-        check_name(&value);
-        if let Some(definition) = value.table().and_then(read_profile) {
-            profiles.insert(name.to_owned(), definition);
-        }
-    }
     profiles
+        .into_iter()
+        .flatten()
+        .filter_map(|value| read_named(&value).ok())
+        .collect()
 }
 
-/// People type a name in shells and read it in columns, so it has only plain characters.
-fn check_name(value: &Value<'_>) {
+fn read_named(value: &Value<'_>) -> Read<Definition> {
+    // People type a name in shells and read it in columns, so it has only plain characters.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if value.key.is_empty() || !value.key.chars().all(plain) {
         value.key_error("the name of a profile may have only letters, digits, `-`, `_` and `.`");
     }
+    value.table(&[], |table| read_profile(value.key, table))
 }
 
-fn read_profile(table: Table<'_>) -> Option<Definition> {
-    let base_url = table.get("base_url").and_then(Value::url);
-    let origins = table.get("origins").and_then(Value::origins);
-    let plain_http = table.get("allow_plain_http").and_then(Value::origins);
+fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
+    let base_url = table.optional("base_url", Value::url).map(as_folder);
+    let origins = table.optional("origins", Value::origins);
+    let plain_http = table
+        .optional("allow_plain_http", Value::origins)
+        .unwrap_or_default();
+    // Without an origin, the token could go anywhere. A key that is there but wrong has its own error.
     if !ORIGIN_KEYS.iter().any(|key| table.has(key)) {
         table.error(
             "the profile names no server; set `base_url` or `origins` to where its token may be sent",
         );
     }
-    let timeout = table.get("timeout").and_then(Value::seconds);
-    let redirects = table
-        .get("redirects")
-        .and_then(|value| value.number(0..101));
-    let retry = match table.get("retry") {
-        Some(value) => value.table().and_then(read_retry),
-        None => Some(RetryPolicy::default()),
-    };
-    let token = table
-        .require("token", "it says where the token comes from")
-        .and_then(|value| token::read(value, base_url.as_ref()));
-    let store = match table.get("store") {
-        Some(value) => store::read(value),
-        None => Some(StoreSettings::default()),
-    };
-    table.finish(&[]);
-    Some(Definition {
+    let timeout = table.optional("timeout", Value::seconds);
+    let redirects = table.optional("redirects", |value| value.number(0..=100));
+    let retry = table.optional("retry", |value| value.table(&[], read_retry));
+    let store = table.optional("store", store::read);
+    let token = table.required("token", "it says where the token comes from", |value| {
+        token::read(value, base_url.as_ref())
+    })?;
+    Ok(Definition {
+        name: name.to_owned(),
+        origins: all_origins(
+            base_url.as_ref(),
+            origins.iter().flatten().chain(&plain_http),
+        ),
         base_url,
-        origins: origins.unwrap_or_default(),
-        plain_http: plain_http.unwrap_or_default(),
+        plain_http,
         timeout,
         redirects,
-        retry: retry?,
-        token: token?,
-        store: store?,
+        retry: retry.unwrap_or_default(),
+        store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
+        token,
     })
 }
 
-fn read_retry(table: Table<'_>) -> Option<RetryPolicy> {
-    let mut policy = RetryPolicy::default();
-    if let Some(attempts) = table.get("attempts").and_then(|value| value.number(1..101)) {
-        policy = policy.attempts(attempts);
+/// A session treats the last segment of a base URL as a folder, so the profile does too.
+fn as_folder(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let folder = format!("{}/", url.path());
+        url.set_path(&folder);
     }
-    if let Some(total) = table.get("total").and_then(Value::seconds) {
-        policy = policy.total(total);
-    }
-    let first = table.get("first_pause").and_then(Value::seconds);
-    let longest = table.get("longest_pause").and_then(Value::seconds);
-    if first.is_some() || longest.is_some() {
-        policy = policy.pauses(
-            first.unwrap_or(RetryPolicy::FIRST_PAUSE),
-            longest.unwrap_or(RetryPolicy::LONGEST_PAUSE),
-        );
-    }
-    let (also, except) = (statuses(&table, "also"), statuses(&table, "except"));
-    table.finish(&[]);
-    policy = also?.into_iter().fold(policy, RetryPolicy::retry);
-    Some(except?.into_iter().fold(policy, RetryPolicy::do_not_retry))
+    url
 }
 
-fn statuses(table: &Table<'_>, key: &'static str) -> Option<Vec<StatusCode>> {
-    let Some(value) = table.get(key) else {
-        return Some(Vec::new());
-    };
-    value.list("a status, or a list of them", |value| {
-        let status = value.number(400..600)?;
-        StatusCode::from_u16(u16::try_from(status).ok()?).ok()
-    })
+fn all_origins<'a>(base: Option<&Url>, more: impl Iterator<Item = &'a Origin>) -> Vec<Origin> {
+    let mut origins = Vec::from_iter(base.and_then(|url| Origin::from_url(url).ok()));
+    for origin in more {
+        if !origins.contains(origin) {
+            origins.push(origin.clone());
+        }
+    }
+    origins
+}
+
+fn read_retry(table: &Table<'_>) -> Read<RetryPolicy> {
+    let number = |key| table.optional(key, |value| value.number(1..=100));
+    let seconds = |key| table.optional(key, Value::seconds);
+    let statuses = |key| table.optional(key, read_statuses).into_iter().flatten();
+    Ok(RetryPolicy::default()
+        .set_each(number("attempts"), RetryPolicy::attempts)
+        .set_each(seconds("total"), RetryPolicy::total)
+        .pauses(
+            seconds("first_pause").unwrap_or(RetryPolicy::FIRST_PAUSE),
+            seconds("longest_pause").unwrap_or(RetryPolicy::LONGEST_PAUSE),
+        )
+        .set_each(statuses("also"), RetryPolicy::retry)
+        // Last, so that a status in both lists is not retried.
+        .set_each(statuses("except"), RetryPolicy::do_not_retry))
+}
+
+fn read_statuses(value: &Value<'_>) -> Read<Vec<StatusCode>> {
+    let statuses = value.list("a status, or a list of them", |value| {
+        value.number(400..=599)
+    })?;
+    Ok(statuses
+        .into_iter()
+        .filter_map(|status| StatusCode::from_u16(status as u16).ok())
+        .collect())
 }
 
 const ORIGIN_KEYS: [&str; 3] = ["base_url", "origins", "allow_plain_http"];

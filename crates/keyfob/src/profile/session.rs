@@ -4,6 +4,7 @@ use crate::client::session::builder::SessionBuilder;
 use crate::client::session::session::Session;
 use crate::error::error::Error;
 use crate::profile::profile::Profile;
+use crate::profile::set_each::SetEach;
 use crate::runtime::block_on::block_on;
 
 impl Profile {
@@ -39,28 +40,24 @@ impl Profile {
             .build()
     }
 
-    fn configure<C>(&self, mut builder: SessionBuilder<C>) -> Result<SessionBuilder<C>, Error> {
-        let definition = &*self.definition;
-        if let Some(url) = &definition.base_url {
-            builder = builder.base_url(url);
-        }
-        for origin in &definition.origins {
-            builder = builder.origin(origin.to_string());
-        }
-        for origin in &definition.plain_http {
-            builder = builder.allow_plain_http(origin.to_string());
-        }
-        if let Some(timeout) = definition.timeout {
-            builder = builder.timeout(timeout);
-        }
-        if let Some(redirects) = definition.redirects {
-            builder = builder.redirects(redirects);
-        }
-        if let Some(grant) = definition.token.grant()
-            && let Some(prover) = block_on(self.prover.get(grant))?
-        {
-            builder = builder.dpop(prover);
-        }
-        Ok(builder.retry(definition.retry.clone()))
+    fn configure<C>(&self, builder: SessionBuilder<C>) -> Result<SessionBuilder<C>, Error> {
+        let definition = &self.definition;
+        // Read now, because a client is built with its key. All other secrets wait for the first request.
+        let prover = match definition.token.grant() {
+            Some(grant) => block_on(grant.prover())?,
+            None => None,
+        };
+        Ok(builder
+            .set_each(&definition.base_url, SessionBuilder::base_url)
+            .set_each(&definition.origins, |builder, origin| {
+                builder.origin(origin.to_string())
+            })
+            .set_each(&definition.plain_http, |builder, origin| {
+                builder.allow_plain_http(origin.to_string())
+            })
+            .set_each(definition.timeout, SessionBuilder::timeout)
+            .set_each(definition.redirects, SessionBuilder::redirects)
+            .set_each(prover, SessionBuilder::dpop)
+            .retry(definition.retry.clone()))
     }
 }

@@ -4,12 +4,12 @@ use crate::error::error::Error;
 use crate::oauth::authorization_code::AuthorizationCode;
 use crate::oauth::client::Client;
 use crate::oauth::device_code::DeviceCode;
-use crate::profile::client::{Secrets, client};
+use crate::profile::client::client_now;
 use crate::profile::grant::with_parameters;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::{Grant, GrantKind};
 use crate::profile::schema::sign_in::{SignIn, SignInSettings};
-use crate::profile::secret_ref::direct_request;
+use crate::profile::set_each::SetEach;
 
 impl Profile {
     /// How a person signs in; `None` if the token comes about without a sign-in.
@@ -28,7 +28,7 @@ impl Profile {
     /// Why a secret cannot be read or the client cannot be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
         match self.definition.token.grant() {
-            Some(grant) => self.client_of(grant).await.map(Some),
+            Some(grant) => client_now(grant).await.map(Some),
             None => Ok(None),
         }
     }
@@ -43,7 +43,7 @@ impl Profile {
     /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile has no sign-in.
     pub async fn device_code(&self) -> Result<DeviceCode, Error> {
         let (grant, _) = self.sign_in_settings()?;
-        let flow = DeviceCode::new(self.client_of(grant).await?);
+        let flow = DeviceCode::new(client_now(grant).await?);
         Ok(with_parameters!(flow, grant))
     }
 
@@ -56,18 +56,12 @@ impl Profile {
     /// As [`device_code`](Self::device_code).
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
         let (grant, settings) = self.sign_in_settings()?;
-        let flow = AuthorizationCode::new(self.client_of(grant).await?);
+        let flow = AuthorizationCode::new(client_now(grant).await?);
         let flow = with_parameters!(flow, grant);
         match &settings.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),
             None => Ok(flow),
         }
-    }
-
-    async fn client_of(&self, grant: &Grant) -> Result<Client, Error> {
-        let secrets = Secrets::read(grant, &direct_request()).await?;
-        let prover = self.prover.get(grant).await?;
-        client(grant, &secrets, prover)
     }
 
     fn sign_in_settings(&self) -> Result<(&Grant, &SignInSettings), Error> {
@@ -78,7 +72,7 @@ impl Profile {
         }
         Err(Error::input(format!(
             "the profile {} has no sign-in: its token comes from {}",
-            self.name,
+            self.name(),
             self.token_from()
         )))
     }

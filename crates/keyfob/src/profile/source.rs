@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use crate::error::error::Error;
-use crate::profile::expiring_store::ExpiringStore;
 use crate::profile::grant::GrantSource;
 use crate::profile::header_placement::PlacedSource;
 use crate::profile::profile::Profile;
 use crate::profile::schema::token::TokenFrom;
+use crate::profile::set_each::SetEach;
 use crate::source::persisted::Persisted;
 use crate::source::source::TokenSource;
-use crate::store::key::StoreKey;
-use crate::store::store::TokenStore;
 
 impl Profile {
     /// A source of the profile's token, behind its store, for a cache that you build. Nothing is fetched yet.
@@ -38,47 +36,26 @@ impl Profile {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a setting of the profile cannot be used.
     pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
-        let settings = &self.definition.token;
-        let source = match &settings.from {
+        let definition = &self.definition;
+        let source = match &definition.token.from {
             TokenFrom::Secret(secret) => secret.token_source(),
-            TokenFrom::Grant(_) => {
-                Arc::new(GrantSource::new(&self.name, &self.definition, &self.prover))
-            }
+            TokenFrom::Grant(_) => Arc::new(GrantSource::new(definition)),
         };
-        let source: Arc<dyn TokenSource> = match self.store()? {
+        let source = match self.store()? {
             None => source,
-            Some((store, key)) if self.knows_when_tokens_expire() => {
-                Arc::new(self.persisted(source, store, key))
-            }
-            Some((store, key)) => Arc::new(self.persisted(source, ExpiringStore(store), key)),
+            Some((store, key)) => Arc::new(
+                Persisted::new(source, store, key)
+                    .on_store_outage(definition.store.on_store_outage)
+                    .set_each(definition.store.issuer_grace, Persisted::issuer_grace),
+            ),
         };
-        Ok(match &settings.placement {
+        // Outside of the store, which does not keep where in a request a token goes.
+        Ok(match &definition.token.placement {
             Some(placement) => Arc::new(PlacedSource {
                 source,
                 placement: placement.clone(),
             }),
             None => source,
         })
-    }
-
-    fn persisted(
-        &self,
-        source: Arc<dyn TokenSource>,
-        store: impl TokenStore,
-        key: StoreKey,
-    ) -> Persisted {
-        let settings = &self.definition.store;
-        let persisted =
-            Persisted::new(source, store, key).on_store_outage(settings.on_store_outage);
-        match settings.issuer_grace {
-            Some(grace) => persisted.issuer_grace(grace),
-            None => persisted,
-        }
-    }
-
-    /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
-    fn knows_when_tokens_expire(&self) -> bool {
-        let settings = &self.definition.token;
-        settings.grant().is_some() || settings.default_lifetime.is_some()
     }
 }

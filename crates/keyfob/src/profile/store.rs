@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use crate::error::error::Error;
 use crate::profile::lazy_store::LazyStore;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::{Assertion, Grant, GrantKind};
-use crate::profile::schema::store::{FileSettings, PersistentStore, StoreKind};
+use crate::profile::schema::store::PersistentStore;
 use crate::profile::schema::token::TokenFrom;
 use crate::profile::secret_ref::SecretRef;
+use crate::profile::set_each::SetEach;
 use crate::store::file::FileStore;
 use crate::store::key::{StoreKey, StoreKeyBuilder};
 use crate::store::store::TokenStore;
@@ -25,18 +28,17 @@ impl Profile {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
     pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
-        let Some(settings) = self.persistent_store() else {
+        let Some(settings) = &self.definition.store.place else {
             return Ok(None);
         };
-        let needs_default_directory = match &settings {
-            PersistentStore::Files(files) => files.directory.is_none(),
-            PersistentStore::Keyring => true,
-            PersistentStore::Redis(_) => false,
+        // A missing directory is an error of the profile, so it is found now and not at the first renewal.
+        self.store_location()?;
+        let store = LazyStore {
+            settings: settings.clone(),
+            only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
+            opened: OnceCell::new(),
         };
-        if needs_default_directory {
-            FileStore::default_directory()?;
-        }
-        Ok(Some((Arc::new(LazyStore::new(settings)), self.store_key())))
+        Ok(Some((Arc::new(store), self.store_key())))
     }
 
     /// Where the store is, in words; profiles that share a store have the same words.
@@ -45,37 +47,21 @@ impl Profile {
     ///
     /// As [`store`](Self::store).
     pub fn store_location(&self) -> Result<Option<String>, Error> {
-        Ok(match self.persistent_store() {
-            None => None,
-            Some(PersistentStore::Keyring) => Some("the keyring".to_owned()),
-            Some(PersistentStore::Redis(redis)) => {
+        let Some(settings) = &self.definition.store.place else {
+            return Ok(None);
+        };
+        Ok(Some(match settings {
+            PersistentStore::Files(files) => files.directory()?.display().to_string(),
+            PersistentStore::Keyring => {
+                // The keyring has no locks, so its store keeps them in the default directory.
+                FileStore::default_directory()?;
+                "the keyring".to_owned()
+            }
+            PersistentStore::Redis(redis) => {
                 let prefix = redis.prefix.as_deref().unwrap_or_default();
-                Some(format!("Redis at the URL in {} {prefix}", redis.url))
+                format!("Redis at the URL in {} {prefix}", redis.url)
             }
-            Some(PersistentStore::Files(files)) => {
-                let directory = files
-                    .directory
-                    .map_or_else(FileStore::default_directory, Ok)?;
-                Some(directory.display().to_string())
-            }
-        })
-    }
-
-    fn persistent_store(&self) -> Option<PersistentStore> {
-        match &self.definition.store.kind {
-            StoreKind::Memory => None,
-            StoreKind::Persistent(store) => Some(store.clone()),
-            StoreKind::Default => self
-                .is_stored_by_default()
-                .then(|| PersistentStore::Files(FileSettings::default())),
-        }
-    }
-
-    fn is_stored_by_default(&self) -> bool {
-        matches!(
-            &self.definition.token.from,
-            TokenFrom::Grant(_) | TokenFrom::Secret(SecretRef::Command(_))
-        )
+        }))
     }
 
     /// The key of this profile's token.
@@ -89,24 +75,21 @@ impl Profile {
             }
             TokenFrom::Grant(grant) => grant_key(grant),
         };
-        key.name(&self.name).build()
+        key.name(self.name()).build()
     }
 }
 
 fn grant_key(grant: &Grant) -> StoreKeyBuilder {
-    let mut key = StoreKey::builder(grant.server.url())
+    let audience = (!grant.audience.is_empty()).then(|| grant.audience.join(" "));
+    let token_type = grant.dpop_key.as_ref().map(|_| "DPoP");
+    StoreKey::builder(grant.server.url())
         .client(&grant.client.id)
         .scopes(&grant.scopes)
         .resources(&grant.resource)
         .subject(digest(&grant_identity(grant)))
-        .grant(grant.name);
-    if !grant.audience.is_empty() {
-        key = key.audience(grant.audience.join(" "));
-    }
-    match grant.dpop_key {
-        Some(_) => key.token_type("DPoP"),
-        None => key,
-    }
+        .grant(&grant.name)
+        .set_each(audience, StoreKeyBuilder::audience)
+        .set_each(token_type, StoreKeyBuilder::token_type)
 }
 
 /// The settings of a grant that have no part of their own in the key.

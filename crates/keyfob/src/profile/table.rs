@@ -1,7 +1,7 @@
 //! A table of the profile file while it is read. It knows where each key is, and which keys have been read.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -11,6 +11,13 @@ use url::Url;
 use crate::origin::origin::Origin;
 use crate::profile::errors::{FileErrors, suggestion};
 use crate::profile::secret_ref::SecretRef;
+
+/// A value, or the proof that an error has been reported instead.
+pub(super) type Read<T> = Result<T, Reported>;
+
+/// An error that has been added to the [`FileErrors`]. So a value that is not read always leads to a message.
+#[derive(Debug)]
+pub(super) struct Reported;
 
 /// A table whose keys are read one by one. A key that is left when it is [finished](Self::finish) is an error.
 pub(super) struct Table<'t> {
@@ -44,27 +51,60 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// The value of an optional key.
+    /// The value of a key; `None` if the table does not have it.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'t>> {
         self.known.borrow_mut().push(key);
-        self.each().find(|value| value.key == key)
+        self.entries().find(|value| value.key == key)
     }
 
-    /// The value of a required key; `purpose` says what it is for.
-    pub(super) fn require(&self, key: &'static str, purpose: &str) -> Option<Value<'t>> {
-        let value = self.get(key);
-        if value.is_none() {
-            self.error(format!("`{key}` is missing: {purpose}"));
+    /// Reads an optional key.
+    pub(super) fn optional<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Value<'t>) -> Read<T>,
+    ) -> Option<T> {
+        // A reported error counts as absent: the file is refused at the end, and until then further errors can be found.
+        read(&self.get(key)?).ok()
+    }
+
+    /// Reads a required key; `purpose` says what it is for.
+    pub(super) fn required<T>(
+        &self,
+        key: &'static str,
+        purpose: &str,
+        read: impl FnOnce(&Value<'t>) -> Read<T>,
+    ) -> Read<T> {
+        match self.get(key) {
+            Some(value) => read(&value),
+            None => Err(self.error(format!("`{key}` is missing: {purpose}"))),
         }
-        value
+    }
+
+    /// The values of two keys that exclude each other.
+    pub(super) fn at_most_one(
+        &self,
+        first: &'static str,
+        second: &'static str,
+    ) -> Read<(Option<Value<'t>>, Option<Value<'t>>)> {
+        match (self.get(first), self.get(second)) {
+            (Some(_), Some(value)) => Err(value.key_error(format!(
+                "`{first}` and `{second}` exclude each other; leave one of them out"
+            ))),
+            values => Ok(values),
+        }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.each().any(|value| value.key == key)
+        self.entries().any(|value| value.key == key)
     }
 
-    /// Every key with its value, known or not.
-    pub(super) fn each(&self) -> impl Iterator<Item = Value<'t>> + use<'t> {
+    /// Reports an error in the table as a whole.
+    pub(super) fn error(&self, message: impl Into<String>) -> Reported {
+        self.errors.add(&self.span, message);
+        Reported
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Value<'t>> + use<'t> {
         let errors = self.errors;
         self.entries.iter().map(move |(key, value)| Value {
             key: key.get_ref(),
@@ -75,83 +115,80 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Reports an error in the table as a whole.
-    pub(super) fn error(&self, message: impl Into<String>) {
-        self.errors.add(&self.span, message);
-    }
-
     /// Reports the keys that have not been read. `elsewhere` has the keys that are valid in other tables of this kind.
     pub(super) fn finish(self, elsewhere: &[&str]) {
         let known = self.known.borrow();
-        for value in self.each().filter(|value| !known.contains(&value.key)) {
+        for value in self.entries().filter(|value| !known.contains(&value.key)) {
             let key = value.key;
-            if elsewhere.contains(&key) {
-                value.key_error(format!(
-                    "`{key}` does not go with the other keys of this table; remove it"
-                ));
+            value.key_error(if elsewhere.contains(&key) {
+                format!("`{key}` does not go with the other keys of this table; remove it")
             } else {
-                value.key_error(format!(
-                    "unknown key `{key}`{}",
-                    suggestion(key, known.iter().chain(elsewhere).copied())
-                ));
-            }
+                let suggestion = suggestion(key, known.iter().chain(elsewhere).copied());
+                format!("unknown key `{key}`{suggestion}")
+            });
         }
     }
 }
 
 impl<'t> Value<'t> {
     /// Reports an error in the value. The message must not quote the value, which may be a secret.
-    pub(super) fn error(&self, message: impl Into<String>) {
+    pub(super) fn error(&self, message: impl Into<String>) -> Reported {
         self.errors.add(&self.span, message);
+        Reported
     }
 
     /// Reports an error in the key.
-    pub(super) fn key_error(&self, message: impl Into<String>) {
+    pub(super) fn key_error(&self, message: impl Into<String>) -> Reported {
         self.errors.add(&self.key_span, message);
+        Reported
     }
 
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
     }
 
-    pub(super) fn text(self) -> Option<&'t str> {
-        let text = self.as_kind("text in quotes", DeValue::as_str)?;
-        if text.is_empty() {
-            self.error(format!("`{}` is empty", self.key));
-            return None;
-        }
-        Some(text)
+    /// Reads a table, and reports the keys that are left; see [`Table::finish`].
+    pub(super) fn table<T>(
+        &self,
+        elsewhere: &[&str],
+        read: impl FnOnce(&Table<'t>) -> Read<T>,
+    ) -> Read<T> {
+        let table = self.as_table()?;
+        let outcome = read(&table);
+        table.finish(elsewhere);
+        outcome
+    }
+
+    /// The keys and values of a table in which every key is valid.
+    pub(super) fn entries(&self) -> Read<impl Iterator<Item = Value<'t>> + use<'t>> {
+        Ok(self.as_table()?.entries())
+    }
+
+    pub(super) fn text(&self) -> Read<String> {
+        self.str().map(str::to_owned)
     }
 
     /// A text or a list of texts.
-    pub(super) fn texts(self) -> Option<Vec<String>> {
-        let texts = self.list("text in quotes, or a list of texts", Value::text)?;
-        Some(texts.into_iter().map(str::to_owned).collect())
-    }
-
-    pub(super) fn table(self) -> Option<Table<'t>> {
-        let entries = self.as_kind("a table", DeValue::as_table)?;
-        Some(Table::new(entries, self.key_span, self.errors))
+    pub(super) fn texts(&self) -> Read<Vec<String>> {
+        self.list("text in quotes, or a list of texts", Value::text)
     }
 
     /// A whole number within these bounds.
-    pub(super) fn number(self, bounds: Range<u32>) -> Option<u32> {
+    pub(super) fn number(&self, bounds: RangeInclusive<u32>) -> Read<u32> {
         let integer = self.as_kind("a whole number", DeValue::as_integer)?;
         let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let number = number.filter(|number| bounds.contains(number));
-        if number.is_none() {
-            self.error(format!(
-                "`{}` is out of range; give a number from {} to {}",
-                self.key,
-                bounds.start,
-                bounds.end - 1
-            ));
-        }
         number
+            .filter(|number| bounds.contains(number))
+            .ok_or_else(|| {
+                let (key, first, last) = (self.key, bounds.start(), bounds.end());
+                self.error(format!(
+                    "`{key}` is out of range; give a number from {first} to {last}"
+                ))
+            })
     }
 
     /// A time in seconds, above zero and at most a year.
-    pub(super) fn seconds(self) -> Option<Duration> {
+    pub(super) fn seconds(&self) -> Read<Duration> {
         let number = match self.value {
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
                 .ok()
@@ -159,114 +196,100 @@ impl<'t> Value<'t> {
             DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
             _ => None,
         };
-        let time = number
+        number
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|time| !time.is_zero() && *time <= MAX_SECONDS);
-        if time.is_none() {
-            self.error(format!(
-                "`{}` is a time in seconds; give a number above 0, such as 30 or 1.5",
-                self.key
-            ));
-        }
-        time
+            // The bound keeps a time that is added to the present from an overflow.
+            .filter(|time| !time.is_zero() && *time <= MAX_SECONDS)
+            .ok_or_else(|| {
+                self.error(format!(
+                    "`{}` is a time in seconds; give a number above 0, such as 30 or 1.5",
+                    self.key
+                ))
+            })
     }
 
     /// A reference to a secret. The secret itself must not be in the file.
-    pub(super) fn secret(self) -> Option<SecretRef> {
+    pub(super) fn secret(&self) -> Read<SecretRef> {
+        // Not `as_kind`: that a secret must not be here is worth more than that it must be a text.
         let Some(text) = self.value.as_str() else {
-            self.error(format!(
+            return Err(self.error(format!(
                 "`{}` is a secret; give in quotes the place where it is: {}",
                 self.key,
                 SecretRef::FORMS
-            ));
-            return None;
+            )));
         };
-        match SecretRef::parse(text) {
-            Ok(secret) => Some(secret),
-            Err(problem) => {
-                self.error(format!("`{}` {problem}", self.key));
-                None
-            }
-        }
+        SecretRef::parse(text).map_err(|problem| self.error(format!("`{}` {problem}", self.key)))
     }
 
     /// An absolute http(s) URL without a password.
-    pub(super) fn url(self) -> Option<Url> {
-        let text = self.clone().text()?;
-        let error = |problem: &str| {
-            self.error(format!(
-                "`{}` {problem}; give a URL such as https://api.example.com/",
-                self.key
-            ));
-            None
+    pub(super) fn url(&self) -> Read<Url> {
+        let problem = match Url::parse(self.str()?) {
+            Err(_) => "is not a complete URL",
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "has a user or a password, and a secret must not be in this file"
+            }
+            Ok(url) if Origin::from_url(&url).is_err() => "is neither http nor https",
+            Ok(url) => return Ok(url),
         };
-        let Ok(url) = Url::parse(text) else {
-            return error("is not a complete URL");
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return error("has a user or a password, and a secret must not be in this file");
-        }
-        if Origin::from_url(&url).is_err() {
-            return error("is neither http nor https");
-        }
-        Some(url)
+        let key = self.key;
+        Err(self.error(format!(
+            "`{key}` {problem}; give a URL such as https://api.example.com/"
+        )))
     }
 
     /// A URL exactly as the file spells it.
-    pub(super) fn url_as_written(self) -> Option<String> {
-        let text = self.clone().text()?;
-        self.url().map(|_| text.to_owned())
+    pub(super) fn url_as_written(&self) -> Read<String> {
+        self.url().and_then(|_| self.text())
     }
 
     /// A URL without a path, or a list of them, as origins.
-    pub(super) fn origins(self) -> Option<Vec<Origin>> {
-        let urls = self.list("a URL in quotes, or a list of them", |value| {
-            let url = value.clone().url()?;
-            if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+    pub(super) fn origins(&self) -> Read<Vec<Origin>> {
+        self.list("a URL in quotes, or a list of them", |value| {
+            let url = value.url()?;
+            // `Origin` drops the path, and a reader of the file would take it for a restriction.
+            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            let origin = Origin::from_url(&url).ok().filter(|_| is_bare);
+            origin.ok_or_else(|| {
                 value.error(format!(
                     "`{}` takes scheme, host and port only, such as https://api.example.com",
                     value.key
-                ));
-                return None;
-            }
-            Origin::from_url(&url).ok()
-        })?;
-        Some(urls)
+                ))
+            })
+        })
     }
 
     /// One of these words, as the value that it names.
-    pub(super) fn one_of<T: Copy>(self, what: &str, known: &[(&'static str, T)]) -> Option<T> {
-        let word = self.clone().text()?;
+    pub(super) fn one_of<T: Copy>(&self, what: &str, known: &[(&'static str, T)]) -> Read<T> {
+        let word = self.str()?;
         if let Some((_, value)) = known.iter().find(|(name, _)| *name == word) {
-            return Some(*value);
+            return Ok(*value);
         }
-        let names = || known.iter().map(|(name, _)| *name);
-        let all: Vec<_> = names().map(|name| format!("`{name}`")).collect();
-        self.error(format!(
-            "unknown {what}{}; `{}` is one of {}",
-            suggestion(word, names()),
+        let names = known.iter().map(|(name, _)| *name);
+        let suggestion = suggestion(word, names.clone());
+        let all: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+        Err(self.error(format!(
+            "unknown {what}{suggestion}; `{}` is one of {}",
             self.key,
             all.join(", ")
-        ));
-        None
+        )))
     }
 
-    /// An item or a list of items; `None` if one of them has an error.
+    /// An item or a list of items.
     pub(super) fn list<T>(
-        self,
+        &self,
         wanted: &str,
-        read: impl Fn(Value<'t>) -> Option<T>,
-    ) -> Option<Vec<T>> {
+        read: impl Fn(&Value<'t>) -> Read<T>,
+    ) -> Read<Vec<T>> {
         match self.value {
             DeValue::Array(items) => {
-                let items: Vec<_> = items.iter().map(|item| read(self.item(item))).collect();
+                // All items are read before the first error ends the list, so that each wrong one is reported.
+                let items: Vec<_> = items.iter().map(|item| read(&self.item(item))).collect();
                 items.into_iter().collect()
             }
             DeValue::Table(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
-                self.error(format!("`{}` must be {wanted}", self.key));
-                None
+                Err(self.error(format!("`{}` must be {wanted}", self.key)))
             }
-            _ => Some(vec![read(self)?]),
+            _ => Ok(vec![read(self)?]),
         }
     }
 
@@ -278,16 +301,20 @@ impl<'t> Value<'t> {
         }
     }
 
-    fn as_kind<T>(
-        &self,
-        wanted: &str,
-        read: impl FnOnce(&'t DeValue<'t>) -> Option<T>,
-    ) -> Option<T> {
-        let value = read(self.value);
-        if value.is_none() {
-            self.error(format!("`{}` must be {wanted}", self.key));
+    fn str(&self) -> Read<&'t str> {
+        match self.as_kind("text in quotes", DeValue::as_str)? {
+            "" => Err(self.error(format!("`{}` is empty", self.key))),
+            text => Ok(text),
         }
-        value
+    }
+
+    fn as_table(&self) -> Read<Table<'t>> {
+        let entries = self.as_kind("a table", DeValue::as_table)?;
+        Ok(Table::new(entries, self.key_span.clone(), self.errors))
+    }
+
+    fn as_kind<T>(&self, wanted: &str, read: impl FnOnce(&'t DeValue<'t>) -> Option<T>) -> Read<T> {
+        read(self.value).ok_or_else(|| self.error(format!("`{}` must be {wanted}", self.key)))
     }
 }
 

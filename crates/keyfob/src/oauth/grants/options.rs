@@ -114,7 +114,7 @@ macro_rules! grant_setters {
 pub(crate) use grant_setters;
 
 /// Parameters that a grant or the client's authentication sets.
-const RESERVED: [&str; 16] = [
+pub(crate) const RESERVED: [&str; 16] = [
     "grant_type",
     "client_id",
     "client_secret",

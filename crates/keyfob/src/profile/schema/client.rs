@@ -2,7 +2,7 @@
 
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::secret_ref::SecretRef;
-use crate::profile::table::{Table, Value};
+use crate::profile::table::{Read, Table, Value};
 
 /// A client and its authentication.
 #[derive(Debug)]
@@ -32,9 +32,7 @@ pub(crate) struct KeySettings {
 #[derive(Clone, Copy)]
 enum Method {
     None,
-    SecretBasic,
-    SecretBasicUnencoded,
-    SecretPost,
+    Secret(fn(SecretRef) -> Authentication),
     PrivateKey,
 }
 
@@ -59,82 +57,76 @@ impl ClientSettings {
     }
 }
 
-pub(super) fn read(table: &Table<'_>, default: DefaultAuthentication) -> Option<ClientSettings> {
-    let id = read_id(table);
-    let authentication = read_authentication(table, default);
-    Some(ClientSettings {
+impl DefaultAuthentication {
+    fn method(self, table: &Table<'_>) -> Method {
+        match self {
+            // The key comes first: the secret of a client that has both is for servers that do not know keys.
+            Self::KeyOrSecret if table.has("private_key") => Method::PrivateKey,
+            // RFC 6749 §2.3.1: "The authorization server MUST support the HTTP Basic authentication scheme".
+            _ if table.has("client_secret") => SECRET_BASIC,
+            _ => Method::None,
+        }
+    }
+}
+
+pub(super) fn read(
+    table: &Table<'_>,
+    authentication: Read<Authentication>,
+) -> Read<ClientSettings> {
+    let purpose = "the id that the server has for this client";
+    let id = table.required("client_id", purpose, Value::text);
+    Ok(ClientSettings {
         id: id?,
         authentication: authentication?,
     })
 }
 
-/// Reads a client that authenticates with its private key only.
-pub(super) fn read_with_key(table: &Table<'_>) -> Option<ClientSettings> {
-    let id = read_id(table);
-    let key = read_key(table);
-    Some(ClientSettings {
-        id: id?,
-        authentication: Authentication::PrivateKey(key?),
-    })
-}
-
-fn read_id(table: &Table<'_>) -> Option<String> {
-    let id = table.require("client_id", "the id that the server has for this client")?;
-    id.text().map(str::to_owned)
-}
-
-fn read_authentication(
+pub(super) fn read_authentication(
     table: &Table<'_>,
     default: DefaultAuthentication,
-) -> Option<Authentication> {
+) -> Read<Authentication> {
     let method = match table.get("client_authentication") {
         Some(value) => value.one_of("client authentication", &METHODS)?,
-        None => match default {
-            DefaultAuthentication::KeyOrSecret if table.has("private_key") => Method::PrivateKey,
-            _ if table.has("client_secret") => Method::SecretBasic,
-            _ => Method::None,
-        },
+        None => default.method(table),
     };
-    let secret = || {
-        let value = table.require("client_secret", "the client sends it to the token endpoint");
-        value.and_then(Value::secret)
-    };
-    Some(match method {
+    Ok(match method {
         Method::None => Authentication::None,
-        Method::SecretBasic => Authentication::SecretBasic(secret()?),
-        Method::SecretBasicUnencoded => Authentication::SecretBasicUnencoded(secret()?),
-        Method::SecretPost => Authentication::SecretPost(secret()?),
+        Method::Secret(with_secret) => {
+            let purpose = "the client sends it to the token endpoint";
+            with_secret(table.required("client_secret", purpose, Value::secret)?)
+        }
         Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
     })
 }
 
 /// Reads the private key that the client signs with.
-pub(super) fn read_key(table: &Table<'_>) -> Option<KeySettings> {
-    let pem = table
-        .require("private_key", "the key in PEM that the client signs with")
-        .and_then(Value::secret);
-    let id = table.get("key_id").and_then(Value::text);
-    let algorithm = match table.get("algorithm") {
-        Some(value) => Some(value.one_of("algorithm", &ALGORITHMS)?),
-        None => None,
-    };
-    Some(KeySettings {
+pub(super) fn read_key(table: &Table<'_>) -> Read<KeySettings> {
+    let purpose = "the key in PEM that the client signs with";
+    let pem = table.required("private_key", purpose, Value::secret);
+    let id = table.optional("key_id", Value::text);
+    let algorithm = table.optional("algorithm", |value| value.one_of("algorithm", &ALGORITHMS));
+    Ok(KeySettings {
         pem: pem?,
-        id: id.map(str::to_owned),
+        id,
         algorithm,
     })
 }
 
 const METHODS: [(&str, Method); 5] = [
     ("none", Method::None),
-    ("client_secret_basic", Method::SecretBasic),
+    ("client_secret_basic", SECRET_BASIC),
     (
         "client_secret_basic_unencoded",
-        Method::SecretBasicUnencoded,
+        Method::Secret(Authentication::SecretBasicUnencoded),
     ),
-    ("client_secret_post", Method::SecretPost),
+    (
+        "client_secret_post",
+        Method::Secret(Authentication::SecretPost),
+    ),
     ("private_key_jwt", Method::PrivateKey),
 ];
+
+const SECRET_BASIC: Method = Method::Secret(Authentication::SecretBasic);
 
 const ALGORITHMS: [(&str, Algorithm); 5] = [
     ("RS256", Algorithm::Rs256),

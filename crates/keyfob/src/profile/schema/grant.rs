@@ -1,22 +1,25 @@
 //! An OAuth 2.0 grant, as a profile describes it.
 
-use std::fmt;
-
+use futures_util::future::OptionFuture;
 use url::Url;
 
+use crate::error::error::Error;
+use crate::oauth::dpop::DpopProver;
+use crate::oauth::grants::options::RESERVED;
+use crate::profile::dpop_key::DpopKey;
 use crate::profile::schema::client::{
     Authentication, ClientSettings, DefaultAuthentication, KeySettings,
 };
 use crate::profile::schema::sign_in::{SignIn, SignInSettings};
 use crate::profile::schema::{client, sign_in};
 use crate::profile::secret_ref::SecretRef;
-use crate::profile::table::{Table, Value};
+use crate::profile::table::{Read, Table, Value};
 
 /// A grant: the authorization server, the client, and the parameters of the token request.
 #[derive(Debug)]
 pub(crate) struct Grant {
     /// The name in the file.
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) kind: GrantKind,
     pub(crate) server: Server,
     pub(crate) client: ClientSettings,
@@ -25,7 +28,7 @@ pub(crate) struct Grant {
     pub(crate) resource: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
     /// The key that tokens are bound to (DPoP, RFC 9449).
-    pub(crate) dpop_key: Option<SecretRef>,
+    pub(crate) dpop_key: Option<DpopKey>,
 }
 
 /// The server that issues the tokens.
@@ -79,7 +82,7 @@ impl Grant {
         let mut secrets = Vec::new();
         secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
         secrets.extend(self.signing_key().map(|key| ("private_key", &key.pem)));
-        secrets.extend(self.dpop_key.iter().map(|key| ("dpop_key", key)));
+        secrets.extend(self.dpop_key.iter().map(|key| ("dpop_key", &key.secret)));
         match &self.kind {
             GrantKind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
@@ -93,6 +96,12 @@ impl Grant {
             _ => {}
         }
         secrets
+    }
+
+    /// The prover of the DPoP key; `None` if tokens are not bound to a key.
+    pub(crate) async fn prover(&self) -> Result<Option<DpopProver>, Error> {
+        let prover = self.dpop_key.as_ref().map(DpopKey::prover);
+        OptionFuture::from(prover).await.transpose()
     }
 
     /// The private key that the client signs with: its authentication, or else an assertion.
@@ -112,51 +121,52 @@ impl Server {
     }
 }
 
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.name, self.server.url())
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Name {
     ClientCredentials,
     SmartBackendServices,
     RefreshToken,
     JwtBearer,
     TokenExchange,
-    DeviceCode,
-    AuthorizationCode,
+    SignIn(SignIn),
 }
 
 /// Reads the grant of a table. Unless it names a FHIR server, that is the profile's base URL.
-pub(super) fn read(table: &Table<'_>, name: Value<'_>, base_url: Option<&Url>) -> Option<Grant> {
+pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) -> Read<Grant> {
     let grant = name.one_of("grant", &NAMES)?;
-    let (name, _) = NAMES.iter().find(|(_, known)| *known == grant)?;
+    let texts = |key| table.optional(key, Value::texts).unwrap_or_default();
     let server = match grant {
         Name::SmartBackendServices => read_fhir_server(table, base_url),
         _ => read_server(table),
     };
-    let client = match grant {
-        Name::SmartBackendServices => client::read_with_key(table),
-        Name::JwtBearer => client::read(table, DefaultAuthentication::Secret),
-        _ => client::read(table, DefaultAuthentication::KeyOrSecret),
+    let authentication = match grant {
+        // SMART allows no other authentication.
+        Name::SmartBackendServices => client::read_key(table).map(Authentication::PrivateKey),
+        // The private key signs the assertion, so it does not say that the client authenticates with it too.
+        Name::JwtBearer => client::read_authentication(table, DefaultAuthentication::Secret),
+        _ => client::read_authentication(table, DefaultAuthentication::KeyOrSecret),
     };
-    let texts = |key| table.get(key).and_then(Value::texts).unwrap_or_default();
-    let scopes = texts("scopes");
+    let client = client::read(table, authentication);
     let (audience, resource) = match grant {
+        // SMART defines neither parameter: the token is for the FHIR server.
         Name::SmartBackendServices => (Vec::new(), Vec::new()),
         _ => (texts("audience"), texts("resource")),
     };
-    let parameters = table.get("parameters").and_then(read_parameters);
-    let dpop_key = table.get("dpop_key").and_then(Value::secret);
+    let scopes = texts("scopes");
+    let parameters = table.optional("parameters", read_parameters);
+    let dpop_key = table.optional("dpop_key", Value::secret).map(DpopKey::new);
     let kind = read_kind(table, grant);
-    Some(Grant {
-        name,
+    Ok(Grant {
+        name: name.text()?,
         kind: kind?,
         server: server?,
         client: client?,
-        scopes: scopes.iter().flat_map(|text| split_scopes(text)).collect(),
+        // One text may hold several scopes, separated by spaces as in the parameter `scope` (RFC 6749 §3.3).
+        scopes: scopes
+            .iter()
+            .flat_map(|text| text.split_whitespace())
+            .map(str::to_owned)
+            .collect(),
         audience,
         resource,
         parameters: parameters.unwrap_or_default(),
@@ -164,119 +174,97 @@ pub(super) fn read(table: &Table<'_>, name: Value<'_>, base_url: Option<&Url>) -
     })
 }
 
-fn read_kind(table: &Table<'_>, grant: Name) -> Option<GrantKind> {
-    Some(match grant {
+fn read_kind(table: &Table<'_>, grant: Name) -> Read<GrantKind> {
+    Ok(match grant {
         Name::ClientCredentials => GrantKind::ClientCredentials,
         Name::SmartBackendServices => GrantKind::SmartBackendServices,
-        Name::RefreshToken => GrantKind::RefreshToken(
-            table
-                .require(
-                    "refresh_token",
-                    "the first refresh token; later ones are in the store",
-                )
-                .and_then(Value::secret)?,
-        ),
+        Name::RefreshToken => {
+            let purpose = "the first refresh token; later ones are in the store";
+            GrantKind::RefreshToken(table.required("refresh_token", purpose, Value::secret)?)
+        }
         Name::JwtBearer => GrantKind::JwtBearer(read_assertion(table)?),
         Name::TokenExchange => GrantKind::TokenExchange(Box::new(read_exchange(table)?)),
-        Name::DeviceCode => GrantKind::SignIn(sign_in::read(table, SignIn::DeviceCode)?),
-        Name::AuthorizationCode => {
-            GrantKind::SignIn(sign_in::read(table, SignIn::AuthorizationCode)?)
-        }
+        Name::SignIn(how) => GrantKind::SignIn(sign_in::read(table, how)),
     })
 }
 
-fn read_assertion(table: &Table<'_>) -> Option<Assertion> {
+fn read_assertion(table: &Table<'_>) -> Read<Assertion> {
+    // A stored assertion is taken as it is; its claims are not asked for, and so are reported if they are there.
     if let Some(stored) = table.get("assertion") {
         return stored.secret().map(Assertion::Stored);
     }
     if !table.has("private_key") {
-        table.error("the grant has no assertion; set `assertion` to where one is, or `private_key` to sign one");
-        return None;
+        return Err(table.error("the grant has no assertion; set `assertion` to where one is, or `private_key` to sign one"));
     }
-    let text = |key| table.get(key).and_then(Value::text).map(str::to_owned);
-    let (subject, audience) = (text("subject"), text("assertion_audience"));
-    Some(Assertion::Signed {
+    let subject = table.optional("subject", Value::text);
+    let audience = table.optional("assertion_audience", Value::text);
+    Ok(Assertion::Signed {
         key: client::read_key(table)?,
         subject,
         audience,
     })
 }
 
-fn read_exchange(table: &Table<'_>) -> Option<ExchangeSettings> {
-    let subject = table
-        .require("subject_token", "the token to exchange")
-        .and_then(Value::secret);
-    let kind = |key| table.get(key).and_then(Value::text).map(token_type);
-    let subject_type = kind("subject_token_type");
-    let actor_type = kind("actor_token_type");
+fn read_exchange(table: &Table<'_>) -> Read<ExchangeSettings> {
+    let subject = table.required("subject_token", "the token to exchange", Value::secret);
+    let kind = |key| table.optional(key, |value| value.text().map(token_type));
+    let default = || token_type("access_token".to_owned());
+    let subject_type = kind("subject_token_type").unwrap_or_else(default);
+    let actor_type = kind("actor_token_type").unwrap_or_else(default);
+    let actor = table.optional("actor_token", Value::secret);
     let requested_type = kind("requested_token_type");
-    let actor = table.get("actor_token").and_then(Value::secret);
-    let default = || token_type("access_token");
-    Some(ExchangeSettings {
+    Ok(ExchangeSettings {
         subject: subject?,
-        subject_type: subject_type.unwrap_or_else(default),
-        actor: actor.map(|actor| (actor, actor_type.unwrap_or_else(default))),
+        subject_type,
+        actor: actor.map(|actor| (actor, actor_type)),
         requested_type,
     })
 }
 
 /// The URI of a token type. The file may give only its last part (RFC 8693 §3).
-fn token_type(name: &str) -> String {
-    if name.contains(':') {
-        return name.to_owned();
+fn token_type(name: String) -> String {
+    match name.contains(':') {
+        true => name,
+        false => format!("urn:ietf:params:oauth:token-type:{name}"),
     }
-    format!("urn:ietf:params:oauth:token-type:{name}")
 }
 
-fn read_server(table: &Table<'_>) -> Option<Server> {
-    match (table.get("issuer"), table.get("token_endpoint")) {
-        (Some(issuer), None) => issuer.url_as_written().map(Server::Issuer),
-        (None, Some(endpoint)) => endpoint.url_as_written().map(Server::TokenEndpoint),
-        (Some(_), Some(endpoint)) => {
-            endpoint.key_error(
-                "`issuer` and `token_endpoint` exclude each other; leave one of them out",
-            );
-            None
-        }
+fn read_server(table: &Table<'_>) -> Read<Server> {
+    match table.at_most_one("issuer", "token_endpoint")? {
+        (Some(issuer), _) => issuer.url_as_written().map(Server::Issuer),
+        (_, Some(endpoint)) => endpoint.url_as_written().map(Server::TokenEndpoint),
+        (None, None) => Err(table.error("the grant has no server; set `issuer`, whose metadata has the token endpoint, or `token_endpoint`")),
+    }
+}
+
+fn read_fhir_server(table: &Table<'_>, base_url: Option<&Url>) -> Read<Server> {
+    let url = match (table.get("fhir_server"), base_url) {
+        (Some(value), _) => value.url_as_written()?,
+        // SMART writes a FHIR base URL without the slash that a profile's base URL ends with.
+        (None, Some(base)) => base.as_str().trim_end_matches('/').to_owned(),
         (None, None) => {
-            table.error("the grant has no server; set `issuer`, whose metadata has the token endpoint, or `token_endpoint`");
-            None
+            return Err(table
+                .error("the grant has no server; set `fhir_server`, or the profile's `base_url`"));
         }
-    }
-}
-
-fn read_fhir_server(table: &Table<'_>, base_url: Option<&Url>) -> Option<Server> {
-    if let Some(value) = table.get("fhir_server") {
-        return value.url_as_written().map(Server::Fhir);
-    }
-    let Some(base) = base_url else {
-        table.error("the grant has no server; set `fhir_server`, or the profile's `base_url`");
-        return None;
     };
-    Some(Server::Fhir(base.as_str().trim_end_matches('/').to_owned()))
+    Ok(Server::Fhir(url))
 }
 
 /// Reads further parameters of the token request.
-///
-/// A parameter with a key of its own is refused here: it may be a secret, which must not be in the file.
-fn read_parameters(value: Value<'_>) -> Option<Vec<(String, String)>> {
+fn read_parameters(value: &Value<'_>) -> Read<Vec<(String, String)>> {
     let mut parameters = Vec::new();
-    for parameter in value.table()?.each() {
+    for parameter in value.entries()? {
         let name = parameter.key;
-        if KEYS.contains(&name) || OWN_PARAMETERS.contains(&name) {
+        // A parameter with a key of its own may be a secret, which must not be in the file.
+        if KEYS.contains(&name) || RESERVED.contains(&name) || name == "password" {
             parameter.key_error(format!(
                 "`{name}` does not belong in `parameters`; it has its own key, or the grant sets it"
             ));
-        } else if let Some(text) = parameter.text() {
-            parameters.push((name.to_owned(), text.to_owned()));
+        } else if let Ok(text) = parameter.text() {
+            parameters.push((name.to_owned(), text));
         }
     }
-    Some(parameters)
-}
-
-/// One text may hold several scopes, separated by spaces as in the parameter `scope` (RFC 6749 §3.3).
-fn split_scopes(scopes: &str) -> impl Iterator<Item = String> {
-    scopes.split_whitespace().map(str::to_owned)
+    Ok(parameters)
 }
 
 const NAMES: [(&str, Name); 7] = [
@@ -285,8 +273,11 @@ const NAMES: [(&str, Name); 7] = [
     ("refresh_token", Name::RefreshToken),
     ("jwt_bearer", Name::JwtBearer),
     ("token_exchange", Name::TokenExchange),
-    ("device_code", Name::DeviceCode),
-    ("authorization_code", Name::AuthorizationCode),
+    ("device_code", Name::SignIn(SignIn::DeviceCode)),
+    (
+        "authorization_code",
+        Name::SignIn(SignIn::AuthorizationCode),
+    ),
 ];
 
 /// The keys of all grants.
@@ -318,20 +309,4 @@ pub(super) const KEYS: [&str; 27] = [
     "device_authorization_endpoint",
     "revocation_endpoint",
     "redirect_uri",
-];
-
-/// Parameters that a grant or a client authentication sets.
-const OWN_PARAMETERS: [&str; 12] = [
-    "grant_type",
-    "scope",
-    "client_assertion",
-    "client_assertion_type",
-    "code",
-    "code_verifier",
-    "device_code",
-    "code_challenge",
-    "code_challenge_method",
-    "response_type",
-    "state",
-    "password",
 ];

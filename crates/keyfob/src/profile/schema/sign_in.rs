@@ -1,7 +1,7 @@
 //! The sign-in of a person, as a profile describes it.
 
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
-use crate::profile::table::Table;
+use crate::profile::table::{Read, Table, Value};
 
 /// How a person signs in to a [`Profile`](crate::Profile).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,42 +23,35 @@ pub(crate) struct SignInSettings {
     pub(crate) redirect_uri: Option<String>,
 }
 
-pub(super) fn read(table: &Table<'_>, how: SignIn) -> Option<SignInSettings> {
-    Some(SignInSettings {
+pub(super) fn read(table: &Table<'_>, how: SignIn) -> SignInSettings {
+    SignInSettings {
         how,
-        authorization_endpoint: read_endpoint(table, "authorization_endpoint")?,
-        device_authorization_endpoint: read_endpoint(table, "device_authorization_endpoint")?,
-        revocation_endpoint: read_endpoint(table, "revocation_endpoint")?,
-        redirect_uri: read_redirect_uri(table)?,
+        authorization_endpoint: read_endpoint(table, "authorization_endpoint"),
+        device_authorization_endpoint: read_endpoint(table, "device_authorization_endpoint"),
+        revocation_endpoint: read_endpoint(table, "revocation_endpoint"),
+        redirect_uri: table.optional("redirect_uri", read_redirect_uri),
+    }
+}
+
+fn read_endpoint(table: &Table<'_>, key: &'static str) -> Option<String> {
+    table.optional(key, |value| {
+        // With an issuer, its metadata has the endpoints, and two sources could contradict each other.
+        if !table.has("token_endpoint") {
+            return Err(value.key_error(format!(
+                "`{key}` goes with `token_endpoint` only; with `issuer`, the metadata has it"
+            )));
+        }
+        value.url_as_written()
     })
 }
 
-/// Reads an endpoint. It goes with `token_endpoint` only, because the metadata of an issuer has its endpoints.
-fn read_endpoint(table: &Table<'_>, key: &'static str) -> Option<Option<String>> {
-    let Some(value) = table.get(key) else {
-        return Some(None);
-    };
-    if !table.has("token_endpoint") {
-        value.key_error(format!(
-            "`{key}` goes with `token_endpoint` only; with `issuer`, the metadata has it"
-        ));
-        return None;
+fn read_redirect_uri(value: &Value<'_>) -> Read<String> {
+    let text = value.text()?;
+    match RedirectUri::parse(&text) {
+        Ok(_) => Ok(text),
+        // The parser's own message does not name the key.
+        Err(_) => Err(value.error(
+            "`redirect_uri` must be plain http to this machine, such as http://127.0.0.1/callback",
+        )),
     }
-    value.url_as_written().map(Some)
 }
-
-fn read_redirect_uri(table: &Table<'_>) -> Option<Option<String>> {
-    let Some(value) = table.get(REDIRECT_URI) else {
-        return Some(None);
-    };
-    let text = value.clone().text()?;
-    if RedirectUri::parse(text).is_ok() {
-        return Some(Some(text.to_owned()));
-    }
-    value.error(format!(
-        "`{REDIRECT_URI}` must be plain http to this machine, such as http://127.0.0.1/callback"
-    ));
-    None
-}
-
-const REDIRECT_URI: &str = "redirect_uri";

@@ -3,26 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::error::error::Error;
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::{SecretRef, absolute};
-use crate::profile::table::{Table, Value};
+use crate::profile::table::{Read, Table, Value};
 use crate::source::persisted::OnStoreOutage;
+use crate::store::file::FileStore;
 
 /// The store of a profile, and how it is used.
 #[derive(Debug, Default)]
 pub(crate) struct StoreSettings {
-    pub(crate) kind: StoreKind,
+    /// The store; `None` if the token is only in the memory of the process.
+    pub(crate) place: Option<PersistentStore>,
     pub(crate) on_store_outage: OnStoreOutage,
     pub(crate) issuer_grace: Option<Duration>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) enum StoreKind {
-    /// Files, unless the token's source keeps the token anyway.
-    #[default]
-    Default,
-    /// None: the token is only in the memory of the process.
-    Memory,
-    Persistent(PersistentStore),
 }
 
 /// A store that outlives the process.
@@ -31,13 +25,13 @@ pub(crate) enum PersistentStore {
     Files(FileSettings),
     /// The keyring of the system.
     Keyring,
-    Redis(Box<RedisSettings>),
+    Redis(RedisSettings),
 }
 
 /// Files in this directory or in the default one; sealed if there are keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileSettings {
-    pub(crate) directory: Option<PathBuf>,
+    directory: Option<PathBuf>,
     pub(crate) keys: Vec<SecretRef>,
 }
 
@@ -58,99 +52,102 @@ enum Name {
     Redis,
 }
 
-/// Reads `store = "memory"`, or the table `[profiles.name.store]`.
-pub(super) fn read(value: Value<'_>) -> Option<StoreSettings> {
-    if value.is_table() {
-        let table = value.table()?;
-        let settings = read_table(&table);
-        table.finish(&KEYS);
-        return settings;
-    }
-    let kind = match value.clone().one_of("store", &NAMES)? {
-        Name::Memory => StoreKind::Memory,
-        Name::File => StoreKind::Persistent(PersistentStore::Files(FileSettings::default())),
-        Name::Keyring => StoreKind::Persistent(PersistentStore::Keyring),
-        Name::Redis => {
-            value.error("a store in Redis needs a table with `kind`, `url` and `keys`");
-            return None;
+impl FileSettings {
+    pub(crate) fn directory(&self) -> Result<PathBuf, Error> {
+        match &self.directory {
+            Some(directory) => Ok(directory.clone()),
+            None => FileStore::default_directory(),
         }
-    };
-    Some(StoreSettings {
-        kind,
-        ..StoreSettings::default()
-    })
+    }
 }
 
-fn read_table(table: &Table<'_>) -> Option<StoreSettings> {
-    let kind = table.require("kind", "the kind of store, such as \"file\"")?;
-    let name = kind.one_of("store", &NAMES)?;
-    if let Name::Memory = name {
-        return Some(StoreSettings {
-            kind: StoreKind::Memory,
-            ..StoreSettings::default()
-        });
+impl StoreSettings {
+    /// The store of a profile whose file does not name one: files, unless the token is kept elsewhere anyway.
+    pub(super) fn default_for(token: &TokenSettings) -> Self {
+        match &token.from {
+            TokenFrom::Grant(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
+                Self::new(Some(PersistentStore::Files(FileSettings::default())))
+            }
+            TokenFrom::Secret(_) => Self::new(None),
+        }
     }
-    let on_store_outage = table
-        .get("on_store_outage")
-        .map(|value| value.one_of("value", &ON_STORE_OUTAGE));
-    let issuer_grace = table.get("issuer_grace").and_then(Value::seconds);
+
+    fn new(place: Option<PersistentStore>) -> Self {
+        Self {
+            place,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads `store = "memory"`, or the table `[profiles.name.store]`.
+pub(super) fn read(value: &Value<'_>) -> Read<StoreSettings> {
+    if value.is_table() {
+        return value.table(&KEYS, read_table);
+    }
+    Ok(StoreSettings::new(match value.one_of("store", &NAMES)? {
+        Name::Memory => None,
+        Name::File => Some(PersistentStore::Files(FileSettings::default())),
+        Name::Keyring => Some(PersistentStore::Keyring),
+        Name::Redis => {
+            let problem = "a store in Redis needs a table with `kind`, `url` and `keys`";
+            return Err(value.error(problem));
+        }
+    }))
+}
+
+fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
+    let purpose = "the kind of store, such as \"file\"";
+    let name = table.required("kind", purpose, |value| value.one_of("store", &NAMES))?;
+    // Before the other keys are read: all of them are settings of a store, and memory is none.
+    if let Name::Memory = name {
+        return Ok(StoreSettings::default());
+    }
+    let on_store_outage = table.optional("on_store_outage", |value| {
+        value.one_of("value", &ON_STORE_OUTAGE)
+    });
+    let issuer_grace = table.optional("issuer_grace", Value::seconds);
     let keys = match table.get("keys") {
         Some(value) => value.list("a reference to a secret, or a list of them", Value::secret),
-        None => Some(Vec::new()),
+        None => Ok(Vec::new()),
     };
-    let store = match name {
-        Name::Redis => read_redis(table, keys),
-        Name::Keyring => Some(PersistentStore::Keyring),
-        Name::Memory | Name::File => read_files(table, keys),
+    let place = match name {
+        Name::Redis => PersistentStore::Redis(read_redis(table, keys)?),
+        Name::Keyring => PersistentStore::Keyring,
+        Name::Memory | Name::File => PersistentStore::Files(FileSettings {
+            directory: table.optional("directory", read_directory),
+            keys: keys?,
+        }),
     };
-    Some(StoreSettings {
-        kind: StoreKind::Persistent(store?),
-        on_store_outage: on_store_outage.unwrap_or(Some(OnStoreOutage::default()))?,
+    Ok(StoreSettings {
+        place: Some(place),
+        on_store_outage: on_store_outage.unwrap_or_default(),
         issuer_grace,
     })
 }
 
-fn read_files(table: &Table<'_>, keys: Option<Vec<SecretRef>>) -> Option<PersistentStore> {
-    let directory = match table.get("directory") {
-        Some(value) => Some(directory(value)?),
-        None => None,
-    };
-    Some(PersistentStore::Files(FileSettings {
-        directory,
-        keys: keys?,
-    }))
-}
-
-fn read_redis(table: &Table<'_>, keys: Option<Vec<SecretRef>>) -> Option<PersistentStore> {
-    let url = table
-        .require(
-            "url",
-            "a reference to the URL of the server, which holds a password",
-        )
-        .and_then(Value::secret);
-    let prefix = table.get("prefix").and_then(Value::text).map(str::to_owned);
-    let lease = table.get("lease").and_then(Value::seconds);
+fn read_redis(table: &Table<'_>, keys: Read<Vec<SecretRef>>) -> Read<RedisSettings> {
+    let purpose = "a reference to the URL of the server, which holds a password";
+    let url = table.required("url", purpose, Value::secret);
+    let prefix = table.optional("prefix", Value::text);
+    let lease = table.optional("lease", Value::seconds);
     let keys = keys?;
+    // Files belong to one user, but a server is often shared with others, who could read the tokens.
     if keys.is_empty() {
-        table.error("`keys` is missing: tokens in Redis are sealed; make a key with `openssl rand -base64 32`");
-        return None;
+        return Err(table.error(
+            "`keys` is missing: tokens in Redis are sealed; make a key with `openssl rand -base64 32`",
+        ));
     }
-    Some(PersistentStore::Redis(Box::new(RedisSettings {
+    Ok(RedisSettings {
         url: url?,
         keys,
         prefix,
         lease,
-    })))
+    })
 }
 
-fn directory(value: Value<'_>) -> Option<PathBuf> {
-    match absolute(value.clone().text()?) {
-        Ok(path) => Some(path),
-        Err(problem) => {
-            value.error(format!("`directory` {problem}"));
-            None
-        }
-    }
+fn read_directory(value: &Value<'_>) -> Read<PathBuf> {
+    absolute(&value.text()?).map_err(|problem| value.error(format!("`directory` {problem}")))
 }
 
 const NAMES: [(&str, Name); 4] = [

@@ -9,7 +9,7 @@ use crate::profile::header_placement::HeaderPlacement;
 use crate::profile::schema::grant;
 use crate::profile::schema::grant::Grant;
 use crate::profile::secret_ref::SecretRef;
-use crate::profile::table::{Table, Value};
+use crate::profile::table::{Read, Table, Value};
 
 /// The token of a profile.
 #[derive(Debug)]
@@ -29,71 +29,65 @@ pub(crate) enum TokenFrom {
 }
 
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
-pub(super) fn read(value: Value<'_>, base_url: Option<&Url>) -> Option<TokenSettings> {
-    if !value.is_table() {
-        return Some(TokenSettings::new(TokenFrom::Secret(value.secret()?)));
+pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
+    if value.is_table() {
+        return value.table(&grant::KEYS, |table| read_table(table, base_url));
     }
-    let table = value.table()?;
-    let settings = read_table(&table, base_url);
-    table.finish(&grant::KEYS);
-    settings
-}
-
-fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Option<TokenSettings> {
-    let fetch_timeout = table.get("fetch_timeout").and_then(Value::seconds);
-    let default_lifetime = table.get("default_lifetime").and_then(Value::seconds);
-    let mut placement = None;
-    let from = match (table.get("source"), table.get("grant")) {
-        (Some(source), None) => {
-            placement = read_placement(table);
-            TokenFrom::Secret(source.secret()?)
-        }
-        (None, Some(name)) => TokenFrom::Grant(Box::new(grant::read(table, name, base_url)?)),
-        (Some(_), Some(grant)) => {
-            grant.key_error("`source` and `grant` exclude each other; leave one of them out");
-            return None;
-        }
-        (None, None) => {
-            table.error(
-                "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, \
-                 such as \"client_credentials\"",
-            );
-            return None;
-        }
-    };
-    Some(TokenSettings {
-        placement,
-        fetch_timeout,
-        default_lifetime,
-        ..TokenSettings::new(from)
+    Ok(TokenSettings {
+        from: TokenFrom::Secret(value.secret()?),
+        placement: None,
+        fetch_timeout: None,
+        default_lifetime: None,
     })
 }
 
-fn read_placement(table: &Table<'_>) -> Option<HeaderPlacement> {
-    match (table.get("header"), table.get("scheme")) {
-        (None, None) => None,
-        (Some(header), None) => header_name(header).map(HeaderPlacement::Header),
-        (None, Some(value)) => {
-            let scheme = value.clone().text()?;
-            header_name(value).map(|_| HeaderPlacement::Scheme(scheme.to_owned()))
+fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
+    let fetch_timeout = table.optional("fetch_timeout", Value::seconds);
+    let default_lifetime = table.optional("default_lifetime", Value::seconds);
+    let (from, placement) = match table.at_most_one("source", "grant")? {
+        // Only a source has a placement: the server of a grant says itself how its tokens are sent (RFC 6749 §7.1).
+        (Some(source), _) => {
+            let placement = read_placement(table);
+            (TokenFrom::Secret(source.secret()?), placement?)
         }
-        (Some(_), Some(scheme)) => {
-            scheme.key_error("`header` and `scheme` exclude each other; leave one of them out");
-            None
+        (_, Some(name)) => {
+            let grant = grant::read(table, &name, base_url)?;
+            (TokenFrom::Grant(Box::new(grant)), None)
         }
-    }
+        (None, None) => {
+            return Err(table.error(
+                "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, \
+                 such as \"client_credentials\"",
+            ));
+        }
+    };
+    Ok(TokenSettings {
+        from,
+        placement,
+        fetch_timeout,
+        default_lifetime,
+    })
 }
 
-/// Reads a header name. A scheme has the same characters (a token, RFC 9110 §5.6.2).
-fn header_name(value: Value<'_>) -> Option<HeaderName> {
-    let name = HeaderName::try_from(value.clone().text()?).ok();
-    if name.is_none() {
+fn read_placement(table: &Table<'_>) -> Read<Option<HeaderPlacement>> {
+    Ok(match table.at_most_one("header", "scheme")? {
+        (Some(header), _) => Some(HeaderPlacement::Header(header_name(&header)?)),
+        (_, Some(scheme)) => {
+            // A scheme has the same characters as a header name (a token, RFC 9110 §5.6.2).
+            header_name(&scheme)?;
+            Some(HeaderPlacement::Scheme(scheme.text()?))
+        }
+        (None, None) => None,
+    })
+}
+
+fn header_name(value: &Value<'_>) -> Read<HeaderName> {
+    HeaderName::try_from(value.text()?).map_err(|_| {
         value.error(format!(
             "`{}` has a character that is not allowed; give a name such as \"x-api-key\"",
             value.key
-        ));
-    }
-    name
+        ))
+    })
 }
 
 impl TokenSettings {
@@ -102,19 +96,15 @@ impl TokenSettings {
         self.grant().map(Grant::secrets).unwrap_or_default()
     }
 
+    /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
+    pub(crate) fn knows_when_tokens_expire(&self) -> bool {
+        self.grant().is_some() || self.default_lifetime.is_some()
+    }
+
     pub(crate) fn grant(&self) -> Option<&Grant> {
         match &self.from {
             TokenFrom::Secret(_) => None,
             TokenFrom::Grant(grant) => Some(grant),
-        }
-    }
-
-    fn new(from: TokenFrom) -> Self {
-        Self {
-            from,
-            placement: None,
-            fetch_timeout: None,
-            default_lifetime: None,
         }
     }
 }
