@@ -155,9 +155,11 @@ impl Authenticator {
         if !exchange.carries_credential() {
             return Ok(None);
         }
-        let max_wait = self.max_wait(exchange);
-        self.checked(self.tokens.lease(Some(max_wait)).await)
-            .map(Some)
+        let lease = match self.tokens.fresh() {
+            Some(lease) => Ok(lease),
+            None => self.tokens.lease(Some(self.max_wait(exchange))).await,
+        };
+        self.checked(lease).map(Some)
     }
 
     /// The same, on the calling thread.

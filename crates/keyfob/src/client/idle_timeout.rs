@@ -4,13 +4,14 @@
 //! alone would let a stalled body wait forever. So the time starts again with each part of a body that moves.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::FutureExt;
 
 use crate::client::shared_timer::SharedTimer;
 #[cfg(feature = "session")]
@@ -49,18 +50,25 @@ impl IdleTimeout {
         progress: Option<&Progress>,
     ) -> Option<F::Output> {
         let mut response = pin!(response);
-        if !self.is_limited() {
-            return Some(response.await);
-        }
+        let mut timeout = self.is_limited().then(|| self.0.start());
         let sent = || progress.map_or(0, |progress| progress.0.load(Ordering::Relaxed));
-        loop {
-            let before = sent();
-            match select(response.as_mut(), self.0.start()).await {
-                Either::Left((response, _)) => return Some(response),
-                Either::Right(_) if sent() == before => return None,
-                Either::Right(_) => {}
+        let mut before = sent();
+        poll_fn(|context| {
+            if let Poll::Ready(response) = response.as_mut().poll(context) {
+                return Poll::Ready(Some(response));
             }
-        }
+            while let Some(passed) = &mut timeout {
+                ready!(passed.poll_unpin(context));
+                let now = sent();
+                if now == before {
+                    return Poll::Ready(None);
+                }
+                before = now;
+                timeout = Some(self.0.start());
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -4,7 +4,6 @@
 //! (benches `layer_cpu` and `request_cpu`; the goals are 1.06 and 1.03). So one task sleeps until the first timeout of
 //! all ends. It runs while timeouts are pending, and ends at its first waking without any.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -27,20 +26,23 @@ pub(crate) struct SharedTimer {
 /// A timeout. It begins when it is first polled, and completes when it has passed.
 pub(crate) struct Timeout {
     timer: Arc<SharedTimer>,
-    key: Option<Key>,
+    /// Where its waker is, and its end.
+    pending: Option<(usize, u64)>,
 }
 
 #[derive(Default)]
 struct Pending {
-    wakers: BTreeMap<Key, Waker>,
-    /// The number of the next key.
-    next: u64,
+    /// Used again when their timeouts are dropped, so that a request allocates nothing here.
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
     task: Task,
 }
 
-/// The end of a timeout, in nanoseconds of [`CoarseTime::monotonic`](crate::clock::CoarseTime::monotonic), and a unique
-/// number.
-type Key = (u64, u64);
+struct Slot {
+    /// In nanoseconds of [`CoarseTime::monotonic`](crate::clock::CoarseTime::monotonic).
+    end: u64,
+    waker: Waker,
+}
 
 /// The task that sleeps until the first timeout ends.
 #[derive(Default, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl SharedTimer {
     pub(crate) fn start(self: &Arc<Self>) -> Timeout {
         Timeout {
             timer: Arc::clone(self),
-            key: None,
+            pending: None,
         }
     }
 
@@ -79,14 +81,12 @@ impl SharedTimer {
     fn wake_expired(&self) -> Option<Duration> {
         let now = self.now();
         let mut pending = lock(&self.pending);
-        let expired: Vec<_> = pending.wakers.range(..=(now, u64::MAX)).collect();
-        let expired: Vec<_> = expired
-            .into_iter()
-            .map(|(_, waker)| waker.clone())
-            .collect();
-        let next = pending.wakers.range((now + 1, 0)..).next();
-        let pause = match next {
-            Some((&(end, _), _)) => Some(Duration::from_nanos(end - now)),
+        let slots = || pending.slots.iter().flatten();
+        let expired = slots().filter(|slot| slot.end <= now);
+        let expired: Vec<_> = expired.map(|slot| slot.waker.clone()).collect();
+        let ends = slots().map(|slot| slot.end).filter(|&end| end > now);
+        let pause = match ends.min() {
+            Some(end) => Some(Duration::from_nanos(end - now)),
             None if expired.is_empty() => None,
             None => Some(self.limit),
         };
@@ -104,28 +104,30 @@ impl Future for Timeout {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let timer = Arc::clone(&self.timer);
+        let timer = &*self.timer;
         let now = timer.now();
         let mut pending = lock(&timer.pending);
-        let key = *self.key.get_or_insert_with(|| {
-            let limit = u64::try_from(timer.limit.as_nanos()).unwrap_or(u64::MAX);
-            pending.next += 1;
-            (now.saturating_add(limit), pending.next)
-        });
-        if key.0 <= now {
-            return Poll::Ready(());
-        }
-        let waker = context.waker();
-        pending
-            .wakers
-            .entry(key)
-            .and_modify(|known| known.clone_from(waker))
-            .or_insert_with(|| waker.clone());
+        let (index, end) = match self.pending {
+            Some((index, end)) => {
+                let slot = pending.slots[index].as_mut().expect("it is not dropped");
+                slot.waker.clone_from(context.waker());
+                (index, end)
+            }
+            None => {
+                let limit = u64::try_from(timer.limit.as_nanos()).unwrap_or(u64::MAX);
+                let (end, waker) = (now.saturating_add(limit), context.waker().clone());
+                (pending.insert(Slot { end, waker }), end)
+            }
+        };
         let task = mem::replace(&mut pending.task, Task::Running);
         drop(pending);
         if task == Task::Stopped {
-            let task = RunningTask(Arc::downgrade(&timer)).run();
+            let task = RunningTask(Arc::downgrade(&self.timer)).run();
             timer.runtime.spawn(Box::pin(task));
+        }
+        self.pending = Some((index, end));
+        if end <= now {
+            return Poll::Ready(());
         }
         Poll::Pending
     }
@@ -133,9 +135,22 @@ impl Future for Timeout {
 
 impl Drop for Timeout {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            lock(&self.timer.pending).wakers.remove(&key);
+        if let Some((index, _)) = self.pending {
+            let mut pending = lock(&self.timer.pending);
+            pending.slots[index] = None;
+            pending.free.push(index);
         }
+    }
+}
+
+impl Pending {
+    fn insert(&mut self, slot: Slot) -> usize {
+        let Some(index) = self.free.pop() else {
+            self.slots.push(Some(slot));
+            return self.slots.len() - 1;
+        };
+        self.slots[index] = Some(slot);
+        index
     }
 }
 
@@ -165,7 +180,8 @@ impl Drop for RunningTask {
         };
         let mut pending = lock(&timer.pending);
         pending.task = Task::Stopped;
-        let wakers: Vec<_> = pending.wakers.values().cloned().collect();
+        let slots = pending.slots.iter().flatten();
+        let wakers: Vec<_> = slots.map(|slot| slot.waker.clone()).collect();
         drop(pending);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -276,7 +292,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(timer.start().now_or_never().is_none());
         }
-        assert!(lock(&timer.pending).wakers.is_empty());
+        assert_eq!(lock(&timer.pending).slots.len(), 1);
         let task = lock(&world.tasks).pop().expect("a task");
         assert!(task.now_or_never().is_some());
         assert!(lock(&timer.pending).task == Task::Stopped);

@@ -49,18 +49,22 @@ impl HttpClient for reqwest::Client {
     type Request = reqwest::Request;
     type Response = reqwest::Response;
 
-    async fn execute(
+    fn execute(
         &self,
         mut attempt: reqwest::Request,
         timeout: Option<&IdleTimeout>,
-    ) -> Result<reqwest::Response, Fault> {
-        let Some(timeout) = timeout else {
-            return self.execute(attempt).await.map_err(Fault::Client);
-        };
-        let progress = count_parts(&mut attempt);
-        let response = timeout.wait(self.execute(attempt), progress.as_ref()).await;
-        let response = response.ok_or(Fault::Stalled)?.map_err(Fault::Client)?;
-        Ok(limit_body(response, timeout))
+    ) -> impl Future<Output = Result<reqwest::Response, Fault>> + Send {
+        let progress = timeout.and_then(|_| count_parts(&mut attempt));
+        // Not in the future, so that this has no room for the request.
+        let response = self.execute(attempt);
+        async move {
+            let Some(timeout) = timeout else {
+                return response.await.map_err(Fault::Client);
+            };
+            let response = timeout.wait(response, progress.as_ref()).await;
+            let response = response.ok_or(Fault::Stalled)?.map_err(Fault::Client)?;
+            Ok(limit_body(response, timeout))
+        }
     }
 
     fn head(response: &reqwest::Response) -> (StatusCode, &HeaderMap) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -14,6 +15,7 @@ use crate::client::retry_loop::Attempts;
 use crate::client::session::http_client::{HttpClient, HttpRequest, drop_userinfo};
 use crate::client::settings::ClientRules;
 use crate::error::error::Error;
+use crate::exchange::exchange::Exchange;
 use crate::exchange::outcome::{Idempotency, Outcome};
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
@@ -59,10 +61,21 @@ impl<C> Sender<C> {
 impl<C: HttpClient> Sender<C> {
     /// Sends a request until its exchange is done.
     pub(crate) async fn send(
-        &self,
-        mut request: C::Request,
+        self: Arc<Self>,
+        request: Result<C::Request, Error>,
         options: Options,
     ) -> Result<C::Response, Error> {
+        let (exchange, mut attempts) = self.begin(request?, &options)?;
+        let authenticator = &self.rules.authenticator;
+        let result = retry_loop::run(authenticator, exchange, None, &mut *attempts).await;
+        result.map_err(|fault| fault.report(&attempts.destination()))
+    }
+
+    fn begin(
+        &self,
+        mut request: C::Request,
+        options: &Options,
+    ) -> Result<(Exchange, Box<SessionAttempts<'_, C>>), Error> {
         drop_userinfo(request.url_mut())?;
         let authenticator = &self.rules.authenticator;
         let policy = options.retry.as_ref().unwrap_or(&self.rules.policy);
@@ -71,14 +84,13 @@ impl<C: HttpClient> Sender<C> {
             .unwrap_or_else(|| Idempotency::of(request.method(), request.headers()));
         let body = request.replay();
         let exchange = authenticator.begin(request.url(), policy, idempotency, body)?;
-        let exchange = exchange.redirects(self.redirects);
-        let mut attempts = SessionAttempts {
+        let attempts = SessionAttempts {
             sender: self,
             template: request.copy(),
             first: Some(request),
         };
-        let result = retry_loop::run(authenticator, exchange, None, &mut attempts).await;
-        result.map_err(|fault| fault.report(&attempts.destination()))
+        // Boxed, so that the future is no larger than a small allocation.
+        Ok((exchange.redirects(self.redirects), Box::new(attempts)))
     }
 
     /// R1: plain http to this machine must not leave it, and so does not use a proxy of the environment.
@@ -104,6 +116,18 @@ struct SessionAttempts<'a, C: HttpClient> {
 }
 
 impl<C: HttpClient> SessionAttempts<'_, C> {
+    /// The next attempt, with its credential (R7).
+    fn authorized(&mut self, lease: Option<&Lease>) -> Result<C::Request, Error> {
+        let mut attempt = self.first.take().unwrap_or_else(|| self.template.copy());
+        if let Some(lease) = lease {
+            let url = || attempt.url().as_str();
+            let authenticator = &self.sender.rules.authenticator;
+            let credential = authenticator.credential(lease, attempt.method(), url)?;
+            credential.apply(attempt.headers_mut());
+        }
+        Ok(attempt)
+    }
+
     /// The method and origin of the request, for errors. The rest of the URL may be confidential.
     fn destination(&self) -> String {
         let origin = self.template.url().origin().ascii_serialization();
@@ -115,18 +139,16 @@ impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
     type Response = C::Response;
     type Failure = Fault;
 
-    async fn send(&mut self, lease: Option<&Lease>) -> Result<C::Response, Fault> {
-        let rules = &self.sender.rules;
-        let mut attempt = self.first.take().unwrap_or_else(|| self.template.copy());
-        if let Some(lease) = lease {
-            let url = || attempt.url().as_str();
-            let authenticator = &rules.authenticator;
-            let credential = authenticator.credential(lease, attempt.method(), url)?;
-            credential.apply(attempt.headers_mut());
-        }
-        let client = self.sender.client_for(attempt.url());
-        let timeout = attempt.timeout().is_none().then_some(&rules.timeout);
-        client.execute(attempt, timeout).await
+    fn send(
+        &mut self,
+        lease: Option<&Lease>,
+    ) -> impl Future<Output = Result<C::Response, Fault>> + Send {
+        let response = self.authorized(lease).map(|attempt| {
+            let client = self.sender.client_for(attempt.url());
+            let timeout = attempt.timeout().is_none();
+            client.execute(attempt, timeout.then_some(&self.sender.rules.timeout))
+        });
+        async move { response?.await }
     }
 
     fn outcome<'a>(&self, result: &'a Result<C::Response, Fault>) -> Outcome<'a> {

@@ -65,7 +65,8 @@ impl Session {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
-        Box::pin(self.sender.send(request, Options::default())).await
+        let sender = Arc::clone(&self.sender);
+        Box::pin(sender.send(Ok(request), Options::default())).await
     }
 
     /// Fetches a token, unless there is one.

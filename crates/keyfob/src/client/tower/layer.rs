@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::cache::cache::TokenCache;
 use crate::client::retry_loop;
 use crate::client::settings::{ClientSettings, settings_setters};
+use crate::client::tower::kept_head::KeptHead;
 use crate::client::tower::replay::{ReplayBody, ReplayEmpty};
 use crate::client::tower::service::{Classify, First, LayerRules, ServiceAttempts, SharedService};
 use crate::error::error::{BoxError, Error};
@@ -168,13 +169,10 @@ where
             Ok(exchange) => exchange,
             Err(error) => return Box::pin(ready(Err(error.into()))),
         };
-        let kept = kept.map(|kept| (head.headers.clone(), head.extensions.clone(), kept));
-        let (method, uri, version) = (head.method.clone(), head.uri.clone(), head.version);
+        let kept_head = KeptHead::of(&head, replay);
         let request = Request::from_parts(head, body);
         let mut attempts = ServiceAttempts {
-            method,
-            uri,
-            version,
+            head: kept_head,
             kept,
             first: None,
             service: None,

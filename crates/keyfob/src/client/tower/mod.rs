@@ -1,5 +1,6 @@
 //! The tower layer: a credential on every request that a client service sends.
 
+pub(crate) mod kept_head;
 pub(crate) mod layer;
 pub(crate) mod replay;
 pub(crate) mod service;

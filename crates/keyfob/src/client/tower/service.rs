@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri, Version};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::cache::lease::Lease;
@@ -14,6 +14,7 @@ use crate::client::authenticator::Authenticator;
 use crate::client::idle_timeout::IdleTimeout;
 use crate::client::retry_loop::Attempts;
 use crate::client::settings::ClientRules;
+use crate::client::tower::kept_head::KeptHead;
 use crate::client::tower::replay::ReplayBody;
 use crate::error::error::{BoxError, Error};
 use crate::exchange::io_failure::classify;
@@ -43,11 +44,9 @@ where
     S: Service<Request<B>>,
     P: ReplayBody<B>,
 {
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    pub(super) version: Version,
-    /// What makes the request again, if it can be sent again.
-    pub(super) kept: Option<(HeaderMap, Extensions, P::Kept)>,
+    pub(super) head: KeptHead,
+    /// What makes the body again, if that is possible.
+    pub(super) kept: Option<P::Kept>,
     pub(super) first: Option<First<S, B, S::Future>>,
     /// The service of the attempts after the first. Boxed, because few requests have one.
     pub(super) service: Option<Box<S>>,
@@ -79,7 +78,7 @@ where
         lease: &Lease,
     ) -> Result<Request<B>, Error> {
         let authenticator = self.authenticator();
-        let credential = authenticator.credential(lease, &self.method, || self.url())?;
+        let credential = authenticator.credential(lease, &self.head.method, || self.url())?;
         credential.apply(request.headers_mut());
         Ok(request)
     }
@@ -96,30 +95,24 @@ where
 
     /// The request as the caller made it.
     fn again(&self) -> Result<Request<B>, Error> {
-        let (headers, extensions, kept) = self
+        let kept = self
             .kept
             .as_ref()
             .expect("only a request that can be replayed is sent again");
         let body = self.shared.replay.again(kept).ok_or_else(|| {
             Error::input("the `replay` of the layer returned no body although it had kept one")
         })?;
-        let mut request = Request::new(body);
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = self.version;
-        *request.headers_mut() = headers.clone();
-        *request.extensions_mut() = extensions.clone();
-        Ok(request)
+        Ok(self.head.with(body))
     }
 
     fn url(&self) -> String {
-        self.authenticator().origins().url_of(&self.uri)
+        self.authenticator().origins().url_of(&self.head.uri)
     }
 
     fn timed_out(&self) -> Error {
-        let origin = self.authenticator().origins().origin_of(&self.uri);
+        let origin = self.authenticator().origins().origin_of(&self.head.uri);
         let origin = origin.map(|origin| origin.to_string()).unwrap_or_default();
-        let error = Failure::Timeout.error(&format!("{} {origin}", self.method));
+        let error = Failure::Timeout.error(&format!("{} {origin}", self.head.method));
         error.caused_by(io::Error::from(io::ErrorKind::TimedOut))
     }
 }
