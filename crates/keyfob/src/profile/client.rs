@@ -16,6 +16,8 @@ use crate::profile::set_each::SetEach;
 use crate::source::source::TokenRequest;
 
 /// The secrets with which a client authenticates or signs.
+///
+/// They are compared, to find out whether one has changed.
 #[derive(PartialEq)]
 pub(super) struct Secrets {
     client_secret: Option<Zeroizing<String>>,

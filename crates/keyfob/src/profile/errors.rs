@@ -30,7 +30,7 @@ impl<'t> FileErrors<'t> {
         if found.is_empty() {
             return Ok(());
         }
-        // The keys are read in the order of the program, and a person goes through the file from the top.
+        // Keys are read in the order of this program, but a person goes through the file from the top.
         found.sort();
         let lines = found.iter().map(|(at, message)| {
             let (line, column) = position(self.text, *at);
@@ -50,7 +50,7 @@ fn position(text: &str, at: usize) -> (usize, usize) {
 
 /// The known word that is most like this one, if any is a likely correction.
 fn correction<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    // The keys of other tools are spelled `client-id` or `CLIENT_ID`, which are no misspellings of a letter.
+    // `client-id` and `CLIENT_ID` are habits from other tools, and differ from `client_id` in no letter.
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
     let similarity = |known: &&str| strsim::jaro_winkler(&word, &plain(known));

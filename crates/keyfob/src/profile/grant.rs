@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 use zeroize::Zeroizing;
 
@@ -17,7 +16,7 @@ use crate::profile::client::Secrets;
 use crate::profile::schema::Definition;
 use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
 use crate::profile::set_each::SetEach;
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// Adds the grant's parameters to a source or a sign-in.
@@ -64,6 +63,7 @@ impl GrantSource {
     }
 
     async fn source(&self, request: &TokenRequest) -> Result<Arc<dyn TokenSource>, Error> {
+        // Held while the secrets are read, so that concurrent renewals make one source.
         let mut current = self.current.lock().await;
         let secrets = Secrets::read(self.grant(), request).await?;
         // With the same secrets, the source is kept: it knows the server's metadata already.
@@ -121,6 +121,7 @@ impl GrantSource {
 
     /// The refresh token of the previous token, or else the first one, which the file refers to.
     async fn refresh_token(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
+        // RFC 6749 §6: "the client MUST discard the old refresh token and replace it with the new refresh token".
         if let Some(text) = request.previous().and_then(Token::refresh_token) {
             return Ok(Zeroizing::new(text.to_owned()));
         }
@@ -147,7 +148,7 @@ impl GrantSource {
 }
 
 impl TokenSource for GrantSource {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let outcome = self.source(request).await?.fetch(request).await;
             outcome.map_err(|error| self.explain(error))
@@ -155,6 +156,7 @@ impl TokenSource for GrantSource {
     }
 
     fn consumes_refresh_token(&self) -> bool {
+        // Asked before the secrets are read, so the inner source, which knows it too, may not exist yet.
         matches!(
             self.grant().kind,
             GrantKind::RefreshToken(_) | GrantKind::SignIn(_)

@@ -21,7 +21,6 @@ pub(crate) mod dpop_key;
 pub(crate) mod errors;
 pub(crate) mod file;
 pub(crate) mod grant;
-pub(crate) mod header_placement;
 pub(crate) mod keyring;
 pub(crate) mod lazy_store;
 pub(crate) mod profile;

@@ -13,7 +13,8 @@ use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
 use crate::profile::errors::suggestion;
-use crate::profile::file::{FILE, Location};
+use crate::profile::file;
+use crate::profile::file::{FILE, default_file, file_of_environment};
 use crate::profile::schema::token::TokenFrom;
 use crate::profile::schema::{Definition, read};
 use crate::profile::select::score;
@@ -53,7 +54,19 @@ impl Profiles {
     ///
     /// As [`from_file`](Self::from_file).
     pub fn from_default_file() -> Result<Self, Error> {
-        Self::read(&Location::find())
+        if let Some(path) = file_of_environment() {
+            return Self::from_file(path);
+        }
+        match default_file() {
+            // If this check fails, reading fails as well, and reports the cause.
+            Some(path) if path.try_exists().unwrap_or(true) => Self::from_file(path),
+            // Only the default file may be missing. A user who names a file means it to be read.
+            path => Ok(Self {
+                file: path.map_or_else(|| FILE.to_owned(), |path| path.display().to_string()),
+                is_missing: true,
+                profiles: BTreeMap::new(),
+            }),
+        }
     }
 
     /// Reads this file.
@@ -63,7 +76,8 @@ impl Profiles {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read, if every user of the machine can write it, or
     /// if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::read(&Location::Named(path.as_ref().to_owned()))
+        let path = path.as_ref();
+        Self::parse(&file::read(path)?, &path.display().to_string())
     }
 
     /// Reads the text of a profile file.
@@ -118,6 +132,7 @@ impl Profiles {
         };
         let mut fitting = self.iter().filter(|profile| score(profile) == Some(best));
         let (first, second) = (fitting.next(), fitting.next());
+        // No guess: the wrong one of two tokens would show one account's requests to another.
         if let (Some(first), Some(second)) = (first, second) {
             return Err(Error::input(format!(
                 "the profiles {:?} and {:?} fit the URL equally well; name one of them",
@@ -131,21 +146,6 @@ impl Profiles {
     /// All profiles, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.values()
-    }
-
-    fn read(location: &Location) -> Result<Self, Error> {
-        let file = match location.path() {
-            Some(path) => path.display().to_string(),
-            None => FILE.to_owned(),
-        };
-        match location.read()? {
-            Some(text) => Self::parse(&text, &file),
-            None => Ok(Self {
-                file,
-                is_missing: true,
-                profiles: BTreeMap::new(),
-            }),
-        }
     }
 
     fn parse(text: &str, file: &str) -> Result<Self, Error> {
@@ -257,7 +257,7 @@ impl Profile {
             .set_each(self.fetch_timeout(), TokenCacheBuilder::fetch_timeout)
             .set_each(self.default_lifetime(), TokenCacheBuilder::default_lifetime)
             .build()?;
-        // Of two threads that come here at once, both get the cache of the first.
+        // If two threads come here at once, both get the cache of the first.
         Ok(self.tokens.get_or_init(|| cache).clone())
     }
 }

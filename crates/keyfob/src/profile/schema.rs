@@ -45,7 +45,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
         let at = error.span().unwrap_or_default();
         errors.add(&at, format!("this is not TOML: {}", error.message()));
     }
-    // What the parser recovers from a text that is not TOML would lead to errors that are none.
+    // The parser recovers only a part of a text that is not TOML, and the missing part would be reported as well.
     let definitions = match syntax_errors.is_empty() {
         true => read_document(Table::new(document.get_ref(), document.span(), &errors)),
         false => Vec::new(),
@@ -79,7 +79,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let plain_http = table
         .optional("allow_plain_http", Value::origins)
         .unwrap_or_default();
-    // Without an origin, the token could go anywhere. A key that is there but wrong has its own error.
+    // A token without an origin could go anywhere. A key with an error counts as present: one error is enough.
     if !ORIGIN_KEYS.iter().any(|key| table.has(key)) {
         table.error(
             "the profile names no server; set `base_url` or `origins` to where its token may be sent",
@@ -144,13 +144,10 @@ fn read_retry(table: &Table<'_>) -> Read<RetryPolicy> {
 }
 
 fn read_statuses(value: &Value<'_>) -> Read<Vec<StatusCode>> {
-    let statuses = value.list("a status, or a list of them", |value| {
-        value.number(400..=599)
-    })?;
-    Ok(statuses
-        .into_iter()
-        .filter_map(|status| StatusCode::from_u16(status as u16).ok())
-        .collect())
+    value.list("a status, or a list of them", |value| {
+        let status = value.number(400..=599)? as u16;
+        Ok(StatusCode::from_u16(status).expect("each number with three digits is a status"))
+    })
 }
 
 const ORIGIN_KEYS: [&str; 3] = ["base_url", "origins", "allow_plain_http"];

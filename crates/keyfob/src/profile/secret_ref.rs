@@ -2,12 +2,10 @@
 
 use std::env::VarError;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{env, fmt, io};
+use std::{env, fmt};
 
-use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 use crate::cache::builder::TokenCacheBuilder;
@@ -16,8 +14,8 @@ use crate::profile::keyring;
 use crate::runtime::runtime::TokioOrThreads;
 use crate::source::command::CommandToken;
 use crate::source::env::EnvToken;
-use crate::source::file::FileToken;
-use crate::source::source::{Reason, TokenRequest, TokenSource};
+use crate::source::file::{FileToken, problem, read_text};
+use crate::source::source::{Reason, TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// The place where a secret is. It is read each time the secret is needed, so that a changed secret is noticed.
@@ -41,10 +39,10 @@ impl SecretRef {
     /// Parses a reference. The error message does not quote the text, which may be the secret itself.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            Some(("env", name)) => parse_variable(name),
+            Some(("env", name)) => Ok(parse_variable(name)?),
             Some(("file", path)) => Ok(Self::File(absolute(path)?)),
             Some(("command", line)) => parse_command(line),
-            Some(("keyring", entry)) => parse_keyring_entry(entry),
+            Some(("keyring", entry)) => Ok(parse_keyring_entry(entry)?),
             _ => Err(format!(
                 "is a secret, which must not be in this file; give the place where it is: {}",
                 Self::FORMS
@@ -55,6 +53,7 @@ impl SecretRef {
     /// A text that differs for different references. It must not be shown, because the arguments of a command may be secrets.
     pub(super) fn identity(&self) -> String {
         match self {
+            // Of a command, `Display` shows the program only.
             Self::Command(command) => format!("{self} {:?}", command.words()),
             _ => self.to_string(),
         }
@@ -90,6 +89,7 @@ impl SecretRef {
                 request.run_blocking(read).await?
             }
         }?;
+        // Files and the output of commands end with a line break, which is no part of the secret.
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return Err(Error::unavailable(format!("the secret in {self} is empty")));
@@ -102,7 +102,7 @@ impl SecretRef {
 struct KeyringToken(SecretRef);
 
 impl TokenSource for KeyringToken {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let text = self.0.read(request).await?;
             Ok(Token::new(text.as_str())?.expiry_from_jwt())
@@ -138,31 +138,32 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-fn parse_variable(name: &str) -> Result<SecretRef, String> {
+fn parse_variable(name: &str) -> Result<SecretRef, &'static str> {
+    // POSIX: names "consist solely of uppercase letters, digits, and the <underscore>" and "do not begin with a digit".
+    // Programs use small letters too. A secret that is written here by mistake has other characters in most cases.
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty()
-        || name.starts_with(|c: char| c.is_ascii_digit())
-        || !name.chars().all(is_allowed)
-    {
-        return Err("does not name an environment variable; write `env:NAME`, without `$`".into());
+    let begins_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
+    if name.is_empty() || begins_with_digit || !name.chars().all(is_allowed) {
+        return Err("does not name an environment variable; write `env:NAME`, without `$`");
     }
     Ok(SecretRef::Environment(name.to_owned()))
 }
 
 fn parse_command(line: &str) -> Result<SecretRef, String> {
-    let mut words = shell_words::split(line)
-        .map_err(|_| "cannot be split into words; close its quotes".to_owned())?;
+    let mut words =
+        shell_words::split(line).map_err(|_| "cannot be split into words; close its quotes")?;
+    // A program without a slash is looked up in `PATH`, which does not depend on the current directory either.
     if let Some(program) = words.first_mut()
         && program.contains('/')
     {
         *program = absolute(program)?.to_string_lossy().into_owned();
     }
-    CommandToken::new(words)
-        .map(|command| SecretRef::Command(Box::new(command)))
-        .map_err(|error| format!("cannot be used: {error}"))
+    let command = CommandToken::new(words).map_err(|error| format!("cannot be used: {error}"))?;
+    Ok(SecretRef::Command(Box::new(command)))
 }
 
-fn parse_keyring_entry(entry: &str) -> Result<SecretRef, String> {
+fn parse_keyring_entry(entry: &str) -> Result<SecretRef, &'static str> {
+    // At the last slash, because a service is often named by a URL.
     match entry.rsplit_once('/') {
         Some((service, user)) if !service.is_empty() && !user.is_empty() => {
             Ok(SecretRef::Keyring {
@@ -170,24 +171,23 @@ fn parse_keyring_entry(entry: &str) -> Result<SecretRef, String> {
                 user: user.to_owned(),
             })
         }
-        _ => Err("does not name an entry of the keyring; write `keyring:service/user`".into()),
+        _ => Err("does not name an entry of the keyring; write `keyring:service/user`"),
     }
 }
 
 /// A path that does not depend on the current directory.
-pub(super) fn absolute(path: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(path: &str) -> Result<PathBuf, &'static str> {
     if let Some(below) = path.strip_prefix("~/") {
-        let home = etcetera::home_dir()
-            .map_err(|_| "begins with `~`, but there is no home directory".to_owned())?;
+        let home = etcetera::home_dir();
+        let home = home.map_err(|_| "begins with `~`, but there is no home directory")?;
         return Ok(home.join(below));
     }
-    if !Path::new(path).is_absolute() {
-        return Err(
-            "has a path that depends on the current directory; give it in full, or beginning with `~/`"
-                .into(),
-        );
+    match Path::new(path).is_absolute() {
+        true => Ok(PathBuf::from(path)),
+        false => Err(
+            "has a path that depends on the current directory; give it in full, or beginning with `~/`",
+        ),
     }
-    Ok(PathBuf::from(path))
 }
 
 fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
@@ -203,33 +203,14 @@ fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
-    read_text(path).map_err(|error| {
-        let problem = match error.kind() {
-            io::ErrorKind::NotFound => "does not exist",
-            io::ErrorKind::PermissionDenied => "may not be read by this user",
-            io::ErrorKind::InvalidData => "is not text, or is longer than 1 MiB",
-            _ => "cannot be read",
-        };
-        let path = path.display();
+    File::open(path).and_then(read_text).map_err(|error| {
+        let (path, problem) = (path.display(), problem(&error));
         Error::unavailable(format!(
             "the file {path}, which should hold a secret, {problem}"
         ))
         .caused_by(error)
     })
 }
-
-fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
-    let file = File::open(path)?;
-    // Enough room for a typical secret: a buffer that grows leaves a copy behind in freed memory.
-    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
-    let length = file.take(LIMIT + 1).read_to_string(&mut text)?;
-    if length as u64 > LIMIT {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    Ok(text)
-}
-
-const LIMIT: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use crate::origin::origin::Origin;
 /// The score is higher the more of the URL's path the base URL covers.
 pub(super) fn score(base_url: Option<&Url>, origins: &[Origin], url: &Url) -> Option<usize> {
     let wanted = Origin::from_url(url).ok()?;
+    // The origin of the base URL is among the origins too, so the path is compared first.
     let by_base = base_url.and_then(|base| {
         let is_origin = Origin::from_url(base).is_ok_and(|origin| origin == wanted);
         is_origin.then(|| covered_length(base.path(), url.path()))
@@ -20,6 +21,7 @@ pub(super) fn score(base_url: Option<&Url>, origins: &[Origin], url: &Url) -> Op
 fn covered_length(base: &str, path: &str) -> usize {
     let folder = base.trim_end_matches('/');
     match path.strip_prefix(folder) {
+        // Whole segments only: `/v1` does not cover `/v11`. A base URL without a path still covers more than none (+ 1).
         Some(rest) if rest.is_empty() || rest.starts_with('/') => folder.len() + 1,
         _ => 0,
     }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::error::error::Error;
 use crate::profile::grant::GrantSource;
-use crate::profile::header_placement::PlacedSource;
 use crate::profile::profile::Profile;
-use crate::profile::schema::token::TokenFrom;
+use crate::profile::schema::token::{HeaderPlacement, TokenFrom};
 use crate::profile::set_each::SetEach;
 use crate::source::persisted::Persisted;
-use crate::source::source::TokenSource;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 impl Profile {
     /// A source of the profile's token, behind its store, for a cache that you build. Nothing is fetched yet.
@@ -57,5 +56,27 @@ impl Profile {
             }),
             None => source,
         })
+    }
+}
+
+/// A source whose tokens go where the profile says.
+struct PlacedSource {
+    source: Arc<dyn TokenSource>,
+    placement: HeaderPlacement,
+}
+
+impl TokenSource for PlacedSource {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(async move {
+            let token = self.source.fetch(request).await?;
+            match &self.placement {
+                HeaderPlacement::Header(name) => Ok(token.header_name(name.clone())),
+                HeaderPlacement::Scheme(scheme) => token.scheme(scheme),
+            }
+        })
+    }
+
+    fn consumes_refresh_token(&self) -> bool {
+        self.source.consumes_refresh_token()
     }
 }

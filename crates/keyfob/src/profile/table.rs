@@ -176,15 +176,15 @@ impl<'t> Value<'t> {
     /// A whole number within these bounds.
     pub(super) fn number(&self, bounds: RangeInclusive<u32>) -> Read<u32> {
         let integer = self.as_kind("a whole number", DeValue::as_integer)?;
-        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
-        number
-            .filter(|number| bounds.contains(number))
-            .ok_or_else(|| {
-                let (key, first, last) = (self.key, bounds.start(), bounds.end());
-                self.error(format!(
-                    "`{key}` is out of range; give a number from {first} to {last}"
-                ))
-            })
+        match u32::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if bounds.contains(&number) => Ok(number),
+            _ => Err(self.error(format!(
+                "`{}` is out of range; give a number from {} to {}",
+                self.key,
+                bounds.start(),
+                bounds.end()
+            ))),
+        }
     }
 
     /// A time in seconds, above zero and at most a year.
@@ -210,7 +210,7 @@ impl<'t> Value<'t> {
 
     /// A reference to a secret. The secret itself must not be in the file.
     pub(super) fn secret(&self) -> Read<SecretRef> {
-        // Not `as_kind`: that a secret must not be here is worth more than that it must be a text.
+        // Not `as_kind`: its advice, to write the value in quotes, would put the secret into the file.
         let Some(text) = self.value.as_str() else {
             return Err(self.error(format!(
                 "`{}` is a secret; give in quotes the place where it is: {}",
@@ -246,7 +246,7 @@ impl<'t> Value<'t> {
     pub(super) fn origins(&self) -> Read<Vec<Origin>> {
         self.list("a URL in quotes, or a list of them", |value| {
             let url = value.url()?;
-            // `Origin` drops the path, and a reader of the file would take it for a restriction.
+            // An origin has no path. A person who writes one expects that the token goes nowhere else.
             let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
             let origin = Origin::from_url(&url).ok().filter(|_| is_bare);
             origin.ok_or_else(|| {
@@ -309,6 +309,7 @@ impl<'t> Value<'t> {
     }
 
     fn as_table(&self) -> Read<Table<'t>> {
+        // An error in the table as a whole points at its key, because a table may go on for many lines.
         let entries = self.as_kind("a table", DeValue::as_table)?;
         Ok(Table::new(entries, self.key_span.clone(), self.errors))
     }

@@ -59,15 +59,7 @@ impl TokenSource for FileToken {
 fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
     let shown = path.display();
     let text = read_whole(path, warned).map_err(|fault| {
-        let what = match fault.kind() {
-            io::ErrorKind::NotFound => "does not exist",
-            io::ErrorKind::PermissionDenied => "may not be read by this user",
-            io::ErrorKind::InvalidData => {
-                "does not hold a token: it is not text, or longer than 1 MiB"
-            }
-            _ => "cannot be read",
-        };
-        Error::unavailable(format!("the token file {shown} {what}")).caused_by(fault)
+        Error::unavailable(format!("the token file {shown} {}", problem(&fault))).caused_by(fault)
     })?;
     let text = text.trim();
     if text.is_empty() {
@@ -83,13 +75,18 @@ fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
 /// Opens the file once, so that a file that is replaced meanwhile is still read as a whole.
 fn read_whole(path: &Path, warned: &AtomicBool) -> io::Result<Zeroizing<String>> {
     let file = File::open(path)?;
-    if every_user_can_read(&file)? && !warned.swap(true, Ordering::Relaxed) {
+    if every_user_may(READ, &file)? && !warned.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             target: "keyfob",
             path = %path.display(),
             "every user of this machine can read the token file; run `chmod o-r` on it",
         );
     }
+    read_text(file)
+}
+
+/// The text of a file that may hold a secret, up to [`FileToken::SIZE_LIMIT`].
+pub(crate) fn read_text(file: File) -> io::Result<Zeroizing<String>> {
     // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual token.
     let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
     let length = file
@@ -101,13 +98,26 @@ fn read_whole(path: &Path, warned: &AtomicBool) -> io::Result<Zeroizing<String>>
     Ok(text)
 }
 
+/// Why [`read_text`] failed, in words that follow the name of the file.
+pub(crate) fn problem(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist",
+        io::ErrorKind::PermissionDenied => "may not be read by this user",
+        io::ErrorKind::InvalidData => "is not text, or is longer than 1 MiB",
+        _ => "cannot be read",
+    }
+}
+
+/// Whether every user of the machine has this permission, a bit of the file's mode.
 #[cfg(unix)]
-fn every_user_can_read(file: &File) -> io::Result<bool> {
+pub(crate) fn every_user_may(permission: u32, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
+    Ok(file.metadata()?.permissions().mode() & permission != 0)
 }
 
 #[cfg(not(unix))]
-fn every_user_can_read(_: &File) -> io::Result<bool> {
+pub(crate) fn every_user_may(_: u32, _: &File) -> io::Result<bool> {
     Ok(false)
 }
+
+const READ: u32 = 0o004;

@@ -127,3 +127,21 @@ fn r1_a_session_has_the_base_url_retries_and_origins_of_its_profile() {
     assert_eq!(error.kind(), ErrorKind::Origin);
     server.verify();
 }
+
+#[test]
+fn s1_the_debug_text_of_a_profile_shows_no_secret() {
+    let folder = Folder::new();
+    let path = folder.file("profile-debug", "s3cret-token");
+    for token in [
+        format!("token = \"file:{}\"", path.display()),
+        "token = \"command:echo s3cret-argument\"".to_owned(),
+    ] {
+        let profiles = profiles("https://a.example", &format!("{token}\nstore = \"memory\""));
+        let profile = profiles.get("a").expect("it is there");
+        let tokens = profile.tokens().expect("it can be made");
+        let token = tokens.get_valid_token_blocking().expect("it is there");
+        assert!(token.expose().starts_with("s3cret"));
+        let text = format!("{profile:?} {profiles:?} {profile:#?}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}

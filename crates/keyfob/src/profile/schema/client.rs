@@ -60,9 +60,9 @@ impl ClientSettings {
 impl DefaultAuthentication {
     fn method(self, table: &Table<'_>) -> Method {
         match self {
-            // The key comes first: the secret of a client that has both is for servers that do not know keys.
+            // The key comes before the secret, because the client never sends it.
             Self::KeyOrSecret if table.has("private_key") => Method::PrivateKey,
-            // RFC 6749 §2.3.1: "The authorization server MUST support the HTTP Basic authentication scheme".
+            // RFC 6749 §2.3.1: the server "MUST support the HTTP Basic authentication scheme".
             _ if table.has("client_secret") => SECRET_BASIC,
             _ => Method::None,
         }

@@ -142,7 +142,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
     let authentication = match grant {
         // SMART allows no other authentication.
         Name::SmartBackendServices => client::read_key(table).map(Authentication::PrivateKey),
-        // The private key signs the assertion, so it does not say that the client authenticates with it too.
+        // The private key signs the assertion. That does not mean that the client authenticates with it too.
         Name::JwtBearer => client::read_authentication(table, DefaultAuthentication::Secret),
         _ => client::read_authentication(table, DefaultAuthentication::KeyOrSecret),
     };
@@ -189,7 +189,7 @@ fn read_kind(table: &Table<'_>, grant: Name) -> Read<GrantKind> {
 }
 
 fn read_assertion(table: &Table<'_>) -> Read<Assertion> {
-    // A stored assertion is taken as it is; its claims are not asked for, and so are reported if they are there.
+    // A stored assertion has its claims already, so `subject` and `assertion_audience` are reported as wrong here.
     if let Some(stored) = table.get("assertion") {
         return stored.secret().map(Assertion::Stored);
     }

@@ -99,7 +99,7 @@ pub(super) fn read(value: &Value<'_>) -> Read<StoreSettings> {
 fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
     let purpose = "the kind of store, such as \"file\"";
     let name = table.required("kind", purpose, |value| value.one_of("store", &NAMES))?;
-    // Before the other keys are read: all of them are settings of a store, and memory is none.
+    // The other keys are settings of a store that outlives the process, so with `memory` they are reported.
     if let Name::Memory = name {
         return Ok(StoreSettings::default());
     }
@@ -132,7 +132,7 @@ fn read_redis(table: &Table<'_>, keys: Read<Vec<SecretRef>>) -> Read<RedisSettin
     let prefix = table.optional("prefix", Value::text);
     let lease = table.optional("lease", Value::seconds);
     let keys = keys?;
-    // Files belong to one user, but a server is often shared with others, who could read the tokens.
+    // Files belong to one user. A Redis server often has more users, who could read the tokens.
     if keys.is_empty() {
         return Err(table.error(
             "`keys` is missing: tokens in Redis are sealed; make a key with `openssl rand -base64 32`",

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use crate::profile::header_placement::HeaderPlacement;
 use crate::profile::schema::grant;
 use crate::profile::schema::grant::Grant;
 use crate::profile::secret_ref::SecretRef;
@@ -28,6 +27,15 @@ pub(crate) enum TokenFrom {
     Grant(Box<Grant>),
 }
 
+/// Where in a request a token goes.
+#[derive(Clone, Debug)]
+pub(crate) enum HeaderPlacement {
+    /// Alone, in the header of this name.
+    Header(HeaderName),
+    /// In `Authorization`, under this scheme.
+    Scheme(String),
+}
+
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
 pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
     if value.is_table() {
@@ -45,7 +53,7 @@ fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Read<TokenSettings> 
     let fetch_timeout = table.optional("fetch_timeout", Value::seconds);
     let default_lifetime = table.optional("default_lifetime", Value::seconds);
     let (from, placement) = match table.at_most_one("source", "grant")? {
-        // Only a source has a placement: the server of a grant says itself how its tokens are sent (RFC 6749 §7.1).
+        // Only a source has a placement: for a grant, the token response says how the token is sent (RFC 6749 §7.1).
         (Some(source), _) => {
             let placement = read_placement(table);
             (TokenFrom::Secret(source.secret()?), placement?)
@@ -91,11 +99,6 @@ fn header_name(value: &Value<'_>) -> Read<HeaderName> {
 }
 
 impl TokenSettings {
-    /// The secrets that a grant needs, each with its key in the file. A token that is read from a place is not among them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
-        self.grant().map(Grant::secrets).unwrap_or_default()
-    }
-
     /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
     pub(crate) fn knows_when_tokens_expire(&self) -> bool {
         self.grant().is_some() || self.default_lifetime.is_some()
