@@ -16,8 +16,7 @@ use crate::error::error::{BoxError, Error};
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source::{Reason, TokenSource};
-use crate::token::freshness::{Acquired, Schedule};
-use crate::token::token::{Expiry, Token};
+use crate::token::token::Token;
 
 /// Makes a [`TokenCache`](crate::TokenCache) with settings of your own.
 ///
@@ -51,16 +50,6 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Computes the schedule of a token, with the default lifetime if the expiry is unknown (T5).
-    pub(super) fn schedule(&self, token: &Token, acquired: Acquired) -> Result<Schedule, Error> {
-        let expiry = match (token.expires(), self.default_lifetime) {
-            (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
-            (given, _) => given,
-        };
-        // Jitter, so that many processes with tokens of one age do not renew at the same moment.
-        Schedule::new(expiry, token.recheck(), acquired, fastrand::f64())
-    }
-
     /// Runs the callbacks for a changed token.
     pub(super) async fn run_callbacks(
         &self,

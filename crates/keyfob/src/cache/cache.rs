@@ -3,13 +3,13 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
 use crate::cache::builder::TokenCacheBuilder;
-use crate::cache::lease::Lease;
-use crate::cache::renewal::Renewal;
+use crate::cache::lease::{Lease, same_token_again};
 use crate::cache::shared_state::{Lookup, SharedState};
 use crate::cache::status::Status;
 use crate::clock::clock;
@@ -94,9 +94,7 @@ impl TokenCache {
             return Ok(lease);
         }
         // Waiting is rare, so it is boxed to keep the futures of callers small.
-        Box::pin(self.limited(max_wait, self.wait_for_lease()))
-            .await
-            .unwrap_or_else(|| self.shared.current.after_max_wait(None))
+        Box::pin(self.limited(max_wait, None, self.wait_for_lease())).await
     }
 
     /// As [`lease`](Self::lease), but blocks the calling thread.
@@ -127,9 +125,8 @@ impl TokenCache {
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        Box::pin(self.limited(max_wait, self.wait_for_replacement(rejected, challenges)))
-            .await
-            .unwrap_or_else(|| self.shared.current.after_max_wait(Some(rejected)))
+        let wait = self.wait_for_replacement(rejected, challenges);
+        Box::pin(self.limited(max_wait, Some(rejected), wait)).await
     }
 
     /// As [`replace`](Self::replace), but blocks the calling thread.
@@ -280,7 +277,7 @@ impl TokenCache {
     #[inline]
     pub(crate) fn fresh(&self) -> Option<Lease> {
         let snapshot = self.shared.current.fresh()?;
-        Some(Lease::new(Arc::clone(&snapshot)))
+        Some(Lease(Arc::clone(&snapshot)))
     }
 
     /// Returns the clock that measures the token's age.
@@ -298,8 +295,10 @@ impl TokenCache {
     async fn wait_for_lease(&self) -> Result<Lease, Error> {
         let lookup = || {
             let lookup = self.shared.lookup();
-            if let Lookup::Wait(renewal) = &lookup {
-                self.shared.count_wait(renewal);
+            if let Lookup::Wait(renewal) = &lookup
+                && !renewal.is_first
+            {
+                self.shared.delayed.fetch_add(1, Ordering::Relaxed);
             }
             lookup
         };
@@ -314,32 +313,44 @@ impl TokenCache {
         rejected: &Lease,
         challenges: &Challenges,
     ) -> Result<Lease, Error> {
-        self.resolve(|| self.shared.replace(rejected, challenges))
-            .await
-            .and_then(|lease| lease.unless_same_as(rejected))
+        let replace = || self.shared.replace(rejected, challenges);
+        let lease = self.resolve(replace).await?;
+        match lease.same_as(rejected) {
+            true => Err(same_token_again()),
+            false => Ok(lease),
+        }
     }
 
     /// Waits for what a lookup found. If that renewal ends without a result, looks again, which may start another (T7).
     async fn resolve(&self, lookup: impl Fn() -> Lookup) -> Result<Lease, Error> {
-        for _ in 0..Renewal::MAX_ATTEMPTS {
+        for _ in 0..MAX_RENEWALS {
             match lookup() {
                 Lookup::Ready(lease) => return Ok(lease),
                 Lookup::Failed(error) => return Err(error),
                 Lookup::Wait(renewal) => {
-                    if let Some(result) = renewal.result().await {
+                    if let Ok(result) = renewal.result.await {
                         return result;
                     }
                 }
             }
         }
-        Err(Renewal::abandoned())
+        Err(Error::unavailable(
+            "the runtime stopped before there was a token; ask again from a runtime that keeps running",
+        ))
     }
 
-    async fn limited<F: Future>(&self, max_wait: Option<Duration>, wait: F) -> Option<F::Output> {
-        match max_wait {
-            None => Some(wait.await),
-            Some(max_wait) => clock::within(&*self.shared.current.clock, max_wait, wait).await,
-        }
+    async fn limited(
+        &self,
+        max_wait: Option<Duration>,
+        rejected: Option<&Lease>,
+        wait: impl Future<Output = Result<Lease, Error>>,
+    ) -> Result<Lease, Error> {
+        let Some(max_wait) = max_wait else {
+            return wait.await;
+        };
+        clock::within(&**self.clock(), max_wait, wait)
+            .await
+            .unwrap_or_else(|| self.shared.current.after_max_wait(rejected))
     }
 }
 
@@ -378,3 +389,6 @@ impl fmt::Debug for TokenCache {
             .finish()
     }
 }
+
+/// How many renewals one caller waits for, if each is abandoned because its runtime stops.
+const MAX_RENEWALS: usize = 4;

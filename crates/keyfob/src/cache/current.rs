@@ -93,7 +93,7 @@ impl CurrentToken {
     fn lease_if(&self, wanted: impl FnOnce(Freshness) -> bool) -> Option<Lease> {
         let now = self.clock.elapsed();
         let snapshot = self.snapshot()?;
-        wanted(snapshot.schedule.at(now)).then(|| Lease::new(snapshot))
+        wanted(snapshot.schedule.at(now)).then(|| Lease(snapshot))
     }
 
     /// Returns the snapshot, expired or not.
@@ -119,7 +119,7 @@ impl CurrentToken {
             next_check: snapshot.next_check,
             copies: PerThread::new(snapshot, Snapshot::separate_copy),
         };
-        let lease = Lease::new(Arc::clone(published.copies.get()));
+        let lease = Lease(Arc::clone(published.copies.get()));
         self.published.store(Some(Arc::new(published)));
         interleave();
         lease

@@ -29,7 +29,7 @@ use crate::token::token::Token;
 /// # Ok::<(), keyfob::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Lease(Arc<Snapshot>);
+pub struct Lease(pub(super) Arc<Snapshot>);
 
 /// A token with its header fields, its schedule, and the time of the next check.
 ///
@@ -104,10 +104,6 @@ impl ClockReading {
 }
 
 impl Lease {
-    pub(super) fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self(snapshot)
-    }
-
     /// Returns the value of the header field that carries the token, marked sensitive.
     #[inline]
     #[must_use]
@@ -176,14 +172,6 @@ impl Lease {
     /// Whether both are sent as the same credential. A token that was replaced and came back is the same (T8).
     pub(super) fn same_as(&self, other: &Self) -> bool {
         self.generation() == other.generation() || self.token().same_as(other.token())
-    }
-
-    /// Returns this lease, or an error if it has the token that was just rejected.
-    pub(super) fn unless_same_as(self, rejected: &Self) -> Result<Self, Error> {
-        if self.same_as(rejected) {
-            return Err(same_token_again());
-        }
-        Ok(self)
     }
 }
 

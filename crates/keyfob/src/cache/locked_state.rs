@@ -53,10 +53,8 @@ impl LockedState {
     /// Returns the last failure during its cool-down.
     pub(super) fn cooling_down(&self, now: Duration) -> Option<Error> {
         let failure = self.failure.as_ref()?;
-        failure
-            .until
-            .is_none_or(|until| now < until)
-            .then(|| failure.error.clone())
+        let is_over = failure.until.is_some_and(|until| until <= now);
+        (!is_over).then(|| failure.error.clone())
     }
 
     pub(super) fn last_error(&self) -> Option<ErrorKind> {
@@ -107,10 +105,8 @@ impl LockedState {
 
     /// Removes the renewal with this number, and returns whether it was still there.
     pub(super) fn end_renewal(&mut self, number: u64) -> bool {
-        let ended = self
-            .renewal
-            .take_if(|renewal| renewal.number() == number)
-            .is_some();
+        let is_same = |renewal: &mut Renewal| renewal.number == number;
+        let ended = self.renewal.take_if(is_same).is_some();
         if ended {
             self.announced = None;
         }

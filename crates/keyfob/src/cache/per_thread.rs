@@ -4,11 +4,10 @@
 //! shared `Arc`, two threads would read hardly more often than one; the goal is 1.8 times as often. The copies are made
 //! together with the value and dropped together with it, and so are the secrets in them.
 
-use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::{iter, thread};
+use std::thread;
 
 /// One value in several copies, of which each thread uses its own.
 pub(super) struct PerThread<T>(Box<[Arc<T>]>);
@@ -16,13 +15,9 @@ pub(super) struct PerThread<T>(Box<[Arc<T>]>);
 impl<T> PerThread<T> {
     /// Makes as many copies of a value as there are threads that run at the same time.
     pub(super) fn new(value: T, copy: impl Fn(&T) -> T) -> Self {
-        let copies: Vec<_> = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
-        Self(
-            copies
-                .into_iter()
-                .chain(iter::once(Arc::new(value)))
-                .collect(),
-        )
+        let mut copies: Vec<_> = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
+        copies.push(Arc::new(value));
+        Self(copies.into())
     }
 
     /// Returns the copy of the calling thread. If there are more threads than copies, some threads share one.
@@ -36,23 +31,12 @@ impl<T> PerThread<T> {
 /// Returns the index of the calling thread, which it keeps for its lifetime.
 #[inline]
 fn thread_index() -> usize {
-    match INDEX.get() {
-        UNASSIGNED => assign_index(),
-        index => index,
+    thread_local! {
+        // `Relaxed` is enough: the numbers only need to differ, and order no other memory.
+        static INDEX: usize = NEXT_INDEX.fetch_add(1, Ordering::Relaxed);
     }
+    INDEX.with(|index| *index)
 }
-
-#[cold]
-fn assign_index() -> usize {
-    INDEX.set(NEXT_INDEX.fetch_add(1, Ordering::Relaxed));
-    INDEX.get()
-}
-
-thread_local! {
-    static INDEX: Cell<usize> = const { Cell::new(UNASSIGNED) };
-}
-
-const UNASSIGNED: usize = usize::MAX;
 
 /// Global, as threads are.
 static NEXT_INDEX: AtomicUsize = AtomicUsize::new(0);

@@ -1,13 +1,10 @@
 //! One renewal: the handle that waiting callers share, and the fetch of a token that has not expired.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
-use futures_util::FutureExt;
-use futures_util::future::{AbortHandle, AbortRegistration, Shared};
+use futures_util::future::{AbortHandle, BoxFuture, Shared};
 
-use crate::cache::builder::Settings;
 use crate::cache::lease::Lease;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
@@ -20,144 +17,84 @@ use crate::token::token::{Expiry, Token};
 /// A renewal that runs, or has just ended. Callers that wait for it hold clones.
 #[derive(Clone)]
 pub(super) struct Renewal {
-    number: u64,
-    is_first: bool,
-    result: Shared<oneshot::Receiver<Result<Lease, Error>>>,
-    abort: AbortHandle,
-}
-
-/// A renewal that was decided on under the lock, and starts when the lock is free.
-pub(super) struct PreparedRenewal {
     pub(super) number: u64,
-    /// How many tokens callers had set before.
-    pub(super) tokens_set: u64,
-    pub(super) request: TokenRequest,
-    pub(super) sender: oneshot::Sender<Result<Lease, Error>>,
-    pub(super) registration: AbortRegistration,
-    /// The token is fresh, and is renewed only because the clocks disagree (T6).
-    pub(super) is_clock_check: bool,
+    /// Whether it fetches the first token of all, so that it delays no caller that had one.
+    pub(super) is_first: bool,
+    /// Canceled if there is no result, because the runtime stopped or a caller set a token.
+    pub(super) result: Shared<oneshot::Receiver<Result<Lease, Error>>>,
+    pub(super) abort: AbortHandle,
 }
 
-/// A token that a renewal fetched.
-pub(super) struct Fetched {
+/// The background task of a renewal. It is made under the lock, and spawned when the lock is free.
+pub(super) type RenewalTask = BoxFuture<'static, ()>;
+
+/// A token from the source or from a caller, and when it must be renewed.
+pub(super) struct ScheduledToken {
     pub(super) token: Token,
     pub(super) schedule: Schedule,
-    pub(super) acquired: Acquired,
+    /// When its lifetime began.
+    pub(super) since: Duration,
 }
 
-impl Renewal {
-    /// How many renewals one caller waits for, if each is abandoned because its runtime stops.
-    pub(super) const MAX_ATTEMPTS: usize = 4;
-
+impl ScheduledToken {
+    /// Computes the schedule of a token that is here now, with the default lifetime if its expiry is unknown (T5).
+    ///
+    /// `asked` is when the source was asked for it, if it was.
     pub(super) fn new(
-        number: u64,
-        tokens_set: u64,
-        request: TokenRequest,
-    ) -> (Self, PreparedRenewal) {
-        let (sender, receiver) = oneshot::channel();
-        let (abort, registration) = AbortHandle::new_pair();
-        let renewal = Self {
-            number,
-            is_first: request.previous().is_none(),
-            result: receiver.shared(),
-            abort,
-        };
-        let prepared = PreparedRenewal {
-            number,
-            tokens_set,
-            request,
-            sender,
-            registration,
-            is_clock_check: false,
-        };
-        (renewal, prepared)
-    }
-
-    /// Whether it fetches the first token of all, so that it delays no caller that had one.
-    pub(super) fn is_first(&self) -> bool {
-        self.is_first
-    }
-
-    /// Waits for the result. `None` if there is none, because the runtime stopped or a caller set a token: look again.
-    pub(super) async fn result(self) -> Option<Result<Lease, Error>> {
-        self.result.await.ok()
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
-    pub(super) fn abort(&self) {
-        self.abort.abort();
-    }
-
-    /// The panic's message is left out, because it may contain the secret.
-    pub(super) fn panicked() -> Error {
-        Error::unavailable("the token source panicked")
-    }
-
-    /// The error of a hook that uses the session it fetches a token for, and would wait for its own end.
-    pub(super) fn waits_for_itself() -> Error {
-        Error::unavailable(
-            "the token hook uses the session whose token it is getting and would wait for itself; \
-             give the hook or callback a client of its own",
-        )
-    }
-
-    pub(super) fn abandoned() -> Error {
-        Error::unavailable(
-            "the runtime stopped before there was a token; ask again from a runtime that keeps running",
-        )
-    }
-}
-
-/// What a fetch needs. It holds no reference to the cache, so that the cache can be dropped during the fetch.
-pub(super) struct Fetcher {
-    pub(super) source: Arc<dyn TokenSource>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) settings: Arc<Settings>,
-}
-
-impl Fetcher {
-    /// Asks the source, up to three times, for a token that has not expired (T4).
-    pub(super) async fn fetch_unexpired(&self, request: &TokenRequest) -> Result<Fetched, Error> {
-        let mut pauses = PAUSES.into_iter();
-        loop {
-            let fetched = self.fetch(request).await?;
-            if fetched.schedule.at(self.clock.elapsed()) != Freshness::Expired {
-                return Ok(fetched);
-            }
-            let Some(pause) = pauses.next() else {
-                return Err(expired(&fetched.token));
-            };
-            self.clock.sleep(pause).await;
-        }
-    }
-
-    /// Asks the source once. The timeout drops its future; work that must not be cut off is the source's to detach.
-    async fn fetch(&self, request: &TokenRequest) -> Result<Fetched, Error> {
-        let asked = self.clock.elapsed();
-        let fetch = poll_inside(request.cache(), async { self.source.fetch(request).await });
-        let token = clock::within(&*self.clock, request.timeout(), fetch)
-            .await
-            .unwrap_or_else(|| {
-                Err(Error::unavailable(format!(
-                    "the token source gave no token within {:?}; raise the fetch timeout if it needs longer",
-                    request.timeout()
-                )))
-            })?;
+        token: Token,
+        asked: Option<Duration>,
+        clock: &dyn Clock,
+        default_lifetime: Option<Duration>,
+    ) -> Result<Self, Error> {
         let acquired = Acquired {
-            asked: Some(asked),
-            at: self.clock.elapsed(),
-            wall: self.clock.coarse_time().wall_time(),
+            asked,
+            at: clock.elapsed(),
+            wall: clock.coarse_time().wall_time(),
         }
         .obtained(token.obtained());
-        Ok(Fetched {
-            schedule: self.settings.schedule(&token, acquired)?,
+        let expiry = match (token.expires(), default_lifetime) {
+            (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
+            (given, _) => given,
+        };
+        Ok(Self {
+            // Jitter, so that many processes with tokens of one age do not renew at the same moment.
+            schedule: Schedule::new(expiry, token.recheck(), acquired, fastrand::f64())?,
+            since: acquired.asked.unwrap_or(acquired.at),
             token,
-            acquired,
         })
     }
+}
+
+/// Asks the source, up to three times, for a token that has not expired (T4).
+pub(super) async fn fetch_unexpired(
+    source: &dyn TokenSource,
+    request: &TokenRequest,
+) -> Result<ScheduledToken, Error> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let fetched = fetch(source, request).await?;
+        if fetched.schedule.at(request.clock().elapsed()) != Freshness::Expired {
+            return Ok(fetched);
+        }
+        let Some(pause) = pauses.next() else {
+            return Err(expired(&fetched.token));
+        };
+        request.clock().sleep(pause).await;
+    }
+}
+
+/// Asks the source once. The timeout drops its future; work that must not be cut off is the source's to detach.
+async fn fetch(source: &dyn TokenSource, request: &TokenRequest) -> Result<ScheduledToken, Error> {
+    let (clock, timeout) = (request.clock(), request.timeout());
+    let asked = clock.elapsed();
+    // The call of `fetch` is inside as well, because a source may do its work there.
+    let fetch = poll_inside(request.cache(), async { source.fetch(request).await });
+    let token = clock::within(clock, timeout, fetch).await.unwrap_or_else(|| {
+        Err(Error::unavailable(format!(
+            "the token source gave no token within {timeout:?}; raise the fetch timeout if it needs longer"
+        )))
+    })?;
+    ScheduledToken::new(token, Some(asked), clock, request.default_lifetime())
 }
 
 fn expired(token: &Token) -> Error {

@@ -6,39 +6,52 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::FutureExt;
-use futures_util::future::Abortable;
+use futures_util::future::abortable;
 
 use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
 use crate::cache::locked_state::LockedState;
-use crate::cache::renewal::{Fetched, Fetcher, PreparedRenewal, Renewal};
+use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, fetch_unexpired};
 use crate::cache::shared_state::SharedState;
 use crate::error::error::Error;
+use crate::exchange::challenge::Challenges;
 use crate::observe::events;
 use crate::runtime::lock::{MutexGuard, lock};
-use crate::source::source::{Reason, TokenRequest};
-use crate::token::freshness::Freshness;
+use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 impl SharedState {
-    /// Runs a renewal in the background. Must be called without the lock.
-    pub(super) fn start(self: &Arc<Self>, prepared: PreparedRenewal) {
+    /// Starts a renewal, which waits until its task is spawned. The caller holds the lock.
+    pub(super) fn prepare(
+        self: &Arc<Self>,
+        state: &mut LockedState,
+        reason: Reason,
+        challenges: &Challenges,
+    ) -> (Renewal, RenewalTask) {
+        let (timeout, lifetime) = (self.settings.fetch_timeout, self.settings.default_lifetime);
+        let runtime = Arc::clone(&self.runtime);
+        let request = TokenRequest::new(reason, timeout, runtime, self.identity())
+            .timed_by(Arc::clone(&self.current.clock), lifetime)
+            .previous_token(self.current.token())
+            .challenged_by(challenges.clone());
+        state.started += 1;
+        let (sender, receiver) = oneshot::channel();
         let guard = RenewalGuard {
             shared: Arc::downgrade(self),
-            number: prepared.number,
-            sender: Some(prepared.sender),
+            number: state.started,
+            sender: Some(sender),
         };
-        let fetcher = Fetcher {
-            source: Arc::clone(&self.source),
-            clock: Arc::clone(&self.current.clock),
-            settings: Arc::clone(&self.settings),
+        let is_first = request.previous().is_none();
+        let task = renew(Arc::clone(&self.source), guard, request, state.tokens_set);
+        let (task, abort) = abortable(task);
+        let renewal = Renewal {
+            number: state.started,
+            is_first,
+            result: receiver.shared(),
+            abort,
         };
-        let task = renew(fetcher, guard, prepared.request, prepared.tokens_set);
-        let task = Abortable::new(task, prepared.registration);
-        self.runtime.spawn(Box::pin(task.map(drop)));
-        if prepared.is_clock_check {
-            events::clock_stepped();
-        }
+        state.renewal = Some(renewal.clone());
+        (renewal, Box::pin(task.map(drop)))
     }
 
     /// Ends a renewal: installs its token, or remembers its failure.
@@ -49,13 +62,10 @@ impl SharedState {
         number: u64,
         tokens_set: u64,
         reason: Reason,
-        fetched: Result<Fetched, Error>,
+        fetched: Result<ScheduledToken, Error>,
     ) -> Option<Result<Lease, Error>> {
         let fetched = match fetched {
-            Ok(fetched) => {
-                let accepted = self.run_callbacks(&fetched.token, reason, tokens_set).await;
-                accepted.map(|()| fetched)
-            }
+            Ok(fetched) => self.run_callbacks(fetched, reason, tokens_set).await,
             Err(error) => Err(error),
         };
         let mut state = lock(&self.locked);
@@ -79,17 +89,15 @@ impl SharedState {
     /// Runs the callbacks for a changed token, before anyone can use it.
     async fn run_callbacks(
         &self,
-        token: &Token,
+        fetched: ScheduledToken,
         reason: Reason,
         tokens_set: u64,
-    ) -> Result<(), Error> {
-        let Some(change) = self.change(token, reason, tokens_set) else {
-            return Ok(());
-        };
-        let clock = &*self.current.clock;
-        self.settings
-            .run_callbacks(&change, clock, self.identity())
-            .await
+    ) -> Result<ScheduledToken, Error> {
+        if let Some(change) = self.change(&fetched.token, reason, tokens_set) {
+            let (clock, cache) = (&*self.current.clock, self.identity());
+            self.settings.run_callbacks(&change, clock, cache).await?;
+        }
+        Ok(fetched)
     }
 
     /// Describes the change for the callbacks. `None` if the token is the current one, or will not be used.
@@ -110,12 +118,11 @@ impl SharedState {
         &self,
         mut state: MutexGuard<'_, LockedState>,
         reason: Reason,
-        fetched: Fetched,
+        fetched: ScheduledToken,
     ) -> Lease {
         let now = self.current.clock.elapsed();
-        let asked = fetched.acquired.asked.unwrap_or(fetched.acquired.at);
-        let expired = fetched.schedule.expired;
-        let lifetime = (expired != Duration::MAX).then(|| expired.saturating_sub(asked));
+        let (since, expired) = (fetched.since, fetched.schedule.expired);
+        let lifetime = (expired != Duration::MAX).then(|| expired.saturating_sub(since));
         state.renewals += 1;
         let generation = state.generation;
         let lease = self.install(&mut state, fetched);
@@ -125,7 +132,7 @@ impl SharedState {
         }
         // The log is written without the lock, because a subscriber may use this cache.
         drop(state);
-        events::renewed(reason.name(), now.saturating_sub(asked), lifetime);
+        events::renewed(reason.name(), now.saturating_sub(since), lifetime);
         lease
     }
 
@@ -133,42 +140,43 @@ impl SharedState {
         state.failures += 1;
         let now = self.current.read_clocks();
         let pause = state.start_cool_down(&error, now.elapsed);
-        let usable = self
-            .current
-            .snapshot()
-            .filter(|snapshot| snapshot.schedule.at(now.elapsed) != Freshness::Expired);
+        let usable = self.current.usable();
         // T3: the token is served without the lock until the source is asked again.
-        if let Some(snapshot) = &usable {
-            let next = state.next_attempt(snapshot);
-            self.current.publish(snapshot.checked_next(next, now));
+        if let Some(Lease(snapshot)) = &usable {
+            self.serve(snapshot, state.next_attempt(snapshot), now);
         }
         drop(state);
         events::renewal_failed(reason.name(), &error, pause, usable.is_some());
         error
     }
-
-    /// Removes a renewal whose task ended without a result, so that the next caller starts another.
-    fn abandon(&self, number: u64) {
-        let mut state = lock(&self.locked);
-        if state.end_renewal(number) {
-            self.current.check_now();
-        }
-    }
 }
 
-async fn renew(fetcher: Fetcher, guard: RenewalGuard, request: TokenRequest, tokens_set: u64) {
-    let panicked = |_| Err(Renewal::panicked());
-    let fetch = AssertUnwindSafe(fetcher.fetch_unexpired(&request));
-    let fetched = fetch.catch_unwind().await.unwrap_or_else(panicked);
+/// Fetches a token. It holds no reference to the cache meanwhile, so that the cache can be dropped.
+async fn renew(
+    source: Arc<dyn TokenSource>,
+    mut guard: RenewalGuard,
+    request: TokenRequest,
+    tokens_set: u64,
+) {
+    // The panic's message is left out, because it may contain the secret.
+    let panicked = || Error::unavailable("the token source panicked");
+    let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request));
+    let fetched = fetch
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(panicked()));
     // The cache was dropped during the fetch.
     let Some(shared) = guard.shared.upgrade() else {
         return;
     };
     let completion = shared.complete(guard.number, tokens_set, request.reason(), fetched);
     let result = AssertUnwindSafe(completion).catch_unwind().await;
-    let result = result.unwrap_or_else(|_| Some(Err(Renewal::panicked())));
-    if let Some(result) = result {
-        guard.send(result);
+    if let Some(result) = result.unwrap_or_else(|_| Some(Err(panicked()))) {
+        let sender = guard.sender.take();
+        // The renewal is removed before callers wake up, so that they do not wait for it again.
+        drop(guard);
+        // Sending fails if no caller waits.
+        let _ = sender.map(|sender| sender.send(result));
     }
 }
 
@@ -179,20 +187,15 @@ struct RenewalGuard {
     sender: Option<oneshot::Sender<Result<Lease, Error>>>,
 }
 
-impl RenewalGuard {
-    fn send(mut self, result: Result<Lease, Error>) {
-        let sender = self.sender.take();
-        drop(self);
-        // Sending fails if no caller waits.
-        let _ = sender.map(|sender| sender.send(result));
-    }
-}
-
 impl Drop for RenewalGuard {
     /// The fields are dropped after this, so a caller that the dropped sender wakes finds no renewal, and starts another.
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.abandon(self.number);
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let mut state = lock(&shared.locked);
+        if state.end_renewal(self.number) {
+            shared.current.check_now();
         }
     }
 }

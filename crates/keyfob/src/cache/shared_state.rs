@@ -8,21 +8,23 @@ use crate::cache::builder::{Settings, TokenCacheBuilder};
 use crate::cache::current::CurrentToken;
 use crate::cache::lease::{ClockReading, Lease, Snapshot};
 use crate::cache::locked_state::LockedState;
-use crate::cache::renewal::{Fetched, PreparedRenewal, Renewal};
+use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken};
 use crate::cache::status::Status;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::challenge::Challenges;
+use crate::observe::events;
 use crate::runtime::lock::{Mutex, interleave, lock};
 use crate::runtime::runtime::Runtime;
 use crate::source::reentrancy;
-use crate::source::source::{Reason, TokenRequest, TokenSource};
-use crate::token::freshness::{Acquired, Freshness};
+use crate::source::source::{Reason, TokenSource};
+use crate::token::freshness::Freshness;
 use crate::token::token::Token;
 
 pub(super) struct SharedState {
     pub(super) current: CurrentToken,
     pub(super) locked: Mutex<LockedState>,
-    delayed: AtomicU64,
+    /// How many callers waited for a renewal although there was a token before.
+    pub(super) delayed: AtomicU64,
     pub(super) settings: Arc<Settings>,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) runtime: Arc<dyn Runtime>,
@@ -36,7 +38,7 @@ pub(super) enum Lookup {
 }
 
 /// What a caller gets, and the renewal to start when the lock is free.
-type Decision = (Lookup, Option<PreparedRenewal>);
+type Decision = (Lookup, Option<RenewalTask>);
 
 impl SharedState {
     pub(super) fn new(builder: TokenCacheBuilder) -> Self {
@@ -68,7 +70,7 @@ impl SharedState {
     /// Looks for a token, and starts a renewal if one is needed.
     pub(super) fn lookup(self: &Arc<Self>) -> Lookup {
         if let Some(fresh) = self.current.fresh() {
-            return Lookup::Ready(Lease::new(Arc::clone(&fresh)));
+            return Lookup::Ready(Lease(Arc::clone(&fresh)));
         }
         self.under_lock(|state| self.decide(state))
     }
@@ -98,36 +100,28 @@ impl SharedState {
 
     /// Installs a token that a caller has.
     pub(super) fn set_token(&self, token: Token) -> Result<(), Error> {
-        match self.install_from_caller(token)? {
-            Freshness::Expired => Err(Error::new(
-                ErrorKind::Expired,
-                "the token to set has already expired; give one that is still valid",
-            )),
-            _ => Ok(()),
+        if self.install_unexpired(token)? {
+            return Ok(());
         }
+        Err(Error::new(
+            ErrorKind::Expired,
+            "the token to set has already expired; give one that is still valid",
+        ))
     }
 
     /// Installs the token that a cache starts with. If it has expired, the source is asked.
     pub(super) fn set_initial_token(&self, token: Token) -> Result<(), Error> {
-        if self.install_from_caller(token)? == Freshness::Expired {
+        if !self.install_unexpired(token)? {
             tracing::debug!(target: "keyfob", "the initial token has expired; the source is asked");
         }
         Ok(())
     }
 
-    /// Counts a caller that waits for a renewal although there was a token before.
-    pub(super) fn count_wait(&self, renewal: &Renewal) {
-        if !renewal.is_first() {
-            self.delayed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     pub(super) fn status(&self) -> Status {
         let state = lock(&self.locked);
         let now = self.current.clock.elapsed();
-        let snapshot = self.current.snapshot();
-        let snapshot = snapshot.filter(|snapshot| snapshot.schedule.at(now) != Freshness::Expired);
-        let snapshot = snapshot.as_ref();
+        let usable = self.current.usable();
+        let snapshot = usable.as_ref().map(|lease| &*lease.0);
         let left = |moment: Duration| (moment != Duration::MAX).then(|| moment.saturating_sub(now));
         Status {
             authenticated: self.current.authenticated().is_some(),
@@ -148,50 +142,48 @@ impl SharedState {
     fn under_lock(self: &Arc<Self>, decide: impl FnOnce(&mut LockedState) -> Decision) -> Lookup {
         let mut state = lock(&self.locked);
         interleave();
-        let (lookup, prepared) = decide(&mut state);
+        let (lookup, task) = decide(&mut state);
         drop(state);
-        if let Some(prepared) = prepared {
-            self.start(prepared);
+        if let Some(task) = task {
+            self.runtime.spawn(task);
         }
         lookup
     }
 
     /// Checks the token again, because another caller may have renewed it while this one waited for the lock (T1).
-    fn decide(&self, state: &mut LockedState) -> Decision {
+    fn decide(self: &Arc<Self>, state: &mut LockedState) -> Decision {
         let now = self.current.read_clocks();
         let failure = state.cooling_down(now.elapsed);
-        let current = self.current.snapshot();
-        let current = current.map(|snapshot| (snapshot.schedule.at(now.elapsed), snapshot));
-        match (current, failure) {
-            (None | Some((Freshness::Expired, _)), Some(error)) => (Lookup::Failed(error), None),
-            (None | Some((Freshness::Expired, _)), None) => {
-                self.wait(state, Reason::Missing, &Challenges::default())
-            }
-            (Some((Freshness::Leeway, _)), None) => {
-                self.wait(state, Reason::Due, &Challenges::default())
-            }
-            (Some((Freshness::Fresh, snapshot)), _) if !snapshot.clock_stepped(now) => {
-                (self.serve(&snapshot, snapshot.schedule.due, now), None)
-            }
-            // T3: a failure costs callers nothing while the token is valid.
-            (Some((_, snapshot)), Some(_)) => (
-                self.serve(&snapshot, state.next_attempt(&snapshot), now),
-                None,
-            ),
-            // The token is due. Readers check again when its leeway begins.
-            (Some((freshness, snapshot)), None) => {
-                let served = self.serve(&snapshot, snapshot.schedule.leeway, now);
-                let mut prepared = self.prepare_if_idle(state);
-                if let Some(prepared) = &mut prepared {
-                    prepared.is_clock_check = freshness == Freshness::Fresh;
-                }
-                (served, prepared)
-            }
+        let Some(Lease(snapshot)) = self.current.usable() else {
+            return match failure {
+                Some(error) => (Lookup::Failed(error), None),
+                None => self.wait(state, Reason::Missing, &Challenges::default()),
+            };
+        };
+        let freshness = snapshot.schedule.at(now.elapsed);
+        if freshness == Freshness::Fresh && !snapshot.clock_stepped(now) {
+            return (self.serve(&snapshot, snapshot.schedule.due, now), None);
         }
+        // T3: a failure costs callers nothing while the token is valid.
+        if failure.is_some() {
+            let next_check = state.next_attempt(&snapshot);
+            return (self.serve(&snapshot, next_check, now), None);
+        }
+        if freshness == Freshness::Leeway {
+            return self.wait(state, Reason::Due, &Challenges::default());
+        }
+        // The token is due, or the clocks disagree. Readers check again when its leeway begins.
+        let served = self.serve(&snapshot, snapshot.schedule.leeway, now);
+        let (_, mut task) = self.wait(state, Reason::Due, &Challenges::default());
+        if freshness == Freshness::Fresh {
+            // The task writes the log, because no subscriber may run under the lock.
+            task = task.map(|task| Box::pin(log_clock_step(task)) as RenewalTask);
+        }
+        (served, task)
     }
 
     fn decide_replacement(
-        &self,
+        self: &Arc<Self>,
         state: &mut LockedState,
         rejected: &Lease,
         challenges: &Challenges,
@@ -214,82 +206,57 @@ impl SharedState {
     }
 
     /// Serves the token, and lets readers use it without the lock until the next check.
-    fn serve(&self, snapshot: &Snapshot, next_check: Duration, now: ClockReading) -> Lookup {
+    pub(super) fn serve(
+        &self,
+        snapshot: &Snapshot,
+        next_check: Duration,
+        now: ClockReading,
+    ) -> Lookup {
         let snapshot = snapshot.checked_next(next_check, now);
         Lookup::Ready(self.current.publish(snapshot))
     }
 
     /// Waits for the running renewal, or for a new one.
-    fn wait(&self, state: &mut LockedState, reason: Reason, challenges: &Challenges) -> Decision {
+    fn wait(
+        self: &Arc<Self>,
+        state: &mut LockedState,
+        reason: Reason,
+        challenges: &Challenges,
+    ) -> Decision {
         if reentrancy::is_inside(self.identity()) {
-            return (Lookup::Failed(Renewal::waits_for_itself()), None);
+            let error = Error::unavailable(
+                "the token hook uses the session whose token it is getting and would wait for itself; \
+                 give the hook or callback a client of its own",
+            );
+            return (Lookup::Failed(error), None);
         }
         if let Some(renewal) = &state.renewal {
             return (Lookup::Wait(renewal.clone()), None);
         }
-        let (renewal, prepared) = self.prepare(state, reason, challenges);
-        (Lookup::Wait(renewal), Some(prepared))
+        let (renewal, task) = self.prepare(state, reason, challenges);
+        (Lookup::Wait(renewal), Some(task))
     }
 
-    fn prepare_if_idle(&self, state: &mut LockedState) -> Option<PreparedRenewal> {
-        if state.renewal.is_some() {
-            return None;
-        }
-        let (_, prepared) = self.prepare(state, Reason::Due, &Challenges::default());
-        Some(prepared)
-    }
-
-    fn prepare(
-        &self,
-        state: &mut LockedState,
-        reason: Reason,
-        challenges: &Challenges,
-    ) -> (Renewal, PreparedRenewal) {
-        let timeout = self.settings.fetch_timeout;
-        let runtime = Arc::clone(&self.runtime);
-        let request = TokenRequest::new(reason, timeout, runtime, self.identity())
-            .timed_by(
-                Arc::clone(&self.current.clock),
-                self.settings.default_lifetime,
-            )
-            .previous_token(self.current.token())
-            .challenged_by(challenges.clone());
-        state.started += 1;
-        let (renewal, prepared) = Renewal::new(state.started, state.tokens_set, request);
-        state.renewal = Some(renewal.clone());
-        (renewal, prepared)
-    }
-
-    fn install_from_caller(&self, token: Token) -> Result<Freshness, Error> {
-        let acquired = Acquired {
-            asked: None,
-            at: self.current.clock.elapsed(),
-            wall: self.current.clock.coarse_time().wall_time(),
-        }
-        .obtained(token.obtained());
-        let schedule = self.settings.schedule(&token, acquired)?;
-        let freshness = schedule.at(acquired.at);
-        if freshness == Freshness::Expired {
-            return Ok(freshness);
+    /// Installs a token that a caller has. Returns `false` if it has expired.
+    fn install_unexpired(&self, token: Token) -> Result<bool, Error> {
+        let clock = &*self.current.clock;
+        let token = ScheduledToken::new(token, None, clock, self.settings.default_lifetime)?;
+        if token.schedule.at(clock.elapsed()) == Freshness::Expired {
+            return Ok(false);
         }
         let mut state = lock(&self.locked);
         state.tokens_set += 1;
-        if !self.current.is(&token) {
+        if !self.current.is(&token.token) {
             // Callbacks may have been given this generation for the token of the running renewal.
             state.skip_announced_generation();
         }
-        let token = Fetched {
-            token,
-            schedule,
-            acquired,
-        };
         self.install(&mut state, token);
-        Ok(freshness)
+        Ok(true)
     }
 
     /// Makes a token the current one. The same token again keeps its generation.
-    pub(super) fn install(&self, state: &mut LockedState, fetched: Fetched) -> Lease {
-        if !self.current.is(&fetched.token) {
+    pub(super) fn install(&self, state: &mut LockedState, new: ScheduledToken) -> Lease {
+        if !self.current.is(&new.token) {
             state.generation += 1;
             state.rejections.same_again = false;
         }
@@ -297,13 +264,13 @@ impl SharedState {
         let now = self.current.read_clocks();
         // The header values are made once here, so that a read only clones them.
         self.current.publish(Snapshot {
-            headers: fetched.token.headers().into(),
-            token: fetched.token,
+            headers: new.token.headers().into(),
+            token: new.token,
             generation: state.generation,
-            schedule: fetched.schedule,
-            since: fetched.acquired.asked.unwrap_or(fetched.acquired.at),
+            schedule: new.schedule,
+            since: new.since,
             clocks: now,
-            next_check: now.predict(fetched.schedule.due),
+            next_check: now.predict(new.schedule.due),
         })
     }
 
@@ -317,7 +284,12 @@ impl Drop for SharedState {
     /// Aborts a fetch whose token could not be used any more.
     fn drop(&mut self) {
         if let Some(renewal) = lock(&self.locked).renewal.take() {
-            renewal.abort();
+            renewal.abort.abort();
         }
     }
+}
+
+async fn log_clock_step(task: RenewalTask) {
+    events::clock_stepped();
+    task.await;
 }
