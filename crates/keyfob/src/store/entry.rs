@@ -57,9 +57,7 @@ impl Entry {
     pub fn new(token: Token, now: SystemTime) -> Self {
         Self {
             token: Some(with_absolute_expiry(token, now)),
-            pending: None,
-            failure: None,
-            saved: now,
+            ..Self::empty(now)
         }
     }
 
@@ -100,15 +98,23 @@ impl Entry {
             Some(age) => now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
             None => self.saved.min(now),
         };
-        let shift = Shift::between(self.saved, saved);
-        self.saved = saved;
-        self.token = self.token.map(|token| shift.token(token));
+        let before = std::mem::replace(&mut self.saved, saved);
+        let shift = |time| shift(time, before, saved);
         if let Some(pending) = &mut self.pending {
-            pending.started = shift.time(pending.started);
+            pending.started = shift(pending.started);
         }
         if let Some(failure) = &mut self.failure {
-            failure.at = shift.time(failure.at);
+            failure.at = shift(failure.at);
         }
+        self.token = self.token.map(|mut token| {
+            if let Some(time) = token.obtained() {
+                token = token.obtained_at(shift(time));
+            }
+            match token.expires() {
+                Expiry::At(time) => token.expires_at(shift(time)),
+                Expiry::In(_) | Expiry::Unknown => token,
+            }
+        });
         self
     }
 }
@@ -154,40 +160,13 @@ pub(crate) fn fingerprint(refresh_token: &str) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// The difference between two clocks.
-#[derive(Clone, Copy)]
-enum Shift {
-    Later(Duration),
-    Earlier(Duration),
-}
-
-impl Shift {
-    fn between(from: SystemTime, to: SystemTime) -> Self {
-        match to.duration_since(from) {
-            Ok(later) => Self::Later(later),
-            Err(earlier) => Self::Earlier(earlier.duration()),
-        }
-    }
-
-    fn time(self, time: SystemTime) -> SystemTime {
-        match self {
-            Self::Later(by) => time.checked_add(by),
-            Self::Earlier(by) => time.checked_sub(by),
-        }
-        .unwrap_or(time)
-    }
-
-    fn token(self, token: Token) -> Token {
-        let (obtained, expires) = (token.obtained(), token.expires());
-        let token = match obtained {
-            Some(time) => token.obtained_at(self.time(time)),
-            None => token,
-        };
-        match expires {
-            Expiry::At(time) => token.expires_at(self.time(time)),
-            Expiry::In(_) | Expiry::Unknown => token,
-        }
-    }
+/// Moves a time from a clock that shows `from` to one that shows `to` at the same moment.
+fn shift(time: SystemTime, from: SystemTime, to: SystemTime) -> SystemTime {
+    let shifted = match time.duration_since(from) {
+        Ok(after) => to.checked_add(after),
+        Err(before) => to.checked_sub(before.duration()),
+    };
+    shifted.unwrap_or(time)
 }
 
 #[cfg(test)]

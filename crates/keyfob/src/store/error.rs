@@ -1,5 +1,7 @@
 //! Errors of token stores.
 
+use std::borrow::Cow;
+
 use crate::error::error::Error;
 
 /// An error of a token store: an [`Error`] for people, and a kind that says how to react.
@@ -50,6 +52,18 @@ impl StoreError {
 
     fn new(kind: StoreErrorKind, error: Error) -> Self {
         Self { kind, error }
+    }
+
+    /// The error of a store that cannot be used now, in these words.
+    pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::unavailable(Error::unavailable(message))
+    }
+
+    /// The error of a caller that waited too long for a lease.
+    pub(super) fn lease_is_held() -> Self {
+        Self::busy(Error::unavailable(
+            "another task or process renews the stored token, and that takes too long",
+        ))
     }
 
     /// The same error with another message.

@@ -11,16 +11,17 @@ pub(in crate::store) mod directory;
 pub(in crate::store) mod lease;
 mod owner;
 
-use crate::clock::clock::Clock;
-use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::exchange::backoff::Backoff;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;
-use crate::store::file::lease::{Entries, FileLease, Lock, run_blocking};
+use crate::store::file::lease::{Entries, FileLease, Held, run_blocking};
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
-use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
+use crate::store::store::{
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, wait_for_lease,
+};
 
 /// A store in a directory of the user, shared by all processes of one machine.
 ///
@@ -52,7 +53,10 @@ impl FileStore {
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
-            directory: Directory::new(path.as_ref().to_owned()),
+            directory: Directory {
+                path: path.as_ref().to_owned(),
+                keys: None,
+            },
             runtime: Arc::new(TokioOrThreads),
         }
     }
@@ -79,13 +83,13 @@ impl FileStore {
     /// The directory of this store.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory.path
     }
 
     /// Seals entries when they are written. Entries that were written without a key can still be read.
     #[must_use]
     pub fn sealed(mut self, keys: SealingKeys) -> Self {
-        self.directory.seal_with(keys);
+        self.directory.keys = Some(keys);
         self
     }
 
@@ -112,32 +116,19 @@ impl FileStore {
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
-            let lease: Box<dyn StoreLease> = Box::new(FileLease {
+            let lock = wait_for_lease(max_wait, LOCK_PAUSES, || {
+                let key = key.clone();
+                self.run(move |directory| directory.lock(&key))
+            });
+            let held = Held {
                 entries,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),
-                lock: Arc::new(self.lock(key, max_wait).await?),
-            });
+                _lock: lock.await?,
+            };
+            let lease: Box<dyn StoreLease> = Box::new(FileLease(Arc::new(held)));
             Ok(lease)
         })
-    }
-
-    async fn lock(&self, key: &StoreKey, max_wait: Duration) -> Result<Lock, StoreError> {
-        let clock = SystemClock;
-        let deadline = clock.elapsed().saturating_add(max_wait);
-        let mut pauses = 0;
-        loop {
-            let wanted = key.clone();
-            if let Some(lock) = self.run(move |directory| directory.lock(&wanted)).await? {
-                return Ok(lock);
-            }
-            let left = deadline.saturating_sub(clock.elapsed());
-            if left.is_zero() {
-                return Err(busy());
-            }
-            pauses += 1;
-            clock.sleep(pause(pauses).min(left)).await;
-        }
     }
 }
 
@@ -168,17 +159,8 @@ impl fmt::Debug for FileStore {
     }
 }
 
-/// How long to wait before the lock is tried again, with jitter, so that waiting processes do not try at the same time.
-fn pause(attempt: u32) -> Duration {
-    let longest = (LOCK_PAUSE * attempt).min(LONGEST_LOCK_PAUSE);
-    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-fn busy() -> StoreError {
-    StoreError::busy(Error::unavailable(
-        "another process renews the stored token, and that takes too long",
-    ))
-}
-
-const LOCK_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_LOCK_PAUSE: Duration = Duration::from_millis(25);
+/// How long to wait before the lock is tried again.
+const LOCK_PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(2),
+    cap: Duration::from_millis(25),
+};

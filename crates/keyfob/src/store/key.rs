@@ -1,7 +1,5 @@
 //! The key of a store entry: everything in which two tokens differ, without a secret.
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 
 /// The key of an entry in a store: who issued the token, to whom, and for what.
@@ -20,7 +18,7 @@ use sha2::{Digest, Sha256};
 ///     .build();
 /// assert_eq!(key.label(), "https://issuer.example.com client=reports scope=read+write grant=refresh_token");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreKey {
     id: String,
     label: String,
@@ -52,12 +50,6 @@ impl StoreKey {
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
-    }
-}
-
-impl fmt::Debug for StoreKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StoreKey").field(&self.label).finish()
     }
 }
 

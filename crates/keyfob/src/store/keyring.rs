@@ -1,6 +1,5 @@
 //! A store in the keyring of the system, shared by all processes of one user.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::store::key::StoreKey;
 use crate::store::keyring::system::SystemKeyring;
 use crate::store::record;
 use crate::store::store::{
-    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, by_label,
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, summarize,
 };
 
 /// A store in the keyring of the system: Secret Service, the macOS keychain, or the Windows Credential Manager.
@@ -37,7 +36,7 @@ use crate::store::store::{
 /// let tokens = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// # Ok::<(), keyfob::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct KeyringStore {
     /// Holds the locks only, no entries.
     locks: FileStore,
@@ -76,15 +75,17 @@ impl TokenStore for KeyringStore {
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         self.locks.run(|directory| {
+            // The keyring cannot list its entries, so the lock files say which ones there may be.
             let ids = directory.ids(LOCK)?;
             if ids.is_empty() {
                 return Ok(Vec::new());
             }
-            let keyring = open()?;
-            Ok(by_label(ids.into_iter().filter_map(|id| {
-                let found = read(&keyring, &id);
-                EntrySummary::found(id, found)
-            })))
+            with_keyring(|keyring| {
+                Ok(summarize(ids.into_iter().map(|id| {
+                    let found = read(keyring, &id);
+                    (id, found)
+                })))
+            })
         })
     }
 }
@@ -95,49 +96,38 @@ struct Keyring;
 
 impl Entries for Keyring {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
-        read(&open()?, id)
+        with_keyring(|keyring| Ok(read(keyring, id)))?
     }
 
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
-        let keyring = open()?;
         let record = record::encode(key, entry);
-        let written = keyring.write(SERVICE, key.id(), &record);
-        written.map_err(StoreError::unavailable)
+        with_keyring(|keyring| keyring.write(SERVICE, key.id(), &record))
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        let removed = open()?.remove(SERVICE, key.id());
-        removed.map_err(StoreError::unavailable)
+        with_keyring(|keyring| keyring.remove(SERVICE, key.id()))
     }
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        quarantine(&open()?, key.id()).map_err(StoreError::unavailable)
+        with_keyring(|keyring| {
+            let Some(bytes) = keyring.read(SERVICE, key.id())? else {
+                return Ok(());
+            };
+            // The copy is written first, so that a crash leaves two and never none.
+            keyring.write(SERVICE, &format!("{}{BAD}", key.id()), &bytes)?;
+            keyring.remove(SERVICE, key.id()).map(drop)
+        })
     }
 }
 
-impl fmt::Debug for KeyringStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyringStore")
-            .field("locks", &self.locks.path())
-            .finish_non_exhaustive()
-    }
-}
-
-fn open() -> Result<SystemKeyring, StoreError> {
-    SystemKeyring::open().map_err(StoreError::unavailable)
+fn with_keyring<T>(work: impl FnOnce(&SystemKeyring) -> Result<T, Error>) -> Result<T, StoreError> {
+    let done = SystemKeyring::open().and_then(|keyring| work(&keyring));
+    done.map_err(StoreError::unavailable)
 }
 
 fn read(keyring: &SystemKeyring, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
     let bytes = keyring.read(SERVICE, id).map_err(StoreError::unavailable)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
-}
-
-fn quarantine(keyring: &SystemKeyring, id: &str) -> Result<(), Error> {
-    if let Some(bytes) = keyring.read(SERVICE, id)? {
-        keyring.write(SERVICE, &format!("{id}{BAD}"), &bytes)?;
-        keyring.remove(SERVICE, id)?;
-    }
-    Ok(())
 }
 
 const SERVICE: &str = "keyfob";

@@ -1,8 +1,7 @@
 //! A store in the memory of this process.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,11 +9,13 @@ use futures_util::lock::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
-use crate::error::error::Error;
+use crate::runtime::lock::{Mutex, lock};
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
-use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
+use crate::store::store::{
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, summarize,
+};
 
 /// A store in the memory of this process. Clones share the entries.
 ///
@@ -29,12 +30,13 @@ use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, To
 /// let one = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store.clone(), key.clone()));
 /// let other = TokenCache::new(Persisted::new(EnvToken::new("API_TOKEN"), store, key));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryStore(Arc<Mutex<HashMap<StoreKey, Slot>>>);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     entry: Arc<Mutex<Option<Entry>>>,
+    /// Apart from the entry, because reading needs no lease.
     lease: Arc<AsyncMutex<()>>,
 }
 
@@ -58,11 +60,7 @@ impl TokenStore for MemoryStore {
             let slot = self.slot(key);
             let guard = Arc::clone(&slot.lease).lock_owned();
             let guard = clock::within(&SystemClock, max_wait, guard).await;
-            let guard = guard.ok_or_else(|| {
-                StoreError::busy(Error::unavailable(
-                    "another task of this process renews the stored token, and that takes too long",
-                ))
-            })?;
+            let guard = guard.ok_or_else(StoreError::lease_is_held)?;
             let lease: Box<dyn StoreLease> = Box::new(MemoryLease {
                 slot,
                 _guard: guard,
@@ -73,12 +71,12 @@ impl TokenStore for MemoryStore {
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         let slots = lock(&self.0).clone();
-        let listed = slots.into_iter().filter_map(|(key, slot)| {
-            let stored = slot.stored()?;
-            Some(EntrySummary::of(key, &stored.entry))
+        let found = slots.into_iter().map(|(key, slot)| {
+            let entry = lock(&slot.entry).clone();
+            (key.id().to_owned(), Ok(entry.map(|entry| (key, entry))))
         });
-        let listed = listed.collect();
-        Box::pin(async move { Ok(listed) })
+        let summaries = summarize(found);
+        Box::pin(async move { Ok(summaries) })
     }
 }
 
@@ -119,16 +117,4 @@ impl StoreLease for MemoryLease {
         drop(self);
         Box::pin(async {})
     }
-}
-
-impl fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("keys", &lock(&self.0).keys().collect::<Vec<_>>())
-            .finish()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

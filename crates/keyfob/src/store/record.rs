@@ -43,9 +43,9 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
     let (version, sum) = head.split_once(' ').ok_or_else(damaged)?;
     match version.parse::<u32>() {
         Ok(VERSION) if sum == checksum(body) => Ok(body),
-        Ok(newer) if newer > VERSION => Err(StoreError::unavailable(Error::unavailable(
+        Ok(newer) if newer > VERSION => Err(StoreError::unusable(
             "the stored token was written by a newer version of keyfob; upgrade this one",
-        ))),
+        )),
         _ => Err(damaged()),
     }
 }
@@ -75,7 +75,6 @@ struct Record<'a> {
 struct TokenRecord<'a> {
     #[serde(borrow)]
     text: Cow<'a, str>,
-    #[serde(borrow)]
     carrier: CarrierRecord<'a>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     others: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -92,9 +91,7 @@ struct TokenRecord<'a> {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum CarrierRecord<'a> {
-    #[serde(borrow)]
     Scheme(Cow<'a, str>),
-    #[serde(borrow)]
     Field(Cow<'a, str>),
     Whole,
 }
@@ -215,10 +212,8 @@ impl<'a> TokenRecord<'a> {
 }
 
 fn milliseconds(time: SystemTime) -> u64 {
-    in_milliseconds(
-        time.duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default(),
-    )
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH);
+    in_milliseconds(since_epoch.unwrap_or_default())
 }
 
 fn in_milliseconds(time: Duration) -> u64 {
@@ -227,9 +222,8 @@ fn in_milliseconds(time: Duration) -> u64 {
 
 /// A time that the system cannot represent becomes the epoch, so that its token counts as expired.
 fn time(milliseconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH
-        .checked_add(Duration::from_millis(milliseconds))
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds));
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 const MAGIC: &str = "keyfob-token-";

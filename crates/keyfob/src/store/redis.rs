@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::lock::Mutex;
 use redis::Client;
 use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
@@ -11,11 +12,9 @@ use redis::sentinel::SentinelClient;
 mod connection;
 mod database;
 mod lease;
-mod scripts;
 
-use crate::clock::clock::Clock;
-use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::exchange::backoff::Backoff;
 use crate::runtime::runtime::TokioOrThreads;
 use crate::store::error::StoreError;
 use crate::store::key::{StoreKey, hex};
@@ -25,7 +24,7 @@ use crate::store::redis::lease::RedisLease;
 use crate::store::seal;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{
-    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, by_label,
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, summarize, wait_for_lease,
 };
 
 /// A store in Redis or Valkey, shared by many machines.
@@ -93,7 +92,8 @@ impl RedisStore {
     /// A store at the server that the sentinels name as the master.
     #[must_use]
     pub fn sentinel(client: SentinelClient, keys: SealingKeys) -> Self {
-        Self::at(Server::sentinel(client), keys)
+        let client = Arc::new(Mutex::new(client));
+        Self::at(Server::Sentinel(client), keys)
     }
 
     fn at(server: Server, keys: SealingKeys) -> Self {
@@ -130,9 +130,7 @@ impl RedisStore {
     /// The default is [`RESPONSE_TIMEOUT`](Self::RESPONSE_TIMEOUT).
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
-        Arc::make_mut(&mut self.database)
-            .connection
-            .set_timeout(timeout);
+        Arc::make_mut(&mut self.database).connection.timeout = timeout;
         self
     }
 
@@ -143,11 +141,8 @@ impl RedisStore {
 impl TokenStore for RedisStore {
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
         Box::pin(async move {
-            let names = self.database.names(key.id());
-            let sealed = scripts::load(&self.database.connection, &names).await?;
-            self.database
-                .open(key.id(), sealed)
-                .map(|found| found.map(|found| found.1))
+            let (_, opened) = self.database.row(key.id()).load().await?;
+            Ok(opened?.map(|(_, stored)| stored))
         })
     }
 
@@ -157,44 +152,23 @@ impl TokenStore for RedisStore {
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
         Box::pin(async move {
-            let clock = SystemClock;
-            let deadline = clock.elapsed().saturating_add(max_wait);
-            let names = self.database.names(key.id());
+            let row = self.database.row(key.id());
             let lease_id = random_id()?;
-            loop {
-                let fence = scripts::lease(
-                    &self.database.connection,
-                    &names,
-                    &lease_id,
-                    self.database.lease_duration,
-                );
-                if let Some(fence) = fence.await? {
-                    let lease =
-                        RedisLease::new(Arc::clone(&self.database), key.clone(), lease_id, fence);
-                    let lease: Box<dyn StoreLease> = Box::new(lease);
-                    return Ok(lease);
-                }
-                let left = deadline.saturating_sub(clock.elapsed());
-                if left.is_zero() {
-                    return Err(busy());
-                }
-                let pause = LEASE_PAUSE.mul_f64(0.5 + fastrand::f64());
-                clock.sleep(pause.min(left)).await;
-            }
+            let fence = wait_for_lease(max_wait, LEASE_PAUSES, || row.lease(&lease_id)).await?;
+            let lease = RedisLease::new(row, key.clone(), lease_id, fence);
+            Ok(Box::new(lease) as Box<dyn StoreLease>)
         })
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
         Box::pin(async move {
-            let mut listed = Vec::new();
-            for id in scripts::ids(&self.database.connection, &self.database.prefix).await? {
-                let sealed =
-                    scripts::load(&self.database.connection, &self.database.names(&id)).await?;
-                let found = self.database.open(&id, sealed);
-                let found = found.map(|found| found.map(|(key, stored)| (key, stored.entry)));
-                listed.extend(EntrySummary::found(id, found));
+            let mut found = Vec::new();
+            for id in self.database.ids().await? {
+                let (_, opened) = self.database.row(&id).load().await?;
+                let opened = opened.map(|found| found.map(|(key, stored)| (key, stored.entry)));
+                found.push((id, opened));
             }
-            Ok(by_label(listed))
+            Ok(summarize(found))
         })
     }
 
@@ -219,11 +193,8 @@ fn random_id() -> Result<String, StoreError> {
     Ok(hex(&id))
 }
 
-fn busy() -> StoreError {
-    StoreError::busy(Error::unavailable(
-        "another process renews the shared token, and that takes too long",
-    ))
-}
-
-/// How long to wait before a lease is tried again, half more or less.
-const LEASE_PAUSE: Duration = Duration::from_millis(60);
+/// How long to wait before a lease is tried again. It does not grow, because an exchange takes about as long.
+const LEASE_PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(80),
+    cap: Duration::from_millis(80),
+};

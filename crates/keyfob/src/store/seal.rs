@@ -162,9 +162,9 @@ impl SealingKeys {
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
         let key = self.keys.iter().find(|key| key.tag() == tag);
         let key = key.ok_or_else(|| {
-            StoreError::unavailable(Error::unavailable(
+            StoreError::unusable(
                 "the stored token is sealed with a key that was not given; add it as an old key",
-            ))
+            )
         })?;
         let payload = Payload {
             msg: text,

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::ErrorKind;
+use crate::exchange::backoff::Backoff;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
@@ -347,27 +350,49 @@ impl EntrySummary {
             unreadable: Some(error),
         }
     }
+}
 
-    /// The summary of what was read under an id; `None` if the entry was removed meanwhile.
-    pub(super) fn found(
-        id: String,
-        found: Result<Option<(StoreKey, Entry)>, StoreError>,
-    ) -> Option<Self> {
-        match found {
-            Ok(found) => found.map(|(key, entry)| Self::of(key, &entry)),
-            Err(error) => Some(Self::unreadable(id, error)),
+/// Summarizes what was read under each id, sorted by label for people. Entries that were removed meanwhile are left out.
+pub(super) fn summarize(
+    found: impl IntoIterator<Item = (String, Result<Option<(StoreKey, Entry)>, StoreError>)>,
+) -> Vec<EntrySummary> {
+    let summaries = found.into_iter().filter_map(|(id, found)| match found {
+        Ok(found) => found.map(|(key, entry)| EntrySummary::of(key, &entry)),
+        Err(error) => Some(EntrySummary::unreadable(id, error)),
+    });
+    let mut summaries: Vec<_> = summaries.collect();
+    summaries.sort_by(|one, other| one.key.label().cmp(other.key.label()));
+    summaries
+}
+
+/// Tries to take a lease until it is free, or until `max_wait` is over.
+pub(super) async fn wait_for_lease<T, F>(
+    max_wait: Duration,
+    pauses: Backoff,
+    mut take: impl FnMut() -> F,
+) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<Option<T>, StoreError>>,
+{
+    let deadline = SystemClock.elapsed().saturating_add(max_wait);
+    let mut attempts = 0;
+    loop {
+        if let Some(lease) = take().await? {
+            return Ok(lease);
         }
+        let left = deadline.saturating_sub(SystemClock.elapsed());
+        if left.is_zero() {
+            return Err(StoreError::lease_is_held());
+        }
+        attempts += 1;
+        // Jitter, so that waiting processes do not try at the same time.
+        let pause = pauses.half_jitter(attempts, fastrand::f64());
+        SystemClock.sleep(pause.min(left)).await;
     }
 }
 
-/// Sorts summaries by label, for people.
-pub(super) fn by_label(listed: impl IntoIterator<Item = EntrySummary>) -> Vec<EntrySummary> {
-    let mut listed: Vec<_> = listed.into_iter().collect();
-    listed.sort_by(|one, other| one.key.label().cmp(other.key.label()));
-    listed
-}
-
 async fn replace_under(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), StoreError> {
+    // Reading first tells a lease that can expire which save its own follows.
     match lease.load().await {
         Err(fault) if fault.kind() == StoreErrorKind::Damaged => lease.quarantine().await?,
         Err(fault) => return Err(fault),

@@ -14,32 +14,22 @@ use crate::store::file::lease::{Entries, Lock};
 use crate::store::file::owner;
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
-use crate::store::store::{EntrySummary, by_label};
+use crate::store::store::{EntrySummary, summarize};
 use crate::store::{record, seal};
 
 /// A directory with two files for each entry: the entry and its lock.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Directory {
-    path: PathBuf,
-    keys: Option<SealingKeys>,
+    pub(super) path: PathBuf,
+    pub(super) keys: Option<SealingKeys>,
 }
 
 impl Directory {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, keys: None }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn seal_with(&mut self, keys: SealingKeys) {
-        self.keys = Some(keys);
-    }
-
     /// Takes the lock of this key; `None` if another task or process has it.
     pub(super) fn lock(&self, key: &StoreKey) -> Result<Option<Lock>, StoreError> {
-        self.create()?;
+        owner::create_directory(&self.path)
+            .map_err(|fault| cannot("created", &self.path, fault))?;
+        self.check()?;
         let path = self.file(key.id(), LOCK);
         let file = owner::options()
             .read(true)
@@ -53,27 +43,24 @@ impl Directory {
     }
 
     pub(super) fn list(&self) -> Result<Vec<EntrySummary>, StoreError> {
-        let ids = self.ids(ENTRY)?;
-        Ok(by_label(ids.into_iter().filter_map(|id| {
+        let found = self.ids(ENTRY)?.into_iter().map(|id| {
             let found = self.read_id(&id);
-            EntrySummary::found(id, found)
-        })))
+            (id, found)
+        });
+        Ok(summarize(found))
     }
 
     /// The ids of all files of this kind.
     pub(in crate::store) fn ids(&self, kind: &str) -> Result<Vec<String>, StoreError> {
-        let files = match fs::read_dir(&self.path) {
-            Ok(files) => files,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(fault) => return Err(cannot("read", &self.path, fault)),
+        let cannot_read = |fault| cannot("read", &self.path, fault);
+        let Some(files) = if_present(fs::read_dir(&self.path)).map_err(cannot_read)? else {
+            return Ok(Vec::new());
         };
         let mut ids = Vec::new();
         for file in files {
-            let name = file.map_err(|fault| cannot("read", &self.path, fault))?;
-            let name = name.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(kind)) {
-                ids.push(id.to_owned());
-            }
+            let name = file.map_err(cannot_read)?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(kind));
+            ids.extend(id.map(str::to_owned));
         }
         ids.sort();
         Ok(ids)
@@ -84,9 +71,9 @@ impl Directory {
             return record::decode(bytes);
         }
         let Some(keys) = &self.keys else {
-            return Err(StoreError::unavailable(Error::unavailable(
+            return Err(StoreError::unusable(
                 "the stored token is sealed, and the store has no key; give it the sealing key",
-            )));
+            ));
         };
         keys.open(id, bytes)
     }
@@ -98,17 +85,9 @@ impl Directory {
         change: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<bool, StoreError> {
         let path = self.file(key.id(), ENTRY);
-        match change(&path).and_then(|()| owner::sync(&self.path)) {
-            Ok(()) => Ok(true),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(fault) => Err(cannot("removed", &path, fault)),
-        }
-    }
-
-    fn create(&self) -> Result<(), StoreError> {
-        owner::create_directory(&self.path)
-            .map_err(|fault| cannot("created", &self.path, fault))?;
-        self.check()
+        let changed = if_present(change(&path).and_then(|()| owner::sync(&self.path)));
+        let changed = changed.map_err(|fault| cannot("removed", &path, fault))?;
+        Ok(changed.is_some())
     }
 
     /// Refuses a directory in which other users could create files or links (S2).
@@ -128,14 +107,14 @@ impl Directory {
 impl Entries for Directory {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
         let path = self.file(id, ENTRY);
-        let file = match owner::options().read(true).open(&path) {
-            Ok(file) => file,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => return Err(cannot("read", &path, fault)),
+        let cannot_read = |fault| cannot("read", &path, fault);
+        let file = if_present(owner::options().read(true).open(&path)).map_err(cannot_read)?;
+        let Some(file) = file else {
+            return Ok(None);
         };
         self.check()?;
         let bytes = checked(file, &path).and_then(read_whole);
-        let bytes = bytes.map_err(|fault| cannot("read", &path, fault))?;
+        let bytes = bytes.map_err(cannot_read)?;
         let found = self.decode(id, &bytes);
         found.map(Some).map_err(|fault| named(fault, &path))
     }
@@ -164,6 +143,14 @@ impl Entries for Directory {
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         let aside = self.file(key.id(), BAD);
         self.change(key, |path| fs::rename(path, aside)).map(drop)
+    }
+}
+
+/// `None` if there is no such file or directory.
+fn if_present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
 }
 
@@ -215,10 +202,7 @@ fn cannot(what: &str, path: &Path, fault: io::Error) -> StoreError {
 }
 
 fn refused(path: &Path, why: &str) -> StoreError {
-    StoreError::unavailable(Error::unavailable(format!(
-        "the token store's {} {why}",
-        path.display()
-    )))
+    StoreError::unusable(format!("the token store's {} {why}", path.display()))
 }
 
 /// The same error, with the path of the file.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use fs4::{FileExt, TryLockError};
 use futures_util::future::BoxFuture;
 
-use crate::error::error::Error;
 use crate::runtime::runtime;
 use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
@@ -38,13 +37,15 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError>;
 }
 
-/// The lease of one key. It lasts as long as the lock is held.
-pub(super) struct FileLease<E> {
+/// The lease of one key. Blocking work on the entry shares it: if it is dropped meanwhile, it ends when that work ends.
+pub(super) struct FileLease<E>(pub(super) Arc<Held<E>>);
+
+/// An entry, and the lock that is held on it.
+pub(super) struct Held<E> {
     pub(super) entries: E,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,
-    /// Blocking work on the entry holds the lock too. If the lease is dropped meanwhile, it ends when that work ends.
-    pub(super) lock: Arc<Lock>,
+    pub(super) _lock: Lock,
 }
 
 impl<E: Entries> FileLease<E> {
@@ -52,16 +53,8 @@ impl<E: Entries> FileLease<E> {
         &self,
         work: impl FnOnce(&E, &StoreKey) -> Result<T, StoreError> + Send + 'static,
     ) -> StoreFuture<'static, T> {
-        let (entries, key, lock) = (
-            self.entries.clone(),
-            self.key.clone(),
-            Arc::clone(&self.lock),
-        );
-        run_blocking(&*self.runtime, move || {
-            let done = work(&entries, &key);
-            drop(lock);
-            done
-        })
+        let held = Arc::clone(&self.0);
+        run_blocking(&*self.0.runtime, move || work(&held.entries, &held.key))
     }
 }
 
@@ -117,11 +110,6 @@ pub(super) fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> StoreFuture<'static, T> {
     let done = runtime::run_blocking(runtime, work);
-    Box::pin(async move { done.await.unwrap_or_else(|| Err(stopped())) })
-}
-
-fn stopped() -> StoreError {
-    StoreError::unavailable(Error::unavailable(
-        "the runtime stopped before the token store was done",
-    ))
+    let stopped = || StoreError::unusable("the runtime stopped before the token store was done");
+    Box::pin(async move { done.await.ok_or_else(stopped)? })
 }

@@ -1,6 +1,6 @@
 //! The connection to the server. It is opened when it is needed, and again after it broke.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::lock::Mutex as AsyncMutex;
@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
 
 /// The default timeout of one command.
@@ -38,15 +39,12 @@ enum Open {
 #[derive(Clone)]
 pub(super) struct Connection {
     server: Server,
+    /// Empty before the first command, and after the connection broke.
     open: Arc<Mutex<Option<Open>>>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Server {
-    pub(super) fn sentinel(client: SentinelClient) -> Self {
-        Self::Sentinel(Arc::new(AsyncMutex::new(client)))
-    }
-
     async fn connect(&self) -> RedisResult<Open> {
         Ok(match self {
             Self::Single(client) => {
@@ -73,13 +71,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn set_timeout(&mut self, timeout: Duration) {
-        self.timeout = timeout;
-    }
-
     /// Runs a command. If an open connection broke, the command is sent once more on a new one, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let old = self.current();
+        let old = lock(&self.open).clone();
         let had_one = old.is_some();
         match self.try_run(command, old).await {
             Err(fault) if had_one && !fault.is_timeout() && is_connection_failure(&fault) => {
@@ -96,7 +90,7 @@ impl Connection {
                 Some(open) => open,
                 None => self.server.connect().await?,
             };
-            self.set_open(Some(open.clone()));
+            *lock(&self.open) = Some(open.clone());
             match open {
                 Open::Single(mut connection) => command.query_async(&mut connection).await,
                 Open::Cluster(mut connection) => command.query_async(&mut connection).await,
@@ -105,18 +99,10 @@ impl Connection {
         let reply = clock::within(&SystemClock, self.timeout, reply).await;
         let reply = reply.unwrap_or_else(|| Err(timed_out()));
         if reply.as_ref().is_err_and(is_connection_failure) {
-            self.set_open(None);
+            // The next command connects again.
+            *lock(&self.open) = None;
         }
         reply
-    }
-
-    fn current(&self) -> Option<Open> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.clone()
-    }
-
-    fn set_open(&self, open: Option<Open>) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 }
 

@@ -1,13 +1,16 @@
-//! The database of a store: its connection, its names and its sealing keys.
+//! The database of a store: the commands and scripts that run on the server.
+//!
+//! Each is atomic there. Each may be sent twice, because a reply can be lost.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue, cmd};
 
 use crate::runtime::runtime::Runtime;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::redis::connection::Connection;
-use crate::store::redis::scripts::{Names, SealedEntry};
 use crate::store::seal::SealingKeys;
 use crate::store::store::StoredEntry;
 
@@ -21,22 +24,173 @@ pub(super) struct Database {
     pub(super) runtime: Arc<dyn Runtime>,
 }
 
+/// The place of one entry in the database.
+#[derive(Clone)]
+pub(super) struct Row {
+    pub(super) database: Arc<Database>,
+    pub(super) id: String,
+}
+
 impl Database {
-    pub(super) fn names(&self, id: &str) -> Names {
-        Names::new(&self.prefix, id)
+    pub(super) fn row(self: &Arc<Self>, id: &str) -> Row {
+        Row {
+            database: Arc::clone(self),
+            id: id.to_owned(),
+        }
     }
 
-    /// Opens an entry, and returns its key with it.
-    pub(super) fn open(
-        &self,
-        id: &str,
-        sealed: Option<SealedEntry>,
-    ) -> Result<Option<(StoreKey, StoredEntry)>, StoreError> {
-        let Some(SealedEntry { sealed, age, .. }) = sealed else {
-            return Ok(None);
-        };
-        let (key, entry) = self.keys.open(id, &sealed)?;
-        let age = Some(age);
-        Ok(Some((key, StoredEntry { entry, age })))
+    /// The ids of all entries that were saved. Some entries may be gone.
+    pub(super) async fn ids(&self) -> Result<Vec<String>, StoreError> {
+        self.send(cmd("SMEMBERS").arg(self.index())).await
+    }
+
+    /// The name of the set of all ids. Without it, listing would have to scan every node of a cluster.
+    fn index(&self) -> String {
+        format!("{}:index", self.prefix)
+    }
+
+    async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let reply = self.connection.run(command).await?;
+        // The reply is kept out of the error, because it may be an entry.
+        T::from_redis_value(reply).map_err(|_| {
+            StoreError::unusable("the shared token store sent a reply that is not understood")
+        })
     }
 }
+
+impl Row {
+    /// Reads the entry, and returns its key with it.
+    ///
+    /// The revision identifies the save that wrote the entry, and is empty if there is none. It is known even if the entry
+    /// cannot be opened.
+    pub(super) async fn load(&self) -> Result<(String, Opened), StoreError> {
+        let found = self.send(&self.script(LOAD, &["entry"])).await?;
+        let Some::<(String, Vec<u8>, u64)>((revision, sealed, age)) = found else {
+            return Ok((String::new(), Ok(None)));
+        };
+        let age = Some(Duration::from_millis(age));
+        let opened = self.database.keys.open(&self.id, &sealed);
+        let opened = opened.map(|(key, entry)| Some((key, StoredEntry { entry, age })));
+        Ok((revision, opened))
+    }
+
+    /// Takes the lease; `None` if another process has it. The number that is returned grows with each lease.
+    pub(super) async fn lease(&self, lease_id: &str) -> Result<Option<u64>, StoreError> {
+        let mut command = self.script(LEASE, &["lease", "fence"]);
+        command.arg(lease_id).arg(self.lease_milliseconds());
+        let fence: u64 = self.send(&command).await?;
+        Ok((fence != 0).then_some(fence))
+    }
+
+    /// Extends the lease; `false` if it has expired, or another process has it.
+    pub(super) async fn extend(&self, lease_id: &str) -> Result<bool, StoreError> {
+        let mut command = self.script(EXTEND, &["lease"]);
+        command.arg(lease_id).arg(self.lease_milliseconds());
+        self.send(&command).await
+    }
+
+    pub(super) async fn release(&self, lease_id: &str) -> Result<bool, StoreError> {
+        self.send(self.script(RELEASE, &["lease"]).arg(lease_id))
+            .await
+    }
+
+    /// Saves an entry that follows one of two revisions; `false` if another process has saved a third one.
+    ///
+    /// If there is no entry, it was lost or forgotten. Then the new one is all that is left, and it is saved.
+    pub(super) async fn save(
+        &self,
+        follows: [&str; 2],
+        revision: &str,
+        sealed: &[u8],
+    ) -> Result<bool, StoreError> {
+        let mut command = self.script(SAVE, &["entry"]);
+        command.arg(&follows).arg(revision).arg(sealed);
+        let saved = self.send(&command).await?;
+        if saved {
+            self.update_index("SADD").await?;
+        }
+        Ok(saved)
+    }
+
+    pub(super) async fn remove(&self) -> Result<bool, StoreError> {
+        let removed: u64 = self.send(cmd("DEL").arg(self.name("entry"))).await?;
+        self.update_index("SREM").await?;
+        Ok(removed != 0)
+    }
+
+    pub(super) async fn quarantine(&self) -> Result<(), StoreError> {
+        let command = self.script(SET_ASIDE, &["entry", "bad"]);
+        self.send::<bool>(&command).await.map(drop)
+    }
+
+    /// Not in the script of a save: in a cluster, a script may only use the keys of one node.
+    async fn update_index(&self, change: &str) -> Result<(), StoreError> {
+        let mut command = cmd(change);
+        command.arg(self.database.index()).arg(&self.id);
+        self.send::<u64>(&command).await.map(drop)
+    }
+
+    fn script(&self, text: &str, names: &[&str]) -> Cmd {
+        let mut command = cmd("EVAL");
+        command.arg(text).arg(names.len());
+        for name in names {
+            command.arg(self.name(name));
+        }
+        command
+    }
+
+    /// The name of a Redis key of this entry. The part in braces puts them all on the same node of a cluster.
+    fn name(&self, what: &str) -> String {
+        format!("{}:{{{}}}:{what}", self.database.prefix, self.id)
+    }
+
+    async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        self.database.send(command).await
+    }
+
+    fn lease_milliseconds(&self) -> u64 {
+        // Redis refuses to set a key that expires after 0 ms.
+        let duration = self.database.lease_duration.as_millis();
+        u64::try_from(duration).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+/// An entry and its key, or why the entry cannot be opened; `None` if there is no entry.
+type Opened = Result<Option<(StoreKey, StoredEntry)>, StoreError>;
+
+const LOAD: &str = "
+local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
+if not found[2] then return false end
+local now = redis.call('TIME')
+local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
+return {found[1], found[2], math.max(0, age)}";
+
+// A lease that this process has already taken is taken again, in case the reply to the first command was lost.
+const LEASE: &str = "
+local current = redis.call('GET', KEYS[1])
+if current and current ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return redis.call('INCR', KEYS[2])";
+
+const EXTEND: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
+
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+// The first check makes a repeated save succeed, if the reply to it was lost.
+const SAVE: &str = "
+local now = redis.call('HGET', KEYS[1], 'revision')
+if now == ARGV[3] then return 1 end
+if now and now ~= ARGV[1] and now ~= ARGV[2] then return 0 end
+local time = redis.call('TIME')
+local saved = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
+return 1";
+
+const SET_ASIDE: &str = "
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('RENAME', KEYS[1], KEYS[2])
+return 1";

@@ -1,9 +1,7 @@
 //! The lease of an entry in Redis. A background task extends it while it is held.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
-use futures_util::future::{AbortHandle, Abortable, BoxFuture};
+use futures_util::future::{AbortHandle, BoxFuture, abortable};
 
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
@@ -11,15 +9,12 @@ use crate::error::error::Error;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
-use crate::store::redis::database::Database;
-use crate::store::redis::scripts;
-use crate::store::redis::scripts::Names;
+use crate::store::redis::database::Row;
 use crate::store::store::{StoreFuture, StoreLease, StoredEntry};
 
 pub(super) struct RedisLease {
-    database: Arc<Database>,
+    row: Row,
     key: StoreKey,
-    names: Names,
     /// A random name that tells this lease from all others.
     lease_id: String,
     /// A number that grows with each lease of this entry.
@@ -34,23 +29,11 @@ pub(super) struct RedisLease {
 }
 
 impl RedisLease {
-    pub(super) fn new(
-        database: Arc<Database>,
-        key: StoreKey,
-        lease_id: String,
-        fence: u64,
-    ) -> Self {
-        let (extension, registration) = AbortHandle::new_pair();
-        let task = keep_extending(
-            Arc::clone(&database),
-            database.names(key.id()),
-            lease_id.clone(),
-        );
-        let task = Abortable::new(task, registration).map(drop);
-        database.runtime.spawn(Box::pin(task));
+    pub(super) fn new(row: Row, key: StoreKey, lease_id: String, fence: u64) -> Self {
+        let (task, extension) = abortable(keep_extending(row.clone(), lease_id.clone()));
+        row.database.runtime.spawn(Box::pin(task.map(drop)));
         Self {
-            names: database.names(key.id()),
-            database,
+            row,
             key,
             lease_id,
             fence,
@@ -64,18 +47,11 @@ impl RedisLease {
 }
 
 /// Extends the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
-async fn keep_extending(database: Arc<Database>, names: Names, lease_id: String) {
-    let clock = SystemClock;
+async fn keep_extending(row: Row, lease_id: String) {
     loop {
-        clock.sleep(database.lease_duration / EXTENSIONS).await;
-        let extended = scripts::extend(
-            &database.connection,
-            &names,
-            &lease_id,
-            database.lease_duration,
-        )
-        .await;
-        if let Ok(false) = extended {
+        let pause = row.database.lease_duration / EXTENSIONS;
+        SystemClock.sleep(pause).await;
+        if let Ok(false) = row.extend(&lease_id).await {
             return;
         }
     }
@@ -84,79 +60,63 @@ async fn keep_extending(database: Arc<Database>, names: Names, lease_id: String)
 impl StoreLease for RedisLease {
     fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
         Box::pin(async move {
-            let sealed = scripts::load(&self.database.connection, &self.names).await?;
-            self.seen = sealed
-                .as_ref()
-                .map_or_else(String::new, |sealed| sealed.revision.clone());
-            let found = self.database.open(self.key.id(), sealed)?;
-            Ok(found.map(|found| found.1))
+            let (revision, opened) = self.row.load().await?;
+            // Even if the entry cannot be opened: a save that replaces it follows this revision.
+            self.seen = revision;
+            Ok(opened?.map(|(_, stored)| stored))
         })
     }
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let sealed = self.database.keys.seal(&self.key, entry)?;
+            let sealed = self.row.database.keys.seal(&self.key, entry)?;
             self.saves += 1;
             let revision = format!("{}.{}.{}", self.fence, self.lease_id, self.saves);
+            // The lease may have expired while this process hung. The server compares revisions in the same step as it
+            // writes, so a late save never replaces what another process has saved since.
             let follows = [self.seen.as_str(), self.tried.as_str()];
-            let new = (revision.as_str(), sealed.as_slice());
-            let saved = scripts::save(&self.database.connection, &self.names, follows, new).await;
-            match saved {
-                Ok(true) => {}
-                Ok(false) => return Err(conflict()),
+            match self.row.save(follows, &revision, &sealed).await {
+                Ok(true) => {
+                    self.seen = revision;
+                    Ok(())
+                }
+                Ok(false) => Err(conflict()),
                 Err(fault) => {
                     self.tried = revision;
-                    return Err(fault);
+                    Err(fault)
                 }
             }
-            self.seen = revision;
-            Ok(())
         })
     }
 
     fn remove(&mut self) -> StoreFuture<'_, bool> {
-        Box::pin(async move { scripts::remove(&self.database.connection, &self.names).await })
+        Box::pin(self.row.remove())
     }
 
     fn quarantine(&mut self) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            self.seen.clear();
-            scripts::quarantine(&self.database.connection, &self.names).await
-        })
+        self.seen.clear();
+        Box::pin(self.row.quarantine())
     }
 
     fn release(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         self.is_released = true;
-        let (database, id, lease_id) = self.for_release();
-        Box::pin(end_lease(database, id, lease_id))
-    }
-}
-
-impl RedisLease {
-    fn for_release(&self) -> (Arc<Database>, String, String) {
-        self.extension.abort();
-        (
-            Arc::clone(&self.database),
-            self.key.id().to_owned(),
-            self.lease_id.clone(),
-        )
+        Box::pin(end_lease(self.row.clone(), self.lease_id.clone()))
     }
 }
 
 /// Ends the lease. If that fails, the lease expires by itself.
-async fn end_lease(database: Arc<Database>, id: String, lease_id: String) {
-    let released = scripts::release(&database.connection, &database.names(&id), &lease_id).await;
-    if let Err(fault) = released {
+async fn end_lease(row: Row, lease_id: String) {
+    if let Err(fault) = row.release(&lease_id).await {
         tracing::debug!(target: "keyfob", error = %fault, "the lease of the shared token was not released; it expires by itself");
     }
 }
 
 impl Drop for RedisLease {
     fn drop(&mut self) {
-        let (database, id, lease_id) = self.for_release();
+        self.extension.abort();
         if !self.is_released {
-            let runtime = Arc::clone(&database.runtime);
-            runtime.spawn(Box::pin(end_lease(database, id, lease_id)));
+            let task = end_lease(self.row.clone(), self.lease_id.clone());
+            self.row.database.runtime.spawn(Box::pin(task));
         }
     }
 }
