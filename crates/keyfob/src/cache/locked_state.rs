@@ -6,6 +6,7 @@ use crate::cache::lease::{Snapshot, same_token_again};
 use crate::cache::renewal::Renewal;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::backoff::Backoff;
+use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
 
 /// The part of a cache's state that only changes under the lock.
 #[derive(Default)]
@@ -77,7 +78,7 @@ impl LockedState {
             // A source that remembers its refusal is asked again: it notices a changed credential, without a call.
             ErrorKind::Refused if !error.is_remembered_by_source() => None,
             _ => Some(match error.pause() {
-                Some(retry_after) => retry_after.min(LONGEST_PAUSE),
+                Some(retry_after) => retry_after.min(LONGEST_ISSUER_PAUSE),
                 None => COOL_DOWN.half_jitter(in_a_row, fastrand::f64()),
             }),
         };
@@ -149,9 +150,6 @@ const COOL_DOWN: Backoff = Backoff {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(60),
 };
-
-/// A longer `Retry-After` of an issuer is cut to this, so that a mistake does not stop the program for days.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// This many tokens in a row may be rejected and replaced at once …
 const REJECTIONS_AT_ONCE: u32 = 3;

@@ -88,7 +88,7 @@ async fn fetch(source: &dyn TokenSource, request: &TokenRequest) -> Result<Sched
     let (clock, timeout) = (request.clock(), request.timeout());
     let asked = clock.elapsed();
     // The call of `fetch` is inside as well, because a source may do its work there.
-    let fetch = poll_inside(request.cache(), async { source.fetch(request).await });
+    let fetch = poll_inside(request.cache, async { source.fetch(request).await });
     let token = clock::within(clock, timeout, fetch).await.unwrap_or_else(|| {
         Err(Error::unavailable(format!(
             "the token source gave no token within {timeout:?}; raise the fetch timeout if it needs longer"

@@ -28,12 +28,15 @@ impl SharedState {
         reason: Reason,
         challenges: &Challenges,
     ) -> (Renewal, RenewalTask) {
-        let (timeout, lifetime) = (self.settings.fetch_timeout, self.settings.default_lifetime);
-        let runtime = Arc::clone(&self.runtime);
-        let request = TokenRequest::new(reason, timeout, runtime, self.identity())
-            .timed_by(Arc::clone(&self.current.clock), lifetime)
-            .previous_token(self.current.token())
-            .challenged_by(challenges.clone());
+        let request = TokenRequest {
+            reason,
+            previous: self.current.token(),
+            challenges: challenges.clone(),
+            clock: Arc::clone(&self.current.clock),
+            default_lifetime: self.settings.default_lifetime,
+            cache: self.identity(),
+            ..TokenRequest::new(self.settings.fetch_timeout, Arc::clone(&self.runtime))
+        };
         state.started += 1;
         let (sender, receiver) = oneshot::channel();
         let guard = RenewalGuard {

@@ -84,6 +84,9 @@ fn seconds(value: &str) -> Option<Duration> {
     Some(delay.min(RetryAfter::LONGEST))
 }
 
+/// A longer pause that an issuer asks for is cut to this, so that a mistake does not stop a program for days.
+pub(crate) const LONGEST_ISSUER_PAUSE: Duration = Duration::from_secs(60 * 60);
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;

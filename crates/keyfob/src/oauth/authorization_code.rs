@@ -151,9 +151,12 @@ refresh token (OpenID Connect Core §11)."
             .with("state", state.expose())
             .with("code_challenge", challenge)
             .with("code_challenge_method", METHOD);
-        let prompt = self.needs_consent().then_some("consent");
-        let form = self.options.add_to(form.with_optional("prompt", prompt))?;
-        let mut url = endpoint.url().clone();
+        let form = match self.needs_consent() {
+            true => form.with("prompt", "consent"),
+            false => form,
+        };
+        let form = self.options.add_to(form)?;
+        let mut url = endpoint.url.clone();
         // RFC 6749 §3.1: the endpoint may have a query, "which MUST be retained when adding additional query parameters".
         let query = match url.query() {
             Some(query) if !query.is_empty() => format!("{query}&{}", form.as_str()),
@@ -165,11 +168,8 @@ refresh token (OpenID Connect Core §11)."
 
     fn needs_consent(&self) -> bool {
         let has_scope = |scope: &str| self.options.scopes.iter().any(|other| other == scope);
-        let has_prompt = self
-            .options
-            .parameters
-            .iter()
-            .any(|(name, _)| name == "prompt");
+        let mut parameters = self.options.parameters.iter();
+        let has_prompt = parameters.any(|(name, _)| name == "prompt");
         has_scope("openid") && has_scope("offline_access") && !has_prompt
     }
 }
@@ -225,7 +225,7 @@ impl AuthorizationRequest {
         let finished = pin!(self.finish(requests));
         match select(finished, serving).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right((never, _)) => match never {},
+            Either::Right(((), finished)) => finished.await,
         }
     }
 
@@ -298,7 +298,7 @@ impl AuthorizationRequest {
         }
         let client = &self.sign_in.options.client;
         let requested = client.clock().coarse_time().wall_time();
-        let response = client.send_token_request(&self.metadata, form).await?;
+        let response = client.send_token_request(&self.metadata, &form).await?;
         let token = client.read_token_response(&self.metadata, response)?;
         // T4: the lifetime counts from the time of the request.
         Ok(token.obtained_at(requested))

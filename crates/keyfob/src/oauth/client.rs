@@ -69,10 +69,9 @@ impl Client {
 
     /// The metadata of the server, fetched if there is none yet or it is too old.
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
-        self.0
-            .discovery
-            .metadata(&self.0.http, &*self.0.clock)
-            .await
+        let shared = &*self.0;
+        let (http, clock) = (&shared.http, &*shared.clock);
+        shared.discovery.metadata(http, clock).await
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -82,7 +81,7 @@ impl Client {
     /// Sends a token request and reads the token from the response.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
         let metadata = self.metadata().await?;
-        let response = self.send_token_request(&metadata, form).await?;
+        let response = self.send_token_request(&metadata, &form).await?;
         self.read_token_response(&metadata, response)
     }
 
@@ -90,17 +89,17 @@ impl Client {
     pub(crate) async fn send_token_request(
         &self,
         metadata: &Metadata,
-        form: Form,
+        form: &Form,
     ) -> Result<ServerResponse, Error> {
-        let endpoint = &metadata.token;
         let Some(prover) = &self.0.prover else {
-            return self.send(endpoint, metadata, HeaderMap::new(), form).await;
+            let headers = HeaderMap::new();
+            return self.send(&metadata.token, metadata, headers, form).await;
         };
-        let retry = form.duplicate();
         let response = self.send_with_proof(prover, metadata, form).await?;
         if requires_nonce(&response) {
             // The server did not process the request: it only supplied the nonce that the proof has to contain (RFC 9449 §8).
-            return self.send_with_proof(prover, metadata, retry).await;
+            // Once is enough, because a server that rejects the new nonce too will not accept the next one.
+            return self.send_with_proof(prover, metadata, form).await;
         }
         Ok(response)
     }
@@ -124,10 +123,10 @@ impl Client {
         &self,
         prover: &DpopProver,
         metadata: &Metadata,
-        form: Form,
+        form: &Form,
     ) -> Result<ServerResponse, Error> {
         let endpoint = &metadata.token;
-        let url = endpoint.url().as_str();
+        let url = endpoint.url.as_str();
         let now = self.0.clock.coarse_time().wall_time();
         let proof = prover.prove_token_request(url, now)?;
         let headers = HeaderMap::from_iter([(DPOP, proof)]);
@@ -141,7 +140,7 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
-        form: Form,
+        form: &Form,
     ) -> Result<ServerResponse, Error> {
         let response = self.send(endpoint, metadata, HeaderMap::new(), form).await;
         require_success(endpoint, response?)
@@ -153,7 +152,7 @@ impl Client {
         endpoint: &Endpoint,
         metadata: &Metadata,
         headers: HeaderMap,
-        form: Form,
+        form: &Form,
     ) -> Result<ServerResponse, Error> {
         let target = endpoint.to_endpoint_url()?;
         // A signed client assertion names its audience: the token endpoint or the issuer, wherever the form goes.
@@ -176,7 +175,7 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("id", &self.0.id)
             .field("authentication", &self.0.authentication)
-            .field("server", self.0.discovery.server())
+            .field("server", &self.0.discovery.server)
             .finish_non_exhaustive()
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::ready;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::{
     AuthenticationContext, AuthenticationParams, ClientSecret, JwtBearer, NoAuth,
@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::{Signer, SigningKey};
+use crate::token::secret::Secret;
 
 /// How a client authenticates to its authorization server (RFC 6749 §2.3).
 ///
@@ -44,7 +45,7 @@ enum Method {
 #[derive(Clone)]
 struct ClientAssertion {
     key: SigningKey,
-    audience: Option<Audience>,
+    audience: Audience,
     lifetime: Duration,
 }
 
@@ -82,7 +83,7 @@ impl ClientAuthentication {
     #[must_use]
     pub fn secret_basic(secret: impl Into<String>) -> Self {
         let method = ClientSecret::builder()
-            .client_secret(provided(secret))
+            .client_secret(ProvidedSecret::new(secret_string(secret)))
             .prefer_basic_auth(true)
             .build();
         Self::fixed("client_secret_basic", method)
@@ -100,7 +101,8 @@ impl ClientAuthentication {
     /// A secret in the form, for servers that support nothing else.
     #[must_use]
     pub fn secret_post(secret: impl Into<String>) -> Self {
-        Self::fixed("client_secret_post", ClientSecret::new(provided(secret)))
+        let secret = ProvidedSecret::new(secret_string(secret));
+        Self::fixed("client_secret_post", ClientSecret::new(secret))
     }
 
     /// A client assertion, which the client's private key signs (RFC 7523 §2.2).
@@ -110,7 +112,7 @@ impl ClientAuthentication {
     pub fn private_key_jwt(key: SigningKey) -> Self {
         Self(Method::PrivateKeyJwt(ClientAssertion {
             key,
-            audience: None,
+            audience: Audience::TokenEndpoint,
             lifetime: Self::ASSERTION_LIFETIME,
         }))
     }
@@ -119,7 +121,7 @@ impl ClientAuthentication {
     #[must_use]
     pub fn audience(mut self, audience: Audience) -> Self {
         if let Method::PrivateKeyJwt(assertion) = &mut self.0 {
-            assertion.audience = Some(audience);
+            assertion.audience = audience;
         }
         self
     }
@@ -158,9 +160,9 @@ impl ClientAuthentication {
 impl ClientAssertion {
     fn to_method(&self) -> JwtBearer {
         let audience = match &self.audience {
-            Some(Audience::Issuer) => client_auth::Audience::Issuer,
-            None | Some(Audience::TokenEndpoint) => client_auth::Audience::TokenEndpoint,
-            Some(Audience::Other(other)) => client_auth::Audience::Custom(other.as_str().into()),
+            Audience::Issuer => client_auth::Audience::Issuer,
+            Audience::TokenEndpoint => client_auth::Audience::TokenEndpoint,
+            Audience::Other(other) => client_auth::Audience::Custom(other.as_str().into()),
         };
         JwtBearer::builder()
             .signer(Signer(self.key.clone()))
@@ -180,12 +182,10 @@ impl client_auth::ClientAuthentication for UnencodedBasic {
         &'a self,
         context: AuthenticationContext<'a>,
     ) -> MaybeSendBoxFuture<'a, Result<AuthenticationParams<'a>, huskarl_core::Error>> {
-        let credentials =
-            Zeroizing::new(format!("{}:{}", context.client_id, self.0.expose_secret()));
-        let header = Zeroizing::new(format!("Basic {}", STANDARD.encode(credentials.as_bytes())));
-        let mut value = HeaderValue::from_str(&header).expect("base64 is visible ASCII");
-        value.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        // `concat` allocates once: a text that grows would leave a copy of the secret behind.
+        let credentials = Zeroizing::new([context.client_id, ":", self.0.expose_secret()].concat());
+        let encoded = Secret::new(STANDARD.encode(&*credentials)).expect("base64 is visible ASCII");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, encoded.header_value(Some("Basic")))]);
         let parameters = AuthenticationParams::builder().headers(headers).build();
         Box::pin(ready(Ok(parameters)))
     }
@@ -199,11 +199,8 @@ impl fmt::Debug for ClientAuthentication {
     }
 }
 
-fn provided(secret: impl Into<String>) -> ProvidedSecret {
-    ProvidedSecret::new(secret_string(secret))
-}
-
-fn secret_string(secret: impl Into<String>) -> SecretString {
+/// The given text is zeroed, because `SecretString` makes a copy.
+pub(crate) fn secret_string(secret: impl Into<String>) -> SecretString {
     SecretString::new(&*Zeroizing::new(secret.into()))
 }
 

@@ -19,7 +19,7 @@ use crate::oauth::error_response::{access_denied, error_code};
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::{missing_member, read_seconds};
+use crate::oauth::token_response::{read_seconds, require_member};
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
@@ -70,7 +70,7 @@ impl DeviceCode {
         let endpoint = metadata.device_authorization.require()?;
         let form = self.options.add_to(Form::new())?;
         let requested = self.options.client.clock().elapsed();
-        let response = self.options.client.post(endpoint, &metadata, form).await?;
+        let response = self.options.client.post(endpoint, &metadata, &form).await?;
         let response = DeviceResponse::read(endpoint, &response)?;
         Ok(DeviceAuthorization {
             client: self.options.client.clone(),
@@ -130,10 +130,8 @@ impl DeviceAuthorization {
     /// Use it for a link or a QR code. Show the user code as well, so that the person can compare it (RFC 8628 §3.3.1).
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
-        self.response
-            .verification_uri_complete
-            .as_ref()
-            .map(Url::as_str)
+        let uri = self.response.verification_uri_complete.as_ref();
+        uri.map(Url::as_str)
     }
 
     /// How long the code remains valid.
@@ -164,7 +162,7 @@ impl DeviceAuthorization {
                 PollOutcome::Token(token) => return Ok(*token),
                 PollOutcome::Pending => interval.pending(),
                 PollOutcome::SlowDown => interval.slow_down(),
-                PollOutcome::Failed { retry_after } => interval.failed(retry_after),
+                PollOutcome::Failed(retry_after) => interval.failed(retry_after),
             }
         }
     }
@@ -173,16 +171,11 @@ impl DeviceAuthorization {
         let device_code = self.response.device_code.expose();
         let form = Form::token_request(GRANT_TYPE).with("device_code", device_code);
         let requested = self.client.clock().coarse_time().wall_time();
-        let outcome = match self.client.send_token_request(&self.metadata, form).await {
-            Ok(response) => self.read_response(response, requested),
-            Err(error) => Err(error),
-        };
-        match outcome {
+        let response = self.client.send_token_request(&self.metadata, &form).await;
+        match response.and_then(|response| self.read_response(response, requested)) {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
                 tracing::debug!(target: "keyfob", %error, "a poll of the sign-in failed; trying again");
-                Ok(PollOutcome::Failed {
-                    retry_after: error.pause(),
-                })
+                Ok(PollOutcome::Failed(error.pause()))
             }
             outcome => outcome,
         }
@@ -213,9 +206,7 @@ enum PollOutcome {
     Pending,
     SlowDown,
     /// A temporary failure, perhaps with the pause that the server asks for.
-    Failed {
-        retry_after: Option<Duration>,
-    },
+    Failed(Option<Duration>),
 }
 
 impl DeviceResponse {
@@ -234,30 +225,28 @@ impl DeviceResponse {
         }
 
         let members: Members = response.json(endpoint)?;
-        let require =
-            |member: Option<String>, name| member.ok_or_else(|| missing_member(endpoint, name));
-        let user_code = require(members.user_code, "user_code")?;
+        let user_code = require_member(endpoint, "user_code", members.user_code)?;
         // The code is printed to a terminal, where control characters could change what the person sees.
         if user_code.is_empty() || user_code.chars().any(char::is_control) {
             return Err(Error::malformed(format!(
                 "{endpoint} sent a `user_code` that cannot be shown"
             )));
         }
-        let verification_uri = require(members.verification_uri, "verification_uri")?;
+        let device_code = require_member(endpoint, "device_code", members.device_code)?;
+        let uri = require_member(endpoint, "verification_uri", members.verification_uri)?;
+        let complete = members.verification_uri_complete;
+        let lifetime = read_seconds(members.expires_in.as_ref());
         Ok(Self {
-            device_code: Secret::new_field(require(members.device_code, "device_code")?)?,
+            device_code: Secret::new_field(device_code)?,
             user_code,
-            verification_uri: web_page(&verification_uri).ok_or_else(|| {
+            verification_uri: web_page(&uri).ok_or_else(|| {
                 Error::malformed(format!(
                     "{endpoint} sent a `verification_uri` that is not an https URL"
                 ))
             })?,
-            verification_uri_complete: members
-                .verification_uri_complete
-                .as_deref()
-                .and_then(web_page),
-            lifetime: read_seconds(members.expires_in.as_ref())
-                .ok_or_else(|| missing_member(endpoint, "expires_in"))?,
+            // It only saves typing, so one that is not safe to open is left out.
+            verification_uri_complete: complete.as_deref().and_then(web_page),
+            lifetime: require_member(endpoint, "expires_in", lifetime)?,
             interval: read_seconds(members.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
         })
     }

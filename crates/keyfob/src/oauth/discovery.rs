@@ -12,7 +12,7 @@ use crate::oauth::metadata::Metadata;
 
 /// Provides the metadata of one server, and fetches it at most once per lifetime.
 pub(crate) struct Discovery {
-    server: ServerLocation,
+    pub(crate) server: ServerLocation,
     /// The fetched metadata, with the time of the fetch. Held locked during a fetch, so that callers share it.
     cached: Mutex<Option<(Duration, Arc<Metadata>)>>,
 }
@@ -32,14 +32,8 @@ impl Discovery {
     pub(crate) const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
     pub(crate) fn new(server: ServerLocation) -> Self {
-        Self {
-            server,
-            cached: Mutex::new(None),
-        }
-    }
-
-    pub(crate) fn server(&self) -> &ServerLocation {
-        &self.server
+        let cached = Mutex::new(None);
+        Self { server, cached }
     }
 
     pub(crate) async fn metadata(
@@ -47,9 +41,6 @@ impl Discovery {
         http: &HttpClient,
         clock: &dyn Clock,
     ) -> Result<Arc<Metadata>, Error> {
-        if let ServerLocation::Endpoints(metadata) = &self.server {
-            return Ok(Arc::clone(metadata));
-        }
         let mut cached = self.cached.lock().await;
         let now = clock.elapsed();
         if let Some((fetched, metadata)) = &*cached
@@ -57,8 +48,14 @@ impl Discovery {
         {
             return Ok(Arc::clone(metadata));
         }
-        match (self.fetch(http).await, &*cached) {
+        let fetched = match &self.server {
+            ServerLocation::Endpoints(metadata) => return Ok(Arc::clone(metadata)),
+            ServerLocation::Issuer(issuer) => Metadata::from_issuer(http, issuer).await,
+            ServerLocation::FhirServer(base) => Metadata::from_fhir_server(http, base).await,
+        };
+        match (fetched, &*cached) {
             (Ok(metadata), _) => {
+                let metadata = Arc::new(metadata);
                 *cached = Some((now, Arc::clone(&metadata)));
                 Ok(metadata)
             }
@@ -68,18 +65,6 @@ impl Discovery {
                 Ok(Arc::clone(old))
             }
             (Err(error), _) => Err(error),
-        }
-    }
-
-    async fn fetch(&self, http: &HttpClient) -> Result<Arc<Metadata>, Error> {
-        match &self.server {
-            ServerLocation::Endpoints(metadata) => Ok(Arc::clone(metadata)),
-            ServerLocation::Issuer(issuer) => {
-                Metadata::from_issuer(http, issuer).await.map(Arc::new)
-            }
-            ServerLocation::FhirServer(base) => {
-                Metadata::from_fhir_server(http, base).await.map(Arc::new)
-            }
         }
     }
 }

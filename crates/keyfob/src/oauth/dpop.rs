@@ -16,7 +16,7 @@ mod proof;
 
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
-use crate::exchange::proof::{DPOP_NONCE, RequestProof};
+use crate::exchange::proof::RequestProof;
 use crate::oauth::dpop::nonces::{NonceOrigin, Nonces, read_nonce};
 use crate::oauth::dpop::proof::{Claims, Target, jws_header};
 use crate::oauth::signing_key::SigningKey;
@@ -97,10 +97,7 @@ impl DpopProver {
     ) -> Result<HeaderValue, Error> {
         let target = Target::parse(url)?;
         let nonce = self.0.issuer_nonces.newest(&target.origin);
-        self.sign(&Claims::new(&Method::POST, &target, now, nonce.as_deref())?)
-    }
-
-    fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, Error> {
+        let claims = Claims::new(&Method::POST, &target, now, nonce.as_deref())?;
         claims.sign(&self.0.jws_header, &self.0.key)
     }
 
@@ -135,7 +132,8 @@ impl RequestProof for DpopProver {
         let target = Target::parse(url)?;
         let nonce = self.0.api_nonces.newest(&target.origin);
         let claims = Claims::new(method, &target, now, nonce.as_deref())?;
-        self.sign(&claims.bound_to(token.expose()))
+        let claims = claims.bound_to(token.expose());
+        claims.sign(&self.0.jws_header, &self.0.key)
     }
 
     fn record_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
@@ -147,17 +145,15 @@ impl RequestProof for DpopProver {
 }
 
 fn record_nonce(nonces: &Nonces, url: &str, headers: &HeaderMap, demanded: impl FnOnce() -> bool) {
-    let Some(nonce) = read_nonce(headers, &DPOP_NONCE) else {
-        return;
-    };
-    let Ok(target) = Target::parse(url) else {
-        return;
-    };
-    let origin = match demanded() {
-        true => NonceOrigin::Demand,
-        false => NonceOrigin::OtherResponse,
-    };
-    nonces.record(target.origin, nonce, origin);
+    if let Some(nonce) = read_nonce(headers)
+        && let Ok(target) = Target::parse(url)
+    {
+        let origin = match demanded() {
+            true => NonceOrigin::Demand,
+            false => NonceOrigin::OtherResponse,
+        };
+        nonces.record(target.origin, nonce, origin);
+    }
 }
 
 impl fmt::Debug for DpopProver {
@@ -173,6 +169,7 @@ mod tests {
     use http::header::WWW_AUTHENTICATE;
 
     use super::*;
+    use crate::exchange::proof::DPOP_NONCE;
     use crate::oauth::signing_key::key_pair::Algorithm;
 
     const URL: &str = "https://a.example/data";

@@ -28,8 +28,8 @@ use crate::origin::origin::{Origin, parse_url};
 pub(crate) struct Endpoint {
     /// What errors call it, such as `token endpoint`.
     name: &'static str,
-    url: Url,
-    origin: Origin,
+    pub(crate) url: Url,
+    pub(crate) origin: Origin,
 }
 
 impl Endpoint {
@@ -51,14 +51,6 @@ impl Endpoint {
             )));
         }
         Ok(Self { name, url, origin })
-    }
-
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
-    }
-
-    pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
     }
 
     /// The same URL, in the form that the protocol library needs.
@@ -94,9 +86,12 @@ pub(crate) struct ServerResponse {
 }
 
 impl ServerResponse {
-    /// How long the server asks callers to wait (`Retry-After`).
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        RetryAfter::from_headers(&self.headers).map(|pause| pause.wait(self.received))
+    /// Adds the pause that the server asks for (`Retry-After`) to the error that this response means.
+    pub(crate) fn add_pause(&self, error: Error) -> Error {
+        match RetryAfter::from_headers(&self.headers) {
+            Some(pause) => error.retry_after(pause.wait(self.received)),
+            None => error,
+        }
     }
 
     /// Reads the body as JSON. The error quotes none of it.
@@ -136,10 +131,8 @@ impl HttpClient {
                         .caused_by(cause)
                 })
         };
-        let direct = match custom {
-            Some(_) => None,
-            None => Some(build(default_client().no_proxy())?),
-        };
+        let direct = custom.is_none().then(|| build(default_client().no_proxy()));
+        let direct = direct.transpose()?;
         let client = build(custom.unwrap_or_else(default_client))?;
         Ok(Self {
             client,
@@ -153,18 +146,17 @@ impl HttpClient {
         &self,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-        mut form: Zeroizing<String>,
+        form: Zeroizing<String>,
     ) -> Result<ServerResponse, Error> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
-        let form = Zeroizing::new(std::mem::take(&mut *form).into_bytes());
-        let body = Some(Bytes::from_owner(form));
+        let body = Bytes::from_owner(form);
         self.exchange(Method::POST, endpoint, headers, body).await
     }
 
     /// Fetches a document that is not secret.
     pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<ServerResponse, Error> {
-        self.exchange(Method::GET, endpoint, HeaderMap::new(), None)
-            .await
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        self.exchange(Method::GET, endpoint, headers, body).await
     }
 
     async fn exchange(
@@ -172,19 +164,15 @@ impl HttpClient {
         method: Method,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-        body: Option<Bytes>,
+        body: Bytes,
     ) -> Result<ServerResponse, Error> {
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
         let client = match &self.direct {
             Some(direct) if endpoint.origin.is_plain_loopback() => direct,
             _ => &self.client,
         };
-        let mut request = client
-            .request(method, endpoint.url.clone())
-            .headers(headers);
-        if let Some(body) = body {
-            request = request.body(body);
-        }
+        let request = client.request(method, endpoint.url.clone());
+        let request = request.headers(headers).body(body);
         let failed = |cause| exchange_failed(endpoint, cause);
         let mut response = request.send().await.map_err(failed)?;
         let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
@@ -212,21 +200,18 @@ fn default_client() -> reqwest::ClientBuilder {
 /// T2: every failure of the transport is temporary.
 fn exchange_failed(endpoint: &Endpoint, cause: reqwest::Error) -> Error {
     let failure = classify(&cause);
-    let (what, outcome_unknown) = match failure {
-        Failure::Connect => ("cannot be reached", false),
-        Failure::Timeout => (
-            "did not respond in time; it may have seen the request",
-            true,
-        ),
-        Failure::Broken => ("lost the connection; it may have seen the request", true),
-        Failure::Final => ("could not be sent the request", false),
+    let what = match failure {
+        Failure::Connect => "cannot be reached",
+        Failure::Timeout => "did not respond in time; it may have seen the request",
+        Failure::Broken => "lost the connection; it may have seen the request",
+        Failure::Final => "could not be sent the request",
     };
     let cause = Fault::Client(cause).report(&endpoint.origin.to_string());
     let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
-    if outcome_unknown {
-        error.outcome_unknown()
-    } else {
-        error
+    match failure {
+        // T9: if the request contained a refresh token, the server may have replaced it.
+        Failure::Timeout | Failure::Broken => error.outcome_unknown(),
+        Failure::Connect | Failure::Final => error,
     }
 }
 

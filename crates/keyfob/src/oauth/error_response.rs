@@ -41,15 +41,10 @@ fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
         Some(code) => format!("with `{}`", code.as_str()),
     };
     let message = format!("{endpoint} refused {detail} ({})", status.as_u16());
-    let error = if is_permanent(status, code.as_ref()) {
-        Error::refused(message)
-    } else {
-        Error::unavailable(message)
-    };
-    match response.retry_after() {
-        Some(pause) => error.retry_after(pause),
-        None => error,
-    }
+    response.add_pause(match is_permanent(status, code.as_ref()) {
+        true => Error::refused(message),
+        false => Error::unavailable(message),
+    })
 }
 
 /// The person or the server denied the sign-in (RFC 6749 §4.1.2.1, RFC 8628 §3.5).

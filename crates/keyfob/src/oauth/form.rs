@@ -1,7 +1,5 @@
 //! The form-encoded body of a request to an authorization server.
 
-use std::fmt;
-
 use http::HeaderMap;
 use huskarl_core::client_auth::AuthenticationParams;
 use huskarl_core::oauth_form;
@@ -25,27 +23,9 @@ impl Form {
         Self::new().with("grant_type", grant_type)
     }
 
-    pub(crate) fn duplicate(&self) -> Self {
-        let mut copy = Self::new();
-        copy.0.push_str(&self.0);
-        copy
-    }
-
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        self.start_parameter();
-        self.0
-            .extend(form_urlencoded::byte_serialize(name.as_bytes()));
-        self.0.push('=');
-        self.0
-            .extend(form_urlencoded::byte_serialize(value.as_bytes()));
+        form_urlencoded::Serializer::new(&mut *self.0).append_pair(name, value);
         self
-    }
-
-    pub(crate) fn with_optional(self, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.with(name, value),
-            None => self,
-        }
     }
 
     /// The encoded parameters, which may contain secrets.
@@ -53,29 +33,23 @@ impl Form {
         &self.0
     }
 
-    /// Adds the client's authentication, and returns the headers and the encoded form.
+    /// Returns the headers and the encoded form of a request with the client's authentication.
+    ///
+    /// The form itself stays as it is: a request that is sent again needs a new client assertion.
     pub(crate) fn authenticated(
-        mut self,
+        &self,
         authentication: AuthenticationParams<'_>,
     ) -> Result<(HeaderMap, Zeroizing<String>), Error> {
+        let mut form = Self::new().0;
+        form.push_str(&self.0);
         if let Some(parameters) = &authentication.form_params {
-            self.start_parameter();
-            oauth_form::push_to_string(&mut self.0, parameters).map_err(|_| {
+            if !form.is_empty() {
+                form.push('&');
+            }
+            oauth_form::push_to_string(&mut form, parameters).map_err(|_| {
                 Error::input("the client's authentication cannot be encoded as a form")
             })?;
         }
-        Ok((authentication.headers.unwrap_or_default(), self.0))
-    }
-
-    fn start_parameter(&mut self) {
-        if !self.0.is_empty() {
-            self.0.push('&');
-        }
-    }
-}
-
-impl fmt::Debug for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[form]")
+        Ok((authentication.headers.unwrap_or_default(), form))
     }
 }

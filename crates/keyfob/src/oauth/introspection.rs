@@ -85,6 +85,6 @@ impl Client {
         let form = Form::new()
             .with("token", token.expose())
             .with("token_type_hint", "access_token");
-        self.post(endpoint, &metadata, form).await?.json(endpoint)
+        self.post(endpoint, &metadata, &form).await?.json(endpoint)
     }
 }

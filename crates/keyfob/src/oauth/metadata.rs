@@ -85,7 +85,7 @@ impl Metadata {
     pub(crate) fn new(document: Document, source: Option<&Endpoint>) -> Result<Self, Error> {
         let endpoint = |name, url: Option<String>| {
             let endpoint = url.map(|url| Endpoint::parse(name, &url)).transpose()?;
-            let is_local = |endpoint: &Endpoint| endpoint.origin().is_plain_loopback();
+            let is_local = |endpoint: &Endpoint| endpoint.origin.is_plain_loopback();
             // R1: a server on the network must not direct secrets to a port of this machine.
             match (&endpoint, source) {
                 (Some(endpoint), Some(source)) if is_local(endpoint) && !is_local(source) => {
@@ -125,14 +125,9 @@ fn read(url: &Endpoint, response: &ServerResponse) -> Result<Document, Error> {
         return response.json(url);
     }
     // Never a permanent error: a server that is being set up has no metadata yet.
-    let error = Error::unavailable(format!(
-        "{url} cannot be fetched ({})",
-        response.status.as_u16()
-    ));
-    Err(match response.retry_after() {
-        Some(pause) => error.retry_after(pause),
-        None => error,
-    })
+    let status = response.status.as_u16();
+    let error = Error::unavailable(format!("{url} cannot be fetched ({status})"));
+    Err(response.add_pause(error))
 }
 
 /// The URLs of an issuer's metadata: RFC 8414 inserts the well-known part before the path, OpenID appends it.
@@ -210,7 +205,7 @@ mod tests {
             ),
         ] {
             let urls = well_known_urls(issuer).unwrap();
-            assert_eq!(urls.map(|url| url.url().path().to_owned()), [oauth, openid]);
+            assert_eq!(urls.map(|url| url.url.path().to_owned()), [oauth, openid]);
         }
         assert!(well_known_urls("https://a.example/?x").is_err());
         assert!(smart_configuration_url("https://a.example/#x").is_err());

@@ -53,7 +53,7 @@ impl Client {
             .with("token", text)
             .with("token_type_hint", token_type_hint);
         let response = self
-            .send(endpoint, &metadata, HeaderMap::new(), form)
+            .send(endpoint, &metadata, HeaderMap::new(), &form)
             .await?;
         if ignore(&response) {
             return Ok(());

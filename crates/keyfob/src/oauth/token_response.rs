@@ -25,18 +25,13 @@ pub(crate) fn read_token(
     scheme: &str,
 ) -> Result<Token, Error> {
     let members: Members = response.json(endpoint)?;
-    let text = members
-        .access_token
-        .ok_or_else(|| missing_member(endpoint, "access_token"))?;
-    let token_type = members
-        .token_type
-        .ok_or_else(|| missing_member(endpoint, "token_type"))?;
+    let text = require_member(endpoint, "access_token", members.access_token)?;
+    let token_type = require_member(endpoint, "token_type", members.token_type)?;
     // A server that ignores a proof returns a bearer token, which is bound to no key and must not be used instead.
     if !token_type.eq_ignore_ascii_case(scheme) {
         return Err(Error::malformed(format!(
-            "{endpoint} returned a token whose `token_type` is not `{}`, so the token cannot be used; check how the client \
-             is registered at the server",
-            scheme
+            "{endpoint} returned a token whose `token_type` is not `{scheme}`, so the token cannot be used; check how the \
+             client is registered at the server"
         )));
     }
     let token = Token::new(text)?.scheme(scheme)?;
@@ -60,8 +55,13 @@ pub(crate) fn read_seconds(value: Option<&Value>) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_SECONDS)).ok()
 }
 
-pub(crate) fn missing_member(endpoint: &Endpoint, name: &str) -> Error {
-    Error::malformed(format!("{endpoint} sent a response without `{name}`"))
+pub(crate) fn require_member<T>(
+    endpoint: &Endpoint,
+    name: &str,
+    member: Option<T>,
+) -> Result<T, Error> {
+    let missing = || Error::malformed(format!("{endpoint} sent a response without `{name}`"));
+    member.ok_or_else(missing)
 }
 
 /// About 68 years. Longer times are cut to it, so that no addition overflows.

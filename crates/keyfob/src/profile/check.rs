@@ -95,7 +95,7 @@ impl Profile {
 async fn check_server(grant: &Grant) -> Finding {
     let found = async {
         let metadata = client_now(grant).await?.metadata().await?;
-        Ok(format!("issues tokens at {}", metadata.token.url()))
+        Ok(format!("issues tokens at {}", metadata.token.url))
     };
     Finding {
         what: format!("the server {}", grant.server.url()),

@@ -112,12 +112,7 @@ impl TokenSource for KeyringToken {
 
 /// A request for a secret that no token cache makes.
 pub(super) fn direct_request() -> TokenRequest {
-    TokenRequest::new(
-        Reason::Missing,
-        TokenCacheBuilder::FETCH_TIMEOUT,
-        Arc::new(TokioOrThreads),
-        0,
-    )
+    TokenRequest::new(TokenCacheBuilder::FETCH_TIMEOUT, Arc::new(TokioOrThreads))
 }
 
 /// Shows only the program of a command, because its arguments may be secrets.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::time::Duration;
 use std::{fmt, io, path};
 
@@ -23,7 +23,7 @@ use crate::source::command::output::{parse, reported_failure};
 use crate::source::command::redact::redact;
 use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
-use crate::source::command::run::{Ending, Events, Limits, Run, run};
+use crate::source::command::run::{Ending, Events, Run, run};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// The token that a command prints. The command runs each time a token is needed.
@@ -77,8 +77,7 @@ impl CommandToken {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no program, or an argument contains a NUL character.
     pub fn new<A: Into<OsString>>(argv: impl IntoIterator<Item = A>) -> Result<Self, Error> {
         let mut argv = argv.into_iter().map(Into::into);
-        let program = argv.next().filter(|program| !program.is_empty());
-        let Some(program) = program else {
+        let Some(program) = argv.next().filter(|program| !program.is_empty()) else {
             return Err(Error::input(
                 "the command is empty; give the program and its arguments, such as `gh auth token`",
             ));
@@ -178,14 +177,10 @@ impl CommandToken {
     }
 
     fn output(&self, events: &Events) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let limits = Limits {
-            timeout: self.timeout,
-            output: self.output_limit,
-        };
         let stdin = self.request.stdin.as_deref();
-        let outcome = run(self.command(), stdin, limits, events);
-        let run = outcome.map_err(|fault| self.start_error(fault))?;
-        self.stdout_of(run)
+        let command = self.command();
+        let run = run(command, stdin, self.timeout, self.output_limit, events);
+        self.stdout_of(run.map_err(|fault| self.start_error(fault))?)
     }
 
     fn command(&self) -> Command {
@@ -206,7 +201,11 @@ impl CommandToken {
         };
         match run.ending {
             Ending::Exited(status) if status.success() => Ok(run.stdout),
-            Ending::Exited(status) => Err(self.exit_error(status, &run, &stderr())),
+            // What the helper reports in its own format says more than the exit status.
+            Ending::Exited(status) => Err(match reported_failure(&run.stdout) {
+                Some(reported) => self.no_token(&reported, &stderr()),
+                None => self.unavailable(format!("failed ({status}){}", stderr())),
+            }),
             Ending::TimedOut => Err(self.unavailable(format!(
                 "did not end within {:?} and was killed{}",
                 self.timeout,
@@ -222,18 +221,9 @@ impl CommandToken {
         }
     }
 
-    fn exit_error(&self, status: ExitStatus, run: &Run, stderr: &str) -> Error {
-        if let Some(reported) = reported_failure(&run.stdout) {
-            return self.no_token(&reported, stderr);
-        }
-        self.unavailable(format!("failed ({status}){stderr}"))
-    }
-
     fn no_token(&self, fault: &Error, stderr: &str) -> Error {
-        let message = format!(
-            "the command {:?} gave no token: {fault}{stderr}",
-            self.program
-        );
+        let program = &self.program;
+        let message = format!("the command {program:?} gave no token: {fault}{stderr}");
         Error::new(fault.kind(), message)
     }
 
@@ -328,10 +318,8 @@ fn independent_of_directory(program: &OsStr) -> Result<OsString, Error> {
 }
 
 fn has_separator(program: &OsStr) -> bool {
-    let bytes = program.as_encoded_bytes();
-    bytes
-        .iter()
-        .any(|byte| path::is_separator(char::from(*byte)))
+    let mut bytes = program.as_encoded_bytes().iter();
+    bytes.any(|byte| path::is_separator(char::from(*byte)))
 }
 
 fn has_nul(text: &OsStr) -> bool {

@@ -35,20 +35,15 @@ impl EnvToken {
 
     fn read(&self) -> Result<Token, Error> {
         let name = self.variable.display();
-        let text = env::var(&self.variable).map_err(|fault| match fault {
-            VarError::NotPresent => Error::unavailable(format!(
-                "the environment variable {name} is not set; set it to the token"
-            )),
+        let fault = |what| format!("the environment variable {name} {what}; set it to the token");
+        let text = env::var(&self.variable).map_err(|error| match error {
+            VarError::NotPresent => Error::unavailable(fault("is not set")),
             // The text is kept out of the error, because it may be the secret.
-            VarError::NotUnicode(_) => Error::malformed(format!(
-                "the environment variable {name} is not text; set it to the token"
-            )),
+            VarError::NotUnicode(_) => Error::malformed(fault("is not text")),
         })?;
         let text = text.trim();
         if text.is_empty() {
-            return Err(Error::unavailable(format!(
-                "the environment variable {name} is empty; set it to the token"
-            )));
+            return Err(Error::unavailable(fault("is empty")));
         }
         Ok(Token::new(text)?.expiry_from_jwt())
     }

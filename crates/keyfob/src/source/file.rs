@@ -58,14 +58,12 @@ impl TokenSource for FileToken {
 
 fn read(path: &Path, warned: &AtomicBool) -> Result<Token, Error> {
     let shown = path.display();
-    let text = read_whole(path, warned).map_err(|fault| {
-        Error::unavailable(format!("the token file {shown} {}", problem(&fault))).caused_by(fault)
-    })?;
+    // Every fault is temporary, because another program writes the file and may mend it.
+    let error = |what| Error::unavailable(format!("the token file {shown} {what}"));
+    let text = read_whole(path, warned).map_err(|fault| error(problem(&fault)).caused_by(fault))?;
     let text = text.trim();
     if text.is_empty() {
-        return Err(Error::unavailable(format!(
-            "the token file {shown} is empty; another program may be writing it"
-        )));
+        return Err(error("is empty; another program may be writing it"));
     }
     Ok(Token::new(text)?
         .expiry_from_jwt()

@@ -83,8 +83,6 @@ impl fmt::Debug for Hook {
 }
 
 fn into_token<T: IntoToken, E: Into<BoxError>>(result: Result<T, E>) -> Result<Token, Error> {
-    match result {
-        Ok(token) => token.into_token(),
-        Err(error) => Err(Error::from_hook(error.into())),
-    }
+    let token = result.map_err(|error| Error::from_hook(error.into()))?;
+    token.into_token()
 }

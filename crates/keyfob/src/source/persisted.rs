@@ -61,8 +61,16 @@ impl Persisted {
     /// Keeps the tokens of this source in this store under this key.
     #[must_use]
     pub fn new(source: impl TokenSource, store: impl TokenStore, key: StoreKey) -> Self {
-        let stored = StoredSource::new(Arc::new(source), Arc::new(store), key, Self::ISSUER_GRACE);
-        Self(Arc::new(stored))
+        Self(Arc::new(StoredSource {
+            source: Arc::new(source),
+            store: Arc::new(store),
+            key,
+            issuer_grace: Self::ISSUER_GRACE,
+            on_outage: OnStoreOutage::default(),
+            outage: Arc::default(),
+            refusal: Arc::default(),
+            had_entry: Arc::default(),
+        }))
     }
 
     /// Sets how long the issuer accepts a refresh token that it has already replaced.
@@ -111,8 +119,12 @@ async fn renew_in_background(
     request: &TokenRequest,
 ) -> Result<Result<Token, Stop>, Error> {
     let (sender, receiver) = oneshot::channel();
-    let (stored, detached) = (Arc::clone(stored), request.clone().detached());
-    request.spawn(Box::pin(async move {
+    let stored = Arc::clone(stored);
+    let detached = TokenRequest {
+        is_detached: true,
+        ..request.clone()
+    };
+    request.runtime.spawn(Box::pin(async move {
         let mut caller = Caller::waiting(sender);
         let outcome = renew(&stored, &detached, &mut caller).await;
         caller.answer(outcome);

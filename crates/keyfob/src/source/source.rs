@@ -136,57 +136,33 @@ impl Reason {
 /// What a source is told when it is asked for a token.
 #[derive(Clone)]
 pub struct TokenRequest {
-    reason: Reason,
-    previous: Option<Token>,
-    challenges: Challenges,
-    timeout: Duration,
-    runtime: Arc<dyn Runtime>,
-    clock: Arc<dyn Clock>,
-    default_lifetime: Option<Duration>,
-    cache: usize,
+    pub(crate) reason: Reason,
+    pub(crate) previous: Option<Token>,
+    pub(crate) challenges: Challenges,
+    pub(crate) timeout: Duration,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) default_lifetime: Option<Duration>,
+    /// The identity of the cache that asks, or zero.
+    pub(crate) cache: usize,
     /// The fetch already runs on a task that no timeout and no caller drops.
-    is_detached: bool,
+    pub(crate) is_detached: bool,
 }
 
 impl TokenRequest {
-    pub(crate) fn new(
-        reason: Reason,
-        timeout: Duration,
-        runtime: Arc<dyn Runtime>,
-        cache: usize,
-    ) -> Self {
+    /// A request for a first token, by no cache.
+    pub(crate) fn new(timeout: Duration, runtime: Arc<dyn Runtime>) -> Self {
         Self {
-            cache,
-            reason,
+            reason: Reason::Missing,
             previous: None,
             challenges: Challenges::default(),
             timeout,
             runtime,
             clock: Arc::new(SystemClock),
             default_lifetime: None,
+            cache: 0,
             is_detached: false,
         }
-    }
-
-    /// Uses the cache's clock, and its lifetime for tokens without an expiry.
-    pub(crate) fn timed_by(
-        mut self,
-        clock: Arc<dyn Clock>,
-        default_lifetime: Option<Duration>,
-    ) -> Self {
-        self.clock = clock;
-        self.default_lifetime = default_lifetime;
-        self
-    }
-
-    pub(crate) fn previous_token(mut self, previous: Option<Token>) -> Self {
-        self.previous = previous;
-        self
-    }
-
-    pub(crate) fn challenged_by(mut self, challenges: Challenges) -> Self {
-        self.challenges = challenges;
-        self
     }
 
     /// The same request to a source whose token is only used to get another one.
@@ -199,10 +175,6 @@ impl TokenRequest {
             challenges: Challenges::default(),
             ..self.clone()
         }
-    }
-
-    pub(crate) fn cache(&self) -> usize {
-        self.cache
     }
 
     /// Why the source is asked.
@@ -259,22 +231,11 @@ impl TokenRequest {
             return Box::pin(work);
         }
         let (sender, receiver) = oneshot::channel();
-        self.spawn(Box::pin(async move {
+        self.runtime.spawn(Box::pin(async move {
             // The receiver is gone if the fetch was dropped.
             let _ = sender.send(work.await);
         }));
         Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(interrupted())) })
-    }
-
-    pub(crate) fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.runtime.spawn(task);
-    }
-
-    /// The same request, from a task that no timeout and no caller drops.
-    #[cfg(feature = "store")]
-    pub(crate) fn detached(mut self) -> Self {
-        self.is_detached = true;
-        self
     }
 
     /// Runs work that blocks its thread, on a thread where it holds up no other task.

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_channel::oneshot;
-use futures_util::future::{Either, Shared, pending, select};
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::future::Shared;
+use futures_util::{FutureExt, StreamExt, stream};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -43,8 +42,7 @@ pub(crate) struct BrowserRequest {
 impl BrowserRequest {
     /// Responds with a page, and waits until the browser has received it or is gone.
     pub(crate) async fn respond(self, page: Page) {
-        let closed = self.start_response(page);
-        _ = closed.await;
+        _ = self.start_response(page).await;
     }
 
     /// Responds with a page without waiting until the browser has received it.
@@ -63,10 +61,9 @@ impl Listener {
             .and_then(|tcp| tcp.local_addr().map(|address| (tcp, address.port())))
             .map_err(|cause| {
                 let (ip, port) = uri.address();
-                let port = if port == 0 {
-                    "any port".to_owned()
-                } else {
-                    format!("port {port}")
+                let port = match port {
+                    0 => "any port".to_owned(),
+                    port => format!("port {port}"),
                 };
                 Error::input(format!(
                     "the sign-in cannot listen on {port} of {ip}; free the port, or give another redirect URI"
@@ -89,29 +86,18 @@ impl Listener {
     /// Serves connections, and passes on the requests to the redirect URI. Never completes.
     ///
     /// Connections are served concurrently: one that sends nothing, or sends slowly, delays no other.
-    pub(crate) async fn serve(&self, requests: &UnboundedSender<BrowserRequest>) -> Infallible {
-        let mut connections = FuturesUnordered::new();
+    pub(crate) async fn serve(&self, requests: &UnboundedSender<BrowserRequest>) {
+        let accepted = stream::unfold((), |()| async { Some((self.accept().await, ())) });
+        let serve = |connection| self.serve_connection(connection, requests);
+        accepted.for_each_concurrent(MAX_CONNECTIONS, serve).await;
+    }
+
+    async fn accept(&self) -> TcpStream {
         loop {
-            let is_full = connections.len() >= MAX_CONNECTIONS;
-            let accepted = async {
-                match is_full {
-                    true => pending().await,
-                    false => self.tcp.accept().await,
-                }
-            };
-            let served = async {
-                match connections.next().await {
-                    Some(()) => {}
-                    None => pending().await,
-                }
-            };
-            match select(Box::pin(accepted), Box::pin(served)).await {
-                Either::Left((Ok((stream, _)), _)) => {
-                    connections.push(self.serve_connection(stream, requests));
-                }
+            match self.tcp.accept().await {
+                Ok((connection, _)) => return connection,
                 // For example too many open files, which is temporary.
-                Either::Left((Err(_), _)) => self.clock.sleep(ACCEPT_RETRY_PAUSE).await,
-                Either::Right(((), _)) => {}
+                Err(_) => self.clock.sleep(ACCEPT_RETRY_PAUSE).await,
             }
         }
     }

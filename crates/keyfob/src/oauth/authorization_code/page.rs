@@ -53,12 +53,12 @@ impl Page {
     }
 
     fn html(self) -> String {
-        let (mark, title, text) = self.content();
-        let class = if self == Self::SignedIn {
-            "good"
-        } else {
-            "bad"
+        let (class, mark) = match self {
+            Self::SignedIn => ("good", "✓"),
+            Self::Denied | Self::Failed => ("bad", "✕"),
+            _ => ("bad", "!"),
         };
+        let (title, text) = self.content();
         TEMPLATE
             .replace("{style}", STYLE)
             .replace("{class}", class)
@@ -67,41 +67,34 @@ impl Page {
             .replace("{text}", text)
     }
 
-    /// The symbol, the heading and the text, which says what to do next.
-    fn content(self) -> (&'static str, &'static str, &'static str) {
+    /// The heading, and the text, which says what to do next.
+    fn content(self) -> (&'static str, &'static str) {
         match self {
             Self::SignedIn => (
-                "✓",
                 "You are signed in",
                 "You can close this page and return to the program that opened it.",
             ),
             Self::Denied => (
-                "✕",
                 "You are not signed in",
                 "The sign-in was denied. If you did not intend this, return to the program and start it again.",
             ),
             Self::Failed => (
-                "✕",
                 "You are not signed in",
                 "Something went wrong. The program that opened this page shows the error.",
             ),
             Self::Unrelated => (
-                "!",
                 "This page belongs to another sign-in",
                 "Nothing has changed. Return to the program and open the address that it shows.",
             ),
             Self::AlreadyAnswered => (
-                "!",
                 "This sign-in is already in progress or complete",
                 "Nothing has changed. Return to the program that opened this page.",
             ),
             Self::NotFound => (
-                "!",
                 "There is no such page",
                 "This address is used only for signing in.",
             ),
             Self::MethodNotAllowed => (
-                "!",
                 "This request is not supported",
                 "This page can only be opened in a browser.",
             ),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::error::error::Error;
 use crate::origin::origin::parse_url;
@@ -14,16 +14,11 @@ pub(crate) struct RedirectUri(Url);
 impl RedirectUri {
     /// Reads `http://127.0.0.1/path`, `http://[::1]/path` or `http://localhost/path`, with or without a port.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let url = parse_url(text)?;
-        let uri = Self(url);
-        let url = &uri.0;
+        let uri = Self(parse_url(text)?);
+        // `at_port` keeps only the host and the path, so any other part would be lost without notice.
         let has_only_a_path =
-            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        if url.scheme() != "http"
-            || !has_only_a_path
-            || url.password().is_some()
-            || uri.ip().is_none()
-        {
+            uri.0[..Position::BeforeHost] == *"http://" && uri.0[Position::AfterPath..].is_empty();
+        if !has_only_a_path || uri.ip().is_none() {
             return Err(Error::input(
                 "the redirect URI is not plain http to this machine; give a URI such as http://127.0.0.1/callback",
             ));

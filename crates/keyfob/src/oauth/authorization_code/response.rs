@@ -38,8 +38,10 @@ impl ExpectedResponse {
     /// either.
     pub(crate) fn check(&self, query: &str) -> Option<Result<Secret, SignInFailure>> {
         let mut parameters = Parameters::parse(query)?;
-        let state = parameters.state.take()?;
-        self.is_state(state).then(|| self.read_code(parameters))
+        let mut state = parameters.state.take()?;
+        let state = Secret::new(std::mem::take(&mut *state)).ok()?;
+        let is_ours = state.same_as(&self.state);
+        is_ours.then(|| self.read_code(parameters))
     }
 
     fn read_code(&self, parameters: Parameters) -> Result<Secret, SignInFailure> {
@@ -54,10 +56,6 @@ impl ExpectedResponse {
         let missing =
             || Error::malformed("the server redirected the browser without an authorization code");
         Ok(code.ok_or_else(missing)?)
-    }
-
-    fn is_state(&self, mut state: Zeroizing<String>) -> bool {
-        Secret::new(std::mem::take(&mut *state)).is_ok_and(|state| state.same_as(&self.state))
     }
 
     fn check_issuer(&self, iss: Option<&str>) -> Result<(), Error> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
+use crate::exchange::proof::DPOP_NONCE;
 use crate::origin::origin::Origin;
 use crate::runtime::lock::{Mutex, lock};
 
@@ -60,8 +61,8 @@ impl Nonces {
 }
 
 /// The nonce in a response, if there is exactly one and it is well formed.
-pub(super) fn read_nonce<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
+pub(super) fn read_nonce(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(DPOP_NONCE).iter();
     let nonce = values.next()?.as_bytes();
     if values.any(|other| other.as_bytes() != nonce) {
         return None;
@@ -86,8 +87,6 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-
-    const NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
     fn origin(text: &str) -> Origin {
         text.parse().unwrap()
@@ -156,9 +155,9 @@ mod tests {
         let read = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {
-                headers.append(NONCE, HeaderValue::from_bytes(value).unwrap());
+                headers.append(DPOP_NONCE, HeaderValue::from_bytes(value).unwrap());
             }
-            read_nonce(&headers, &NONCE).map(str::to_owned)
+            read_nonce(&headers).map(str::to_owned)
         };
         assert_eq!(read(&[b"a~1.!"]).as_deref(), Some("a~1.!"));
         assert_eq!(read(&[b"same", b"same"]).as_deref(), Some("same"));

@@ -42,7 +42,7 @@ pub struct JwtBearer {
 
 #[derive(Clone)]
 enum Assertion {
-    SignedHere(Box<AssertionToSign>),
+    SignedHere(AssertionToSign),
     FromSource(Arc<dyn TokenSource>),
 }
 
@@ -61,13 +61,12 @@ impl JwtBearer {
     ///
     /// By default, the client is the issuer and the subject of the assertion.
     pub fn signed(client: Client, key: SigningKey) -> Self {
-        let assertion = AssertionToSign {
-            key,
-            lifetime: Self::LIFETIME,
-            claims: Map::new(),
-        };
         Self {
-            assertion: Assertion::SignedHere(Box::new(assertion)),
+            assertion: Assertion::SignedHere(AssertionToSign {
+                key,
+                lifetime: Self::LIFETIME,
+                claims: Map::new(),
+            }),
             options: GrantOptions::new(client),
         }
     }
@@ -135,7 +134,7 @@ impl AssertionToSign {
         }
         if !claims.contains_key("aud") {
             let metadata = client.metadata().await?;
-            claims.insert("aud".to_owned(), metadata.token.url().as_str().into());
+            claims.insert("aud".to_owned(), metadata.token.url.as_str().into());
         }
         Jwt::builder()
             .issued_now_expires_after(self.lifetime)

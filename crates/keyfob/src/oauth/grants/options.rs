@@ -1,8 +1,6 @@
 //! The options of a token request that all grants share.
 
-use std::fmt;
-
-use zeroize::Zeroizing;
+use huskarl_core::secrets::SecretString;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
@@ -10,13 +8,13 @@ use crate::oauth::form::Form;
 use crate::token::token::Token;
 
 /// The client that sends the request, and the scopes, audiences, resources and other parameters.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct GrantOptions {
     pub(crate) client: Client,
     pub(crate) scopes: Vec<String>,
     pub(crate) audiences: Vec<String>,
     pub(crate) resources: Vec<String>,
-    pub(crate) parameters: Vec<(String, Zeroizing<String>)>,
+    pub(crate) parameters: Vec<(String, SecretString)>,
 }
 
 impl GrantOptions {
@@ -53,23 +51,9 @@ impl GrantOptions {
                     "the parameter `{name}` is set by the grant or the client and cannot be added"
                 )));
             }
-            form = form.with(name, value);
+            form = form.with(name, value.expose_secret());
         }
         Ok(form)
-    }
-}
-
-/// Shows only the names of the extra parameters: a value may be secret.
-impl fmt::Debug for GrantOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.parameters.iter().map(|(name, _)| name).collect();
-        f.debug_struct("GrantOptions")
-            .field("client", &self.client)
-            .field("scopes", &self.scopes)
-            .field("audiences", &self.audiences)
-            .field("resources", &self.resources)
-            .field("parameters", &names)
-            .finish()
     }
 }
 
@@ -104,7 +88,7 @@ macro_rules! grant_setters {
 
         #[doc = $about_parameter]
         pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-            let value = zeroize::Zeroizing::new(value.into());
+            let value = crate::oauth::client_authentication::secret_string(value);
             self.$($options).+.parameters.push((name.into(), value));
             self
         }

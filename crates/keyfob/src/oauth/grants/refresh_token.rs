@@ -70,6 +70,20 @@ impl RefreshToken {
     }
 
     grant_setters!(options);
+
+    async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
+        // Locked until the response is read, so that no other exchange sends a refresh token that this one replaces.
+        let mut rotation = self.rotation.lock().await;
+        let used = rotation.choose(previous);
+        let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
+        let token = self.options.request_token(form).await?;
+        // RFC 6749 §6: the server "MAY issue a new refresh token"; without one, the old one stays valid.
+        let token = token.or_refresh_token(Some(&used));
+        if let Some(newest) = token.refresh_secret() {
+            rotation.record(used, newest);
+        }
+        Ok(token)
+    }
 }
 
 impl Rotation {
@@ -92,20 +106,6 @@ impl Rotation {
             self.replaced.truncate(MAX_REPLACED);
         }
         self.newest = newest.clone();
-    }
-}
-
-impl RefreshToken {
-    async fn exchange(&self, previous: Option<&Token>) -> Result<Token, Error> {
-        let mut rotation = self.rotation.lock().await;
-        let used = rotation.choose(previous);
-        let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
-        let token = self.options.request_token(form).await?;
-        let token = token.or_refresh_token(Some(&used));
-        if let Some(newest) = token.refresh_secret() {
-            rotation.record(used, newest);
-        }
-        Ok(token)
     }
 }
 

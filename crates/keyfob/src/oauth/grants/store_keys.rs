@@ -68,11 +68,11 @@ impl JwtBearer {
 impl Client {
     /// Identifies the server, the client, and the key that its tokens are bound to.
     fn store_key(&self) -> StoreKeyBuilder {
-        let server = match self.0.discovery.server() {
+        let server = match &self.0.discovery.server {
             ServerLocation::Issuer(url) | ServerLocation::FhirServer(url) => url,
             ServerLocation::Endpoints(metadata) => match &metadata.issuer {
                 Some(issuer) => issuer,
-                None => metadata.token.url().as_str(),
+                None => metadata.token.url.as_str(),
             },
         };
         let key = StoreKey::builder(server).client(self.id());
@@ -105,16 +105,13 @@ fn store_key(options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
 fn hash_parameters(options: &GrantOptions) -> String {
     let parameters = options.parameters.iter();
     let each = parameters.map(|(name, value)| {
-        let key = StoreKey::builder(name).subject(value.as_str()).build();
+        let key = StoreKey::builder(name)
+            .subject(value.expose_secret())
+            .build();
         key.id().to_owned()
     });
-    let mut hash = StoreKey::builder("parameters")
-        .scopes(each)
-        .build()
-        .id()
-        .to_owned();
-    hash.truncate(HASH_DIGITS);
-    hash
+    let all = StoreKey::builder("parameters").scopes(each).build();
+    all.id()[..HASH_DIGITS].to_owned()
 }
 
 const HASH_DIGITS: usize = 16;

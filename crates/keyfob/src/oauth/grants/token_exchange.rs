@@ -104,11 +104,10 @@ impl TokenSource for TokenExchange {
             let (subject, token_type) = &self.subject;
             let mut form = Form::token_request(GRANT_TYPE)
                 .with("subject_token", subject.fetch(&request).await?.expose())
-                .with("subject_token_type", token_type.uri())
-                .with_optional(
-                    "requested_token_type",
-                    self.requested.as_ref().map(TokenType::uri),
-                );
+                .with("subject_token_type", token_type.uri());
+            if let Some(requested) = &self.requested {
+                form = form.with("requested_token_type", requested.uri());
+            }
             if let Some((actor, token_type)) = &self.actor {
                 form = form
                     .with("actor_token", actor.fetch(&request).await?.expose())

@@ -97,10 +97,11 @@ fn document(text: &str) -> Result<Object, Error> {
     if values.len() != 1 && !greeted {
         return Err(too_many_values());
     }
-    let last = values.pop().and_then(Json::into_object);
-    last.ok_or_else(|| {
-        Error::malformed(format!("it printed JSON that is not an object; {ACCEPTED}"))
-    })
+    let Some(Json::Object(object)) = values.pop() else {
+        let message = format!("it printed JSON that is not an object; {ACCEPTED}");
+        return Err(Error::malformed(message));
+    };
+    Ok(object)
 }
 
 fn read_line(text: &str) -> Result<Token, Error> {

@@ -38,57 +38,44 @@ fn without_controls(line: &str) -> String {
 }
 
 fn mask(line: &str, stdout: &[u8]) -> String {
-    let mut masks = Masks(vec![false; line.len()]);
-    mask_runs(line, &mut masks);
-    mask_named(line, &mut masks);
-    mask_urls(line, &mut masks);
-    mask_shared(line, stdout, &mut masks);
-    masks.apply(line)
-}
-
-/// Which bytes are not shown.
-struct Masks(Vec<bool>);
-
-impl Masks {
-    fn add(&mut self, range: Range<usize>) {
-        self.0[range].fill(true);
-    }
-
-    fn apply(&self, line: &str) -> String {
-        let mut shown = String::with_capacity(line.len());
-        let mut hidden = false;
-        for (at, char) in line.char_indices() {
-            let hides = self.0[at..at + char.len_utf8()].contains(&true);
-            if hides && !hidden {
-                shown.push_str(MASK);
-            }
-            if !hides {
-                shown.push(char);
-            }
-            hidden = hides;
+    // One mark for each byte, because the pieces that different rules find may overlap.
+    let mut marks = vec![false; line.len()];
+    mask_runs(line, &mut marks);
+    mask_named(line, &mut marks);
+    mask_urls(line, &mut marks);
+    mask_shared(line, stdout, &mut marks);
+    let mut shown = String::with_capacity(line.len());
+    let mut was_masked = false;
+    for (at, char) in line.char_indices() {
+        let is_masked = marks[at..at + char.len_utf8()].contains(&true);
+        match is_masked {
+            true if was_masked => {}
+            true => shown.push_str(MASK),
+            false => shown.push(char),
         }
-        shown
+        was_masked = is_masked;
     }
+    shown
 }
 
 /// Masks long runs of the characters of base64, base64url and hex, and each JWT as a whole, because its parts may be short.
-fn mask_runs(line: &str, masks: &mut Masks) {
+fn mask_runs(line: &str, marks: &mut [bool]) {
     let in_run = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
     for run in runs(line, in_run) {
         if run.len() >= LONG_RUN {
-            masks.add(run);
+            marks[run].fill(true);
         }
     }
     for run in runs(line, |byte| in_run(byte) || byte == b'.') {
         let text = &line[run.clone()];
         if text.contains("eyJ") && text.contains('.') {
-            masks.add(run);
+            marks[run].fill(true);
         }
     }
 }
 
 /// Masks what follows a word that announces a secret.
-fn mask_named(line: &str, masks: &mut Masks) {
+fn mask_named(line: &str, marks: &mut [bool]) {
     let lower = line.to_ascii_lowercase();
     for (word, reach) in WORDS {
         for (at, _) in lower.match_indices(word) {
@@ -109,13 +96,13 @@ fn mask_named(line: &str, masks: &mut Masks) {
             let start = line.len() - value.len();
             let word_end = value.find(' ').unwrap_or(value.len());
             let length = if assigned { value.len() } else { word_end };
-            masks.add(start..start + length);
+            marks[start..start + length].fill(true);
         }
     }
 }
 
 /// Masks the parts of URLs that may hold credentials: the user information and the query.
-fn mask_urls(line: &str, masks: &mut Masks) {
+fn mask_urls(line: &str, marks: &mut [bool]) {
     for (at, _) in line.match_indices("://") {
         let start = at + "://".len();
         let rest = &line[start..];
@@ -123,10 +110,10 @@ fn mask_urls(line: &str, masks: &mut Masks) {
         let url = &rest[..end];
         let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
         if let Some(host) = url[..authority].rfind('@') {
-            masks.add(start..start + host);
+            marks[start..start + host].fill(true);
         }
         if let Some(query) = url.find(['?', '#']) {
-            masks.add(start + query + 1..start + end);
+            marks[start + query + 1..start + end].fill(true);
         }
     }
 }
@@ -134,7 +121,7 @@ fn mask_urls(line: &str, masks: &mut Masks) {
 /// Masks each piece of the line that is also in stdout.
 ///
 /// The pieces are sorted once, so that the time does not grow with the product of both lengths.
-fn mask_shared(line: &str, stdout: &[u8], masks: &mut Masks) {
+fn mask_shared(line: &str, stdout: &[u8], marks: &mut [bool]) {
     let mut pieces: Vec<(&[u8], usize)> = line
         .as_bytes()
         .windows(SHARED_LENGTH)
@@ -150,7 +137,7 @@ fn mask_shared(line: &str, stdout: &[u8], masks: &mut Masks) {
         let new = same.take_while(|((other, _), found)| *other == piece && !**found);
         for ((_, at), found) in new {
             *found = true;
-            masks.add(*at..at + SHARED_LENGTH);
+            marks[*at..at + SHARED_LENGTH].fill(true);
         }
     }
 }
@@ -170,13 +157,10 @@ fn runs(line: &str, belongs: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
 }
 
 fn last(text: &str) -> String {
-    let Some((start, _)) = text.char_indices().rev().nth(SHOWN - 1) else {
-        return text.to_owned();
-    };
-    if start == 0 {
-        return text.to_owned();
+    match text.char_indices().rev().nth(SHOWN) {
+        Some((at, cut)) => format!("…{}", &text[at + cut.len_utf8()..]),
+        None => text.to_owned(),
     }
-    format!("…{}", &text[start..])
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

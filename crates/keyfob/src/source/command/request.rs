@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use serde_json::json;
-use url::Url;
+use url::{Position, Url};
 
 use crate::error::error::Error;
 
@@ -74,11 +74,7 @@ impl HelperRequest {
             },
             Self::Kubernetes { server } => HelperInput::kubernetes(&url(server)?),
         };
-        if input
-            .stdin
-            .as_ref()
-            .is_some_and(|stdin| stdin.len() > MAX_LENGTH)
-        {
+        if input.stdin.as_ref().map_or(0, Vec::len) > MAX_LENGTH {
             return Err(Error::input(
                 "the request to the helper is longer than 4096 bytes; leave the query out of the URL",
             ));
@@ -107,8 +103,7 @@ impl HelperInput {
         });
         Self {
             arguments: vec!["--cargo-plugin".into()],
-            stdin: Some(format!("{question}\n").into_bytes()),
-            environment: None,
+            ..Self::get(format!("{question}\n"))
         }
     }
 
@@ -130,21 +125,17 @@ impl HelperInput {
 
 /// A parsed URL has no line ends, so that it cannot add a line to git's protocol (CVE-2020-5260).
 fn git_lines(url: &Url) -> String {
-    let mut lines = format!(
-        "capability[]=authtype\nprotocol={}\nhost={}",
+    let (scheme, host) = (
         url.scheme(),
-        url.host_str().unwrap_or_default()
+        &url[Position::BeforeHost..Position::AfterPort],
     );
-    if let Some(port) = url.port() {
-        lines.push_str(&format!(":{port}"));
-    }
-    lines.push('\n');
+    let mut lines = format!("capability[]=authtype\nprotocol={scheme}\nhost={host}\n");
     let path = url.path().trim_start_matches('/');
     if !path.is_empty() {
-        lines.push_str(&format!("path={path}\n"));
+        lines += &format!("path={path}\n");
     }
-    lines.push('\n');
-    lines
+    // An empty line ends the request (git-credential(1)).
+    lines + "\n"
 }
 
 /// The URL without user information and fragment, which a helper does not need.

@@ -38,12 +38,6 @@ pub(super) enum Ending {
     Abandoned,
 }
 
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) timeout: Duration,
-    pub(super) output: usize,
-}
-
 /// What the thread in charge has to know.
 pub(super) enum Event {
     Exited,
@@ -79,13 +73,20 @@ impl Events {
 pub(super) fn run(
     mut command: Command,
     request: Option<&[u8]>,
-    limits: Limits,
+    timeout: Duration,
+    output_limit: usize,
     events: &Events,
 ) -> io::Result<Run> {
-    let stdout = Capture::new(limits.output, Excess::Refuse);
+    let stdout = Capture::new(output_limit, Excess::Refuse);
+    // Helpers print the reason for a failure last, so the end of stderr is kept.
     let stderr = Capture::new(STDERR_KEPT, Excess::DropOldest);
+    // The fetch may have been dropped while this work waited for a thread.
     if let Ok(Event::Abandoned) = events.receiver.try_recv() {
-        return Ok(Run::abandoned());
+        return Ok(Run {
+            ending: Ending::Abandoned,
+            stdout: Zeroizing::default(),
+            stderr: Zeroizing::default(),
+        });
     }
     command
         .stdin(stdin(request)?)
@@ -94,6 +95,7 @@ pub(super) fn run(
     group::set_up(&mut command);
     let mut helper = Helper::start(command, &events.sender)?;
 
+    // A thread for each pipe: a helper that fills one pipe must not wait until the other is read to its end.
     let pipe = helper.child.stdout.take();
     let (capture, sender) = (stdout.clone(), events.sender.clone());
     spawn(move || {
@@ -107,22 +109,12 @@ pub(super) fn run(
         let _ = sender.send(Event::Stderr);
     })?;
 
-    let ending = helper.watch(limits.timeout, &events.receiver)?;
+    let ending = helper.watch(timeout, &events.receiver)?;
     Ok(Run {
         ending,
         stdout: Capture::take(&stdout),
         stderr: Capture::take(&stderr),
     })
-}
-
-impl Run {
-    fn abandoned() -> Self {
-        Self {
-            ending: Ending::Abandoned,
-            stdout: Zeroizing::default(),
-            stderr: Zeroizing::default(),
-        }
-    }
 }
 
 /// A helper that was started and is not reaped yet.

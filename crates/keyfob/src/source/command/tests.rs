@@ -17,13 +17,12 @@ use super::*;
 use crate::error::error::ErrorKind;
 use crate::runtime::block_on::block_on;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
-use crate::source::source::Reason;
 use crate::token::token::Token;
 
 const LONG: Duration = Duration::from_secs(60);
 
 fn request(runtime: impl Runtime) -> TokenRequest {
-    TokenRequest::new(Reason::Missing, LONG, Arc::new(runtime), 0)
+    TokenRequest::new(LONG, Arc::new(runtime))
 }
 
 fn fetch(source: &CommandToken) -> Result<Token, Error> {

@@ -18,6 +18,12 @@ impl From<StoreError> for Stop {
     }
 }
 
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Source(error)
+    }
+}
+
 /// Where the outcome of a renewal goes.
 pub(super) struct Caller(Option<oneshot::Sender<Result<Token, Stop>>>);
 

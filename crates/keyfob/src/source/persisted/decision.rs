@@ -52,14 +52,14 @@ impl Question<'_> {
         if let Some(error) = failure.and_then(|failure| self.cooling(failure)) {
             return Verdict::Refuse(error);
         }
-        match pending {
-            Some(pending)
-                if attempt > MAX_ATTEMPTS || self.since(pending.started) >= self.issuer_grace =>
-            {
-                Verdict::Refuse(sign_in_needed(pending))
-            }
-            _ => Verdict::Fetch { attempt },
+        // After the grace, the issuer may take a used refresh token for a stolen one and end the whole sign-in (RFC 9700 §4.14).
+        let age = |time| self.now.duration_since(time).unwrap_or_default();
+        if let Some(pending) = pending
+            && (attempt > MAX_ATTEMPTS || age(pending.started) >= self.issuer_grace)
+        {
+            return Verdict::Refuse(sign_in_needed(pending));
         }
+        Verdict::Fetch { attempt }
     }
 
     /// The stored token, if it answers the question.
@@ -101,30 +101,17 @@ impl Question<'_> {
 
     fn cooling(&self, failure: &Failure) -> Option<Error> {
         // If the clocks of two machines differ too much, asking the issuer too early is better than never.
-        let since = match self.now.duration_since(failure.at) {
-            Ok(since) => since,
-            Err(ahead) => ahead.duration(),
-        };
-        let left = failure
-            .pause
-            .checked_sub(since)
-            .filter(|left| !left.is_zero())?;
-        let error = match failure.is_refusal {
-            true => Error::refused(failure.message.clone()),
-            false => Error::unavailable(failure.message.clone()),
-        };
-        Some(error.retry_after(left))
-    }
-
-    fn since(&self, time: SystemTime) -> Duration {
-        self.now.duration_since(time).unwrap_or_default()
+        let since = self.now.duration_since(failure.at);
+        let since = since.unwrap_or_else(|ahead| ahead.duration());
+        let left = failure.pause.saturating_sub(since);
+        let error = Error::new(failure.kind(), failure.message.clone()).retry_after(left);
+        (!left.is_zero()).then_some(error)
     }
 
     fn freshness(&self, token: &Token) -> Freshness {
-        let at = self
-            .now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        // The stored times are wall times, so this schedule runs on the wall clock too (T6).
+        let at = self.now.duration_since(SystemTime::UNIX_EPOCH);
+        let at = at.unwrap_or_default();
         let expiry = match (token.expires(), self.default_lifetime) {
             (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
             (given, _) => given,

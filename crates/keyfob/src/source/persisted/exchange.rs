@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::error::error::ErrorKind;
 use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
-use crate::source::persisted::caller::Stop;
 use crate::source::persisted::decision::fingerprint_of;
-use crate::source::persisted::renewal::{End, Renewal};
+use crate::source::persisted::renewal::{Interruption, Renewal};
 use crate::source::persisted::stored_source::wall_time;
 use crate::store::entry::{Entry, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -17,7 +16,11 @@ use crate::token::token::Token;
 
 impl Renewal<'_> {
     /// Stores a note, exchanges the refresh token, and stores the new token.
-    pub(super) async fn exchange(mut self, entry: Option<Entry>, attempt: u32) -> End {
+    pub(super) async fn exchange(
+        mut self,
+        entry: Option<Entry>,
+        attempt: u32,
+    ) -> Result<Token, Interruption> {
         let mut entry = entry.unwrap_or_else(|| self.first_entry());
         let fingerprint = fingerprint_of(entry.token());
         let before = entry.clone();
@@ -34,14 +37,13 @@ impl Renewal<'_> {
             process: this_process(),
             attempts: attempt,
         });
-        match self.lease.save(&entry).await {
-            Ok(()) => {}
-            Err(fault) if fault.kind() == StoreErrorKind::Conflict => return End::Again,
-            Err(fault) => {
-                self.caller.answer(Err(fault.clone().into()));
-                self.withdraw_note(&before).await;
-                return End::Done(Err(fault.into()));
+        if let Err(fault) = self.lease.save(&entry).await {
+            if fault.kind() == StoreErrorKind::Conflict {
+                return Err(Interruption::Again);
             }
+            self.caller.answer(Err(fault.clone().into()));
+            self.withdraw_note(&before).await;
+            return Err(fault.into());
         }
         self.stored.had_entry.store(true, Ordering::Relaxed);
         let asked = wall_time(self.request);
@@ -58,7 +60,7 @@ impl Renewal<'_> {
                     entry.pending = None;
                     self.share_failure(entry, &error).await;
                 }
-                End::Done(Err(Stop::Source(error)))
+                Err(error.into())
             }
         }
     }
@@ -83,7 +85,11 @@ impl Renewal<'_> {
     }
 
     /// Stores the result of an exchange. Until that is done, it is not used and nothing else is exchanged.
-    async fn save_new_token(mut self, new: Entry, fingerprint: Option<String>) -> End {
+    async fn save_new_token(
+        mut self,
+        new: Entry,
+        fingerprint: Option<String>,
+    ) -> Result<Token, Interruption> {
         let saved = self.save_persistently(&new, |renewal, fault| {
             events::save_failed(fault.error());
             renewal.caller.answer(Err(fault.clone().into()));
@@ -91,13 +97,13 @@ impl Renewal<'_> {
         let saved = saved.await;
         let token = new.token.expect("the entry was made of a token");
         match saved {
-            Ok(()) => End::Done(Ok(token)),
+            Ok(()) => Ok(token),
             Err(fault) if fault.kind() == StoreErrorKind::Conflict => {
-                End::Conflict { token, fingerprint }
+                Err(Interruption::Conflict { token, fingerprint })
             }
             Err(fault) => {
                 events::refresh_token_lost(fault.error());
-                End::Done(Err(fault.into()))
+                Err(fault.into())
             }
         }
     }
@@ -129,22 +135,14 @@ impl Renewal<'_> {
 
 /// The name of this process in a note, for people: its number and its machine.
 fn this_process() -> String {
-    match machine_name() {
-        Some(machine) => format!("process {} on {machine}", process::id()),
-        None => format!("process {}", process::id()),
+    let id = process::id();
+    #[cfg(unix)]
+    if let Ok(machine) = rustix::system::uname().nodename().to_str() {
+        // The note is shown in a terminal by other processes.
+        let machine = machine.replace(char::is_control, "");
+        return format!("process {id} on {machine}");
     }
-}
-
-#[cfg(unix)]
-fn machine_name() -> Option<String> {
-    let names = rustix::system::uname();
-    let name = names.nodename().to_str().ok()?;
-    Some(name.chars().filter(|c| !c.is_control()).collect())
-}
-
-#[cfg(not(unix))]
-fn machine_name() -> Option<String> {
-    None
+    format!("process {id}")
 }
 
 /// How long saving a new refresh token is tried before the token counts as lost.

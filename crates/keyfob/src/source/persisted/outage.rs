@@ -1,10 +1,10 @@
 //! What happens while the store is not available.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::error::Error;
 use crate::observe::store as events;
+use crate::runtime::lock::{Mutex, lock};
 use crate::token::token::Token;
 
 /// What happens while the store is not available.
@@ -42,18 +42,14 @@ impl Outage {
 
     /// The token that was fetched without the store.
     pub(super) fn token(&self) -> Option<Token> {
-        self.lock().clone()
+        lock(&self.token).clone()
     }
 
     pub(super) fn remember(&self, token: Token) {
-        *self.lock() = Some(token);
+        *lock(&self.token) = Some(token);
     }
 
     pub(super) fn forget_token(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.token) = None;
     }
 }

@@ -1,8 +1,7 @@
 //! A refusal of the source, remembered while the store holds what was refused: a new sign-in ends it (T2).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::error::error::{Error, ErrorKind};
+use crate::runtime::lock::{Mutex, lock};
 
 /// The last refusal, if the source has given no token since.
 #[derive(Debug, Default)]
@@ -25,7 +24,7 @@ impl Refusal {
             return error;
         }
         let error = error.remembered_by_source();
-        *self.lock() = Some(Refused {
+        *lock(&self.0) = Some(Refused {
             error: error.clone(),
             fingerprint,
         });
@@ -34,16 +33,12 @@ impl Refusal {
 
     /// The refusal of the refresh token with this fingerprint.
     pub(super) fn of(&self, fingerprint: Option<&str>) -> Option<Error> {
-        let remembered = self.lock();
+        let remembered = lock(&self.0);
         let refused = remembered.as_ref()?;
         (refused.fingerprint.as_deref() == fingerprint).then(|| refused.error.clone())
     }
 
     pub(super) fn forget(&self) {
-        *self.lock() = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Refused>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0) = None;
     }
 }

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 
 use crate::clock::clock;
 use crate::error::error::{Error, ErrorKind};
+use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
 use crate::observe::store as events;
 use crate::source::persisted::caller::{Caller, Stop};
 use crate::source::persisted::decision::{Verdict, fingerprint_of};
@@ -27,9 +28,9 @@ pub(super) struct Renewal<'a> {
     pub(super) caller: &'a mut Caller,
 }
 
-/// How a renewal under one lease ended.
-pub(super) enum End {
-    Done(Result<Token, Stop>),
+/// Why a renewal under one lease has no token for the caller.
+pub(super) enum Interruption {
+    Stop(Stop),
     /// Another process saved before the exchange could begin: start again with another lease.
     Again,
     /// Another process saved while this refresh token was exchanged for this token.
@@ -37,6 +38,12 @@ pub(super) enum End {
         token: Token,
         fingerprint: Option<String>,
     },
+}
+
+impl<E: Into<Stop>> From<E> for Interruption {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
 }
 
 /// Waits for the lease, and fetches a token if one is still needed then.
@@ -60,19 +67,18 @@ pub(super) async fn renew(
         let end = AssertUnwindSafe(renewal.run()).catch_unwind().await;
         lease.release().await;
         return match end {
-            Ok(End::Done(outcome)) => outcome,
-            Ok(End::Again) => continue,
-            Ok(End::Conflict { token, fingerprint }) => {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(Interruption::Stop(stop))) => Err(stop),
+            Ok(Err(Interruption::Again)) => continue,
+            Ok(Err(Interruption::Conflict { token, fingerprint })) => {
                 settle_conflict(stored, request, token, fingerprint).await
             }
-            Err(_) => Err(Stop::Source(Error::unavailable(
-                "the token source panicked",
-            ))),
+            Err(_) => Err(Error::unavailable("the token source panicked").into()),
         };
     }
-    Err(Stop::Source(Error::unavailable(
-        "the lease of the token store expired several times before the renewal could begin",
-    )))
+    let message =
+        "the lease of the token store expired several times before the renewal could begin";
+    Err(Error::unavailable(message).into())
 }
 
 enum LeaseOrToken {
@@ -95,9 +101,11 @@ async fn wait_for_lease(
         let lease = stored.store.lease(&stored.key, LEASE_WAIT.min(left)).await;
         match lease {
             Ok(lease) => return Ok(LeaseOrToken::Lease(lease)),
-            Err(fault) if fault.kind() != StoreErrorKind::Busy => return Err(fault.into()),
-            Err(fault) if left <= LEASE_WAIT || caller.has_given_up() => return Err(fault.into()),
-            Err(_) => {}
+            Err(fault)
+                if fault.kind() == StoreErrorKind::Busy
+                    && left > LEASE_WAIT
+                    && !caller.has_given_up() => {}
+            Err(fault) => return Err(fault.into()),
         }
         if let Some(token) = stored.lookup(request).await? {
             return Ok(LeaseOrToken::Token(token));
@@ -134,48 +142,44 @@ async fn settle_conflict(
 
 impl Renewal<'_> {
     /// Renews, and remembers what the source refuses.
-    async fn run(mut self) -> End {
-        let entry = match self.read_entry().await {
-            Ok(entry) => entry,
-            Err(fault) => return End::Done(Err(fault.into())),
-        };
+    async fn run(mut self) -> Result<Token, Interruption> {
+        let entry = self.read_entry().await?;
         self.stored.outage.end();
         let refusal = &self.stored.refusal;
         let fingerprint = fingerprint_of(entry.as_ref().and_then(Entry::token));
         let refused = refusal.of(fingerprint.as_deref());
         let refused = refused.filter(|_| self.request.reason() != Reason::Forced);
-        let end = self.decide(entry, refused).await;
-        match end {
-            End::Done(Err(Stop::Source(error))) => {
-                let error = refusal.remember(error, fingerprint);
-                End::Done(Err(Stop::Source(error)))
+        let outcome = self.obey_entry(entry, refused).await;
+        match outcome {
+            Ok(_) => refusal.forget(),
+            Err(Interruption::Stop(Stop::Source(error))) => {
+                return Err(refusal.remember(error, fingerprint).into());
             }
-            End::Done(Ok(token)) => {
-                refusal.forget();
-                End::Done(Ok(token))
-            }
-            end => end,
+            Err(_) => {}
         }
+        outcome
     }
 
     /// Does what the entry requires, unless the source has refused that before.
-    async fn decide(mut self, entry: Option<Entry>, refused: Option<Error>) -> End {
+    async fn obey_entry(
+        mut self,
+        entry: Option<Entry>,
+        refused: Option<Error>,
+    ) -> Result<Token, Interruption> {
         let question = self.stored.question(self.request);
         let attempt = match question.decide(entry.as_ref()) {
             Verdict::Adopt(token) => {
                 events::adopted(self.request.reason().name());
-                return End::Done(Ok(token));
+                return Ok(token);
             }
-            Verdict::Refuse(error) => return End::Done(Err(Stop::Source(error))),
+            Verdict::Refuse(error) => return Err(error.into()),
             Verdict::Fetch { attempt } => attempt,
         };
         if let Some(error) = refused {
-            return End::Done(Err(Stop::Source(error)));
+            return Err(error.into());
         }
         if self.caller.has_given_up() {
-            return End::Done(Err(Stop::Source(Error::unavailable(
-                "the caller gave up before the renewal began",
-            ))));
+            return Err(Error::unavailable("the caller gave up before the renewal began").into());
         }
         let pending = entry.as_ref().and_then(|entry| question.pending(entry));
         if let Some(pending) = pending {
@@ -184,7 +188,7 @@ impl Renewal<'_> {
         if self.stored.source.consumes_refresh_token() {
             return self.exchange(entry, attempt).await;
         }
-        End::Done(self.fetch_and_save(entry).await)
+        Ok(self.fetch_and_save(entry).await?)
     }
 
     /// Reads the entry again, now that no other process writes it.
@@ -192,12 +196,7 @@ impl Renewal<'_> {
     /// Where a lease can expire, another process may still be about to save the result of its exchange. It gets a moment,
     /// before its exchange is repeated.
     async fn read_entry(&mut self) -> Result<Option<Entry>, StoreError> {
-        let StoredSource {
-            source,
-            store,
-            had_entry,
-            ..
-        } = self.stored;
+        let stored = self.stored;
         let mut waited = Duration::ZERO;
         loop {
             let found = match self.lease.load().await {
@@ -209,13 +208,16 @@ impl Renewal<'_> {
             };
             let entry = found.map(|found| rebased(found, self.request));
             let is_unsettled = match &entry {
-                Some(entry) => self.stored.question(self.request).pending(entry).is_some(),
-                None => had_entry.load(Ordering::Relaxed),
+                Some(entry) => stored.question(self.request).pending(entry).is_some(),
+                None => stored.had_entry.load(Ordering::Relaxed),
             };
-            let may_settle =
-                store.leases_expire() && source.consumes_refresh_token() && waited < SETTLE_TIMEOUT;
+            let may_settle = stored.store.leases_expire()
+                && stored.source.consumes_refresh_token()
+                && waited < SETTLE_TIMEOUT;
             if !(is_unsettled && may_settle) {
-                had_entry.fetch_or(entry.is_some(), Ordering::Relaxed);
+                stored
+                    .had_entry
+                    .fetch_or(entry.is_some(), Ordering::Relaxed);
                 return Ok(entry);
             }
             self.request.clock().sleep(SETTLE_PAUSE).await;
@@ -251,12 +253,11 @@ impl Renewal<'_> {
                     let entry = entry.unwrap_or_else(|| Entry::empty(asked));
                     self.share_failure(entry, &error).await;
                 }
-                return Err(Stop::Source(error));
+                return Err(error.into());
             }
         };
         let new = self.new_entry(token, asked);
-        let saved = self.lease.save(&new).await;
-        match saved {
+        match self.lease.save(&new).await {
             Ok(()) => {
                 stored.outage.forget_token();
                 stored.had_entry.store(true, Ordering::Relaxed);
@@ -276,8 +277,11 @@ impl Renewal<'_> {
         let request = self.request;
         let stored = entry.and_then(Entry::token).cloned();
         let previous = stored.or_else(|| request.previous().cloned());
-        let next = request.clone().previous_token(previous);
-        let fetch = poll_inside(request.cache(), async {
+        let next = TokenRequest {
+            previous,
+            ..request.clone()
+        };
+        let fetch = poll_inside(request.cache, async {
             self.stored.source.fetch(&next).await
         });
         // Callers give up after the fetch timeout. A response that arrives later is still stored, because it may hold the
@@ -300,7 +304,7 @@ impl Renewal<'_> {
         let is_refusal = error.kind() == ErrorKind::Refused;
         let pause = match is_refusal {
             true => REFUSAL_SHARED_FOR,
-            false => error.pause().unwrap_or_default().min(LONGEST_PAUSE),
+            false => error.pause().unwrap_or_default().min(LONGEST_ISSUER_PAUSE),
         };
         let now = wall_time(self.request);
         entry.saved = now;
@@ -332,6 +336,3 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 
 /// How long a refusal keeps other processes from asking. Then one asks again, because a configuration may have been fixed.
 const REFUSAL_SHARED_FOR: Duration = Duration::from_secs(60);
-
-/// The longest `Retry-After` of an issuer that is obeyed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);

@@ -31,24 +31,6 @@ pub(super) struct StoredSource {
 }
 
 impl StoredSource {
-    pub(super) fn new(
-        source: Arc<dyn TokenSource>,
-        store: Arc<dyn TokenStore>,
-        key: StoreKey,
-        issuer_grace: Duration,
-    ) -> Self {
-        Self {
-            source,
-            store,
-            key,
-            issuer_grace,
-            on_outage: OnStoreOutage::default(),
-            outage: Arc::default(),
-            refusal: Arc::default(),
-            had_entry: Arc::default(),
-        }
-    }
-
     pub(super) fn question<'a>(&self, request: &'a TokenRequest) -> Question<'a> {
         Question {
             reason: request.reason(),
@@ -85,11 +67,11 @@ impl StoredSource {
         request: &TokenRequest,
         failure: Error,
     ) -> Result<Token, Error> {
-        let Ok(Some(stored)) = self.store.load(&self.key).await else {
-            return Err(failure);
-        };
-        let entry = rebased(stored, request);
-        let Some(token) = self.question(request).last_resort(&entry).cloned() else {
+        // A store that fails here adds nothing: the caller gets the failure of the renewal.
+        let stored = self.store.load(&self.key).await.ok().flatten();
+        let entry = stored.map(|stored| rebased(stored, request));
+        let token = entry.and_then(|entry| self.question(request).last_resort(&entry).cloned());
+        let Some(token) = token else {
             return Err(failure);
         };
         events::stored_token_kept(&failure);
@@ -121,9 +103,8 @@ impl StoredSource {
 
     /// A token that was fetched without the store and still serves this request.
     pub(super) fn local_token(&self, request: &TokenRequest) -> Option<Token> {
-        let question = self.question(request);
         let token = self.outage.token();
-        token.filter(|token| question.is_worth_sharing(token))
+        token.filter(|token| self.question(request).is_worth_sharing(token))
     }
 
     /// Keeps a token in memory. The cache asks again soon, and then the store may be available.

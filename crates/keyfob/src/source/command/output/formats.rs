@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::source::command::output::json::{Json, Object};
-use crate::token::token::Token;
+use crate::token::token::{Expiry, Token};
 
 /// Makes a token from an object. The table in `output.rs` has the same order.
 pub(super) fn read_object(mut object: Object) -> Result<Token, Error> {
@@ -67,7 +67,7 @@ fn cargo(mut object: Object) -> Result<Token, Error> {
     if !response.is("cache", "expires") {
         return Ok(token);
     }
-    with_expiry(token, unix_time(&mut response, "expiration")?)
+    Ok(token.expiry(unix_time(&mut response, "expiration")?))
 }
 
 /// Maps the kinds of error in Cargo's protocol.
@@ -101,7 +101,7 @@ fn kubernetes(mut object: Object) -> Result<Token, Error> {
         ));
     }
     let token = Token::new(required(&mut status, "token")?)?;
-    with_expiry(token, timestamp(&mut status, "expirationTimestamp")?)
+    Ok(token.expiry(timestamp(&mut status, "expirationTimestamp")?))
 }
 
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
@@ -121,7 +121,7 @@ fn google(mut object: Object) -> Result<Token, Error> {
         ));
     }
     let token = Token::new(required(&mut object, "id_token")?)?;
-    with_expiry(token, unix_time(&mut object, "expiration_time")?)
+    Ok(token.expiry(unix_time(&mut object, "expiration_time")?))
 }
 
 /// <https://github.com/EngFlow/credential-helper-spec/blob/main/spec.md>
@@ -130,36 +130,34 @@ fn bazel(mut object: Object) -> Result<Token, Error> {
     let mut fields = Vec::new();
     for (name, values) in inner(&mut object, "headers")?.into_fields() {
         let name = field_name(&name)?;
-        for value in values.into_list().ok_or_else(|| mistyped("headers"))? {
-            let value = value.into_text().ok_or_else(|| mistyped("headers"))?;
+        let Json::List(values) = values else {
+            return Err(mistyped("headers"));
+        };
+        for value in values {
+            let Json::Text(value) = value else {
+                return Err(mistyped("headers"));
+            };
             fields.push((name.clone(), value));
         }
     }
-    if fields.is_empty() {
-        return Err(no_credential());
-    }
-    let is_authorization = |(name, _): &(HeaderName, _)| name == AUTHORIZATION;
-    if fields
-        .iter()
-        .filter(|field| is_authorization(field))
-        .count()
-        > 1
-    {
+    let own = fields.iter().filter(|(name, _)| name == AUTHORIZATION);
+    if own.count() > 1 {
         return Err(Error::malformed(
             "it printed several values for `Authorization`; a request can have one",
         ));
     }
-    let own = fields.iter().position(is_authorization).unwrap_or(0);
-    let (name, value) = fields.remove(own);
-    let token = if name == AUTHORIZATION {
-        Token::from_authorization(value.trim())?
-    } else {
-        Token::from_field(name, value.trim())?
+    // A stable sort moves `Authorization` to the front, and keeps the order of all others.
+    fields.sort_by_key(|(name, _)| name != AUTHORIZATION);
+    let mut fields = fields.into_iter();
+    let (name, value) = fields.next().ok_or_else(no_credential)?;
+    let token = match name {
+        AUTHORIZATION => Token::from_authorization(value.trim())?,
+        name => Token::from_field(name, value.trim())?,
     };
-    let token = fields.into_iter().try_fold(token, |token, (name, value)| {
+    let token = fields.try_fold(token, |token, (name, value)| {
         token.with_header(name, value.trim())
     })?;
-    with_expiry(token, expiry)
+    Ok(token.expiry(expiry))
 }
 
 /// The name of a header that a helper may set. Headers that frame the message are for the HTTP client.
@@ -207,7 +205,7 @@ fn oauth(mut object: Object) -> Result<Token, Error> {
 fn azure(mut object: Object) -> Result<Token, Error> {
     let token = Token::new(required(&mut object, "accessToken")?)?;
     let token = with_scheme(token, optional(&mut object, "tokenType")?)?;
-    with_expiry(token, unix_time(&mut object, "expires_on")?)
+    Ok(token.expiry(unix_time(&mut object, "expires_on")?))
 }
 
 /// <https://developer.hashicorp.com/terraform/internals/credentials-helpers>
@@ -247,16 +245,11 @@ fn unknown(object: &Object) -> Error {
     ))
 }
 
-fn with_expiry(token: Token, expiry: Option<SystemTime>) -> Result<Token, Error> {
-    Ok(match expiry {
-        Some(time) => token.expires_at(time),
-        None => token,
-    })
-}
-
 fn inner(object: &mut Object, field: &'static str) -> Result<Object, Error> {
-    let inner = object.take(field).and_then(Json::into_object);
-    inner.ok_or_else(|| mistyped(field))
+    match object.take(field) {
+        Some(Json::Object(inner)) => Ok(inner),
+        _ => Err(mistyped(field)),
+    }
 }
 
 fn optional(object: &mut Object, field: &'static str) -> Result<Option<Zeroizing<String>>, Error> {
@@ -277,33 +270,35 @@ fn required(object: &mut Object, field: &'static str) -> Result<String, Error> {
 }
 
 /// A point in time in the format of RFC 3339.
-fn timestamp(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
+fn timestamp(object: &mut Object, field: &'static str) -> Result<Expiry, Error> {
     let Some(text) = optional(object, field)? else {
-        return Ok(None);
+        return Ok(Expiry::Unknown);
     };
-    let time = text.parse::<Timestamp>().ok();
-    let time = time.and_then(|time| SystemTime::try_from(time).ok());
-    time.map(Some).ok_or_else(|| unreadable(field))
+    expiry(text.parse(), field)
 }
 
 /// A point in time as seconds since 1970: a number, or a string of digits.
-fn unix_time(object: &mut Object, field: &'static str) -> Result<Option<SystemTime>, Error> {
-    let Some(seconds) = object.take(field) else {
-        return Ok(None);
-    };
-    at(count(seconds, field)?, field).map(Some)
+fn unix_time(object: &mut Object, field: &'static str) -> Result<Expiry, Error> {
+    match object.take(field) {
+        Some(seconds) => at(count(seconds, field)?, field),
+        None => Ok(Expiry::Unknown),
+    }
 }
 
-pub(super) fn unix_time_in(digits: &str, field: &'static str) -> Result<SystemTime, Error> {
+pub(super) fn unix_time_in(digits: &str, field: &'static str) -> Result<Expiry, Error> {
     at(count_in(digits, field)?, field)
 }
 
 /// The time, if it is before the year 10000. Milliseconds where seconds belong are beyond it, and so become an error.
-fn at(seconds: u64, field: &'static str) -> Result<SystemTime, Error> {
-    let seconds = i64::try_from(seconds).ok();
-    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let time = time.and_then(|time| SystemTime::try_from(time).ok());
-    time.ok_or_else(|| unreadable(field))
+fn at(seconds: u64, field: &'static str) -> Result<Expiry, Error> {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    expiry(Timestamp::from_second(seconds), field)
+}
+
+/// T5: an expiry that is present but cannot be read is an error.
+fn expiry(time: Result<Timestamp, jiff::Error>, field: &'static str) -> Result<Expiry, Error> {
+    let time = time.and_then(SystemTime::try_from);
+    time.map(Expiry::At).map_err(|_| unreadable(field))
 }
 
 fn count(value: Json, field: &'static str) -> Result<u64, Error> {

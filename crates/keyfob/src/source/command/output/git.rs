@@ -1,7 +1,5 @@
 //! The `name=value` lines of `git credential` (see git-credential(1)).
 
-use zeroize::Zeroizing;
-
 use crate::error::error::Error;
 use crate::source::command::output::formats::{no_credential, unix_time_in};
 use crate::token::token::Token;
@@ -19,30 +17,27 @@ pub(super) fn read(text: &str) -> Result<Token, Error> {
         value(text, "credential"),
         value(text, "password"),
     ) {
+        // `concat` allocates once: a text that grows would leave a copy of the secret behind.
         (Some(scheme), Some(credential), _) => {
-            let mut whole =
-                Zeroizing::new(String::with_capacity(scheme.len() + 1 + credential.len()));
-            whole.push_str(scheme);
-            whole.push(' ');
-            whole.push_str(credential);
-            Token::from_authorization(std::mem::take(&mut *whole))?
+            Token::from_authorization([scheme, " ", credential].concat())?
         }
         (_, _, Some(password)) => Token::new(password)?,
         _ => return Err(no_credential()),
     };
     match value(text, "password_expiry_utc") {
-        Some(seconds) => Ok(token.expires_at(unix_time_in(seconds, "password_expiry_utc")?)),
+        Some(seconds) => Ok(token.expiry(unix_time_in(seconds, "password_expiry_utc")?)),
         None => Ok(token),
     }
 }
 
 /// The last value of that name that is not empty: in git-credential(1), the last one wins.
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let values = lines(text).filter_map(|line| line.split_once('='));
+    let fields = lines(text).filter_map(|line| line.split_once('='));
+    let values = fields.filter(|(other, _)| *other == name);
     values
-        .filter(|(other, value)| *other == name && !value.is_empty())
-        .last()
         .map(|(_, value)| value)
+        .filter(|value| !value.is_empty())
+        .last()
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

@@ -1,6 +1,6 @@
 //! JSON whose strings are wiped from memory when they are dropped.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -39,27 +39,6 @@ impl Json {
             };
             Error::malformed(what)
         })
-    }
-
-    pub(super) fn into_text(self) -> Option<Zeroizing<String>> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    pub(super) fn into_list(self) -> Option<Vec<Self>> {
-        match self {
-            Self::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    pub(super) fn into_object(self) -> Option<Object> {
-        match self {
-            Self::Object(object) => Some(object),
-            _ => None,
-        }
     }
 }
 
@@ -139,18 +118,13 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Json::List(list))
+        let items = iter::from_fn(|| items.next_element().transpose());
+        items.collect::<Result<_, _>>().map(Json::List)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
-        let mut object = Vec::<(String, Json)>::new();
-        while let Some((name, value)) = fields.next_entry::<String, Json>()? {
-            object.push((name, value));
-        }
+        let fields = iter::from_fn(|| fields.next_entry().transpose());
+        let object: Vec<(String, Json)> = fields.collect::<Result<_, _>>()?;
         let mut names: Vec<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
