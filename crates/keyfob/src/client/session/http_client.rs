@@ -8,6 +8,8 @@ use reqwest::Body;
 use url::Url;
 
 use crate::client::idle_timeout::{IdleTimeout, Progress};
+#[cfg(feature = "blocking")]
+use crate::client::session::blocking_body::limit_reads;
 use crate::client::session::moving_body::{Counted, PART};
 use crate::client::session::response_body::limit_body;
 use crate::error::error::Error;
@@ -158,30 +160,24 @@ macro_rules! http_request {
 http_request!(reqwest::Request);
 
 #[cfg(feature = "blocking")]
-mod blocking {
-    use reqwest::blocking::{Client, Request, Response};
+http_request!(reqwest::blocking::Request);
 
-    use super::*;
-    use crate::client::session::response_body::limit_reads;
+#[cfg(feature = "blocking")]
+impl HttpClient for reqwest::blocking::Client {
+    type Request = reqwest::blocking::Request;
+    type Response = reqwest::blocking::Response;
 
-    impl HttpClient for Client {
-        type Request = Request;
-        type Response = Response;
-
-        /// Blocks the calling thread. The client has the timeout, and a request's own takes its place.
-        async fn execute(
-            &self,
-            attempt: Request,
-            _: Option<&IdleTimeout>,
-        ) -> Result<Response, Fault> {
-            let response = self.execute(attempt).map_err(Fault::Client)?;
-            Ok(limit_reads(response))
-        }
-
-        fn head(response: &Response) -> (StatusCode, &HeaderMap) {
-            (response.status(), response.headers())
-        }
+    /// Blocks the calling thread. The client has the timeout, unless the request has one of its own.
+    async fn execute(
+        &self,
+        attempt: reqwest::blocking::Request,
+        _: Option<&IdleTimeout>,
+    ) -> Result<reqwest::blocking::Response, Fault> {
+        let response = self.execute(attempt).map_err(Fault::Client)?;
+        Ok(limit_reads(response))
     }
 
-    http_request!(Request);
+    fn head(response: &reqwest::blocking::Response) -> (StatusCode, &HeaderMap) {
+        (response.status(), response.headers())
+    }
 }

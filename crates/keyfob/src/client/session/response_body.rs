@@ -42,7 +42,7 @@ fn is_empty(response: &Response) -> bool {
 }
 
 /// The response with a URL, which travels in an extension that only a builder can make.
-fn with_url<B>(response: http::Response<B>, url: Url) -> http::Response<B> {
+pub(crate) fn with_url<B>(response: http::Response<B>, url: Url) -> http::Response<B> {
     let (mut parts, body) = response.into_parts();
     let mut builder = http::Response::builder();
     if let Some(extensions) = builder.extensions_mut() {
@@ -52,78 +52,6 @@ fn with_url<B>(response: http::Response<B>, url: Url) -> http::Response<B> {
     let marked = marked.expect("a response without headers is valid");
     parts.extensions = marked.into_parts().0.extensions;
     http::Response::from_parts(parts, body)
-}
-
-#[cfg(feature = "blocking")]
-pub(crate) use blocking::limit_reads;
-
-#[cfg(feature = "blocking")]
-mod blocking {
-    use std::io::Read;
-    use std::mem;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use bytes::{Bytes, BytesMut};
-    use http_body::{Body as HttpBody, Frame, SizeHint};
-    use reqwest::Body;
-    use reqwest::blocking::Response;
-
-    use super::with_url;
-
-    /// The same response, each of whose reads has the timeout, but not `bytes`, `text` and `json` as a whole.
-    ///
-    /// In `reqwest`, the timeout of a blocking response bounds each `read`, but also a call that reads the whole body.
-    /// So this response reads from that one, and has no timeout itself.
-    pub(crate) fn limit_reads(mut response: Response) -> Response {
-        if response.content_length() == Some(0) {
-            return response;
-        }
-        let mut limited = http::Response::new(());
-        *limited.status_mut() = response.status();
-        *limited.version_mut() = response.version();
-        *limited.headers_mut() = mem::take(response.headers_mut());
-        *limited.extensions_mut() = mem::take(response.extensions_mut());
-        let url = response.url().clone();
-        let left = response.content_length();
-        let body = Body::wrap(Reading { response, left });
-        Response::from(with_url(limited.map(|()| body), url))
-    }
-
-    /// A body that blocks while it reads.
-    struct Reading {
-        response: Response,
-        /// The length that is left, if the response declares one.
-        left: Option<u64>,
-    }
-
-    impl HttpBody for Reading {
-        type Data = Bytes;
-        type Error = std::io::Error;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
-            let mut part = BytesMut::zeroed(PART);
-            Poll::Ready(match self.response.read(&mut part) {
-                Ok(0) => None,
-                Ok(length) => {
-                    part.truncate(length);
-                    self.left = self.left.map(|left| left.saturating_sub(length as u64));
-                    Some(Ok(Frame::data(part.freeze())))
-                }
-                Err(error) => Some(Err(error)),
-            })
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            self.left
-                .map_or_else(SizeHint::default, SizeHint::with_exact)
-        }
-    }
-
-    const PART: usize = 16 * 1024;
 }
 
 #[cfg(test)]
