@@ -71,7 +71,7 @@ impl Session {
     /// As [`RequestBuilder::send`].
     pub fn execute(&self, request: Request) -> Result<Response, Error> {
         let sender = Arc::clone(&self.sender);
-        block_on(sender.send(Ok(request), Options::default()))
+        block_on(sender.send(Ok(Box::new(request)), Options::default()))
     }
 
     /// Fetches a token, unless there is one.
@@ -156,7 +156,7 @@ impl RequestBuilder {
     ///
     /// As [`crate::session::RequestBuilder::send`].
     pub fn send(self) -> Result<Response, Error> {
-        let request = Self::built(self.request);
+        let request = Self::built(self.request).map(Box::new);
         block_on(self.sender.send(request, self.options))
     }
 }

@@ -44,12 +44,12 @@ pub(crate) trait Attempts: Send {
 /// `lease` is the credential of the first attempt, if there is one without waiting.
 pub(crate) async fn run<A: Attempts>(
     authenticator: &Authenticator,
-    mut exchange: Exchange,
+    exchange: &mut Exchange,
     lease: Option<Lease>,
     attempts: &mut A,
 ) -> Result<A::Response, A::Failure> {
     let mut lease = match lease {
-        None => authenticator.lease(&exchange).await?,
+        None => authenticator.lease(exchange).await?,
         ready => ready,
     };
     loop {
@@ -60,7 +60,7 @@ pub(crate) async fn run<A: Attempts>(
         {
             authenticator.record_nonce(|| attempts.url(), status, headers);
         }
-        let step = authenticator.judge(&mut exchange, outcome, attempts.on_redirect())?;
+        let step = authenticator.judge(exchange, outcome, attempts.on_redirect())?;
         if step == Step::Done {
             return result;
         }
@@ -69,7 +69,7 @@ pub(crate) async fn run<A: Attempts>(
             attempts.redirect(redirect, credential);
         }
         // Boxed, because most requests need only one attempt: their futures stay small.
-        lease = match Box::pin(next_lease(authenticator, &exchange, lease, step)).await? {
+        lease = match Box::pin(next_lease(authenticator, exchange, lease, step)).await? {
             ControlFlow::Continue(lease) => lease,
             ControlFlow::Break(()) => return result,
         };

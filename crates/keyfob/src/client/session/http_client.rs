@@ -132,10 +132,12 @@ macro_rules! http_request {
             }
 
             fn copy(&self) -> Self {
-                if let (Some(_), Some(copy)) = (self.body(), self.try_clone()) {
+                // `try_clone` costs more than the rest of this, and returns nothing for a body that can be read only once.
+                if self.body().is_some()
+                    && let Some(copy) = self.try_clone()
+                {
                     return copy;
                 }
-                // `try_clone` fails for a body that can be read only once, and costs more where there is none.
                 let mut copy = Self::new(self.method().clone(), self.url().clone());
                 copy.headers_mut().clone_from(self.headers());
                 if let Some(timeout) = self.timeout() {

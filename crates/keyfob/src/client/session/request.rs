@@ -64,7 +64,7 @@ impl RequestBuilder {
     /// [`ErrorKind::Redirect`](crate::ErrorKind::Redirect) if the server redirects too often; and the last attempt's
     /// [`ErrorKind::Transport`](crate::ErrorKind::Transport). A response is no error, whatever its status.
     pub fn send(self) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-        let request = Self::built(self.request);
+        let request = Self::built(self.request).map(Box::new);
         // Boxed, so that the futures that await it stay small.
         Box::pin(self.sender.send(request, self.options))
     }

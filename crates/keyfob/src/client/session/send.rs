@@ -60,22 +60,26 @@ impl<C> Sender<C> {
 
 impl<C: HttpClient> Sender<C> {
     /// Sends a request until its exchange is done.
+    ///
+    /// Requests are boxed, so that the future has less than 1 KiB. An allocation of more cost 2 % of a request (bench
+    /// `request_cpu`, goal 1.03).
     pub(crate) async fn send(
         self: Arc<Self>,
-        request: Result<C::Request, Error>,
+        request: Result<Box<C::Request>, Error>,
         options: Options,
     ) -> Result<C::Response, Error> {
-        let (exchange, mut attempts) = self.begin(request?, &options)?;
+        let mut attempts = self.begin(request?, &options)?;
         let authenticator = &self.rules.authenticator;
-        let result = retry_loop::run(authenticator, exchange, None, &mut *attempts).await;
+        let (exchange, attempts) = &mut *attempts;
+        let result = retry_loop::run(authenticator, exchange, None, attempts).await;
         result.map_err(|fault| fault.report(&attempts.destination()))
     }
 
     fn begin(
         &self,
-        mut request: C::Request,
+        mut request: Box<C::Request>,
         options: &Options,
-    ) -> Result<(Exchange, Box<SessionAttempts<'_, C>>), Error> {
+    ) -> Result<Box<(Exchange, SessionAttempts<'_, C>)>, Error> {
         drop_userinfo(request.url_mut())?;
         let authenticator = &self.rules.authenticator;
         let policy = options.retry.as_ref().unwrap_or(&self.rules.policy);
@@ -89,8 +93,7 @@ impl<C: HttpClient> Sender<C> {
             template: request.copy(),
             first: Some(request),
         };
-        // Boxed, so that the future is no larger than a small allocation.
-        Ok((exchange.redirects(self.redirects), Box::new(attempts)))
+        Ok(Box::new((exchange.redirects(self.redirects), attempts)))
     }
 
     /// R1: plain http to this machine must not leave it, and so does not use a proxy of the environment.
@@ -112,13 +115,14 @@ struct SessionAttempts<'a, C: HttpClient> {
     /// The request without the credential. The attempts after the first are copies of it.
     template: C::Request,
     /// The only one that has a body that can be read only once.
-    first: Option<C::Request>,
+    first: Option<Box<C::Request>>,
 }
 
 impl<C: HttpClient> SessionAttempts<'_, C> {
     /// The next attempt, with its credential (R7).
     fn authorized(&mut self, lease: Option<&Lease>) -> Result<C::Request, Error> {
-        let mut attempt = self.first.take().unwrap_or_else(|| self.template.copy());
+        let first = self.first.take().map(|first| *first);
+        let mut attempt = first.unwrap_or_else(|| self.template.copy());
         if let Some(lease) = lease {
             let url = || attempt.url().as_str();
             let authenticator = &self.sender.rules.authenticator;

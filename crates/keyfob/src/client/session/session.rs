@@ -66,7 +66,7 @@ impl Session {
     /// As [`RequestBuilder::send`].
     pub async fn execute(&self, request: Request) -> Result<Response, Error> {
         let sender = Arc::clone(&self.sender);
-        Box::pin(sender.send(Ok(request), Options::default())).await
+        Box::pin(sender.send(Ok(Box::new(request)), Options::default())).await
     }
 
     /// Fetches a token, unless there is one.

@@ -165,7 +165,7 @@ where
             None => Replay::Impossible,
         };
         let idempotency = Idempotency::of(&head.method, &head.headers);
-        let exchange = match rules.begin(&head.uri, idempotency, replay) {
+        let mut exchange = match rules.begin(&head.uri, idempotency, replay) {
             Ok(exchange) => exchange,
             Err(error) => return Box::pin(ready(Err(error.into()))),
         };
@@ -195,7 +195,7 @@ where
         Box::pin(async move {
             let shared = Arc::clone(&attempts.shared);
             let authenticator = &shared.rules.client.authenticator;
-            retry_loop::run(authenticator, exchange, lease, &mut attempts).await
+            retry_loop::run(authenticator, &mut exchange, lease, &mut attempts).await
         })
     }
 }
