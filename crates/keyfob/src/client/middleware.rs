@@ -174,7 +174,8 @@ impl AuthenticationMiddleware {
         drop_userinfo(request.url_mut())?;
         let (rules, body) = (&*self.rules, request.replay());
         let idempotency = Idempotency::of(request.method(), request.headers());
-        let mut exchange = rules.begin(request.url(), idempotency, body)?;
+        let authenticator = &rules.authenticator;
+        let mut exchange = authenticator.begin(request.url(), &rules.policy, idempotency, body)?;
         let origin = Origin::from_url(request.url())?;
         let destination = format!("{} {origin}", request.method());
         // A body in memory stays one, for a middleware below that sends it again.
@@ -190,8 +191,7 @@ impl AuthenticationMiddleware {
             extensions,
             next,
         };
-        let result =
-            retry_loop::run(&rules.authenticator, &mut exchange, None, &mut attempts).await;
+        let result = retry_loop::run(authenticator, &mut exchange, None, &mut attempts).await;
         match result {
             Ok(response) => Ok(Ok(response)),
             Err(NoResponse::Error(error)) => Ok(Err(error)),

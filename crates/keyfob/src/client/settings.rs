@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::cache::TokenCache;
-use crate::client::authenticator::{Authenticator, Target};
+use crate::client::authenticator::Authenticator;
 use crate::client::idle_timeout::IdleTimeout;
 use crate::error::error::Error;
-use crate::exchange::exchange::Exchange;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Idempotency, Replay};
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
@@ -51,20 +50,6 @@ pub(crate) struct ClientRules {
     pub(crate) authenticator: Authenticator,
     pub(crate) policy: Arc<RetryPolicy>,
     pub(crate) timeout: IdleTimeout,
-}
-
-impl ClientRules {
-    /// Begins a request with the client's own policy.
-    #[cfg(any(feature = "middleware", feature = "tower"))]
-    pub(crate) fn begin<'a>(
-        &self,
-        target: impl Into<Target<'a>>,
-        idempotency: Idempotency,
-        body: Replay,
-    ) -> Result<Exchange, Error> {
-        let authenticator = &self.authenticator;
-        authenticator.begin(target, &self.policy, idempotency, body)
-    }
 }
 
 /// The setters of a builder whose field `settings` is a [`ClientSettings`].

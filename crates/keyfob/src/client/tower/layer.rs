@@ -165,7 +165,9 @@ where
             None => Replay::Impossible,
         };
         let idempotency = Idempotency::of(&head.method, &head.headers);
-        let mut exchange = match rules.begin(&head.uri, idempotency, replay) {
+        let authenticator = &rules.authenticator;
+        let exchange = authenticator.begin(&head.uri, &rules.policy, idempotency, replay);
+        let mut exchange = match exchange {
             Ok(exchange) => exchange,
             Err(error) => return Box::pin(ready(Err(error.into()))),
         };
