@@ -16,7 +16,7 @@ use crate::cache::cache::TokenCache;
 use crate::cache::status::Status;
 use crate::client::session::builder::SessionBuilder as GenericBuilder;
 use crate::client::session::send::{Options, Sender};
-use crate::client::session::shared_methods::{request_builder_surface, session_surface};
+use crate::client::session::shared_methods::{request_builder_methods, session_methods};
 use crate::error::error::Error;
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::outcome::Idempotency;
@@ -62,7 +62,7 @@ impl Session {
         GenericBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 
-    session_surface!(RequestBuilder);
+    session_methods!(RequestBuilder);
 
     /// Sends a request of `reqwest` that was built elsewhere.
     ///
@@ -143,7 +143,7 @@ impl RequestBuilder {
         }
     }
 
-    request_builder_surface!(
+    request_builder_methods!(
         reqwest::blocking::RequestBuilder,
         Body,
         multipart::Form,

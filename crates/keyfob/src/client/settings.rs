@@ -7,7 +7,7 @@ use crate::cache::cache::TokenCache;
 use crate::client::authenticator::Authenticator;
 use crate::client::idle_timeout::IdleTimeout;
 use crate::error::error::Error;
-use crate::exchange::outcome::{DEFAULT_TIMEOUT, Idempotency, Replay};
+use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;

@@ -1,6 +1,6 @@
 //! One timer for the timeouts of all requests of a client.
 //!
-//! A timer of tokio for each request cost 5 % of a request through the tower layer, and 3 % of one through the session
+//! A timer of tokio for each request cost 5 % of a request through the tower layer, and 2 % of one through the session
 //! (benches `layer_cpu` and `request_cpu`; the goals are 1.06 and 1.03). So one task sleeps until the first timeout of
 //! all ends. It runs while timeouts are pending, and ends at its first waking without any.
 

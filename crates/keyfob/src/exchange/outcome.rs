@@ -74,7 +74,7 @@ impl Failure {
     pub(crate) fn error(self, destination: &str) -> Error {
         let what = match self {
             Self::Connect => "found no connection",
-            Self::Timeout => "was not answered in time; set `timeout` if the server needs longer",
+            Self::Timeout => "timed out; set `timeout` if the server needs longer",
             Self::Broken => "lost its connection",
             Self::Final => "failed, and would fail again",
         };

@@ -10,7 +10,7 @@ use reqwest::{Body, Request, Response, multipart};
 use serde::Serialize;
 
 use crate::client::session::send::{Options, Sender};
-use crate::client::session::shared_methods::request_builder_surface;
+use crate::client::session::shared_methods::request_builder_methods;
 use crate::error::error::Error;
 use crate::exchange::outcome::Idempotency;
 use crate::exchange::retry::RetryPolicy;
@@ -51,7 +51,7 @@ impl RequestBuilder {
         }
     }
 
-    request_builder_surface!(reqwest::RequestBuilder, Body, multipart::Form, Request);
+    request_builder_methods!(reqwest::RequestBuilder, Body, multipart::Form, Request);
 
     /// Sends the request with the credential, retries what is safe to retry, and renews the token after a 401.
     ///

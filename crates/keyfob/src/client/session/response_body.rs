@@ -92,13 +92,13 @@ mod tests {
         let all = VERSIONS.map(|version| bodies().map(|body| (version, body)));
         for (version, body) in all.into_iter().flatten() {
             let length = body.0;
-            let answer = limited(body, version);
-            assert_eq!(answer.status(), StatusCode::ACCEPTED);
-            assert_eq!(answer.version(), version);
-            assert_eq!(answer.url().as_str(), URL);
-            assert_eq!(answer.content_length(), Some(length));
-            assert_eq!(answer.headers()[ETAG], "1");
-            assert_eq!(answer.extensions().get::<u8>(), Some(&42));
+            let response = limited(body, version);
+            assert_eq!(response.status(), StatusCode::ACCEPTED);
+            assert_eq!(response.version(), version);
+            assert_eq!(response.url().as_str(), URL);
+            assert_eq!(response.content_length(), Some(length));
+            assert_eq!(response.headers()[ETAG], "1");
+            assert_eq!(response.extensions().get::<u8>(), Some(&42));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::cache::status::Status;
 use crate::client::session::builder::SessionBuilder;
 use crate::client::session::request::RequestBuilder;
 use crate::client::session::send::{Options, Sender};
-use crate::client::session::shared_methods::session_surface;
+use crate::client::session::shared_methods::session_methods;
 use crate::error::error::Error;
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 
@@ -57,7 +57,7 @@ impl Session {
         SessionBuilder::new(tokens.into(), client(), client().no_proxy())
     }
 
-    session_surface!(RequestBuilder);
+    session_methods!(RequestBuilder);
 
     /// Sends a request of `reqwest` that was built elsewhere.
     ///

@@ -1,7 +1,7 @@
 //! The public methods that the async and the blocking session share.
 
 /// The setters of a request builder, over the builder of `reqwest`.
-macro_rules! request_builder_surface {
+macro_rules! request_builder_methods {
     ($inner:ty, $body:ty, $form:ty, $request:ty) => {
         /// Adds a header field. The session's credential replaces any value in its own field.
         pub fn header<K, V>(self, name: K, value: V) -> Self
@@ -104,7 +104,7 @@ macro_rules! request_builder_surface {
 }
 
 /// The methods that begin a request, and those that report about the token without waiting.
-macro_rules! session_surface {
+macro_rules! session_methods {
     ($builder:ident) => {
         /// The timeout of each attempt, unless [set](crate::session::SessionBuilder::timeout).
         pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
@@ -173,5 +173,5 @@ macro_rules! session_surface {
     };
 }
 
-pub(crate) use request_builder_surface;
-pub(crate) use session_surface;
+pub(crate) use request_builder_methods;
+pub(crate) use session_methods;
