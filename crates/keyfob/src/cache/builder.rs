@@ -58,6 +58,7 @@ impl Settings {
         cache: usize,
     ) -> Result<(), Error> {
         let callbacks = poll_inside(cache, async {
+            // One after another: if one fails, the token is not used, and the rest are not called.
             for callback in &self.on_change {
                 callback(change.clone()).await?;
             }

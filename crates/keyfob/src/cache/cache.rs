@@ -188,6 +188,7 @@ impl TokenCache {
     ///
     /// The error of the renewal. The current token is then kept.
     pub async fn renew(&self) -> Result<Token, Error> {
+        // Read first: a token that is set from here on is newer than this call, and answers it.
         let tokens_set = self.shared.tokens_set();
         let lease = self.resolve(|| self.shared.renew(tokens_set)).await?;
         Ok(lease.token().clone())
@@ -298,6 +299,7 @@ impl TokenCache {
             if let Lookup::Wait(renewal) = &lookup
                 && !renewal.is_first
             {
+                // `Relaxed` is enough for a number that only a dashboard reads.
                 self.shared.delayed.fetch_add(1, Ordering::Relaxed);
             }
             lookup

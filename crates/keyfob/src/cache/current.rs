@@ -120,6 +120,7 @@ impl CurrentToken {
             copies: PerThread::new(snapshot, Snapshot::separate_copy),
         };
         let lease = Lease(Arc::clone(published.copies.get()));
+        // One store replaces the token and its next check together, so no reader sees one without the other.
         self.published.store(Some(Arc::new(published)));
         interleave();
         lease

@@ -51,6 +51,7 @@ pub(super) struct Snapshot {
 }
 
 /// If the wall clock gets ahead of the monotonic clock by more than these nanoseconds, it was set or the machine slept.
+// Less than that is a correction of the clock, and no reason to ask the source.
 const CLOCK_STEP: u64 = 5_000_000_000;
 
 /// All clocks at one moment.

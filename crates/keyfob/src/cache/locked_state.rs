@@ -106,6 +106,7 @@ impl LockedState {
 
     /// Removes the renewal with this number, and returns whether it was still there.
     pub(super) fn end_renewal(&mut self, number: u64) -> bool {
+        // By number, because the guard of an ended renewal must not remove its successor.
         let is_same = |renewal: &mut Renewal| renewal.number == number;
         let ended = self.renewal.take_if(is_same).is_some();
         if ended {

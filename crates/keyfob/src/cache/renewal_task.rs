@@ -40,6 +40,7 @@ impl SharedState {
         state.started += 1;
         let (sender, receiver) = oneshot::channel();
         let guard = RenewalGuard {
+            // Weak, so that a cache that is not used any more aborts its fetch.
             shared: Arc::downgrade(self),
             number: state.started,
             sender: Some(sender),
@@ -73,6 +74,7 @@ impl SharedState {
         };
         let mut state = lock(&self.locked);
         if state.tokens_set != tokens_set {
+            // The status counts what the source did, even if it came too late.
             match &fetched {
                 Ok(_) => state.renewals += 1,
                 Err(_) => state.failures += 1,
@@ -96,6 +98,7 @@ impl SharedState {
         reason: Reason,
         tokens_set: u64,
     ) -> Result<ScheduledToken, Error> {
+        // Without the lock, because a callback may use this cache.
         if let Some(change) = self.change(&fetched.token, reason, tokens_set) {
             let (clock, cache) = (&*self.current.clock, self.identity());
             self.settings.run_callbacks(&change, clock, cache).await?;
@@ -198,6 +201,7 @@ impl Drop for RenewalGuard {
         };
         let mut state = lock(&shared.locked);
         if state.end_renewal(self.number) {
+            // Readers would use the token without the lock until its leeway, and none would start another renewal.
             shared.current.check_now();
         }
     }

@@ -88,6 +88,7 @@ impl SharedState {
             {
                 return (Lookup::Ready(lease), None);
             }
+            // The caller may have repaired the cause, so a cool-down does not count.
             state.forget_failure();
             self.wait(state, Reason::Forced, &Challenges::default())
         })
@@ -230,6 +231,7 @@ impl SharedState {
             );
             return (Lookup::Failed(error), None);
         }
+        // T1: under the lock, so two callers never find that no renewal runs.
         if let Some(renewal) = &state.renewal {
             return (Lookup::Wait(renewal.clone()), None);
         }
@@ -245,6 +247,7 @@ impl SharedState {
             return Ok(false);
         }
         let mut state = lock(&self.locked);
+        // Counted even for the same token: a running renewal may use a credential that has changed since.
         state.tokens_set += 1;
         if !self.current.is(&token.token) {
             // Callbacks may have been given this generation for the token of the running renewal.
@@ -261,6 +264,7 @@ impl SharedState {
             state.rejections.same_again = false;
         }
         state.forget_failure();
+        // Read at publication, because callbacks may have taken long since the token arrived.
         let now = self.current.read_clocks();
         // The header values are made once here, so that a read only clones them.
         self.current.publish(Snapshot {

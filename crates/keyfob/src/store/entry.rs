@@ -96,6 +96,7 @@ impl Entry {
     pub(crate) fn rebase(mut self, now: SystemTime, age: Option<Duration>) -> Self {
         let saved = match age {
             Some(age) => now.checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
+            // A writer whose clock is ahead must not prolong the life of its token.
             None => self.saved.min(now),
         };
         let before = std::mem::replace(&mut self.saved, saved);

@@ -122,6 +122,7 @@ impl StoreKeyBuilder {
 
     fn id(&self) -> String {
         let mut hash = Sha256::new();
+        // A prefix of its own, so that no other hash of keyfob has the same input.
         hash_field(&mut hash, b"keyfob store key 1");
         hash_field(&mut hash, self.issuer.as_bytes());
         hash_list(&mut hash, &self.scopes);

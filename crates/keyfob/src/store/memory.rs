@@ -42,6 +42,7 @@ struct Slot {
 
 impl MemoryStore {
     fn slot(&self, key: &StoreKey) -> Slot {
+        // A slot stays when its entry is removed, because another caller may hold or await its lease.
         lock(&self.0).entry(key.clone()).or_default().clone()
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
 /// Reads an entry and its key from bytes.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
     let body = body(bytes)?;
+    // The cause is left out, because it may quote the entry.
     let record: Record<'_> = serde_json::from_slice(body).map_err(|_| damaged())?;
     record.into_entry().ok_or_else(damaged)
 }
@@ -43,6 +44,7 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
     let (version, sum) = head.split_once(' ').ok_or_else(damaged)?;
     match version.parse::<u32>() {
         Ok(VERSION) if sum == checksum(body) => Ok(body),
+        // Not damaged: it must not be moved out of the way of the newer version.
         Ok(newer) if newer > VERSION => Err(StoreError::unusable(
             "the stored token was written by a newer version of keyfob; upgrade this one",
         )),
@@ -58,6 +60,8 @@ fn checksum(body: &[u8]) -> String {
     hex(&Sha256::digest(body)[..16])
 }
 
+// The names are part of the stored format, so they stay when the types of the program change theirs. Fields borrow from the
+// buffer, because it is wiped and a copy would not be.
 #[derive(Deserialize, Serialize)]
 struct Record<'a> {
     id: Cow<'a, str>,

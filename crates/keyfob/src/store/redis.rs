@@ -193,7 +193,7 @@ fn random_id() -> Result<String, StoreError> {
     Ok(hex(&id))
 }
 
-/// How long to wait before a lease is tried again. It does not grow, because an exchange takes about as long.
+/// How long to wait before a lease is tried again. It does not grow, because an exchange takes only a few of them.
 const LEASE_PAUSES: Backoff = Backoff {
     first: Duration::from_millis(80),
     cap: Duration::from_millis(80),

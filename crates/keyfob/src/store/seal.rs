@@ -137,8 +137,10 @@ impl SealingKeys {
     pub fn seal(&self, key: &StoreKey, entry: &Entry) -> Result<Vec<u8>, StoreError> {
         let plain = record::encode(key, entry);
         let writer = &self.keys[0];
+        // A random nonce of 192 bits never repeats in practice, so processes need not share a counter.
         let mut nonce = [0; NONCE];
         fill(&mut nonce).map_err(StoreError::unavailable)?;
+        // The id is authenticated with the entry, so that the entry does not open under another key.
         let payload = Payload {
             msg: &plain,
             aad: key.id().as_bytes(),

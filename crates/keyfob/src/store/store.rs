@@ -202,6 +202,7 @@ pub trait TokenStore: Send + Sync + 'static {
         Box::pin(async move {
             let mut lease = self.lease(key, max_wait).await?;
             let removed = lease.remove().await;
+            // Also after a failure, so that others need not wait until the lease expires.
             lease.release().await;
             removed
         })

@@ -29,6 +29,7 @@ impl Directory {
     pub(super) fn lock(&self, key: &StoreKey) -> Result<Option<Lock>, StoreError> {
         owner::create_directory(&self.path)
             .map_err(|fault| cannot("created", &self.path, fault))?;
+        // A directory that was there before may be open to others.
         self.check()?;
         let path = self.file(key.id(), LOCK);
         let file = owner::options()
@@ -62,11 +63,13 @@ impl Directory {
             let id = name.to_str().and_then(|name| name.strip_suffix(kind));
             ids.extend(id.map(str::to_owned));
         }
+        // Damaged entries all have the same label, so their order is that of the ids.
         ids.sort();
         Ok(ids)
     }
 
     fn decode(&self, id: &str, bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
+        // Also read with keys, so that a store with plain entries can be sealed later.
         if !seal::is_sealed(bytes) {
             return record::decode(bytes);
         }
@@ -112,6 +115,7 @@ impl Entries for Directory {
         let Some(file) = file else {
             return Ok(None);
         };
+        // After the open, because a store that was never written has no directory to check.
         self.check()?;
         let bytes = checked(file, &path).and_then(read_whole);
         let bytes = bytes.map_err(cannot_read)?;
@@ -141,6 +145,7 @@ impl Entries for Directory {
     }
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        // Renamed and not removed, because a person may still find a refresh token in it.
         let aside = self.file(key.id(), BAD);
         self.change(key, |path| fs::rename(path, aside)).map(drop)
     }
@@ -156,6 +161,7 @@ fn if_present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 /// Writes a new file to the disk. The caller holds the lock, so a file with this name is left over from a crash.
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // `create_new` never opens a file that another process prepared under this name.
     let create = || owner::options().write(true).create_new(true).open(path);
     let mut file = match create() {
         Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {
@@ -165,11 +171,13 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         created => created?,
     };
     file.write_all(bytes)?;
+    // Before the rename: after a crash, the name could otherwise lead to a file without its content.
     file.sync_all()
 }
 
 /// Checks that this is a regular file that other users cannot read or change.
 fn checked(file: File, path: &Path) -> io::Result<File> {
+    // The open file and not its path, which may lead to another file by now.
     let found = file.metadata()?;
     let objection = match found.is_file() {
         true => owner::objection(&found),
@@ -211,7 +219,8 @@ fn named(fault: StoreError, path: &Path) -> StoreError {
 }
 
 const ENTRY: &str = ".token";
-/// The lock file of a key. It is never removed, so that all processes lock the same file.
+/// The lock file of a key. It is not the entry itself, which each write replaces by another file. It is never removed, so
+/// that all processes lock the same file.
 pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";

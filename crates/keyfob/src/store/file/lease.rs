@@ -23,6 +23,7 @@ pub(in crate::store) trait Entries: Clone + Send + Sync + 'static {
     /// Reads the entry of this key.
     fn read(&self, key: &StoreKey) -> Result<Option<StoredEntry>, StoreError> {
         match self.read_id(key.id())? {
+            // The entry of another key, which was copied to this name.
             Some((found, _)) if found.id() != key.id() => Err(record::damaged()),
             found => Ok(found.map(|(_, entry)| StoredEntry { entry, age: None })),
         }

@@ -45,6 +45,7 @@ mod system {
     /// Options that open no symbolic link, and create files for the user only.
     pub(in crate::store::file) fn options() -> OpenOptions {
         let mut options = OpenOptions::new();
+        // Without `NOFOLLOW`, a link could lead reads and writes to a file of the user's elsewhere.
         // Without `NONBLOCK`, a named pipe in place of the file would block the thread.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits() as i32);

@@ -73,6 +73,8 @@ impl Connection {
 
     /// Runs a command. If an open connection broke, the command is sent once more on a new one, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
+        // Only an old connection may have broken unseen. A new one that fails is not tried again, nor is a timeout, because
+        // callers would wait twice as long.
         let old = lock(&self.open).clone();
         let had_one = old.is_some();
         match self.try_run(command, old).await {
@@ -90,6 +92,7 @@ impl Connection {
                 Some(open) => open,
                 None => self.server.connect().await?,
             };
+            // Before the command is sent, so that other callers share the connection meanwhile.
             *lock(&self.open) = Some(open.clone());
             match open {
                 Open::Single(mut connection) => command.query_async(&mut connection).await,

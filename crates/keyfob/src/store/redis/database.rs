@@ -106,6 +106,7 @@ impl Row {
         let mut command = self.script(SAVE, &["entry"]);
         command.arg(&follows).arg(revision).arg(sealed);
         let saved = self.send(&command).await?;
+        // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
             self.update_index("SADD").await?;
         }
@@ -172,6 +173,7 @@ if current and current ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return redis.call('INCR', KEYS[2])";
 
+// The lease may have expired and belong to another process. Only its own process may extend or end it.
 const EXTEND: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
@@ -190,6 +192,7 @@ local saved = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
 return 1";
 
+// Renamed and not removed, because a person may still open it with an older key.
 const SET_ASIDE: &str = "
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('RENAME', KEYS[1], KEYS[2])
