@@ -104,8 +104,8 @@
 //! Without any feature, [`TokenCache`], the sources and [`custom_client`] remain. They need no HTTP client and no async
 //! runtime.
 //!
-//! Crates whose types are part of this API are re-exported: [`http`], `reqwest` (feature `session`) and `redis` (feature
-//! `redis`).
+//! Crates whose types are part of this API are re-exported: [`http`], [`url`], `reqwest` (feature `session`) and `redis`
+//! (feature `redis`).
 
 #![forbid(unsafe_code)]
 
@@ -135,6 +135,7 @@ pub use http;
 pub use redis;
 #[cfg(feature = "session")]
 pub use reqwest;
+pub use url;
 
 pub use crate::cache::cache::TokenCache;
 #[cfg(feature = "blocking")]

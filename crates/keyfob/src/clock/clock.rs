@@ -21,7 +21,7 @@ use crate::runtime::block_on;
 /// ```
 /// use std::time::{Duration, SystemTime};
 ///
-/// use futures_util::future::BoxFuture;
+/// use keyfob::runtime::BoxFuture;
 /// use keyfob::clock::{Clock, CoarseTime, SystemClock};
 /// use keyfob::{EnvToken, TokenCache};
 ///

@@ -37,4 +37,6 @@ pub(crate) mod lock;
 pub(crate) mod runtime;
 pub(crate) mod timer;
 
+pub use futures_util::future::BoxFuture;
+
 pub use crate::runtime::runtime::{Runtime, TokioOrThreads};

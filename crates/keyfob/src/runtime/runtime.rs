@@ -18,7 +18,7 @@ use crate::runtime::{block_on, timer};
 /// ```
 /// use std::thread;
 ///
-/// use futures_util::future::BoxFuture;
+/// use keyfob::runtime::BoxFuture;
 /// use keyfob::runtime::Runtime;
 /// use keyfob::{EnvToken, TokenCache};
 /// use tokio::runtime::Handle;
