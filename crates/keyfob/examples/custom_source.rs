@@ -4,8 +4,8 @@
 
 use std::sync::Mutex;
 
-use futures_util::future::BoxFuture;
 use keyfob::error::BoxError;
+use keyfob::runtime::BoxFuture;
 use keyfob::source::{Reason, TokenRequest};
 use keyfob::{Error, Session, Token, TokenSource};
 use keyfob_testkit::{Api, Issuer};

@@ -4,6 +4,10 @@
 //! something move, its documentation says so, and the table has `Limited` or `Unlimited` instead of `Kept` or `Cut`.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the timeouts of HTTP clients run in real time"
+)]
 
 use std::convert::Infallible;
 use std::error::Error as StdError;

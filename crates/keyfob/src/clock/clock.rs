@@ -21,8 +21,8 @@ use crate::runtime::block_on;
 /// ```
 /// use std::time::{Duration, SystemTime};
 ///
-/// use keyfob::runtime::BoxFuture;
 /// use keyfob::clock::{Clock, CoarseTime, SystemClock};
+/// use keyfob::runtime::BoxFuture;
 /// use keyfob::{EnvToken, TokenCache};
 ///
 /// struct TenTimesAsFast {

@@ -15,7 +15,7 @@ use crate::runtime::runtime::TokioOrThreads;
 use crate::source::command::CommandToken;
 use crate::source::env::EnvToken;
 use crate::source::file::{FileToken, problem, read_text};
-use crate::source::source::{Reason, TokenFuture, TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
 /// The place where a secret is. It is read each time the secret is needed, so that a changed secret is noticed.

@@ -18,8 +18,7 @@ use crate::runtime::{block_on, timer};
 /// ```
 /// use std::thread;
 ///
-/// use keyfob::runtime::BoxFuture;
-/// use keyfob::runtime::Runtime;
+/// use keyfob::runtime::{BoxFuture, Runtime};
 /// use keyfob::{EnvToken, TokenCache};
 /// use tokio::runtime::Handle;
 ///
