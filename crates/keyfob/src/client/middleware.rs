@@ -24,7 +24,7 @@ use crate::client::retry_loop::Attempts;
 use crate::client::session::http_client::{HttpRequest, count_parts, drop_userinfo};
 use crate::client::session::response_body::limit_body;
 use crate::client::settings::{ClientRules, ClientSettings, settings_setters};
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::Error;
 use crate::exchange::outcome::{Failure, Idempotency, Outcome, Replay};
 use crate::exchange::proof::RequestProof;
 use crate::exchange::reqwest_failure::classify;
@@ -130,8 +130,9 @@ impl AuthenticationMiddlewareBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if an origin is not an absolute http(s) one or the client cannot be made, and
-    /// [`ErrorKind::Origin`] if there is none, or for plain http to another host than this one.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if an origin is not an absolute http(s) one or the client cannot be
+    /// made, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) if there is none, or for plain http to another host than
+    /// this one.
     pub fn build(
         self,
         client: reqwest::ClientBuilder,
@@ -290,13 +291,10 @@ fn refuse_other_origin(origin: &Origin, from: &Url) -> Result<(), Error> {
     if from.host_str() == Some(MADE_UP) || Origin::from_url(from).is_ok_and(|o| o == *origin) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Origin,
-        format!(
-            "the client followed a redirect away from {origin} and may have taken the credential along; \
-             make it with `AuthenticationMiddleware::redirect_policy`"
-        ),
-    ))
+    Err(Error::origin(format!(
+        "the client followed a redirect away from {origin} and may have taken the credential along; \
+         make it with `AuthenticationMiddleware::redirect_policy`"
+    )))
 }
 
 impl fmt::Debug for AuthenticationMiddleware {

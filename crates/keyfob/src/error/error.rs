@@ -132,6 +132,10 @@ impl Error {
         Self::new(ErrorKind::Input, message)
     }
 
+    pub(crate) fn origin(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Origin, message)
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Details {
             kind,

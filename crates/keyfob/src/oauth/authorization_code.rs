@@ -109,6 +109,7 @@ refresh token (OpenID Connect Core §11)."
     /// in use; otherwise as a [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<AuthorizationRequest, Error> {
         let metadata = self.options.client.metadata().await?;
+        // A server that lists no methods may support PKCE all the same. Otherwise it ignores it (RFC 6749 §3.1).
         if let Some(methods) = &metadata.code_challenge_methods
             && !methods.iter().any(|method| method == METHOD)
         {
@@ -116,6 +117,7 @@ refresh token (OpenID Connect Core §11)."
                 "the server does not support PKCE with S256 (RFC 7636), and no weaker method is used",
             ));
         }
+        // The port is opened first, because the URL contains its number.
         let listener =
             Listener::bind(&self.redirect_uri, Arc::clone(self.options.client.clock())).await?;
         let (state, verifier) = (random_text()?, random_text()?);
@@ -167,6 +169,7 @@ refresh token (OpenID Connect Core §11)."
     }
 
     fn needs_consent(&self) -> bool {
+        // OpenID Connect Core §11: `offline_access` is ignored without consent.
         let has_scope = |scope: &str| self.options.scopes.iter().any(|other| other == scope);
         let mut parameters = self.options.parameters.iter();
         let has_prompt = parameters.any(|(name, _)| name == "prompt");
@@ -238,6 +241,7 @@ impl AuthorizationRequest {
             Ok(code) => self.token_for(&code, requests).await,
             Err(failure) => Err(failure),
         };
+        // After the token request, so that the browser claims success only if there is a token.
         let page = match &outcome {
             Ok(_) => Page::SignedIn,
             Err(failure) => failure.page,
@@ -263,6 +267,7 @@ impl AuthorizationRequest {
             None
         };
         let clock = self.sign_in.options.client.clock();
+        // This limits the person. The token request that follows has a timeout of its own.
         within(&**clock, self.sign_in.timeout, first_response)
             .await
             .flatten()

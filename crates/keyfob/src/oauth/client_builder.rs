@@ -155,8 +155,10 @@ impl ClientBuilder {
     /// absolute, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
     pub fn build(self) -> Result<Client, Error> {
         let given = self.server;
+        // A given token endpoint makes discovery unnecessary. An issuer then only identifies the server.
         let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
             (None, Some(issuer), _) => {
+                // Only checked here. The text is kept as it is, because discovery compares it exactly (RFC 8414 §3.3).
                 Endpoint::parse("issuer", issuer)?;
                 ServerLocation::Issuer(issuer.clone())
             }

@@ -69,6 +69,7 @@ impl DeviceCode {
         let metadata = self.options.client.metadata().await?;
         let endpoint = metadata.device_authorization.require()?;
         let form = self.options.add_to(Form::new())?;
+        // Before the request is sent, so that the codes are never shown for longer than the server accepts them.
         let requested = self.options.client.clock().elapsed();
         let response = self.options.client.post(endpoint, &metadata, &form).await?;
         let response = DeviceResponse::read(endpoint, &response)?;
@@ -154,6 +155,7 @@ impl DeviceAuthorization {
         let clock = self.client.clock();
         let mut interval = PollInterval::new(self.response.interval);
         loop {
+            // Never longer than the code is valid, so that the person sees the error at once.
             clock.sleep(interval.pause().min(self.expires_in())).await;
             if self.expires_in().is_zero() {
                 return Err(code_expired());
@@ -186,6 +188,7 @@ impl DeviceAuthorization {
         response: ServerResponse,
         requested: SystemTime,
     ) -> Result<PollOutcome, Error> {
+        // Before the status, because some servers send `authorization_pending` with status 200.
         match error_code(&response) {
             Some(OAuthErrorCode::AuthorizationPending) => Ok(PollOutcome::Pending),
             Some(OAuthErrorCode::SlowDown) => Ok(PollOutcome::SlowDown),

@@ -42,6 +42,7 @@ impl Discovery {
         clock: &dyn Clock,
     ) -> Result<Arc<Metadata>, Error> {
         let mut cached = self.cached.lock().await;
+        // Taken before the fetch, so that a slow response is not used for longer than its lifetime.
         let now = clock.elapsed();
         if let Some((fetched, metadata)) = &*cached
             && now.saturating_sub(*fetched) < Self::LIFETIME
@@ -61,6 +62,7 @@ impl Discovery {
             }
             // Endpoints rarely move: old metadata serves callers better than an error while the server is unreachable.
             (Err(error), Some((_, old))) if error.kind() == ErrorKind::Unavailable => {
+                // The time of the old fetch stays, so that the next call tries again.
                 tracing::debug!(target: "keyfob", %error, "cannot fetch the authorization server's metadata; using the old");
                 Ok(Arc::clone(old))
             }

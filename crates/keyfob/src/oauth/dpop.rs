@@ -61,6 +61,7 @@ struct SharedProver {
     key: SigningKey,
     /// The first part of every proof, in base64url. It contains the public key.
     jws_header: String,
+    // Kept apart: an authorization server and an API at one origin may supply different nonces (RFC 9449 §8, §9).
     api_nonces: Nonces,
     issuer_nonces: Nonces,
 }
@@ -128,6 +129,7 @@ impl RequestProof for DpopProver {
         url: &str,
         now: SystemTime,
     ) -> Result<HeaderValue, Error> {
+        // Fails closed: a proof would make a bearer token look as if it were bound (R2).
         self.check(token)?;
         let target = Target::parse(url)?;
         let nonce = self.0.api_nonces.newest(&target.origin);
@@ -137,6 +139,7 @@ impl RequestProof for DpopProver {
     }
 
     fn record_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
+        // A closure, because challenges are parsed only if the response has a nonce at all.
         let demanded = || {
             status == StatusCode::UNAUTHORIZED && Challenges::from_headers(headers).use_dpop_nonce()
         };

@@ -17,7 +17,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::clock::clock::Clock;
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::{Fault, classify};
 use crate::exchange::retry_after::RetryAfter;
@@ -38,12 +38,9 @@ impl Endpoint {
         let url = parse_url(text)?;
         let origin = Origin::from_url(&url)?;
         if !origin.is_https() && !origin.is_loopback() {
-            return Err(Error::new(
-                ErrorKind::Origin,
-                format!(
-                    "the {name} at {origin} would receive secrets over plain http; give its https URL"
-                ),
-            ));
+            return Err(Error::origin(format!(
+                "the {name} at {origin} would receive secrets over plain http; give its https URL"
+            )));
         }
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return Err(Error::input(format!(
@@ -166,8 +163,10 @@ impl HttpClient {
         mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<ServerResponse, Error> {
+        // Some servers, such as GitHub's, respond with a form unless JSON is asked for.
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
         let client = match &self.direct {
+            // A proxy cannot reach this machine's loopback, and must not see the plain text.
             Some(direct) if endpoint.origin.is_plain_loopback() => direct,
             _ => &self.client,
         };
@@ -177,6 +176,7 @@ impl HttpClient {
         let mut response = request.send().await.map_err(failed)?;
         let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            // Counted while reading, because the length that a response declares is not to be trusted.
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(Error::malformed(format!(
                     "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"

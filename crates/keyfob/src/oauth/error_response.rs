@@ -30,6 +30,7 @@ pub(crate) fn require_success(
 fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
     let status = response.status;
     if status.is_redirection() {
+        // Not permanent: gateways redirect to a page of their own during maintenance.
         return Error::unavailable(format!(
             "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
         ));
@@ -62,6 +63,8 @@ pub(crate) fn requires_nonce(response: &ServerResponse) -> bool {
 /// Whether the same request would fail again.
 fn is_permanent(status: StatusCode, code: Option<&OAuthErrorCode>) -> bool {
     match status {
+        // RFC 6749 §5.2 names 400 and 401, and some servers send 403. Only these error codes say that the same request may
+        // succeed later.
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => !matches!(
             code,
             Some(

@@ -27,6 +27,7 @@ use crate::token::token::Token;
 #[derive(Clone, Debug, Deserialize)]
 pub struct Introspection {
     active: bool,
+    // A NumericDate may have a fraction (RFC 7519 §2).
     exp: Option<f64>,
     scope: Option<String>,
     #[serde(flatten)]

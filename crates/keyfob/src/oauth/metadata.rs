@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use url::Url;
 
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
 use crate::origin::origin::parse_url;
 
@@ -66,6 +66,7 @@ impl Metadata {
             Ok(document) => document,
             Err(_) => read(&openid, &http.get(&openid).await?)?,
         };
+        // RFC 8414 §3.3: otherwise "the data contained in the response MUST NOT be used": one server could pose as another.
         if document.issuer.as_deref() != Some(issuer) {
             return Err(Error::refused(format!(
                 "{oauth} names another issuer than the configured one; give the issuer exactly as the server writes it"
@@ -89,10 +90,9 @@ impl Metadata {
             // R1: a server on the network must not direct secrets to a port of this machine.
             match (&endpoint, source) {
                 (Some(endpoint), Some(source)) if is_local(endpoint) && !is_local(source) => {
-                    Err(Error::new(
-                        ErrorKind::Origin,
-                        format!("{source} names {endpoint}, which is plain http to this machine"),
-                    ))
+                    Err(Error::origin(format!(
+                        "{source} names {endpoint}, which is plain http to this machine"
+                    )))
                 }
                 _ => Ok(OptionalEndpoint { name, endpoint }),
             }
@@ -157,6 +157,7 @@ fn metadata_url(base: &Url, path: &str) -> Result<Endpoint, Error> {
 
 fn base_url(what: &str, text: &str) -> Result<Url, Error> {
     let url = parse_url(text)?;
+    // RFC 8414 §2: an issuer "has no query or fragment components". A FHIR base URL has none either.
     if url.query().is_some() || url.fragment().is_some() {
         return Err(Error::input(format!(
             "the {what} has a query or a fragment; give it without"
@@ -168,6 +169,7 @@ fn base_url(what: &str, text: &str) -> Result<Url, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::error::ErrorKind;
 
     fn read(url: &str, token_endpoint: &str) -> Result<Metadata, Error> {
         let document = Document {

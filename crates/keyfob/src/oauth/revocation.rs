@@ -30,6 +30,7 @@ impl Client {
     /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn revoke(&self, token: &Token) -> Result<(), Error> {
         let has_refresh_token = token.refresh_token().is_some();
+        // First, because the server may then revoke the access tokens of the same grant as well (RFC 7009 §2.1).
         if let Some(refresh) = token.refresh_token() {
             self.revoke_text(refresh, "refresh_token", |_| false)
                 .await?;

@@ -58,6 +58,7 @@ impl SigningKey {
     ///
     /// As [`from_pem`](Self::from_pem).
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, Error> {
+        // The error of serde_json is dropped, because it may quote the key.
         let jwk: Jwk = serde_json::from_slice(json.as_ref())
             .map_err(|_| Error::input("the signing key is not a private key in JWK form"))?;
         let mut key = Self::new(SigningKeyPair::from_jwk(&jwk)?);
@@ -184,6 +185,7 @@ impl JwsSigner for Signer {
         let signature = self
             .0
             .signature(input)
+            // The same key and text would fail again.
             .map_err(|cause| huskarl_core::Error::new(huskarl_core::RetryAdvice::No, cause));
         Box::pin(ready(signature))
     }

@@ -37,9 +37,11 @@ pub(crate) fn read_token(
     let token = Token::new(text)?.scheme(scheme)?;
     let token = match read_seconds(members.expires_in.as_ref()) {
         Some(lifetime) => token.expires_in(lifetime),
+        // RFC 6749 §5.1 only recommends `expires_in`.
         None => token.expiry_from_jwt(),
     };
     match members.refresh_token {
+        // Some servers send an empty string instead of leaving the member out.
         Some(refresh) if !refresh.is_empty() => token.with_refresh_token(refresh),
         _ => Ok(token),
     }
@@ -52,6 +54,7 @@ pub(crate) fn read_seconds(value: Option<&Value>) -> Option<Duration> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
+    // A negative number means a token that has expired, and not one without an expiry.
     Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_SECONDS)).ok()
 }
 

@@ -1,6 +1,6 @@
 //! Collects the origins that a session, layer or middleware is configured with.
 
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::Error;
 use crate::origin::origin::{Origin, Origins};
 
 /// Collects the origins of a credential, and reports the first invalid one at the end.
@@ -67,14 +67,13 @@ impl OriginsBuilder {
     ///
     /// # Errors
     ///
-    /// The first error that was recorded, or [`ErrorKind::Origin`] if no origin was named.
+    /// The first error that was recorded, or [`ErrorKind::Origin`](crate::ErrorKind::Origin) if no origin was named.
     pub fn into_origins(self) -> Result<Origins, Error> {
         if let Some(error) = self.first_error {
             return Err(error);
         }
         if self.origins.is_unbound() && self.scope == Scope::Nothing {
-            return Err(Error::new(
-                ErrorKind::Origin,
+            return Err(Error::origin(
                 "the credential is bound to no origin; name a base URL or an `origin`, \
                  or allow `any_https_origin`",
             ));
@@ -87,6 +86,7 @@ impl OriginsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::error::ErrorKind;
 
     #[test]
     fn r1_an_origin_must_be_named_unless_any_https_origin_is_allowed() {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::Error;
 
 /// A scheme, host and port, to which a credential is bound (RFC 6454 §4).
 ///
@@ -38,7 +38,7 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if the scheme is neither `http` nor `https`, or there is no host.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the scheme is neither `http` nor `https`, or there is no host.
     pub fn from_url(url: &Url) -> Result<Self, Error> {
         let scheme = Scheme::named(url.scheme())?;
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
@@ -186,30 +186,24 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Origin`] if it may not; the message says why and what to do.
+    /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if it may not; the message says why and what to do.
     pub fn check(&self, origin: &Origin) -> Result<(), Error> {
         let plain = !origin.is_https() && !origin.is_loopback();
         if plain && !self.plain_http.contains(origin) {
-            return Err(Error::new(
-                ErrorKind::Origin,
-                format!(
-                    "plain http to {origin} would show the credential to the network; use https, \
-                     or allow it for this origin with `allow_plain_http`"
-                ),
-            ));
+            return Err(Error::origin(format!(
+                "plain http to {origin} would show the credential to the network; use https, \
+                 or allow it for this origin with `allow_plain_http`"
+            )));
         }
         if self.bound.is_empty() || self.bound.contains(origin) {
             return Ok(());
         }
         let bound: Vec<_> = self.bound.iter().map(Origin::to_string).collect();
-        Err(Error::new(
-            ErrorKind::Origin,
-            format!(
-                "the credential is bound to {} and is not sent to {origin}; \
-                 if that origin may have it, bind the credential to it too",
-                bound.join(", "),
-            ),
-        ))
+        Err(Error::origin(format!(
+            "the credential is bound to {} and is not sent to {origin}; \
+             if that origin may have it, bind the credential to it too",
+            bound.join(", "),
+        )))
     }
 }
 
@@ -239,6 +233,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::error::ErrorKind;
 
     fn origin(text: &str) -> Origin {
         text.parse().unwrap()

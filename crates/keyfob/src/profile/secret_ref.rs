@@ -121,7 +121,7 @@ impl fmt::Display for SecretRef {
         match self {
             Self::Environment(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => write!(f, "the file {}", path.display()),
-            Self::Command(command) => write!(f, "the command {}", command.program().display()),
+            Self::Command(command) => write!(f, "the command {}", command.program.display()),
             Self::Keyring { service, user } => write!(f, "the keyring ({service}/{user})"),
         }
     }

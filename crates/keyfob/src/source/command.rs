@@ -51,7 +51,8 @@ use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 /// ```
 #[derive(Clone)]
 pub struct CommandToken {
-    program: OsString,
+    pub(crate) program: OsString,
+    /// The program, on a path that does not depend on the directory.
     executable: OsString,
     arguments: Vec<OsString>,
     timeout: Duration,
@@ -171,6 +172,7 @@ impl CommandToken {
         let source = self.clone();
         let result = request.run_blocking(move || source.output(&events).and_then(read));
         Box::pin(async move {
+            // Owned by the future: a fetch that is dropped kills the command.
             let _kill_on_drop = kill_on_drop;
             result.await?
         })
@@ -189,6 +191,7 @@ impl CommandToken {
             .args(&self.arguments)
             .args(&self.request.arguments)
             .envs(self.request.environment.clone())
+            // Last, so that the application's own variables win.
             .envs(self.environment.iter().cloned())
             .current_dir(&self.directory);
         command
@@ -253,15 +256,8 @@ impl CommandToken {
 impl CommandToken {
     /// The program and its arguments.
     pub(crate) fn words(&self) -> Vec<&OsStr> {
-        let arguments = self.arguments.iter().map(OsString::as_os_str);
-        std::iter::once(self.program.as_os_str())
-            .chain(arguments)
-            .collect()
-    }
-
-    /// The program.
-    pub(crate) fn program(&self) -> &OsStr {
-        &self.program
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        words.map(OsString::as_os_str).collect()
     }
 
     /// All that the command prints, unchanged: for a secret that is not a token.

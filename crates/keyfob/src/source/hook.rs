@@ -58,6 +58,7 @@ where
     let hook = Arc::new(hook);
     Hook(Arc::new(move |request: &TokenRequest| {
         let hook = Arc::clone(&hook);
+        // The closure may outlive the fetch, which only lends the request.
         let cloned = request.clone();
         let result = request.run_blocking(move || into_token(hook(&cloned)));
         Box::pin(async move { result.await? })

@@ -95,11 +95,13 @@ impl TokenSource for Persisted {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let stored = Arc::clone(&self.0);
         Box::pin(async move {
+            // Without the lease, because most calls find a token that another process has stored.
             match stored.lookup(request).await {
                 Ok(Some(token)) => return Ok(token),
                 Ok(None) => {}
                 Err(fault) => return stored.without_store(request, fault).await,
             }
+            // A fetch that uses nothing up may be dropped with its caller, and needs no task.
             let outcome = match stored.source.consumes_refresh_token() {
                 true => renew_in_background(&stored, request).await?,
                 false => renew(&stored, request, &mut Caller::polling()).await,

@@ -248,6 +248,7 @@ impl TokenRequest {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Error>> {
         let cache = self.cache;
+        // Marked on that thread too, so that a hook that asks its own cache fails at once.
         let output = runtime::run_blocking(&*self.runtime, move || inside(cache, work));
         Box::pin(async move {
             output

@@ -111,6 +111,7 @@ impl Listener {
         let closed = closed.shared();
         let service = service_fn(|request| self.respond(request, requests, &closed));
         let connection = http1::Builder::new()
+            // The connection then closes when the browser has the page, and `BrowserRequest::respond` waits for that.
             .keep_alive(false)
             .max_buf_size(MAX_HEAD_BYTES)
             // The timeout of the whole connection, on the injected clock, covers the head too.
@@ -118,6 +119,7 @@ impl Listener {
             .serve_connection(TokioIo::new(stream), service);
         // An error of one browser connection does not concern the sign-in.
         _ = within(&*self.clock, CONNECTION_TIMEOUT, connection).await;
+        // Dropped at the end of the connection, whatever ended it: this completes `closed`.
         drop(open);
     }
 

@@ -40,6 +40,7 @@ impl ExpectedResponse {
         let mut parameters = Parameters::parse(query)?;
         let mut state = parameters.state.take()?;
         let state = Secret::new(std::mem::take(&mut *state)).ok()?;
+        // RFC 6749 §10.12: the `state` keeps another site from ending this sign-in with its own response.
         let is_ours = state.same_as(&self.state);
         is_ours.then(|| self.read_code(parameters))
     }

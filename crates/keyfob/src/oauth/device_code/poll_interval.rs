@@ -22,6 +22,7 @@ impl PollInterval {
 
     pub(crate) fn pause(&self) -> Duration {
         // RFC 8628 §3.5 recommends "doubling the polling interval on each such connection timeout".
+        // A shift of a 32-bit number by 32 would overflow.
         let doublings = self.failures.min(31);
         let backoff = self.interval.saturating_mul(1 << doublings);
         backoff

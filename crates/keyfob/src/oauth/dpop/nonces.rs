@@ -41,6 +41,7 @@ impl Nonces {
     pub(super) fn record(&self, origin: Origin, nonce: &str, nonce_origin: NonceOrigin) {
         let mut all = lock(&self.0);
         let Some(known) = all.iter_mut().find(|known| known.origin == origin) else {
+            // A forgotten nonce costs one more round trip. Without a limit, redirects to ever new origins would fill memory.
             if all.len() == MAX_ORIGINS {
                 all.remove(0);
             }
@@ -64,6 +65,7 @@ impl Nonces {
 pub(super) fn read_nonce(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(DPOP_NONCE).iter();
     let nonce = values.next()?.as_bytes();
+    // Which of two nonces the server means is unknown.
     if values.any(|other| other.as_bytes() != nonce) {
         return None;
     }

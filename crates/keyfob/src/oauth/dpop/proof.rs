@@ -43,6 +43,7 @@ impl<'a> Claims<'a> {
             jti: random_id()?,
             htm: method.as_str(),
             htu: &target.uri,
+            // Before 1970 the clock is wrong. The server refuses the proof and says so.
             iat: since_epoch.unwrap_or_default().as_secs(),
             ath: None,
             nonce,
@@ -74,6 +75,7 @@ impl<'a> Claims<'a> {
 pub(super) fn jws_header(key: &SigningKey) -> String {
     let (algorithm, jwk) = (key.signs_as().name(), key.to_bare_jwk());
     let jwk = serde_json::to_string(&jwk).expect("a public JWK contains only strings");
+    // Written as text: the name of an algorithm has no character that JSON would escape.
     encode(format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#).as_bytes())
 }
 
@@ -102,6 +104,7 @@ impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let end = url.find(['?', '#']).unwrap_or(url.len());
         let url = &url[..end];
+        // Through `Origin`, so that a default port and userinfo are left out, as the server sees the URL.
         let origin: Origin = url.parse()?;
         let (_, rest) = url
             .split_once("://")

@@ -1,13 +1,9 @@
 //! Client credentials: a token for the client itself (RFC 6749 §4.4).
 
-use futures_util::future::BoxFuture;
-
-use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Gets tokens for the client itself: the client credentials grant (RFC 6749 §4.4).
 ///
@@ -43,7 +39,7 @@ impl ClientCredentials {
 }
 
 impl TokenSource for ClientCredentials {
-    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
         let form = Form::token_request("client_credentials");
         Box::pin(self.options.request_token(form))
     }

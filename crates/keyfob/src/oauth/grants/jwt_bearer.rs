@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use huskarl_core::jwt::Jwt;
 use huskarl_core::secrets::SecretString;
 use serde_json::{Map, Value};
@@ -14,8 +13,7 @@ use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::signing_key::{Signer, SigningKey};
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Gets tokens in return for a signed assertion (RFC 7523 §2.1).
 ///
@@ -132,6 +130,7 @@ impl AssertionToSign {
         for name in ["iss", "sub"] {
             claims.entry(name).or_insert_with(|| client.id().into());
         }
+        // RFC 7523 §3: "The token endpoint URL [...] MAY be used". Metadata is fetched only if that default is needed.
         if !claims.contains_key("aud") {
             let metadata = client.metadata().await?;
             claims.insert("aud".to_owned(), metadata.token.url.as_str().into());
@@ -147,7 +146,7 @@ impl AssertionToSign {
 }
 
 impl TokenSource for JwtBearer {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let form = Form::token_request(GRANT_TYPE);
             let form = match &self.assertion {

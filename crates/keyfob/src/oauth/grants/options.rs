@@ -38,6 +38,7 @@ impl GrantOptions {
         if !self.scopes.is_empty() {
             form = form.with("scope", &self.scopes.join(" "));
         }
+        // One parameter each: RFC 8693 §2.1 and RFC 8707 §2 allow several of the same name.
         for audience in &self.audiences {
             form = form.with("audience", audience);
         }

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use futures_util::lock::Mutex;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
-use crate::source::source::{TokenRequest, TokenSource};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
@@ -102,6 +101,7 @@ impl Rotation {
 
     fn record(&mut self, used: Secret, newest: &Secret) {
         if !used.same_as(newest) {
+            // To the server, a replaced refresh token is a stolen one (RFC 9700 §4.14.2).
             self.replaced.push_front(used);
             self.replaced.truncate(MAX_REPLACED);
         }
@@ -112,7 +112,7 @@ impl Rotation {
 impl TokenSource for RefreshToken {
     /// A request that has been sent runs to its end even if the caller drops the future, because the response may contain the
     /// only valid refresh token.
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let (source, previous) = (self.clone(), request.previous().cloned());
         request.run_to_completion(async move { source.exchange(previous.as_ref()).await })
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::client_authentication::{Audience, ClientAuthentication};
@@ -11,8 +9,7 @@ use crate::oauth::grants::client_credentials::ClientCredentials;
 use crate::oauth::grants::options::grant_setters;
 use crate::oauth::signing_key::SigningKey;
 use crate::oauth::signing_key::key_pair::Algorithm;
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Gets tokens for a FHIR server: [SMART Backend Services].
 ///
@@ -79,7 +76,7 @@ fn authentication(key: SigningKey) -> Result<ClientAuthentication, Error> {
 }
 
 impl TokenSource for SmartBackendServices {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         self.credentials.fetch(request)
     }
 }

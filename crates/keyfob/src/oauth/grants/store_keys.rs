@@ -70,6 +70,7 @@ impl Client {
     fn store_key(&self) -> StoreKeyBuilder {
         let server = match &self.0.discovery.server {
             ServerLocation::Issuer(url) | ServerLocation::FhirServer(url) => url,
+            // An issuer stays the same when the server moves its endpoints.
             ServerLocation::Endpoints(metadata) => match &metadata.issuer {
                 Some(issuer) => issuer,
                 None => metadata.token.url.as_str(),
@@ -77,6 +78,7 @@ impl Client {
         };
         let key = StoreKey::builder(server).client(self.id());
         match &self.0.prover {
+            // A token that is bound to another key could not be used, so each key has an entry of its own.
             Some(prover) => key.token_type(format!("DPoP {}", prover.thumbprint())),
             None => key,
         }

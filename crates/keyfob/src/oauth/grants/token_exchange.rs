@@ -3,14 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
-use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
-use crate::source::source::{TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Exchanges another token for a token of this server (RFC 8693).
 ///
@@ -98,7 +94,7 @@ impl TokenExchange {
 }
 
 impl TokenSource for TokenExchange {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let request = request.on_behalf();
             let (subject, token_type) = &self.subject;

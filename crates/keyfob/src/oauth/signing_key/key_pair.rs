@@ -160,6 +160,7 @@ impl SigningKeyPair {
     /// PKCS#8 holds any kind of key, so each kind is tried.
     fn from_pkcs8(der: &[u8]) -> Option<Self> {
         let rsa = RsaKeyPair::from_pkcs8(der).map(Self::Rsa).ok();
+        // Unchecked: OpenSSL writes PKCS#8 without the public key, with which the strict reader compares (RFC 8410 §7).
         let ed25519 = || Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).ok();
         rsa.or_else(|| Self::ecdsa_from_der(der))
             .or_else(|| ed25519().map(Self::Ed25519))
@@ -181,6 +182,7 @@ impl SigningKeyPair {
                         e: &key.public.e,
                     },
                     d: &key.d,
+                    // RFC 7518 §6.3.2 allows a key without its primes, but then it cannot be read here.
                     p: key.p.as_ref()?,
                     q: key.q.as_ref()?,
                     dP: key.dp.as_ref()?,

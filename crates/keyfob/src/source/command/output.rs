@@ -57,6 +57,7 @@ pub(crate) fn reported_failure(stdout: &[u8]) -> Option<Error> {
     if text.starts_with(DOCKER_NOT_FOUND) {
         return Some(no_credential());
     }
+    // Any other text is no report, and may be the secret itself.
     if !text.starts_with('{') {
         return None;
     }

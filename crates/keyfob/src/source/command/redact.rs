@@ -9,11 +9,13 @@ use std::ops::Range;
 pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.split(['\n', '\r']);
+    // First of all, because a control character inside a secret would hide it from the rules below.
     let lines = lines.map(|line| without_controls(line).trim().to_owned());
     let lines: Vec<_> = lines
         .filter(|line| !line.is_empty())
         .map(|line| mask(&line, stdout))
         .collect();
+    // Cut only now: the part that is cut off may hold the word that marks the rest as a secret.
     last(&lines.join(" "))
 }
 

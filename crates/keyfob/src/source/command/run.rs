@@ -164,6 +164,7 @@ impl Helper {
                 Some(Event::Stderr) => stderr_open = false,
                 Some(Event::Exited) => {
                     ended = true;
+                    // The token is complete now. A process left behind must not hold it up until the timeout.
                     limit = limit.min(since.elapsed().saturating_add(READ_AFTER_EXIT));
                 }
             }
@@ -188,6 +189,7 @@ impl Helper {
     fn reap(&mut self) -> io::Result<ExitStatus> {
         if let Some(waiter) = self.waiter.take() {
             // The thread has no reason to panic, so its result says nothing.
+            // Joined before the helper is reaped: afterwards, `waitid` could wait for another process with its number.
             let _ = waiter.join();
         }
         self.reaped = true;
@@ -244,6 +246,7 @@ mod group {
     pub(super) const POLL_INTERVAL: Duration = Duration::MAX;
 
     pub(super) fn set_up(command: &mut Command) {
+        // A group of its own, so that the processes that the helper starts can be killed with it.
         command.process_group(0);
     }
 

@@ -45,6 +45,7 @@ impl Question<'_> {
         }
         let pending = self.pending(entry);
         let attempt = pending.map_or(0, |pending| pending.attempts) + 1;
+        // A person who forces a renewal may know that the issuer works again.
         if self.reason == Reason::Forced {
             return Verdict::Fetch { attempt };
         }
@@ -68,6 +69,7 @@ impl Question<'_> {
         let is_other = self
             .previous
             .is_some_and(|previous| !previous.same_as(token));
+        // A stored token that is due as well is no better than the one in use, so only a fresh one replaces that.
         let fits = match (self.reason, self.freshness(token)) {
             (_, Freshness::Expired | Freshness::Leeway) => false,
             (Reason::Missing, _) => true,

@@ -41,11 +41,13 @@ impl Renewal<'_> {
             if fault.kind() == StoreErrorKind::Conflict {
                 return Err(Interruption::Again);
             }
+            // At once, because to withdraw the note may take minutes.
             self.caller.answer(Err(fault.clone().into()));
             self.withdraw_note(&before).await;
             return Err(fault.into());
         }
         self.stored.had_entry.store(true, Ordering::Relaxed);
+        // From here on the refresh token may be used up, so the note stays until the outcome is stored.
         let asked = wall_time(self.request);
         match self.fetch(Some(&entry)).await {
             Ok(token) => {
@@ -54,7 +56,7 @@ impl Renewal<'_> {
                 self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
-                // A response that cannot be understood is a response: the exchange was not lost on the way.
+                // A response that cannot be understood may have held the new refresh token, so its outcome is unknown too.
                 let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
                 if !is_unknown {
                     entry.pending = None;

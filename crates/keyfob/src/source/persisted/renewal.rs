@@ -178,6 +178,7 @@ impl Renewal<'_> {
         if let Some(error) = refused {
             return Err(error.into());
         }
+        // The last point at which stopping loses nothing: no request has been sent yet.
         if self.caller.has_given_up() {
             return Err(Error::unavailable("the caller gave up before the renewal began").into());
         }
@@ -243,6 +244,7 @@ impl Renewal<'_> {
         let stored = self.stored;
         let asked = wall_time(self.request);
         let fetched = match stored.local_token(self.request) {
+            // Fetched during an outage of the store: the issuer need not be asked again to share it now.
             Some(local) => Ok(local.never_recheck()),
             None => self.fetch(entry.as_ref()).await,
         };
@@ -281,6 +283,7 @@ impl Renewal<'_> {
             previous,
             ..request.clone()
         };
+        // This may be a task of its own, on which the cache has not marked the thread.
         let fetch = poll_inside(request.cache, async {
             self.stored.source.fetch(&next).await
         });
@@ -312,6 +315,7 @@ impl Renewal<'_> {
             at: now,
             pause,
             is_refusal,
+            // The text of an error holds no secret (S1), so other processes may read and log it.
             message: error.to_string(),
         });
         if let Err(fault) = self.lease.save(&entry).await {

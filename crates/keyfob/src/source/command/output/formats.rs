@@ -95,6 +95,7 @@ fn kubernetes(mut object: Object) -> Result<Token, Error> {
         ));
     }
     let mut status = inner(&mut object, "status")?;
+    // A plugin may return both. Then the token is enough.
     if !status.has("token") && status.has("clientCertificateData") {
         return Err(Error::malformed(
             "it printed a client certificate, and keyfob needs a token; give the certificate to the TLS client",
