@@ -108,10 +108,8 @@ impl Parameters {
 fn failure_of(code: &str) -> SignInFailure {
     let error = match OAuthErrorCode::from(code) {
         OAuthErrorCode::AccessDenied => {
-            return SignInFailure {
-                error: access_denied(),
-                page: Page::Denied,
-            };
+            let (error, page) = (access_denied(), Page::Denied);
+            return SignInFailure { error, page };
         }
         OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable => Error::unavailable(
             format!("the server cannot complete the sign-in at present (`{code}`)"),

@@ -248,17 +248,13 @@ impl Renewal<'_> {
             Some(local) => Ok(local.never_recheck()),
             None => self.fetch(entry.as_ref()).await,
         };
-        let token = match fetched {
-            Ok(token) => token,
-            Err(error) => {
-                if error.pause().is_some() {
-                    let entry = entry.unwrap_or_else(|| Entry::empty(asked));
-                    self.share_failure(entry, &error).await;
-                }
-                return Err(error.into());
-            }
-        };
-        let new = self.new_entry(token, asked);
+        if let Err(error) = &fetched
+            && error.pause().is_some()
+        {
+            let entry = entry.unwrap_or_else(|| Entry::empty(asked));
+            self.share_failure(entry, error).await;
+        }
+        let new = self.new_entry(fetched?, asked);
         match self.lease.save(&new).await {
             Ok(()) => {
                 stored.outage.forget_token();
