@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
-use crate::report::Finding;
 use crate::{figures, python};
 
 /// One thing that must hold before a change is merged.
@@ -13,6 +12,15 @@ pub(crate) struct Gate {
     pub(crate) proves: &'static str,
     pub(crate) needs: &'static [Need],
     run: fn() -> Outcome,
+}
+
+/// What a gate found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    Passed,
+    Failed(String),
+    /// Something that it needs is not installed.
+    Skipped(String),
 }
 
 /// Every gate; the fastest come first.

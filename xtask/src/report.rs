@@ -3,16 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::gates::Gate;
-
-/// What a gate found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
-    Passed,
-    Failed(String),
-    /// Something that it needs is not installed.
-    Skipped(String),
-}
+use crate::gates::{Finding, Gate};
 
 /// How one gate ended.
 pub(crate) struct Verdict {
