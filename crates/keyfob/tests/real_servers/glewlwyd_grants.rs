@@ -66,7 +66,7 @@ async fn t2_an_empty_refusal_of_a_used_refresh_token_is_permanent() {
     let error = tokens.renew().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(
-        error.to_string().contains("without an OAuth error code"),
+        error.to_string().contains("without an error code"),
         "{error}"
     );
 }
