@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
-use keyfob::{ErrorKind, Session, Token, TokenCache};
-use keyfob_testkit::{Expect, GatedSource, ManualClock, ScriptedResponse, Server};
-use reqwest::Body;
+use keyfob::{Error, ErrorKind, Session, Token, TokenCache};
+use keyfob_testkit::{Call, Expect, GatedSource, ManualClock, ScriptedResponse, Server};
+use reqwest::{Body, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -215,14 +215,7 @@ async fn r8_waiting_for_a_token_ends_with_the_total_time_and_not_the_fetch() {
         .base_url(server.url())
         .build()
         .unwrap();
-    let request = session.get("data").retry(|policy| policy.total(5 * SECOND));
-    let time_passes = async {
-        let call = source.next_call().await;
-        clock.until_sleeping_for(5 * SECOND).await;
-        clock.advance(5 * SECOND);
-        call
-    };
-    let (response, call) = meanwhile(request.send(), time_passes).await;
+    let (response, call) = get_for_five_seconds(&session, &source, &clock).await;
     assert_eq!(response.unwrap_err().kind(), ErrorKind::Deadline);
     assert_eq!(server.connections(), 0);
     call.respond(Token::new("late"));
@@ -244,6 +237,17 @@ async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
         .base_url(server.url())
         .build()
         .unwrap();
+    let (response, call) = get_for_five_seconds(&session, &source, &clock).await;
+    assert_eq!(response.unwrap().text().await.unwrap(), "no");
+    call.respond(Token::new("two"));
+}
+
+/// Gets `/data` with a total time of five seconds, which pass while the source is asked.
+async fn get_for_five_seconds(
+    session: &Session,
+    source: &GatedSource,
+    clock: &ManualClock,
+) -> (Result<Response, Error>, Call) {
     let request = session.get("data").retry(|policy| policy.total(5 * SECOND));
     let time_passes = async {
         let call = source.next_call().await;
@@ -251,9 +255,7 @@ async fn r8_a_401_whose_renewal_takes_too_long_is_returned() {
         clock.advance(5 * SECOND);
         call
     };
-    let (response, call) = meanwhile(request.send(), time_passes).await;
-    assert_eq!(response.unwrap().text().await.unwrap(), "no");
-    call.respond(Token::new("two"));
+    meanwhile(request.send(), time_passes).await
 }
 
 async fn feed(pieces: &mut mpsc::Sender<Result<Bytes, IoError>>) {

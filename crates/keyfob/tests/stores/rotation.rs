@@ -2,17 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use keyfob::runtime::{Runtime, TokioOrThreads};
 use keyfob::source::{Persisted, TokenRequest};
 use keyfob::store::{Entry, MemoryStore, TokenStore};
 use keyfob::{Error, ErrorKind, Token, TokenCache, TokenSource};
+use keyfob_testkit::Call;
 
 use crate::fixtures::{FailingStore, Process, Rotating, SECOND, key, token, until};
 
 async fn stored(store: &impl TokenStore) -> Entry {
     store.load(&key()).await.unwrap().unwrap().entry
+}
+
+/// Gets a token from a source that does not respond, while this time passes; returns the call as well.
+async fn get_without_a_response(
+    process: &Process,
+    time: Duration,
+) -> (Result<String, Error>, Call) {
+    let give_up = async {
+        let call = process.source.next_call().await;
+        process.clock.until_sleeping(2).await;
+        process.clock.advance(time);
+        call
+    };
+    tokio::join!(process.get(), give_up)
 }
 
 /// A process with the first token, which has expired.
@@ -78,13 +94,7 @@ async fn t9_the_stored_refresh_token_is_the_one_that_is_exchanged() {
 async fn t9_a_cancelled_fetch_completes_its_exchange() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
-    let give_up = async {
-        let call = process.source.next_call().await;
-        process.clock.until_sleeping(2).await;
-        process.clock.advance(SECOND * 30);
-        call
-    };
-    let (got, call) = tokio::join!(process.get(), give_up);
+    let (got, call) = get_without_a_response(&process, SECOND * 30).await;
     let error = got.unwrap_err().to_string();
     assert!(error.contains("gave no token within"), "{error}");
     call.respond(token(1));
@@ -97,13 +107,7 @@ async fn t9_a_cancelled_fetch_completes_its_exchange() {
 async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
     let store = MemoryStore::default();
     let process = Process::rotating(store.clone());
-    let give_up = async {
-        let call = process.source.next_call().await;
-        process.clock.until_sleeping(2).await;
-        process.clock.advance(SECOND * 100);
-        call
-    };
-    let (got, call) = tokio::join!(process.get(), give_up);
+    let (got, call) = get_without_a_response(&process, SECOND * 100).await;
     got.unwrap_err();
     call.respond(token(1));
     until(async || stored(&store).await.token().is_some()).await;
