@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let (mut stored, mut floor): (Vec<_>, Vec<_>) = (0..RUNS)
         .map(|_| (keyfob(&["token", "--profile=a"]), keyfob(&["--version"])))
         .unzip();
-    // `cargo clean` removes what is left.
+    // `cargo clean` removes the rest.
     _ = fs::remove_dir_all(&folder);
     show("a stored token", &mut stored);
     show("the version, for the floor", &mut floor);

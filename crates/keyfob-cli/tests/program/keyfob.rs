@@ -153,7 +153,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // `cargo clean` removes what is left.
+        // `cargo clean` removes the rest.
         _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -44,7 +44,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // `cargo clean` removes what is left.
+        // `cargo clean` removes the rest.
         _ = std::fs::remove_dir_all(&self.0);
     }
 }
