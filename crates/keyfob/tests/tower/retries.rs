@@ -223,7 +223,10 @@ async fn r4_a_finished_attempt_frees_what_the_next_one_needs() {
             1 => Ok::<_, Infallible>(first),
             _ => Ok(200),
         });
-        let layer = AuthenticationLayer::builder(tokens(texts))
+        let tokens = TokenCache::from(tokens(texts));
+        // With a token, the layer calls the service at once, and holds the future of the first attempt itself.
+        tokens.authenticate().await.unwrap();
+        let layer = AuthenticationLayer::builder(tokens)
             .origin("https://api.example.com")
             .retry(at_once())
             .build()
