@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::issuer::issuer::{Issued, Issuer};
-use crate::issuer::token_response::{Kind, TokenResponse};
+use crate::issuer::token_response::{Kind, LossKind, TokenResponse};
 use crate::lock::lock;
 use crate::server::expect::Expect;
 use crate::server::received::Received;
@@ -116,6 +116,13 @@ impl TokenEndpoint {
         lock(&self.state.plan).repeats
     }
 
+    /// How many responses with an issued token were lost, as [`lost_behind`](TokenResponse::lost_behind) and
+    /// [`cut_after`](TokenResponse::cut_after) say.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        lock(&self.state.plan).losses
+    }
+
     /// How often the refresh token was replaced.
     #[must_use]
     pub fn rotations(&self) -> u64 {
@@ -165,6 +172,7 @@ struct Plan {
     rotated: Option<Instant>,
     reuses: u64,
     repeats: u64,
+    losses: u64,
 }
 
 impl EndpointState {
@@ -176,7 +184,7 @@ impl EndpointState {
         let next = plan.next.pop_front().unwrap_or_else(|| plan.always.clone());
         let mut response = match next.kind {
             Kind::Other(response) => *response,
-            Kind::Token | Kind::SameToken | Kind::Lost => {
+            Kind::Token | Kind::SameToken => {
                 let refusal = plan.refusal(received);
                 refusal.unwrap_or_else(|| self.token(&mut plan, received, &next))
             }
@@ -192,20 +200,28 @@ impl EndpointState {
         received: &Received,
         next: &TokenResponse,
     ) -> ScriptedResponse {
-        let kind = &next.kind;
-        let current = match kind {
+        let current = match next.kind {
             Kind::SameToken => self.issuer.current(),
             _ => None,
         };
         let issued = current.unwrap_or_else(|| self.issuer.issue());
-        if plan.rotates() && !plan.is_repeat(received) {
+        let is_repeat = plan.is_repeat(received);
+        if plan.rotates() && !is_repeat {
             plan.rotations += 1;
             plan.rotated = Some(Instant::now());
         }
-        if matches!(kind, Kind::Lost) {
-            return ScriptedResponse::reset();
+        let response = token_response(issued, plan.refresh_token(), next.fields.clone());
+        let loss = next.loss.as_ref();
+        match loss.filter(|loss| loss.also_if_repeated || !is_repeat) {
+            Some(loss) => {
+                plan.losses += 1;
+                match &loss.how {
+                    LossKind::Replaced(other) => (**other).clone(),
+                    LossKind::CutAfter(bytes) => response.cut_after(*bytes),
+                }
+            }
+            None => response,
         }
-        token_response(issued, plan.refresh_token(), next.fields.clone())
     }
 }
 

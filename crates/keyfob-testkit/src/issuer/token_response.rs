@@ -25,14 +25,28 @@ pub struct TokenResponse {
     pub(crate) fields: Map<String, Value>,
     pub(crate) delay: Duration,
     pub(crate) gate: Option<GateWaiter>,
+    pub(crate) loss: Option<Loss>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Token,
     SameToken,
-    Lost,
     Other(Box<ScriptedResponse>),
+}
+
+/// How the response with an issued token does not arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    pub(crate) how: LossKind,
+    /// Whether the response to a repeated exchange is lost too.
+    pub(crate) also_if_repeated: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum LossKind {
+    Replaced(Box<ScriptedResponse>),
+    CutAfter(usize),
 }
 
 impl TokenResponse {
@@ -51,7 +65,7 @@ impl TokenResponse {
     /// Issues a token, and resets the connection instead of responding: the client cannot know the outcome.
     #[must_use]
     pub fn lost() -> Self {
-        Self::new(Kind::Lost)
+        Self::token().lost_behind(ScriptedResponse::reset())
     }
 
     /// Responds with this [RFC 6749 section 5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) error.
@@ -89,6 +103,29 @@ impl TokenResponse {
         self
     }
 
+    /// Issues the token, and sends this instead of it, such as the 502 of a gateway.
+    #[must_use]
+    pub fn lost_behind(self, response: ScriptedResponse) -> Self {
+        self.lost_by(LossKind::Replaced(Box::new(response)))
+    }
+
+    /// Issues the token, sends this many bytes of the head and body of the response, and closes the connection.
+    ///
+    /// If the response is shorter, it is sent without its last byte.
+    #[must_use]
+    pub fn cut_after(self, bytes: usize) -> Self {
+        self.lost_by(LossKind::CutAfter(bytes))
+    }
+
+    /// Sends the whole response to a repeated exchange, although the response is set to be lost.
+    #[must_use]
+    pub fn unless_repeated(mut self) -> Self {
+        if let Some(loss) = &mut self.loss {
+            loss.also_if_repeated = false;
+        }
+        self
+    }
+
     /// Waits before the response; the token is issued before the wait.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
@@ -109,7 +146,16 @@ impl TokenResponse {
             fields: Map::new(),
             delay: Duration::ZERO,
             gate: None,
+            loss: None,
         }
+    }
+
+    fn lost_by(mut self, how: LossKind) -> Self {
+        self.loss = Some(Loss {
+            how,
+            also_if_repeated: true,
+        });
+        self
     }
 }
 

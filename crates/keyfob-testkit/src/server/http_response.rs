@@ -18,6 +18,26 @@ pub(crate) struct HttpResponse {
     pub(crate) cut: Option<Cut>,
 }
 
+impl HttpResponse {
+    /// Head and body as HTTP/1.1 (RFC 9112 §2.1). A body that is not held in memory is left out.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let content = match &self.content {
+            Content::Bytes(bytes) => bytes.as_ref(),
+            Content::Zeros(_) => &[],
+        };
+        let mut bytes = format!("HTTP/1.1 {}\r\n", self.status).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", content.len()).as_bytes());
+        bytes.extend_from_slice(content);
+        bytes.into()
+    }
+}
+
 /// What a body consists of.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {

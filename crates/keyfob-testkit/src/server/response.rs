@@ -204,6 +204,15 @@ impl ScriptedResponse {
         self.change(|response| response.cut = Some(Cut { bytes, fault }))
     }
 
+    /// The same response over HTTP/1.1, of which only this many bytes of head and body are sent.
+    pub(crate) fn cut_after(&self, bytes: usize) -> Self {
+        let Outcome::Respond(response) = &self.outcome else {
+            return self.clone();
+        };
+        let whole = response.to_bytes();
+        Self::raw(whole.slice(..bytes.min(whole.len() - 1)))
+    }
+
     fn change(mut self, change: impl FnOnce(&mut HttpResponse)) -> Self {
         let Outcome::Respond(response) = &mut self.outcome else {
             panic!("this response is a fault: it has no status, headers or body");

@@ -164,6 +164,30 @@ fn a_lost_response_has_used_up_the_refresh_token() {
 }
 
 #[test]
+fn a_lost_response_may_be_cut_or_replaced_and_is_whole_when_repeated() {
+    let endpoint = TokenEndpoint::start();
+    let grace = Duration::from_secs(3600);
+    endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace });
+    let gateway = ScriptedResponse::status(502);
+    endpoint.next(TokenResponse::token().lost_behind(gateway));
+    endpoint.next(TokenResponse::token().cut_after(20));
+    endpoint.next(TokenResponse::token().cut_after(20).unless_repeated());
+    endpoint.next(TokenResponse::token().cut_after(100_000));
+    let refresh = |token: u32| {
+        let form = format!("grant_type=refresh_token&refresh_token=refresh-{token}");
+        ask(&endpoint, &form)
+    };
+    assert_eq!(refresh(1).status(), 502);
+    assert_eq!(refresh(1).text(), "HTTP/1.1 200 OK\r\ncon");
+    let whole: Value = serde_json::from_slice(refresh(1).body()).unwrap();
+    assert_eq!(whole["refresh_token"], "refresh-2");
+    let cut = refresh(2);
+    let announced: usize = cut.header("content-length").unwrap().parse().unwrap();
+    assert_eq!(cut.body().len(), announced - 1);
+    assert_eq!((endpoint.losses(), endpoint.repeats()), (3, 2));
+}
+
+#[test]
 fn a_used_refresh_token_is_accepted_again_within_its_grace() {
     let endpoint = TokenEndpoint::start();
     let grace = Duration::from_secs(3600);
