@@ -14,6 +14,7 @@ use std::process;
 use std::time::Duration;
 
 use clap::Parser;
+use keyfob::error::printable;
 use tokio::runtime::Builder;
 
 use crate::cli::Cli;
@@ -32,7 +33,7 @@ fn main() -> process::ExitCode {
     if let Some(message) = error.message().filter(|_| !silent) {
         // A message about a profile file has one line for each mistake in it.
         for line in message.lines() {
-            print_stderr(format!("keyfob: {line}\n"));
+            print_stderr(format!("keyfob: {}\n", printable(line)));
         }
     }
     error.exit().into()

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use clap::{Args, Subcommand};
+use keyfob::error::printable;
 use keyfob::profile::Finding;
 use keyfob::{Origin, Profile};
 
@@ -99,11 +100,12 @@ fn servers(profile: &Profile, separator: &str) -> String {
 
 fn line(finding: &Finding) -> String {
     let what = finding.what();
-    match finding.outcome() {
-        Ok(found) => format!("ok      {what} {found}\n"),
+    let line = match finding.outcome() {
+        Ok(found) => format!("ok      {what} {found}"),
         Err(error) => {
             let cause = with_causes(error.to_string(), error.source());
-            format!("failed  {what}: {cause}\n")
+            format!("failed  {what}: {cause}")
         }
-    }
+    };
+    format!("{}\n", printable(line))
 }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use keyfob::ErrorKind;
+use keyfob::error::printable;
 
 use crate::output::exit_code::ExitCode;
 
@@ -86,7 +87,7 @@ pub(crate) fn with_causes(message: String, cause: Option<&(dyn StdError + 'stati
     causes(cause).fold(message, |mut line, cause| {
         // `reqwest` wraps each error in one that only names the step that failed.
         let is_noise = cause.is::<reqwest::Error>() && cause.source().is_some();
-        let text = one_line(&cause.to_string());
+        let text = printable(cause);
         if !is_noise && !line.contains(&text) {
             line.push_str(": ");
             line.push_str(&text);
@@ -99,10 +100,6 @@ fn causes<'a>(
     first: Option<&'a (dyn StdError + 'static)>,
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(first, |&error| error.source())
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Errors are one line and an exit code, and nothing is sent.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use keyfob_testkit::Server;
 
@@ -137,4 +139,45 @@ fn a_file_that_cannot_be_read_is_named() {
 /// True if the output has the `Debug` form of an error.
 fn is_debug(done: &Finished) -> bool {
     done.stderr.contains("Error(") || done.stderr.contains(" { ") || done.stderr.contains("kind:")
+}
+
+#[test]
+fn nothing_from_outside_reaches_the_terminal_unfiltered() {
+    let folder = Folder::new();
+    let helper = folder.script(
+        "helper",
+        r"printf 'no\033[2J luck\302\233H\342\200\256\r\n' >&2; exit 1",
+    );
+    let done = Keyfob::new(["token", "--token-command", &helper]).run();
+    assert!(done.complaint().ends_with("no luck"), "{done:?}");
+
+    let redis = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = redis.local_addr().expect("it is bound").port();
+    // Ends with the test program.
+    thread::spawn(move || {
+        for connection in redis.incoming() {
+            let mut connection = connection.expect("the program connects");
+            while matches!(connection.read(&mut [0; 4096]), Ok(1..)) {
+                let refusal = "-ERR \u{1b}]0;title\u{7}no \u{9b}31mluck\u{202e}\r\n".repeat(9);
+                let _ = connection.write_all(refusal.as_bytes());
+            }
+        }
+    });
+    folder.file("url", &format!("redis://127.0.0.1:{port}"));
+    folder.file("key", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    let path = |name: &str| folder.path(name).display().to_string();
+    let profile = format!(
+        "[profiles.a]\norigins = \"https://api.example.com\"\ntoken = \"env:TOKEN\"\n\
+         [profiles.a.store]\nkind = \"redis\"\nurl = \"file:{}\"\nkeys = \"file:{}\"\n",
+        path("url"),
+        path("key"),
+    );
+    folder.file("keyfob.toml", &profile);
+    let done = Keyfob::new(["status"])
+        .env("KEYFOB_CONFIG", &path("keyfob.toml"))
+        .run();
+    let complaint = done.complaint();
+    assert!(complaint.contains("luck"), "{done:?}");
+    let odd = |c: char| c.is_control() || c == '\u{202e}';
+    assert!(!complaint.contains(odd), "{done:?}");
 }

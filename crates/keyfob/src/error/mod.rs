@@ -1,10 +1,11 @@
 //! What went wrong, why, and what to do about it.
 //!
 //! [`Error`](crate::Error) and [`ErrorKind`](crate::ErrorKind) are at the root of the crate. Here is [`BoxError`], which
-//! hooks and callbacks return, and the contract of all errors:
+//! hooks and callbacks return, [`printable`], which makes text from outside safe to show, and the contract of all errors:
 //!
 //! * `Display` is one sentence for a person, about this layer only. The cause is in `source()`.
 //! * No error contains a token, a query, a header value, a response body or the output of a command (S1, S3).
+//! * Text from outside, such as the error text of a server, is [`printable`] in errors and in log events.
 //! * A program decides by [`kind`](crate::Error::kind), never by the text.
 //!
 //! ```
@@ -36,5 +37,7 @@
 //! This folder imports no other.
 
 pub(crate) mod error;
+pub(crate) mod printable;
 
 pub use crate::error::error::BoxError;
+pub use crate::error::printable::printable;

@@ -12,6 +12,7 @@ use url::Url;
 mod poll_interval;
 
 use crate::error::error::{Error, ErrorKind};
+use crate::error::printable::printable;
 use crate::oauth::client::Client;
 use crate::oauth::device_code::poll_interval::PollInterval;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
@@ -176,7 +177,7 @@ impl DeviceAuthorization {
         let response = self.client.send_token_request(&self.metadata, &form).await;
         match response.and_then(|response| self.read_response(response, requested)) {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tracing::debug!(target: "keyfob", %error, "a poll of the sign-in failed; trying again");
+                tracing::debug!(target: "keyfob", error = %printable(&error), "a poll of the sign-in failed; trying again");
                 Ok(PollOutcome::Failed(error.pause()))
             }
             outcome => outcome,
@@ -229,8 +230,9 @@ impl DeviceResponse {
 
         let members: Members = response.json(endpoint)?;
         let user_code = require_member(endpoint, "user_code", members.user_code)?;
-        // The code is printed to a terminal, where control characters could change what the person sees.
-        if user_code.is_empty() || user_code.chars().any(char::is_control) {
+        // The person has to read and type it, so a code that would be shown in another way is of no use.
+        let is_typeable = !user_code.is_empty() && printable(&user_code) == user_code;
+        if !is_typeable || user_code.len() > MAX_USER_CODE_BYTES {
             return Err(Error::malformed(format!(
                 "{endpoint} sent a `user_code` that cannot be shown"
             )));
@@ -244,7 +246,7 @@ impl DeviceResponse {
             user_code,
             verification_uri: web_page(&uri).ok_or_else(|| {
                 Error::malformed(format!(
-                    "{endpoint} sent a `verification_uri` that is not an https URL"
+                    "{endpoint} sent a `verification_uri` that is not an https URL without userinfo"
                 ))
             })?,
             // It only saves typing, so one that is not safe to open is left out.
@@ -255,11 +257,16 @@ impl DeviceResponse {
     }
 }
 
-/// Reads a URL that is safe to open: not a file, and not the URL scheme of another program.
+/// Reads a URL that is safe to show and to open: not a file, and not the URL scheme of another program.
+///
+/// Userinfo is refused, because a person reads `https://bank.example@evil.example/` as the address of the bank. The text of a
+/// parsed URL is ASCII without control characters.
 fn web_page(text: &str) -> Option<Url> {
     let url = parse_url(text).ok()?;
     let origin = Origin::from_url(&url).ok()?;
-    (origin.is_https() || origin.is_plain_loopback()).then_some(url)
+    let is_web = origin.is_https() || origin.is_plain_loopback();
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    (is_web && !has_userinfo && url.as_str().len() <= MAX_URI_BYTES).then_some(url)
 }
 
 fn code_expired() -> Error {
@@ -278,5 +285,11 @@ impl fmt::Debug for DeviceAuthorization {
             .finish_non_exhaustive()
     }
 }
+
+/// Longer codes are refused. Servers use 8 to 20 characters.
+const MAX_USER_CODE_BYTES: usize = 100;
+
+/// Longer addresses are not shown.
+const MAX_URI_BYTES: usize = 2000;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

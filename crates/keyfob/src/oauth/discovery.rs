@@ -7,6 +7,7 @@ use futures_util::lock::Mutex;
 
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
+use crate::error::printable::printable;
 use crate::oauth::endpoint::HttpClient;
 use crate::oauth::metadata::Metadata;
 
@@ -63,7 +64,7 @@ impl Discovery {
             // Endpoints rarely move: old metadata serves callers better than an error while the server is unreachable.
             (Err(error), Some((_, old))) if error.kind() == ErrorKind::Unavailable => {
                 // The time of the old fetch stays, so that the next call tries again.
-                tracing::debug!(target: "keyfob", %error, "cannot fetch the authorization server's metadata; using the old");
+                tracing::debug!(target: "keyfob", error = %printable(&error), "cannot fetch the authorization server's metadata; using the old");
                 Ok(Arc::clone(old))
             }
             (Err(error), _) => Err(error),

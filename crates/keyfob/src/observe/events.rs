@@ -1,8 +1,12 @@
 //! The events of renewals and requests.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
+use tracing::field::{DisplayValue, display};
+
 use crate::error::error::Error;
+use crate::error::printable::printable;
 
 /// A renewal succeeded, with a new token or the same one again.
 pub(crate) fn renewed(reason: &'static str, took: Duration, lifetime: Option<Duration>) {
@@ -18,12 +22,12 @@ pub(crate) fn renewal_failed(
     usable: bool,
 ) {
     let kind = error.kind().name();
-    let cause = std::error::Error::source(error).map(tracing::field::display);
+    let cause = cause_of(error);
     if usable {
-        tracing::warn!(target: "keyfob", reason, kind, %error, cause, ?pause,
+        tracing::warn!(target: "keyfob", reason, kind, error = %printable(error), cause, ?pause,
             "renewal failed; the current token is still valid and stays in use");
     } else {
-        tracing::error!(target: "keyfob", reason, kind, %error, cause, ?pause,
+        tracing::error!(target: "keyfob", reason, kind, error = %printable(error), cause, ?pause,
             "renewal failed, and there is no valid token");
     }
     count("keyfob_renewal_failures_total", &[("kind", kind)]);
@@ -31,7 +35,7 @@ pub(crate) fn renewal_failed(
 
 /// A renewal ended after a caller had set a token. Its result, a token or an error, is dropped.
 pub(crate) fn renewal_overruled(reason: &'static str, error: Option<&Error>) {
-    let error = error.map(tracing::field::display);
+    let error = error.map(|error| display(printable(error)));
     tracing::debug!(target: "keyfob", reason, error, "a token was set during the renewal; the result of the renewal is not used");
 }
 
@@ -52,7 +56,7 @@ pub(crate) fn retried(cause: &'static str, pause: Duration) {
 
 /// A request is not sent again, because there is no token. The caller gets the last response.
 pub(crate) fn retry_without_token(error: &Error) {
-    tracing::warn!(target: "keyfob", kind = error.kind().name(), %error, "request is not sent again, because there is no token");
+    tracing::warn!(target: "keyfob", kind = error.kind().name(), error = %printable(error), "request is not sent again, because there is no token");
 }
 
 /// A request is sent again with a new token, because the response to the old one was 401.
@@ -63,7 +67,7 @@ pub(crate) fn replayed() {
 
 /// A token was rejected, and there is no other. The caller gets the 401 response.
 pub(crate) fn replacement_failed(error: &Error) {
-    tracing::warn!(target: "keyfob", kind = error.kind().name(), %error, "token was rejected and could not be replaced");
+    tracing::warn!(target: "keyfob", kind = error.kind().name(), error = %printable(error), "token was rejected and could not be replaced");
 }
 
 /// The session's credential replaced one in the request (R9).
@@ -79,6 +83,11 @@ pub(crate) fn credential_withheld(origin: &crate::origin::origin::Origin) {
 /// The wall clock has moved ahead of the monotonic clock, so the token is checked once (T6).
 pub(crate) fn clock_stepped() {
     tracing::info!(target: "keyfob", "the wall clock was set forward or the machine slept; the token is checked once");
+}
+
+/// The cause of an error, for a field. It may quote a server or another program.
+pub(super) fn cause_of(error: &Error) -> Option<DisplayValue<String>> {
+    error.source().map(|cause| display(printable(cause)))
 }
 
 /// Adds one to a counter. Does nothing without the feature `metrics`.

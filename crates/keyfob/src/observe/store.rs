@@ -1,17 +1,16 @@
 //! The events of token stores.
 
-use std::error::Error as StdError;
-
 use crate::error::error::Error;
-use crate::observe::events::count;
+use crate::error::printable::printable;
+use crate::observe::events::{cause_of, count};
 
 /// The token store is not available. `first` is true if it was available before.
 pub(crate) fn unavailable(error: &Error, first: bool) {
-    let cause = error.source().map(tracing::field::display);
+    let cause = cause_of(error);
     if first {
-        tracing::warn!(target: "keyfob", %error, cause, "the token store is not available");
+        tracing::warn!(target: "keyfob", error = %printable(error), cause, "the token store is not available");
     } else {
-        tracing::debug!(target: "keyfob", %error, cause, "the token store is still not available");
+        tracing::debug!(target: "keyfob", error = %printable(error), cause, "the token store is still not available");
     }
     count(FAILURES, &[]);
 }
@@ -35,30 +34,30 @@ pub(crate) fn adopted(reason: &'static str) {
 
 /// The stored token is about to expire and could not be renewed.
 pub(crate) fn stored_token_kept(error: &Error) {
-    tracing::warn!(target: "keyfob", %error, "the stored token could not be renewed; it is used until it expires");
+    tracing::warn!(target: "keyfob", error = %printable(error), "the stored token could not be renewed; it is used until it expires");
 }
 
 /// An exchange whose outcome is unknown is tried once more.
 pub(crate) fn exchange_repeated(by: &str) {
-    tracing::warn!(target: "keyfob", by, "an exchange of the refresh token began and its outcome is unknown; it is tried once more");
+    tracing::warn!(target: "keyfob", by = %printable(by), "an exchange of the refresh token began and its outcome is unknown; it is tried once more");
 }
 
 /// A damaged entry was moved out of the way.
 pub(crate) fn quarantined(error: &Error) {
-    tracing::warn!(target: "keyfob", %error, "the damaged entry of the token store was quarantined");
+    tracing::warn!(target: "keyfob", error = %printable(error), "the damaged entry of the token store was quarantined");
 }
 
 /// A new refresh token could not be stored yet.
 pub(crate) fn save_failed(error: &Error) {
-    let cause = error.source().map(tracing::field::display);
-    tracing::error!(target: "keyfob", %error, cause, "the new token could not be stored and is not used yet; storing it is retried");
+    let cause = cause_of(error);
+    tracing::error!(target: "keyfob", error = %printable(error), cause, "the new token could not be stored and is not used yet; storing it is retried");
     count(FAILURES, &[]);
 }
 
 /// A new refresh token could not be stored in time, and is lost.
 pub(crate) fn refresh_token_lost(error: &Error) {
-    let cause = error.source().map(tracing::field::display);
-    tracing::error!(target: "keyfob", %error, cause, "the new refresh token could not be stored and is lost; a new sign-in is needed");
+    let cause = cause_of(error);
+    tracing::error!(target: "keyfob", error = %printable(error), cause, "the new refresh token could not be stored and is lost; a new sign-in is needed");
 }
 
 /// Another process stored a token during an exchange, and its entry is used.

@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::error::printable::printable;
+
 /// The key of an entry in a store: who issued the token, to whom, and for what.
 ///
 /// Two keys are equal if all their fields are. The order of scopes and resources does not matter, and repeated ones count
@@ -134,12 +136,12 @@ impl StoreKeyBuilder {
     }
 
     fn label(&self) -> String {
-        let mut label = printable(shown_part(&self.issuer));
+        let mut label = label_part(shown_part(&self.issuer));
         let mut add = |name: &str, value: &str| {
             label.push(' ');
             label.push_str(name);
             label.push('=');
-            label.push_str(&printable(value));
+            label.push_str(&label_part(value));
         };
         let named = |index: usize| self.fields[index].as_deref();
         for index in [CLIENT, SUBJECT] {
@@ -208,12 +210,10 @@ fn shown_part(text: &str) -> &str {
     }
 }
 
-/// The text on one line, without control characters that a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .take(LABEL_FIELD_LIMIT)
-        .collect()
+/// The start of a field's text, for people.
+fn label_part(text: &str) -> String {
+    let text = printable(text);
+    text.chars().take(LABEL_FIELD_LIMIT).collect()
 }
 
 const CLIENT: usize = 0;

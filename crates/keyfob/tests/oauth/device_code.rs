@@ -278,8 +278,12 @@ async fn an_expired_code_ends_the_sign_in_whether_server_or_clock_reports_it() {
 }
 
 #[tokio::test]
-async fn a_verification_uri_must_be_http_or_https() {
+async fn a_verification_uri_must_be_http_or_https_without_userinfo() {
+    let long = format!("https://login.example.com/{}", "a".repeat(2000));
     for page in [
+        "https://bank.example@login.example.com/device",
+        "https://:pw@login.example.com/device",
+        &long,
         "file:///etc/passwd",
         "javascript:alert(1)",
         "http://login.example.com/",
@@ -295,9 +299,24 @@ async fn a_verification_uri_must_be_http_or_https() {
         let authorization = Setup::new().begin(fields).await.unwrap();
         assert_eq!(authorization.verification_uri_complete(), None, "{page}");
     }
-    let fields = json!({"user_code": "AB\u{1b}[2JCD"});
-    let error = Setup::new().begin(fields).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn a_user_code_that_a_terminal_would_obey_or_hide_is_refused() {
+    let long = "A".repeat(101);
+    for code in [
+        "",
+        "AB\u{1b}[2JCD",
+        "AB\u{202e}CD",
+        "AB\nCD",
+        "AB\u{200b}CD",
+        " AB",
+        &long,
+    ] {
+        let fields = json!({"user_code": code});
+        let error = Setup::new().begin(fields).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{code:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::error::printable::without_controls;
+
 /// The end of stderr on one line, with everything masked that looks like a secret or was printed to stdout.
 ///
 /// This masks long runs of base64 or hex, which includes the parts of a JWT; what follows a word such as `password` or
@@ -10,33 +12,13 @@ pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.split(['\n', '\r']);
     // First of all, because a control character inside a secret would hide it from the rules below.
-    let lines = lines.map(|line| without_controls(line).trim().to_owned());
+    let lines = lines.map(without_controls);
     let lines: Vec<_> = lines
         .filter(|line| !line.is_empty())
         .map(|line| mask(&line, stdout))
         .collect();
     // Cut only now: the part that is cut off may hold the word that marks the rest as a secret.
     last(&lines.join(" "))
-}
-
-/// Removes escape sequences (ECMA-48 §5.4), control characters, and characters that reorder or hide text.
-fn without_controls(line: &str) -> String {
-    let mut kept = String::with_capacity(line.len());
-    let mut rest = line.chars();
-    while let Some(char) = rest.next() {
-        match char {
-            '\u{1b}' if rest.as_str().starts_with('[') => {
-                rest.next();
-                rest.find(|char| ('\u{40}'..='\u{7e}').contains(char));
-            }
-            '\t' => kept.push(' '),
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => {}
-            '\u{ad}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}' => {}
-            _ if char.is_control() => {}
-            _ => kept.push(char),
-        }
-    }
-    kept
 }
 
 fn mask(line: &str, stdout: &[u8]) -> String {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::error::ErrorKind;
+use crate::error::printable::printable;
 use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
 use crate::source::persisted::decision::fingerprint_of;
@@ -140,9 +141,7 @@ fn this_process() -> String {
     let id = process::id();
     #[cfg(unix)]
     if let Ok(machine) = rustix::system::uname().nodename().to_str() {
-        // The note is shown in a terminal by other processes.
-        let machine = machine.replace(char::is_control, "");
-        return format!("process {id} on {machine}");
+        return format!("process {id} on {}", printable(machine));
     }
     format!("process {id}")
 }

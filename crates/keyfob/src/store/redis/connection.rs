@@ -14,6 +14,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::error::printable::PrintableCause;
 use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
 
@@ -146,5 +147,6 @@ fn unavailable(fault: RedisError) -> StoreError {
     } else {
         "the shared token store refused the command"
     };
-    StoreError::unavailable(Error::unavailable(message).caused_by(fault))
+    // The server chooses the text of a refusal.
+    StoreError::unavailable(Error::unavailable(message).caused_by(PrintableCause(fault)))
 }

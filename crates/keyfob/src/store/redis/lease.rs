@@ -6,6 +6,7 @@ use futures_util::future::{AbortHandle, BoxFuture, abortable};
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
+use crate::error::printable::printable;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
@@ -107,7 +108,7 @@ impl StoreLease for RedisLease {
 /// Ends the lease. If that fails, the lease expires by itself.
 async fn end_lease(row: Row, lease_id: String) {
     if let Err(fault) = row.release(&lease_id).await {
-        tracing::debug!(target: "keyfob", error = %fault, "the lease of the shared token was not released; it expires by itself");
+        tracing::debug!(target: "keyfob", error = %printable(&fault), "the lease of the shared token was not released; it expires by itself");
     }
 }
 
