@@ -8,8 +8,8 @@ fn verbose_shows_both_heads() {
     let nginx = Nginx::start();
     let done = request(&nginx, &["/data", "-v", "-q", "a=1", "-d", "x=1"]);
     for line in [
-        "> POST /data?a=1",
-        "> authorization: Bearer [secret]",
+        "> POST /data?a=[hidden]",
+        "> authorization: Bearer [hidden]",
         "> content-type: application/x-www-form-urlencoded",
         "> content-length: 3",
         "< HTTP/1.1 200 OK",
@@ -49,7 +49,7 @@ fn no_secret_is_shown_however_verbose() {
         for secret in ["good-1", "s3cret"] {
             assert!(!done.stderr.contains(secret), "{path}: {done:?}");
         }
-        assert!(done.stderr.contains("> cookie: [secret]"), "{done:?}");
+        assert!(done.stderr.contains("> cookie: [hidden]"), "{done:?}");
     }
 }
 

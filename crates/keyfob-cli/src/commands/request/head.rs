@@ -5,6 +5,7 @@ use std::fmt::Write;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, Method, Version};
 use keyfob::cache::Lease;
+use keyfob::error::printable;
 use reqwest::Response;
 use url::Url;
 
@@ -26,7 +27,7 @@ impl Head {
             Some(query) => format!("{}?{query}", self.url.path()),
             None => self.url.path().to_owned(),
         };
-        let mut text = format!("> {} {}\n", self.method, mask.text(&target));
+        let mut text = format!("> {} {}\n", self.method, mask.target(&target));
         line(&mut text, '>', HOST.as_str(), &host(&self.url));
         if let Some(length) = length.filter(|_| !headers.contains_key(CONTENT_LENGTH)) {
             line(&mut text, '>', CONTENT_LENGTH.as_str(), &length.to_string());
@@ -75,11 +76,9 @@ fn lines(text: &mut String, mark: char, headers: &HeaderMap, mask: &Mask) {
     }
 }
 
-/// Adds a line, without control characters because a terminal would obey them.
 fn line(text: &mut String, mark: char, name: &str, value: &str) {
-    let value: String = value.chars().filter(|c| !c.is_control()).collect();
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{mark} {name}: {value}");
+    let _ = writeln!(text, "{mark} {name}: {}", printable(value));
 }
 
 fn host(url: &Url) -> String {
