@@ -33,6 +33,7 @@
 //! This folder may import only `error`.
 
 pub(crate) mod freshness;
+pub(crate) mod json;
 pub(crate) mod jwt;
 pub(crate) mod secret;
 pub(crate) mod token;

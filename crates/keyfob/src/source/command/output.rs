@@ -26,13 +26,12 @@
 
 mod formats;
 mod git;
-mod json;
 #[cfg(test)]
 mod tests;
 
 use crate::error::error::Error;
 use crate::source::command::output::formats::{ACCEPTED, no_credential, read_object, reported};
-use crate::source::command::output::json::{Json, Object};
+use crate::token::json::{Json, Object};
 use crate::token::token::Token;
 
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.

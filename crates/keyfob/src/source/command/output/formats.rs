@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::source::command::output::json::{Json, Object};
+use crate::token::json::{Json, Object};
 use crate::token::token::{Expiry, Token};
 
 /// Makes a token from an object. The table in `output.rs` has the same order.

@@ -1,77 +1,93 @@
-//! JSON whose strings are wiped from memory when they are dropped.
+//! JSON whose strings are wiped from memory when they are dropped, and that tells lists from objects.
 
 use std::{fmt, iter};
 
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 
 /// One JSON value.
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Integer(i128),
-    /// A number with a fraction or an exponent, or one that is too large. No known field has such a value.
-    Fraction,
+    /// A number with a fraction or an exponent, or one that is too large.
+    Fraction(f64),
     Text(Zeroizing<String>),
     List(Vec<Json>),
     Object(Object),
 }
 
-/// The fields of an object in their order. No name occurs twice.
+/// The fields of an object in their order. If a name occurs twice, its first value counts.
 #[derive(Default)]
-pub(super) struct Object(Vec<(String, Json)>);
+pub(crate) struct Object(Vec<(String, Json)>);
 
 impl Json {
-    /// Reads all values in the text, which follow each other.
-    pub(super) fn all(text: &str) -> Result<Vec<Self>, Error> {
+    /// Reads all values in the text, which follow each other. No field may occur twice.
+    pub(crate) fn all(text: &str) -> Result<Vec<Self>, Error> {
         let values = serde_json::Deserializer::from_str(text).into_iter();
         // The error of serde_json is not passed on, because it may quote the input.
-        values.collect::<Result<_, _>>().map_err(|fault| {
-            let what = if fault.is_data() {
-                "it printed JSON in which a field occurs twice; it must occur once"
-            } else if fault.is_eof() {
-                "it printed JSON that ends too early"
-            } else {
-                "it printed something that starts like JSON and is not valid"
-            };
-            Error::malformed(what)
-        })
+        let values: Vec<Self> = values.collect::<Result<_, _>>().map_err(|fault| {
+            Error::malformed(match fault.is_eof() {
+                true => "it printed JSON that ends too early",
+                false => "it printed something that starts like JSON and is not valid",
+            })
+        })?;
+        match values.iter().any(Self::repeats_a_field) {
+            true => Err(Error::malformed(
+                "it printed JSON in which a field occurs twice; it must occur once",
+            )),
+            false => Ok(values),
+        }
+    }
+
+    fn repeats_a_field(&self) -> bool {
+        match self {
+            Self::List(items) => items.iter().any(Self::repeats_a_field),
+            Self::Object(object) => {
+                // Sorted, because comparing each name with each would take long for an object with many fields.
+                let mut names: Vec<&str> = object.names().collect();
+                names.sort_unstable();
+                names.windows(2).any(|pair| pair[0] == pair[1])
+                    || object.0.iter().any(|(_, value)| value.repeats_a_field())
+            }
+            _ => false,
+        }
     }
 }
 
 impl Object {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    pub(super) fn into_fields(self) -> Vec<(String, Json)> {
+    pub(crate) fn into_fields(self) -> Vec<(String, Json)> {
         self.0
     }
 
     /// The value of a field; `null` counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<&Json> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Json> {
         let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
         (!matches!(value, Json::Null)).then_some(value)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Whether the field is this string.
-    pub(super) fn is(&self, name: &str, text: &str) -> bool {
+    pub(crate) fn is(&self, name: &str, text: &str) -> bool {
         matches!(self.get(name), Some(Json::Text(value)) if value.as_str() == text)
     }
 
     /// Removes a field and returns its value; `null` counts as absent.
-    pub(super) fn take(&mut self, name: &str) -> Option<Json> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Json> {
         let at = self.0.iter().position(|(other, _)| other == name)?;
         let (_, value) = self.0.swap_remove(at);
         (!matches!(value, Json::Null)).then_some(value)
@@ -109,8 +125,8 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Json::Integer(value.into()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Fraction)
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Fraction(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -124,13 +140,7 @@ impl<'de> Visitor<'de> for Reader {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
         let fields = iter::from_fn(|| fields.next_entry().transpose());
-        let object: Vec<(String, Json)> = fields.collect::<Result<_, _>>()?;
-        // Sorted, because comparing each name with each would take long for an object with many fields.
-        let mut names: Vec<&str> = object.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(A::Error::custom("a field occurs twice"));
-        }
+        let object = fields.collect::<Result<_, _>>()?;
         Ok(Json::Object(Object(object)))
     }
 }
