@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
-use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests};
+use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests, target};
 use crate::{figures, python};
 
 /// One thing that must hold before a change is merged.
@@ -37,6 +37,12 @@ pub(crate) const ALL: &[Gate] = &[
     gate("imports", "the folder rule of each crate", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
     gate("test", "every test that needs no server", &[], test),
+    gate(
+        "conformance",
+        "every interface keeps every rule about requests",
+        &[],
+        conformance,
+    ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
         "stores",
@@ -208,6 +214,18 @@ fn test() -> Outcome {
         run(cargo(["test", "--package=keyfob", "--tests", "--no-fail-fast"]).args(*features))?;
     }
     Ok(())
+}
+
+fn conformance() -> Outcome {
+    // The features of the gate `test`, so that nothing is built again.
+    run(&mut cargo([
+        "build",
+        "--workspace",
+        "--all-features",
+        "--bin=keyfob-conformance",
+        "--bin=keyfob",
+    ]))?;
+    run(&mut program(target().join("debug/keyfob-conformance")))
 }
 
 fn nginx() -> Outcome {

@@ -21,6 +21,8 @@ pub struct Received {
     pub method: Method,
     /// The path as it was sent, not decoded.
     pub path: String,
+    /// The host and port in the request line. Over HTTP/1.1 a client sends them only to a proxy.
+    pub authority: Option<String>,
     /// The query as it was sent, without its `?`.
     pub query: Option<String>,
     /// The headers.

@@ -259,6 +259,12 @@ impl ScriptedResponse {
         Self::new(Outcome::Break(Fault::Raw(bytes.into())))
     }
 
+    /// Sends exactly these bytes instead of a head and a body, and then nothing until the client ends the connection.
+    #[must_use]
+    pub fn raw_then_hang(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Outcome::Break(Fault::Stall(bytes.into())))
+    }
+
     /// Never responds; the connection stays open until the client or the server ends it.
     #[must_use]
     pub fn hang() -> Self {

@@ -103,6 +103,7 @@ async fn receive(shared: &ServerState, connection: u64, request: Request<Incomin
     let mut received = Received {
         method: head.method,
         path: head.uri.path().to_owned(),
+        authority: head.uri.authority().map(ToString::to_string),
         query: head.uri.query().map(str::to_owned),
         headers: head.headers,
         body: Bytes::new(),

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Close,
     /// Writes bytes that are not HTTP, then ends it with a FIN.
     Raw(Bytes),
+    /// Writes these bytes, then nothing until the client ends it.
+    Stall(Bytes),
 }
 
 impl Fault {
@@ -39,6 +41,11 @@ impl Fault {
                     close(stream).await;
                 }
             }
+            Self::Stall(bytes) => {
+                if stream.write_all(&bytes).await.is_ok() {
+                    drain(&mut stream).await;
+                }
+            }
         }
     }
 }
@@ -48,9 +55,13 @@ impl Fault {
 /// Closing a socket with unread data would send a RST, which may discard the response at the client.
 pub(crate) async fn close(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
+    let _ = tokio::time::timeout(LINGER, drain(&mut stream)).await;
+}
+
+/// Reads until the client ends the connection.
+async fn drain(stream: &mut TcpStream) {
     let mut discarded = vec![0; 16 * 1024];
-    let drained = async { while matches!(stream.read(&mut discarded).await, Ok(1..)) {} };
-    let _ = tokio::time::timeout(LINGER, drained).await;
+    while matches!(stream.read(&mut discarded).await, Ok(1..)) {}
 }
 
 /// Lets a service request that its connection breaks.
