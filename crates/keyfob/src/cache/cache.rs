@@ -17,6 +17,7 @@ use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::challenge::Challenges;
 use crate::runtime::block_on;
+use crate::runtime::lock::lock;
 use crate::runtime::runtime::Runtime;
 use crate::source::source::TokenSource;
 use crate::token::token::Token;
@@ -147,6 +148,11 @@ impl TokenCache {
     /// As [`replace`](Self::replace), but does not wait for the renewal.
     pub fn reject(&self, rejected: &Lease, challenges: &Challenges) {
         self.shared.replace(rejected, challenges);
+    }
+
+    /// Records that a server accepted the token that replaced a rejected one: renewals after rejections help.
+    pub(crate) fn replacement_accepted(&self) {
+        lock(&self.shared.locked).rejections.end_series();
     }
 
     /// Returns the current token, unless it has expired. Never calls the source, and takes no lock.

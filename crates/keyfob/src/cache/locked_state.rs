@@ -33,7 +33,7 @@ struct Failure {
     until: Option<Duration>,
 }
 
-/// Renewals after rejections that followed each other closely.
+/// Renewals after rejections that followed each other closely, and did not help.
 #[derive(Default)]
 pub(super) struct Rejections {
     in_a_row: u32,
@@ -135,6 +135,10 @@ impl Rejections {
              check what the server requires, such as audience and scope",
             self.in_a_row
         )))
+    }
+
+    pub(super) fn end_series(&mut self) {
+        self.in_a_row = 0;
     }
 
     pub(super) fn count(&mut self, now: Duration) {

@@ -231,6 +231,9 @@ impl Authenticator {
         on_redirect: OnRedirect<'_>,
     ) -> Result<Step, Error> {
         let carried = exchange.carries_credential();
+        if exchange.replacement_is_accepted(&outcome) {
+            self.tokens.replacement_accepted();
+        }
         let step = exchange.judge(outcome, on_redirect, || self.now())?;
         match &step {
             Step::Wait(pause, cause) => events::retried(cause, *pause),

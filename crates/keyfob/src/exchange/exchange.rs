@@ -137,6 +137,13 @@ impl Exchange {
         self.credential == Credential::Carried
     }
 
+    /// Whether this outcome shows that a server accepts the token that replaced a rejected one.
+    pub(crate) fn replacement_is_accepted(&self, outcome: &Outcome<'_>) -> bool {
+        self.replayed
+            && self.carries_credential()
+            && matches!(outcome, Outcome::Response(status, headers) if !refuses_credential(*status, headers))
+    }
+
     /// The time that is left for further attempts, and so the longest wait for a token.
     #[must_use]
     pub fn max_wait(&self, now: Duration) -> Duration {

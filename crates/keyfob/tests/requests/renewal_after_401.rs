@@ -33,6 +33,24 @@ async fn r3_a_401_renews_the_token_and_replays_the_request_once() {
 }
 
 #[tokio::test]
+async fn r3_each_of_many_401s_is_replayed_if_the_new_tokens_are_accepted() {
+    let server = Server::start();
+    let (hook, calls) = numbered();
+    let session = Session::new(server.url(), hook).unwrap();
+    for _ in 0..10 {
+        let in_turn = Expect::get("/data")
+            .respond(ScriptedResponse::unauthorized(INVALID))
+            .respond(ScriptedResponse::status(200));
+        server.expect(in_turn);
+    }
+    for request in 0..10 {
+        let response = session.get("data").send().await.unwrap();
+        assert_eq!(response.status(), 200, "request {request}");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 11);
+}
+
+#[tokio::test]
 async fn r3_the_body_is_replayed_in_full_also_for_a_post() {
     let server = Server::start();
     let (hook, _) = numbered();
