@@ -38,6 +38,8 @@
 
 pub(crate) mod error;
 pub(crate) mod printable;
+pub(crate) mod shown_name;
 
 pub use crate::error::error::BoxError;
 pub use crate::error::printable::printable;
+pub use crate::error::shown_name::shown_name;

@@ -1,0 +1,674 @@
+//! Each format with what can be wrong about it, and properties of any output.
+
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::error::error::ErrorKind;
+use crate::source::token_text::formats::CACHE_NEVER;
+use crate::token::token::Expiry;
+
+const TIME: u64 = 1_893_456_000;
+const RFC_3339: &str = "2030-01-01T00:00:00Z";
+
+fn end() -> Expiry {
+    Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(TIME))
+}
+
+fn token(output: impl ToString) -> Token {
+    let output = output.to_string();
+    parse(output.as_bytes()).unwrap_or_else(|error| panic!("{output}: {error}"))
+}
+
+fn error(output: impl ToString) -> Error {
+    let output = output.to_string();
+    match parse(output.as_bytes()) {
+        Ok(_) => panic!("a token of {output}"),
+        Err(error) => error,
+    }
+}
+
+fn headers(token: &Token) -> Vec<(String, String)> {
+    let fields = token.headers().into_iter();
+    let shown = |(name, value): (http::HeaderName, http::HeaderValue)| {
+        (name.to_string(), value.to_str().unwrap().to_owned())
+    };
+    fields.map(shown).collect()
+}
+
+/// The only header that carries the token, and its expiry.
+fn carried(output: impl ToString) -> (String, Expiry) {
+    let token = token(output);
+    let mut headers = headers(&token);
+    assert_eq!(headers.len(), 1);
+    let (name, value) = headers.remove(0);
+    assert_eq!(name, "authorization");
+    (value, token.expires())
+}
+
+fn bearer(expiry: Expiry) -> (String, Expiry) {
+    ("Bearer t0k".to_owned(), expiry)
+}
+
+#[test]
+fn a_line_is_the_token() {
+    for output in [
+        "t0k",
+        "t0k\n",
+        "\u{feff}t0k\r\n",
+        "  t0k  ",
+        "\"t0k\"\n",
+        "'t0k'\r\n",
+    ] {
+        assert_eq!(carried(output), bearer(Expiry::Unknown), "{output:?}");
+    }
+}
+
+#[test]
+fn t5_the_exp_of_a_jwt_is_a_hint_in_each_format_without_an_expiry() {
+    // {"exp":1893456000}
+    let jwt = "eyJhbGciOiJub25lIn0.eyJleHAiOjE4OTM0NTYwMDB9.c2ln";
+    for output in [
+        jwt.to_owned(),
+        json!({ "token": jwt }).to_string(),
+        format!("password={jwt}"),
+    ] {
+        assert_eq!(token(output).expires(), end());
+    }
+    let given = json!({ "access_token": jwt, "expires_in": 60 });
+    assert_eq!(token(given).expires(), Expiry::In(Duration::from_secs(60)));
+}
+
+#[test]
+fn text_that_is_not_a_token_is_refused() {
+    for (output, word) in [
+        ("", "empty"),
+        (" \r\n", "empty"),
+        ("null", "missing value"),
+        ("\"undefined\"", "missing value"),
+        ("{\"token\":\"None\"}", "missing value"),
+        ("one\ntwo", "several lines"),
+        ("please log in", "white space"),
+        ("täken", "outside ASCII"),
+        ("\"a\" \"b\"", "several JSON values"),
+        ("\"\"", "empty"),
+        ("\"open", "ends too early"),
+    ] {
+        let error = error(output);
+        assert!(error.to_string().contains(word), "{output:?}: {error}");
+    }
+    let utf16 = parse(b"\xff\xfet\0k\0").unwrap_err();
+    assert!(utf16.to_string().contains("not UTF-8"), "{utf16}");
+}
+
+#[test]
+fn oauth_has_a_scheme_and_a_lifetime() {
+    let lifetime = Expiry::In(Duration::from_secs(300));
+    for kind in ["bearer", "Bearer", "BEARER"] {
+        for seconds in [json!(300), json!("300")] {
+            let output =
+                json!({ "access_token": "t0k", "token_type": kind, "expires_in": seconds });
+            assert_eq!(carried(output), bearer(lifetime));
+        }
+    }
+    let output = json!({ "access_token": "t0k", "token_type": "Other", "id_token": "no" });
+    assert_eq!(carried(output), ("Other t0k".into(), Expiry::Unknown));
+    let kind = error(json!({ "access_token": "t0k", "token_type": "not a word" }));
+    assert_eq!(kind.kind(), ErrorKind::Malformed);
+}
+
+#[test]
+fn from_the_azure_cli_seconds_count_and_not_the_local_time() {
+    for seconds in [json!(TIME), json!(TIME.to_string())] {
+        let output = json!({
+            "accessToken": "t0k", "expiresOn": "2001-01-01 00:00:00.000000",
+            "expires_on": seconds, "tokenType": "Bearer", "tenant": "x",
+        });
+        assert_eq!(carried(output), bearer(end()));
+    }
+    let output = json!({ "accessToken": "t0k", "expiresOn": "2001-01-01 00:00:00.000000" });
+    let local = jiff::civil::date(2001, 1, 1).at(0, 0, 0, 0);
+    let local = jiff::tz::TimeZone::system().to_timestamp(local).unwrap();
+    let local = SystemTime::try_from(local).unwrap();
+    assert_eq!(carried(output), bearer(Expiry::At(local)));
+    let with_zone = json!({ "token": "t0k", "expiresOn": RFC_3339 });
+    assert_eq!(carried(with_zone), bearer(end()));
+}
+
+#[test]
+fn kubernetes_has_the_token_in_its_status() {
+    let credential = |status: Value| {
+        json!({
+            "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status,
+        })
+    };
+    let output = credential(json!({ "token": "t0k", "expirationTimestamp": RFC_3339 }));
+    assert_eq!(carried(output), bearer(end()));
+    let output = credential(json!({ "token": "t0k", "clientCertificateData": "PEM" }));
+    assert_eq!(carried(output), bearer(Expiry::Unknown));
+    let certificate = credential(json!({ "clientCertificateData": "PEM", "clientKeyData": "PEM" }));
+    assert!(
+        error(certificate)
+            .to_string()
+            .contains("client certificate")
+    );
+    assert!(
+        error(credential(Value::Null))
+            .to_string()
+            .contains("without `status`")
+    );
+    assert!(error(credential(json!({}))).to_string().contains("`token`"));
+}
+
+#[test]
+fn bazel_helpers_may_set_any_headers() {
+    let output = r#"{"headers":{"X-First":["one two","three"],"authorization":["Bearer t0k"],
+        "Cookie":["a=b; c=d"]},"expires":"2030-01-01T00:00:00Z","more":1}"#;
+    let token = token(output);
+    assert_eq!(token.expires(), end());
+    assert_eq!(token.expose(), "t0k");
+    let expected = [
+        ("authorization", "Bearer t0k"),
+        ("x-first", "one two"),
+        ("x-first", "three"),
+        ("cookie", "a=b; c=d"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(headers(&token), expected);
+}
+
+#[test]
+fn without_authorization_the_first_header_is_the_token() {
+    let token = token(r#"{"headers":{"Z-Key":["a b"],"A-Key":["c"]}}"#);
+    assert_eq!(token.expose(), "a b");
+    let expected = [("z-key", "a b"), ("a-key", "c")];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(headers(&token), expected);
+}
+
+#[test]
+fn s3_bad_headers_are_refused_without_being_quoted() {
+    for headers in [
+        json!({ "Authorization": ["Bearer s3cr3t", "Bearer s3cr3t"] }),
+        json!({ "Authorization": ["Bearer s3cr3t"], "authorization": ["Bearer s3cr3t"] }),
+        json!({ "Authorization": "Bearer s3cr3t" }),
+        json!({ "Authorization": [1] }),
+        json!({ "Authorization": [""] }),
+        json!({ "Authorization": ["Bearer s3cr3t\r\nX: y"] }),
+        json!({ "Content-Length": ["s3cr3t"] }),
+        json!({ "Host": ["s3cr3t"] }),
+        json!({ "no name": ["s3cr3t"] }),
+        json!(["s3cr3t"]),
+    ] {
+        let error = error(json!({ "headers": headers }));
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{headers}");
+        assert!(!error.to_string().contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
+fn r2_a_helper_without_a_credential_is_an_error() {
+    for output in [
+        "{}",
+        r#"{"headers":{}}"#,
+        r#"{"headers":{"Authorization":[]}}"#,
+        "protocol=https\nhost=example.com\n",
+        "password=\n",
+        r#"{"Err":{"kind":"not-found"}}"#,
+    ] {
+        let error = error(output);
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{output}");
+        assert!(error.to_string().contains("no credential"), "{error}");
+    }
+}
+
+#[test]
+fn git_has_a_scheme_and_credential_or_a_password() {
+    let output = format!("username=bob\r\npassword=t0k\r\npassword_expiry_utc={TIME}\r\n");
+    assert_eq!(carried(output), bearer(end()));
+    let output = "capability[]=authtype\nauthtype=Basic\ncredential=Ym9iOnB3\npassword=x\n";
+    assert_eq!(carried(output), ("Basic Ym9iOnB3".into(), Expiry::Unknown));
+    assert_eq!(carried("password=a=b=").0, "Bearer a=b=");
+    assert_eq!(carried("password=old\npassword=new").0, "Bearer new");
+    // This is base64, not a line of git.
+    assert_eq!(carried("dGVzdA==").0, "Bearer dGVzdA==");
+}
+
+#[test]
+fn cargo_has_a_whole_authorization_value() {
+    let answer = |fields: Value| format!("{{\"v\":[1]}}\r\n{}\r\n", json!({ "Ok": fields }));
+    let output =
+        json!({ "kind": "get", "token": "Bearer t0k", "cache": "expires", "expiration": TIME });
+    assert_eq!(carried(answer(output)), bearer(end()));
+    let output = answer(json!({ "kind": "get", "token": "raw", "cache": "session" }));
+    assert_eq!(carried(output), ("raw".into(), Expiry::Unknown));
+    let never = token(json!({ "Ok": { "kind": "get", "token": "raw", "cache": "never" } }));
+    assert_eq!(never.recheck(), Some(CACHE_NEVER));
+    let other = error(answer(json!({ "kind": "login" })));
+    assert_eq!(other.kind(), ErrorKind::Malformed);
+}
+
+#[test]
+fn failures_that_cargo_reports_keep_their_kind() {
+    for (kind, expected) in [
+        ("not-found", ErrorKind::Unavailable),
+        ("url-not-supported", ErrorKind::Refused),
+        ("operation-not-supported", ErrorKind::Refused),
+        ("other", ErrorKind::Unavailable),
+        ("s3cr3t", ErrorKind::Unavailable),
+    ] {
+        let output = json!({ "Err": { "kind": kind, "message": "s3cr3t" } });
+        let error = error(format!("{{\"v\":[1]}}\n{output}"));
+        assert_eq!(error.kind(), expected, "{kind}");
+        assert!(!error.to_string().contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
+fn google_has_an_id_token_or_reports_a_failure() {
+    let output = json!({
+        "version": 1, "success": true, "id_token": "t0k", "expiration_time": TIME,
+        "token_type": "urn:ietf:params:oauth:token-type:jwt",
+    });
+    assert_eq!(carried(output), bearer(end()));
+    let failure = json!({ "version": 1, "success": false, "code": "401", "message": "s3cr3t" });
+    let reported = error(&failure);
+    assert_eq!(reported.kind(), ErrorKind::Unavailable);
+    assert!(!reported.to_string().contains("s3cr3t"), "{reported}");
+    let saml = error(json!({ "success": true, "saml_response": "x" }));
+    assert!(saml.to_string().contains("SAML"), "{saml}");
+}
+
+#[test]
+fn docker_and_terraform_have_a_secret() {
+    let output = json!({ "ServerURL": "https://x", "Username": "bob", "Secret": "t0k" });
+    assert_eq!(carried(output), bearer(Expiry::Unknown));
+    assert_eq!(carried(json!({ "token": "t0k" })), bearer(Expiry::Unknown));
+}
+
+#[test]
+fn aws_keys_are_detected_and_refused() {
+    let error = error(json!({
+        "Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "s3cr3t", "SessionToken": "s3cr3t",
+    }));
+    assert!(error.to_string().contains("SigV4"), "{error}");
+}
+
+#[test]
+fn failures_on_stdout_are_found_with_any_exit_status() {
+    for output in [
+        "credentials not found in native keychain\n",
+        r#"{"Err":{"kind":"not-found"}}"#,
+        r#"{"success":false}"#,
+    ] {
+        assert!(reported_failure(output.as_bytes()).is_some(), "{output}");
+    }
+    for output in ["", "t0k", "{", r#"{"success":true}"#, "[]"] {
+        assert!(reported_failure(output.as_bytes()).is_none(), "{output}");
+    }
+}
+
+#[test]
+fn the_order_of_the_table_decides_between_formats() {
+    let output = json!({ "token": "t", "accessToken": "a", "access_token": "o" });
+    assert_eq!(carried(output).0, "Bearer o");
+    let output = json!({ "token": "t", "accessToken": "a" });
+    assert_eq!(carried(output).0, "Bearer a");
+    let output = json!({ "token": "t", "access_token": null });
+    assert_eq!(carried(output).0, "Bearer t");
+}
+
+#[test]
+fn json_in_an_unknown_format_shows_names_and_no_value() {
+    let output = json!({
+        "data": "s3cr3t", "s3cr3t": 1, "a b": 2, "lease_id": 3, "a_name_that_is_very_long_indeed": 4,
+    });
+    let shown = error(output).to_string();
+    assert!(
+        shown.contains("with the fields `data`, `lease_id`;"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("`access_token`")
+            && !shown.contains("s3cr3t")
+            && !shown.contains("very_long"),
+        "{shown}"
+    );
+    for output in [
+        "[1]",
+        "[]",
+        "{\"a\":1}{\"b\":2}",
+        "{\"v\":[1]} 3",
+        "{]",
+        "{\"token\":",
+    ] {
+        assert_eq!(error(output).kind(), ErrorKind::Malformed, "{output}");
+    }
+}
+
+#[test]
+fn a_field_that_occurs_twice_is_refused() {
+    for output in [
+        r#"{"token":"a","token":"b"}"#,
+        r#"{"headers":{"X":["a"],"X":["b"]}}"#,
+    ] {
+        let error = error(output);
+        assert!(error.to_string().contains("twice"), "{error}");
+    }
+}
+
+/// Each format that is JSON, with this field for the expiry.
+fn with_expiry(name: &str, value: &Value) -> [Value; 9] {
+    let mut outputs = [
+        json!({ "token": "t0k" }),
+        json!({ "access_token": "t0k" }),
+        json!({ "accessToken": "t0k" }),
+        json!({ "Secret": "t0k" }),
+        json!({ "success": true, "id_token": "t0k" }),
+        json!({ "headers": { "Authorization": ["Bearer t0k"] } }),
+        json!({ "credential": { "access_token": "t0k" } }),
+        json!({ "status": { "token": "t0k" } }),
+        json!({ "token": { "access_token": "t0k" } }),
+    ];
+    for output in &mut outputs {
+        output[name] = value.clone();
+    }
+    outputs
+}
+
+#[test]
+fn t5_an_expiry_is_read_under_each_of_its_names() {
+    for name in [
+        "expires_at",
+        "expiresAt",
+        "expires-at",
+        "expires_on",
+        "expires",
+        "expiry",
+        "expiration",
+        "expirationTimestamp",
+        "expiration_time",
+        "expireTime",
+        "exp",
+        "Expiration",
+        "token_expiry",
+        "access_token_expires_at",
+        "tokenExpiration",
+        "expiry_date",
+    ] {
+        for value in [
+            json!(TIME),
+            json!(TIME as f64 + 0.25),
+            json!(TIME * 1000),
+            json!(TIME.to_string()),
+            json!(format!("{}", TIME * 1000)),
+            json!(RFC_3339),
+            json!("2030-01-01T00:00:00"),
+            json!("2030-01-01 00:00:00"),
+            json!("2030-01-01T01:00:00+01:00"),
+            json!("2030-01-01T00:00:00.000Z"),
+            json!("2030-01-01T00:00:00+0000"),
+            json!("2030-01-01T00:00:00UTC"),
+            json!("2030-01-01 00:00:00 +0000 UTC"),
+            json!("Tue, 01 Jan 2030 00:00:00 GMT"),
+            json!("\t2030-01-01T00:00:00Z "),
+        ] {
+            for output in with_expiry(name, &value) {
+                let (sent, expiry) = carried(&output);
+                assert_eq!(sent, "Bearer t0k");
+                let Expiry::At(at) = expiry else {
+                    panic!("{output}: {expiry:?}")
+                };
+                let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+                assert_eq!(at, TIME, "{output}");
+            }
+        }
+    }
+    let lines = "password=t0k\nexpires_at=2030-01-01T00:00:00Z\n";
+    assert_eq!(carried(lines), bearer(end()));
+}
+
+#[test]
+fn t5_a_lifetime_is_read_under_each_of_its_names() {
+    for name in [
+        "expires_in",
+        "expiresIn",
+        "expires_in_seconds",
+        "token_expires_in",
+        "ttl",
+        "lease_duration",
+    ] {
+        for value in [
+            json!(300),
+            json!(300.0),
+            json!("300"),
+            json!("5m"),
+            json!("PT5M"),
+        ] {
+            for output in with_expiry(name, &value) {
+                assert_eq!(
+                    carried(output),
+                    bearer(Expiry::In(Duration::from_secs(300)))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn t5_an_expiry_that_cannot_be_read_is_an_error_that_names_the_field() {
+    let values = [
+        json!(-1),
+        json!(1e300),
+        json!(i64::MIN),
+        json!(u64::MAX.to_string() + "0"),
+        json!(""),
+        json!("-1"),
+        json!("+1"),
+        json!("NaN"),
+        json!("inf"),
+        json!("soon"),
+        json!("1.2.3"),
+        json!(true),
+        json!([1]),
+        json!({}),
+    ];
+    for name in ["expires_at", "expires_in", "expiration", "expiresOn"] {
+        for value in &values {
+            for output in with_expiry(name, value) {
+                let error = error(&output);
+                assert_eq!(error.kind(), ErrorKind::Malformed, "{output}");
+                assert!(
+                    error.to_string().contains(&format!("`{name}`")),
+                    "{output}: {error}"
+                );
+            }
+        }
+    }
+    for text in ["2030-13-01T00:00:00Z", "99999-01-01T00:00:00Z", "1.5.2030"] {
+        for output in with_expiry("expires", &json!(text)) {
+            assert_eq!(error(&output).kind(), ErrorKind::Malformed, "{output}");
+        }
+    }
+    for seconds in ["", "-1", "soon", "99999999999999999999"] {
+        let output = format!("password=t\npassword_expiry_utc={seconds}\n");
+        assert_eq!(
+            parse(output.as_bytes()).is_ok(),
+            seconds.is_empty(),
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn t5_an_unknown_field_that_is_an_expiry_by_its_name_is_an_error() {
+    for name in [
+        "expires_at_ms",
+        "expiryTicks",
+        "tokenExpiresInMinutes",
+        "willExpire",
+        "expiresx",
+    ] {
+        for output in with_expiry(name, &json!(5)) {
+            let error = error(&output);
+            assert_eq!(error.kind(), ErrorKind::Malformed, "{output}");
+            assert!(
+                error.to_string().contains(&format!("`{name}`")),
+                "{output}: {error}"
+            );
+        }
+    }
+    let lines = error("password=t0k\nmy_expiry_field=1\n");
+    assert!(lines.to_string().contains("`my_expiry_field`"), "{lines}");
+}
+
+#[test]
+fn t5_fields_about_something_else_are_no_expiry() {
+    for name in [
+        "refresh_token_expires_in",
+        "refresh_expires_at",
+        "ext_expires_in",
+        "id_token_expires_in",
+        "expired",
+        "is_expired",
+        "experience",
+        "created_at",
+        "not_before",
+    ] {
+        for output in with_expiry(name, &json!(5)) {
+            assert_eq!(carried(output), bearer(Expiry::Unknown), "{name}");
+        }
+    }
+    for absent in [json!(null), json!("0001-01-01T00:00:00Z")] {
+        for output in with_expiry("expiry", &absent) {
+            assert_eq!(carried(output), bearer(Expiry::Unknown));
+        }
+    }
+}
+
+#[test]
+fn t5_a_time_counts_more_than_a_lifetime_and_the_earliest_time_counts() {
+    let output = json!({ "access_token": "t0k", "expires_in": 5, "expires_at": TIME });
+    assert_eq!(carried(output), bearer(end()));
+    let output =
+        json!({ "access_token": "t0k", "expires_at": TIME, "expiry": "2031-01-01T00:00:00Z" });
+    assert_eq!(carried(output), bearer(end()));
+}
+
+#[test]
+fn an_expiry_that_means_never_is_far_ahead() {
+    let year_9998 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_370_764_800);
+    for never in [
+        json!("9999-12-31T23:59:59Z"),
+        json!("9999-12-31T23:59:59.9999999+00:00"),
+        json!(253_402_300_799_u64),
+    ] {
+        for output in with_expiry("expires_at", &never) {
+            let (_, expiry) = carried(output);
+            assert!(
+                matches!(expiry, Expiry::At(time) if time > year_9998),
+                "{never}: {expiry:?}"
+            );
+        }
+    }
+    let (_, expiry) = carried(json!({ "access_token": "t0k", "expires_in": u64::MAX }));
+    assert_eq!(expiry, Expiry::In(Duration::MAX));
+}
+
+/// Any JSON, with the secret in some strings and with the field names of the formats.
+fn any_json(secret: &'static str) -> impl Strategy<Value = Value> {
+    let name = prop_oneof![
+        4 => prop::sample::select(vec![
+            "Ok", "Err", "kind", "status", "success", "headers", "Secret", "access_token", "token_type",
+            "expires_in", "accessToken", "expires_on", "token", "v", "expires", "Authorization", "cache",
+            "expiration", "id_token", "SecretAccessKey", "expirationTimestamp",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,8}",
+        1 => Just(secret.to_owned()),
+    ];
+    let text = prop_oneof![
+        3 => Just(secret.to_owned()),
+        1 => Just(format!("Bearer {secret}")),
+        1 => Just(format!("{secret} and\n{secret}")),
+        1 => prop::sample::select(vec!["ExecCredential", "get", "expires", "never", RFC_3339])
+            .prop_map(str::to_owned),
+        1 => "\\PC{0,8}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 5, move |inner| {
+        prop_oneof![
+            1 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            4 => prop::collection::vec((name.clone(), inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+const MARKED: &str = "s3cr3t-7Q9z_xK2";
+
+fn contains_marked(text: &str) -> bool {
+    let mut pieces = MARKED.as_bytes().windows(6);
+    pieces.any(|piece| text.contains(std::str::from_utf8(piece).unwrap()))
+}
+
+/// Everything that a token or an error shows in `Debug` and `Display`.
+fn shown(output: &[u8]) -> String {
+    match parse(output) {
+        Ok(token) => format!("{token:?}"),
+        Err(error) => format!("{error} {error:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn s3_any_bytes_are_read_without_panic_and_never_quoted(
+        before in prop::collection::vec(any::<u8>(), 0..64),
+        after in "[ \\n={}\"\\[:,a-z]{0,20}",
+    ) {
+        let mut output = before;
+        output.extend_from_slice(MARKED.as_bytes());
+        output.extend_from_slice(after.as_bytes());
+        let _ = reported_failure(&output);
+        prop_assert!(!contains_marked(&shown(&output)));
+    }
+
+    #[test]
+    fn s3_any_json_is_read_without_panic_and_never_quoted(value in any_json(MARKED)) {
+        let output = value.to_string();
+        let _ = reported_failure(output.as_bytes());
+        prop_assert!(!contains_marked(&shown(output.as_bytes())), "{}", shown(output.as_bytes()));
+        let cut = &output.as_bytes()[..output.len() / 2];
+        prop_assert!(!contains_marked(&shown(cut)));
+    }
+
+    #[test]
+    fn each_format_yields_the_token_that_it_holds(secret in "[!#-\\[\\]-z|~]{1,80}", seconds in 0..TIME) {
+        let time = jiff::Timestamp::from_second(seconds as i64).unwrap().to_string();
+        let at = Expiry::At(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let within = Expiry::In(Duration::from_secs(seconds));
+        let whole = format!("Bearer {secret}");
+        let outputs = [
+            (json!({ "headers": { "Authorization": [whole] }, "expires": time }).to_string(), at),
+            (json!({ "kind": "ExecCredential", "status": { "token": secret, "expirationTimestamp": time } })
+                .to_string(), at),
+            (json!({ "success": true, "id_token": secret, "expiration_time": seconds }).to_string(), at),
+            (json!({ "Ok": { "token": whole, "cache": "expires", "expiration": seconds } }).to_string(), at),
+            (json!({ "accessToken": secret, "expires_on": seconds }).to_string(), at),
+            (json!({ "access_token": secret, "expires_in": seconds }).to_string(), within),
+            (format!("password={secret}\npassword_expiry_utc={seconds}\n"), at),
+        ];
+        for (output, expiry) in outputs {
+            let token = parse(output.as_bytes()).unwrap();
+            prop_assert_eq!(token.expose(), &secret);
+            prop_assert_eq!(token.expires(), expiry);
+        }
+    }
+}

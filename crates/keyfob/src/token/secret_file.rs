@@ -1,0 +1,277 @@
+//! Files that hold a secret, or decide where one goes: who may own them, and what other users may do with them (S2).
+//!
+//! Every such file is judged here: token files, files of secret references, keys, certificates with a key, the profile
+//! file, and the files of a store.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use crate::error::error::{Error, ErrorKind};
+use crate::error::printable::{printable, shown_name};
+
+/// What a file is used for, which decides how well it must be protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileUse {
+    /// It holds a secret that a person or another program put there.
+    Secret,
+    /// It says which commands run and where tokens go, and holds no secret.
+    #[cfg_attr(
+        not(feature = "profiles"),
+        expect(dead_code, reason = "only profiles have it")
+    )]
+    Settings,
+    /// keyfob made it, or the directory of such files.
+    #[cfg_attr(
+        not(feature = "store"),
+        expect(dead_code, reason = "only stores have it")
+    )]
+    Store,
+}
+
+/// What is to be done about a file. The words follow its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    Good,
+    Poor(&'static str),
+    Refused(&'static str),
+}
+
+/// A file of a secret or of settings, and whether its poor protection has been reported.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFile {
+    path: PathBuf,
+    used_for: FileUse,
+    reported: Arc<AtomicBool>,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+pub(crate) struct FileFault {
+    path: String,
+    problem: &'static str,
+    cause: Option<io::Error>,
+}
+
+impl SecretFile {
+    /// The size of the largest file that is read, in bytes.
+    pub(crate) const SIZE_LIMIT: u64 = 1024 * 1024;
+
+    pub(crate) fn new(path: impl AsRef<Path>, used_for: FileUse) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            used_for,
+            reported: Arc::default(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text of the file, without a byte order mark.
+    ///
+    /// A file that other users can read is reported once, with its path, and used.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, FileFault> {
+        self.read_dated().map(|(text, _)| text)
+    }
+
+    /// As [`read`](Self::read), and when the file was last changed, if the system knows it.
+    pub(crate) fn read_dated(&self) -> Result<(Zeroizing<String>, Option<SystemTime>), FileFault> {
+        let unreadable = |cause: io::Error| self.fault(problem(&cause), Some(cause));
+        self.judge_link()?;
+        // Opened once, so that a file that is replaced meanwhile is still judged and read as a whole.
+        let file = File::open(&self.path).map_err(unreadable)?;
+        let found = file.metadata().map_err(unreadable)?;
+        if found.is_dir() {
+            return Err(self.fault("is a directory; name a file in it", None));
+        }
+        match protection(&found, self.used_for) {
+            Protection::Good => {}
+            Protection::Poor(why) => self.report(why),
+            Protection::Refused(why) => return Err(self.fault(why, None)),
+        }
+        let bytes = read_whole(file).map_err(unreadable)?;
+        Ok((self.decode(bytes)?, found.modified().ok()))
+    }
+
+    /// Refuses a link that another user made, because that user chooses what is read.
+    fn judge_link(&self) -> Result<(), FileFault> {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(found) if found.is_symlink() && system::owner(&found) == Owner::Another => Err(self
+                .fault(
+                    "is a symbolic link of another user; name the file itself",
+                    None,
+                )),
+            // A file that is missing is reported when it is opened.
+            _ => Ok(()),
+        }
+    }
+
+    fn decode(&self, mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, FileFault> {
+        if bytes.len() as u64 > Self::SIZE_LIMIT {
+            return Err(self.fault("is longer than 1 MiB", None));
+        }
+        // Some editors and shells of Windows write UTF-16, or a mark in front of UTF-8.
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err(self.fault("is UTF-16 text; save it as UTF-8", None));
+        }
+        if bytes.starts_with(BYTE_ORDER_MARK) {
+            bytes.drain(..BYTE_ORDER_MARK.len());
+        }
+        match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(self.fault("is not text", None))
+            }
+        }
+    }
+
+    fn report(&self, problem: &str) {
+        if !self.reported.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: "keyfob",
+                path = %self.path.display(),
+                problem,
+                "the file of a secret is open to other users",
+            );
+        }
+    }
+
+    fn fault(&self, problem: &'static str, cause: Option<io::Error>) -> FileFault {
+        let path = self.path.to_string_lossy();
+        // A path that leads nowhere may be a secret that was given in its place.
+        let is_missing = cause.as_ref().is_some_and(|cause| {
+            // A secret may also be too long for a name, or have a character that no name has.
+            cause.kind() != io::ErrorKind::PermissionDenied
+        });
+        FileFault {
+            path: if is_missing {
+                shown_name(&path)
+            } else {
+                printable(&path)
+            },
+            problem,
+            cause,
+        }
+    }
+}
+
+impl FileFault {
+    /// The error about this file: what it is, its path, what is wrong, and the system's own words as the cause.
+    pub(crate) fn into_error(self, kind: ErrorKind, what: &str) -> Error {
+        let error = Error::new(kind, format!("{what} {} {}", self.path, self.problem));
+        match self.cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        }
+    }
+}
+
+/// Judges the owner and the permissions of an open file or a directory.
+pub(crate) fn protection(found: &Metadata, used_for: FileUse) -> Protection {
+    use Protection::{Good, Poor, Refused};
+    let (owner, others) = (system::owner(found), system::permissions_of_others(found));
+    match used_for {
+        FileUse::Store if owner != Owner::Me => {
+            Refused("belongs to another user; give each user a store")
+        }
+        FileUse::Store if others == 0 => Good,
+        FileUse::Store if found.is_dir() => {
+            Refused("is open to other users; run `chmod 700` on it")
+        }
+        FileUse::Store => Refused(
+            "is open to other users; run `chmod 600` on it, and treat the token as known to them",
+        ),
+        FileUse::Settings if owner == Owner::Another => Refused(
+            "belongs to another user, and a profile can run commands; make a copy of your own",
+        ),
+        // A device such as `/dev/null`, or a pipe, is not changed by writing to it.
+        _ if found.is_file() && others & WRITE != 0 => {
+            Refused("can be written by other users; remove that permission with `chmod go-w`")
+        }
+        FileUse::Settings => Good,
+        FileUse::Secret if owner == Owner::Another => {
+            Poor("it belongs to another user, who can change it")
+        }
+        FileUse::Secret if found.is_file() && others & READ_BY_ALL != 0 => {
+            Poor("every user of this machine can read it; run `chmod o-r` on it")
+        }
+        FileUse::Secret => Good,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Me,
+    /// The administrator, who can change every file.
+    Root,
+    Another,
+}
+
+fn read_whole(file: File) -> io::Result<Zeroizing<Vec<u8>>> {
+    // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual secret.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    file.take(SecretFile::SIZE_LIMIT + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What the error of the system means, in words that follow the name of the file.
+fn problem(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist",
+        io::ErrorKind::PermissionDenied => "may not be read by this user",
+        _ => "cannot be read",
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::Metadata;
+    use std::os::unix::fs::MetadataExt;
+
+    use rustix::process::geteuid;
+
+    use super::Owner;
+
+    pub(super) fn owner(found: &Metadata) -> Owner {
+        match found.uid() {
+            uid if uid == geteuid().as_raw() => Owner::Me,
+            0 => Owner::Root,
+            _ => Owner::Another,
+        }
+    }
+
+    /// The bits of the group and of all others.
+    pub(super) fn permissions_of_others(found: &Metadata) -> u32 {
+        found.mode() & 0o077
+    }
+}
+
+/// Other systems: the permissions of the user's directory protect the files.
+#[cfg(not(unix))]
+mod system {
+    use std::fs::Metadata;
+
+    use super::Owner;
+
+    pub(super) fn owner(_: &Metadata) -> Owner {
+        Owner::Me
+    }
+
+    pub(super) fn permissions_of_others(_: &Metadata) -> u32 {
+        0
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const WRITE: u32 = 0o022;
+const READ_BY_ALL: u32 = 0o004;
