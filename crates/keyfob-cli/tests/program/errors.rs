@@ -18,8 +18,8 @@ fn without_a_token_nothing_is_sent() {
     let missing = missing.to_str().expect("a plain path");
     for (option, value, message) in [
         ("--token-command", &*failing, "the vault is sealed"),
-        ("--token-command", &silent, "it printed nothing"),
-        ("--token-command", &garbage, "gave no token"),
+        ("--token-command", &silent, "it is empty"),
+        ("--token-command", &garbage, "holds no token"),
         ("--token-command", "no-such-helper", "was not found"),
         (
             "--token-env",

@@ -1,7 +1,6 @@
 //! References to secrets: what a profile file holds instead of a secret.
 
 use std::env::VarError;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{env, fmt};
@@ -9,14 +8,16 @@ use std::{env, fmt};
 use zeroize::Zeroizing;
 
 use crate::cache::builder::TokenCacheBuilder;
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
+use crate::error::shown_name::shown_name;
 use crate::profile::keyring;
 use crate::runtime::runtime::TokioOrThreads;
 use crate::source::command::CommandToken;
 use crate::source::env::EnvToken;
-use crate::source::file::{FileToken, problem, read_text};
+use crate::source::file::FileToken;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::token::token::Token;
+use crate::source::token_text::parse;
+use crate::token::secret_file::{FileUse, SecretFile};
 
 /// The place where a secret is. It is read each time the secret is needed, so that a changed secret is noticed.
 #[derive(Clone)]
@@ -24,7 +25,7 @@ pub(super) enum SecretRef {
     /// `env:NAME`
     Environment(String),
     /// `file:/path`
-    File(PathBuf),
+    File(SecretFile),
     /// `command:program argument …`
     Command(Box<CommandToken>),
     /// `keyring:service/user`
@@ -40,7 +41,10 @@ impl SecretRef {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("env", name)) => Ok(parse_variable(name)?),
-            Some(("file", path)) => Ok(Self::File(absolute(path)?)),
+            Some(("file", path)) => {
+                let path = absolute(path)?;
+                Ok(Self::File(SecretFile::new(path, FileUse::Secret)))
+            }
             Some(("command", line)) => parse_command(line),
             Some(("keyring", entry)) => Ok(parse_keyring_entry(entry)?),
             _ => Err(format!(
@@ -63,7 +67,7 @@ impl SecretRef {
     pub(super) fn token_source(&self) -> Arc<dyn TokenSource> {
         match self {
             Self::Environment(name) => Arc::new(EnvToken::new(name)),
-            Self::File(path) => Arc::new(FileToken::new(path)),
+            Self::File(file) => Arc::new(FileToken::of(file.clone())),
             Self::Command(command) => Arc::new((**command).clone()),
             Self::Keyring { .. } => Arc::new(KeyringToken(self.clone())),
         }
@@ -78,9 +82,9 @@ impl SecretRef {
     pub(super) async fn read(&self, request: &TokenRequest) -> Result<Zeroizing<String>, Error> {
         let text = match self {
             Self::Environment(name) => read_variable(name),
-            Self::File(path) => {
-                let path = path.clone();
-                request.run_blocking(move || read_file(&path)).await?
+            Self::File(file) => {
+                let file = file.clone();
+                request.run_blocking(move || read_file(&file)).await?
             }
             Self::Command(command) => command.text(request).await,
             Self::Keyring { service, user } => {
@@ -90,7 +94,8 @@ impl SecretRef {
             }
         }?;
         // Files and the output of commands end with a line break, which is no part of the secret.
-        let trimmed = text.trim();
+        // Editors and shells of Windows put a byte order mark in front.
+        let trimmed = text.trim_start_matches('\u{feff}').trim();
         if trimmed.is_empty() {
             return Err(Error::unavailable(format!("the secret in {self} is empty")));
         }
@@ -105,7 +110,10 @@ impl TokenSource for KeyringToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let text = self.0.read(request).await?;
-            Ok(Token::new(text.as_str())?.expiry_from_jwt())
+            parse(text.as_bytes()).map_err(|fault| {
+                let message = format!("the secret in {} is no token: {fault}", self.0);
+                Error::new(fault.kind(), message)
+            })
         })
     }
 }
@@ -120,7 +128,7 @@ impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment(name) => write!(f, "the environment variable {name}"),
-            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::File(file) => write!(f, "the file {}", file.path().display()),
             Self::Command(command) => write!(f, "the command {}", command.program.display()),
             Self::Keyring { service, user } => write!(f, "the keyring ({service}/{user})"),
         }
@@ -189,22 +197,18 @@ fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
     // The `VarError` is not the source of our error, because it may hold the secret.
     env::var(name).map(Zeroizing::new).map_err(|error| {
         Error::unavailable(match error {
-            VarError::NotPresent => {
-                format!("the environment variable {name}, which should hold a secret, is not set")
-            }
+            VarError::NotPresent => format!(
+                "the environment variable {}, which should hold a secret, is not set",
+                shown_name(name)
+            ),
             VarError::NotUnicode(_) => format!("the environment variable {name} is not text"),
         })
     })
 }
 
-fn read_file(path: &Path) -> Result<Zeroizing<String>, Error> {
-    File::open(path).and_then(read_text).map_err(|error| {
-        let (path, problem) = (path.display(), problem(&error));
-        Error::unavailable(format!(
-            "the file {path}, which should hold a secret, {problem}"
-        ))
-        .caused_by(error)
-    })
+fn read_file(file: &SecretFile) -> Result<Zeroizing<String>, Error> {
+    file.read()
+        .map_err(|fault| fault.into_error(ErrorKind::Unavailable, "the secret in the file"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 mod capture;
-pub(crate) mod output;
 mod redact;
 mod request;
 mod run;
@@ -19,18 +18,20 @@ mod run;
 mod tests;
 
 use crate::error::error::Error;
-use crate::source::command::output::{parse, reported_failure};
+use crate::error::shown_name::shown_name;
 use crate::source::command::redact::redact;
 use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
 use crate::source::command::run::{Ending, Events, Run, run};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::source::token_text::{parse, reported_failure};
 
 /// The token that a command prints. The command runs each time a token is needed.
 ///
 /// Any program that prints a token works: the token alone on one line, or the format of a credential helper of Bazel, Cargo,
 /// Docker, git, Kubernetes or Terraform, of the Azure CLI, of a Google executable source, or of OAuth (RFC 6749 §5.1).
-/// The format is detected. A helper that needs a request gets it through [`request`](Self::request).
+/// The format is detected, and so is the name of the expiry; one that cannot be read is an error that names its field.
+/// A helper that needs a request gets it through [`request`](Self::request).
 ///
 /// * No shell is involved. The command inherits the environment and starts in a [directory](Self::directory) that does not
 ///   depend on the caller. It cannot ask a person at the terminal: if it tries, the system stops it, and the timeout kills it.
@@ -215,8 +216,9 @@ impl CommandToken {
                 stderr()
             ))),
             Ending::OutputTooLong => Err(Error::malformed(format!(
-                "the command {:?} printed more than {} bytes and was killed; it must print the token alone",
-                self.program, self.output_limit
+                "the command {} printed more than {} bytes and was killed; it must print the token alone",
+                self.shown_program(),
+                self.output_limit
             ))),
             Ending::Abandoned => {
                 Err(self.unavailable("was killed because the fetch was dropped".into()))
@@ -225,13 +227,19 @@ impl CommandToken {
     }
 
     fn no_token(&self, fault: &Error, stderr: &str) -> Error {
-        let program = &self.program;
-        let message = format!("the command {program:?} gave no token: {fault}{stderr}");
+        let program = self.shown_program();
+        let message =
+            format!("the output of the command {program} holds no token: {fault}{stderr}");
         Error::new(fault.kind(), message)
     }
 
+    /// The program for an error, in quotes. A secret may have been given in its place.
+    pub(crate) fn shown_program(&self) -> String {
+        format!("{:?}", shown_name(&self.program.to_string_lossy()))
+    }
+
     fn unavailable(&self, what: String) -> Error {
-        Error::unavailable(format!("the command {:?} {what}", self.program))
+        Error::unavailable(format!("the command {} {what}", self.shown_program()))
     }
 
     fn start_error(&self, fault: io::Error) -> Error {
@@ -269,8 +277,8 @@ impl CommandToken {
         self.run(request, move |stdout| {
             let text = str::from_utf8(&stdout).map_err(|_| {
                 Error::malformed(format!(
-                    "the command {:?} printed something that is not UTF-8 text",
-                    source.program
+                    "the command {} printed something that is not UTF-8 text",
+                    source.shown_program()
                 ))
             })?;
             Ok(Zeroizing::new(text.to_owned()))

@@ -5,14 +5,19 @@ use std::env::VarError;
 use std::ffi::{OsStr, OsString};
 
 use futures_util::future::ready;
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::error::printable::printable;
+use crate::error::shown_name::shown_name;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::source::token_text::parse;
 use crate::token::token::Token;
 
 /// The token in an environment variable, which is read each time a token is needed.
 ///
-/// White space around the token is removed. The `exp` of a JWT is used as a hint of the expiry.
+/// It may hold the token alone, or any format that [`CommandToken`](crate::CommandToken) reads. White space, a byte order mark
+/// and quotes around the token are removed. The `exp` of a JWT is used as a hint of the expiry.
 ///
 /// ```
 /// use keyfob::EnvToken;
@@ -34,18 +39,24 @@ impl EnvToken {
     }
 
     fn read(&self) -> Result<Token, Error> {
-        let name = self.variable.display();
-        let fault = |what| format!("the environment variable {name} {what}; set it to the token");
+        let name = self.variable.to_string_lossy();
+        let fault = |name: &str, what| {
+            format!("the environment variable {name} {what}; set it to the token")
+        };
         let text = env::var(&self.variable).map_err(|error| match error {
-            VarError::NotPresent => Error::unavailable(fault("is not set")),
+            // A variable that is not set may be no variable, but the token itself, which was given in its place.
+            VarError::NotPresent => Error::unavailable(fault(&shown_name(&name), "is not set")),
             // The text is kept out of the error, because it may be the secret.
-            VarError::NotUnicode(_) => Error::malformed(fault("is not text")),
+            VarError::NotUnicode(_) => Error::malformed(fault(&printable(&name), "is not text")),
         })?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(Error::unavailable(fault("is empty")));
+        let (text, name) = (Zeroizing::new(text), printable(&name));
+        if text.trim().is_empty() {
+            return Err(Error::unavailable(fault(&name, "is empty")));
         }
-        Ok(Token::new(text)?.expiry_from_jwt())
+        parse(text.as_bytes()).map_err(|fault| {
+            let message = format!("the environment variable {name} holds no token: {fault}");
+            Error::new(fault.kind(), message)
+        })
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) mod hook;
 pub(crate) mod persisted;
 pub(crate) mod reentrancy;
 pub(crate) mod source;
+pub(crate) mod token_text;
 
 pub use crate::source::command::HelperRequest;
 pub use crate::source::hook::Hook;

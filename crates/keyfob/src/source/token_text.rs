@@ -35,7 +35,6 @@
 mod expiry;
 mod formats;
 mod git;
-mod json;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +42,7 @@ use crate::error::error::Error;
 use crate::source::token_text::formats::{
     ACCEPTED, no_credential, read_object, reported, token_of,
 };
-use crate::source::token_text::json::{Json, Object};
+use crate::token::json::{Json, Object};
 use crate::token::token::Token;
 
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.

@@ -10,12 +10,13 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record;
 use crate::store::record::damaged;
+use crate::token::secret_file::{FileUse, SecretFile};
 
 /// A key of 256 bits that seals entries, which means that it encrypts and authenticates them.
 ///
@@ -58,16 +59,16 @@ impl SealingKey {
 
     /// Reads a key from a file, in base64.
     ///
+    /// On Unix, a file that other users can write is refused, and one that every user can read is reported with a warning.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read or does not hold a key.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map(Zeroizing::new);
-        let text = text.map_err(|fault| {
-            Error::input(format!("the sealing key {} cannot be read", path.display()))
-                .caused_by(fault)
-        })?;
+        let file = SecretFile::new(path, FileUse::Secret);
+        let text = file
+            .read()
+            .map_err(|fault| fault.into_error(ErrorKind::Input, "the sealing key"))?;
         Self::from_base64(&text)
     }
 

@@ -31,13 +31,13 @@ impl Json {
         // The error of serde_json is not passed on, because it may quote the input.
         let values: Vec<Self> = values.collect::<Result<_, _>>().map_err(|fault| {
             Error::malformed(match fault.is_eof() {
-                true => "it printed JSON that ends too early",
-                false => "it printed something that starts like JSON and is not valid",
+                true => "it is JSON that ends too early",
+                false => "it starts like JSON and is not valid",
             })
         })?;
         match values.iter().any(Self::repeats_a_field) {
             true => Err(Error::malformed(
-                "it printed JSON in which a field occurs twice; it must occur once",
+                "it is JSON in which a field occurs twice; each must occur once",
             )),
             false => Ok(values),
         }
@@ -64,7 +64,11 @@ impl Object {
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.fields().map(|(name, _)| name)
+    }
+
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     pub(crate) fn into_fields(self) -> Vec<(String, Json)> {
@@ -79,6 +83,10 @@ impl Object {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
+    }
+
+    pub(crate) fn has_object(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Json::Object(_)))
     }
 
     /// Whether the field is this string.

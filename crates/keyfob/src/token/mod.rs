@@ -36,6 +36,7 @@ pub(crate) mod freshness;
 pub(crate) mod json;
 pub(crate) mod jwt;
 pub(crate) mod secret;
+pub(crate) mod secret_file;
 pub(crate) mod token;
 
 pub use crate::token::token::IntoToken;

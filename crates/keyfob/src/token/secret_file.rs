@@ -14,7 +14,8 @@ use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::error::printable::{printable, shown_name};
+use crate::error::printable::printable;
+use crate::error::shown_name::shown_name;
 
 /// What a file is used for, which decides how well it must be protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,3 +276,138 @@ mod system {
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const WRITE: u32 = 0o022;
 const READ_BY_ALL: u32 = 0o004;
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use rustix::process::geteuid;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    struct Folder(TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+            let path = self.0.path().join("secret");
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        }
+    }
+
+    fn read(path: &Path, used_for: FileUse) -> Result<String, String> {
+        let text = SecretFile::new(path, used_for).read();
+        let error = |fault: FileFault| fault.into_error(ErrorKind::Input, "the file").to_string();
+        text.map(|text| text.to_string()).map_err(error)
+    }
+
+    fn judged(path: &Path, used_for: FileUse) -> Protection {
+        protection(&fs::metadata(path).unwrap(), used_for)
+    }
+
+    #[test]
+    fn s2_a_file_that_others_can_write_is_refused_for_each_use() {
+        let folder = Folder::new();
+        for mode in [0o620, 0o602, 0o666, 0o660] {
+            let path = folder.file("t", mode);
+            for used_for in [FileUse::Secret, FileUse::Settings, FileUse::Store] {
+                let judged = judged(&path, used_for);
+                assert!(
+                    matches!(judged, Protection::Refused(_)),
+                    "{mode:o} {used_for:?}"
+                );
+            }
+            let error = read(&path, FileUse::Secret).unwrap_err();
+            assert!(
+                error.contains("chmod go-w") && error.contains(path.to_str().unwrap()),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn s2_a_secret_that_all_can_read_is_poorly_protected_and_settings_are_not() {
+        let folder = Folder::new();
+        let path = folder.file("t", 0o644);
+        assert!(matches!(
+            judged(&path, FileUse::Secret),
+            Protection::Poor(_)
+        ));
+        assert_eq!(judged(&path, FileUse::Settings), Protection::Good);
+        assert!(matches!(
+            judged(&path, FileUse::Store),
+            Protection::Refused(_)
+        ));
+        let path = folder.file("t", 0o640);
+        assert_eq!(judged(&path, FileUse::Secret), Protection::Good);
+        assert_eq!(read(&path, FileUse::Secret).unwrap(), "t");
+    }
+
+    #[test]
+    fn s2_settings_and_links_of_another_user_are_refused() {
+        if !geteuid().is_root() {
+            return; // Only the administrator can give a file away.
+        }
+        let folder = Folder::new();
+        let path = folder.file("t", 0o600);
+        let link = folder.0.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert_eq!(
+            read(&link, FileUse::Settings).unwrap(),
+            "t",
+            "a link of one's own"
+        );
+        std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+        let error = read(&link, FileUse::Secret).unwrap_err();
+        assert!(error.contains("symbolic link of another user"), "{error}");
+        chown(&path, Some(12345), None).unwrap();
+        let error = read(&path, FileUse::Settings).unwrap_err();
+        assert!(error.contains("belongs to another user"), "{error}");
+        assert!(matches!(
+            judged(&path, FileUse::Secret),
+            Protection::Poor(_)
+        ));
+        assert!(matches!(
+            judged(&path, FileUse::Store),
+            Protection::Refused(_)
+        ));
+    }
+
+    #[test]
+    fn text_of_windows_is_read_or_refused_with_the_reason() {
+        let folder = Folder::new();
+        let path = folder.file("\u{feff}t\r\n", 0o600);
+        assert_eq!(read(&path, FileUse::Secret).unwrap(), "t\r\n");
+        for (bytes, reason) in [
+            (&b"\xff\xfet\0"[..], "UTF-16"),
+            (&b"\xfe\xff\0t"[..], "UTF-16"),
+            (&b"t\xff"[..], "not text"),
+        ] {
+            let error = read(&folder.file(bytes, 0o600), FileUse::Secret).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        let error = read(folder.0.path(), FileUse::Secret).unwrap_err();
+        assert!(error.contains("is a directory"), "{error}");
+    }
+
+    #[test]
+    fn s1_a_secret_in_place_of_a_path_is_not_shown() {
+        for secret in [
+            "sk-live-51H8xYt",
+            "K7gNU3sdo+OL0wNhqoVWhr3g6s1xYv72ol/pe/Unols=",
+        ] {
+            let error = read(Path::new(secret), FileUse::Secret).unwrap_err();
+            assert!(!error.contains(secret), "{error}");
+        }
+        let error = read(Path::new("/no/such/token.json"), FileUse::Secret).unwrap_err();
+        assert_eq!(error, "the file /no/such/token.json does not exist");
+    }
+}

@@ -420,7 +420,7 @@ fn a_file_that_every_user_can_write_is_refused() {
     assert!(Profiles::from_file(&path).is_ok());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     let error = Profiles::from_file(&path).expect_err("others can write it");
-    assert!(error.to_string().contains("chmod o-w"), "{error}");
+    assert!(error.to_string().contains("chmod go-w"), "{error}");
 }
 
 /// A file with a sign-in whose further keys begin on line 7.

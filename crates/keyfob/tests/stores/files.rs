@@ -127,6 +127,22 @@ async fn s2_a_link_pipe_or_directory_instead_of_a_file_is_refused() {
 }
 
 #[tokio::test]
+async fn s2_a_store_directory_that_is_a_link_is_refused() {
+    let files = Files::with_token().await;
+    let link = files.scratch.path().join("link");
+    symlink(files.directory(), &link).unwrap();
+    let linked = FileStore::new(&link);
+    let fault = linked.load(&key()).await.unwrap_err();
+    assert!(fault.to_string().contains("symbolic link"), "{fault}");
+    let fault = linked.lease(&key(), SECOND).await.err().unwrap();
+    assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
+    fs::remove_file(&link).unwrap();
+    fs::write(&link, "").unwrap();
+    let fault = linked.lease(&key(), SECOND).await.err().unwrap();
+    assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
+}
+
+#[tokio::test]
 async fn s2_a_new_file_is_not_written_through_a_link() {
     let files = Files::with_token().await;
     let target = files.scratch.path().join("target");

@@ -79,3 +79,45 @@ fn alone_invalid_text_is_not_quoted() {
     assert!(error.to_string().contains("KEYFOB_TEST_TOKEN is not text"));
     assert!(!format!("{error:?}").contains("hush"));
 }
+
+#[test]
+fn s1_a_secret_in_place_of_the_name_of_a_variable_is_not_shown() {
+    for secret in [
+        "sk-live-51H8xYt",
+        "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    ] {
+        let error = read(secret).unwrap_err();
+        assert!(!format!("{error:?}").contains(secret), "{error:?}");
+    }
+}
+
+#[test]
+fn a_variable_is_read_like_the_output_of_a_command_or_named_in_the_error() {
+    for (test, text) in [
+        (
+            "environment::alone_json_is_read",
+            "{\"token\":\"t0k\",\"expires_in\":60}",
+        ),
+        ("environment::alone_a_missing_value_is_named", "null"),
+    ] {
+        run_alone(test, &[(VARIABLE, OsStr::new(text))]);
+    }
+}
+
+#[test]
+#[ignore = "needs a variable; run by the test above"]
+fn alone_json_is_read() {
+    let token = read(VARIABLE).unwrap();
+    assert_eq!(token.expose(), "t0k");
+    assert_eq!(token.expires(), keyfob::Expiry::In(Duration::from_secs(60)));
+}
+
+#[test]
+#[ignore = "needs a variable; run by the test above"]
+fn alone_a_missing_value_is_named() {
+    let error = read(VARIABLE).unwrap_err().to_string();
+    assert!(
+        error.contains(VARIABLE) && error.contains("`null`"),
+        "{error}"
+    );
+}

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
-use keyfob::{Error, ErrorKind, FileToken, FixedToken, Token, TokenCache, TokenSource};
+use keyfob::{Error, ErrorKind, Expiry, FileToken, FixedToken, Token, TokenCache, TokenSource};
 use keyfob_testkit::ManualClock;
 use tracing::Level;
 
@@ -216,4 +217,60 @@ fn s2_a_file_that_every_user_can_read_is_reported_once() {
         }
     });
     assert_eq!(warnings.get(), 1);
+}
+
+#[test]
+fn t5_json_in_a_file_is_read_like_the_output_of_a_command() {
+    let file = TestFile::new("json");
+    let reader = Reader::new(FileToken::new(&file.0));
+    file.replace("\u{feff}{\"access_token\":\"one\",\"expires_at\":\"2099-01-01T00:00:00Z\"}\r\n");
+    assert_eq!(reader.read().unwrap(), "one");
+    assert!(matches!(
+        reader.cache.ready().unwrap().token().expires(),
+        Expiry::At(_)
+    ));
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a file is that of the system"
+)]
+fn t4_a_lifetime_in_a_file_counts_from_when_it_was_written() {
+    let file = TestFile::new("lifetime");
+    file.replace("{\"access_token\":\"one\",\"expires_in\":3600}");
+    let written = SystemTime::now() - SECOND * 1800;
+    let opened = fs::File::options().write(true).open(&file.0).unwrap();
+    opened.set_modified(written).unwrap();
+    let cache = TokenCache::new(FileToken::new(&file.0));
+    cache.get_valid_token_blocking().unwrap();
+    let left = cache.status().expires_in.unwrap();
+    assert!(left <= SECOND * 1800, "{left:?}");
+}
+
+#[test]
+fn an_error_about_the_text_of_a_file_names_the_file_and_the_reason() {
+    let file = TestFile::new("wrong");
+    let reader = Reader::new(FileToken::new(&file.0));
+    for (text, reason) in [
+        ("null\n", "missing value"),
+        ("Bearer s3cr3t", "white space"),
+        ("s3cr3t\ns3cr3t", "several lines"),
+        ("{\"token\":\"\"}", "empty"),
+        (
+            "{\"token\":\"s3cr3t\",\"expires_at\":\"soon\"}",
+            "`expires_at`",
+        ),
+        ("{\"note\":\"s3cr3t\"}", "`note`"),
+    ] {
+        file.replace(text);
+        reader.clock.advance(SECOND * 600);
+        let error = reader.read().unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(file.0.to_str().unwrap()), "{shown}");
+        assert!(
+            shown.contains(reason) && !shown.contains("s3cr3t"),
+            "{shown}"
+        );
+    }
 }

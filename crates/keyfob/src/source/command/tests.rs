@@ -297,7 +297,10 @@ fn s3_a_failure_shows_its_status_and_stderr_without_secrets() {
 #[test]
 fn a_failure_that_is_reported_on_stdout_becomes_the_error() {
     let error = failure(&sh("echo credentials not found in native keychain; exit 1"));
-    assert!(error.to_string().contains("has no credential"), "{error}");
+    assert!(
+        error.to_string().contains("there is no credential"),
+        "{error}"
+    );
     let error = failure(&sh(
         r#"echo '{"Err":{"kind":"url-not-supported"}}'; exit 1"#,
     ));
@@ -313,7 +316,7 @@ fn a_signal_is_named() {
 #[test]
 fn output_that_is_not_a_token_is_not_quoted() {
     for (text, kind, word) in [
-        ("true", ErrorKind::Unavailable, "printed nothing"),
+        ("true", ErrorKind::Unavailable, "is empty"),
         ("printf '\\377\\376'", ErrorKind::Malformed, "not UTF-8"),
         ("echo a; echo s3cr3t", ErrorKind::Malformed, "several lines"),
     ] {

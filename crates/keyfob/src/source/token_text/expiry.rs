@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::error::Error;
-use crate::source::token_text::json::{Json, Object};
+use crate::token::json::{Json, Object};
 use crate::token::token::Expiry;
 
 /// The value of a field that may be an expiry.
@@ -40,7 +40,8 @@ pub(super) fn of(object: &Object) -> Result<Expiry, Error> {
     let fields = object.fields().filter_map(|(name, value)| {
         let value = match value {
             Json::Null => return None,
-            Json::Number(number) => Value::Number(*number),
+            Json::Integer(number) => Value::Number(*number as f64),
+            Json::Fraction(number) => Value::Number(*number),
             Json::Text(text) => Value::Text(text),
             _ => Value::Other,
         };

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::source::token_text::expiry;
-use crate::source::token_text::json::{Json, Object};
+use crate::token::json::{Json, Object};
 use crate::token::token::{Expiry, Token};
 
 /// Makes a token from an object. The table in `token_text.rs` has the same order.

@@ -95,8 +95,14 @@ impl Directory {
 
     /// Refuses a directory in which other users could create files or links (S2).
     fn check(&self) -> Result<(), StoreError> {
-        let found = fs::metadata(&self.path).map_err(|fault| cannot("read", &self.path, fault))?;
-        match owner::objection(&found) {
+        // Not through a link: whoever can change the link decides where the tokens are.
+        let found = fs::symlink_metadata(&self.path);
+        let found = found.map_err(|fault| cannot("read", &self.path, fault))?;
+        let objection = match found.is_dir() {
+            true => owner::objection(&found),
+            false => Some("is a symbolic link or no directory; name the directory itself"),
+        };
+        match objection {
             None => Ok(()),
             Some(why) => Err(refused(&self.path, why)),
         }

@@ -1,10 +1,20 @@
 //! Files and directories that belong to the user alone (S2).
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::path::Path;
 
-pub(super) use system::{objection, options, sync};
+pub(super) use system::{options, sync};
+
+use crate::token::secret_file::{FileUse, Protection, protection};
+
+/// Why other users could read or change the file or directory, if they could.
+pub(super) fn objection(found: &Metadata) -> Option<&'static str> {
+    match protection(found, FileUse::Store) {
+        Protection::Good => None,
+        Protection::Poor(why) | Protection::Refused(why) => Some(why),
+    }
+}
 
 /// Creates a directory and its parents, accessible to the user only.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
@@ -17,30 +27,12 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, Metadata, OpenOptions};
+    use std::fs::{File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::os::unix::fs::OpenOptionsExt;
     use std::path::Path;
 
     use rustix::fs::OFlags;
-    use rustix::process::geteuid;
-
-    /// Why other users could read or change the file or directory, if they could.
-    pub(in crate::store::file) fn objection(found: &Metadata) -> Option<&'static str> {
-        if found.uid() != geteuid().as_raw() {
-            return Some("belongs to another user; give each user a store");
-        }
-        if found.mode() & 0o077 == 0 {
-            return None;
-        }
-        Some(match found.is_dir() {
-            true => "is open to other users; run `chmod 700` on it",
-            false => {
-                "is open to other users; run `chmod 600` on it, \
-                 and treat the token as known to them"
-            }
-        })
-    }
 
     /// Options that open no symbolic link, and create files for the user only.
     pub(in crate::store::file) fn options() -> OpenOptions {
@@ -61,13 +53,9 @@ mod system {
 /// Other systems: the permissions of the user's directory protect the files, and a directory cannot be synced.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{Metadata, OpenOptions};
+    use std::fs::OpenOptions;
     use std::io;
     use std::path::Path;
-
-    pub(in crate::store::file) fn objection(_: &Metadata) -> Option<&'static str> {
-        None
-    }
 
     pub(in crate::store::file) fn options() -> OpenOptions {
         OpenOptions::new()
