@@ -1,5 +1,6 @@
 //! The list of subcommands, and the help of the program as a whole.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::completions::Completions;
@@ -41,6 +42,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the arguments of the program. Ends it if they cannot be used.
+    pub(crate) fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| without_values(error).exit())
+    }
+
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Request(request) => request.run().await,
@@ -61,6 +67,28 @@ impl Cli {
         matches!(&self.command, Command::Request(request) if request.silent)
     }
 }
+
+/// The error without the argument that it would quote, if that may be a secret.
+fn without_values(mut error: clap::Error) -> clap::Error {
+    let kind = match error.kind() {
+        ErrorKind::ValueValidation => ContextKind::InvalidValue,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => return error,
+    };
+    let may_be_secret = |text: &str| kind == ContextKind::InvalidValue || !is_a_name(text);
+    if matches!(error.get(kind), Some(ContextValue::String(text)) if may_be_secret(text)) {
+        error.insert(kind, ContextValue::String("[hidden]".to_owned()));
+    }
+    error
+}
+
+/// True for what could be the name of an option or a command.
+fn is_a_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || c == '-') && text.len() <= LONGEST_NAME
+}
+
+const LONGEST_NAME: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ mod stored_tokens;
 use std::process;
 use std::time::Duration;
 
-use clap::Parser;
 use keyfob::error::printable;
 use tokio::runtime::Builder;
 
@@ -24,7 +23,7 @@ use crate::output::print::print_stderr;
 use crate::signals::wait_for_signal;
 
 fn main() -> process::ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let silent = cli.is_silent();
     let error = match run(cli) {
         Ok(exit) => return exit.into(),

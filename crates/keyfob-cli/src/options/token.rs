@@ -1,8 +1,8 @@
 //! The options that say where the token comes from.
 
 use std::env;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -107,11 +107,40 @@ impl TokenOptions {
         let timeout = self.token_timeout;
         match (&self.token_command, &self.token_env, &self.token_file) {
             (Some(line), _, _) => command("--token-command", line, timeout),
-            (_, Some(variable), _) => Ok(Box::new(EnvToken::new(variable))),
-            (_, _, Some(path)) => Ok(Box::new(FileToken::new(path))),
+            (_, Some(variable), _) => named_variable(variable),
+            (_, _, Some(path)) => named_file(path),
             (None, None, None) => from_environment(timeout),
         }
     }
+}
+
+/// The variable of `--token-env`. An error that quoted a token which was given instead of a name would put it into logs.
+fn named_variable(name: &OsStr) -> Result<Box<dyn TokenSource>, CliError> {
+    let is_usual = name.to_str().is_some_and(|name| {
+        let one_case = name == name.to_ascii_uppercase()
+            || !name.contains(|c: char| !(c.is_ascii_lowercase() || c == '_'));
+        let starts_as_a_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        one_case && starts_as_a_name && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    });
+    if is_usual || env::var_os(name).is_some() {
+        return Ok(Box::new(EnvToken::new(name)));
+    }
+    Err(CliError::usage(
+        "the environment variable that --token-env names is not set; give the name of a variable, such as API_TOKEN, and not the token",
+    ))
+}
+
+/// The file of `--token-file`.
+fn named_file(path: &Path) -> Result<Box<dyn TokenSource>, CliError> {
+    let is_bare = path
+        .parent()
+        .is_some_and(|parent| parent.as_os_str().is_empty());
+    if is_bare && path.as_os_str().len() >= SHORTEST_TOKEN && !path.exists() {
+        return Err(CliError::usage(
+            "the file that --token-file names does not exist; give the path of a file, such as ./token, and not the token",
+        ));
+    }
+    Ok(Box::new(FileToken::new(path)))
 }
 
 fn from_environment(timeout: Duration) -> Result<Box<dyn TokenSource>, CliError> {
@@ -158,6 +187,9 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .filter(|time| !time.is_zero() && *time <= MAX_SECONDS)
         .ok_or_else(|| "give a number of seconds above 0, such as 1.5".to_owned())
 }
+
+/// A name of a file in the current directory that is at least as long as this is not quoted if the file does not exist.
+const SHORTEST_TOKEN: usize = 16;
 
 const VARIABLES: [&str; 3] = ["KEYFOB_TOKEN_COMMAND", "KEYFOB_TOKEN", "KEYFOB_TOKEN_FILE"];
 
