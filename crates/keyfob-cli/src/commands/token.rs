@@ -1,15 +1,18 @@
 //! `keyfob token`: prints a valid token, in the format that another program reads.
 
-use std::env;
+mod format;
+
+use std::io::{Read, stdin};
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, ValueEnum};
-use http::header::AUTHORIZATION;
-use jiff::Timestamp;
-use keyfob::Token;
-use serde_json::{Value, json};
+use clap::Args;
+use keyfob::cache::Lease;
+use keyfob::exchange::Challenges;
+use keyfob::store::TokenStore;
+use keyfob::{Error, Profile, Token, TokenCache};
 
-use crate::options::token::TokenOptions;
+use crate::commands::token::format::Format;
+use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
@@ -23,240 +26,140 @@ pub(crate) struct PrintToken {
     /// The format
     #[arg(long, value_enum, default_value_t = Format::Plain)]
     format: Format,
+    /// Get a new token, although the current one has not expired
+    ///
+    /// For a token that was revoked, or that lacks new rights. The new token is stored for all other programs too. If another
+    /// program renews the token at the same time, its token is printed.
+    #[arg(long, conflicts_with = "rejected")]
+    renew: bool,
+    /// Read a token that a server has rejected from standard input, and print another one
+    ///
+    /// The token is renewed only if it is still the current one. Otherwise the current one is printed.
+    #[arg(long, value_name = "-")]
+    rejected: Option<String>,
+    /// Print only a token that stays valid for this long
+    ///
+    /// If less is left, the token is renewed. If the new one is shorter too, the command fails. A token whose expiry is not known is
+    /// printed.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    min_valid: Option<Duration>,
     #[command(flatten)]
     token: TokenOptions,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// The token alone on one line
-    Plain,
-    /// A token response of an OAuth 2.0 server (RFC 6749 section 5.1)
-    Json,
-    /// Header lines, for `curl --header @-`
-    Header,
-    /// The output of a credential helper of Bazel or EngFlow
-    Bazel,
-    /// The output of an exec plugin of Kubernetes (ExecCredential)
-    K8s,
-}
-
 impl PrintToken {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        let k8s = match self.format {
-            Format::K8s => Some(requested_api_version()?),
-            _ => None,
+        self.format.check()?;
+        let rejected = match self.rejected.as_deref() {
+            Some("-") => Some(read_rejected().await?),
+            // A token in an argument is visible to every user of the machine, and an error that quotes it goes into logs.
+            Some(_) => {
+                return Err(CliError::usage(
+                    "--rejected takes `-` alone; write the rejected token to standard input",
+                ));
+            }
+            None => None,
         };
-        let cache = self.token.choose()?.tokens()?;
-        let credential = Credential::of(
-            cache.get_valid_token().await?,
-            cache.status().expires_in,
-            SystemTime::now(),
-        );
-        let text = match self.format {
-            Format::Plain => credential.token.expose().to_owned(),
-            Format::Json => credential.json()?.to_string(),
-            Format::Header => credential.header_lines()?,
-            Format::Bazel => credential.bazel()?.to_string(),
-            Format::K8s => credential.k8s(k8s.unwrap_or(NEWEST))?.to_string(),
+        let choice = self.token.choose()?;
+        let tokens = choice.tokens()?;
+        let lease = match rejected {
+            _ if self.renew => {
+                show_stored(&choice, &tokens).await?;
+                renewed(&tokens).await?
+            }
+            Some(rejected) => other_than(&rejected, &tokens).await?,
+            None => tokens.lease(None).await?,
         };
+        let lease = self.valid_enough(lease, &tokens).await?;
+        let text = self.format.text(&lease)?;
         print_stdout(format!("{text}\n"))?;
         Ok(ExitCode::Done)
     }
-}
 
-/// A token, and the time until it expires, counted from `now`.
-struct Credential {
-    token: Token,
-    headers: Vec<(String, String)>,
-    left: Option<Duration>,
-    now: SystemTime,
-}
-
-impl Credential {
-    fn of(token: Token, left: Option<Duration>, now: SystemTime) -> Self {
-        let headers = token
-            .headers()
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-            .collect();
-        Self {
-            token,
-            headers,
-            left,
-            now,
-        }
-    }
-
-    /// The scheme, if the credential is this token alone in `Authorization`.
-    fn scheme(&self) -> Option<&str> {
-        let [(name, value)] = self.headers.as_slice() else {
-            return None;
+    /// The token, or a new one if it is not valid for long enough.
+    async fn valid_enough(&self, lease: Lease, tokens: &TokenCache) -> Result<Lease, CliError> {
+        let Some(wanted) = self.min_valid else {
+            return Ok(lease);
         };
-        let scheme = value.strip_suffix(self.token.expose())?.strip_suffix(' ')?;
-        (name == AUTHORIZATION.as_str()).then_some(scheme)
-    }
-
-    fn json(&self) -> Result<Value, CliError> {
-        let scheme = self
-            .scheme()
-            .ok_or_else(|| unfit("json", "a token in `Authorization`"))?;
-        let mut response = json!({
-            "access_token": self.token.expose(),
-            "token_type": scheme,
-        });
-        if let Some(left) = self.left {
-            response["expires_in"] = json!(left.as_secs());
+        if time_left(&lease).is_none_or(|left| left >= wanted) {
+            return Ok(lease);
         }
-        Ok(response)
-    }
-
-    fn header_lines(&self) -> Result<String, CliError> {
-        let lines = self.all_headers()?.iter();
-        let lines: Vec<_> = lines
-            .map(|(name, value)| format!("{name}: {value}"))
-            .collect();
-        Ok(lines.join("\n"))
-    }
-
-    fn bazel(&self) -> Result<Value, CliError> {
-        let mut headers = serde_json::Map::new();
-        for (name, value) in self.all_headers()? {
-            let name = if name == AUTHORIZATION.as_str() {
-                "Authorization"
-            } else {
-                name
-            };
-            headers.insert(name.to_owned(), json!([value]));
-        }
-        let mut output = json!({ "headers": headers });
-        if let Some(time) = self.expiry()? {
-            output["expires"] = json!(time);
-        }
-        Ok(output)
-    }
-
-    fn k8s(&self, api_version: &str) -> Result<Value, CliError> {
-        if !self
-            .scheme()
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
-        {
-            return Err(unfit("k8s", "a bearer token"));
-        }
-        let mut status = json!({ "token": self.token.expose() });
-        if let Some(time) = self.expiry()? {
-            status["expirationTimestamp"] = json!(time);
-        }
-        Ok(json!({ "apiVersion": api_version, "kind": "ExecCredential", "status": status }))
-    }
-
-    fn all_headers(&self) -> Result<&[(String, String)], CliError> {
-        if self.headers.len() == self.token.headers().len() {
-            return Ok(&self.headers);
-        }
-        Err(CliError::new(
-            ExitCode::NoToken,
-            "the credential has a header that is not text, so it cannot be printed",
-        ))
-    }
-
-    /// The expiry as RFC 3339 text, in whole seconds because some programs accept no fraction.
-    fn expiry(&self) -> Result<Option<String>, CliError> {
-        let Some(end) = self.left.and_then(|left| self.now.checked_add(left)) else {
-            return Ok(None);
+        let lease = match self.renew {
+            true => lease,
+            false => renewed(tokens).await?,
         };
-        let seconds = end
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let time = i64::try_from(seconds)
-            .ok()
-            .and_then(|seconds| Timestamp::from_second(seconds).ok());
-        time.map(|time| Some(time.to_string())).ok_or_else(|| {
-            CliError::new(
+        match time_left(&lease) {
+            Some(left) if left < wanted => Err(CliError::new(
                 ExitCode::NoToken,
-                "the token's expiry is too far in the future to be printed",
-            )
-        })
+                format!(
+                    "a new token is valid for only {} s; give a shorter --min-valid, or make the server issue tokens that last longer",
+                    left.as_secs()
+                ),
+            )),
+            _ => Ok(lease),
+        }
     }
 }
 
-fn unfit(format: &str, wanted: &str) -> CliError {
-    CliError::usage(format!(
-        "the format `{format}` can hold only {wanted}, and this credential is a different one; use `header` or `bazel`"
-    ))
+/// A new token, or the one with which another program replaces the current one at the same time (T1).
+async fn renewed(tokens: &TokenCache) -> Result<Lease, CliError> {
+    tokens.renew().await?;
+    let expired =
+        || Error::unavailable("the new token has expired already; check the clock of this machine");
+    Ok(tokens.current().ok_or_else(expired)?)
 }
 
-/// The API version that Kubernetes requests in `KUBERNETES_EXEC_INFO`.
-fn requested_api_version() -> Result<&'static str, CliError> {
-    let Some(request) = env::var_os("KUBERNETES_EXEC_INFO") else {
-        return Ok(NEWEST);
+/// Another token than the rejected one (T8).
+async fn other_than(rejected: &Token, tokens: &TokenCache) -> Result<Lease, CliError> {
+    let lease = tokens.lease(None).await?;
+    if lease.token().expose() != rejected.expose() {
+        return Ok(lease);
+    }
+    Ok(tokens.replace(&lease, &Challenges::default(), None).await?)
+}
+
+/// Shows the cache the token that is stored, so that a token which another program stores from now on counts as its renewal.
+async fn show_stored(choice: &TokenChoice, tokens: &TokenCache) -> Result<(), CliError> {
+    let TokenChoice::Profile(profile) = choice else {
+        return Ok(());
     };
-    let request: Option<Value> = request
-        .to_str()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let version = request
-        .as_ref()
-        .and_then(|request| request["apiVersion"].as_str());
-    API_VERSIONS
-        .into_iter()
-        .find(|known| Some(*known) == version)
-        .ok_or_else(|| {
-            CliError::usage(format!(
-                "KUBERNETES_EXEC_INFO requests an unknown version; set apiVersion to {NEWEST} in the kubeconfig"
-            ))
-        })
+    if let Some(token) = stored_token(profile).await? {
+        // Fails for a token that has expired. Then there is nothing to compare with.
+        let _ = tokens.set_token(token);
+    }
+    Ok(())
 }
 
-const NEWEST: &str = "client.authentication.k8s.io/v1";
-const API_VERSIONS: [&str; 2] = [NEWEST, "client.authentication.k8s.io/v1beta1"];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn credential(token: Token) -> Credential {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_323_044_900);
-        Credential::of(token, Some(Duration::from_secs(1)), now)
-    }
-
-    #[test]
-    fn a_bearer_token_fits_every_format() {
-        let credential = credential(Token::new("abc").unwrap());
-        assert_eq!(
-            credential.header_lines().unwrap(),
-            "authorization: Bearer abc"
-        );
-        assert_eq!(
-            credential.json().unwrap(),
-            json!({"access_token": "abc", "token_type": "Bearer", "expires_in": 1})
-        );
-        assert_eq!(
-            credential.bazel().unwrap(),
-            json!({"headers": {"Authorization": ["Bearer abc"]}, "expires": "2026-01-02T03:04:05Z"})
-        );
-        assert_eq!(
-            credential.k8s(NEWEST).unwrap(),
-            json!({
-                "apiVersion": NEWEST,
-                "kind": "ExecCredential",
-                "status": {"token": "abc", "expirationTimestamp": "2026-01-02T03:04:05Z"},
-            })
-        );
-    }
-
-    #[test]
-    fn a_token_of_another_scheme_is_not_printed_as_a_bearer_token() {
-        let credential = credential(Token::new("abc").unwrap().scheme("Basic").unwrap());
-        assert_eq!(credential.json().unwrap()["token_type"], "Basic");
-        assert_eq!(credential.k8s(NEWEST).unwrap_err().exit(), ExitCode::Usage);
-    }
-
-    #[test]
-    fn a_key_in_its_own_header_is_not_printed_as_a_token() {
-        let name = http::HeaderName::from_static("x-api-key");
-        let credential = credential(Token::new("abc").unwrap().header_name(name));
-        assert_eq!(credential.json().unwrap_err().exit(), ExitCode::Usage);
-        assert_eq!(credential.header_lines().unwrap(), "x-api-key: abc");
-    }
+/// The token in the profile's store. None if the store cannot be read, which the renewal reports.
+async fn stored_token(profile: &Profile) -> Result<Option<Token>, CliError> {
+    let Some((store, key)) = profile.store()? else {
+        return Ok(None);
+    };
+    let stored = store.load(&key).await.ok().flatten();
+    Ok(stored.and_then(|stored| stored.entry.token().cloned()))
 }
+
+fn time_left(lease: &Lease) -> Option<Duration> {
+    let end = lease.expires_at()?;
+    Some(end.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// Reads the rejected token on a thread for blocking work, because standard input may be a pipe.
+async fn read_rejected() -> Result<Token, CliError> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        let read = stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text);
+        read.map(|_| text)
+    });
+    let unreadable = "the rejected token cannot be read from standard input";
+    let text = read
+        .await
+        .map_err(|error| CliError::failed(unreadable, &error))?
+        .map_err(|error| CliError::failed(unreadable, &error))?;
+    Token::new(text.trim()).map_err(|_| {
+        CliError::usage("standard input holds no token; write the rejected token to it, as `keyfob token` printed it")
+    })
+}
+
+/// A longer text is no token.
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;

@@ -8,6 +8,7 @@ mod keyfob;
 mod memory;
 mod output;
 mod profiles;
+mod renewals;
 mod sign_in;
 mod signals;
 mod stored_tokens;

@@ -8,14 +8,14 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenRespo
 use crate::keyfob::{Finished, Folder, Keyfob, finish};
 
 /// A profile file and a state directory for one test.
-struct Machine {
+pub(crate) struct Machine {
     folder: Folder,
-    endpoint: TokenEndpoint,
+    pub(crate) endpoint: TokenEndpoint,
 }
 
 impl Machine {
     /// With a profile `a` for this API. Its token endpoint issues `token-1`, `token-2` and so on.
-    fn new(api: &str, keys: &str) -> Self {
+    pub(crate) fn new(api: &str, keys: &str) -> Self {
         let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
         folder.file("secret", "s3cret");
         let secret = folder.path("secret");
@@ -29,19 +29,19 @@ impl Machine {
         Self { folder, endpoint }
     }
 
-    fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+    pub(crate) fn keyfob(&self, arguments: &[&str]) -> Keyfob {
         let path = |name: &str| self.folder.path(name).display().to_string();
         Keyfob::new(arguments)
             .env("KEYFOB_CONFIG", &path("keyfob.toml"))
             .env("XDG_STATE_HOME", &path("state"))
     }
 
-    fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.keyfob(arguments).run()
     }
 }
 
-const API: &str = "https://api.example.com";
+pub(crate) const API: &str = "https://api.example.com";
 
 #[test]
 fn a_second_run_fetches_no_token() {

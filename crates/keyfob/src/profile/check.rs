@@ -1,5 +1,7 @@
 //! Checks whether a profile works, one step after the other.
 
+use std::time::SystemTime;
+
 use crate::error::error::Error;
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
@@ -81,13 +83,18 @@ impl Profile {
 
     async fn try_renewal(&self) -> Result<String, Error> {
         let tokens = self.tokens()?;
-        let token = tokens.renew().await?;
+        tokens.renew().await?;
+        // One lease for the token and its expiry.
+        let lease = tokens.lease(None).await?;
         let from = self.token_from();
-        let kind = token.authentication_scheme().unwrap_or("a key");
-        Ok(match tokens.status().expires_in {
-            Some(left) => format!("came from {from}: {kind}, for {} s", left.as_secs()),
-            None => format!("came from {from}: {kind}, without an expiry"),
-        })
+        let kind = lease.token().authentication_scheme().unwrap_or("a key");
+        let ends = lease.expires_at();
+        Ok(
+            match ends.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default()) {
+                Some(left) => format!("came from {from}: {kind}, for {} s", left.as_secs()),
+                None => format!("came from {from}: {kind}, without an expiry"),
+            },
+        )
     }
 }
 
