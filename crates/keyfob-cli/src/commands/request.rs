@@ -218,6 +218,9 @@ impl Request {
                 RetryPolicy::default(),
             ),
         };
+        if let Some(file) = self.token.ca_file() {
+            session = session.ca_file(file);
+        }
         if let Some(times) = self.retry {
             retry = retry.attempts(times.saturating_add(1));
         }

@@ -1,6 +1,6 @@
 //! The options that name a profile and the file that it is in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyfob::{Profile, Profiles};
@@ -16,6 +16,13 @@ pub(crate) struct ConfigOption {
     /// XDG_CONFIG_HOME, or else ~/.config.
     #[arg(long, value_name = "FILE", help_heading = "Profile")]
     config: Option<PathBuf>,
+    /// Trust the certificate authorities in this file (PEM) and no others
+    ///
+    /// It applies to the server of the request and to the server that issues the token. A profile has a key for it, ca_file, which
+    /// this option replaces. Without both, keyfob trusts the authorities of the system, or those in the file that SSL_CERT_FILE
+    /// names.
+    #[arg(long, value_name = "FILE", help_heading = "Profile")]
+    cacert: Option<PathBuf>,
 }
 
 /// The option that names a profile.
@@ -39,7 +46,11 @@ impl ConfigOption {
             Some(path) => Profiles::from_file(path),
             None => Profiles::from_default_file(),
         };
-        Ok(profiles?)
+        let profiles = profiles?;
+        Ok(match &self.cacert {
+            Some(path) => profiles.with_ca_file(path),
+            None => profiles,
+        })
     }
 
     /// The profile of this name.
@@ -53,6 +64,11 @@ impl ProfileOption {
     pub(crate) fn named(&self) -> Result<Option<Profile>, CliError> {
         let name = self.profile.as_deref();
         name.map(|name| self.config.profile(name)).transpose()
+    }
+
+    /// The file with the certificate authorities that are trusted in place of the system's.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.config.cacert.as_deref()
     }
 
     pub(crate) fn profiles(&self) -> Result<Profiles, CliError> {

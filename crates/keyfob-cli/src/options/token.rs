@@ -62,6 +62,11 @@ impl TokenOptions {
         self.profile.named()
     }
 
+    /// The file with the certificate authorities that are trusted in place of the system's.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.profile.ca_file()
+    }
+
     /// The source that the options or the environment name.
     pub(crate) fn choose(&self) -> Result<TokenChoice, CliError> {
         match self.named_profile()? {

@@ -161,7 +161,7 @@ impl Drop for Folder {
 /// A directory without settings.
 const NOWHERE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings");
 
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 11] = [
     "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -171,4 +171,6 @@ const FOREIGN: [&str; 9] = [
     "KEYFOB_TOKEN_COMMAND",
     "KEYFOB_TOKEN_FILE",
     "KUBERNETES_EXEC_INFO",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
 ];

@@ -1,5 +1,6 @@
 //! The program as its users run it, against servers that the tests script.
 
+mod certificates;
 mod demo;
 mod errors;
 mod formats;

@@ -306,6 +306,12 @@ impl Authenticator {
 }
 
 impl Credential<'_> {
+    /// The proof for the attempt, as the sensitive value of the header field `DPoP`; `None` for a bearer token.
+    #[must_use]
+    pub fn proof(&self) -> Option<&HeaderValue> {
+        self.proof.as_ref()
+    }
+
     /// Sets it on the headers of a request, in place of any other credential (R9).
     pub fn apply(self, headers: &mut HeaderMap) {
         self.lease.apply(headers);

@@ -17,6 +17,8 @@ pub(crate) mod redirect;
 pub(crate) mod reqwest_failure;
 pub(crate) mod retry;
 pub(crate) mod retry_after;
+#[cfg(all(feature = "session", feature = "rustls"))]
+pub(crate) mod tls_failure;
 
 pub use crate::exchange::budget::RetryBudget;
 pub use crate::exchange::challenge::{Challenge, Challenges};

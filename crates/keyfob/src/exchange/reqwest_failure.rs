@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::error::{Error, causes};
+use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::outcome::Failure;
 
 /// Why an attempt got no response.
@@ -31,7 +31,14 @@ impl Fault {
                 Error::input(format!("{destination} cannot be sent as it was built"))
                     .caused_by(cause.without_url())
             }
-            Self::Client(cause) => failure.error(destination).caused_by(cause.without_url()),
+            Self::Client(cause) => {
+                let error = failure.error(destination);
+                match tls_reason(&cause) {
+                    // Not caused by the error of the client, whose text is that of a debugger.
+                    Some(reason) => error.caused_by(Error::new(ErrorKind::Transport, reason)),
+                    None => error.caused_by(cause.without_url()),
+                }
+            }
             Self::Stalled => {
                 let cause = io::Error::from(io::ErrorKind::TimedOut);
                 failure.error(destination).caused_by(cause)
@@ -59,6 +66,17 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Final
     }
+}
+
+/// Why the TLS handshake failed, if it did and rustls is the client's TLS.
+#[cfg(feature = "rustls")]
+fn tls_reason(error: &reqwest::Error) -> Option<String> {
+    crate::exchange::tls_failure::reason(error)
+}
+
+#[cfg(not(feature = "rustls"))]
+fn tls_reason(_: &reqwest::Error) -> Option<String> {
+    None
 }
 
 /// Whether the TLS handshake failed for a lasting reason, such as a certificate that is not trusted.

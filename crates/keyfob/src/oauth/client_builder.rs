@@ -1,6 +1,8 @@
 //! The builder of a client.
 
 use std::fmt;
+#[cfg(feature = "rustls")]
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use crate::oauth::discovery::{Discovery, ServerLocation};
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::{Endpoint, HttpClient};
 use crate::oauth::metadata::{Document, Metadata};
+use crate::origin::ca_file::Trust;
+#[cfg(feature = "rustls")]
+use crate::origin::ca_file::trust_file;
 
 /// Configures and builds a [`Client`].
 ///
@@ -33,6 +38,7 @@ pub struct ClientBuilder {
     server: Document,
     fhir_server: Option<String>,
     http: Option<reqwest::ClientBuilder>,
+    trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
     prover: Option<DpopProver>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -47,6 +53,7 @@ impl Client {
             server: Document::default(),
             fhir_server: None,
             http: None,
+            trust: None,
             prover: None,
             timeout: Self::TIMEOUT,
             clock: Arc::new(SystemClock),
@@ -133,6 +140,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts the certificate authorities in this file (PEM) and no others, for a server with a certificate of your own.
+    ///
+    /// The file is read now. If it is missing, empty or not in PEM, [`build`](Self::build) returns an error that names it.
+    /// Without this setting the authorities of the system are trusted, or those in the file that the environment variable
+    /// `SSL_CERT_FILE` names. It applies to the client of [`http`](Self::http) too.
+    #[cfg(feature = "rustls")]
+    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.trust = Some(trust_file(path.as_ref()));
+        self
+    }
+
     /// Limits how long one request to the server may take in total.
     ///
     /// Default: [`Client::TIMEOUT`].
@@ -151,10 +169,11 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if neither an issuer nor a token endpoint is set, or a URL is not
-    /// absolute, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if neither an issuer nor a token endpoint is set, a URL is not absolute,
+    /// or a CA file cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
     pub fn build(self) -> Result<Client, Error> {
         let given = self.server;
+        let trust = self.trust.transpose()?;
         // A given token endpoint makes discovery unnecessary. An issuer then only identifies the server.
         let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
             (None, Some(issuer), _) => {
@@ -173,7 +192,7 @@ impl ClientBuilder {
             method: self.authentication.to_method(),
             authentication: self.authentication,
             discovery: Discovery::new(server),
-            http: HttpClient::new(self.http, self.timeout, Arc::clone(&self.clock))?,
+            http: HttpClient::new(self.http, trust, self.timeout, Arc::clone(&self.clock))?,
             prover: self.prover,
             clock: self.clock,
         })))

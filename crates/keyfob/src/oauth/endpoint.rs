@@ -21,6 +21,7 @@ use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::{Fault, classify};
 use crate::exchange::retry_after::RetryAfter;
+use crate::origin::ca_file::Trust;
 use crate::origin::origin::{Origin, parse_url};
 
 /// The URL for one kind of request to an authorization server.
@@ -112,11 +113,13 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     pub(crate) fn new(
         custom: Option<reqwest::ClientBuilder>,
+        trust: Option<Trust<reqwest::ClientBuilder>>,
         timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
+        let trust = trust.unwrap_or_else(|| Box::new(|client| client));
         let build = |client: reqwest::ClientBuilder| {
-            client
+            trust(client)
                 .redirect(Policy::none())
                 // Exchanges are rare, so an idle connection is often dead by the next one. Whether the server received the
                 // refresh token that was written to a dead connection would be unknown.

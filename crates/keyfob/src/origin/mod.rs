@@ -32,6 +32,8 @@
 //! This folder may import only `token` and `error`.
 
 pub(crate) mod builder;
+#[cfg(feature = "session")]
+pub(crate) mod ca_file;
 pub(crate) mod origin;
 #[cfg(feature = "tower")]
 pub(crate) mod uri;

@@ -139,6 +139,11 @@ impl Origins {
         self.plain_http.push(origin);
     }
 
+    /// The origins that were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Origin> {
+        self.bound.iter()
+    }
+
     /// Whether no origin was added, so that any https origin is allowed.
     #[must_use]
     pub fn is_unbound(&self) -> bool {

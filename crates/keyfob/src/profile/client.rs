@@ -51,6 +51,7 @@ impl Secrets {
     pub(super) async fn client(&self, grant: &Grant) -> Result<Client, Error> {
         let mut client = Client::builder(&grant.client.id)
             .authentication(self.authentication(grant)?)
+            .set_each(&grant.ca_file, ClientBuilder::ca_file)
             .set_each(grant.prover().await?, ClientBuilder::dpop);
         client = match &grant.server {
             Server::Issuer(issuer) => client.issuer(issuer),

@@ -10,7 +10,7 @@ use crate::profile::secret_ref::SecretRef;
 /// The reference to a DPoP key, and the prover that is made of it when it is first needed.
 ///
 /// The token endpoint and the API see the same prover, because a token is bound to its key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DpopKey {
     pub(super) secret: SecretRef,
     prover: OnceCell<DpopProver>,

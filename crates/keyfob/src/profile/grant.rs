@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
+use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::grants::client_credentials::ClientCredentials;
 use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::refresh_token::RefreshToken;
@@ -92,7 +93,9 @@ impl GrantSource {
             GrantKind::SmartBackendServices => {
                 // This source makes its own client, because SMART prescribes the authentication.
                 let (base, key) = (grant.server.url(), secrets.signing_key(grant)?);
-                let source = SmartBackendServices::discover(base, &grant.client.id, key)?;
+                let client = Client::builder(&grant.client.id)
+                    .set_each(&grant.ca_file, ClientBuilder::ca_file);
+                let source = SmartBackendServices::discover_with(client, base, key)?;
                 Arc::new(with_parameters!(source, grant))
             }
             GrantKind::RefreshToken(_) | GrantKind::SignIn(_) => {

@@ -1,7 +1,7 @@
 //! The profiles of a file, and what each of them says.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::cache::builder::TokenCacheBuilder;
 use crate::cache::cache::TokenCache;
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
+use crate::oauth::dpop::DpopProver;
 use crate::origin::origin::Origin;
 use crate::profile::errors::suggestion;
 use crate::profile::file;
@@ -19,6 +20,7 @@ use crate::profile::schema::token::TokenFrom;
 use crate::profile::schema::{Definition, read};
 use crate::profile::select::score;
 use crate::profile::set_each::SetEach;
+use crate::runtime::block_on::block_on;
 
 /// The profiles of one file.
 ///
@@ -143,6 +145,16 @@ impl Profiles {
         Ok(first)
     }
 
+    /// The same profiles with this CA file, which takes precedence over the file's `ca_file`; see
+    /// [`Profile::with_ca_file`].
+    #[must_use]
+    pub fn with_ca_file(mut self, path: impl AsRef<Path>) -> Self {
+        for profile in self.profiles.values_mut() {
+            *profile = profile.with_ca_file(path.as_ref());
+        }
+        self
+    }
+
     /// All profiles, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.values()
@@ -225,6 +237,38 @@ impl Profile {
         self.definition.redirects
     }
 
+    /// The file with the certificate authorities that are trusted in place of the system's, if the profile has one.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.definition.ca_file.as_deref()
+    }
+
+    /// The same profile with this CA file, for its own server and for the server that issues its tokens.
+    ///
+    /// It has a token cache of its own. If the file cannot be used, [`session`](Self::session) and [`tokens`](Self::tokens)
+    /// return an error that names it.
+    ///
+    /// ```
+    /// use keyfob::Profiles;
+    ///
+    /// let profiles = Profiles::from_text(r#"
+    ///     [profiles.ehr]
+    ///     base_url = "https://ehr.example.com/"
+    ///     token = "env:EHR_TOKEN"
+    /// "#)?;
+    /// let ehr = profiles.get("ehr")?.with_ca_file("/etc/ssl/our-authority.pem");
+    /// assert_eq!(ehr.ca_file().unwrap(), "/etc/ssl/our-authority.pem");
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_ca_file(&self, path: impl Into<PathBuf>) -> Self {
+        let definition = Definition::clone(&self.definition);
+        Self {
+            definition: Arc::new(definition.with_ca_file(path.into())),
+            tokens: Arc::default(),
+        }
+    }
+
     /// How long fetching a token may take, if the file sets it.
     #[must_use]
     pub fn fetch_timeout(&self) -> Option<Duration> {
@@ -242,6 +286,21 @@ impl Profile {
     pub fn proves_possession(&self) -> bool {
         let grant = self.definition.token.grant();
         grant.is_some_and(|grant| grant.dpop_key.is_some())
+    }
+
+    /// What proves possession of the key that the tokens are bound to; `None` if they are bound to none. It reads the key.
+    ///
+    /// Give it to a layer, a middleware or an [`Authenticator`](crate::custom_client::Authenticator) that sends the tokens.
+    /// The sessions of the profile have it already.
+    ///
+    /// # Errors
+    ///
+    /// Any error of reading the key.
+    pub fn dpop_prover(&self) -> Result<Option<DpopProver>, Error> {
+        match self.definition.token.grant() {
+            Some(grant) => block_on(grant.prover()),
+            None => Ok(None),
+        }
     }
 
     /// The token cache of this profile, the same one at each call. Nothing is fetched yet.

@@ -1,5 +1,6 @@
 //! The keys of a profile file, and the values that they are read into.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -17,12 +18,12 @@ use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
 use crate::profile::errors::FileErrors;
 use crate::profile::schema::store::StoreSettings;
-use crate::profile::schema::token::TokenSettings;
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::set_each::SetEach;
 use crate::profile::table::{Read, Table, Value};
 
 /// One profile, as the file describes it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Definition {
     pub(super) name: String,
     /// Its path ends with a slash.
@@ -30,11 +31,24 @@ pub(super) struct Definition {
     /// All origins that the token may be sent to, that of the base URL first.
     pub(super) origins: Vec<Origin>,
     pub(super) plain_http: Vec<Origin>,
+    /// The certificate authorities that are trusted in place of the system's.
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
     pub(super) token: TokenSettings,
     pub(super) store: StoreSettings,
+}
+
+impl Definition {
+    /// The same profile with this CA file, for its server and for the server of its grant.
+    pub(super) fn with_ca_file(mut self, path: PathBuf) -> Self {
+        if let TokenFrom::Grant(grant) = &mut self.token.from {
+            grant.ca_file = Some(path.clone());
+        }
+        self.ca_file = Some(path);
+        self
+    }
 }
 
 /// Reads a whole file. The error names every mistake, with line and column.
@@ -85,6 +99,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
             "the profile names no server; set `base_url` or `origins` to where its token may be sent",
         );
     }
+    let ca_file = table.optional("ca_file", Value::path);
     let timeout = table.optional("timeout", Value::seconds);
     let redirects = table.optional("redirects", |value| value.number(0..=100));
     let retry = table.optional("retry", |value| value.table(&[], read_retry));
@@ -92,7 +107,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let token = table.required("token", "it says where the token comes from", |value| {
         token::read(value, base_url.as_ref())
     })?;
-    Ok(Definition {
+    let definition = Definition {
         name: name.to_owned(),
         origins: all_origins(
             base_url.as_ref(),
@@ -100,11 +115,16 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         ),
         base_url,
         plain_http,
+        ca_file: None,
         timeout,
         redirects,
         retry: retry.unwrap_or_default(),
         store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
         token,
+    };
+    Ok(match ca_file {
+        Some(path) => definition.with_ca_file(path),
+        None => definition,
     })
 }
 

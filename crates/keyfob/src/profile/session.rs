@@ -3,9 +3,9 @@
 use crate::client::session::builder::SessionBuilder;
 use crate::client::session::session::Session;
 use crate::error::error::Error;
+use crate::origin::ca_file::TlsClient;
 use crate::profile::profile::Profile;
 use crate::profile::set_each::SetEach;
-use crate::runtime::block_on::block_on;
 
 impl Profile {
     /// The async session of this profile. Nothing is sent yet.
@@ -40,13 +40,13 @@ impl Profile {
             .build()
     }
 
-    fn configure<C>(&self, builder: SessionBuilder<C>) -> Result<SessionBuilder<C>, Error> {
+    fn configure<C: TlsClient>(
+        &self,
+        builder: SessionBuilder<C>,
+    ) -> Result<SessionBuilder<C>, Error> {
         let definition = &self.definition;
         // Read now, because a client is built with its key. All other secrets wait for the first request.
-        let prover = match definition.token.grant() {
-            Some(grant) => block_on(grant.prover())?,
-            None => None,
-        };
+        let prover = self.dpop_prover()?;
         Ok(builder
             .set_each(&definition.base_url, SessionBuilder::base_url)
             .set_each(&definition.origins, |builder, origin| {
@@ -55,6 +55,7 @@ impl Profile {
             .set_each(&definition.plain_http, |builder, origin| {
                 builder.allow_plain_http(origin.to_string())
             })
+            .set_each(&definition.ca_file, SessionBuilder::ca_file)
             .set_each(definition.timeout, SessionBuilder::timeout)
             .set_each(definition.redirects, SessionBuilder::redirects)
             .set_each(prover, SessionBuilder::dpop)

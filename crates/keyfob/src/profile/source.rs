@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::error::Error;
+use crate::origin::ca_file::trust_file;
 use crate::profile::grant::GrantSource;
 use crate::profile::profile::Profile;
 use crate::profile::schema::token::{HeaderPlacement, TokenFrom};
@@ -36,6 +37,10 @@ impl Profile {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a setting of the profile cannot be used.
     pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
         let definition = &self.definition;
+        if let Some(path) = self.ca_file() {
+            // The client is made at the first renewal. A file that cannot be used is found now.
+            let _ = trust_file::<reqwest::ClientBuilder>(path)?;
+        }
         let source = match &definition.token.from {
             TokenFrom::Secret(secret) => secret.token_source(),
             TokenFrom::Grant(_) => Arc::new(GrantSource::new(definition)),

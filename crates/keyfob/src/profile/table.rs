@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -10,7 +11,7 @@ use url::Url;
 
 use crate::origin::origin::Origin;
 use crate::profile::errors::{FileErrors, suggestion};
-use crate::profile::secret_ref::SecretRef;
+use crate::profile::secret_ref::{SecretRef, absolute};
 
 /// A value, or the proof that an error has been reported instead.
 pub(super) type Read<T> = Result<T, Reported>;
@@ -219,6 +220,11 @@ impl<'t> Value<'t> {
             )));
         };
         SecretRef::parse(text).map_err(|problem| self.error(format!("`{}` {problem}", self.key)))
+    }
+
+    /// The path of a file, absolute or beginning with `~/`.
+    pub(super) fn path(&self) -> Read<PathBuf> {
+        absolute(self.str()?).map_err(|problem| self.error(format!("`{}` {problem}", self.key)))
     }
 
     /// An absolute http(s) URL without a password.

@@ -1,6 +1,8 @@
 //! The settings of a session, async or blocking.
 
 use std::fmt;
+#[cfg(feature = "rustls")]
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -12,6 +14,9 @@ use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
+use crate::origin::ca_file::Trust;
+#[cfg(feature = "rustls")]
+use crate::origin::ca_file::{TlsClient, trust_file};
 use crate::origin::origin::{Origin, parse_url};
 
 /// Makes a session with settings of your own.
@@ -36,6 +41,7 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     direct: Option<C>,
     base: Option<Url>,
     redirects: u32,
+    trust: Option<Trust<C>>,
 }
 
 impl<C> SessionBuilder<C> {
@@ -46,6 +52,7 @@ impl<C> SessionBuilder<C> {
             direct: Some(direct),
             base: None,
             redirects: Exchange::REDIRECTS,
+            trust: None,
         }
     }
 
@@ -73,6 +80,22 @@ impl<C> SessionBuilder<C> {
         self
     }
 
+    /// Trusts the certificate authorities in this file (PEM) and no others, for a server with a certificate of your own.
+    ///
+    /// The file is read now. If it is missing, empty or not in PEM, `build` returns
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input), and the error names the file. Without this setting the authorities of the
+    /// system are trusted, or those in the file that the environment variable `SSL_CERT_FILE` names. An OAuth client has
+    /// [the same setting](crate::oauth::ClientBuilder::ca_file).
+    #[cfg(feature = "rustls")]
+    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self
+    where
+        C: TlsClient,
+    {
+        let trust = trust_file(path.as_ref());
+        self.trust = self.settings.origins.accept(trust);
+        self
+    }
+
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
     /// The session follows redirects itself, and replaces the redirect policy of the client. The client's default headers go
@@ -90,8 +113,9 @@ impl<C> SessionBuilder<C> {
     ) -> Result<Sender<B>, Error> {
         let timeout = self.settings.timeout;
         let rules = self.settings.into_rules()?;
+        let trust = self.trust.unwrap_or_else(|| Box::new(|client| client));
         let build = |client| {
-            build(client, timeout).map_err(|cause| {
+            build(trust(client), timeout).map_err(|cause| {
                 Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
             })
         };

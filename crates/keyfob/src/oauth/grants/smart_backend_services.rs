@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::client_authentication::{Audience, ClientAuthentication};
+use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::grants::client_credentials::ClientCredentials;
 use crate::oauth::grants::options::grant_setters;
 use crate::oauth::signing_key::SigningKey;
@@ -48,7 +49,20 @@ impl SmartBackendServices {
         client_id: impl Into<String>,
         key: SigningKey,
     ) -> Result<Self, Error> {
-        let client = Client::builder(client_id)
+        Self::discover_with(Client::builder(client_id), fhir_base, key)
+    }
+
+    /// The same, for a client with settings of your own, such as a CA file. Its authentication is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`discover`](Self::discover) and [`ClientBuilder::build`].
+    pub fn discover_with(
+        client: ClientBuilder,
+        fhir_base: impl Into<String>,
+        key: SigningKey,
+    ) -> Result<Self, Error> {
+        let client = client
             .fhir_server(fhir_base)
             .authentication(authentication(key)?)
             .build()?;

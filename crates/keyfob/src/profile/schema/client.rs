@@ -5,13 +5,13 @@ use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// A client and its authentication.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientSettings {
     pub(crate) id: String,
     pub(crate) authentication: Authentication,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Authentication {
     /// A public client.
     None,
@@ -22,7 +22,7 @@ pub(crate) enum Authentication {
 }
 
 /// The private key that the client signs with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KeySettings {
     pub(crate) pem: SecretRef,
     pub(crate) id: Option<String>,

@@ -1,5 +1,7 @@
 //! An OAuth 2.0 grant, as a profile describes it.
 
+use std::path::PathBuf;
+
 use futures_util::future::OptionFuture;
 use url::Url;
 
@@ -16,7 +18,7 @@ use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// A grant: the authorization server, the client, and the parameters of the token request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Grant {
     /// The name in the file.
     pub(crate) name: String,
@@ -29,12 +31,14 @@ pub(crate) struct Grant {
     pub(crate) parameters: Vec<(String, String)>,
     /// The key that tokens are bound to (DPoP, RFC 9449).
     pub(crate) dpop_key: Option<DpopKey>,
+    /// The CA file of the profile.
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// The server that issues the tokens.
 ///
 /// An issuer is kept as the file spells it, because it is compared with the metadata character by character (RFC 8414 §3.3).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Server {
     /// The endpoints are in the metadata of this issuer (RFC 8414).
     Issuer(String),
@@ -44,7 +48,7 @@ pub(crate) enum Server {
 }
 
 /// The kind of a grant, with the settings that only this kind has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum GrantKind {
     ClientCredentials,
     SmartBackendServices,
@@ -57,7 +61,7 @@ pub(crate) enum GrantKind {
 }
 
 /// The JWT that is exchanged for a token (RFC 7523 §2.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Assertion {
     Stored(SecretRef),
     Signed {
@@ -68,7 +72,7 @@ pub(crate) enum Assertion {
 }
 
 /// The token that is exchanged for another one (RFC 8693 §2.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ExchangeSettings {
     pub(crate) subject: SecretRef,
     pub(crate) subject_type: String,
@@ -171,6 +175,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         resource,
         parameters: parameters.unwrap_or_default(),
         dpop_key,
+        ca_file: None,
     })
 }
 

@@ -14,7 +14,7 @@ pub enum SignIn {
 }
 
 /// A sign-in, and the endpoints of a server without metadata.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SignInSettings {
     pub(crate) how: SignIn,
     pub(crate) authorization_endpoint: Option<String>,

@@ -11,7 +11,7 @@ use crate::source::persisted::OnStoreOutage;
 use crate::store::file::FileStore;
 
 /// The store of a profile, and how it is used.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct StoreSettings {
     /// The store; `None` if the token is only in the memory of the process.
     pub(crate) place: Option<PersistentStore>,

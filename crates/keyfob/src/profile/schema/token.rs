@@ -11,7 +11,7 @@ use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// The token of a profile.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TokenSettings {
     pub(crate) from: TokenFrom,
     /// Where in a request the token goes; `None` for `Authorization: Bearer`.
@@ -20,7 +20,7 @@ pub(crate) struct TokenSettings {
     pub(crate) default_lifetime: Option<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum TokenFrom {
     /// A command, a variable, a file or the keyring.
     Secret(SecretRef),

@@ -1,0 +1,62 @@
+//! The certificate authorities that a client trusts in place of the system's.
+
+#[cfg(feature = "rustls")]
+use std::{fs, path::Path};
+
+#[cfg(feature = "rustls")]
+use reqwest::Certificate;
+
+#[cfg(feature = "rustls")]
+use crate::error::error::Error;
+
+/// Changes the settings of a client, so that it trusts other certificate authorities than the system's.
+pub(crate) type Trust<C> = Box<dyn Fn(C) -> C + Send + Sync>;
+
+/// Trusts the authorities in a file in PEM, and no others. The error names the file.
+///
+/// They replace those of the system, as with `--cacert` of curl and `verify` of Python's `requests`: if a program names its
+/// authority, no other one is meant to vouch for the server.
+#[cfg(feature = "rustls")]
+pub(crate) fn trust_file<C: TlsClient>(path: &Path) -> Result<Trust<C>, Error> {
+    let unusable =
+        |problem: &str| Error::input(format!("the CA file {} {problem}", path.display()));
+    let text = fs::read(path).map_err(|cause| {
+        unusable("cannot be read; give the path of a file in PEM").caused_by(cause)
+    })?;
+    let certificates = Certificate::from_pem_bundle(&text)
+        .map_err(|_| unusable("is not in PEM; export the certificates as text"))?;
+    if certificates.is_empty() {
+        return Err(unusable(
+            "has no certificate; it must have that of your authority, which begins with `-----BEGIN CERTIFICATE-----`",
+        ));
+    }
+    // The certificates are parsed only when a client is made, and that error would not name the file.
+    let client = reqwest::Client::builder().tls_certs_only(certificates.clone());
+    client
+        .build()
+        .map_err(|_| unusable("has a certificate that cannot be read; export it again"))?;
+    Ok(Box::new(move |client: C| {
+        client.trust_only(certificates.clone())
+    }))
+}
+
+/// The settings of a client of `reqwest`, async or blocking.
+#[cfg(feature = "rustls")]
+pub trait TlsClient {
+    /// Trusts these authorities and no others.
+    fn trust_only(self, certificates: Vec<Certificate>) -> Self;
+}
+
+#[cfg(feature = "rustls")]
+impl TlsClient for reqwest::ClientBuilder {
+    fn trust_only(self, certificates: Vec<Certificate>) -> Self {
+        self.tls_certs_only(certificates)
+    }
+}
+
+#[cfg(all(feature = "rustls", feature = "blocking"))]
+impl TlsClient for reqwest::blocking::ClientBuilder {
+    fn trust_only(self, certificates: Vec<Certificate>) -> Self {
+        self.tls_certs_only(certificates)
+    }
+}
