@@ -243,28 +243,42 @@ fn stores() -> Outcome {
     let features = ["test", "--workspace", "--all-features"];
     run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
     run_some_tests(cargo(features).args(["--test=real_servers", "redis::"]))?;
-    run(cargo(features).arg("--test=soak"))
+    run_soak(&[], &[])?;
+    run_soak(&["load", "--requests", "5000"], &[])
 }
 
 /// The long soak, of which the gate runs a short one.
 pub(crate) fn soak(options: &[&str]) -> Outcome {
-    run(cargo([
-        "test",
-        "--workspace",
-        "--all-features",
-        "--test=soak",
-        "--",
-        "--processes",
-        "50",
-        "--lifetimes",
-        "20",
-        "--lifetime",
-        "3",
-        "--kill-every-ms",
-        "1000",
-    ])
-    .args(options))
+    run_soak(
+        &[
+            "--processes",
+            "50",
+            "--lifetimes",
+            "20",
+            "--lifetime",
+            "3",
+            "--kill-every-ms",
+            "1000",
+        ],
+        options,
+    )
 }
+
+/// Many requests with short-lived tokens to an API that fails, in Rust and in Python.
+pub(crate) fn soak_requests() -> Outcome {
+    run_soak(&["load"], &[])?;
+    let client = python::installed()?;
+    let program = root().join(LOAD_CLIENT).display().to_string();
+    run_soak(&["load", "--client", &client, &program], &[])
+}
+
+fn run_soak(arguments: &[&str], more: &[&str]) -> Outcome {
+    let soak = ["test", "--workspace", "--all-features", "--test=soak", "--"];
+    run(cargo(soak).args(arguments).args(more))
+}
+
+/// The client of the load test in Python.
+const LOAD_CLIENT: &str = "crates/keyfob-python/tests/load_client.py";
 
 fn oauth() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.

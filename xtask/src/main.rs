@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             "--bench=startup",
         ]))),
         ["bench", questions @ ..] => finish(bench::measure(questions)),
+        ["soak", "requests"] => finish(gates::soak_requests()),
         ["soak", options @ ..] => finish(gates::soak(options)),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
@@ -80,6 +81,7 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask bench package    only the Python package, against its goals
        cargo xtask bench startup    `keyfob token` with a stored token, from start to end
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count the losses
+       cargo xtask soak requests    send 100,000 requests to an API that fails, from Rust and from Python
        cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
        cargo xtask provider api     run an API that accepts its tokens";

@@ -69,6 +69,13 @@ pub(crate) fn install_package() -> Outcome {
     install(&["--config-settings=build-args=--profile=dev"])
 }
 
+/// The interpreter of the environment, with the package installed.
+pub(crate) fn installed() -> Result<String, String> {
+    prepare()?;
+    install_package()?;
+    Ok(environment().join("bin/python").display().to_string())
+}
+
 /// Checks the format, and that there is no warning.
 pub(crate) fn check_style() -> Outcome {
     run(tool("ruff").args(["format", "--check", "."]))?;

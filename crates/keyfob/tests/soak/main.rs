@@ -7,6 +7,8 @@
 #![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
 mod held_responses;
+mod load;
+mod load_server;
 mod options;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../real_servers/redis_server.rs"]
@@ -25,6 +27,11 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("worker") => {
             worker::run();
+            ExitCode::SUCCESS
+        }
+        Some("load") => load::run(&arguments[1..]),
+        Some("load-server") => {
+            load_server::run();
             ExitCode::SUCCESS
         }
         // `cargo nextest` and other runners call each test binary with this argument.
