@@ -177,12 +177,18 @@ pub enum Fault {
     ResetInUpload,
     /// No byte is sent, and the connection stays open.
     StallBeforeHead,
+    /// Half of the head is sent, and the connection is closed.
+    CutHead,
     /// Half of the head is sent, and the connection stays open.
     StallInHead,
     /// The head and the first byte of the body are sent, and the connection stays open.
     StallInBody,
     /// The head and half of the body are sent, and the connection is closed.
     CutBody,
+    /// The head and half of the body are sent, and the connection is reset.
+    ResetBody,
+    /// The body comes byte by byte, with pauses of 200 ms.
+    SlowBody,
 }
 
 impl Client {

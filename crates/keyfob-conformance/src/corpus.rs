@@ -1,9 +1,16 @@
 //! The cases, by group. Most are made in loops over the values that a promise names.
 
 mod bodies;
+mod bounds;
 mod builders;
+mod callers_things;
 mod challenges;
+mod hops;
+mod origins;
+mod proxies;
 mod redirects;
+mod renewals;
+mod responses;
 mod retries;
 mod targets;
 
@@ -15,11 +22,18 @@ use crate::case::Case;
 #[must_use]
 pub fn corpus() -> Vec<Case> {
     [
-        retries::cases(),
-        challenges::cases(),
-        bodies::cases(),
-        redirects::cases(),
+        origins::cases(),
         targets::cases(),
+        redirects::cases(),
+        hops::cases(),
+        proxies::cases(),
+        renewals::cases(),
+        challenges::cases(),
+        retries::cases(),
+        bounds::cases(),
+        bodies::cases(),
+        responses::cases(),
+        callers_things::cases(),
     ]
     .concat()
 }

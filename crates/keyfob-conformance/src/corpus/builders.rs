@@ -56,11 +56,27 @@ impl Case {
 
     /// A server that gives the same response to every request.
     pub(super) fn always(self, name: &str, response: Response) -> Self {
-        let mut case = self.server(name, []);
-        if let Some(script) = case.servers.get_mut(name) {
-            script.then = Some(response);
-        }
-        case
+        self.server(name, []).then(name, response)
+    }
+
+    /// The response of a server after those in its list.
+    pub(super) fn then(mut self, name: &str, response: Response) -> Self {
+        self.script(name).then = Some(response);
+        self
+    }
+
+    /// One more response of a server.
+    pub(super) fn respond(mut self, name: &str, response: Response) -> Self {
+        self.script(name).responses.push(response);
+        self
+    }
+
+    fn script(&mut self, name: &str) -> &mut Script {
+        self.servers.entry(name.to_owned()).or_insert(Script {
+            listens: Listens::Plain,
+            responses: Vec::new(),
+            then: None,
+        })
     }
 
     /// Adds an outcome that is right; one of several is enough.

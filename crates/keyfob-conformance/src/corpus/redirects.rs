@@ -1,55 +1,219 @@
-//! R1: where the credential goes on a redirect.
+//! R1: where the credential goes on a redirect, and what goes with it.
 
-use crate::case::Case;
-use crate::corpus::builders::{bare, expect, get, ok, redirect, with};
+use crate::case::{Body, Case, Listens};
+use crate::corpus::builders::{bare, bytes, expect, generator, get, ok, redirect, request, with};
+use crate::expectation::Arrival;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for code in [301, 302, 303, 307, 308] {
         for header in [None, Some("x-api-key")] {
-            let field = header.map_or("Authorization", |_| "a custom header");
-            cases.push(
-                Case::new(
-                    "redirects",
-                    "R1",
-                    format!("{code} within the origin keeps {field}"),
-                )
-                .header(header)
-                .send(get("{a}/start"))
-                .server("a", [redirect(code, "/next"), ok()])
-                .expect(
-                    expect()
-                        .at(
-                            "a",
-                            [
-                                with("token-1", "GET", "/start"),
-                                with("token-1", "GET", "/next"),
-                            ],
-                        )
-                        .ends_with(200, "fine"),
-                ),
-            );
-            cases.push(
-                Case::new(
-                    "redirects",
-                    "R1",
-                    format!("{code} to another port and back removes {field}"),
-                )
-                .header(header)
-                .send(get("{a}/start"))
-                .server("a", [redirect(code, "{b}/there"), ok()])
-                .server("b", [redirect(code, "{a}/back")])
-                .expect(
-                    expect()
-                        .at(
-                            "a",
-                            [with("token-1", "GET", "/start"), bare("GET", "/back")],
-                        )
-                        .at("b", [bare("GET", "/there")])
-                        .ends_with(200, "fine"),
-                ),
-            );
+            for place in PLACES {
+                let bodies = [
+                    ("in memory", bytes("an order")),
+                    ("streamed", generator(&["an ", "order"])),
+                ];
+                cases.extend(bodies.map(|body| moved(code, header, &place, body)));
+            }
         }
     }
+    cases.extend([
+        a_get_to(&PLACES[0]),
+        a_get_to(&PLACES[1]),
+        a_get_to(&UPGRADE),
+        host_field(),
+        endless(),
+        not_followed("ftp://127.0.0.1/x"),
+        not_followed("javascript:alert(1)"),
+    ]);
     cases
 }
+
+/// Where a redirect leads, and by which way.
+struct Place {
+    name: &'static str,
+    /// The first server and the URLs of the hops after it.
+    from: (&'static str, Listens),
+    hops: &'static [(&'static str, &'static str)],
+    is_same_origin: bool,
+}
+
+/// A POST that is redirected. With 301, 302 and 303 it becomes a GET without a body; with 307 and 308 it stays.
+fn moved(code: u16, header: Option<&str>, place: &Place, (kept, body): (&str, Body)) -> Case {
+    let keeps_body = matches!(code, 307 | 308);
+    let is_streamed = matches!(body, Body::Generator { .. });
+    let field = header.map_or("Authorization", |_| "a custom field");
+    let name = format!("{code} {} of a body {kept}, token in {field}", place.name);
+    let (from, _) = place.from;
+    let first = with("token-1", "POST", "/start").whole();
+    let next = |path: &str| {
+        let arrival = match keeps_body {
+            true => bare("POST", path).whole(),
+            false => bare("GET", path)
+                .without("content-type")
+                .without("content-length"),
+        };
+        Arrival {
+            token: place.is_same_origin.then(|| "token-1".to_owned()),
+            ..arrival
+        }
+    };
+    let case = Case::new("redirects", "R1", name)
+        .header(header)
+        .send(request("POST", &format!("{{{from}}}/start")).body(body));
+    let case = servers(case, code, place);
+    if is_streamed && keeps_body {
+        // The body is gone, so the caller gets the response that asks for it again.
+        return case.expect(expect().at(from, [first]).ends(code));
+    }
+    let mut expected = expect().ends_with(200, "fine");
+    for server in [from, "b"] {
+        let hops = place.hops.iter().filter(|(name, _)| *name == server);
+        let later = hops.map(|(_, path)| next(path));
+        let arrivals: Vec<_> = (server == from)
+            .then(|| first.clone())
+            .into_iter()
+            .chain(later)
+            .collect();
+        if !arrivals.is_empty() {
+            expected = expected.at(server, arrivals);
+        }
+    }
+    case.expect(expected)
+}
+
+/// The servers of a place: each redirects to the next, and the last responds.
+fn servers(mut case: Case, code: u16, place: &Place) -> Case {
+    let (from, listens) = place.from;
+    case = case.listener(listens, from, []).server("b", []);
+    let mut at = from;
+    for (server, path) in place.hops {
+        let location = place.location(server, path);
+        case = case.respond(at, redirect(code, &location));
+        at = server;
+    }
+    case.respond(at, ok())
+}
+
+impl Place {
+    fn location(&self, server: &str, path: &str) -> String {
+        match self.name {
+            "to another name" => format!("http://localhost:{{{server}.port}}{path}"),
+            "within the origin" => path.to_owned(),
+            _ => format!("{{{server}}}{path}"),
+        }
+    }
+}
+
+fn a_get_to(place: &Place) -> Case {
+    let (from, _) = place.from;
+    let (server, path) = place.hops[0];
+    let case = Case::new("redirects", "R1", format!("302 {} of a GET", place.name))
+        .send(get(&format!("{{{from}}}/start")));
+    let first = with("token-1", "GET", "/start");
+    let expected = match server == from {
+        true => expect().at(from, [first, with("token-1", "GET", path)]),
+        false => expect().at(from, [first]).at(server, [bare("GET", path)]),
+    };
+    servers(case, 302, place).expect(expected.ends_with(200, "fine"))
+}
+
+fn host_field() -> Case {
+    Case::new(
+        "redirects",
+        "R1",
+        "302 to another port of a GET with a Host of its own",
+    )
+    .send(get("{a}/start").header("host", "virtual.example"))
+    .server("a", [redirect(302, "{b}/there")])
+    .server("b", [ok()])
+    .expect(
+        expect()
+            .at(
+                "a",
+                [with("token-1", "GET", "/start").header("host", "virtual.example")],
+            )
+            .at(
+                "b",
+                [bare("GET", "/there").header("host", "127.0.0.1:{b.port}")],
+            )
+            .ends(200),
+    )
+}
+
+fn endless() -> Case {
+    Case::new("redirects", "R1", "a redirect without end is an error")
+        .send(get("{a}/start"))
+        .always("a", redirect(302, "/start"))
+        .expect(
+            expect()
+                .anything_at("a")
+                .fails([crate::outcome::ErrorName::Redirect]),
+        )
+}
+
+fn not_followed(location: &str) -> Case {
+    Case::new(
+        "redirects",
+        "R1",
+        format!("a redirect to {location} is not followed"),
+    )
+    .send(get("{a}/start"))
+    .server("a", [redirect(302, location).text("moved")])
+    .expect(
+        expect()
+            .at("a", [with("token-1", "GET", "/start")])
+            .ends_with(302, "moved"),
+    )
+    .expect(
+        expect()
+            .at("a", [with("token-1", "GET", "/start")])
+            .fails(NOT_HTTP),
+    )
+}
+
+/// `requests` and `httpx` have errors for such a redirect.
+const NOT_HTTP: [crate::outcome::ErrorName; 3] = {
+    use crate::outcome::ErrorName::{Input, Redirect, Transport};
+    [Input, Redirect, Transport]
+};
+
+const PLACES: [Place; 5] = [
+    Place {
+        name: "within the origin",
+        from: ("a", Listens::Plain),
+        hops: &[("a", "/next")],
+        is_same_origin: true,
+    },
+    Place {
+        name: "to another port",
+        from: ("a", Listens::Plain),
+        hops: &[("b", "/there")],
+        is_same_origin: false,
+    },
+    Place {
+        name: "to another name",
+        from: ("a", Listens::Plain),
+        hops: &[("a", "/named")],
+        is_same_origin: false,
+    },
+    Place {
+        name: "from https to http",
+        from: ("s", Listens::Tls),
+        hops: &[("b", "/there")],
+        is_same_origin: false,
+    },
+    Place {
+        name: "to another port and back",
+        from: ("a", Listens::Plain),
+        hops: &[("b", "/there"), ("a", "/back")],
+        is_same_origin: false,
+    },
+];
+
+const UPGRADE: Place = Place {
+    name: "from http to https",
+    from: ("a", Listens::Plain),
+    hops: &[("s", "/there")],
+    is_same_origin: false,
+};

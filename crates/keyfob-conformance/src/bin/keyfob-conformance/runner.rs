@@ -106,7 +106,7 @@ impl Worker<'_> {
             None if differences.is_empty() => grid::Result::Passed,
             Some(exception) if differences.is_empty() => grid::Result::Failed(vec![format!(
                 "it passes, so this exception is no longer needed: {}",
-                exception.cases
+                exception.reason
             )]),
             Some(_) if differences.leaks.is_empty() => grid::Result::Excepted,
             _ => grid::Result::Failed(differences.lines().map(str::to_owned).collect()),

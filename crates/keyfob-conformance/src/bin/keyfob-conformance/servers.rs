@@ -126,7 +126,10 @@ fn scripted(response: &Response) -> ScriptedResponse {
         Some(Fault::StallBeforeHead) => ScriptedResponse::hang(),
         Some(Fault::StallInHead) => ScriptedResponse::raw_then_hang(HALF_A_HEAD),
         Some(Fault::StallInBody) => with_head().slow_body(1, ENDLESS),
-        Some(Fault::CutBody) => with_head().cut_body_after(response.body.len() as u64 / 2),
+        Some(Fault::CutHead) => ScriptedResponse::raw(HALF_A_HEAD),
+        Some(Fault::CutBody) => with_head().cut_body_after(half_a_body(response)),
+        Some(Fault::ResetBody) => with_head().reset_body_after(half_a_body(response)),
+        Some(Fault::SlowBody) => with_head().slow_body(1, PAUSE),
     }
 }
 
@@ -144,6 +147,16 @@ fn with_head(response: &Response) -> ScriptedResponse {
     }
 }
 
+fn half_a_body(response: &Response) -> u64 {
+    let body = response.body.as_bytes();
+    let length = if response.gzip {
+        gzip(body).len()
+    } else {
+        body.len()
+    };
+    length as u64 / 2
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
@@ -153,3 +166,5 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 const HALF_A_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-le";
 
 const ENDLESS: Duration = Duration::from_secs(3600);
+
+const PAUSE: Duration = Duration::from_millis(200);

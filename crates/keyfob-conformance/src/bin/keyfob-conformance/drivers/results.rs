@@ -76,6 +76,9 @@ fn name(error: &(dyn StdError + 'static)) -> ErrorName {
 }
 
 fn timed_out(error: &(dyn StdError + 'static)) -> bool {
+    if error.is::<tokio::time::error::Elapsed>() {
+        return true;
+    }
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }

@@ -3,12 +3,14 @@
 use std::io;
 use std::io::SeekFrom;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::{Request as HttpRequest, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
@@ -16,6 +18,7 @@ use keyfob::exchange::Failure;
 use keyfob::tower::{AuthenticationLayer, AuthenticationService, ReplayBuffered};
 use keyfob_conformance::case::{Body, Client as Settings, Request};
 use keyfob_conformance::outcome::{CallerGot, ErrorName, Job, Outcome};
+use std::error::Error as StdError;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tower::{Layer, ServiceExt};
 
@@ -87,18 +90,24 @@ async fn send(service: &Service, client: &Settings, request: &Request) -> Caller
         Ok(response) => {
             let (parts, body) = response.into_parts();
             let head = head(parts.status, &parts.headers);
-            // The response body has no timeout in this interface, so its user sets one.
-            let limit = std::time::Duration::from_millis(client.timeout_ms);
-            match tokio::time::timeout(limit, body.collect()).await {
-                Ok(body) => with_body(head, body.map(http_body_util::Collected::to_bytes)),
-                Err(late) => with_body(
-                    head,
-                    Err::<Bytes, _>(io::Error::new(io::ErrorKind::TimedOut, late)),
-                ),
-            }
+            with_body(
+                head,
+                whole(body, Duration::from_millis(client.timeout_ms)).await,
+            )
         }
         Err(error) => failure(error.as_ref()),
     }
+}
+
+/// The response body has no timeout in this interface, so its user sets one for each piece.
+async fn whole(mut body: Incoming, timeout: Duration) -> Result<Vec<u8>, Box<dyn StdError>> {
+    let mut whole = Vec::new();
+    while let Some(frame) = tokio::time::timeout(timeout, body.frame()).await? {
+        if let Ok(data) = frame?.into_data() {
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(whole)
 }
 
 async fn body(body: &Body) -> (Sent, Option<String>) {

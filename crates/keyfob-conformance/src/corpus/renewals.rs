@@ -1,0 +1,163 @@
+//! R2, R3 and R7: when the token is renewed, which one is sent, and what is replayed.
+
+use crate::case::{Case, Fetched};
+use crate::corpus::builders::{
+    bytes, expect, get, ok, redirect, request, status, token, unauthorized, with,
+};
+use crate::expectation::Arrival;
+use crate::outcome::ErrorName::NoToken;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        case("R3", "a second 401 is returned")
+            .send(get("{a}/data"))
+            .server(
+                "a",
+                [unauthorized("Bearer"), unauthorized("Bearer").text("no")],
+            )
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-2"]))
+                    .ends_with(401, "no")
+                    .fetches(2),
+            ),
+        case(
+            "R3",
+            "a renewal that brings the same token sends nothing again",
+        )
+        .client(|client| client.fetches = vec![token("token-same"), token("token-same")])
+        .send(get("{a}/data"))
+        .server("a", [unauthorized("Bearer").text("no")])
+        .expect(
+            expect()
+                .at("a", gets(&["token-same"]))
+                .ends_with(401, "no")
+                .fetches(2),
+        ),
+        case("R3", "a renewal that fails returns the 401")
+            .client(|client| client.fetches = vec![token("token-1"), Fetched::Failure])
+            .send(get("{a}/data"))
+            .server("a", [unauthorized("Bearer").text("no")])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1"]))
+                    .ends_with(401, "no")
+                    .fetches(2),
+            ),
+        case("R2", "without a token nothing is sent")
+            .client(|client| client.fetches = vec![Fetched::Failure])
+            .send(get("{a}/data"))
+            .server("a", [])
+            .expect(expect().fails([NoToken]).fetches(1)),
+        case("R7", "a retry after a renewal carries the new token")
+            .send(get("{a}/data"))
+            .server("a", [unauthorized("Bearer"), status(503), ok()])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-2", "token-2"]))
+                    .ends(200)
+                    .fetches(2),
+            ),
+        case("R3", "a 401 after a retry renews")
+            .send(get("{a}/data"))
+            .server("a", [status(503), unauthorized("Bearer"), ok()])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-1", "token-2"]))
+                    .ends(200)
+                    .fetches(2),
+            ),
+        case("R3", "the next request carries the new token")
+            .send(get("{a}/data"))
+            .send(get("{a}/data"))
+            .server("a", [unauthorized("Bearer"), ok(), ok()])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-2", "token-2"]))
+                    .ends(200)
+                    .ends(200)
+                    .fetches(2),
+            ),
+        case("R7", "two requests share one token")
+            .send(get("{a}/data"))
+            .send(get("{a}/data"))
+            .server("a", [ok(), ok()])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-1"]))
+                    .ends(200)
+                    .ends(200)
+                    .fetches(1),
+            ),
+    ];
+    for method in ["POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"] {
+        cases.push(replayed(method, None));
+    }
+    for header in ["x-api-key", "X-Auth-Token"] {
+        cases.push(replayed("GET", Some(header)));
+        cases.push(replayed("POST", Some(header)));
+    }
+    for code in [302, 307] {
+        cases.push(a_401_and_then_a_redirect(code));
+    }
+    cases
+}
+
+fn replayed(method: &str, header: Option<&str>) -> Case {
+    let field = header.map_or(String::new(), |name| format!(" with a token in {name}"));
+    let has_body = matches!(method, "POST" | "PATCH" | "PUT");
+    let (request, arrive) = match has_body {
+        true => (
+            request(method, "{a}/data").body(bytes("an order")),
+            Arrival::whole as fn(Arrival) -> Arrival,
+        ),
+        false => (request(method, "{a}/data"), (|arrival| arrival) as _),
+    };
+    case(
+        "R3",
+        format!("{method}{field} is replayed in full after a 401"),
+    )
+    .header(header)
+    .send(request)
+    .server("a", [unauthorized("Bearer"), ok()])
+    .expect(
+        expect()
+            .at(
+                "a",
+                ["token-1", "token-2"].map(|token| arrive(with(token, method, "/data"))),
+            )
+            .ends(200)
+            .fetches(2),
+    )
+}
+
+fn a_401_and_then_a_redirect(code: u16) -> Case {
+    case(
+        "R7",
+        format!("a {code} after a renewal is followed with the new token"),
+    )
+    .send(get("{a}/data"))
+    .server("a", [unauthorized("Bearer"), redirect(code, "/next"), ok()])
+    .expect(
+        expect()
+            .at(
+                "a",
+                [
+                    with("token-1", "GET", "/data"),
+                    with("token-2", "GET", "/data"),
+                    with("token-2", "GET", "/next"),
+                ],
+            )
+            .ends(200)
+            .fetches(2),
+    )
+}
+
+fn case(promise: &str, name: impl Into<String>) -> Case {
+    Case::new("renewals", promise, name)
+}
+
+fn gets(tokens: &[&str]) -> Vec<Arrival> {
+    let tokens = tokens.iter();
+    tokens.map(|token| with(token, "GET", "/data")).collect()
+}
