@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keyfob::{Error, ErrorKind};
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,8 +22,20 @@ use crate::runtime::critical_section::CriticalSection;
 pub(crate) struct HookException {
     exception: PyErr,
     shown: String,
-    /// Whether a request to exit was already raised in a caller; that happens once.
-    exit_raised: AtomicBool,
+    ending: Ending,
+}
+
+/// How a call of the hook ended without a token.
+#[derive(Debug)]
+enum Ending {
+    Failed,
+    /// By a cancellation, or by a request to exit that a caller has got.
+    Interrupted,
+    /// By a request to exit, which one caller gets.
+    Exit {
+        taken: AtomicBool,
+        raised: AtomicBool,
+    },
 }
 
 impl HookException {
@@ -56,15 +68,54 @@ impl HookException {
         error.caused_by(Self {
             exception,
             shown,
-            exit_raised: AtomicBool::new(false),
+            ending: Ending::Failed,
         })
     }
 
-    /// A `KeyboardInterrupt`, `SystemExit` or similar: a request to exit, not a failure.
+    /// The error of a renewal whose hook was interrupted. No cool-down follows, because the source did not fail.
+    pub(crate) fn interrupt(py: Python<'_>, exception: PyErr, is_exit: bool) -> Error {
+        let _section = CriticalSection::enter_attached(py);
+        let class = exception.get_type(py).name();
+        let shown = class.map_or_else(|_| "an exception".to_owned(), |name| name.to_string());
+        let ending = if is_exit {
+            Ending::Exit {
+                taken: AtomicBool::new(false),
+                raised: AtomicBool::new(false),
+            }
+        } else {
+            Ending::Interrupted
+        };
+        Error::unavailable("the call of the token hook was interrupted")
+            .retry_after(Duration::ZERO)
+            .caused_by(Self {
+                exception,
+                shown,
+                ending,
+            })
+    }
+
+    fn of(error: &Error) -> Option<&Self> {
+        error.source()?.downcast_ref()
+    }
+
+    /// The request to exit, if no caller has got it.
     fn exit(&self, py: Python<'_>) -> Option<PyErr> {
-        let is_failure = self.exception.is_instance_of::<PyException>(py);
-        (!is_failure && !self.exit_raised.swap(true, Ordering::Relaxed))
-            .then(|| self.exception.clone_ref(py))
+        match &self.ending {
+            Ending::Exit { raised, .. } if !raised.swap(true, Ordering::Relaxed) => {
+                Some(self.exception.clone_ref(py))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a caller that got this error asks again: the call of the hook was interrupted, and not by a request to exit that
+/// this caller has to raise.
+pub(crate) fn is_interrupt_of_another(error: &Error) -> bool {
+    match HookException::of(error).map(|raised| &raised.ending) {
+        None | Some(Ending::Failed) => false,
+        Some(Ending::Interrupted) => true,
+        Some(Ending::Exit { taken, .. }) => taken.swap(true, Ordering::Relaxed),
     }
 }
 
@@ -79,9 +130,7 @@ impl StdError for HookException {}
 /// The exception that a caller gets instead of a token.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let _section = CriticalSection::enter_attached(py);
-    let raised = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<HookException>());
+    let raised = HookException::of(error);
     if let Some(exit) = raised.and_then(|raised| raised.exit(py)) {
         return exit;
     }
@@ -98,25 +147,30 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
 
 /// An `OriginError`: the credential may not go to a URL, or the URL is invalid.
 pub(crate) fn origin_error(py: Python<'_>, error: &Error) -> PyErr {
+    origin_error_with_text(py, text(error))
+}
+
+/// An `OriginError` with a text of this crate.
+pub(crate) fn origin_error_with_text(py: Python<'_>, text: String) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    with_text(py, &CLASS, "OriginError", error)
+    with_text(py, &CLASS, "OriginError", text)
 }
 
 /// A `ProfileError`: a profile or its file cannot be used.
 pub(crate) fn profile_error(py: Python<'_>, error: &Error) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    with_text(py, &CLASS, "ProfileError", error)
+    with_text(py, &CLASS, "ProfileError", text(error))
 }
 
 fn with_text(
     py: Python<'_>,
     class: &'static PyOnceLock<Py<PyType>>,
     name: &str,
-    error: &Error,
+    text: String,
 ) -> PyErr {
     let _section = CriticalSection::enter_attached(py);
     let class = class.import(py, "keyfob.errors", name);
-    or_its_failure(class.and_then(|class| class.call1((text(error),))))
+    or_its_failure(class.and_then(|class| class.call1((text,))))
 }
 
 fn authentication_error(py: Python<'_>, error: &Error) -> PyErr {

@@ -64,6 +64,7 @@ impl Profile {
             fetch_timeout: self.0.fetch_timeout(),
             origins: origins(&self.0),
             profile: Some(source),
+            caller_token: None,
             name: "profile",
         })
     }

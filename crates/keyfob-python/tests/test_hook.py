@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import concurrent.futures
+import contextvars
 import json
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 from keyfob import JWT, AuthenticationError, GenericExternallyManagedJWTHandler
-from tokens import Hook, ahead
+from tokens import Hook, ahead, together, wait_until
 
 
 def get_token() -> tuple[str, datetime]:
@@ -195,11 +198,66 @@ def test_t7_a_request_to_exit_reaches_the_caller_that_waits(
     with pytest.raises(exit_request) as raised:
         handler.get_valid_token()
     assert raised.value is hook.failure
-    # It is raised once. After that it is a failure like others.
-    with pytest.raises(AuthenticationError, match=exit_request.__name__):
-        handler.get_valid_token()
+    # T2: it was no failure of the source, so the next call asks at once.
     hook.failure = None
-    assert handler.get_valid_token(force=True) == "token-2"
+    assert handler.get_valid_token() == "token-2"
+
+
+def test_t7_a_request_to_exit_reaches_one_of_many_callers_and_the_others_ask_again() -> None:
+    calls = []
+
+    def hook() -> tuple[str, datetime]:
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.3)
+            raise SystemExit(3)
+        return get_token()
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    outcomes = together([handler.get_valid_token] * 10)
+    assert sum(isinstance(outcome, SystemExit) for outcome in outcomes) == 1
+    assert outcomes.count("t0ken") == 9
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, concurrent.futures.CancelledError])
+def test_t7_a_cancelled_call_of_the_hook_is_no_failure_of_the_source(
+    kind: type[BaseException],
+) -> None:
+    outcomes: list[Any] = [kind, kind, ("t0ken", ahead(60))]
+
+    def hook() -> Any:
+        outcome = outcomes.pop(0)
+        if outcome is kind:
+            raise kind
+        return outcome
+
+    assert GenericExternallyManagedJWTHandler(None, None, hook).get_valid_token() == "t0ken"
+
+
+def test_t7_a_hook_that_is_always_cancelled_is_an_error() -> None:
+    hook = Hook()
+    hook.failure = asyncio.CancelledError()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+    with pytest.raises(AuthenticationError, match="interrupted: CancelledError"):
+        handler.get_valid_token()
+    assert hook.calls == 3
+
+
+def test_t7_a_coroutine_that_cancels_itself_is_asked_again() -> None:
+    calls = []
+
+    async def hook() -> tuple[str, datetime]:
+        calls.append(1)
+        if len(calls) == 1:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        await asyncio.sleep(0)
+        return get_token()
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+    assert handler.get_valid_token() == "t0ken"
 
 
 def test_an_exception_whose_str_fails_is_an_error_like_others() -> None:
@@ -220,3 +278,60 @@ def test_an_exception_whose_str_fails_is_an_error_like_others() -> None:
     handler = GenericExternallyManagedJWTHandler(None, None, hook)
     with pytest.raises(AuthenticationError, match="OddError"):
         handler.get_valid_token()
+
+
+REQUEST: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+
+
+def test_a_hook_runs_in_a_copy_of_the_context_of_the_caller_that_caused_it() -> None:
+    seen = []
+
+    def hook() -> tuple[str, datetime]:
+        seen.append(REQUEST.get())
+        REQUEST.set("of the hook")
+        return get_token()
+
+    async def hook_later() -> tuple[str, datetime]:
+        await asyncio.sleep(0)
+        return hook()
+
+    for get in (hook, hook_later):
+        handler = GenericExternallyManagedJWTHandler(None, None, get)  # type: ignore[arg-type]
+        for name in ("first", "second"):
+            context = contextvars.copy_context()
+            context.run(REQUEST.set, name)
+            context.run(handler.authenticate, force=True)
+        REQUEST.set("mine")
+        handler.authenticate(force=True)
+        assert REQUEST.get() == "mine"
+    assert seen == ["first", "second", "mine"] * 2
+
+
+def test_a_renewal_in_the_background_has_the_context_of_the_caller_that_found_it_due() -> None:
+    seen = []
+
+    def hook() -> tuple[str, datetime]:
+        seen.append(REQUEST.get())
+        return "t0ken", ahead(3600)
+
+    handler = GenericExternallyManagedJWTHandler("mine", ahead(40), hook)
+    REQUEST.set("found it due")
+    assert handler.get_valid_token() == "mine"
+    wait_until(lambda: seen == ["found it due"])
+
+
+def test_a_thread_that_cannot_be_started_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = Hook()
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(20):
+            with pytest.raises(AuthenticationError, match="RuntimeError"):
+                handler.authenticate(force=True)
+    assert handler.get_valid_token(force=True) == "token-1"

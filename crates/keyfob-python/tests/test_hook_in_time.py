@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -16,6 +17,7 @@ from keyfob import (
     AuthenticationError,
     ExternallyManagedJWTSession,
     GenericExternallyManagedJWTHandler,
+    _event_loop,
 )
 from tokens import Hook, ahead, together, wait_until
 
@@ -38,28 +40,92 @@ def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> Non
     hook.release()
 
 
-def test_t7_a_hook_that_hangs_never_runs_twice_at_once_and_may_recover() -> None:
+def test_t7_a_call_that_hangs_costs_one_thread_and_not_the_handler(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    never = threading.Event()
+    hook = Hook()
+
+    def hangs_once() -> tuple[str, datetime]:
+        if hook.calls == 0:
+            hook.calls = 1
+            never.wait()
+        return hook()
+
+    handler = Impatient(None, None, hangs_once)
+    with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+        handler.authenticate()
+    # The cool-down counts, and then the next call is made.
+    with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+        handler.authenticate()
+    wait_until(lambda: recovered(handler))
+    assert handler.jwt == "token-2"
+    assert "earlier calls have not returned" in caplog.text
+    never.set()
+
+
+def recovered(handler: GenericExternallyManagedJWTHandler) -> bool:
+    try:
+        handler.authenticate()
+    except AuthenticationError:
+        return False
+    return True
+
+
+def test_t7_calls_that_hang_are_bounded() -> None:
     hook = Hook()
     hook.hold()
     handler = Impatient(None, None, hook)
+    for _ in range(16):
+        with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+            handler.authenticate(force=True)
+    for _ in range(3):
+        with pytest.raises(AuthenticationError, match="16 calls of the token hook"):
+            handler.authenticate(force=True)
+    assert hook.calls == 16
+    hook.release()
+    wait_until(lambda: recovered(handler))
+
+
+def test_t7_a_coroutine_that_hangs_is_cancelled() -> None:
+    cancelled = threading.Event()
+
+    async def hook() -> tuple[str, datetime]:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    handler = Impatient(None, None, hook)  # type: ignore[arg-type]
     with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
         handler.authenticate()
-    for _ in range(3):
-        with pytest.raises(AuthenticationError, match="still running an earlier call"):
-            handler.authenticate(force=True)
-    assert hook.calls == 1
-    hook.release()
+    assert cancelled.wait(15)
 
-    def recovered() -> bool:
-        try:
-            handler.authenticate(force=True)
-        except AuthenticationError:
-            return False
-        return True
 
-    wait_until(recovered)
-    assert handler.jwt == "token-2"
-    assert hook.most_at_once == 1
+def test_t7_a_coroutine_that_blocks_its_loop_stops_no_other_handler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_event_loop, "_PATIENCE", 0.2)
+    blocks, never = threading.Event(), threading.Event()
+
+    async def blocking() -> tuple[str, datetime]:
+        blocks.set()
+        never.wait()
+        return "late", ahead(60)
+
+    async def works() -> tuple[str, datetime]:
+        await asyncio.sleep(0)
+        return "t0ken", ahead(60)
+
+    blocked = GenericExternallyManagedJWTHandler(None, None, blocking)  # type: ignore[arg-type]
+    other = GenericExternallyManagedJWTHandler(None, None, works)  # type: ignore[arg-type]
+    thread = threading.Thread(target=recovered, args=[blocked])
+    thread.start()
+    assert blocks.wait(15)
+    assert other.get_valid_token() == "t0ken"
+    never.set()
+    thread.join()
 
 
 def test_t3_t7_a_valid_token_is_used_while_a_hook_hangs() -> None:

@@ -92,7 +92,7 @@ def test_r1_httpx_auth_refuses_a_custom_header_which_would_follow_redirects() ->
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])
-def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) -> None:
+def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_a_loop_of_its_own(library: Any) -> None:
     loops = []
 
     async def get_token() -> tuple[str, datetime]:
@@ -111,8 +111,8 @@ def test_t1_500_tasks_cause_one_call_of_a_coroutine_on_their_loop(library: Any) 
         }
         return asyncio.get_running_loop()
 
-    loop = asyncio.run(program())
-    assert loops == [loop]
+    assert asyncio.run(program()) not in loops
+    assert len(loops) == 1
 
 
 def test_t7_a_cancelled_task_does_not_cancel_the_fetch() -> None:
@@ -138,7 +138,7 @@ def test_trio_waits_and_replays_too() -> None:
     tokens = iter(["first", "second"])
 
     async def get_token() -> tuple[str, datetime]:
-        await trio.sleep(0.02)
+        await asyncio.sleep(0.02)
         return next(tokens), later()
 
     def api(request: httpx.Request) -> httpx.Response:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import io
 import json
+import marshal
 import pickle
 import traceback
 import urllib.request
 from datetime import datetime, timezone
 from typing import Any
 
+import msgpack
 import pytest
 import requests
+import yaml
 from keyfob import JWT, BearerAuthSession, ExternallyManagedJWT, GenericExternallyManagedJWTHandler
 from servers import Servers
 from tokens import ahead
@@ -97,12 +100,60 @@ def test_the_token_prints_as_text(handler: GenericExternallyManagedJWTHandler) -
     assert written.getvalue() == f"{SECRET}\n"
 
 
-def test_s1_a_pickle_of_the_token_does_not_contain_it(
+FORMATS: dict[str, Any] = {
+    "json": lambda value: json.loads(json.dumps(value)),
+    "msgpack": lambda value: msgpack.unpackb(msgpack.packb(value)),
+    "yaml": lambda value: yaml.unsafe_load(yaml.dump(value)),
+    "str": str,
+    "format": "{}".format,
+    "percent": lambda value: "%s" % value,  # noqa: UP031
+    "concatenation": lambda value: value + "",
+    "replace": lambda value: value.replace("\0", ""),
+    "bytes": lambda value: value.encode().decode(),
+    "slice": lambda value: value[:],
+    "case": lambda value: value.swapcase().swapcase(),
+    "translate": lambda value: value.translate({}),
+    "strip": lambda value: value.strip(),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+    FORMATS[f"pickle {protocol}"] = lambda value, protocol=protocol: pickle.loads(
+        pickle.dumps(value, protocol)
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_token_leaves_python_whole(
+    name: str, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    assert FORMATS[name](handler.get_valid_token()) == SECRET
+    for value in handler.request_headers.values():
+        assert FORMATS[name](value) == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize(
+    "refuses",
+    [yaml.safe_dump, lambda value: msgpack.packb(value, strict_types=True), marshal.dumps],
+    ids=["yaml", "msgpack", "marshal"],
+)
+def test_a_format_that_knows_no_subclass_of_str_refuses_a_token(
+    refuses: Any, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    with pytest.raises((TypeError, ValueError, yaml.YAMLError)):
+        refuses(handler.get_valid_token())
+
+
+def test_s1_a_token_is_still_hidden_after_a_pickle(
     handler: GenericExternallyManagedJWTHandler,
 ) -> None:
-    for secret in [handler.get_valid_token(), handler.request_headers]:
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            assert SECRET.encode() not in pickle.dumps(secret, protocol)
+    assert SECRET not in repr(pickle.loads(pickle.dumps(handler.request_headers)))
+
+
+def test_a_response_is_pickled_with_the_credential_that_was_sent(servers: Servers) -> None:
+    session = BearerAuthSession(servers.token())
+    copied = pickle.loads(pickle.dumps(session.get(servers.api_url)))
+    assert copied.request.headers["authorization"] == "Bearer token-1"
 
 
 def test_a_copy_of_the_token_is_the_token(handler: GenericExternallyManagedJWTHandler) -> None:

@@ -60,14 +60,14 @@ def test_r6_a_file_closed_in_the_meantime_returns_the_last_response(servers: Ser
     body = io.BytesIO(BODY)
     servers.next(503, body={"text": "busy"})
     session = fixed(servers)
-    send_once = session._send_once
+    send = session.send
 
-    def closes(*arguments: Any) -> Any:
-        response = send_once(*arguments)
+    def closes(*arguments: Any, **more: Any) -> Any:
+        response = send(*arguments, **more)
         body.close()
         return response
 
-    session._send_once = closes  # type: ignore[method-assign]
+    session.send = closes  # type: ignore[method-assign]
     response = session.put(servers.api_url, data=body)
     assert (response.status_code, response.text) == (503, "busy")
 

@@ -129,21 +129,46 @@ def test_each_attempt_reads_the_headers_of_a_custom_handler_again() -> None:
 
 
 @responses.activate
-def test_an_overridden_send_sees_each_request_once_and_its_response() -> None:
+def test_an_overridden_send_sees_each_attempt_as_it_is_sent_and_its_response() -> None:
     responses.get(URL, status=503)
     responses.get(URL)
-    seen = []
+    seen: list[Any] = []
 
     class Session(BearerAuthSession):
         def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-            response = super().send(request, **kwargs)
-            seen.append(response.status_code)
+            response = super().send(request.copy(), **kwargs)
+            seen.append((request.headers["Authorization"], response.status_code))
             return response
 
     session = Session("t0ken")
     session.retry = with_token("t0ken").retry
-    session.get(URL)
-    assert seen == [200]
+    response = session.get(URL)
+    assert seen == [("Bearer t0ken", 503), ("Bearer t0ken", 200)]
+    # It is a request like the caller's, and would be retried if it were sent by hand.
+    assert type(response.request) is requests.PreparedRequest
+
+
+@responses.activate
+def test_an_overridden_send_may_answer_a_request_itself() -> None:
+    class Session(BearerAuthSession):
+        def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+            made = requests.Response()
+            made.status_code, made.request, made.url = 418, request, str(request.url)
+            return made
+
+    seen = []
+    hooks = {"response": lambda response, **_: seen.append(response.status_code)}
+    assert Session("t0ken").get(URL, hooks=hooks).status_code == 418
+    assert seen == [418]
+
+
+@responses.activate
+def test_a_response_hook_sees_the_credential_that_was_sent() -> None:
+    responses.get(URL)
+    seen = []
+    hooks = {"response": lambda response, **_: seen.append(response.request.headers)}
+    with_token("t0ken").get(URL, hooks=hooks)
+    assert [headers["authorization"] for headers in seen] == ["Bearer t0ken"]
 
 
 @responses.activate

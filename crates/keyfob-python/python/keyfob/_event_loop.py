@@ -1,17 +1,25 @@
-"""Waits for a token on the event loop of asyncio or trio, without blocking a thread."""
+"""Event loops: keyfob's own, which runs coroutine hooks, and waits for a token on the loop of a caller."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import sys
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, Protocol
 
 from keyfob._core import Lease, PendingLease
 
+_logger = logging.getLogger("keyfob")
+
 
 class EventLoop(Protocol):
-    """The running event loop."""
+    """The running event loop of a caller."""
 
     def wake(self) -> None:
         """Ends the current wait; may be called from any thread."""
@@ -19,14 +27,6 @@ class EventLoop(Protocol):
     async def wait(self, seconds: float) -> bool:
         """Waits until ``wake`` is called; false if that takes longer than ``seconds``."""
         ...
-
-    def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Runs an awaitable on the loop and returns its result; called from another thread."""
-
-
-def run_here(awaitable: Awaitable[Any]) -> Any:
-    """Runs an awaitable on a new loop of the calling thread."""
-    return asyncio.run(_awaited(awaitable))
 
 
 def current() -> EventLoop:
@@ -65,11 +65,6 @@ class _Asyncio:
         self._woken.clear()
         return True
 
-    def run(self, awaitable: Awaitable[Any]) -> Any:
-        if not self._loop.is_running():
-            return run_here(awaitable)
-        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
-
 
 class _Trio:
     def __init__(self) -> None:
@@ -96,11 +91,142 @@ class _Trio:
             return True
         return False
 
-    def run(self, awaitable: Awaitable[Any]) -> Any:
-        import trio
 
-        return trio.from_thread.run(_awaited, awaitable, trio_token=self._token)
+class HubWait:
+    """A wait of the calling greenlet, in the hub of its thread (gevent)."""
+
+    def __init__(self) -> None:
+        self._hub = import_module("gevent").get_hub()
+        self._woken = import_module("gevent.event").Event()
+
+    def wake(self) -> None:
+        """Ends the current wait; may be called from any thread."""
+        # An `Event` itself may be set only on the thread of its hub.
+        self._hub.loop.run_callback_threadsafe(self._woken.set)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits until ``wake`` is called; false if that takes longer than ``seconds``."""
+        woken: bool = self._woken.wait(seconds)
+        self._woken.clear()
+        return woken
 
 
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
+def hub_wait() -> HubWait | None:
+    """The wait of a greenlet; ``None`` in a process that gevent has not patched."""
+    return HubWait() if patched_by_gevent() else None
+
+
+def patched_by_gevent() -> bool:
+    """Whether gevent has patched the blocking functions of the standard library."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("socket"))
+
+
+def run(awaitable: Awaitable[Any], seconds: float) -> Any:
+    """Runs an awaitable on keyfob's own event loop, in the context of the caller, and returns its result.
+
+    It is the same loop for all hooks, however their callers wait, so that a hook may keep clients and locks of that loop. After
+    ``seconds`` the awaitable is cancelled.
+    """
+    while True:
+        loop = _loop()
+        started = _Signal()
+        task = asyncio.run_coroutine_threadsafe(_started(awaitable, started), loop)
+        if started.wait(_PATIENCE) or not task.cancel():
+            return _result(task, seconds)
+        # A hook blocks the thread of the loop, so that no other hook can run there.
+        _logger.warning("a coroutine hook blocks its event loop; another loop is started")
+        _replace(loop)
+
+
+async def _started(awaitable: Awaitable[Any], started: _Signal) -> Any:
+    started.set()
     return await awaitable
+
+
+def _result(task: Future[Any], seconds: float) -> Any:
+    done = _Signal()
+    task.add_done_callback(lambda _: done.set())
+    # A second longer than the renewal waits, which reports the delay itself.
+    if not done.wait(seconds + 1) and task.cancel():
+        raise TimeoutError
+    return task.result()
+
+
+class _Signal:
+    """A ``threading.Event`` that another thread may set also in a process that gevent has patched."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._hub_wait = hub_wait()
+        self._event = None if self._hub_wait else threading.Event()
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._event:
+            self._event.set()
+        elif self._hub_wait:
+            self._hub_wait.wake()
+
+    def wait(self, seconds: float) -> bool:
+        if self._event:
+            return self._event.wait(seconds)
+        if self._hub_wait and not self._is_set:
+            self._hub_wait.wait(seconds)
+        return self._is_set
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """The loop of this process; it is started if there is none."""
+    global _own
+    with _starting:
+        if _own is None or _own[0] != os.getpid():
+            if _own is not None:
+                _left_behind.append(_own[1])
+            _own = (os.getpid(), _start())
+        return _own[1]
+
+
+def _replace(loop: asyncio.AbstractEventLoop) -> None:
+    global _own
+    with _starting:
+        if _own is not None and _own[1] is loop:
+            _left_behind.append(loop)
+            _own = None
+
+
+def _start() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    try:
+        start_thread(loop.run_forever, "keyfob-loop")
+    except BaseException:
+        loop.close()
+        raise
+    return loop
+
+
+def start_thread(work: Callable[[], object], name: str) -> None:
+    """Starts a daemon thread of the system, also in a process where gevent has patched threads to be greenlets."""
+    if patched_by_gevent():
+        import_module("gevent.monkey").get_original("_thread", "start_new_thread")(work, ())
+        return
+    # A daemon thread, so that a hook that hangs does not keep the program alive.
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def after_fork_in_child() -> None:
+    """Forgets that a thread of the parent may be starting the loop."""
+    global _starting
+    _starting = threading.Lock()
+
+
+_own: tuple[int, asyncio.AbstractEventLoop] | None = None
+"""The process, and its loop for coroutine hooks."""
+
+_left_behind: list[asyncio.AbstractEventLoop] = []
+"""Loops that cannot be closed: those of the parent process, and those whose thread a hook blocks."""
+
+_starting = threading.Lock()
+
+_PATIENCE = 5.0
+"""A loop that starts no task within this time is blocked, in seconds."""

@@ -6,7 +6,7 @@ import atexit
 import os
 from weakref import WeakSet
 
-from keyfob import _core
+from keyfob import _core, _event_loop
 
 _caches: WeakSet[_core.TokenCache] = WeakSet()
 
@@ -19,6 +19,7 @@ def watch(cache: _core.TokenCache) -> _core.TokenCache:
 
 def _after_fork_in_child() -> None:
     _core.after_fork_in_child()
+    _event_loop.after_fork_in_child()
     for cache in _caches:
         cache.after_fork_in_child()
 

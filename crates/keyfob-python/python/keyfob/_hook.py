@@ -1,16 +1,19 @@
-"""Calls the user's ``get_token`` on a thread of its own."""
+"""Calls the user's ``get_token`` on a thread of its own, or as a greenlet of its own."""
 
 from __future__ import annotations
 
 import inspect
-import threading
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
+from concurrent.futures import CancelledError as FutureCancelledError
+from contextvars import ContextVar, copy_context
 from datetime import datetime
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from keyfob import _core
-from keyfob._event_loop import run_here
+from keyfob._event_loop import patched_by_gevent, run, start_thread
 from keyfob._values import JWT, to_timestamp
 
 HookResult = tuple[str, datetime | None] | JWT
@@ -21,33 +24,51 @@ running_for: ContextVar[tuple[int, ...]] = ContextVar("keyfob.running_for", defa
 """The numbers of the caches whose hooks this context runs; the hook must not wait for those caches."""
 
 
-class Hook:
-    """``get_token``, and the event loop for the coroutine that it may return."""
+class Caller:
+    """The caller that causes a call of the hook: its context variables, and its hub if it is a greenlet (gevent)."""
 
-    def __init__(self, get_token: Callable[[], Any]) -> None:
-        self._get_token = get_token
-        self.run: Callable[[Awaitable[Any]], Any] | None = None
-        """Runs an awaitable on the event loop that waits for the token, from another thread."""
+    def __init__(self) -> None:
+        self._context = copy_context()
+        self._hub: Any = import_module("gevent").get_hub() if patched_by_gevent() else None
+        if self._hub is not None and not self._hub.main_hub:
+            # On another thread the hub may stop when the caller has its token, so a hook has a thread of its own there.
+            self._hub = None
 
-    def __call__(self) -> Any:
-        result = self._get_token()
-        if not inspect.isawaitable(result):
-            return result
-        return (self.run or run_here)(result)
+    def start(self, work: Callable[[], object]) -> None:
+        """Starts this work in a copy of the caller's context: on a new thread, or as a greenlet of the caller's hub.
+
+        A greenlet can use the sockets and locks of its hub; a thread could not.
+        """
+        # Another call may run in the caller's own copy at the same time.
+        work = partial(self._context.copy().run, work)
+        if self._hub is None:
+            start_thread(work, "keyfob-hook")
+            return
+        self._hub.loop.run_callback_threadsafe(import_module("gevent").spawn, work)
 
 
-def start(get_token: Callable[[], Any], call: _core.HookCall) -> None:
-    """Calls the hook on a new thread, which reports the result to ``call``."""
-    # A daemon thread, so that a hook that hangs does not keep the program alive.
-    threading.Thread(target=_run, args=(get_token, call), name="keyfob-hook", daemon=True).start()
+def start(get_token: Callable[[], Any], call: _core.HookCall, caller: Caller | None) -> None:
+    """Calls the hook for a caller, and reports the result to ``call``."""
+    try:
+        (caller or Caller()).start(partial(_run, get_token, call))
+    except Exception as refused:  # The system refuses another thread.
+        call.fail(refused)
 
 
 def _run(get_token: Callable[[], Any], call: _core.HookCall) -> None:
-    running_for.set((*running_for.get(), call.cache))
+    running_for.set((call.cache,))
     try:
         result = get_token()
-    except BaseException as raised:  # Callers that wait get a `SystemExit` too.
+        if inspect.isawaitable(result):
+            result = run(result, call.timeout)
+    except (CancelledError, FutureCancelledError) as cancelled:
+        call.interrupt(cancelled, False)
+        return
+    except Exception as raised:
         call.fail(raised)
+        return
+    except BaseException as raised:  # The caller that waits gets a `SystemExit` too.
+        call.interrupt(raised, True)
         return
     try:
         call.succeed(*_token_and_expiry(result))

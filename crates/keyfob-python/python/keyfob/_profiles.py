@@ -6,7 +6,7 @@ import os
 from typing import Any
 from urllib.parse import urljoin
 
-from requests import PreparedRequest, Request, Response
+from requests import PreparedRequest, Request
 
 from keyfob._core import Profile, profile_names
 from keyfob._handler.handler import GenericExternallyManagedJWTHandler
@@ -66,7 +66,8 @@ class ProfileSession(ExternallyManagedJWTSession):
     """The URL that relative URLs are resolved against, if the profile has one. Its path ends with a slash."""
 
     max_redirects: int
-    """How many redirects are followed: the limit of the profile, or else of ``requests``."""
+    """How many redirects are followed: the limit of the profile, or else of ``requests``. If the profile says ``redirects = 0``, a
+    redirect is returned."""
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(GenericExternallyManagedJWTHandler(None, None, profile.source()))
@@ -74,6 +75,7 @@ class ProfileSession(ExternallyManagedJWTSession):
         self.retry = profile.retry
         if profile.timeout is not None:
             self.timeout = profile.timeout
+        # With a `max_redirects` of zero, `requests` would raise an error instead of returning the redirect.
         self._follows_redirects = profile.redirects != 0
         if profile.redirects:
             self.max_redirects = profile.redirects
@@ -89,18 +91,6 @@ class ProfileSession(ExternallyManagedJWTSession):
             request = shallow_copy(request)
             request.url = _resolved(self.base_url, request.url)
         return super().prepare_request(request)
-
-    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """Sends like the other sessions; if the profile says ``redirects = 0``, a redirect is returned, not followed.
-
-        >>> reports = keyfob.session("ehr", config=config)
-        >>> reports.send(reports.prepare_request(requests.Request("GET", "reports")))
-        <Response [200]>
-        """
-        # With a `max_redirects` of zero, `requests` would raise an error instead.
-        if not self._follows_redirects:
-            kwargs["allow_redirects"] = False
-        return super().send(request, **kwargs)
 
 
 def _path(config: str | os.PathLike[str] | None) -> str | None:

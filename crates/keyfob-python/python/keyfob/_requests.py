@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlparse, urlsplit
 
 from requests import PreparedRequest, Response, exceptions
 from requests.cookies import RequestsCookieJar, get_cookie_header, merge_cookies
 from requests.exceptions import UnrewindableBodyError
+from requests.sessions import SessionRedirectMixin
 from requests.structures import CaseInsensitiveDict
-from requests.utils import rewind_body
+from requests.utils import requote_uri, rewind_body
 from urllib3.exceptions import (
     ConnectTimeoutError,
     MaxRetryError,
@@ -69,9 +70,24 @@ def with_cookies(request: PreparedRequest, cookies: RequestsCookieJar) -> Prepar
     return copy
 
 
-def redirect_target(response: Response) -> str:
-    """The URL that a redirect names."""
-    return urljoin(response.url, response.headers["location"])
+def redirected(response: Response) -> tuple[str, str]:
+    """The URL and the method of the request that a redirect leads to: what ``resolve_redirects`` of ``requests`` makes of them."""
+    rules: Any = SessionRedirectMixin()
+    request = shallow_copy(response.request)
+    rules.rebuild_method(request, response)
+    return _target(rules.get_redirect_target(response), response.url), request.method or "GET"
+
+
+def _target(location: str, base: str) -> str:
+    if location.startswith("//"):
+        location = f"{urlsplit(base).scheme}:{location}"
+    try:
+        parsed = urlparse(location)
+    except ValueError:  # The redirect fails with the same error.
+        return location
+    if parsed.netloc:
+        return requote_uri(parsed.geturl())
+    return urljoin(base, requote_uri(parsed.geturl()))
 
 
 def classify(error: exceptions.RequestException) -> str:

@@ -71,7 +71,7 @@ class RequestInfo(NamedTuple):
 class Secret(str):
     """A ``str`` that hides its text in a ``repr``, and therefore in tracebacks and dumps of variables.
 
-    A pickle does not contain the text either, so that it does not leave the process by accident.
+    All else is as with any text. A pickle and other formats contain it in full, because an altered token could be sent.
     """
 
     __slots__ = ()
@@ -86,7 +86,7 @@ class Secret(str):
         return self
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return (str, ("[redacted]",))
+        return (Secret, (str(self),))
 
 
 def to_timestamp(expires: datetime) -> float:

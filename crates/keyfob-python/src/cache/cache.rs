@@ -1,11 +1,11 @@
 //! The token cache, as a Python object.
 
 use std::mem;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
 use keyfob::cache::Lease as CoreLease;
 use keyfob::custom_client::Authenticator;
@@ -19,14 +19,15 @@ use pyo3::types::PyDict;
 use crate::cache::lease::{Lease, Renew};
 use crate::cache::pending_lease::PendingLease;
 use crate::convert::{from_timestamp, seconds, to_timestamp};
-use crate::error::exception;
-use crate::runtime::threads::{RenewalClock, RenewalThreads};
+use crate::error::{exception, is_interrupt_of_another};
+use crate::runtime::critical_section;
+use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
 use crate::runtime::wait::wait;
 use crate::source::hook::{Hook, HookSource};
 use crate::source::profile_source::ProfileSource;
 use crate::source::reentrancy;
 use crate::source::reentrancy::Caller;
-use crate::source::source::Source;
+use crate::source::source::{CallerToken, Source};
 
 /// One fresh token for all sessions and auth objects of a handler.
 #[pyclass(frozen, weakref, module = "keyfob._core")]
@@ -35,7 +36,11 @@ pub(crate) struct TokenCache {
     core: ArcSwap<Authenticator>,
     hook: Option<Arc<Hook>>,
     profile: Option<Arc<ProfileSource>>,
+    /// The source, if the caller sets its token.
+    caller_token: Option<Mutex<Arc<CallerToken>>>,
     number: usize,
+    /// The process that `core` belongs to.
+    process: AtomicU32,
     /// The last lease that Python got, so that reading the same token again makes no new objects.
     last: ArcSwapOption<Py<Lease>>,
 }
@@ -56,12 +61,13 @@ impl TokenCache {
         let mut fetch_timeout = fetch_timeout
             .map(|limit| seconds("fetch_timeout", limit))
             .transpose()?;
-        let mut profile = None;
+        let (mut profile, mut caller_token) = (None, None);
         let (mut builder, hook) = match source.cast::<Source>() {
             Ok(source) => {
                 let source = source.get();
                 fetch_timeout = source.fetch_timeout.or(fetch_timeout);
                 profile.clone_from(&source.profile);
+                caller_token = source.caller_token.clone().map(Mutex::new);
                 let mut builder =
                     CoreCache::builder(Arc::clone(&source.core) as Arc<dyn TokenSource>);
                 if let Some(lifetime) = source.default_lifetime {
@@ -92,7 +98,9 @@ impl TokenCache {
             core: ArcSwap::from_pointee(Authenticator::new(core, Origins::default())),
             hook,
             profile,
+            caller_token,
             number,
+            process: AtomicU32::new(std::process::id()),
             last: ArcSwapOption::empty(),
         })
     }
@@ -125,7 +133,7 @@ impl TokenCache {
 
     /// The lease of a token that can be sent now, if there is one without waiting.
     fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let ready = self.core.load().tokens().ready();
+        let ready = self.core().tokens().ready();
         ready.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -141,7 +149,7 @@ impl TokenCache {
             return Ok(None);
         };
         let max_wait = seconds("max_wait", max_wait)?;
-        let core = self.core.load_full();
+        let core = Guard::into_inner(self.core());
         let replaced = core.replace(&rejected.core, &renew.challenges, max_wait);
         let replaced = wait(py, Box::pin(replaced), Some(max_wait))?;
         // After a wait that took too long, this logs the result without waiting again.
@@ -156,8 +164,9 @@ impl TokenCache {
         let Caller::Other(_waits) = Caller::of(py, self.number)? else {
             return Err(waits_for_itself(py));
         };
-        let core = self.core.load_full();
-        let renewed = wait(py, Box::pin(core.tokens().renew()), None)?;
+        let core = Guard::into_inner(self.core());
+        let renewed = uninterrupted(|| core.tokens().renew());
+        let renewed = wait(py, Box::pin(renewed), None)?;
         renewed
             .expect("a wait without a limit ends with the renewal")
             .map_err(|error| exception(py, &error))?;
@@ -173,10 +182,10 @@ impl TokenCache {
                 Box::pin(async move { Ok(Some(lease)) })
             }
             Caller::Other(waits) => {
-                let tokens = cache.core.load().tokens().clone();
+                let tokens = cache.core().tokens().clone();
                 Box::pin(async move {
                     let _waits = waits;
-                    tokens.lease(None).await.map(Some)
+                    uninterrupted(|| tokens.lease(None)).await.map(Some)
                 })
             }
         };
@@ -191,7 +200,7 @@ impl TokenCache {
         renew: &Renew,
         wake: Py<PyAny>,
     ) -> PyResult<PendingLease> {
-        let core = slf.get().core.load_full();
+        let core = Guard::into_inner(slf.get().core());
         let (rejected, challenges) = (rejected.core.clone(), renew.challenges.clone());
         let caller = Caller::of(py, slf.get().number)?;
         let lease: BoxFuture<'static, _> = Box::pin(async move {
@@ -206,7 +215,7 @@ impl TokenCache {
     /// Whether there is a token outside its leeway. Never calls the hook.
     #[getter]
     fn authenticated(&self) -> bool {
-        self.core.load().tokens().authenticated()
+        self.core().tokens().authenticated()
     }
 
     /// The headers of the current token, unless it has expired, in a new dict. Never calls the hook.
@@ -217,7 +226,7 @@ impl TokenCache {
 
     /// The lease of the current token, unless it has expired. Never calls the hook.
     fn current(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let current = self.core.load().tokens().current();
+        let current = self.core().tokens().current();
         current.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -225,13 +234,20 @@ impl TokenCache {
     #[pyo3(signature = (jwt, expires=None))]
     fn set_token(&self, py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<()> {
         let token = token(py, jwt, expires)?;
-        let set = self.core.load().tokens().set_token(token);
+        let core = self.core();
+        // Locked, so that both keep the token of the last caller.
+        let caller_token = self.caller_token.as_ref().map(lock);
+        if let Some(caller_token) = &caller_token {
+            caller_token.set(token.clone());
+        }
+        let set = core.tokens().set_token(token);
+        drop(caller_token);
         set.map_err(|error| exception(py, &error))
     }
 
     /// The state of the cache without any secret; times are in seconds. See `keyfob.Status`.
     fn status(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let status = self.core.load().tokens().status();
+        let status = self.core().tokens().status();
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let dict = PyDict::new(py);
         dict.set_item("authenticated", status.authenticated)?;
@@ -249,6 +265,7 @@ impl TokenCache {
 
     /// Keeps the token of the parent process, and nothing else of it.
     fn after_fork_in_child(&self) {
+        self.process.store(std::process::id(), Ordering::Relaxed);
         reentrancy::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
@@ -280,7 +297,16 @@ impl TokenCache {
 impl TokenCache {
     /// What puts this cache's credential on requests to these origins.
     pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
-        Authenticator::new(self.core.load().tokens().clone(), origins)
+        Authenticator::new(self.core().tokens().clone(), origins)
+    }
+
+    /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
+    fn core(&self) -> Guard<Arc<Authenticator>> {
+        if self.process.load(Ordering::Relaxed) != std::process::id() {
+            critical_section::after_unknown_fork();
+            self.after_fork_in_child();
+        }
+        self.core.load()
     }
 
     /// The lease as a Python object; the same object for the same token.
@@ -296,7 +322,7 @@ impl TokenCache {
     }
 
     fn core_lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<CoreLease> {
-        let core = self.core.load_full();
+        let core = Guard::into_inner(self.core());
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);
         }
@@ -306,7 +332,8 @@ impl TokenCache {
         let max_wait = max_wait
             .map(|limit| seconds("max_wait", limit))
             .transpose()?;
-        let lease = wait(py, Box::pin(core.tokens().lease(None)), max_wait)?;
+        let lease = uninterrupted(|| core.tokens().lease(None));
+        let lease = wait(py, Box::pin(lease), max_wait)?;
         // After a wait that took too long, the library returns the current token or the right error without waiting.
         let lease = lease.unwrap_or_else(|| core.tokens().lease_blocking(Some(Duration::ZERO)));
         lease.map_err(|error| exception(py, &error))
@@ -314,10 +341,26 @@ impl TokenCache {
 
     /// The token that this cache's own hook is about to replace, if it is still valid.
     fn lease_for_own_hook(&self, py: Python<'_>) -> PyResult<CoreLease> {
-        let current = self.core.load().tokens().current();
+        let current = self.core().tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
 }
+
+/// Asks again if the call of the hook was interrupted, because that is no failure of the source.
+async fn uninterrupted<T, F: Future<Output = Result<T, Error>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, Error> {
+    for _ in 1..MOST_INTERRUPTS {
+        match ask().await {
+            Err(error) if is_interrupt_of_another(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    ask().await
+}
+
+/// How many calls of the hook one caller waits for, if each is interrupted.
+const MOST_INTERRUPTS: usize = 3;
 
 /// A pending lease of this cache, which it keeps alive.
 fn pending(

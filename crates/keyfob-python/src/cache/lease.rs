@@ -21,10 +21,13 @@ pub(crate) struct Lease {
     headers: Py<PyDict>,
 }
 
-/// Get another token and, if there is one, send the request again.
+/// Get another token and, if there is one and the body can be sent again, send the request again.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct Renew {
     pub(crate) challenges: Challenges,
+    /// Whether the request is sent again. Otherwise the token is renewed for the caller's next request alone.
+    #[pyo3(get)]
+    pub(crate) replay: bool,
 }
 
 impl Lease {

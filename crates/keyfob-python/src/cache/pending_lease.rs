@@ -1,8 +1,8 @@
 //! A lease that is not there yet, for an event loop that polls it.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
 
 use futures_util::future::BoxFuture;
 use keyfob::Error;
@@ -11,8 +11,9 @@ use pyo3::prelude::*;
 
 use crate::cache::lease::Lease;
 use crate::error::exception;
-use crate::runtime::critical_section::{attached, detached};
+use crate::runtime::critical_section::detached;
 use crate::runtime::threads::lock;
+use crate::runtime::wait::callback;
 
 /// A wait for a lease. The event loop polls it after each call of its callback; dropping it affects no other caller.
 #[pyclass(frozen, module = "keyfob._core")]
@@ -32,7 +33,7 @@ impl PendingLease {
         Self {
             future: Mutex::new(Some(future)),
             to_python,
-            waker: Waker::from(Arc::new(Callback(wake))),
+            waker: callback(wake),
         }
     }
 }
@@ -68,20 +69,5 @@ impl Drop for PendingLease {
         let future = lock(&self.future).take();
         // Without an interpreter, this thread drops it as it is.
         let _ = Python::try_attach(|py| detached(py, || drop(future)));
-    }
-}
-
-/// A Python callable that any thread may call.
-struct Callback(Py<PyAny>);
-
-impl Wake for Callback {
-    fn wake(self: Arc<Self>) {
-        // Without an interpreter, no event loop is left to wake.
-        let _ = attached(|py| {
-            if let Err(error) = self.0.call0(py) {
-                // The event loop is closed.
-                error.write_unraisable(py, None);
-            }
-        });
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode};
 use keyfob::custom_client::Authenticator;
 use keyfob::exchange::{
-    Exchange as CoreExchange, Failure, Idempotency, OnRedirect, Outcome, RedirectBody, Replay, Step,
+    Challenges, Exchange as CoreExchange, Failure, Idempotency, OnRedirect, Outcome, RedirectBody,
+    Replay, Step,
 };
 use keyfob::{Error, Origin};
 use pyo3::IntoPyObjectExt;
@@ -15,7 +16,7 @@ use pyo3::prelude::*;
 
 use crate::cache::cache::TokenCache;
 use crate::cache::lease::{Lease, Renew};
-use crate::client::origins::{Origins, parse};
+use crate::client::origins::{Origins, local_name, of_request};
 use crate::client::retry_policy::RetryPolicy;
 use crate::convert::header_map;
 use crate::error::origin_error;
@@ -62,9 +63,14 @@ impl Exchange {
         request: RequestInfo,
     ) -> PyResult<Self> {
         let origin = match &request.url {
-            Some(url) => Some(parse(py, url)?),
+            Some(url) => Some(of_request(py, url)?),
             None => None,
         };
+        if let Some(origin) = &origin
+            && request.with_credential
+        {
+            origins.check_name(py, origin)?;
+        }
         let authenticator = cache
             .authenticator(origins.current())
             .budget(Arc::clone(&policy.budget));
@@ -105,18 +111,31 @@ impl Exchange {
         self.authenticator.max_wait(&self.core).as_secs_f64()
     }
 
+    /// Whether the next attempt carries the credential in plain text, which must then not leave this machine.
+    #[getter]
+    fn stays_local(&self) -> bool {
+        let is_plain_loopback = |origin: &Origin| !origin.is_https() && origin.is_loopback();
+        self.with_credential && self.origin.as_ref().is_some_and(is_plain_loopback)
+    }
+
+    /// The host of a request in plain text to this machine, if it is a name: the caller has to check its addresses.
+    #[getter]
+    fn local_name(&self) -> Option<String> {
+        self.origin.as_ref().and_then(local_name)
+    }
+
     /// Follows a redirect to this URL; false if the credential stays behind.
-    fn redirected(&mut self, url: &str, method: &str) -> bool {
+    fn redirected(&mut self, py: Python<'_>, url: &str, method: &str) -> bool {
         let body = if method == self.method.as_str() {
             RedirectBody::Kept
         } else {
             RedirectBody::Dropped
         };
-        let from = mem::replace(&mut self.origin, url.parse().ok());
+        let from = mem::replace(&mut self.origin, of_request(py, url).ok());
         if let (Some(from), Some(to)) = (from, &self.origin) {
             self.with_credential &= self.core.redirected(&from, to, body);
         } else {
-            // A URL such as `mock://` has no origin to compare.
+            // A URL such as `mock://` has no origin to compare, and that of an odd URL is unknown.
             self.core.leave_credential();
             self.with_credential = false;
         }
@@ -180,13 +199,14 @@ impl Exchange {
                 let pause = pause.as_secs_f64();
                 Wait { pause }.into_py_any(py).map(Some)
             }
-            (Step::Renew(challenges), _) => Renew { challenges }.into_py_any(py).map(Some),
-            (Step::Reject(challenges), Some(lease)) => {
-                let tokens = self.authenticator.tokens();
-                tokens.reject(&lease.core, &challenges);
-                Ok(None)
-            }
+            (Step::Renew(challenges), _) => renew(py, challenges, true),
+            // Renewed before the response is returned, so that a request that the caller rebuilds gets the new token.
+            (Step::Reject(challenges), Some(_)) => renew(py, challenges, false),
             (Step::Reject(_) | Step::Follow(_) | Step::Done, _) => Ok(None),
         }
     }
+}
+
+fn renew(py: Python<'_>, challenges: Challenges, replay: bool) -> PyResult<Option<Py<PyAny>>> {
+    Renew { challenges, replay }.into_py_any(py).map(Some)
 }

@@ -9,9 +9,9 @@
 //! calls Python code from Rust. A thread that waits for a token is not in one.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
+use std::{process, thread};
 
 use pyo3::prelude::*;
 
@@ -19,6 +19,8 @@ static EXITING: AtomicBool = AtomicBool::new(false);
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 /// How many threads are in a critical section.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// The process that this state belongs to.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
     /// How many sections of this thread are nested.
@@ -157,6 +159,15 @@ pub(crate) fn after_fork_in_child() {
     FORKS.store(0, Ordering::SeqCst);
     FORKING.set(false);
     THREADS.store(own_section(), Ordering::SeqCst);
+    PROCESS.store(process::id(), Ordering::SeqCst);
+}
+
+/// Resets the state in a child that was forked without Python's knowledge, once for the whole process.
+pub(crate) fn after_unknown_fork() {
+    let process = process::id();
+    if PROCESS.swap(process, Ordering::SeqCst) != process {
+        after_fork_in_child();
+    }
 }
 
 /// Waits without the interpreter's lock, which the others may need, and only for a limited time, in case one of them hangs.

@@ -10,6 +10,7 @@ use keyfob::clock::{Clock, CoarseTime, SystemClock};
 use keyfob::runtime::Runtime;
 use tokio::runtime::{Builder, Handle};
 
+use crate::runtime::caller;
 use crate::runtime::critical_section::{CriticalSection, mark_rust_thread};
 
 /// Locks a mutex even if another thread panicked: the values behind the mutexes of this crate are always consistent.
@@ -46,14 +47,18 @@ pub(crate) struct RenewalThreads;
 
 impl Runtime for RenewalThreads {
     fn spawn(&self, mut task: BoxFuture<'static, ()>) {
+        // Captured here, because the cache spawns a renewal on the thread of the caller that needs the token.
+        let caller = caller::capture();
         start("keyfob-renewal", move || match runtime().build() {
             Ok(runtime) => {
+                caller::set(caller);
                 runtime.block_on(poll_fn(|context| {
                     let _section = CriticalSection::enter();
                     task.as_mut().poll(context)
                 }));
                 let _section = CriticalSection::enter();
                 drop(task);
+                caller::set(None);
             }
             Err(error) => {
                 tracing::error!(target: "keyfob", %error, "cannot start a renewal");

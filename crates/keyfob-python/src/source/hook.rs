@@ -1,9 +1,10 @@
-//! The user's hook as a token source. One renewal at a time calls it, on a Python thread of its own.
+//! The user's hook as a token source. One renewal at a time calls it, on a Python thread of its own and in a copy of the context
+//! of the caller that caused the renewal.
 //!
 //! It does not run on the renewal's thread, where Rust frames would be below Python's on the stack: an interpreter that exits
 //! stops threads, and must find only Python frames on them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_channel::oneshot;
@@ -18,6 +19,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::convert::from_timestamp;
 use crate::error::HookException;
+use crate::runtime::caller;
 use crate::runtime::critical_section::attached;
 use crate::runtime::threads::lock;
 
@@ -26,21 +28,21 @@ type HookResult = Result<Token, Error>;
 /// The callable `get_token`.
 pub(crate) struct Hook {
     get_token: Mutex<Option<Py<PyAny>>>,
-    /// A call is running. The renewal may have given it up, but no second call runs at the same time.
-    busy: Arc<AtomicBool>,
+    /// Calls that have not returned. All but the newest were given up by their renewal.
+    running: Arc<AtomicUsize>,
 }
 
 impl Hook {
     pub(crate) fn new(get_token: Py<PyAny>) -> Self {
         Self {
             get_token: Mutex::new(Some(get_token)),
-            busy: Arc::default(),
+            running: Arc::default(),
         }
     }
 
     /// A forked child has no thread that runs a call.
     pub(crate) fn after_fork_in_child(&self) {
-        self.busy.store(false, Ordering::Release);
+        self.running.store(0, Ordering::Release);
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -55,19 +57,29 @@ impl Hook {
         drop(get_token);
     }
 
-    fn call(&self, cache: usize, sender: oneshot::Sender<HookResult>) -> Result<(), Error> {
-        let busy = BusyGuard::acquire(&self.busy).ok_or_else(|| {
-            Error::unavailable(
-                "the token hook is still running an earlier call that timed out; \
-                 make it return in time, or set a longer `fetch_timeout`",
-            )
-        })?;
-        let call = HookCall {
-            pending: Mutex::new(Some((busy, sender))),
-            cache,
-        };
+    fn call(&self, call: HookCall) -> Result<(), Error> {
         attached(|py| self.start(py, call))
             .unwrap_or_else(|| Err(Error::unavailable("the interpreter is exiting")))
+    }
+
+    /// Counts a call, unless too many earlier ones have not returned: each of them keeps a thread.
+    fn begin(&self) -> Result<RunningCall, Error> {
+        let earlier = self.running.fetch_add(1, Ordering::AcqRel);
+        let running = RunningCall(Arc::clone(&self.running));
+        if earlier >= MOST_CALLS {
+            return Err(Error::unavailable(format!(
+                "{earlier} calls of the token hook have not returned, so it is not called again; \
+                 make it return or raise an exception in time"
+            )));
+        }
+        if earlier > 0 {
+            tracing::warn!(
+                target: "keyfob",
+                earlier,
+                "the token hook is called again although earlier calls have not returned"
+            );
+        }
+        Ok(running)
     }
 
     fn start(&self, py: Python<'_>, call: HookCall) -> Result<(), Error> {
@@ -77,7 +89,7 @@ impl Hook {
             .map(|get_token| get_token.clone_ref(py));
         START
             .import(py, "keyfob._hook", "start")
-            .and_then(|start| start.call1((get_token, call)))
+            .and_then(|start| start.call1((get_token, call, caller::current(py))))
             .map(drop)
             .map_err(|exception| HookException::into_error(exception, py))
     }
@@ -90,10 +102,14 @@ pub(crate) struct HookSource {
 }
 
 impl TokenSource for HookSource {
-    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, HookResult> {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, HookResult> {
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
-            self.hook.call(self.cache, sender)?;
+            self.hook.call(HookCall {
+                pending: Mutex::new(Some((self.hook.begin()?, sender))),
+                cache: self.cache,
+                timeout: request.timeout().as_secs_f64(),
+            })?;
             receiver.await.unwrap_or_else(|_| {
                 Err(Error::unavailable(
                     "the thread of the token hook ended without a result",
@@ -106,25 +122,26 @@ impl TokenSource for HookSource {
 /// One call of the hook. Dropping it ends the call.
 #[pyclass(frozen, module = "keyfob._core")]
 pub(crate) struct HookCall {
-    pending: Mutex<Option<(BusyGuard, oneshot::Sender<HookResult>)>>,
+    pending: Mutex<Option<(RunningCall, oneshot::Sender<HookResult>)>>,
     /// The number of the cache that needs the token.
     #[pyo3(get)]
     cache: usize,
+    /// After this time the renewal gives the call up, in seconds.
+    #[pyo3(get)]
+    timeout: f64,
 }
 
-/// Marks the hook as busy until it is dropped.
-struct BusyGuard(Arc<AtomicBool>);
+/// Counts a call until it is dropped.
+struct RunningCall(Arc<AtomicUsize>);
 
-impl BusyGuard {
-    /// `None` if another call is running.
-    fn acquire(flag: &Arc<AtomicBool>) -> Option<Self> {
-        (!flag.swap(true, Ordering::Acquire)).then(|| Self(Arc::clone(flag)))
-    }
-}
-
-impl Drop for BusyGuard {
+impl Drop for RunningCall {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        // A forked child may have set the count to zero since.
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |calls| {
+                calls.checked_sub(1)
+            });
     }
 }
 
@@ -156,15 +173,27 @@ impl HookCall {
             py,
         )));
     }
+
+    /// Reports that the call ended early: a request to exit, or a cancellation. That is no failure of the source.
+    ///
+    /// One caller gets a request to exit.
+    fn interrupt(&self, exception: Bound<'_, PyAny>, is_exit: bool) {
+        let py = exception.py();
+        let error = HookException::interrupt(py, PyErr::from_value(exception), is_exit);
+        self.end(Err(error));
+    }
 }
 
 impl HookCall {
     fn end(&self, result: HookResult) {
-        if let Some((busy, sender)) = lock(&self.pending).take() {
+        if let Some((running, sender)) = lock(&self.pending).take() {
             // First, because the receiver may call the hook again at once.
-            drop(busy);
+            drop(running);
             // Fails if the renewal gave up the call.
             let _ = sender.send(result);
         }
     }
 }
+
+/// So many calls may hang at once.
+const MOST_CALLS: usize = 16;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, ready};
 use keyfob::origin::Origins;
-use keyfob::{CommandToken, EnvToken, FileToken, FixedToken, Token, TokenSource};
+use keyfob::source::TokenRequest;
+use keyfob::{CommandToken, EnvToken, Error, FileToken, Token, TokenSource};
 use pyo3::prelude::*;
 
 use crate::convert::seconds;
@@ -23,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) origins: Origins,
     /// The same source as `core` if it is a profile's, which a forked child has to replace.
     pub(crate) profile: Option<Arc<ProfileSource>>,
+    /// The same source as `core` if the caller sets its token.
+    pub(crate) caller_token: Option<Arc<CallerToken>>,
     pub(crate) name: &'static str,
 }
 
@@ -60,11 +65,16 @@ impl Source {
         Self::new("env", EnvToken::new(variable), default_lifetime)
     }
 
-    /// Returns the same token each time.
+    /// Returns the token that the caller set last.
     #[staticmethod]
     fn fixed(py: Python<'_>, token: String) -> PyResult<Self> {
         let token = Token::new(token).map_err(|error| exception(py, &error))?;
-        Self::new("fixed", FixedToken::new(token), None)
+        let caller_token = Arc::new(CallerToken(ArcSwap::from_pointee(token)));
+        let source = Self::new("fixed", Arc::clone(&caller_token), None)?;
+        Ok(Self {
+            caller_token: Some(caller_token),
+            ..source
+        })
     }
 
     fn __repr__(&self) -> String {
@@ -87,7 +97,23 @@ impl Source {
             fetch_timeout: None,
             origins: Origins::default(),
             profile: None,
+            caller_token: None,
             name,
         })
+    }
+}
+
+/// The token that the caller set last. No older one takes its place when a server rejects it.
+pub(crate) struct CallerToken(ArcSwap<Token>);
+
+impl CallerToken {
+    pub(crate) fn set(&self, token: Token) {
+        self.0.store(Arc::new(token));
+    }
+}
+
+impl TokenSource for CallerToken {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Token, Error>> {
+        Box::pin(ready(Ok(Token::clone(&self.0.load()))))
     }
 }

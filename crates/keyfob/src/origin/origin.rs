@@ -144,6 +144,12 @@ impl Origins {
         self.bound.iter()
     }
 
+    /// Whether plain `http` to this origin was [allowed](Self::allow_plain_http).
+    #[must_use]
+    pub fn allows_plain_http_to(&self, origin: &Origin) -> bool {
+        self.plain_http.contains(origin)
+    }
+
     /// Whether no origin was added, so that any https origin is allowed.
     #[must_use]
     pub fn is_unbound(&self) -> bool {

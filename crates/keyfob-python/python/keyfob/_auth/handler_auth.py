@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from keyfob._core import Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache
-from keyfob._hook import Hook
+from keyfob._loopback import check_name
 from keyfob._values import RequestInfo
 
 _ONE_ATTEMPT = RetryPolicy(attempts=1)
@@ -16,7 +16,6 @@ class Handler(Protocol):
     """The part of a handler that an auth object uses."""
 
     _tokens: TokenCache
-    _hook: Hook | None
 
     def _origins(self) -> Origins:
         """The origins that may receive the token."""
@@ -39,10 +38,12 @@ class HandlerAuth:
 
     def _exchange(self, request: RequestInfo) -> Exchange:
         """Begins an exchange; raises ``OriginError`` if the token may not go to the request's URL."""
-        return Exchange(self._tokens, self._origins, _ONE_ATTEMPT, request)
+        exchange = Exchange(self._tokens, self._origins, _ONE_ATTEMPT, request)
+        check_name(exchange)
+        return exchange
 
     def _judge(self, exchange: Exchange, lease: Lease, response: Any) -> Renew | None:
-        """Whether to renew the token because of this response."""
+        """Whether to renew the token because of this response, and to send the request again if its body allows that."""
         sent = lease if exchange.with_credential else None
         step = exchange.on_response(sent, response.status_code, response.headers)
         return step if isinstance(step, Renew) else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keyfob import _event_loop
 from keyfob._auth.handler_auth import HandlerAuth
 from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, PendingLease, Renew
+from keyfob._loopback import check_environment_of_httpx
 from keyfob._values import RequestInfo
 from keyfob.errors import OriginError
 
@@ -36,7 +37,8 @@ else:
 class HttpxAuth(HandlerAuth, _Auth):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.httpx_auth()``.
 
-    It does not limit the time of a request: the timeouts of your client apply.
+    It does not limit the time of a request: the timeouts of your client apply. It cannot see the client's proxies. So it refuses
+    plain http to this machine while a proxy of the environment would get the token; a proxy that you give the client gets it.
     """
 
     def sync_auth_flow(
@@ -49,7 +51,7 @@ class HttpxAuth(HandlerAuth, _Auth):
         step = self._judge_last(exchange, lease, response)
         if step is not None:
             renewed = self._tokens.replace(lease, step, exchange.max_wait)
-            if renewed is not None:
+            if renewed is not None and step.replay:
                 yield self._authorized(response.request, renewed)
 
     async def async_auth_flow(
@@ -62,18 +64,20 @@ class HttpxAuth(HandlerAuth, _Auth):
         step = self._judge_last(exchange, lease, response)
         if step is not None:
             renewed = await self._replace(lease, step, exchange.max_wait)
-            if renewed is not None:
+            if renewed is not None and step.replay:
                 yield self._authorized(response.request, renewed)
 
     def _begin(self, request: httpx.Request) -> Exchange:
-        return self._exchange(
+        exchange = self._exchange(
             RequestInfo(
                 method=request.method,
-                url=str(request.url),
+                url=_connected(request.url),
                 idempotent=IDEMPOTENCY_KEY in request.headers,
                 replayable=_replayable(request),
             )
         )
+        check_environment_of_httpx(exchange, _host(request.url))
+        return exchange
 
     def _authorized(self, request: httpx.Request, lease: Lease) -> httpx.Request:
         headers = self._handler._headers(lease)
@@ -91,14 +95,14 @@ class HttpxAuth(HandlerAuth, _Auth):
     ) -> Renew | None:
         """Judges the response after all redirects, which ``httpx`` follows before it asks here."""
         for redirected in [*response.history[1:], response] if response.history else []:
-            exchange.redirected(str(redirected.request.url), redirected.request.method)
+            exchange.redirected(_connected(redirected.request.url), redirected.request.method)
         return self._judge(exchange, lease, response)
 
     async def _lease(self, max_wait: float) -> Lease:
         lease = self._tokens.ready()
         if lease is not None:
             return lease
-        loop = self._event_loop()
+        loop = _event_loop.current()
         outcome = await _event_loop.wait_for_lease(loop, self._tokens.lease_on_loop, max_wait)
         if outcome is None or outcome[0] is None:
             return self._tokens.lease(0.0)
@@ -108,17 +112,21 @@ class HttpxAuth(HandlerAuth, _Auth):
         def begin(wake: Any) -> PendingLease:
             return self._tokens.replace_on_loop(lease, step, wake)
 
-        outcome = await _event_loop.wait_for_lease(self._event_loop(), begin, max_wait)
+        loop = _event_loop.current()
+        outcome = await _event_loop.wait_for_lease(loop, begin, max_wait)
         if outcome is None:
             return self._tokens.replace(lease, step, 0.0)
         return outcome[0]
 
-    def _event_loop(self) -> _event_loop.EventLoop:
-        """The loop that waits for the token, where a coroutine of the hook runs too."""
-        loop = _event_loop.current()
-        if self._handler._hook is not None:
-            self._handler._hook.run = loop.run
-        return loop
+
+def _connected(url: httpx.URL) -> str:
+    """The scheme, host and port that ``httpx`` connects to, however the URL was written."""
+    host = f"[{_host(url)}]" if ":" in _host(url) else _host(url)
+    return f"{url.scheme}://{host}" + ("" if url.port is None else f":{url.port}")
+
+
+def _host(url: httpx.URL) -> str:
+    return url.raw_host.decode("ascii")
 
 
 def _replayable(request: httpx.Request) -> bool:

@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from keyfob._auth.handler_auth import HandlerAuth
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease
-from keyfob._requests import has_header, redirect_target, replayable, rewound, with_cookies
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew
+from keyfob._loopback import check_environment
+from keyfob._requests import has_header, redirected, replayable, rewound, with_cookies
 from keyfob._values import RequestInfo
 
 
 class RequestsAuth(HandlerAuth, AuthBase):
     """Puts a handler's token on requests, and renews it after a 401; made by ``handler.auth()``.
 
-    It does not limit the time of a request: set ``timeout`` in your calls of ``requests``, which has none by default.
+    It does not limit the time of a request: set ``timeout`` in your calls of ``requests``, which has none by default. It cannot
+    see the session's proxies. So it refuses plain http to this machine while a proxy of the environment would get the token; a
+    proxy that you give the session gets it.
     """
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         """Puts the token on a request that is being prepared; fetches one if there is none."""
+        url = str(r.url)
         exchange = self._exchange(
             RequestInfo(
                 method=r.method or "GET",
-                url=str(r.url),
+                url=url,
                 idempotent=has_header(r, IDEMPOTENCY_KEY),
                 replayable=replayable(r),
             )
         )
-        lease = self._tokens.lease(exchange.max_wait)
-        r.headers.update(self._handler._headers(lease))
-        r.register_hook("response", partial(self._on_response, exchange, lease))
+        check_environment(exchange, url)
+        request = _Request(self, exchange, self._tokens.lease(exchange.max_wait))
+        request.authorize(r)
+        r.register_hook("response", request.on_response)
         return r
 
-    def _on_response(
-        self, exchange: Exchange, lease: Lease, response: Response, **kwargs: Any
-    ) -> Response:
-        """Runs for the response of each request, also of those that a redirect led to."""
-        request = response.request
-        step = self._judge(exchange, lease, response)
-        if response.is_redirect:
-            method = request.method or "GET"
-            if not exchange.redirected(redirect_target(response), method):
-                # `requests` copies this request for the redirect, and removes `Authorization` alone, and not always (R1).
-                for name in self._handler._headers(lease):
-                    request.headers.pop(name, None)
-        if step is None:
-            return response
-        renewed = self._tokens.replace(lease, step, exchange.max_wait)
-        if renewed is None or not rewound(request):
-            return response
-        return self._send_again(response, renewed, kwargs)
 
-    def _send_again(self, response: Response, lease: Lease, kwargs: dict[str, Any]) -> Response:
+class _Request:
+    """One logical request, from its first attempt to the response after the last redirect."""
+
+    def __init__(self, auth: RequestsAuth, exchange: Exchange, lease: Lease) -> None:
+        self._auth = auth
+        self._exchange = exchange
+        self._lease = lease
+
+    def authorize(self, request: PreparedRequest) -> None:
+        request.headers.update(self._auth._handler._headers(self._lease))
+
+    def on_response(self, response: Response, **kwargs: Any) -> Response:
+        """Runs for the response of each request, also of those that a redirect led to."""
+        # `requests` copies this one for a redirect, whatever request was sent last.
+        request = response.request
+        step = self._auth._judge(self._exchange, self._lease, response)
+        if step is not None:
+            response = self._after_renewal(step, response, kwargs)
+        if response.is_redirect:
+            self._follow(response, request)
+        return response
+
+    def _follow(self, response: Response, request: PreparedRequest) -> None:
+        """Takes the token off the request, and puts it back if the redirect stays within the origin (R1).
+
+        ``requests`` itself removes ``Authorization`` alone, and not always.
+        """
+        for name in self._auth._handler._headers(self._lease):
+            request.headers.pop(name, None)
+        url, method = redirected(response)
+        if self._exchange.redirected(url, method):
+            self.authorize(request)
+
+    def _after_renewal(self, step: Renew, response: Response, kwargs: dict[str, Any]) -> Response:
+        renewed = self._auth._tokens.replace(self._lease, step, self._exchange.max_wait)
+        if renewed is None or not step.replay or not rewound(response.request):
+            return response
+        self._lease = renewed
         # Reads the body to the end, so that the connection returns to its pool, as `HTTPDigestAuth` does.
         _ = response.content
         request = with_cookies(response.request, response.cookies)
-        request.headers.update(self._handler._headers(lease))
+        self.authorize(request)
         result: Response = response.connection.send(request, **kwargs)
         result.history.append(response)
         result.request = request

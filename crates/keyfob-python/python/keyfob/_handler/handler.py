@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from keyfob import _core, _fork
 from keyfob._auth.requests_auth import RequestsAuth
-from keyfob._hook import GetToken, Hook
+from keyfob._hook import GetToken
 from keyfob._values import Status, from_timestamp, to_timestamp
 from keyfob.errors import AuthenticationError
 
@@ -30,8 +30,9 @@ class GenericExternallyManagedJWTHandler:
         jwt: A token to start with, or ``None``.
         expires: When ``jwt`` expires, with a time zone. Required with ``jwt``, and meaningless without it.
         get_token: Returns a new token: any callable without arguments that returns ``(jwt, expires)`` or a :class:`JWT`, a
-            coroutine function that does so, or one of :mod:`keyfob.sources`. It runs on a thread of its own, and never
-            twice at the same time.
+            coroutine function that does so, or one of :mod:`keyfob.sources`. It runs on a thread of its own, in a copy of the
+            context of the caller that needs the token; a coroutine runs on an ``asyncio`` loop of keyfob's own. One call runs
+            at a time, unless an earlier one has exceeded :attr:`fetch_timeout`.
         kwargs: Passed to the next class, for a subclass with several bases.
 
     Raises:
@@ -69,11 +70,11 @@ class GenericExternallyManagedJWTHandler:
         elif jwt is None and expires is not None:
             _logger.warning("an expiry without a jwt is ignored")
             expires = None
-        self._hook = _hook(get_token)
+        _check_get_token(get_token)
         self._source = get_token if isinstance(get_token, _core.Source) else None
         self._tokens = _fork.watch(
             _core.TokenCache(
-                self._hook or get_token,
+                get_token,
                 jwt,
                 None if expires is None else to_timestamp(expires),
                 self.fetch_timeout,
@@ -227,14 +228,11 @@ class GenericExternallyManagedJWTHandler:
         )
 
 
-def _hook(get_token: Any) -> Hook | None:
-    if isinstance(get_token, _core.Source):
-        return None
-    if not callable(get_token):
+def _check_get_token(get_token: Any) -> None:
+    if not isinstance(get_token, _core.Source) and not callable(get_token):
         raise TypeError(
             f"get_token must be callable, or one of keyfob.sources, not {type(get_token).__name__}"
         )
-    return Hook(get_token)
 
 
 def _not_present() -> AuthenticationError:

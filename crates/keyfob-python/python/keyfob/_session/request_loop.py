@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any, NamedTuple, Protocol
 
 from requests import PreparedRequest, Response
@@ -26,6 +26,7 @@ from keyfob._core import (
     TokenCache,
     Wait,
 )
+from keyfob._loopback import check_name, without_environment
 from keyfob._requests import classify, copied, has_header, replayable, rewound, with_cookies
 from keyfob._values import RequestInfo
 from keyfob.errors import AuthenticationError
@@ -41,27 +42,17 @@ class Credential(NamedTuple):
 
 
 class CallSettings(NamedTuple):
-    """The settings of one call that ``requests`` does not know. They travel to ``send`` in place of its timeout."""
+    """The settings of one call that ``requests`` does not know."""
 
-    timeout: Any
     do_not_retry_codes: tuple[int, ...] = ()
     idempotent: bool = False
-
-    @classmethod
-    def of(cls, timeout: Any) -> CallSettings:
-        """The settings that arrived in place of a timeout, or settings with only this timeout."""
-        if timeout is None:
-            return _NO_SETTINGS
-        return timeout if isinstance(timeout, cls) else cls(timeout)
-
-
-_NO_SETTINGS = CallSettings(None)
 
 
 class Sender(Protocol):
     """The part of a session that the loop uses."""
 
     cookies: RequestsCookieJar
+    proxies: MutableMapping[str, str]
     _retry: RetryPolicy
     _origins: Origins
 
@@ -81,19 +72,25 @@ class Sender(Protocol):
         """The credential of an attempt with this lease."""
         ...
 
-    def _send_once(self, attempt: PreparedRequest, kwargs: dict[str, Any]) -> Response:
-        """Sends one attempt, and follows no redirect."""
-        ...
-
 
 class RequestLoop:
-    """One logical request, from its first attempt to the response after the last redirect."""
+    """One logical request, from its first attempt to the response after the last redirect.
 
-    def __init__(self, session: Sender, request: PreparedRequest, call: CallSettings) -> None:
+    ``send_once`` sends one attempt, which is an :class:`Attempt`, and follows no redirect.
+    """
+
+    def __init__(
+        self,
+        session: Sender,
+        request: PreparedRequest,
+        call: CallSettings,
+        send_once: Callable[..., Response],
+    ) -> None:
         policy = session._retry
         if call.do_not_retry_codes:
             policy = policy.except_for(call.do_not_retry_codes)
         self._session = session
+        self._send_once = send_once
         self._cache = session._cache()
         self._headers: Collection[str] = ()
         self._exchange = Exchange(
@@ -108,14 +105,22 @@ class RequestLoop:
                 with_credential=not isinstance(request, _WithoutCredential),
             ),
         )
+        check_name(self._exchange)
 
     def send(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
         """Sends to one URL until the exchange is done; returns the last response or raises the last failure (R6)."""
         hooks = request.hooks
         credential = self._credential()
+        if self._exchange.stays_local:
+            direct = without_environment(kwargs.get("proxies") or {}, self._session.proxies)
+            kwargs = {**kwargs, "proxies": direct}
         while True:
             attempt = self._authorized(request, credential)
             result, step = self._attempt(attempt, hooks, credential.lease, kwargs)
+            # Sent by hand, they are requests like the caller's.
+            for sent in (attempt, getattr(result, "request", None)):
+                if isinstance(sent, Attempt):
+                    sent.__class__ = type(request)  # type: ignore[assignment]
             another = None if step is None else self._obey(step, request, credential)
             if another is None:
                 return _conclude(result, hooks, step, kwargs)
@@ -131,14 +136,15 @@ class RequestLoop:
         if target is None:
             return None
         target.hooks = request.hooks
-        if target.body is not None and not replayable(target):
-            # The body cannot be sent again, so the caller gets the redirect.
-            return None
-        if not self._exchange.redirected(str(target.url), target.method or "GET"):
-            for name in self._headers:
-                target.headers.pop(name, None)
-            target.__class__ = _WithoutCredential
-        return target
+        follows = self._exchange.redirected(str(target.url), target.method or "GET")
+        for name in self._headers:
+            target.headers.pop(name, None)
+        target.__class__ = PreparedRequest if follows else _WithoutCredential
+        if not follows:
+            # It names the old origin (RFC 9110 §7.2).
+            target.headers.pop("Host", None)
+        # A body that cannot be sent again: the caller gets the redirect.
+        return target if target.body is None or replayable(target) else None
 
     def _attempt(
         self, attempt: PreparedRequest, hooks: Any, lease: Lease | None, kwargs: dict[str, Any]
@@ -157,7 +163,10 @@ class RequestLoop:
 
         attempt.hooks = {"response": [judge]}
         try:
-            return self._session._send_once(attempt, kwargs), step
+            response = self._send_once(attempt, allow_redirects=False, **kwargs)
+            if not judged:  # An overridden `send` made the response itself.
+                response = judge(response, **kwargs)
+            return response, step
         except RequestException as error:
             if not judged:
                 step = self._exchange.on_failure(lease, classify(error))
@@ -173,7 +182,7 @@ class RequestLoop:
         """Does what the exchange says; returns the credential of the next attempt if there is to be one."""
         if isinstance(step, Renew):
             renewed = self._renewed(step, credential)
-            return renewed if renewed is None or rewound(request) else None
+            return renewed if step.replay and rewound(request) else None
         time.sleep(step.pause)
         if not rewound(request):
             return None
@@ -197,6 +206,10 @@ class RequestLoop:
     def _authorized(self, request: PreparedRequest, credential: Credential) -> PreparedRequest:
         """A copy of the request with the credential; the caller's request does not change (R9)."""
         attempt = copied(request)
+        attempt.__class__ = Attempt
+        if self._exchange.stays_local:
+            # It was for a proxy, and there is none.
+            attempt.headers.pop("Proxy-Authorization", None)
         for name, value in credential.headers.items():
             if name not in self._headers and has_header(attempt, name):
                 _logger.debug("the session's credential replaces the %s of the request", name)
@@ -207,6 +220,15 @@ class RequestLoop:
     def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
         """Adds the cookies of a failed attempt to the next attempt, as ``requests`` adds them to the next request."""
         return with_cookies(request, self._session.cookies) if response.cookies else request
+
+
+class Attempt(PreparedRequest):
+    """One attempt of a loop, with the credential on it. So is a copy, which an overridden ``send`` may send in its place."""
+
+    def copy(self) -> PreparedRequest:
+        copy = super().copy()
+        copy.__class__ = Attempt
+        return copy
 
 
 class _WithoutCredential(PreparedRequest):

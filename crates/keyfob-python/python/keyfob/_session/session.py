@@ -6,7 +6,7 @@ Adapters, redirects, cookies and everything else are the work of ``requests``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
@@ -18,7 +18,7 @@ from requests.utils import resolve_proxies
 from keyfob._core import TIMEOUT, Lease, Origins, RetryPolicy, TokenCache
 from keyfob._requests import shallow_copy
 from keyfob._session.adapter import UploadAdapter
-from keyfob._session.request_loop import CallSettings, Credential, RequestLoop
+from keyfob._session.request_loop import Attempt, CallSettings, Credential, RequestLoop
 
 _logger = logging.getLogger("keyfob")
 
@@ -36,6 +36,8 @@ class AuthenticatedSession(requests.Session):
     * An attempt fails when nothing moves for :attr:`timeout`: while it connects, while it sends the body, and while it waits for
       the next bytes of the response. A large transfer that makes progress is not cut off.
     """
+
+    _follows_redirects = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,11 +115,24 @@ class AuthenticatedSession(requests.Session):
     def request(  # type: ignore[override]
         self,
         method: str,
-        url: str,
+        url: str | bytes,
         params: Any = None,
         data: Any = None,
         headers: Mapping[str, str | bytes | None] | None = None,
-        **kwargs: Any,
+        cookies: Any = None,
+        files: Any = None,
+        auth: Any = None,
+        timeout: Timeout = None,
+        allow_redirects: bool = True,
+        proxies: Any = None,
+        hooks: Any = None,
+        stream: bool | None = None,
+        verify: bool | str | None = None,
+        cert: Any = None,
+        json: Any = None,
+        *,
+        do_not_retry_codes: Collection[int] | None = None,
+        idempotent: bool = False,
     ) -> Response:
         """Performs an HTTP request like ``requests.Session.request``, with the credential on it.
 
@@ -134,14 +149,25 @@ class AuthenticatedSession(requests.Session):
         >>> session.request("POST", api, json={"item": 42}, idempotent=True)
         <Response [200]>
         """
-        if "do_not_retry_codes" in kwargs or "idempotent" in kwargs:
-            # `requests` passes the timeout on to `send` unchanged, so the other settings travel with it.
-            kwargs["timeout"] = CallSettings(
-                kwargs.pop("timeout", None),
-                tuple(kwargs.pop("do_not_retry_codes", None) or ()),
-                bool(kwargs.pop("idempotent", False)),
-            )
-        return super().request(method, url, params=params, data=data, headers=headers, **kwargs)
+        request = Request(
+            method=method.upper(),
+            url=url.decode() if isinstance(url, bytes) else url,
+            headers=headers,
+            files=files,
+            data=data or {},
+            json=json,
+            params=params or {},
+            auth=auth,
+            cookies=cookies,
+            hooks=hooks,
+        )
+        prepared = self.prepare_request(request)
+        environment: Any = self.merge_environment_settings
+        settings = environment(prepared.url, proxies or {}, stream, verify, cert)
+        settings |= {"timeout": timeout, "allow_redirects": allow_redirects}
+        call = CallSettings(tuple(do_not_retry_codes or ()), bool(idempotent))
+        # By `self.send`, so that a subclass which overrides it sees each attempt.
+        return self._send_all(prepared, settings, call, self.send)
 
     if TYPE_CHECKING:
         # The types of `requests` do not have the additional arguments of `request`.
@@ -184,16 +210,26 @@ class AuthenticatedSession(requests.Session):
         >>> session.send(session.prepare_request(requests.Request("GET", api)))
         <Response [200]>
         """
-        if not isinstance(request, PreparedRequest):
+        if isinstance(request, Attempt) or not isinstance(request, PreparedRequest):
             return super().send(request, **kwargs)
-        call = CallSettings.of(kwargs.get("timeout"))
-        timeout = kwargs["timeout"] = self._timeout if call.timeout is None else call.timeout
-        if timeout is not self._timeout:
-            _check_timeout(timeout)
-        follow = kwargs.pop("allow_redirects", True)
+        return self._send_all(request, kwargs, CallSettings(), self._send_once)
+
+    def _send_all(
+        self,
+        request: PreparedRequest,
+        kwargs: dict[str, Any],
+        call: CallSettings,
+        send_once: Callable[..., Response],
+    ) -> Response:
+        """Sends a request until it is done, and follows its redirects."""
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self._timeout
+        else:
+            _check_timeout(kwargs["timeout"])
+        follow = kwargs.pop("allow_redirects", True) and self._follows_redirects
         if "proxies" not in kwargs:
             kwargs["proxies"] = resolve_proxies(request, dict(self.proxies), self.trust_env)
-        loop = RequestLoop(self, request, call)
+        loop = RequestLoop(self, request, call, send_once)
         history: list[Response] = []
         response = loop.send(request, kwargs)
         while (target := loop.redirect(response)) is not None and follow:
@@ -206,6 +242,9 @@ class AuthenticatedSession(requests.Session):
             response = loop.send(target, kwargs)
             response.history = history.copy()
         return response
+
+    def _send_once(self, attempt: PreparedRequest, **kwargs: Any) -> Response:
+        return super().send(attempt, **kwargs)
 
     def _bound_url(self, url: str) -> str | None:
         """The URL whose origin the core checks.
@@ -233,9 +272,6 @@ class AuthenticatedSession(requests.Session):
 
     def _cache(self) -> TokenCache:
         raise NotImplementedError
-
-    def _send_once(self, attempt: PreparedRequest, kwargs: dict[str, Any]) -> Response:
-        return super().send(attempt, allow_redirects=False, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
