@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::mpsc;
-use futures_channel::mpsc::UnboundedReceiver;
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender};
 use futures_util::StreamExt;
 use futures_util::future::{Either, ready, select};
 use url::Url;
 
 mod listener;
+pub(crate) mod manual_response;
 mod page;
 mod pkce;
 pub(crate) mod redirect_uri;
@@ -20,6 +21,7 @@ mod response;
 use crate::clock::clock::within;
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
+use crate::oauth::authorization_code::manual_response::ManualResponse;
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
@@ -123,17 +125,23 @@ refresh token (OpenID Connect Core §11)."
         let (state, verifier) = (random_text()?, random_text()?);
         let challenge = code_challenge(&verifier);
         let url = self.authorization_url(&metadata, listener.uri(), &state, &challenge)?;
-        Ok(AuthorizationRequest {
+        let (sender, requests) = mpsc::unbounded();
+        let sign_in = PendingSignIn {
             expected: ExpectedResponse {
                 state,
                 issuer: metadata.issuer.clone(),
                 has_iss: metadata.sends_iss,
             },
-            sign_in: self.clone(),
+            settings: self.clone(),
             metadata,
             listener,
             url,
             verifier,
+        };
+        Ok(AuthorizationRequest {
+            sign_in,
+            sender,
+            requests,
         })
     }
 
@@ -191,7 +199,14 @@ refresh token (OpenID Connect Core §11)."
 /// ```
 #[must_use]
 pub struct AuthorizationRequest {
-    sign_in: AuthorizationCode,
+    sign_in: PendingSignIn,
+    sender: UnboundedSender<BrowserRequest>,
+    /// The requests of browsers, and what a person copied from one.
+    requests: UnboundedReceiver<BrowserRequest>,
+}
+
+struct PendingSignIn {
+    settings: AuthorizationCode,
     metadata: Arc<Metadata>,
     listener: Listener,
     url: Url,
@@ -203,13 +218,21 @@ impl AuthorizationRequest {
     /// The URL to open in a browser on this machine.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.url.as_str()
+        self.sign_in.url.as_str()
     }
 
     /// The URI to which the server redirects the browser.
     #[must_use]
     pub fn redirect_uri(&self) -> &str {
-        self.listener.uri()
+        self.sign_in.listener.uri()
+    }
+
+    /// Returns what takes the response from a person, for a browser on another machine.
+    pub fn manual_response(&self) -> ManualResponse {
+        ManualResponse {
+            requests: self.sender.clone(),
+            redirect_uri: self.redirect_uri().to_owned(),
+        }
     }
 
     /// Waits until the person has signed in, and returns the token.
@@ -223,15 +246,16 @@ impl AuthorizationRequest {
     /// [`ErrorKind::Deadline`] after the [`timeout`](AuthorizationCode::timeout); otherwise as a
     /// [`TokenSource`](crate::TokenSource) of the client.
     pub async fn wait(self) -> Result<Token, Error> {
-        let (sender, requests) = mpsc::unbounded();
-        let serving = pin!(self.listener.serve(&sender));
-        let finished = pin!(self.finish(requests));
+        let serving = pin!(self.sign_in.listener.serve(&self.sender));
+        let finished = pin!(self.sign_in.finish(self.requests));
         match select(finished, serving).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), finished)) => finished.await,
         }
     }
+}
 
+impl PendingSignIn {
     async fn finish(
         &self,
         mut requests: UnboundedReceiver<BrowserRequest>,
@@ -266,9 +290,9 @@ impl AuthorizationRequest {
             }
             None
         };
-        let clock = self.sign_in.options.client.clock();
+        let clock = self.settings.options.client.clock();
         // This limits the person. The token request that follows has a timeout of its own.
-        within(&**clock, self.sign_in.timeout, first_response)
+        within(&**clock, self.settings.timeout, first_response)
             .await
             .flatten()
             .ok_or_else(|| timed_out(unrelated))
@@ -298,10 +322,10 @@ impl AuthorizationRequest {
             .with("redirect_uri", self.listener.uri())
             .with("code_verifier", self.verifier.expose());
         // RFC 8707 §2.2: the token request selects the resources of this token from those that were granted.
-        for resource in &self.sign_in.options.resources {
+        for resource in &self.settings.options.resources {
             form = form.with("resource", resource);
         }
-        let client = &self.sign_in.options.client;
+        let client = &self.settings.options.client;
         let requested = client.clock().coarse_time().wall_time();
         let response = client.send_token_request(&self.metadata, &form).await?;
         let token = client.read_token_response(&self.metadata, response)?;
@@ -324,7 +348,7 @@ fn timed_out(unrelated_requests: u32) -> Error {
 impl fmt::Debug for AuthorizationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizationRequest")
-            .field("client", &self.sign_in.options.client)
+            .field("client", &self.sign_in.settings.options.client)
             .field("redirect_uri", &self.redirect_uri())
             .finish_non_exhaustive()
     }

@@ -72,6 +72,7 @@ pub(crate) mod revocation;
 pub(crate) mod signing_key;
 pub(crate) mod token_response;
 
+pub use crate::oauth::authorization_code::manual_response::ManualResponse;
 pub use crate::oauth::authorization_code::{AuthorizationCode, AuthorizationRequest};
 pub use crate::oauth::client::Client;
 pub use crate::oauth::client_authentication::{Audience, ClientAuthentication};

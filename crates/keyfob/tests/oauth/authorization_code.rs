@@ -265,3 +265,61 @@ async fn s1_neither_state_nor_verifier_is_shown() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn a_response_that_a_person_copies_completes_the_sign_in() {
+    for form in [
+        "{uri}?state={state}&code=c0de",
+        "  {address}?code=c0de&state={state}#fragment\n",
+        "?code=c0de&state={state}",
+        "code=c0de&state={state}",
+        "c0de {state}",
+    ] {
+        let server = Server::start();
+        server.expect(Expect::post(TOKEN).form("code", "c0de").respond(token()));
+        let request = flow(&server).start().await.unwrap();
+        let manual = request.manual_response();
+        let sign_in = SignIn::of(request);
+        let uri = &sign_in.redirect_uri;
+        let text = form
+            .replace("{uri}", uri)
+            .replace("{address}", uri.strip_prefix("http://").unwrap())
+            .replace("{state}", &sign_in.parameter("state"));
+        manual.submit(&text).await.unwrap();
+        assert_eq!(
+            sign_in.outcome().await.unwrap().expose(),
+            "acc3ss",
+            "{form}"
+        );
+        assert!(manual.submit(&text).await.is_err(), "the sign-in has ended");
+    }
+}
+
+#[tokio::test]
+async fn a_copied_response_is_checked_like_a_redirect() {
+    let server = Server::start();
+    let request = discovered(&server, &json!({})).start().await.unwrap();
+    let manual = request.manual_response();
+    let sign_in = SignIn::of(request);
+    let (uri, state) = (&sign_in.redirect_uri, sign_in.parameter("state"));
+    for text in [
+        "",
+        "c0de",
+        "c0de other",
+        "c0de other third",
+        &format!("{uri}?code=c0de"),
+        &format!("{uri}?code=c0de&state=other"),
+        &format!("https://evil.example/callback?code=c0de&state={state}"),
+        &format!("{uri}/other?code=c0de&state={state}"),
+    ] {
+        let error = manual.submit(text).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input, "{text}");
+        assert!(!error.to_string().contains("c0de"), "{error}");
+        assert!(!sign_in.waiting.is_finished(), "{text}");
+    }
+    let other_issuer = format!("{uri}?code=c0de&state={state}&iss=https://evil.example");
+    manual.submit(&other_issuer).await.unwrap();
+    let error = sign_in.outcome().await.unwrap_err();
+    assert!(error.to_string().contains("another server"), "{error}");
+    assert_eq!(server.calls(), 1, "only the metadata were requested");
+}

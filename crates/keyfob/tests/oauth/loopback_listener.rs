@@ -139,7 +139,8 @@ async fn a_request_head_that_is_too_long_is_refused() {
     for (kibibytes, refused) in [(8, false), (20, true)] {
         let mut client = TcpStream::connect(sign_in.address()).await.unwrap();
         let code = "x".repeat(kibibytes * 1024);
-        let head = format!("GET /callback?code={code} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let host = sign_in.address();
+        let head = format!("GET /callback?code={code} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         // The server may have closed the connection before everything was written.
         _ = client.write_all(head.as_bytes()).await;
         let response = until_closed(&mut client).await;
@@ -156,6 +157,50 @@ async fn until_closed(client: &mut TcpStream) -> String {
     let mut response = Vec::new();
     _ = client.read_to_end(&mut response).await;
     String::from_utf8_lossy(&response).into_owned()
+}
+
+#[tokio::test]
+async fn many_silent_connections_do_not_keep_the_browser_out() {
+    let server = Server::start();
+    server.expect(Expect::post(TOKEN).respond(token()));
+    let sign_in = SignIn::begin(flow(&server)).await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(sign_in.address()).await.unwrap());
+    }
+    // The oldest ones are closed long before their timeout, the others are not.
+    let early = Duration::from_secs(10);
+    let oldest = tokio::time::timeout(early, until_closed(&mut silent[0])).await;
+    assert_eq!(oldest.as_deref(), Ok(""));
+    let newest = silent.last_mut().unwrap();
+    let open = tokio::time::timeout(Duration::from_millis(200), until_closed(newest)).await;
+    assert!(open.is_err());
+    visit(sign_in.back("code=c0de")).await;
+    sign_in.outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_is_refused() {
+    let server = Server::start();
+    let sign_in = SignIn::begin(flow(&server)).await;
+    let (address, state) = (sign_in.address(), sign_in.parameter("state"));
+    let port = address.port();
+    let target = format!("/callback?state={state}&code=c0de");
+    for head in [
+        format!("GET {target} HTTP/1.1\r\nhost: evil.example:{port}\r\n\r\n"),
+        format!("GET {target} HTTP/1.1\r\nhost: localhost:{port}\r\n\r\n"),
+        format!("GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"),
+        format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nhost: evil.example\r\n\r\n"),
+        format!("GET http://evil.example:{port}{target} HTTP/1.1\r\nhost: {address}\r\n\r\n"),
+        format!("GET {target} HTTP/1.0\r\n\r\n"),
+    ] {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        let response = until_closed(&mut client).await;
+        assert!(response.contains(" 404 "), "{head}: {response}");
+    }
+    assert_eq!(server.calls(), 0);
+    assert!(!sign_in.waiting.is_finished());
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
 //! The local HTTP server to which the browser is redirected. It runs only during a sign-in.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_channel::mpsc::UnboundedSender;
 use futures_channel::oneshot;
-use futures_util::future::Shared;
+use futures_util::future::{AbortHandle, Shared, abortable};
 use futures_util::{FutureExt, StreamExt, stream};
+use http::header::HOST;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -26,6 +29,8 @@ pub(crate) struct Listener {
     tcp: TcpListener,
     clock: Arc<dyn Clock>,
     uri: String,
+    /// The host and the port of the URI, which is the only value of `Host` that a browser sends here.
+    authority: String,
     path: String,
 }
 
@@ -35,8 +40,8 @@ type Closed = Shared<oneshot::Receiver<Infallible>>;
 /// A request of the browser to the redirect URI, which waits for a page.
 pub(crate) struct BrowserRequest {
     pub(crate) query: Zeroizing<String>,
-    page: oneshot::Sender<Page>,
-    closed: Closed,
+    pub(crate) page: oneshot::Sender<Page>,
+    pub(crate) closed: Closed,
 }
 
 impl BrowserRequest {
@@ -74,6 +79,7 @@ impl Listener {
             tcp,
             clock,
             uri: uri.at_port(port),
+            authority: uri.authority_at_port(port),
             path: uri.path().to_owned(),
         })
     }
@@ -85,11 +91,20 @@ impl Listener {
 
     /// Serves connections, and passes on the requests to the redirect URI. Never completes.
     ///
-    /// Connections are served concurrently: one that sends nothing, or sends slowly, delays no other.
+    /// Connections are served concurrently: one that sends nothing, or sends slowly, delays no other. If there are too many, the
+    /// oldest one without a request is closed, so that another user of this machine cannot keep the browser out.
     pub(crate) async fn serve(&self, requests: &UnboundedSender<BrowserRequest>) {
         let accepted = stream::unfold((), |()| async { Some((self.accept().await, ())) });
-        let serve = |connection| self.serve_connection(connection, requests);
-        accepted.for_each_concurrent(MAX_CONNECTIONS, serve).await;
+        let mut open = OpenConnections::default();
+        let serve = |stream| {
+            let has_request = Arc::new(AtomicBool::new(false));
+            let was_open = Arc::downgrade(&has_request);
+            let connection = self.serve_connection(stream, requests, has_request);
+            let (connection, abort) = abortable(connection);
+            open.add(was_open, abort);
+            async move { _ = connection.await }
+        };
+        accepted.for_each_concurrent(None, serve).await;
     }
 
     async fn accept(&self) -> TcpStream {
@@ -106,10 +121,14 @@ impl Listener {
         &self,
         stream: TcpStream,
         requests: &UnboundedSender<BrowserRequest>,
+        has_request: Arc<AtomicBool>,
     ) {
         let (open, closed) = oneshot::channel::<Infallible>();
         let closed = closed.shared();
-        let service = service_fn(|request| self.respond(request, requests, &closed));
+        let service = service_fn(|request| {
+            has_request.store(true, Ordering::Relaxed);
+            self.respond(request, requests, &closed)
+        });
         let connection = http1::Builder::new()
             // The connection then closes when the browser has the page, and `BrowserRequest::respond` waits for that.
             .keep_alive(false)
@@ -129,7 +148,7 @@ impl Listener {
         requests: &UnboundedSender<BrowserRequest>,
         closed: &Closed,
     ) -> Result<Response<String>, Infallible> {
-        let page = if request.uri().path() != self.path {
+        let page = if !self.is_addressed_by(&request) || request.uri().path() != self.path {
             Page::NotFound
         } else if request.method() != Method::GET {
             Page::MethodNotAllowed
@@ -140,6 +159,16 @@ impl Listener {
                 .unwrap_or(Page::AlreadyAnswered)
         };
         Ok(page.response())
+    }
+
+    /// Whether the request names exactly this address. A page whose host name resolves to this machine names another one.
+    fn is_addressed_by(&self, request: &Request<Incoming>) -> bool {
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let is_ours = hosts
+            .next()
+            .is_some_and(|host| host == self.authority.as_str());
+        let target = request.uri().authority();
+        is_ours && hosts.next().is_none() && target.is_none_or(|target| *target == *self.authority)
     }
 
     /// Passes a request on and waits for its page; `None` if the sign-in has ended.
@@ -156,6 +185,33 @@ impl Listener {
         };
         requests.unbounded_send(request).ok()?;
         page.await.ok()
+    }
+}
+
+/// The connections that are served, the oldest first.
+#[derive(Default)]
+struct OpenConnections(VecDeque<(Weak<AtomicBool>, AbortHandle)>);
+
+impl OpenConnections {
+    /// Adds a connection, and closes another if there are too many. The flag is true when the connection has sent a request.
+    fn add(&mut self, has_request: Weak<AtomicBool>, abort: AbortHandle) {
+        let is_open = |(flag, abort): &(Weak<AtomicBool>, AbortHandle)| {
+            flag.strong_count() > 0 && !abort.is_aborted()
+        };
+        self.0.retain(is_open);
+        self.0.push_back((has_request, abort));
+        if self.0.len() <= MAX_CONNECTIONS {
+            return;
+        }
+        let is_silent = |flag: &Weak<AtomicBool>| {
+            flag.upgrade()
+                .is_some_and(|flag| !flag.load(Ordering::Relaxed))
+        };
+        let oldest = self.0.iter().find(|(flag, _)| is_silent(flag));
+        // If each of them has sent a request, the new one is closed.
+        if let Some((_, abort)) = oldest.or(self.0.back()) {
+            abort.abort();
+        }
     }
 }
 

@@ -36,8 +36,13 @@ impl RedirectUri {
     ///
     /// "The authorization server MUST allow any port to be specified at the time of the request" (RFC 8252 §7.3).
     pub(crate) fn at_port(&self, port: u16) -> String {
+        format!("http://{}{}", self.authority_at_port(port), self.0.path())
+    }
+
+    /// The host with the port that is open.
+    pub(crate) fn authority_at_port(&self, port: u16) -> String {
         let host = self.0.host_str().expect("`parse` checked the host");
-        format!("http://{host}:{port}{}", self.0.path())
+        format!("{host}:{port}")
     }
 
     pub(crate) fn path(&self) -> &str {
