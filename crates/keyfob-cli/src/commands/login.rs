@@ -1,12 +1,20 @@
 //! `keyfob login`: a person signs in, and the token is stored.
 
+mod redirect_page;
+mod terminal_lines;
+
+use std::convert::Infallible;
+use std::future::pending;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use keyfob::oauth::ManualResponse;
 use keyfob::profile::SignIn;
 use keyfob::store::{Entry, StoreKey, TokenStore};
 use keyfob::{Profile, Token};
 
+use crate::commands::login::redirect_page::RedirectPage;
+use crate::commands::login::terminal_lines::terminal_lines;
 use crate::options::sign_in::SignInProfile;
 use crate::options::token::seconds;
 use crate::output::error::CliError;
@@ -62,19 +70,42 @@ impl Login {
     async fn in_browser(&self, profile: &Profile) -> Result<Token, CliError> {
         let flow = profile.authorization_code().await?;
         let request = flow.timeout(self.timeout).start().await?;
-        let opened = !self.no_browser && open::that_detached(request.url()).is_ok();
-        let instruction = match opened {
-            true => {
-                "A browser opens. If it does not, open this address in a browser on this machine:"
-            }
-            false => "Open this address in a browser on this machine:",
+        // The file is removed when the sign-in has ended.
+        let page = match self.no_browser {
+            true => None,
+            false => RedirectPage::new(request.url()).ok(),
         };
-        print_stderr(format!("{instruction}\n\n  {}\n\n", request.url()));
-        let spinner = Spinner::new("Waiting for the sign-in in the browser");
-        let token = request.wait().await;
-        drop(spinner);
-        Ok(token?)
+        let opened = page
+            .as_ref()
+            .is_some_and(|page| open::that_detached(page.path()).is_ok());
+        let instruction = match opened {
+            true => "A browser opens. If it does not, open this address:",
+            false => "Open this address in a browser:",
+        };
+        print_stderr(format!(
+            "{instruction}\n\n  {}\n\n{MANUAL}\n\n",
+            request.url()
+        ));
+        let manual = request.manual_response();
+        tokio::select! {
+            token = request.wait() => Ok(token?),
+            never = submit_lines(manual) => match never {},
+        }
     }
+}
+
+/// Passes on the lines that a person pastes.
+async fn submit_lines(manual: ManualResponse) -> Infallible {
+    let mut lines = terminal_lines();
+    while let Some(line) = lines.recv().await {
+        if line.trim().is_empty() {
+            continue;
+        }
+        if let Err(error) = manual.submit(&line).await {
+            print_stderr(format!("keyfob: {error}\n"));
+        }
+    }
+    pending().await
 }
 
 async fn with_code(profile: &Profile) -> Result<Token, CliError> {
@@ -99,3 +130,6 @@ async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<()
     let saved = store.replace(key, &entry, LOCK_TIMEOUT).await;
     Ok(saved.map_err(keyfob::Error::from)?)
 }
+
+/// What to do if the browser cannot open the redirect URI, which is an address of this machine.
+const MANUAL: &str = "If that browser runs on another machine, its last page cannot be opened. Paste the address of that page here:";

@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Stdio};
 
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 use url::Url;
@@ -194,7 +196,7 @@ fn s1_a_sign_in_prints_the_address_and_no_token() {
 }
 
 #[test]
-fn the_browser_is_opened_at_the_address_that_is_printed() {
+fn s1_the_browser_gets_a_private_page_and_no_state_in_its_arguments() {
     let machine = Machine::new("authorization_code");
     machine
         .server
@@ -209,9 +211,50 @@ fn the_browser_is_opened_at_the_address_that_is_printed() {
         let text = fs::read_to_string(&opened).ok()?;
         text.ends_with('\n').then_some(text)
     });
-    assert_eq!(seen, format!("{url}\n"));
+    let page = Path::new(seen.trim_end());
+    let mode = |path: &Path| {
+        let metadata = fs::metadata(path).expect("it is there during the sign-in");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(page), 0o600);
+    assert_eq!(mode(page.parent().expect("it is in a directory")), 0o700);
+    assert!(!seen.contains(&parameter(&url, "state")), "{seen}");
+    let html = fs::read_to_string(page).expect("it is ours");
+    let escaped = url.as_str().replace('&', "&amp;");
+    assert!(
+        html.contains(&format!("content=\"0; url={escaped}\"")),
+        "{html}"
+    );
+
     get(&redirect_url(&url, "code=c0de"));
     assert_eq!(sign_in.finish().code, 0);
+    assert!(!page.exists());
+    assert!(page.parent().is_some_and(|directory| !directory.exists()));
+}
+
+#[test]
+fn a_person_can_paste_the_address_of_a_browser_on_another_machine() {
+    let machine = Machine::new("authorization_code");
+    machine.server.expect(
+        Expect::post("/token")
+            .form("code", "c0de")
+            .respond(ScriptedResponse::json(token("first", 600))),
+    );
+    let keyfob = machine.keyfob(&["login", "--no-browser"]);
+    let mut sign_in = PendingSignIn::start(keyfob.stdin(Stdio::piped()));
+    let url = sign_in.address();
+    let mut terminal = sign_in.child.stdin.take().expect("it is piped");
+    let other = "http://127.0.0.1/callback?state=other&code=c0de";
+    let address = redirect_url(&url, "code=c0de");
+    write!(terminal, "\n{other}\n{address}\n").expect("it reads");
+    let done = sign_in.finish();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        done.stderr.contains("not a response of this sign-in"),
+        "{done:?}"
+    );
+    assert!(!done.stderr.contains("c0de"), "{done:?}");
+    assert_eq!(machine.run(&["token", "--profile=a"]).stdout, "first\n");
 }
 
 #[test]

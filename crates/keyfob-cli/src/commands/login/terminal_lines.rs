@@ -1,0 +1,41 @@
+//! The lines that a person types.
+
+use std::io::{BufRead, stdin};
+use std::thread;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// The lines of standard input, until it ends.
+///
+/// They are read on a thread of its own, which ends with the program: a read from a terminal cannot be cancelled, and the end of the
+/// runtime would wait for it.
+pub(super) fn terminal_lines() -> UnboundedReceiver<String> {
+    let (sender, lines) = unbounded_channel();
+    if is_readable() {
+        thread::spawn(move || {
+            let lines = stdin().lock().lines().map_while(Result::ok);
+            for line in lines {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    lines
+}
+
+/// False for a terminal that belongs to another job: reading from it would stop a program in the background.
+#[cfg(unix)]
+fn is_readable() -> bool {
+    use std::io::IsTerminal;
+
+    use rustix::process::getpgrp;
+    use rustix::termios::tcgetpgrp;
+
+    !stdin().is_terminal() || tcgetpgrp(stdin()).is_ok_and(|foreground| foreground == getpgrp())
+}
+
+#[cfg(not(unix))]
+fn is_readable() -> bool {
+    true
+}
