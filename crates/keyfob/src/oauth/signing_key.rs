@@ -9,15 +9,18 @@ use huskarl_core::crypto::signer::{JwsSigner, JwsSignerSelector};
 use huskarl_core::jwk::{Jwk, PublicJwk};
 use huskarl_core::platform::MaybeSendBoxFuture;
 
+mod jwk;
 pub(crate) mod key_pair;
+mod pem;
 
 use crate::error::error::Error;
-use crate::oauth::signing_key::key_pair::{Algorithm, SigningKeyPair};
+use crate::oauth::signing_key::key_pair::{Algorithm, SigningKeyPair, names};
+use crate::oauth::signing_key::pem::wrong;
 
 /// A private key that signs JWTs (RFC 7515). It is never shown.
 ///
-/// An RSA key signs as RS256 or RS384, a P-256 key as ES256, a P-384 key as ES384, and an Ed25519 key as EdDSA. Clones share
-/// the key.
+/// An RSA key signs as RS256 to RS512 and PS256 to PS512, a P-256 key as ES256, a P-384 key as ES384, a P-521 key as ES512, and
+/// an Ed25519 key as EdDSA. Clones share the key.
 ///
 /// ```
 /// use keyfob::oauth::{Algorithm, SigningKey};
@@ -40,17 +43,34 @@ pub(crate) struct Signer(pub(crate) SigningKey);
 impl SigningKey {
     /// Reads an unencrypted private key in PEM form.
     ///
-    /// It may be PKCS#8, PKCS#1 (RSA) or SEC 1 (EC).
+    /// It may be PKCS#8, PKCS#1 (RSA) or SEC 1 (EC). Other sections, such as certificates, are skipped. In place of line ends
+    /// there may be spaces or the two characters `\n`, as in variables and JSON files.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if it is not a private key, or a kind of key that is not supported. The
-    /// error does not quote it.
+    /// error says why, and does not quote it.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, Error> {
-        SigningKeyPair::from_pem(pem.as_ref()).map(Self::new)
+        let key = pem::read(pem.as_ref(), None)?;
+        SigningKeyPair::from_der(&key).map(Self::new)
     }
 
-    /// Reads a private key in JSON form, a JWK (RFC 7517).
+    /// Reads a private key in PEM form that may be encrypted with this passphrase.
+    ///
+    /// The encryption is PBES2 (RFC 8018 §6.2) with AES, as `openssl pkcs8 -topk8` and `openssl genpkey -aes256` write it.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem); and if the passphrase is wrong.
+    pub fn from_encrypted_pem(
+        pem: impl AsRef<[u8]>,
+        passphrase: impl AsRef<str>,
+    ) -> Result<Self, Error> {
+        let key = pem::read(pem.as_ref(), Some(passphrase.as_ref()))?;
+        SigningKeyPair::from_der(&key).map(Self::new)
+    }
+
+    /// Reads a private key in JSON form: a JWK, or a set that has one private key (RFC 7517).
     ///
     /// Its `kid` and `alg` are used if they are present.
     ///
@@ -58,10 +78,20 @@ impl SigningKey {
     ///
     /// As [`from_pem`](Self::from_pem).
     pub fn from_jwk(json: impl AsRef<[u8]>) -> Result<Self, Error> {
-        // The error of serde_json is dropped, because it may quote the key.
-        let jwk: Jwk = serde_json::from_slice(json.as_ref())
-            .map_err(|_| Error::input("the signing key is not a private key in JWK form"))?;
-        let mut key = Self::new(SigningKeyPair::from_jwk(&jwk)?);
+        Self::of_jwk(&jwk::read(json.as_ref(), None)?)
+    }
+
+    /// Reads the private key with this `kid` from a set of keys in JSON form (RFC 7517 §5).
+    ///
+    /// # Errors
+    ///
+    /// As [`from_jwk`](Self::from_jwk); and if no key of the set has the id.
+    pub fn from_jwk_set(json: impl AsRef<[u8]>, key_id: &str) -> Result<Self, Error> {
+        Self::of_jwk(&jwk::read(json.as_ref(), Some(key_id))?)
+    }
+
+    fn of_jwk(jwk: &Jwk) -> Result<Self, Error> {
+        let mut key = Self::new(SigningKeyPair::from_jwk(jwk)?);
         key.key_id = jwk.kid.clone();
         match jwk.algorithm.as_deref() {
             Some(name) => key.algorithm(Algorithm::parse(name)?),
@@ -93,9 +123,11 @@ impl SigningKey {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if this kind of key cannot sign with the algorithm.
     pub fn algorithm(mut self, algorithm: Algorithm) -> Result<Self, Error> {
         if !self.pair.algorithms().contains(&algorithm) {
-            return Err(Error::input(format!(
-                "this kind of signing key cannot sign as {}",
-                algorithm.name()
+            return Err(wrong(&format!(
+                "is {}, which cannot sign as {}; it signs as {}",
+                self.pair.kind(),
+                algorithm.name(),
+                names(self.pair.algorithms())
             )));
         }
         self.algorithm = algorithm;

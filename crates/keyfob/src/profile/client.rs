@@ -22,16 +22,21 @@ use crate::source::source::TokenRequest;
 pub(super) struct Secrets {
     client_secret: Option<Zeroizing<String>>,
     private_key: Option<Zeroizing<String>>,
+    passphrase: Option<Zeroizing<String>>,
 }
 
 impl Secrets {
     /// Reads the secrets that a grant needs.
     pub(super) async fn read(grant: &Grant, request: &TokenRequest) -> Result<Self, Error> {
         let client_secret = grant.client.secret().map(|secret| secret.read(request));
-        let private_key = grant.signing_key().map(|key| key.pem.read(request));
+        let key = grant.signing_key();
+        let private_key = key.map(|key| key.pem.read(request));
+        let passphrase = key.and_then(|key| key.passphrase.as_ref());
+        let passphrase = passphrase.map(|secret| secret.read(request));
         Ok(Self {
             client_secret: OptionFuture::from(client_secret).await.transpose()?,
             private_key: OptionFuture::from(private_key).await.transpose()?,
+            passphrase: OptionFuture::from(passphrase).await.transpose()?,
         })
     }
 
@@ -40,7 +45,8 @@ impl Secrets {
         let (Some(text), Some(settings)) = (&self.private_key, grant.signing_key()) else {
             return Err(Error::input("the profile has no private key"));
         };
-        let mut key = parse_key(text)?;
+        let passphrase = self.passphrase.as_ref().map(|text| text.as_str());
+        let mut key = parse_key(text, passphrase, settings.id.as_deref())?;
         if let Some(algorithm) = settings.algorithm {
             key = key.algorithm(algorithm)?;
         }

@@ -1,5 +1,6 @@
 //! The key that the tokens of a profile are bound to (DPoP, RFC 9449).
 
+use futures_util::future::OptionFuture;
 use tokio::sync::OnceCell;
 
 use crate::error::error::Error;
@@ -13,13 +14,15 @@ use crate::profile::secret_ref::SecretRef;
 #[derive(Clone, Debug)]
 pub(super) struct DpopKey {
     pub(super) secret: SecretRef,
+    pub(super) passphrase: Option<SecretRef>,
     prover: OnceCell<DpopProver>,
 }
 
 impl DpopKey {
-    pub(super) fn new(secret: SecretRef) -> Self {
+    pub(super) fn new(secret: SecretRef, passphrase: Option<SecretRef>) -> Self {
         Self {
             secret,
+            passphrase,
             prover: OnceCell::new(),
         }
     }
@@ -27,17 +30,26 @@ impl DpopKey {
     pub(super) async fn prover(&self) -> Result<DpopProver, Error> {
         let prover = self.prover.get_or_try_init(|| async {
             let text = self.secret.read_now().await?;
-            Ok(DpopProver::new(parse_key(&text)?))
+            let passphrase = self.passphrase.as_ref().map(SecretRef::read_now);
+            let passphrase = OptionFuture::from(passphrase).await.transpose()?;
+            let passphrase = passphrase.as_ref().map(|text| text.as_str());
+            Ok(DpopProver::new(parse_key(&text, passphrase, None)?))
         });
         prover.await.cloned()
     }
 }
 
-/// A private key, in PEM or as a JWK.
-pub(super) fn parse_key(text: &str) -> Result<SigningKey, Error> {
+/// A private key, in PEM, as a JWK, or in a set of JWKs.
+pub(super) fn parse_key(
+    text: &str,
+    passphrase: Option<&str>,
+    key_id: Option<&str>,
+) -> Result<SigningKey, Error> {
     // A JWK is a JSON object (RFC 7517 §4), and no PEM begins like one.
-    match text.starts_with('{') {
-        true => SigningKey::from_jwk(text.as_bytes()),
-        false => SigningKey::from_pem(text.as_bytes()),
+    match (text.starts_with('{'), passphrase, key_id) {
+        (true, _, Some(key_id)) => SigningKey::from_jwk_set(text, key_id),
+        (true, _, None) => SigningKey::from_jwk(text),
+        (false, Some(passphrase), _) => SigningKey::from_encrypted_pem(text, passphrase),
+        (false, None, _) => SigningKey::from_pem(text),
     }
 }

@@ -177,3 +177,215 @@ fn a_key_signs_only_as_its_kind_does() {
         assert!(error.to_string().contains(other.name()), "{error}");
     }
 }
+
+macro_rules! key {
+    ($name:literal) => {
+        include_str!(concat!("keys/", $name, ".pem"))
+    };
+}
+
+#[test]
+fn a_pem_is_read_as_variables_and_editors_leave_it() {
+    let plain = SigningKey::from_pem(key!("p256")).unwrap();
+    let text = key!("p256");
+    for changed in [
+        text.replace('\n', "\\n"),
+        text.replace('\n', "\\r\\n"),
+        format!("\"{}\"", text.replace('\n', "\\n")),
+        text.replace('\n', "\r\n"),
+        text.replace('\n', " "),
+        text.replace('\n', "\n    "),
+        format!("\u{feff}{text}"),
+        format!("Bag Attributes\n    friendlyName: x\n{text}"),
+        format!("{}{text}", pem("CERTIFICATE", b"x")),
+        format!("{}{text}", pem("EC PARAMETERS", b"x")),
+    ] {
+        let key =
+            SigningKey::from_pem(&changed).unwrap_or_else(|error| panic!("{changed:?}: {error}"));
+        assert_eq!(key.public_jwk(), plain.public_jwk());
+    }
+}
+
+#[test]
+fn a_p521_key_is_read_in_each_form_and_signs_as_es512() {
+    let key = SigningKey::from_pem(key!("p521")).unwrap();
+    assert_eq!(key.signs_as(), Algorithm::Es512);
+    let old = SigningKey::from_pem(key!("p521-sec1")).unwrap();
+    assert_eq!(old.public_jwk(), key.public_jwk());
+    assert!(key.public_jwk().contains("P-521"));
+}
+
+#[test]
+fn an_encrypted_key_is_read_with_its_passphrase() {
+    let plain = SigningKey::from_pem(key!("p256")).unwrap();
+    for encrypted in [
+        key!("p256-encrypted"),
+        key!("p256-encrypted-scrypt"),
+        key!("p256"),
+    ] {
+        let key = SigningKey::from_encrypted_pem(encrypted, "correct-horse").unwrap();
+        assert_eq!(key.public_jwk(), plain.public_jwk());
+    }
+    let wrong = SigningKey::from_encrypted_pem(key!("p256-encrypted"), "wrong-horse").unwrap_err();
+    assert!(wrong.to_string().contains("passphrase is wrong"), "{wrong}");
+    assert!(!format!("{wrong:?}").contains("horse"), "{wrong:?}");
+}
+
+#[test]
+fn an_rsa_jwk_signs_with_the_algorithm_that_it_names() {
+    for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] {
+        let mut jwk = rsa_jwk();
+        jwk["alg"] = name.into();
+        let key = SigningKey::from_jwk(format!("\u{feff}{jwk}")).unwrap();
+        assert_eq!(key.signs_as().name(), name);
+    }
+}
+
+fn rsa_jwk() -> Value {
+    let pkcs1 = pkcs1_of(&rsa_pkcs8());
+    let names = ["n", "e", "d", "p", "q", "dp", "dq", "qi"];
+    let integers = &elements(elements(&pkcs1)[0].1)[1..];
+    let mut jwk = json!({"kty": "RSA"});
+    for (name, (_, integer)) in names.iter().zip(integers) {
+        let without_sign = integer.strip_prefix(&[0]).unwrap_or(integer);
+        jwk[*name] = URL_SAFE_NO_PAD.encode(without_sign).into();
+    }
+    jwk
+}
+
+fn ec_jwk(kid: &str) -> Value {
+    let key = SigningKey::from_pem(key!("p256")).unwrap().key_id(kid);
+    let mut jwk: Value = serde_json::from_str(&key.public_jwk()).unwrap();
+    let der = STANDARD.decode(
+        key!("p256")
+            .lines()
+            .filter(|line| !line.starts_with('-'))
+            .collect::<String>(),
+    );
+    // The private number of 32 bytes follows its head in the DER form.
+    let der = der.unwrap();
+    let at = der
+        .windows(5)
+        .position(|head| head == [2, 1, 1, 4, 32])
+        .unwrap()
+        + 5;
+    jwk["d"] = URL_SAFE_NO_PAD.encode(&der[at..at + 32]).into();
+    jwk
+}
+
+#[test]
+fn a_key_is_chosen_from_a_set_by_its_id_or_because_it_is_the_only_one() {
+    let public = SigningKey::generate(Algorithm::Es256)
+        .unwrap()
+        .key_id("public")
+        .public_jwk();
+    let public: Value = serde_json::from_str(&public).unwrap();
+    let one =
+        json!({"keys": [public, ec_jwk("b"), {"kty": "new"}, {"kty": "RSA", "n": 1}]}).to_string();
+    let key = SigningKey::from_jwk(&one).unwrap();
+    assert!(key.public_jwk().contains(r#""kid":"b""#));
+    let two = json!({"keys": [rsa_jwk(), ec_jwk("b"), ec_jwk("c")]}).to_string();
+    let key = SigningKey::from_jwk_set(&two, "c").unwrap();
+    assert!(key.public_jwk().contains(r#""kid":"c""#));
+    for (result, reason) in [
+        (SigningKey::from_jwk(&two), "one of 3 private keys"),
+        (SigningKey::from_jwk_set(&two, "z"), "the `kid` z"),
+        (SigningKey::from_jwk_set(&one, "public"), "is a public key"),
+        (
+            SigningKey::from_jwk(json!({"keys": [public]}).to_string()),
+            "none of them is a private key",
+        ),
+        (
+            SigningKey::from_jwk(json!({"keys": 1}).to_string()),
+            "not a list",
+        ),
+    ] {
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_pem_that_cannot_be_used_says_why() {
+    for (text, reason) in [
+        (key!("p256-public"), "is a public key"),
+        (&pem("CERTIFICATE", b"x"), "is a certificate"),
+        (&pem("CERTIFICATE REQUEST", b"x"), "no private key"),
+        (key!("p256-encrypted"), "give its passphrase"),
+        (key!("p256-encrypted-old"), "OpenSSL's old format"),
+        (key!("openssh"), "format of OpenSSH"),
+        (key!("rsa1024"), "of 1024 bits; it must have 2048"),
+        (key!("rsa-pss"), "RSA for PSS only"),
+        (key!("secp256k1"), "another curve"),
+        (key!("x25519"), "X25519"),
+        (key!("ed448"), "Ed448"),
+        (&pem("DSA PRIVATE KEY", b"x"), "cannot sign"),
+        (&pem("PRIVATE KEY", b"x"), "may be cut"),
+        (&pem("RSA PRIVATE KEY", b"x"), "damaged"),
+        (&key!("p256")[..100], "is cut"),
+        (
+            "-----BEGIN PRIVATE KEY-----\nä\n-----END PRIVATE KEY-----",
+            "not base64",
+        ),
+        ("MIGHAgEA", "not in PEM form"),
+        ("{}", "not in PEM form"),
+        ("", "not in PEM form"),
+    ] {
+        let error = SigningKey::from_pem(text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+    }
+    let error = SigningKey::from_pem(b"\x30\x82\x01").unwrap_err();
+    assert!(error.to_string().contains("-inform DER"), "{error}");
+    let other = SigningKey::from_encrypted_pem(key!("p256-encrypted-des3"), "correct-horse");
+    assert!(other.unwrap_err().to_string().contains("aes-256-cbc"));
+}
+
+#[test]
+fn a_jwk_that_cannot_be_used_says_why() {
+    let with = |mut jwk: Value, name: &str, value: Value| {
+        jwk[name] = value;
+        jwk
+    };
+    let without = |mut jwk: Value, name: &str| {
+        jwk.as_object_mut().unwrap().remove(name);
+        jwk
+    };
+    let short = URL_SAFE_NO_PAD.encode([0xff; 128]);
+    for (jwk, reason) in [
+        (without(rsa_jwk(), "d"), "is a public key"),
+        (without(ec_jwk("a"), "d"), "is a public key"),
+        (without(rsa_jwk(), "qi"), "without all of"),
+        (with(rsa_jwk(), "n", short.into()), "of 1024 bits"),
+        (
+            with(rsa_jwk(), "alg", "ES256".into()),
+            "is an RSA key, which cannot sign as ES256; it signs as RS256",
+        ),
+        (
+            with(ec_jwk("a"), "alg", "RS256".into()),
+            "is a P-256 key, which cannot sign as RS256",
+        ),
+        (
+            with(rsa_jwk(), "alg", "RSA-OAEP".into()),
+            "the `alg` RSA-OAEP",
+        ),
+        (
+            with(ec_jwk("a"), "crv", "secp256k1".into()),
+            "curve secp256k1",
+        ),
+        (
+            with(ec_jwk("a"), "crv", "P-384".into()),
+            "do not belong together",
+        ),
+        (json!({"kty": "oct", "k": "AA"}), "symmetric"),
+        (json!({"kty": "XYZ"}), "`kty`"),
+        (json!({"kty": "EC"}), "a field is missing"),
+        (json!([]), "not a JWK"),
+    ] {
+        let error = SigningKey::from_jwk(jwk.to_string()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains(reason), "{reason}: {error}");
+    }
+    let error = SigningKey::from_jwk("{").unwrap_err();
+    assert!(error.to_string().contains("not valid JSON"), "{error}");
+}

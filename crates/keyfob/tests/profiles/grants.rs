@@ -143,6 +143,36 @@ fn a_private_key_signs_a_jwt_that_names_the_client() {
 }
 
 #[test]
+fn an_encrypted_private_key_is_read_with_its_passphrase() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let key = folder.file("key", include_str!("../oauth/keys/p256-encrypted.pem"));
+    let passphrase = folder.file("passphrase", "correct-horse\n");
+    let settings = |more: &str| {
+        tokens(&format!(
+            "grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"a\"\n\
+             private_key = \"file:{}\"\n{more}",
+            server.url_for("/token"),
+            key.display()
+        ))
+    };
+    let error = settings("").get_valid_token_blocking().unwrap_err();
+    assert!(
+        error.to_string().contains("private_key_passphrase"),
+        "{error}"
+    );
+    server.expect(
+        Expect::post("/token")
+            .matching("an assertion by ES256", |received| {
+                assertion_head(received, "client_assertion")["alg"] == "ES256"
+            })
+            .respond(token_response("one")),
+    );
+    let passphrase = format!("private_key_passphrase = \"file:{}\"", passphrase.display());
+    assert_eq!(renewed(&settings(&passphrase)), "one");
+    server.verify();
+}
+
+#[test]
 fn tokens_are_bound_to_a_key_and_each_request_has_a_proof() {
     let (folder, server) = (Folder::new(), Server::start());
     let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
@@ -323,7 +353,7 @@ fn s1_a_secret_that_cannot_be_used_is_not_quoted() {
     for (lines, word) in [
         (
             format!("private_key = \"file:{}\"", key.display()),
-            "not a private key",
+            "is cut",
         ),
         (
             format!("client_secret = \"file:{}\"", missing.display()),

@@ -25,6 +25,7 @@ pub(crate) enum Authentication {
 #[derive(Clone, Debug)]
 pub(crate) struct KeySettings {
     pub(crate) pem: SecretRef,
+    pub(crate) passphrase: Option<SecretRef>,
     pub(crate) id: Option<String>,
     pub(crate) algorithm: Option<Algorithm>,
 }
@@ -103,10 +104,12 @@ pub(super) fn read_authentication(
 pub(super) fn read_key(table: &Table<'_>) -> Read<KeySettings> {
     let purpose = "the key in PEM that the client signs with";
     let pem = table.required("private_key", purpose, Value::secret);
+    let passphrase = table.optional("private_key_passphrase", Value::secret);
     let id = table.optional("key_id", Value::text);
     let algorithm = table.optional("algorithm", |value| value.one_of("algorithm", &ALGORITHMS));
     Ok(KeySettings {
         pem: pem?,
+        passphrase,
         id,
         algorithm,
     })
@@ -128,10 +131,15 @@ const METHODS: [(&str, Method); 5] = [
 
 const SECRET_BASIC: Method = Method::Secret(Authentication::SecretBasic);
 
-const ALGORITHMS: [(&str, Algorithm); 5] = [
+const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("RS256", Algorithm::Rs256),
     ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
     ("ES256", Algorithm::Es256),
     ("ES384", Algorithm::Es384),
+    ("ES512", Algorithm::Es512),
     ("EdDSA", Algorithm::EdDsa),
 ];

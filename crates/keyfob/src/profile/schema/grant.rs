@@ -85,8 +85,16 @@ impl Grant {
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let mut secrets = Vec::new();
         secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
-        secrets.extend(self.signing_key().map(|key| ("private_key", &key.pem)));
-        secrets.extend(self.dpop_key.iter().map(|key| ("dpop_key", &key.secret)));
+        if let Some(key) = self.signing_key() {
+            secrets.push(("private_key", &key.pem));
+            let passphrase = key.passphrase.iter();
+            secrets.extend(passphrase.map(|secret| ("private_key_passphrase", secret)));
+        }
+        if let Some(key) = &self.dpop_key {
+            secrets.push(("dpop_key", &key.secret));
+            let passphrase = key.passphrase.iter();
+            secrets.extend(passphrase.map(|secret| ("dpop_key_passphrase", secret)));
+        }
         match &self.kind {
             GrantKind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
@@ -158,7 +166,10 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
     };
     let scopes = texts("scopes");
     let parameters = table.optional("parameters", read_parameters);
-    let dpop_key = table.optional("dpop_key", Value::secret).map(DpopKey::new);
+    let dpop_key = table.optional("dpop_key", Value::secret).map(|secret| {
+        let passphrase = table.optional("dpop_key_passphrase", Value::secret);
+        DpopKey::new(secret, passphrase)
+    });
     let kind = read_kind(table, grant);
     Ok(Grant {
         name: name.text()?,
@@ -286,7 +297,7 @@ const NAMES: [(&str, Name); 7] = [
 ];
 
 /// The keys of all grants.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 29] = [
     "issuer",
     "token_endpoint",
     "fhir_server",
@@ -294,6 +305,7 @@ pub(super) const KEYS: [&str; 27] = [
     "client_authentication",
     "client_secret",
     "private_key",
+    "private_key_passphrase",
     "key_id",
     "algorithm",
     "scopes",
@@ -301,6 +313,7 @@ pub(super) const KEYS: [&str; 27] = [
     "resource",
     "parameters",
     "dpop_key",
+    "dpop_key_passphrase",
     "refresh_token",
     "assertion",
     "assertion_audience",
