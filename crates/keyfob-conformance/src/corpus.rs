@@ -8,6 +8,7 @@ mod challenges;
 mod hops;
 mod origins;
 mod proxies;
+mod random;
 mod redirects;
 mod renewals;
 mod responses;
@@ -17,6 +18,7 @@ mod targets;
 use std::collections::BTreeMap;
 
 use crate::case::Case;
+pub use crate::corpus::random::random;
 
 /// All cases.
 #[must_use]
@@ -83,6 +85,12 @@ mod tests {
             let text = serde_json::to_string(&case).unwrap();
             assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
         }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_random_cases() {
+        assert_eq!(random(7, 4), random(7, 4));
+        assert_ne!(random(7, 4)[0].requests, random(8, 4)[0].requests);
     }
 
     #[test]

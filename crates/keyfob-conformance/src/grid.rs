@@ -45,8 +45,9 @@ impl Grid {
             Result::Excepted => cell.excepted += 1,
             Result::Failed(lines) => {
                 cell.failed += 1;
+                let shown = &lines[..lines.len().min(SHOWN)];
                 self.failures
-                    .push(format!("{face}, {title}\n    {}", lines.join("\n    ")));
+                    .push(format!("{face}, {title}\n    {}", shown.join("\n    ")));
             }
         }
     }
@@ -97,6 +98,9 @@ impl Cell {
         text
     }
 }
+
+/// How many differences of one failure are shown.
+const SHOWN: usize = 6;
 
 /// How wide a column is.
 const COLUMN: usize = 14;

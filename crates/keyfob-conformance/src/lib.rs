@@ -7,9 +7,12 @@
 //! ```text
 //! cargo run -p keyfob-conformance                          # all cases over all interfaces
 //! cargo run -p keyfob-conformance -- --face session --group retries --case '*503*'
+//! cargo run -p keyfob-conformance -- --group random --random 300 --seed 7
 //! cargo run -p keyfob-conformance -- corpus                # the cases as JSON
 //! cargo run -p keyfob-conformance -- exceptions --write    # puts the exceptions into docs/contract.md
 //! ```
+//!
+//! Cases of random URLs and Locations run as well, with another seed each time. A failure names the seed.
 //!
 //! # The drivers
 //!
@@ -32,8 +35,8 @@
 //! * `fetches` counts the calls of the source; it is `null` for an interface without a source.
 //! * The response body is read to its end. If that fails, the result has both a `status` and an `error`.
 //!
-//! The runner sets `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` to the certificate of its servers, points `HOME` to an empty
-//! folder, and removes the proxy variables. An interface that reads neither variable has to be given the certificate.
+//! The runner sets `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` to the certificate of its servers, hides those of the machine,
+//! points `HOME` to a folder of its own, and removes the proxy variables. An interface that reads neither variable has to be given the certificate.
 //!
 //! A driver of this program is added in `drivers/mod.rs` of the binary, one in another language in [`faces`]. The Python
 //! one is `drivers/python.py`.

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Fetched};
 use crate::corpus::builders::{
-    bytes, expect, get, ok, redirect, request, status, token, unauthorized, with,
+    bytes, expect, generator, get, ok, redirect, request, status, token, unauthorized, with,
 };
 use crate::expectation::Arrival;
 use crate::outcome::ErrorName::NoToken;
@@ -89,6 +89,26 @@ pub(super) fn cases() -> Vec<Case> {
                     .ends(200)
                     .fetches(1),
             ),
+        case(
+            "R3",
+            "after the 401 of a streamed body the next request carries the new token",
+        )
+        .send(request("PUT", "{a}/data").body(generator(&["an ", "order"])))
+        .send(get("{a}/data"))
+        .server("a", [unauthorized("Bearer").text("no"), ok()])
+        .expect(
+            expect()
+                .at(
+                    "a",
+                    [
+                        with("token-1", "PUT", "/data").whole(),
+                        with("token-2", "GET", "/data"),
+                    ],
+                )
+                .ends_with(401, "no")
+                .ends(200)
+                .fetches(2),
+        ),
     ];
     for method in ["POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"] {
         cases.push(replayed(method, None));

@@ -45,6 +45,21 @@ fn raw_bytes_arrive_unchanged() {
 }
 
 #[test]
+fn raw_bytes_may_be_followed_by_a_hang() {
+    let server = server_with(ScriptedResponse::raw_then_hang("HTTP/1.1 20"));
+    let mut stream = connect(server.address());
+    stream
+        .write_all(b"GET /data HTTP/1.1\r\nhost: test\r\n\r\n")
+        .unwrap();
+    let mut bytes = [0; 11];
+    stream.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"HTTP/1.1 20");
+    stream.set_nonblocking(true).unwrap();
+    let nothing = stream.read(&mut [0]).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
 fn a_hang_sends_nothing_and_ends_with_the_server() {
     let server = server_with(ScriptedResponse::hang());
     let mut stream = connect(server.address());

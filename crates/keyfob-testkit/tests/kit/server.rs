@@ -10,7 +10,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, checksum};
 
-use crate::client::{connect, get, post, read_one, request};
+use crate::client::{connect, exchange, get, post, read_one, request};
 
 fn open_server() -> Server {
     let server = Server::start();
@@ -38,6 +38,23 @@ fn a_request_is_recorded_as_it_was_sent() {
     assert_eq!(received.body_length, 4);
     assert_eq!(received.connection, 1);
     assert!(received.when >= start);
+}
+
+#[test]
+fn a_request_to_a_proxy_is_recorded_with_its_host() {
+    let server = open_server();
+    for line in ["GET http://api.test:81/data", "CONNECT api.test:81"] {
+        let head = format!("{line} HTTP/1.1\r\nhost: api.test:81\r\nconnection: close\r\n\r\n");
+        exchange(server.address(), &head);
+    }
+    get(server.address(), "/data");
+    let hosts: Vec<_> = server
+        .received()
+        .into_iter()
+        .map(|it| it.authority)
+        .collect();
+    let host = || Some("api.test:81".to_owned());
+    assert_eq!(hosts, [host(), host(), None]);
 }
 
 #[test]

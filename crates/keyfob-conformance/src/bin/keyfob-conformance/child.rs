@@ -34,6 +34,8 @@ impl DriverProcess {
             .env("HOME", home)
             .env("NETRC", home.join("none"))
             .env("SSL_CERT_FILE", certificate)
+            // Reading the certificates of the machine would take most of the time of a case.
+            .env("SSL_CERT_DIR", home.join("none"))
             .env("REQUESTS_CA_BUNDLE", certificate)
             .envs(environment)
             .stdin(Stdio::piped())

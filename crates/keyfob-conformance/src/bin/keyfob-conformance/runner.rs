@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use keyfob_conformance::case::{Body, Case};
-use keyfob_conformance::corpus::corpus;
+use keyfob_conformance::corpus::{corpus, random};
 use keyfob_conformance::exceptions;
 use keyfob_conformance::faces::{FACES, Face};
 use keyfob_conformance::grid::{self, Grid};
@@ -35,11 +35,19 @@ pub(crate) struct Selection {
     /// How many cases run at the same time
     #[arg(long, default_value_t = 8)]
     jobs: usize,
+    /// How many cases of random URLs and Locations run as well
+    #[arg(long, default_value_t = 12)]
+    random: usize,
+    /// The seed of the random cases, to repeat them
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 pub(crate) fn run(selection: &Selection) -> Result<(), String> {
+    let seed = selection.seed.unwrap_or_else(|| fastrand::u64(..));
     let cases: Vec<_> = corpus()
         .into_iter()
+        .chain(random(seed, selection.random))
         .filter(|case| selection.includes(case))
         .collect();
     let tls = Tls::new()?;
