@@ -1,6 +1,6 @@
-//! The Python package: a virtual environment of its own, and what is checked in it.
+//! The Python package: virtual environments of its own, and what is checked in them.
 //!
-//! The environment is part of the build output. Nothing but [`prepare`] uses the network.
+//! The environments are part of the build output. Nothing but [`prepare`] uses the network.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,33 +11,75 @@ use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
 use crate::version::version;
 
-/// Whether there is an environment with what the tests need today.
+/// A virtual environment, and the list of its packages.
+struct Environment {
+    folder: &'static str,
+    requirements: &'static str,
+}
+
+/// The environment of the tests.
+const TESTS: Environment = Environment {
+    folder: "target/python",
+    requirements: "crates/keyfob-python/requirements-test.txt",
+};
+
+/// The environment of servers that tests start.
+const SERVERS: Environment = Environment {
+    folder: "target/python-servers",
+    requirements: "crates/keyfob-python/requirements-servers.txt",
+};
+
+/// Whether there are environments with what the tests need today.
 pub(crate) fn is_prepared() -> bool {
-    let installed = fs::read_to_string(environment().join(INSTALLED));
-    is_recent(program(environment().join("bin/python")))
-        && installed.is_ok_and(|installed| requirements().is_ok_and(|wanted| installed == wanted))
+    TESTS.is_prepared() && SERVERS.is_prepared()
 }
 
-fn requirements() -> Result<String, String> {
-    fs::read_to_string(root().join(REQUIREMENTS))
-        .map_err(|error| format!("{REQUIREMENTS} cannot be read: {error}"))
-}
-
-/// Makes the environment, unless there is one.
+/// Makes the environments that are missing.
 pub(crate) fn prepare() -> Outcome {
-    if is_prepared() {
-        return Ok(());
+    TESTS.prepare()?;
+    SERVERS.prepare()
+}
+
+impl Environment {
+    fn folder(&self) -> PathBuf {
+        root().join(self.folder)
     }
-    let (wanted, stamp) = (requirements()?, environment().join(INSTALLED));
-    println!("── installing {REQUIREMENTS}");
-    provide_python()?;
-    // `--clear`, because a package of an earlier list must not hide one that is missing in this list.
-    run(program("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(environment()))?;
-    run(pip().args(["install", "--quiet", "--requirement", REQUIREMENTS]))?;
-    fs::write(&stamp, wanted)
-        .map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
+
+    fn is_prepared(&self) -> bool {
+        let installed = fs::read_to_string(self.folder().join(INSTALLED));
+        is_recent(program(self.folder().join("bin/python")))
+            && installed
+                .is_ok_and(|installed| self.wanted().is_ok_and(|wanted| installed == wanted))
+    }
+
+    fn wanted(&self) -> Result<String, String> {
+        fs::read_to_string(root().join(self.requirements))
+            .map_err(|error| format!("{} cannot be read: {error}", self.requirements))
+    }
+
+    fn prepare(&self) -> Outcome {
+        if self.is_prepared() {
+            return Ok(());
+        }
+        let (wanted, stamp) = (self.wanted()?, self.folder().join(INSTALLED));
+        println!("── installing {}", self.requirements);
+        provide_python()?;
+        // `--clear`, because a package of an earlier list must not hide one that is missing in this list.
+        run(program("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(self.folder()))?;
+        run(self
+            .pip()
+            .args(["install", "--quiet", "--requirement", self.requirements]))?;
+        fs::write(&stamp, wanted)
+            .map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
+    }
+
+    fn pip(&self) -> Command {
+        let mut command = program(self.folder().join("bin/python"));
+        command.args(["-m", "pip", "--disable-pip-version-check"]);
+        command
+    }
 }
 
 /// Installs what the machine's `python3` lacks to make environments.
@@ -109,7 +151,8 @@ pub(crate) fn measure() -> Outcome {
 pub(crate) fn with_peers(peers: &[&str]) -> Result<(PathBuf, OsString), String> {
     let package = provide_release()?;
     let others = root().join("target/python-peers");
-    run(pip()
+    run(TESTS
+        .pip()
         .args(["install", "--quiet", "--upgrade", "--target"])
         .arg(&others)
         .args(peers))?;
@@ -128,7 +171,8 @@ fn provide_release() -> Result<PathBuf, String> {
 
 /// Builds the package with the tools of the environment, and installs it.
 fn install(options: &[&str]) -> Outcome {
-    run(pip()
+    run(TESTS
+        .pip()
         .args([
             "install",
             "--quiet",
@@ -139,12 +183,6 @@ fn install(options: &[&str]) -> Outcome {
         .args(options)
         .arg(root().join(PACKAGE))
         .env("PATH", path()))
-}
-
-fn pip() -> Command {
-    let mut command = program(environment().join("bin/python"));
-    command.args(["-m", "pip", "--disable-pip-version-check"]);
-    command
 }
 
 /// A program of the environment, run where the package's `pyproject.toml` configures it.
@@ -165,10 +203,9 @@ fn path() -> OsString {
 }
 
 fn environment() -> PathBuf {
-    root().join("target/python")
+    TESTS.folder()
 }
 
 const PACKAGE: &str = "crates/keyfob-python";
 const INSTALLED: &str = "installed.txt";
-const REQUIREMENTS: &str = "crates/keyfob-python/requirements-test.txt";
 const PYTHON_LEAST: (u32, u32) = (3, 10);

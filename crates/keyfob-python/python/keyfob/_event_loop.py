@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -93,22 +94,30 @@ class _Trio:
 
 
 class HubWait:
-    """A wait of the calling greenlet, in the hub of its thread (gevent)."""
+    """One wait of the calling greenlet, in the hub of its thread (gevent)."""
 
     def __init__(self) -> None:
-        self._hub = import_module("gevent").get_hub()
+        loop = import_module("gevent").get_hub().loop
         self._woken = import_module("gevent.event").Event()
+        # An `Event` itself may be set only on the thread of its hub, and does not keep a hub alive that has nothing else to do.
+        self._watcher = loop.async_()
+        self._watcher.start(self._woken.set)
 
     def wake(self) -> None:
         """Ends the current wait; may be called from any thread."""
-        # An `Event` itself may be set only on the thread of its hub.
-        self._hub.loop.run_callback_threadsafe(self._woken.set)
+        with suppress(Exception):  # The wait is over, and the watcher is closed.
+            self._watcher.send()
 
     def wait(self, seconds: float | None) -> bool:
         """Waits until ``wake`` is called; false if that takes longer than ``seconds``."""
         woken: bool = self._woken.wait(seconds)
         self._woken.clear()
         return woken
+
+    def close(self) -> None:
+        """Ends this wait for good."""
+        self._watcher.stop()
+        self._watcher.close()
 
 
 def hub_wait() -> HubWait | None:
@@ -154,7 +163,7 @@ def _result(task: Future[Any], seconds: float) -> Any:
 
 
 class _Signal:
-    """A ``threading.Event`` that another thread may set also in a process that gevent has patched."""
+    """A ``threading.Event`` for one wait that another thread may set also in a process that gevent has patched."""
 
     def __init__(self) -> None:
         self._is_set = False
@@ -171,8 +180,10 @@ class _Signal:
     def wait(self, seconds: float) -> bool:
         if self._event:
             return self._event.wait(seconds)
-        if self._hub_wait and not self._is_set:
-            self._hub_wait.wait(seconds)
+        if self._hub_wait:
+            if not self._is_set:
+                self._hub_wait.wait(seconds)
+            self._hub_wait.close()
         return self._is_set
 
 
@@ -198,11 +209,42 @@ def _replace(loop: asyncio.AbstractEventLoop) -> None:
 def _start() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     try:
-        start_thread(loop.run_forever, "keyfob-loop")
+        start_thread(lambda: _run_forever(loop), "keyfob-loop")
     except BaseException:
         loop.close()
         raise
     return loop
+
+
+def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
+    if patched_by_gevent():
+        # Keeps the hub of this thread alive while the loop has nothing to do.
+        watcher = import_module("gevent").get_hub().loop.async_()
+        watcher.start(int)
+        # The threads of the default executor would be greenlets, for which the exit of the program would wait in vain.
+        loop.run_in_executor = partial(_run_in_thread, loop)  # type: ignore[assignment]
+    loop.run_forever()
+
+
+def _run_in_thread(
+    loop: asyncio.AbstractEventLoop, _: object, function: Callable[..., Any], *arguments: Any
+) -> asyncio.Future[Any]:
+    """Like ``run_in_executor`` of the loop, on a new thread of the system."""
+    future = loop.create_future()
+
+    def set_outcome(method: Callable[[Any], None], outcome: Any) -> None:
+        if not future.done():
+            method(outcome)
+
+    def work() -> None:
+        try:
+            outcome = future.set_result, function(*arguments)
+        except Exception as raised:
+            outcome = future.set_exception, raised
+        loop.call_soon_threadsafe(set_outcome, *outcome)
+
+    start_thread(work, "keyfob-executor")
+    return future
 
 
 def start_thread(work: Callable[[], object], name: str) -> None:

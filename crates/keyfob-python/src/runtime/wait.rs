@@ -30,7 +30,11 @@ pub(crate) fn wait<T: Send>(
 ) -> PyResult<Option<T>> {
     let deadline = max_wait.and_then(|max_wait| Instant::now().checked_add(max_wait));
     let waited = match hub_wait(py)? {
-        Some(hub_wait) => wait_in_hub(&hub_wait, &mut future, deadline),
+        Some(hub_wait) => {
+            let waited = wait_in_hub(&hub_wait, &mut future, deadline);
+            hub_wait.call_method0(intern!(py, "close"))?;
+            waited
+        }
         None => wait_on_thread(py, &mut future, deadline),
     };
     // Dropped without the interpreter's lock, as it is polled: a renewal that ends may hold what the drop needs, and wait for
