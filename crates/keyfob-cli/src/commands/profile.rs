@@ -69,10 +69,7 @@ impl Check {
         let profiles = self.config.profiles()?;
         let profile = profiles.get(&self.name)?;
         let (name, file) = (profile.name(), profiles.file());
-        let servers = servers(profile, ", ");
-        print_stdout(format!(
-            "{name} of {file}\nok      its token may go to {servers}\n"
-        ))?;
+        print_stdout(format!("{name} of {file}\n"))?;
         let findings = profile.check().await;
         for finding in &findings {
             print_stdout(line(finding))?;
@@ -88,24 +85,24 @@ impl Check {
 fn row(profile: &Profile) -> [String; 3] {
     [
         profile.name().to_owned(),
-        servers(profile, ","),
+        servers(profile),
         profile.token_from(),
     ]
 }
 
-fn servers(profile: &Profile, separator: &str) -> String {
+fn servers(profile: &Profile) -> String {
     let servers: Vec<_> = profile.origins().iter().map(Origin::to_string).collect();
-    servers.join(separator)
+    servers.join(",")
 }
 
 fn line(finding: &Finding) -> String {
     let what = finding.what();
-    let line = match finding.outcome() {
-        Ok(found) => format!("ok      {what} {found}"),
+    let (mark, text) = match finding.outcome() {
+        Ok(found) => ("ok", format!("{what} {found}")),
         Err(error) => {
             let cause = with_causes(error.to_string(), error.source());
-            format!("failed  {what}: {cause}")
+            ("failed", format!("{what}: {cause}"))
         }
     };
-    format!("{}\n", printable(line))
+    format!("{mark:8}{}\n", printable(text))
 }

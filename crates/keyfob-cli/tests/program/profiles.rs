@@ -296,3 +296,27 @@ fn a_check_reports_what_works_and_what_does_not() {
     );
     assert_eq!(server.calls(), 0);
 }
+
+#[test]
+fn r1_a_check_fails_for_a_server_that_each_request_refuses() {
+    let folder = Folder::new();
+    for key in [
+        "base_url = \"http://api.example.com/v1\"",
+        "origins = \"http://api.example.com\"",
+    ] {
+        let file = format!("[profiles.a]\n{key}\ntoken = \"env:T\"\n");
+        let config = folder.file("keyfob.toml", &file);
+        let refused = run(
+            &config,
+            &["request", "--profile=a", "http://api.example.com/x"],
+        )
+        .env("T", "t0ken");
+        assert_eq!(refused.run().code, 4);
+        let done = run(&config, &["profile", "check", "a"])
+            .env("T", "t0ken")
+            .run();
+        assert_eq!(done.code, 4, "{done:?}");
+        assert!(done.stdout.contains("failed  its token: "), "{done:?}");
+        assert!(!done.stdout.contains("ok "), "{done:?}");
+    }
+}

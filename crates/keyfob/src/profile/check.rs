@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::error::error::Error;
+use crate::origin::origin::Origin;
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::Grant;
@@ -39,10 +40,10 @@ impl Finding {
 impl Profile {
     /// Tries each step up to a new token, and stops at the first kind that fails.
     ///
-    /// The steps are: read the secrets, reach the OAuth server, get a token. The token replaces the present one as in any renewal:
+    /// The steps are: accept the servers, as each request does; read the secrets, reach the OAuth server, get a token. The token replaces the present one as in any renewal:
     /// if it consumes a refresh token, the new refresh token is stored.
     pub async fn check(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let mut findings = vec![self.check_servers()];
         let grant = self.definition.token.grant();
         // A token that is read from a place is no secret of its own: the last step reads it.
         for (key, secret) in grant.map(Grant::secrets).unwrap_or_default() {
@@ -69,6 +70,17 @@ impl Profile {
             });
         }
         findings
+    }
+
+    /// Whether a request to the profile's servers would be sent: with plain http, for example, each one is refused.
+    fn check_servers(&self) -> Finding {
+        let servers: Vec<_> = self.origins().iter().map(Origin::to_string).collect();
+        Finding {
+            what: "its token".to_owned(),
+            outcome: self
+                .check_origins()
+                .map(|()| format!("may go to {}", servers.join(", "))),
+        }
     }
 
     /// True if the first refresh token, which the file refers to, is no longer needed.

@@ -26,7 +26,16 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     pub fn session_builder(&self) -> Result<SessionBuilder, Error> {
-        self.configure(Session::builder(self.tokens()?))
+        // Read now, because a client is built with its key. All other secrets wait for the first request.
+        let prover = self.dpop_prover()?;
+        let builder = self.configure(Session::builder(self.tokens()?));
+        Ok(builder.set_each(prover, SessionBuilder::dpop))
+    }
+
+    /// Checks the servers that the token may go to, as a session does, without a secret.
+    pub(super) fn check_origins(&self) -> Result<(), Error> {
+        let builder = Session::builder(self.tokens()?);
+        self.configure(builder).build().map(drop)
     }
 
     /// The blocking session of this profile. Nothing is sent yet.
@@ -36,18 +45,14 @@ impl Profile {
     /// As [`session`](Self::session).
     #[cfg(feature = "blocking")]
     pub fn blocking_session(&self) -> Result<crate::client::blocking::Session, Error> {
-        self.configure(crate::client::blocking::Session::builder(self.tokens()?))?
-            .build()
+        let prover = self.dpop_prover()?;
+        let builder = self.configure(crate::client::blocking::Session::builder(self.tokens()?));
+        builder.set_each(prover, SessionBuilder::dpop).build()
     }
 
-    fn configure<C: TlsClient>(
-        &self,
-        builder: SessionBuilder<C>,
-    ) -> Result<SessionBuilder<C>, Error> {
+    fn configure<C: TlsClient>(&self, builder: SessionBuilder<C>) -> SessionBuilder<C> {
         let definition = &self.definition;
-        // Read now, because a client is built with its key. All other secrets wait for the first request.
-        let prover = self.dpop_prover()?;
-        Ok(builder
+        builder
             .set_each(&definition.base_url, SessionBuilder::base_url)
             .set_each(&definition.origins, |builder, origin| {
                 builder.origin(origin.to_string())
@@ -58,7 +63,6 @@ impl Profile {
             .set_each(&definition.ca_file, SessionBuilder::ca_file)
             .set_each(definition.timeout, SessionBuilder::timeout)
             .set_each(definition.redirects, SessionBuilder::redirects)
-            .set_each(prover, SessionBuilder::dpop)
-            .retry(definition.retry.clone()))
+            .retry(definition.retry.clone())
     }
 }
