@@ -1,7 +1,8 @@
 //! The list of subcommands, and the help of the program as a whole.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::completions::Completions;
 use crate::commands::demo::Demo;
@@ -15,6 +16,7 @@ use crate::commands::status::Status;
 use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
+use crate::output::log;
 
 /// HTTP requests that stay authenticated.
 ///
@@ -23,6 +25,12 @@ use crate::output::exit_code::{ExitCode, table};
 #[derive(Parser)]
 #[command(name = "keyfob", version, after_long_help = table())]
 pub(crate) struct Cli {
+    /// Show on standard error what keyfob does, such as renewals and retries, without secrets
+    ///
+    /// Warnings are always shown. With `keyfob request`, given once it shows the heads of request and response, and given twice also the
+    /// rest.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -48,8 +56,9 @@ impl Cli {
     }
 
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
+        log::show(self.log_level());
         match self.command {
-            Command::Request(request) => request.run().await,
+            Command::Request(request) => request.run(self.verbose).await,
             Command::Token(token) => token.run().await,
             Command::Profile(profile) => profile.run().await,
             Command::Login(login) => login.run().await,
@@ -59,6 +68,15 @@ impl Cli {
             Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(Self::command()),
             Command::Man(man) => man.run(Self::command()),
+        }
+    }
+
+    fn log_level(&self) -> LevelFilter {
+        let heads_first = u8::from(matches!(self.command, Command::Request(_)));
+        match self.verbose {
+            0 if self.is_silent() => LevelFilter::OFF,
+            verbose if verbose > heads_first => LevelFilter::DEBUG,
+            _ => LevelFilter::WARN,
         }
     }
 

@@ -10,7 +10,7 @@ mod url;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use http::Method;
 use keyfob::session::SessionBuilder;
 use keyfob::{Origin, Profile, RetryPolicy, Session};
@@ -23,7 +23,6 @@ use crate::commands::request::mask::Mask;
 use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
-use crate::output::log;
 use crate::output::print::{print_stderr, print_stdout};
 
 /// Send a request with a token, and print the response
@@ -76,9 +75,6 @@ pub(crate) struct Request {
     /// Also print the status and the headers of the response, to standard output
     #[arg(short, long)]
     include: bool,
-    /// Show the heads of request and response on standard error, without secrets; given twice, also renewals and retries
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
     /// Show no progress bar and no error message
     #[arg(short, long)]
     pub(crate) silent: bool,
@@ -109,14 +105,12 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        if self.verbose > 1 {
-            log::show();
-        }
+    /// With `verbose` above 0, the heads of request and response are shown.
+    pub(crate) async fn run(self, verbose: u8) -> Result<ExitCode, CliError> {
         let Some(timeout) = self.timeout else {
-            return self.exchange().await;
+            return self.exchange(verbose).await;
         };
-        match tokio::time::timeout(timeout, self.exchange()).await {
+        match tokio::time::timeout(timeout, self.exchange(verbose)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(CliError::new(
                 ExitCode::TimedOut,
@@ -125,12 +119,12 @@ impl Request {
         }
     }
 
-    async fn exchange(self) -> Result<ExitCode, CliError> {
+    async fn exchange(self, verbose: u8) -> Result<ExitCode, CliError> {
         let named = self.token.named_profile()?;
         let base = named.as_ref().and_then(Profile::base_url);
         let url = url::resolve(&self.url, &self.query, base)?;
         let chosen = self.token.choose_for(named, &url)?;
-        if let (1.., TokenChoice::Profile(profile)) = (self.verbose, &chosen) {
+        if let (1.., TokenChoice::Profile(profile)) = (verbose, &chosen) {
             print_stderr(format!("* profile {}\n", profile.name()));
         }
         let session = self.session(&chosen, &Origin::from_url(&url)?)?;
@@ -141,7 +135,7 @@ impl Request {
             url,
         };
         let is_head = head.method == Method::HEAD;
-        let response = self.send(&session, head, body).await?;
+        let response = self.send(&session, head, body, verbose).await?;
         if self.include || is_head {
             print_stdout(head::response(&response))?;
         }
@@ -179,9 +173,10 @@ impl Request {
         session: &Session,
         head: Head,
         body: RequestBody,
+        verbose: u8,
     ) -> Result<Response, CliError> {
         let mut mask = Mask::default();
-        if self.verbose > 0 {
+        if verbose > 0 {
             let lease = session.tokens().lease(None).await?;
             mask.add(lease.token());
             print_stderr(head.display(&lease, body.length(), &mask));
@@ -196,7 +191,7 @@ impl Request {
             request = request.body(body);
         }
         let response = request.send().await?;
-        if self.verbose > 0 {
+        if verbose > 0 {
             if let Some(lease) = session.tokens().ready() {
                 mask.add(lease.token());
             }

@@ -1,17 +1,24 @@
-//! The library's log on standard error, for `-vv`: renewals, retries, replays.
+//! The library's log on standard error.
 
 use std::io::stderr;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Prints the library's events, one line each. They hold no secret; events of other crates might, and are not printed.
-pub(crate) fn show() {
+/// Prints the library's events up to this level, one line each. They hold no secret; events of other crates might, and are not
+/// printed.
+pub(crate) fn show(level: LevelFilter) {
     let lines = layer().with_writer(stderr).with_ansi(false).without_time();
-    let ours = Targets::new().with_target("keyfob", LevelFilter::DEBUG);
+    let ours = Targets::new().with_target("keyfob", level);
+    // The command's own message has the error of a renewal without which there is no token. No other error has a kind.
+    let news = filter_fn(move |event| {
+        level > LevelFilter::WARN
+            || *event.level() != LevelFilter::ERROR
+            || event.fields().field("kind").is_none()
+    });
     // It fails only if a log is already installed.
-    let _ = registry().with(lines).with(ours).try_init();
+    let _ = registry().with(lines).with(ours).with(news).try_init();
 }

@@ -137,9 +137,11 @@ impl Folder {
         self.0.join(name)
     }
 
+    /// A file that only its owner can read, as those with secrets have to be.
     pub(crate) fn file(&self, name: &str, contents: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, contents).expect("the folder of the test can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
         path
     }
 

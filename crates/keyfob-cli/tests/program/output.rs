@@ -166,3 +166,41 @@ pub(crate) fn names(folder: &Folder) -> Vec<String> {
     names.sort();
     names
 }
+
+#[test]
+fn warnings_are_always_shown_and_details_with_verbose() {
+    let folder = Folder::new();
+    let file = folder.file("token", "t0ken");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("the file is ours");
+    let path = file.to_str().expect("a plain path");
+    let server = Server::start();
+    server.expect(Expect::get("/x").always(ScriptedResponse::status(200)));
+    let url = server.url_for("/x");
+    for arguments in [&["token"][..], &["request", &url]] {
+        let run = |more: &[&str]| {
+            let option = ["--token-file", path];
+            let arguments: Vec<&str> = [arguments, &option, more].concat();
+            Keyfob::new(arguments).run()
+        };
+        let plain = run(&[]);
+        assert_eq!(plain.code, 0, "{plain:?}");
+        assert!(plain.stderr.contains(path), "{plain:?}");
+        assert_eq!(plain.stderr.lines().count(), 1, "{plain:?}");
+        let verbose = run(&["-vv"]);
+        assert!(verbose.stderr.contains("token renewed"), "{verbose:?}");
+        assert!(!verbose.stderr.contains("t0ken"), "{verbose:?}");
+    }
+    let silent = Keyfob::new(["request", &url, "--silent", "--token-file", path]).run();
+    assert_eq!((silent.code, &*silent.stderr), (0, ""), "{silent:?}");
+}
+
+#[test]
+fn every_command_has_verbose() {
+    for command in ["token", "login", "logout", "status", "forget", "demo"] {
+        for arguments in [["-v", command, "--help"], [command, "-v", "--help"]] {
+            let done = Keyfob::new(arguments).run();
+            assert_eq!(done.code, 0, "{done:?}");
+            assert!(done.stdout.contains("--verbose"), "{done:?}");
+        }
+    }
+}

@@ -325,8 +325,7 @@ fn a_check_fetches_a_new_token_and_stores_it() {
     let done = machine.run(&["profile", "check", "a"]);
     assert_eq!(done.code, 3, "{done:?}");
     assert!(
-        done.stdout
-            .contains("failed  the secret `client_secret`: the file"),
+        done.stdout.contains("failed  the secret `client_secret`: "),
         "{done:?}"
     );
     assert!(!done.stdout.contains("a new token"), "{done:?}");
