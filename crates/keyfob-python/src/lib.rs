@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     use keyfob::cache::TokenCacheBuilder;
-    use keyfob::exchange::IDEMPOTENCY_KEY;
+    use keyfob::exchange::{DPOP, IDEMPOTENCY_KEY};
     use keyfob::{CommandToken, Session};
     use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
@@ -45,6 +45,8 @@ mod _core {
         after_fork_in_child, after_fork_in_parent, before_exit, before_fork,
     };
     #[pymodule_export]
+    use crate::runtime::threads::{advance_clock, reset_wall_clock, step_wall_clock, wall_clock};
+    #[pymodule_export]
     use crate::source::hook::HookCall;
     #[pymodule_export]
     use crate::source::source::Source;
@@ -61,10 +63,12 @@ mod _core {
         let fetch_timeout = TokenCacheBuilder::FETCH_TIMEOUT;
         module.add("COMMAND_TIMEOUT", CommandToken::TIMEOUT.as_secs_f64())?;
         module.add("FETCH_TIMEOUT", fetch_timeout.as_secs_f64())?;
+        module.add("DPOP", DPOP.as_str())?;
         module.add("IDEMPOTENCY_KEY", IDEMPOTENCY_KEY.as_str())?;
         module.add("RETRY_DEFAULTS", RetryPolicy::defaults(module.py())?)?;
         module.add("RETRY_STATUSES", RetryPolicy::statuses())?;
-        module.add("TIMEOUT", Session::TIMEOUT.as_secs_f64())
+        module.add("TIMEOUT", Session::TIMEOUT.as_secs_f64())?;
+        module.add("VERSION", env!("CARGO_PKG_VERSION"))
     }
 
     /// Token caches, threads and the logger belong to the first interpreter that imports the module.

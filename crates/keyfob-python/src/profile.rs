@@ -1,6 +1,6 @@
 //! Profiles of a `keyfob.toml`, for sessions and handlers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyfob::origin::Origins;
@@ -20,11 +20,34 @@ pub(crate) struct Profile(CoreProfile);
 #[pymethods]
 impl Profile {
     /// Reads the profile with this name from this file, or from the default one.
+    ///
+    /// `ca_file` replaces the CA file of the profile; `default_ca_file` is used if the profile has none.
     #[staticmethod]
-    #[pyo3(signature = (name, file))]
-    fn named(py: Python<'_>, name: &str, file: Option<PathBuf>) -> PyResult<Self> {
-        let profile = detached(py, || read(file)?.get(name).cloned());
-        profile.map(Self).map_err(|error| profile_error(py, &error))
+    #[pyo3(signature = (name, file, ca_file=None, default_ca_file=None))]
+    fn named(
+        py: Python<'_>,
+        name: &str,
+        file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+        default_ca_file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let profile = detached(py, || {
+            let profile = read(file)?.get(name)?.clone();
+            let own = profile.ca_file().is_some();
+            Ok(match ca_file.or(default_ca_file.filter(|_| !own)) {
+                Some(ca_file) => profile.with_ca_file(ca_file),
+                None => profile,
+            })
+        });
+        profile
+            .map(Self)
+            .map_err(|error: Error| profile_error(py, &error))
+    }
+
+    /// The file with the certificate authorities that are trusted in place of the system's.
+    #[getter]
+    fn ca_file(&self) -> Option<&Path> {
+        self.0.ca_file()
     }
 
     /// The URL that relative URLs are resolved against; its path ends with a slash.
@@ -56,13 +79,17 @@ impl Profile {
 
     /// The source of its token.
     fn source(&self, py: Python<'_>) -> PyResult<Source> {
-        let source = detached(py, || ProfileSource::new(self.0.clone()));
-        let source = Arc::new(source.map_err(|error| profile_error(py, &error))?);
+        let made = detached(py, || {
+            let prover = self.0.dpop_prover()?;
+            Ok((prover, Arc::new(ProfileSource::new(self.0.clone())?)))
+        });
+        let (prover, source) = made.map_err(|error: Error| profile_error(py, &error))?;
         Ok(Source {
             core: Arc::clone(&source) as Arc<dyn TokenSource>,
             default_lifetime: self.0.default_lifetime(),
             fetch_timeout: self.0.fetch_timeout(),
             origins: origins(&self.0),
+            prover,
             profile: Some(source),
             caller_token: None,
             name: "profile",

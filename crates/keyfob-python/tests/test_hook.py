@@ -120,19 +120,17 @@ def test_t5_the_exp_of_a_jwt_is_used_if_there_is_no_other_expiry() -> None:
 
 
 WRONG: list[tuple[Any, str]] = [
-    (None, r"get_token must return \(jwt, expires\) or a JWT, not NoneType"),
-    ("t0ken", "must return .* not str"),
-    (("t0ken",), r"get_token must return \(jwt, expires\) or a JWT, not tuple"),
+    (None, r"get_token must return .*, a JWT, or the dict of a token endpoint; not NoneType"),
+    (("t0ken",), "must return .* not tuple"),
     (("t0ken", ahead(60), 1), "must return .* not tuple"),
-    ({"t0ken": 1, "expires": 2}, "must return .* not dict"),
+    ({"t0ken": 1, "expires": 2}, "a dict without a token"),
     ((42, ahead(60)), "must return the token as a str, not int"),
     ((b"t0ken", ahead(60)), "must return the token as a str, not bytes"),
     ((None, ahead(60)), "must return the token as a str, not NoneType"),
     (JWT(None, ahead(60)), "must return the token as a str, not NoneType"),  # type: ignore[arg-type]
     (("t0ken", datetime(2030, 1, 1)), r"no time zone.*datetime\.now\(timezone\.utc\)"),
     (("t0ken", datetime.min), "no time zone"),
-    (("t0ken", "2030-01-01"), "expires must be a datetime with a time zone, not str"),
-    (("t0ken", 3600), "expires must be a datetime with a time zone, not int"),
+    (("t0ken", "2030-01-01"), "expires must be a datetime with a time zone, .* not str"),
     (("t0ken", datetime(4000, 1, 1, tzinfo=timezone.utc)), "more than 100 years ahead"),
     (("t0ken", datetime.max.replace(tzinfo=timezone.utc)), "more than 100 years ahead"),
     (("s3cret\n", ahead(60)), "line end .* give the token alone"),

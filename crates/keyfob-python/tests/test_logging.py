@@ -79,7 +79,7 @@ def test_reading_the_state_is_not_logged(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), SECRET])
+@pytest.mark.parametrize("unusable", [(SECRET + "\n", ahead(60)), (SECRET, "soon"), {"t": SECRET}])
 def test_s1_an_unusable_result_is_not_quoted(
     unusable: object, log: pytest.LogCaptureFixture
 ) -> None:

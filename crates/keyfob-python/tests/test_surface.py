@@ -67,9 +67,9 @@ def test_the_settings_of_a_handler_are_passed_by_name() -> None:
 
 def test_a_handler_takes_three_arguments_and_keyword_arguments() -> None:
     assert parameters(keyfob.GenericExternallyManagedJWTHandler) == [
-        ("jwt", POSITIONAL, REQUIRED),
-        ("expires", POSITIONAL, REQUIRED),
-        ("get_token", POSITIONAL, REQUIRED),
+        ("jwt", POSITIONAL, None),
+        ("expires", POSITIONAL, None),
+        ("get_token", POSITIONAL, None),
         ("kwargs", REST, REQUIRED),
     ]
 

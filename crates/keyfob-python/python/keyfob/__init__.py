@@ -13,7 +13,7 @@ shows it.
 
 from __future__ import annotations
 
-from keyfob import sources
+from keyfob import _core, sources
 from keyfob._core import RetryPolicy
 from keyfob._profiles import ProfileSession, profiles, session
 from keyfob._values import Status
@@ -27,6 +27,9 @@ from keyfob.authentication import (
 )
 from keyfob.errors import OriginError, ProfileError
 
+__version__: str = _core.VERSION
+"""The version of the package."""
+
 __all__ = [
     "JWT",
     "AuthenticationError",
@@ -39,6 +42,7 @@ __all__ = [
     "ProfileSession",
     "RetryPolicy",
     "Status",
+    "__version__",
     "profiles",
     "session",
     "sources",

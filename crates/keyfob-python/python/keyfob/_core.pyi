@@ -1,17 +1,20 @@
 """The Rust core, for the package's own Python code only."""
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any, Protocol, final
 
-from keyfob._values import RequestInfo, Status
+from keyfob._values import CacheSettings, RequestInfo, Status
 
 __all__ = [
     "COMMAND_TIMEOUT",
+    "DPOP",
     "FETCH_TIMEOUT",
     "IDEMPOTENCY_KEY",
     "RETRY_DEFAULTS",
     "RETRY_STATUSES",
     "TIMEOUT",
+    "VERSION",
     "Exchange",
     "HookCall",
     "Lease",
@@ -23,19 +26,25 @@ __all__ = [
     "Source",
     "TokenCache",
     "Wait",
+    "advance_clock",
     "after_fork_in_child",
     "after_fork_in_parent",
     "before_exit",
     "before_fork",
     "profile_names",
+    "reset_wall_clock",
+    "step_wall_clock",
+    "wall_clock",
 ]
 
 COMMAND_TIMEOUT: float
+DPOP: str
 FETCH_TIMEOUT: float
 IDEMPOTENCY_KEY: str
 RETRY_DEFAULTS: dict[str, Any]
 RETRY_STATUSES: list[int]
 TIMEOUT: float
+VERSION: str
 
 class _Headers(Protocol):
     def get(self, name: str, /) -> str | None: ...
@@ -47,10 +56,12 @@ class TokenCache:
         source: Callable[[], Any] | Source,
         jwt: str | None = None,
         expires: float | None = None,
-        fetch_timeout: float | None = None,
+        settings: CacheSettings = ...,
     ) -> TokenCache: ...
     @property
     def authenticated(self) -> bool: ...
+    @property
+    def proves_possession(self) -> bool: ...
     def lease(self, max_wait: float | None = None) -> Lease: ...
     def headers(self) -> dict[str, str]: ...
     def token_with_expiry(self) -> tuple[str, float | None]: ...
@@ -85,7 +96,13 @@ class HookCall:
     def cache(self) -> int: ...
     @property
     def timeout(self) -> float: ...
-    def succeed(self, jwt: str, expires: float | None) -> None: ...
+    def succeed(
+        self,
+        jwt: str,
+        scheme: str | None = None,
+        expires: float | None = None,
+        lifetime: float | None = None,
+    ) -> None: ...
     def reject(self, reason: str) -> None: ...
     def fail(self, exception: BaseException) -> None: ...
     def interrupt(self, exception: BaseException, is_exit: bool) -> None: ...
@@ -103,6 +120,7 @@ class Exchange:
     def stays_local(self) -> bool: ...
     @property
     def local_name(self) -> str | None: ...
+    def proof(self, lease: Lease, method: str, url: str) -> str | None: ...
     def redirected(self, url: str, method: str) -> bool: ...
     def on_response(
         self, lease: Lease | None, status: int, headers: _Headers
@@ -125,6 +143,8 @@ class Origins:
     def __new__(cls, source: Source | None = None) -> Origins: ...
     def bind(self, url: str) -> None: ...
     def allow_plain_http(self, url: str) -> None: ...
+    @property
+    def bound(self) -> list[str]: ...
     @property
     def unbound(self) -> bool: ...
 
@@ -161,7 +181,14 @@ class Source:
 @final
 class Profile:
     @staticmethod
-    def named(name: str, file: str | None) -> Profile: ...
+    def named(
+        name: str,
+        file: str | None,
+        ca_file: str | None = None,
+        default_ca_file: str | None = None,
+    ) -> Profile: ...
+    @property
+    def ca_file(self) -> Path | None: ...
     @property
     def base_url(self) -> str | None: ...
     @property
@@ -173,6 +200,10 @@ class Profile:
     def source(self) -> Source: ...
 
 def profile_names(file: str | None) -> list[str]: ...
+def advance_clock(time: float) -> None: ...
+def step_wall_clock(seconds: float) -> None: ...
+def wall_clock() -> float: ...
+def reset_wall_clock() -> None: ...
 def before_exit() -> None: ...
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...

@@ -7,16 +7,15 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as FutureCancelledError
 from contextvars import ContextVar, copy_context
-from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import Any
 
 from keyfob import _core
 from keyfob._event_loop import patched_by_gevent, run, start_thread
-from keyfob._values import JWT, to_timestamp
+from keyfob._hook_result import HookResult, read
+from keyfob.errors import AuthenticationError
 
-HookResult = tuple[str, datetime | None] | JWT
 GetToken = Callable[[], HookResult] | Callable[[], Awaitable[HookResult]] | _core.Source
 """A source of tokens: a callable, a coroutine function, or one of :mod:`keyfob.sources`."""
 
@@ -71,19 +70,8 @@ def _run(get_token: Callable[[], Any], call: _core.HookCall) -> None:
         call.interrupt(raised, True)
         return
     try:
-        call.succeed(*_token_and_expiry(result))
+        call.succeed(*read(result))
+    except AuthenticationError as refusal:
+        call.fail(refusal)
     except (TypeError, ValueError) as unusable:
         call.reject(str(unusable))
-
-
-def _token_and_expiry(result: Any) -> tuple[str, float | None]:
-    if isinstance(result, JWT):
-        jwt, expires = result.jwt, result.expires
-    elif isinstance(result, (tuple, list)) and len(result) == 2:
-        jwt, expires = result
-    else:
-        kind = type(result).__name__
-        raise TypeError(f"get_token must return (jwt, expires) or a JWT, not {kind}")
-    if not isinstance(jwt, str):
-        raise TypeError(f"get_token must return the token as a str, not {type(jwt).__name__}")
-    return jwt, None if expires is None else to_timestamp(expires)

@@ -54,6 +54,19 @@ class Status(TypedDict):
     """The kind of the last failure, if the last renewal failed."""
 
 
+class CacheSettings(NamedTuple):
+    """The settings of a token cache that have a default."""
+
+    fetch_timeout: float | None = None
+    """The limit of one call of the source, in seconds. The limit of a profile takes precedence."""
+    default_lifetime: float | None = None
+    """How long a token without an expiry is used, in seconds; until it is rejected unless set."""
+    header: str | None = None
+    """The header that carries the token alone, instead of ``Authorization: Bearer``."""
+    scheme: str | None = None
+    """The scheme before the token in ``Authorization``, instead of ``Bearer``."""
+
+
 class RequestInfo(NamedTuple):
     """The facts about a request that the core's exchange needs."""
 

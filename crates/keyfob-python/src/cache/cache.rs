@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
 use keyfob::cache::Lease as CoreLease;
 use keyfob::custom_client::Authenticator;
+use keyfob::oauth::DpopProver;
 use keyfob::origin::Origins;
 use keyfob::{Error, Token, TokenCache as CoreCache, TokenSource};
 use pyo3::PyTraverseError;
@@ -24,6 +25,7 @@ use crate::runtime::critical_section;
 use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
 use crate::runtime::wait::wait;
 use crate::source::hook::{Hook, HookSource};
+use crate::source::placed_source::{PlacedSource, Placement};
 use crate::source::profile_source::ProfileSource;
 use crate::source::reentrancy;
 use crate::source::reentrancy::Caller;
@@ -38,6 +40,10 @@ pub(crate) struct TokenCache {
     profile: Option<Arc<ProfileSource>>,
     /// The source, if the caller sets its token.
     caller_token: Option<Mutex<Arc<CallerToken>>>,
+    /// Proves possession of the key that the tokens are bound to, if they are.
+    prover: Option<DpopProver>,
+    /// Where in a request the token goes, if not in `Authorization: Bearer`.
+    placement: Option<Placement>,
     number: usize,
     /// The process that `core` belongs to.
     process: AtomicU32,
@@ -49,56 +55,63 @@ pub(crate) struct TokenCache {
 impl TokenCache {
     /// A cache over a hook or a source. `expires` is a POSIX timestamp.
     #[new]
-    #[pyo3(signature = (source, jwt=None, expires=None, fetch_timeout=None))]
+    #[pyo3(signature = (source, jwt=None, expires=None, settings=CacheSettings::default()))]
     fn new(
         source: &Bound<'_, PyAny>,
         jwt: Option<String>,
         expires: Option<f64>,
-        fetch_timeout: Option<f64>,
+        settings: CacheSettings,
     ) -> PyResult<Self> {
         let py = source.py();
         let number = next_number();
-        let mut fetch_timeout = fetch_timeout
-            .map(|limit| seconds("fetch_timeout", limit))
-            .transpose()?;
-        let (mut profile, mut caller_token) = (None, None);
-        let (mut builder, hook) = match source.cast::<Source>() {
+        let placement = Placement::new(py, settings.header, settings.scheme)?;
+        let mut fetch_timeout = optional_seconds("fetch_timeout", settings.fetch_timeout)?;
+        let mut lifetime = optional_seconds("default_lifetime", settings.default_lifetime)?;
+        let (mut profile, mut prover, mut hook, mut caller_token) = (None, None, None, None);
+        let core: Arc<dyn TokenSource> = match source.cast::<Source>() {
             Ok(source) => {
                 let source = source.get();
                 fetch_timeout = source.fetch_timeout.or(fetch_timeout);
+                lifetime = source.default_lifetime.or(lifetime);
                 profile.clone_from(&source.profile);
+                prover.clone_from(&source.prover);
                 caller_token = source.caller_token.clone().map(Mutex::new);
-                let mut builder =
-                    CoreCache::builder(Arc::clone(&source.core) as Arc<dyn TokenSource>);
-                if let Some(lifetime) = source.default_lifetime {
-                    builder = builder.default_lifetime(lifetime);
-                }
-                (builder, None)
+                Arc::clone(&source.core)
             }
             Err(_) => {
-                let hook = Arc::new(Hook::new(source.clone().unbind()));
-                let source = HookSource {
-                    hook: Arc::clone(&hook),
+                let hook = hook.insert(Arc::new(Hook::new(source.clone().unbind())));
+                Arc::new(HookSource {
+                    hook: Arc::clone(hook),
                     cache: number,
-                };
-                (CoreCache::builder(source), Some(hook))
+                })
             }
         };
-        builder = builder
-            .clock(RenewalClock::default())
-            .runtime(RenewalThreads);
+        let mut builder = match &placement {
+            Some(placement) => CoreCache::builder(PlacedSource {
+                source: core,
+                placement: placement.clone(),
+            }),
+            None => CoreCache::builder(core),
+        };
+        builder = builder.clock(RenewalClock).runtime(RenewalThreads);
         if let Some(timeout) = fetch_timeout {
             builder = builder.fetch_timeout(timeout);
         }
+        if let Some(lifetime) = lifetime {
+            builder = builder.default_lifetime(lifetime);
+        }
         if let Some(jwt) = jwt {
-            builder = builder.token(token(py, jwt, expires)?);
+            builder = builder.token(token(py, jwt, expires, placement.as_ref())?);
         }
         let core = builder.build().map_err(|error| exception(py, &error))?;
+        let authenticator = authenticator(core, Origins::default(), prover.as_ref());
         Ok(Self {
-            core: ArcSwap::from_pointee(Authenticator::new(core, Origins::default())),
+            core: ArcSwap::from_pointee(authenticator),
             hook,
             profile,
             caller_token,
+            prover,
+            placement,
             number,
             process: AtomicU32::new(std::process::id()),
             last: ArcSwapOption::empty(),
@@ -212,6 +225,12 @@ impl TokenCache {
         Ok(pending(slf, lease, wake))
     }
 
+    /// Whether the tokens are bound to a key, so that each request carries a proof (DPoP).
+    #[getter]
+    fn proves_possession(&self) -> bool {
+        self.prover.is_some()
+    }
+
     /// Whether there is a token outside its leeway. Never calls the hook.
     #[getter]
     fn authenticated(&self) -> bool {
@@ -233,7 +252,7 @@ impl TokenCache {
     /// Replaces the current token with one from elsewhere.
     #[pyo3(signature = (jwt, expires=None))]
     fn set_token(&self, py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<()> {
-        let token = token(py, jwt, expires)?;
+        let token = token(py, jwt, expires, self.placement.as_ref())?;
         let core = self.core();
         // Locked, so that both keep the token of the last caller.
         let caller_token = self.caller_token.as_ref().map(lock);
@@ -274,7 +293,7 @@ impl TokenCache {
             profile.after_fork_in_child();
         }
         let forked = self.core.load().tokens().forked();
-        let forked = Authenticator::new(forked, Origins::default());
+        let forked = authenticator(forked, Origins::default(), self.prover.as_ref());
         let of_parent = self.core.swap(Arc::new(forked));
         // Not dropped: that might take a lock which a thread of the parent held.
         mem::forget(of_parent);
@@ -297,7 +316,8 @@ impl TokenCache {
 impl TokenCache {
     /// What puts this cache's credential on requests to these origins.
     pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
-        Authenticator::new(self.core().tokens().clone(), origins)
+        let tokens = self.core().tokens().clone();
+        authenticator(tokens, origins, self.prover.as_ref())
     }
 
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
@@ -387,9 +407,43 @@ fn next_number() -> usize {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The settings of a cache that have a default: `keyfob._values.CacheSettings`.
+#[derive(Default, FromPyObject)]
+pub(crate) struct CacheSettings {
+    fetch_timeout: Option<f64>,
+    default_lifetime: Option<f64>,
+    header: Option<String>,
+    scheme: Option<String>,
+}
+
+fn optional_seconds(name: &str, limit: Option<f64>) -> PyResult<Option<Duration>> {
+    limit.map(|limit| seconds(name, limit)).transpose()
+}
+
+fn authenticator(
+    tokens: CoreCache,
+    origins: Origins,
+    prover: Option<&DpopProver>,
+) -> Authenticator {
+    let authenticator = Authenticator::new(tokens, origins);
+    match prover {
+        Some(prover) => authenticator.dpop(prover.clone()),
+        None => authenticator,
+    }
+}
+
 /// The token that a caller set. It fails if the token cannot be sent or its expiry is out of range.
-fn token(py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<Token> {
-    let token = Token::new(jwt).map_err(|error| exception(py, &error))?;
+fn token(
+    py: Python<'_>,
+    jwt: String,
+    expires: Option<f64>,
+    placement: Option<&Placement>,
+) -> PyResult<Token> {
+    let token = Token::new(jwt).and_then(|token| match placement {
+        Some(placement) => placement.apply(token),
+        None => Ok(token),
+    });
+    let token = token.map_err(|error| exception(py, &error))?;
     Ok(match expires {
         Some(expires) => token.expires_at(from_timestamp(expires)?),
         None => token,

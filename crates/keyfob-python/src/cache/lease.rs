@@ -51,7 +51,7 @@ impl Lease {
 }
 
 /// A `str` whose `repr` hides it.
-fn secret<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn secret<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     CLASS.import(py, "keyfob._values", "Secret")?.call1((text,))
 }

@@ -15,11 +15,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::cache::cache::TokenCache;
-use crate::cache::lease::{Lease, Renew};
+use crate::cache::lease::{Lease, Renew, secret};
 use crate::client::origins::{Origins, local_name, of_request};
 use crate::client::retry_policy::RetryPolicy;
-use crate::convert::header_map;
-use crate::error::origin_error;
+use crate::convert::{header_map, header_text};
+use crate::error::{exception, origin_error};
 
 /// One logical request: its failed attempts, and whether its next attempt carries the credential.
 #[pyclass(module = "keyfob._core")]
@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     method: Method,
     /// The origin of the last attempt. Without one, the credential follows no redirect.
     origin: Option<Origin>,
+    /// The URL of the last attempt that carried a proof.
+    proved: Option<String>,
     /// Whether the next attempt carries the credential.
     #[pyo3(get)]
     with_credential: bool,
@@ -74,9 +76,7 @@ impl Exchange {
         let authenticator = cache
             .authenticator(origins.current())
             .budget(Arc::clone(&policy.budget));
-        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
-            PyValueError::new_err(format!("{:?} is not an HTTP method", request.method))
-        })?;
+        let method = http_method(&request.method)?;
         let idempotency = if request.idempotent {
             Idempotency::Idempotent
         } else {
@@ -101,6 +101,7 @@ impl Exchange {
             authenticator,
             method,
             origin,
+            proved: None,
             with_credential: request.with_credential,
         })
     }
@@ -122,6 +123,26 @@ impl Exchange {
     #[getter]
     fn local_name(&self) -> Option<String> {
         self.origin.as_ref().and_then(local_name)
+    }
+
+    /// The `DPoP` header for an attempt with this lease, if the token is bound to a key; a new one for each attempt (R7).
+    ///
+    /// Raises an error if the token is not bound to the key, so that nothing is sent (R2).
+    fn proof<'py>(
+        &mut self,
+        py: Python<'py>,
+        lease: &Lease,
+        method: &str,
+        url: &str,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let method = http_method(method)?;
+        let credential = self.authenticator.credential(&lease.core, &method, || url);
+        let credential = credential.map_err(|error| exception(py, &error))?;
+        let Some(proof) = credential.proof() else {
+            return Ok(None);
+        };
+        self.proved = Some(url.to_owned());
+        secret(py, &header_text(proof)).map(Some)
     }
 
     /// Follows a redirect to this URL; false if the credential stays behind.
@@ -154,6 +175,9 @@ impl Exchange {
             return Ok(None);
         };
         let headers = header_map(headers, self.core.judged_fields(status))?;
+        if let (Some(url), Some(_)) = (self.proved.take(), lease) {
+            self.authenticator.record_nonce(|| &url, status, &headers);
+        }
         self.judge(py, lease, Outcome::Response(status, &headers))
     }
 
@@ -178,6 +202,11 @@ impl Exchange {
         self.authenticator
             .will_not_retry(&Error::unavailable(error));
     }
+}
+
+fn http_method(method: &str) -> PyResult<Method> {
+    Method::from_bytes(method.as_bytes())
+        .map_err(|_| PyValueError::new_err(format!("{method:?} is not an HTTP method")))
 }
 
 impl Exchange {

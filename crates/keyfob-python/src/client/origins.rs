@@ -47,6 +47,12 @@ impl Origins {
         Ok(())
     }
 
+    /// The bound origins.
+    #[getter]
+    fn bound(&self) -> Vec<String> {
+        self.current().iter().map(Origin::to_string).collect()
+    }
+
     /// Whether no origin is bound.
     #[getter]
     fn unbound(&self) -> bool {

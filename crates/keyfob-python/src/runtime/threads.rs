@@ -1,6 +1,7 @@
 //! The threads of renewals, their clock, and their locks: a forked child needs none that it does not have.
 
 use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use keyfob::clock::{Clock, CoarseTime, SystemClock};
 use keyfob::runtime::Runtime;
+use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
+use crate::convert::seconds;
 use crate::runtime::caller;
 use crate::runtime::critical_section::{CriticalSection, mark_rust_thread};
 
@@ -18,17 +21,58 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The system's clock. It sleeps on the thread of a renewal, because a child would lack the thread of a shared timer.
-#[derive(Default)]
-pub(crate) struct RenewalClock(SystemClock);
+/// The system's clock, which a test may move. It sleeps on the thread of a renewal, because a child would lack the thread of a
+/// shared timer.
+pub(crate) struct RenewalClock;
+
+/// How far a test has moved the time that passed, in nanoseconds.
+static PASSED: AtomicU64 = AtomicU64::new(0);
+/// How far a test has moved the wall clock in addition, in nanoseconds.
+static WALL: AtomicI64 = AtomicI64::new(0);
+
+/// Lets this much time pass on the clock of all caches at once.
+#[pyfunction]
+pub(crate) fn advance_clock(time: f64) -> PyResult<()> {
+    let time = seconds("the time", time)?.as_nanos();
+    PASSED.fetch_add(u64::try_from(time).unwrap_or(u64::MAX), Ordering::SeqCst);
+    Ok(())
+}
+
+/// Sets the wall clock of all caches forward by this many seconds, or back if it is negative. No time passes.
+#[pyfunction]
+pub(crate) fn step_wall_clock(seconds: f64) {
+    WALL.fetch_add((seconds * 1e9) as i64, Ordering::SeqCst);
+}
+
+/// The time on the wall clock of all caches, as a POSIX timestamp.
+#[pyfunction]
+pub(crate) fn wall_clock() -> f64 {
+    RenewalClock.coarse_time().wall as f64 / 1e9
+}
+
+/// Sets the wall clock of all caches to that of the system.
+///
+/// Time that was made to pass stays: a clock that runs backward would make the tokens of other tests live longer.
+#[pyfunction]
+pub(crate) fn reset_wall_clock() {
+    let passed = i64::try_from(PASSED.load(Ordering::SeqCst)).unwrap_or(i64::MAX);
+    WALL.store(-passed, Ordering::SeqCst);
+}
 
 impl Clock for RenewalClock {
     fn coarse_time(&self) -> CoarseTime {
-        self.0.coarse_time()
+        let passed = PASSED.load(Ordering::Relaxed);
+        let CoarseTime { monotonic, wall } = SystemClock.coarse_time();
+        CoarseTime {
+            monotonic: monotonic.saturating_add(passed),
+            wall: wall
+                .saturating_add(passed)
+                .saturating_add_signed(WALL.load(Ordering::Relaxed)),
+        }
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        SystemClock.elapsed() + Duration::from_nanos(PASSED.load(Ordering::Relaxed))
     }
 
     fn sleep(&self, pause: Duration) -> BoxFuture<'static, ()> {

@@ -17,7 +17,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::convert::from_timestamp;
+use crate::convert::{from_timestamp, seconds};
 use crate::error::HookException;
 use crate::runtime::caller;
 use crate::runtime::critical_section::attached;
@@ -147,13 +147,25 @@ impl Drop for RunningCall {
 
 #[pymethods]
 impl HookCall {
-    /// Reports the token that the hook returned, and the POSIX timestamp of its expiry.
-    #[pyo3(signature = (jwt, expires))]
-    fn succeed(&self, jwt: String, expires: Option<f64>) -> PyResult<()> {
-        let token = Token::new(jwt).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        self.end(Ok(match expires {
-            Some(expires) => token.expires_at(from_timestamp(expires)?),
-            None => token.expiry_from_jwt(),
+    /// Reports the token that the hook returned; its scheme unless that is `Bearer`; and the POSIX timestamp of its expiry or its
+    /// lifetime in seconds.
+    #[pyo3(signature = (jwt, scheme=None, expires=None, lifetime=None))]
+    fn succeed(
+        &self,
+        jwt: String,
+        scheme: Option<&str>,
+        expires: Option<f64>,
+        lifetime: Option<f64>,
+    ) -> PyResult<()> {
+        let unusable = |error: Error| PyValueError::new_err(error.to_string());
+        let mut token = Token::new(jwt).map_err(unusable)?;
+        if let Some(scheme) = scheme {
+            token = token.scheme(scheme).map_err(unusable)?;
+        }
+        self.end(Ok(match (expires, lifetime) {
+            (Some(expires), _) => token.expires_at(from_timestamp(expires)?),
+            (None, Some(lifetime)) => token.expires_in(seconds("the lifetime", lifetime)?),
+            (None, None) => token.expiry_from_jwt(),
         }));
         Ok(())
     }

@@ -16,14 +16,6 @@ pub(crate) struct ProfileSource {
 
 impl ProfileSource {
     pub(crate) fn new(profile: Profile) -> Result<Self, Error> {
-        if profile.proves_possession() {
-            // R2: never sent without the proof.
-            return Err(Error::refused(format!(
-                "the tokens of the profile {:?} are bound to a key (`dpop_key`), and the Python package cannot send the proof \
-                 of possession; use the command line or the Rust library",
-                profile.name()
-            )));
-        }
         let current = ArcSwap::from_pointee(profile.source()?);
         Ok(Self { profile, current })
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, ready};
+use keyfob::oauth::DpopProver;
 use keyfob::origin::Origins;
 use keyfob::source::TokenRequest;
 use keyfob::{CommandToken, EnvToken, Error, FileToken, Token, TokenSource};
@@ -24,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) fetch_timeout: Option<Duration>,
     /// The origins that may receive its tokens; unbound unless a profile names them.
     pub(crate) origins: Origins,
+    /// Proves possession of the key that its tokens are bound to, if they are.
+    pub(crate) prover: Option<DpopProver>,
     /// The same source as `core` if it is a profile's, which a forked child has to replace.
     pub(crate) profile: Option<Arc<ProfileSource>>,
     /// The same source as `core` if the caller sets its token.
@@ -96,6 +99,7 @@ impl Source {
             default_lifetime,
             fetch_timeout: None,
             origins: Origins::default(),
+            prover: None,
             profile: None,
             caller_token: None,
             name,

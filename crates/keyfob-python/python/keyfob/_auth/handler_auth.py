@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from keyfob._core import Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache
 from keyfob._loopback import check_name
 from keyfob._values import RequestInfo
+from keyfob.errors import ProfileError
 
 _ONE_ATTEMPT = RetryPolicy(attempts=1)
 
@@ -32,6 +33,12 @@ class HandlerAuth:
     def __init__(self, handler: Handler, origins: tuple[str, ...]) -> None:
         self._handler = handler
         self._tokens = handler._tokens
+        if self._tokens.proves_possession:
+            # R2: never sent without the proof.
+            raise ProfileError(
+                "the tokens of this profile are bound to a key (`dpop_key`), and this auth object cannot send the proof of "
+                "possession; use keyfob.session"
+            )
         self._origins = handler._origins()
         for url in origins:
             self._origins.bind(url)

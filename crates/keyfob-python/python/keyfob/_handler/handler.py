@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from keyfob import _core, _fork
 from keyfob._auth.requests_auth import RequestsAuth
 from keyfob._hook import GetToken
-from keyfob._values import Status, from_timestamp, to_timestamp
+from keyfob._values import CacheSettings, Status, from_timestamp, to_timestamp
 from keyfob.errors import AuthenticationError
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ class GenericExternallyManagedJWTHandler:
     Args:
         jwt: A token to start with, or ``None``.
         expires: When ``jwt`` expires, with a time zone. Required with ``jwt``, and meaningless without it.
-        get_token: Returns a new token: any callable without arguments that returns ``(jwt, expires)`` or a :class:`JWT`, a
-            coroutine function that does so, or one of :mod:`keyfob.sources`. It runs on a thread of its own, in a copy of the
-            context of the caller that needs the token; a coroutine runs on an ``asyncio`` loop of keyfob's own. One call runs
-            at a time, unless an earlier one has exceeded :attr:`fetch_timeout`.
+        get_token: Returns a new token: any callable without arguments, a coroutine function, or one of :mod:`keyfob.sources`.
+            It may return ``(jwt, expires)``, a :class:`JWT`, the token alone, or the dict of a token endpoint
+            (``access_token``, ``expires_in``). ``expires`` is a ``datetime`` with a time zone, a ``timedelta``, a number of
+            seconds, or ``None`` if it is unknown. A hook runs on a thread of its own, in a copy of the context of the caller
+            that needs the token; a coroutine runs on an ``asyncio`` loop of keyfob's own. One call runs at a time, unless an
+            earlier one has exceeded :attr:`fetch_timeout`.
         kwargs: Passed to the next class, for a subclass with several bases.
 
     Raises:
@@ -56,28 +58,32 @@ class GenericExternallyManagedJWTHandler:
 
     def __init__(
         self,
-        jwt: str | None,
-        expires: datetime | None,
-        get_token: GetToken,
+        jwt: str | None = None,
+        expires: datetime | None = None,
+        get_token: GetToken | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if jwt is not None and not isinstance(jwt, str):
-            raise TypeError(f"jwt must be a str or None, not {type(jwt).__name__}")
+            kind = type(jwt).__name__
+            raise TypeError(
+                f"jwt must be a str or None, not {kind}; pass the hook by name: get_token=hook"
+            )
         if jwt is not None and expires is None:
             _logger.warning("a jwt without an expiry is ignored; a new one is fetched instead")
             jwt = None
         elif jwt is None and expires is not None:
             _logger.warning("an expiry without a jwt is ignored")
             expires = None
-        _check_get_token(get_token)
-        self._source = get_token if isinstance(get_token, _core.Source) else None
+        source: Any = get_token
+        _check_get_token(source)
+        self._source = source if isinstance(source, _core.Source) else None
         self._tokens = _fork.watch(
             _core.TokenCache(
-                get_token,
+                source,
                 jwt,
                 None if expires is None else to_timestamp(expires),
-                self.fetch_timeout,
+                self._settings(),
             )
         )
 
@@ -211,6 +217,9 @@ class GenericExternallyManagedJWTHandler:
 
         return HttpxAuth(self, origins)
 
+    def _settings(self) -> CacheSettings:
+        return CacheSettings(fetch_timeout=self.fetch_timeout)
+
     def _headers(self, lease: _core.Lease) -> Mapping[str, str]:
         """The headers that carry a token: the token's own, or those of a subclass."""
         if type(self).request_headers is GenericExternallyManagedJWTHandler.request_headers:
@@ -229,6 +238,8 @@ class GenericExternallyManagedJWTHandler:
 
 
 def _check_get_token(get_token: Any) -> None:
+    if get_token is None:
+        raise TypeError("get_token is missing: pass the hook or source of the tokens")
     if not isinstance(get_token, _core.Source) and not callable(get_token):
         raise TypeError(
             f"get_token must be callable, or one of keyfob.sources, not {type(get_token).__name__}"

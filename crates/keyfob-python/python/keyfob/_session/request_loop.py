@@ -17,6 +17,7 @@ from requests.exceptions import RequestException
 from requests.hooks import dispatch_hook
 
 from keyfob._core import (
+    DPOP,
     IDEMPOTENCY_KEY,
     Exchange,
     Lease,
@@ -215,6 +216,11 @@ class RequestLoop:
                 _logger.debug("the session's credential replaces the %s of the request", name)
             attempt.headers[name] = value
         self._headers = credential.headers.keys()
+        if credential.lease is not None:
+            proof = self._exchange.proof(credential.lease, str(attempt.method), str(attempt.url))
+            if proof is not None:
+                attempt.headers[DPOP] = proof
+                self._headers = {*self._headers, DPOP}
         return attempt
 
     def _with_cookies_of(self, response: Response, request: PreparedRequest) -> PreparedRequest:
