@@ -26,7 +26,7 @@ def handler(dpop: DpopServers, tmp_path: Path) -> keyfob.GenericExternallyManage
     return keyfob.GenericExternallyManagedJWTHandler(get_token=source)
 
 
-@pytest.fixture(params=["session"])
+@pytest.fixture(params=["session", "requests auth", "httpx auth"])
 def send(
     request: pytest.FixtureRequest,
     dpop: DpopServers,

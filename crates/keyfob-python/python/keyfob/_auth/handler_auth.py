@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from keyfob._core import Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache
+from keyfob._core import DPOP, Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache, Wait
 from keyfob._loopback import check_name
 from keyfob._values import RequestInfo
-from keyfob.errors import ProfileError
 
 _ONE_ATTEMPT = RetryPolicy(attempts=1)
 
@@ -33,12 +32,6 @@ class HandlerAuth:
     def __init__(self, handler: Handler, origins: tuple[str, ...]) -> None:
         self._handler = handler
         self._tokens = handler._tokens
-        if self._tokens.proves_possession:
-            # R2: never sent without the proof.
-            raise ProfileError(
-                "the tokens of this profile are bound to a key (`dpop_key`), and this auth object cannot send the proof of "
-                "possession; use keyfob.session"
-            )
         self._origins = handler._origins()
         for url in origins:
             self._origins.bind(url)
@@ -49,8 +42,13 @@ class HandlerAuth:
         check_name(exchange)
         return exchange
 
-    def _judge(self, exchange: Exchange, lease: Lease, response: Any) -> Renew | None:
-        """Whether to renew the token because of this response, and to send the request again if its body allows that."""
+    def _headers(self, exchange: Exchange, lease: Lease, method: str, url: str) -> dict[str, str]:
+        """The headers of one attempt: the token's, and a proof of possession if the token is bound to a key."""
+        headers = dict(self._handler._headers(lease))
+        proof = exchange.proof(lease, method, url)
+        return headers if proof is None else {**headers, DPOP: proof}
+
+    def _judge(self, exchange: Exchange, lease: Lease, response: Any) -> Renew | Wait | None:
+        """Judges a response: renew the token, send the request again at once with a new proof of possession, or nothing."""
         sent = lease if exchange.with_credential else None
-        step = exchange.on_response(sent, response.status_code, response.headers)
-        return step if isinstance(step, Renew) else None
+        return exchange.on_response(sent, response.status_code, response.headers)

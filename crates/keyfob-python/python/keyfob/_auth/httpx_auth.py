@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyfob import _event_loop
 from keyfob._auth.handler_auth import HandlerAuth
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, PendingLease, Renew
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, PendingLease, Renew, Wait
 from keyfob._loopback import check_environment_of_httpx
 from keyfob._values import RequestInfo
 from keyfob.errors import OriginError
@@ -45,58 +45,41 @@ class HttpxAuth(HandlerAuth, _Auth):
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Authenticates a request of ``httpx.Client``."""
-        exchange = self._begin(request)
-        lease = self._tokens.lease(exchange.max_wait)
-        response = yield self._authorized(request, lease)
-        step = self._judge_last(exchange, lease, response)
-        if step is not None:
-            renewed = self._tokens.replace(lease, step, exchange.max_wait)
-            if renewed is not None and step.replay:
-                yield self._authorized(response.request, renewed)
+        flow = _Flow(self, request)
+        lease = self._tokens.lease(flow.exchange.max_wait)
+        response = yield flow.authorized(request, lease)
+        while flow.needs_another_proof(lease, response):
+            response = yield flow.authorized(response.request, lease)
+        if flow.renewal is not None:
+            renewed = self._tokens.replace(lease, flow.renewal, flow.exchange.max_wait)
+            if renewed is not None and flow.renewal.replay:
+                yield flow.authorized(response.request, renewed)
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Authenticates a request of ``httpx.AsyncClient``."""
-        exchange = self._begin(request)
-        lease = await self._lease(exchange.max_wait)
-        response = yield self._authorized(request, lease)
-        step = self._judge_last(exchange, lease, response)
-        if step is not None:
-            renewed = await self._replace(lease, step, exchange.max_wait)
-            if renewed is not None and step.replay:
-                yield self._authorized(response.request, renewed)
+        flow = _Flow(self, request)
+        lease = await self._lease(flow.exchange.max_wait)
+        response = yield flow.authorized(request, lease)
+        while flow.needs_another_proof(lease, response):
+            response = yield flow.authorized(response.request, lease)
+        if flow.renewal is not None:
+            renewed = await self._replace(lease, flow.renewal, flow.exchange.max_wait)
+            if renewed is not None and flow.renewal.replay:
+                yield flow.authorized(response.request, renewed)
 
-    def _begin(self, request: httpx.Request) -> Exchange:
+    def _begin(self, request: httpx.Request, replayable: bool) -> Exchange:
         exchange = self._exchange(
             RequestInfo(
                 method=request.method,
                 url=_connected(request.url),
                 idempotent=IDEMPOTENCY_KEY in request.headers,
-                replayable=_replayable(request),
+                replayable=replayable,
             )
         )
         check_environment_of_httpx(exchange, _host(request.url))
         return exchange
-
-    def _authorized(self, request: httpx.Request, lease: Lease) -> httpx.Request:
-        headers = self._handler._headers(lease)
-        for name in headers:
-            if name.lower() != "authorization":
-                raise OriginError(
-                    f"httpx would send the token in the header {name} to any server that a redirect "
-                    "names; use one of keyfob's sessions"
-                )
-        request.headers.update(headers)
-        return request
-
-    def _judge_last(
-        self, exchange: Exchange, lease: Lease, response: httpx.Response
-    ) -> Renew | None:
-        """Judges the response after all redirects, which ``httpx`` follows before it asks here."""
-        for redirected in [*response.history[1:], response] if response.history else []:
-            exchange.redirected(_connected(redirected.request.url), redirected.request.method)
-        return self._judge(exchange, lease, response)
 
     async def _lease(self, max_wait: float) -> Lease:
         lease = self._tokens.ready()
@@ -119,6 +102,57 @@ class HttpxAuth(HandlerAuth, _Auth):
         return outcome[0]
 
 
+class _Flow:
+    """One logical request, from its first attempt to the response after the last redirect."""
+
+    def __init__(self, auth: HttpxAuth, request: httpx.Request) -> None:
+        self._auth = auth
+        self._replayable = _replayable(request)
+        self._attempts: list[httpx.Response] = []
+        self._redirected_again = False
+        self.exchange = auth._begin(request, self._replayable)
+        self.renewal: Renew | None = None
+        """The renewal that the last response leads to, if any."""
+
+    def authorized(self, request: httpx.Request, lease: Lease) -> httpx.Request:
+        """The request with the headers of an attempt."""
+        for name in self._auth._handler._headers(lease):
+            if name.lower() != "authorization":
+                raise OriginError(
+                    f"httpx would send the token in the header {name} to any server that a redirect "
+                    "names; use one of keyfob's sessions"
+                )
+        url = str(request.url)
+        request.headers.update(self._auth._headers(self.exchange, lease, request.method, url))
+        return request
+
+    def needs_another_proof(self, lease: Lease, response: httpx.Response) -> bool:
+        """Judges a response, and tells whether to send its request again with the same token and a new proof of possession."""
+        # The history has the responses of earlier attempts too.
+        new = [each for each in [*response.history, response] if each not in self._attempts]
+        self._attempts += new
+        for redirected in new[1:]:
+            url, method = _connected(redirected.request.url), redirected.request.method
+            self.exchange.redirected(url, method)
+        if self._has_proof_of_another_url(len(new) > 1, response):
+            self._redirected_again = True
+            return True
+        step = self._auth._judge(self.exchange, lease, response)
+        self.renewal = step if isinstance(step, Renew) else None
+        return isinstance(step, Wait)
+
+    def _has_proof_of_another_url(self, redirected: bool, response: httpx.Response) -> bool:
+        """Whether ``httpx`` has followed a redirect with the proof for the first URL, and the server refused that."""
+        return (
+            redirected
+            and not self._redirected_again
+            and response.status_code == _UNAUTHORIZED
+            and self._auth._tokens.proves_possession
+            and self.exchange.with_credential
+            and self._replayable
+        )
+
+
 def _connected(url: httpx.URL) -> str:
     """The scheme, host and port that ``httpx`` connects to, however the URL was written."""
     host = f"[{_host(url)}]" if ":" in _host(url) else _host(url)
@@ -135,3 +169,6 @@ def _replayable(request: httpx.Request) -> bool:
         return request.content is not None
     except RuntimeError:  # `RequestNotRead`, of either library
         return False
+
+
+_UNAUTHORIZED = 401

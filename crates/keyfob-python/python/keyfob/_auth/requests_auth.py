@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from keyfob._auth.handler_auth import HandlerAuth
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew, Wait
 from keyfob._loopback import check_environment
 from keyfob._requests import has_header, redirected, replayable, rewound, with_cookies
 from keyfob._values import RequestInfo
@@ -47,9 +48,15 @@ class _Request:
         self._auth = auth
         self._exchange = exchange
         self._lease = lease
+        self._names: Collection[str] = ()
 
     def authorize(self, request: PreparedRequest) -> None:
-        request.headers.update(self._auth._handler._headers(self._lease))
+        self._put_on(request, request.method or "GET", str(request.url))
+
+    def _put_on(self, request: PreparedRequest, method: str, url: str) -> None:
+        headers = self._auth._headers(self._exchange, self._lease, method, url)
+        request.headers.update(headers)
+        self._names = headers.keys()
 
     def on_response(self, response: Response, **kwargs: Any) -> Response:
         """Runs for the response of each request, also of those that a redirect led to."""
@@ -57,7 +64,7 @@ class _Request:
         request = response.request
         step = self._auth._judge(self._exchange, self._lease, response)
         if step is not None:
-            response = self._after_renewal(step, response, kwargs)
+            response = self._obey(step, response, kwargs)
         if response.is_redirect:
             self._follow(response, request)
         return response
@@ -67,17 +74,20 @@ class _Request:
 
         ``requests`` itself removes ``Authorization`` alone, and not always.
         """
-        for name in self._auth._handler._headers(self._lease):
+        for name in self._names:
             request.headers.pop(name, None)
         url, method = redirected(response)
         if self._exchange.redirected(url, method):
-            self.authorize(request)
+            self._put_on(request, method, url)
 
-    def _after_renewal(self, step: Renew, response: Response, kwargs: dict[str, Any]) -> Response:
-        renewed = self._auth._tokens.replace(self._lease, step, self._exchange.max_wait)
-        if renewed is None or not step.replay or not rewound(response.request):
+    def _obey(self, step: Renew | Wait, response: Response, kwargs: dict[str, Any]) -> Response:
+        if isinstance(step, Renew):
+            renewed = self._auth._tokens.replace(self._lease, step, self._exchange.max_wait)
+            if renewed is None or not step.replay:
+                return response
+            self._lease = renewed
+        if not rewound(response.request):
             return response
-        self._lease = renewed
         # Reads the body to the end, so that the connection returns to its pool, as `HTTPDigestAuth` does.
         _ = response.content
         request = with_cookies(response.request, response.cookies)
