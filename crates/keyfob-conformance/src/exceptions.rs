@@ -2,6 +2,8 @@
 
 use crate::case::Case;
 use crate::faces::FACES;
+use crate::grid::Result;
+use crate::judge::Differences;
 use crate::pattern::matches;
 
 /// Cases that one interface cannot pass.
@@ -80,6 +82,20 @@ pub fn find(face: &str, case: &Case) -> Option<&'static Exception> {
         .find(|exception| exception.face == face && covers(exception.cases))
 }
 
+/// How a case went, in view of its exception.
+#[must_use]
+pub fn verdict(exception: Option<&Exception>, differences: &Differences) -> Result {
+    match exception {
+        None if differences.is_empty() => Result::Passed,
+        Some(exception) if differences.is_empty() => Result::Failed(vec![format!(
+            "it passes, so this exception is no longer needed: {}",
+            exception.reason
+        )]),
+        Some(_) if differences.leaks.is_empty() => Result::Excepted,
+        _ => Result::Failed(differences.lines().map(str::to_owned).collect()),
+    }
+}
+
 /// The list as docs/contract.md shows it, in lines of its width.
 #[must_use]
 pub fn page() -> String {
@@ -141,6 +157,23 @@ mod tests {
             page, written,
             "run `cargo run -p keyfob-conformance -- exceptions --write`"
         );
+    }
+
+    #[test]
+    fn an_exception_excuses_neither_a_leak_nor_a_case_that_passes() {
+        let exception = Some(&EXCEPTIONS[0]);
+        let differs = |leaks: &[&str], others: &[&str]| Differences {
+            leaks: leaks.iter().map(ToString::to_string).collect(),
+            others: others.iter().map(ToString::to_string).collect(),
+        };
+        let excused = verdict(exception, &differs(&[], &["other"]));
+        assert_eq!(excused, Result::Excepted);
+        for found in [differs(&["leak"], &["other"]), differs(&[], &[])] {
+            assert!(matches!(verdict(exception, &found), Result::Failed(_)));
+        }
+        assert_eq!(verdict(None, &differs(&[], &[])), Result::Passed);
+        let failed = verdict(None, &differs(&[], &["other"]));
+        assert!(matches!(failed, Result::Failed(_)));
     }
 
     #[test]

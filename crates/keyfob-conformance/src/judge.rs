@@ -8,6 +8,9 @@ use crate::case::{Body, Case};
 use crate::expectation::{Arrival, Arrivals, ArrivedBody, Ending, Expectation};
 use crate::outcome::{CallerGot, Outcome};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a case and its outcome differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
@@ -39,6 +42,15 @@ pub fn judge(case: &Case, arrived: &Arrived, outcome: &Outcome) -> Differences {
 }
 
 impl Differences {
+    /// The driver failed. No exception excuses that either.
+    #[must_use]
+    pub fn no_outcome(error: String) -> Self {
+        Self {
+            leaks: vec![error],
+            others: Vec::new(),
+        }
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

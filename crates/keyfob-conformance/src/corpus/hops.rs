@@ -7,144 +7,200 @@ use crate::corpus::builders::{
 use crate::expectation::Arrival;
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for code in [301, 302, 303, 307, 308] {
-        for (what, failed, second) in failures() {
-            cases.push(of_a_get(code, what, &failed, second));
-            cases.push(of_a_post(code, what, &failed, second));
-            cases.push(elsewhere(code, what, &failed));
+    let mut cases = vec![a_401_after_a_way_back(), the_next_request()];
+    for failure in failures() {
+        for code in [301, 302, 303, 307, 308] {
+            cases.extend(FIELDS.map(|field| failure.of_a_get(code, field)));
+            cases.push(failure.of_a_post(code));
+            cases.push(failure.elsewhere(code));
         }
-    }
-    for (what, failed, second) in failures() {
-        cases.push(before_a_redirect_elsewhere(what, &failed, second));
+        cases.extend(FIELDS.map(|field| failure.before_a_redirect_elsewhere(field)));
     }
     cases
 }
 
-/// What fails, the response, and the token of the attempt after it.
-fn failures() -> [(&'static str, Response, &'static str); 2] {
-    let unavailable = status(503).header("retry-after", "0").text("no");
+/// What fails, and the token of the attempt after it.
+struct Failure {
+    what: &'static str,
+    response: Response,
+    second: &'static str,
+}
+
+fn failures() -> [Failure; 2] {
     [
-        ("401", unauthorized("Bearer").text("no"), "token-2"),
-        ("503", unavailable, "token-1"),
+        Failure {
+            what: "401",
+            response: unauthorized("Bearer").text("no"),
+            second: "token-2",
+        },
+        Failure {
+            what: "503",
+            response: status(503).header("retry-after", "0").text("no"),
+            second: "token-1",
+        },
     ]
 }
 
-/// The second hop is sent again; a client that sees no redirects may begin with the first.
-fn of_a_get(code: u16, what: &str, failed: &Response, second: &str) -> Case {
-    let start = |token: &str| with(token, "GET", "/start");
-    let next = |token: &str| with(token, "GET", "/next");
-    Case::new(
-        "hops",
-        "R3",
-        format!("a {what} behind a {code} of a GET is sent again"),
-    )
-    .send(get("{a}/start"))
-    .server("a", [redirect(code, "/next"), failed.clone(), ok()])
-    .expect(
-        expect()
-            .at("a", [start("token-1"), next("token-1"), next(second)])
-            .ends_with(200, "fine"),
-    )
-    .expect(
-        // The third response of the script is the end of it.
-        expect()
-            .at("a", [start("token-1"), next("token-1"), start(second)])
-            .ends_with(200, "fine"),
-    )
-}
+impl Failure {
+    /// The second hop is sent again; a client that sees no redirects may begin with the first.
+    fn of_a_get(&self, code: u16, (name, header): Field) -> Case {
+        let hops = |third: Arrival| {
+            let first = with("token-1", "GET", "/start");
+            [first, with("token-1", "GET", "/next"), third]
+        };
+        let again = |path: &str| {
+            expect()
+                .at("a", hops(with(self.second, "GET", path)))
+                .ends_with(200, "fine")
+        };
+        self.case(
+            "R3",
+            format!("behind a {code} of a GET is sent again, token in {name}"),
+        )
+        .header(header)
+        .send(get("{a}/start"))
+        .server("a", [redirect(code, "/next"), self.response.clone(), ok()])
+        .expect(again("/next"))
+        .expect(again("/start"))
+    }
 
-/// The response to the second hop never leads to a second POST of the first, once the method has changed.
-fn of_a_post(code: u16, what: &str, failed: &Response, second: &str) -> Case {
-    let keeps = matches!(code, 307 | 308);
-    let start = with("token-1", "POST", "/start").whole();
-    let next = |token: &str| -> Arrival {
-        match keeps {
+    /// The response to the second hop never leads to a second POST of the first, once the method has changed.
+    fn of_a_post(&self, code: u16) -> Case {
+        let keeps = matches!(code, 307 | 308);
+        let start = |token: &str| with(token, "POST", "/start").whole();
+        let next = |token: &str| match keeps {
             true => with(token, "POST", "/next").whole(),
             false => with(token, "GET", "/next"),
-        }
-    };
-    let case = Case::new(
-        "hops",
-        "R3",
-        format!("a {what} behind a {code} of a POST never repeats another request"),
-    )
-    .send(request("POST", "{a}/start").body(bytes("an order")))
-    .server("a", [redirect(code, "/next"), failed.clone(), ok()])
-    .expect(
-        expect()
-            .at("a", [start.clone(), next("token-1"), next(second)])
-            .ends_with(200, "fine"),
-    )
-    .expect(
-        expect()
-            .at("a", [start.clone(), next("token-1")])
-            .ends_with(failed.status, "no"),
-    );
-    match keeps {
-        false => case,
-        // The same request, which nobody has processed.
-        true => case.expect(
+        };
+        let again = |third: Arrival| {
             expect()
-                .at(
-                    "a",
-                    [
-                        start,
-                        next("token-1"),
-                        with(second, "POST", "/start").whole(),
-                    ],
-                )
-                .ends_with(200, "fine"),
-        ),
+                .at("a", [start("token-1"), next("token-1"), third])
+                .ends_with(200, "fine")
+        };
+        let returned = expect()
+            .at("a", [start("token-1"), next("token-1")])
+            .ends_with(self.response.status, "no");
+        let case = self
+            .case(
+                "R3",
+                format!("behind a {code} of a POST never repeats another request"),
+            )
+            .send(request("POST", "{a}/start").body(bytes("an order")))
+            .server("a", [redirect(code, "/next"), self.response.clone(), ok()])
+            .expect(again(next(self.second)))
+            .expect(returned);
+        match keeps {
+            false => case,
+            // The same request, which no server has processed.
+            true => case.expect(again(start(self.second))),
+        }
     }
-}
 
-/// Another origin got no token, so its 401 renews none, and it gets none with a retry.
-fn elsewhere(code: u16, what: &str, failed: &Response) -> Case {
-    let there = bare("GET", "/there");
-    let case = Case::new(
-        "hops",
-        "R1",
-        format!("a {what} behind a {code} to another port brings no token there"),
-    )
-    .send(get("{a}/start"))
-    .server("a", [redirect(code, "{b}/there")])
-    .server("b", [failed.clone(), ok()])
-    .expect(
-        expect()
-            .at("a", [with("token-1", "GET", "/start")])
-            .at("b", [there.clone()])
-            .ends_with(failed.status, "no")
-            .fetches(1),
-    );
-    match what {
-        "401" => case,
-        _ => case.expect(
+    /// Another origin got no token, so its 401 renews none, and it gets none with a retry.
+    fn elsewhere(&self, code: u16) -> Case {
+        let there = |times| {
             expect()
                 .at("a", [with("token-1", "GET", "/start")])
-                .at("b", [there.clone(), there])
-                .ends_with(200, "fine")
-                .fetches(1),
-        ),
+                .at("b", vec![bare("GET", "/there"); times])
+                .fetches(1)
+        };
+        let case = self
+            .case(
+                "R1",
+                format!("behind a {code} to another port brings no token there"),
+            )
+            .send(get("{a}/start"))
+            .server("a", [redirect(code, "{b}/there")])
+            .server("b", [self.response.clone(), ok()])
+            .expect(there(1).ends_with(self.response.status, "no"));
+        match self.what {
+            "401" => case,
+            _ => case.expect(there(2).ends_with(200, "fine")),
+        }
+    }
+
+    fn before_a_redirect_elsewhere(&self, (name, header): Field) -> Case {
+        let starts = ["token-1", self.second].map(|token| with(token, "GET", "/start"));
+        self.case(
+            "R1",
+            format!("before a 302 to another port brings no token there, token in {name}"),
+        )
+        .header(header)
+        .send(get("{a}/start"))
+        .server("a", [self.response.clone(), redirect(302, "{b}/there")])
+        .server("b", [ok()])
+        .expect(
+            expect()
+                .at("a", starts)
+                .at("b", [bare("GET", "/there")])
+                .ends_with(200, "fine"),
+        )
+    }
+
+    fn case(&self, promise: &str, name: String) -> Case {
+        Case::new("hops", promise, format!("a {} {name}", self.what))
     }
 }
 
-fn before_a_redirect_elsewhere(what: &str, failed: &Response, second: &str) -> Case {
+/// The request that came back had no token, so its 401 says nothing about the token.
+fn a_401_after_a_way_back() -> Case {
     Case::new(
         "hops",
         "R1",
-        format!("a 302 to another port after a {what} brings no token there"),
+        "a 401 after a way to another port and back renews nothing",
     )
     .send(get("{a}/start"))
-    .server("a", [failed.clone(), redirect(302, "{b}/there")])
-    .server("b", [ok()])
+    .server(
+        "a",
+        [
+            redirect(302, "{b}/there"),
+            unauthorized("Bearer").text("no"),
+        ],
+    )
+    .server("b", [redirect(302, "{a}/back")])
     .expect(
         expect()
             .at(
                 "a",
-                ["token-1", second].map(|token| with(token, "GET", "/start")),
+                [with("token-1", "GET", "/start"), bare("GET", "/back")],
             )
             .at("b", [bare("GET", "/there")])
-            .ends_with(200, "fine"),
+            .ends_with(401, "no")
+            .fetches(1),
     )
 }
+
+fn the_next_request() -> Case {
+    Case::new(
+        "hops",
+        "R1",
+        "after a 302 to another port the next request has the token again",
+    )
+    .send(get("{a}/start"))
+    .send(get("{a}/data"))
+    .send(get("{b}/data"))
+    .server("a", [redirect(302, "{b}/there"), ok()])
+    .server("b", [ok(), ok()])
+    .expect(
+        expect()
+            .at(
+                "a",
+                ["/start", "/data"].map(|path| with("token-1", "GET", path)),
+            )
+            .at(
+                "b",
+                [bare("GET", "/there"), with("token-1", "GET", "/data")],
+            )
+            .ends(200)
+            .ends(200)
+            .ends(200),
+    )
+}
+
+/// A name, and the field if it is not `Authorization`.
+type Field = (&'static str, Option<&'static str>);
+
+const FIELDS: [Field; 2] = [
+    ("Authorization", None),
+    ("a custom field", Some("x-api-key")),
+];

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Listens};
 use crate::corpus::builders::{bare, expect, get, ok, status, with};
-use crate::outcome::ErrorName::{Input, Timeout, Transport};
+use crate::outcome::ErrorName::{Input, Origin, Timeout, Transport};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -111,7 +111,7 @@ fn http_that_is_not_allowed() -> Case {
         "http_proxy gets no token of http://api.test".to_owned(),
     )
     .send(get("http://api.test/data"))
-    .expect(expect().fails([crate::outcome::ErrorName::Origin, Input]))
+    .expect(expect().fails([Input, Origin]))
 }
 
 /// Without the proxy the name cannot be resolved.

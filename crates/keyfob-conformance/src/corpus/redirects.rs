@@ -3,6 +3,7 @@
 use crate::case::{Body, Case, Listens};
 use crate::corpus::builders::{bare, bytes, expect, generator, get, ok, redirect, request, with};
 use crate::expectation::Arrival;
+use crate::outcome::ErrorName::{Input, Redirect, Transport};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -22,10 +23,13 @@ pub(super) fn cases() -> Vec<Case> {
         a_get_to(&PLACES[1]),
         a_get_to(&UPGRADE),
         host_field(),
+        own_authorization(),
+        to_a_bound_origin(),
         endless(),
         not_followed("ftp://127.0.0.1/x"),
         not_followed("javascript:alert(1)"),
     ]);
+    cases.extend([300, 304, 305, 306].map(no_redirect));
     cases
 }
 
@@ -141,42 +145,76 @@ fn host_field() -> Case {
     )
 }
 
+/// What the caller set was for the first origin too.
+fn own_authorization() -> Case {
+    let name =
+        "302 to another port of a GET with an Authorization of its own, token in a custom field";
+    Case::new("redirects", "R1", name)
+        .header(Some("x-api-key"))
+        .send(get("{a}/start").header("authorization", "Basic Y2FsbGVyOnM="))
+        .server("a", [redirect(302, "{b}/there")])
+        .server("b", [ok()])
+        .expect(
+            expect()
+                .at("a", [with("token-1", "GET", "/start")])
+                .at("b", [bare("GET", "/there").without("authorization")])
+                .ends(200),
+        )
+}
+
+/// The caller named it, but not in this request.
+fn to_a_bound_origin() -> Case {
+    Case::new(
+        "redirects",
+        "R1",
+        "302 to another port that is bound too of a GET",
+    )
+    .client(|client| client.origins = ["{a}", "{b}"].map(str::to_owned).into())
+    .send(get("{a}/start"))
+    .server("a", [redirect(302, "{b}/there")])
+    .server("b", [ok()])
+    .expect(
+        expect()
+            .at("a", [with("token-1", "GET", "/start")])
+            .at("b", [bare("GET", "/there")])
+            .ends(200),
+    )
+}
+
+/// Other statuses of this class have a `Location` for other reasons, or none.
+fn no_redirect(code: u16) -> Case {
+    Case::new(
+        "redirects",
+        "R1",
+        format!("a {code} with a Location is returned"),
+    )
+    .send(get("{a}/start"))
+    .server("a", [redirect(code, "{b}/there")])
+    .server("b", [])
+    .expect(
+        expect()
+            .at("a", [with("token-1", "GET", "/start")])
+            .ends(code),
+    )
+}
+
 fn endless() -> Case {
     Case::new("redirects", "R1", "a redirect without end is an error")
         .send(get("{a}/start"))
         .always("a", redirect(302, "/start"))
-        .expect(
-            expect()
-                .anything_at("a")
-                .fails([crate::outcome::ErrorName::Redirect]),
-        )
+        .expect(expect().anything_at("a").fails([Redirect]))
 }
 
+/// The caller gets the redirect, or the error that `requests` and `httpx` have for it.
 fn not_followed(location: &str) -> Case {
-    Case::new(
-        "redirects",
-        "R1",
-        format!("a redirect to {location} is not followed"),
-    )
-    .send(get("{a}/start"))
-    .server("a", [redirect(302, location).text("moved")])
-    .expect(
-        expect()
-            .at("a", [with("token-1", "GET", "/start")])
-            .ends_with(302, "moved"),
-    )
-    .expect(
-        expect()
-            .at("a", [with("token-1", "GET", "/start")])
-            .fails(NOT_HTTP),
-    )
+    let once = || expect().at("a", [with("token-1", "GET", "/start")]);
+    let name = format!("a redirect to {location} is not followed");
+    Case::new("redirects", "R1", name)
+        .send(get("{a}/start"))
+        .server("a", [redirect(302, location).text("moved")])
+        .expect(once().ends_with(302, "moved"))
+        .expect(once().fails([Input, Redirect, Transport]))
 }
-
-/// `requests` and `httpx` have errors for such a redirect.
-const NOT_HTTP: [crate::outcome::ErrorName; 3] = {
-    use crate::outcome::ErrorName::{Input, Redirect, Transport};
-    [Input, Redirect, Transport]
-};
 
 const PLACES: [Place; 5] = [
     Place {

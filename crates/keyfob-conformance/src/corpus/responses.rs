@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Client, Fault};
 use crate::corpus::builders::{bytes, expect, fault, get, ok, request, status, with};
-use crate::expectation::Arrival;
+use crate::expectation::{Arrival, ArrivedBody};
 use crate::outcome::ErrorName::{Timeout, Transport};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -114,7 +114,7 @@ fn impatient(client: &mut Client) {
 }
 
 fn anything(method: &str) -> Arrival {
-    with("token-1", method, "/data").body(crate::expectation::ArrivedBody::Anything)
+    with("token-1", method, "/data").body(ArrivedBody::Anything)
 }
 
 fn gets(times: usize) -> Vec<Arrival> {

@@ -1,6 +1,6 @@
 //! R4: what is sent again after which status or fault.
 
-use crate::case::{Case, Fault, Listens, Request};
+use crate::case::{Case, Fault, Listens, Request, Response};
 use crate::corpus::builders::{bytes, expect, fault, ok, request, status, with};
 use crate::expectation::Arrival;
 use crate::outcome::ErrorName::{Timeout, Transport};
@@ -19,6 +19,11 @@ pub(super) fn cases() -> Vec<Case> {
     for method in ["POST", "PATCH"] {
         cases.extend(marked(method));
     }
+    for code in [500, 503] {
+        // A method that nobody knows is not idempotent.
+        cases.extend(["TRACE", "PURGE"].map(|method| after_status(method, code, None)));
+    }
+    cases.push(after_status("PURGE", 503, Some("0")));
     cases.extend(RETRY_AFTER.map(|(value, readable)| post_with_retry_after(value, readable)));
     cases.push(a_404_that_the_caller_added());
     cases
@@ -43,7 +48,7 @@ fn after_status(method: &str, code: u16, retry_after: Option<&str>) -> Case {
 }
 
 /// The caller gets the response to the one attempt.
-fn once(name: String, method: &str, code: u16, response: crate::case::Response) -> Case {
+fn once(name: String, method: &str, code: u16, response: Response) -> Case {
     let expected = match method {
         "HEAD" => expect().ends(code),
         _ => expect().ends_with(code, "no"),
@@ -170,7 +175,7 @@ fn arrivals(method: &str, times: usize) -> Vec<Arrival> {
 }
 
 fn is_idempotent(method: &str) -> bool {
-    !matches!(method, "POST" | "PATCH")
+    !matches!(method, "POST" | "PATCH" | "PURGE")
 }
 
 fn has_body(method: &str) -> bool {

@@ -50,10 +50,14 @@ pub(crate) fn run(selection: &Selection) -> Result<(), String> {
         .chain(random(seed, selection.random))
         .filter(|case| selection.includes(case))
         .collect();
+    let faces: Vec<_> = FACES.iter().filter(|face| selection.has(face)).collect();
+    if cases.is_empty() || faces.is_empty() {
+        return Err("nothing has the name that was given".to_owned());
+    }
     let tls = Tls::new()?;
     let grid = Mutex::new(Grid::default());
     let begun = Instant::now();
-    for face in FACES.iter().filter(|face| selection.has(face)) {
+    for face in faces {
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..selection.jobs {
@@ -105,20 +109,9 @@ impl Worker<'_> {
         let differences = self.differences(case).unwrap_or_else(|error| {
             // The next case gets another driver.
             self.driver = None;
-            Differences {
-                leaks: vec![error],
-                others: Vec::new(),
-            }
+            Differences::no_outcome(error)
         });
-        match exceptions::find(self.face.name, case) {
-            None if differences.is_empty() => grid::Result::Passed,
-            Some(exception) if differences.is_empty() => grid::Result::Failed(vec![format!(
-                "it passes, so this exception is no longer needed: {}",
-                exception.reason
-            )]),
-            Some(_) if differences.leaks.is_empty() => grid::Result::Excepted,
-            _ => grid::Result::Failed(differences.lines().map(str::to_owned).collect()),
-        }
+        exceptions::verdict(exceptions::find(self.face.name, case), &differences)
     }
 
     fn differences(&mut self, case: &Case) -> Result<Differences, String> {

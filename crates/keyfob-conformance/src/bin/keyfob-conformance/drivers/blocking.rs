@@ -69,10 +69,9 @@ fn send(session: &Session, request: &Request) -> CallerGot {
 }
 
 /// One piece after the other, of a length that is not known before.
-fn reader(pieces: &[String]) -> impl Read + Send + 'static {
-    let pieces = pieces.to_vec().into_iter().map(Cursor::new);
-    pieces.fold(
-        Box::new(std::io::empty()) as Box<dyn Read + Send>,
-        |before, piece| Box::new(before.chain(piece)),
-    )
+fn reader(pieces: &[String]) -> Box<dyn Read + Send> {
+    let pieces = pieces.iter().cloned().map(Cursor::new);
+    pieces.fold(Box::new(std::io::empty()), |before, piece| {
+        Box::new(before.chain(piece))
+    })
 }
