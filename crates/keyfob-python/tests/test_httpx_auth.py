@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -40,6 +41,42 @@ def test_r3_an_iterator_as_body_is_not_sent_again(
         response = client.post(servers.api_url, content=iter([b"once"]))
     assert response.status_code == 401
     assert servers.counts().requests == 1
+    # The renewal has ended, so that an upload that the caller makes again gets the new token.
+    assert handler.jwt == "token-2"
+
+
+def test_r3_an_async_iterator_as_body_is_not_sent_again(
+    servers: Servers, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"once"
+
+    async def program() -> int:
+        auth = handler.httpx_auth()
+        async with httpx.AsyncClient(auth=auth, trust_env=False) as client:
+            return (await client.post(servers.api_url, content=body())).status_code
+
+    handler.authenticate()
+    servers.revoke()
+    assert asyncio.run(program()) == 401
+    assert servers.counts().requests == 1
+    assert handler.jwt == "token-2"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_r3_the_response_of_a_later_hop_never_sends_an_async_post_again(
+    status: int, servers: Servers, handler: GenericExternallyManagedJWTHandler
+) -> None:
+    async def program() -> int:
+        auth = handler.httpx_auth()
+        async with httpx.AsyncClient(auth=auth, trust_env=False, follow_redirects=True) as client:
+            return (await client.post(servers.api_url, content=b"once")).status_code
+
+    servers.next(status, headers={"location": "/made"})
+    servers.next(401)
+    assert asyncio.run(program()) == 200
+    sent = [(each.method, each.path, each.body) for each in servers.received()]
+    assert sent == [("POST", "/", "once"), ("GET", "/made", ""), ("GET", "/made", "")]
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2])

@@ -15,6 +15,7 @@ import requests
 from keyfob import AuthenticationError, ExternallyManagedJWTSession, RetryPolicy
 from servers import Servers, checksum
 from sessions import Hook, fixed, in_an_hour, over, renewing, with_token
+from tokens import wait_until
 
 BODY = b"all of it, twice" * 1000
 
@@ -285,3 +286,35 @@ def test_r7_a_retry_without_a_token_returns_the_last_response(
         response = over(handler).get(servers.api_url)
     assert (response.status_code, response.text) == (503, "busy")
     assert "request is not sent again, because there is no token" in caplog.text
+
+
+def test_r3_after_the_401_of_a_streamed_body_the_renewal_has_ended(
+    servers: Servers, hook: Hook, revoked: ExternallyManagedJWTSession
+) -> None:
+    for status in (401, 200):
+        response = revoked.post(servers.api_url, data=iter([b"built again"]))
+        assert response.status_code == status
+    assert hook.calls == 2
+
+
+def test_r3_a_token_that_the_caller_set_is_never_replaced_by_an_older_one(servers: Servers) -> None:
+    session = fixed(servers)
+    session.token = "bob"
+    assert session.get(servers.api_url).status_code == 401
+    assert session.get(servers.api_url).status_code == 401
+    assert {received.authorization for received in servers.received()} == {"Bearer bob"}
+    session.token = servers.token()
+    assert session.get(servers.api_url).status_code == 200
+
+
+def test_t8_a_token_that_was_set_during_a_401_is_used_for_the_replay(servers: Servers) -> None:
+    session = with_token("alice")
+    servers.next(401, held=True)
+    with ThreadPoolExecutor(1) as threads:
+        response = threads.submit(session.get, servers.api_url)
+        wait_until(lambda: servers.counts().requests == 1)
+        session.token = servers.token()
+        servers.release()
+        assert response.result().status_code == 200
+    sent = [received.authorization for received in servers.received()]
+    assert sent == ["Bearer alice", "Bearer token-1"]

@@ -319,3 +319,37 @@ def test_netrc_adds_no_credential_at_another_origin(
     fixed(servers).get(servers.api_url)
     assert [received.authorization for received in servers.received()] == ["Bearer token-1"] * 2
     assert "token-1" not in str([received.headers for received in other.received()])
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_r1_a_redirect_of_a_streamed_body_that_is_sent_by_hand_carries_no_credential(
+    servers: Servers, other: Servers, by_hand: bool
+) -> None:
+    session = fixed(servers)
+    redirect(servers, other.api_url, 307)
+    response = session.post(servers.api_url, data=iter([b"once"]), allow_redirects=not by_hand)
+    assert (response.status_code, other.counts().requests) == (307, 0)
+    assert response.next is not None
+    response.next.body = None
+    session.send(response.next)
+    assert "authorization" not in other.received()[0].headers
+
+
+def test_r1_a_sent_request_of_another_origin_sent_again_by_hand_carries_no_credential(
+    servers: Servers, other: Servers
+) -> None:
+    session = fixed(servers)
+    redirect(servers, other.api_url)
+    response = session.get(servers.api_url)
+    session.send(response.request)
+    assert ["authorization" in received.headers for received in other.received()] == [False] * 2
+
+
+def test_a_redirect_to_another_origin_does_not_keep_the_host_of_the_caller(
+    servers: Servers, other: Servers
+) -> None:
+    redirect(servers, "/there")
+    redirect(servers, other.api_url)
+    fixed(servers).get(servers.api_url, headers={"Host": "virtual.example"})
+    assert [each.headers["host"] for each in servers.received()] == [["virtual.example"]] * 2
+    assert other.received()[0].headers["host"] == [other.api_url.removeprefix("http://")]
