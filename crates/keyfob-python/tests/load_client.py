@@ -11,9 +11,10 @@ import json
 import sys
 import threading
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
-import requests
+import requests.adapters
 from keyfob import ExternallyManagedJWTSession, GenericExternallyManagedJWTHandler
 
 BODY = 1024
@@ -103,7 +104,7 @@ def fails(number: int) -> bool:
 
 def resident_memory() -> int:
     """The memory of this process in KiB."""
-    with open("/proc/self/status", encoding="ascii") as status:
+    with Path("/proc/self/status").open(encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 

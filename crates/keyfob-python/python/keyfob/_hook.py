@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError as FutureCancelledError
@@ -56,6 +57,10 @@ def start(get_token: Callable[[], Any], call: _core.HookCall, caller: Caller | N
 
 def _run(get_token: Callable[[], Any], call: _core.HookCall) -> None:
     running_for.set((call.cache,))
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None:
+        # The caller's context says that trio runs, if it does. It does not run on this thread.
+        sniffio.current_async_library_cvar.set(None)
     try:
         result = get_token()
         if inspect.isawaitable(result):
