@@ -171,30 +171,20 @@ fn a_401_after_a_way_back() -> Case {
 }
 
 fn the_next_request() -> Case {
-    Case::new(
-        "hops",
-        "R1",
-        "after a 302 to another port the next request has the token again",
-    )
-    .send(get("{a}/start"))
-    .send(get("{a}/data"))
-    .send(get("{b}/data"))
-    .server("a", [redirect(302, "{b}/there"), ok()])
-    .server("b", [ok(), ok()])
-    .expect(
-        expect()
-            .at(
-                "a",
-                ["/start", "/data"].map(|path| with("token-1", "GET", path)),
-            )
-            .at(
-                "b",
-                [bare("GET", "/there"), with("token-1", "GET", "/data")],
-            )
-            .ends(200)
-            .ends(200)
-            .ends(200),
-    )
+    let name = "after a 302 to another port the next request has the token again";
+    let at_a = ["/start", "/data"].map(|path| with("token-1", "GET", path));
+    Case::new("hops", "R1", name)
+        .send(get("{a}/start"))
+        .send(get("{a}/data"))
+        .server("a", [redirect(302, "{b}/there"), ok()])
+        .server("b", [ok()])
+        .expect(
+            expect()
+                .at("a", at_a)
+                .at("b", [bare("GET", "/there")])
+                .ends(200)
+                .ends(200),
+        )
 }
 
 /// A name, and the field if it is not `Authorization`.
