@@ -70,6 +70,10 @@ def test_a_handler_takes_three_arguments_and_keyword_arguments() -> None:
         ("jwt", POSITIONAL, None),
         ("expires", POSITIONAL, None),
         ("get_token", POSITIONAL, None),
+        ("fetch_timeout", KEYWORD, None),
+        ("default_lifetime", KEYWORD, None),
+        ("header", KEYWORD, None),
+        ("scheme", KEYWORD, None),
         ("kwargs", REST, REQUIRED),
     ]
 

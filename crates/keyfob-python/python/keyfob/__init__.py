@@ -16,6 +16,7 @@ from __future__ import annotations
 from keyfob import _core, sources
 from keyfob._core import RetryPolicy
 from keyfob._profiles import ProfileSession, profiles, session
+from keyfob._session.front import Session
 from keyfob._values import Status
 from keyfob.authentication import (
     JWT,
@@ -41,6 +42,7 @@ __all__ = [
     "ProfileError",
     "ProfileSession",
     "RetryPolicy",
+    "Session",
     "Status",
     "__version__",
     "profiles",

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from keyfob import _certificates
+from keyfob._certificates import Verify
 from keyfob._core import Profile, Source
 
 __all__ = ["Source", "command", "env", "file", "profile"]
@@ -77,7 +79,9 @@ def env(variable: str, *, default_lifetime: float | None = None) -> Source:
     return Source.env(variable, default_lifetime)
 
 
-def profile(name: str, *, config: str | os.PathLike[str] | None = None) -> Source:
+def profile(
+    name: str, *, config: str | os.PathLike[str] | None = None, verify: Verify = None
+) -> Source:
     """Uses the token source of a profile in a ``keyfob.toml`` for your own handler; :func:`keyfob.session` needs no handler.
 
     The token goes only to the origins of the profile, in sessions and auth objects over the handler too, unless you add
@@ -86,6 +90,8 @@ def profile(name: str, *, config: str | os.PathLike[str] | None = None) -> Sourc
     Args:
         name: The name of the profile.
         config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the default one.
+        verify: A file with certificate authorities (PEM) for the server that issues the token; see :func:`keyfob.session`. Your
+            own client has a setting of its own.
 
     Raises:
         ProfileError: The file has errors, or has no such profile.
@@ -94,4 +100,11 @@ def profile(name: str, *, config: str | os.PathLike[str] | None = None) -> Sourc
     >>> requests.get(api, auth=handler.auth())
     <Response [200]>
     """
-    return Profile.named(name, None if config is None else os.fspath(config)).source()
+    return named(name, config, verify).source()
+
+
+def named(name: str, config: str | os.PathLike[str] | None, verify: Verify) -> Profile:
+    """The profile of this name, with the CA file that the caller, the profile or the environment names."""
+    file = None if config is None else os.fspath(config)
+    ca_file, default = _certificates.ca_file(verify), _certificates.of_requests()
+    return Profile.named(name, file, ca_file, default)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from keyfob._core import DPOP, Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache, Wait
 from keyfob._loopback import check_name
+from keyfob._state import destinations, token_state
 from keyfob._values import RequestInfo
 
 _ONE_ATTEMPT = RetryPolicy(attempts=1)
@@ -35,6 +36,9 @@ class HandlerAuth:
         self._origins = handler._origins()
         for url in origins:
             self._origins.bind(url)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {destinations(self._origins)}: {token_state(self._tokens)}>"
 
     def _exchange(self, request: RequestInfo) -> Exchange:
         """Begins an exchange; raises ``OriginError`` if the token may not go to the request's URL."""

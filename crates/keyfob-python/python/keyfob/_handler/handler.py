@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from keyfob import _core, _fork
 from keyfob._auth.requests_auth import RequestsAuth
 from keyfob._hook import GetToken
+from keyfob._state import token_state
 from keyfob._values import CacheSettings, Status, from_timestamp, to_timestamp
 from keyfob.errors import AuthenticationError
 
@@ -35,6 +36,10 @@ class GenericExternallyManagedJWTHandler:
             seconds, or ``None`` if it is unknown. A hook runs on a thread of its own, in a copy of the context of the caller
             that needs the token; a coroutine runs on an ``asyncio`` loop of keyfob's own. One call runs at a time, unless an
             earlier one has exceeded :attr:`fetch_timeout`.
+        fetch_timeout: The limit of one call of the hook, in seconds; see :attr:`fetch_timeout`.
+        default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
+        header: The header that carries the token alone, instead of ``Authorization: Bearer``.
+        scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
         kwargs: Passed to the next class, for a subclass with several bases.
 
     Raises:
@@ -61,9 +66,17 @@ class GenericExternallyManagedJWTHandler:
         jwt: str | None = None,
         expires: datetime | None = None,
         get_token: GetToken | None = None,
+        *,
+        fetch_timeout: float | None = None,
+        default_lifetime: float | None = None,
+        header: str | None = None,
+        scheme: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if fetch_timeout is not None:
+            self.fetch_timeout = fetch_timeout
+        settings = CacheSettings(self.fetch_timeout, default_lifetime, header, scheme)
         if jwt is not None and not isinstance(jwt, str):
             kind = type(jwt).__name__
             raise TypeError(
@@ -83,7 +96,7 @@ class GenericExternallyManagedJWTHandler:
                 source,
                 jwt,
                 None if expires is None else to_timestamp(expires),
-                self._settings(),
+                settings,
             )
         )
 
@@ -217,9 +230,6 @@ class GenericExternallyManagedJWTHandler:
 
         return HttpxAuth(self, origins)
 
-    def _settings(self) -> CacheSettings:
-        return CacheSettings(fetch_timeout=self.fetch_timeout)
-
     def _headers(self, lease: _core.Lease) -> Mapping[str, str]:
         """The headers that carry a token: the token's own, or those of a subclass."""
         if type(self).request_headers is GenericExternallyManagedJWTHandler.request_headers:
@@ -229,6 +239,9 @@ class GenericExternallyManagedJWTHandler:
     def _origins(self) -> _core.Origins:
         """Where the token may go: to the origins of the profile, or to any https origin that the caller names."""
         return _core.Origins(self._source)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {token_state(self._tokens)}>"
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(

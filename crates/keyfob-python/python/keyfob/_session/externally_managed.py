@@ -8,6 +8,7 @@ from keyfob import _core, _fork
 from keyfob._handler.handler import GenericExternallyManagedJWTHandler
 from keyfob._session.request_loop import Credential
 from keyfob._session.session import AuthenticatedSession
+from keyfob._state import token_state
 
 
 class ExternallyManagedJWTSession(AuthenticatedSession):
@@ -93,6 +94,12 @@ class ExternallyManagedJWTSession(AuthenticatedSession):
 
     def _credential_of(self, lease: _core.Lease) -> Credential:
         return Credential(self.authentication_handler._headers(lease), lease)
+
+    def _token_state(self) -> str:
+        handler = self.authentication_handler
+        if _uses_core(handler):
+            return token_state(handler._tokens)
+        return f"over a {type(handler).__name__}"
 
     def _cache(self) -> _core.TokenCache:
         handler = self.authentication_handler

@@ -6,6 +6,7 @@ Adapters, redirects, cookies and everything else are the work of ``requests``.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,10 +16,12 @@ from requests.auth import HTTPDigestAuth
 from requests.exceptions import InvalidSchema, TooManyRedirects
 from requests.utils import resolve_proxies
 
+from keyfob import _certificates
 from keyfob._core import TIMEOUT, Lease, Origins, RetryPolicy, TokenCache
 from keyfob._requests import shallow_copy
 from keyfob._session.adapter import UploadAdapter
 from keyfob._session.request_loop import Attempt, CallSettings, Credential, RequestLoop
+from keyfob._state import destinations, token_state
 
 _logger = logging.getLogger("keyfob")
 
@@ -169,6 +172,26 @@ class AuthenticatedSession(requests.Session):
         # By `self.send`, so that a subclass which overrides it sees each attempt.
         return self._send_all(prepared, settings, call, self.send)
 
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """Like ``requests.Session.merge_environment_settings``, with one order for CA files.
+
+        The session's own ``verify`` comes before ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE``, and those before
+        ``SSL_CERT_FILE``, which ``requests`` does not know.
+
+        >>> session.verify = "/etc/ssl/our-authority.pem"
+        >>> session.merge_environment_settings(api, {}, None, None, None)["verify"]
+        '/etc/ssl/our-authority.pem'
+        """
+        if verify is None or verify is True:
+            if isinstance(self.verify, (str, os.PathLike)):
+                verify = self.verify
+            elif self.verify is True and self.trust_env:
+                verify = _certificates.of_environment() or verify
+        merge: Any = super().merge_environment_settings
+        return merge(url, proxies, stream, verify, cert)
+
     if TYPE_CHECKING:
         # The types of `requests` do not have the additional arguments of `request`.
         # fmt: off
@@ -272,6 +295,12 @@ class AuthenticatedSession(requests.Session):
 
     def _cache(self) -> TokenCache:
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {destinations(self._origins)}: {self._token_state()}>"
+
+    def _token_state(self) -> str:
+        return token_state(self._cache())
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(
