@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
@@ -160,6 +161,30 @@ def test_t7_a_cancelled_caller_on_another_loop_cancels_no_call(servers: Servers)
     goes_on.set()
     wait_until(lambda: handler.authenticated)
     assert handler.status()["failures"] == 0
+
+
+TASK: contextvars.ContextVar[str] = contextvars.ContextVar("task", default="none")
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_hook_has_the_context_of_the_task_that_caused_its_call(
+    kind: str, servers: Servers
+) -> None:
+    seen = []
+
+    async def hook() -> tuple[str, datetime]:
+        await asyncio.sleep(0)
+        seen.append(TASK.get())
+        return servers.token(), ahead(3600)
+
+    handler = GenericExternallyManagedJWTHandler(None, None, hook)  # type: ignore[arg-type]
+
+    async def program() -> int:
+        TASK.set(kind)
+        return await asks(servers, handler)()
+
+    assert LOOPS[kind](program) == 200
+    assert seen == [kind]
 
 
 def test_a_hook_of_a_caller_on_trio_may_run_a_loop_itself(servers: Servers) -> None:

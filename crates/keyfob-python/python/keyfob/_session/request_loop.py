@@ -112,8 +112,8 @@ class RequestLoop:
         """Sends to one URL until the exchange is done; returns the last response or raises the last failure (R6)."""
         hooks = request.hooks
         credential = self._credential()
-        if self._exchange.stays_local:
-            direct = without_environment(kwargs.get("proxies") or {}, self._session.proxies)
+        if kwargs.get("proxies") and self._exchange.stays_local:
+            direct = without_environment(kwargs["proxies"], self._session.proxies)
             kwargs = {**kwargs, "proxies": direct}
         while True:
             attempt = self._authorized(request, credential)
