@@ -25,6 +25,8 @@ pub enum Arrivals {
     These(Vec<Arrival>),
     /// Any requests, or none, but no token.
     WithoutToken,
+    /// At most this many requests, with or without a token.
+    AtMost(usize),
     /// Any requests, or none, with or without a token.
     Anything,
 }
@@ -82,7 +84,7 @@ impl Expectation {
     #[must_use]
     pub fn may_have_a_token(&self, server: &str) -> bool {
         match self.at.get(server) {
-            Some(Arrivals::Anything) => true,
+            Some(Arrivals::Anything | Arrivals::AtMost(_)) => true,
             Some(Arrivals::These(arrivals)) => arrivals.iter().any(|a| a.token.is_some()),
             Some(Arrivals::WithoutToken) | None => false,
         }

@@ -72,6 +72,13 @@ fn compare_server(
 ) {
     let arrivals = match expected.at.get(server) {
         Some(Arrivals::Anything) => return,
+        Some(Arrivals::AtMost(most)) => {
+            let (got, most) = (received.len(), *most);
+            let more = (got > most)
+                .then(|| format!("{server} received {got} requests, and not {most} or fewer"));
+            found.others.extend(more);
+            return;
+        }
         Some(Arrivals::WithoutToken) => {
             let with = received.iter().filter(|request| holds_a_token(request));
             found

@@ -66,9 +66,24 @@ pub(super) fn cases() -> Vec<Case> {
             .server("a", [fault(Fault::StallBeforeHead), ok()])
             .expect(expect().at("a", again(1)).fails([Timeout])),
     );
+    cases.push(budget());
     cases
+}
+
+/// Retries multiply the load of an outage at first only.
+fn budget() -> Case {
+    let name = "requests in an outage share one budget";
+    let case = Case::new("bounds", "R5", name).always("a", status(500).text("no"));
+    let expected = expect().at_most("a", 30 + RETRIES);
+    let (case, expected) = (0..30).fold((case, expected), |(case, expected), _| {
+        (case.send(get("{a}/data")), expected.ends_with(500, "no"))
+    });
+    case.expect(expected)
 }
 
 fn case(promise: &str, name: impl Into<String>) -> Case {
     Case::new("bounds", promise, name).send(get("{a}/data"))
 }
+
+/// How many retries a full budget pays for.
+const RETRIES: usize = 35;

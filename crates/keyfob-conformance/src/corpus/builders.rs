@@ -250,6 +250,12 @@ impl Expectation {
         self
     }
 
+    pub(super) fn at_most(mut self, server: &str, requests: usize) -> Self {
+        self.at
+            .insert(server.to_owned(), Arrivals::AtMost(requests));
+        self
+    }
+
     /// It does not matter what the server receives.
     pub(super) fn anything_at(mut self, server: &str) -> Self {
         self.at.insert(server.to_owned(), Arrivals::Anything);
