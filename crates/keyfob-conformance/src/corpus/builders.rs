@@ -33,24 +33,13 @@ impl Case {
         self
     }
 
-    /// A server of plain http on 127.0.0.1 that gives these responses, and no other.
-    pub(super) fn server(self, name: &str, responses: impl IntoIterator<Item = Response>) -> Self {
-        self.listener(Listens::Plain, name, responses)
-    }
-
-    /// The same with another kind of server.
-    pub(super) fn listener(
+    /// A server that gives these responses and no other. Its name says what kind it is, see [`kind`].
+    pub(super) fn server(
         mut self,
-        listens: Listens,
         name: &str,
         responses: impl IntoIterator<Item = Response>,
     ) -> Self {
-        let script = Script {
-            listens,
-            responses: responses.into_iter().collect(),
-            then: None,
-        };
-        self.servers.insert(name.to_owned(), script);
+        self.script(name).responses.extend(responses);
         self
     }
 
@@ -60,20 +49,14 @@ impl Case {
     }
 
     /// The response of a server after those in its list.
-    pub(super) fn then(mut self, name: &str, response: Response) -> Self {
+    fn then(mut self, name: &str, response: Response) -> Self {
         self.script(name).then = Some(response);
-        self
-    }
-
-    /// One more response of a server.
-    pub(super) fn respond(mut self, name: &str, response: Response) -> Self {
-        self.script(name).responses.push(response);
         self
     }
 
     fn script(&mut self, name: &str) -> &mut Script {
         self.servers.entry(name.to_owned()).or_insert(Script {
-            listens: Listens::Plain,
+            listens: kind(name),
             responses: Vec::new(),
             then: None,
         })
@@ -83,6 +66,16 @@ impl Case {
     pub(super) fn expect(mut self, expectation: Expectation) -> Self {
         self.expect.push(expectation);
         self
+    }
+}
+
+/// `s` speaks https, `six` listens on `[::1]`, and nothing listens at `closed`.
+fn kind(name: &str) -> Listens {
+    match name {
+        "s" => Listens::Tls,
+        "six" => Listens::Ipv6,
+        "closed" => Listens::Refused,
+        _ => Listens::Plain,
     }
 }
 
@@ -241,6 +234,16 @@ impl Expectation {
     pub(super) fn at(mut self, server: &str, arrivals: impl IntoIterator<Item = Arrival>) -> Self {
         let arrivals = Arrivals::These(arrivals.into_iter().collect());
         self.at.insert(server.to_owned(), arrivals);
+        self
+    }
+
+    /// The server receives one more request.
+    pub(super) fn arrives(mut self, server: &str, arrival: Arrival) -> Self {
+        let nothing = || Arrivals::These(Vec::new());
+        let arrivals = self.at.entry(server.to_owned()).or_insert_with(nothing);
+        if let Arrivals::These(arrivals) = arrivals {
+            arrivals.push(arrival);
+        }
         self
     }
 

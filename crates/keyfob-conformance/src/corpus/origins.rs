@@ -1,6 +1,6 @@
 //! R1: which origins get the credential, and which are refused before anything is sent.
 
-use crate::case::{Case, Listens};
+use crate::case::Case;
 use crate::corpus::builders::{expect, get, ok, with};
 use crate::outcome::ErrorName::{Input, Origin};
 
@@ -61,7 +61,7 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         Case::new("origins", "R1", "https to this machine gets the token")
             .send(get("{s}/data"))
-            .listener(Listens::Tls, "s", [ok()])
+            .server("s", [ok()])
             .expect(
                 expect()
                     .at("s", [with("token-1", "GET", "/data")])
@@ -69,7 +69,7 @@ pub(super) fn cases() -> Vec<Case> {
             ),
         Case::new("origins", "R1", "http to [::1] gets the token")
             .send(get("{six}/data"))
-            .listener(Listens::Ipv6, "six", [ok()])
+            .server("six", [ok()])
             .expect(
                 expect()
                     .at("six", [with("token-1", "GET", "/data")])

@@ -1,24 +1,16 @@
 //! R1 with a proxy in the environment: what stays on this machine stays there, and no proxy gets a token in clear.
 
-use crate::case::{Case, Listens};
+use crate::case::Case;
 use crate::corpus::builders::{bare, expect, get, ok, status, with};
 use crate::outcome::ErrorName::{Input, Origin, Timeout, Transport};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for variable in HTTP {
-        cases.push(this_machine(
-            variable,
-            "127.0.0.1",
-            "http://127.0.0.1:{a.port}",
-        ));
+        cases.push(this_machine(variable, "a", "http://127.0.0.1:{a.port}"));
     }
-    cases.push(this_machine(
-        "http_proxy",
-        "localhost",
-        "http://localhost:{a.port}",
-    ));
-    cases.push(this_machine("http_proxy", "[::1]", "{six}"));
+    cases.push(this_machine("http_proxy", "a", "http://localhost:{a.port}"));
+    cases.push(this_machine("http_proxy", "six", "http://[::1]:{six.port}"));
     for variable in HTTPS {
         cases.push(https_of_another_host(variable));
         cases.push(https_of_this_machine(variable));
@@ -33,24 +25,15 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn this_machine(variable: &str, host: &str, origin: &str) -> Case {
-    let server = if host == "[::1]" { "six" } else { "a" };
-    let listens = if host == "[::1]" {
-        Listens::Ipv6
-    } else {
-        Listens::Plain
-    };
-    through(
-        variable,
-        format!("{variable} is not used for http://{host}"),
-    )
-    .send(get(&format!("{origin}/data")))
-    .listener(listens, server, [ok()])
-    .expect(
-        expect()
-            .at(server, [with("token-1", "GET", "/data")])
-            .ends_with(200, "fine"),
-    )
+fn this_machine(variable: &str, server: &str, origin: &str) -> Case {
+    through(variable, format!("{variable} is not used for {origin}"))
+        .send(get(&format!("{origin}/data")))
+        .server(server, [ok()])
+        .expect(
+            expect()
+                .at(server, [with("token-1", "GET", "/data")])
+                .ends_with(200, "fine"),
+        )
 }
 
 /// The proxy sees the host and the port, and nothing else.
@@ -73,7 +56,7 @@ fn https_of_this_machine(variable: &str) -> Case {
         format!("{variable} shows no token of https://127.0.0.1"),
     )
     .send(get("{s}/data"))
-    .listener(Listens::Tls, "s", [ok()]);
+    .server("s", [ok()]);
     case.expect(
         expect()
             .at("s", [with("token-1", "GET", "/data")])

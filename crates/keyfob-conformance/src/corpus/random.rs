@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::case::{Case, Listens};
+use crate::case::Case;
 use crate::corpus::builders::{expect, get, ok, redirect};
 use crate::expectation::Expectation;
 
@@ -50,7 +50,7 @@ fn locations(name: String, locations: &[String]) -> Case {
     locations.iter().fold(case, |case, location| {
         let location = location.replace(NOT_IN_A_FIELD, "\t");
         case.send(get("{a}/start"))
-            .respond("a", redirect(302, &location))
+            .server("a", [redirect(302, &location)])
     })
 }
 
@@ -67,8 +67,7 @@ fn case(name: String) -> Case {
         .always("a", ok())
         .always("b", ok())
         .always("p", ok())
-        .listener(Listens::Ipv6, "six", [])
-        .then("six", ok())
+        .always("six", ok())
 }
 
 fn only_at_a() -> Expectation {

@@ -1,8 +1,8 @@
 //! R1: where the credential goes on a redirect, and what goes with it.
 
-use crate::case::{Body, Case, Listens};
+use crate::case::{Body, Case};
 use crate::corpus::builders::{bare, bytes, expect, generator, get, ok, redirect, request, with};
-use crate::expectation::Arrival;
+use crate::expectation::{Arrival, Expectation};
 use crate::outcome::ErrorName::{Input, Redirect, Transport};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -36,8 +36,9 @@ pub(super) fn cases() -> Vec<Case> {
 /// Where a redirect leads, and by which way.
 struct Place {
     name: &'static str,
-    /// The first server and the URLs of the hops after it.
-    from: (&'static str, Listens),
+    /// The server of the first request.
+    from: &'static str,
+    /// The servers and paths of those after it.
     hops: &'static [(&'static str, &'static str)],
     is_same_origin: bool,
 }
@@ -48,58 +49,50 @@ fn moved(code: u16, header: Option<&str>, place: &Place, (kept, body): (&str, Bo
     let is_streamed = matches!(body, Body::Generator { .. });
     let field = header.map_or("Authorization", |_| "a custom field");
     let name = format!("{code} {} of a body {kept}, token in {field}", place.name);
-    let (from, _) = place.from;
-    let first = with("token-1", "POST", "/start").whole();
-    let next = |path: &str| {
-        let arrival = match keeps_body {
-            true => bare("POST", path).whole(),
-            false => bare("GET", path)
-                .without("content-type")
-                .without("content-length"),
-        };
-        Arrival {
-            token: place.is_same_origin.then(|| "token-1".to_owned()),
-            ..arrival
-        }
-    };
-    let case = Case::new("redirects", "R1", name)
+    let case = place
+        .case(code, name)
         .header(header)
-        .send(request("POST", &format!("{{{from}}}/start")).body(body));
-    let case = servers(case, code, place);
+        .send(request("POST", &place.start()).body(body));
+    let first = expect().arrives(place.from, with("token-1", "POST", "/start").whole());
     if is_streamed && keeps_body {
         // The body is gone, so the caller gets the response that asks for it again.
-        return case.expect(expect().at(from, [first]).ends(code));
+        return case.expect(first.ends(code));
     }
-    let mut expected = expect().ends_with(200, "fine");
-    for server in [from, "b"] {
-        let hops = place.hops.iter().filter(|(name, _)| *name == server);
-        let later = hops.map(|(_, path)| next(path));
-        let arrivals: Vec<_> = (server == from)
-            .then(|| first.clone())
-            .into_iter()
-            .chain(later)
-            .collect();
-        if !arrivals.is_empty() {
-            expected = expected.at(server, arrivals);
-        }
-    }
-    case.expect(expected)
+    let next = |path: &str| match keeps_body {
+        true => bare("POST", path).whole(),
+        false => bare("GET", path)
+            .without("content-type")
+            .without("content-length"),
+    };
+    case.expect(place.then(first, next).ends_with(200, "fine"))
 }
 
-/// The servers of a place: each redirects to the next, and the last responds.
-fn servers(mut case: Case, code: u16, place: &Place) -> Case {
-    let (from, listens) = place.from;
-    case = case.listener(listens, from, []).server("b", []);
-    let mut at = from;
-    for (server, path) in place.hops {
-        let location = place.location(server, path);
-        case = case.respond(at, redirect(code, &location));
-        at = server;
-    }
-    case.respond(at, ok())
+fn a_get_to(place: &Place) -> Case {
+    let first = expect().arrives(place.from, with("token-1", "GET", "/start"));
+    let next = |path: &str| bare("GET", path);
+    place
+        .case(302, format!("302 {} of a GET", place.name))
+        .send(get(&place.start()))
+        .expect(place.then(first, next).ends_with(200, "fine"))
 }
 
 impl Place {
+    /// A case whose servers redirect, each to the next, and whose last server responds.
+    fn case(&self, code: u16, name: String) -> Case {
+        let mut case = Case::new("redirects", "R1", name);
+        let mut at = self.from;
+        for (server, path) in self.hops {
+            let location = self.location(server, path);
+            case = case.server(at, [redirect(code, &location)]);
+            at = server;
+        }
+        case.server(at, [ok()])
+    }
+
+    fn start(&self) -> String {
+        format!("{{{}}}/start", self.from)
+    }
+
     fn location(&self, server: &str, path: &str) -> String {
         match self.name {
             "to another name" => format!("http://localhost:{{{server}.port}}{path}"),
@@ -107,19 +100,15 @@ impl Place {
             _ => format!("{{{server}}}{path}"),
         }
     }
-}
 
-fn a_get_to(place: &Place) -> Case {
-    let (from, _) = place.from;
-    let (server, path) = place.hops[0];
-    let case = Case::new("redirects", "R1", format!("302 {} of a GET", place.name))
-        .send(get(&format!("{{{from}}}/start")));
-    let first = with("token-1", "GET", "/start");
-    let expected = match server == from {
-        true => expect().at(from, [first, with("token-1", "GET", path)]),
-        false => expect().at(from, [first]).at(server, [bare("GET", path)]),
-    };
-    servers(case, 302, place).expect(expected.ends_with(200, "fine"))
+    /// The requests after the first, with the token if they stay in the origin.
+    fn then(&self, first: Expectation, next: impl Fn(&str) -> Arrival) -> Expectation {
+        self.hops.iter().fold(first, |expected, (server, path)| {
+            let token = self.is_same_origin.then(|| "token-1".to_owned());
+            let next = next(path);
+            expected.arrives(server, Arrival { token, ..next })
+        })
+    }
 }
 
 fn host_field() -> Case {
@@ -219,31 +208,31 @@ fn not_followed(location: &str) -> Case {
 const PLACES: [Place; 5] = [
     Place {
         name: "within the origin",
-        from: ("a", Listens::Plain),
+        from: "a",
         hops: &[("a", "/next")],
         is_same_origin: true,
     },
     Place {
         name: "to another port",
-        from: ("a", Listens::Plain),
+        from: "a",
         hops: &[("b", "/there")],
         is_same_origin: false,
     },
     Place {
         name: "to another name",
-        from: ("a", Listens::Plain),
+        from: "a",
         hops: &[("a", "/named")],
         is_same_origin: false,
     },
     Place {
         name: "from https to http",
-        from: ("s", Listens::Tls),
+        from: "s",
         hops: &[("b", "/there")],
         is_same_origin: false,
     },
     Place {
         name: "to another port and back",
-        from: ("a", Listens::Plain),
+        from: "a",
         hops: &[("b", "/there"), ("a", "/back")],
         is_same_origin: false,
     },
@@ -251,7 +240,7 @@ const PLACES: [Place; 5] = [
 
 const UPGRADE: Place = Place {
     name: "from http to https",
-    from: ("a", Listens::Plain),
+    from: "a",
     hops: &[("s", "/there")],
     is_same_origin: false,
 };

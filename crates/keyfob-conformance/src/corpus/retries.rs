@@ -1,6 +1,6 @@
 //! R4: what is sent again after which status or fault.
 
-use crate::case::{Case, Fault, Listens, Request, Response};
+use crate::case::{Case, Fault, Request, Response};
 use crate::corpus::builders::{bytes, expect, fault, ok, request, status, with};
 use crate::expectation::Arrival;
 use crate::outcome::ErrorName::{Timeout, Transport};
@@ -82,13 +82,13 @@ fn after_404(method: &str) -> Case {
 
 /// How often it is tried is invisible, but not that it ends and how.
 fn refused(method: &str) -> Case {
-    case(
-        format!("{method} to a closed port is an error"),
-        sent(method),
-    )
-    .client(|client| client.retry.total_ms = 500)
-    .listener(Listens::Refused, "a", [])
-    .expect(expect().fails([Transport]))
+    let name = format!("{method} to a closed port is an error");
+    let mut request = sent(method);
+    request.url = "{closed}/data".to_owned();
+    case(name, request)
+        .client(|client| client.retry.total_ms = 500)
+        .server("closed", [])
+        .expect(expect().fails([Transport]))
 }
 
 /// Requests that are not idempotent by their method, but safe to repeat.
