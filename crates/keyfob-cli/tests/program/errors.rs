@@ -37,6 +37,29 @@ fn without_a_token_nothing_is_sent() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn s3_what_a_helper_says_is_shown_at_a_terminal_without_secrets() {
+    let folder = Folder::new();
+    let helper = folder.script(
+        "helper",
+        "echo 'open https://login.example.com/device' >&2; echo 'token: s3cret' >&2; \
+         printf '\\033[2Jbell\\a\\n' >&2; echo t0ken",
+    );
+    let run = || Keyfob::new(["token", "--token-command", &helper]);
+    let shown = run().at_terminal().run();
+    assert_eq!(shown.code, 0, "{shown:?}");
+    let line = "helper: open https://login.example.com/device";
+    assert!(
+        shown.stdout.contains(line) && shown.stdout.contains("t0ken"),
+        "{shown:?}"
+    );
+    assert!(!shown.stdout.contains("s3cret"), "{shown:?}");
+    assert!(!shown.stdout.contains(['\u{1b}', '\u{7}']), "{shown:?}");
+    let piped = run().run();
+    assert_eq!((&*piped.stdout, &*piped.stderr), ("t0ken\n", ""));
+}
+
 #[test]
 fn a_command_that_hangs_is_stopped_after_the_timeout() {
     let server = Server::start();

@@ -58,6 +58,27 @@ impl Keyfob {
         self
     }
 
+    /// The same run at a terminal of its own. Its standard output then has both streams.
+    pub(crate) fn at_terminal(self) -> Self {
+        let words = std::iter::once(self.0.get_program()).chain(self.0.get_args());
+        let words: Vec<_> = words
+            .map(|word| format!("'{}'", word.display().to_string().replace('\'', "'\\''")))
+            .collect();
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &words.join(" "), "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
+        }
+        Self(script)
+    }
+
     pub(crate) fn start(mut self) -> Child {
         self.0.spawn().expect("the program was built")
     }

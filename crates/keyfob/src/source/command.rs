@@ -13,6 +13,7 @@ mod capture;
 mod redact;
 mod request;
 mod run;
+mod shown_stderr;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -22,7 +23,8 @@ use crate::error::shown_name::shown_name;
 use crate::source::command::redact::redact;
 use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
-use crate::source::command::run::{Ending, Events, Run, run};
+use crate::source::command::run::{Ending, Events, Limits, Run, run};
+use crate::source::command::shown_stderr::ShownStderr;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::source::token_text::{parse, reported_failure};
 
@@ -37,9 +39,11 @@ use crate::source::token_text::{parse, reported_failure};
 ///   depend on the caller. It cannot ask a person at the terminal: if it tries, the system stops it, and the timeout kills it.
 /// * It is killed with its process group after the [timeout](Self::timeout), if it prints [too much](Self::output_limit), and
 ///   if the fetch is dropped. On systems without process groups it is killed alone. If the command exits by itself, a
-///   process that it leaves running is killed only if it keeps the output open.
+///   process that it leaves running is killed only if it keeps the output open. Nothing of this process waits for it.
 /// * The standard output is never part of an error. The last 500 characters of the standard error are, with everything
 ///   masked that looks like a secret.
+/// * If this process's standard error is a terminal, each line that the command writes to its own is shown there at once,
+///   such as "open this URL", with everything masked that looks like a secret. [`quiet`](Self::quiet) turns that off.
 /// * An exit status other than 0 gives an [`Unavailable`](crate::ErrorKind::Unavailable) error. Output that is not a token
 ///   gives a [`Malformed`](crate::ErrorKind::Malformed) error.
 ///
@@ -56,8 +60,8 @@ pub struct CommandToken {
     /// The program, on a path that does not depend on the directory.
     executable: OsString,
     arguments: Vec<OsString>,
-    timeout: Duration,
-    output_limit: usize,
+    limits: Limits,
+    stderr: StderrUse,
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
     request: HelperInput,
@@ -92,8 +96,11 @@ impl CommandToken {
             executable: independent_of_directory(&program)?,
             program,
             arguments,
-            timeout: Self::TIMEOUT,
-            output_limit: Self::OUTPUT_LIMIT,
+            limits: Limits {
+                timeout: Self::TIMEOUT,
+                output: Self::OUTPUT_LIMIT,
+            },
+            stderr: StderrUse::ShownAtTerminal,
             environment: Vec::new(),
             directory: default_directory(),
             request: HelperInput::default(),
@@ -103,14 +110,21 @@ impl CommandToken {
     /// Sets how long the command may run before it is killed.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.limits.timeout = timeout;
         self
     }
 
     /// Sets how many bytes the command may print before it is killed.
     #[must_use]
     pub fn output_limit(mut self, bytes: usize) -> Self {
-        self.output_limit = bytes;
+        self.limits.output = bytes;
+        self
+    }
+
+    /// Shows nothing of the command's standard error while it runs. For a program that draws on the whole terminal.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.stderr = StderrUse::ForErrors;
         self
     }
 
@@ -182,7 +196,11 @@ impl CommandToken {
     fn output(&self, events: &Events) -> Result<Zeroizing<Vec<u8>>, Error> {
         let stdin = self.request.stdin.as_deref();
         let command = self.command();
-        let run = run(command, stdin, self.timeout, self.output_limit, events);
+        let shown = match self.stderr {
+            StderrUse::ShownAtTerminal => ShownStderr::at_terminal(&self.program),
+            StderrUse::ForErrors => None,
+        };
+        let run = run(command, stdin, self.limits, shown, events);
         self.stdout_of(run.map_err(|fault| self.start_error(fault))?)
     }
 
@@ -212,13 +230,13 @@ impl CommandToken {
             }),
             Ending::TimedOut => Err(self.unavailable(format!(
                 "did not end within {:?} and was killed{}",
-                self.timeout,
+                self.limits.timeout,
                 stderr()
             ))),
             Ending::OutputTooLong => Err(Error::malformed(format!(
                 "the command {} printed more than {} bytes and was killed; it must print the token alone",
                 self.shown_program(),
-                self.output_limit
+                self.limits.output
             ))),
             Ending::Abandoned => {
                 Err(self.unavailable("was killed because the fetch was dropped".into()))
@@ -257,6 +275,13 @@ impl CommandToken {
         };
         self.unavailable(what).caused_by(fault)
     }
+}
+
+/// What is done with the standard error of a command, besides its end in errors.
+#[derive(Clone, Copy)]
+enum StderrUse {
+    ShownAtTerminal,
+    ForErrors,
 }
 
 /// What profiles need, which read other secrets from commands as well.
@@ -300,8 +325,8 @@ impl fmt::Debug for CommandToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandToken")
             .field("program", &self.program)
-            .field("timeout", &self.timeout)
-            .field("output_limit", &self.output_limit)
+            .field("timeout", &self.limits.timeout)
+            .field("output_limit", &self.limits.output)
             .field("directory", &self.directory)
             .finish_non_exhaustive()
     }

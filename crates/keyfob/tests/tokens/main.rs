@@ -8,6 +8,7 @@
 mod callbacks;
 mod callers;
 mod captured_log;
+mod commands;
 mod environment;
 mod failures;
 mod freshness;

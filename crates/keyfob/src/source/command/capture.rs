@@ -1,7 +1,8 @@
 //! Reads what a helper prints into memory that is bounded, and wiped afterwards.
 
 use std::io;
-use std::io::Read;
+use std::io::{PipeReader, Read};
+use std::process::{ChildStderr, ChildStdout};
 use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -95,15 +96,67 @@ impl Capture {
     }
 }
 
-/// Reads a stream until it ends, cannot be read, or exceeds the limit.
-pub(super) fn read(mut stream: impl Read, capture: &Mutex<Capture>) -> End {
+/// A stream that a helper writes to.
+pub(super) trait Pipe: Read {
+    /// Waits until there is something to read; `false` if the run has ended, and its end of `stop` is closed.
+    ///
+    /// A process that the helper left running may keep the pipe open for ever. Its reader must not wait for that.
+    fn wait(&self, _stop: &PipeReader) -> bool {
+        true
+    }
+}
+
+#[cfg(unix)]
+impl Pipe for ChildStdout {
+    fn wait(&self, stop: &PipeReader) -> bool {
+        wait(self, stop)
+    }
+}
+
+#[cfg(unix)]
+impl Pipe for ChildStderr {
+    fn wait(&self, stop: &PipeReader) -> bool {
+        wait(self, stop)
+    }
+}
+
+#[cfg(unix)]
+fn wait(pipe: &impl std::os::fd::AsFd, stop: &PipeReader) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    let mut both = [
+        PollFd::new(pipe, PollFlags::IN),
+        PollFd::new(stop, PollFlags::IN),
+    ];
+    while let Err(rustix::io::Errno::INTR) = poll(&mut both, None) {}
+    both[1].revents().is_empty()
+}
+
+// Other systems have no wait for two pipes. There a reader stays until the process that was left running ends.
+#[cfg(not(unix))]
+impl Pipe for ChildStdout {}
+
+#[cfg(not(unix))]
+impl Pipe for ChildStderr {}
+
+/// Reads a stream until it ends, cannot be read, exceeds the limit, or is told to stop. Passes on what it reads.
+pub(super) fn read(
+    mut stream: impl Pipe,
+    stop: &PipeReader,
+    capture: &Mutex<Capture>,
+    mut pass_on: impl FnMut(&[u8]),
+) -> End {
     let mut chunk = Zeroizing::new([0; CHUNK]);
     loop {
+        if !stream.wait(stop) {
+            return End::Closed;
+        }
         let length = match stream.read(&mut chunk[..]) {
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => continue,
             Ok(0) | Err(_) => return End::Closed,
             Ok(length) => length,
         };
+        pass_on(&chunk[..length]);
         if !lock(capture).append(&chunk[..length]) {
             return End::TooLong;
         }
@@ -118,13 +171,20 @@ const CHUNK: usize = 8 * 1024;
 mod tests {
     use super::*;
 
+    impl Pipe for &[u8] {}
+
+    fn read(text: &[u8], capture: &Mutex<Capture>) -> End {
+        let (stop, _writer) = io::pipe().unwrap();
+        super::read(text, &stop, capture, |_| {})
+    }
+
     #[test]
     fn output_up_to_the_limit_is_kept_and_one_byte_more_ends_it() {
         let capture = Capture::new(20_000, Excess::Refuse);
-        assert_eq!(read(&[7; 20_000][..], &capture), End::Closed);
+        assert_eq!(read(&[7; 20_000], &capture), End::Closed);
         assert_eq!(Capture::take(&capture).len(), 20_000);
         let capture = Capture::new(20_000, Excess::Refuse);
-        assert_eq!(read(&[7; 20_001][..], &capture), End::TooLong);
+        assert_eq!(read(&[7; 20_001], &capture), End::TooLong);
     }
 
     #[test]
@@ -139,7 +199,7 @@ mod tests {
     #[test]
     fn a_long_stream_without_a_line_end_is_dropped() {
         let capture = Capture::new(20, Excess::DropOldest);
-        assert_eq!(read(&[b'x'; 100_000][..], &capture), End::Closed);
+        assert_eq!(read(&[b'x'; 100_000], &capture), End::Closed);
         assert!(Capture::take(&capture).is_empty());
     }
 
@@ -147,6 +207,6 @@ mod tests {
     fn a_reader_stops_after_the_bytes_were_taken() {
         let capture = Capture::new(20, Excess::DropOldest);
         Capture::take(&capture);
-        assert_eq!(read(&b"late"[..], &capture), End::TooLong);
+        assert_eq!(read(b"late", &capture), End::TooLong);
     }
 }

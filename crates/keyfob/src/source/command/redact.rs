@@ -21,13 +21,37 @@ pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     last(&lines.join(" "))
 }
 
+/// One line of stderr for the terminal, where a person may have to open a URL that the helper names.
+///
+/// As [`redact`], but in a URL only the user information and parameters that are secrets by their name are masked. Its other
+/// parameters, such as `state` and `code_challenge`, are random and needed.
+pub(super) fn redact_line(line: &str) -> String {
+    let line = without_controls(line);
+    let mut marks = vec![false; line.len()];
+    mask_runs(&line, &mut marks);
+    mask_named(&line, &mut marks);
+    for url in urls(&line) {
+        marks[url.clone()].fill(false);
+        mask_parameters(&line, url, &mut marks);
+    }
+    mask_user_information(&line, &mut marks);
+    mask_jwts(&line, &mut marks);
+    masked(&line, &marks)
+}
+
 fn mask(line: &str, stdout: &[u8]) -> String {
     // One mark for each byte, because the pieces that different rules find may overlap.
     let mut marks = vec![false; line.len()];
     mask_runs(line, &mut marks);
+    mask_jwts(line, &mut marks);
     mask_named(line, &mut marks);
-    mask_urls(line, &mut marks);
+    mask_user_information(line, &mut marks);
+    mask_queries(line, &mut marks);
     mask_shared(line, stdout, &mut marks);
+    masked(line, &marks)
+}
+
+fn masked(line: &str, marks: &[bool]) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut was_masked = false;
     for (at, char) in line.char_indices() {
@@ -42,20 +66,27 @@ fn mask(line: &str, stdout: &[u8]) -> String {
     shown
 }
 
-/// Masks long runs of the characters of base64, base64url and hex, and each JWT as a whole, because its parts may be short.
+/// Masks long runs of the characters of base64, base64url and hex.
 fn mask_runs(line: &str, marks: &mut [bool]) {
-    let in_run = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte);
     for run in runs(line, in_run) {
         if run.len() >= LONG_RUN {
             marks[run].fill(true);
         }
     }
+}
+
+/// Masks each JWT as a whole, because its parts may be short.
+fn mask_jwts(line: &str, marks: &mut [bool]) {
     for run in runs(line, |byte| in_run(byte) || byte == b'.') {
         let text = &line[run.clone()];
         if text.contains("eyJ") && text.contains('.') {
             marks[run].fill(true);
         }
     }
+}
+
+fn in_run(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte)
 }
 
 /// Masks what follows a word that announces a secret.
@@ -85,21 +116,52 @@ fn mask_named(line: &str, marks: &mut [bool]) {
     }
 }
 
-/// Masks the parts of URLs that may hold credentials: the user information and the query.
-fn mask_urls(line: &str, marks: &mut [bool]) {
-    for (at, _) in line.match_indices("://") {
-        let start = at + "://".len();
-        let rest = &line[start..];
-        let end = rest.find([' ', '"', '\'', '<', '>']).unwrap_or(rest.len());
-        let url = &rest[..end];
-        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
-        if let Some(host) = url[..authority].rfind('@') {
-            marks[start..start + host].fill(true);
-        }
-        if let Some(query) = url.find(['?', '#']) {
-            marks[start + query + 1..start + end].fill(true);
+/// Masks the user information of URLs.
+fn mask_user_information(line: &str, marks: &mut [bool]) {
+    for url in urls(line) {
+        let text = &line[url.clone()];
+        let authority = text.find(['/', '?', '#']).unwrap_or(text.len());
+        if let Some(host) = text[..authority].rfind('@') {
+            marks[url.start..url.start + host].fill(true);
         }
     }
+}
+
+/// Masks the queries and fragments of URLs, which may hold credentials.
+fn mask_queries(line: &str, marks: &mut [bool]) {
+    for url in urls(line) {
+        if let Some(query) = line[url.clone()].find(['?', '#']) {
+            marks[url.start + query + 1..url.end].fill(true);
+        }
+    }
+}
+
+/// Masks the values of the parameters of a URL that are secrets by their name.
+fn mask_parameters(line: &str, url: Range<usize>, marks: &mut [bool]) {
+    let Some(query) = line[url.clone()].find(['?', '#']) else {
+        return;
+    };
+    let mut at = url.start + query + 1;
+    for parameter in line[at..url.end].split(['&', ';', '#', '?']) {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let lower = name.to_ascii_lowercase();
+        let is_secret =
+            lower == "code" || SECRET_PARAMETERS.iter().any(|word| lower.contains(word));
+        if is_secret {
+            marks[at + name.len()..at + parameter.len()].fill(true);
+        }
+        at += parameter.len() + 1;
+    }
+}
+
+/// The URLs of a line, each from its authority to its end.
+fn urls(line: &str) -> impl Iterator<Item = Range<usize>> {
+    line.match_indices("://").map(|(at, mark)| {
+        let start = at + mark.len();
+        let rest = &line[start..];
+        let length = rest.find([' ', '"', '\'', '<', '>']).unwrap_or(rest.len());
+        start..start + length
+    })
 }
 
 /// Masks each piece of the line that is also in stdout.
@@ -174,6 +236,18 @@ const WORDS: [(&str, Reach); 16] = [
     ("token", Reach::Assigned),
 ];
 
+/// Parts of the names of URL parameters whose values are secrets.
+const SECRET_PARAMETERS: [&str; 8] = [
+    "assertion",
+    "credential",
+    "key",
+    "passwd",
+    "password",
+    "secret",
+    "sig",
+    "token",
+];
+
 const MASK: &str = "[redacted]";
 
 /// A run of this many characters may be a secret.
@@ -234,6 +308,32 @@ mod tests {
             let shown = redacted(&text);
             assert!(!shown.contains(hidden), "{text} became {shown}");
             assert!(shown.contains(MASK), "{text} became {shown}");
+        }
+    }
+
+    #[test]
+    fn a_url_to_open_is_shown_whole_at_the_terminal_without_its_secrets() {
+        let open = "Open https://login.example.com/authorize?response_type=code&client_id=0oa1b2c3d4e5f6g7h8i9j0&\
+                    state=Zm9vYmFyYmF6cXV4cXV1eA&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM now";
+        assert_eq!(redact_line(open), open);
+        assert_eq!(
+            redact_line("enter ABCD-EFGH at https://x.example/device?user_code=ABCD-EFGH"),
+            "enter ABCD-EFGH at https://x.example/device?user_code=ABCD-EFGH"
+        );
+        for secret in [
+            "https://bob:hunter2@x.example/",
+            "https://x.example/cb?code=hunter2&state=x",
+            "https://x.example/cb#access_token=hunter2&x=y",
+            "https://x.example/?X-Amz-Signature=hunter2",
+            "https://x.example/?client_secret=hunter2;b=c",
+            "token: hunter2",
+            "https://x.example/?hint=eyJhbGciOiJub25lIn0.eyJodW50ZXIyIjoxfQ.hunter2",
+        ] {
+            let shown = redact_line(secret);
+            assert!(
+                !shown.contains("hunter2") && shown.contains(MASK),
+                "{secret}: {shown}"
+            );
         }
     }
 

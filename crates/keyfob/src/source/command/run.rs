@@ -7,8 +7,8 @@
 
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -17,6 +17,14 @@ use zeroize::Zeroizing;
 
 use crate::source::command::capture;
 use crate::source::command::capture::{Capture, End, Excess};
+use crate::source::command::shown_stderr::ShownStderr;
+
+/// How long a helper may run, and how many bytes it may print.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) output: usize,
+}
 
 /// The result of a run.
 pub(super) struct Run {
@@ -73,11 +81,11 @@ impl Events {
 pub(super) fn run(
     mut command: Command,
     request: Option<&[u8]>,
-    timeout: Duration,
-    output_limit: usize,
+    limits: Limits,
+    shown: Option<ShownStderr>,
     events: &Events,
 ) -> io::Result<Run> {
-    let stdout = Capture::new(output_limit, Excess::Refuse);
+    let stdout = Capture::new(limits.output, Excess::Refuse);
     // Helpers print the reason for a failure last, so the end of stderr is kept.
     let stderr = Capture::new(STDERR_KEPT, Excess::DropOldest);
     // The fetch may have been dropped while this work waited for a thread.
@@ -95,21 +103,32 @@ pub(super) fn run(
     group::set_up(&mut command);
     let mut helper = Helper::start(command, &events.sender)?;
 
+    // The readers end when the writer of this pipe is dropped, at the end of this function: nothing stays of a run whose
+    // pipes another process keeps open.
+    let (stop, _stop_writer) = io::pipe()?;
+    let stop = Arc::new(stop);
     // A thread for each pipe: a helper that fills one pipe must not wait until the other is read to its end.
     let pipe = helper.child.stdout.take();
-    let (capture, sender) = (stdout.clone(), events.sender.clone());
+    let (capture, sender, stopped) = (stdout.clone(), events.sender.clone(), stop.clone());
     spawn(move || {
-        let end = pipe.map_or(End::Closed, |pipe| capture::read(pipe, &capture));
+        let end = pipe.map_or(End::Closed, |pipe| {
+            capture::read(pipe, &stopped, &capture, |_| {})
+        });
         let _ = sender.send(Event::Stdout(end));
     })?;
     let pipe = helper.child.stderr.take();
-    let (capture, sender) = (stderr.clone(), events.sender.clone());
+    let (capture, sender, mut shown) = (stderr.clone(), events.sender.clone(), shown);
     spawn(move || {
-        pipe.map(|pipe| capture::read(pipe, &capture));
+        let show = |chunk: &[u8]| {
+            if let Some(shown) = &mut shown {
+                shown.write(chunk);
+            }
+        };
+        pipe.map(|pipe| capture::read(pipe, &stop, &capture, show));
         let _ = sender.send(Event::Stderr);
     })?;
 
-    let ending = helper.watch(timeout, &events.receiver)?;
+    let ending = helper.watch(limits.timeout, &events.receiver)?;
     Ok(Run {
         ending,
         stdout: Capture::take(&stdout),
