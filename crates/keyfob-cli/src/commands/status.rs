@@ -15,7 +15,7 @@ use crate::stored_tokens::StoredToken;
 
 /// Print which tokens are stored, and whether they are valid, without any secret
 ///
-/// AGE is the time since the token was fetched, EXPIRES the time until it expires.
+/// AGE is the time since the token was fetched, EXPIRES the time until it expires. SCOPES are those that the server granted.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Status {
@@ -30,13 +30,15 @@ impl Status {
         let tokens = stored_tokens::all(&profiles).await?;
         let mut rows: Vec<_> = tokens.iter().map(|token| row(token, now)).collect();
         rows.sort();
-        let titles = ["PROFILE", "TOKEN", "AGE", "EXPIRES", "NOTE", "ENTRY"];
+        let titles = [
+            "PROFILE", "TOKEN", "AGE", "EXPIRES", "SCOPES", "NOTE", "ENTRY",
+        ];
         print_stdout(columns(titles, &rows))?;
         Ok(ExitCode::Done)
     }
 }
 
-fn row(stored: &StoredToken, now: SystemTime) -> [String; 6] {
+fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
     let entry = &stored.entry;
     let expired = entry.expires.is_some_and(|end| end <= now);
     let token = match (entry.has_token, expired) {
@@ -56,6 +58,7 @@ fn row(stored: &StoredToken, now: SystemTime) -> [String; 6] {
         token.to_owned(),
         age,
         expires,
+        entry.scope.clone().unwrap_or_else(|| "-".into()),
         note(entry),
         entry.key.label().to_owned(),
     ]

@@ -34,8 +34,19 @@ struct Details {
     message: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     retry_after: Option<Duration>,
-    is_outcome_unknown: bool,
+    processed: Processed,
     is_remembered_by_source: bool,
+}
+
+/// Whether the issuer may have processed the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Processed {
+    /// The source did not say. A timeout or a response that could not be understood leaves it open.
+    Unspecified,
+    /// The request was not sent, or the whole response arrived and is this error.
+    OutcomeKnown,
+    /// The request was sent, and no whole response of the issuer arrived.
+    OutcomeUnknown,
 }
 
 /// What happened, and so what a program can do about an [`Error`].
@@ -142,7 +153,7 @@ impl Error {
             message: message.into(),
             source: None,
             retry_after: None,
-            is_outcome_unknown: false,
+            processed: Processed::Unspecified,
             is_remembered_by_source: false,
         }))
     }
@@ -192,7 +203,14 @@ impl Error {
     /// without care. A [timeout](Self::is_timeout) has the same meaning without this mark.
     #[must_use]
     pub fn outcome_unknown(mut self) -> Self {
-        Arc::make_mut(&mut self.0).is_outcome_unknown = true;
+        Arc::make_mut(&mut self.0).processed = Processed::OutcomeUnknown;
+        self
+    }
+
+    /// Marks that nothing was used up: the request was not sent, or its whole response arrived.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn outcome_known(mut self) -> Self {
+        Arc::make_mut(&mut self.0).processed = Processed::OutcomeKnown;
         self
     }
 
@@ -233,7 +251,19 @@ impl Error {
     /// Whether the issuer may have processed the request, although no response arrived.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
-        self.0.is_outcome_unknown || self.is_timeout()
+        match self.0.processed {
+            Processed::Unspecified => self.is_timeout(),
+            processed => processed == Processed::OutcomeUnknown,
+        }
+    }
+
+    /// Whether a refresh token that was sent may be used up although no new one arrived (T9).
+    ///
+    /// A source that does not say may have failed to understand the response that held the new one.
+    #[cfg(feature = "store")]
+    pub(crate) fn may_have_used_up(&self) -> bool {
+        let is_unspecified = self.0.processed == Processed::Unspecified;
+        self.is_outcome_unknown() || (is_unspecified && self.kind() == ErrorKind::Malformed)
     }
 
     /// Marks that the source remembers this refusal itself, so that the cache may ask it again.

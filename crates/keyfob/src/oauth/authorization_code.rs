@@ -26,7 +26,8 @@ use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 use crate::oauth::authorization_code::response::{ExpectedResponse, SignInFailure};
-use crate::oauth::client::Client;
+use crate::oauth::client::{Client, GrantRequest};
+use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
@@ -327,10 +328,20 @@ impl PendingSignIn {
         }
         let client = &self.settings.options.client;
         let requested = client.clock().coarse_time().wall_time();
-        let response = client.send_token_request(&self.metadata, &form).await?;
-        let token = client.read_token_response(&self.metadata, response)?;
-        // T4: the lifetime counts from the time of the request.
-        Ok(token.obtained_at(requested))
+        let grant = GrantRequest {
+            scopes: &self.settings.options.scopes,
+            may_return_id_token: false,
+        };
+        match client.exchange(&self.metadata, &form, &grant).await {
+            // T4: the lifetime counts from the time of the request.
+            ExchangeOutcome::Granted(token) => Ok(token.obtained_at(requested)),
+            ExchangeOutcome::Refused(error) | ExchangeOutcome::TryLater(error) => Err(error),
+            // The code works once, so sending it again could only revoke what it brought (RFC 6749 §4.1.2).
+            ExchangeOutcome::Unknown(error) => Err(Error::unavailable(
+                "the response that may have held the token was lost; start the sign-in again",
+            )
+            .caused_by(error)),
+        }
     }
 }
 

@@ -9,18 +9,18 @@ use huskarl_core::client_auth;
 use huskarl_core::client_auth::AuthenticationContext;
 
 use crate::clock::clock::Clock;
-use crate::error::error::Error;
+use crate::error::error::{Error, ErrorKind};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::DPOP;
 use crate::oauth::client_authentication::{ClientAuthentication, authentication_failed};
 use crate::oauth::discovery::Discovery;
 use crate::oauth::dpop::DpopProver;
-use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
+use crate::oauth::endpoint::{Endpoint, HttpClient, NoResponse, ServerResponse};
 use crate::oauth::error_response::{require_success, requires_nonce};
+use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::read_token;
-use crate::token::token;
+use crate::oauth::token_response::{ExpectedToken, ExpectedType};
 use crate::token::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
@@ -51,7 +51,17 @@ pub(super) struct SharedClient {
     pub(super) discovery: Discovery,
     pub(super) http: HttpClient,
     pub(super) prover: Option<DpopProver>,
+    /// The scheme of the tokens, whatever `token_type` the server writes.
+    pub(super) token_type: Option<String>,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What a grant's token request asks for, as far as it matters for the response.
+#[derive(Default)]
+pub(crate) struct GrantRequest<'a> {
+    pub(crate) scopes: &'a [String],
+    /// Whether the response may hold an ID token instead of an access token.
+    pub(crate) may_return_id_token: bool,
 }
 
 impl Client {
@@ -71,18 +81,81 @@ impl Client {
     pub(crate) async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         let shared = &*self.0;
         let (http, clock) = (&shared.http, &*shared.clock);
-        shared.discovery.metadata(http, clock).await
+        let metadata = shared.discovery.metadata(http, clock).await;
+        // No credential was sent yet.
+        metadata.map_err(Error::outcome_known)
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.0.clock
     }
 
-    /// Sends a token request and reads the token from the response.
-    pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
+    /// Sends a token request, and returns the token or the error.
+    ///
+    /// Metadata that came from a cache may name an endpoint that has moved. They are fetched again then.
+    pub(crate) async fn request_token(
+        &self,
+        form: Form,
+        grant: &GrantRequest<'_>,
+    ) -> Result<Token, Error> {
         let metadata = self.metadata().await?;
-        let response = self.send_token_request(&metadata, &form).await?;
-        self.read_token_response(&metadata, response)
+        let outcome = self.exchange(&metadata, &form, grant).await;
+        let error = match &outcome {
+            ExchangeOutcome::Granted(_) => return outcome.into_result(),
+            ExchangeOutcome::TryLater(error) => error,
+            // Not sent again; but the next exchange begins with metadata that are up to date.
+            ExchangeOutcome::Refused(_) | ExchangeOutcome::Unknown(_) => {
+                self.0.discovery.doubt(&metadata, &*self.0.clock).await;
+                return outcome.into_result();
+            }
+        };
+        match self.moved_endpoint(&metadata, error).await {
+            Some(newer) => self.exchange(&newer, &form, grant).await.into_result(),
+            None => outcome.into_result(),
+        }
+    }
+
+    /// Newer metadata with another token endpoint, if the old ones may be the reason for this error.
+    async fn moved_endpoint(&self, old: &Arc<Metadata>, error: &Error) -> Option<Arc<Metadata>> {
+        // A pause that the server asks for shows that the endpoint is right.
+        if error.kind() == ErrorKind::Input || error.pause().is_some() {
+            return None;
+        }
+        let shared = &*self.0;
+        let newer = shared
+            .discovery
+            .fetch_again(old, &shared.http, &*shared.clock);
+        newer.await.filter(|newer| newer.token.url != old.token.url)
+    }
+
+    /// Sends a token request, and decides what became of it.
+    pub(crate) async fn exchange(
+        &self,
+        metadata: &Metadata,
+        form: &Form,
+        grant: &GrantRequest<'_>,
+    ) -> ExchangeOutcome {
+        let response = self.send_token_request(metadata, form).await;
+        self.outcome_of(metadata, response, grant)
+    }
+
+    /// Decides what became of a token request.
+    pub(crate) fn outcome_of(
+        &self,
+        metadata: &Metadata,
+        response: Result<ServerResponse, NoResponse>,
+        grant: &GrantRequest<'_>,
+    ) -> ExchangeOutcome {
+        let expected = ExpectedToken {
+            token_type: match (&self.0.prover, &self.0.token_type) {
+                (Some(_), _) => ExpectedType::Dpop,
+                (None, Some(scheme)) => ExpectedType::Any(scheme),
+                (None, None) => ExpectedType::Bearer,
+            },
+            may_be_id_token: grant.may_return_id_token,
+            scopes: grant.scopes,
+        };
+        ExchangeOutcome::of(&metadata.token, response, &expected)
     }
 
     /// Sends a token request and returns the response, whatever its status.
@@ -90,7 +163,7 @@ impl Client {
         &self,
         metadata: &Metadata,
         form: &Form,
-    ) -> Result<ServerResponse, Error> {
+    ) -> Result<ServerResponse, NoResponse> {
         let Some(prover) = &self.0.prover else {
             let headers = HeaderMap::new();
             return self.send(&metadata.token, metadata, headers, form).await;
@@ -104,27 +177,13 @@ impl Client {
         Ok(response)
     }
 
-    /// Reads the token from a token response, or the error from an error response.
-    pub(crate) fn read_token_response(
-        &self,
-        metadata: &Metadata,
-        response: ServerResponse,
-    ) -> Result<Token, Error> {
-        let scheme = match self.0.prover {
-            Some(_) => token::DPOP,
-            None => token::BEARER,
-        };
-        let response = require_success(&metadata.token, response)?;
-        read_token(&metadata.token, &response, scheme)
-    }
-
     /// Sends a token request with a proof, so that the token is bound to the prover's key.
     async fn send_with_proof(
         &self,
         prover: &DpopProver,
         metadata: &Metadata,
         form: &Form,
-    ) -> Result<ServerResponse, Error> {
+    ) -> Result<ServerResponse, NoResponse> {
         let endpoint = &metadata.token;
         let url = endpoint.url.as_str();
         let now = self.0.clock.coarse_time().wall_time();
@@ -153,9 +212,10 @@ impl Client {
         metadata: &Metadata,
         headers: HeaderMap,
         form: &Form,
-    ) -> Result<ServerResponse, Error> {
+    ) -> Result<ServerResponse, NoResponse> {
         let target = endpoint.to_endpoint_url()?;
-        // A signed client assertion names its audience: the token endpoint or the issuer, wherever the form goes.
+        // A signed client assertion names its audience: the issuer or the token endpoint, wherever the form goes.
+        self.0.authentication.check_target(endpoint, metadata)?;
         let token_endpoint = metadata.token.to_endpoint_url()?;
         let context = AuthenticationContext::builder()
             .client_id(self.id())

@@ -18,7 +18,11 @@ use huskarl_core::secrets::{ProvidedSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::oauth::discovery::ServerLocation;
+use crate::oauth::endpoint::Endpoint;
+use crate::oauth::metadata::Metadata;
 use crate::oauth::signing_key::{Signer, SigningKey};
+use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 
 /// How a client authenticates to its authorization server (RFC 6749 §2.3).
@@ -45,7 +49,8 @@ enum Method {
 #[derive(Clone)]
 struct ClientAssertion {
     key: SigningKey,
-    audience: Audience,
+    /// `None` until the server is known.
+    audience: Option<Audience>,
     lifetime: Duration,
 }
 
@@ -61,9 +66,9 @@ struct ClientAssertion {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Audience {
-    /// The server's issuer identifier, as newer drafts require.
+    /// The server's issuer identifier, as newer drafts require. No other server accepts such an assertion.
     Issuer,
-    /// The URL of the token endpoint, as most servers expect.
+    /// The URL of the token endpoint, as older servers expect.
     TokenEndpoint,
     /// Another value that the server documents.
     Other(String),
@@ -112,16 +117,20 @@ impl ClientAuthentication {
     pub fn private_key_jwt(key: SigningKey) -> Self {
         Self(Method::PrivateKeyJwt(ClientAssertion {
             key,
-            audience: Audience::TokenEndpoint,
+            audience: None,
             lifetime: Self::ASSERTION_LIFETIME,
         }))
     }
 
-    /// Sets the audience of a client assertion. Default: [`Audience::TokenEndpoint`].
+    /// Sets the audience of a client assertion.
+    ///
+    /// Default: [`Audience::Issuer`] if the endpoints are discovered, and [`Audience::TokenEndpoint`] if they are given. An
+    /// assertion is sent only to endpoints that belong to its audience: with the issuer, all that its metadata name; with a
+    /// URL, those of the same origin.
     #[must_use]
     pub fn audience(mut self, audience: Audience) -> Self {
         if let Method::PrivateKeyJwt(assertion) = &mut self.0 {
-            assertion.audience = audience;
+            assertion.audience = Some(audience);
         }
         self
     }
@@ -135,6 +144,41 @@ impl ClientAuthentication {
             assertion.lifetime = lifetime;
         }
         self
+    }
+
+    /// Sets the default audience for a server.
+    pub(crate) fn for_server(mut self, server: &ServerLocation) -> Self {
+        if let Method::PrivateKeyJwt(assertion) = &mut self.0 {
+            assertion.audience.get_or_insert(match server {
+                // Metadata can name an endpoint of another server. That one rejects an assertion for this issuer.
+                ServerLocation::Issuer(_) => Audience::Issuer,
+                // SMART App Launch requires the token endpoint.
+                ServerLocation::Endpoints(_) | ServerLocation::FhirServer(_) => {
+                    Audience::TokenEndpoint
+                }
+            });
+        }
+        self
+    }
+
+    /// Refuses to send an assertion to an endpoint that could use it at another server, which is the audience.
+    pub(crate) fn check_target(
+        &self,
+        endpoint: &Endpoint,
+        metadata: &Metadata,
+    ) -> Result<(), Error> {
+        let Method::PrivateKeyJwt(assertion) = &self.0 else {
+            return Ok(());
+        };
+        match &assertion.audience {
+            None | Some(Audience::Issuer) => Ok(()),
+            Some(Audience::TokenEndpoint) => {
+                check_audience(metadata.token.url.as_str(), endpoint, metadata)
+            }
+            // The application gave both, so they belong together.
+            Some(Audience::Other(_)) if !metadata.is_discovered => Ok(()),
+            Some(Audience::Other(audience)) => check_audience(audience, endpoint, metadata),
+        }
     }
 
     fn fixed(name: &'static str, method: impl client_auth::ClientAuthentication + 'static) -> Self {
@@ -160,9 +204,9 @@ impl ClientAuthentication {
 impl ClientAssertion {
     fn to_method(&self) -> JwtBearer {
         let audience = match &self.audience {
-            Audience::Issuer => client_auth::Audience::Issuer,
-            Audience::TokenEndpoint => client_auth::Audience::TokenEndpoint,
-            Audience::Other(other) => client_auth::Audience::Custom(other.as_str().into()),
+            Some(Audience::Issuer) => client_auth::Audience::Issuer,
+            None | Some(Audience::TokenEndpoint) => client_auth::Audience::TokenEndpoint,
+            Some(Audience::Other(other)) => client_auth::Audience::Custom(other.as_str().into()),
         };
         JwtBearer::builder()
             .signer(Signer(self.key.clone()))
@@ -196,6 +240,30 @@ impl fmt::Debug for ClientAuthentication {
         f.debug_tuple("ClientAuthentication")
             .field(&self.name())
             .finish()
+    }
+}
+
+/// Refuses to send an assertion for this audience to an endpoint of another server.
+///
+/// Otherwise, metadata that name the endpoints of two servers would hand an assertion for the one to the other.
+pub(crate) fn check_audience(
+    audience: &str,
+    endpoint: &Endpoint,
+    metadata: &Metadata,
+) -> Result<(), Error> {
+    if metadata.issuer.as_deref() == Some(audience) {
+        return Ok(());
+    }
+    // A name that is no URL says nothing about where it belongs.
+    let Ok(origin) = parse_url(audience).and_then(|url| Origin::from_url(&url)) else {
+        return Ok(());
+    };
+    match origin == endpoint.origin {
+        true => Ok(()),
+        false => Err(Error::origin(format!(
+            "{endpoint} is not at {origin}, which is the audience of the assertion; set the audience to the issuer, or give \
+             the endpoints of one server to the client"
+        ))),
     }
 }
 

@@ -15,9 +15,11 @@ use crate::oauth::discovery::{Discovery, ServerLocation};
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::{Endpoint, HttpClient};
 use crate::oauth::metadata::{Document, Metadata};
+use crate::oauth::metadata_store::MetadataStore;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
+use crate::token::token::check_scheme;
 
 /// Configures and builds a [`Client`].
 ///
@@ -40,6 +42,8 @@ pub struct ClientBuilder {
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
     prover: Option<DpopProver>,
+    token_type: Option<String>,
+    metadata_store: Option<MetadataStore>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -55,6 +59,8 @@ impl Client {
             http: None,
             trust: None,
             prover: None,
+            token_type: None,
+            metadata_store: None,
             timeout: Self::TIMEOUT,
             clock: Arc::new(SystemClock),
         }
@@ -130,6 +136,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends the tokens with this scheme, whatever `token_type` the server writes.
+    ///
+    /// For servers that write another type than `Bearer` and mean it, such as `BearerToken`, and for APIs with a scheme of
+    /// their own. Without it, a token of another type than `Bearer` is an error; a missing type means `Bearer`.
+    ///
+    /// ```
+    /// use keyfob::oauth::Client;
+    ///
+    /// let client = Client::builder("reports")
+    ///     .token_endpoint("https://login.example.com/oauth/token")
+    ///     .token_type("Bearer")
+    ///     .build()?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    pub fn token_type(mut self, scheme: impl Into<String>) -> Self {
+        self.token_type = Some(scheme.into());
+        self
+    }
+
+    /// Keeps the metadata of the server in this store, so that not each process has to fetch them.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn metadata_store(mut self, store: MetadataStore) -> Self {
+        self.metadata_store = Some(store);
+        self
+    }
+
     /// Uses your own HTTP client settings, for example for proxies or certificates.
     ///
     /// The client keeps no idle connections and follows no redirects, whatever the settings say. Without
@@ -171,9 +203,18 @@ impl ClientBuilder {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if neither an issuer nor a token endpoint is set, a URL is not absolute,
     /// or a CA file cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another machine.
+    /// Also `Input` if [`token_type`](Self::token_type) is no scheme, or is set together with [`dpop`](Self::dpop).
     pub fn build(self) -> Result<Client, Error> {
         let given = self.server;
         let trust = self.trust.transpose()?;
+        if let Some(scheme) = &self.token_type {
+            check_scheme(scheme)?;
+            if self.prover.is_some() {
+                return Err(Error::input(
+                    "tokens that are bound to a key have the type `DPoP`; remove `token_type` or the key",
+                ));
+            }
+        }
         // A given token endpoint makes discovery unnecessary. An issuer then only identifies the server.
         let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
             (None, Some(issuer), _) => {
@@ -187,13 +228,15 @@ impl ClientBuilder {
             }
             _ => ServerLocation::Endpoints(Arc::new(Metadata::new(given, None)?)),
         };
+        let authentication = self.authentication.for_server(&server);
         Ok(Client(Arc::new(SharedClient {
             id: self.id,
-            method: self.authentication.to_method(),
-            authentication: self.authentication,
-            discovery: Discovery::new(server),
+            method: authentication.to_method(),
+            authentication,
+            discovery: Discovery::new(server, self.metadata_store),
             http: HttpClient::new(self.http, trust, self.timeout, Arc::clone(&self.clock))?,
             prover: self.prover,
+            token_type: self.token_type,
             clock: self.clock,
         })))
     }

@@ -2,25 +2,24 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use huskarl_core::OAuthErrorCode;
-use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 
 mod poll_interval;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::error::printable::printable;
-use crate::oauth::client::Client;
+use crate::oauth::client::{Client, GrantRequest};
 use crate::oauth::device_code::poll_interval::PollInterval;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::oauth::error_response::{access_denied, error_code};
+use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::{read_seconds, require_member};
+use crate::oauth::token_response::{read_seconds, require_member, take_text};
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::secret::Secret;
 use crate::token::token::Token;
@@ -79,6 +78,7 @@ impl DeviceCode {
             metadata,
             requested,
             response,
+            scopes: self.options.scopes.clone(),
         })
     }
 }
@@ -102,6 +102,7 @@ pub struct DeviceAuthorization {
     /// When the codes were requested, on the client's clock.
     requested: Duration,
     response: DeviceResponse,
+    scopes: Vec<String>,
 }
 
 /// The device authorization response (RFC 8628 §3.2).
@@ -155,17 +156,22 @@ impl DeviceAuthorization {
     pub async fn wait(self) -> Result<Token, Error> {
         let clock = self.client.clock();
         let mut interval = PollInterval::new(self.response.interval);
+        let mut last_response = Response::SaysNothing;
         loop {
             // Never longer than the code is valid, so that the person sees the error at once.
             clock.sleep(interval.pause().min(self.expires_in())).await;
             if self.expires_in().is_zero() {
                 return Err(code_expired());
             }
-            match self.poll().await? {
+            let outcome = self.poll().await;
+            match outcome.map_err(|error| after(last_response, error))? {
                 PollOutcome::Token(token) => return Ok(*token),
                 PollOutcome::Pending => interval.pending(),
                 PollOutcome::SlowDown => interval.slow_down(),
-                PollOutcome::Failed(retry_after) => interval.failed(retry_after),
+                PollOutcome::Failed(response, retry_after) => {
+                    last_response = response;
+                    interval.failed(retry_after);
+                }
             }
         }
     }
@@ -174,32 +180,29 @@ impl DeviceAuthorization {
         let device_code = self.response.device_code.expose();
         let form = Form::token_request(GRANT_TYPE).with("device_code", device_code);
         let requested = self.client.clock().coarse_time().wall_time();
+        let grant = GrantRequest {
+            scopes: &self.scopes,
+            may_return_id_token: false,
+        };
         let response = self.client.send_token_request(&self.metadata, &form).await;
-        match response.and_then(|response| self.read_response(response, requested)) {
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                tracing::debug!(target: "keyfob", error = %printable(&error), "a poll of the sign-in failed; trying again");
-                Ok(PollOutcome::Failed(error.pause()))
-            }
-            outcome => outcome,
+        // Before the rest, because some servers send `authorization_pending` with status 200.
+        let code = response.as_ref().ok().and_then(error_code);
+        match code.map(|error| error.code) {
+            Some(OAuthErrorCode::AuthorizationPending) => return Ok(PollOutcome::Pending),
+            Some(OAuthErrorCode::SlowDown) => return Ok(PollOutcome::SlowDown),
+            Some(OAuthErrorCode::ExpiredToken) => return Err(code_expired()),
+            Some(OAuthErrorCode::AccessDenied) => return Err(access_denied()),
+            _ => {}
         }
-    }
-
-    fn read_response(
-        &self,
-        response: ServerResponse,
-        requested: SystemTime,
-    ) -> Result<PollOutcome, Error> {
-        // Before the status, because some servers send `authorization_pending` with status 200.
-        match error_code(&response) {
-            Some(OAuthErrorCode::AuthorizationPending) => Ok(PollOutcome::Pending),
-            Some(OAuthErrorCode::SlowDown) => Ok(PollOutcome::SlowDown),
-            Some(OAuthErrorCode::ExpiredToken) => Err(code_expired()),
-            Some(OAuthErrorCode::AccessDenied) => Err(access_denied()),
-            _ => {
-                let token = self.client.read_token_response(&self.metadata, response)?;
-                // T4: the lifetime counts from the time of the request.
+        match self.client.outcome_of(&self.metadata, response, &grant) {
+            // T4: the lifetime counts from the time of the request.
+            ExchangeOutcome::Granted(token) => {
                 Ok(PollOutcome::Token(Box::new(token.obtained_at(requested))))
             }
+            ExchangeOutcome::Refused(error) => Err(error),
+            ExchangeOutcome::TryLater(error) if error.kind() == ErrorKind::Input => Err(error),
+            ExchangeOutcome::TryLater(error) => Ok(failed(&error, Response::SaysNothing)),
+            ExchangeOutcome::Unknown(error) => Ok(failed(&error, Response::Lost)),
         }
     }
 }
@@ -210,26 +213,38 @@ enum PollOutcome {
     Pending,
     SlowDown,
     /// A temporary failure, perhaps with the pause that the server asks for.
-    Failed(Option<Duration>),
+    Failed(Response, Option<Duration>),
+}
+
+/// The response to a poll that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Response {
+    /// It says nothing about the sign-in.
+    SaysNothing,
+    /// It may have held the token, which the server issues once.
+    Lost,
+}
+
+/// The error of a poll after this response to the one before.
+fn after(last_response: Response, error: Error) -> Error {
+    if last_response == Response::SaysNothing || error.kind() != ErrorKind::Refused {
+        return error;
+    }
+    let message = "the response to a poll was lost, and since then the server refuses the code: it may have issued the token \
+                   in the lost response; start the sign-in again";
+    Error::refused(message).caused_by(error)
+}
+
+fn failed(error: &Error, response: Response) -> PollOutcome {
+    tracing::debug!(target: "keyfob", %error, "a poll of the sign-in failed; trying again");
+    PollOutcome::Failed(response, error.pause())
 }
 
 impl DeviceResponse {
     fn read(endpoint: &Endpoint, response: &ServerResponse) -> Result<Self, Error> {
-        /// The members that are used. All others are ignored.
-        #[derive(Deserialize)]
-        struct Members {
-            device_code: Option<String>,
-            user_code: Option<String>,
-            // The name in drafts of the RFC, which some servers still send.
-            #[serde(alias = "verification_url")]
-            verification_uri: Option<String>,
-            verification_uri_complete: Option<String>,
-            expires_in: Option<Value>,
-            interval: Option<Value>,
-        }
-
-        let members: Members = response.json(endpoint)?;
-        let user_code = require_member(endpoint, "user_code", members.user_code)?;
+        let mut members = response.object(endpoint)?;
+        let user_code = take_text(&mut members, "user_code");
+        let user_code = require_member(endpoint, "user_code", user_code)?;
         // The person has to read and type it, so a code that would be shown in another way is of no use.
         let is_typeable = !user_code.is_empty() && printable(&user_code) == user_code;
         if !is_typeable || user_code.len() > MAX_USER_CODE_BYTES {
@@ -237,22 +252,26 @@ impl DeviceResponse {
                 "{endpoint} sent a `user_code` that cannot be shown"
             )));
         }
-        let device_code = require_member(endpoint, "device_code", members.device_code)?;
-        let uri = require_member(endpoint, "verification_uri", members.verification_uri)?;
-        let complete = members.verification_uri_complete;
-        let lifetime = read_seconds(members.expires_in.as_ref());
+        let device_code = take_text(&mut members, "device_code");
+        let device_code = require_member(endpoint, "device_code", device_code)?;
+        // The second is the name in drafts of the RFC. Some servers send only that, or both.
+        let uri = members.text("verification_uri");
+        let uri = uri.or_else(|| members.text("verification_url"));
+        let uri = require_member(endpoint, "verification_uri", uri)?;
+        let complete = members.text("verification_uri_complete");
+        let lifetime = read_seconds(members.get("expires_in"));
         Ok(Self {
             device_code: Secret::new_field(device_code)?,
             user_code,
-            verification_uri: web_page(&uri).ok_or_else(|| {
+            verification_uri: web_page(uri).ok_or_else(|| {
                 Error::malformed(format!(
                     "{endpoint} sent a `verification_uri` that is not an https URL without userinfo"
                 ))
             })?,
             // It only saves typing, so one that is not safe to open is left out.
-            verification_uri_complete: complete.as_deref().and_then(web_page),
+            verification_uri_complete: complete.and_then(web_page),
             lifetime: require_member(endpoint, "expires_in", lifetime)?,
-            interval: read_seconds(members.interval.as_ref()).unwrap_or(DeviceCode::INTERVAL),
+            interval: read_seconds(members.get("interval")).unwrap_or(DeviceCode::INTERVAL),
         })
     }
 }

@@ -7,15 +7,27 @@ use futures_util::lock::Mutex;
 
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
-use crate::error::printable::printable;
 use crate::oauth::endpoint::HttpClient;
 use crate::oauth::metadata::Metadata;
+use crate::oauth::metadata_request::{DEFAULT_LIFETIME, FetchedMetadata, SHORTEST_LIFETIME};
+use crate::oauth::metadata_store;
+use crate::oauth::metadata_store::MetadataStore;
 
 /// Provides the metadata of one server, and fetches it at most once per lifetime.
 pub(crate) struct Discovery {
     pub(crate) server: ServerLocation,
-    /// The fetched metadata, with the time of the fetch. Held locked during a fetch, so that callers share it.
-    cached: Mutex<Option<(Duration, Arc<Metadata>)>>,
+    store: Option<MetadataStore>,
+    /// Held locked during a fetch, so that callers share it.
+    cached: Mutex<Option<Cached>>,
+}
+
+/// Fetched metadata, and when to fetch them again, on the client's clock.
+struct Cached {
+    metadata: Arc<Metadata>,
+    /// The end of their lifetime.
+    until: Duration,
+    /// From then on, a failure makes them doubtful. Just fetched, they cannot be the reason.
+    doubtful_from: Duration,
 }
 
 /// How the application named the server.
@@ -29,12 +41,34 @@ pub(crate) enum ServerLocation {
     FhirServer(String),
 }
 
-impl Discovery {
-    pub(crate) const LIFETIME: Duration = Duration::from_secs(60 * 60);
+impl ServerLocation {
+    fn issuer(&self) -> Option<&str> {
+        match self {
+            Self::Issuer(issuer) => Some(issuer),
+            Self::Endpoints(_) | Self::FhirServer(_) => None,
+        }
+    }
 
-    pub(crate) fn new(server: ServerLocation) -> Self {
+    /// A name for its metadata in a store.
+    fn name(&self) -> String {
+        match self {
+            Self::Issuer(issuer) => format!("issuer {issuer}"),
+            Self::FhirServer(base) => format!("FHIR server {base}"),
+            Self::Endpoints(metadata) => metadata.token.to_string(),
+        }
+    }
+}
+
+impl Discovery {
+    pub(crate) const LIFETIME: Duration = DEFAULT_LIFETIME;
+
+    pub(crate) fn new(server: ServerLocation, store: Option<MetadataStore>) -> Self {
         let cached = Mutex::new(None);
-        Self { server, cached }
+        Self {
+            server,
+            store,
+            cached,
+        }
     }
 
     pub(crate) async fn metadata(
@@ -42,32 +76,109 @@ impl Discovery {
         http: &HttpClient,
         clock: &dyn Clock,
     ) -> Result<Arc<Metadata>, Error> {
-        let mut cached = self.cached.lock().await;
-        // Taken before the fetch, so that a slow response is not used for longer than its lifetime.
-        let now = clock.elapsed();
-        if let Some((fetched, metadata)) = &*cached
-            && now.saturating_sub(*fetched) < Self::LIFETIME
-        {
+        if let ServerLocation::Endpoints(metadata) = &self.server {
             return Ok(Arc::clone(metadata));
         }
-        let fetched = match &self.server {
-            ServerLocation::Endpoints(metadata) => return Ok(Arc::clone(metadata)),
-            ServerLocation::Issuer(issuer) => Metadata::from_issuer(http, issuer).await,
-            ServerLocation::FhirServer(base) => Metadata::from_fhir_server(http, base).await,
-        };
-        match (fetched, &*cached) {
-            (Ok(metadata), _) => {
-                let metadata = Arc::new(metadata);
-                *cached = Some((now, Arc::clone(&metadata)));
+        let mut cached = self.cached.lock().await;
+        if cached.is_none() {
+            *cached = self.load(clock).await;
+        }
+        // Taken before the fetch, so that a slow response is not used for longer than its lifetime.
+        let now = clock.elapsed();
+        if let Some(found) = &*cached
+            && now < found.until
+        {
+            return Ok(Arc::clone(&found.metadata));
+        }
+        match (self.fetch(http, clock, now).await, &*cached) {
+            (Ok(fetched), _) => {
+                let metadata = Arc::clone(&fetched.metadata);
+                *cached = Some(fetched);
                 Ok(metadata)
             }
             // Endpoints rarely move: old metadata serves callers better than an error while the server is unreachable.
-            (Err(error), Some((_, old))) if error.kind() == ErrorKind::Unavailable => {
-                // The time of the old fetch stays, so that the next call tries again.
-                tracing::debug!(target: "keyfob", error = %printable(&error), "cannot fetch the authorization server's metadata; using the old");
-                Ok(Arc::clone(old))
+            (Err(error), Some(old)) if error.kind() == ErrorKind::Unavailable => {
+                // The end of the old lifetime stays, so that the next call tries again.
+                tracing::debug!(target: "keyfob", %error, "cannot fetch the authorization server's metadata; using the old");
+                Ok(Arc::clone(&old.metadata))
             }
             (Err(error), _) => Err(error),
         }
+    }
+
+    /// Fetches the metadata again after a failure; `None` if the old ones cannot be the reason.
+    pub(crate) async fn fetch_again(
+        &self,
+        old: &Arc<Metadata>,
+        http: &HttpClient,
+        clock: &dyn Clock,
+    ) -> Option<Arc<Metadata>> {
+        let mut cached = self.cached.lock().await;
+        let found = cached.as_ref()?;
+        let now = clock.elapsed();
+        if !Arc::ptr_eq(&found.metadata, old) {
+            return Some(Arc::clone(&found.metadata));
+        }
+        if now < found.doubtful_from {
+            return None;
+        }
+        let fetched = self.fetch(http, clock, now).await.ok()?;
+        let metadata = Arc::clone(&fetched.metadata);
+        *cached = Some(fetched);
+        Some(metadata)
+    }
+
+    /// Notes that metadata led to a failure, so that the next call fetches them again.
+    pub(crate) async fn doubt(&self, old: &Arc<Metadata>, clock: &dyn Clock) {
+        let mut cached = self.cached.lock().await;
+        let now = clock.elapsed();
+        if let Some(found) = &mut *cached
+            && Arc::ptr_eq(&found.metadata, old)
+            && now >= found.doubtful_from
+        {
+            found.until = now;
+            if let Some(store) = &self.store {
+                store.save(&self.server.name(), None).await;
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        http: &HttpClient,
+        clock: &dyn Clock,
+        now: Duration,
+    ) -> Result<Cached, Error> {
+        let fetched = match &self.server {
+            ServerLocation::Issuer(issuer) => FetchedMetadata::of_issuer(http, issuer).await?,
+            ServerLocation::FhirServer(base) => FetchedMetadata::of_fhir_server(http, base).await?,
+            ServerLocation::Endpoints(_) => unreachable!("the endpoints are known"),
+        };
+        if let Some(store) = &self.store {
+            let name = self.server.name();
+            let wall = clock.coarse_time().wall_time();
+            let text = metadata_store::write(&name, &fetched, wall);
+            store
+                .save(&name, fetched.may_be_stored.then_some(text))
+                .await;
+        }
+        Ok(Cached {
+            metadata: Arc::new(fetched.metadata),
+            until: now.saturating_add(fetched.lifetime),
+            doubtful_from: now.saturating_add(SHORTEST_LIFETIME),
+        })
+    }
+
+    /// The metadata that another process has fetched.
+    async fn load(&self, clock: &dyn Clock) -> Option<Cached> {
+        let name = self.server.name();
+        let text = self.store.as_ref()?.load(&name).await?;
+        let (now, wall) = (clock.elapsed(), clock.coarse_time().wall_time());
+        let found = metadata_store::read(&name, self.server.issuer(), &text, wall)?;
+        Some(Cached {
+            metadata: Arc::new(found.metadata),
+            until: now.saturating_add(found.lifetime.saturating_sub(found.age)),
+            doubtful_from: now.saturating_add(SHORTEST_LIFETIME.saturating_sub(found.age)),
+        })
     }
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use huskarl_core::EndpointUrl;
 use reqwest::redirect::Policy;
 use serde::de::DeserializeOwned;
@@ -21,8 +23,12 @@ use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
 use crate::exchange::reqwest_failure::{Fault, classify};
 use crate::exchange::retry_after::RetryAfter;
+use crate::oauth::content_coding::decode;
+use crate::oauth::response_body::{Body, read_body, text};
+use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
 use crate::origin::ca_file::Trust;
 use crate::origin::origin::{Origin, parse_url};
+use crate::token::json::{FromObject, Object};
 
 /// The URL for one kind of request to an authorization server.
 #[derive(Clone)]
@@ -77,10 +83,13 @@ impl fmt::Debug for Endpoint {
 pub(crate) struct ServerResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Zeroed when the last reference is dropped.
-    pub(crate) body: Bytes,
+    /// Without its content coding. Zeroed when the last reference is dropped.
+    body: Bytes,
+    /// Whether the server marked the end of the body. Otherwise a broken connection looks like the end.
+    is_delimited: bool,
+    request: SentRequest,
     /// The wall time at which the response arrived.
-    received: SystemTime,
+    pub(crate) received: SystemTime,
 }
 
 impl ServerResponse {
@@ -92,13 +101,62 @@ impl ServerResponse {
         }
     }
 
-    /// Reads the body as JSON. The error quotes none of it.
+    /// Reads the body: as JSON, or as a form.
+    pub(crate) fn read(&self) -> Body {
+        // An error needs no body. A success does, so an empty one without a length was cut off.
+        let may_be_cut = !self.is_delimited && (self.status.is_success() || !self.body.is_empty());
+        match read_body(&self.body) {
+            Body::Cut if !may_be_cut => Body::Unreadable,
+            read => read,
+        }
+    }
+
+    /// Whether this text may repeat a secret of the request.
+    pub(crate) fn may_repeat(&self, text: &str) -> bool {
+        self.request.has_secret_like(text)
+    }
+
+    /// Reads the body as JSON of this type. The error quotes none of it.
     pub(crate) fn json<T: DeserializeOwned>(&self, endpoint: &Endpoint) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| {
-            Error::malformed(format!(
-                "{endpoint} sent a response that is not the expected JSON"
-            ))
-        })
+        let text = text(&self.body);
+        let read = serde_json::from_str(&text).map(|FromObject(value)| value);
+        read.map_err(|_| not_json(endpoint))
+    }
+
+    /// Reads the body, which must have members. The error quotes none of it.
+    pub(crate) fn object(&self, endpoint: &Endpoint) -> Result<Object, Error> {
+        match self.read() {
+            Body::Members(object) => Ok(object),
+            Body::Cut | Body::Unreadable => Err(not_json(endpoint)),
+        }
+    }
+}
+
+/// The error of a response whose body has no members.
+pub(crate) fn not_json(endpoint: &Endpoint) -> Error {
+    Error::malformed(format!(
+        "{endpoint} sent a response that is not the expected JSON"
+    ))
+}
+
+/// Why there is no complete response.
+pub(crate) struct NoResponse {
+    pub(crate) error: Error,
+    /// Whether a part of the request was sent, so that the server may have processed it.
+    pub(crate) was_sent: bool,
+}
+
+impl From<Error> for NoResponse {
+    /// An error before the request is sent.
+    fn from(error: Error) -> Self {
+        let was_sent = false;
+        Self { error, was_sent }
+    }
+}
+
+impl From<NoResponse> for Error {
+    fn from(fault: NoResponse) -> Self {
+        fault.error
     }
 }
 
@@ -125,6 +183,11 @@ impl HttpClient {
                 // refresh token that was written to a dead connection would be unknown.
                 .pool_max_idle_per_host(0)
                 .timeout(timeout)
+                // A body that cannot be decoded is a complete response all the same, so it is decoded here.
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
                 .build()
                 .map_err(|cause| {
                     Error::input("the HTTP client cannot be built with these settings")
@@ -147,50 +210,80 @@ impl HttpClient {
         endpoint: &Endpoint,
         mut headers: HeaderMap,
         form: Zeroizing<String>,
-    ) -> Result<ServerResponse, Error> {
+    ) -> Result<ServerResponse, NoResponse> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
-        let body = Bytes::from_owner(form);
-        self.exchange(Method::POST, endpoint, headers, body).await
+        let form = Bytes::from_owner(form);
+        let content = SentRequest {
+            form: form.clone(),
+            authorization: headers.get(AUTHORIZATION).cloned(),
+        };
+        let (body, sent) = SentBody::new(form);
+        let request = self.request(Method::POST, endpoint, headers);
+        let request = request.body(reqwest::Body::wrap(body));
+        let response = self.receive(endpoint, request, &sent).await?;
+        Ok(ServerResponse {
+            request: content,
+            ..response
+        })
     }
 
     /// Fetches a document that is not secret.
     pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<ServerResponse, Error> {
-        let (headers, body) = (HeaderMap::new(), Bytes::new());
-        self.exchange(Method::GET, endpoint, headers, body).await
+        let request = self.request(Method::GET, endpoint, HeaderMap::new());
+        // Nothing is used up by it, whatever becomes of it.
+        let response = self.receive(endpoint, request, &SentFlag::default()).await;
+        response.map_err(|fault| fault.error.outcome_known())
     }
 
-    async fn exchange(
+    fn request(
         &self,
         method: Method,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<ServerResponse, Error> {
+    ) -> reqwest::RequestBuilder {
         // Some servers, such as GitHub's, respond with a form unless JSON is asked for.
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let client = match &self.direct {
             // A proxy cannot reach this machine's loopback, and must not see the plain text.
             Some(direct) if endpoint.origin.is_plain_loopback() => direct,
             _ => &self.client,
         };
-        let request = client.request(method, endpoint.url.clone());
-        let request = request.headers(headers).body(body);
-        let failed = |cause| exchange_failed(endpoint, cause);
+        client
+            .request(method, endpoint.url.clone())
+            .headers(headers)
+    }
+
+    async fn receive(
+        &self,
+        endpoint: &Endpoint,
+        request: reqwest::RequestBuilder,
+        sent: &SentFlag,
+    ) -> Result<ServerResponse, NoResponse> {
+        let failed = |cause| no_response(endpoint, cause, sent.is_set());
         let mut response = request.send().await.map_err(failed)?;
         let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             // Counted while reading, because the length that a response declares is not to be trusted.
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(Error::malformed(format!(
-                    "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"
-                )));
+                return Err(too_long(endpoint, sent.is_set()));
             }
             body.extend_from_slice(&chunk);
         }
+        let status = response.status();
+        let has_length = [CONTENT_LENGTH, TRANSFER_ENCODING]
+            .iter()
+            .any(|name| response.headers().contains_key(name));
+        let is_delimited =
+            has_length || response.version() >= Version::HTTP_2 || status == StatusCode::NO_CONTENT;
+        let body = decode(response.headers(), body, MAX_RESPONSE_BYTES)
+            .ok_or_else(|| too_long(endpoint, sent.is_set()))?;
         Ok(ServerResponse {
-            status: response.status(),
+            status,
             headers: std::mem::take(response.headers_mut()),
             body: Bytes::from_owner(body),
+            is_delimited,
+            request: SentRequest::default(),
             received: self.clock.coarse_time().wall_time(),
         })
     }
@@ -201,21 +294,24 @@ fn default_client() -> reqwest::ClientBuilder {
 }
 
 /// T2: every failure of the transport is temporary.
-fn exchange_failed(endpoint: &Endpoint, cause: reqwest::Error) -> Error {
-    let failure = classify(&cause);
-    let what = match failure {
-        Failure::Connect => "cannot be reached",
-        Failure::Timeout => "did not respond in time; it may have seen the request",
-        Failure::Broken => "lost the connection; it may have seen the request",
-        Failure::Final => "could not be sent the request",
+fn no_response(endpoint: &Endpoint, cause: reqwest::Error, was_sent: bool) -> NoResponse {
+    let what = match (classify(&cause), was_sent) {
+        (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
+        (_, true) => "lost the connection; it may have seen the request",
+        // Whatever happened, nothing was written to a connection.
+        (Failure::Final, false) => "could not be sent the request",
+        (_, false) => "cannot be reached",
     };
     let cause = Fault::Client(cause).report(&endpoint.origin.to_string());
     let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
-    match failure {
-        // T9: if the request contained a refresh token, the server may have replaced it.
-        Failure::Timeout | Failure::Broken => error.outcome_unknown(),
-        Failure::Connect | Failure::Final => error,
-    }
+    NoResponse { error, was_sent }
+}
+
+fn too_long(endpoint: &Endpoint, was_sent: bool) -> NoResponse {
+    let error = Error::malformed(format!(
+        "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"
+    ));
+    NoResponse { error, was_sent }
 }
 
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;

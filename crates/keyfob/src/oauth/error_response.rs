@@ -1,33 +1,103 @@
 //! What an authorization server's error response means: whether it is permanent, and when to ask again.
 
+use std::fmt;
+
 use http::StatusCode;
-use huskarl_core::{OAuthError, OAuthErrorCode};
+use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
 use crate::exchange::proof::DPOP_NONCE;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::response_body::Body;
+use crate::token::json::{Json, Object};
 
-/// The error code in the body (`error`, RFC 6749 §5.2), if there is one.
-pub(crate) fn error_code(response: &ServerResponse) -> Option<OAuthErrorCode> {
-    let error: OAuthError = serde_json::from_slice(&response.body).ok()?;
-    Some(error.code().clone())
+/// The error code of a response (`error`, RFC 6749 §5.2).
+pub(crate) struct ErrorCode {
+    pub(crate) code: OAuthErrorCode,
+    /// The code as text, if it can be shown.
+    text: Option<String>,
 }
 
-/// Returns a success, and turns any other response into its error.
+impl ErrorCode {
+    /// Reads the code from the members of a response.
+    pub(crate) fn read(object: &Object, response: &ServerResponse) -> Option<Self> {
+        let text = match object.get("error").or_else(|| object.get("ErrorCode"))? {
+            Json::Text(text) => text.as_str(),
+            // Some APIs have one form of error for all of their endpoints.
+            Json::Object(inner) => ["code", "status", "type"]
+                .iter()
+                .find_map(|name| inner.text(name))
+                .unwrap_or("unknown"),
+            Json::Bool(true) => "unknown",
+            _ => return None,
+        };
+        (!text.is_empty()).then(|| Self::new(text, |text| response.may_repeat(text)))
+    }
+
+    /// A code that the server wrote. It is shown unless it may repeat a part of the request (S3).
+    pub(crate) fn new(text: &str, is_echo: impl FnOnce(&str) -> bool) -> Self {
+        let code = OAuthErrorCode::from(text);
+        let is_registered = !matches!(code, OAuthErrorCode::Other(_));
+        let is_shown = is_registered || (is_plain(text) && !is_echo(text));
+        Self {
+            code,
+            text: is_shown.then(|| text.to_owned()),
+        }
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        !matches!(self.code, OAuthErrorCode::Other(_))
+    }
+}
+
+/// Whether a text looks like a code, such as `bad_verification_code` or `OAuthException`: words, and no random text.
+fn is_plain(text: &str) -> bool {
+    let is_word = |word: &str| {
+        let letters = word.strip_suffix(|last: char| last.is_ascii_digit());
+        let letters = letters.unwrap_or(word);
+        !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let mut words = text.split(['_', '-', '.', ':']);
+    let has_lower_case_or_parts = text.bytes().any(|byte| !byte.is_ascii_uppercase());
+    text.len() <= MAX_CODE_LENGTH && has_lower_case_or_parts && words.all(is_word)
+}
+
+/// The code for an error message.
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => write!(f, "`{text}`"),
+            None => f.write_str("an error code that cannot be shown"),
+        }
+    }
+}
+
+/// The error code in a response, if there is one.
+pub(crate) fn error_code(response: &ServerResponse) -> Option<ErrorCode> {
+    match response.read() {
+        Body::Members(object) => ErrorCode::read(&object, response),
+        Body::Cut | Body::Unreadable => None,
+    }
+}
+
+/// Returns a success, and turns any other response into its error. A success with an error code is an error (GitHub).
 pub(crate) fn require_success(
     endpoint: &Endpoint,
     response: ServerResponse,
 ) -> Result<ServerResponse, Error> {
-    match response.status.is_success() {
+    let code = error_code(&response);
+    match response.status.is_success() && code.is_none() {
         true => Ok(response),
-        false => Err(error_of(endpoint, &response)),
+        false => Err(error_of(endpoint, &response, code.as_ref())),
     }
 }
 
-/// The error that a response with a status other than 2xx means (T2).
-///
-/// It shows the error code of the body only if the code is registered. The rest of the body may quote the request (S3).
-fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
+/// The error that a response without a token means (T2). The rest of the body may quote the request (S3).
+pub(crate) fn error_of(
+    endpoint: &Endpoint,
+    response: &ServerResponse,
+    code: Option<&ErrorCode>,
+) -> Error {
     let status = response.status;
     if status.is_redirection() {
         // Not permanent: gateways redirect to a page of their own during maintenance.
@@ -35,14 +105,12 @@ fn error_of(endpoint: &Endpoint, response: &ServerResponse) -> Error {
             "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
         ));
     }
-    let code = error_code(response);
-    let detail = match &code {
-        None => "without an error code".to_owned(),
-        Some(OAuthErrorCode::Other(_)) => "with an error code that is not registered".to_owned(),
-        Some(code) => format!("with `{}`", code.as_str()),
+    let status = status.as_u16();
+    let message = match code {
+        None => format!("{endpoint} refused without an error code ({status})"),
+        Some(code) => format!("{endpoint} refused with {code} ({status})"),
     };
-    let message = format!("{endpoint} refused {detail} ({})", status.as_u16());
-    response.add_pause(match is_permanent(status, code.as_ref()) {
+    response.add_pause(match is_permanent(response.status, code) {
         true => Error::refused(message),
         false => Error::unavailable(message),
     })
@@ -57,25 +125,86 @@ pub(crate) fn access_denied() -> Error {
 pub(crate) fn requires_nonce(response: &ServerResponse) -> bool {
     !response.status.is_success()
         && response.headers.contains_key(DPOP_NONCE)
-        && error_code(response) == Some(OAuthErrorCode::UseDPoPNonce)
+        && error_code(response).is_some_and(|error| error.code == OAuthErrorCode::UseDPoPNonce)
 }
 
 /// Whether the same request would fail again.
-fn is_permanent(status: StatusCode, code: Option<&OAuthErrorCode>) -> bool {
+fn is_permanent(status: StatusCode, code: Option<&ErrorCode>) -> bool {
+    let says_later = code.is_some_and(|error| says_try_later(&error.code));
     match status {
-        // RFC 6749 §5.2 names 400 and 401, and some servers send 403. Only these error codes say that the same request may
+        _ if says_later => false,
+        // RFC 6749 §5.2 names 400 and 401, and some servers send 403. Only the codes above say that the same request may
         // succeed later.
-        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => !matches!(
-            code,
-            Some(
-                OAuthErrorCode::TemporarilyUnavailable
-                    | OAuthErrorCode::ServerError
-                    | OAuthErrorCode::SlowDown
-                    | OAuthErrorCode::AuthorizationPending
-                    | OAuthErrorCode::UseDPoPNonce
-            )
-        ),
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => false,
+        // Some servers respond to each request with 200, and the body decides.
+        _ if status.is_success() => code.is_some(),
         // A gateway in front of the server may cause any other status, such as 404, 405 or 413.
-        _ => false,
+        _ => status.is_client_error() && code.is_some_and(ErrorCode::is_registered),
+    }
+}
+
+fn says_try_later(code: &OAuthErrorCode) -> bool {
+    matches!(
+        code,
+        OAuthErrorCode::TemporarilyUnavailable
+            | OAuthErrorCode::ServerError
+            | OAuthErrorCode::SlowDown
+            | OAuthErrorCode::AuthorizationPending
+            | OAuthErrorCode::UseDPoPNonce
+    ) || TRY_LATER.contains(&code.as_str())
+}
+
+/// Codes that are not registered and say that the server cannot respond at present.
+const TRY_LATER: [&str; 5] = [
+    "internal_error",
+    "internal_failure",
+    "rate_limit_exceeded",
+    "service_unavailable",
+    "too_many_requests",
+];
+
+/// Longer than any code in use.
+const MAX_CODE_LENGTH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_only_words_are_shown_as_codes() {
+        let shown = |text: &str| ErrorCode::new(text, |_| false).to_string();
+        for code in [
+            "invalid_grant",
+            "bad_verification_code",
+            "OAuthException",
+            "INVALID_ARGUMENT",
+            "oauth.v2.Expired",
+            "unauthorized",
+        ] {
+            assert_eq!(shown(code), format!("`{code}`"));
+        }
+        for text in [
+            "s3cr3t",
+            "SECRET",
+            "two words",
+            "x\u{1b}[2J",
+            "",
+            "_",
+            "9f86d081884c7d65",
+            "a".repeat(65).as_str(),
+        ] {
+            assert!(!shown(text).contains('`'), "{text}");
+        }
+        assert!(
+            !ErrorCode::new("hush", |_| true)
+                .to_string()
+                .contains("hush")
+        );
+        assert!(
+            ErrorCode::new("invalid_grant", |_| true)
+                .to_string()
+                .contains("invalid_grant")
+        );
     }
 }

@@ -86,6 +86,7 @@ impl Client {
         let form = Form::new()
             .with("token", token.expose())
             .with("token_type_hint", "access_token");
-        self.post(endpoint, &metadata, &form).await?.json(endpoint)
+        let response = self.post(endpoint, &metadata, &form).await?;
+        response.json(endpoint)
     }
 }

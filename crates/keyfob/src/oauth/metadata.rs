@@ -1,12 +1,11 @@
 //! The metadata of an authorization server (RFC 8414, OpenID Connect Discovery, SMART App Launch).
 
-use http::StatusCode;
-use serde::Deserialize;
 use url::Url;
 
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
+use crate::oauth::endpoint::Endpoint;
 use crate::origin::origin::parse_url;
+use crate::token::json::{Json, Object};
 
 /// The endpoints of a server, and what it supports.
 #[derive(Clone, Debug)]
@@ -21,10 +20,12 @@ pub(crate) struct Metadata {
     pub(crate) sends_iss: bool,
     /// The supported PKCE methods (RFC 7636), if the server lists them.
     pub(crate) code_challenge_methods: Option<Vec<String>>,
+    /// Whether the server named the endpoints, and not the application.
+    pub(crate) is_discovered: bool,
 }
 
 /// The members of a metadata document that are used. All others are ignored.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
     pub(crate) issuer: Option<String>,
     pub(crate) token_endpoint: Option<String>,
@@ -32,72 +33,92 @@ pub(crate) struct Document {
     pub(crate) revocation_endpoint: Option<String>,
     pub(crate) authorization_endpoint: Option<String>,
     pub(crate) device_authorization_endpoint: Option<String>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    code_challenge_methods_supported: Option<Vec<String>>,
+    pub(crate) sends_iss: bool,
+    pub(crate) code_challenge_methods: Option<Vec<String>>,
 }
 
-/// An endpoint that a server may lack.
-#[derive(Clone, Debug)]
-pub(crate) struct OptionalEndpoint {
-    name: &'static str,
-    endpoint: Option<Endpoint>,
-}
+impl Document {
+    /// Reads a document. A member that has another type than it should counts as absent.
+    pub(crate) fn read(object: &Object) -> Self {
+        let text = |name| object.text(name).map(str::to_owned);
+        Self {
+            issuer: text(ISSUER),
+            token_endpoint: text(TOKEN),
+            introspection_endpoint: text(INTROSPECTION),
+            revocation_endpoint: text(REVOCATION),
+            authorization_endpoint: text(AUTHORIZATION),
+            device_authorization_endpoint: text(DEVICE_AUTHORIZATION),
+            // A promise that is written as a string is kept as well, because it makes a check stricter.
+            sends_iss: match object.get(SENDS_ISS) {
+                Some(Json::Bool(sends_iss)) => *sends_iss,
+                Some(Json::Text(text)) => text.eq_ignore_ascii_case("true"),
+                _ => false,
+            },
+            code_challenge_methods: match object.get(CODE_CHALLENGE_METHODS) {
+                Some(Json::List(methods)) => Some(methods.iter().filter_map(as_text).collect()),
+                _ => None,
+            },
+        }
+    }
 
-impl OptionalEndpoint {
-    pub(crate) fn require(&self) -> Result<&Endpoint, Error> {
-        self.endpoint.as_ref().ok_or_else(|| {
-            Error::input(format!(
-                "the server names no {}; give its URL to the client",
-                self.name
-            ))
+    /// The document as JSON, which [`read`](Self::read) understands.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            ISSUER: self.issuer,
+            TOKEN: self.token_endpoint,
+            INTROSPECTION: self.introspection_endpoint,
+            REVOCATION: self.revocation_endpoint,
+            AUTHORIZATION: self.authorization_endpoint,
+            DEVICE_AUTHORIZATION: self.device_authorization_endpoint,
+            SENDS_ISS: self.sends_iss,
+            CODE_CHALLENGE_METHODS: self.code_challenge_methods,
         })
     }
 }
 
-impl Metadata {
-    /// Fetches the metadata of an issuer: from the URL of RFC 8414 §3, or else from that of OpenID Connect Discovery.
-    ///
-    /// The document must name exactly the issuer that was asked for (RFC 8414 §3.3).
-    pub(crate) async fn from_issuer(http: &HttpClient, issuer: &str) -> Result<Self, Error> {
-        let [oauth, openid] = well_known_urls(issuer)?;
-        // A server that knows only one of the URLs may send anything from the other, even a page with status 200.
-        let document = match read(&oauth, &http.get(&oauth).await?) {
-            Ok(document) => document,
-            Err(_) => read(&openid, &http.get(&openid).await?)?,
-        };
-        // RFC 8414 §3.3: otherwise "the data contained in the response MUST NOT be used": one server could pose as another.
-        if document.issuer.as_deref() != Some(issuer) {
-            return Err(Error::refused(format!(
-                "{oauth} names another issuer than the configured one; give the issuer exactly as the server writes it"
-            )));
+fn as_text(value: &Json) -> Option<String> {
+    match value {
+        Json::Text(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+/// An endpoint that a server may lack, or whose URL cannot be used.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionalEndpoint {
+    name: &'static str,
+    endpoint: Result<Option<Endpoint>, Error>,
+}
+
+impl OptionalEndpoint {
+    pub(crate) fn require(&self) -> Result<&Endpoint, Error> {
+        match &self.endpoint {
+            Ok(Some(endpoint)) => Ok(endpoint),
+            Ok(None) => Err(Error::input(format!(
+                "the server names no {}; give its URL to the client",
+                self.name
+            ))),
+            Err(error) => Err(error.clone()),
         }
-        Self::new(document, Some(&oauth))
     }
+}
 
-    /// Fetches the SMART configuration of a FHIR server (SMART App Launch 2.2, Conformance).
-    pub(crate) async fn from_fhir_server(http: &HttpClient, base: &str) -> Result<Self, Error> {
-        let url = smart_configuration_url(base)?;
-        let document = read(&url, &http.get(&url).await?)?;
-        Self::new(document, Some(&url))
-    }
-
+impl Metadata {
     /// Checks the URLs in a document from this URL, or in one from the application itself.
+    ///
+    /// An endpoint that a server names and that cannot be used is an error only when it is needed.
     pub(crate) fn new(document: Document, source: Option<&Endpoint>) -> Result<Self, Error> {
-        let endpoint = |name, url: Option<String>| {
-            let endpoint = url.map(|url| Endpoint::parse(name, &url)).transpose()?;
-            let is_local = |endpoint: &Endpoint| endpoint.origin.is_plain_loopback();
-            // R1: a server on the network must not direct secrets to a port of this machine.
-            match (&endpoint, source) {
-                (Some(endpoint), Some(source)) if is_local(endpoint) && !is_local(source) => {
-                    Err(Error::origin(format!(
-                        "{source} names {endpoint}, which is plain http to this machine"
-                    )))
-                }
-                _ => Ok(OptionalEndpoint { name, endpoint }),
+        let find = |name, url: Option<String>| {
+            let endpoint = url
+                .map(|url| usable_endpoint(name, &url, source))
+                .transpose();
+            match (endpoint, source) {
+                // What the application gave is wrong at once.
+                (Err(error), None) => Err(error),
+                (endpoint, _) => Ok(OptionalEndpoint { name, endpoint }),
             }
         };
-        let token = endpoint("token endpoint", document.token_endpoint)?;
+        let token = find("token endpoint", document.token_endpoint)?.endpoint?;
         let no_token_endpoint = || match source {
             Some(source) => Error::malformed(format!("{source} names no token endpoint")),
             None => Error::input(
@@ -105,33 +126,40 @@ impl Metadata {
             ),
         };
         Ok(Self {
-            token: token.endpoint.ok_or_else(no_token_endpoint)?,
-            introspection: endpoint("introspection endpoint", document.introspection_endpoint)?,
-            revocation: endpoint("revocation endpoint", document.revocation_endpoint)?,
-            authorization: endpoint("authorization endpoint", document.authorization_endpoint)?,
-            device_authorization: endpoint(
+            token: token.ok_or_else(no_token_endpoint)?,
+            introspection: find("introspection endpoint", document.introspection_endpoint)?,
+            revocation: find("revocation endpoint", document.revocation_endpoint)?,
+            authorization: find("authorization endpoint", document.authorization_endpoint)?,
+            device_authorization: find(
                 "device authorization endpoint",
                 document.device_authorization_endpoint,
             )?,
-            sends_iss: document.authorization_response_iss_parameter_supported,
-            code_challenge_methods: document.code_challenge_methods_supported,
+            sends_iss: document.sends_iss,
+            code_challenge_methods: document.code_challenge_methods,
             issuer: document.issuer,
+            is_discovered: source.is_some(),
         })
     }
 }
 
-fn read(url: &Endpoint, response: &ServerResponse) -> Result<Document, Error> {
-    if response.status == StatusCode::OK {
-        return response.json(url);
+fn usable_endpoint(
+    name: &'static str,
+    url: &str,
+    source: Option<&Endpoint>,
+) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::parse(name, url)?;
+    let is_local = |endpoint: &Endpoint| endpoint.origin.is_plain_loopback();
+    // R1: a server on the network must not direct secrets to a port of this machine.
+    match source {
+        Some(source) if is_local(&endpoint) && !is_local(source) => Err(Error::origin(format!(
+            "{source} names {endpoint}, which is plain http to this machine"
+        ))),
+        _ => Ok(endpoint),
     }
-    // Never a permanent error: a server that is being set up has no metadata yet.
-    let status = response.status.as_u16();
-    let error = Error::unavailable(format!("{url} cannot be fetched ({status})"));
-    Err(response.add_pause(error))
 }
 
 /// The URLs of an issuer's metadata: RFC 8414 inserts the well-known part before the path, OpenID appends it.
-fn well_known_urls(issuer: &str) -> Result<[Endpoint; 2], Error> {
+pub(crate) fn well_known_urls(issuer: &str) -> Result<[Endpoint; 2], Error> {
     let url = base_url("issuer", issuer)?;
     let path = url.path().trim_end_matches('/').to_owned();
     Ok([
@@ -143,7 +171,7 @@ fn well_known_urls(issuer: &str) -> Result<[Endpoint; 2], Error> {
     ])
 }
 
-fn smart_configuration_url(fhir_base: &str) -> Result<Endpoint, Error> {
+pub(crate) fn smart_configuration_url(fhir_base: &str) -> Result<Endpoint, Error> {
     let url = base_url("FHIR base URL", fhir_base)?;
     let path = url.path().trim_end_matches('/').to_owned();
     metadata_url(&url, &format!("{path}/.well-known/smart-configuration"))
@@ -165,6 +193,15 @@ fn base_url(what: &str, text: &str) -> Result<Url, Error> {
     }
     Ok(url)
 }
+
+const ISSUER: &str = "issuer";
+const TOKEN: &str = "token_endpoint";
+const INTROSPECTION: &str = "introspection_endpoint";
+const REVOCATION: &str = "revocation_endpoint";
+const AUTHORIZATION: &str = "authorization_endpoint";
+const DEVICE_AUTHORIZATION: &str = "device_authorization_endpoint";
+const SENDS_ISS: &str = "authorization_response_iss_parameter_supported";
+const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
 
 #[cfg(test)]
 mod tests {

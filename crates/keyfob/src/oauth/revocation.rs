@@ -37,7 +37,8 @@ impl Client {
         }
         // Without its refresh token, an access token cannot be renewed and soon expires by itself.
         self.revoke_text(token.expose(), "access_token", |response| {
-            has_refresh_token && error_code(response) == Some(OAuthErrorCode::UnsupportedTokenType)
+            let code = error_code(response).map(|error| error.code);
+            has_refresh_token && code == Some(OAuthErrorCode::UnsupportedTokenType)
         })
         .await
     }

@@ -1,61 +1,202 @@
 //! The token response of a token endpoint (RFC 6749 §5.1).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
-use serde_json::Value;
+use jiff::Timestamp;
 
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, ServerResponse};
-use crate::token::token::Token;
+use crate::oauth::endpoint::Endpoint;
+use crate::token::json::{Json, Object};
+use crate::token::secret::Secret;
+use crate::token::token;
+use crate::token::token::{Expiry, Token};
 
-/// The members that are used. All others are ignored.
-#[derive(Deserialize)]
-struct Members {
-    access_token: Option<String>,
-    token_type: Option<String>,
-    expires_in: Option<Value>,
-    refresh_token: Option<String>,
+/// What the client expects of a token.
+pub(crate) struct ExpectedToken<'a> {
+    pub(crate) token_type: ExpectedType<'a>,
+    /// Whether an ID token is the token, if the response has no other.
+    pub(crate) may_be_id_token: bool,
+    /// The scopes that were asked for. A server that grants exactly these need not name them (RFC 6749 §5.1).
+    pub(crate) scopes: &'a [String],
 }
 
-/// Reads the access token, which must have this `token_type`, and the refresh token if there is one.
+/// The `token_type` that the client expects.
+pub(crate) enum ExpectedType<'a> {
+    /// A bearer token, which is also what a missing type means.
+    Bearer,
+    /// A token that is bound to a key. A bearer token must not be used instead (RFC 9449 §5).
+    Dpop,
+    /// Whatever the server writes, the token is sent with this scheme.
+    Any(&'a str),
+}
+
+impl ExpectedToken<'_> {
+    /// Whether a response has a token, usable or not.
+    pub(crate) fn is_in(&self, object: &Object) -> bool {
+        object.has("access_token") || (self.may_be_id_token && object.has("id_token"))
+    }
+
+    fn text(&self, object: &mut Object) -> Option<String> {
+        let text = take_text(object, "access_token");
+        let id_token = || take_text(object, "id_token").filter(|_| self.may_be_id_token);
+        text.or_else(id_token)
+    }
+}
+
+/// Removes the refresh token from a response. Some servers send an empty string instead of leaving it out.
+pub(crate) fn take_refresh_token(object: &mut Object) -> Option<Secret> {
+    Secret::new_field(take_text(object, "refresh_token")?).ok()
+}
+
+/// Reads the access token, its expiry and its scopes, and the refresh token if there is one.
 pub(crate) fn read_token(
     endpoint: &Endpoint,
-    response: &ServerResponse,
-    scheme: &str,
+    object: &mut Object,
+    expected: &ExpectedToken<'_>,
 ) -> Result<Token, Error> {
-    let members: Members = response.json(endpoint)?;
-    let text = require_member(endpoint, "access_token", members.access_token)?;
-    let token_type = require_member(endpoint, "token_type", members.token_type)?;
-    // A server that ignores a proof returns a bearer token, which is bound to no key and must not be used instead.
-    if !token_type.eq_ignore_ascii_case(scheme) {
-        return Err(Error::malformed(format!(
-            "{endpoint} returned a token whose `token_type` is not `{scheme}`, so the token cannot be used; check how the \
-             client is registered at the server"
-        )));
-    }
-    let token = Token::new(text)?.scheme(scheme)?;
-    let token = match read_seconds(members.expires_in.as_ref()) {
-        Some(lifetime) => token.expires_in(lifetime),
-        // RFC 6749 §5.1 only recommends `expires_in`.
-        None => token.expiry_from_jwt(),
+    let Some(text) = expected.text(object) else {
+        return Err(without_token(endpoint, object));
     };
-    match members.refresh_token {
-        // Some servers send an empty string instead of leaving the member out.
-        Some(refresh) if !refresh.is_empty() => token.with_refresh_token(refresh),
-        _ => Ok(token),
-    }
+    let scheme = scheme(endpoint, object, expected)?;
+    let token = Token::new(text)?.scheme(scheme)?;
+    let token = match read_expiry(endpoint, object)? {
+        // RFC 6749 §5.1 only recommends `expires_in`.
+        Expiry::Unknown => token.expiry_from_jwt(),
+        expiry => token.expiry(expiry),
+    };
+    let requested = expected.scopes.join(" ");
+    let token = match read_scope(object) {
+        Some(scope) => token.with_scope(&scope),
+        None => token.with_scope(&requested),
+    };
+    Ok(match take_refresh_token(object) {
+        Some(refresh) => token.or_refresh_token(Some(&refresh)),
+        None => token,
+    })
 }
 
-/// Reads a number of seconds. Some servers send it as a string. T5: a value that cannot be read is unknown.
-pub(crate) fn read_seconds(value: Option<&Value>) -> Option<Duration> {
-    let seconds = match value? {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
+fn without_token(endpoint: &Endpoint, object: &Object) -> Error {
+    let detail = match object.has("id_token") {
+        true => ", only with an ID token, which is not sent to an API",
+        false => "",
+    };
+    Error::malformed(format!(
+        "{endpoint} sent a response without `access_token`{detail}"
+    ))
+}
+
+fn scheme<'a>(
+    endpoint: &Endpoint,
+    object: &Object,
+    expected: &ExpectedToken<'a>,
+) -> Result<&'a str, Error> {
+    let found = object.text("token_type").unwrap_or_default().trim();
+    let scheme = match expected.token_type {
+        ExpectedType::Any(scheme) => return Ok(scheme),
+        // LinkedIn and others leave it out.
+        ExpectedType::Bearer if found.is_empty() => return Ok(token::BEARER),
+        ExpectedType::Bearer => token::BEARER,
+        // A server that ignores a proof returns a bearer token, which is bound to no key and must not be used instead.
+        ExpectedType::Dpop => token::DPOP,
+    };
+    if found.eq_ignore_ascii_case(scheme) {
+        return Ok(scheme);
+    }
+    let advice = match expected.token_type {
+        ExpectedType::Dpop => "check how the client is registered at the server",
+        _ => {
+            "if the API takes it as a bearer token, set `token_type` to `Bearer`; otherwise check how the client is \
+             registered at the server"
+        }
+    };
+    Err(Error::malformed(format!(
+        "{endpoint} returned a token whose `token_type` is not `{scheme}`, so the token cannot be used; {advice}"
+    )))
+}
+
+/// The scopes that the server granted: one text, or a list. Some servers separate them by commas.
+fn read_scope(object: &Object) -> Option<String> {
+    let words = match object.get("scope")? {
+        Json::Text(text) => text.replace(',', " "),
+        Json::List(items) => {
+            let words = items.iter().filter_map(|item| match item {
+                Json::Text(text) => Some(text.as_str()),
+                _ => None,
+            });
+            words.collect::<Vec<_>>().join(" ")
+        }
         _ => return None,
     };
+    (!words.trim().is_empty()).then_some(words)
+}
+
+/// When the token expires. T5: a value that is there and cannot be read is an error.
+fn read_expiry(endpoint: &Endpoint, object: &Object) -> Result<Expiry, Error> {
+    let present = |name: &&&str| match object.get(name) {
+        Some(Json::Text(text)) => !text.trim().is_empty(),
+        found => found.is_some(),
+    };
+    let lifetime = LIFETIMES.iter().find(present);
+    let (name, expiry) = match lifetime.or_else(|| TIMES.iter().find(present)) {
+        None => return Ok(Expiry::Unknown),
+        Some(name) => (
+            name,
+            object.get(name).and_then(|value| match lifetime {
+                Some(_) => read_seconds(Some(value)).map(Expiry::In),
+                None => read_time(value),
+            }),
+        ),
+    };
+    expiry.ok_or_else(|| {
+        Error::malformed(format!(
+            "{endpoint} sent an expiry in `{name}` that cannot be read as a time"
+        ))
+    })
+}
+
+/// Reads a number of seconds. Some servers send it as a string.
+pub(crate) fn read_seconds(value: Option<&Json>) -> Option<Duration> {
+    let seconds = number(value?)?;
     // A negative number means a token that has expired, and not one without an expiry.
     Duration::try_from_secs_f64(seconds.clamp(0.0, MAX_SECONDS)).ok()
+}
+
+/// Reads a point in time: RFC 3339, or seconds or milliseconds since 1970. A small number is a lifetime.
+fn read_time(value: &Json) -> Option<Expiry> {
+    let Some(seconds) = number(value) else {
+        let Json::Text(text) = value else { return None };
+        let time = text.trim().parse::<Timestamp>().ok()?;
+        return SystemTime::try_from(time).ok().map(Expiry::At);
+    };
+    if seconds <= MAX_SECONDS / 4.0 {
+        return read_seconds(Some(value)).map(Expiry::In);
+    }
+    let seconds = match seconds > MILLISECONDS_FROM {
+        true => seconds / 1000.0,
+        false => seconds,
+    };
+    let since_epoch = Duration::try_from_secs_f64(seconds).ok()?;
+    SystemTime::UNIX_EPOCH
+        .checked_add(since_epoch)
+        .map(Expiry::At)
+}
+
+fn number(value: &Json) -> Option<f64> {
+    let number = match value {
+        Json::Integer(number) => *number as f64,
+        Json::Fraction(number) => *number,
+        Json::Text(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    number.is_finite().then_some(number)
+}
+
+/// Removes a member that is a string and not empty.
+pub(crate) fn take_text(object: &mut Object, name: &str) -> Option<String> {
+    match object.take(name)? {
+        Json::Text(mut text) if !text.is_empty() => Some(std::mem::take(&mut *text)),
+        _ => None,
+    }
 }
 
 pub(crate) fn require_member<T>(
@@ -67,5 +208,14 @@ pub(crate) fn require_member<T>(
     member.ok_or_else(missing)
 }
 
+/// Members with a lifetime in seconds. The first is Zoho's, whose `expires_in` may be in milliseconds.
+const LIFETIMES: [&str; 2] = ["expires_in_sec", "expires_in"];
+
+/// Members with a point in time, which some servers send instead.
+const TIMES: [&str; 3] = ["expires_on", "expires_at", "expires"];
+
 /// About 68 years. Longer times are cut to it, so that no addition overflows.
 const MAX_SECONDS: f64 = (1_u64 << 31) as f64;
+
+/// More seconds than this are after the year 5000, so such a number is in milliseconds.
+const MILLISECONDS_FROM: f64 = 1e11;

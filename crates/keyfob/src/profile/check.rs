@@ -6,6 +6,7 @@ use crate::error::error::Error;
 use crate::origin::origin::Origin;
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
+use crate::profile::schema::Definition;
 use crate::profile::schema::grant::Grant;
 use crate::store::store::TokenStore;
 
@@ -61,7 +62,7 @@ impl Profile {
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = grant
         {
-            findings.push(check_server(grant).await);
+            findings.push(check_server(&self.definition, grant).await);
         }
         if findings.iter().all(Finding::is_good) {
             findings.push(Finding {
@@ -101,19 +102,23 @@ impl Profile {
         let from = self.token_from();
         let kind = lease.token().authentication_scheme().unwrap_or("a key");
         let ends = lease.expires_at();
-        Ok(
-            match ends.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default()) {
-                Some(left) => format!("came from {from}: {kind}, for {} s", left.as_secs()),
-                None => format!("came from {from}: {kind}, without an expiry"),
-            },
-        )
+        let left = ends.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+        let lifetime = match left {
+            Some(left) => format!("for {} s", left.as_secs()),
+            None => "without an expiry".to_owned(),
+        };
+        let scope = match lease.token().scope() {
+            Some(scope) => format!(", with the scopes {scope}"),
+            None => String::new(),
+        };
+        Ok(format!("came from {from}: {kind}, {lifetime}{scope}"))
     }
 }
 
 /// Whether the server's token endpoint is known, from its metadata or from the file.
-async fn check_server(grant: &Grant) -> Finding {
+async fn check_server(definition: &Definition, grant: &Grant) -> Finding {
     let found = async {
-        let metadata = client_now(grant).await?.metadata().await?;
+        let metadata = client_now(definition).await?.metadata().await?;
         Ok(format!("issues tokens at {}", metadata.token.url))
     };
     Finding {

@@ -1,5 +1,7 @@
 //! The client of a profile at its OAuth 2.0 server, made from the profile's secrets.
 
+use std::sync::Arc;
+
 use futures_util::future::OptionFuture;
 use zeroize::Zeroizing;
 
@@ -9,6 +11,8 @@ use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::signing_key::SigningKey;
 use crate::profile::dpop_key::parse_key;
+use crate::profile::metadata_files::MetadataFiles;
+use crate::profile::schema::Definition;
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
 use crate::profile::secret_ref::direct_request;
@@ -54,11 +58,18 @@ impl Secrets {
     }
 
     /// The client of this grant. Nothing is sent yet.
-    pub(super) async fn client(&self, grant: &Grant) -> Result<Client, Error> {
+    pub(super) async fn client(&self, definition: &Definition) -> Result<Client, Error> {
+        let grant = definition.token.grant();
+        let grant = grant.expect("only profiles with a grant have a client");
+        let files = MetadataFiles::of(&definition.store);
         let mut client = Client::builder(&grant.client.id)
             .authentication(self.authentication(grant)?)
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
-            .set_each(grant.prover().await?, ClientBuilder::dpop);
+            .set_each(grant.prover().await?, ClientBuilder::dpop)
+            .set_each(&grant.token_type, ClientBuilder::token_type)
+            .set_each(files, |client, files| {
+                client.metadata_store(Arc::new(files))
+            });
         client = match &grant.server {
             Server::Issuer(issuer) => client.issuer(issuer),
             Server::Fhir(base) => client.fhir_server(base),
@@ -97,14 +108,19 @@ impl Secrets {
             }
             Authentication::SecretPost(_) => ClientAuthentication::secret_post(secret()),
             Authentication::PrivateKey(_) => {
-                ClientAuthentication::private_key_jwt(self.signing_key(grant)?)
+                ClientAuthentication::private_key_jwt(self.signing_key(grant)?).set_each(
+                    grant.client.assertion_audience.clone(),
+                    ClientAuthentication::audience,
+                )
             }
         })
     }
 }
 
 /// The client of this grant outside of a renewal, with secrets that are read now.
-pub(super) async fn client_now(grant: &Grant) -> Result<Client, Error> {
+pub(super) async fn client_now(definition: &Definition) -> Result<Client, Error> {
+    let grant = definition.token.grant();
+    let grant = grant.expect("only profiles with a grant have a client");
     let secrets = Secrets::read(grant, &direct_request()).await?;
-    secrets.client(grant).await
+    secrets.client(definition).await
 }

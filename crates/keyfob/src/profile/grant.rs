@@ -84,7 +84,7 @@ impl GrantSource {
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = self.grant();
-        let client = || secrets.client(grant);
+        let client = || secrets.client(&self.definition);
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
                 let source = ClientCredentials::new(client().await?);
@@ -98,10 +98,19 @@ impl GrantSource {
                 let source = SmartBackendServices::discover_with(client, base, key)?;
                 Arc::new(with_parameters!(source, grant))
             }
-            GrantKind::RefreshToken(_) | GrantKind::SignIn(_) => {
+            GrantKind::RefreshToken(_) => {
                 let refresh_token = self.refresh_token(request).await?;
                 let source = RefreshToken::new(client().await?, refresh_token.as_str())?;
                 Arc::new(with_parameters!(source, grant))
+            }
+            GrantKind::SignIn(_) => {
+                let refresh_token = self.refresh_token(request).await?;
+                let source = RefreshToken::new(client().await?, refresh_token.as_str())?;
+                // The scopes and parameters are those of the sign-in. A renewal without a scope gets what was granted, which
+                // may be less than what was asked for (RFC 6749 §6). Only resources are defined for it (RFC 8707 §2.2).
+                Arc::new(source.set_each(&grant.resource, |source, resource| {
+                    source.resource(resource)
+                }))
             }
             GrantKind::JwtBearer(Assertion::Stored(secret)) => {
                 let source = JwtBearer::from_source(client().await?, secret.token_source());
@@ -139,21 +148,36 @@ impl GrantSource {
 
     /// Adds what a person has to do, if the sign-in has ended.
     fn explain(&self, error: Error) -> Error {
-        match self.grant().kind {
-            GrantKind::SignIn(_) if error.kind() == ErrorKind::Refused => Error::refused(format!(
-                "the server no longer accepts the sign-in; run `keyfob login {}`",
-                self.definition.name
+        match sign_in_advice(&self.definition) {
+            Some(advice) if error.kind() == ErrorKind::Refused => Error::refused(format!(
+                "the server refused to renew the token; if the sign-in has ended, {advice}"
             ))
-            .caused_by(error),
+            .caused_by(error)
+            .outcome_known(),
             _ => error,
         }
+    }
+}
+
+/// What a person does to sign in again; `None` if there is no refresh token.
+pub(super) fn sign_in_advice(definition: &Definition) -> Option<String> {
+    let name = &definition.name;
+    match &definition.token.grant()?.kind {
+        GrantKind::SignIn(_) => Some(format!("run `keyfob login {name}`")),
+        // The stored refresh token comes before the first one.
+        GrantKind::RefreshToken(first) => Some(format!(
+            "put a new refresh token into {first} and run `keyfob forget {name}`"
+        )),
+        _ => None,
     }
 }
 
 impl TokenSource for GrantSource {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
-            let outcome = self.source(request).await?.fetch(request).await;
+            // A secret that cannot be read in time leaves no doubt: nothing was sent.
+            let source = self.source(request).await.map_err(Error::outcome_known)?;
+            let outcome = source.fetch(request).await;
             outcome.map_err(|error| self.explain(error))
         })
     }

@@ -23,6 +23,7 @@ pub(crate) mod file;
 pub(crate) mod grant;
 pub(crate) mod keyring;
 pub(crate) mod lazy_store;
+mod metadata_files;
 pub(crate) mod profile;
 pub(crate) mod schema;
 pub(crate) mod secret_ref;

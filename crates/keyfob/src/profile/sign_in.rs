@@ -28,7 +28,7 @@ impl Profile {
     /// Why a secret cannot be read or the client cannot be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
         match self.definition.token.grant() {
-            Some(grant) => client_now(grant).await.map(Some),
+            Some(_) => client_now(&self.definition).await.map(Some),
             None => Ok(None),
         }
     }
@@ -43,7 +43,7 @@ impl Profile {
     /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile has no sign-in.
     pub async fn device_code(&self) -> Result<DeviceCode, Error> {
         let (grant, _) = self.sign_in_settings()?;
-        let flow = DeviceCode::new(client_now(grant).await?);
+        let flow = DeviceCode::new(client_now(&self.definition).await?);
         Ok(with_parameters!(flow, grant))
     }
 
@@ -56,7 +56,7 @@ impl Profile {
     /// As [`device_code`](Self::device_code).
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
         let (grant, settings) = self.sign_in_settings()?;
-        let flow = AuthorizationCode::new(client_now(grant).await?);
+        let flow = AuthorizationCode::new(client_now(&self.definition).await?);
         let flow = with_parameters!(flow, grant);
         match &settings.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::error::Error;
 use crate::origin::ca_file::trust_file;
-use crate::profile::grant::GrantSource;
+use crate::profile::grant::{GrantSource, sign_in_advice};
 use crate::profile::profile::Profile;
 use crate::profile::schema::token::{HeaderPlacement, TokenFrom};
 use crate::profile::set_each::SetEach;
@@ -50,7 +50,8 @@ impl Profile {
             Some((store, key)) => Arc::new(
                 Persisted::new(source, store, key)
                     .on_store_outage(definition.store.on_store_outage)
-                    .set_each(definition.store.issuer_grace, Persisted::issuer_grace),
+                    .set_each(definition.store.issuer_grace, Persisted::issuer_grace)
+                    .set_each(sign_in_advice(definition), Persisted::sign_in_advice),
             ),
         };
         // Outside of the store, which does not keep where in a request a token goes.

@@ -100,7 +100,11 @@ fn grant_identity(grant: &Grant) -> String {
     let parameters = parameters.map(|(name, value)| format!("{name:?}={value:?}"));
     let parts: Vec<_> = secrets.chain(parameters).collect();
     let kind = kind_identity(&grant.kind);
-    format!("{} {kind} {:?}", parts.join(" "), grant.audience)
+    let identity = format!("{} {kind} {:?}", parts.join(" "), grant.audience);
+    match &grant.token_type {
+        Some(token_type) => format!("{identity} token_type={token_type}"),
+        None => identity,
+    }
 }
 
 /// The kind of a grant and its settings, in a form that never changes.

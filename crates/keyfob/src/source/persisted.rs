@@ -66,6 +66,7 @@ impl Persisted {
             store: Arc::new(store),
             key,
             issuer_grace: Self::ISSUER_GRACE,
+            advice: "sign in again".into(),
             on_outage: OnStoreOutage::default(),
             outage: Arc::default(),
             refusal: Arc::default(),
@@ -80,6 +81,13 @@ impl Persisted {
     #[must_use]
     pub fn issuer_grace(mut self, grace: Duration) -> Self {
         Arc::make_mut(&mut self.0).issuer_grace = grace;
+        self
+    }
+
+    /// Sets what an error tells a person to do if a new sign-in is needed.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn sign_in_advice(mut self, advice: String) -> Self {
+        Arc::make_mut(&mut self.0).advice = advice.into();
         self
     }
 

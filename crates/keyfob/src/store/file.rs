@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
+#[cfg(feature = "profiles")]
+use zeroize::Zeroizing;
 
 pub(in crate::store) mod directory;
 pub(in crate::store) mod lease;
@@ -98,6 +100,18 @@ impl FileStore {
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
         self.runtime = Arc::new(runtime);
         self
+    }
+
+    /// The note with this id: a text that is no entry and no secret.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn read_note(&self, id: String) -> StoreFuture<'static, Option<Zeroizing<Vec<u8>>>> {
+        self.run(move |directory| directory.read_note(&id))
+    }
+
+    /// Replaces the note with this id, or removes it.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn write_note(&self, id: String, text: Option<String>) -> StoreFuture<'static, ()> {
+        self.run(move |directory| directory.write_note(&id, text.as_deref()))
     }
 
     pub(in crate::store) fn run<T: Send + 'static>(

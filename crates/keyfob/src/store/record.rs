@@ -13,6 +13,7 @@ use crate::error::error::Error;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::StoreError;
 use crate::store::key::{StoreKey, hex};
+use crate::token::json::{FromObject, optional_object};
 use crate::token::token::{Carrier, Expiry, Token};
 
 /// Writes the entry of this key as bytes.
@@ -31,7 +32,8 @@ pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
     let body = body(bytes)?;
     // The cause is left out, because it may quote the entry.
-    let record: Record<'_> = serde_json::from_slice(body).map_err(|_| damaged())?;
+    let FromObject(record): FromObject<Record<'_>> =
+        serde_json::from_slice(body).map_err(|_| damaged())?;
     record.into_entry().ok_or_else(damaged)
 }
 
@@ -67,11 +69,26 @@ struct Record<'a> {
     id: Cow<'a, str>,
     label: Cow<'a, str>,
     saved: u64,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     token: Option<TokenRecord<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     begun: Option<PendingRecord<'a>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     failure: Option<FailureRecord<'a>>,
 }
 
@@ -90,6 +107,8 @@ struct TokenRecord<'a> {
     recheck: Option<u64>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     refresh: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    scope: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -185,6 +204,7 @@ impl<'a> TokenRecord<'a> {
             obtained: token.obtained().map(milliseconds),
             recheck: token.recheck().map(in_milliseconds),
             refresh: token.refresh_token().map(Cow::Borrowed),
+            scope: token.scope().map(Cow::Borrowed),
         }
     }
 
@@ -207,6 +227,9 @@ impl<'a> TokenRecord<'a> {
         }
         if let Some(recheck) = self.recheck {
             token = token.recheck_after(Duration::from_millis(recheck));
+        }
+        if let Some(scope) = self.scope {
+            token = token.with_scope(&scope);
         }
         match self.refresh {
             Some(refresh) => token.with_refresh_token(refresh).ok(),
@@ -256,6 +279,7 @@ mod tests {
             .unwrap()
             .with_refresh_token("refresh")
             .unwrap()
+            .with_scope("read write")
             .recheck_after(Duration::from_secs(10))
             .expires_in(Duration::from_millis(3_600_001));
         Entry {
@@ -283,6 +307,7 @@ mod tests {
         let (token, before) = (read.token().unwrap(), entry.token().unwrap());
         assert!(token.same_as(before));
         assert_eq!(token.refresh_token(), Some("refresh"));
+        assert_eq!(token.scope(), Some("read write"));
         assert_eq!(token.expires(), before.expires());
         assert_eq!(token.obtained(), before.obtained());
         assert_eq!(token.recheck(), before.recheck());

@@ -308,6 +308,8 @@ pub struct EntrySummary {
     pub has_token: bool,
     /// Whether it has a refresh token.
     pub has_refresh_token: bool,
+    /// The scopes that the issuer granted, separated by spaces, if they are known.
+    pub scope: Option<String>,
     /// When an exchange started that has no result yet.
     pub exchange_started: Option<SystemTime>,
     /// Why the last exchange failed, if that is still remembered.
@@ -331,6 +333,7 @@ impl EntrySummary {
             obtained: token.and_then(Token::obtained),
             has_token: token.is_some(),
             has_refresh_token: token.is_some_and(|token| token.refresh_token().is_some()),
+            scope: token.and_then(Token::scope).map(str::to_owned),
             exchange_started: entry.pending_exchange().map(PendingExchange::started),
             last_error: entry.failure.as_ref().map(Failure::kind),
             unreadable: None,
@@ -346,6 +349,7 @@ impl EntrySummary {
             obtained: None,
             has_token: false,
             has_refresh_token: false,
+            scope: None,
             exchange_started: None,
             last_error: None,
             unreadable: Some(error),

@@ -1,7 +1,9 @@
 //! JSON whose strings are wiped from memory when they are dropped, and that tells lists from objects.
 
+use std::marker::PhantomData;
 use std::{fmt, iter};
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
@@ -59,6 +61,26 @@ impl Json {
 }
 
 impl Object {
+    /// Makes an object of the fields of a form.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn of_texts(fields: impl IntoIterator<Item = (String, String)>) -> Self {
+        let fields = fields.into_iter();
+        Self(
+            fields
+                .map(|(name, value)| (name, Json::Text(Zeroizing::new(value))))
+                .collect(),
+        )
+    }
+
+    /// The value of a field, if it is a string.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Some(Json::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -150,5 +172,62 @@ impl<'de> Visitor<'de> for Reader {
         let fields = iter::from_fn(|| fields.next_entry().transpose());
         let object = fields.collect::<Result<_, _>>()?;
         Ok(Json::Object(Object(object)))
+    }
+}
+
+/// Reads a value from a JSON object only.
+///
+/// The code that `serde` derives also reads a struct from a list of its fields, which no format here means.
+pub(crate) struct FromObject<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for FromObject<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = FromObject<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(FromObject)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// For `#[serde(deserialize_with = …)]`: an optional struct, read from an object only.
+#[cfg(feature = "store")]
+pub(crate) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let found: Option<FromObject<T>> = Deserialize::deserialize(deserializer)?;
+    Ok(found.map(|FromObject(value)| value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_not_read_as_an_object() {
+        #[derive(Deserialize)]
+        struct Point {
+            x: u8,
+        }
+
+        let FromObject(point) = serde_json::from_str::<FromObject<Point>>("{\"x\": 1}").unwrap();
+        assert_eq!(point.x, 1);
+        assert!(
+            serde_json::from_str::<Point>("[1]").is_ok(),
+            "what serde does by itself"
+        );
+        assert!(serde_json::from_str::<FromObject<Point>>("[1]").is_err());
     }
 }

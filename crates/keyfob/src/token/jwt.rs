@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+use crate::token::json::FromObject;
+
 /// Returns the `exp` claim of a JWT in compact form (RFC 7515 §7.1), or `None` if the text is not such a JWT.
 ///
 /// The signature is not verified, so the result is a hint and proves nothing (T5).
@@ -22,7 +24,7 @@ pub(super) fn expiry(text: &str) -> Option<SystemTime> {
         return None;
     };
     let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    let FromObject(Claims { exp }) = serde_json::from_slice(&claims).ok()?;
     // RFC 7519 §2: a NumericDate may have a fraction.
     let since_epoch = Duration::try_from_secs_f64(exp).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since_epoch)

@@ -35,6 +35,8 @@
 pub(crate) mod freshness;
 pub(crate) mod json;
 pub(crate) mod jwt;
+#[cfg(any(feature = "oauth", feature = "store"))]
+pub(crate) mod new_refresh_token;
 pub(crate) mod secret;
 pub(crate) mod secret_file;
 pub(crate) mod token;

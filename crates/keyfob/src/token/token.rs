@@ -1,5 +1,6 @@
 //! The token: a secret text, its expiry, and the header fields that carry it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::AUTHORIZATION;
@@ -31,6 +32,7 @@ pub struct Token {
     recheck: Option<Duration>,
     obtained: Option<SystemTime>,
     refresh: Option<Secret>,
+    scope: Option<Arc<str>>,
 }
 
 /// When a token expires.
@@ -76,6 +78,7 @@ impl Token {
             recheck: None,
             obtained: None,
             refresh: None,
+            scope: None,
         }
     }
 
@@ -150,6 +153,37 @@ impl Token {
         Ok(self)
     }
 
+    /// Sets the scopes that the issuer granted, separated by spaces (RFC 6749 §3.3).
+    ///
+    /// They are for people and for renewals, and are never sent to an API.
+    ///
+    /// ```
+    /// use keyfob::Token;
+    ///
+    /// let token = Token::new("2YotnFZFEjr1zCsicMWpAA")?.with_scope("read write");
+    /// assert_eq!(token.scope(), Some("read write"));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_scope(mut self, scope: &str) -> Self {
+        // Shown in a terminal, so it keeps to the characters that RFC 6749 §3.3 allows.
+        let words = scope.split_ascii_whitespace();
+        let words: Vec<_> = words
+            .filter(|word| word.bytes().all(|byte| byte.is_ascii_graphic()))
+            .collect();
+        self.scope = (!words.is_empty()).then(|| words.join(" ").into());
+        self
+    }
+
+    /// Keeps this scope if the server sent none: it granted what was asked for (RFC 6749 §5.1).
+    #[cfg(feature = "oauth")]
+    pub(crate) fn or_scope(self, scope: Option<&str>) -> Self {
+        match (&self.scope, scope) {
+            (None, Some(scope)) => self.with_scope(scope),
+            _ => self,
+        }
+    }
+
     /// Keeps this refresh token if the server sent none.
     ///
     /// RFC 6749 §6: "The authorization server MAY issue a new refresh token". If it does not, the old one stays valid.
@@ -171,11 +205,7 @@ impl Token {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the scheme is not a token of RFC 9110 §5.6.2.
     pub fn scheme(mut self, scheme: &str) -> Result<Self, Error> {
-        if HeaderName::from_bytes(scheme.as_bytes()).is_err() {
-            return Err(Error::input(
-                "the authentication scheme has a character that is not allowed; give a word such as `Bearer`",
-            ));
-        }
+        check_scheme(scheme)?;
         self.carrier = Carrier::Scheme(scheme.to_owned());
         Ok(self)
     }
@@ -241,6 +271,12 @@ impl Token {
     #[must_use]
     pub fn refresh_token(&self) -> Option<&str> {
         self.refresh.as_ref().map(Secret::expose)
+    }
+
+    /// Returns the scopes that the issuer granted, separated by spaces, if they are known.
+    #[must_use]
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
     }
 
     /// Returns the scheme before the token in `Authorization` (RFC 9110 §11.4).
@@ -313,6 +349,20 @@ impl Token {
         self
     }
 
+    /// Replaces the refresh token by a newer one.
+    pub(crate) fn replace_refresh_token(mut self, newest: Secret) -> Self {
+        self.refresh = Some(newest);
+        self
+    }
+
+    /// Makes a token that only carries a refresh token: it has expired, so it is never sent.
+    pub(crate) fn expired_with_refresh_token(newest: Secret) -> Self {
+        let text = Secret::new("none".to_owned()).expect("it is visible ASCII");
+        Self::carried(text, Carrier::Scheme(BEARER.to_owned()))
+            .expires_at(SystemTime::UNIX_EPOCH)
+            .replace_refresh_token(newest)
+    }
+
     /// Makes a token that is sent by this carrier, as a store read it.
     pub(crate) fn carried_by(text: String, carrier: Carrier) -> Result<Self, Error> {
         Ok(match carrier {
@@ -373,6 +423,16 @@ impl<T: Into<String>> IntoToken for (T, SystemTime) {
 impl<T: Into<String>> IntoToken for (T, Duration) {
     fn into_token(self) -> Result<Token, Error> {
         Ok(Token::new(self.0)?.expires_in(self.1))
+    }
+}
+
+/// Checks that this is the name of an authentication scheme (RFC 9110 §11.1).
+pub(crate) fn check_scheme(scheme: &str) -> Result<(), Error> {
+    match HeaderName::from_bytes(scheme.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::input(
+            "the authentication scheme has a character that is not allowed; give a word such as `Bearer`",
+        )),
     }
 }
 

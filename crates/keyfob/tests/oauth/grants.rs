@@ -78,7 +78,8 @@ async fn the_lifetime_may_be_a_number_a_text_or_missing() {
         (json!(300), Expiry::In(Duration::from_secs(300))),
         (json!("300"), Expiry::In(Duration::from_secs(300))),
         (json!(300.5), Expiry::In(Duration::from_millis(300_500))),
-        (json!("soon"), Expiry::Unknown),
+        (json!(-1), Expiry::In(Duration::ZERO)),
+        (json!(""), Expiry::Unknown),
         (json!(null), Expiry::Unknown),
     ] {
         let endpoint = TokenEndpoint::start();
@@ -87,6 +88,18 @@ async fn the_lifetime_may_be_a_number_a_text_or_missing() {
             .await
             .unwrap();
         assert_eq!(token.expires(), expected);
+    }
+}
+
+#[tokio::test]
+async fn t5_a_lifetime_that_cannot_be_read_is_an_error() {
+    for given in [json!("soon"), json!([300]), json!(true), json!("1e999")] {
+        let endpoint = TokenEndpoint::start();
+        endpoint.next(keyfob_testkit::TokenResponse::token().field("expires_in", given));
+        let error = token_of(ClientCredentials::new(client(&endpoint))).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), keyfob::ErrorKind::Malformed);
+        assert!(error.to_string().contains("`expires_in`"), "{error}");
     }
 }
 

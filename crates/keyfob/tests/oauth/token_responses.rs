@@ -66,9 +66,14 @@ async fn t2_a_refusal_without_a_code_is_judged_by_its_status() {
 }
 
 #[tokio::test]
-async fn s3_a_code_that_is_not_registered_is_not_quoted() {
-    let error = error_after(refusal(400, "SECRET")).await;
-    assert_eq!(error.kind(), ErrorKind::Refused);
+async fn s3_a_code_that_is_not_registered_is_shown_unless_it_may_be_a_secret() {
+    let error = error_after(refusal(400, "tenant_disabled")).await;
+    assert!(error.to_string().contains("`tenant_disabled`"), "{error}");
+    // `SECRET` is no word of a code, and the other is a part of the request.
+    for code in ["SECRET", "h1dden", "s3cr3t", "bad_s3cr3t"] {
+        let error = error_after(refusal(400, code)).await;
+        assert_eq!(error.kind(), ErrorKind::Refused);
+    }
 }
 
 #[tokio::test]
@@ -82,7 +87,6 @@ async fn t2_the_retry_after_of_the_server_is_kept() {
 #[tokio::test]
 async fn s3_a_response_that_is_no_token_is_not_quoted() {
     for (body, word) in [
-        (json!({"access_token": "SECRET"}), "`token_type`"),
         (
             json!({"access_token": "SECRET", "token_type": "mac"}),
             "`token_type`",
@@ -101,7 +105,7 @@ async fn s3_a_response_that_is_no_token_is_not_quoted() {
         ),
         (
             json!({"access_token": ["SECRET"], "token_type": "Bearer"}),
-            "JSON",
+            "`access_token`",
         ),
         (json!(["SECRET"]), "JSON"),
     ] {
@@ -114,12 +118,43 @@ async fn s3_a_response_that_is_no_token_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn the_case_of_the_token_type_does_not_matter() {
-    let endpoint = TokenEndpoint::start();
-    endpoint.next(TokenResponse::token().field("token_type", json!("bEARER")));
-    token_of(ClientCredentials::new(client(&endpoint)))
-        .await
-        .unwrap();
+async fn a_token_type_may_be_missing_and_its_case_does_not_matter() {
+    for token_type in [json!("bEARER"), json!(" Bearer "), json!(""), json!(null)] {
+        let endpoint = TokenEndpoint::start();
+        endpoint.next(TokenResponse::token().field("token_type", token_type));
+        let token = token_of(ClientCredentials::new(client(&endpoint))).await;
+        assert!(token.unwrap().is_bearer());
+    }
+}
+
+#[tokio::test]
+async fn another_token_type_needs_a_setting_and_the_error_names_it() {
+    for token_type in ["BearerToken", "N_A", "mac", "DPoP"] {
+        let endpoint = TokenEndpoint::start();
+        endpoint.always(TokenResponse::token().field("token_type", json!(token_type)));
+        let error = token_of(ClientCredentials::new(client(&endpoint))).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("set `token_type` to `Bearer`"), "{error}");
+        let client = Client::builder("desktop")
+            .token_endpoint(endpoint.url())
+            .token_type("Bearer")
+            .build()
+            .unwrap();
+        let token = token_of(ClientCredentials::new(client)).await.unwrap();
+        assert!(token.is_bearer(), "{token_type}");
+    }
+}
+
+#[test]
+fn a_token_type_that_is_no_scheme_is_refused() {
+    let client = |token_type: &str| {
+        Client::builder("desktop")
+            .token_endpoint("https://a.example/token")
+            .token_type(token_type)
+            .build()
+    };
+    assert!(client("Zoho-oauthtoken").is_ok());
+    assert_eq!(client("two words").unwrap_err().kind(), ErrorKind::Input);
 }
 
 #[tokio::test]

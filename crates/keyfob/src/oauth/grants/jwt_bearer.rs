@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
+use crate::oauth::client_authentication::check_audience;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::oauth::metadata::Metadata;
 use crate::oauth::signing_key::{Signer, SigningKey};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
@@ -91,7 +93,10 @@ impl JwtBearer {
         self.claim("sub", subject.into())
     }
 
-    /// Sets who accepts the assertion (`aud`). Default: the URL of the token endpoint.
+    /// Sets who accepts the assertion (`aud`).
+    ///
+    /// Default: the issuer if the endpoints are discovered, otherwise the URL of the token endpoint. With discovery, a URL must
+    /// have the origin of the token endpoint.
     pub fn assertion_audience(self, audience: impl Into<String>) -> Self {
         self.claim("aud", audience.into())
     }
@@ -130,10 +135,15 @@ impl AssertionToSign {
         for name in ["iss", "sub"] {
             claims.entry(name).or_insert_with(|| client.id().into());
         }
-        // RFC 7523 §3: "The token endpoint URL [...] MAY be used". Metadata is fetched only if that default is needed.
-        if !claims.contains_key("aud") {
-            let metadata = client.metadata().await?;
-            claims.insert("aud".to_owned(), metadata.token.url.as_str().into());
+        let metadata = client.metadata().await?;
+        let audience = claims
+            .entry("aud")
+            .or_insert_with(|| default_audience(&metadata).into());
+        // An endpoint that the server named must not receive an assertion for another server.
+        if metadata.is_discovered {
+            for audience in texts(audience) {
+                check_audience(audience, &metadata.token, &metadata)?;
+            }
         }
         Jwt::builder()
             .issued_now_expires_after(self.lifetime)
@@ -143,6 +153,22 @@ impl AssertionToSign {
             .await
             .map_err(|_| Error::input("the assertion cannot be signed with these claims"))
     }
+}
+
+/// RFC 7523 §3: "The token endpoint URL [...] MAY be used". Metadata can name the endpoint of another server.
+fn default_audience(metadata: &Metadata) -> &str {
+    match &metadata.issuer {
+        Some(issuer) if metadata.is_discovered => issuer,
+        _ => metadata.token.url.as_str(),
+    }
+}
+
+/// The texts of a claim that is one text or a list (RFC 7519 §4.1.3).
+fn texts(claim: &Value) -> impl Iterator<Item = &str> {
+    let list = claim
+        .as_array()
+        .map_or(std::slice::from_ref(claim), Vec::as_slice);
+    list.iter().filter_map(Value::as_str)
 }
 
 impl TokenSource for JwtBearer {
@@ -159,7 +185,7 @@ impl TokenSource for JwtBearer {
                     form.with("assertion", token.expose())
                 }
             };
-            self.options.request_token(form).await
+            self.options.request_any_token(form).await
         })
     }
 }

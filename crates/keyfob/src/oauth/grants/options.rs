@@ -3,7 +3,7 @@
 use huskarl_core::secrets::SecretString;
 
 use crate::error::error::Error;
-use crate::oauth::client::Client;
+use crate::oauth::client::{Client, GrantRequest};
 use crate::oauth::form::Form;
 use crate::token::token::Token;
 
@@ -30,7 +30,20 @@ impl GrantOptions {
 
     /// Requests a token with the parameters of a grant and these options.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
-        self.client.request_token(self.add_to(form)?).await
+        self.request(form, false).await
+    }
+
+    /// The same for a grant whose response may hold an ID token instead of an access token.
+    pub(crate) async fn request_any_token(&self, form: Form) -> Result<Token, Error> {
+        self.request(form, true).await
+    }
+
+    async fn request(&self, form: Form, may_return_id_token: bool) -> Result<Token, Error> {
+        let grant = GrantRequest {
+            scopes: &self.scopes,
+            may_return_id_token,
+        };
+        self.client.request_token(self.add_to(form)?, &grant).await
     }
 
     /// Adds the options to a form.

@@ -10,10 +10,14 @@ use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::token::new_refresh_token::NewRefreshToken;
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
 /// Gets tokens with a refresh token (RFC 6749 §6).
+///
+/// Set [`scopes`](Self::scopes) only to ask for fewer scopes than the sign-in was granted: a server refuses a request for
+/// more. Scopes that the [previous token](TokenRequest::previous) is known to lack are left out.
 ///
 /// A server may replace the refresh token with each response (*rotation*), and treat any further use of the old one as
 /// theft. So this source, together with its clones, sends one request at a time and never uses a replaced refresh token
@@ -74,14 +78,36 @@ impl RefreshToken {
         // Locked until the response is read, so that no other exchange sends a refresh token that this one replaces.
         let mut rotation = self.rotation.lock().await;
         let used = rotation.choose(previous);
+        let granted = previous.and_then(Token::scope);
         let form = Form::token_request("refresh_token").with("refresh_token", used.expose());
-        let token = self.options.request_token(form).await?;
-        // RFC 6749 §6: the server "MAY issue a new refresh token"; without one, the old one stays valid.
-        let token = token.or_refresh_token(Some(&used));
+        let response = self.options_within(granted).request_token(form).await;
+        let token = response.inspect_err(|error| {
+            // The rest of the response cannot be used, and the server has replaced the refresh token all the same.
+            if let Some(newest) = NewRefreshToken::in_error(error) {
+                rotation.record(used.clone(), newest);
+            }
+        })?;
+        // RFC 6749 §6: the server "MAY issue a new refresh token"; without one, the old one stays valid. A scope that is left
+        // out is "treated as equal to the scope originally granted".
+        let token = token.or_refresh_token(Some(&used)).or_scope(granted);
         if let Some(newest) = token.refresh_secret() {
             rotation.record(used, newest);
         }
         Ok(token)
+    }
+
+    /// The options, without the scopes that the server did not grant.
+    ///
+    /// RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and the server refuses the request.
+    fn options_within(&self, granted: Option<&str>) -> GrantOptions {
+        let mut options = self.options.clone();
+        if let Some(granted) = granted {
+            let granted: Vec<_> = granted.split(' ').collect();
+            options
+                .scopes
+                .retain(|scope| granted.contains(&scope.as_str()));
+        }
+        options
     }
 }
 

@@ -109,7 +109,7 @@ impl TokenSource for TokenExchange {
                     .with("actor_token", actor.fetch(&request).await?.expose())
                     .with("actor_token_type", token_type.uri());
             }
-            self.options.request_token(form).await
+            self.options.request_any_token(form).await
         })
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
 use crate::oauth::signing_key::pem::wrong;
+use crate::token::json::FromObject;
 
 /// Reads a JWK, or the key of a set that has this id.
 pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
@@ -17,12 +18,13 @@ pub(super) fn read(json: &[u8], key_id: Option<&str>) -> Result<Jwk, Error> {
 
     let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
     // The errors of serde_json are dropped, because they may quote the key.
-    if serde_json::from_slice::<Set>(json).is_ok() {
-        let set: Jwks = serde_json::from_slice(json)
+    if serde_json::from_slice::<FromObject<Set>>(json).is_ok() {
+        let FromObject(set): FromObject<Jwks> = serde_json::from_slice(json)
             .map_err(|_| wrong("is a set of keys whose `keys` is not a list"))?;
         return select(set, key_id);
     }
-    serde_json::from_slice(json).map_err(|fault| {
+    let key = serde_json::from_slice(json).map(|FromObject(key)| key);
+    key.map_err(|fault| {
         wrong(match fault.is_data() {
             true => "is not a JWK: a field is missing, has the wrong type, or is not base64url (RFC 7517)",
             false => "is not valid JSON",

@@ -1,5 +1,6 @@
 //! The client of an authorization server, and how it authenticates (RFC 6749 §2.3, RFC 7523 §2.2).
 
+use crate::oauth::client_authentication::Audience;
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
@@ -9,6 +10,8 @@ use crate::profile::table::{Read, Table, Value};
 pub(crate) struct ClientSettings {
     pub(crate) id: String,
     pub(crate) authentication: Authentication,
+    /// The audience of the assertion by which the client authenticates.
+    pub(crate) assertion_audience: Option<Audience>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +82,21 @@ pub(super) fn read(
     Ok(ClientSettings {
         id: id?,
         authentication: authentication?,
+        assertion_audience: None,
     })
+}
+
+/// Reads the audience of the client's assertion: `issuer`, `token_endpoint`, or what the server documents.
+pub(super) fn read_audience(table: &Table<'_>, client: &mut ClientSettings) {
+    if !matches!(client.authentication, Authentication::PrivateKey(_)) {
+        return;
+    }
+    let audience = table.optional("assertion_audience", Value::text);
+    client.assertion_audience = audience.map(|text| match text.as_str() {
+        "issuer" => Audience::Issuer,
+        "token_endpoint" => Audience::TokenEndpoint,
+        _ => Audience::Other(text),
+    });
 }
 
 pub(super) fn read_authentication(

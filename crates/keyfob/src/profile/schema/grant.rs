@@ -16,6 +16,7 @@ use crate::profile::schema::sign_in::{SignIn, SignInSettings};
 use crate::profile::schema::{client, sign_in};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
+use crate::token::token::check_scheme;
 
 /// A grant: the authorization server, the client, and the parameters of the token request.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Grant {
     pub(crate) dpop_key: Option<DpopKey>,
     /// The CA file of the profile.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The scheme of the tokens, whatever type the server writes.
+    pub(crate) token_type: Option<String>,
 }
 
 /// The server that issues the tokens.
@@ -158,11 +161,20 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         Name::JwtBearer => client::read_authentication(table, DefaultAuthentication::Secret),
         _ => client::read_authentication(table, DefaultAuthentication::KeyOrSecret),
     };
-    let client = client::read(table, authentication);
+    let mut client = client::read(table, authentication);
+    // For this grant, the audience is that of the assertion which is exchanged.
+    if let (Ok(client), false) = (&mut client, matches!(grant, Name::JwtBearer)) {
+        client::read_audience(table, client);
+    }
     let (audience, resource) = match grant {
         // SMART defines neither parameter: the token is for the FHIR server.
         Name::SmartBackendServices => (Vec::new(), Vec::new()),
         _ => (texts("audience"), texts("resource")),
+    };
+    let token_type = match grant {
+        // SMART allows bearer tokens only.
+        Name::SmartBackendServices => None,
+        _ => table.optional("token_type", read_token_type),
     };
     let scopes = texts("scopes");
     let parameters = table.optional("parameters", read_parameters);
@@ -187,6 +199,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         parameters: parameters.unwrap_or_default(),
         dpop_key,
         ca_file: None,
+        token_type,
     })
 }
 
@@ -245,6 +258,14 @@ fn token_type(name: String) -> String {
     }
 }
 
+fn read_token_type(value: &Value<'_>) -> Read<String> {
+    let scheme = value.text()?;
+    match check_scheme(&scheme) {
+        Ok(()) => Ok(scheme),
+        Err(error) => Err(value.error(format!("`token_type`: {error}"))),
+    }
+}
+
 fn read_server(table: &Table<'_>) -> Read<Server> {
     match table.at_most_one("issuer", "token_endpoint")? {
         (Some(issuer), _) => issuer.url_as_written().map(Server::Issuer),
@@ -297,7 +318,8 @@ const NAMES: [(&str, Name); 7] = [
 ];
 
 /// The keys of all grants.
-pub(super) const KEYS: [&str; 29] = [
+pub(super) const KEYS: [&str; 30] = [
+    "token_type",
     "issuer",
     "token_endpoint",
     "fhir_server",

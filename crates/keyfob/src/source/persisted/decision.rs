@@ -21,6 +21,8 @@ pub(super) struct Question<'a> {
     pub(super) consumes_refresh_token: bool,
     /// How long after its start an exchange without a result is tried once more.
     pub(super) issuer_grace: Duration,
+    /// What a person does to sign in again.
+    pub(super) advice: &'a str,
 }
 
 /// What has to be done.
@@ -58,7 +60,7 @@ impl Question<'_> {
         if let Some(pending) = pending
             && (attempt > MAX_ATTEMPTS || age(pending.started) >= self.issuer_grace)
         {
-            return Verdict::Refuse(sign_in_needed(pending));
+            return Verdict::Refuse(sign_in_needed(pending, self.advice));
         }
         Verdict::Fetch { attempt }
     }
@@ -134,12 +136,12 @@ pub(super) fn fingerprint_of(token: Option<&Token>) -> Option<String> {
     token?.refresh_token().map(fingerprint)
 }
 
-fn sign_in_needed(pending: &PendingExchange) -> Error {
+fn sign_in_needed(pending: &PendingExchange, advice: &str) -> Error {
     let when = jiff::Timestamp::try_from(pending.started())
         .map_or_else(|_| "long ago".to_owned(), |time| format!("at {time:.0}"));
     Error::refused(format!(
         "an exchange of the stored refresh token was started {when} by {} and its result was never stored; \
-         the refresh token may be used up: sign in again",
+         the refresh token may be used up: {advice}",
         pending.process()
     ))
 }

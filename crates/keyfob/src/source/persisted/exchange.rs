@@ -4,7 +4,7 @@ use std::process;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::error::ErrorKind;
+use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
@@ -13,6 +13,7 @@ use crate::source::persisted::renewal::{Interruption, Renewal};
 use crate::source::persisted::stored_source::wall_time;
 use crate::store::entry::{Entry, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
+use crate::token::new_refresh_token::NewRefreshToken;
 use crate::token::token::Token;
 
 impl Renewal<'_> {
@@ -57,15 +58,30 @@ impl Renewal<'_> {
                 self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
-                // A response that cannot be understood may have held the new refresh token, so its outcome is unknown too.
-                let is_unknown = error.is_outcome_unknown() || error.kind() == ErrorKind::Malformed;
-                if !is_unknown {
-                    entry.pending = None;
-                    self.share_failure(entry, &error).await;
-                }
+                self.settle_failure(entry, &error).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// Stores what a failed exchange leaves: nothing but the note, if the refresh token may be used up.
+    async fn settle_failure(&mut self, mut entry: Entry, error: &Error) {
+        let newest = NewRefreshToken::in_error(error).cloned();
+        if newest.is_none() && error.may_have_used_up() {
+            return;
+        }
+        entry.pending = None;
+        if let Some(newest) = newest {
+            entry.token = Some(match entry.token.take() {
+                Some(token) => token.replace_refresh_token(newest),
+                None => Token::expired_with_refresh_token(newest),
+            });
+            let report = |_: &mut Self, fault: &StoreError| events::save_failed(fault.error());
+            if let Err(fault) = self.save_persistently(&entry, report).await {
+                events::refresh_token_lost(fault.error());
+            }
+        }
+        self.share_failure(entry, error).await;
     }
 
     /// An entry for the first exchange, with the token that is in memory, if there is one.

@@ -230,8 +230,9 @@ impl Renewal<'_> {
     async fn quarantine(&mut self, fault: &StoreError) -> Result<(), StoreError> {
         if self.stored.source.consumes_refresh_token() {
             return Err(fault.with_message(format!(
-                "{}; it may have held the only refresh token: sign in again, or forget the entry",
-                fault.error()
+                "{}; it may have held the only refresh token: {}, or forget the entry",
+                fault.error(),
+                self.stored.advice
             )));
         }
         self.lease.quarantine().await?;

@@ -23,6 +23,8 @@ pub(super) struct StoredSource {
     pub(super) store: Arc<dyn TokenStore>,
     pub(super) key: StoreKey,
     pub(super) issuer_grace: Duration,
+    /// What a person does to sign in again.
+    pub(super) advice: Arc<str>,
     pub(super) on_outage: OnStoreOutage,
     pub(super) outage: Arc<Outage>,
     pub(super) refusal: Arc<Refusal>,
@@ -31,7 +33,7 @@ pub(super) struct StoredSource {
 }
 
 impl StoredSource {
-    pub(super) fn question<'a>(&self, request: &'a TokenRequest) -> Question<'a> {
+    pub(super) fn question<'a>(&'a self, request: &'a TokenRequest) -> Question<'a> {
         Question {
             reason: request.reason(),
             previous: request.previous(),
@@ -39,6 +41,7 @@ impl StoredSource {
             now: wall_time(request),
             consumes_refresh_token: self.source.consumes_refresh_token(),
             issuer_grace: self.issuer_grace,
+            advice: &self.advice,
         }
     }
 

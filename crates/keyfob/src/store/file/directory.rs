@@ -81,6 +81,52 @@ impl Directory {
         keys.open(id, bytes)
     }
 
+    /// Reads a file that is no entry and holds no secret.
+    #[cfg(feature = "profiles")]
+    pub(super) fn read_note(&self, id: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.read_file(&self.file(id, NOTE))
+    }
+
+    /// Replaces a file that is no entry, or removes it.
+    #[cfg(feature = "profiles")]
+    pub(super) fn write_note(&self, id: &str, text: Option<&str>) -> Result<(), StoreError> {
+        let path = self.file(id, NOTE);
+        let Some(text) = text else {
+            let removed = if_present(fs::remove_file(&path)).map(drop);
+            return removed.map_err(|fault| cannot("removed", &path, fault));
+        };
+        owner::create_directory(&self.path)
+            .map_err(|fault| cannot("created", &self.path, fault))?;
+        self.check()?;
+        // Processes that write at the same time write the same, and a reader that finds a part of it reads it as nothing.
+        self.write_file(&self.file(id, NEW_NOTE), &path, text.as_bytes())
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let cannot_read = |fault| cannot("read", path, fault);
+        let file = if_present(owner::options().read(true).open(path)).map_err(cannot_read)?;
+        let Some(file) = file else {
+            return Ok(None);
+        };
+        // After the open, because a store that was never written has no directory to check.
+        self.check()?;
+        let bytes = checked(file, path).and_then(read_whole);
+        bytes.map(Some).map_err(cannot_read)
+    }
+
+    /// Writes a file completely or not at all.
+    fn write_file(&self, new: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        // A rename replaces the file at once. Syncing the directory makes the rename survive a crash.
+        let written = write_new(new, bytes)
+            .and_then(|()| fs::rename(new, path))
+            .and_then(|()| owner::sync(&self.path));
+        written.map_err(|fault| {
+            // The incomplete file is of no use. If it stays, the next write replaces it.
+            let _ = fs::remove_file(new);
+            cannot("written", path, fault)
+        })
+    }
+
     /// Removes or renames the file of an entry. Returns whether there was one.
     fn change(
         &self,
@@ -116,15 +162,9 @@ impl Directory {
 impl Entries for Directory {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
         let path = self.file(id, ENTRY);
-        let cannot_read = |fault| cannot("read", &path, fault);
-        let file = if_present(owner::options().read(true).open(&path)).map_err(cannot_read)?;
-        let Some(file) = file else {
+        let Some(bytes) = self.read_file(&path)? else {
             return Ok(None);
         };
-        // After the open, because a store that was never written has no directory to check.
-        self.check()?;
-        let bytes = checked(file, &path).and_then(read_whole);
-        let bytes = bytes.map_err(cannot_read)?;
         let found = self.decode(id, &bytes);
         found.map(Some).map_err(|fault| named(fault, &path))
     }
@@ -134,16 +174,8 @@ impl Entries for Directory {
             Some(keys) => Zeroizing::new(keys.seal(key, entry)?),
             None => record::encode(key, entry),
         };
-        // A rename replaces the entry completely or not at all. Syncing the directory makes the rename survive a crash.
         let (new, path) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
-        let written = write_new(&new, &bytes)
-            .and_then(|()| fs::rename(&new, &path))
-            .and_then(|()| owner::sync(&self.path));
-        written.map_err(|fault| {
-            // The incomplete file is of no use. If it stays, the next write replaces it.
-            let _ = fs::remove_file(&new);
-            cannot("written", &path, fault)
-        })
+        self.write_file(&new, &path, &bytes)
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
@@ -230,6 +262,11 @@ const ENTRY: &str = ".token";
 pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";
+/// A file that is no entry.
+#[cfg(feature = "profiles")]
+const NOTE: &str = ".note";
+#[cfg(feature = "profiles")]
+const NEW_NOTE: &str = ".note-new";
 
 /// More than any entry needs. A longer file is cut, and so its entry is damaged.
 const LIMIT: u64 = 4 * 1024 * 1024;

@@ -39,6 +39,7 @@ fn question(reason: Reason, previous: Option<&Token>) -> Question<'_> {
         now: now(),
         consumes_refresh_token: true,
         issuer_grace: SECOND * 30,
+        advice: "sign in again",
     }
 }
 

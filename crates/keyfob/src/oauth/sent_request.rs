@@ -1,0 +1,135 @@
+//! What was sent to a server: whether anything was, and which secrets.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::{Body, Frame, SizeHint};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+/// A body whose first read sets a flag.
+///
+/// The HTTP client reads it only once there is a connection, and before it writes to that. So without the flag, the server
+/// has received nothing, whatever the error says: a timeout may have struck while the connection was made (T9).
+pub(crate) struct SentBody {
+    bytes: Option<Bytes>,
+    sent: SentFlag,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SentFlag(Arc<AtomicBool>);
+
+impl SentFlag {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl SentBody {
+    pub(crate) fn new(bytes: Bytes) -> (Self, SentFlag) {
+        let sent = SentFlag::default();
+        let body = Self {
+            bytes: Some(bytes),
+            sent: sent.clone(),
+        };
+        (body, sent)
+    }
+}
+
+impl Body for SentBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.sent.0.store(true, Ordering::Release);
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+/// The secrets of a request, to find out whether a response repeats one of them (S3).
+#[derive(Default)]
+pub(crate) struct SentRequest {
+    pub(crate) form: Bytes,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl SentRequest {
+    /// Whether a secret of the request contains this text, or the text contains the secret.
+    pub(crate) fn has_secret_like(&self, text: &str) -> bool {
+        let is_like =
+            |secret: &str| !secret.is_empty() && (secret.contains(text) || text.contains(secret));
+        let parameters = form_urlencoded::parse(&self.form);
+        let mut secrets = parameters.filter(|(name, _)| !NOT_SECRET.contains(&&**name));
+        secrets.any(|(_, value)| is_like(&value))
+            || self.basic_secret().is_some_and(|secret| is_like(&secret))
+    }
+
+    /// The client secret in `Authorization: Basic`.
+    fn basic_secret(&self) -> Option<Zeroizing<String>> {
+        let value = self.authorization.as_ref()?.to_str().ok()?;
+        let decoded = Zeroizing::new(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?);
+        let (_, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        // Form encoding changes only characters that no shown text has.
+        Some(Zeroizing::new(secret.to_owned()))
+    }
+}
+
+/// Parameters whose values are no secrets.
+const NOT_SECRET: [&str; 10] = [
+    "grant_type",
+    "client_id",
+    "client_assertion_type",
+    "redirect_uri",
+    "scope",
+    "audience",
+    "resource",
+    "subject_token_type",
+    "requested_token_type",
+    "token_type_hint",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s3_a_text_that_repeats_a_secret_is_found() {
+        let request = SentRequest {
+            form: Bytes::from_static(
+                b"grant_type=refresh_token&client_id=a&refresh_token=hush%2Dhush",
+            ),
+            authorization: Some(HeaderValue::from_static("Basic YTpzZWNyZXQ=")),
+        };
+        for text in [
+            "hush",
+            "hush-hush",
+            "bad_hush-hush",
+            "secret",
+            "sec",
+            "no.secret",
+        ] {
+            assert!(request.has_secret_like(text), "{text}");
+        }
+        for text in ["bad_refresh_token", "invalid_code", "a"] {
+            assert!(!request.has_secret_like(text), "{text}");
+        }
+    }
+}
