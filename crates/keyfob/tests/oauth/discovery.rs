@@ -33,6 +33,156 @@ async fn the_oauth_path_is_tried_first_and_the_openid_path_second() {
 }
 
 #[tokio::test]
+async fn anything_but_the_issuers_document_leads_to_the_next_path() {
+    let endpoint = TokenEndpoint::start();
+    let document = |issuer: &str| {
+        ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": endpoint.url()}))
+    };
+    for wrong in [
+        ScriptedResponse::json(json!({})),
+        ScriptedResponse::json(json!([])),
+        ScriptedResponse::json(json!(null)),
+        ScriptedResponse::json(json!({"issuer": null, "token_endpoint": endpoint.url()})),
+        ScriptedResponse::json(json!({"token_endpoint": "https://evil.example/token"})),
+        document("https://evil.example"),
+        ScriptedResponse::text("<html>not here</html>"),
+        ScriptedResponse::text(""),
+        ScriptedResponse::redirect(302, "/login"),
+        ScriptedResponse::status(204),
+        ScriptedResponse::status(404),
+        ScriptedResponse::status(500),
+        ScriptedResponse::close(),
+    ] {
+        let server = Server::start();
+        let issuer = server.url_for("/tenant");
+        let wrong_text = format!("{wrong:?}");
+        server.expect(Expect::get(OAUTH).respond(wrong));
+        server.expect(Expect::get(OPENID).respond(document(&issuer)));
+        let token = token_of(source(&issuer)).await;
+        assert_eq!(
+            token.unwrap().expose().get(..6),
+            Some("token-"),
+            "{wrong_text}"
+        );
+        server.verify();
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_needed_may_be_null_or_wrong() {
+    let endpoint = TokenEndpoint::start();
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = json!({
+        "issuer": issuer,
+        "token_endpoint": endpoint.url(),
+        "introspection_endpoint": "http://login.example.com/introspect",
+        "revocation_endpoint": "not a URL",
+        "device_authorization_endpoint": null,
+        "authorization_endpoint": ["https://login.example.com"],
+        "authorization_response_iss_parameter_supported": "yes",
+        "code_challenge_methods_supported": null,
+    });
+    server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
+    let client = Client::builder("desktop").issuer(&issuer).build().unwrap();
+    token_of(ClientCredentials::new(client.clone()))
+        .await
+        .unwrap();
+
+    // An endpoint that is needed after all has the error.
+    let token = keyfob::Token::new("t").unwrap();
+    assert_eq!(
+        client.introspect(&token).await.unwrap_err().kind(),
+        ErrorKind::Origin
+    );
+    let error = client.revoke(&token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+}
+
+#[tokio::test]
+async fn the_error_names_the_issuer_that_the_server_wrote_and_the_fix() {
+    let endpoint = TokenEndpoint::start();
+    for (written, fix) in [
+        ("/tenant/", "slash"),
+        ("/other", "several tenants"),
+        ("/TENANT", "case"),
+    ] {
+        let written = endpoint.server().url_for(written);
+        let document = json!({"issuer": written, "token_endpoint": endpoint.url()});
+        let server = Server::start();
+        let of_server = |url: &str| url.replace(&endpoint.server().url(), &server.url());
+        let document = of_server(&document.to_string());
+        let other = || ScriptedResponse::text(document.clone());
+        server.expect(Expect::get(OAUTH).respond(other()));
+        server.expect(Expect::get(OPENID).respond(other()));
+        let error = token_of(source(&server.url_for("/tenant")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let text = error.to_string();
+        assert!(
+            text.contains(&of_server(&written)) && text.contains(fix),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_lifetime_of_metadata_is_that_of_the_server() {
+    let endpoint = TokenEndpoint::start();
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = json!({"issuer": issuer, "token_endpoint": endpoint.url()});
+    let document = ScriptedResponse::json(document).header("cache-control", "public, max-age=7200");
+    server.expect(Expect::get(OAUTH).always(document));
+    let clock = ManualClock::default();
+    let client = Client::builder("desktop")
+        .issuer(&issuer)
+        .clock(clock.clone());
+    let tokens = TokenCache::new(ClientCredentials::new(client.build().unwrap()));
+    for (passed, calls) in [(0, 1), (7199, 1), (1, 2)] {
+        clock.advance(SECOND * passed);
+        tokens.renew().await.unwrap();
+        assert_eq!(server.calls(), calls, "after {passed} s more");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_lead_to_a_failure_are_fetched_again() {
+    let (old, new) = (Server::start(), TokenEndpoint::start());
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let names =
+        |url: String| ScriptedResponse::json(json!({"issuer": issuer, "token_endpoint": url}));
+    server.expect(
+        Expect::get(OAUTH)
+            .respond(names(old.url_for("/token")))
+            .respond(names(new.url())),
+    );
+    old.expect(
+        Expect::post("/token")
+            .respond(ScriptedResponse::json(
+                json!({"access_token": "old", "token_type": "Bearer"}),
+            ))
+            .always(ScriptedResponse::status(404)),
+    );
+    let clock = ManualClock::default();
+    let client = Client::builder("desktop")
+        .issuer(&issuer)
+        .clock(clock.clone());
+    let tokens = TokenCache::new(ClientCredentials::new(client.build().unwrap()));
+    tokens.renew().await.unwrap();
+    assert_eq!(tokens.get_valid_token().await.unwrap().expose(), "old");
+    // Just fetched, they cannot be the reason.
+    assert!(tokens.renew().await.is_err());
+    assert_eq!(server.calls(), 1);
+    clock.advance(SECOND * 61);
+    tokens.renew().await.unwrap();
+    assert_eq!(tokens.get_valid_token().await.unwrap().expose(), "token-1");
+    server.verify();
+}
+
+#[tokio::test]
 async fn the_issuer_in_the_metadata_must_match_exactly() {
     let endpoint = TokenEndpoint::start();
     for change in ["/", "/other", "?x"] {
@@ -41,6 +191,7 @@ async fn the_issuer_in_the_metadata_must_match_exactly() {
         let document =
             json!({"issuer": format!("{issuer}{change}"), "token_endpoint": endpoint.url()});
         server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
+        server.expect(Expect::get(OPENID).respond(ScriptedResponse::status(404)));
         let error = token_of(source(&issuer)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused);
         assert!(error.to_string().contains("another issuer"), "{error}");
@@ -99,6 +250,7 @@ async fn r1_metadata_with_a_plain_http_endpoint_on_another_host_are_refused() {
     let issuer = server.url_for("/tenant");
     let document = json!({"issuer": issuer, "token_endpoint": "http://login.example.com/token"});
     server.expect(Expect::get(OAUTH).respond(ScriptedResponse::json(document)));
+    server.expect(Expect::get(OPENID).respond(ScriptedResponse::status(404)));
     let error = token_of(source(&issuer)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin);
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
 mod authorization_code;
+mod broken_exchanges;
+mod broken_sign_ins;
 #[path = "../requests/captured_log.rs"]
 mod captured_log;
 mod client_authentication;
@@ -13,8 +15,10 @@ mod grants;
 mod introspection_and_revocation;
 mod loopback_listener;
 mod private_keys;
+mod recorded_responses;
 mod refresh_token;
 mod secrets;
 mod sign_in;
 mod store_keys;
 mod token_responses;
+mod wrong_server;
