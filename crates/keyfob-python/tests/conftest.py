@@ -6,7 +6,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from keyfob import _pytest_plugin
 from servers import Servers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # An installed package registers its fixtures by itself.
+    if not config.pluginmanager.has_plugin("keyfob"):
+        config.pluginmanager.register(_pytest_plugin, "keyfob")
 
 
 @pytest.fixture
