@@ -12,7 +12,9 @@ SECRET = "cl13nt-s3cret"
 
 def client_credentials(servers: Servers, folder: Path, more: str = "") -> str:
     """The text of a file with one profile, whose secret and store are in the folder; ``more`` goes into its first table."""
-    (folder / "secret").write_text(SECRET)
+    secret = folder / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
     return f"""
 [profiles.ehr]
 base_url = "{servers.api_url}"
@@ -30,7 +32,9 @@ scopes = ["reports:read"]
 
 def from_file(servers: Servers, folder: Path, more: str = "", token_settings: str = "") -> str:
     """The text of a file with one profile, whose token is read from a file in the folder."""
-    (folder / "token").write_text(servers.token())
+    token = folder / "token"
+    token.write_text(servers.token())
+    token.chmod(0o600)
     return f"""
 [profiles.ehr]
 base_url = "{servers.api_url}"
