@@ -116,6 +116,9 @@ mod client;
 pub mod clock;
 pub mod error;
 pub mod exchange;
+#[doc(hidden)]
+#[cfg(all(feature = "profiles", any(test, keyfob_fuzzing)))]
+pub mod fuzzing;
 #[cfg(feature = "oauth")]
 pub mod oauth;
 mod observe;

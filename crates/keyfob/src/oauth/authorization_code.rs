@@ -16,7 +16,7 @@ pub(crate) mod manual_response;
 mod page;
 mod pkce;
 pub(crate) mod redirect_uri;
-mod response;
+pub(crate) mod response;
 
 use crate::clock::clock::within;
 use crate::error::error::{Error, ErrorKind};

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-mod nonces;
+pub(crate) mod nonces;
 mod proof;
 
 use crate::error::error::Error;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
 mod capture;
-mod redact;
+pub(crate) mod redact;
 mod request;
 mod run;
 mod shown_stderr;

@@ -22,9 +22,14 @@ pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
     // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual entry.
     let mut body = Zeroizing::new(Vec::with_capacity(64 * 1024));
     serde_json::to_writer(&mut *body, &record).expect("text and numbers can be written");
+    framed(&body)
+}
+
+/// The body after the line with the version and the checksum.
+pub(crate) fn framed(body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + 64));
-    writeln!(whole, "{MAGIC}{VERSION} {}", checksum(&body)).expect("memory can be written to");
-    whole.extend_from_slice(&body);
+    writeln!(whole, "{MAGIC}{VERSION} {}", checksum(body)).expect("memory can be written to");
+    whole.extend_from_slice(body);
     whole
 }
 

@@ -68,7 +68,7 @@ impl ManualResponse {
     }
 
     /// The query of the response. `None` for an address that is not the redirect URI.
-    fn query_of(&self, text: &str) -> Option<Zeroizing<String>> {
+    pub(crate) fn query_of(&self, text: &str) -> Option<Zeroizing<String>> {
         let text = text.trim();
         if let Some((address, query)) = text.split_once('?') {
             let authority_and_path = self.redirect_uri.strip_prefix("http://");

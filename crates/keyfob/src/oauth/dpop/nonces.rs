@@ -62,7 +62,7 @@ impl Nonces {
 }
 
 /// The nonce in a response, if there is exactly one and it is well formed.
-pub(super) fn read_nonce(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn read_nonce(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(DPOP_NONCE).iter();
     let nonce = values.next()?.as_bytes();
     // Which of two nonces the server means is unknown.

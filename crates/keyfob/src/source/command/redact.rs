@@ -8,7 +8,7 @@ use crate::error::printable::without_controls;
 ///
 /// This masks long runs of base64 or hex, which includes the parts of a JWT; what follows a word such as `password` or
 /// `token=`; user names, passwords and queries in URLs; and each piece of [`SHARED_LENGTH`] bytes that stdout has too.
-pub(super) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
+pub(crate) fn redact(stderr: &[u8], stdout: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let lines = text.split(['\n', '\r']);
     // First of all, because a control character inside a secret would hide it from the rules below.

@@ -1,0 +1,303 @@
+//! What the fuzzer calls: one target for each parser that reads what others wrote.
+//!
+//! This is in no build of a user: only tests, and builds with `--cfg keyfob_fuzzing`, have it. A target must not panic, whatever
+//! the bytes are. `cargo xtask fuzz` searches for bytes with which one does; `fuzz/corpus` has those that were found to reach new
+//! code, and the test below reads them again.
+
+use std::time::SystemTime;
+
+use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::error::error::{Error, causes};
+use crate::error::printable::printable;
+use crate::exchange::challenge::Challenges;
+use crate::exchange::proof::DPOP_NONCE;
+use crate::exchange::redirect::follow;
+use crate::exchange::retry_after::RetryAfter;
+use crate::oauth::authorization_code::manual_response::ManualResponse;
+use crate::oauth::authorization_code::response::ExpectedResponse;
+use crate::oauth::dpop::nonces::read_nonce;
+use crate::oauth::signing_key::SigningKey;
+use crate::origin::origin::{Origin, parse_url};
+use crate::profile::profile::Profiles;
+use crate::source::command::redact::redact;
+use crate::source::token_text;
+use crate::store::record::{decode, encode, framed};
+use crate::store::seal::{SealingKey, SealingKeys};
+use crate::token::secret::Secret;
+use crate::token::token::Token;
+
+/// Reads any bytes, and panics if the result breaks a rule.
+pub type Target = fn(&[u8]);
+
+/// All targets by name.
+pub const TARGETS: [(&str, Target); 15] = [
+    ("challenges", challenges),
+    ("dpop_nonce", dpop_nonce),
+    ("helper_output", helper_output),
+    ("helper_stderr", helper_stderr),
+    ("jwk", jwk),
+    ("jwt", jwt),
+    ("listener_request", listener_request),
+    ("pem", pem),
+    ("printable", printable_text),
+    ("profile", profile),
+    ("redirect", redirect),
+    ("retry_after", retry_after),
+    ("sealed_record", sealed_record),
+    ("store_record", store_record),
+    ("url", url),
+];
+
+/// The target of this name.
+#[must_use]
+pub fn target(name: &str) -> Option<Target> {
+    let found = TARGETS.iter().find(|(other, _)| *other == name);
+    found.map(|(_, target)| *target)
+}
+
+/// `WWW-Authenticate` (RFC 9110 §11.6.1), one field for each line.
+fn challenges(data: &[u8]) {
+    let challenges = Challenges::from_headers(&fields(&WWW_AUTHENTICATE, data));
+    for challenge in challenges.iter() {
+        assert!(!challenge.scheme().is_empty());
+        for (name, value) in challenge.parameters() {
+            assert!(challenge.parameter(name).is_some(), "{value}");
+        }
+    }
+    let _ = challenges.insufficient_scope();
+    let _ = challenges.use_dpop_nonce();
+}
+
+/// The nonce of a server (RFC 9449 §8).
+fn dpop_nonce(data: &[u8]) {
+    let headers = fields(&DPOP_NONCE, data);
+    if let Some(nonce) = read_nonce(&headers) {
+        assert!(HeaderValue::from_str(nonce).is_ok_and(|value| value.to_str().is_ok()));
+    }
+}
+
+/// What a helper prints, and what is in a token file.
+fn helper_output(data: &[u8]) {
+    match token_text::parse(data) {
+        Ok(token) => assert!(!token.headers().is_empty()),
+        Err(error) => check(&error),
+    }
+    if let Some(error) = token_text::reported_failure(data) {
+        check(&error);
+    }
+}
+
+/// What a helper prints to stderr, before the first byte 0xff, and to stdout, after it.
+fn helper_stderr(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == 0xff);
+    let (stderr, stdout) = data.split_at(end.unwrap_or(data.len()));
+    let shown = redact(stderr, stdout);
+    assert!(!shown.contains(char::is_control), "{shown:?}");
+}
+
+fn jwk(data: &[u8]) {
+    for key in [
+        SigningKey::from_jwk(data),
+        SigningKey::from_jwk_set(data, "k"),
+    ] {
+        check_key(key);
+    }
+}
+
+/// A token that may be a JWT, whose expiry is a hint.
+fn jwt(data: &[u8]) {
+    match Token::new(String::from_utf8_lossy(data)) {
+        Ok(token) => {
+            let token = token.expiry_from_jwt();
+            let shown = format!("{token:?}");
+            assert!(token.expose().len() < 16 || !shown.contains(token.expose()));
+        }
+        Err(error) => check(&error),
+    }
+}
+
+/// The query of a request to the redirect URI, and what a person pastes.
+fn listener_request(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let expected = ExpectedResponse {
+        state: Secret::new("st4te".to_owned()).expect("it is not empty"),
+        issuer: Some("https://login.example.com".to_owned()),
+        has_iss: true,
+    };
+    let (requests, _) = futures_channel::mpsc::unbounded();
+    let manual = ManualResponse {
+        requests,
+        redirect_uri: "http://127.0.0.1:9/callback".to_owned(),
+    };
+    let pasted = manual.query_of(&text);
+    for query in [Some(&*text), pasted.as_ref().map(|query| query.as_str())]
+        .into_iter()
+        .flatten()
+    {
+        match expected.check(query) {
+            Some(Ok(_)) => assert!(query.contains("iss") || query.contains('%'), "{query}"),
+            Some(Err(failure)) => check(&failure.error),
+            None => {}
+        }
+    }
+}
+
+fn pem(data: &[u8]) {
+    check_key(SigningKey::from_pem(data));
+    check_key(SigningKey::from_encrypted_pem(data, "passphrase"));
+}
+
+fn printable_text(data: &[u8]) {
+    let shown = printable(String::from_utf8_lossy(data));
+    assert!(!shown.contains(char::is_control));
+    assert_eq!(printable(&shown), shown);
+}
+
+fn profile(data: &[u8]) {
+    match Profiles::from_text(&String::from_utf8_lossy(data)) {
+        Ok(profiles) => {
+            for profile in profiles.iter() {
+                assert!(!profile.origins().is_empty(), "its token could go anywhere");
+                let _ = (profile.token_from(), format!("{profile:?}"));
+            }
+        }
+        Err(error) => assert!(
+            !error
+                .to_string()
+                .replace('\n', "")
+                .contains(char::is_control)
+        ),
+    }
+}
+
+/// The first line is the URL of a request, and the others are the `Location` of its response.
+fn redirect(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (base, locations) = text
+        .split_once('\n')
+        .unwrap_or(("https://a.example/b?c#d", &text));
+    let Ok(base) = Url::parse(base) else {
+        return;
+    };
+    let headers = fields(&LOCATION, locations.as_bytes());
+    for status in [StatusCode::SEE_OTHER, StatusCode::TEMPORARY_REDIRECT] {
+        let Some(redirect) = follow(&Method::POST, &base, status, &headers) else {
+            continue;
+        };
+        let url = redirect.url();
+        assert!(["http", "https"].contains(&url.scheme()), "{url}");
+        assert!(
+            url.username().is_empty() && url.password().is_none(),
+            "{url}"
+        );
+        let again = Origin::from_url(&Url::parse(url.as_str()).expect("a URL is one"));
+        assert_eq!(again.as_ref().ok(), Some(redirect.to()), "{url}");
+    }
+}
+
+fn retry_after(data: &[u8]) {
+    if let Some(pause) = RetryAfter::from_headers(&fields(&RETRY_AFTER, data)) {
+        assert!(pause.wait(SystemTime::UNIX_EPOCH) <= RetryAfter::LONGEST);
+        assert!(pause.wait(SystemTime::now()) <= RetryAfter::LONGEST);
+    }
+}
+
+fn sealed_record(data: &[u8]) {
+    let keys = SealingKeys::new(SealingKey::from_bytes([7; 32]));
+    assert!(
+        keys.open("id", data).is_err(),
+        "only the key makes entries that open"
+    );
+    if let Ok(key) = SealingKey::from_base64(&String::from_utf8_lossy(data)) {
+        assert!(SealingKey::from_base64(&key.to_base64()).is_ok());
+    }
+}
+
+/// An entry, and the same bytes after the line with the version and the checksum.
+fn store_record(data: &[u8]) {
+    for bytes in [data, &framed(data)] {
+        let Ok((key, entry)) = decode(bytes) else {
+            continue;
+        };
+        let written = encode(&key, &entry);
+        let (key, entry) = decode(&written).expect("it was written by this version");
+        assert_eq!(encode(&key, &entry), written);
+    }
+}
+
+fn url(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let origin = match parse_url(&text) {
+        Ok(url) => Origin::from_url(&url),
+        Err(error) => Err(error),
+    };
+    match &origin {
+        Ok(origin) => assert_eq!(
+            origin.to_string().parse::<Origin>().as_ref().ok(),
+            Some(origin)
+        ),
+        Err(error) => check(error),
+    }
+    #[cfg(feature = "tower")]
+    if let (Ok(Ok(Some(judged))), Ok(used)) =
+        (text.parse().map(|uri| Origin::from_uri(&uri)), origin)
+    {
+        assert_eq!(
+            judged, used,
+            "R1: two clients would send the token to two servers"
+        );
+    }
+}
+
+/// One field of this name for each line.
+fn fields(name: &HeaderName, data: &[u8]) -> HeaderMap {
+    let values = data
+        .split(|byte| *byte == b'\n')
+        .map(HeaderValue::from_bytes);
+    values
+        .filter_map(|value| Some((name.clone(), value.ok()?)))
+        .collect()
+}
+
+fn check_key(key: Result<SigningKey, Error>) {
+    match key {
+        Ok(key) => assert!(!key.public_jwk().contains("\"d\"")),
+        Err(error) => check(&error),
+    }
+}
+
+/// No text of an error may be obeyed by a terminal.
+fn check(error: &Error) {
+    for cause in causes(error) {
+        let text = cause.to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_input_of_the_corpus_is_read_without_a_panic() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        for (name, target) in TARGETS {
+            let files = fs::read_dir(corpus.join(name)).expect("each target has a corpus");
+            let mut count = 0;
+            for file in files {
+                let file = file.expect("it can be listed").path();
+                // The name of the file comes before the panic.
+                println!("{}", file.display());
+                target(&fs::read(&file).expect("it can be read"));
+                count += 1;
+            }
+            assert!(count > 0, "{name} has an empty corpus");
+        }
+    }
+}
