@@ -130,6 +130,11 @@ fn format() -> Outcome {
         "fmt",
         "--manifest-path=crates/keyfob-bench/Cargo.toml",
         "--check",
+    ]))?;
+    run(&mut cargo([
+        "fmt",
+        "--manifest-path=fuzz/Cargo.toml",
+        "--check",
     ]))
 }
 

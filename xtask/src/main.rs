@@ -1,10 +1,11 @@
-//! Tasks of the workspace: `cargo xtask test`, `bench`, `soak`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `bench`, `soak`, `fuzz`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
 mod bench;
 mod debian;
 mod figures;
+mod fuzz;
 mod gates;
 mod install;
 mod picture;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         ["bench", questions @ ..] => finish(bench::measure(questions)),
         ["soak", "requests"] => finish(gates::soak_requests()),
         ["soak", options @ ..] => finish(gates::soak(options)),
+        ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
         ["provider", "api"] => finish(servers::run_api()),
@@ -82,6 +84,8 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask bench startup    `keyfob token` with a stored token, from start to end
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count the losses
        cargo xtask soak requests    send 100,000 requests to an API that fails, from Rust and from Python
+       cargo xtask fuzz [TARGET] [--minutes N]
+                                    search for bytes that break a parser: one target, or each one for this long
        cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
        cargo xtask provider api     run an API that accepts its tokens";
