@@ -28,6 +28,12 @@ def check_environment(exchange: Exchange, url: str) -> None:
         raise _through_a_proxy()
 
 
+def check_proxy(exchange: Exchange, proxy: object | None) -> None:
+    """Raises ``OriginError`` if the request goes through this proxy, and would show it the credential."""
+    if exchange.stays_local and proxy is not None:
+        raise _through_a_proxy()
+
+
 def check_environment_of_httpx(exchange: Exchange, host: str) -> None:
     """Raises ``OriginError`` if ``httpx`` would use a proxy of the environment."""
     if not exchange.stays_local:
@@ -53,7 +59,7 @@ def without_environment(
 
 def _through_a_proxy() -> OriginError:
     return OriginError(
-        "a proxy of the environment would get the credential in plain text; add 127.0.0.1, localhost and ::1 to NO_PROXY, "
+        "a proxy would get the credential in plain text; add 127.0.0.1, localhost and ::1 to NO_PROXY, "
         "or use one of keyfob's sessions, which ask this machine directly"
     )
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from keyfob._core import DPOP, Exchange, Lease, Origins, Renew, RetryPolicy, TokenCache, Wait
+from keyfob import _event_loop
+from keyfob._core import (
+    DPOP,
+    Exchange,
+    Lease,
+    Origins,
+    PendingLease,
+    Renew,
+    RetryPolicy,
+    TokenCache,
+    Wait,
+)
 from keyfob._loopback import check_name
 from keyfob._state import destinations, token_state
 from keyfob._values import RequestInfo
@@ -56,3 +67,26 @@ class HandlerAuth:
         """Judges a response: renew the token, send the request again at once with a new proof of possession, or nothing."""
         sent = lease if exchange.with_credential else None
         return exchange.on_response(sent, response.status_code, response.headers)
+
+    async def _lease(self, max_wait: float) -> Lease:
+        """The lease of an attempt, waiting on the caller's event loop."""
+        lease = self._tokens.ready()
+        if lease is not None:
+            return lease
+        loop = _event_loop.current()
+        outcome = await _event_loop.wait_for_lease(loop, self._tokens.lease_on_loop, max_wait)
+        if outcome is None or outcome[0] is None:
+            return self._tokens.lease(0.0)
+        return outcome[0]
+
+    async def _replace(self, lease: Lease, step: Renew, max_wait: float) -> Lease | None:
+        """Another lease in place of one that a server rejected, waiting on the caller's event loop."""
+
+        def begin(wake: Any) -> PendingLease:
+            return self._tokens.replace_on_loop(lease, step, wake)
+
+        loop = _event_loop.current()
+        outcome = await _event_loop.wait_for_lease(loop, begin, max_wait)
+        if outcome is None:
+            return self._tokens.replace(lease, step, 0.0)
+        return outcome[0]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import AsyncGenerator, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from keyfob import _event_loop
 from keyfob._auth.handler_auth import HandlerAuth
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, PendingLease, Renew, Wait
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew, Wait
 from keyfob._loopback import check_environment_of_httpx
 from keyfob._values import RequestInfo
 from keyfob.errors import OriginError
@@ -80,26 +79,6 @@ class HttpxAuth(HandlerAuth, _Auth):
         )
         check_environment_of_httpx(exchange, _host(request.url))
         return exchange
-
-    async def _lease(self, max_wait: float) -> Lease:
-        lease = self._tokens.ready()
-        if lease is not None:
-            return lease
-        loop = _event_loop.current()
-        outcome = await _event_loop.wait_for_lease(loop, self._tokens.lease_on_loop, max_wait)
-        if outcome is None or outcome[0] is None:
-            return self._tokens.lease(0.0)
-        return outcome[0]
-
-    async def _replace(self, lease: Lease, step: Renew, max_wait: float) -> Lease | None:
-        def begin(wake: Any) -> PendingLease:
-            return self._tokens.replace_on_loop(lease, step, wake)
-
-        loop = _event_loop.current()
-        outcome = await _event_loop.wait_for_lease(loop, begin, max_wait)
-        if outcome is None:
-            return self._tokens.replace(lease, step, 0.0)
-        return outcome[0]
 
 
 class _Flow:
