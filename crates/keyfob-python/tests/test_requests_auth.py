@@ -258,6 +258,15 @@ def test_r1_a_redirect_back_does_not_restore_a_header_of_the_credential(
     assert servers.counts().tokens == 1
 
 
+def test_a_redirect_to_another_origin_does_not_keep_the_host_of_the_caller(
+    servers: Servers,
+) -> None:
+    with Servers.start() as other:
+        servers.next(302, headers={"location": other.api_url})
+        ask(servers, handler_of(servers).auth(), headers={"Host": "virtual.example"})
+        assert other.received()[0].headers["host"] == [other.api_url.removeprefix("http://")]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_r3_the_response_of_a_later_hop_never_sends_the_post_again(
     servers: Servers, status: int

@@ -15,6 +15,7 @@ from keyfob import (
     BearerAuthSession,
     ExternallyManagedJWTSession,
     GenericExternallyManagedJWTHandler,
+    RetryPolicy,
 )
 from keyfob.errors import OriginError
 from requests.adapters import HTTPAdapter
@@ -160,6 +161,19 @@ def test_an_overridden_send_may_answer_a_request_itself() -> None:
     hooks = {"response": lambda response, **_: seen.append(response.status_code)}
     assert Session("t0ken").get(URL, hooks=hooks).status_code == 418
     assert seen == [418]
+
+
+def test_a_mock_of_send_works_with_a_mock_of_a_response() -> None:
+    session = BearerAuthSession("t0ken")
+    with mock.patch.object(session, "send") as send:
+        assert session.get(URL) is send.return_value
+        send.side_effect = requests.ConnectionError
+        session.retry = RetryPolicy(attempts=1)
+        with pytest.raises(requests.ConnectionError):
+            session.get(URL)
+    with mock.patch("requests.Session.send") as send:
+        assert session.get(URL) is send.return_value
+        assert send.call_args.args[0].headers["authorization"] == "Bearer t0ken"
 
 
 @responses.activate

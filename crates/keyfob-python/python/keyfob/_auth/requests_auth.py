@@ -79,6 +79,9 @@ class _Request:
         url, method = redirected(response)
         if self._exchange.redirected(url, method):
             self._put_on(request, method, url)
+        else:
+            # It names the old origin (RFC 9110 §7.2).
+            request.headers.pop("Host", None)
 
     def _obey(self, step: Renew | Wait, response: Response, kwargs: dict[str, Any]) -> Response:
         if isinstance(step, Renew):

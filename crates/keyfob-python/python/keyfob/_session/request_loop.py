@@ -133,9 +133,11 @@ class RequestLoop:
 
     def redirect(self, response: Response) -> PreparedRequest | None:
         """The request that a redirect leads to; without the credential if that is another origin (R1)."""
-        target, request = response.next, response.request
+        # A mock of a response names no target.
+        target = response.next if isinstance(response, Response) else None
         if target is None:
             return None
+        request = response.request
         target.hooks = request.hooks
         follows = self._exchange.redirected(str(target.url), target.method or "GET")
         for name in self._headers:
@@ -165,7 +167,8 @@ class RequestLoop:
         attempt.hooks = {"response": [judge]}
         try:
             response = self._send_once(attempt, allow_redirects=False, **kwargs)
-            if not judged:  # An overridden `send` made the response itself.
+            if not judged and isinstance(response, Response):
+                # An overridden `send` made the response itself.
                 response = judge(response, **kwargs)
             return response, step
         except RequestException as error:
@@ -253,7 +256,7 @@ def _conclude(
     result: Response | RequestException, hooks: Any, step: Step | None, kwargs: dict[str, Any]
 ) -> Response:
     """Returns or raises the last result."""
-    if not isinstance(result, Response):
+    if isinstance(result, RequestException):
         raise result
     if step is None:
         return result
