@@ -70,14 +70,19 @@ impl CaseServers {
         let servers = self.0.iter();
         servers
             .map(|(name, server)| {
-                let received = server.scripted().map(|server| {
-                    // The judge reports what is missing, and not the server.
-                    let _ = server.report();
-                    server.received()
-                });
+                let received = server.scripted().map(Server::received);
                 (name.clone(), received.unwrap_or_default())
             })
             .collect()
+    }
+}
+
+impl Drop for CaseServers {
+    fn drop(&mut self) {
+        // The judge reports what is missing, and not the server.
+        for server in self.0.values().filter_map(CaseServer::scripted) {
+            let _ = server.report();
+        }
     }
 }
 
