@@ -320,3 +320,18 @@ fn r1_a_check_fails_for_a_server_that_each_request_refuses() {
         assert!(!done.stdout.contains("ok "), "{done:?}");
     }
 }
+
+#[test]
+fn s1_the_query_of_a_token_endpoint_is_not_shown() {
+    let folder = Folder::new();
+    let config = folder.file(
+        "keyfob.toml",
+        "[profiles.a]\nbase_url = \"https://api.example.com\"\n[profiles.a.token]\ngrant = \"client_credentials\"\n\
+         token_endpoint = \"http://127.0.0.1:1/token?key=s3cret\"\nclient_id = \"a\"\n",
+    );
+    for arguments in [&["profile", "list"][..], &["profile", "check", "a"]] {
+        let done = run(&config, arguments).run();
+        assert!(done.stdout.contains("http://127.0.0.1:1/token"), "{done:?}");
+        assert!(!format!("{done:?}").contains("s3cret"), "{done:?}");
+    }
+}

@@ -241,6 +241,23 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
     })
 }
 
+/// A URL as it may be shown: without user information, query and fragment, which may hold secrets. Other text is unchanged.
+#[cfg(feature = "store")]
+pub(crate) fn without_secrets(text: &str) -> &str {
+    let text = match text.find("://").and_then(|_| text.find(['?', '#'])) {
+        Some(end) => &text[..end],
+        None => text,
+    };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => &text[scheme.len() + "://".len() + at + 1..],
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::error::error::Error;
-use crate::origin::origin::Origin;
+use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
 use crate::profile::schema::Definition;
@@ -119,10 +119,13 @@ impl Profile {
 async fn check_server(definition: &Definition, grant: &Grant) -> Finding {
     let found = async {
         let metadata = client_now(definition).await?.metadata().await?;
-        Ok(format!("issues tokens at {}", metadata.token.url))
+        Ok(format!(
+            "issues tokens at {}",
+            without_secrets(metadata.token.url.as_str())
+        ))
     };
     Finding {
-        what: format!("the server {}", grant.server.url()),
+        what: format!("the server {}", without_secrets(grant.server.url())),
         outcome: found.await,
     }
 }

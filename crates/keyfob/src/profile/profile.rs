@@ -12,7 +12,7 @@ use crate::cache::cache::TokenCache;
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::oauth::dpop::DpopProver;
-use crate::origin::origin::Origin;
+use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::errors::suggestion;
 use crate::profile::file;
 use crate::profile::file::{FILE, default_file, file_of_environment};
@@ -215,7 +215,9 @@ impl Profile {
     pub fn token_from(&self) -> String {
         match &self.definition.token.from {
             TokenFrom::Secret(secret) => secret.to_string(),
-            TokenFrom::Grant(grant) => format!("{} at {}", grant.name, grant.server.url()),
+            TokenFrom::Grant(grant) => {
+                format!("{} at {}", grant.name, without_secrets(grant.server.url()))
+            }
         }
     }
 

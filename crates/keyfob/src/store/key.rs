@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::printable::printable;
+use crate::origin::origin::without_secrets;
 
 /// The key of an entry in a store: who issued the token, to whom, and for what.
 ///
@@ -136,7 +137,7 @@ impl StoreKeyBuilder {
     }
 
     fn label(&self) -> String {
-        let mut label = label_part(shown_part(&self.issuer));
+        let mut label = label_part(without_secrets(&self.issuer));
         let mut add = |name: &str, value: &str| {
             label.push(' ');
             label.push_str(name);
@@ -153,12 +154,12 @@ impl StoreKeyBuilder {
             add("scope", &self.scopes.join("+"));
         }
         for resource in &self.resources {
-            add("resource", shown_part(resource));
+            add("resource", without_secrets(resource));
         }
         for index in [AUDIENCE, TOKEN_TYPE, GRANT, NAME] {
             named(index)
                 .into_iter()
-                .for_each(|value| add(FIELDS[index], shown_part(value)));
+                .for_each(|value| add(FIELDS[index], without_secrets(value)));
         }
         label
     }
@@ -192,22 +193,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
-}
-
-/// A URL without user information, query and fragment, which may hold secrets. Other text is unchanged.
-fn shown_part(text: &str) -> &str {
-    let text = match text.find("://").and_then(|_| text.find(['?', '#'])) {
-        Some(end) => &text[..end],
-        None => text,
-    };
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text;
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rfind('@') {
-        Some(at) => &text[scheme.len() + "://".len() + at + 1..],
-        None => text,
-    }
 }
 
 /// The start of a field's text, for people.
