@@ -207,9 +207,22 @@ impl Error {
         self
     }
 
-    /// Marks that nothing was used up: the request was not sent, or its whole response arrived.
-    #[cfg(feature = "oauth")]
-    pub(crate) fn outcome_known(mut self) -> Self {
+    /// Marks that no refresh token was used up without a new one in return.
+    ///
+    /// For a request that was not sent, even if it timed out, and for a whole response that brought no token. The refresh
+    /// token may be sent again then. Without a mark, a timeout and a [`Malformed`](ErrorKind::Malformed) response leave that
+    /// open.
+    ///
+    /// ```
+    /// use std::io;
+    /// use keyfob::Error;
+    ///
+    /// let late = Error::unavailable("the vault is slow").caused_by(io::Error::from(io::ErrorKind::TimedOut));
+    /// assert!(late.is_outcome_unknown());
+    /// assert!(!late.outcome_known().is_outcome_unknown());
+    /// ```
+    #[must_use]
+    pub fn outcome_known(mut self) -> Self {
         Arc::make_mut(&mut self.0).processed = Processed::OutcomeKnown;
         self
     }
