@@ -161,6 +161,7 @@ async fn an_assertion_gets_a_token_for_its_subject() {
     let token = tokens.get_valid_token().await.unwrap();
     let introspection = client.introspect(&token).await.unwrap();
     assert_eq!(introspection.field("sub"), Some(&json!("anna")));
+    assert_eq!(token.scope(), Some("openid"));
 
     let forged = SigningKey::generate(Algorithm::Es256).unwrap();
     let error = token_of(JwtBearer::signed(client, forged))

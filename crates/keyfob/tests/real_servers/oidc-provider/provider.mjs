@@ -145,7 +145,7 @@ function makeProvider() {
 async function jwtBearer(ctx) {
   const { client, params } = ctx.oidc;
   const keys = createLocalJWKSet(client.jwks ?? { keys: [] });
-  const checks = { audience: `${issuer}/token`, issuer: client.clientId };
+  const checks = { audience: [issuer, `${issuer}/token`], issuer: client.clientId };
   const verified = await jwtVerify(params.assertion ?? '', keys, checks).catch(() => {
     throw new errors.InvalidGrant('assertion');
   });
