@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import keyfob
 import pytest
 import requests
@@ -100,6 +101,11 @@ def test_verify_applies_to_the_api_and_to_the_token_endpoint(
     assert handler.get_valid_token() == "t0ken"
     hook = keyfob.Session(lambda: "t0ken", base_url=url, verify=authority[1])
     assert hook.get("reports").status_code == 200
+    with keyfob.Client(lambda: "t0ken", base_url=url, verify=authority[1]) as client:
+        assert client.get("reports").status_code == 200
+    untrusting = keyfob.Client(lambda: "t0ken", base_url=url)
+    with untrusting, pytest.raises(httpx.ConnectError, match="certificate"):
+        untrusting.get("reports")
 
 
 def test_the_ca_file_of_a_profile_applies_to_both(
@@ -122,6 +128,8 @@ def test_a_file_of_the_environment_applies_to_both(
     session = keyfob.session("ehr", config=profile(url, tmp_path))
     assert session.get("reports").status_code == 200
     assert keyfob.Session(lambda: "t0ken", base_url=url).get("reports").status_code == 200
+    with keyfob.Client(lambda: "t0ken", base_url=url) as client:
+        assert client.get("reports").status_code == 200
 
 
 def test_a_call_may_name_another_file(url: str, authority: tuple[trustme.CA, str]) -> None:

@@ -13,6 +13,8 @@ shows it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from keyfob import _core, sources
 from keyfob._core import RetryPolicy
 from keyfob._profiles import ProfileSession, profiles, session
@@ -27,6 +29,10 @@ from keyfob.authentication import (
     GenericExternallyManagedJWTHandler,
 )
 from keyfob.errors import OriginError, ProfileError
+
+if TYPE_CHECKING:
+    from keyfob._httpx_clients import AsyncClient as AsyncClient
+    from keyfob._httpx_clients import Client as Client
 
 __version__: str = _core.VERSION
 """The version of the package."""
@@ -49,3 +55,12 @@ __all__ = [
     "session",
     "sources",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported late because `httpx` is optional, and slow to import.
+    if name in ("AsyncClient", "Client"):
+        from keyfob import _httpx_clients
+
+        return getattr(_httpx_clients, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,9 +51,9 @@ class HandlerAuth:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {destinations(self._origins)}: {token_state(self._tokens)}>"
 
-    def _exchange(self, request: RequestInfo) -> Exchange:
+    def _exchange(self, request: RequestInfo, policy: RetryPolicy = _ONE_ATTEMPT) -> Exchange:
         """Begins an exchange; raises ``OriginError`` if the token may not go to the request's URL."""
-        exchange = Exchange(self._tokens, self._origins, _ONE_ATTEMPT, request)
+        exchange = Exchange(self._tokens, self._origins, policy, request)
         check_name(exchange)
         return exchange
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING
 
 from keyfob._auth.handler_auth import HandlerAuth
-from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew, Wait
+from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew, RetryPolicy, Wait
 from keyfob._loopback import check_environment_of_httpx
 from keyfob._values import RequestInfo
 from keyfob.errors import OriginError
@@ -68,17 +68,18 @@ class HttpxAuth(HandlerAuth, _Auth):
             if renewed is not None and flow.renewal.replay:
                 yield flow.authorized(response.request, renewed)
 
-    def _begin(self, request: httpx.Request, replayable: bool) -> Exchange:
-        exchange = self._exchange(
-            RequestInfo(
-                method=request.method,
-                url=_connected(request.url),
-                idempotent=IDEMPOTENCY_KEY in request.headers,
-                replayable=replayable,
-            )
-        )
-        check_environment_of_httpx(exchange, _host(request.url))
-        return exchange
+
+def begin(auth: HttpxAuth, request: httpx.Request, policy: RetryPolicy | None = None) -> Exchange:
+    """Begins an exchange for a request, which is sent once unless a policy says otherwise."""
+    info = RequestInfo(
+        method=request.method,
+        url=_connected(request.url),
+        idempotent=IDEMPOTENCY_KEY in request.headers,
+        replayable=_replayable(request),
+    )
+    exchange = auth._exchange(info) if policy is None else auth._exchange(info, policy)
+    check_environment_of_httpx(exchange, _host(request.url))
+    return exchange
 
 
 class _Flow:
@@ -89,7 +90,7 @@ class _Flow:
         self._replayable = _replayable(request)
         self._attempts: list[httpx.Response] = []
         self._redirected_again = False
-        self.exchange = auth._begin(request, self._replayable)
+        self.exchange = begin(auth, request)
         self.renewal: Renew | None = None
         """The renewal that the last response leads to, if any."""
 

@@ -103,7 +103,7 @@ class Session(ExternallyManagedJWTSession):
         """
         if self.base_url is not None:
             request = shallow_copy(request)
-            request.url = _resolved(self.base_url, request.url)
+            request.url = resolved(self.base_url, request.url)
         return super().prepare_request(request)
 
 
@@ -139,7 +139,7 @@ def as_folder(url: str) -> str:
     return url if url.endswith("/") else f"{url}/"
 
 
-def _resolved(base: str, url: Any) -> str:
+def resolved(base: str, url: Any) -> str:
     text = url.decode() if isinstance(url, bytes) else str(url)
     try:
         return urljoin(base, text)

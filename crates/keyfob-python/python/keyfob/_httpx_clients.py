@@ -1,0 +1,224 @@
+"""Clients of ``httpx`` over any source of tokens, with the keywords of :class:`keyfob.Session`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import httpx
+from httpx import USE_CLIENT_DEFAULT
+
+from keyfob import _certificates
+from keyfob._auth.httpx_auth import HttpxAuth, begin
+from keyfob._certificates import Verify
+from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
+from keyfob._handler.handler_for import Tokens, handler_for
+from keyfob._session.front import as_folder, policy, resolved, several
+from keyfob._values import CacheSettings
+
+
+class _Settings:
+    """What both clients do with their keywords."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        base_url: str | None = None,
+        origins: str | Iterable[str] = (),
+        allow_plain_http: str | Iterable[str] = (),
+        timeout: Any = None,
+        retries: int | None = None,
+        total: float | None = None,
+        retry: RetryPolicy | None = None,
+        redirects: int = 0,
+        verify: Verify = None,
+        scheme: str | None = None,
+        fetch_timeout: float | None = None,
+        default_lifetime: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        settings = CacheSettings(fetch_timeout, default_lifetime, None, scheme)
+        self._folder = None if base_url is None else as_folder(base_url)
+        self.authentication_handler = handler_for(tokens, settings)
+        self._keyfob_auth = HttpxAuth(self.authentication_handler, ())
+        for url in several(allow_plain_http):
+            self._keyfob_auth._origins.allow_plain_http(url)
+        for url in [*several(origins), *([] if self._folder is None else [self._folder])]:
+            self._keyfob_auth._origins.bind(url)
+        self._policy = policy(retries, total, retry)
+        init: Any = super().__init__
+        init(
+            auth=self._keyfob_auth,
+            base_url=self._folder or "",
+            timeout=TIMEOUT if timeout is None else timeout,
+            follow_redirects=redirects > 0,
+            max_redirects=redirects or 20,
+            verify=_certificates.context(_certificates.ca_file(verify)),
+            **kwargs,
+        )
+
+    def build_request(self, method: str, url: Any, **kwargs: Any) -> httpx.Request:
+        """Like ``httpx``'s, with the URL resolved against the base URL as RFC 3986 §5 says."""
+        build: Any = super()
+        if self._folder is not None:
+            url = resolved(self._folder, url)
+        request: httpx.Request = build.build_request(method, url, **kwargs)
+        return request
+
+    def __repr__(self) -> str:
+        return repr(self._keyfob_auth).replace(HttpxAuth.__name__, type(self).__name__, 1)
+
+
+class Client(_Settings, httpx.Client):
+    """An ``httpx.Client`` over a hook or another source of tokens, with the keywords of :class:`keyfob.Session`.
+
+    It retries like a session, and authenticates like ``handler.httpx_auth()``. Unlike a session it follows redirects only if
+    ``redirects`` says how many, and it has no ``header``, because ``httpx`` would send that to any server that a redirect names.
+    All other keywords are those of ``httpx.Client``.
+
+    >>> with keyfob.Client(ask_the_vault, base_url=api, retries=5) as client:
+    ...     client.get("reports")
+    <Response [200 OK]>
+    """
+
+    def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = USE_CLIENT_DEFAULT,
+        follow_redirects: Any = USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """Sends a request until it succeeds or is not to be retried; with an ``auth`` of your own, once.
+
+        Raises:
+            AuthenticationError: No token is available; nothing was sent.
+            OriginError: The token may not go to this URL; nothing was sent.
+            httpx.TransportError: The last failure, after all retries.
+        """
+        if auth is not USE_CLIENT_DEFAULT:
+            return super().send(
+                request, stream=stream, auth=auth, follow_redirects=follow_redirects
+            )
+        loop = _RetryLoop(self._keyfob_auth, self._policy, request)
+        while True:
+            try:
+                response = super().send(
+                    loop.request, stream=stream, auth=loop.auth, follow_redirects=follow_redirects
+                )
+            except httpx.TransportError as error:
+                if not loop.retries_failure(error):
+                    raise
+            else:
+                if not loop.retries_response(response):
+                    return response
+                response.close()
+            time.sleep(loop.pause)
+
+
+class AsyncClient(_Settings, httpx.AsyncClient):
+    """An ``httpx.AsyncClient`` over a hook or another source of tokens, with the keywords of :class:`keyfob.Session`.
+
+    It works on asyncio and trio. See :class:`keyfob.Client` for what differs from a session.
+
+    >>> import asyncio
+    >>> async def reports():
+    ...     async with keyfob.AsyncClient(ask_the_vault, base_url=api) as client:
+    ...         return await client.get("reports")
+    >>> asyncio.run(reports())
+    <Response [200 OK]>
+    """
+
+    async def send(
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = USE_CLIENT_DEFAULT,
+        follow_redirects: Any = USE_CLIENT_DEFAULT,
+    ) -> httpx.Response:
+        """Sends a request until it succeeds or is not to be retried; with an ``auth`` of your own, once.
+
+        Raises:
+            AuthenticationError: No token is available; nothing was sent.
+            OriginError: The token may not go to this URL; nothing was sent.
+            httpx.TransportError: The last failure, after all retries.
+        """
+        if auth is not USE_CLIENT_DEFAULT:
+            return await super().send(
+                request, stream=stream, auth=auth, follow_redirects=follow_redirects
+            )
+        loop = _RetryLoop(self._keyfob_auth, self._policy, request)
+        while True:
+            try:
+                response = await super().send(
+                    loop.request, stream=stream, auth=loop.auth, follow_redirects=follow_redirects
+                )
+            except httpx.TransportError as error:
+                if not loop.retries_failure(error):
+                    raise
+            else:
+                if not loop.retries_response(response):
+                    return response
+                await response.aclose()
+            await anyio.sleep(loop.pause)
+
+
+class _RetryLoop:
+    """One logical request: which request is sent next, and with which credential. The core's exchange decides."""
+
+    def __init__(self, auth: HttpxAuth, retry: RetryPolicy, request: httpx.Request) -> None:
+        self._auth = auth
+        self._exchange: Exchange = begin(auth, request, retry)
+        self._attempts: list[httpx.Response] = []
+        self.request = request
+        self.pause = 0.0
+
+    @property
+    def auth(self) -> HttpxAuth | None:
+        """The auth of the next attempt: none after a redirect to another origin (R1)."""
+        return self._auth if self._exchange.with_credential else None
+
+    def retries_response(self, response: httpx.Response) -> bool:
+        """Judges a response: whether to send its request again after the pause."""
+        hops = [each for each in [*response.history, response] if each not in self._attempts]
+        self._attempts += hops
+        for before, after in pairwise(hops):
+            # The auth object has sent the other ones again.
+            if before.has_redirect_location:
+                self._exchange.redirected(str(after.request.url), after.request.method)
+        # The auth object has judged a 401 already, so this one judges the response without a lease.
+        step = self._exchange.on_response(None, response.status_code, response.headers)
+        return self._obeys(step, response.request)
+
+    def retries_failure(self, error: httpx.TransportError) -> bool:
+        """Judges a failure: whether to send the request again after the pause."""
+        request = error.request
+        if request.url != self.request.url:
+            self._exchange.redirected(str(request.url), request.method)
+        return self._obeys(self._exchange.on_failure(None, _classify(error)), request)
+
+    def _obeys(self, step: object, request: httpx.Request) -> bool:
+        if not isinstance(step, Wait):
+            return False
+        self.pause, self.request = step.pause, request
+        return True
+
+
+def _classify(error: httpx.TransportError) -> str:
+    """Classifies a failure for the core: it is retried only if that is safe (R4)."""
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
+        # `httpx` tells of a certificate that is not trusted only in the text.
+        return "final" if "certificate" in str(error).lower() else "connect"
+    if isinstance(error, httpx.TimeoutException):
+        return "timeout"
+    if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
+        return "broken"
+    return "final"
+
+
+__all__ = ["AsyncClient", "Client"]
