@@ -6,7 +6,7 @@
 
 use std::time::SystemTime;
 
-use http::header::{LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_ENCODING, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -18,8 +18,16 @@ use crate::exchange::redirect::follow;
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::authorization_code::manual_response::ManualResponse;
 use crate::oauth::authorization_code::response::ExpectedResponse;
+use crate::oauth::content_coding;
+use crate::oauth::device_code::DeviceResponse;
 use crate::oauth::dpop::nonces::read_nonce;
+use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::exchange_outcome::ExchangeOutcome;
+use crate::oauth::issuer_mismatch::other_issuer;
+use crate::oauth::metadata::{Document, Metadata};
+use crate::oauth::metadata_store;
 use crate::oauth::signing_key::SigningKey;
+use crate::oauth::token_response::{ExpectedToken, ExpectedType};
 use crate::origin::origin::{Origin, parse_url};
 use crate::profile::profile::Profiles;
 use crate::source::command::redact::redact;
@@ -33,14 +41,18 @@ use crate::token::token::Token;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("challenges", challenges),
+    ("content_coding", content_coding),
+    ("device_response", device_response),
     ("dpop_nonce", dpop_nonce),
     ("helper_output", helper_output),
     ("helper_stderr", helper_stderr),
     ("jwk", jwk),
     ("jwt", jwt),
     ("listener_request", listener_request),
+    ("metadata", metadata),
+    ("metadata_cache", metadata_cache),
     ("pem", pem),
     ("printable", printable_text),
     ("profile", profile),
@@ -48,6 +60,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("retry_after", retry_after),
     ("sealed_record", sealed_record),
     ("store_record", store_record),
+    ("token_response", token_response),
     ("url", url),
 ];
 
@@ -69,6 +82,22 @@ fn challenges(data: &[u8]) {
     }
     let _ = challenges.insufficient_scope();
     let _ = challenges.use_dpop_nonce();
+}
+
+/// The value of `Content-Encoding` in the first line, and the body after it.
+fn content_coding(data: &[u8]) {
+    let (codings, body) = first_line(data);
+    let headers = fields(&CONTENT_ENCODING, codings);
+    let decoded = content_coding::decode(&headers, body.to_vec().into(), LIMIT);
+    assert!(decoded.is_none_or(|decoded| decoded.len() <= LIMIT.max(body.len())));
+}
+
+/// The device authorization response (RFC 8628 §3.2).
+fn device_response(data: &[u8]) {
+    let response = ServerResponse::made_up(StatusCode::OK, data.to_vec());
+    if let Err(error) = DeviceResponse::read(&endpoint(), &response) {
+        check(&error);
+    }
 }
 
 /// The nonce of a server (RFC 9449 §8).
@@ -143,6 +172,31 @@ fn listener_request(data: &[u8]) {
             None => {}
         }
     }
+}
+
+/// A metadata document (RFC 8414 §3.2).
+fn metadata(data: &[u8]) {
+    let response = ServerResponse::made_up(StatusCode::OK, data.to_vec());
+    let document = match response.object(&endpoint()) {
+        Ok(object) => Document::read(&object),
+        Err(error) => return check(&error),
+    };
+    check(&other_issuer(
+        &endpoint(),
+        document.issuer.as_deref(),
+        "https://a.example",
+    ));
+    match Metadata::new(document, Some(&endpoint())) {
+        // R1: a server on the network must not direct secrets to a port of this machine.
+        Ok(metadata) => assert!(metadata.token.origin.is_https()),
+        Err(error) => check(&error),
+    }
+}
+
+/// Metadata that were stored, which another program may have changed.
+fn metadata_cache(data: &[u8]) {
+    let issuer = Some("https://a.example");
+    let _ = metadata_store::read("a", issuer, data, SystemTime::now());
 }
 
 fn pem(data: &[u8]) {
@@ -228,6 +282,28 @@ fn store_record(data: &[u8]) {
     }
 }
 
+/// The status in the first line, and the body of a token response or an error response (RFC 6749 §5) after it.
+fn token_response(data: &[u8]) {
+    let (status, body) = first_line(data);
+    let status = StatusCode::from_bytes(status).unwrap_or(StatusCode::OK);
+    for token_type in [
+        ExpectedType::Bearer,
+        ExpectedType::Dpop,
+        ExpectedType::Any("Token"),
+    ] {
+        let response = ServerResponse::made_up(status, body.to_vec());
+        let expected = ExpectedToken {
+            token_type,
+            may_be_id_token: true,
+            scopes: &["read".to_owned()],
+        };
+        match ExchangeOutcome::of(&endpoint(), Ok(response), &expected).into_result() {
+            Ok(token) => assert!(!token.headers().is_empty()),
+            Err(error) => check(&error),
+        }
+    }
+}
+
 fn url(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let origin = match parse_url(&text) {
@@ -250,6 +326,17 @@ fn url(data: &[u8]) {
             "R1: two clients would send the token to two servers"
         );
     }
+}
+
+/// An endpoint of a server on the network.
+fn endpoint() -> Endpoint {
+    Endpoint::parse("token endpoint", "https://a.example/token").expect("it is https")
+}
+
+/// The bytes before the first line end, and those after it.
+fn first_line(data: &[u8]) -> (&[u8], &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n');
+    end.map_or((b"", data), |end| (&data[..end], &data[end + 1..]))
 }
 
 /// One field of this name for each line.
@@ -276,6 +363,9 @@ fn check(error: &Error) {
         assert!(!text.contains(char::is_control), "{text:?}");
     }
 }
+
+/// How long a decoded body may be.
+const LIMIT: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

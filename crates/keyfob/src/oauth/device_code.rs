@@ -106,7 +106,7 @@ pub struct DeviceAuthorization {
 }
 
 /// The device authorization response (RFC 8628 §3.2).
-struct DeviceResponse {
+pub(crate) struct DeviceResponse {
     device_code: Secret,
     user_code: String,
     verification_uri: Url,
@@ -241,7 +241,7 @@ fn failed(error: &Error, response: Response) -> PollOutcome {
 }
 
 impl DeviceResponse {
-    fn read(endpoint: &Endpoint, response: &ServerResponse) -> Result<Self, Error> {
+    pub(crate) fn read(endpoint: &Endpoint, response: &ServerResponse) -> Result<Self, Error> {
         let mut members = response.object(endpoint)?;
         let user_code = take_text(&mut members, "user_code");
         let user_code = require_member(endpoint, "user_code", user_code)?;

@@ -93,6 +93,19 @@ pub(crate) struct ServerResponse {
 }
 
 impl ServerResponse {
+    /// A response that no server sent, for tests of what reads it.
+    #[cfg(any(test, keyfob_fuzzing))]
+    pub(crate) fn made_up(status: StatusCode, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+            is_delimited: true,
+            request: SentRequest::default(),
+            received: SystemTime::UNIX_EPOCH,
+        }
+    }
+
     /// Adds the pause that the server asks for (`Retry-After`) to the error that this response means.
     pub(crate) fn add_pause(&self, error: Error) -> Error {
         match RetryAfter::from_headers(&self.headers) {
