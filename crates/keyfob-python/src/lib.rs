@@ -40,6 +40,7 @@ mod _core {
     use crate::log::install;
     #[pymodule_export]
     use crate::profile::{Profile, profile_names};
+    use crate::runtime::critical_section::notice_fork;
     #[pymodule_export]
     use crate::runtime::critical_section::{
         after_fork_in_child, after_fork_in_parent, before_exit, before_fork,
@@ -53,6 +54,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        notice_fork();
         add_facts(module)?;
         refuse_other_interpreters(module.py())?;
         install(module.py())

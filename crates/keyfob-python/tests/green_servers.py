@@ -1,8 +1,9 @@
-"""The environment with gevent and gunicorn, which is not that of the tests: httpbin needs an older greenlet."""
+"""The environment with gevent, gunicorn and uWSGI, which is not that of the tests: httpbin needs an older greenlet."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -40,15 +41,15 @@ def _checked(arguments: list[str], folder: Path) -> str:
 def gunicorn(app: str, folder: Path, *options: str) -> Iterator[str]:
     """Serves a WSGI app, given as source text, with gunicorn; yields its URL."""
     (folder / "served.py").write_text(app)
-    socket = folder / "address"
+    address = folder / "address"
     (folder / "settings.py").write_text(
         f"""
 bind = "127.0.0.1:0"
 def when_ready(server):
-    with open({str(socket)!r} + ".new", "w") as file:
+    with open({str(address)!r} + ".new", "w") as file:
         file.write("http://%s:%s/" % server.LISTENERS[0].sock.getsockname())
     import os
-    os.rename({str(socket)!r} + ".new", {str(socket)!r})
+    os.rename({str(address)!r} + ".new", {str(address)!r})
 """
     )
     command = [
@@ -65,14 +66,44 @@ def when_ready(server):
     ) as server:
         try:
             end = time.monotonic() + program.TIMEOUT
-            while not socket.exists():
+            while not address.exists():
                 assert server.poll() is None
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            yield socket.read_text()
+            yield address.read_text()
         finally:
             server.terminate()
             server.wait(program.TIMEOUT)
+
+
+@contextmanager
+def uwsgi(app: str, folder: Path, *options: str) -> Iterator[str]:
+    """Serves a WSGI app, given as source text, with uWSGI; yields its URL."""
+    (folder / "served.py").write_text(app)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [
+            str(PYTHON.with_name("pyuwsgi")),
+            f"--http-socket=fd://{listener.fileno()}",
+            "--wsgi-file=served.py",
+            "--callable=app",
+            "--master",
+            "--enable-threads",
+            "--die-on-term",
+            "--disable-logging",
+            "--need-app",
+        ]
+        with subprocess.Popen(
+            [*command, *options],
+            cwd=folder,
+            env=_environment(folder),
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.DEVNULL,
+        ) as server:
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+            finally:
+                server.terminate()
+                server.wait(program.TIMEOUT)
 
 
 def fetch(url: str) -> str:

@@ -323,7 +323,7 @@ impl TokenCache {
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
     fn core(&self) -> Guard<Arc<Authenticator>> {
         if self.process.load(Ordering::Relaxed) != std::process::id() {
-            critical_section::after_unknown_fork();
+            critical_section::notice_fork();
             self.after_fork_in_child();
         }
         self.core.load()

@@ -19,7 +19,7 @@ static EXITING: AtomicBool = AtomicBool::new(false);
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 /// How many threads are in a critical section.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
-/// The process that this state belongs to.
+/// The process that this state belongs to; 0 before the first call of [`notice_fork`].
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
@@ -131,6 +131,7 @@ fn must_wait() -> bool {
 /// Stops all other threads from taking the interpreter's lock in this module, and waits for those in a section.
 #[pyfunction]
 pub(crate) fn before_exit(py: Python<'_>) {
+    notice_fork();
     KIND.set(ThreadKind::PythonDuringExit);
     EXITING.store(true, Ordering::SeqCst);
     wait_for_other_threads(py);
@@ -139,6 +140,7 @@ pub(crate) fn before_exit(py: Python<'_>) {
 /// Stops threads from entering a section until the fork is over, and waits for those in a section.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
+    notice_fork();
     FORKING.set(true);
     FORKS.fetch_add(1, Ordering::SeqCst);
     wait_for_other_threads(py);
@@ -163,9 +165,10 @@ pub(crate) fn after_fork_in_child() {
 }
 
 /// Resets the state in a child that was forked without Python's knowledge, once for the whole process.
-pub(crate) fn after_unknown_fork() {
+pub(crate) fn notice_fork() {
     let process = process::id();
-    if PROCESS.swap(process, Ordering::SeqCst) != process {
+    let before = PROCESS.swap(process, Ordering::SeqCst);
+    if before != process && before != 0 {
         after_fork_in_child();
     }
 }
