@@ -261,7 +261,7 @@ pub(crate) fn soak(options: &[&str]) -> Outcome {
             "--lifetimes",
             "20",
             "--lifetime",
-            "3",
+            "6",
             "--kill-every-ms",
             "1000",
         ],

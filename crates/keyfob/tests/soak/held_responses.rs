@@ -1,13 +1,14 @@
-//! Holds back some token responses until the processes that wait for them are killed.
+//! Holds back some token responses until the processes that wait for them are killed, and loses others.
 
 use std::time::Duration;
 
 use keyfob::store::TokenStore;
-use keyfob_testkit::{Gate, TokenEndpoint, TokenResponse};
+use keyfob_testkit::{Gate, ScriptedResponse, TokenEndpoint, TokenResponse};
 
 use crate::store_note::Note;
 
-/// Lets one exchange end, holds back the response to the next one, lets it be repeated, and so on.
+/// Lets one exchange end, holds back the response to the next one, lets it be repeated, loses a response, lets that exchange
+/// be repeated, and so on.
 ///
 /// The server has done an exchange before its response is held back, so a process killed then loses the result. Kills at
 /// regular intervals can miss every exchange, because renewals are regular too.
@@ -28,6 +29,8 @@ impl<'a> HeldResponses<'a> {
             endpoint.next(token());
             endpoint.next(token().when(gate));
             endpoint.next(token());
+            endpoint.next(lost());
+            endpoint.next(token());
         }
         Self {
             endpoint,
@@ -45,7 +48,7 @@ impl<'a> HeldResponses<'a> {
         kill: impl FnOnce(u32) -> bool,
     ) -> bool {
         let exchanges = self.endpoint.rotations() + self.endpoint.repeats();
-        if exchanges < self.passed as u64 * 3 + 2 {
+        if exchanges < self.passed as u64 * 5 + 2 {
             return false;
         }
         let Some(gate) = self.gates.get(self.passed) else {
@@ -58,6 +61,23 @@ impl<'a> HeldResponses<'a> {
         was_killed
     }
 }
+
+/// A response that is cut at a random byte, or that a gateway replaces.
+///
+/// A second loss in a row would make a sign-in necessary, so a repeated exchange gets its response.
+fn lost() -> TokenResponse {
+    let token = TokenResponse::token().after(RESPONSE_TAKES);
+    let lost = match fastrand::u8(..3) {
+        0 => token.lost_behind(ScriptedResponse::status(
+            fastrand::choice([502, 504]).unwrap(),
+        )),
+        _ => token.cut_after(fastrand::usize(..RESPONSE_BYTES)),
+    };
+    lost.unless_repeated()
+}
+
+/// About the length of a response with its head.
+const RESPONSE_BYTES: usize = 260;
 
 /// Long enough for other processes to find that the lease is held.
 const RESPONSE_TAKES: Duration = Duration::from_millis(100);

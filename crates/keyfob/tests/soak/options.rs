@@ -36,8 +36,8 @@ impl Options {
         };
         Self {
             processes: number("--processes", 8) as usize,
-            lifetimes: number("--lifetimes", 4),
-            lifetime: Duration::from_secs(number("--lifetime", 2).into()),
+            lifetimes: number("--lifetimes", 3),
+            lifetime: Duration::from_secs(number("--lifetime", 4).into()),
             kill_every: Duration::from_millis(number("--kill-every-ms", 500).into()),
             stores: match value("--store") {
                 Some(store) => vec![store.clone()],

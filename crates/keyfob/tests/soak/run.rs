@@ -93,6 +93,7 @@ fn run(store: &str, options: &Options) -> Tally {
         unserved: options.processes - served,
         exchanges: endpoint.rotations(),
         repeats: endpoint.repeats(),
+        losses: endpoint.losses(),
         reuses: endpoint.reuses(),
         requests: api.count(200) + api.count(401),
         rejected: api.count(401),
@@ -113,6 +114,8 @@ struct Tally {
     unserved: usize,
     exchanges: u64,
     repeats: u64,
+    /// Responses that were cut, or replaced by a gateway.
+    losses: u64,
     reuses: u64,
     requests: u64,
     rejected: u64,
@@ -148,19 +151,23 @@ impl Tally {
             "no process was killed in the middle of an exchange, so that nothing is proved"
                 .to_owned(),
         );
-        // Each killed process causes a repetition. If leases can expire, a process that was stopped for long does too.
-        let most = match self.store {
-            "redis" => u64::MAX,
-            _ => self.killed_in_exchange(),
-        };
-        let needed = self.held..=most;
         fault(
-            !needed.contains(&self.repeats),
+            self.losses == 0,
+            "no response was lost, so that nothing is proved".to_owned(),
+        );
+        // Each killed process and each lost response causes a repetition. If leases can expire, a process that was stopped
+        // for long does too.
+        let least = self.held + self.losses;
+        let most = self.killed_in_exchange() + self.losses;
+        let allowed = match self.store {
+            "redis" => least..=u64::MAX,
+            _ => least..=most,
+        };
+        fault(
+            !allowed.contains(&self.repeats),
             format!(
-                "{} exchanges were repeated, after {} to {} were not finished",
-                self.repeats,
-                self.held,
-                self.killed_in_exchange()
+                "{} exchanges were repeated, after {least} to {most} were not finished",
+                self.repeats
             ),
         );
         let most = u64::from(most_exchanges(self.lifetimes)) + self.repeats;
@@ -185,10 +192,11 @@ fn print_table(tallies: &[Tally]) {
         "store",
         row(tallies, |tally| tally.store.to_owned())
     );
-    let lines: [(&str, Figure); 8] = [
+    let lines: [(&str, Figure); 9] = [
         ("processes killed", |tally| tally.killed as u64),
         ("  in the middle of an exchange", Tally::killed_in_exchange),
         ("exchanges", |tally| tally.exchanges),
+        ("  whose response was lost", |tally| tally.losses),
         ("exchanges repeated within the grace", |tally| tally.repeats),
         ("reuse detections", |tally| tally.reuses),
         ("requests", |tally| tally.requests),
