@@ -15,6 +15,12 @@ pub(crate) fn unavailable(error: &Error, first: bool) {
     count(FAILURES, &[]);
 }
 
+/// The store has an older state of an entry than this process has seen.
+pub(crate) fn outdated(id: &str) {
+    tracing::error!(target: "keyfob", id, "the token store has an older state of an entry than this process has seen; it is not used");
+    count("keyfob_store_rollbacks_total", &[]);
+}
+
 /// The token store is available again.
 pub(crate) fn available_again() {
     tracing::info!(target: "keyfob", "the token store is available again");

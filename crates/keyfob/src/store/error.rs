@@ -23,6 +23,8 @@ pub enum StoreErrorKind {
     Damaged,
     /// The lease expired, and another lease has saved since.
     Conflict,
+    /// The entry is an older state than one that this process has seen. Its refresh token may be used up.
+    Outdated,
 }
 
 impl StoreError {
@@ -48,6 +50,12 @@ impl StoreError {
     #[must_use]
     pub fn conflict(error: Error) -> Self {
         Self::new(StoreErrorKind::Conflict, error)
+    }
+
+    /// An error of the kind [`Outdated`](StoreErrorKind::Outdated).
+    #[must_use]
+    pub fn outdated(error: Error) -> Self {
+        Self::new(StoreErrorKind::Outdated, error)
     }
 
     fn new(kind: StoreErrorKind, error: Error) -> Self {

@@ -91,7 +91,8 @@ impl FileStore {
     /// Seals entries when they are written. Entries that were written without a key can still be read.
     #[must_use]
     pub fn sealed(mut self, keys: SealingKeys) -> Self {
-        self.directory.keys = Some(keys);
+        // Not bound to the path, so that the directory can be moved.
+        self.directory.keys = Some(keys.bound_to("files"));
         self
     }
 
@@ -132,7 +133,7 @@ impl FileStore {
         Box::pin(async move {
             let lock = wait_for_lease(max_wait, LOCK_PAUSES, || {
                 let key = key.clone();
-                self.run(move |directory| directory.lock(&key))
+                self.run(move |directory| directory.lock(key.id()))
             });
             let held = Held {
                 entries,

@@ -16,7 +16,7 @@ use crate::store::key::StoreKey;
 use crate::store::keyring::system::SystemKeyring;
 use crate::store::record;
 use crate::store::store::{
-    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, summarize,
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, quarantined, summarize,
 };
 
 /// A store in the keyring of the system: Secret Service, the macOS keychain, or the Windows Credential Manager.
@@ -82,7 +82,10 @@ impl TokenStore for KeyringStore {
             }
             with_keyring(|keyring| {
                 Ok(summarize(ids.into_iter().map(|id| {
-                    let found = read(keyring, &id);
+                    let found = match read(keyring, &id) {
+                        Ok(None) if has_quarantined(keyring, &id) => Err(quarantined()),
+                        found => found,
+                    };
                     (id, found)
                 })))
             })
@@ -105,7 +108,10 @@ impl Entries for Keyring {
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        with_keyring(|keyring| keyring.remove(SERVICE, key.id()))
+        with_keyring(|keyring| {
+            let quarantined = keyring.remove(SERVICE, &format!("{}{BAD}", key.id()))?;
+            Ok(keyring.remove(SERVICE, key.id())? || quarantined)
+        })
     }
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -128,6 +134,10 @@ fn with_keyring<T>(work: impl FnOnce(&SystemKeyring) -> Result<T, Error>) -> Res
 fn read(keyring: &SystemKeyring, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
     let bytes = keyring.read(SERVICE, id).map_err(StoreError::unavailable)?;
     bytes.map(|bytes| record::decode(&bytes)).transpose()
+}
+
+fn has_quarantined(keyring: &SystemKeyring, id: &str) -> bool {
+    matches!(keyring.read(SERVICE, &format!("{id}{BAD}")), Ok(Some(_)))
 }
 
 const SERVICE: &str = "keyfob";

@@ -24,12 +24,14 @@ use crate::store::redis::lease::RedisLease;
 use crate::store::seal;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{
-    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, summarize, wait_for_lease,
+    EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, quarantined, summarize,
+    wait_for_lease,
 };
 
 /// A store in Redis or Valkey, shared by many machines.
 ///
-/// Entries are always sealed: a reader of the database learns no token. The lease is a Redis key that expires if its process
+/// Entries are always sealed: a reader of the database learns no token. Each seal is bound to the prefix, the key and a counter,
+/// so that a process refuses an older state than it has seen. The lease is a Redis key that expires if its process
 /// dies, and is extended while the process lives. A process that hung for longer than that can still save, unless another
 /// process has saved meanwhile: each save names the revision that it follows. Ages are measured by the server's clock,
 /// so the clocks of the machines need not agree.
@@ -101,7 +103,7 @@ impl RedisStore {
         Self {
             database: Arc::new(Database {
                 connection: Connection::to(server),
-                keys,
+                keys: keys.bound_to(Self::PREFIX),
                 prefix: Self::PREFIX.to_owned(),
                 lease_duration: Self::LEASE_DURATION,
                 runtime: Arc::new(TokioOrThreads),
@@ -119,9 +121,13 @@ impl RedisStore {
     }
 
     /// Sets how the names of all Redis keys begin; the default is [`PREFIX`](Self::PREFIX).
+    ///
+    /// Entries are sealed for their prefix: under another one they cannot be opened.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.database).prefix = prefix.into();
+        let database = Arc::make_mut(&mut self.database);
+        database.prefix = prefix.into();
+        database.keys = database.keys.bound_to(&database.prefix);
         self
     }
 
@@ -164,8 +170,12 @@ impl TokenStore for RedisStore {
         Box::pin(async move {
             let mut found = Vec::new();
             for id in self.database.ids().await? {
-                let (_, opened) = self.database.row(&id).load().await?;
-                let opened = opened.map(|found| found.map(|(key, stored)| (key, stored.entry)));
+                let row = self.database.row(&id);
+                let (_, opened) = row.load().await?;
+                let opened = match opened {
+                    Ok(None) if row.has_quarantined().await? => Err(quarantined()),
+                    opened => opened.map(|found| found.map(|(key, stored)| (key, stored.entry))),
+                };
                 found.push((id, opened));
             }
             Ok(summarize(found))

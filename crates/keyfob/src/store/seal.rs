@@ -1,7 +1,10 @@
-//! Encrypts entries with XChaCha20-Poly1305, each bound to its store key.
+//! Encrypts entries with XChaCha20-Poly1305, each bound to its place, its store key and a counter.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +13,10 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::{Error, ErrorKind};
+use crate::runtime::lock::{Mutex, lock};
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
@@ -104,6 +110,11 @@ impl fmt::Debug for SealingKey {
 /// To change the key, put the new one first and keep the old one until each entry has been saved again: an entry is sealed
 /// with the new key when it is next saved.
 ///
+/// A sealed entry opens only at its [place](Self::bound_to) and under its store key. It also holds a counter that grows with
+/// each save, on all machines: it is the time in milliseconds, or one more than the counter before. So whoever can write to the
+/// store, but has no key, can neither move an entry nor put back an older one unnoticed: keys refuse a state that is older than
+/// the newest one that they have opened or [saved](Self::note_saved). Clones share what they have seen.
+///
 /// ```
 /// use keyfob::store::{SealingKeys, SealingKey};
 ///
@@ -111,16 +122,35 @@ impl fmt::Debug for SealingKey {
 /// let keys = SealingKeys::new(new).old_key(old);
 /// # Ok::<(), keyfob::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SealingKeys {
     keys: Vec<SealingKey>,
+    place: String,
+    /// The counter of the newest state of each entry.
+    newest: Arc<Mutex<HashMap<String, u64>>>,
 }
 
 impl SealingKeys {
     /// One key, which seals and opens.
     #[must_use]
     pub fn new(key: SealingKey) -> Self {
-        Self { keys: vec![key] }
+        Self {
+            keys: vec![key],
+            place: String::new(),
+            newest: Arc::default(),
+        }
+    }
+
+    /// Binds entries to a place, such as the prefix of a database: an entry that was moved from another place does not open.
+    ///
+    /// The keys that this returns share nothing that they see with these, so each store should bind its own.
+    #[must_use]
+    pub fn bound_to(&self, place: impl Into<String>) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            place: place.into(),
+            newest: Arc::default(),
+        }
     }
 
     /// Adds a key that only opens what was sealed with it before.
@@ -130,7 +160,9 @@ impl SealingKeys {
         self
     }
 
-    /// Seals an entry, so that it can only be opened under the same store key.
+    /// Seals an entry, so that it can only be opened at this place and under the same store key.
+    ///
+    /// The entry that it replaces must have been opened with these keys before, so that the new one has a larger counter.
     ///
     /// # Errors
     ///
@@ -141,28 +173,39 @@ impl SealingKeys {
         // A random nonce of 192 bits never repeats in practice, so processes need not share a counter.
         let mut nonce = [0; NONCE];
         fill(&mut nonce).map_err(StoreError::unavailable)?;
-        // The id is authenticated with the entry, so that the entry does not open under another key.
+        let counter = self.next_counter(key.id());
         let payload = Payload {
             msg: &plain,
-            aad: key.id().as_bytes(),
+            aad: &self.binding(key.id(), counter),
         };
         let sealed = writer
             .cipher()
             .encrypt(&XNonce::from(nonce), payload)
             .expect("an entry is shorter than the cipher's limit of 256 GiB");
-        Ok([MAGIC, &writer.tag(), &nonce, &sealed].concat())
+        Ok([
+            MAGIC,
+            &writer.tag(),
+            &counter.to_be_bytes(),
+            &nonce,
+            &sealed,
+        ]
+        .concat())
     }
 
     /// Opens an entry that was sealed for the store key with this [`id`](StoreKey::id).
     ///
     /// # Errors
     ///
-    /// [`StoreErrorKind::Damaged`](crate::store::StoreErrorKind::Damaged) if the bytes were changed or belong to another store
-    /// key, and [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if none of these keys opens them.
+    /// [`StoreErrorKind::Damaged`](crate::store::StoreErrorKind::Damaged) if the bytes were changed or belong to another place or
+    /// store key; [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if none of these keys opens them; and
+    /// [`StoreErrorKind::Outdated`](crate::store::StoreErrorKind::Outdated) if these keys have seen a newer state. If another
+    /// caller read at the same time, the bytes may only have come late: read once more.
     pub fn open(&self, id: &str, sealed: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
         let rest = sealed.strip_prefix(MAGIC).ok_or_else(damaged)?;
         let (tag, rest) = rest.split_at_checked(TAG).ok_or_else(damaged)?;
+        let (counter, rest) = rest.split_first_chunk::<COUNTER>().ok_or_else(damaged)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
+        let counter = u64::from_be_bytes(*counter);
         let key = self.keys.iter().find(|key| key.tag() == tag);
         let key = key.ok_or_else(|| {
             StoreError::unusable(
@@ -171,12 +214,80 @@ impl SealingKeys {
         })?;
         let payload = Payload {
             msg: text,
-            aad: id.as_bytes(),
+            aad: &self.binding(id, counter),
         };
         let opened = key.cipher().decrypt(&XNonce::from(*nonce), payload);
         let plain = opened.map(Zeroizing::new).map_err(|_| damaged())?;
+        if self.see(id, counter) > counter {
+            return Err(outdated());
+        }
         record::decode(&plain)
     }
+
+    /// Notes that a sealed entry has been saved: from now on, these keys refuse older states of it.
+    ///
+    /// A save whose outcome is not known must not be noted.
+    pub fn note_saved(&self, id: &str, sealed: &[u8]) {
+        let counter = sealed
+            .get(MAGIC.len() + TAG..)
+            .and_then(|rest| rest.first_chunk());
+        if let Some(counter) = counter {
+            self.see(id, u64::from_be_bytes(*counter));
+        }
+    }
+
+    /// Notes a counter, and returns the largest one that was seen.
+    fn see(&self, id: &str, counter: u64) -> u64 {
+        let mut newest = lock(&self.newest);
+        if newest.len() >= SEEN_LIMIT && !newest.contains_key(id) {
+            // Any of them: what a process does not remember, it cannot refuse, and memory is bounded (T10).
+            let other = newest.keys().next().cloned();
+            other.and_then(|other| newest.remove(&other));
+        }
+        let known = newest.entry(id.to_owned()).or_insert(counter);
+        *known = counter.max(*known);
+        *known
+    }
+
+    /// A counter that is larger than all before, also if the newest states were lost with their machine: it follows the time.
+    fn next_counter(&self, id: &str) -> u64 {
+        let now = SystemClock.coarse_time().wall_time();
+        let now = now.duration_since(SystemTime::UNIX_EPOCH);
+        let now = u64::try_from(now.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX);
+        let newest = lock(&self.newest).get(id).copied();
+        newest.map_or(now, |newest| now.max(newest.saturating_add(1)))
+    }
+
+    /// What is authenticated with an entry, although it is not part of it.
+    fn binding(&self, id: &str, counter: u64) -> Vec<u8> {
+        let place = self.place.as_bytes();
+        // The length keeps the end of the place and the beginning of the id apart.
+        let length = place.len() as u64;
+        [
+            &counter.to_be_bytes(),
+            &length.to_be_bytes(),
+            place,
+            id.as_bytes(),
+        ]
+        .concat()
+    }
+}
+
+/// Shows no key.
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealingKeys")
+            .field("keys", &self.keys)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+fn outdated() -> StoreError {
+    StoreError::outdated(Error::unavailable(
+        "the token store has an older state of this entry than this process has seen, as after a restore or an attack; \
+         its refresh token may be used up: sign in again",
+    ))
 }
 
 /// Whether the bytes are a sealed entry, with any key.
@@ -190,10 +301,14 @@ pub(crate) fn fill(buffer: &mut [u8]) -> Result<(), Error> {
         .map_err(|fault| Error::unavailable("the system has no random numbers").caused_by(fault))
 }
 
-const MAGIC: &[u8] = b"keyfob-sealed-1\n";
+const MAGIC: &[u8] = b"keyfob-sealed-2\n";
 const LENGTH: usize = 32;
 const TAG: usize = 8;
 const NONCE: usize = 24;
+const COUNTER: usize = 8;
+
+/// How many entries a process remembers the newest state of.
+const SEEN_LIMIT: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +350,63 @@ mod tests {
     }
 
     #[test]
+    fn s2_an_entry_that_was_moved_to_another_place_does_not_open() {
+        let keys = SealingKeys::new(sealing_key(1));
+        let here = keys.bound_to("production");
+        let sealed = here.seal(&key("a"), &entry("t")).unwrap();
+        assert!(here.open(key("a").id(), &sealed).is_ok());
+        for elsewhere in [keys.bound_to("staging"), keys] {
+            let fault = elsewhere.open(key("a").id(), &sealed).unwrap_err();
+            assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+        }
+    }
+
+    #[test]
+    fn s2_an_older_state_than_the_newest_that_was_seen_is_refused() {
+        let key = key("a");
+        let writer = SealingKeys::new(sealing_key(1));
+        let first = writer.seal(&key, &entry("one")).unwrap();
+        writer.note_saved(key.id(), &first);
+        let second = writer.seal(&key, &entry("two")).unwrap();
+        let reader = SealingKeys::new(sealing_key(1));
+        assert!(reader.open(key.id(), &first).is_ok());
+        assert!(reader.open(key.id(), &second).is_ok());
+        for keys in [&reader, &reader.clone()] {
+            let fault = keys.open(key.id(), &first).unwrap_err();
+            assert_eq!(fault.kind(), StoreErrorKind::Outdated);
+        }
+        assert!(
+            reader.open(key.id(), &second).is_ok(),
+            "the newest state stays good"
+        );
+        assert!(
+            writer.open(key.id(), &first).is_ok(),
+            "a save of unknown outcome"
+        );
+        writer.note_saved(key.id(), &second);
+        assert!(writer.open(key.id(), &first).is_err());
+    }
+
+    #[test]
+    fn s2_a_counter_cannot_be_changed() {
+        let key = key("a");
+        let keys = SealingKeys::new(sealing_key(1));
+        let mut sealed = keys.seal(&key, &entry("t")).unwrap();
+        sealed[MAGIC.len() + TAG] ^= 0x40;
+        let fault = keys.open(key.id(), &sealed).unwrap_err();
+        assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+    }
+
+    #[test]
+    fn what_was_seen_is_bounded() {
+        let keys = SealingKeys::new(sealing_key(1));
+        for number in 0..SEEN_LIMIT + 10 {
+            keys.see(&number.to_string(), 1);
+        }
+        assert_eq!(lock(&keys.newest).len(), SEEN_LIMIT);
+    }
+
+    #[test]
     fn s2_the_first_key_seals_and_all_keys_open() {
         let old = SealingKeys::new(sealing_key(1));
         let both = SealingKeys::new(sealing_key(2)).old_key(sealing_key(1));
@@ -268,7 +440,7 @@ mod tests {
         let key = sealing_key(7);
         assert_eq!(
             format!("{:?}", SealingKeys::new(key)),
-            "SealingKeys { keys: [SealingKey] }"
+            "SealingKeys { keys: [SealingKey], place: \"\", .. }"
         );
     }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
-use crate::error::error::ErrorKind;
+use crate::error::error::{Error, ErrorKind};
 use crate::exchange::backoff::Backoff;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
@@ -132,12 +132,18 @@ use crate::token::token::{Expiry, Token};
 ///     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
 ///         Box::pin(async move {
 ///             let sealed = self.store.keys.seal(&self.key, entry)?;
-///             self.store.database.write(self.key.id(), sealed).await.map_err(unavailable)
+///             self.store.database.write(self.key.id(), sealed.clone()).await.map_err(unavailable)?;
+///             self.store.keys.note_saved(self.key.id(), &sealed);
+///             Ok(())
 ///         })
 ///     }
 ///
 ///     fn remove(&mut self) -> StoreFuture<'_, bool> {
-///         Box::pin(async move { self.store.database.delete(self.key.id()).await.map_err(unavailable) })
+///         Box::pin(async move {
+///             let quarantined = format!("{}.bad", self.key.id());
+///             self.store.database.delete(&quarantined).await.map_err(unavailable)?;
+///             self.store.database.delete(self.key.id()).await.map_err(unavailable)
+///         })
 ///     }
 ///
 ///     fn quarantine(&mut self) -> StoreFuture<'_, ()> {
@@ -187,7 +193,7 @@ pub trait TokenStore: Send + Sync + 'static {
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>>;
 
-    /// Lists all entries, without their secrets.
+    /// Lists all entries, without their secrets. A key of which only a quarantined entry is left is listed as unreadable.
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>>;
 
     /// Whether a lease can end while the process that holds it lives, because the process or the network hung for too long.
@@ -275,7 +281,7 @@ pub trait StoreLease: Send + Sync {
     /// Writes the entry. It completes when the entry would survive a crash of the machine or server that keeps it.
     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()>;
 
-    /// Removes the entry. Returns whether there was one.
+    /// Removes the entry, and what was quarantined of it. Returns whether there was anything.
     fn remove(&mut self) -> StoreFuture<'_, bool>;
 
     /// Moves a damaged entry out of the way, to a place where a person can inspect it.
@@ -370,6 +376,13 @@ pub(super) fn summarize(
     summaries
 }
 
+/// Why a key is listed that has no entry.
+pub(super) fn quarantined() -> StoreError {
+    StoreError::damaged(Error::malformed(
+        "a damaged or incomplete entry was left behind; `keyfob forget` removes it",
+    ))
+}
+
 /// Tries to take a lease until it is free, or until `max_wait` is over.
 pub(super) async fn wait_for_lease<T, F>(
     max_wait: Duration,
@@ -400,6 +413,8 @@ async fn replace_under(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), 
     // Reading first tells a lease that can expire which save its own follows.
     match lease.load().await {
         Err(fault) if fault.kind() == StoreErrorKind::Damaged => lease.quarantine().await?,
+        // A person who signs in replaces whatever is there.
+        Err(fault) if fault.kind() == StoreErrorKind::Outdated => {}
         Err(fault) => return Err(fault),
         Ok(_) => {}
     }

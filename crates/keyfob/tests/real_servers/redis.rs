@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keyfob::redis::cmd;
+use keyfob::redis::{FromRedisValue, Value, cmd};
 use keyfob::source::Persisted;
 use keyfob::store::{Entry, RedisStore, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
 use keyfob::{ErrorKind, TokenCache};
@@ -90,6 +90,77 @@ async fn s2_a_dump_of_the_database_shows_no_secret() {
         StoreErrorKind::Unavailable,
         "its key is elsewhere"
     );
+}
+
+const FIELDS: [&str; 3] = ["revision", "sealed", "saved"];
+
+/// The fields of the entry under this prefix, and the command that writes them under another.
+async fn copied(server: &RedisServer, from: &str, to: &str) -> keyfob::redis::Cmd {
+    let name = |prefix: &str| format!("{prefix}:{{{}}}:entry", key().id());
+    let fields = server.ask(cmd("HMGET").arg(name(from)).arg(&FIELDS)).await;
+    let fields: Vec<Vec<u8>> = FromRedisValue::from_redis_value(fields).unwrap();
+    let mut write = cmd("HSET");
+    write.arg(name(to));
+    for (field, value) in FIELDS.iter().zip(fields) {
+        write.arg(field).arg(value);
+    }
+    write
+}
+
+#[tokio::test]
+async fn s2_an_old_entry_that_is_put_back_into_redis_is_refused() {
+    let server = RedisServer::start();
+    let process = Process::rotating(store(&server));
+    process.get_with_response(token(1)).await.unwrap();
+    let put_back = copied(&server, "keyfob", "keyfob").await;
+    process.clock.advance(SECOND * 101);
+    process.get_with_response(token(2)).await.unwrap();
+    server.ask(&put_back).await;
+    process.clock.advance(SECOND * 101);
+    let error = process.get().await.unwrap_err();
+    assert!(error.to_string().contains("older state"), "{error}");
+    assert_eq!(
+        process.source.calls(),
+        2,
+        "the old refresh token is not sent"
+    );
+}
+
+#[tokio::test]
+async fn s2_an_entry_under_another_prefix_does_not_open() {
+    let server = RedisServer::start();
+    Process::rotating(store(&server))
+        .get_with_response(token(1))
+        .await
+        .unwrap();
+    let copy = copied(&server, "keyfob", "keyfob:other").await;
+    server.ask(&copy).await;
+    let other = store(&server).prefix("keyfob:other");
+    let fault = other.load(&key()).await.unwrap_err();
+    assert_eq!(fault.kind(), StoreErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn s2_nothing_of_an_entry_in_redis_is_left_after_it_is_forgotten() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    Process::rotating(store.clone())
+        .get_with_response(token(1))
+        .await
+        .unwrap();
+    let mut lease = store.lease(&key(), SECOND).await.unwrap();
+    lease.quarantine().await.unwrap();
+    lease.release().await;
+    let listed = store.list().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].unreadable.is_some());
+    assert!(store.forget(&listed[0].key, SECOND).await.unwrap());
+    assert!(store.list().await.unwrap().is_empty());
+    for what in ["entry", "bad"] {
+        let name = format!("keyfob:{{{}}}:{what}", key().id());
+        let left = server.ask(cmd("EXISTS").arg(name)).await;
+        assert_eq!(left, Value::Int(0), "{what}");
+    }
 }
 
 #[tokio::test]

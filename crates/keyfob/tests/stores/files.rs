@@ -291,6 +291,69 @@ async fn entries_in_files_are_listed_even_unreadable_ones() {
     assert!(files.store.list().await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn s2_nothing_of_an_entry_is_left_after_it_is_forgotten() {
+    let files = Files::with_token().await;
+    let path = |kind: &str| files.directory().join(format!("{}.{kind}", key().id()));
+    for kinds in [&["token", "bad", "new"][..], &["bad"], &["new"]] {
+        for kind in kinds {
+            fs::write(path(kind), "garbled s3cr3t").unwrap();
+            set_mode(&path(kind), 0o600);
+        }
+        let listed = files.store.list().await.unwrap();
+        assert_eq!(listed.len(), 1, "{kinds:?}");
+        assert!(listed[0].unreadable.is_some());
+        assert!(files.store.forget(&listed[0].key, SECOND).await.unwrap());
+        for file in fs::read_dir(files.directory()).unwrap() {
+            assert_eq!(file.unwrap().path().extension().unwrap(), "lock");
+        }
+        fs::remove_file(path("lock")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn s2_a_sealed_file_that_is_put_back_is_refused_until_a_new_sign_in() {
+    let files = Files::new();
+    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let store = files.store.clone().sealed(keys.clone());
+    let process = Process::rotating(store.clone());
+    process.get_with_response(token(1)).await.unwrap();
+    let old = files.bytes();
+    process.clock.advance(SECOND * 101);
+    process.get_with_response(token(2)).await.unwrap();
+    fs::write(files.entry(), &old).unwrap();
+    process.clock.advance(SECOND * 101);
+    let error = process.get().await.unwrap_err();
+    assert!(error.to_string().contains("older state"), "{error}");
+    assert_eq!(
+        process.source.calls(),
+        2,
+        "the old refresh token is not sent"
+    );
+
+    // Another process has not seen the newer state, and a person signs in there.
+    let other = files.store.clone().sealed(keys);
+    let entry = Entry::new(token(7).unwrap(), process.clock.wall());
+    other.replace(&key(), &entry, SECOND).await.unwrap();
+    process.clock.advance(SECOND * 60);
+    assert_eq!(process.get().await.unwrap(), "token-7");
+}
+
+#[tokio::test]
+async fn an_old_state_is_replaced_if_the_source_can_be_called_again() {
+    let files = Files::new();
+    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let process = Process::repeatable(files.store.clone().sealed(keys));
+    process.get_with_response(token(1)).await.unwrap();
+    let old = files.bytes();
+    process.clock.advance(SECOND * 101);
+    process.get_with_response(token(2)).await.unwrap();
+    fs::write(files.entry(), &old).unwrap();
+    process.clock.advance(SECOND * 101);
+    let got = process.get_with_response(token(3)).await.unwrap();
+    assert_eq!(got, "token-3");
+}
+
 /// Runs the first piece of blocking work, which locks the file, and delays the rest.
 #[derive(Clone, Default)]
 struct Late(Arc<Mutex<Option<Vec<Work>>>>);

@@ -205,6 +205,13 @@ impl Renewal<'_> {
                     self.quarantine(&fault).await?;
                     None
                 }
+                // An old refresh token may be used up. A source that needs none replaces the entry.
+                Err(fault)
+                    if fault.kind() == StoreErrorKind::Outdated
+                        && !stored.source.consumes_refresh_token() =>
+                {
+                    None
+                }
                 loaded => loaded?,
             };
             let entry = found.map(|found| rebased(found, self.request));

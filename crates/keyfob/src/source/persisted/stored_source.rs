@@ -48,8 +48,15 @@ impl StoredSource {
     /// The stored token, if it serves this request. Reading it needs no lease.
     pub(super) async fn lookup(&self, request: &TokenRequest) -> Result<Option<Token>, StoreError> {
         let stored = match self.store.load(&self.key).await {
-            // Whether a damaged entry may be replaced is decided under the lease.
-            Err(fault) if fault.kind() == StoreErrorKind::Damaged => return Ok(None),
+            // Whether such an entry may be replaced is decided under the lease.
+            Err(fault)
+                if matches!(
+                    fault.kind(),
+                    StoreErrorKind::Damaged | StoreErrorKind::Outdated
+                ) =>
+            {
+                return Ok(None);
+            }
             loaded => loaded?,
         };
         self.outage.end();

@@ -8,13 +8,14 @@ use std::{fs, io};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::observe::store as events;
 use crate::store::entry::Entry;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::file::lease::{Entries, Lock};
 use crate::store::file::owner;
 use crate::store::key::StoreKey;
 use crate::store::seal::SealingKeys;
-use crate::store::store::{EntrySummary, summarize};
+use crate::store::store::{EntrySummary, quarantined, summarize};
 use crate::store::{record, seal};
 
 /// A directory with two files for each entry: the entry and its lock.
@@ -26,12 +27,12 @@ pub(in crate::store) struct Directory {
 
 impl Directory {
     /// Takes the lock of this key; `None` if another task or process has it.
-    pub(super) fn lock(&self, key: &StoreKey) -> Result<Option<Lock>, StoreError> {
+    pub(super) fn lock(&self, id: &str) -> Result<Option<Lock>, StoreError> {
         owner::create_directory(&self.path)
             .map_err(|fault| cannot("created", &self.path, fault))?;
         // A directory that was there before may be open to others.
         self.check()?;
-        let path = self.file(key.id(), LOCK);
+        let path = self.file(id, LOCK);
         let file = owner::options()
             .read(true)
             .write(true)
@@ -44,11 +45,26 @@ impl Directory {
     }
 
     pub(super) fn list(&self) -> Result<Vec<EntrySummary>, StoreError> {
-        let found = self.ids(ENTRY)?.into_iter().map(|id| {
-            let found = self.read_id(&id);
+        let mut ids = self.ids(ENTRY)?;
+        for kind in LEFT_BEHIND {
+            ids.extend(self.ids(kind)?);
+        }
+        ids.sort();
+        ids.dedup();
+        let found = ids.into_iter().map(|id| {
+            let found = match self.read_id(&id) {
+                Ok(None) if self.is_left_behind(&id) => Err(quarantined()),
+                found => found,
+            };
             (id, found)
         });
         Ok(summarize(found))
+    }
+
+    /// Whether a file of this id that is no entry was left behind. A file that is being written now has its lock taken.
+    fn is_left_behind(&self, id: &str) -> bool {
+        let has_any = LEFT_BEHIND.iter().any(|kind| self.file(id, kind).exists());
+        has_any && matches!(self.lock(id), Ok(Some(_)))
     }
 
     /// The ids of all files of this kind.
@@ -127,15 +143,14 @@ impl Directory {
         })
     }
 
-    /// Removes or renames the file of an entry. Returns whether there was one.
+    /// Removes or renames a file. Returns whether there was one.
     fn change(
         &self,
-        key: &StoreKey,
+        path: &Path,
         change: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<bool, StoreError> {
-        let path = self.file(key.id(), ENTRY);
-        let changed = if_present(change(&path).and_then(|()| owner::sync(&self.path)));
-        let changed = changed.map_err(|fault| cannot("removed", &path, fault))?;
+        let changed = if_present(change(path).and_then(|()| owner::sync(&self.path)));
+        let changed = changed.map_err(|fault| cannot("removed", path, fault))?;
         Ok(changed.is_some())
     }
 
@@ -154,13 +169,7 @@ impl Directory {
         }
     }
 
-    fn file(&self, id: &str, kind: &str) -> PathBuf {
-        self.path.join(format!("{id}{kind}"))
-    }
-}
-
-impl Entries for Directory {
-    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+    fn read_once(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
         let path = self.file(id, ENTRY);
         let Some(bytes) = self.read_file(&path)? else {
             return Ok(None);
@@ -169,23 +178,51 @@ impl Entries for Directory {
         found.map(Some).map_err(|fault| named(fault, &path))
     }
 
+    fn file(&self, id: &str, kind: &str) -> PathBuf {
+        self.path.join(format!("{id}{kind}"))
+    }
+}
+
+impl Entries for Directory {
+    fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
+        let is_outdated = |found: &Result<_, StoreError>| matches!(found, Err(fault) if fault.kind() == StoreErrorKind::Outdated);
+        let mut found = self.read_once(id);
+        if is_outdated(&found) {
+            // Another thread may have read a newer state meanwhile.
+            found = self.read_once(id);
+            if is_outdated(&found) {
+                events::outdated(id);
+            }
+        }
+        found
+    }
+
     fn write(&self, key: &StoreKey, entry: &Entry) -> Result<(), StoreError> {
         let bytes = match &self.keys {
             Some(keys) => Zeroizing::new(keys.seal(key, entry)?),
             None => record::encode(key, entry),
         };
         let (new, path) = (self.file(key.id(), NEW), self.file(key.id(), ENTRY));
-        self.write_file(&new, &path, &bytes)
+        self.write_file(&new, &path, &bytes)?;
+        if let Some(keys) = &self.keys {
+            keys.note_saved(key.id(), &bytes);
+        }
+        Ok(())
     }
 
     fn remove(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        self.change(key, |path| fs::remove_file(path))
+        let mut removed = false;
+        for kind in [ENTRY].iter().chain(&LEFT_BEHIND) {
+            removed |= self.change(&self.file(key.id(), kind), |path| fs::remove_file(path))?;
+        }
+        Ok(removed)
     }
 
     fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         // Renamed and not removed, because a person may still find a refresh token in it.
         let aside = self.file(key.id(), BAD);
-        self.change(key, |path| fs::rename(path, aside)).map(drop)
+        self.change(&self.file(key.id(), ENTRY), |path| fs::rename(path, aside))
+            .map(drop)
     }
 }
 
@@ -267,6 +304,9 @@ const BAD: &str = ".bad";
 const NOTE: &str = ".note";
 #[cfg(feature = "profiles")]
 const NEW_NOTE: &str = ".note-new";
+
+/// Files that may hold a token and are no entries: a damaged one, and one that a crash left incomplete.
+const LEFT_BEHIND: [&str; 2] = [BAD, NEW];
 
 /// More than any entry needs. A longer file is cut, and so its entry is damaged.
 const LIMIT: u64 = 4 * 1024 * 1024;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
 
+use crate::observe::store as events;
 use crate::runtime::runtime::Runtime;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
 use crate::store::redis::connection::Connection;
 use crate::store::seal::SealingKeys;
@@ -64,6 +65,19 @@ impl Row {
     /// The revision identifies the save that wrote the entry, and is empty if there is none. It is known even if the entry
     /// cannot be opened.
     pub(super) async fn load(&self) -> Result<(String, Opened), StoreError> {
+        let found = self.load_once().await?;
+        if !is_outdated(&found) {
+            return Ok(found);
+        }
+        // Another task may have read a newer state while the reply to this one was on its way.
+        let found = self.load_once().await?;
+        if is_outdated(&found) {
+            events::outdated(&self.id);
+        }
+        Ok(found)
+    }
+
+    async fn load_once(&self) -> Result<(String, Opened), StoreError> {
         let found = self.send(&self.script(LOAD, &["entry"])).await?;
         let Some::<(String, Vec<u8>, u64)>((revision, sealed, age)) = found else {
             return Ok((String::new(), Ok(None)));
@@ -106,6 +120,9 @@ impl Row {
         let mut command = self.script(SAVE, &["entry"]);
         command.arg(&follows).arg(revision).arg(sealed);
         let saved = self.send(&command).await?;
+        if saved {
+            self.database.keys.note_saved(&self.id, sealed);
+        }
         // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
             self.update_index("SADD").await?;
@@ -113,10 +130,18 @@ impl Row {
         Ok(saved)
     }
 
+    /// Removes the entry, and what was quarantined of it.
     pub(super) async fn remove(&self) -> Result<bool, StoreError> {
-        let removed: u64 = self.send(cmd("DEL").arg(self.name("entry"))).await?;
+        let mut command = cmd("DEL");
+        command.arg(self.name("entry")).arg(self.name("bad"));
+        let removed: u64 = self.send(&command).await?;
         self.update_index("SREM").await?;
         Ok(removed != 0)
+    }
+
+    /// Whether a damaged entry was moved out of the way.
+    pub(super) async fn has_quarantined(&self) -> Result<bool, StoreError> {
+        self.send(cmd("EXISTS").arg(self.name("bad"))).await
     }
 
     pub(super) async fn quarantine(&self) -> Result<(), StoreError> {
@@ -158,6 +183,10 @@ impl Row {
 
 /// An entry and its key, or why the entry cannot be opened; `None` if there is no entry.
 type Opened = Result<Option<(StoreKey, StoredEntry)>, StoreError>;
+
+fn is_outdated((_, opened): &(String, Opened)) -> bool {
+    matches!(opened, Err(fault) if fault.kind() == StoreErrorKind::Outdated)
+}
 
 const LOAD: &str = "
 local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
