@@ -113,11 +113,11 @@ async fn s2_an_old_entry_that_is_put_back_into_redis_is_refused() {
     let process = Process::rotating(store(&server));
     process.get_with_response(token(1)).await.unwrap();
     let put_back = copied(&server, "keyfob", "keyfob").await;
-    process.clock.advance(SECOND * 101);
-    process.get_with_response(token(2)).await.unwrap();
+    let responded = async { process.source.next_call().await.respond(token(2)) };
+    let (renewed, ()) = tokio::join!(process.cache.renew(), responded);
+    renewed.unwrap();
     server.ask(&put_back).await;
-    process.clock.advance(SECOND * 101);
-    let error = process.get().await.unwrap_err();
+    let error = process.cache.renew().await.unwrap_err();
     assert!(error.to_string().contains("older state"), "{error}");
     assert_eq!(
         process.source.calls(),
