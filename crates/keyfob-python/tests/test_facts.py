@@ -12,6 +12,7 @@ from keyfob import (
     BearerAuthSession,
     GenericExternallyManagedJWTHandler,
     RetryPolicy,
+    Session,
     _core,
     sources,
 )
@@ -35,9 +36,21 @@ def test_the_timeout_is_that_of_the_core() -> None:
     assert f"the default is {_core.TIMEOUT:.0f}" in readme()
 
 
+def test_the_documented_defaults_of_the_session_are_those_of_the_core() -> None:
+    documented = inspect.getdoc(Session) or ""
+    policy = _core.RETRY_DEFAULTS
+    for words in [
+        f"in seconds; {_core.TIMEOUT:.0f} unless given. See :attr:`timeout`",
+        f"sent again at most; {policy['attempts'] - 1} unless given",
+        f"from the call; {policy['total']:.0f} unless given",
+        f"call of the hook, in seconds; {_core.FETCH_TIMEOUT:.0f} unless given",
+    ]:
+        assert words in documented
+
+
 def test_the_fetch_timeout_is_that_of_the_core() -> None:
     assert GenericExternallyManagedJWTHandler.fetch_timeout == _core.FETCH_TIMEOUT
-    assert f"It may take {_core.FETCH_TIMEOUT:.0f} seconds" in readme()
+    assert f"may take {_core.FETCH_TIMEOUT:.0f} seconds" in readme()
 
 
 def test_the_command_timeout_is_that_of_the_core() -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PAGES = ["README.md", "crates/keyfob-python/README.md", "docs/migration.md", "docs/profiles.md"]
+PAGES = [
+    "README.md",
+    "crates/keyfob-python/README.md",
+    "docs/migration.md",
+    "docs/profiles.md",
+    "docs/testing.md",
+]
 
 
 def examples() -> dict[str, str]:
@@ -25,8 +31,12 @@ def examples() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("place", examples())
-def test_an_example_runs_as_it_is_written(place: str) -> None:
-    run(examples()[place])
+def test_an_example_runs_as_it_is_written(place: str, tmp_path: Path) -> None:
+    example = examples()[place]
+    if "def test_" in example:
+        run_tests(example, tmp_path)
+    else:
+        run(example)
 
 
 def test_the_whole_program_of_the_package_is_never_refused() -> None:
@@ -36,6 +46,25 @@ def test_the_whole_program_of_the_package_is_never_refused() -> None:
     assert {response.split()[0] for response in responses} == {"200"}
     assert len({response.split()[1] for response in responses}) > 1
     assert headers == "{'authorization': '[redacted]'}"
+
+
+def run_tests(example: str, folder: Path) -> None:
+    """Runs an example that consists of tests."""
+    (folder / "conftest.py").write_text(REGISTER)
+    (folder / "test_example.py").write_text(example)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+REGISTER = """
+from keyfob import _pytest_plugin
+
+def pytest_configure(config):
+    # An installed package registers its fixtures by itself.
+    if not config.pluginmanager.has_plugin("keyfob"):
+        config.pluginmanager.register(_pytest_plugin, "keyfob")
+"""
 
 
 def run(example: str) -> str:

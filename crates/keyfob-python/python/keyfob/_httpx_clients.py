@@ -15,6 +15,7 @@ from keyfob import _certificates
 from keyfob._auth.httpx_auth import HttpxAuth, begin
 from keyfob._certificates import Verify
 from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
+from keyfob._handler.handler import GenericExternallyManagedJWTHandler
 from keyfob._handler.handler_for import Tokens, handler_for
 from keyfob._session.front import as_folder, policy, resolved, several
 from keyfob._values import CacheSettings
@@ -43,7 +44,9 @@ class _Settings:
     ) -> None:
         settings = CacheSettings(fetch_timeout, default_lifetime, None, scheme)
         self._folder = None if base_url is None else as_folder(base_url)
-        self.authentication_handler = handler_for(tokens, settings)
+        self.authentication_handler: GenericExternallyManagedJWTHandler = handler_for(
+            tokens, settings
+        )
         self._keyfob_auth = HttpxAuth(self.authentication_handler, ())
         for url in several(allow_plain_http):
             self._keyfob_auth._origins.allow_plain_http(url)

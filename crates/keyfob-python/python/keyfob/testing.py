@@ -154,7 +154,7 @@ class Issuer:
         self._lock = threading.Lock()
         self._released = threading.Event()
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/token"
+        self.url: str = f"http://127.0.0.1:{self._server.server_port}/token"
         """The URL of the token endpoint."""
         thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         thread.start()

@@ -92,7 +92,7 @@ class Session(ExternallyManagedJWTSession):
             self.max_redirects = redirects
         file = _certificates.ca_file(verify)
         if file is not None:
-            self.verify = _certificates.checked(file)
+            vars(self)["verify"] = _certificates.checked(file)
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """Like ``requests.Session.prepare_request``, with the URL resolved against the base URL.
