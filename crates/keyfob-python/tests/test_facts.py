@@ -50,7 +50,7 @@ def test_the_documented_defaults_of_the_session_are_those_of_the_core() -> None:
 
 def test_the_fetch_timeout_is_that_of_the_core() -> None:
     assert GenericExternallyManagedJWTHandler.fetch_timeout == _core.FETCH_TIMEOUT
-    assert f"may take {_core.FETCH_TIMEOUT:.0f} seconds" in readme()
+    assert f"It may take {_core.FETCH_TIMEOUT:.0f} seconds" in readme()
 
 
 def test_the_command_timeout_is_that_of_the_core() -> None:
@@ -73,4 +73,4 @@ def test_the_documented_statuses_are_those_of_the_core() -> None:
 
 
 def readme() -> str:
-    return (PACKAGE / "README.md").read_text()
+    return " ".join((PACKAGE / "README.md").read_text().split())
