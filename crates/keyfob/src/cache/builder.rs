@@ -15,6 +15,7 @@ use crate::clock::system::SystemClock;
 use crate::error::error::{BoxError, Error};
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
+use crate::source::source;
 use crate::source::source::{Reason, TokenSource};
 use crate::token::token::Token;
 
@@ -85,7 +86,7 @@ type OnChange = Box<dyn Fn(TokenChange) -> BoxFuture<'static, Result<(), BoxErro
 
 impl TokenCacheBuilder {
     /// The default of [`fetch_timeout`](Self::fetch_timeout).
-    pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+    pub const FETCH_TIMEOUT: Duration = source::FETCH_TIMEOUT;
 
     pub(super) fn new(source: impl TokenSource) -> Self {
         Self {

@@ -1,18 +1,16 @@
 //! The token cache: the public methods, and how callers wait.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
 use crate::cache::builder::TokenCacheBuilder;
-use crate::cache::lease::{Lease, same_token_again};
+use crate::cache::caller::{Caller, Wanted};
+use crate::cache::lease::Lease;
 use crate::cache::shared_state::{Lookup, SharedState};
 use crate::cache::status::Status;
-use crate::clock::clock;
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::challenge::Challenges;
@@ -88,14 +86,15 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// The error of the fetch, or [`ErrorKind::Deadline`] after `max_wait`. Never while a token is valid.
+    /// The error of the fetch, or [`ErrorKind::Deadline`] after `max_wait`. Never while a token is valid: in its leeway,
+    /// callers wait for half of the time that it has left, and then get it (T3).
     #[inline]
     pub async fn lease(&self, max_wait: Option<Duration>) -> Result<Lease, Error> {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
         // Waiting is rare, so it is boxed to keep the futures of callers small.
-        Box::pin(self.limited(max_wait, None, self.wait_for_lease())).await
+        Box::pin(self.caller(Wanted::Usable).wait(max_wait)).await
     }
 
     /// As [`lease`](Self::lease), but blocks the calling thread.
@@ -111,8 +110,7 @@ impl TokenCache {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
-        block_on::block_on_for(self.wait_for_lease(), max_wait)
-            .unwrap_or_else(|| self.shared.current.after_max_wait(None))
+        self.block(|| Wanted::Usable, max_wait)
     }
 
     /// Returns another token than the rejected one: its successor if there is one, or else a renewed token.
@@ -126,8 +124,11 @@ impl TokenCache {
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        let wait = self.wait_for_replacement(rejected, challenges);
-        Box::pin(self.limited(max_wait, Some(rejected), wait)).await
+        let wanted = Wanted::Successor {
+            rejected,
+            challenges,
+        };
+        Box::pin(self.caller(wanted).wait(max_wait)).await
     }
 
     /// As [`replace`](Self::replace), but blocks the calling thread.
@@ -141,8 +142,11 @@ impl TokenCache {
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        block_on::block_on_for(self.wait_for_replacement(rejected, challenges), max_wait)
-            .unwrap_or_else(|| self.shared.current.after_max_wait(Some(rejected)))
+        let wanted = || Wanted::Successor {
+            rejected,
+            challenges,
+        };
+        self.block(wanted, max_wait)
     }
 
     /// As [`replace`](Self::replace), but does not wait for the renewal.
@@ -196,7 +200,10 @@ impl TokenCache {
     pub async fn renew(&self) -> Result<Token, Error> {
         // Read first: a token that is set from here on is newer than this call, and answers it.
         let tokens_set = self.shared.tokens_set();
-        let lease = self.resolve(|| self.shared.renew(tokens_set)).await?;
+        let lease = self
+            .caller(Wanted::Renewed { tokens_set })
+            .wait(None)
+            .await?;
         Ok(lease.token().clone())
     }
 
@@ -249,7 +256,7 @@ impl TokenCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`] if its expiry is too far ahead; [`ErrorKind::Expired`] if it has expired.
+    /// [`ErrorKind::Expired`] if it has expired.
     pub fn set_token(&self, token: Token) -> Result<(), Error> {
         self.shared.set_token(token)
     }
@@ -299,66 +306,17 @@ impl TokenCache {
         &self.shared.runtime
     }
 
-    async fn wait_for_lease(&self) -> Result<Lease, Error> {
-        let lookup = || {
-            let lookup = self.shared.lookup();
-            if let Lookup::Wait(renewal) = &lookup
-                && !renewal.is_first
-            {
-                // `Relaxed` is enough for a number that only a dashboard reads.
-                self.shared.delayed.fetch_add(1, Ordering::Relaxed);
-            }
-            lookup
-        };
-        // T3: a failed renewal is an error only if no usable token is left.
-        self.resolve(lookup)
-            .await
-            .or_else(|error| self.shared.current.usable().ok_or(error))
+    fn caller<'a>(&'a self, wants: Wanted<'a>) -> Caller<'a> {
+        Caller::new(&self.shared, wants)
     }
 
-    async fn wait_for_replacement(
-        &self,
-        rejected: &Lease,
-        challenges: &Challenges,
-    ) -> Result<Lease, Error> {
-        let replace = || self.shared.replace(rejected, challenges);
-        let lease = self.resolve(replace).await?;
-        match lease.same_as(rejected) {
-            true => Err(same_token_again()),
-            false => Ok(lease),
-        }
-    }
-
-    /// Waits for what a lookup found. If that renewal ends without a result, looks again, which may start another (T7).
-    async fn resolve(&self, lookup: impl Fn() -> Lookup) -> Result<Lease, Error> {
-        for _ in 0..MAX_RENEWALS {
-            match lookup() {
-                Lookup::Ready(lease) => return Ok(lease),
-                Lookup::Failed(error) => return Err(error),
-                Lookup::Wait(renewal) => {
-                    if let Ok(result) = renewal.result.await {
-                        return result;
-                    }
-                }
-            }
-        }
-        Err(Error::unavailable(
-            "the runtime stopped before there was a token; ask again from a runtime that keeps running",
-        ))
-    }
-
-    async fn limited(
-        &self,
+    fn block<'a>(
+        &'a self,
+        wants: impl Fn() -> Wanted<'a>,
         max_wait: Option<Duration>,
-        rejected: Option<&Lease>,
-        wait: impl Future<Output = Result<Lease, Error>>,
     ) -> Result<Lease, Error> {
-        let Some(max_wait) = max_wait else {
-            return wait.await;
-        };
-        clock::within(&**self.clock(), max_wait, wait)
-            .await
-            .unwrap_or_else(|| self.shared.current.after_max_wait(rejected))
+        block_on::block_on_for(self.caller(wants()).wait(None), max_wait)
+            .unwrap_or_else(|| self.caller(wants()).after_max_wait())
     }
 }
 
@@ -367,12 +325,12 @@ impl TokenCacheBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`] if the expiry of the initial token is too far ahead.
+    /// None today. Settings that could not be used would be reported here.
     pub fn build(mut self) -> Result<TokenCache, Error> {
         let initial = self.initial.take();
         let cache = self.build_without_token();
         if let Some(token) = initial {
-            cache.shared.set_initial_token(token)?;
+            cache.shared.set_initial_token(token);
         }
         Ok(cache)
     }
@@ -397,6 +355,3 @@ impl fmt::Debug for TokenCache {
             .finish()
     }
 }
-
-/// How many renewals one caller waits for, if each is abandoned because its runtime stops.
-const MAX_RENEWALS: usize = 4;

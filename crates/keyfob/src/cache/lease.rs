@@ -153,7 +153,7 @@ impl Lease {
     /// cache last checked the token, exact to a tick of the system's clock.
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
-        let (then, expired) = (self.0.clocks, self.0.schedule.expired);
+        let (then, expired) = (self.0.clocks, self.0.schedule.stated);
         if expired == Duration::MAX {
             return None;
         }

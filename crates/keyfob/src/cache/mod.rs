@@ -25,6 +25,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod cache;
+pub(crate) mod caller;
 pub(crate) mod current;
 pub(crate) mod lease;
 pub(crate) mod locked_state;

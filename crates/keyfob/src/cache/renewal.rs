@@ -1,5 +1,7 @@
 //! One renewal: the handle that waiting callers share, and the fetch of a token that has not expired.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -23,7 +25,50 @@ pub(super) struct Renewal {
     /// Canceled if there is no result, because the runtime stopped or a caller set a token.
     pub(super) result: Shared<oneshot::Receiver<Result<Lease, Error>>>,
     pub(super) abort: AbortHandle,
+    pub(super) step: StepEnd,
+    /// When a caller first found that the current step had outlasted its timeout.
+    pub(super) overdue_since: Option<Duration>,
 }
+
+impl Renewal {
+    /// Whether nothing drives the runtime of the renewal any more: its current step has not ended although it has a timeout.
+    ///
+    /// Not at the first look: if the time has jumped, the task has had no chance to end its step yet.
+    pub(super) fn is_abandoned(&mut self, now: Duration) -> bool {
+        if !self.step.left(now).is_zero() {
+            self.overdue_since = None;
+            return false;
+        }
+        let since = *self.overdue_since.get_or_insert(now);
+        now.saturating_sub(since) >= GRACE
+    }
+
+    /// How long a caller waits before it looks whether the renewal is abandoned.
+    pub(super) fn next_look(&self, now: Duration) -> Duration {
+        self.step.left(now).saturating_add(GRACE)
+    }
+}
+
+/// When the current step of a renewal must have ended, because each has a timeout.
+#[derive(Clone, Default)]
+pub(super) struct StepEnd(Arc<AtomicU64>);
+
+impl StepEnd {
+    /// Begins a step that takes at most this long.
+    pub(super) fn begin(&self, clock: &dyn Clock, step: Duration) {
+        let end = clock.elapsed().saturating_add(step);
+        let end = u64::try_from(end.as_nanos()).unwrap_or(u64::MAX);
+        self.0.store(end, Ordering::Relaxed);
+    }
+
+    /// The time until then.
+    fn left(&self, now: Duration) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed)).saturating_sub(now)
+    }
+}
+
+/// How much later than its timeout a step may end on a busy machine.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The background task of a renewal. It is made under the lock, and spawned when the lock is free.
 pub(super) type RenewalTask = BoxFuture<'static, ()>;
@@ -45,23 +90,20 @@ impl ScheduledToken {
         asked: Option<Duration>,
         clock: &dyn Clock,
         default_lifetime: Option<Duration>,
-    ) -> Result<Self, Error> {
+    ) -> Self {
         let acquired = Acquired {
             asked,
             at: clock.elapsed(),
             wall: clock.coarse_time().wall_time(),
         }
         .obtained(token.obtained());
-        let expiry = match (token.expires(), default_lifetime) {
-            (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
-            (given, _) => given,
-        };
-        Ok(Self {
+        let expiry = token.expires().known_at(acquired.wall, default_lifetime);
+        Self {
             // Jitter, so that many processes with tokens of one age do not renew at the same moment.
-            schedule: Schedule::new(expiry, token.recheck(), acquired, fastrand::f64())?,
+            schedule: Schedule::new(expiry, token.recheck(), acquired, fastrand::f64()),
             since: acquired.asked.unwrap_or(acquired.at),
             token,
-        })
+        }
     }
 }
 
@@ -69,9 +111,11 @@ impl ScheduledToken {
 pub(super) async fn fetch_unexpired(
     source: &dyn TokenSource,
     request: &TokenRequest,
+    step: &StepEnd,
 ) -> Result<ScheduledToken, Error> {
     let mut pauses = PAUSES.into_iter();
     loop {
+        step.begin(request.clock(), request.timeout());
         let fetched = fetch(source, request).await?;
         if fetched.schedule.at(request.clock().elapsed()) != Freshness::Expired {
             return Ok(fetched);
@@ -79,6 +123,7 @@ pub(super) async fn fetch_unexpired(
         let Some(pause) = pauses.next() else {
             return Err(expired(&fetched.token));
         };
+        step.begin(request.clock(), pause);
         request.clock().sleep(pause).await;
     }
 }
@@ -94,7 +139,12 @@ async fn fetch(source: &dyn TokenSource, request: &TokenRequest) -> Result<Sched
             "the token source gave no token within {timeout:?}; raise the fetch timeout if it needs longer"
         )))
     })?;
-    ScheduledToken::new(token, Some(asked), clock, request.default_lifetime())
+    Ok(ScheduledToken::new(
+        token,
+        Some(asked),
+        clock,
+        request.default_lifetime(),
+    ))
 }
 
 fn expired(token: &Token) -> Error {
@@ -104,7 +154,7 @@ fn expired(token: &Token) -> Error {
             Err(_) => "long ago".to_owned(),
         },
         Expiry::In(lifetime) => format!("{lifetime:?} after it was asked for"),
-        Expiry::Unknown => "after the default lifetime".to_owned(),
+        Expiry::Hint(_) | Expiry::Unknown => "after the default lifetime".to_owned(),
     };
     Error::new(
         ErrorKind::Expired,

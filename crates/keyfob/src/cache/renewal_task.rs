@@ -11,7 +11,7 @@ use futures_util::future::abortable;
 use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
 use crate::cache::locked_state::LockedState;
-use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, fetch_unexpired};
+use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, StepEnd, fetch_unexpired};
 use crate::cache::shared_state::SharedState;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
@@ -44,7 +44,10 @@ impl SharedState {
             shared: Arc::downgrade(self),
             number: state.started,
             sender: Some(sender),
+            step: StepEnd::default(),
         };
+        let step = guard.step.clone();
+        step.begin(request.clock(), request.timeout());
         let is_first = request.previous().is_none();
         let task = renew(Arc::clone(&self.source), guard, request, state.tokens_set);
         let (task, abort) = abortable(task);
@@ -53,6 +56,8 @@ impl SharedState {
             is_first,
             result: receiver.shared(),
             abort,
+            step,
+            overdue_since: None,
         };
         state.renewal = Some(renewal.clone());
         (renewal, Box::pin(task.map(drop)))
@@ -127,7 +132,7 @@ impl SharedState {
         fetched: ScheduledToken,
     ) -> Lease {
         let now = self.current.clock.elapsed();
-        let (since, expired) = (fetched.since, fetched.schedule.expired);
+        let (since, expired) = (fetched.since, fetched.schedule.stated);
         let lifetime = (expired != Duration::MAX).then(|| expired.saturating_sub(since));
         state.renewals += 1;
         let generation = state.generation;
@@ -166,7 +171,7 @@ async fn renew(
 ) {
     // The panic's message is left out, because it may contain the secret.
     let panicked = || Error::unavailable("the token source panicked");
-    let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request));
+    let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request, &guard.step));
     let fetched = fetch
         .catch_unwind()
         .await
@@ -175,6 +180,8 @@ async fn renew(
     let Some(shared) = guard.shared.upgrade() else {
         return;
     };
+    // The callbacks have the same timeout as a fetch.
+    guard.step.begin(request.clock(), request.timeout());
     let completion = shared.complete(guard.number, tokens_set, request.reason(), fetched);
     let result = AssertUnwindSafe(completion).catch_unwind().await;
     if let Some(result) = result.unwrap_or_else(|_| Some(Err(panicked()))) {
@@ -191,6 +198,7 @@ struct RenewalGuard {
     shared: Weak<SharedState>,
     number: u64,
     sender: Option<oneshot::Sender<Result<Lease, Error>>>,
+    step: StepEnd,
 }
 
 impl Drop for RenewalGuard {

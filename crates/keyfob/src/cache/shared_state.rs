@@ -101,7 +101,7 @@ impl SharedState {
 
     /// Installs a token that a caller has.
     pub(super) fn set_token(&self, token: Token) -> Result<(), Error> {
-        if self.install_unexpired(token)? {
+        if self.install_unexpired(token) {
             return Ok(());
         }
         Err(Error::new(
@@ -111,11 +111,10 @@ impl SharedState {
     }
 
     /// Installs the token that a cache starts with. If it has expired, the source is asked.
-    pub(super) fn set_initial_token(&self, token: Token) -> Result<(), Error> {
-        if !self.install_unexpired(token)? {
+    pub(super) fn set_initial_token(&self, token: Token) {
+        if !self.install_unexpired(token) {
             tracing::debug!(target: "keyfob", "the initial token has expired; the source is asked");
         }
-        Ok(())
     }
 
     pub(super) fn status(&self) -> Status {
@@ -127,7 +126,7 @@ impl SharedState {
         Status {
             authenticated: self.current.authenticated().is_some(),
             age: snapshot.map(|snapshot| now.saturating_sub(snapshot.since)),
-            expires_in: snapshot.and_then(|snapshot| left(snapshot.schedule.expired)),
+            expires_in: snapshot.and_then(|snapshot| left(snapshot.schedule.stated)),
             next_renewal_in: snapshot.and_then(|snapshot| left(state.next_attempt(snapshot))),
             renewing: state.renewal.is_some(),
             generation: state.generation,
@@ -177,8 +176,7 @@ impl SharedState {
         let served = self.serve(&snapshot, snapshot.schedule.leeway, now);
         let (_, mut task) = self.wait(state, Reason::Due, &Challenges::default());
         if freshness == Freshness::Fresh {
-            // The task writes the log, because no subscriber may run under the lock.
-            task = task.map(|task| Box::pin(log_clock_step(task)) as RenewalTask);
+            task = task.map(|task| logged_first(events::clock_stepped, task));
         }
         (served, task)
     }
@@ -217,7 +215,7 @@ impl SharedState {
         Lookup::Ready(self.current.publish(snapshot))
     }
 
-    /// Waits for the running renewal, or for a new one.
+    /// Waits for the running renewal, or for a new one if none runs, or its runtime does not run it any more (T7).
     fn wait(
         self: &Arc<Self>,
         state: &mut LockedState,
@@ -232,19 +230,29 @@ impl SharedState {
             return (Lookup::Failed(error), None);
         }
         // T1: under the lock, so two callers never find that no renewal runs.
-        if let Some(renewal) = &state.renewal {
-            return (Lookup::Wait(renewal.clone()), None);
+        let now = self.current.clock.elapsed();
+        let running = state.renewal.as_mut();
+        let abandoned = match running.map(|renewal| (renewal.is_abandoned(now), renewal)) {
+            Some((false, renewal)) => return (Lookup::Wait(renewal.clone()), None),
+            Some((true, renewal)) => {
+                renewal.abort.abort();
+                true
+            }
+            None => false,
+        };
+        let (renewal, mut task) = self.prepare(state, reason, challenges);
+        if abandoned {
+            task = logged_first(events::renewal_abandoned, task);
         }
-        let (renewal, task) = self.prepare(state, reason, challenges);
         (Lookup::Wait(renewal), Some(task))
     }
 
     /// Installs a token that a caller has. Returns `false` if it has expired.
-    fn install_unexpired(&self, token: Token) -> Result<bool, Error> {
+    fn install_unexpired(&self, token: Token) -> bool {
         let clock = &*self.current.clock;
-        let token = ScheduledToken::new(token, None, clock, self.settings.default_lifetime)?;
+        let token = ScheduledToken::new(token, None, clock, self.settings.default_lifetime);
         if token.schedule.at(clock.elapsed()) == Freshness::Expired {
-            return Ok(false);
+            return false;
         }
         let mut state = lock(&self.locked);
         // Counted even for the same token: a running renewal may use a credential that has changed since.
@@ -254,7 +262,7 @@ impl SharedState {
             state.skip_announced_generation();
         }
         self.install(&mut state, token);
-        Ok(true)
+        true
     }
 
     /// Makes a token the current one. The same token again keeps its generation.
@@ -293,7 +301,10 @@ impl Drop for SharedState {
     }
 }
 
-async fn log_clock_step(task: RenewalTask) {
-    events::clock_stepped();
-    task.await;
+/// The same task, which first writes a log event: no subscriber may run under the lock.
+fn logged_first(event: fn(), task: RenewalTask) -> RenewalTask {
+    Box::pin(async move {
+        event();
+        task.await;
+    })
 }

@@ -1,18 +1,19 @@
 //! The time and how to wait for it, as a port that tests replace.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, select};
+use futures_util::future::BoxFuture;
 
 use crate::runtime::block_on;
 
 /// Tells the time and waits.
 ///
-/// There are two clocks because each can mislead in its own way: a monotonic clock may stop while the machine sleeps, and
-/// the wall clock can be set. keyfob reads both and compares them (T6).
+/// There are two clocks because each can mislead in its own way: the wall clock can be set, and on some systems the
+/// monotonic clock stops while the machine sleeps. keyfob reads both and compares them (T6).
 ///
 /// Use [`SystemClock`](crate::clock::SystemClock) unless your program simulates time. For tests, `keyfob-testkit` has a
 /// clock that is moved by hand. A clock of your own looks like this one, which starts at zero and runs ten times as fast
@@ -78,7 +79,10 @@ pub trait Clock: Send + Sync + 'static {
 /// A cheap reading of both clocks, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoarseTime {
-    /// Since a fixed moment, on a clock that may stop while the machine sleeps.
+    /// Since a fixed moment, on a clock that never runs backward.
+    ///
+    /// It includes the time that the machine slept, where the system has such a clock. A token is sent only before a time
+    /// on this clock, so a clock that stops in sleep may send an expired token if the wall clock is set back as well.
     pub monotonic: u64,
     /// Since the Unix epoch, on the wall clock as it is set now.
     pub wall: u64,
@@ -91,6 +95,8 @@ impl CoarseTime {
 }
 
 /// Returns the output of the work, or `None` after the timeout.
+///
+/// The time is also read whenever the work is polled, because a clock may have no way to wake this thread.
 pub(crate) async fn within<F: Future>(
     clock: &dyn Clock,
     timeout: Duration,
@@ -101,8 +107,13 @@ pub(crate) async fn within<F: Future>(
     if let Some(output) = work.as_mut().now_or_never() {
         return Some(output);
     }
-    match select(work, clock.sleep(timeout)).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(((), _)) => None,
-    }
+    let end = clock.elapsed().saturating_add(timeout);
+    let mut sleep = clock.sleep(timeout);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if sleep.poll_unpin(context).is_ready() => Poll::Ready(None),
+        Poll::Pending if clock.elapsed() >= end => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }

@@ -26,11 +26,12 @@
 //! # Two clocks
 //!
 //! A monotonic clock measures age, so a wall clock that is set does not revive an expired token. On Linux that clock counts
-//! the time that the machine sleeps. Readers compare both clocks with the time of the next check, and if the wall clock is
-//! ahead of the monotonic one by more than five seconds, it was set or the machine slept: the token is checked once (T6).
+//! the time that the machine sleeps, also in [`Clock::coarse_time`]. Readers compare both clocks with the time of the next
+//! check, and if the wall clock is ahead of the monotonic one by more than five seconds, it was set or the machine slept:
+//! the token is checked once (T6).
 //!
-//! The two readings of [`Clock::coarse_time`] cost about 12 ns on Linux and are part of each read of a token. A clock of your
-//! own should be as fast.
+//! The two readings of [`Clock::coarse_time`] cost 12 to 25 ns on Linux and are part of each read of a token. A clock of
+//! your own should be as fast.
 //!
 //! Nothing outside this folder reads the system's clocks. It may import `runtime` and the folders after it.
 

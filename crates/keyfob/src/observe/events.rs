@@ -39,6 +39,11 @@ pub(crate) fn renewal_overruled(reason: &'static str, error: Option<&Error>) {
     tracing::debug!(target: "keyfob", reason, error, "a token was set during the renewal; the result of the renewal is not used");
 }
 
+/// The runtime of a renewal stopped running it, so that another renewal takes its place (T7).
+pub(crate) fn renewal_abandoned() {
+    tracing::warn!(target: "keyfob", "a renewal did not end within its timeout, because its runtime does not run it; another takes its place");
+}
+
 /// A token was put on a request. Its age is computed only if metrics are recorded.
 #[inline]
 pub(crate) fn token_used(age: impl FnOnce() -> Duration) {

@@ -72,7 +72,7 @@ impl Runtime for TokioOrThreads {
     }
 }
 
-/// Completes after the pause, by tokio's timer if the caller is on a tokio runtime, else by [`timer`].
+/// Completes after the pause, by tokio's timer if the caller is on a tokio runtime that can run it, else by [`timer`].
 #[cfg_attr(
     feature = "tokio",
     expect(
@@ -82,7 +82,7 @@ impl Runtime for TokioOrThreads {
 )]
 pub(crate) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
     #[cfg(feature = "tokio")]
-    if current_runtime().is_some() {
+    if current_runtime().is_some_and(|handle| !is_blocked(&handle)) {
         return Box::pin(tokio::time::sleep(pause));
     }
     timer::sleep(pause)

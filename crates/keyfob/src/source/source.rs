@@ -13,7 +13,7 @@ use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::runtime::runtime;
-use crate::runtime::runtime::Runtime;
+use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::inside;
 use crate::token::token::Token;
 
@@ -150,6 +150,48 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
+    /// A request for this reason, as a cache makes it, for the tests of a source.
+    ///
+    /// ```
+    /// use keyfob::source::{Reason, TokenRequest};
+    /// use keyfob::{FixedToken, Token, TokenSource};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), keyfob::Error> {
+    /// let request = TokenRequest::for_reason(Reason::Rejected).with_previous(Token::new("old")?);
+    /// let source = FixedToken::new(Token::new("new")?);
+    /// assert_eq!(source.fetch(&request).await?.expose(), "new");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn for_reason(reason: Reason) -> Self {
+        Self {
+            reason,
+            ..Self::new(FETCH_TIMEOUT, Arc::new(TokioOrThreads))
+        }
+    }
+
+    /// The same request for a successor of this token.
+    #[must_use]
+    pub fn with_previous(mut self, token: Token) -> Self {
+        self.previous = Some(token);
+        self
+    }
+
+    /// The same request after a response with these challenges.
+    #[must_use]
+    pub fn with_challenges(mut self, challenges: Challenges) -> Self {
+        self.challenges = challenges;
+        self
+    }
+
+    /// The same request of a cache with this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
     /// A request for a first token, by no cache.
     pub(crate) fn new(timeout: Duration, runtime: Arc<dyn Runtime>) -> Self {
         Self {
@@ -268,6 +310,9 @@ impl fmt::Debug for TokenRequest {
             .finish_non_exhaustive()
     }
 }
+
+/// How long one call to a source may take, unless the cache is set otherwise.
+pub(crate) const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The error of a caller whose background task ended without a result.
 pub(crate) fn interrupted() -> Error {

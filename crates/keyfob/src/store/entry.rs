@@ -113,7 +113,8 @@ impl Entry {
             }
             match token.expires() {
                 Expiry::At(time) => token.expires_at(shift(time)),
-                Expiry::In(_) | Expiry::Unknown => token,
+                // The issuer's clock wrote a hint, and not that of the machine that saved it.
+                Expiry::In(_) | Expiry::Hint(_) | Expiry::Unknown => token,
             }
         });
         self
@@ -149,7 +150,7 @@ fn with_absolute_expiry(token: Token, now: SystemTime) -> Token {
             Some(end) => token.expires_at(end),
             None => token.expiry(Expiry::Unknown),
         },
-        Expiry::At(_) | Expiry::Unknown => token,
+        Expiry::At(_) | Expiry::Hint(_) | Expiry::Unknown => token,
     }
 }
 

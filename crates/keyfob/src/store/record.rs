@@ -204,7 +204,8 @@ impl<'a> TokenRecord<'a> {
                 .collect(),
             expires: match token.expires() {
                 Expiry::At(time) => Some(milliseconds(time)),
-                Expiry::In(_) | Expiry::Unknown => None,
+                // A hint is read from the text again.
+                Expiry::In(_) | Expiry::Hint(_) | Expiry::Unknown => None,
             },
             obtained: token.obtained().map(milliseconds),
             recheck: token.recheck().map(in_milliseconds),
@@ -224,9 +225,10 @@ impl<'a> TokenRecord<'a> {
             let name: HeaderName = name.parse().ok()?;
             token = token.with_header(name, value).ok()?;
         }
-        if let Some(expires) = self.expires {
-            token = token.expires_at(time(expires));
-        }
+        token = match self.expires {
+            Some(expires) => token.expires_at(time(expires)),
+            None => token.expiry_from_jwt(),
+        };
         if let Some(obtained) = self.obtained {
             token = token.obtained_at(time(obtained));
         }

@@ -330,7 +330,7 @@ impl EntrySummary {
     pub fn of(key: StoreKey, entry: &Entry) -> Self {
         let token = entry.token();
         let expires = match token.map(Token::expires) {
-            Some(Expiry::At(time)) => Some(time),
+            Some(Expiry::At(time) | Expiry::Hint(time)) => Some(time),
             _ => None,
         };
         Self {

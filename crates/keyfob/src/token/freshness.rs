@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::error::error::Error;
 use crate::token::token::Expiry;
 
 /// The longest leeway. It must cover the time in which a request with the token reaches the server.
@@ -20,7 +19,7 @@ const DUE_JITTER_SHARE: u32 = 12;
 /// A token without a known lifetime is due this long before it expires.
 const DUE_WITHOUT_LIFETIME: Duration = Duration::from_secs(60);
 
-/// A later expiry is a mistake, such as milliseconds given as seconds.
+/// A later expiry, such as the year 9999, means that the token never expires.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// What a token may be used for at one moment.
@@ -41,7 +40,10 @@ pub(crate) enum Freshness {
 pub(crate) struct Schedule {
     pub(crate) due: Duration,
     pub(crate) leeway: Duration,
+    /// From here on the token is never sent.
     pub(crate) expired: Duration,
+    /// The expiry for reports. A hint does not stop the token from being sent, so `expired` is later then.
+    pub(crate) stated: Duration,
 }
 
 /// When a token was fetched, on both clocks.
@@ -73,19 +75,31 @@ impl Schedule {
         recheck: Option<Duration>,
         acquired: Acquired,
         jitter: f64,
-    ) -> Result<Self, Error> {
-        let mut schedule = match expiry_on_clock(expiry, acquired)? {
+    ) -> Self {
+        let mut schedule = match expiry_on_clock(expiry, acquired) {
             None => Self {
                 due: Duration::MAX,
                 leeway: Duration::MAX,
                 expired: Duration::MAX,
+                stated: Duration::MAX,
             },
             Some(expired) => Self::before(expired, acquired, jitter),
         };
+        if let Expiry::Hint(_) = expiry {
+            // T5: the hint decides when to ask for another token, and not whether to send this one.
+            schedule.expired = Duration::MAX;
+        }
         if let Some(recheck) = recheck {
             schedule.due = schedule.due.min(acquired.at.saturating_add(recheck));
         }
-        Ok(schedule)
+        schedule
+    }
+
+    /// How long a caller that finds the token in its leeway waits for the renewal. Then it gets the token (T3).
+    ///
+    /// Half of the time that is left, so that the token can still reach the server in time.
+    pub(crate) fn longest_wait(&self, now: Duration) -> Duration {
+        self.expired.saturating_sub(now).min(LEEWAY) / 2
     }
 
     fn before(expired: Duration, acquired: Acquired, jitter: f64) -> Self {
@@ -101,6 +115,7 @@ impl Schedule {
             due: expired.saturating_sub(early),
             leeway: expired.saturating_sub(late),
             expired,
+            stated: expired,
         }
     }
 
@@ -119,22 +134,16 @@ impl Schedule {
 }
 
 /// Converts an expiry to the monotonic clock. A time in the past becomes the moment at which the token arrived.
-fn expiry_on_clock(expiry: Expiry, acquired: Acquired) -> Result<Option<Duration>, Error> {
+fn expiry_on_clock(expiry: Expiry, acquired: Acquired) -> Option<Duration> {
     let (start, left) = match expiry {
-        Expiry::Unknown => return Ok(None),
+        Expiry::Unknown => return None,
         Expiry::In(lifetime) => (acquired.asked.unwrap_or(acquired.at), lifetime),
-        Expiry::At(time) => {
+        Expiry::At(time) | Expiry::Hint(time) => {
             let left = time.duration_since(acquired.wall).unwrap_or_default();
             (acquired.at, left)
         }
     };
-    if left > LONGEST_LIFETIME {
-        return Err(Error::malformed(
-            "the token's expiry is more than 100 years ahead; give seconds, not milliseconds, \
-             and leave the expiry out if the token has none",
-        ));
-    }
-    Ok(Some(start.saturating_add(left)))
+    (left <= LONGEST_LIFETIME).then(|| start.saturating_add(left))
 }
 
 #[cfg(test)]
@@ -161,7 +170,7 @@ mod tests {
     }
 
     fn schedule(expiry: Expiry, acquired: Acquired) -> Schedule {
-        Schedule::new(expiry, None, acquired, 0.0).unwrap()
+        Schedule::new(expiry, None, acquired, 0.0)
     }
 
     #[test]
@@ -215,8 +224,8 @@ mod tests {
     #[test]
     fn t3_the_due_time_is_jittered_and_before_the_leeway() {
         let lifetime = Expiry::In(SECOND * 1200);
-        let early = Schedule::new(lifetime, None, fetched(Duration::ZERO), 1.0).unwrap();
-        let late = Schedule::new(lifetime, None, fetched(Duration::ZERO), 0.0).unwrap();
+        let early = Schedule::new(lifetime, None, fetched(Duration::ZERO), 1.0);
+        let late = Schedule::new(lifetime, None, fetched(Duration::ZERO), 0.0);
         assert_eq!(late.due - early.due, SECOND * 100);
         assert!(late.due < late.leeway);
     }
@@ -227,7 +236,7 @@ mod tests {
             schedule(Expiry::Unknown, fetched(Duration::ZERO)).at(Duration::MAX - SECOND),
             Freshness::Fresh
         );
-        let rechecked = Schedule::new(Expiry::Unknown, Some(SECOND), set_by_caller(), 0.5).unwrap();
+        let rechecked = Schedule::new(Expiry::Unknown, Some(SECOND), set_by_caller(), 0.5);
         assert_eq!(rechecked.at(START + SECOND), Freshness::Due);
     }
 
@@ -259,15 +268,38 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_centuries_ahead_is_refused_as_a_mistake_of_units() {
-        let error = Schedule::new(
-            Expiry::At(WALL + LONGEST_LIFETIME * 3),
-            None,
-            set_by_caller(),
-            0.0,
-        )
-        .unwrap_err();
-        assert!(error.to_string().contains("milliseconds"), "{error}");
-        assert!(Schedule::new(Expiry::In(Duration::MAX), None, set_by_caller(), 0.0).is_err());
+    fn t5_an_expiry_centuries_ahead_means_never() {
+        let year_9999 = WALL + Duration::from_secs(253_402_300_799);
+        for never in [Expiry::At(year_9999), Expiry::In(Duration::MAX)] {
+            for acquired in [fetched(SECOND), set_by_caller()] {
+                assert_eq!(
+                    schedule(never, acquired),
+                    schedule(Expiry::Unknown, acquired)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn t5_a_hint_decides_when_to_ask_and_never_whether_to_send() {
+        let end = WALL + START + SECOND * 100;
+        let (hint, given) = (Expiry::Hint(end), Expiry::At(end));
+        let (hint, given) = (
+            schedule(hint, fetched(Duration::ZERO)),
+            schedule(given, fetched(Duration::ZERO)),
+        );
+        assert_eq!((hint.due, hint.leeway), (given.due, given.leeway));
+        assert_eq!(hint.stated, given.expired);
+        assert_eq!(hint.at(START + SECOND * 1000), Freshness::Leeway);
+        assert_eq!(given.at(START + SECOND * 1000), Freshness::Expired);
+    }
+
+    #[test]
+    fn t3_the_wait_in_the_leeway_ends_before_the_token_does() {
+        let schedule = schedule(Expiry::In(SECOND * 300), fetched(Duration::ZERO));
+        let wait = |at| schedule.longest_wait(START + SECOND * at);
+        assert_eq!(wait(281), SECOND * 19 / 2);
+        assert_eq!(wait(299), SECOND / 2);
+        assert_eq!(wait(300), Duration::ZERO);
     }
 }

@@ -44,6 +44,24 @@ pub enum Expiry {
     At(SystemTime),
     /// This long after the source was asked for it (`expires_in` of RFC 6749 §5.1).
     In(Duration),
+    /// Perhaps at this time on the wall clock, as the token's own text says (`exp` of RFC 7519 §4.1.4).
+    ///
+    /// It decides when the next token is fetched. The token is sent even after this time, because nothing was verified, and
+    /// the clocks of issuer and machine may differ.
+    Hint(SystemTime),
+}
+
+impl Expiry {
+    /// The expiry to use for a token that arrives at this time: the default lifetime if nothing better is known (T5).
+    ///
+    /// A hint that has passed already says nothing about when to ask again.
+    pub(crate) fn known_at(self, now: SystemTime, default_lifetime: Option<Duration>) -> Self {
+        match self {
+            Self::Hint(time) if time > now => self,
+            Self::Hint(_) | Self::Unknown => default_lifetime.map_or(Self::Unknown, Self::In),
+            Self::At(_) | Self::In(_) => self,
+        }
+    }
 }
 
 /// The header field that carries a token's text.
@@ -103,13 +121,13 @@ impl Token {
 
     /// Takes the expiry from the `exp` claim (RFC 7519 §4.1.4), if it is unknown and the text is a JWT.
     ///
-    /// Nothing is verified: the claim is only a hint for when to fetch the next token.
+    /// Nothing is verified: the claim is only a [hint](Expiry::Hint) for when to fetch the next token.
     #[must_use]
     pub fn expiry_from_jwt(mut self) -> Self {
         if self.expiry == Expiry::Unknown
             && let Some(time) = jwt::expiry(self.secret.expose())
         {
-            self.expiry = Expiry::At(time);
+            self.expiry = Expiry::Hint(time);
         }
         self
     }
@@ -449,7 +467,7 @@ mod tests {
         let token = jwt().expires_in(Duration::from_secs(9)).expiry_from_jwt();
         assert_eq!(token.expires(), Expiry::In(Duration::from_secs(9)));
         let exp = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-        assert_eq!(jwt().expiry_from_jwt().expires(), Expiry::At(exp));
+        assert_eq!(jwt().expiry_from_jwt().expires(), Expiry::Hint(exp));
     }
 
     #[test]

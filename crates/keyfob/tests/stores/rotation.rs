@@ -24,7 +24,7 @@ async fn get_without_a_response(
 ) -> (Result<String, Error>, Call) {
     let give_up = async {
         let call = process.source.next_call().await;
-        process.clock.until_sleeping(2).await;
+        process.clock.until_sleeping(3).await;
         process.clock.advance(time);
         call
     };
@@ -156,7 +156,7 @@ async fn t9_a_fetch_cancelled_before_its_exchange_exchanges_nothing() {
     let held = store.lease(&key(), SECOND).await.unwrap();
     let process = Process::rotating(store.clone());
     let give_up = async {
-        process.clock.until_sleeping(1).await;
+        process.clock.until_sleeping(2).await;
         process.clock.advance(SECOND * 30);
     };
     let (got, ()) = tokio::join!(process.get(), give_up);

@@ -146,7 +146,7 @@ async fn t9_without_the_lease_nothing_is_exchanged() {
     let process = Process::over(store.clone(), |source| source, short);
     let clock = process.clock.clone();
     let late = async {
-        clock.until_sleeping(1).await;
+        clock.until_sleeping(2).await;
         clock.advance(SECOND * 31);
     };
     let (got, ()) = tokio::join!(process.get(), late);

@@ -146,6 +146,60 @@ fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
 }
 
 #[test]
+fn t7_a_renewal_whose_runtime_is_not_driven_is_taken_over() {
+    let harness = Harness::with(|builder| builder.fetch_timeout(SECOND * 5));
+    assert!(harness.cache.header().is_none());
+    // Another runtime has the task, and nothing drives it.
+    let abandoned = harness.tasks.hand_over();
+    let mut waiting = Box::pin(harness.cache.lease(None));
+    assert!(poll(&mut waiting).is_pending());
+    harness.clock.advance(SECOND * 6);
+    assert!(poll(&mut waiting).is_pending());
+    harness.clock.advance(SECOND);
+    assert!(poll(&mut waiting).is_pending());
+    let mut late = Box::pin(harness.cache.lease(None));
+    assert!(poll(&mut late).is_pending());
+    harness.respond(token("one", 100));
+    assert!(ready(poll(&mut waiting)).is_ok());
+    assert!(ready(poll(&mut late)).is_ok());
+    // If it is driven again, it does nothing.
+    abandoned.run();
+    assert_eq!(harness.calls(), 1);
+}
+
+#[test]
+fn t7_a_blocking_caller_takes_over_from_a_tokio_runtime_that_is_not_driven() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let hook = keyfob::hook(move |_| {
+        let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if first {
+                std::future::pending::<()>().await;
+            }
+            token("one", 100)
+        }
+    });
+    let cache = TokenCache::builder(hook)
+        .fetch_timeout(SECOND / 10)
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        assert!(cache.header().is_none());
+        while calls.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    let lease = crate::harness::ends(move || cache.lease_blocking(None));
+    assert_eq!(lease.unwrap().token().expose(), "one");
+    drop(runtime);
+}
+
+#[test]
 fn t7_a_runtime_that_runs_no_tasks_is_an_error() {
     #[derive(Default)]
     struct Stopped(AtomicUsize);

@@ -1,9 +1,10 @@
 //! T3 to T6: how long a token is used.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use keyfob::clock::Clock;
-use keyfob::{Error, ErrorKind, Token};
+use keyfob::{Error, ErrorKind, Token, TokenCache};
+use keyfob_testkit::GatedSource;
 
 use crate::harness::{Harness, SECOND, down, poll, ready, token};
 
@@ -92,6 +93,37 @@ fn t3_a_caller_with_a_short_timeout_in_the_leeway_gets_the_token() {
     harness.pass(1.0);
     assert_eq!(ready(poll(&mut caller)).unwrap().token().expose(), "one");
     call.respond(token("two", 100));
+}
+
+#[test]
+fn t3_in_the_leeway_a_source_that_hangs_delays_no_caller_until_the_token_expires() {
+    let harness = Harness::with_token("one", 100);
+    harness.pass(91.0);
+    let mut patient = Box::pin(harness.cache.lease(None));
+    let mut limited = Box::pin(harness.cache.lease(Some(SECOND * 90)));
+    assert!(poll(&mut patient).is_pending() && poll(&mut limited).is_pending());
+    harness.pass(4.4);
+    assert!(poll(&mut patient).is_pending() && poll(&mut limited).is_pending());
+    // Half of the nine seconds that the token had left.
+    harness.pass(0.1);
+    for caller in [&mut patient, &mut limited] {
+        assert_eq!(ready(poll(caller)).unwrap().token().expose(), "one");
+    }
+    assert_eq!(harness.calls(), 2, "the renewal goes on");
+    harness.respond(token("two", 100));
+    assert_eq!(harness.served().unwrap(), "two");
+}
+
+#[test]
+fn t3_a_blocking_caller_in_the_leeway_gets_the_token_although_the_source_hangs() {
+    let source = GatedSource::new();
+    let started = Instant::now();
+    // Its leeway is the last 20 s, because its lifetime is not known.
+    let token = Token::new("one").unwrap();
+    let token = token.expires_at(SystemTime::now() + Duration::from_millis(1500));
+    let cache = TokenCache::builder(source).token(token).build().unwrap();
+    assert_eq!(cache.lease_blocking(None).unwrap().token().expose(), "one");
+    assert!(started.elapsed() < Duration::from_millis(1500));
 }
 
 #[test]
@@ -239,6 +271,95 @@ fn t5_an_unknown_expiry_is_used_for_the_default_lifetime() {
     harness.pass(34.0);
     assert_eq!(harness.served(), None);
     harness.respond(Token::new("two"));
+}
+
+/// A JWT with this `exp` claim, written as JSON.
+fn jwt(exp: impl std::fmt::Display) -> Result<Token, Error> {
+    use base64::Engine;
+    let claims = format!("{{\"exp\":{exp}}}");
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+    Ok(Token::new(format!("eyJhbGciOiJub25lIn0.{claims}.c2ln"))?.expiry_from_jwt())
+}
+
+#[test]
+fn t5_a_token_whose_own_exp_has_passed_is_sent_and_fetched_once() {
+    for odd in [
+        "1",
+        "0",
+        "1893455999",
+        "1000000000000000000",
+        "[1]",
+        "1.5",
+        "\"soon\"",
+        "\"1\"",
+        "-5",
+        "null",
+        "1e300",
+    ] {
+        let harness = Harness::new();
+        harness.fetch(jwt(odd)).unwrap();
+        for _ in 0..3 {
+            assert!(harness.lease().is_ok(), "{odd}");
+            harness.pass(1000.0);
+        }
+        assert_eq!(harness.calls(), 1, "{odd}");
+        assert!(harness.cache.set_token(jwt(odd).unwrap()).is_ok(), "{odd}");
+    }
+}
+
+#[test]
+fn t5_the_exp_of_a_jwt_decides_when_to_ask_and_not_whether_to_send() {
+    let harness = Harness::new();
+    // The wall clock shows 1893456000.
+    let lease = harness.fetch(jwt(1_893_456_100)).unwrap();
+    assert_eq!(
+        lease.expires_at(),
+        Some(harness.clock.wall() + SECOND * 100)
+    );
+    harness.pass(80.0);
+    assert!(harness.served().is_some());
+    harness.respond(down());
+    harness.pass(1000.0);
+    let mut caller = Box::pin(harness.cache.lease(None));
+    assert!(
+        poll(&mut caller).is_pending(),
+        "callers wait for a newer one"
+    );
+    harness.respond(down());
+    assert!(ready(poll(&mut caller)).is_ok(), "and get the old one");
+    harness.pass(10.0);
+    let mut caller = Box::pin(harness.cache.lease(None));
+    assert!(poll(&mut caller).is_pending());
+    let _hangs = harness.call();
+    harness.pass(10.0);
+    assert!(
+        ready(poll(&mut caller)).is_ok(),
+        "also from a source that hangs"
+    );
+}
+
+#[test]
+fn t5_an_expiry_in_the_year_9999_means_never() {
+    let harness = Harness::with(|builder| builder.default_lifetime(SECOND * 100));
+    let never = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    let lease = harness.fetch(Ok(Token::new("t").unwrap().expires_at(never)));
+    assert_eq!(lease.unwrap().expires_at(), None);
+    harness.pass(1e9);
+    assert_eq!(harness.served().unwrap(), "t");
+    let never = Token::new("u").unwrap().expires_in(Duration::MAX);
+    harness.cache.set_token(never).unwrap();
+    harness.pass(1e9);
+    assert_eq!(harness.served().unwrap(), "u");
+    assert_eq!(harness.calls(), 1);
+}
+
+#[test]
+fn t6_a_machine_that_slept_and_was_set_back_by_as_much_sends_no_expired_token() {
+    let harness = Harness::with_token("one", 100);
+    harness.clock.suspend(SECOND * 100);
+    harness.clock.step_wall(-100);
+    assert_eq!(harness.served(), None);
+    harness.respond(token("two", 100));
 }
 
 #[test]

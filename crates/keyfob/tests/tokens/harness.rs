@@ -153,6 +153,11 @@ impl Tasks {
         }
     }
 
+    /// Takes all tasks, for another runtime.
+    pub(crate) fn hand_over(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.take())))
+    }
+
     /// Drops all tasks, like a runtime that stops.
     pub(crate) fn stop(&self) {
         drop(self.take());

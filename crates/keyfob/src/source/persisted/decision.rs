@@ -9,7 +9,7 @@ use crate::error::error::Error;
 use crate::source::source::Reason;
 use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
-use crate::token::token::{Expiry, Token};
+use crate::token::token::Token;
 
 /// What a caller asks for, and under which rules.
 #[derive(Clone, Copy)]
@@ -116,18 +116,16 @@ impl Question<'_> {
         // The stored times are wall times, so this schedule runs on the wall clock too (T6).
         let at = self.now.duration_since(SystemTime::UNIX_EPOCH);
         let at = at.unwrap_or_default();
-        let expiry = match (token.expires(), self.default_lifetime) {
-            (Expiry::Unknown, Some(lifetime)) => Expiry::In(lifetime),
-            (given, _) => given,
-        };
+        let expiry = token
+            .expires()
+            .known_at(token.obtained().unwrap_or(self.now), self.default_lifetime);
         let acquired = Acquired {
             asked: None,
             at,
             wall: self.now,
         };
         // No jitter: this is the latest time at which a process finds the token due. Another one renews earlier for all.
-        let schedule = Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0);
-        schedule.map_or(Freshness::Expired, |schedule| schedule.at(at))
+        Schedule::new(expiry, None, acquired.obtained(token.obtained()), 0.0).at(at)
     }
 }
 
