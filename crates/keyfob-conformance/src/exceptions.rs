@@ -48,23 +48,6 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         face: "middleware",
-        reason: "A middleware follows redirects within the origin, and returns one to another origin to its caller.",
-        cases: &[
-            "redirects: 301 to another *",
-            "redirects: 302 to another *",
-            "redirects: 303 to another *",
-            "redirects: 301 from *",
-            "redirects: 302 from *",
-            "redirects: 303 from *",
-            "redirects: 307 to another * in memory*",
-            "redirects: 308 to another * in memory*",
-            "redirects: 307 from * in memory*",
-            "redirects: 308 from * in memory*",
-            "hops: * to another port *",
-        ],
-    },
-    Exception {
-        face: "middleware",
         reason: NO_MARK,
         cases: &["retries: * marked idempotent *"],
     },

@@ -9,8 +9,13 @@ use pyo3::prelude::*;
 
 use crate::runtime::critical_section::CriticalSection;
 
-/// The time of a POSIX timestamp, before or after the epoch.
+/// The time of a POSIX timestamp, before or after the epoch. One beyond the range of the clock becomes a time far ahead.
 pub(crate) fn from_timestamp(seconds: f64) -> PyResult<SystemTime> {
+    let seconds = if seconds > FAR_AHEAD {
+        FAR_AHEAD
+    } else {
+        seconds
+    };
     let distance = Duration::try_from_secs_f64(seconds.abs()).ok();
     let time = distance.and_then(|distance| {
         if seconds < 0.0 {
@@ -21,6 +26,9 @@ pub(crate) fn from_timestamp(seconds: f64) -> PyResult<SystemTime> {
     });
     time.ok_or_else(|| PyValueError::new_err("the time is out of range for this machine"))
 }
+
+/// A time after the year 9999, which means never.
+const FAR_AHEAD: f64 = 1e12;
 
 /// The POSIX timestamp of a time.
 pub(crate) fn to_timestamp(time: SystemTime) -> f64 {

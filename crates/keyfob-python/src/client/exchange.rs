@@ -152,6 +152,10 @@ impl Exchange {
         } else {
             RedirectBody::Dropped
         };
+        // The next redirect changes this request, and not the first one.
+        if let Ok(method) = http_method(method) {
+            self.method = method;
+        }
         let from = mem::replace(&mut self.origin, of_request(py, url).ok());
         if let (Some(from), Some(to)) = (from, &self.origin) {
             self.with_credential &= self.core.redirected(&from, to, body);
@@ -181,7 +185,7 @@ impl Exchange {
         self.judge(py, lease, Outcome::Response(status, &headers))
     }
 
-    /// Judges a failure: `connect`, `timeout`, `broken` or `final`.
+    /// Judges a failure: `connect`, `refused`, `timeout`, `broken` or `final`.
     fn on_failure(
         &mut self,
         py: Python<'_>,
@@ -190,6 +194,7 @@ impl Exchange {
     ) -> PyResult<Option<Py<PyAny>>> {
         let failure = match failure {
             "connect" => Failure::Connect,
+            "refused" => Failure::ConnectionRefused,
             "timeout" => Failure::Timeout,
             "broken" => Failure::Broken,
             _ => Failure::Final,

@@ -21,7 +21,9 @@ impl Origins {
     #[pyo3(signature = (source=None))]
     fn new(source: Option<&Source>) -> Self {
         let origins = source.map(|source| source.origins.clone());
-        Self(RwLock::new(origins.unwrap_or_default()))
+        let mut origins = origins.unwrap_or_default();
+        origins.pin_local_names();
+        Self(RwLock::new(origins))
     }
 
     /// Binds the credential to the origin of a URL, in addition to those that are already bound.

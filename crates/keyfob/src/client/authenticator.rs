@@ -271,6 +271,24 @@ impl Authenticator {
         logged(self.checked(tokens.replace_blocking(rejected, challenges, Some(max_wait))))
     }
 
+    /// Renews a token that a server rejected, for [`Step::Reject`]: the request in hand is not sent again.
+    ///
+    /// Waits at most [`max_wait`](Self::max_wait), so that a request that the caller makes again finds the new token.
+    pub async fn reject(&self, rejected: &Lease, challenges: &Challenges, max_wait: Duration) {
+        let tokens = &self.tokens;
+        if let Err(error) = tokens.replace(rejected, challenges, Some(max_wait)).await {
+            events::replacement_failed(&error);
+        }
+    }
+
+    /// The same, on the calling thread.
+    pub fn reject_blocking(&self, rejected: &Lease, challenges: &Challenges, max_wait: Duration) {
+        let tokens = &self.tokens;
+        if let Err(error) = tokens.replace_blocking(rejected, challenges, Some(max_wait)) {
+            events::replacement_failed(&error);
+        }
+    }
+
     /// Logs that a request is not sent again because there is no token for it. Its last response is then returned (R6).
     pub fn will_not_retry(&self, error: &Error) {
         events::retry_without_token(error);

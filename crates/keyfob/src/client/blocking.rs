@@ -21,6 +21,7 @@ use crate::error::error::Error;
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::outcome::Idempotency;
 use crate::exchange::retry::RetryPolicy;
+use crate::origin::loopback::LoopbackAddresses;
 use crate::runtime::block_on::block_on;
 
 /// The builder of a blocking session; see [`crate::session::SessionBuilder`].
@@ -59,7 +60,10 @@ impl Session {
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
         let client = || Client::builder().connect_timeout(DEFAULT_TIMEOUT);
-        GenericBuilder::new(tokens.into(), client(), client().no_proxy())
+        let direct = client()
+            .no_proxy()
+            .dns_resolver(LoopbackAddresses::shared());
+        GenericBuilder::new(tokens.into(), client(), direct)
     }
 
     session_methods!(RequestBuilder);

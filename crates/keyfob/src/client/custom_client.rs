@@ -9,7 +9,17 @@
 //!   [`Step`](crate::exchange::Step).
 //! * [`OriginsBuilder`](crate::origin::OriginsBuilder) collects the origins that may receive the credential.
 //!
-//! None of them sends anything. Your client sends the attempts, and does what each step says. This is a complete loop for a
+//! None of them sends anything. What they cannot see is up to your client:
+//!
+//! * The origin that is checked must be the one that is connected to. If your client parses URLs itself, make the origin
+//!   with [`Origin::from_parts`](crate::Origin::from_parts).
+//! * Plain http to this machine must not go through a proxy, because that would get the credential in clear.
+//! * If your client resolves `localhost` and every name below it to loopback addresses itself, say so with
+//!   [`pin_local_names`](crate::origin::OriginsBuilder::pin_local_names). Otherwise plain http to these names is refused.
+//! * If your client lets another library follow redirects, report each with
+//!   [`Exchange::redirected`](crate::exchange::Exchange::redirected), and send again what was sent last.
+//!
+//! Your client sends the attempts, and does what each step says. This is a complete loop for a
 //! client that blocks and follows redirects; an async one uses [`Authenticator::lease`] and [`Authenticator::replace`]:
 //!
 //! ```
@@ -88,7 +98,8 @@
 //!         }
 //!         Step::Reject(challenges) => {
 //!             let rejected = lease.as_ref().expect("only a token that was sent is rejected");
-//!             authenticator.tokens().reject(rejected, &challenges);
+//!             let max_wait = authenticator.max_wait(&exchange);
+//!             authenticator.reject_blocking(rejected, &challenges, max_wait);
 //!             break result;
 //!         }
 //!         Step::Follow(redirect) => {

@@ -1,7 +1,7 @@
 //! The middleware: a credential on every request of a `reqwest-middleware` client.
 //!
 //! For programs that already have such a client, with middlewares of their own. In other programs, prefer a session: it
-//! also retries and follows redirects.
+//! sends plain http to this machine past every proxy.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::Extensions;
+use http::{Extensions, HeaderName, HeaderValue, Method};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Middleware, Next};
@@ -21,29 +21,36 @@ use crate::cache::lease::Lease;
 use crate::client::idle_timeout::Progress;
 use crate::client::retry_loop;
 use crate::client::retry_loop::Attempts;
-use crate::client::session::http_client::{HttpRequest, count_parts, drop_userinfo};
+use crate::client::session::http_client::{HttpRequest, Resendable, count_parts, drop_userinfo};
 use crate::client::session::response_body::limit_body;
 use crate::client::settings::{ClientRules, ClientSettings, settings_setters};
 use crate::error::error::Error;
+use crate::exchange::exchange::Exchange;
 use crate::exchange::outcome::{Failure, Idempotency, Outcome, Replay};
 use crate::exchange::proof::RequestProof;
+use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::classify;
 use crate::exchange::retry::RetryPolicy;
-use crate::origin::origin::Origin;
+use crate::origin::loopback::{EnvironmentProxies, PinNames};
+use crate::origin::origin::{LocalNames, Origin};
 
 /// Puts a fresh token on the requests of a `reqwest-middleware` client.
 ///
-/// After a 401 the token is renewed and the request sent once more, if its body can be sent again. Nothing else is retried
-/// unless [`retry`](AuthenticationMiddlewareBuilder::retry) is set. Add a middleware that retries before this one, so that
-/// each of its attempts is authorized anew.
+/// It does what a session does: it renews the token after a 401, retries what is safe to retry, and follows redirects,
+/// without the credential to another origin. Middlewares that are added after this one see each attempt. If another
+/// middleware retries, add it before this one and set [`RetryPolicy::never`] here.
 ///
-/// `reqwest` follows redirects below all middlewares, with the header fields of the request: a credential in a field other
-/// than `Authorization` then goes to any host, and after the second redirect `Authorization` can too. So the client must
-/// stop at a redirect to another origin, and [`build`](AuthenticationMiddlewareBuilder::build) makes both together. The
-/// caller then gets the redirect.
+/// The client must not follow redirects itself: `reqwest` does so below all middlewares, with the header fields of the
+/// request, and a credential in a field other than `Authorization` then goes to any host.
+/// [`build`](AuthenticationMiddlewareBuilder::build) makes both together.
+///
+/// A middleware cannot choose another client for one request. So plain http to this machine is refused if a proxy of the
+/// environment would get it, and the credential with it; see
+/// [`client_uses_no_proxy`](AuthenticationMiddlewareBuilder::client_uses_no_proxy).
 ///
 /// If a request is refused or there is no token, the error is
-/// [`Middleware`](reqwest_middleware::Error::Middleware) with an [`Error`] inside. All other errors are unchanged.
+/// [`Middleware`](reqwest_middleware::Error::Middleware) with an [`Error`] inside, which [`Error::find`] finds. All other
+/// errors are unchanged.
 ///
 /// ```
 /// use keyfob::EnvToken;
@@ -59,32 +66,17 @@ use crate::origin::origin::Origin;
 #[derive(Clone)]
 pub struct AuthenticationMiddleware {
     rules: Arc<ClientRules>,
+    redirects: u32,
 }
 
 impl AuthenticationMiddleware {
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationMiddlewareBuilder {
         AuthenticationMiddlewareBuilder {
-            settings: ClientSettings {
-                retry: RetryPolicy::never(),
-                ..ClientSettings::new(tokens.into())
-            },
+            settings: ClientSettings::new(tokens.into()),
+            redirects: Exchange::REDIRECTS,
+            uses_no_proxy: false,
         }
-    }
-
-    /// A redirect policy that follows up to ten redirects to the origin of the request, and stops at any other.
-    ///
-    /// For a client that is built elsewhere; see [`AuthenticationMiddlewareBuilder::build_for_client`].
-    #[must_use]
-    pub fn redirect_policy() -> Policy {
-        Policy::custom(|attempt| {
-            let origin = |url| Origin::from_url(url).ok();
-            let next = origin(attempt.url());
-            if next.is_none() || next != attempt.previous().first().and_then(origin) {
-                return attempt.stop();
-            }
-            Policy::default().redirect(attempt)
-        })
     }
 
     /// The token cache.
@@ -112,6 +104,8 @@ impl Middleware for AuthenticationMiddleware {
 #[derive(Debug)]
 pub struct AuthenticationMiddlewareBuilder {
     settings: ClientSettings,
+    redirects: u32,
+    uses_no_proxy: bool,
 }
 
 impl AuthenticationMiddlewareBuilder {
@@ -120,13 +114,31 @@ impl AuthenticationMiddlewareBuilder {
 
     settings_setters!();
 
+    /// Sets how many redirects are followed; [`Session::REDIRECTS`](crate::Session::REDIRECTS) unless set.
+    ///
+    /// With zero, redirects are returned to the caller. A redirect to another origin carries no credential, and neither do
+    /// those that follow it.
+    pub fn redirects(mut self, redirects: u32) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// Records that the client is built with `no_proxy`, so that it ignores the proxies of the environment.
+    ///
+    /// Without it, plain http to this machine is refused if a proxy of the environment would get it. A proxy that is set on
+    /// the client cannot be seen: do not send plain http through one.
+    pub fn client_uses_no_proxy(mut self) -> Self {
+        self.uses_no_proxy = true;
+        self
+    }
+
     /// Makes the client and the middleware for it.
     ///
     /// Its [`timeout`](Self::timeout) sees each part of a streamed request body and of a response body that moves. A request
     /// body in memory counts as one part.
     ///
-    /// The client's redirect policy is replaced by [`AuthenticationMiddleware::redirect_policy`]. If possession is proved, it
-    /// is replaced by [`Policy::none`], because a proof is valid for one URL only.
+    /// The client's redirect policy is replaced by [`Policy::none`], because the middleware follows redirects. The names of
+    /// this machine that the credential is bound to, and `localhost`, are resolved to loopback addresses.
     ///
     /// # Errors
     ///
@@ -134,33 +146,40 @@ impl AuthenticationMiddlewareBuilder {
     /// made, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) if there is none, or for plain http to another host than
     /// this one.
     pub fn build(
-        self,
+        mut self,
         client: reqwest::ClientBuilder,
     ) -> Result<(reqwest::Client, AuthenticationMiddleware), Error> {
-        // A proof is valid for one URL, and the middleware does not see what the client sends to the next.
-        let redirects = match self.settings.proof {
-            Some(_) => Policy::none(),
-            None => AuthenticationMiddleware::redirect_policy(),
-        };
+        self.settings.origins.set_local_names(LocalNames::Bound);
         let middleware = self.build_for_client()?;
-        let client = client.redirect(redirects).build().map_err(|cause| {
+        let client = client
+            .pin_names(middleware.rules.authenticator.origins())
+            .redirect(Policy::none());
+        let client = client.build().map_err(|cause| {
             Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
         })?;
         Ok((client, middleware))
     }
 
-    /// Makes the middleware alone, for a client that follows no redirect to another origin.
+    /// Makes the middleware alone, for a client that follows no redirect.
     ///
-    /// Build that client with [`AuthenticationMiddleware::redirect_policy`] or [`Policy::none`]. **With any other policy, the
-    /// credential goes to every host that the server names.** A middleware cannot see the policy of its client: a response
-    /// from another origin is refused with an error, but the credential may already have gone there.
+    /// Build that client with [`Policy::none`]. **With any other policy, the credential may go to every host that the server
+    /// names.** A middleware cannot see the policy of its client: a response from another origin is refused with an error,
+    /// but the credential may already have gone there.
+    ///
+    /// Use the address 127.0.0.1 in place of `localhost`: it is not known to which address this client resolves that name,
+    /// so plain http to it is refused.
     ///
     /// # Errors
     ///
     /// As [`build`](Self::build).
     pub fn build_for_client(self) -> Result<AuthenticationMiddleware, Error> {
+        let mut rules = self.settings.into_rules()?;
+        if !self.uses_no_proxy && rules.authenticator.origins().allows_loopback_http() {
+            rules.proxies = Some(EnvironmentProxies::read());
+        }
         Ok(AuthenticationMiddleware {
-            rules: Arc::new(self.settings.into_rules()?),
+            rules: Arc::new(rules),
+            redirects: self.redirects,
         })
     }
 }
@@ -176,9 +195,8 @@ impl AuthenticationMiddleware {
         let (rules, body) = (&*self.rules, request.replay());
         let idempotency = Idempotency::of(request.method(), request.headers());
         let authenticator = &rules.authenticator;
-        let mut exchange = authenticator.begin(request.url(), &rules.policy, idempotency, body)?;
-        let origin = Origin::from_url(request.url())?;
-        let destination = format!("{} {origin}", request.method());
+        let exchange = authenticator.begin(request.url(), &rules.policy, idempotency, body)?;
+        let mut exchange = exchange.redirects(self.redirects);
         // A body in memory stays one, for a middleware below that sends it again.
         let progress = match body {
             Replay::Possible => None,
@@ -186,9 +204,9 @@ impl AuthenticationMiddleware {
         };
         let mut attempts = MiddlewareAttempts {
             rules,
-            request: Some(request),
+            request: Resendable::new(Box::new(request)),
             progress,
-            origin,
+            was_redirected_below: false,
             extensions,
             next,
         };
@@ -199,6 +217,7 @@ impl AuthenticationMiddleware {
             Err(NoResponse::Refused(error)) => Err(error),
             Err(NoResponse::Stalled) => {
                 let cause = io::Error::from(io::ErrorKind::TimedOut);
+                let destination = attempts.request.destination();
                 Err(Failure::Timeout.error(&destination).caused_by(cause))
             }
         }
@@ -208,10 +227,9 @@ impl AuthenticationMiddleware {
 /// The attempts of one request over one client.
 struct MiddlewareAttempts<'a> {
     rules: &'a ClientRules,
-    /// The next attempt; `None` after a body that can be read only once was sent.
-    request: Option<Request>,
+    request: Resendable<Request>,
     progress: Option<Progress>,
-    origin: Origin,
+    was_redirected_below: bool,
     extensions: &'a mut Extensions,
     next: Next<'a>,
 }
@@ -229,17 +247,7 @@ impl Attempts for MiddlewareAttempts<'_> {
     type Failure = NoResponse;
 
     async fn send(&mut self, lease: Option<&Lease>) -> Result<Response, NoResponse> {
-        let mut attempt = self
-            .request
-            .take()
-            .expect("only a request that can be replayed is sent again");
-        self.request = attempt.try_clone();
-        if let Some(lease) = lease {
-            let url = || attempt.url().as_str();
-            let authenticator = &self.rules.authenticator;
-            let credential = authenticator.credential(lease, attempt.method(), url)?;
-            credential.apply(attempt.headers_mut());
-        }
+        let attempt = self.request.authorized(self.rules, lease)?;
         // A timeout of the request itself bounds the whole attempt, and `reqwest` keeps it.
         let own_timeout = attempt.timeout().is_some();
         let response = self.next.clone().run(attempt, self.extensions);
@@ -255,7 +263,7 @@ impl Attempts for MiddlewareAttempts<'_> {
         let response = response
             .ok_or(NoResponse::Stalled)?
             .map_err(NoResponse::Error)?;
-        refuse_other_origin(&self.origin, response.url())?;
+        self.was_redirected_below = self.is_redirected(response.url())?;
         Ok(match own_timeout {
             true => response,
             false => limit_body(response, &self.rules.timeout),
@@ -274,7 +282,45 @@ impl Attempts for MiddlewareAttempts<'_> {
     }
 
     fn url(&self) -> Cow<'_, str> {
-        self.origin.to_string().into()
+        self.request.template().url().as_str().into()
+    }
+
+    fn on_redirect(&self) -> OnRedirect<'_> {
+        self.request.on_redirect()
+    }
+
+    fn was_redirected_below(&self) -> bool {
+        self.was_redirected_below
+    }
+
+    fn redirect(&mut self, redirect: &Redirect, credential: &[(HeaderName, HeaderValue)]) {
+        self.request.redirect(redirect, credential);
+    }
+}
+
+impl MiddlewareAttempts<'_> {
+    /// Whether the client below followed a redirect that may have changed the method.
+    ///
+    /// Fails if it followed one to another origin, which it must not.
+    fn is_redirected(&self, from: &Url) -> Result<bool, Error> {
+        // The URL that `reqwest` gives to a response that another middleware made up.
+        const MADE_UP: &str = "no.url.provided.local";
+        let (url, method) = (
+            self.request.template().url(),
+            self.request.template().method(),
+        );
+        if from.host_str() == Some(MADE_UP) || from == url {
+            return Ok(false);
+        }
+        let origin = Origin::from_url(url)?;
+        if Origin::from_url(from).is_ok_and(|other| other == origin) {
+            // RFC 9110 §15.4: no redirect changes GET or HEAD.
+            return Ok(!matches!(*method, Method::GET | Method::HEAD));
+        }
+        Err(Error::origin(format!(
+            "the client followed a redirect away from {origin} and may have taken the credential along; \
+             make it with `redirect::Policy::none`"
+        )))
     }
 }
 
@@ -282,19 +328,6 @@ impl From<Error> for NoResponse {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
-}
-
-/// Fails if the client below follows redirects to other origins, which it must not.
-fn refuse_other_origin(origin: &Origin, from: &Url) -> Result<(), Error> {
-    // The URL that `reqwest` gives to a response that another middleware made up.
-    const MADE_UP: &str = "no.url.provided.local";
-    if from.host_str() == Some(MADE_UP) || Origin::from_url(from).is_ok_and(|o| o == *origin) {
-        return Ok(());
-    }
-    Err(Error::origin(format!(
-        "the client followed a redirect away from {origin} and may have taken the credential along; \
-         make it with `AuthenticationMiddleware::redirect_policy`"
-    )))
 }
 
 impl fmt::Debug for AuthenticationMiddleware {

@@ -35,6 +35,11 @@ pub(crate) trait Attempts: Send {
         OnRedirect::Return
     }
 
+    /// Whether the HTTP client followed a redirect by itself, so that it is unknown what was sent last.
+    fn was_redirected_below(&self) -> bool {
+        false
+    }
+
     /// Changes the request as a redirect says. Called only if [`on_redirect`](Self::on_redirect) follows redirects.
     fn redirect(&mut self, _redirect: &Redirect, _credential: &[(HeaderName, HeaderValue)]) {}
 }
@@ -59,6 +64,9 @@ pub(crate) async fn run<A: Attempts>(
             && lease.is_some()
         {
             authenticator.record_nonce(|| attempts.url(), status, headers);
+        }
+        if attempts.was_redirected_below() {
+            exchange.forbid_replay();
         }
         let step = authenticator.judge(exchange, outcome, attempts.on_redirect())?;
         if step == Step::Done {
@@ -99,7 +107,8 @@ async fn next_lease(
             next.map(Some)
         }
         (Step::Reject(challenges), Some(lease)) => {
-            authenticator.tokens().reject(&lease, &challenges);
+            let max_wait = authenticator.max_wait(exchange);
+            authenticator.reject(&lease, &challenges, max_wait).await;
             None
         }
         (Step::Done | Step::Renew(_) | Step::Reject(_), _) => None,

@@ -11,6 +11,8 @@ use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;
+#[cfg(feature = "session")]
+use crate::origin::loopback::EnvironmentProxies;
 
 /// The settings of a session, a layer or a middleware.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ impl ClientSettings {
             timeout: IdleTimeout::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
             authenticator: Authenticator::with_proof(self.tokens, origins, self.proof),
             policy: Arc::new(self.retry),
+            #[cfg(feature = "session")]
+            proxies: None,
         })
     }
 }
@@ -50,6 +54,9 @@ pub(crate) struct ClientRules {
     pub(crate) authenticator: Authenticator,
     pub(crate) policy: Arc<RetryPolicy>,
     pub(crate) timeout: IdleTimeout,
+    /// The proxies of the environment, if the HTTP client may use them and was not made here.
+    #[cfg(feature = "session")]
+    pub(crate) proxies: Option<EnvironmentProxies>,
 }
 
 /// The setters of a builder whose field `settings` is a [`ClientSettings`].

@@ -320,7 +320,7 @@ impl StdError for Error {
 
 /// Iterates over an error and its causes.
 ///
-/// The error inside an `io::Error` is one of them, although `io::Error::source` skips it.
+/// The error inside an `io::Error` is one of them, although `io::Error::source` skips it. So is that of a middleware.
 pub(crate) fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -328,6 +328,10 @@ pub(crate) fn causes<'a>(
 }
 
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    #[cfg(feature = "middleware")]
+    if let Some(reqwest_middleware::Error::Middleware(inside)) = error.downcast_ref() {
+        return Some(&**inside);
+    }
     match error.downcast_ref().and_then(io::Error::get_ref) {
         Some(inside) => Some(inside),
         None => error.source(),

@@ -17,6 +17,8 @@ pub(crate) enum RetryCost {
     Failure,
     /// After the server asked for fewer requests.
     Throttled,
+    /// After a refused connection, which costs the server nothing.
+    Refused,
 }
 
 impl RetryBudget {
@@ -25,6 +27,7 @@ impl RetryBudget {
         let price = match cost {
             RetryCost::Failure => 14,
             RetryCost::Throttled => 5,
+            RetryCost::Refused => 1,
         };
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {

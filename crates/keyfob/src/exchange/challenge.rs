@@ -7,6 +7,8 @@
 //!
 //! [RFC 9110 §11.6.1]: https://www.rfc-editor.org/rfc/rfc9110.html#section-11.6.1
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
@@ -88,9 +90,48 @@ impl Challenges {
     /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750.html#section-3.1
     /// [RFC 9449 §7.1]: https://www.rfc-editor.org/rfc/rfc9449.html#section-7.1
     pub fn insufficient_scope(&self) -> bool {
+        self.token_error("insufficient_scope")
+    }
+
+    /// Whether the user has to sign in again, or in a stronger way ([RFC 9470 §3]).
+    ///
+    /// A renewed token would be refused again. [`Challenge::acr_values`], [`Challenge::max_age`] and [`Challenge::scope`]
+    /// say what the next sign-in has to ask for.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyfob::exchange::Challenges;
+    ///
+    /// let challenges = Challenges::parse(
+    ///     r#"Bearer error="insufficient_user_authentication", acr_values="phr", max_age="300""#,
+    /// );
+    /// assert!(challenges.insufficient_user_authentication());
+    /// let bearer = challenges.find("Bearer").expect("the server sent one");
+    /// assert_eq!(bearer.acr_values(), Some("phr"));
+    /// assert_eq!(bearer.max_age(), Some(Duration::from_secs(300)));
+    /// ```
+    ///
+    /// [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470.html#section-3
+    pub fn insufficient_user_authentication(&self) -> bool {
+        self.token_error("insufficient_user_authentication")
+    }
+
+    /// Whether the token has expired, was revoked or is not valid for another reason ([RFC 6750 §3.1]).
+    ///
+    /// [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750.html#section-3.1
+    pub fn invalid_token(&self) -> bool {
+        self.token_error("invalid_token")
+    }
+
+    /// Whether a token with other rights is needed, which no renewal brings.
+    pub(crate) fn ask_for_more(&self) -> bool {
+        self.insufficient_scope() || self.insufficient_user_authentication()
+    }
+
+    fn token_error(&self, code: &str) -> bool {
         self.iter()
             .filter(|challenge| challenge.is("Bearer") || challenge.is("DPoP"))
-            .any(|challenge| challenge.error() == Some("insufficient_scope"))
+            .any(|challenge| challenge.error() == Some(code))
     }
 
     /// Whether the proof of possession must have the nonce that the response provides ([RFC 9449 §9]).
@@ -198,6 +239,21 @@ impl Challenge {
     /// See [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750.html#section-3).
     pub fn scope(&self) -> Option<&str> {
         self.parameter("scope")
+    }
+
+    /// Returns the authentication context classes that the server accepts, separated by spaces, best first.
+    ///
+    /// See [RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470.html#section-3).
+    pub fn acr_values(&self) -> Option<&str> {
+        self.parameter("acr_values")
+    }
+
+    /// Returns how long ago the user may have signed in at most.
+    ///
+    /// See [RFC 9470 §3](https://www.rfc-editor.org/rfc/rfc9470.html#section-3).
+    pub fn max_age(&self) -> Option<Duration> {
+        let seconds = self.parameter("max_age")?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
     }
 
     /// Returns the code that says why the token was refused.

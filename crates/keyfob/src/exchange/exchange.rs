@@ -84,7 +84,9 @@ pub enum Step {
     Wait(Duration, &'static str),
     /// Get another token and send again. If there is none, give the caller the response in hand.
     Renew(Challenges),
-    /// Report the token as rejected, and give the caller the response in hand.
+    /// Get another token for the requests to come, and only then give the caller the response in hand.
+    ///
+    /// The body cannot be sent again by the client, but the caller may make it again at once, and then needs that token.
     Reject(Challenges),
     /// Change the request as the redirect says, and send it.
     Follow(Redirect),
@@ -155,7 +157,7 @@ impl Exchange {
     /// For clients that would have to convert the other fields for nothing.
     pub fn judged_fields(&self, status: StatusCode) -> impl Iterator<Item = HeaderName> + use<> {
         let retry_after = self.policy.retries(status).then_some(RETRY_AFTER);
-        let challenges = (status == StatusCode::UNAUTHORIZED).then_some(WWW_AUTHENTICATE);
+        let challenges = (!status.is_success()).then_some(WWW_AUTHENTICATE);
         let nonce = (self.nonce != Nonce::Unused).then_some(DPOP_NONCE);
         let location = status.is_redirection().then_some(LOCATION);
         [Some(GRPC_STATUS), retry_after, challenges, nonce, location]
@@ -171,6 +173,13 @@ impl Exchange {
         if self.credential == Credential::Carried {
             self.credential = Credential::CallersOwn;
         }
+    }
+
+    /// Records that the request must not be sent again, because it is unknown what was sent last.
+    ///
+    /// For clients whose HTTP client has followed a redirect by itself.
+    pub fn forbid_replay(&mut self) {
+        self.body = Replay::Impossible;
     }
 
     /// Records that no attempt from here on carries a credential.
@@ -251,7 +260,7 @@ impl Exchange {
         Step::Wait(pause, retryable.cause)
     }
 
-    /// R3. A new token may help after `invalid_token`, but not after `insufficient_scope` (RFC 6750 §3.1).
+    /// R3. A new token may help after `invalid_token`, but not if the server asks for more than the user has granted.
     fn refused(&mut self, headers: &HeaderMap, now: impl FnOnce() -> Now) -> Step {
         let challenges = Challenges::from_headers(headers);
         if self.nonce != Nonce::Unused {
@@ -263,7 +272,7 @@ impl Exchange {
                 return Step::Done;
             }
         }
-        if self.replayed || challenges.insufficient_scope() {
+        if self.replayed || challenges.ask_for_more() {
             return Step::Done;
         }
         self.replayed = true;
@@ -306,12 +315,17 @@ impl Exchange {
 }
 
 /// HTTP refuses a credential with 401. gRPC does so with 200 and, if no message follows, with a header field.
+///
+/// RFC 6750 §3.1 ties `invalid_token` to 401, but servers send it with other statuses too. A success is no refusal.
 fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
     const UNAUTHENTICATED: &[u8] = b"16";
     status == StatusCode::UNAUTHORIZED
         || headers
             .get(&GRPC_STATUS)
             .is_some_and(|code| code.as_bytes() == UNAUTHENTICATED)
+        || !status.is_success()
+            && headers.contains_key(WWW_AUTHENTICATE)
+            && Challenges::from_headers(headers).invalid_token()
 }
 
 /// The header field with the status of a gRPC call.

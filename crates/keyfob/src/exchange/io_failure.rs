@@ -1,29 +1,56 @@
-//! What an error of an unknown client means for an exchange.
+//! What the error of a connection, or of a client that may be any, means for an exchange.
 
 use std::error::Error as StdError;
 use std::io;
 
+#[cfg(feature = "tower")]
+use hyper_util::client::legacy;
+
 use crate::error::error::causes;
+#[cfg(feature = "tower")]
 use crate::error::error::{Error, ErrorKind};
 use crate::exchange::outcome::Failure;
 
 /// Classifies an error by the first known cause in its chain.
 ///
 /// [`Failure::Connect`] is retried for any method, so it is returned only if nothing can have been sent (R4). An unknown error
-/// counts as a broken connection, which is retried only for idempotent requests.
+/// counts as a broken connection, which is retried only for idempotent requests. The client of `hyper-util` says whether
+/// there was a connection.
+#[cfg(feature = "tower")]
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
     causes(error)
         .find_map(|cause| match cause.downcast_ref().map(Error::kind) {
-            None | Some(ErrorKind::Transport) => cause.downcast_ref().and_then(of_io),
+            None | Some(ErrorKind::Transport) => cause
+                .downcast_ref()
+                .and_then(of_hyper)
+                .or_else(|| cause.downcast_ref().and_then(of_io)),
             Some(_) => Some(Failure::Final),
         })
         .unwrap_or(Failure::Broken)
 }
 
+/// Classifies the failure of a connection that was not made, so that nothing can have been sent.
+pub(crate) fn connect_failure(error: &(dyn StdError + 'static)) -> Failure {
+    let io = causes(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind));
+    let known = |kind| match kind {
+        io::ErrorKind::ConnectionRefused => Some(Failure::ConnectionRefused),
+        // rustls reports a certificate that is not trusted in this way.
+        io::ErrorKind::InvalidData => Some(Failure::Final),
+        _ => None,
+    };
+    io.filter_map(known).last().unwrap_or(Failure::Connect)
+}
+
+#[cfg(feature = "tower")]
+fn of_hyper(error: &legacy::Error) -> Option<Failure> {
+    error.is_connect().then(|| connect_failure(error))
+}
+
+#[cfg(feature = "tower")]
 fn of_io(error: &io::Error) -> Option<Failure> {
     match error.kind() {
         // An established connection cannot fail with it. With "unreachable" it can, so that is not listed.
-        io::ErrorKind::ConnectionRefused => Some(Failure::Connect),
+        io::ErrorKind::ConnectionRefused => Some(Failure::ConnectionRefused),
         io::ErrorKind::TimedOut => Some(Failure::Timeout),
         // rustls reports a certificate that is not trusted in this way.
         io::ErrorKind::InvalidData => Some(Failure::Final),
@@ -33,7 +60,7 @@ fn of_io(error: &io::Error) -> Option<Failure> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tower"))]
 mod tests {
     use super::*;
 
@@ -45,7 +72,7 @@ mod tests {
     #[test]
     fn r4_only_a_refused_connection_has_sent_nothing() {
         for (kind, failure) in [
-            (io::ErrorKind::ConnectionRefused, Failure::Connect),
+            (io::ErrorKind::ConnectionRefused, Failure::ConnectionRefused),
             (io::ErrorKind::ConnectionReset, Failure::Broken),
             (io::ErrorKind::HostUnreachable, Failure::Broken),
             (io::ErrorKind::TimedOut, Failure::Timeout),

@@ -60,6 +60,8 @@ pub enum Outcome<'a> {
 pub enum Failure {
     /// There was no connection, and nothing was sent. Retried whatever the method.
     Connect,
+    /// The connection was refused, as while a server restarts. Retried whatever the method, after longer pauses.
+    ConnectionRefused,
     /// A timeout. The server may have received the request. Retried if the request is idempotent.
     Timeout,
     /// The connection broke. The server may have received the request. Retried if the request is idempotent.
@@ -74,6 +76,9 @@ impl Failure {
     pub(crate) fn error(self, destination: &str) -> Error {
         let what = match self {
             Self::Connect => "found no connection",
+            Self::ConnectionRefused => {
+                "found no server that accepts connections; check that it runs"
+            }
             Self::Timeout => "timed out; set `timeout` if the server needs longer",
             Self::Broken => "lost its connection",
             Self::Final => "failed, and would fail again",
@@ -112,15 +117,16 @@ impl Retryable {
     }
 
     pub(crate) fn failure(failure: Failure) -> Option<Self> {
-        let (cause, unprocessed) = match failure {
-            Failure::Connect => ("connect", true),
-            Failure::Timeout => ("timeout", false),
-            Failure::Broken => ("broken connection", false),
+        let (cause, cost, unprocessed) = match failure {
+            Failure::Connect => ("connect", RetryCost::Failure, true),
+            Failure::ConnectionRefused => ("connect", RetryCost::Refused, true),
+            Failure::Timeout => ("timeout", RetryCost::Failure, false),
+            Failure::Broken => ("broken connection", RetryCost::Failure, false),
             Failure::Final => return None,
         };
         Some(Self {
             cause,
-            cost: RetryCost::Failure,
+            cost,
             unprocessed,
             retry_after: None,
         })

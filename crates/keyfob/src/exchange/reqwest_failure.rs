@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::error::error::{Error, ErrorKind, causes};
+use crate::error::error::{Error, ErrorKind};
+use crate::exchange::io_failure::connect_failure;
 use crate::exchange::outcome::Failure;
 
 /// Why an attempt got no response.
@@ -55,10 +56,10 @@ impl From<Error> for Fault {
 }
 
 pub(crate) fn classify(error: &reqwest::Error) -> Failure {
-    if error.is_builder() || error.is_redirect() || error.is_decode() || is_tls_refusal(error) {
+    if error.is_builder() || error.is_redirect() || error.is_decode() {
         Failure::Final
     } else if error.is_connect() {
-        Failure::Connect
+        connect_failure(error)
     } else if error.is_timeout() {
         Failure::Timeout
     } else if error.is_request() || error.is_body() {
@@ -77,14 +78,4 @@ fn tls_reason(error: &reqwest::Error) -> Option<String> {
 #[cfg(not(feature = "rustls"))]
 fn tls_reason(_: &reqwest::Error) -> Option<String> {
     None
-}
-
-/// Whether the TLS handshake failed for a lasting reason, such as a certificate that is not trusted.
-///
-/// rustls reports it as invalid data.
-fn is_tls_refusal(error: &reqwest::Error) -> bool {
-    error.is_connect()
-        && causes(error)
-            .filter_map(|cause| cause.downcast_ref::<io::Error>())
-            .any(|fault| fault.kind() == io::ErrorKind::InvalidData)
 }

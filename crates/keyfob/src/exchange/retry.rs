@@ -16,7 +16,8 @@ use crate::exchange::budget::RetryCost;
 ///   (RFC 9110 §9.2.2), because it is marked, or by an `Idempotency-Key`.
 /// * 429 and 503 with `Retry-After`, for any method, because the server says that it did not process the request.
 ///
-/// Each pause is random, from zero up to a bound that doubles. A `Retry-After` (RFC 9110 §10.2.3) is honoured if it fits into
+/// Each pause is random, from zero up to a bound that doubles. After a refused connection it is longer, from half of the
+/// bound up: four attempts then take between 5 and 11 seconds, in which a server can restart. A `Retry-After` (RFC 9110 §10.2.3) is honoured if it fits into
 /// the total time; otherwise the response in hand is returned at once. All requests of one client share a
 /// [`RetryBudget`](crate::exchange::RetryBudget), so that retries do not multiply the load of an outage.
 ///
@@ -37,6 +38,7 @@ pub struct RetryPolicy {
     total: Duration,
     usual: Backoff,
     throttled: Backoff,
+    refused: Backoff,
     statuses: Vec<StatusCode>,
 }
 
@@ -49,6 +51,9 @@ impl RetryPolicy {
 
     /// The upper bound of the first pause, unless set.
     pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+    /// The upper bound of the first pause after a refused connection, unless set.
+    pub const FIRST_PAUSE_REFUSED: Duration = Duration::from_millis(1500);
 
     /// The upper bound of all pauses, unless set.
     pub const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -89,11 +94,13 @@ impl RetryPolicy {
     /// They are [`FIRST_PAUSE`](Self::FIRST_PAUSE) and [`LONGEST_PAUSE`](Self::LONGEST_PAUSE) unless set.
     #[must_use]
     pub fn pauses(mut self, first: Duration, cap: Duration) -> Self {
-        self.usual = Backoff { first, cap };
-        self.throttled = Backoff {
-            first: first.max(self.throttled.first.min(cap)),
+        let at_least = |usual: Backoff| Backoff {
+            first: first.max(usual.first.min(cap)),
             cap,
         };
+        self.throttled = at_least(self.throttled);
+        self.refused = at_least(self.refused);
+        self.usual = Backoff { first, cap };
         self
     }
 
@@ -127,11 +134,12 @@ impl RetryPolicy {
 
     /// The random pause before the next attempt. A `Retry-After` comes in addition.
     pub(crate) fn pause(&self, failures: u32, cost: RetryCost, jitter: f64) -> Duration {
-        let backoff = match cost {
-            RetryCost::Failure => self.usual,
-            RetryCost::Throttled => self.throttled,
-        };
-        backoff.full_jitter(failures, jitter)
+        match cost {
+            RetryCost::Failure => self.usual.full_jitter(failures, jitter),
+            RetryCost::Throttled => self.throttled.full_jitter(failures, jitter),
+            // Not from zero: attempts that follow each other at once would all end before the server is back.
+            RetryCost::Refused => self.refused.half_jitter(failures, jitter),
+        }
     }
 }
 
@@ -147,6 +155,10 @@ impl Default for RetryPolicy {
             },
             throttled: Backoff {
                 first: Duration::from_secs(1),
+                cap,
+            },
+            refused: Backoff {
+                first: Self::FIRST_PAUSE_REFUSED,
                 cap,
             },
             statuses: Self::STATUSES.to_vec(),
@@ -173,6 +185,19 @@ mod tests {
                 .do_not_retry(StatusCode::BAD_GATEWAY)
                 .retries(StatusCode::BAD_GATEWAY)
         );
+    }
+
+    #[test]
+    fn r4_the_attempts_after_refused_connections_last_for_a_restart_of_five_seconds() {
+        let policy = RetryPolicy::default();
+        let pauses = |jitter| -> Duration {
+            let pause = |failures| policy.pause(failures, RetryCost::Refused, jitter);
+            (1..RetryPolicy::ATTEMPTS).map(pause).sum()
+        };
+        assert_eq!(pauses(0.0), Duration::from_millis(5250));
+        assert_eq!(pauses(1.0), Duration::from_millis(10_500));
+        let prompt = policy.pauses(Duration::ZERO, Duration::ZERO);
+        assert_eq!(prompt.pause(3, RetryCost::Refused, 1.0), Duration::ZERO);
     }
 
     #[test]

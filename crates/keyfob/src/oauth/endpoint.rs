@@ -27,6 +27,7 @@ use crate::oauth::content_coding::decode;
 use crate::oauth::response_body::{Body, read_body, text};
 use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
 use crate::origin::ca_file::Trust;
+use crate::origin::loopback::LoopbackAddresses;
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::json::{FromObject, Object};
 
@@ -207,7 +208,7 @@ impl HttpClient {
                         .caused_by(cause)
                 })
         };
-        let direct = custom.is_none().then(|| build(default_client().no_proxy()));
+        let direct = custom.is_none().then(|| build(direct_client()));
         let direct = direct.transpose()?;
         let client = build(custom.unwrap_or_else(default_client))?;
         Ok(Self {
@@ -300,6 +301,12 @@ impl HttpClient {
             received: self.clock.coarse_time().wall_time(),
         })
     }
+}
+
+/// For plain http to this machine alone.
+fn direct_client() -> reqwest::ClientBuilder {
+    let client = default_client().no_proxy();
+    client.dns_resolver(LoopbackAddresses::shared())
 }
 
 fn default_client() -> reqwest::ClientBuilder {

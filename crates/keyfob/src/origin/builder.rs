@@ -1,6 +1,8 @@
 //! Collects the origins that a session, layer or middleware is configured with.
 
 use crate::error::error::Error;
+#[cfg(feature = "session")]
+use crate::origin::origin::LocalNames;
 use crate::origin::origin::{Origin, Origins};
 
 /// Collects the origins of a credential, and reports the first invalid one at the end.
@@ -50,6 +52,17 @@ impl OriginsBuilder {
             self.origins.bind(origin.clone());
             self.origins.allow_plain_http(origin);
         }
+    }
+
+    /// As [`Origins::pin_local_names`].
+    pub fn pin_local_names(&mut self) {
+        self.origins.pin_local_names();
+    }
+
+    /// Records which names the client resolves to loopback addresses.
+    #[cfg(feature = "session")]
+    pub(crate) fn set_local_names(&mut self, names: LocalNames) {
+        self.origins.set_local_names(names);
     }
 
     /// Returns the value; for an error returns `None`, and records the error if it is the first.

@@ -16,7 +16,7 @@
 //!
 //! let mut builder = OriginsBuilder::default();
 //! builder.bind("https://api.example.com".parse());
-//! builder.bind("http://localhost:8080".parse());
+//! builder.bind("http://127.0.0.1:8080".parse());
 //! let origins = builder.into_origins()?;
 //!
 //! assert!(origins.check(&"https://api.example.com/v1/reports".parse()?).is_ok());
@@ -26,14 +26,20 @@
 //! ```
 //!
 //! The host is compared in its normal form, so `https://API.example.com:443` and `https://api.example.com` are the same
-//! origin. A subdomain is another origin. This machine is `localhost`, any name below it (RFC 6761 §6.3), and any loopback
-//! address.
+//! origin. A subdomain is another origin.
+//!
+//! This machine is any loopback address, and `localhost` and any name below it (RFC 6761 §6.3) where keyfob knows that the
+//! client resolves them to loopback addresses: in the sessions, and in a client of your own after
+//! [`Origins::pin_local_names`]. Elsewhere a name server could send the credential to another machine.
 //!
 //! This folder may import only `token` and `error`.
 
 pub(crate) mod builder;
 #[cfg(feature = "session")]
 pub(crate) mod ca_file;
+pub(crate) mod host;
+#[cfg(feature = "session")]
+pub(crate) mod loopback;
 pub(crate) mod origin;
 #[cfg(feature = "tower")]
 pub(crate) mod uri;

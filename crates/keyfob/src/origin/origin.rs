@@ -1,12 +1,12 @@
 //! The origin of a URL, and the set of origins that may receive one credential.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use url::{Host, Url};
 
 use crate::error::error::Error;
+use crate::origin::host::{LOCALHOST, is_loopback, parse_host};
 
 /// A scheme, host and port, to which a credential is bound (RFC 6454 §4).
 ///
@@ -53,6 +53,34 @@ impl Origin {
         })
     }
 
+    /// Makes an origin of a scheme, a host and a port that were parsed elsewhere.
+    ///
+    /// For clients that parse URLs themselves: give what the client will connect to, so that no other origin is judged. An
+    /// IPv6 address may have brackets.
+    ///
+    /// ```
+    /// use keyfob::Origin;
+    ///
+    /// let origin = Origin::from_parts("https", "API.example.com", None)?;
+    /// assert_eq!(origin, "https://api.example.com".parse()?);
+    /// assert!(Origin::from_parts("http", "127.0.0.1\\x.evil.example", Some(8088)).is_err());
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the scheme is neither `http` nor `https`, or if a resolver could read
+    /// the host in another way than keyfob: a host with odd bytes, with percent encoding or outside of ASCII, or an IPv4
+    /// address that is not four decimal numbers.
+    pub fn from_parts(scheme: &str, host: &str, port: Option<u16>) -> Result<Self, Error> {
+        let scheme = Scheme::named(&scheme.to_ascii_lowercase())?;
+        Ok(Self {
+            scheme,
+            host: parse_host(host)?,
+            port: port.unwrap_or(scheme.default_port()),
+        })
+    }
+
     /// Whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -63,6 +91,11 @@ impl Origin {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
+    }
+
+    /// Whether the host is a name, for which `is_loopback` holds only if it is pinned to loopback addresses.
+    fn is_name(&self) -> bool {
+        matches!(self.host, Host::Domain(_))
     }
 
     /// Whether this is plain http to this machine, which needs no encryption.
@@ -123,6 +156,20 @@ pub struct Origins {
     /// The bound origins as text, each the beginning of a URL in normal form.
     pub(super) written: Vec<String>,
     plain_http: Vec<Origin>,
+    local_names: LocalNames,
+}
+
+/// Which names of this machine the client resolves to loopback addresses, whatever the DNS says (RFC 6761 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LocalNames {
+    /// None that is known. Plain http to `localhost` is then like plain http to any other name.
+    #[default]
+    Unpinned,
+    /// Those of bound origins, and `localhost`.
+    #[cfg(feature = "session")]
+    Bound,
+    /// `localhost` and every name below it.
+    All,
 }
 
 impl Origins {
@@ -148,6 +195,31 @@ impl Origins {
     #[must_use]
     pub fn allows_plain_http_to(&self, origin: &Origin) -> bool {
         self.plain_http.contains(origin)
+    }
+
+    /// Records that the client resolves `localhost` and every name below it to loopback addresses (RFC 6761 §6.3).
+    ///
+    /// Without it, plain `http` to such a name is refused, because a name server could send the credential elsewhere.
+    pub fn pin_local_names(&mut self) {
+        self.local_names = LocalNames::All;
+    }
+
+    /// Records which names the client resolves to loopback addresses.
+    #[cfg(feature = "session")]
+    pub(crate) fn set_local_names(&mut self, names: LocalNames) {
+        self.local_names = names;
+    }
+
+    /// The names of bound origins that a client has to resolve to loopback addresses, and `localhost`.
+    #[cfg(feature = "session")]
+    pub(crate) fn local_names(&self) -> impl Iterator<Item = &str> {
+        let local = |origin: &&Origin| origin.is_plain_loopback();
+        let bound = self.bound.iter().filter(local);
+        let names = bound.filter_map(|origin| match &origin.host {
+            Host::Domain(name) => Some(name.as_str()),
+            _ => None,
+        });
+        names.chain([LOCALHOST])
     }
 
     /// Whether no origin was added, so that any https origin is allowed.
@@ -199,10 +271,16 @@ impl Origins {
     ///
     /// [`ErrorKind::Origin`](crate::ErrorKind::Origin) if it may not; the message says why and what to do.
     pub fn check(&self, origin: &Origin) -> Result<(), Error> {
-        let plain = !origin.is_https() && !origin.is_loopback();
+        let plain = !origin.is_https() && !self.is_this_machine(origin);
         if plain && !self.plain_http.contains(origin) {
+            let https = match origin.is_loopback() {
+                true => {
+                    "https or the address 127.0.0.1, because a name server may resolve this name"
+                }
+                false => "https",
+            };
             return Err(Error::origin(format!(
-                "plain http to {origin} would show the credential to the network; use https, \
+                "plain http to {origin} would show the credential to the network; use {https}, \
                  or allow it for this origin with `allow_plain_http`"
             )));
         }
@@ -218,15 +296,20 @@ impl Origins {
     }
 }
 
-/// Whether a host is this machine; see [`Origin::is_loopback`].
-pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
-    match host {
-        Host::Domain(name) => {
-            let name = name.as_ref();
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => IpAddr::from(*address).to_canonical().is_loopback(),
+impl Origins {
+    /// Whether requests to this origin stay on this machine, for certain.
+    fn is_this_machine(&self, origin: &Origin) -> bool {
+        origin.is_loopback()
+            && (!origin.is_name()
+                || match self.local_names {
+                    LocalNames::Unpinned => false,
+                    #[cfg(feature = "session")]
+                    LocalNames::Bound => {
+                        self.bound.contains(origin)
+                            || origin.host == Host::Domain(LOCALHOST.to_owned())
+                    }
+                    LocalNames::All => true,
+                })
     }
 }
 
@@ -326,13 +409,15 @@ mod tests {
     fn r1_without_a_binding_any_https_and_loopback_is_allowed_but_no_other_http() {
         let mut origins = Origins::default();
         assert!(origins.check(&origin("https://any.example")).is_ok());
-        for loopback in [
-            "http://127.0.0.1:1",
-            "http://[::1]:2",
-            "http://localhost",
-            "http://x.localhost",
-        ] {
+        for loopback in ["http://127.0.0.1:1", "http://[::1]:2"] {
             assert!(origins.check(&origin(loopback)).is_ok(), "{loopback}");
+        }
+        for name in ["http://localhost", "http://x.localhost"] {
+            let error = origins.check(&origin(name)).unwrap_err();
+            assert!(error.to_string().contains("127.0.0.1"), "{error}");
+            let mut pinned = origins.clone();
+            pinned.pin_local_names();
+            assert!(pinned.check(&origin(name)).is_ok(), "{name}");
         }
         for plain in [
             "http://any.example",
@@ -344,6 +429,19 @@ mod tests {
         }
         origins.allow_plain_http(origin("http://any.example"));
         assert!(origins.check(&origin("http://any.example")).is_ok());
+    }
+
+    #[cfg(feature = "session")]
+    #[test]
+    fn r1_where_only_bound_names_are_pinned_no_other_name_is_this_machine() {
+        let mut origins = Origins::default();
+        origins.set_local_names(LocalNames::Bound);
+        assert!(origins.check(&origin("http://localhost:1")).is_ok());
+        assert!(origins.check(&origin("http://x.localhost")).is_err());
+        origins.bind(origin("http://x.localhost"));
+        assert!(origins.check(&origin("http://x.localhost")).is_ok());
+        let names: Vec<_> = origins.local_names().collect();
+        assert_eq!(names, ["x.localhost", "localhost"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ async fn r6_the_last_error_is_returned_with_its_cause_and_without_the_url() {
     let io = cause::<IoError>(&error).unwrap();
     assert_eq!(io.kind(), std::io::ErrorKind::ConnectionRefused);
     let texts = error_texts(&error);
-    assert!(error.to_string().starts_with("POST http://api.localhost "));
+    assert!(error.to_string().starts_with("POST http://api.test "));
     assert!(
         !texts.contains("PATIENT") && !texts.contains("/data"),
         "{texts}"

@@ -35,7 +35,8 @@ impl LateServer {
         let client = reqwest::Client::builder().dns_resolver(Arc::clone(&self.0));
         builder(&ManualClock::default())
             .client(client)
-            .base_url("http://api.localhost/")
+            .allow_plain_http("http://api.test/")
+            .base_url("http://api.test/")
             .build()
             .unwrap()
     }

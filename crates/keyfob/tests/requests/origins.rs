@@ -310,3 +310,40 @@ async fn r1_an_unusable_url_is_an_error_that_does_not_quote_it() {
         assert_eq!(error.kind(), ErrorKind::Input, "{base}");
     }
 }
+
+/// No name server is asked: the name has no address there.
+#[tokio::test]
+async fn r1_a_name_below_localhost_is_pinned_to_loopback_addresses() {
+    let server = Server::start();
+    let port = server.address().port();
+    server.expect(
+        Expect::get("/data")
+            .respond(ScriptedResponse::status(200))
+            .times(3),
+    );
+    let own = numbered().0;
+    let url = format!("http://keyfob-test.api.localhost:{port}/");
+    let session = Session::new(&url, own.clone()).unwrap();
+    assert_eq!(session.get("data").send().await.unwrap().status(), 200);
+    let clients = Session::builder(own.clone()).client(reqwest::Client::builder().no_proxy());
+    let session = clients.base_url(&url).build().unwrap();
+    assert_eq!(session.get("data").send().await.unwrap().status(), 200);
+    let sent = tokio::task::spawn_blocking(move || {
+        let session = keyfob::blocking::Session::new(&url, own).unwrap();
+        session.get("data").send().unwrap().status()
+    });
+    assert_eq!(sent.await.unwrap(), 200);
+    assert_eq!(bearers(&server).len(), 3);
+}
+
+#[tokio::test]
+async fn r1_a_name_below_localhost_that_is_not_pinned_is_refused() {
+    let unbound = Session::builder(numbered().0)
+        .client(reqwest::Client::builder())
+        .any_https_origin()
+        .build()
+        .unwrap();
+    let error = unbound.get("http://x.localhost/").send().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Origin);
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+}

@@ -1,6 +1,6 @@
 //! R1 with a proxy from the environment: requests to this machine do not leave it.
 
-use keyfob::Session;
+use keyfob::{Error, Session};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
 use crate::fixtures::{TARGET, bearers, builder, numbered, run_alone, target};
@@ -60,6 +60,76 @@ fn a_blocking_request_to_this_machine() {
     };
     let session = keyfob::blocking::Session::new(server, numbered().0).unwrap();
     assert_eq!(session.get("data").send().unwrap().status(), 200);
+}
+
+#[test]
+fn r1_plain_http_to_this_machine_is_refused_if_a_proxy_would_get_it() {
+    let (server, proxy) = (Server::start(), Server::start());
+    let url = server.url();
+    for test in ["a_client_of_the_users_own", "a_middleware"] {
+        let test = format!("proxies::{test}");
+        for (name, no_proxy) in [("http_proxy", ""), ("ALL_PROXY", "example.com")] {
+            let environment = [
+                (name, &*proxy.url()),
+                (TARGET, &*url),
+                ("NO_PROXY", no_proxy),
+                ("KEYFOB_TEST_REFUSED", "1"),
+            ];
+            run_alone(&test, &environment);
+        }
+        server.expect(Expect::get("/data").respond(ScriptedResponse::status(200)));
+        let allowed = [
+            ("http_proxy", &*proxy.url()),
+            (TARGET, &*url),
+            ("NO_PROXY", "127.0.0.1"),
+        ];
+        run_alone(&test, &allowed);
+    }
+    assert_eq!(proxy.connections(), 0);
+    assert_eq!(bearers(&server), ["token-1"; 2]);
+}
+
+/// Checks the result of a request that the environment may have caused to be refused.
+fn check(result: Result<u16, &Error>) {
+    match (result, std::env::var_os("KEYFOB_TEST_REFUSED").is_some()) {
+        (Ok(status), false) => assert_eq!(status, 200),
+        (Err(error), true) => assert!(error.to_string().contains("NO_PROXY"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_client_of_the_users_own() {
+    let Some(server) = target() else {
+        return;
+    };
+    let session = Session::builder(numbered().0)
+        .client(reqwest::Client::builder())
+        .base_url(server)
+        .build()
+        .unwrap();
+    let sent = session.get("data").send().await;
+    check(sent.as_ref().map(|response| response.status().as_u16()));
+}
+
+#[cfg(feature = "middleware")]
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_middleware() {
+    let Some(server) = target() else {
+        return;
+    };
+    let builder = keyfob::middleware::AuthenticationMiddleware::builder(numbered().0);
+    let (client, middleware) = builder
+        .origin(&server)
+        .build(reqwest::Client::builder())
+        .unwrap();
+    let client = reqwest_middleware::ClientBuilder::new(client);
+    let client = client.with(middleware).build();
+    let sent = client.get(format!("{server}/data")).send().await;
+    let result = sent.as_ref().map(|response| response.status().as_u16());
+    check(result.map_err(|error| Error::find(error).expect("an error of keyfob")));
 }
 
 #[test]

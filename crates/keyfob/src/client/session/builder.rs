@@ -17,7 +17,8 @@ use crate::exchange::retry::RetryPolicy;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::{TlsClient, trust_file};
-use crate::origin::origin::{Origin, parse_url};
+use crate::origin::loopback::{EnvironmentProxies, PinNames};
+use crate::origin::origin::{LocalNames, Origin, parse_url};
 
 /// Makes a session with settings of your own.
 ///
@@ -39,6 +40,7 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     client: C,
     /// A client for plain http to this machine; `None` if the client is the user's own.
     direct: Option<C>,
+    uses_no_proxy: bool,
     base: Option<Url>,
     redirects: u32,
     trust: Option<Trust<C>>,
@@ -46,10 +48,13 @@ pub struct SessionBuilder<C = reqwest::ClientBuilder> {
 
 impl<C> SessionBuilder<C> {
     pub(crate) fn new(tokens: TokenCache, client: C, direct: C) -> Self {
+        let mut settings = ClientSettings::new(tokens);
+        settings.origins.set_local_names(LocalNames::All);
         Self {
-            settings: ClientSettings::new(tokens),
+            settings,
             client,
             direct: Some(direct),
+            uses_no_proxy: false,
             base: None,
             redirects: Exchange::REDIRECTS,
             trust: None,
@@ -99,31 +104,51 @@ impl<C> SessionBuilder<C> {
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
     /// The session follows redirects itself, and replaces the redirect policy of the client. The client's default headers go
-    /// wherever a redirect leads: set a secret on the request instead. Unless it is built with `no_proxy`, the client
-    /// sends even plain http to this machine, and the credential with it, through the proxy of the environment.
+    /// wherever a redirect leads: set a secret on the request instead.
+    ///
+    /// Plain http to this machine is refused if a proxy of the environment would get it, and the credential with it; see
+    /// [`client_uses_no_proxy`](Self::client_uses_no_proxy). A proxy that is set on the client cannot be seen: do not send
+    /// plain http through one. The names of this machine that the session is bound to, and `localhost`, are resolved to
+    /// loopback addresses; plain http to any other name below `localhost` is refused.
     pub fn client(mut self, client: C) -> Self {
         self.client = client;
         self.direct = None;
+        self.settings.origins.set_local_names(LocalNames::Bound);
+        self
+    }
+
+    /// Records that the [`client`](Self::client) was built with `no_proxy`, so that it ignores the environment's proxies.
+    pub fn client_uses_no_proxy(mut self) -> Self {
+        self.uses_no_proxy = true;
         self
     }
 
     pub(crate) fn into_sender<B>(
         self,
         build: impl Fn(C, Duration) -> Result<B, reqwest::Error>,
-    ) -> Result<Sender<B>, Error> {
+    ) -> Result<Sender<B>, Error>
+    where
+        C: PinNames,
+    {
         let timeout = self.settings.timeout;
-        let rules = self.settings.into_rules()?;
+        let mut rules = self.settings.into_rules()?;
         let trust = self.trust.unwrap_or_else(|| Box::new(|client| client));
         let build = |client| {
             build(trust(client), timeout).map_err(|cause| {
                 Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
             })
         };
-        let direct = self
-            .direct
-            .filter(|_| rules.authenticator.origins().allows_loopback_http());
+        let origins = rules.authenticator.origins();
+        let client = match &self.direct {
+            Some(_) => self.client,
+            None => self.client.pin_names(origins),
+        };
+        let direct = self.direct.filter(|_| origins.allows_loopback_http());
+        if direct.is_none() && !self.uses_no_proxy && origins.allows_loopback_http() {
+            rules.proxies = Some(EnvironmentProxies::read());
+        }
         Ok(Sender {
-            client: build(self.client)?,
+            client: build(client)?,
             direct: direct.map(build).transpose()?,
             rules,
             base: self.base,

@@ -7,14 +7,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Body;
 use url::Url;
 
+use crate::cache::lease::Lease;
 use crate::client::idle_timeout::{IdleTimeout, Progress};
 #[cfg(feature = "blocking")]
 use crate::client::session::blocking_body::limit_reads;
 use crate::client::session::moving_body::{Counted, PART};
 use crate::client::session::response_body::limit_body;
+use crate::client::settings::ClientRules;
 use crate::error::error::Error;
 use crate::exchange::outcome::Replay;
-use crate::exchange::redirect::{Redirect, RedirectBody};
+use crate::exchange::redirect::{OnRedirect, Redirect, RedirectBody};
 use crate::exchange::reqwest_failure::Fault;
 use crate::observe::events;
 
@@ -95,6 +97,66 @@ pub(crate) fn drop_userinfo(url: &mut Url) -> Result<(), Error> {
     url.set_username("")
         .and_then(|()| url.set_password(None))
         .map_err(|()| Error::input("the URL has a user name but no host; give it in full"))
+}
+
+/// A request that may be sent several times.
+pub(crate) struct Resendable<R> {
+    /// The request without the credential. The attempts after the first are copies of it.
+    template: R,
+    /// The only one that has a body that can be read only once.
+    first: Option<Box<R>>,
+}
+
+impl<R: HttpRequest> Resendable<R> {
+    pub(crate) fn new(request: Box<R>) -> Self {
+        Self {
+            template: request.copy(),
+            first: Some(request),
+        }
+    }
+
+    pub(crate) fn template(&self) -> &R {
+        &self.template
+    }
+
+    /// The next attempt, with its credential (R7).
+    pub(crate) fn authorized(
+        &mut self,
+        rules: &ClientRules,
+        lease: Option<&Lease>,
+    ) -> Result<R, Error> {
+        let first = self.first.take().map(|first| *first);
+        let mut attempt = first.unwrap_or_else(|| self.template.copy());
+        if let Some(lease) = lease {
+            if let Some(proxies) = &rules.proxies {
+                proxies.refuse(attempt.url())?;
+            }
+            let url = || attempt.url().as_str();
+            let credential = rules
+                .authenticator
+                .credential(lease, attempt.method(), url)?;
+            credential.apply(attempt.headers_mut());
+        }
+        Ok(attempt)
+    }
+
+    pub(crate) fn on_redirect(&self) -> OnRedirect<'_> {
+        OnRedirect::Follow(self.template.method(), self.template.url())
+    }
+
+    pub(crate) fn redirect(
+        &mut self,
+        redirect: &Redirect,
+        credential: &[(HeaderName, HeaderValue)],
+    ) {
+        self.template.redirect(redirect, credential);
+    }
+
+    /// The method and origin of the request, for errors. The rest of the URL may be confidential.
+    pub(crate) fn destination(&self) -> String {
+        let origin = self.template.url().origin().ascii_serialization();
+        format!("{} {origin}", self.template.method())
+    }
 }
 
 macro_rules! http_request {

@@ -12,7 +12,7 @@ use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
 use crate::client::retry_loop;
 use crate::client::retry_loop::Attempts;
-use crate::client::session::http_client::{HttpClient, HttpRequest, drop_userinfo};
+use crate::client::session::http_client::{HttpClient, HttpRequest, Resendable, drop_userinfo};
 use crate::client::settings::ClientRules;
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
@@ -20,7 +20,8 @@ use crate::exchange::outcome::{Idempotency, Outcome};
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
 use crate::exchange::retry::RetryPolicy;
-use crate::origin::origin::{is_loopback, parse_url};
+use crate::origin::loopback::is_plain_loopback;
+use crate::origin::origin::parse_url;
 
 /// What all clones of a session share.
 pub(crate) struct Sender<C> {
@@ -72,7 +73,7 @@ impl<C: HttpClient> Sender<C> {
         let authenticator = &self.rules.authenticator;
         let (exchange, attempts) = &mut *attempts;
         let result = retry_loop::run(authenticator, exchange, None, attempts).await;
-        result.map_err(|fault| fault.report(&attempts.destination()))
+        result.map_err(|fault| fault.report(&attempts.request.destination()))
     }
 
     fn begin(
@@ -90,8 +91,7 @@ impl<C: HttpClient> Sender<C> {
         let exchange = authenticator.begin(request.url(), policy, idempotency, body)?;
         let attempts = SessionAttempts {
             sender: self,
-            template: request.copy(),
-            first: Some(request),
+            request: Resendable::new(request),
         };
         Ok(Box::new((exchange.redirects(self.redirects), attempts)))
     }
@@ -99,11 +99,7 @@ impl<C: HttpClient> Sender<C> {
     /// R1: plain http to this machine must not leave it, and so does not use a proxy of the environment.
     fn client_for(&self, url: &Url) -> &C {
         match &self.direct {
-            Some(direct)
-                if url.scheme() == "http" && url.host().is_some_and(|host| is_loopback(&host)) =>
-            {
-                direct
-            }
+            Some(direct) if is_plain_loopback(url) => direct,
             _ => &self.client,
         }
     }
@@ -112,31 +108,7 @@ impl<C: HttpClient> Sender<C> {
 /// The attempts of one request of a session.
 struct SessionAttempts<'a, C: HttpClient> {
     sender: &'a Sender<C>,
-    /// The request without the credential. The attempts after the first are copies of it.
-    template: C::Request,
-    /// The only one that has a body that can be read only once.
-    first: Option<Box<C::Request>>,
-}
-
-impl<C: HttpClient> SessionAttempts<'_, C> {
-    /// The next attempt, with its credential (R7).
-    fn authorized(&mut self, lease: Option<&Lease>) -> Result<C::Request, Error> {
-        let first = self.first.take().map(|first| *first);
-        let mut attempt = first.unwrap_or_else(|| self.template.copy());
-        if let Some(lease) = lease {
-            let url = || attempt.url().as_str();
-            let authenticator = &self.sender.rules.authenticator;
-            let credential = authenticator.credential(lease, attempt.method(), url)?;
-            credential.apply(attempt.headers_mut());
-        }
-        Ok(attempt)
-    }
-
-    /// The method and origin of the request, for errors. The rest of the URL may be confidential.
-    fn destination(&self) -> String {
-        let origin = self.template.url().origin().ascii_serialization();
-        format!("{} {origin}", self.template.method())
-    }
+    request: Resendable<C::Request>,
 }
 
 impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
@@ -147,10 +119,11 @@ impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
         &mut self,
         lease: Option<&Lease>,
     ) -> impl Future<Output = Result<C::Response, Fault>> + Send {
-        let response = self.authorized(lease).map(|attempt| {
+        let rules = &self.sender.rules;
+        let response = self.request.authorized(rules, lease).map(|attempt| {
             let client = self.sender.client_for(attempt.url());
             let timeout = attempt.timeout().is_none();
-            client.execute(attempt, timeout.then_some(&self.sender.rules.timeout))
+            client.execute(attempt, timeout.then_some(&rules.timeout))
         });
         async move { response?.await }
     }
@@ -166,15 +139,15 @@ impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
     }
 
     fn url(&self) -> Cow<'_, str> {
-        self.template.url().as_str().into()
+        self.request.template().url().as_str().into()
     }
 
     fn on_redirect(&self) -> OnRedirect<'_> {
-        OnRedirect::Follow(self.template.method(), self.template.url())
+        self.request.on_redirect()
     }
 
     fn redirect(&mut self, redirect: &Redirect, credential: &[(HeaderName, HeaderValue)]) {
-        self.template.redirect(redirect, credential);
+        self.request.redirect(redirect, credential);
     }
 }
 

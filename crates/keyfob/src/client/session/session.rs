@@ -16,6 +16,7 @@ use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::session_methods;
 use crate::error::error::Error;
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
+use crate::origin::loopback::LoopbackAddresses;
 
 /// An HTTP client whose requests carry a fresh token.
 ///
@@ -54,7 +55,10 @@ impl Session {
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
         let client = || reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT);
-        SessionBuilder::new(tokens.into(), client(), client().no_proxy())
+        let direct = client()
+            .no_proxy()
+            .dns_resolver(LoopbackAddresses::shared());
+        SessionBuilder::new(tokens.into(), client(), direct)
     }
 
     session_methods!(RequestBuilder);

@@ -39,6 +39,9 @@ use crate::runtime::lock::Mutex;
 /// * Redirects are returned to the caller. Put a service that follows them around this layer, never inside it, and only if
 ///   the layer is bound to origins: with [`any_https_origin`](AuthenticationLayerBuilder::any_https_origin) it cannot
 ///   distinguish the origin of a redirect from one that the caller names.
+/// * Plain http is allowed to loopback addresses, such as `http://127.0.0.1:50051`. The layer cannot see which address its
+///   service connects to, so `http://localhost` has to be allowed like any other name, and a service that sends plain http
+///   through a proxy must not be given requests to this machine: the proxy would get the token.
 /// * All services of one layer share the token and the retry budget.
 /// * Errors are boxed: the service's own error, unchanged, or an [`Error`] if a request is refused or there is no token.
 ///
@@ -255,23 +258,26 @@ impl<P> AuthenticationLayerBuilder<P> {
 
     /// Sets what the service's own errors mean for a retry.
     ///
-    /// On `None`, the causes of the error are searched for an `io::Error`.
-    ///
-    /// Without it, only "connection refused" counts as [`Failure::Connect`], which is retried whatever the method, and an
-    /// error without a known cause counts as [`Failure::Broken`]. The client of `hyper-util` knows more:
+    /// On `None`, and unless set, keyfob classifies the error itself. It knows the errors of `hyper-util` and of `io`: only an
+    /// error before there was a connection counts as [`Failure::Connect`] or [`Failure::ConnectionRefused`], which are
+    /// retried whatever the method. An error without a known cause counts as [`Failure::Broken`]. Set it for a client with
+    /// errors of its own:
     ///
     /// ```
-    /// use hyper_util::client::legacy;
+    /// use std::fmt;
+    ///
     /// use keyfob::EnvToken;
     /// use keyfob::exchange::Failure;
     /// use keyfob::tower::AuthenticationLayer;
     ///
+    /// #[derive(Debug)]
+    /// struct PoolIsFull;
+    /// # impl fmt::Display for PoolIsFull { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("full") } }
+    /// # impl std::error::Error for PoolIsFull {}
+    ///
     /// let layer = AuthenticationLayer::builder(EnvToken::new("API_TOKEN"))
     ///     .origin("https://api.example.com")
-    ///     .classify(|error| {
-    ///         let error = error.downcast_ref::<legacy::Error>()?;
-    ///         error.is_connect().then_some(Failure::Connect)
-    ///     })
+    ///     .classify(|error| error.is::<PoolIsFull>().then_some(Failure::Connect))
     ///     .build()?;
     /// # Ok::<(), keyfob::Error>(())
     /// ```

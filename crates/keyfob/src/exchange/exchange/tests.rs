@@ -45,8 +45,8 @@ fn judged_fields_names_every_field_that_judging_reads() {
     let named = |status| exchange.judged_fields(StatusCode::from_u16(status).unwrap());
     assert!(named(200).eq([GRPC_STATUS]));
     assert!(named(401).eq([GRPC_STATUS, WWW_AUTHENTICATE]));
-    assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER]));
-    assert!(named(302).eq([GRPC_STATUS, LOCATION]));
+    assert!(named(503).eq([GRPC_STATUS, RETRY_AFTER, WWW_AUTHENTICATE]));
+    assert!(named(302).eq([GRPC_STATUS, WWW_AUTHENTICATE, LOCATION]));
     let proving = exchange.with_proofs();
     let named = |status| proving.judged_fields(StatusCode::from_u16(status).unwrap());
     assert!(named(200).eq([GRPC_STATUS, DPOP_NONCE]));
@@ -105,6 +105,7 @@ fn r4_post_is_sent_once_unless_the_server_says_it_was_not_processed() {
 fn r4_only_a_connection_that_was_never_made_is_retried_for_any_method() {
     for (failure, once, each_time) in [
         (Failure::Connect, true, true),
+        (Failure::ConnectionRefused, true, true),
         (Failure::Timeout, true, false),
         (Failure::Broken, true, false),
         (Failure::Final, false, false),
@@ -164,7 +165,7 @@ fn r5_a_retry_after_that_does_not_fit_returns_the_response_now() {
 
 #[test]
 fn r5_an_unreadable_retry_after_counts_as_none() {
-    for nonsense in ["soon", "-1", "1.5", ""] {
+    for nonsense in ["soon", "1e3", ""] {
         let mut get = exchange(Idempotency::Idempotent, Replay::Possible);
         assert!(waits(&answer(&mut get, 503, &[(RETRY_AFTER, nonsense)])));
         let mut post = exchange(Idempotency::NotIdempotent, Replay::Possible);
@@ -294,6 +295,58 @@ fn r3_without_proofs_a_dpop_challenge_renews_like_any_other() {
         let step = judge(&mut exchange, outcome);
         assert!(matches!(step, Step::Renew(_)), "{error}");
     }
+}
+
+#[test]
+fn r3_invalid_token_renews_whatever_the_status() {
+    for challenge in [
+        "Bearer error=\"invalid_token\"",
+        "Basic realm=\"x\", DPoP error=\"invalid_token\"",
+    ] {
+        for status in [302, 400, 401, 403, 404, 500, 503] {
+            let mut post = exchange(Idempotency::NotIdempotent, Replay::Possible);
+            let step = answer(&mut post, status, &[(WWW_AUTHENTICATE, challenge)]);
+            assert!(matches!(step, Step::Renew(_)), "{status} {challenge}");
+            let again = answer(&mut post, status, &[(WWW_AUTHENTICATE, challenge)]);
+            assert!(!matches!(again, Step::Renew(_)), "{status} {challenge}");
+        }
+        let mut post = exchange(Idempotency::NotIdempotent, Replay::Possible);
+        let success = answer(&mut post, 200, &[(WWW_AUTHENTICATE, challenge)]);
+        assert_eq!(success, Step::Done, "the request was processed");
+    }
+    for other in [
+        "Bearer error=\"invalid_request\"",
+        "Basic error=\"invalid_token\"",
+        "Bearer",
+    ] {
+        let mut get = exchange(Idempotency::Idempotent, Replay::Possible);
+        let step = answer(&mut get, 403, &[(WWW_AUTHENTICATE, other)]);
+        assert_eq!(step, Step::Done, "{other}");
+    }
+}
+
+#[test]
+fn r3_a_challenge_that_asks_for_more_does_not_renew() {
+    for error in ["insufficient_scope", "insufficient_user_authentication"] {
+        for scheme in ["Bearer", "DPoP"] {
+            let challenge = format!("{scheme} error=\"{error}\", acr_values=\"phr\", max_age=5");
+            let value = HeaderValue::try_from(challenge).unwrap();
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, value)]);
+            for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+                let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
+                let step = judge(&mut exchange, Outcome::Response(status, &headers));
+                assert_eq!(step, Step::Done, "{status} {scheme} {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn r4_a_request_that_the_client_below_redirected_is_not_sent_again() {
+    let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
+    exchange.forbid_replay();
+    assert_eq!(answer(&mut exchange, 503, &[]), Step::Done);
+    assert!(matches!(answer(&mut exchange, 401, &[]), Step::Reject(_)));
 }
 
 #[test]

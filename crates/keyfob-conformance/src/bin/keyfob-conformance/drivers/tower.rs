@@ -11,10 +11,9 @@ use http::{Request as HttpRequest, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::TokioExecutor;
-use keyfob::exchange::Failure;
 use keyfob::tower::{AuthenticationLayer, AuthenticationService, ReplayBuffered};
 use keyfob_conformance::case::{Body, Client as Settings, Request};
 use keyfob_conformance::outcome::{CallerGot, ErrorName, Job, Outcome};
@@ -40,10 +39,6 @@ pub(super) fn run(job: &Job) -> Outcome {
         let (hook, calls) = source(&job.client);
         let layer = configured!(AuthenticationLayer::builder(hook), &job.client)
             .replay(ReplayBuffered::new(|body| body.boxed_unsync()).limit(LIMIT))
-            .classify(|error| {
-                let error = error.downcast_ref::<legacy::Error>()?;
-                error.is_connect().then_some(Failure::Connect)
-            })
             .build();
         let mut results = Vec::new();
         match layer {
