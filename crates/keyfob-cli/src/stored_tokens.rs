@@ -19,13 +19,16 @@ pub(crate) struct StoredToken {
 
 /// Every entry of the default store and of the stores that profiles name.
 pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliError> {
-    let directory = FileStore::default_directory()?;
-    let location = directory.display().to_string();
-    let mut stores: Vec<(String, Arc<dyn TokenStore>)> =
-        vec![(location, Arc::new(FileStore::new(directory)))];
+    let mut stores: Vec<(String, Arc<dyn TokenStore>)> = Vec::new();
+    // A process without a home has no default store, and may have others.
+    if let Ok(directory) = FileStore::default_directory() {
+        let location = directory.display().to_string();
+        stores.push((location, Arc::new(FileStore::new(directory))));
+    }
     let mut owners = BTreeMap::new();
     for profile in profiles.iter() {
-        if let (Some(location), Some((store, key))) = (profile.store_location()?, profile.store()?)
+        if let (Ok(Some(location)), Ok(Some((store, key)))) =
+            (profile.store_location(), profile.store())
         {
             owners.insert(key.id().to_owned(), profile.name().to_owned());
             stores.push((location, store));
@@ -58,6 +61,8 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
 ///
 /// A profile without a store is an error, because a sign-in would be lost when the program ends.
 pub(crate) fn store_of(profile: &Profile) -> Result<(Arc<dyn TokenStore>, StoreKey), CliError> {
+    // A missing directory is not a store in memory, and its error says what to do.
+    profile.store_location()?;
     profile.store()?.ok_or_else(|| {
         CliError::usage(format!(
             "the profile {} keeps its token in memory only, so a sign-in would be lost; remove `store = \"memory\"` from it",

@@ -21,6 +21,12 @@ pub(crate) fn outdated(id: &str) {
     count("keyfob_store_rollbacks_total", &[]);
 }
 
+/// There is no place for a profile's store, so that its tokens are only in memory.
+#[cfg(feature = "profiles")]
+pub(crate) fn no_place(error: &Error) {
+    tracing::warn!(target: "keyfob", %error, "the token is not stored, because there is no place for it");
+}
+
 /// The token store is available again.
 pub(crate) fn available_again() {
     tracing::info!(target: "keyfob", "the token store is available again");

@@ -32,24 +32,64 @@ impl<'t> FileErrors<'t> {
         }
         // Keys are read in the order of this program, but a person goes through the file from the top.
         found.sort();
-        let lines = found.iter().map(|(at, message)| {
-            let (line, column) = position(self.text, *at);
-            format!("{file}:{line}:{column}: {message}")
-        });
-        Err(Error::input(lines.collect::<Vec<_>>().join("\n")))
+        let more = found.len().saturating_sub(SHOWN);
+        let mut place = Place::new(self.text);
+        let mut lines = Vec::new();
+        for (at, message) in found.iter().take(SHOWN) {
+            let (line, column) = place.advance(*at);
+            lines.push(format!("{file}:{line}:{column}: {message}"));
+        }
+        if more > 0 {
+            lines.push(format!("{file}: {more} more mistakes are not shown"));
+        }
+        Err(Error::input(lines.join("\n")))
+    }
+
+    /// Whether further messages are only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.borrow().len() >= SHOWN
     }
 }
 
-/// Line and column of a byte. Both start at 1, and the column counts characters.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    (line, before[start..].chars().count() + 1)
+/// A place in a text that only moves forward, so that many places are found in one pass.
+struct Place<'t> {
+    text: &'t str,
+    at: usize,
+    line: usize,
+    column: usize,
+}
+
+impl<'t> Place<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            at: 0,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    /// Moves to a byte and returns its line and column. Both start at 1, and the column counts characters.
+    fn advance(&mut self, to: usize) -> (usize, usize) {
+        let to = self.text.floor_char_boundary(to).max(self.at);
+        let passed = &self.text[self.at..to];
+        self.at = to;
+        match passed.rsplit_once('\n') {
+            Some((before, last)) => {
+                self.line += before.matches('\n').count() + 1;
+                self.column = last.chars().count() + 1;
+            }
+            None => self.column += passed.chars().count(),
+        }
+        (self.line, self.column)
+    }
 }
 
 /// The known word that is most like this one, if any is a likely correction.
 fn correction<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     // `client-id` and `CLIENT_ID` are habits from other tools, and differ from `client_id` in no letter.
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
@@ -67,6 +107,12 @@ pub(super) fn suggestion<'w>(word: &str, known: impl IntoIterator<Item = &'w str
         .unwrap_or_default()
 }
 
+/// How many mistakes are shown.
+const SHOWN: usize = 100;
+
+/// A longer word is no misspelling of a key.
+const LONGEST_WORD: usize = 64;
+
 /// From this similarity on, a word is taken for a misspelling of a known one.
 const SIMILAR: f64 = 0.85;
 
@@ -77,11 +123,33 @@ mod tests {
     #[test]
     fn a_position_counts_lines_and_characters_from_one() {
         let text = "a = 1\nö = 2\n";
-        assert_eq!(position(text, 0), (1, 1));
-        assert_eq!(position(text, 6), (2, 1));
-        assert_eq!(position(text, 9), (2, 3));
-        assert_eq!(position(text, text.len()), (3, 1));
-        assert_eq!(position(text, 1000), (3, 1));
+        let mut place = Place::new(text);
+        for (at, expected) in [
+            (0, (1, 1)),
+            (2, (1, 3)),
+            (6, (2, 1)),
+            (9, (2, 3)),
+            (9, (2, 3)),
+            (text.len(), (3, 1)),
+            (1000, (3, 1)),
+        ] {
+            assert_eq!(place.advance(at), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn of_many_mistakes_the_first_are_shown_and_the_others_counted() {
+        let text = "x\n".repeat(SHOWN + 5);
+        let errors = FileErrors::new(&text);
+        for line in 0..SHOWN + 5 {
+            errors.add(&(line * 2..line * 2), "wrong");
+        }
+        let error = errors.into_result("f").unwrap_err().to_string();
+        assert!(error.contains(&format!("f:{SHOWN}:1: wrong\n")), "{error}");
+        assert!(
+            error.ends_with("f: 5 more mistakes are not shown"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -184,10 +184,7 @@ impl TokenSource for GrantSource {
 
     fn consumes_refresh_token(&self) -> bool {
         // Asked before the secrets are read, so the inner source, which knows it too, may not exist yet.
-        matches!(
-            self.grant().kind,
-            GrantKind::RefreshToken(_) | GrantKind::SignIn(_)
-        )
+        self.grant().consumes_refresh_token()
     }
 }
 

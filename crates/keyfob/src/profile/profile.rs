@@ -10,6 +10,7 @@ use url::Url;
 use crate::cache::builder::TokenCacheBuilder;
 use crate::cache::cache::TokenCache;
 use crate::error::error::Error;
+use crate::error::shown_name::shown_name;
 use crate::exchange::retry::RetryPolicy;
 use crate::oauth::dpop::DpopProver;
 use crate::origin::origin::{Origin, without_secrets};
@@ -108,15 +109,16 @@ impl Profiles {
 
     fn no_such(&self, name: &str) -> Error {
         let file = &self.file;
+        let shown = shown_name(name);
         let names: Vec<_> = self.profiles.keys().map(String::as_str).collect();
         Error::input(if self.is_missing {
-            format!("there is no profile {name:?}, because {file} does not exist")
+            format!("there is no profile {shown:?}, because {file} does not exist")
         } else if names.is_empty() {
-            format!("there is no profile {name:?}: {file} has none")
+            format!("there is no profile {shown:?}: {file} has none")
         } else {
             let suggestion = suggestion(name, names.iter().copied());
             let names = names.join(", ");
-            format!("there is no profile {name:?}{suggestion}; {file} has {names}")
+            format!("there is no profile {shown:?}{suggestion}; {file} has {names}")
         })
     }
 

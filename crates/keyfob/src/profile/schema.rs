@@ -1,6 +1,8 @@
 //! The keys of a profile file, and the values that they are read into.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -38,6 +40,8 @@ pub(super) struct Definition {
     pub(super) retry: RetryPolicy,
     pub(super) token: TokenSettings,
     pub(super) store: StoreSettings,
+    /// It has been reported that there is no place for the store.
+    pub(super) has_reported_no_store: Arc<AtomicBool>,
 }
 
 impl Definition {
@@ -121,6 +125,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         retry: retry.unwrap_or_default(),
         store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
         token,
+        has_reported_no_store: Arc::default(),
     };
     Ok(match ca_file {
         Some(path) => definition.with_ca_file(path),

@@ -1,10 +1,12 @@
 //! Where a profile's token is stored, and under which key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::OnceCell;
 
 use crate::error::error::Error;
+use crate::observe::store as events;
 use crate::profile::lazy_store::LazyStore;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::{Assertion, Grant, GrantKind};
@@ -24,15 +26,20 @@ impl Profile {
     /// Unless the file says otherwise, a store holds the tokens of grants, and those of commands if they have an expiry. A token
     /// that is already kept elsewhere, in a file or a variable, is not copied. Nothing is opened yet.
     ///
+    /// If there is no directory for it, as in a process without a home, that is reported once as a warning, and the token is only
+    /// in memory.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it, and the profile has a refresh token, which
+    /// would be lost.
     pub fn store(&self) -> Result<Option<StoreAndKey>, Error> {
         let Some(settings) = &self.definition.store.place else {
             return Ok(None);
         };
-        // A missing directory is an error of the profile, so it is found now and not at the first renewal.
-        self.store_location()?;
+        if let Err(error) = self.store_location() {
+            return self.go_on_without_store(error).map(|()| None);
+        }
         let store = LazyStore {
             settings: settings.clone(),
             only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
@@ -41,11 +48,25 @@ impl Profile {
         Ok(Some((Arc::new(store), self.store_key())))
     }
 
+    /// Reports that there is no place for the store, unless the token must have one.
+    fn go_on_without_store(&self, error: Error) -> Result<(), Error> {
+        let grant = self.definition.token.grant();
+        // T9: a new refresh token that is not stored is lost, and the old one may be used up.
+        if grant.is_some_and(|grant| grant.consumes_refresh_token()) {
+            return Err(error);
+        }
+        let reported = &self.definition.has_reported_no_store;
+        if !reported.swap(true, Ordering::Relaxed) {
+            events::no_place(&error);
+        }
+        Ok(())
+    }
+
     /// Where the store is, in words; profiles that share a store have the same words.
     ///
     /// # Errors
     ///
-    /// As [`store`](Self::store).
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if there is no directory for it.
     pub fn store_location(&self) -> Result<Option<String>, Error> {
         let Some(settings) = &self.definition.store.place else {
             return Ok(None);

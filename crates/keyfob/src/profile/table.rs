@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use crate::error::shown_name::shown_name;
 use crate::origin::origin::Origin;
 use crate::profile::errors::{FileErrors, suggestion};
 use crate::profile::secret_ref::{SecretRef, absolute};
@@ -123,9 +124,12 @@ impl<'t> Table<'t> {
             let key = value.key;
             value.key_error(if elsewhere.contains(&key) {
                 format!("`{key}` does not go with the other keys of this table; remove it")
+            } else if self.errors.is_full() {
+                // A file that is no profile file may have very many keys, and comparing each takes long.
+                "unknown key".to_owned()
             } else {
                 let suggestion = suggestion(key, known.iter().chain(elsewhere).copied());
-                format!("unknown key `{key}`{suggestion}")
+                format!("unknown key `{}`{suggestion}", shown_name(key))
             });
         }
     }

@@ -113,6 +113,11 @@ impl Grant {
         secrets
     }
 
+    /// Whether a fetch uses up a refresh token.
+    pub(crate) fn consumes_refresh_token(&self) -> bool {
+        matches!(self.kind, GrantKind::RefreshToken(_) | GrantKind::SignIn(_))
+    }
+
     /// The prover of the DPoP key; `None` if tokens are not bound to a key.
     pub(crate) async fn prover(&self) -> Result<Option<DpopProver>, Error> {
         let prover = self.dpop_key.as_ref().map(DpopKey::prover);
