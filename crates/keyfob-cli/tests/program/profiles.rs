@@ -1,6 +1,7 @@
 //! Profiles on the command line: chosen by name or URL, listed and checked.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
@@ -333,5 +334,69 @@ fn s1_the_query_of_a_token_endpoint_is_not_shown() {
         let done = run(&config, arguments).run();
         assert!(done.stdout.contains("http://127.0.0.1:1/token"), "{done:?}");
         assert!(!format!("{done:?}").contains("s3cret"), "{done:?}");
+    }
+}
+
+#[test]
+fn without_a_usable_store_a_token_is_fetched_and_a_warning_says_why() {
+    let folder = Folder::new();
+    let helper = folder.script(
+        "helper",
+        r#"echo '{"access_token":"t0ken","expires_in":600}'"#,
+    );
+    let config = folder.file(
+        "keyfob.toml",
+        &format!("[profiles.a]\norigins = [\"https://a.example\"]\ntoken = \"command:{helper}\"\n"),
+    );
+    let open = folder.path("open");
+    fs::create_dir_all(open.join("keyfob")).expect("the folder is ours");
+    let mode = |mode| fs::set_permissions(open.join("keyfob"), fs::Permissions::from_mode(mode));
+    let no_directory = folder.file("file", "");
+    for (home, state, word) in [
+        // Relative paths are no directories of a user (XDG).
+        (
+            "nowhere",
+            "nowhere".to_owned(),
+            "set XDG_STATE_HOME or HOME",
+        ),
+        ("/", open.display().to_string(), "chmod 700"),
+        ("/", no_directory.display().to_string(), "cannot be"),
+    ] {
+        mode(0o755).expect("the folder is ours");
+        let done = run(&config, &["token", "--profile=a"])
+            .env("HOME", home)
+            .env("XDG_STATE_HOME", &state)
+            .run();
+        assert_eq!((done.code, &*done.stdout), (0, "t0ken\n"), "{done:?}");
+        assert!(done.stderr.contains(word), "{done:?}");
+        assert_eq!(done.stderr.matches("WARN").count(), 1, "{done:?}");
+        let status = run(&config, &["status"])
+            .env("HOME", home)
+            .env("XDG_STATE_HOME", &state)
+            .run();
+        // A directory that cannot be listed is an error, and one that is missing holds no token.
+        let is_listed = word != "cannot be";
+        assert_eq!(status.code == 0, is_listed, "{status:?}");
+    }
+}
+
+#[test]
+fn t9_a_profile_with_a_refresh_token_needs_a_store() {
+    let folder = Folder::new();
+    let config = folder.file(
+        "keyfob.toml",
+        "[profiles.a]\norigins = [\"https://a.example\"]\n[profiles.a.token]\ngrant = \"device_code\"\n\
+         client_id = \"a\"\nissuer = \"https://i.example\"\n",
+    );
+    for command in [&["token", "--profile=a"][..], &["login", "a"]] {
+        let done = run(&config, command)
+            .env("HOME", "nowhere")
+            .env("XDG_STATE_HOME", "nowhere")
+            .run();
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(
+            done.complaint().contains("set XDG_STATE_HOME or HOME"),
+            "{done:?}"
+        );
     }
 }
