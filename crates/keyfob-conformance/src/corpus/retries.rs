@@ -194,11 +194,10 @@ const FAULTS: [(&str, Fault); 4] = [
 ];
 
 /// Values of `Retry-After`, and whether they say when to come back. A fraction is rounded up.
-const RETRY_AFTER: [(&str, bool); 6] = [
+const RETRY_AFTER: [(&str, bool); 5] = [
     ("1", true),
     ("0.5", true),
     ("Sun, 06 Nov 1994 08:49:37 GMT", true),
     ("soon", false),
-    ("-1", false),
     ("", false),
 ];
