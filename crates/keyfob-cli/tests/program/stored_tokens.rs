@@ -62,6 +62,26 @@ fn a_second_run_fetches_no_token() {
 }
 
 #[test]
+fn status_and_check_show_the_scopes_that_the_server_granted() {
+    let machine = Machine::new(API, "");
+    let granted = TokenResponse::token().field("scope", json!("read:own offline_access"));
+    machine.endpoint.always(granted);
+    let checked = machine.run(&["profile", "check", "a"]);
+    assert!(
+        checked
+            .stdout
+            .contains("with the scopes read:own offline_access\n"),
+        "{checked:?}"
+    );
+    let listed = machine.run(&["status"]);
+    let line = listed.stdout.lines().nth(1).unwrap_or_default();
+    assert!(
+        listed.stdout.contains("SCOPES") && line.contains("read:own offline_access"),
+        "{listed:?}"
+    );
+}
+
+#[test]
 fn each_run_fetches_a_token_that_is_only_in_memory() {
     let machine = Machine::new(API, "store = \"memory\"");
     for token in ["token-1\n", "token-2\n"] {

@@ -105,7 +105,7 @@ impl Client {
             ExchangeOutcome::TryLater(error) => error,
             // Not sent again; but the next exchange begins with metadata that are up to date.
             ExchangeOutcome::Refused(_) | ExchangeOutcome::Unknown(_) => {
-                self.0.discovery.doubt(&metadata, &*self.0.clock).await;
+                self.0.discovery.doubt(&*self.0.clock).await;
                 return outcome.into_result();
             }
         };
@@ -202,7 +202,21 @@ impl Client {
         form: &Form,
     ) -> Result<ServerResponse, Error> {
         let response = self.send(endpoint, metadata, HeaderMap::new(), form).await;
-        require_success(endpoint, response?)
+        self.require_success(endpoint, response).await
+    }
+
+    /// Fails unless the response is a success. The metadata may be the reason, so the next request begins with new ones.
+    pub(crate) async fn require_success(
+        &self,
+        endpoint: &Endpoint,
+        response: Result<ServerResponse, NoResponse>,
+    ) -> Result<ServerResponse, Error> {
+        let response = response.map_err(Error::from);
+        let outcome = response.and_then(|response| require_success(endpoint, response));
+        if outcome.is_err() {
+            self.0.discovery.doubt(&*self.0.clock).await;
+        }
+        outcome
     }
 
     /// Sends a form with the client's authentication and returns the response, whatever its status.

@@ -200,7 +200,8 @@ impl DeviceAuthorization {
                 Ok(PollOutcome::Token(Box::new(token.obtained_at(requested))))
             }
             ExchangeOutcome::Refused(error) => Err(error),
-            ExchangeOutcome::TryLater(error) if error.kind() == ErrorKind::Input => Err(error),
+            // An error of the settings, such as an audience of another server, stays the same.
+            ExchangeOutcome::TryLater(error) if !error.is_authentication() => Err(error),
             ExchangeOutcome::TryLater(error) => Ok(failed(&error, Response::SaysNothing)),
             ExchangeOutcome::Unknown(error) => Ok(failed(&error, Response::Lost)),
         }

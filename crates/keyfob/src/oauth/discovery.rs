@@ -129,11 +129,10 @@ impl Discovery {
     }
 
     /// Notes that metadata led to a failure, so that the next call fetches them again.
-    pub(crate) async fn doubt(&self, old: &Arc<Metadata>, clock: &dyn Clock) {
+    pub(crate) async fn doubt(&self, clock: &dyn Clock) {
         let mut cached = self.cached.lock().await;
         let now = clock.elapsed();
         if let Some(found) = &mut *cached
-            && Arc::ptr_eq(&found.metadata, old)
             && now >= found.doubtful_from
         {
             found.until = now;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::error::error::Error;
@@ -27,11 +27,33 @@ use crate::token::token::Token;
 #[derive(Clone, Debug, Deserialize)]
 pub struct Introspection {
     active: bool,
-    // A NumericDate may have a fraction (RFC 7519 §2).
+    #[serde(default, deserialize_with = "lenient_time")]
     exp: Option<f64>,
+    #[serde(default, deserialize_with = "lenient_scope")]
     scope: Option<String>,
     #[serde(flatten)]
     others: Map<String, Value>,
+}
+
+/// Reads a NumericDate, which may have a fraction (RFC 7519 §2). Some servers write it as a string.
+fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// Reads scopes: one text, or a list of them.
+fn lenient_scope<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        Value::Array(items) => {
+            let words: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+            Some(words.join(" "))
+        }
+        _ => None,
+    })
 }
 
 impl Introspection {

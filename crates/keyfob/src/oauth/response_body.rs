@@ -49,7 +49,9 @@ fn read_form(text: &str) -> Option<Object> {
     let fields = fields.map(|(name, value)| (name.into_owned(), value.into_owned()));
     let object = Object::of_texts(fields);
     // Any text can be read as a form, so one of these members has to be there.
-    let is_form = object.has("access_token") || object.has("error");
+    let is_form = ["access_token", "device_code", "error"]
+        .iter()
+        .any(|name| object.has(name));
     is_form.then_some(object)
 }
 

@@ -6,7 +6,7 @@ use huskarl_core::OAuthErrorCode;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::ServerResponse;
-use crate::oauth::error_response::{error_code, require_success};
+use crate::oauth::error_response::error_code;
 use crate::oauth::form::Form;
 use crate::token::token::Token;
 
@@ -56,10 +56,10 @@ impl Client {
             .with("token_type_hint", token_type_hint);
         let response = self
             .send(endpoint, &metadata, HeaderMap::new(), &form)
-            .await?;
-        if ignore(&response) {
+            .await;
+        if response.as_ref().is_ok_and(ignore) {
             return Ok(());
         }
-        require_success(endpoint, response).map(drop)
+        self.require_success(endpoint, response).await.map(drop)
     }
 }

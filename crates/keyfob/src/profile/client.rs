@@ -1,7 +1,5 @@
 //! The client of a profile at its OAuth 2.0 server, made from the profile's secrets.
 
-use std::sync::Arc;
-
 use futures_util::future::OptionFuture;
 use zeroize::Zeroizing;
 
@@ -67,9 +65,7 @@ impl Secrets {
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
             .set_each(grant.prover().await?, ClientBuilder::dpop)
             .set_each(&grant.token_type, ClientBuilder::token_type)
-            .set_each(files, |client, files| {
-                client.metadata_store(Arc::new(files))
-            });
+            .set_each(files, MetadataFiles::used_by);
         client = match &grant.server {
             Server::Issuer(issuer) => client.issuer(issuer),
             Server::Fhir(base) => client.fhir_server(base),

@@ -14,6 +14,7 @@ use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
 use crate::profile::client::Secrets;
+use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
 use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
 use crate::profile::set_each::SetEach;
@@ -93,8 +94,10 @@ impl GrantSource {
             GrantKind::SmartBackendServices => {
                 // This source makes its own client, because SMART prescribes the authentication.
                 let (base, key) = (grant.server.url(), secrets.signing_key(grant)?);
+                let files = MetadataFiles::of(&self.definition.store);
                 let client = Client::builder(&grant.client.id)
-                    .set_each(&grant.ca_file, ClientBuilder::ca_file);
+                    .set_each(&grant.ca_file, ClientBuilder::ca_file)
+                    .set_each(files, MetadataFiles::used_by);
                 let source = SmartBackendServices::discover_with(client, base, key)?;
                 Arc::new(with_parameters!(source, grant))
             }

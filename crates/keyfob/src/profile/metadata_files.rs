@@ -1,7 +1,10 @@
 //! Metadata of authorization servers in the directory of a profile's store, so that not each run has to fetch them.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 
+use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::metadata_store::NoteStore;
 use crate::profile::schema::store::{PersistentStore, StoreSettings};
 use crate::store::file::FileStore;
@@ -19,6 +22,10 @@ impl MetadataFiles {
             PersistentStore::Keyring | PersistentStore::Redis(_) => FileStore::default_directory(),
         };
         directory.ok().map(|path| Self(FileStore::new(path)))
+    }
+
+    pub(super) fn used_by(client: ClientBuilder, files: Self) -> ClientBuilder {
+        client.metadata_store(Arc::new(files))
     }
 }
 

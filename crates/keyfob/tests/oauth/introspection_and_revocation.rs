@@ -46,6 +46,36 @@ async fn introspection_returns_the_response_of_the_server() {
 }
 
 #[tokio::test]
+async fn introspection_reads_what_servers_write_instead() {
+    for (fields, expires, scopes) in [
+        (json!({"exp": "1000000000", "scope": ["a", "b"]}), true, 2),
+        (json!({"exp": null, "scope": null}), false, 0),
+        (json!({"exp": [], "scope": 7}), false, 0),
+        (json!({"exp": 1e9}), true, 0),
+    ] {
+        let server = Server::start();
+        let mut body = fields.clone();
+        body["active"] = json!(true);
+        server.expect(Expect::post("/introspect").respond(ScriptedResponse::json(body)));
+        let token = Token::new("t0ken").unwrap();
+        let introspection = client(&server).introspect(&token).await.unwrap();
+        assert!(introspection.is_active());
+        assert_eq!(introspection.expires().is_some(), expires, "{fields}");
+        assert_eq!(introspection.scopes().count(), scopes, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_no_introspection_response() {
+    let server = Server::start();
+    let list = ScriptedResponse::json(json!([true, 1, "a"]));
+    server.expect(Expect::post("/introspect").respond(list));
+    let token = Token::new("t0ken").unwrap();
+    let error = client(&server).introspect(&token).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+
+#[tokio::test]
 async fn revocation_sends_the_refresh_token_first() {
     let server = Server::start();
     server.expect(
