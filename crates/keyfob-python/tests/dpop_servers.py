@@ -67,10 +67,10 @@ def verified(proof: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and the claims of a proof, whose signature is right."""
     head, body, signature = proof.split(".")
     header = json.loads(decoded(head))
-    numbers = [int.from_bytes(decoded(header["jwk"][name])) for name in ("x", "y")]
+    numbers = [int.from_bytes(decoded(header["jwk"][name]), "big") for name in ("x", "y")]
     key = ec.EllipticCurvePublicNumbers(numbers[0], numbers[1], ec.SECP256R1()).public_key()
     raw = decoded(signature)
-    pair = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+    pair = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
     try:
         key.verify(pair, f"{head}.{body}".encode(), ec.ECDSA(SHA256()))
     except InvalidSignature:

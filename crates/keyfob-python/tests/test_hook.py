@@ -123,7 +123,7 @@ WRONG: list[tuple[Any, str]] = [
     (None, r"get_token must return .*, a JWT, or the dict of a token endpoint; not NoneType"),
     (("t0ken",), "must return .* not tuple"),
     (("t0ken", ahead(60), 1), "must return .* not tuple"),
-    ({"t0ken": 1, "expires": 2}, "a dict without a token"),
+    ({"t0ken": 1, "expires": 2}, "unknown format with the fields `expires`"),
     ((42, ahead(60)), "must return the token as a str, not int"),
     ((b"t0ken", ahead(60)), "must return the token as a str, not bytes"),
     ((None, ahead(60)), "must return the token as a str, not NoneType"),

@@ -56,6 +56,8 @@ IN_AN_HOUR: dict[str, Any] = {
         "expires_at": None,
     },
     "mapping": OrderedDict(jwt="t0ken", expires_in=3600),
+    "response of a vault": {"data": {"token": "t0ken", "ttl": 3600}},
+    "irrelevant fields": {"access_token": "t0ken", "expires_in": 3600, "raw": object(), (1, 2): 3},
     "jwt with a lifetime": JWT("t0ken", timedelta(hours=1)),  # type: ignore[arg-type]
 }
 
@@ -90,7 +92,6 @@ def test_t4_a_lifetime_counts_from_the_call_of_the_hook() -> None:
     [
         ("Bearer", "Bearer t0ken"),
         ("bearer", "Bearer t0ken"),
-        ("BearerToken", "Bearer t0ken"),
         ("token", "token t0ken"),
     ],
 )
@@ -102,37 +103,21 @@ def test_the_token_type_of_a_dict_is_the_scheme(kind: str, header: str) -> None:
 
 
 WRONG: list[tuple[Any, str]] = [
-    ({}, "a dict without a token: it has none of `access_token`"),
-    ({"value": "s3cret", "s3cret!": 1}, "but `value`"),
-    ({"access_token": 42}, "`access_token` of get_token's dict must be a str, not int"),
-    ({"access_token": b"s3cret"}, "`access_token` of get_token's dict must be a str, not bytes"),
-    (
-        {"access_token": "s3cret", "expires_sometime": 60},
-        "may be in `expires_sometime`.*one of `expires_at`",
-    ),
-    ({"access_token": "s3cret", "expireTime": "x"}, "may be in `expireTime`"),
-    ({"access_token": "s3cret", "ttl": 60}, "may be in `ttl`"),
-    (
-        {"access_token": "s3cret", "expires_in": "soon"},
-        "`expires_in` .* is not a number of seconds",
-    ),
-    ({"access_token": "s3cret", "expires_in": True}, "`expires_in` .* wrong type: bool"),
-    ({"access_token": "s3cret", "expires_in": [60]}, "`expires_in` .* wrong type: list"),
-    (
-        {"access_token": "s3cret", "expires_in": float("nan")},
-        "`expires_in` must be a finite number",
-    ),
-    (
-        {"access_token": "s3cret", "expires_at": "tomorrow"},
-        "`expires_at` .* neither a POSIX timestamp nor",
-    ),
-    ({"access_token": "s3cret", "expires_at": "2030-01-01T00:00:00"}, "`expires_at` .* time zone"),
+    ({}, "an empty dict"),
+    ({"value": "s3cret", "s3cret!": 1}, "with the fields `value`"),
+    ({"access_token": 42}, "field `access_token` has the wrong type"),
+    ({"access_token": b"s3cret"}, "field `access_token` has the wrong type"),
+    ({"access_token": "s3cret\n"}, "line end"),
+    ({"access_token": "s3cret", "expires_sometime": 60}, "has the field `expires_sometime`"),
+    ({"access_token": "s3cret", "expires_in": "soon"}, "expiry in `expires_in` that cannot"),
+    ({"access_token": "s3cret", "expires_in": True}, "expiry in `expires_in` that cannot"),
+    ({"access_token": "s3cret", "expires_in": [60]}, "expiry in `expires_in` that cannot"),
+    ({"access_token": "s3cret", "expires_in": float("nan")}, "nan|Out of range float"),
+    ({"access_token": "s3cret", "expires_at": "tomorrow"}, "expiry in `expires_at` that cannot"),
     ({"access_token": "s3cret", "expires_at": datetime(2030, 1, 1)}, "no time zone"),
-    ({"access_token": "s3cret", "expires_at": 3600}, "`expires_at` .* name the field `expires_in`"),
-    ({"access_token": "s3cret", "expires_at": 1.9e12}, "`expires_at` .* milliseconds"),
-    ({"access_token": "s3cret", "expires_at": {}}, "`expires_at` .* wrong type: dict"),
-    ({"access_token": "s3cret", "token_type": 7}, "`token_type` .* must be a str, not int"),
-    ({"access_token": "s3cret", "token_type": "two words"}, "scheme has a character"),
+    ({"access_token": "s3cret", "expires_at": object()}, "expiry in `expires_at` that cannot"),
+    ({"access_token": "s3cret", "token_type": 7}, "field `token_type` has the wrong type"),
+    ({"access_token": "s3cret", "token_type": "two words"}, "not the name of a scheme"),
     (("s3cret", ahead(3600).timestamp()), r"looks like a point in time.*fromtimestamp"),
     (("s3cret", float("inf")), "must be a finite number"),
     (("s3cret", True), "expires must be .* not bool"),

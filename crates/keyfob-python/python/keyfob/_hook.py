@@ -14,7 +14,7 @@ from typing import Any
 
 from keyfob import _core
 from keyfob._event_loop import patched_by_gevent, run, start_thread
-from keyfob._hook_result import HookResult, read
+from keyfob._hook_result import HookResult, report
 from keyfob.errors import AuthenticationError
 
 GetToken = Callable[[], HookResult] | Callable[[], Awaitable[HookResult]] | _core.Source
@@ -75,7 +75,7 @@ def _run(get_token: Callable[[], Any], call: _core.HookCall) -> None:
         call.interrupt(raised, True)
         return
     try:
-        call.succeed(*read(result))
+        report(result, call)
     except AuthenticationError as refusal:
         call.fail(refusal)
     except (TypeError, ValueError) as unusable:

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-use keyfob::source::TokenRequest;
+use keyfob::source::{TokenRequest, token_from_text};
 use keyfob::{Error, Token, TokenSource};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyValueError;
@@ -147,26 +147,23 @@ impl Drop for RunningCall {
 
 #[pymethods]
 impl HookCall {
-    /// Reports the token that the hook returned; its scheme unless that is `Bearer`; and the POSIX timestamp of its expiry or its
-    /// lifetime in seconds.
-    #[pyo3(signature = (jwt, scheme=None, expires=None, lifetime=None))]
-    fn succeed(
-        &self,
-        jwt: String,
-        scheme: Option<&str>,
-        expires: Option<f64>,
-        lifetime: Option<f64>,
-    ) -> PyResult<()> {
-        let unusable = |error: Error| PyValueError::new_err(error.to_string());
-        let mut token = Token::new(jwt).map_err(unusable)?;
-        if let Some(scheme) = scheme {
-            token = token.scheme(scheme).map_err(unusable)?;
-        }
+    /// Reports the token that the hook returned, and the POSIX timestamp of its expiry or its lifetime in seconds.
+    #[pyo3(signature = (jwt, expires=None, lifetime=None))]
+    fn succeed(&self, jwt: String, expires: Option<f64>, lifetime: Option<f64>) -> PyResult<()> {
+        let token = Token::new(jwt).map_err(|error| PyValueError::new_err(error.to_string()))?;
         self.end(Ok(match (expires, lifetime) {
             (Some(expires), _) => token.expires_at(from_timestamp(expires)?),
             (None, Some(lifetime)) => token.expires_in(seconds("the lifetime", lifetime)?),
             (None, None) => token.expiry_from_jwt(),
         }));
+        Ok(())
+    }
+
+    /// Reports the dict that the hook returned, as JSON.
+    fn succeed_with_json(&self, json: &str) -> PyResult<()> {
+        let token = token_from_text(json.as_bytes());
+        let token = token.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        self.end(Ok(token));
         Ok(())
     }
 

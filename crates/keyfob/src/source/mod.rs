@@ -30,3 +30,4 @@ pub use crate::source::hook::Hook;
 #[cfg(feature = "store")]
 pub use crate::source::persisted::{OnStoreOutage, Persisted};
 pub use crate::source::source::{Reason, TokenFuture, TokenRequest};
+pub use crate::source::token_text::parse as token_from_text;

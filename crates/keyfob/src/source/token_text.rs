@@ -48,8 +48,25 @@ use crate::token::token::Token;
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.
 const DOCKER_NOT_FOUND: &str = "credentials not found in native keychain";
 
-/// Makes a token from a whole text.
-pub(crate) fn parse(text: &[u8]) -> Result<Token, Error> {
+/// Makes a token from text in any of the usual formats: a bare token, a token response, the output of a credential helper.
+///
+/// [`CommandToken`](crate::CommandToken) and [`FileToken`](crate::FileToken) read the same formats. Use it in a hook whose
+/// token comes as text.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyfob::Expiry;
+/// use keyfob::source::token_from_text;
+///
+/// let token = token_from_text(br#"{"access_token": "t0ken", "token_type": "Bearer", "expires_in": 300}"#)?;
+/// assert_eq!(token.expires(), Expiry::In(Duration::from_secs(300)));
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Why there is no token in it, or why its expiry cannot be read. The text begins with "it" and quotes nothing of the input.
+pub fn parse(text: &[u8]) -> Result<Token, Error> {
     let text = trimmed(text)?;
     let token = if text.starts_with(['{', '[', '"']) {
         read_json(text)?
