@@ -89,12 +89,14 @@ impl Cli {
 /// The error without the argument that it would quote, if that may be a secret.
 fn without_values(mut error: clap::Error) -> clap::Error {
     let kind = match error.kind() {
-        ErrorKind::ValueValidation => ContextKind::InvalidValue,
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => ContextKind::InvalidValue,
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         _ => return error,
     };
-    let may_be_secret = |text: &str| kind == ContextKind::InvalidValue || !is_a_name(text);
+    // Where only a few words are possible, a wrong one is shown if it could be one of them.
+    let any_text = error.kind() == ErrorKind::ValueValidation;
+    let may_be_secret = |text: &str| any_text || !is_a_name(text);
     if matches!(error.get(kind), Some(ContextValue::String(text)) if may_be_secret(text)) {
         error.insert(kind, ContextValue::String("[hidden]".to_owned()));
     }

@@ -1,6 +1,7 @@
 //! `keyfob man`: prints a manual page.
 
 use clap::Args;
+use keyfob::error::shown_name;
 
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
@@ -34,7 +35,8 @@ impl Man {
 fn find_subcommand(command: &clap::Command, name: &str) -> Result<clap::Command, CliError> {
     let found = command.find_subcommand(name).ok_or_else(|| {
         CliError::usage(format!(
-            "there is no command {name:?}; `keyfob --help` lists the commands"
+            "there is no command {:?}; `keyfob --help` lists the commands",
+            shown_name(name)
         ))
     })?;
     Ok(found.clone())

@@ -204,3 +204,39 @@ fn nothing_from_outside_reaches_the_terminal_unfiltered() {
     let odd = |c: char| c.is_control() || c == '\u{202e}';
     assert!(!complaint.contains(odd), "{done:?}");
 }
+
+#[test]
+fn s1_a_secret_in_place_of_a_name_is_not_quoted() {
+    let secret = "sk-live-51H8xYtABCDEF0123";
+    let body = format!("--data=@{secret}");
+    for arguments in [
+        &["token", "--token-env", secret][..],
+        &["token", "--token-file", secret],
+        &["token", "--token-command", secret],
+        &["token", "--profile", secret],
+        &["token", "--config", secret, "--profile=a"],
+        &["token", "--format", secret, "--token-env=HOME"],
+        &["token", "--min-valid", secret, "--token-env=HOME"],
+        &["token", secret],
+        &[secret],
+        &["login", secret],
+        &["forget", secret],
+        &["profile", "check", secret],
+        &["man", secret],
+        &["completions", secret],
+        &["request", secret, "--token-env=HOME"],
+        &[
+            "request",
+            "https://a.example",
+            "-H",
+            secret,
+            "--token-env=HOME",
+        ],
+        &["request", "https://a.example", &body, "--token-env=HOME"],
+    ] {
+        let done = Keyfob::new(arguments).run();
+        assert_ne!(done.code, 0, "{done:?}");
+        assert!(!done.stderr.contains(secret), "{done:?}");
+        assert!(!done.stderr.is_empty(), "{arguments:?}");
+    }
+}

@@ -44,8 +44,7 @@ impl EnvToken {
             format!("the environment variable {name} {what}; set it to the token")
         };
         let text = env::var(&self.variable).map_err(|error| match error {
-            // A variable that is not set may be no variable, but the token itself, which was given in its place.
-            VarError::NotPresent => Error::unavailable(fault(&shown_name(&name), "is not set")),
+            VarError::NotPresent => Error::unavailable(fault(&unset_name(&name), "is not set")),
             // The text is kept out of the error, because it may be the secret.
             VarError::NotUnicode(_) => Error::malformed(fault(&printable(&name), "is not text")),
         })?;
@@ -57,6 +56,15 @@ impl EnvToken {
             let message = format!("the environment variable {name} holds no token: {fault}");
             Error::new(fault.kind(), message)
         })
+    }
+}
+
+/// The name of a variable that is not set. It may be no name, but the token itself, which was given in its place.
+fn unset_name(name: &str) -> String {
+    let is_usual = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    match name.chars().all(is_usual) {
+        true => shown_name(name),
+        false => "(not shown, because no variable has such a name)".to_owned(),
     }
 }
 

@@ -85,6 +85,8 @@ fn s1_a_secret_in_place_of_the_name_of_a_variable_is_not_shown() {
     for secret in [
         "sk-live-51H8xYt",
         "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "correct horse",
+        "p4ss-word!",
     ] {
         let error = read(secret).unwrap_err();
         assert!(!format!("{error:?}").contains(secret), "{error:?}");

@@ -10,6 +10,7 @@ use std::{io, thread};
 use bytes::Bytes;
 use http::Method;
 use http_body::{Frame, SizeHint};
+use keyfob::error::shown_name;
 use reqwest::Body;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -140,8 +141,10 @@ impl Payload {
 }
 
 fn open(path: &Path) -> Result<File, CliError> {
-    File::open(path)
-        .map_err(|error| CliError::failed(format!("{} cannot be read", path.display()), &error))
+    File::open(path).map_err(|error| {
+        let shown = shown_name(&path.to_string_lossy());
+        CliError::failed(format!("{shown} cannot be read"), &error)
+    })
 }
 
 fn append(bytes: &mut Vec<u8>, mut from: impl Read, name: &str) -> Result<(), CliError> {
