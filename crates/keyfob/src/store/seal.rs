@@ -199,7 +199,7 @@ impl SealingKeys {
     /// [`StoreErrorKind::Damaged`](crate::store::StoreErrorKind::Damaged) if the bytes were changed or belong to another place or
     /// store key; [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if none of these keys opens them; and
     /// [`StoreErrorKind::Outdated`](crate::store::StoreErrorKind::Outdated) if these keys have seen a newer state. If another
-    /// caller read at the same time, the bytes may only have come late: read once more.
+    /// caller read at the same time, the bytes may only have come late: read them again, a few times.
     pub fn open(&self, id: &str, sealed: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
         let rest = sealed.strip_prefix(MAGIC).ok_or_else(damaged)?;
         let (tag, rest) = rest.split_at_checked(TAG).ok_or_else(damaged)?;
@@ -306,6 +306,9 @@ const LENGTH: usize = 32;
 const TAG: usize = 8;
 const NONCE: usize = 24;
 const COUNTER: usize = 8;
+
+/// How often an entry is read until it counts as outdated. Each read may come late, if the entry is saved at the same time.
+pub(super) const READS: usize = 4;
 
 /// How many entries a process remembers the newest state of.
 const SEEN_LIMIT: usize = 10_000;

@@ -14,7 +14,7 @@ use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::file::lease::{Entries, Lock};
 use crate::store::file::owner;
 use crate::store::key::StoreKey;
-use crate::store::seal::SealingKeys;
+use crate::store::seal::{READS, SealingKeys};
 use crate::store::store::{EntrySummary, quarantined, summarize};
 use crate::store::{record, seal};
 
@@ -187,12 +187,15 @@ impl Entries for Directory {
     fn read_id(&self, id: &str) -> Result<Option<(StoreKey, Entry)>, StoreError> {
         let is_outdated = |found: &Result<_, StoreError>| matches!(found, Err(fault) if fault.kind() == StoreErrorKind::Outdated);
         let mut found = self.read_once(id);
-        if is_outdated(&found) {
-            // Another thread may have read a newer state meanwhile.
-            found = self.read_once(id);
-            if is_outdated(&found) {
-                events::outdated(id);
+        // Another thread may have read or saved a newer state meanwhile.
+        for _ in 1..READS {
+            if !is_outdated(&found) {
+                return found;
             }
+            found = self.read_once(id);
+        }
+        if is_outdated(&found) {
+            events::outdated(id);
         }
         found
     }

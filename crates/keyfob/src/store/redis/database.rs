@@ -12,7 +12,7 @@ use crate::runtime::runtime::Runtime;
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;
 use crate::store::redis::connection::Connection;
-use crate::store::seal::SealingKeys;
+use crate::store::seal::{READS, SealingKeys};
 use crate::store::store::StoredEntry;
 
 /// The database and its settings. All clones and leases of a store share it.
@@ -65,12 +65,14 @@ impl Row {
     /// The revision identifies the save that wrote the entry, and is empty if there is none. It is known even if the entry
     /// cannot be opened.
     pub(super) async fn load(&self) -> Result<(String, Opened), StoreError> {
-        let found = self.load_once().await?;
-        if !is_outdated(&found) {
-            return Ok(found);
+        let mut found = self.load_once().await?;
+        // Another task may have read or saved a newer state while the reply to this one was on its way.
+        for _ in 1..READS {
+            if !is_outdated(&found) {
+                return Ok(found);
+            }
+            found = self.load_once().await?;
         }
-        // Another task may have read a newer state while the reply to this one was on its way.
-        let found = self.load_once().await?;
         if is_outdated(&found) {
             events::outdated(&self.id);
         }
