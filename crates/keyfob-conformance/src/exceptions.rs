@@ -43,8 +43,26 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         face: "tower",
+        reason: "A layer cannot see to which address its service resolves `localhost`, so plain http to it has to be allowed like any other name.",
+        cases: &[
+            "origins: http to localhost gets the token",
+            "origins: the case of scheme and host does not matter",
+            "proxies: * is not used for http://localhost:*",
+        ],
+    },
+    Exception {
+        face: "tower",
         reason: NO_MARK,
         cases: &["retries: * marked idempotent *"],
+    },
+    Exception {
+        face: "middleware",
+        reason: "A middleware cannot choose another client for one request, so plain http to this machine is refused if a proxy of the environment would get it.",
+        cases: &[
+            "proxies: * is not used for http://127.0.0.1:*",
+            "proxies: * is not used for http://localhost:*",
+            "proxies: * is not used for http://[::1]:*",
+        ],
     },
     Exception {
         face: "middleware",

@@ -35,9 +35,9 @@ impl RetryAfter {
     /// Reads the `Retry-After` field of a response.
     ///
     /// Accepts a number of seconds and the three forms of a date ([RFC 9110 §5.6.7]), and what servers send in their place:
-    /// a fraction, which is rounded up; a negative number, which is zero; the unit `s`; a date in the form of RFC 3339, with
-    /// another time zone or the wrong day of the week. Anything else is `None`. So are several fields that differ, because it
-    /// is unknown which one the server meant.
+    /// a fraction, which is rounded up; the unit `s`; a date in the form of RFC 3339, with another time zone or the wrong day
+    /// of the week. Anything else is `None`. So are several fields that differ, because it is unknown which one the server
+    /// meant.
     ///
     /// [RFC 9110 §5.6.7]: https://www.rfc-editor.org/rfc/rfc9110.html#section-5.6.7
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
@@ -76,17 +76,10 @@ impl RetryAfter {
 /// Reads `delay-seconds`, which consists of digits only, but for servers that compute it and do not round.
 fn seconds(value: &str) -> Option<Duration> {
     let number = value.strip_suffix(['s', 'S']).unwrap_or(value).trim_end();
-    let (is_negative, digits) = match number.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, number),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
         return None;
-    }
-    if is_negative {
-        return Some(Duration::ZERO);
     }
     // Digits fail to parse only if there are too many.
     let delay = whole
@@ -163,15 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_is_rounded_up_and_a_negative_number_is_zero() {
+    fn a_fraction_is_rounded_up() {
         for (value, expected) in [
             ("1.5", 2),
             ("0.65", 1),
             ("0.0001", 1),
             ("2.0", 2),
             ("3.", 3),
-            ("-1", 0),
-            ("-0.5", 0),
             ("30s", 30),
             ("1.5 s", 2),
         ] {
@@ -199,7 +190,8 @@ mod tests {
         for value in [
             "",
             " ",
-            "-",
+            "-1",
+            "-0.5",
             "+1",
             ".5",
             "1.5.1",

@@ -177,7 +177,7 @@ async fn r4_any_method_is_retried_on_429_or_503_with_retry_after() {
 async fn r4_a_post_is_not_retried_on_an_invalid_retry_after() {
     let server = Server::start();
     let session = session(&server, &ManualClock::default());
-    for nonsense in ["soon", "1e3", "Thu, 32 Jan 2030 00:00:00 GMT"] {
+    for nonsense in ["soon", "-1", "1e3", "Thu, 32 Jan 2030 00:00:00 GMT"] {
         server
             .expect(Expect::post("/orders").respond(ScriptedResponse::too_many_requests(nonsense)));
         let response = session.post("orders").body("x").send().await.unwrap();

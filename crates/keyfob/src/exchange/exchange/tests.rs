@@ -165,7 +165,7 @@ fn r5_a_retry_after_that_does_not_fit_returns_the_response_now() {
 
 #[test]
 fn r5_an_unreadable_retry_after_counts_as_none() {
-    for nonsense in ["soon", "1e3", ""] {
+    for nonsense in ["soon", "-1", "1e3", ""] {
         let mut get = exchange(Idempotency::Idempotent, Replay::Possible);
         assert!(waits(&answer(&mut get, 503, &[(RETRY_AFTER, nonsense)])));
         let mut post = exchange(Idempotency::NotIdempotent, Replay::Possible);
