@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use keyfob::clock::{Clock, CoarseTime, SystemClock};
 use keyfob::runtime::Runtime;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle};
 
-use crate::convert::seconds;
 use crate::runtime::caller;
 use crate::runtime::critical_section::{CriticalSection, mark_rust_thread};
 
@@ -33,8 +33,16 @@ static WALL: AtomicI64 = AtomicI64::new(0);
 /// Lets this much time pass on the clock of all caches at once.
 #[pyfunction]
 pub(crate) fn advance_clock(time: f64) -> PyResult<()> {
-    let time = seconds("the time", time)?.as_nanos();
-    PASSED.fetch_add(u64::try_from(time).unwrap_or(u64::MAX), Ordering::SeqCst);
+    let time = Duration::try_from_secs_f64(time).map_err(|_| {
+        PyValueError::new_err(format!(
+            "the time must be a number of seconds, 0 or more, not {time}"
+        ))
+    })?;
+    let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    // The update never refuses.
+    let _ = PASSED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |passed| {
+        Some(passed.saturating_add(time))
+    });
     Ok(())
 }
 
