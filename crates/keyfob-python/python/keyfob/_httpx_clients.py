@@ -216,12 +216,23 @@ def _classify(error: httpx.TransportError) -> str:
     """Classifies a failure for the core: it is retried only if that is safe (R4)."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         # `httpx` tells of a certificate that is not trusted only in the text.
-        return "final" if "certificate" in str(error).lower() else "connect"
+        if "certificate" in str(error).lower():
+            return "final"
+        return "refused" if _was_refused(error) else "connect"
     if isinstance(error, httpx.TimeoutException):
         return "timeout"
     if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
         return "broken"
     return "final"
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether the connection was refused, as while the server restarts: the core waits longer then."""
+    while error is not None and not isinstance(error, ConnectionRefusedError):
+        # With several addresses, `anyio` raises a group.
+        several = getattr(error, "exceptions", None)
+        error = several[-1] if several else error.__cause__ or error.__context__
+    return error is not None
 
 
 __all__ = ["AsyncClient", "Client"]

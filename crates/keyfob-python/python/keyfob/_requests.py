@@ -99,18 +99,22 @@ def classify(error: exceptions.RequestException) -> str:
     if isinstance(error, exceptions.Timeout):
         return "timeout"
     if isinstance(error, exceptions.ConnectionError):
-        return "connect" if _never_connected(error) else "broken"
+        return _connection_failure(error)
     return "final"
 
 
-def _never_connected(error: exceptions.ConnectionError) -> bool:
+def _connection_failure(error: exceptions.ConnectionError) -> str:
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
     if isinstance(cause, ProxyError):
         # A proxy may also close the connection after it has received the whole request.
         cause = cause.original_error
-    return isinstance(cause, (NewConnectionError, ConnectTimeoutError))
+    if not isinstance(cause, (NewConnectionError, ConnectTimeoutError)):
+        return "broken"
+    # As while the server restarts: the core waits longer then.
+    reason = cause.__cause__ or cause.__context__
+    return "refused" if isinstance(reason, ConnectionRefusedError) else "connect"
 
 
 def _copied_headers(headers: Any) -> Any:

@@ -23,7 +23,7 @@ use crate::convert::seconds;
 ///     attempts: How often a request is sent at most, the first time included.
 ///     total: The time in which an attempt may begin, in seconds from the call.
 ///     pauses: The bound of the first pause and the highest bound, in seconds. Each pause is random, between zero and a bound that
-///         doubles each time.
+///         doubles each time. After a refused connection the pauses are longer, so that a server has 5 seconds to restart.
 ///     retry: Additional statuses to retry, such as 404.
 ///     do_not_retry: Statuses to return instead of retrying them.
 ///
