@@ -1,7 +1,7 @@
 //! Checks whether a profile works, one step after the other.
 
-use std::time::SystemTime;
-
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::client::client_now;
@@ -102,7 +102,10 @@ impl Profile {
         let from = self.token_from();
         let kind = lease.token().authentication_scheme().unwrap_or("a key");
         let ends = lease.expires_at();
-        let left = ends.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+        let left = ends.map(|end| {
+            end.duration_since(SystemClock.coarse_time().wall_time())
+                .unwrap_or_default()
+        });
         let lifetime = match left {
             Some(left) => format!("for {} s", left.as_secs()),
             None => "without an expiry".to_owned(),

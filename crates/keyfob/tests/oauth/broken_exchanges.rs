@@ -327,6 +327,15 @@ async fn t9_the_new_refresh_token_of_a_response_that_is_refused_is_stored() {
 
         runs.responds("next", token("second"));
         assert_eq!(runs.run().await.unwrap().expose(), "second", "{response}");
+
+        // The same with a token in the store.
+        runs.sign_in().await;
+        runs.responds("new", ScriptedResponse::json(response.clone()));
+        runs.run().await.unwrap_err();
+        assert_eq!(
+            runs.entry().await.token().unwrap().refresh_token(),
+            Some("next")
+        );
         runs.server.verify();
     }
 }

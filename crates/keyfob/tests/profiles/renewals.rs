@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use keyfob::clock::{Clock, SystemClock};
 use keyfob::store::Entry;
 use keyfob::{ErrorKind, Profile, Profiles, Token};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
@@ -26,6 +27,7 @@ fn profile(folder: &Folder, lines: &str) -> Profile {
 }
 
 /// Stores a token that has expired, as a sign-in would have stored it.
+#[expect(clippy::disallowed_methods, reason = "profiles use the system's clock")]
 async fn sign_in(profile: &Profile, refresh_token: &str, scope: &str) {
     let now = SystemTime::now();
     let token = Token::new("first").and_then(|token| token.with_refresh_token(refresh_token));
@@ -180,7 +182,7 @@ async fn t9_what_the_error_advises_after_a_lost_response_works() {
         };
         run().await.expect_err("the response was lost");
         // The grace is a millisecond, and the coarse clock of the system moves in steps of a few.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        SystemClock.sleep(Duration::from_millis(50)).await;
 
         let error = run().await.expect_err("the refresh token may be used up");
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");

@@ -118,6 +118,7 @@ impl Renewal<'_> {
         match saved {
             Ok(()) => Ok(token),
             Err(fault) if fault.kind() == StoreErrorKind::Conflict => {
+                let token = Box::new(token);
                 Err(Interruption::Conflict { token, fingerprint })
             }
             Err(fault) => {

@@ -35,7 +35,7 @@ pub(super) enum Interruption {
     Again,
     /// Another process saved while this refresh token was exchanged for this token.
     Conflict {
-        token: Token,
+        token: Box<Token>,
         fingerprint: Option<String>,
     },
 }
@@ -71,7 +71,7 @@ pub(super) async fn renew(
             Ok(Err(Interruption::Stop(stop))) => Err(stop),
             Ok(Err(Interruption::Again)) => continue,
             Ok(Err(Interruption::Conflict { token, fingerprint })) => {
-                settle_conflict(stored, request, token, fingerprint).await
+                settle_conflict(stored, request, *token, fingerprint).await
             }
             Err(_) => Err(Error::unavailable("the token source panicked").into()),
         };
