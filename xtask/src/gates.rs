@@ -40,7 +40,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "conformance",
         "every interface keeps every rule about requests",
-        &[],
+        &[Need::Python],
         conformance,
     ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
@@ -230,6 +230,7 @@ fn conformance() -> Outcome {
         "--bin=keyfob-conformance",
         "--bin=keyfob",
     ]))?;
+    python::install_package()?;
     run(&mut program(target().join("debug/keyfob-conformance")))
 }
 

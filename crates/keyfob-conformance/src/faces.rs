@@ -26,7 +26,15 @@ pub const FACES: &[Face] = &[
     own("blocking", "the blocking session"),
     own("tower", "the tower layer, over hyper-util"),
     own("middleware", "the middleware for reqwest-middleware"),
-    // More of this program's are added with `own`; those of `drivers/python.py` with `Driver::Python`.
+    python("py-bearer", "`BearerAuthSession`"),
+    python("py-managed", "`ExternallyManagedJWTSession`"),
+    python("py-requests", "`handler.auth()` in a session of `requests`"),
+    python("py-httpx", "`handler.httpx_auth()` in `httpx.Client`"),
+    python(
+        "py-httpx-async",
+        "`handler.httpx_auth()` in `httpx.AsyncClient`",
+    ),
+    own("cli", "`keyfob request`"),
 ];
 
 const fn own(name: &'static str, title: &'static str) -> Face {
@@ -34,5 +42,13 @@ const fn own(name: &'static str, title: &'static str) -> Face {
         name,
         title,
         driver: Driver::Own,
+    }
+}
+
+const fn python(name: &'static str, title: &'static str) -> Face {
+    Face {
+        name,
+        title,
+        driver: Driver::Python,
     }
 }

@@ -1,6 +1,7 @@
-//! The drivers of the Rust interfaces: they run jobs from standard input.
+//! The drivers of the Rust interfaces and of the command line: they run jobs from standard input.
 
 mod blocking;
+mod cli;
 mod middleware;
 mod results;
 mod session;
@@ -19,6 +20,7 @@ pub(crate) fn drive(face: &str) -> Result<(), String> {
         "blocking" => blocking::run,
         "tower" => tower::run,
         "middleware" => middleware::run,
+        "cli" => cli::run,
         other => return Err(format!("there is no driver {other}")),
     };
     for line in stdin().lock().lines() {
