@@ -342,6 +342,11 @@ impl Token {
                 .all(|(a, b)| a.0 == b.0 && a.1.same_as(&b.1))
     }
 
+    /// Whether both tokens have the same text, in whatever field it is sent.
+    pub(crate) fn same_text_as(&self, other: &Self) -> bool {
+        self.secret.same_as(&other.secret)
+    }
+
     /// Returns the header fields to send, each marked sensitive. The first one carries the token.
     #[must_use]
     pub fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {

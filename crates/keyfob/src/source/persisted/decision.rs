@@ -68,9 +68,10 @@ impl Question<'_> {
     /// The stored token, if it answers the question.
     pub(super) fn adoptable<'e>(&self, entry: &'e Entry) -> Option<&'e Token> {
         let token = entry.token()?;
+        // The store does not keep in which field a token is sent, so the texts are compared alone.
         let is_other = self
             .previous
-            .is_some_and(|previous| !previous.same_as(token));
+            .is_some_and(|previous| !previous.same_text_as(token));
         // A stored token that is due as well is no better than the one in use, so only a fresh one replaces that.
         let fits = match (self.reason, self.freshness(token)) {
             (_, Freshness::Expired | Freshness::Leeway) => false,

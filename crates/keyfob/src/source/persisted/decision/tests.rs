@@ -85,6 +85,16 @@ fn t8_a_token_that_was_rejected_or_is_due_is_not_adopted() {
 }
 
 #[test]
+fn t8_the_stored_token_that_was_rejected_in_a_field_of_its_own_is_not_adopted() {
+    let name = http::HeaderName::from_static("x-api-key");
+    let placed = token("same", 10).header_name(name);
+    for reason in [Reason::Rejected, Reason::Forced, Reason::Due] {
+        let verdict = question(reason, Some(&placed)).decide(Some(&entry(token("same", 10))));
+        assert_eq!(summary(verdict), "exchange 1", "{reason:?}");
+    }
+}
+
+#[test]
 fn t5_a_stored_token_without_an_expiry_is_used_for_the_default_lifetime() {
     let stored = entry(Token::new("t").unwrap().obtained_at(now() - SECOND * 60));
     let mut question = question(Reason::Missing, None);
