@@ -62,6 +62,7 @@ impl From<keyfob::Error> for CliError {
         let exit = match error.kind() {
             ErrorKind::Input => ExitCode::Usage,
             ErrorKind::Origin => ExitCode::Origin,
+            ErrorKind::Redirect => ExitCode::Redirects,
             kind if kind.is_authentication() => ExitCode::NoToken,
             _ if is_timeout(&error) => ExitCode::TimedOut,
             _ => ExitCode::Failed,

@@ -15,13 +15,14 @@ pub(crate) enum ExitCode {
     CutShort = 18,
     Status = 22,
     TimedOut = 28,
+    Redirects = 47,
     HungUp = 129,
     Interrupted = 130,
     Terminated = 143,
 }
 
 impl ExitCode {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -30,6 +31,7 @@ impl ExitCode {
         Self::CutShort,
         Self::Status,
         Self::TimedOut,
+        Self::Redirects,
         Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
@@ -45,6 +47,7 @@ impl ExitCode {
             Self::CutShort => "the response was cut short; with --output, no file was written",
             Self::Status => "with --fail: the response has a status of 400 or more",
             Self::TimedOut => "a timeout expired: that of --timeout, or a default one",
+            Self::Redirects => "the server redirects more often than --max-redirects allows",
             Self::HungUp => "ended by SIGHUP",
             Self::Interrupted => "ended by SIGINT",
             Self::Terminated => "ended by SIGTERM",
