@@ -267,6 +267,24 @@ def test_a_redirect_to_another_origin_does_not_keep_the_host_of_the_caller(
         assert other.received()[0].headers["host"] == [other.api_url.removeprefix("http://")]
 
 
+@pytest.mark.parametrize("status", [307, 308])
+def test_r4_a_streamed_body_is_not_sent_again_and_not_sent_empty_after_a_redirect(
+    servers: Servers, status: int
+) -> None:
+    servers.next(status, headers={"location": "/moved"})
+    response = ask(servers, handler_of(servers).auth(), method="PUT", data=iter([b"once"]))
+    assert (response.status_code, response.headers["location"]) == (status, "/moved")
+    assert [each.body for each in servers.received()] == ["once"]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_r4_a_body_in_memory_follows_a_redirect(servers: Servers, status: int) -> None:
+    servers.next(status, headers={"location": "/moved"})
+    response = ask(servers, handler_of(servers).auth(), method="PUT", data=b"whole")
+    assert response.status_code == 200
+    assert [each.body for each in servers.received()] == ["whole", "whole"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_r3_the_response_of_a_later_hop_never_sends_the_post_again(
     servers: Servers, status: int

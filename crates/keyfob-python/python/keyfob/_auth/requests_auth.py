@@ -65,7 +65,10 @@ class _Request:
         step = self._auth._judge(self._exchange, self._lease, response)
         if step is not None:
             response = self._obey(step, response, kwargs)
-        if response.is_redirect:
+        if response.is_redirect and response.status_code in _KEEPS_BODY and not replayable(request):
+            # `requests` would send an empty body; the caller gets the redirect (R4).
+            response.__class__ = _FinalResponse
+        elif response.is_redirect:
             self._follow(response, request)
         return response
 
@@ -99,3 +102,15 @@ class _Request:
         result.history.append(response)
         result.request = request
         return result
+
+
+class _FinalResponse(Response):
+    """A redirect that is not followed. ``requests`` asks the response whether it is one."""
+
+    @property
+    def is_redirect(self) -> bool:
+        return False
+
+
+_KEEPS_BODY = {307, 308}
+"""The redirects that keep the body (RFC 9110 §15.4)."""
