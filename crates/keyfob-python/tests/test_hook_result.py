@@ -26,45 +26,55 @@ class Plain(NamedTuple):
     until: datetime
 
 
-IN_AN_HOUR: dict[str, Any] = {
-    "seconds": ("t0ken", 3600),
-    "seconds as a float": ("t0ken", 3600.0),
-    "timedelta": ("t0ken", timedelta(hours=1)),
-    "list with seconds": ["t0ken", 3600],
-    "named tuple with a timestamp": AccessToken("t0ken", int(ahead(3600).timestamp())),
-    "named tuple with other fields": Plain("t0ken", ahead(3600)),
-    "token response": {"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600},
-    "seconds as text": {"access_token": "t0ken", "expires_in": "3600"},
-    "seconds and a timedelta": {"access_token": "t0ken", "expires_in": timedelta(hours=1)},
-    "timestamp": {"access_token": "t0ken", "expires_at": ahead(3600).timestamp()},
-    "timestamp as text": {"accessToken": "t0ken", "expires_on": f"{ahead(3600).timestamp():.0f}"},
-    "a kept response": {
-        "access_token": "t0ken",
-        "expires_in": 9,
-        "expires_at": ahead(3600).timestamp(),
-    },
-    "datetime": {"token": "t0ken", "expiry": ahead(3600)},
-    "text": {"token": "t0ken", "expires_at": ahead(3600).isoformat()},
-    "text with Z": {"token": "t0ken", "expires_at": f"{ahead(3600):%Y-%m-%dT%H:%M:%SZ}"},
-    "other expiries": {
-        "access_token": "t0ken",
-        "expires_in": 3600,
-        "ext_expires_in": 7200,
-        "refresh_token_expires_in": 9,
-        "refresh_expires_in": 9,
-        "id_token_expires_in": 9,
-        "expires_at": None,
-    },
-    "mapping": OrderedDict(jwt="t0ken", expires_in=3600),
-    "response of a vault": {"data": {"token": "t0ken", "ttl": 3600}},
-    "irrelevant fields": {"access_token": "t0ken", "expires_in": 3600, "raw": object(), (1, 2): 3},
-    "jwt with a lifetime": JWT("t0ken", timedelta(hours=1)),  # type: ignore[arg-type]
-}
+def in_an_hour() -> dict[str, Any]:
+    """The results that a hook may return for a token of an hour."""
+    return {
+        "seconds": ("t0ken", 3600),
+        "seconds as a float": ("t0ken", 3600.0),
+        "timedelta": ("t0ken", timedelta(hours=1)),
+        "list with seconds": ["t0ken", 3600],
+        "named tuple with a timestamp": AccessToken("t0ken", int(ahead(3600).timestamp())),
+        "named tuple with other fields": Plain("t0ken", ahead(3600)),
+        "token response": {"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600},
+        "seconds as text": {"access_token": "t0ken", "expires_in": "3600"},
+        "seconds and a timedelta": {"access_token": "t0ken", "expires_in": timedelta(hours=1)},
+        "timestamp": {"access_token": "t0ken", "expires_at": ahead(3600).timestamp()},
+        "timestamp as text": {
+            "accessToken": "t0ken",
+            "expires_on": f"{ahead(3600).timestamp():.0f}",
+        },
+        "a kept response": {
+            "access_token": "t0ken",
+            "expires_in": 9,
+            "expires_at": ahead(3600).timestamp(),
+        },
+        "datetime": {"token": "t0ken", "expiry": ahead(3600)},
+        "text": {"token": "t0ken", "expires_at": ahead(3600).isoformat()},
+        "text with Z": {"token": "t0ken", "expires_at": f"{ahead(3600):%Y-%m-%dT%H:%M:%SZ}"},
+        "other expiries": {
+            "access_token": "t0ken",
+            "expires_in": 3600,
+            "ext_expires_in": 7200,
+            "refresh_token_expires_in": 9,
+            "refresh_expires_in": 9,
+            "id_token_expires_in": 9,
+            "expires_at": None,
+        },
+        "mapping": OrderedDict(jwt="t0ken", expires_in=3600),
+        "response of a vault": {"data": {"token": "t0ken", "ttl": 3600}},
+        "irrelevant fields": {
+            "access_token": "t0ken",
+            "expires_in": 3600,
+            "raw": object(),
+            (1, 2): 3,
+        },
+        "jwt with a lifetime": JWT("t0ken", timedelta(hours=1)),  # type: ignore[arg-type]
+    }
 
 
-@pytest.mark.parametrize("kind", IN_AN_HOUR)
+@pytest.mark.parametrize("kind", in_an_hour())
 def test_a_hook_may_return_a_lifetime_or_the_dict_of_a_token_endpoint(kind: str) -> None:
-    handler = GenericExternallyManagedJWTHandler(get_token=lambda: IN_AN_HOUR[kind])
+    handler = GenericExternallyManagedJWTHandler(get_token=lambda: in_an_hour()[kind])
     token, expires = handler.get_valid_token_with_expiry()
     assert token == "t0ken"
     assert expires is not None
