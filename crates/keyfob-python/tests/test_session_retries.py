@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 import pytest
 import requests
-from keyfob import RetryPolicy
+from keyfob import BearerAuthSession, RetryPolicy
+from pytest_httpserver import HTTPServer
 from requests.adapters import HTTPAdapter
 from servers import Servers
 from sessions import AT_ONCE, fixed, with_token
@@ -267,3 +269,17 @@ def test_each_session_has_its_own_policy_until_it_is_shared(servers: Servers) ->
     one.retry = other.retry = AT_ONCE.with_own_budget()
     servers.next(503)
     assert one.get(servers.api_url).status_code == 200
+
+
+def test_r4_a_request_is_not_lost_while_a_server_restarts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+    httpserver = HTTPServer(port=port)
+    httpserver.expect_request("/").respond_with_data("up again")
+    restart = threading.Timer(2, httpserver.start)
+    restart.start()
+    try:
+        assert BearerAuthSession("t0ken").post(f"http://127.0.0.1:{port}/").text == "up again"
+    finally:
+        restart.join()
+        httpserver.stop()  # type: ignore[no-untyped-call]
