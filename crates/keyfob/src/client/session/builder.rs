@@ -89,8 +89,8 @@ impl<C> SessionBuilder<C> {
     ///
     /// The file is read now. If it is missing, empty or not in PEM, `build` returns
     /// [`ErrorKind::Input`](crate::ErrorKind::Input), and the error names the file. Without this setting the authorities of the
-    /// system are trusted, or those in the file that the environment variable `SSL_CERT_FILE` names. An OAuth client has
-    /// [the same setting](crate::oauth::ClientBuilder::ca_file).
+    /// system are trusted, or those in the file that the environment variable `SSL_CERT_FILE` names. It applies to a
+    /// [`client`](Self::client) of your own too. An OAuth client has [the same setting](crate::oauth::ClientBuilder::ca_file).
     #[cfg(feature = "rustls")]
     pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self
     where
