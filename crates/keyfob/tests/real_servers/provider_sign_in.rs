@@ -59,6 +59,36 @@ async fn goes_on_until_it_is_revoked(client: Client, token: Token) {
 }
 
 #[tokio::test]
+async fn a_renewal_asks_for_no_scope_that_was_not_granted() {
+    let (provider, clock) = (provider(), ManualClock::default());
+    let client = client(&provider, &clock);
+    let flow = DeviceCode::new(client.clone()).scopes(SCOPES);
+    let authorization = flow.start().await.unwrap();
+    let page = authorization
+        .verification_uri_complete()
+        .unwrap()
+        .to_owned();
+    let token = without_pauses(authorization, &clock, async || {
+        provider.approve_device(&page).await
+    });
+    let token = token.await.0.unwrap();
+    assert_eq!(token.scope(), Some("openid offline_access"));
+    let refresh = token.refresh_token().unwrap().to_owned();
+    let source = || {
+        let source = RefreshToken::new(client.clone(), refresh.clone()).unwrap();
+        source.scopes(["openid", "offline_access", "write"])
+    };
+    // The provider refuses a scope that it did not grant.
+    let error = TokenCache::new(source()).renew().await.unwrap_err();
+    assert!(error.to_string().contains("`invalid_scope`"), "{error}");
+    // A source that knows what was granted leaves it out.
+    let tokens = TokenCache::new(source());
+    tokens.set_token(token).unwrap();
+    let renewed = tokens.renew().await.unwrap();
+    assert_eq!(renewed.scope(), Some("openid offline_access"));
+}
+
+#[tokio::test]
 async fn a_denied_device_gets_an_error() {
     let (provider, clock) = (provider(), ManualClock::default());
     let authorization = DeviceCode::new(client(&provider, &clock)).start().await;
