@@ -287,6 +287,32 @@ async fn t9_a_server_that_replaced_the_refresh_token_refuses_once_and_is_not_ask
 }
 
 #[tokio::test]
+async fn t9_a_known_failure_does_not_settle_what_a_lost_response_left_open() {
+    for (what, response, kind) in known_responses() {
+        let runs = Runs::new();
+        runs.responds("first", ScriptedResponse::close());
+        runs.run().await.unwrap_err();
+        runs.responds("first", response);
+        runs.run().await.unwrap_err();
+        assert!(runs.entry().await.pending_exchange().is_some(), "{what}");
+        let calls = runs.server.calls();
+
+        // After the grace, the server may take the refresh token of the lost response for a stolen one.
+        runs.clock.advance(SECOND * 61);
+        let error = runs.run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{what} ({kind})");
+        assert!(
+            error.to_string().contains("sign in again"),
+            "{what}: {error}"
+        );
+        assert_eq!(runs.server.calls(), calls, "{what}");
+        runs.sign_in().await;
+        runs.responds("new", token("third"));
+        assert_eq!(runs.run().await.unwrap().expose(), "third", "{what}");
+    }
+}
+
+#[tokio::test]
 async fn t9_a_response_that_arrived_whole_is_never_unknown() {
     for (what, response, kind) in known_responses() {
         let runs = Runs::new();

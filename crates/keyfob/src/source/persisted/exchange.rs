@@ -58,20 +58,24 @@ impl Renewal<'_> {
                 self.save_new_token(new, fingerprint).await
             }
             Err(error) => {
+                entry.pending = before.pending;
                 self.settle_failure(entry, &error).await;
                 Err(error.into())
             }
         }
     }
 
-    /// Stores what a failed exchange leaves: nothing but the note, if the refresh token may be used up.
+    /// Stores what a failed exchange leaves. The entry has the note of the exchange before this one, if there is one.
+    ///
+    /// If the refresh token may be used up, the note of this exchange stays. Otherwise this exchange changed nothing: what was
+    /// unknown before it is still unknown.
     async fn settle_failure(&mut self, mut entry: Entry, error: &Error) {
         let newest = NewRefreshToken::in_error(error).cloned();
         if newest.is_none() && error.may_have_used_up() {
             return;
         }
-        entry.pending = None;
         if let Some(newest) = newest {
+            entry.pending = None;
             entry.token = Some(match entry.token.take() {
                 Some(token) => token.replace_refresh_token(newest),
                 None => Token::expired_with_refresh_token(newest),
