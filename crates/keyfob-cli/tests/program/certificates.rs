@@ -77,6 +77,12 @@ fn a_ca_file_that_cannot_be_used_is_named_before_anything_is_sent() {
     let done = Keyfob::request(["https://127.0.0.1:9/", "--cacert", file]).run();
     assert_eq!(done.code, 2, "{done:?}");
     assert!(done.complaint().contains(file), "{done:?}");
+    let done = Keyfob::request(["https://127.0.0.1:9/"])
+        .env("SSL_CERT_FILE", file)
+        .run();
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.stderr.contains(file), "{done:?}");
+    assert!(done.stderr.contains("SSL_CERT_FILE names it"), "{done:?}");
     fs::write(file, "").expect("a file");
     let done = Keyfob::request(["https://127.0.0.1:9/", "--cacert", file]).run();
     assert!(done.complaint().contains("has no certificate"), "{done:?}");

@@ -31,6 +31,7 @@ use crate::exchange::proof::RequestProof;
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::classify;
 use crate::exchange::retry::RetryPolicy;
+use crate::origin::ca_file::client_not_made;
 use crate::origin::loopback::{EnvironmentProxies, PinNames};
 use crate::origin::origin::{LocalNames, Origin};
 
@@ -154,9 +155,7 @@ impl AuthenticationMiddlewareBuilder {
         let client = client
             .pin_names(middleware.rules.authenticator.origins())
             .redirect(Policy::none());
-        let client = client.build().map_err(|cause| {
-            Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
-        })?;
+        let client = client.build().map_err(client_not_made)?;
         Ok((client, middleware))
     }
 

@@ -26,7 +26,7 @@ use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::decode;
 use crate::oauth::response_body::{Body, read_body, text};
 use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
-use crate::origin::ca_file::Trust;
+use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::loopback::LoopbackAddresses;
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::json::{FromObject, Object};
@@ -203,10 +203,7 @@ impl HttpClient {
                 .no_deflate()
                 .no_zstd()
                 .build()
-                .map_err(|cause| {
-                    Error::input("the HTTP client cannot be built with these settings")
-                        .caused_by(cause)
-                })
+                .map_err(client_not_made)
         };
         let direct = custom.is_none().then(|| build(direct_client()));
         let direct = direct.transpose()?;

@@ -1,12 +1,11 @@
 //! The certificate authorities that a client trusts in place of the system's.
 
 #[cfg(feature = "rustls")]
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 #[cfg(feature = "rustls")]
 use reqwest::Certificate;
 
-#[cfg(feature = "rustls")]
 use crate::error::error::Error;
 
 /// Changes the settings of a client, so that it trusts other certificate authorities than the system's.
@@ -38,6 +37,19 @@ pub(crate) fn trust_file<C: TlsClient>(path: &Path) -> Result<Trust<C>, Error> {
     Ok(Box::new(move |client: C| {
         client.trust_only(certificates.clone())
     }))
+}
+
+/// The error for a client that could not be made. It names the file of `SSL_CERT_FILE`, if that is the reason.
+pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
+    #[cfg(feature = "rustls")]
+    if let Some(path) = env::var_os("SSL_CERT_FILE")
+        && let Err(error) = trust_file::<reqwest::ClientBuilder>(Path::new(&path))
+    {
+        return Error::input(format!(
+            "{error}; the environment variable SSL_CERT_FILE names it"
+        ));
+    }
+    Error::input("the HTTP client cannot be made with these settings").caused_by(cause)
 }
 
 /// The settings of a client of `reqwest`, async or blocking.

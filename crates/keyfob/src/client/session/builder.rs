@@ -14,9 +14,9 @@ use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
-use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::{TlsClient, trust_file};
+use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::loopback::{EnvironmentProxies, PinNames};
 use crate::origin::origin::{LocalNames, Origin, parse_url};
 
@@ -133,11 +133,7 @@ impl<C> SessionBuilder<C> {
         let timeout = self.settings.timeout;
         let mut rules = self.settings.into_rules()?;
         let trust = self.trust.unwrap_or_else(|| Box::new(|client| client));
-        let build = |client| {
-            build(trust(client), timeout).map_err(|cause| {
-                Error::input("the HTTP client cannot be made as it was set").caused_by(cause)
-            })
-        };
+        let build = |client| build(trust(client), timeout).map_err(client_not_made);
         let origins = rules.authenticator.origins();
         let client = match &self.direct {
             Some(_) => self.client,
