@@ -355,10 +355,10 @@ mod tests {
     #[test]
     fn s2_an_entry_that_was_moved_to_another_place_does_not_open() {
         let keys = SealingKeys::new(sealing_key(1));
-        let here = keys.bound_to("production");
+        let here = keys.bound_to("prod");
         let sealed = here.seal(&key("a"), &entry("t")).unwrap();
         assert!(here.open(key("a").id(), &sealed).is_ok());
-        for elsewhere in [keys.bound_to("staging"), keys] {
+        for elsewhere in [keys.bound_to("test"), keys] {
             let fault = elsewhere.open(key("a").id(), &sealed).unwrap_err();
             assert_eq!(fault.kind(), StoreErrorKind::Damaged);
         }

@@ -76,14 +76,15 @@ impl SecretFile {
         &self.path
     }
 
-    /// The text of the file, without a byte order mark.
-    ///
-    /// A file that other users can read is reported once, with its path, and used.
+    /// As [`read_dated`](Self::read_dated), without the time.
+    #[cfg(feature = "store")]
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, FileFault> {
         self.read_dated().map(|(text, _)| text)
     }
 
-    /// As [`read`](Self::read), and when the file was last changed, if the system knows it.
+    /// The text of the file, without a byte order mark, and when the file was last changed, if the system knows it.
+    ///
+    /// A file that other users can read is reported once, with its path, and used.
     pub(crate) fn read_dated(&self) -> Result<(Zeroizing<String>, Option<SystemTime>), FileFault> {
         let unreadable = |cause: io::Error| self.fault(problem(&cause), Some(cause));
         self.judge_link()?;
@@ -304,9 +305,9 @@ mod tests {
     }
 
     fn read(path: &Path, used_for: FileUse) -> Result<String, String> {
-        let text = SecretFile::new(path, used_for).read();
+        let text = SecretFile::new(path, used_for).read_dated();
         let error = |fault: FileFault| fault.into_error(ErrorKind::Input, "the file").to_string();
-        text.map(|text| text.to_string()).map_err(error)
+        text.map(|(text, _)| text.to_string()).map_err(error)
     }
 
     fn judged(path: &Path, used_for: FileUse) -> Protection {

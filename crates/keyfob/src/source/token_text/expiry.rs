@@ -227,8 +227,16 @@ fn shown(name: &str) -> String {
 /// The first second of the year 10000.
 const YEAR_10000: f64 = 253_402_300_800.0;
 
-/// Expiries of something else. `ext_expires_in` of Microsoft is for an outage of the server.
-const OF_OTHER_THINGS: [&str; 3] = ["refresh", "idtoken", "extexpires"];
+/// Expiries of something else. `ext_expires_in` and `extended_expires_on` of Microsoft are for an outage of the server,
+/// `registrationExpiresAt` of AWS is that of the client.
+const OF_OTHER_THINGS: [&str; 6] = [
+    "clientsecret",
+    "extended",
+    "extexpires",
+    "idtoken",
+    "refresh",
+    "registration",
+];
 
 /// Longer names first, because the first that fits is taken away.
 const OF_THE_TOKEN: [&str; 6] = [
