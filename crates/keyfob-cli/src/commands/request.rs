@@ -7,6 +7,7 @@ mod headers;
 mod mask;
 mod url;
 
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ impl Request {
         let is_head = head.method == Method::HEAD;
         let response = self.send(&session, head, body, verbose).await?;
         if self.include || is_head {
-            print_stdout(head::response(&response))?;
+            print_stdout(head::response(&response, stdout().is_terminal()))?;
         }
         let status = response.status();
         if self.fail && (status.is_client_error() || status.is_server_error()) {

@@ -46,14 +46,18 @@ pub(super) fn display_response(response: &Response, mask: &Mask) -> String {
     text
 }
 
-/// The head of the response as the server sent it, including secrets.
-pub(super) fn response(response: &Response) -> Vec<u8> {
+/// The head of the response as the server sent it, including secrets. A terminal gets nothing that it would obey.
+pub(super) fn response(response: &Response, to_terminal: bool) -> Vec<u8> {
     let mut bytes = status_line(response).into_bytes();
     bytes.extend_from_slice(b"\r\n");
     for (name, value) in response.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
+        match to_terminal {
+            true => bytes
+                .extend_from_slice(printable(String::from_utf8_lossy(value.as_bytes())).as_bytes()),
+            false => bytes.extend_from_slice(value.as_bytes()),
+        }
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
@@ -86,5 +90,19 @@ fn host(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_no_header_that_it_would_obey_and_a_file_gets_all() {
+        let value = http::HeaderValue::from_bytes(b"a\xc2\x9b2Jb").unwrap();
+        let head = http::Response::builder().header("x-a", value).body("");
+        let head = Response::from(head.unwrap());
+        assert!(response(&head, true).ends_with(b"x-a: ab\r\n\r\n"));
+        assert!(response(&head, false).ends_with(b"x-a: a\xc2\x9b2Jb\r\n\r\n"));
     }
 }
