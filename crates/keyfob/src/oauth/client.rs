@@ -68,7 +68,7 @@ impl Client {
     /// The default timeout of a request to the server.
     pub const TIMEOUT: Duration = DEFAULT_TIMEOUT;
 
-    /// How long the metadata of a server is used before it is fetched again.
+    /// How long the metadata of a server are used if the server sets no lifetime (`Cache-Control`, `Expires`).
     pub const METADATA_LIFETIME: Duration = Discovery::LIFETIME;
 
     /// The identifier of the client at the server (`client_id`).
