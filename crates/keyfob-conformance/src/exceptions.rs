@@ -199,17 +199,12 @@ pub fn verdict(exception: Option<&Exception>, differences: &Differences) -> Resu
 /// The list as docs/contract.md shows it, in lines of its width.
 #[must_use]
 pub fn page() -> String {
-    let mut page = String::new();
-    for face in FACES {
-        let of_face = EXCEPTIONS
-            .iter()
-            .filter(|entry| entry.faces.contains(&face.name));
-        for entry in of_face {
-            let text = format!("- {}: {}", face.title, entry.reason);
-            page.push_str(&wrapped(&text));
-        }
-    }
-    page
+    let items = EXCEPTIONS.iter().map(|entry| {
+        let of_entry = FACES.iter().filter(|face| entry.faces.contains(&face.name));
+        let titles: Vec<_> = of_entry.map(|face| face.title).collect();
+        wrapped(&format!("- {}: {}", titles.join("; "), entry.reason))
+    });
+    items.collect()
 }
 
 /// An item of a list in lines of at most this many characters.
