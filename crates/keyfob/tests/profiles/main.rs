@@ -4,6 +4,7 @@ mod documentation;
 mod file_errors;
 mod folder;
 mod grants;
+mod hostile_files;
 mod renewals;
 mod secret_sources;
 mod selection;

@@ -13,6 +13,9 @@ use crate::error::error::Error;
 use crate::token::json::{Json, Object};
 use crate::token::token::Expiry;
 
+#[cfg(test)]
+mod tests;
+
 /// The value of a field that may be an expiry.
 pub(super) enum Value<'a> {
     Number(f64),
