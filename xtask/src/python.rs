@@ -120,8 +120,9 @@ pub(crate) fn installed() -> Result<String, String> {
 
 /// Checks the format, and that there is no warning.
 pub(crate) fn check_style() -> Outcome {
-    run(tool("ruff").args(["format", "--check", "."]))?;
-    run(tool("ruff").args(["check", "."]))
+    let places = [".", DRIVERS, "--config=pyproject.toml"];
+    run(tool("ruff").args(["format", "--check"]).args(places))?;
+    run(tool("ruff").arg("check").args(places))
 }
 
 /// Checks the types inside, and that users see a type for every name.
@@ -207,5 +208,7 @@ fn environment() -> PathBuf {
 }
 
 const PACKAGE: &str = "crates/keyfob-python";
+/// The Python part of the conformance table, as the package's folder sees it.
+const DRIVERS: &str = "../keyfob-conformance/drivers";
 const INSTALLED: &str = "installed.txt";
 const PYTHON_LEAST: (u32, u32) = (3, 10);

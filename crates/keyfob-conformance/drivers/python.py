@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import keyfob
 import requests
 from keyfob import (
     BearerAuthSession,
@@ -22,6 +23,9 @@ from keyfob import (
     GenericExternallyManagedJWTHandler,
     RetryPolicy,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 Json = dict[str, Any]
 KEYFOB_SESSIONS = (BearerAuthSession, ExternallyManagedJWTSession)
@@ -112,16 +116,20 @@ def through_session(
     client: Json, session: BearerAuthSession | ExternallyManagedJWTSession, sent: list[Json]
 ) -> list[Json]:
     """Sends over a session of keyfob."""
-    retry = client["retry"]
-    session.retry = RetryPolicy(
+    session.retry = policy(client["retry"])
+    session.bind(*client["origins"])
+    session.allow_plain_http(*client["plain_http"])
+    return over_requests(client, session, sent)
+
+
+def policy(retry: Json) -> RetryPolicy:
+    """The retry policy of a job."""
+    return RetryPolicy(
         attempts=retry["attempts"],
         total=retry["total_ms"] / 1000,
         pauses=(retry["first_pause_ms"] / 1000, retry["longest_pause_ms"] / 1000),
         retry=retry["also"],
     )
-    session.bind(*client["origins"])
-    session.allow_plain_http(*client["plain_http"])
-    return over_requests(client, session, sent)
 
 
 def requests_auth(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
@@ -157,38 +165,14 @@ def httpx_client(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
     """``handler.httpx_auth()`` in ``httpx.Client``."""
     import httpx
 
-    def send(request: Json) -> Json:
-        with body(request["body"]) as content:
-            if request["body"].get("offset"):
-                # `httpx` would announce the length of the whole file.
-                content = (line for line in content)
-            try:
-                return response(session.request(**httpx_request(request, content)))
-            except Exception as error:
-                return failure(error)
-
-    with httpx.Client(**httpx_settings(client, hook)) as session:
-        return [send(request) for request in sent]
+    return over_httpx(httpx.Client(**httpx_settings(client, hook)), sent)
 
 
 def httpx_async_client(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
     """``handler.httpx_auth()`` in ``httpx.AsyncClient``."""
     import httpx
 
-    async def send(session: httpx.AsyncClient, request: Json) -> Json:
-        with body(request["body"]) as content:
-            if request["body"]["kind"] in {"file", "generator"}:
-                content = asynchronous(content)
-            try:
-                return response(await session.request(**httpx_request(request, content)))
-            except Exception as error:
-                return failure(error)
-
-    async def send_all() -> list[Json]:
-        async with httpx.AsyncClient(**httpx_settings(client, hook)) as session:
-            return [await send(session, request) for request in sent]
-
-    return asyncio.run(send_all())
+    return over_async_httpx(httpx.AsyncClient(**httpx_settings(client, hook)), sent)
 
 
 def httpx_settings(client: Json, hook: Hook) -> dict[str, Any]:
@@ -199,6 +183,66 @@ def httpx_settings(client: Json, hook: Hook) -> dict[str, Any]:
         "headers": client["default_headers"],
         "follow_redirects": True,
     }
+
+
+def keyfob_client(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
+    """``keyfob.Client``."""
+    return over_httpx(keyfob.Client(hook, **keyfob_settings(client)), sent)
+
+
+def keyfob_async_client(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
+    """``keyfob.AsyncClient``."""
+    return over_async_httpx(keyfob.AsyncClient(hook, **keyfob_settings(client)), sent)
+
+
+def keyfob_settings(client: Json) -> dict[str, Any]:
+    """The arguments of a client of keyfob."""
+    if client["header"] is not None:
+        raise NotSupportedError("a client of keyfob has no header of its own")
+    return {
+        "origins": client["origins"],
+        "allow_plain_http": client["plain_http"],
+        "timeout": client["timeout_ms"] / 1000,
+        "retry": policy(client["retry"]),
+        "redirects": 20,
+        "headers": client["default_headers"],
+    }
+
+
+def over_httpx(client: httpx.Client, sent: list[Json]) -> list[Json]:
+    """Sends over a client of ``httpx``."""
+
+    def send(request: Json) -> Json:
+        with body(request["body"]) as content:
+            if request["body"].get("offset"):
+                # `httpx` would announce the length of the whole file.
+                content = (line for line in content)
+            try:
+                return response(client.request(**httpx_request(request, content)))
+            except Exception as error:
+                return failure(error)
+
+    with client:
+        return [send(request) for request in sent]
+
+
+def over_async_httpx(client: httpx.AsyncClient, sent: list[Json]) -> list[Json]:
+    """Sends over an async client of ``httpx``."""
+
+    async def send(request: Json) -> Json:
+        with body(request["body"]) as content:
+            if request["body"]["kind"] in {"file", "generator"}:
+                content = asynchronous(content)
+            try:
+                return response(await client.request(**httpx_request(request, content)))
+            except Exception as error:
+                return failure(error)
+
+    async def send_all() -> list[Json]:
+        async with client:
+            return [await send(request) for request in sent]
+
+    return asyncio.run(send_all())
 
 
 def httpx_request(request: Json, content: Any) -> dict[str, Any]:
@@ -297,6 +341,8 @@ FACES: dict[str, Face] = {
     "py-requests": requests_auth,
     "py-httpx": httpx_client,
     "py-httpx-async": httpx_async_client,
+    "py-client": keyfob_client,
+    "py-client-async": keyfob_async_client,
 }
 
 if __name__ == "__main__":

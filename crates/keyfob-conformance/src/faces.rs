@@ -34,6 +34,8 @@ pub const FACES: &[Face] = &[
         "py-httpx-async",
         "`handler.httpx_auth()` in `httpx.AsyncClient`",
     ),
+    python("py-client", "`keyfob.Client`"),
+    python("py-client-async", "`keyfob.AsyncClient`"),
     own("cli", "`keyfob request`"),
 ];
 

@@ -33,7 +33,8 @@
 //! * The requests of a job are sent one after the other over one client. A request with `idempotent` is marked so.
 //! * A body of the kind `file` is an open file whose position is `offset`, if the interface takes open files.
 //! * `fetches` counts the calls of the source; it is `null` for an interface without a source.
-//! * The response body is read to its end. If that fails, the result has both a `status` and an `error`.
+//! * The response body is read to its end. If that fails, the result has an `error`, and a `status` too if the interface
+//!   returned the response before.
 //!
 //! The runner sets `SSL_CERT_FILE` and `REQUESTS_CA_BUNDLE` to the certificate of its servers, hides those of the machine,
 //! points `HOME` to a folder of its own, and removes the proxy variables. An interface that reads neither variable has to be given the certificate.
