@@ -60,7 +60,7 @@ pub const EXCEPTIONS: &[Exception] = &[
         ],
     },
     Exception {
-        faces: &["tower", "middleware"],
+        faces: &["tower", "middleware", "py-client", "py-client-async"],
         reason: "The request of another client cannot be marked idempotent; an `Idempotency-Key` field has the same effect.",
         cases: &["retries: * marked idempotent *"],
     },
@@ -121,8 +121,14 @@ pub const EXCEPTIONS: &[Exception] = &[
         cases: &["proxies: * is used for http://api.test *"],
     },
     Exception {
-        faces: AUTH_OBJECTS,
-        reason: "An auth object does not see the proxies of its client. It refuses plain http to this machine while a proxy of the environment would get the token.",
+        faces: &[
+            "py-requests",
+            "py-httpx",
+            "py-httpx-async",
+            "py-client",
+            "py-client-async",
+        ],
+        reason: "The HTTP library chooses the proxy, so plain http to this machine is refused while a proxy would get the token.",
         cases: &["proxies: * is not used for http://*"],
     },
     Exception {
@@ -132,7 +138,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         faces: HTTPX,
-        reason: "`httpx` sends a field of another name to each server that a redirect names, so an auth object refuses such a token.",
+        reason: "`httpx` sends a field of another name to each server that a redirect names, so such a token is refused.",
         cases: &[
             "redirects: * token in a custom field",
             "hops: * token in a custom field",
@@ -170,7 +176,7 @@ pub const EXCEPTIONS: &[Exception] = &[
 /// The faces whose client is not keyfob's.
 const AUTH_OBJECTS: &[&str] = &["py-requests", "py-httpx", "py-httpx-async"];
 
-const HTTPX: &[&str] = &["py-httpx", "py-httpx-async"];
+const HTTPX: &[&str] = &["py-httpx", "py-httpx-async", "py-client", "py-client-async"];
 
 /// The exception for a case, if there is one.
 #[must_use]
