@@ -1,7 +1,5 @@
 //! The filter for text from outside that a terminal or a log shows.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::fmt::Display;
 
 /// Returns text from outside as one line that is safe to show.
@@ -82,27 +80,6 @@ fn is_invisible(char: char) -> bool {
         | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
         | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{10ffff}')
-}
-
-/// A cause of an error whose text comes from outside.
-pub(crate) struct PrintableCause<E>(pub(crate) E);
-
-impl<E: Display> Display for PrintableCause<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.0))
-    }
-}
-
-impl<E: Display> fmt::Debug for PrintableCause<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", printable(&self.0))
-    }
-}
-
-impl<E: StdError> StdError for PrintableCause<E> {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
 }
 
 /// How many characters [`printable`] keeps.

@@ -1,5 +1,6 @@
 //! The connection to the server. It is opened when it is needed, and again after it broke.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use crate::clock::clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
-use crate::error::printable::PrintableCause;
+use crate::error::printable::printable;
 use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
 
@@ -147,6 +148,26 @@ fn unavailable(fault: RedisError) -> StoreError {
     } else {
         "the shared token store refused the command"
     };
-    // The server chooses the text of a refusal.
-    StoreError::unavailable(Error::unavailable(message).caused_by(PrintableCause(fault)))
+    StoreError::unavailable(Error::unavailable(message).caused_by(PrintableFault(fault)))
+}
+
+/// The cause of a failure. The server chooses the text of a refusal.
+struct PrintableFault(RedisError);
+
+impl fmt::Display for PrintableFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.0))
+    }
+}
+
+impl fmt::Debug for PrintableFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", printable(&self.0))
+    }
+}
+
+impl std::error::Error for PrintableFault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
 }
