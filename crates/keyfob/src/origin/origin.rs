@@ -6,7 +6,9 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use crate::error::error::Error;
-use crate::origin::host::{LOCALHOST, is_loopback, parse_host};
+#[cfg(feature = "session")]
+use crate::origin::host::LOCALHOST;
+use crate::origin::host::{is_loopback, parse_host};
 
 /// A scheme, host and port, to which a credential is bound (RFC 6454 §4).
 ///

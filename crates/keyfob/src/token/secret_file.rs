@@ -24,13 +24,13 @@ pub(crate) enum FileUse {
     Secret,
     /// It says which commands run and where tokens go, and holds no secret.
     #[cfg_attr(
-        not(feature = "profiles"),
+        not(any(feature = "profiles", test)),
         expect(dead_code, reason = "only profiles have it")
     )]
     Settings,
     /// keyfob made it, or the directory of such files.
     #[cfg_attr(
-        not(feature = "store"),
+        not(any(feature = "store", test)),
         expect(dead_code, reason = "only stores have it")
     )]
     Store,
