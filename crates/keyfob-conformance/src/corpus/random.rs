@@ -1,4 +1,4 @@
-//! R1 for texts that nobody thought of: the origin that was judged must be the one that the client connects to.
+//! R1 for random texts: the origin that was judged must be the one that the client connects to.
 
 use fastrand::Rng;
 

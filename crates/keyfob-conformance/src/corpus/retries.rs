@@ -20,7 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(marked(method));
     }
     for code in [500, 503] {
-        // A method that nobody knows is not idempotent.
+        // A method that is not registered is not idempotent.
         cases.extend(["TRACE", "PURGE"].map(|method| after_status(method, code, None)));
     }
     cases.push(after_status("PURGE", 503, Some("0")));

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::error::error::{BoxError, Error};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::token::token::{IntoToken, Token};
+use crate::token::into_token::IntoToken;
+use crate::token::token::Token;
 
 /// Makes a token source from an async closure.
 ///

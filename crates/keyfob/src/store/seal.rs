@@ -111,8 +111,8 @@ impl fmt::Debug for SealingKey {
 /// with the new key when it is next saved.
 ///
 /// A sealed entry opens only at its [place](Self::bound_to) and under its store key. It also holds a counter that grows with
-/// each save, on all machines: it is the time in milliseconds, or one more than the counter before. So whoever can write to the
-/// store, but has no key, can neither move an entry nor put back an older one unnoticed: keys refuse a state that is older than
+/// each save, on all machines: it is the time in milliseconds, or one more than the counter before. So anyone who can write to
+/// the store, but has no key, can neither move an entry nor put back an older one unnoticed: keys refuse a state that is older than
 /// the newest one that they have opened or [saved](Self::note_saved). Clones share what they have seen.
 ///
 /// ```

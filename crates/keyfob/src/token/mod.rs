@@ -33,6 +33,7 @@
 //! This folder may import only `error`.
 
 pub(crate) mod freshness;
+pub(crate) mod into_token;
 pub(crate) mod json;
 pub(crate) mod jwt;
 #[cfg(any(feature = "oauth", feature = "store"))]
@@ -41,4 +42,4 @@ pub(crate) mod secret;
 pub(crate) mod secret_file;
 pub(crate) mod token;
 
-pub use crate::token::token::IntoToken;
+pub use crate::token::into_token::IntoToken;

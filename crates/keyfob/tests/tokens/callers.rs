@@ -167,6 +167,7 @@ fn t7_a_renewal_whose_runtime_is_not_driven_is_taken_over() {
     assert_eq!(harness.calls(), 1);
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn t7_a_blocking_caller_takes_over_from_a_tokio_runtime_that_is_not_driven() {
     let calls = Arc::new(AtomicUsize::new(0));

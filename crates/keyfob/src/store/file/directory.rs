@@ -156,7 +156,7 @@ impl Directory {
 
     /// Refuses a directory in which other users could create files or links (S2).
     fn check(&self) -> Result<(), StoreError> {
-        // Not through a link: whoever can change the link decides where the tokens are.
+        // Not through a link: anyone who can change the link decides where the tokens are.
         let found = fs::symlink_metadata(&self.path);
         let found = found.map_err(|fault| cannot("read", &self.path, fault))?;
         let objection = match found.is_dir() {
