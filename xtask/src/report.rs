@@ -49,7 +49,7 @@ pub(crate) fn summary(verdicts: &[Verdict]) -> ExitCode {
 /// Prints the name of each gate and what it proves.
 pub(crate) fn list(gates: &[Gate]) {
     for gate in gates {
-        println!("{:10}{}", gate.name, gate.proves);
+        println!("{:12}{}", gate.name, gate.proves);
     }
 }
 
@@ -61,7 +61,7 @@ impl Verdict {
             Finding::Skipped(reason) => ("skipped", reason.as_str()),
         };
         let seconds = self.took.as_secs_f32();
-        format!("{:10}{result:8}{seconds:7.1} s  {reason}", self.gate.name)
+        format!("{:12}{result:8}{seconds:7.1} s  {reason}", self.gate.name)
             .trim_end()
             .to_owned()
     }

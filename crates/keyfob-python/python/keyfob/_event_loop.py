@@ -207,13 +207,24 @@ def _replace(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _start() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    try:
-        start_thread(lambda: _run_forever(loop), "keyfob-loop")
-    except BaseException:
-        loop.close()
-        raise
-    return loop
+    loops: list[asyncio.AbstractEventLoop] = []
+    made = _Signal()
+
+    def work() -> None:
+        # On the thread that runs it: under gevent, the watchers of a loop belong to the hub of the thread that makes it.
+        try:
+            loops.append(asyncio.new_event_loop())
+        finally:
+            made.set()
+        _run_forever(loops[0])
+
+    start_thread(work, "keyfob-loop")
+    made.wait(_PATIENCE)
+    if not loops:
+        raise RuntimeError(
+            "no event loop for coroutine hooks can be made; the thread that makes it failed"
+        )
+    return loops[0]
 
 
 def _run_forever(loop: asyncio.AbstractEventLoop) -> None:
