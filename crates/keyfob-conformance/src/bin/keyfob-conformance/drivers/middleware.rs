@@ -9,16 +9,13 @@ use keyfob_conformance::outcome::{CallerGot, Job, Outcome};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
 
 use crate::drivers::results::{failure, head, with_body};
+use crate::drivers::runtime::block_on;
 use crate::drivers::session::{body, form};
 use crate::drivers::settings::{configured, default_headers, headers};
 use crate::drivers::source::source;
 
 pub(super) fn run(job: &Job) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         let (hook, calls) = source(&job.client);
         let builder = configured!(AuthenticationMiddleware::builder(hook), &job.client);
         let client = reqwest::Client::builder().default_headers(default_headers(&job.client));

@@ -4,6 +4,7 @@ mod blocking;
 mod cli;
 mod middleware;
 mod results;
+mod runtime;
 mod session;
 mod settings;
 mod source;

@@ -11,15 +11,12 @@ use reqwest::multipart::Form;
 use tokio::io::AsyncSeekExt;
 
 use crate::drivers::results::{failure, head, with_body};
+use crate::drivers::runtime::block_on;
 use crate::drivers::settings::{configured, default_headers, headers};
 use crate::drivers::source::source;
 
 pub(super) fn run(job: &Job) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         let (hook, calls) = source(&job.client);
         let mut results = Vec::new();
         let mut builder = configured!(Session::builder(hook), &job.client);

@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tower::{Layer, ServiceExt};
 
 use crate::drivers::results::{failure, head, with_body};
+use crate::drivers::runtime::block_on;
 use crate::drivers::session::generator;
 use crate::drivers::settings::{configured, headers};
 use crate::drivers::source::source;
@@ -31,11 +32,7 @@ type Https = hyper_rustls::HttpsConnector<HttpConnector>;
 type Service = AuthenticationService<Client<Https, Sent>, ReplayBuffered<Sent>>;
 
 pub(super) fn run(job: &Job) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    block_on(async {
         let (hook, calls) = source(&job.client);
         let layer = configured!(AuthenticationLayer::builder(hook), &job.client)
             .replay(ReplayBuffered::new(|body| body.boxed_unsync()).limit(LIMIT))
