@@ -41,7 +41,7 @@ pub struct Client {
     pub fetches: Vec<Fetched>,
     /// The timeout of an attempt.
     pub timeout_ms: u64,
-    /// What is retried.
+    /// The retry policy of the client.
     pub retry: Retry,
     /// Header fields that the client sends with every request.
     pub default_headers: Vec<(String, String)>,

@@ -1,7 +1,7 @@
 """The client of the load test in Python: many threads, one session, tokens of a second, an API that fails in every way.
 
 ``cargo xtask soak requests`` starts the servers, runs this with their addresses, and judges the report. The numbers of the
-requests say what goes wrong with each; ``crates/keyfob/tests/soak/load_server.rs`` has the same rules.
+requests decide which of them fail, by the rules of ``crates/keyfob/tests/soak/load_server.rs``.
 """
 
 from __future__ import annotations

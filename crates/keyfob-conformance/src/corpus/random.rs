@@ -8,7 +8,7 @@ use crate::expectation::Expectation;
 
 /// Cases of random URLs and Locations. The same seed gives the same cases.
 ///
-/// What is not for this machine goes to the proxy, where it can be seen.
+/// Requests for other machines go to the proxy, which records them.
 #[must_use]
 pub fn random(seed: u64, cases: usize) -> Vec<Case> {
     let mut rng = Rng::with_seed(seed);

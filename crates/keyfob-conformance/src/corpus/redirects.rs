@@ -1,4 +1,4 @@
-//! R1: where the credential goes on a redirect, and what goes with it.
+//! R1: whether a request carries the credential, its method and its body after a redirect.
 
 use crate::case::{Body, Case};
 use crate::corpus::builders::{bare, bytes, expect, generator, get, ok, redirect, request, with};

@@ -1,4 +1,4 @@
-//! R2, R3 and R7: when the token is renewed, which one is sent, and what is replayed.
+//! R2, R3 and R7: renewals of the token, the token of each attempt, and replays.
 
 use crate::case::{Case, Fetched};
 use crate::corpus::builders::{

@@ -1,4 +1,4 @@
-//! R4: what is sent again after which status or fault.
+//! R4: the statuses and faults after which a request is sent again.
 
 use crate::case::{Case, Fault, Request, Response};
 use crate::corpus::builders::{bytes, expect, fault, ok, request, status, with};

@@ -43,7 +43,7 @@ fn bound(kind: &str, texts: &[&str]) -> Case {
     texts.iter().fold(case, |case, text| case.send(get(text)))
 }
 
-/// URLs that the caller names. What is not on this machine goes to the proxy, where it can be seen.
+/// URLs that the caller names. Requests for other machines go to the proxy, which records them.
 fn unbound(kind: &str, texts: &[&str]) -> Case {
     let name = format!("a credential without origins does not leave this machine with {kind}");
     let case = Case::new("targets", "R1", name)

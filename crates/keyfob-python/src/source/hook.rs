@@ -204,5 +204,5 @@ impl HookCall {
     }
 }
 
-/// So many calls may hang at once.
+/// How many calls may hang at the same time.
 const MOST_CALLS: usize = 16;

@@ -79,7 +79,7 @@ impl CaseServers {
 
 impl Drop for CaseServers {
     fn drop(&mut self) {
-        // The judge reports what is missing, and not the server.
+        // The judge reports missing requests, not the server.
         for server in self.0.values().filter_map(CaseServer::scripted) {
             let _ = server.report();
         }
