@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod options;
 mod output;
+mod profile_file;
 mod signals;
 mod stored_tokens;
 

@@ -6,6 +6,7 @@ use clap::Args;
 use keyfob::{Profile, Profiles};
 
 use crate::output::error::CliError;
+use crate::profile_file;
 
 /// The option that names the file with the profiles.
 #[derive(Args)]
@@ -51,6 +52,12 @@ impl ConfigOption {
             Some(path) => profiles.with_ca_file(path),
             None => profiles,
         })
+    }
+
+    /// Adds a profile to the file; see [`profile_file::append`].
+    #[expect(dead_code, reason = "for `profile add` and `login URL`")]
+    pub(crate) fn append(&self, name: &str, toml: &str) -> Result<PathBuf, CliError> {
+        profile_file::append(self.config.as_deref(), name, toml)
     }
 
     /// The profile of this name.

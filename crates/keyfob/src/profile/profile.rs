@@ -16,7 +16,7 @@ use crate::oauth::dpop::DpopProver;
 use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::errors::suggestion;
 use crate::profile::file;
-use crate::profile::file::{FILE, default_file, file_of_environment};
+use crate::profile::file::{FILE, file_of_environment};
 use crate::profile::schema::token::TokenFrom;
 use crate::profile::schema::{Definition, read};
 use crate::profile::select::score;
@@ -60,7 +60,7 @@ impl Profiles {
         if let Some(path) = file_of_environment() {
             return Self::from_file(path);
         }
-        match default_file() {
+        match file::default_file() {
             // If this check fails, reading fails as well, and reports the cause.
             Some(path) if path.try_exists().unwrap_or(true) => Self::from_file(path),
             // Only the default file may be missing. A user who names a file means it to be read.
@@ -70,6 +70,14 @@ impl Profiles {
                 profiles: BTreeMap::new(),
             }),
         }
+    }
+
+    /// The path of the file that [`from_default_file`](Self::from_default_file) reads, which may be missing.
+    ///
+    /// `None` if there is no configuration directory, as in a process without a home.
+    #[must_use]
+    pub fn default_file() -> Option<PathBuf> {
+        file_of_environment().or_else(file::default_file)
     }
 
     /// Reads this file.
