@@ -1,6 +1,7 @@
 //! The grants of OAuth 2.0. Each is a token source.
 
 pub(crate) mod client_credentials;
+pub(crate) mod custom_grant;
 pub(crate) mod jwt_bearer;
 pub(crate) mod options;
 pub(crate) mod refresh_token;

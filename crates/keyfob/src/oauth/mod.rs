@@ -10,6 +10,7 @@
 //! | A person signs in, with a browser on any machine. | [`DeviceCode`] | RFC 8628 |
 //! | You have a refresh token, for example from a sign-in. | [`RefreshToken`] | RFC 6749 §6 |
 //! | You have a key, or a signed JWT such as a Kubernetes token. | [`JwtBearer`] | RFC 7523 §2.1 |
+//! | The server has a grant type of its own. | [`CustomGrant`] | RFC 6749 §4.5 |
 //! | You have a token of a user or another server, and need one for a different API. | [`TokenExchange`] | RFC 8693 |
 //!
 //! The two sign-ins return a [`Token`](crate::Token) once. All other grants are token sources: give one to a
@@ -87,6 +88,7 @@ pub use crate::oauth::client_builder::ClientBuilder;
 pub use crate::oauth::device_code::{DeviceAuthorization, DeviceCode};
 pub use crate::oauth::dpop::DpopProver;
 pub use crate::oauth::grants::client_credentials::ClientCredentials;
+pub use crate::oauth::grants::custom_grant::CustomGrant;
 pub use crate::oauth::grants::jwt_bearer::JwtBearer;
 pub use crate::oauth::grants::refresh_token::RefreshToken;
 pub use crate::oauth::grants::smart_backend_services::SmartBackendServices;

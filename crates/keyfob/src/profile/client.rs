@@ -25,6 +25,8 @@ pub(super) struct Secrets {
     client_secret: Option<Zeroizing<String>>,
     private_key: Option<Zeroizing<String>>,
     passphrase: Option<Zeroizing<String>>,
+    /// Further parameters of the token request, with their names.
+    pub(super) parameters: Vec<(String, Zeroizing<String>)>,
 }
 
 impl Secrets {
@@ -35,7 +37,12 @@ impl Secrets {
         let private_key = key.map(|key| key.pem.read(request));
         let passphrase = key.and_then(|key| key.passphrase.as_ref());
         let passphrase = passphrase.map(|secret| secret.read(request));
+        let mut parameters = Vec::new();
+        for (name, secret) in &grant.secret_parameters {
+            parameters.push((name.clone(), secret.read(request).await?));
+        }
         Ok(Self {
+            parameters,
             client_secret: OptionFuture::from(client_secret).await.transpose()?,
             private_key: OptionFuture::from(private_key).await.transpose()?,
             passphrase: OptionFuture::from(passphrase).await.transpose()?,

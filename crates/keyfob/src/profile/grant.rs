@@ -9,6 +9,7 @@ use crate::error::error::{Error, ErrorKind};
 use crate::oauth::client::Client;
 use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::grants::client_credentials::ClientCredentials;
+use crate::oauth::grants::custom_grant::CustomGrant;
 use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
@@ -25,6 +26,11 @@ use crate::token::token::Token;
 ///
 /// A macro, because the types have the same setters but no common trait.
 macro_rules! with_parameters {
+    ($source:expr, $grant:expr, $secrets:expr) => {
+        with_parameters!($source, $grant).set_each(&$secrets.parameters, |source, (name, value)| {
+            source.parameter(name, value.as_str())
+        })
+    };
     ($source:expr, $grant:expr) => {
         $source
             .scopes(&$grant.scopes)
@@ -89,7 +95,7 @@ impl GrantSource {
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
                 let source = ClientCredentials::new(client().await?);
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::SmartBackendServices => {
                 // This source makes its own client, because SMART prescribes the authentication.
@@ -99,12 +105,16 @@ impl GrantSource {
                     .set_each(&grant.ca_file, ClientBuilder::ca_file)
                     .set_each(files, MetadataFiles::used_by);
                 let source = SmartBackendServices::discover_with(client, base, key)?;
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
+            }
+            GrantKind::Custom { grant_type } => {
+                let source = CustomGrant::new(client().await?, grant_type);
+                Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::RefreshToken(_) => {
                 let refresh_token = self.refresh_token(request).await?;
                 let source = RefreshToken::new(client().await?, refresh_token.as_str())?;
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::SignIn(_) => {
                 let refresh_token = self.refresh_token(request).await?;
@@ -117,7 +127,7 @@ impl GrantSource {
             }
             GrantKind::JwtBearer(Assertion::Stored(secret)) => {
                 let source = JwtBearer::from_source(client().await?, secret.token_source());
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::JwtBearer(Assertion::Signed {
                 subject, audience, ..
@@ -125,11 +135,11 @@ impl GrantSource {
                 let source = JwtBearer::signed(client().await?, secrets.signing_key(grant)?)
                     .set_each(subject, JwtBearer::subject)
                     .set_each(audience, JwtBearer::assertion_audience);
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::TokenExchange(settings) => {
                 let source = exchange(client().await?, settings);
-                Arc::new(with_parameters!(source, grant))
+                Arc::new(with_parameters!(source, grant, secrets))
             }
         })
     }

@@ -119,6 +119,9 @@ fn grant_identity(grant: &Grant) -> String {
     let secrets = secrets.map(|(key, secret)| format!("{key}={}", secret.identity()));
     let parameters = grant.parameters.iter();
     let parameters = parameters.map(|(name, value)| format!("{name:?}={value:?}"));
+    let secret_parameters = grant.secret_parameters.iter();
+    let secret_parameters = secret_parameters.map(|(name, _)| format!("secret {name:?}"));
+    let parameters = parameters.chain(secret_parameters);
     let parts: Vec<_> = secrets.chain(parameters).collect();
     let kind = kind_identity(&grant.kind);
     let identity = format!("{} {kind} {:?}", parts.join(" "), grant.audience);
@@ -136,6 +139,7 @@ fn kind_identity(kind: &GrantKind) -> String {
     match kind {
         GrantKind::ClientCredentials => "ClientCredentials".to_owned(),
         GrantKind::SmartBackendServices => "SmartBackendServices".to_owned(),
+        GrantKind::Custom { grant_type } => format!("Custom({grant_type:?})"),
         GrantKind::RefreshToken(first) => format!("RefreshToken({})", shown(first)),
         GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
             format!("JwtBearer(Kept({}))", shown(assertion))

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keyfob::oauth::{
-    Algorithm, ClientCredentials, JwtBearer, SigningKey, SmartBackendServices, TokenExchange,
-    TokenType,
+    Algorithm, ClientCredentials, CustomGrant, JwtBearer, SigningKey, SmartBackendServices,
+    TokenExchange, TokenType,
 };
 use keyfob::{ErrorKind, Expiry, FixedToken, Session, Token, blocking};
 use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json};
@@ -35,6 +35,20 @@ async fn client_credentials_send_all_settings() {
         asked.header("content-type"),
         Some("application/x-www-form-urlencoded")
     );
+}
+
+#[tokio::test]
+async fn a_custom_grant_sends_its_type_and_parameters() {
+    let endpoint = TokenEndpoint::start();
+    let source = CustomGrant::new(client(&endpoint), "urn:example:api-key")
+        .scopes(["a"])
+        .parameter("api_key", "s3cr3t");
+    assert!(!format!("{source:?}").contains("s3cr3t"));
+    assert_eq!(token_of(source).await.unwrap().expose(), "token-1");
+    let asked = last(&endpoint);
+    assert_eq!(form_values(&asked, "grant_type"), ["urn:example:api-key"]);
+    assert_eq!(form_values(&asked, "api_key"), ["s3cr3t"]);
+    assert_eq!(form_values(&asked, "scope"), ["a"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use keyfob::oauth::{
-    Algorithm, Client, ClientCredentials, JwtBearer, RefreshToken, SigningKey,
+    Algorithm, Client, ClientCredentials, CustomGrant, JwtBearer, RefreshToken, SigningKey,
     SmartBackendServices, TokenExchange, TokenType,
 };
 use keyfob::store::StoreKey;
@@ -47,6 +47,8 @@ fn each_setting_that_changes_the_token_changes_the_key() {
             .store_key(),
         JwtBearer::from_source(client("a"), given()).store_key(),
         TokenExchange::new(client("a"), given(), TokenType::Jwt).store_key(),
+        CustomGrant::new(client("a"), "one").store_key(),
+        CustomGrant::new(client("a"), "other").store_key(),
         SmartBackendServices::discover("https://ehr.example.com", "a", key)
             .unwrap()
             .store_key(),

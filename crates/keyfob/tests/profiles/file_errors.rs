@@ -235,6 +235,36 @@ fn a_grant_has_what_it_needs_and_nothing_else() {
             "`refresh_token` is missing",
         ),
         (grant("jwt_bearer", ""), "3:13", "no assertion"),
+        (grant("custom", ""), "3:13", "`grant_type` is missing"),
+        (
+            grant(
+                "custom",
+                "grant_type = \"a\"\nsecret_parameters = { scope = \"env:A\" }",
+            ),
+            "8:23",
+            "has its own key",
+        ),
+        (
+            grant(
+                "custom",
+                "grant_type = \"a\"\nparameters = { b = \"c\" }\nsecret_parameters = { b = \"env:A\" }",
+            ),
+            "9:23",
+            "is in `parameters` too",
+        ),
+        (
+            grant(
+                "custom",
+                "grant_type = \"a\"\nsecret_parameters = { b = \"s3cret\" }",
+            ),
+            "8:27",
+            "is a secret",
+        ),
+        (
+            grant("device_code", "secret_parameters = { b = \"env:A\" }"),
+            "7:1",
+            "`secret_parameters` does not go with",
+        ),
         (
             grant("token_exchange", ""),
             "3:13",

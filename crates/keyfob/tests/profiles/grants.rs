@@ -77,6 +77,35 @@ fn client_credentials_use_the_current_secret() {
 }
 
 #[test]
+fn a_custom_grant_reads_its_secret_parameters_at_each_renewal() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let secret = folder.file("secret", "first\n");
+    for (key, token) in [("first", "one"), ("second", "two")] {
+        server.expect(
+            Expect::post("/token")
+                .form("grant_type", "urn:ibm:params:oauth:grant-type:apikey")
+                .form("apikey", key)
+                .form("account", "A1")
+                .respond(token_response(token)),
+        );
+    }
+    let tokens = tokens(&format!(
+        r#"grant = "custom"
+        grant_type = "urn:ibm:params:oauth:grant-type:apikey"
+        token_endpoint = "{}"
+        client_id = "a"
+        parameters = {{ account = "A1" }}
+        secret_parameters = {{ apikey = "file:{}" }}"#,
+        server.url_for("/token"),
+        secret.display()
+    ));
+    assert_eq!(renewed(&tokens), "one");
+    fs::write(&secret, "second").expect("the folder is ours");
+    assert_eq!(renewed(&tokens), "two");
+    server.verify();
+}
+
+#[test]
 fn a_secret_can_be_sent_in_the_form() {
     let (folder, server) = (Folder::new(), Server::start());
     let secret = folder.file("secret", "s3cret");

@@ -1,5 +1,7 @@
 //! The key under which a profile's token is stored. If a key changes, every person has to sign in again.
 
+use std::collections::HashSet;
+
 use keyfob::Profiles;
 
 const CLIENT: &str = r#"
@@ -98,6 +100,28 @@ fn exchanged_tokens_keep_their_store_key() {
         "https://login.example.com/token client=reports subject=c6ea993adf303ec9 grant=token_exchange name=a",
         "6f4497c124aa06dcfc17aed98559cb8eb0adb19bb07b208b553530f649256205",
     );
+}
+
+#[test]
+fn tokens_of_a_custom_grant_differ_by_its_type_and_parameters() {
+    let key = |more: &str| {
+        let text = format!(
+            "[profiles.a]\nbase_url = \"https://a.example\"\nstore = {{ kind = \"file\", directory = \"/state\" }}\n[profiles.a.token]\n\
+             grant = \"custom\"\ntoken_endpoint = \"https://i.example/token\"\nclient_id = \"a\"\n{more}"
+        );
+        let profiles = Profiles::from_text(&text).unwrap();
+        let stored = profiles.get("a").unwrap().store().unwrap();
+        stored.expect("the profile has a store").1.id().to_owned()
+    };
+    let keys = [
+        "grant_type = \"one\"",
+        "grant_type = \"two\"",
+        "grant_type = \"one\"\nsecret_parameters = { a = \"env:A\" }",
+        "grant_type = \"one\"\nsecret_parameters = { b = \"env:A\" }",
+        "grant_type = \"one\"\nsecret_parameters = { a = \"env:B\" }",
+    ]
+    .map(key);
+    assert_eq!(HashSet::from(keys.clone()).len(), keys.len(), "{keys:?}");
 }
 
 #[test]

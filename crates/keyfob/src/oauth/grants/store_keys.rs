@@ -3,6 +3,7 @@
 use crate::oauth::client::Client;
 use crate::oauth::discovery::ServerLocation;
 use crate::oauth::grants::client_credentials::ClientCredentials;
+use crate::oauth::grants::custom_grant::CustomGrant;
 use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::options::GrantOptions;
 use crate::oauth::grants::refresh_token::RefreshToken;
@@ -48,6 +49,13 @@ impl SmartBackendServices {
     /// The key under which a store keeps the tokens; see [`ClientCredentials::store_key`].
     pub fn store_key(&self) -> StoreKeyBuilder {
         self.credentials.store_key()
+    }
+}
+
+impl CustomGrant {
+    /// The key under which a store keeps the tokens; see [`ClientCredentials::store_key`].
+    pub fn store_key(&self) -> StoreKeyBuilder {
+        store_key(&self.options, &self.grant_type)
     }
 }
 

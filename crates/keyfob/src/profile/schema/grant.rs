@@ -30,6 +30,7 @@ pub(crate) struct Grant {
     pub(crate) audience: Vec<String>,
     pub(crate) resource: Vec<String>,
     pub(crate) parameters: Vec<(String, String)>,
+    pub(crate) secret_parameters: Vec<(String, SecretRef)>,
     /// The key that tokens are bound to (DPoP, RFC 9449).
     pub(crate) dpop_key: Option<DpopKey>,
     /// The CA file of the profile.
@@ -55,6 +56,10 @@ pub(crate) enum Server {
 pub(crate) enum GrantKind {
     ClientCredentials,
     SmartBackendServices,
+    /// A grant type that the server defines (RFC 6749 §4.5).
+    Custom {
+        grant_type: String,
+    },
     /// Holds the first refresh token; later ones are in the store.
     RefreshToken(SecretRef),
     JwtBearer(Assertion),
@@ -98,6 +103,8 @@ impl Grant {
             let passphrase = key.passphrase.iter();
             secrets.extend(passphrase.map(|secret| ("dpop_key_passphrase", secret)));
         }
+        let parameters = self.secret_parameters.iter();
+        secrets.extend(parameters.map(|(_, secret)| ("secret_parameters", secret)));
         match &self.kind {
             GrantKind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
@@ -145,6 +152,7 @@ impl Server {
 enum Name {
     ClientCredentials,
     SmartBackendServices,
+    Custom,
     RefreshToken,
     JwtBearer,
     TokenExchange,
@@ -183,6 +191,13 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
     };
     let scopes = texts("scopes");
     let parameters = table.optional("parameters", read_parameters);
+    let secret_parameters = match grant {
+        // A sign-in sends its parameters in a URL.
+        Name::SignIn(_) => None,
+        _ => table.optional("secret_parameters", |value| {
+            read_secret_parameters(value, parameters.as_deref().unwrap_or_default())
+        }),
+    };
     let dpop_key = table.optional("dpop_key", Value::secret).map(|secret| {
         let passphrase = table.optional("dpop_key_passphrase", Value::secret);
         DpopKey::new(secret, passphrase)
@@ -202,6 +217,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         audience,
         resource,
         parameters: parameters.unwrap_or_default(),
+        secret_parameters: secret_parameters.unwrap_or_default(),
         dpop_key,
         ca_file: None,
         token_type,
@@ -212,6 +228,11 @@ fn read_kind(table: &Table<'_>, grant: Name) -> Read<GrantKind> {
     Ok(match grant {
         Name::ClientCredentials => GrantKind::ClientCredentials,
         Name::SmartBackendServices => GrantKind::SmartBackendServices,
+        Name::Custom => {
+            let purpose = "the grant type as the server's documentation spells it";
+            let grant_type = table.required("grant_type", purpose, Value::text)?;
+            GrantKind::Custom { grant_type }
+        }
         Name::RefreshToken => {
             let purpose = "the first refresh token; later ones are in the store";
             GrantKind::RefreshToken(table.required("refresh_token", purpose, Value::secret)?)
@@ -309,9 +330,33 @@ fn read_parameters(value: &Value<'_>) -> Read<Vec<(String, String)>> {
     Ok(parameters)
 }
 
-const NAMES: [(&str, Name); 7] = [
+/// Reads further parameters of the token request that are secrets.
+fn read_secret_parameters(
+    value: &Value<'_>,
+    others: &[(String, String)],
+) -> Read<Vec<(String, SecretRef)>> {
+    let mut parameters = Vec::new();
+    for parameter in value.entries()? {
+        let name = parameter.key;
+        if RESERVED.contains(&name) {
+            parameter.key_error(format!(
+                "`{name}` does not belong in `secret_parameters`; it has its own key, or the grant sets it"
+            ));
+        } else if others.iter().any(|(other, _)| other == name) {
+            parameter.key_error(format!(
+                "`{name}` is in `parameters` too, and a request must not repeat it; remove one of them"
+            ));
+        } else if let Ok(secret) = parameter.secret() {
+            parameters.push((name.to_owned(), secret));
+        }
+    }
+    Ok(parameters)
+}
+
+const NAMES: [(&str, Name); 8] = [
     ("client_credentials", Name::ClientCredentials),
     ("smart_backend_services", Name::SmartBackendServices),
+    ("custom", Name::Custom),
     ("refresh_token", Name::RefreshToken),
     ("jwt_bearer", Name::JwtBearer),
     ("token_exchange", Name::TokenExchange),
@@ -323,7 +368,7 @@ const NAMES: [(&str, Name); 7] = [
 ];
 
 /// The keys of all grants.
-pub(super) const KEYS: [&str; 30] = [
+pub(super) const KEYS: [&str; 32] = [
     "token_type",
     "issuer",
     "token_endpoint",
@@ -339,6 +384,8 @@ pub(super) const KEYS: [&str; 30] = [
     "audience",
     "resource",
     "parameters",
+    "secret_parameters",
+    "grant_type",
     "dpop_key",
     "dpop_key_passphrase",
     "refresh_token",
