@@ -5,6 +5,7 @@
 //! - [`Gate`] holds responses back until the test opens it, so that the order of events is certain.
 //! - [`TokenEndpoint`] hands out the numbered tokens of an [`Issuer`], and refuses, delays and fails as scripted.
 //! - [`Api`] accepts the tokens of that [`Issuer`] until they expire or are revoked, and counts its responses.
+//! - [`platforms`] has fakes of GitHub, Google Cloud and other platforms that issue tokens (feature `platforms`).
 //! - [`ManualClock`] stands still until the test moves it.
 //! - [`ScriptedSource`] is a source of tokens with prepared results. [`GatedSource`] waits until the test gives the result.
 //!
@@ -33,6 +34,8 @@
 mod clock;
 mod issuer;
 mod lock;
+#[cfg(feature = "platforms")]
+pub mod platforms;
 mod server;
 mod source;
 

@@ -6,6 +6,8 @@ mod api;
 mod client;
 mod expectations;
 mod faults;
+#[cfg(feature = "platforms")]
+mod platforms;
 #[cfg(feature = "program")]
 mod program;
 mod server;

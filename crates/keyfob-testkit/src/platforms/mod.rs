@@ -1,0 +1,23 @@
+//! Fakes of the platforms that issue tokens.
+//!
+//! Each fake is a server on loopback. It checks what the platform checks: method, path, query, headers, body, the signature and
+//! the claims of a JWT, the audience, the lifetime and the clock. It responds in the forms of the platform, also to what it
+//! refuses. It checks what the platform documents and nothing else, so that a test which passes here has a good chance there.
+//!
+//! [`Fake`] has what all fakes share: the time, a log of what was accepted and refused, throttling and outages.
+
+mod clock;
+mod fake;
+mod github;
+mod github_actions;
+mod jwt;
+mod key;
+mod refusal;
+
+pub use clock::FakeClock;
+pub use fake::{Fake, Platform};
+pub use github::GitHub;
+pub use github_actions::GitHubActions;
+pub use jwt::{JwtFault, JwtRules, ReadJwt};
+pub use key::PlatformKey;
+pub use refusal::Refusal;

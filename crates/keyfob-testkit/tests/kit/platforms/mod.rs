@@ -1,0 +1,3 @@
+//! The fakes of platforms check what the platforms check.
+
+mod github;
