@@ -37,6 +37,8 @@ mod _core {
     use crate::client::origins::Origins;
     #[pymodule_export]
     use crate::client::retry_policy::RetryPolicy;
+    #[pymodule_export]
+    use crate::client::step_up::step_up;
     use crate::log::install;
     #[pymodule_export]
     use crate::profile::{Profile, profile_names};

@@ -16,6 +16,7 @@ use crate::exchange::challenge::Challenges;
 use crate::exchange::proof::DPOP_NONCE;
 use crate::exchange::redirect::follow;
 use crate::exchange::retry_after::RetryAfter;
+use crate::exchange::step_up::StepUp;
 use crate::oauth::authorization_code::manual_response::ManualResponse;
 use crate::oauth::authorization_code::response::ExpectedResponse;
 use crate::oauth::content_coding;
@@ -73,15 +74,21 @@ pub fn target(name: &str) -> Option<Target> {
 
 /// `WWW-Authenticate` (RFC 9110 §11.6.1), one field for each line.
 fn challenges(data: &[u8]) {
-    let challenges = Challenges::from_headers(&fields(&WWW_AUTHENTICATE, data));
+    let headers = fields(&WWW_AUTHENTICATE, data);
+    let challenges = Challenges::from_headers(&headers);
     for challenge in challenges.iter() {
         assert!(!challenge.scheme().is_empty());
         for (name, value) in challenge.parameters() {
             assert!(challenge.parameter(name).is_some(), "{value}");
         }
     }
-    let _ = challenges.insufficient_scope();
     let _ = challenges.use_dpop_nonce();
+    let step_up = StepUp::from_response(StatusCode::UNAUTHORIZED, &headers);
+    assert_eq!(step_up.is_some(), challenges.ask_for_more());
+    if let Some(step_up) = step_up {
+        assert_eq!(printable(&step_up), step_up.to_string());
+        assert!(step_up.scopes.len() <= StepUp::MAX_VALUES);
+    }
 }
 
 /// The value of `Content-Encoding` in the first line, and the body after it.

@@ -120,7 +120,7 @@ const RENEWING: [(&str, u16, &str); 18] = [
     ),
 ];
 
-const FUTILE: [(&str, u16, &str); 11] = [
+const FUTILE: [(&str, u16, &str); 17] = [
     (
         "insufficient_scope",
         401,
@@ -160,6 +160,36 @@ const FUTILE: [(&str, u16, &str); 11] = [
         "insufficient_user_authentication after another scheme",
         401,
         "Basic realm=\"x\", Bearer max_age=5, error=insufficient_user_authentication",
+    ),
+    (
+        "insufficient_user_authentication for DPoP",
+        401,
+        "DPoP algs=\"ES256\", error=\"insufficient_user_authentication\", max_age=\"0\"",
+    ),
+    (
+        "insufficient_user_authentication for DPoP",
+        403,
+        "DPoP error=\"insufficient_user_authentication\", acr_values=\"gold silver\"",
+    ),
+    (
+        "insufficient_scope for DPoP",
+        403,
+        "Bearer, DPoP error=\"insufficient_scope\", scope=\"admin\"",
+    ),
+    (
+        "insufficient_scope and a resource's metadata",
+        403,
+        "Bearer error=\"insufficient_scope\", resource_metadata=\"https://api.example/.well-known/x\"",
+    ),
+    (
+        "insufficient_scope",
+        429,
+        "Bearer error=\"insufficient_scope\", scope=\"admin\"",
+    ),
+    (
+        "insufficient_user_authentication",
+        503,
+        "Bearer error=\"insufficient_user_authentication\", max_age=\"5\"",
     ),
     ("a bare Bearer", 403, "Bearer"),
     (

@@ -19,6 +19,7 @@ from keyfob import _core, sources
 from keyfob._core import RetryPolicy
 from keyfob._profiles import ProfileSession, profiles, session
 from keyfob._session.front import Session
+from keyfob._step_up import StepUp, step_up
 from keyfob._values import Status
 from keyfob.authentication import (
     JWT,
@@ -50,10 +51,12 @@ __all__ = [
     "RetryPolicy",
     "Session",
     "Status",
+    "StepUp",
     "__version__",
     "profiles",
     "session",
     "sources",
+    "step_up",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 from keyfob._values import CacheSettings, RequestInfo, Status
 
@@ -33,6 +33,7 @@ __all__ = [
     "before_fork",
     "profile_names",
     "reset_wall_clock",
+    "step_up",
     "step_wall_clock",
     "wall_clock",
 ]
@@ -199,6 +200,20 @@ class Profile:
     def redirects(self) -> int | None: ...
     def source(self) -> Source: ...
 
+def step_up(
+    status: int, headers: _Headers
+) -> (
+    tuple[
+        Literal["insufficient_scope", "insufficient_user_authentication"],
+        list[str],
+        list[str],
+        int | None,
+        str | None,
+        str | None,
+        str,
+    ]
+    | None
+): ...
 def profile_names(file: str | None) -> list[str]: ...
 def advance_clock(time: float) -> None: ...
 def step_wall_clock(seconds: float) -> None: ...

@@ -23,6 +23,7 @@ from keyfob._auth.handler_auth import HandlerAuth
 from keyfob._core import IDEMPOTENCY_KEY, Exchange, Lease, Renew, Wait
 from keyfob._handler.handler_for import Tokens, handler_for
 from keyfob._loopback import check_proxy
+from keyfob._step_up import JoinedHeaders
 from keyfob._values import CacheSettings, RequestInfo
 from keyfob.errors import OriginError
 
@@ -123,7 +124,7 @@ class Middleware(HandlerAuth):
     def _judge_response(
         self, exchange: Exchange, lease: Lease, response: ClientResponse
     ) -> Renew | Wait | None:
-        return exchange.on_response(lease, response.status, _JoinedHeaders(response))
+        return exchange.on_response(lease, response.status, JoinedHeaders(response.headers))
 
 
 class _OriginError(OriginError, ClientError):
@@ -157,17 +158,6 @@ class _Flow:
         self._redirected = response.status in _REDIRECTS
         if not self._redirected:
             _current.set(None)
-
-
-class _JoinedHeaders:
-    """The headers of a response, where several fields of one name are one list (RFC 9110 §5.3)."""
-
-    def __init__(self, response: ClientResponse) -> None:
-        self._headers = response.headers
-
-    def get(self, name: str) -> str | None:
-        values = self._headers.getall(name, [])
-        return ", ".join(values) if values else None
 
 
 _current: ContextVar[_Flow | None] = ContextVar("keyfob.aiohttp", default=None)

@@ -95,8 +95,7 @@ impl Challenges {
 
     /// Whether the user has to sign in again, or in a stronger way ([RFC 9470 §3]).
     ///
-    /// A renewed token would be refused again. [`Challenge::acr_values`], [`Challenge::max_age`] and [`Challenge::scope`]
-    /// say what the next sign-in has to ask for.
+    /// A renewed token would be refused again. [`StepUp`](crate::exchange::StepUp) says what the next sign-in has to ask for.
     ///
     /// ```
     /// use std::time::Duration;
@@ -130,7 +129,7 @@ impl Challenges {
 
     fn token_error(&self, code: &str) -> bool {
         self.iter()
-            .filter(|challenge| challenge.is("Bearer") || challenge.is("DPoP"))
+            .filter(|challenge| challenge.is_for_tokens())
             .any(|challenge| challenge.error() == Some(code))
     }
 
@@ -193,6 +192,11 @@ impl Challenge {
     /// Whether the challenge has this scheme; case does not matter.
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
+    }
+
+    /// Whether the scheme is one for OAuth 2.0 tokens, whose error codes say why a token was refused.
+    pub(crate) fn is_for_tokens(&self) -> bool {
+        self.is("Bearer") || self.is("DPoP")
     }
 
     /// Returns the `token68` that some schemes use instead of parameters.

@@ -220,7 +220,9 @@ impl Exchange {
             {
                 Ok(self.refused(headers, now))
             }
-            Outcome::Response(status, headers) if self.policy.retries(status) => {
+            Outcome::Response(status, headers)
+                if self.policy.retries(status) && !asks_for_more(headers) =>
+            {
                 Ok(self.failed(&Retryable::response(status, headers), now))
             }
             Outcome::Response(status, headers) => {
@@ -326,6 +328,11 @@ fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
         || !status.is_success()
             && headers.contains_key(WWW_AUTHENTICATE)
             && Challenges::from_headers(headers).invalid_token()
+}
+
+/// Whether a retry would be refused too, although the policy names the status.
+fn asks_for_more(headers: &HeaderMap) -> bool {
+    headers.contains_key(WWW_AUTHENTICATE) && Challenges::from_headers(headers).ask_for_more()
 }
 
 /// The header field with the status of a gRPC call.

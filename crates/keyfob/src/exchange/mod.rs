@@ -17,6 +17,7 @@ pub(crate) mod redirect;
 pub(crate) mod reqwest_failure;
 pub(crate) mod retry;
 pub(crate) mod retry_after;
+pub(crate) mod step_up;
 #[cfg(all(feature = "session", feature = "rustls"))]
 pub(crate) mod tls_failure;
 
@@ -27,3 +28,4 @@ pub use crate::exchange::outcome::{Failure, IDEMPOTENCY_KEY, Idempotency, Outcom
 pub use crate::exchange::proof::{DPOP, DPOP_NONCE, RequestProof};
 pub use crate::exchange::redirect::{OnRedirect, Redirect, RedirectBody};
 pub use crate::exchange::retry_after::RetryAfter;
+pub use crate::exchange::step_up::{StepUp, StepUpReason};

@@ -20,7 +20,7 @@ use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_response::{read_seconds, require_member, take_text};
-use crate::origin::origin::{Origin, parse_url};
+use crate::origin::origin::web_page;
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
@@ -277,18 +277,6 @@ impl DeviceResponse {
     }
 }
 
-/// Reads a URL that is safe to show and to open: not a file, and not the URL scheme of another program.
-///
-/// Userinfo is refused, because a person reads `https://bank.example@evil.example/` as the address of the bank. The text of a
-/// parsed URL is ASCII without control characters.
-fn web_page(text: &str) -> Option<Url> {
-    let url = parse_url(text).ok()?;
-    let origin = Origin::from_url(&url).ok()?;
-    let is_web = origin.is_https() || origin.is_plain_loopback();
-    let has_userinfo = !url.username().is_empty() || url.password().is_some();
-    (is_web && !has_userinfo && url.as_str().len() <= MAX_URI_BYTES).then_some(url)
-}
-
 fn code_expired() -> Error {
     Error::new(
         ErrorKind::Deadline,
@@ -308,8 +296,5 @@ impl fmt::Debug for DeviceAuthorization {
 
 /// Longer codes are refused. Servers use 8 to 20 characters.
 const MAX_USER_CODE_BYTES: usize = 100;
-
-/// Longer addresses are not shown.
-const MAX_URI_BYTES: usize = 2000;
 
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";

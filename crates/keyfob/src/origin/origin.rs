@@ -315,6 +315,20 @@ impl Origins {
     }
 }
 
+/// Reads a URL that is safe to show and to open: not a file, and not the URL scheme of another program.
+///
+/// Userinfo is refused, because a person reads `https://bank.example@evil.example/` as the address of the bank. The text of a
+/// parsed URL is ASCII without control characters.
+pub(crate) fn web_page(text: &str) -> Option<Url> {
+    let url = parse_url(text).ok()?;
+    let origin = Origin::from_url(&url).ok()?;
+    let is_web = origin.is_https() || origin.is_plain_loopback();
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    (is_web && !has_userinfo && url.as_str().len() <= MAX_WEB_PAGE_BYTES).then_some(url)
+}
+
+/// Longer addresses are not shown.
+const MAX_WEB_PAGE_BYTES: usize = 2000;
 /// Parses an absolute URL. The error says what is missing, and quotes nothing, because a URL may hold a secret.
 pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
     Url::parse(text).map_err(|error| match error {

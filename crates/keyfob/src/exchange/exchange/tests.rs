@@ -197,6 +197,25 @@ fn r3_a_401_renews_once() {
 }
 
 #[test]
+fn r3_a_refusal_that_asks_for_more_is_not_retried_by_any_policy() {
+    for status in [401, 403, 429, 503] {
+        let listed = StatusCode::from_u16(status).unwrap();
+        for error in ["insufficient_scope", "insufficient_user_authentication"] {
+            let challenge = format!("Bearer error={error}").leak();
+            let policy = Arc::new(RetryPolicy::default().retry(listed));
+            let (idempotent, body) = (Idempotency::Idempotent, Replay::Possible);
+            let mut exchange = Exchange::new(policy, Arc::default(), idempotent, body, NOW.elapsed);
+            let fields = [(WWW_AUTHENTICATE, &*challenge), (RETRY_AFTER, "1")];
+            assert_eq!(
+                answer(&mut exchange, status, &fields),
+                Step::Done,
+                "{status}"
+            );
+        }
+    }
+}
+
+#[test]
 fn r3_insufficient_scope_does_not_renew() {
     let mut exchange = exchange(Idempotency::Idempotent, Replay::Possible);
     let challenge = [(
