@@ -31,4 +31,25 @@ impl Received {
     pub(crate) fn is_to(&self, method: &Method, path: &str) -> bool {
         self.method == *method && self.path == path
     }
+
+    /// Returns the decoded form field, or the reason that it is missing or empty.
+    pub(crate) fn needed_form_value(&self, name: &str) -> Result<String, String> {
+        let value = self.form_value(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| format!("the form has no `{name}`"))
+    }
+
+    /// Checks that the body is declared as a form.
+    pub(crate) fn needs_form(&self) -> Result<(), String> {
+        self.needs_content_type("application/x-www-form-urlencoded")
+    }
+
+    /// Checks the media type of the body; parameters do not count.
+    pub(crate) fn needs_content_type(&self, wanted: &str) -> Result<(), String> {
+        let sent = self.header("content-type").unwrap_or("none");
+        let media_type = sent.split(';').next().unwrap_or_default().trim();
+        if media_type.eq_ignore_ascii_case(wanted) {
+            return Ok(());
+        }
+        Err(format!("the content type is {sent}, not {wanted}"))
+    }
 }

@@ -1,14 +1,10 @@
 //! GitHub: installation tokens of an app, and identity tokens of a job.
 
-use keyfob_testkit::platforms::{Fake, FakeClock, GitHub, GitHubActions, PlatformKey, ReadJwt};
+use keyfob_testkit::platforms::{Fake, GitHub, GitHubActions, PlatformKey, ReadJwt};
 use keyfob_testkit::{ManualClock, json};
-use serde_json::Value;
 
 use crate::client::{Seen, request};
-
-fn now(clock: &ManualClock) -> i64 {
-    FakeClock::from(clock).unix_seconds()
-}
+use crate::platforms::{json_of, now};
 
 fn ask(github: &Fake<GitHub>, jwt: &str, installation: &str) -> Seen {
     let path = format!("/app/installations/{installation}/access_tokens");
@@ -18,10 +14,6 @@ fn ask(github: &Fake<GitHub>, jwt: &str, installation: &str) -> Seen {
         ("user-agent", "test"),
     ];
     request(github.server().address(), "POST", &path, &headers, "")
-}
-
-fn json_of(seen: &Seen) -> Value {
-    serde_json::from_slice(seen.body()).unwrap()
 }
 
 #[test]

@@ -1,0 +1,320 @@
+//! Microsoft Entra's token endpoint, for clients that present the JWT of another issuer.
+//!
+//! A client posts to `/TENANT/oauth2/v2.0/token`: `client_credentials`, its client id, one scope that ends in `/.default`, and the
+//! JWT as `client_assertion`. The application has federated identity credentials, each with an issuer, a subject and an audience;
+//! the JWT has to match one of them exactly, and be valid, with five minutes of tolerance between clocks.
+//!
+//! Errors are JSON with `error`, `error_description` (which begins with a code such as `AADSTS700024`), `error_codes`,
+//! `timestamp`, `trace_id` and `correlation_id`.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+
+use crate::issuer::issuer::Issuer;
+use crate::lock::lock;
+use crate::platforms::clock::FakeClock;
+use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
+use crate::platforms::key::PlatformKey;
+use crate::platforms::refusal::Refusal;
+use crate::server::received::Received;
+use crate::server::response::ScriptedResponse;
+
+/// Microsoft Entra's token endpoint for one tenant with one application.
+///
+/// ```
+/// use keyfob_testkit::platforms::{Entra, Kubernetes};
+///
+/// let kubernetes = Kubernetes::start();
+/// let entra = Entra::start();
+/// entra.trust(Kubernetes::ISSUER, Kubernetes::SUBJECT, kubernetes.key());
+/// ```
+#[derive(Debug)]
+pub struct Entra {
+    clock: FakeClock,
+    issuer: Issuer,
+    credentials: Mutex<Vec<FederatedCredential>>,
+}
+
+#[derive(Debug)]
+struct FederatedCredential {
+    issuer: String,
+    subject: String,
+    key: PlatformKey,
+}
+
+/// An error of the endpoint, by its number.
+struct Failure {
+    status: u16,
+    code: &'static str,
+    number: u32,
+    text: &'static str,
+}
+
+impl Entra {
+    /// The tenant.
+    pub const TENANT: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+
+    /// The client id of the application.
+    pub const CLIENT_ID: &str = "12345678-90ab-cdef-1234-567890abcdef";
+
+    /// The audience that the JWTs of other issuers need.
+    pub const ASSERTION_AUDIENCE: &str = "api://AzureADTokenExchange";
+
+    /// The path of the token endpoint.
+    pub const TOKEN_PATH: &str = "/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee/oauth2/v2.0/token";
+
+    /// How long a token lives.
+    pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
+
+    /// Starts the fake with the clock of the system.
+    #[must_use]
+    pub fn start() -> Fake<Self> {
+        Self::start_on(FakeClock::default())
+    }
+
+    /// Starts the fake with this clock.
+    #[must_use]
+    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
+        Fake::start(clock, |clock| {
+            let issuer = clock.issuer("entra-fake");
+            issuer.set_lifetime(Self::TOKEN_LIFETIME);
+            Self {
+                clock: clock.clone(),
+                issuer,
+                credentials: Mutex::default(),
+            }
+        })
+    }
+
+    /// Adds a federated identity credential: JWTs of this issuer for this subject that this key signed.
+    pub fn trust(&self, issuer: &str, subject: &str, key: &PlatformKey) {
+        lock(&self.credentials).push(FederatedCredential {
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            key: key.clone(),
+        });
+    }
+
+    /// The issuer of the tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    fn check(&self, request: &Received) -> Result<(), (String, Failure)> {
+        let form = |reason: String| (reason, MALFORMED);
+        request.needs_form().map_err(form)?;
+        let grant_type = request.needed_form_value("grant_type").map_err(form)?;
+        if grant_type != "client_credentials" {
+            return Err((format!("the grant type is {grant_type}"), UNSUPPORTED_GRANT));
+        }
+        let client_id = request.needed_form_value("client_id").map_err(form)?;
+        if client_id != Self::CLIENT_ID {
+            return Err((format!("the client id is {client_id}"), UNKNOWN_CLIENT));
+        }
+        let scope = request.needed_form_value("scope").map_err(form)?;
+        if scope.contains(' ') || !scope.ends_with("/.default") {
+            return Err((format!("the scope is {scope}"), SCOPE));
+        }
+        if scope.ends_with(".unknown.example/.default") {
+            return Err((format!("the scope is {scope}"), UNKNOWN_RESOURCE));
+        }
+        let kind = request.form_value("client_assertion_type");
+        let Some(assertion) = request.form_value("client_assertion") else {
+            return Err(("there is no client assertion".to_owned(), NO_CREDENTIAL));
+        };
+        if kind.as_deref() != Some(JWT_BEARER) {
+            return Err((format!("the assertion type is {kind:?}"), NO_CREDENTIAL));
+        }
+        self.check_assertion(&assertion)
+    }
+
+    fn check_assertion(&self, assertion: &str) -> Result<(), (String, Failure)> {
+        let Some(jwt) = ReadJwt::read(assertion) else {
+            return Err(("the assertion is no JWT".to_owned(), NOT_A_JWT));
+        };
+        let credentials = lock(&self.credentials);
+        let (issuer, subject) = (jwt.text("iss"), jwt.text("sub"));
+        let mut of_issuer = credentials
+            .iter()
+            .filter(|credential| Some(credential.issuer.as_str()) == issuer)
+            .peekable();
+        if of_issuer.peek().is_none() {
+            return Err((format!("`iss` is {issuer:?}"), ISSUER));
+        }
+        let Some(credential) =
+            of_issuer.find(|credential| Some(credential.subject.as_str()) == subject)
+        else {
+            return Err((format!("`sub` is {subject:?}"), SUBJECT));
+        };
+        let rules = JwtRules::new(&["RS256"])
+            .audience(Self::ASSERTION_AUDIENCE)
+            .skew(SKEW);
+        let checked = rules.check(&jwt, &credential.key, &self.clock);
+        checked.map_err(|fault| {
+            let failure = match &fault {
+                JwtFault::Expired { .. }
+                | JwtFault::NotYetValid
+                | JwtFault::IssuedInFuture { .. } => NOT_IN_TIME,
+                JwtFault::Claim(_) => AUDIENCE,
+                JwtFault::NotAnInteger(_) => NOT_A_JWT,
+                _ => SIGNATURE,
+            };
+            (fault.to_string(), failure)
+        })
+    }
+
+    fn error(&self, failure: &Failure) -> ScriptedResponse {
+        let time = self.clock.rfc3339_in(Duration::ZERO).replace('T', " ");
+        let number = failure.number;
+        let text = format!(
+            "AADSTS{number}: {} Trace ID: {TRACE} Correlation ID: {TRACE} Timestamp: {time}",
+            failure.text
+        );
+        ScriptedResponse::json(json!({
+            "error": failure.code,
+            "error_description": text,
+            "error_codes": [number],
+            "timestamp": time,
+            "trace_id": TRACE,
+            "correlation_id": TRACE,
+            "error_uri": format!("https://login.microsoftonline.com/error?code={number}"),
+        }))
+        .with_status(failure.status)
+    }
+}
+
+impl Platform for Entra {
+    fn respond(&self, request: &Received) -> Result<ScriptedResponse, Refusal> {
+        let checked = match request.path.strip_suffix("/oauth2/v2.0/token") {
+            Some(tenant) if tenant[1..] != *Self::TENANT => {
+                Err((format!("the tenant is {tenant}"), UNKNOWN_TENANT))
+            }
+            Some(_) if request.method == Method::POST => self.check(request),
+            _ => {
+                let reason = format!("{} {} is no endpoint", request.method, request.path);
+                return Err(Refusal::new(reason, ScriptedResponse::status(404)));
+            }
+        };
+        checked.map_err(|(reason, failure)| Refusal::new(reason, self.error(&failure)))?;
+        let lifetime = Self::TOKEN_LIFETIME.as_secs() - 1;
+        Ok(ScriptedResponse::json(json!({
+            "token_type": "Bearer",
+            "expires_in": lifetime,
+            "ext_expires_in": lifetime,
+            "access_token": self.issuer.issue().token,
+        })))
+    }
+
+    fn throttled(&self, retry_after: u64) -> ScriptedResponse {
+        self.error(&THROTTLED)
+            .header("retry-after", &retry_after.to_string())
+    }
+
+    fn outage(&self) -> ScriptedResponse {
+        self.error(&OUTAGE)
+    }
+}
+
+const fn failure(status: u16, code: &'static str, number: u32, text: &'static str) -> Failure {
+    Failure {
+        status,
+        code,
+        number,
+        text,
+    }
+}
+
+const MALFORMED: Failure = failure(
+    400,
+    "invalid_request",
+    900_144,
+    "The request body must contain all parameters.",
+);
+const UNSUPPORTED_GRANT: Failure = failure(
+    400,
+    "unsupported_grant_type",
+    70_003,
+    "The grant type is not supported.",
+);
+const UNKNOWN_TENANT: Failure = failure(400, "invalid_request", 90_002, "Tenant not found.");
+const UNKNOWN_CLIENT: Failure = failure(
+    400,
+    "unauthorized_client",
+    700_016,
+    "Application was not found in the directory.",
+);
+const SCOPE: Failure = failure(
+    400,
+    "invalid_scope",
+    1_002_012,
+    "The provided value for scope is not valid.",
+);
+const UNKNOWN_RESOURCE: Failure = failure(
+    400,
+    "invalid_resource",
+    500_011,
+    "The resource principal was not found in the tenant.",
+);
+const NO_CREDENTIAL: Failure = failure(
+    401,
+    "invalid_client",
+    7_000_218,
+    "The request body must contain client_assertion or client_secret.",
+);
+const NOT_A_JWT: Failure = failure(
+    400,
+    "invalid_request",
+    50_027,
+    "JWT token is invalid or malformed.",
+);
+const ISSUER: Failure = failure(
+    401,
+    "invalid_client",
+    700_211,
+    "No matching federated identity record found for presented assertion issuer.",
+);
+const AUDIENCE: Failure = failure(
+    401,
+    "invalid_client",
+    700_212,
+    "No matching federated identity record found for presented assertion audience.",
+);
+const SUBJECT: Failure = failure(
+    401,
+    "invalid_client",
+    700_213,
+    "No matching federated identity record found for presented assertion subject.",
+);
+const NOT_IN_TIME: Failure = failure(
+    401,
+    "invalid_client",
+    700_024,
+    "Client assertion is not within its valid time range.",
+);
+const SIGNATURE: Failure = failure(
+    401,
+    "invalid_client",
+    700_027,
+    "Client assertion failed signature validation.",
+);
+const THROTTLED: Failure = failure(
+    429,
+    "temporarily_unavailable",
+    90_055,
+    "There are too many incoming requests.",
+);
+const OUTAGE: Failure = failure(
+    503,
+    "temporarily_unavailable",
+    90_033,
+    "A transient error has occurred. Please try again.",
+);
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const SKEW: Duration = Duration::from_secs(300);
+const TRACE: &str = "00000000-1111-2222-3333-444444444444";
