@@ -1,8 +1,15 @@
-//! Microsoft Entra's token endpoint, for clients that present the JWT of another issuer.
+//! Microsoft Entra's token endpoint, for applications in their own name.
 //!
-//! A client posts to `/TENANT/oauth2/v2.0/token`: `client_credentials`, its client id, one scope that ends in `/.default`, and the
-//! JWT as `client_assertion`. The application has federated identity credentials, each with an issuer, a subject and an audience;
-//! the JWT has to match one of them exactly, and be valid, with five minutes of tolerance between clocks.
+//! A client posts to `/TENANT/oauth2/v2.0/token`: `client_credentials`, its client id, one scope that ends in `/.default`, and one of
+//! three credentials:
+//!
+//! - a client secret, in the form or in `Authorization: Basic`;
+//! - a JWT that the key of its certificate signed, as `client_assertion`: PS256 or RS256, the SHA-256 thumbprint of the certificate in
+//!   `x5t#S256`, the client id in `iss` and `sub`, the URL of the token endpoint in `aud`;
+//! - the JWT of another issuer, as `client_assertion`. The application has federated identity credentials, each with an issuer, a
+//!   subject and an audience; the JWT has to match one of them exactly.
+//!
+//! A JWT has to be valid, with five minutes of tolerance between clocks.
 //!
 //! Errors are JSON with `error`, `error_description` (which begins with a code such as `AADSTS700024`), `error_codes`,
 //! `timestamp`, `trace_id` and `correlation_id`.
@@ -10,6 +17,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::json;
 
@@ -20,6 +30,8 @@ use crate::platforms::fake::{Fake, Platform};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
+use crate::platforms::token_request::TokenRequest;
+use crate::platforms::trusted_issuer::{Distrust, TrustedIssuers};
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
@@ -36,14 +48,10 @@ use crate::server::response::ScriptedResponse;
 pub struct Entra {
     clock: FakeClock,
     issuer: Issuer,
-    credentials: Mutex<Vec<FederatedCredential>>,
-}
-
-#[derive(Debug)]
-struct FederatedCredential {
-    issuer: String,
-    subject: String,
     key: PlatformKey,
+    /// The thumbprint of the registered certificate.
+    certificate: Mutex<Option<String>>,
+    trusted: TrustedIssuers,
 }
 
 /// An error of the endpoint, by its number.
@@ -60,6 +68,9 @@ impl Entra {
 
     /// The client id of the application.
     pub const CLIENT_ID: &str = "12345678-90ab-cdef-1234-567890abcdef";
+
+    /// A client secret of the application.
+    pub const CLIENT_SECRET: &str = "fake~entra.secret";
 
     /// The audience that the JWTs of other issuers need.
     pub const ASSERTION_AUDIENCE: &str = "api://AzureADTokenExchange";
@@ -85,18 +96,28 @@ impl Entra {
             Self {
                 clock: clock.clone(),
                 issuer,
-                credentials: Mutex::default(),
+                key: PlatformKey::rsa("entra"),
+                certificate: Mutex::default(),
+                trusted: TrustedIssuers::default(),
             }
         })
     }
 
     /// Adds a federated identity credential: JWTs of this issuer for this subject that this key signed.
     pub fn trust(&self, issuer: &str, subject: &str, key: &PlatformKey) {
-        lock(&self.credentials).push(FederatedCredential {
-            issuer: issuer.to_owned(),
-            subject: subject.to_owned(),
-            key: key.clone(),
-        });
+        self.trusted.add(issuer, subject, key);
+    }
+
+    /// Registers the certificate of the application, in the form DER. Its key has to be [`key`](Self::key).
+    pub fn register_certificate(&self, der: &[u8]) {
+        let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, der));
+        *lock(&self.certificate) = Some(thumbprint);
+    }
+
+    /// The key of the application's certificate.
+    #[must_use]
+    pub fn key(&self) -> &PlatformKey {
+        &self.key
     }
 
     /// The issuer of the tokens.
@@ -112,7 +133,12 @@ impl Entra {
         if grant_type != "client_credentials" {
             return Err((format!("the grant type is {grant_type}"), UNSUPPORTED_GRANT));
         }
-        let client_id = request.needed_form_value("client_id").map_err(form)?;
+        let form_body = TokenRequest::read(request, Self::TOKEN_PATH).map_err(form)?;
+        let basic = form_body.basic();
+        let client_id = match &basic {
+            Some((id, _)) => id.clone(),
+            None => request.needed_form_value("client_id").map_err(form)?,
+        };
         if client_id != Self::CLIENT_ID {
             return Err((format!("the client id is {client_id}"), UNKNOWN_CLIENT));
         }
@@ -123,49 +149,64 @@ impl Entra {
         if scope.ends_with(".unknown.example/.default") {
             return Err((format!("the scope is {scope}"), UNKNOWN_RESOURCE));
         }
-        let kind = request.form_value("client_assertion_type");
-        let Some(assertion) = request.form_value("client_assertion") else {
-            return Err(("there is no client assertion".to_owned(), NO_CREDENTIAL));
-        };
-        if kind.as_deref() != Some(JWT_BEARER) {
-            return Err((format!("the assertion type is {kind:?}"), NO_CREDENTIAL));
+        if let Some(assertion) = form_body.client_assertion() {
+            return self.check_assertion(&assertion, request);
         }
-        self.check_assertion(&assertion)
+        let secret = basic.map(|(_, secret)| secret);
+        match secret
+            .or_else(|| form_body.value("client_secret"))
+            .as_deref()
+        {
+            Some(Self::CLIENT_SECRET) => Ok(()),
+            Some(_) => Err(("the secret is wrong".to_owned(), WRONG_SECRET)),
+            None => Err(("there is no credential".to_owned(), NO_CREDENTIAL)),
+        }
     }
 
-    fn check_assertion(&self, assertion: &str) -> Result<(), (String, Failure)> {
+    fn check_assertion(
+        &self,
+        assertion: &str,
+        request: &Received,
+    ) -> Result<(), (String, Failure)> {
         let Some(jwt) = ReadJwt::read(assertion) else {
             return Err(("the assertion is no JWT".to_owned(), NOT_A_JWT));
         };
-        let credentials = lock(&self.credentials);
-        let (issuer, subject) = (jwt.text("iss"), jwt.text("sub"));
-        let mut of_issuer = credentials
-            .iter()
-            .filter(|credential| Some(credential.issuer.as_str()) == issuer)
-            .peekable();
-        if of_issuer.peek().is_none() {
-            return Err((format!("`iss` is {issuer:?}"), ISSUER));
+        if jwt.text("iss") == Some(Self::CLIENT_ID) {
+            return self.check_own_assertion(&jwt, request);
         }
-        let Some(credential) =
-            of_issuer.find(|credential| Some(credential.subject.as_str()) == subject)
-        else {
-            return Err((format!("`sub` is {subject:?}"), SUBJECT));
-        };
         let rules = JwtRules::new(&["RS256"])
             .audience(Self::ASSERTION_AUDIENCE)
             .skew(SKEW);
-        let checked = rules.check(&jwt, &credential.key, &self.clock);
-        checked.map_err(|fault| {
-            let failure = match &fault {
-                JwtFault::Expired { .. }
-                | JwtFault::NotYetValid
-                | JwtFault::IssuedInFuture { .. } => NOT_IN_TIME,
-                JwtFault::Claim(_) => AUDIENCE,
-                JwtFault::NotAnInteger(_) => NOT_A_JWT,
-                _ => SIGNATURE,
+        let checked = self.trusted.check(&jwt, &rules, &self.clock);
+        checked.map_err(|distrust| {
+            let failure = match &distrust {
+                Distrust::Issuer => ISSUER,
+                Distrust::Subject => SUBJECT,
+                Distrust::Fault(JwtFault::Claim(_)) => AUDIENCE,
+                Distrust::Fault(fault) => failure_of(fault),
             };
-            (fault.to_string(), failure)
+            (distrust.to_string(), failure)
         })
+    }
+
+    /// Checks a JWT that the application signed itself.
+    fn check_own_assertion(
+        &self,
+        jwt: &ReadJwt<'_>,
+        request: &Received,
+    ) -> Result<(), (String, Failure)> {
+        let registered = lock(&self.certificate).clone();
+        if registered.is_none() || jwt.head_text("x5t#S256") != registered.as_deref() {
+            return Err(("the certificate is unknown".to_owned(), SIGNATURE));
+        }
+        let host = request.header("host").unwrap_or_default();
+        let rules = JwtRules::new(&["PS256", "RS256"])
+            .issuer(Self::CLIENT_ID)
+            .subject(Self::CLIENT_ID)
+            .audience(format!("http://{host}{}", Self::TOKEN_PATH))
+            .skew(SKEW);
+        let checked = rules.check(jwt, &self.key, &self.clock);
+        checked.map_err(|fault| (fault.to_string(), failure_of(&fault)))
     }
 
     fn error(&self, failure: &Failure) -> ScriptedResponse {
@@ -220,6 +261,18 @@ impl Platform for Entra {
     }
 }
 
+fn failure_of(fault: &JwtFault) -> Failure {
+    match fault {
+        JwtFault::Expired { .. } | JwtFault::NotYetValid | JwtFault::IssuedInFuture { .. } => {
+            NOT_IN_TIME
+        }
+        JwtFault::Claim("aud") => OWN_AUDIENCE,
+        JwtFault::Claim(_) => OWN_SUBJECT,
+        JwtFault::NotAnInteger(_) => NOT_A_JWT,
+        _ => SIGNATURE,
+    }
+}
+
 const fn failure(status: u16, code: &'static str, number: u32, text: &'static str) -> Failure {
     Failure {
         status,
@@ -265,6 +318,24 @@ const NO_CREDENTIAL: Failure = failure(
     "invalid_client",
     7_000_218,
     "The request body must contain client_assertion or client_secret.",
+);
+const WRONG_SECRET: Failure = failure(
+    401,
+    "invalid_client",
+    7_000_215,
+    "Invalid client secret provided.",
+);
+const OWN_AUDIENCE: Failure = failure(
+    401,
+    "invalid_client",
+    700_023,
+    "Client assertion audience claim does not match Realm issuer.",
+);
+const OWN_SUBJECT: Failure = failure(
+    401,
+    "invalid_client",
+    700_021,
+    "Client assertion application identifier does not match.",
 );
 const NOT_A_JWT: Failure = failure(
     400,
@@ -315,6 +386,5 @@ const OUTAGE: Failure = failure(
     "A transient error has occurred. Please try again.",
 );
 
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const SKEW: Duration = Duration::from_secs(300);
 const TRACE: &str = "00000000-1111-2222-3333-444444444444";
