@@ -68,6 +68,13 @@ impl FakeClock {
         then.to_string()
     }
 
+    /// The time in the form of the header `Date` (RFC 9110 §5.6.7).
+    #[must_use]
+    pub fn http_date(&self) -> String {
+        let now = jiff::Timestamp::from_second(self.unix_seconds()).unwrap_or(jiff::Timestamp::MAX);
+        now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    }
+
     /// An issuer of tokens with this prefix, which expire by this clock.
     #[must_use]
     pub fn issuer(&self, prefix: &str) -> Issuer {

@@ -77,8 +77,15 @@ impl<P: Platform> Fake<P> {
             condition: Mutex::default(),
         });
         let server = Server::start();
-        let responder = Arc::clone(&state);
-        server.expect(Expect::any().respond_with(move |received| responder.respond(received)));
+        let (responder, dates) = (Arc::clone(&state), clock.clone());
+        server.expect(Expect::any().respond_with(move |received| {
+            let response = responder.respond(received);
+            match response.status_code() {
+                // Clients compare it with their own clock.
+                Some(_) => response.header("date", &dates.http_date()),
+                None => response,
+            }
+        }));
         Self {
             server,
             clock,

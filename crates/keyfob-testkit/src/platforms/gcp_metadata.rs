@@ -51,7 +51,7 @@ struct Cached {
 
 impl GcpMetadata {
     /// The address of the service account, which is also the account `default`.
-    pub const ACCOUNT: &str = "robot@fake-project.iam.gserviceaccount.com";
+    pub const ACCOUNT: &str = "robot@my-project.iam.gserviceaccount.com";
 
     /// How long an access token and an identity token live.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);

@@ -42,7 +42,7 @@ pub struct GcpServiceAccount {
 
 impl GcpServiceAccount {
     /// The address of the service account.
-    pub const ACCOUNT: &str = "robot@fake-project.iam.gserviceaccount.com";
+    pub const ACCOUNT: &str = "robot@my-project.iam.gserviceaccount.com";
 
     /// The URL of the API that the fake has at `/api`, as `aud` of a self-signed JWT.
     pub const API_AUDIENCE: &str = "https://pubsub.googleapis.com/";
@@ -76,7 +76,7 @@ impl GcpServiceAccount {
     pub fn key_file(&self, token_uri: &str) -> String {
         let file = json!({
             "type": "service_account",
-            "project_id": "fake-project",
+            "project_id": "my-project",
             "private_key_id": self.key.id(),
             "private_key": self.key.private_pem(),
             "client_email": Self::ACCOUNT,

@@ -46,10 +46,10 @@ pub struct GcpWorkloadIdentity {
 
 impl GcpWorkloadIdentity {
     /// The full name of the workload identity provider, which is the audience of the exchange.
-    pub const PROVIDER: &str = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/fake-pool/providers/fake-provider";
+    pub const PROVIDER: &str = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/ci/providers/github";
 
     /// The service account that can be impersonated.
-    pub const ACCOUNT: &str = "robot@fake-project.iam.gserviceaccount.com";
+    pub const ACCOUNT: &str = "robot@my-project.iam.gserviceaccount.com";
 
     /// How long federated and impersonated tokens live.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);

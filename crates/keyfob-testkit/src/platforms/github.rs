@@ -43,13 +43,13 @@ pub struct GitHub {
 
 impl GitHub {
     /// The client id of the app.
-    pub const CLIENT_ID: &str = "Iv23liKEYFOBFAKE0001";
+    pub const CLIENT_ID: &str = "Iv23liabcdefghijklmn";
 
     /// The app id, which older setups have in `iss`.
     pub const APP_ID: &str = "314159";
 
     /// The id of the app's installation.
-    pub const INSTALLATION: &str = "27182818";
+    pub const INSTALLATION: &str = "12345678";
 
     /// How long an installation token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);

@@ -32,6 +32,8 @@ fn github_issues_a_token_for_a_correct_jwt() {
     assert_eq!(body["token"], "ghs_fake-1");
     assert_eq!(body["expires_at"], "2030-01-01T01:00:00Z");
     assert!(github.issuer().is_valid("ghs_fake-1"));
+    let date = seen.header("date");
+    assert_eq!(date.as_deref(), Some("Tue, 01 Jan 2030 00:00:00 GMT"));
     assert_eq!(github.accepted(), 1);
 }
 
