@@ -27,6 +27,8 @@ use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::issuer_mismatch::other_issuer;
 use crate::oauth::metadata::{Document, Metadata};
 use crate::oauth::metadata_store;
+use crate::oauth::protected_resource::ResourceDocument;
+use crate::oauth::registration::read_client;
 use crate::oauth::signing_key::SigningKey;
 use crate::oauth::token_response::{ExpectedToken, ExpectedType};
 use crate::origin::origin::{Origin, parse_url};
@@ -42,7 +44,7 @@ use crate::token::token::Token;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("challenges", challenges),
     ("content_coding", content_coding),
     ("device_response", device_response),
@@ -57,7 +59,9 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("pem", pem),
     ("printable", printable_text),
     ("profile", profile),
+    ("protected_resource", protected_resource),
     ("redirect", redirect),
+    ("registration", registration),
     ("retry_after", retry_after),
     ("sealed_record", sealed_record),
     ("store_record", store_record),
@@ -196,6 +200,31 @@ fn metadata(data: &[u8]) {
     match Metadata::new(document, Some(&endpoint())) {
         // R1: a server on the network must not direct secrets to a port of this machine.
         Ok(metadata) => assert!(metadata.token.origin.is_https()),
+        Err(error) => check(&error),
+    }
+}
+
+/// The metadata of a resource (RFC 9728 §3.2).
+fn protected_resource(data: &[u8]) {
+    let response = ServerResponse::made_up(StatusCode::OK, data.to_vec());
+    let resource = endpoint();
+    let read = response.object(&resource);
+    let read = read.and_then(|object| ResourceDocument::read(&object, &resource.url, &resource));
+    match read {
+        Ok(document) => {
+            let named = parse_url(&document.resource).expect("it was checked");
+            assert_eq!(named.origin(), resource.url.origin());
+        }
+        Err(error) => check(&error),
+    }
+}
+
+/// A client information response (RFC 7591 §3.2.1).
+fn registration(data: &[u8]) {
+    let response = ServerResponse::made_up(StatusCode::OK, data.to_vec());
+    let read = response.object(&endpoint());
+    match read.and_then(|object| read_client(&object, &endpoint(), "http://127.0.0.1:1/")) {
+        Ok(id) => assert!(!id.is_empty() && !id.contains(char::is_control)),
         Err(error) => check(&error),
     }
 }

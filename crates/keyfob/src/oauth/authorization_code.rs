@@ -14,7 +14,7 @@ use url::Url;
 mod listener;
 pub(crate) mod manual_response;
 mod page;
-mod pkce;
+pub(crate) mod pkce;
 pub(crate) mod redirect_uri;
 pub(crate) mod response;
 

@@ -4,6 +4,7 @@
 //! redirect is followed, because it would carry the form to whatever URL it names. No error quotes a response.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -174,6 +175,14 @@ impl From<NoResponse> for Error {
     }
 }
 
+/// The head of a response whose body is not read.
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The address that the client was connected to: that of the server, or of a proxy.
+    pub(crate) peer: Option<IpAddr>,
+}
+
 /// The HTTP client for authorization servers.
 pub(crate) struct HttpClient {
     client: reqwest::Client,
@@ -219,10 +228,31 @@ impl HttpClient {
     pub(crate) async fn post(
         &self,
         endpoint: &Endpoint,
+        headers: HeaderMap,
+        form: Zeroizing<String>,
+    ) -> Result<ServerResponse, NoResponse> {
+        self.post_as(FORM, endpoint, headers, form).await
+    }
+
+    /// Sends JSON, such as the description of a client.
+    pub(crate) async fn post_json(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        json: String,
+    ) -> Result<ServerResponse, NoResponse> {
+        let json = Zeroizing::new(json);
+        self.post_as(JSON, endpoint, headers, json).await
+    }
+
+    async fn post_as(
+        &self,
+        content_type: &'static str,
+        endpoint: &Endpoint,
         mut headers: HeaderMap,
         form: Zeroizing<String>,
     ) -> Result<ServerResponse, NoResponse> {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let form = Bytes::from_owner(form);
         let content = SentRequest {
             form: form.clone(),
@@ -244,6 +274,18 @@ impl HttpClient {
         // Nothing is used up by it, whatever becomes of it.
         let response = self.receive(endpoint, request, &SentFlag::default()).await;
         response.map_err(|fault| fault.error.outcome_known())
+    }
+
+    /// Asks for a document, and reads only the head of the response, because its body may never end.
+    pub(crate) async fn get_head(&self, endpoint: &Endpoint) -> Result<ResponseHead, Error> {
+        let request = self.request(Method::GET, endpoint, HeaderMap::new());
+        let failed = |cause| no_response(endpoint, cause, false);
+        let mut response = request.send().await.map_err(failed)?;
+        Ok(ResponseHead {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            peer: response.remote_addr().map(|peer| peer.ip()),
+        })
     }
 
     fn request(
@@ -306,12 +348,17 @@ fn direct_client() -> reqwest::ClientBuilder {
     client.dns_resolver(LoopbackAddresses::shared())
 }
 
-fn default_client() -> reqwest::ClientBuilder {
+pub(crate) fn default_client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT)
 }
 
 /// T2: every failure of the transport is temporary.
 fn no_response(endpoint: &Endpoint, cause: reqwest::Error, was_sent: bool) -> NoResponse {
+    // The resolver refused the addresses of the host.
+    if let Some(error) = Error::find(&cause) {
+        let error = error.clone();
+        return NoResponse { error, was_sent };
+    }
     let what = match (classify(&cause), was_sent) {
         (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
         (_, true) => "lost the connection; it may have seen the request",

@@ -16,6 +16,12 @@ pub(crate) struct Metadata {
     pub(crate) revocation: OptionalEndpoint,
     pub(crate) authorization: OptionalEndpoint,
     pub(crate) device_authorization: OptionalEndpoint,
+    /// Where a client registers itself (RFC 7591).
+    pub(crate) registration: OptionalEndpoint,
+    /// Whether a client identifier may be the URL of a document that describes the client.
+    pub(crate) accepts_client_metadata_url: bool,
+    /// The scopes that the server lists.
+    pub(crate) scopes: Vec<String>,
     /// Whether each authorization response contains `iss` (RFC 9207 §3).
     pub(crate) sends_iss: bool,
     /// The supported PKCE methods (RFC 7636), if the server lists them.
@@ -33,6 +39,9 @@ pub(crate) struct Document {
     pub(crate) revocation_endpoint: Option<String>,
     pub(crate) authorization_endpoint: Option<String>,
     pub(crate) device_authorization_endpoint: Option<String>,
+    pub(crate) registration_endpoint: Option<String>,
+    pub(crate) accepts_client_metadata_url: bool,
+    pub(crate) scopes: Option<Vec<String>>,
     pub(crate) sends_iss: bool,
     pub(crate) code_challenge_methods: Option<Vec<String>>,
 }
@@ -41,6 +50,10 @@ impl Document {
     /// Reads a document. A member that has another type than it should counts as absent.
     pub(crate) fn read(object: &Object) -> Self {
         let text = |name| object.text(name).map(str::to_owned);
+        let texts = |name| match object.get(name) {
+            Some(Json::List(values)) => Some(values.iter().filter_map(as_text).collect()),
+            _ => None,
+        };
         Self {
             issuer: text(ISSUER),
             token_endpoint: text(TOKEN),
@@ -54,10 +67,13 @@ impl Document {
                 Some(Json::Text(text)) => text.eq_ignore_ascii_case("true"),
                 _ => false,
             },
-            code_challenge_methods: match object.get(CODE_CHALLENGE_METHODS) {
-                Some(Json::List(methods)) => Some(methods.iter().filter_map(as_text).collect()),
-                _ => None,
-            },
+            registration_endpoint: text(REGISTRATION),
+            accepts_client_metadata_url: matches!(
+                object.get(CLIENT_METADATA_URL),
+                Some(Json::Bool(true))
+            ),
+            scopes: texts(SCOPES),
+            code_challenge_methods: texts(CODE_CHALLENGE_METHODS),
         }
     }
 
@@ -70,6 +86,9 @@ impl Document {
             REVOCATION: self.revocation_endpoint,
             AUTHORIZATION: self.authorization_endpoint,
             DEVICE_AUTHORIZATION: self.device_authorization_endpoint,
+            REGISTRATION: self.registration_endpoint,
+            CLIENT_METADATA_URL: self.accepts_client_metadata_url,
+            SCOPES: self.scopes,
             SENDS_ISS: self.sends_iss,
             CODE_CHALLENGE_METHODS: self.code_challenge_methods,
         })
@@ -91,6 +110,14 @@ pub(crate) struct OptionalEndpoint {
 }
 
 impl OptionalEndpoint {
+    /// The endpoint, if the server names one.
+    pub(crate) fn get(&self) -> Result<Option<&Endpoint>, Error> {
+        self.endpoint
+            .as_ref()
+            .map(Option::as_ref)
+            .map_err(Clone::clone)
+    }
+
     pub(crate) fn require(&self) -> Result<&Endpoint, Error> {
         match &self.endpoint {
             Ok(Some(endpoint)) => Ok(endpoint),
@@ -134,6 +161,9 @@ impl Metadata {
                 "device authorization endpoint",
                 document.device_authorization_endpoint,
             )?,
+            registration: find("registration endpoint", document.registration_endpoint)?,
+            accepts_client_metadata_url: document.accepts_client_metadata_url,
+            scopes: document.scopes.unwrap_or_default(),
             sends_iss: document.sends_iss,
             code_challenge_methods: document.code_challenge_methods,
             issuer: document.issuer,
@@ -200,6 +230,9 @@ const INTROSPECTION: &str = "introspection_endpoint";
 const REVOCATION: &str = "revocation_endpoint";
 const AUTHORIZATION: &str = "authorization_endpoint";
 const DEVICE_AUTHORIZATION: &str = "device_authorization_endpoint";
+const REGISTRATION: &str = "registration_endpoint";
+const CLIENT_METADATA_URL: &str = "client_id_metadata_document_supported";
+const SCOPES: &str = "scopes_supported";
 const SENDS_ISS: &str = "authorization_response_iss_parameter_supported";
 const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
 

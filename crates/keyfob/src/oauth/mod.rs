@@ -48,6 +48,8 @@
 //! # }
 //! ```
 //!
+//! * Where does a person sign in for an API, and as which client? [`ProtectedResource`] finds out with the API's URL alone
+//!   (RFC 9728), and [`AuthorizationServer::register`] registers the client (RFC 7591).
 //! * How a client proves its identity: [`ClientAuthentication`], with a secret or a [`SigningKey`].
 //! * Tokens that are useless to a thief: [`DpopProver`] binds them to a key (DPoP, RFC 9449).
 //! * Is a token still active? [`Client::introspect`] (RFC 7662). Make a token unusable: [`Client::revoke`] (RFC 7009).
@@ -57,6 +59,8 @@
 //! not: if the program has none, a renewal starts its own.
 
 pub(crate) mod authorization_code;
+pub(crate) mod authorization_server;
+pub(crate) mod bounded_client;
 pub(crate) mod client;
 pub(crate) mod client_authentication;
 pub(crate) mod client_builder;
@@ -74,6 +78,8 @@ pub(crate) mod issuer_mismatch;
 pub(crate) mod metadata;
 pub(crate) mod metadata_request;
 pub(crate) mod metadata_store;
+pub(crate) mod protected_resource;
+pub(crate) mod registration;
 pub(crate) mod response_body;
 pub(crate) mod revocation;
 pub(crate) mod sent_request;
@@ -82,6 +88,7 @@ pub(crate) mod token_response;
 
 pub use crate::oauth::authorization_code::manual_response::ManualResponse;
 pub use crate::oauth::authorization_code::{AuthorizationCode, AuthorizationRequest};
+pub use crate::oauth::authorization_server::AuthorizationServer;
 pub use crate::oauth::client::Client;
 pub use crate::oauth::client_authentication::{Audience, ClientAuthentication};
 pub use crate::oauth::client_builder::ClientBuilder;
@@ -94,5 +101,7 @@ pub use crate::oauth::grants::refresh_token::RefreshToken;
 pub use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 pub use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
 pub use crate::oauth::introspection::Introspection;
+pub use crate::oauth::protected_resource::{ProtectedResource, ProtectedResourceBuilder};
+pub use crate::oauth::registration::{Registration, RegistrationRequest};
 pub use crate::oauth::signing_key::SigningKey;
 pub use crate::oauth::signing_key::key_pair::Algorithm;

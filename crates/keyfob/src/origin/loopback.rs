@@ -66,13 +66,15 @@ impl EnvironmentProxies {
         Self(Matcher::from_system())
     }
 
+    /// Whether a proxy gets the requests to this URL.
+    pub(crate) fn get(&self, url: &Url) -> bool {
+        let uri = url.as_str().parse();
+        uri.is_ok_and(|uri| self.0.intercept(&uri).is_some())
+    }
+
     /// Fails for plain http to this machine if a proxy of the environment would get it, and the credential with it.
     pub(crate) fn refuse(&self, url: &Url) -> Result<(), Error> {
-        let is_proxied = || {
-            let uri = url.as_str().parse();
-            uri.is_ok_and(|uri| self.0.intercept(&uri).is_some())
-        };
-        if !is_plain_loopback(url) || !is_proxied() {
+        if !is_plain_loopback(url) || !self.get(url) {
             return Ok(());
         }
         Err(Error::origin(

@@ -40,6 +40,8 @@ pub(crate) mod ca_file;
 pub(crate) mod host;
 #[cfg(feature = "session")]
 pub(crate) mod loopback;
+#[cfg(feature = "oauth")]
+pub(crate) mod network;
 pub(crate) mod origin;
 #[cfg(feature = "tower")]
 pub(crate) mod uri;

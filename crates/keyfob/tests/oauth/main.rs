@@ -15,6 +15,7 @@ mod grants;
 mod introspection_and_revocation;
 mod loopback_listener;
 mod private_keys;
+mod protected_resource;
 mod recorded_responses;
 mod refresh_token;
 mod secrets;
