@@ -91,9 +91,10 @@ class HeaderHandler(GenericExternallyManagedJWTHandler):
 
 def handler(client: Json, hook: Hook) -> GenericExternallyManagedJWTHandler:
     """The handler of a job."""
+    rejected = client["rejected_statuses"]
     if client["header"] is None:
-        return GenericExternallyManagedJWTHandler(None, None, hook)
-    made = HeaderHandler(None, None, hook)
+        return GenericExternallyManagedJWTHandler(None, None, hook, rejected_statuses=rejected)
+    made = HeaderHandler(None, None, hook, rejected_statuses=rejected)
     made.header = client["header"]
     return made
 
@@ -102,6 +103,8 @@ def bearer_session(client: Json, hook: Hook, sent: list[Json]) -> list[Json]:
     """``BearerAuthSession``, with the first token."""
     if client["header"] is not None:
         raise NotSupportedError("a BearerAuthSession has no header of its own")
+    if client["rejected_statuses"]:
+        raise NotSupportedError("a BearerAuthSession renews nothing")
     if client["fetches"][:1] == ["failure"]:
         raise NotSupportedError("a BearerAuthSession has no source that can fail")
     return through_session(client, BearerAuthSession(hook.token(1)), sent)
@@ -204,6 +207,7 @@ def keyfob_settings(client: Json) -> dict[str, Any]:
         "allow_plain_http": client["plain_http"],
         "timeout": client["timeout_ms"] / 1000,
         "retry": policy(client["retry"]),
+        "rejected_statuses": client["rejected_statuses"],
         "redirects": 20,
         "headers": client["default_headers"],
     }

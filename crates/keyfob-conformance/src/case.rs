@@ -37,6 +37,8 @@ pub struct Client {
     pub plain_http: Vec<String>,
     /// The header field that carries the token alone, instead of `Authorization: Bearer`.
     pub header: Option<String>,
+    /// The statuses that mean a rejected token, in addition to 401.
+    pub rejected_statuses: Vec<u16>,
     /// What the calls of the source bring. After the last, and if there are none, the nth call brings `token-n`.
     pub fetches: Vec<Fetched>,
     /// The timeout of an attempt.
@@ -202,6 +204,7 @@ impl Default for Client {
             origins: Vec::new(),
             plain_http: Vec::new(),
             header: None,
+            rejected_statuses: Vec::new(),
             fetches: Vec::new(),
             timeout_ms: Self::TIMEOUT_MS,
             retry: Retry::default(),

@@ -24,6 +24,7 @@
 //! * URLs are real and files are in place: a driver replaces nothing.
 //! * The nth call of the source brings the nth of `client.fetches`, and `token-n` if there is none. Each token is valid
 //!   for an hour. With `client.header`, the token alone goes into that field, without the word `Bearer`.
+//!   `client.rejected_statuses` mean a rejected token, in addition to 401.
 //! * `client.origins` are bound. If there are none, the credential may go to any https origin that the caller names.
 //!   `client.plain_http` are bound too, and allowed over plain http.
 //! * `client.timeout_ms` and `client.retry` are set as far as the interface has such a setting. `client.retry` has no

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -74,4 +74,26 @@ pub(crate) fn header_map(
 /// A header value as text, decoded as Latin-1.
 pub(crate) fn header_text(value: &HeaderValue) -> String {
     value.as_bytes().iter().copied().map(char::from).collect()
+}
+
+/// Status codes in any collection, also a set, which is not a sequence.
+#[derive(Default)]
+pub(crate) struct Codes(Vec<u16>);
+
+impl<'py> FromPyObject<'_, 'py> for Codes {
+    type Error = PyErr;
+
+    fn extract(codes: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let codes = codes.try_iter()?.map(|code| code?.extract());
+        codes.collect::<PyResult<_>>().map(Self)
+    }
+}
+
+/// Fails if one of them is no status of HTTP.
+pub(crate) fn statuses(codes: Codes) -> PyResult<Vec<StatusCode>> {
+    let status = |code| {
+        StatusCode::from_u16(code)
+            .map_err(|_| PyValueError::new_err(format!("{code} is not an HTTP status code")))
+    };
+    codes.0.into_iter().map(status).collect()
 }

@@ -89,6 +89,7 @@ impl Profile {
             default_lifetime: self.0.default_lifetime(),
             fetch_timeout: self.0.fetch_timeout(),
             origins: origins(&self.0),
+            rejected_statuses: self.0.rejected_statuses().to_vec(),
             prover,
             profile: Some(source),
             caller_token: None,

@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Fetched};
 use crate::corpus::builders::{
-    bytes, expect, generator, get, ok, redirect, request, status, token, unauthorized, with,
+    bare, bytes, expect, generator, get, ok, redirect, request, status, token, unauthorized, with,
 };
 use crate::expectation::Arrival;
 use crate::outcome::ErrorName::NoToken;
@@ -110,6 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .fetches(2),
         ),
     ];
+    cases.extend(rejected_by_setting());
     for method in ["POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"] {
         cases.push(replayed(method, None));
     }
@@ -149,6 +150,67 @@ fn replayed(method: &str, header: Option<&str>) -> Case {
             .ends(200)
             .fetches(2),
     )
+}
+
+/// Servers that refuse a token with another status than 401, and without a challenge.
+fn rejected_by_setting() -> Vec<Case> {
+    let rejecting = |name: String, codes: &[u16]| {
+        let codes = codes.to_vec();
+        case("R3", name).client(|client| client.rejected_statuses = codes)
+    };
+    let mut cases = Vec::new();
+    for code in [400, 403, 419, 498, 500] {
+        let name = format!("a {code} that means a rejected token is replayed");
+        let orders = ["token-1", "token-2"].map(|token| with(token, "POST", "/data").whole());
+        cases.push(
+            rejecting(name, &[code])
+                .send(request("POST", "{a}/data").body(bytes("an order")))
+                .server("a", [status(code), ok()])
+                .expect(expect().at("a", orders).ends(200).fetches(2)),
+        );
+    }
+    let name = "a second 403 that means a rejected token is returned";
+    cases.push(
+        rejecting(name.to_owned(), &[403])
+            .send(get("{a}/data"))
+            .server("a", [status(403), status(403).text("no")])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1", "token-2"]))
+                    .ends_with(403, "no")
+                    .fetches(2),
+            ),
+    );
+    let name = "a 403 that asks for more scope is returned although it means a rejected token";
+    let challenge = "Bearer error=\"insufficient_scope\"";
+    cases.push(
+        rejecting(name.to_owned(), &[403])
+            .send(get("{a}/data"))
+            .server("a", [status(403).header("www-authenticate", challenge)])
+            .expect(expect().at("a", gets(&["token-1"])).ends(403).fetches(1)),
+    );
+    let name = "a 403 is returned where only 498 means a rejected token";
+    cases.push(
+        rejecting(name.to_owned(), &[498])
+            .send(get("{a}/data"))
+            .server("a", [status(403)])
+            .expect(expect().at("a", gets(&["token-1"])).ends(403).fetches(1)),
+    );
+    let name = "the 403 of another origin after a redirect means nothing";
+    cases.push(
+        rejecting(name.to_owned(), &[403])
+            .send(get("{a}/data"))
+            .server("a", [redirect(302, "{b}/data")])
+            .server("b", [status(403)])
+            .expect(
+                expect()
+                    .at("a", gets(&["token-1"]))
+                    .at("b", [bare("GET", "/data")])
+                    .ends(403)
+                    .fetches(1),
+            ),
+    );
+    cases
 }
 
 fn a_401_and_then_a_redirect(code: u16) -> Case {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -38,11 +38,14 @@ class _Settings:
         redirects: int = 0,
         verify: Verify = None,
         scheme: str | None = None,
+        rejected_statuses: Collection[int] | None = None,
         fetch_timeout: float | None = None,
         default_lifetime: float | None = None,
         **kwargs: Any,
     ) -> None:
-        settings = CacheSettings(fetch_timeout, default_lifetime, None, scheme)
+        settings = CacheSettings(
+            fetch_timeout, default_lifetime, None, scheme, rejected_statuses
+        )
         self._folder = None if base_url is None else as_folder(base_url)
         self.authentication_handler: GenericExternallyManagedJWTHandler = handler_for(
             tokens, settings

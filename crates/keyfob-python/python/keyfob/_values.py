@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypedDict
@@ -65,6 +66,8 @@ class CacheSettings(NamedTuple):
     """The header that carries the token alone, instead of ``Authorization: Bearer``."""
     scheme: str | None = None
     """The scheme before the token in ``Authorization``, instead of ``Bearer``."""
+    rejected_statuses: Collection[int] | None = None
+    """The statuses that mean a rejected token, in addition to 401; those of a profile unless set."""
 
 
 class RequestInfo(NamedTuple):

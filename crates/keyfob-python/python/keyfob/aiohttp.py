@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any
 
@@ -43,6 +44,8 @@ class Middleware(HandlerAuth):
         origins: URLs whose origins may receive the token, in addition to those of a profile. At least one is needed.
         header: The header that carries the token alone, instead of ``Authorization: Bearer``.
         scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
+        rejected_statuses: The statuses, such as 403, by which a server says that the token is not valid, in addition to 401: the
+            token is renewed and the request sent once more.
 
     Raises:
         TypeError: No origin is named, or an argument has the wrong type.
@@ -53,9 +56,16 @@ class Middleware(HandlerAuth):
     """
 
     def __init__(
-        self, tokens: Tokens, *origins: str, header: str | None = None, scheme: str | None = None
+        self,
+        tokens: Tokens,
+        *origins: str,
+        header: str | None = None,
+        scheme: str | None = None,
+        rejected_statuses: Collection[int] | None = None,
     ) -> None:
-        settings = CacheSettings(header=header, scheme=scheme)
+        settings = CacheSettings(
+            header=header, scheme=scheme, rejected_statuses=rejected_statuses
+        )
         super().__init__(handler_for(tokens, settings), origins)
         if self._origins.unbound:
             raise TypeError(

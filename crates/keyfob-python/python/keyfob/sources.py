@@ -14,7 +14,7 @@ from keyfob import _certificates
 from keyfob._certificates import Verify
 from keyfob._core import Profile, Source
 
-__all__ = ["Source", "command", "env", "file", "profile"]
+__all__ = ["Source", "basic", "command", "env", "file", "profile"]
 
 
 def command(
@@ -77,6 +77,29 @@ def env(variable: str, *, default_lifetime: float | None = None) -> Source:
     >>> source = env("API_TOKEN")
     """
     return Source.env(variable, default_lifetime)
+
+
+def basic(
+    user: str, password: str | None = None, *, default_lifetime: float | None = None
+) -> Source:
+    """Sends a user and a password as ``Authorization: Basic`` (RFC 7617), encoded as UTF-8.
+
+    Both are references to secrets, as in a profile: ``env:NAME``, ``file:/path``, ``command:program argument`` or
+    ``keyring:service/user``. They are read when a token is needed, and again when a server rejects them.
+
+    Args:
+        user: The name of the user, or a reference to it. A name alone needs a password.
+        password: A reference to the password. Without one it is empty, as for an API key that is sent as the user.
+        default_lifetime: How long to use them before they are read again, in seconds; until a server rejects them unless given.
+
+    Raises:
+        ValueError: One of them is no reference. The error does not quote it.
+
+    >>> source = basic("reports", "env:REPORTS_PASSWORD")
+    >>> source
+    <keyfob source: basic>
+    """
+    return Source.basic(user, password, default_lifetime)
 
 
 def profile(

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use keyfob::cache::Lease as CoreLease;
 use keyfob::custom_client::Authenticator;
 use keyfob::oauth::DpopProver;
 use keyfob::origin::Origins;
+use keyfob::source::Placement;
 use keyfob::{Error, Token, TokenCache as CoreCache, TokenSource};
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
@@ -19,13 +21,13 @@ use pyo3::types::PyDict;
 
 use crate::cache::lease::{Lease, Renew};
 use crate::cache::pending_lease::PendingLease;
-use crate::convert::{from_timestamp, seconds, to_timestamp};
+use crate::convert::{Codes, from_timestamp, seconds, statuses, to_timestamp};
 use crate::error::{exception, is_interrupt_of_another};
 use crate::runtime::critical_section;
 use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
 use crate::runtime::wait::wait;
 use crate::source::hook::{Hook, HookSource};
-use crate::source::placed_source::{PlacedSource, Placement};
+use crate::source::placement::placement;
 use crate::source::profile_source::ProfileSource;
 use crate::source::reentrancy;
 use crate::source::reentrancy::Caller;
@@ -44,6 +46,8 @@ pub(crate) struct TokenCache {
     prover: Option<DpopProver>,
     /// Where in a request the token goes, if not in `Authorization: Bearer`.
     placement: Option<Placement>,
+    /// The statuses that mean a rejected token, in addition to 401.
+    rejected: Vec<StatusCode>,
     number: usize,
     /// The process that `core` belongs to.
     process: AtomicU32,
@@ -64,7 +68,8 @@ impl TokenCache {
     ) -> PyResult<Self> {
         let py = source.py();
         let number = next_number();
-        let placement = Placement::new(py, settings.header, settings.scheme)?;
+        let placement = placement(py, settings.header, settings.scheme)?;
+        let mut rejected = statuses(settings.rejected_statuses.unwrap_or_default())?;
         let mut fetch_timeout = optional_seconds("fetch_timeout", settings.fetch_timeout)?;
         let mut lifetime = optional_seconds("default_lifetime", settings.default_lifetime)?;
         let (mut profile, mut prover, mut hook, mut caller_token) = (None, None, None, None);
@@ -75,6 +80,9 @@ impl TokenCache {
                 lifetime = source.default_lifetime.or(lifetime);
                 profile.clone_from(&source.profile);
                 prover.clone_from(&source.prover);
+                if rejected.is_empty() {
+                    rejected.clone_from(&source.rejected_statuses);
+                }
                 caller_token = source.caller_token.clone().map(Mutex::new);
                 Arc::clone(&source.core)
             }
@@ -87,10 +95,7 @@ impl TokenCache {
             }
         };
         let mut builder = match &placement {
-            Some(placement) => CoreCache::builder(PlacedSource {
-                source: core,
-                placement: placement.clone(),
-            }),
+            Some(placement) => CoreCache::builder(placement.clone().place(core)),
             None => CoreCache::builder(core),
         };
         builder = builder.clock(RenewalClock).runtime(RenewalThreads);
@@ -104,7 +109,9 @@ impl TokenCache {
             builder = builder.token(token(py, jwt, expires, placement.as_ref())?);
         }
         let core = builder.build().map_err(|error| exception(py, &error))?;
-        let authenticator = authenticator(core, Origins::default(), prover.as_ref());
+        let authenticator = authenticator(core, Origins::default(), prover.as_ref())
+            .rejected_statuses(rejected.iter().copied())
+            .map_err(|error| exception(py, &error))?;
         Ok(Self {
             core: ArcSwap::from_pointee(authenticator),
             hook,
@@ -112,6 +119,7 @@ impl TokenCache {
             caller_token,
             prover,
             placement,
+            rejected,
             number,
             process: AtomicU32::new(std::process::id()),
             last: ArcSwapOption::empty(),
@@ -317,7 +325,10 @@ impl TokenCache {
     /// What puts this cache's credential on requests to these origins.
     pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
         let tokens = self.core().tokens().clone();
-        authenticator(tokens, origins, self.prover.as_ref())
+        let authenticator = authenticator(tokens, origins, self.prover.as_ref());
+        authenticator
+            .rejected_statuses(self.rejected.iter().copied())
+            .expect("they were checked when the cache was made")
     }
 
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
@@ -414,6 +425,7 @@ pub(crate) struct CacheSettings {
     default_lifetime: Option<f64>,
     header: Option<String>,
     scheme: Option<String>,
+    rejected_statuses: Option<Codes>,
 }
 
 fn optional_seconds(name: &str, limit: Option<f64>) -> PyResult<Option<Duration>> {
@@ -439,9 +451,9 @@ fn token(
     expires: Option<f64>,
     placement: Option<&Placement>,
 ) -> PyResult<Token> {
-    let token = Token::new(jwt).and_then(|token| match placement {
+    let token = Token::new(jwt).map(|token| match placement {
         Some(placement) => placement.apply(token),
-        None => Ok(token),
+        None => token,
     });
     let token = token.map_err(|error| exception(py, &error))?;
     Ok(match expires {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use keyfob::RetryPolicy as CorePolicy;
 use keyfob::exchange::RetryBudget;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::convert::seconds;
+use crate::convert::{Codes, seconds, statuses};
 
 /// What is retried, how often, and after which pause.
 ///
@@ -107,27 +106,6 @@ impl RetryPolicy {
             budget,
         })
     }
-}
-
-/// Status codes in any collection, also a set, which is not a sequence.
-#[derive(Default)]
-struct Codes(Vec<u16>);
-
-impl<'py> FromPyObject<'_, 'py> for Codes {
-    type Error = PyErr;
-
-    fn extract(codes: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let codes = codes.try_iter()?.map(|code| code?.extract());
-        codes.collect::<PyResult<_>>().map(Self)
-    }
-}
-
-fn statuses(codes: Codes) -> PyResult<Vec<StatusCode>> {
-    let status = |code| {
-        StatusCode::from_u16(code)
-            .map_err(|_| PyValueError::new_err(format!("{code} is not an HTTP status code")))
-    };
-    codes.0.into_iter().map(status).collect()
 }
 
 const TOTAL: f64 = in_seconds(CorePolicy::TOTAL);

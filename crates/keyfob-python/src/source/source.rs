@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, ready};
+use http::StatusCode;
 use keyfob::oauth::DpopProver;
 use keyfob::origin::Origins;
+use keyfob::profile::BasicToken;
 use keyfob::source::TokenRequest;
 use keyfob::{CommandToken, EnvToken, Error, FileToken, Token, TokenSource};
 use pyo3::prelude::*;
@@ -25,6 +27,8 @@ pub(crate) struct Source {
     pub(crate) fetch_timeout: Option<Duration>,
     /// The origins that may receive its tokens; unbound unless a profile names them.
     pub(crate) origins: Origins,
+    /// The statuses that mean a rejected token, in addition to 401.
+    pub(crate) rejected_statuses: Vec<StatusCode>,
     /// Proves possession of the key that its tokens are bound to, if they are.
     pub(crate) prover: Option<DpopProver>,
     /// The same source as `core` if it is a profile's, which a forked child has to replace.
@@ -68,6 +72,19 @@ impl Source {
         Self::new("env", EnvToken::new(variable), default_lifetime)
     }
 
+    /// Reads a user and a password, which are sent as `Basic`.
+    #[staticmethod]
+    #[pyo3(signature = (user, password, default_lifetime))]
+    fn basic(
+        py: Python<'_>,
+        user: &str,
+        password: Option<&str>,
+        default_lifetime: Option<f64>,
+    ) -> PyResult<Self> {
+        let basic = BasicToken::new(user, password).map_err(|error| exception(py, &error))?;
+        Self::new("basic", basic, default_lifetime)
+    }
+
     /// Returns the token that the caller set last.
     #[staticmethod]
     fn fixed(py: Python<'_>, token: String) -> PyResult<Self> {
@@ -99,6 +116,7 @@ impl Source {
             default_lifetime,
             fetch_timeout: None,
             origins: Origins::default(),
+            rejected_statuses: Vec::new(),
             prover: None,
             profile: None,
             caller_token: None,

@@ -18,6 +18,7 @@ use crate::exchange::exchange::{Exchange, Now, Step};
 use crate::exchange::outcome::{Idempotency, Outcome, Replay};
 use crate::exchange::proof::{DPOP, RequestProof};
 use crate::exchange::redirect::OnRedirect;
+use crate::exchange::rejection::RejectedStatuses;
 use crate::exchange::retry::RetryPolicy;
 use crate::observe::events;
 use crate::origin::origin::{Origin, Origins};
@@ -31,6 +32,7 @@ pub struct Authenticator {
     origins: Arc<Origins>,
     proof: Option<Arc<dyn RequestProof>>,
     budget: Arc<RetryBudget>,
+    rejected: RejectedStatuses,
 }
 
 /// Where a request goes, as its HTTP client will read it.
@@ -70,7 +72,13 @@ impl Authenticator {
             origins: Arc::new(origins),
             proof,
             budget: Arc::default(),
+            rejected: RejectedStatuses::default(),
         }
+    }
+
+    pub(crate) fn with_rejected_statuses(mut self, statuses: RejectedStatuses) -> Self {
+        self.rejected = statuses;
+        self
     }
 
     /// Proves with each attempt that the client holds the key of its token (DPoP, RFC 9449).
@@ -78,6 +86,18 @@ impl Authenticator {
     pub fn dpop(mut self, proof: impl RequestProof + 'static) -> Self {
         self.proof = Some(Arc::new(proof));
         self
+    }
+
+    /// Sets which statuses mean that a server rejected the token, in addition to 401 (R3).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) for a status that is no error: one outside of 400 to 599.
+    pub fn rejected_statuses(
+        self,
+        statuses: impl IntoIterator<Item = StatusCode>,
+    ) -> Result<Self, Error> {
+        RejectedStatuses::new(statuses).map(|statuses| self.with_rejected_statuses(statuses))
     }
 
     /// Shares the retry budget of another client; each authenticator has a budget of its own unless set.
@@ -136,7 +156,8 @@ impl Authenticator {
     ) -> Exchange {
         let (policy, budget) = (Arc::clone(policy), Arc::clone(&self.budget));
         let now = self.clock().elapsed();
-        let exchange = Exchange::new(policy, budget, idempotency, body, now);
+        let exchange = Exchange::new(policy, budget, idempotency, body, now)
+            .with_rejected_statuses(self.rejected.clone());
         match self.proof {
             Some(_) => exchange.with_proofs(),
             None => exchange,

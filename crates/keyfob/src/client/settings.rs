@@ -9,6 +9,7 @@ use crate::client::idle_timeout::IdleTimeout;
 use crate::error::error::Error;
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::exchange::proof::RequestProof;
+use crate::exchange::rejection::RejectedStatuses;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;
 #[cfg(feature = "session")]
@@ -21,6 +22,7 @@ pub(crate) struct ClientSettings {
     pub(crate) origins: OriginsBuilder,
     pub(crate) proof: Option<Arc<dyn RequestProof>>,
     pub(crate) retry: RetryPolicy,
+    pub(crate) rejected: RejectedStatuses,
     pub(crate) timeout: Duration,
 }
 
@@ -31,6 +33,7 @@ impl ClientSettings {
             origins: OriginsBuilder::default(),
             proof: None,
             retry: RetryPolicy::default(),
+            rejected: RejectedStatuses::default(),
             timeout: DEFAULT_TIMEOUT,
         }
     }
@@ -40,7 +43,8 @@ impl ClientSettings {
         let origins = self.origins.into_origins()?;
         Ok(ClientRules {
             timeout: IdleTimeout::new(self.timeout, self.tokens.clock(), self.tokens.runtime()),
-            authenticator: Authenticator::with_proof(self.tokens, origins, self.proof),
+            authenticator: Authenticator::with_proof(self.tokens, origins, self.proof)
+                .with_rejected_statuses(self.rejected),
             policy: Arc::new(self.retry),
             #[cfg(feature = "session")]
             proxies: None,
@@ -92,6 +96,25 @@ macro_rules! settings_setters {
         #[must_use = "the setter returns the changed builder"]
         pub fn dpop(mut self, proof: impl RequestProof + 'static) -> Self {
             self.settings.proof = Some(std::sync::Arc::new(proof));
+            self
+        }
+
+        /// Sets which statuses mean that the server rejected the token, in addition to 401 (R3).
+        ///
+        /// For servers that respond with 403 or 498, for example, when a token has expired or was revoked. The token is then
+        /// renewed, and the request is sent once more. If the new token is rejected too, the response is returned: a status
+        /// that [`retry`](Self::retry) names is not retried then.
+        ///
+        /// A status that is no error, outside of 400 to 599, makes `build` return
+        /// [`ErrorKind::Input`](crate::ErrorKind::Input).
+        pub fn rejected_statuses(
+            mut self,
+            statuses: impl IntoIterator<Item = http::StatusCode>,
+        ) -> Self {
+            let statuses = crate::exchange::rejection::RejectedStatuses::new(statuses);
+            if let Some(statuses) = self.settings.origins.accept(statuses) {
+                self.settings.rejected = statuses;
+            }
             self
         }
 

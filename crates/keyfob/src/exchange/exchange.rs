@@ -19,6 +19,7 @@ use crate::exchange::challenge::Challenges;
 use crate::exchange::outcome::{Idempotency, Outcome, Replay, Retryable};
 use crate::exchange::proof::DPOP_NONCE;
 use crate::exchange::redirect::{OnRedirect, Redirect, RedirectBody, follow};
+use crate::exchange::rejection::{GRPC_STATUS, RejectedStatuses};
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
 
@@ -41,6 +42,7 @@ pub struct Exchange {
     replayed: bool,
     nonce: Nonce,
     credential: Credential,
+    rejected: RejectedStatuses,
     redirects_left: Option<u32>,
 }
 
@@ -114,6 +116,7 @@ impl Exchange {
             replayed: false,
             nonce: Nonce::Unused,
             credential: Credential::Carried,
+            rejected: RejectedStatuses::default(),
             redirects_left: Some(Self::REDIRECTS),
         }
     }
@@ -121,6 +124,12 @@ impl Exchange {
     /// The same request, whose attempts carry a proof of possession (RFC 9449).
     pub(crate) fn with_proofs(mut self) -> Self {
         self.nonce = Nonce::NotRequested;
+        self
+    }
+
+    /// The same request, for a server that rejects the credential with these statuses too.
+    pub(crate) fn with_rejected_statuses(mut self, statuses: RejectedStatuses) -> Self {
+        self.rejected = statuses;
         self
     }
 
@@ -143,7 +152,7 @@ impl Exchange {
     pub(crate) fn replacement_is_accepted(&self, outcome: &Outcome<'_>) -> bool {
         self.replayed
             && self.carries_credential()
-            && matches!(outcome, Outcome::Response(status, headers) if !refuses_credential(*status, headers))
+            && matches!(outcome, Outcome::Response(status, headers) if !self.rejected.refuse(*status, headers))
     }
 
     /// The time that is left for further attempts, and so the longest wait for a token.
@@ -216,7 +225,7 @@ impl Exchange {
     ) -> Result<Step, Error> {
         match outcome {
             Outcome::Response(status, headers)
-                if self.carries_credential() && refuses_credential(status, headers) =>
+                if self.carries_credential() && self.rejected.refuse(status, headers) =>
             {
                 Ok(self.refused(headers, now))
             }
@@ -316,24 +325,7 @@ impl Exchange {
     }
 }
 
-/// HTTP refuses a credential with 401. gRPC does so with 200 and, if no message follows, with a header field.
-///
-/// RFC 6750 §3.1 ties `invalid_token` to 401, but servers send it with other statuses too. A success is no refusal.
-fn refuses_credential(status: StatusCode, headers: &HeaderMap) -> bool {
-    const UNAUTHENTICATED: &[u8] = b"16";
-    status == StatusCode::UNAUTHORIZED
-        || headers
-            .get(&GRPC_STATUS)
-            .is_some_and(|code| code.as_bytes() == UNAUTHENTICATED)
-        || !status.is_success()
-            && headers.contains_key(WWW_AUTHENTICATE)
-            && Challenges::from_headers(headers).invalid_token()
-}
-
 /// Whether a retry would be refused too, although the policy names the status.
 fn asks_for_more(headers: &HeaderMap) -> bool {
     headers.contains_key(WWW_AUTHENTICATE) && Challenges::from_headers(headers).ask_for_more()
 }
-
-/// The header field with the status of a gRPC call.
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -13,6 +13,7 @@ pub(crate) mod io_failure;
 pub(crate) mod outcome;
 pub(crate) mod proof;
 pub(crate) mod redirect;
+pub(crate) mod rejection;
 #[cfg(feature = "session")]
 pub(crate) mod reqwest_failure;
 pub(crate) mod retry;

@@ -46,8 +46,7 @@ impl Profile {
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = vec![self.check_servers()];
         let grant = self.definition.token.grant();
-        // A token that is read from a place is no secret of its own: the last step reads it.
-        for (key, secret) in grant.map(Grant::secrets).unwrap_or_default() {
+        for (key, secret) in self.definition.token.secrets() {
             // It is read for the first renewal only, so a person may have removed it since.
             if key == "refresh_token" && self.has_stored_refresh_token().await {
                 continue;

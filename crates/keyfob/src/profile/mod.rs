@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+pub(crate) mod basic;
 pub(crate) mod check;
 pub(crate) mod client;
 pub(crate) mod dpop_key;
@@ -35,5 +36,6 @@ pub(crate) mod source;
 pub(crate) mod store;
 pub(crate) mod table;
 
+pub use crate::profile::basic::BasicToken;
 pub use crate::profile::check::Finding;
 pub use crate::profile::schema::sign_in::SignIn;

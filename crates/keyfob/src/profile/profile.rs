@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
 use url::Url;
 
 use crate::cache::builder::TokenCacheBuilder;
@@ -225,6 +226,7 @@ impl Profile {
     pub fn token_from(&self) -> String {
         match &self.definition.token.from {
             TokenFrom::Secret(secret) => secret.to_string(),
+            TokenFrom::Basic(basic) => basic.to_string(),
             TokenFrom::Grant(grant) => {
                 format!("{} at {}", grant.name, without_secrets(grant.server.url()))
             }
@@ -235,6 +237,12 @@ impl Profile {
     #[must_use]
     pub fn retry(&self) -> &RetryPolicy {
         &self.definition.retry
+    }
+
+    /// The statuses that mean a rejected token, in addition to 401; empty unless the file sets them.
+    #[must_use]
+    pub fn rejected_statuses(&self) -> &[StatusCode] {
+        &self.definition.rejected_statuses
     }
 
     /// The timeout of an attempt, if the file sets it.

@@ -38,6 +38,7 @@ pub(super) struct Definition {
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
+    pub(super) rejected_statuses: Vec<StatusCode>,
     pub(super) token: TokenSettings,
     pub(super) store: StoreSettings,
     /// It has been reported that there is no place for the store.
@@ -107,6 +108,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let timeout = table.optional("timeout", Value::seconds);
     let redirects = table.optional("redirects", |value| value.number(0..=100));
     let retry = table.optional("retry", |value| value.table(&[], read_retry));
+    let rejected_statuses = table.optional("rejected_statuses", read_statuses);
     let store = table.optional("store", store::read);
     let token = table.required("token", "it says where the token comes from", |value| {
         token::read(value, base_url.as_ref())
@@ -123,6 +125,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         timeout,
         redirects,
         retry: retry.unwrap_or_default(),
+        rejected_statuses: rejected_statuses.unwrap_or_default(),
         store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
         token,
         has_reported_no_store: Arc::default(),

@@ -63,6 +63,7 @@ impl Profile {
             .set_each(&definition.ca_file, SessionBuilder::ca_file)
             .set_each(definition.timeout, SessionBuilder::timeout)
             .set_each(definition.redirects, SessionBuilder::redirects)
+            .rejected_statuses(definition.rejected_statuses.iter().copied())
             .retry(definition.retry.clone())
     }
 }

@@ -6,10 +6,10 @@ use crate::error::error::Error;
 use crate::origin::ca_file::trust_file;
 use crate::profile::grant::{GrantSource, sign_in_advice};
 use crate::profile::profile::Profile;
-use crate::profile::schema::token::{HeaderPlacement, TokenFrom};
+use crate::profile::schema::token::TokenFrom;
 use crate::profile::set_each::SetEach;
 use crate::source::persisted::Persisted;
-use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::source::source::TokenSource;
 
 impl Profile {
     /// A source of the profile's token, behind its store, for a cache that you build. Nothing is fetched yet.
@@ -43,6 +43,7 @@ impl Profile {
         }
         let source = match &definition.token.from {
             TokenFrom::Secret(secret) => secret.token_source(),
+            TokenFrom::Basic(basic) => Arc::new(basic.clone()),
             TokenFrom::Grant(_) => Arc::new(GrantSource::new(definition)),
         };
         let source = match self.store()? {
@@ -56,33 +57,8 @@ impl Profile {
         };
         // Outside of the store, which does not keep where in a request a token goes.
         Ok(match &definition.token.placement {
-            Some(placement) => Arc::new(PlacedSource {
-                source,
-                placement: placement.clone(),
-            }),
+            Some(placement) => Arc::new(placement.clone().place(source)),
             None => source,
         })
-    }
-}
-
-/// A source whose tokens go where the profile says.
-struct PlacedSource {
-    source: Arc<dyn TokenSource>,
-    placement: HeaderPlacement,
-}
-
-impl TokenSource for PlacedSource {
-    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
-        Box::pin(async move {
-            let token = self.source.fetch(request).await?;
-            match &self.placement {
-                HeaderPlacement::Header(name) => Ok(token.header_name(name.clone())),
-                HeaderPlacement::Scheme(scheme) => token.scheme(scheme),
-            }
-        })
-    }
-
-    fn consumes_refresh_token(&self) -> bool {
-        self.source.consumes_refresh_token()
     }
 }

@@ -94,6 +94,9 @@ impl Profile {
             TokenFrom::Secret(secret) => {
                 StoreKey::builder(secret.to_string()).subject(digest(&secret.identity()))
             }
+            TokenFrom::Basic(basic) => {
+                StoreKey::builder(basic.to_string()).subject(digest(&basic.identity()))
+            }
             TokenFrom::Grant(grant) => grant_key(grant),
         };
         key.name(self.name()).build()

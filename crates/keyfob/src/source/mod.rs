@@ -9,6 +9,7 @@
 //! | an environment variable | [`EnvToken`](crate::EnvToken) |
 //! | a value that never changes | [`FixedToken`](crate::FixedToken) |
 //! | an OAuth 2.0 server | the module `oauth`, with the feature of that name |
+//! | any of these, for an API with a header or a scheme of its own | [`Placement`] around it |
 //! | any of these, shared by several processes or kept over a restart | [`Persisted`] in front of it |
 //! | something else | your own [`TokenSource`](crate::TokenSource); its docs have a complete example |
 //!
@@ -21,6 +22,7 @@ pub(crate) mod fixed;
 pub(crate) mod hook;
 #[cfg(feature = "store")]
 pub(crate) mod persisted;
+pub(crate) mod placed;
 pub(crate) mod reentrancy;
 pub(crate) mod source;
 pub(crate) mod token_text;
@@ -29,5 +31,6 @@ pub use crate::source::command::HelperRequest;
 pub use crate::source::hook::Hook;
 #[cfg(feature = "store")]
 pub use crate::source::persisted::{OnStoreOutage, Persisted};
+pub use crate::source::placed::Placement;
 pub use crate::source::source::{Reason, TokenFuture, TokenRequest};
 pub use crate::source::token_text::parse as token_from_text;

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::token::jwt;
@@ -85,6 +88,42 @@ impl Token {
     pub fn new(text: impl Into<String>) -> Result<Self, Error> {
         let secret = Secret::new(text.into())?;
         Ok(Self::carried(secret, Carrier::Scheme(BEARER.to_owned())))
+    }
+
+    /// Makes a credential of a user and a password, which is sent as `Authorization: Basic` (RFC 7617).
+    ///
+    /// Both are encoded as UTF-8. The password may be empty, as for an API key that is sent as the user.
+    ///
+    /// ```
+    /// use keyfob::Token;
+    ///
+    /// let token = Token::basic("Aladdin", "open sesame")?;
+    /// assert_eq!(token.headers()[0].1, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the user has a colon, which would end it, or if one of them has a
+    /// control character, such as a line end. The error quotes neither.
+    pub fn basic(user: &str, password: &str) -> Result<Self, Error> {
+        if user.contains(':') {
+            return Err(Error::malformed(
+                "the user has a colon, and what follows it would be taken for the password (RFC 7617); check that it is the user alone",
+            ));
+        }
+        // RFC 7617 §2: "The user-id and password MUST NOT contain any control characters".
+        if let Some((what, _)) = [("user", user), ("password", password)]
+            .iter()
+            .find(|(_, text)| text.contains(char::is_control))
+        {
+            return Err(Error::malformed(format!(
+                "the {what} has a control character such as a line end, which Basic authentication does not allow (RFC 7617)"
+            )));
+        }
+        let text = Zeroizing::new(format!("{user}:{password}"));
+        let secret = Secret::new(STANDARD.encode(text.as_bytes()))?;
+        Ok(Self::carried(secret, Carrier::Scheme(BASIC.to_owned())))
     }
 
     fn carried(secret: Secret, carrier: Carrier) -> Self {
@@ -222,10 +261,15 @@ impl Token {
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the scheme is not a token of RFC 9110 §5.6.2.
-    pub fn scheme(mut self, scheme: &str) -> Result<Self, Error> {
+    pub fn scheme(self, scheme: &str) -> Result<Self, Error> {
         check_scheme(scheme)?;
-        self.carrier = Carrier::Scheme(scheme.to_owned());
-        Ok(self)
+        Ok(self.with_checked_scheme(scheme.to_owned()))
+    }
+
+    /// The same with a scheme that has been checked.
+    pub(crate) fn with_checked_scheme(mut self, scheme: String) -> Self {
+        self.carrier = Carrier::Scheme(scheme);
+        self
     }
 
     /// Sends the token alone in another header field, such as `x-api-key`.
@@ -418,6 +462,7 @@ pub(crate) fn check_scheme(scheme: &str) -> Result<(), Error> {
 }
 
 pub(crate) const BEARER: &str = "Bearer";
+const BASIC: &str = "Basic";
 pub(crate) const DPOP: &str = "DPoP";
 
 #[cfg(test)]
@@ -443,6 +488,28 @@ mod tests {
             .unwrap();
         let shown = format!("{token:?}");
         assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+
+    #[test]
+    fn basic_is_utf_8_and_refuses_what_rfc_7617_refuses() {
+        // The example of RFC 7617 §2.1, and one with an empty password.
+        for (user, password, value) in [
+            ("test", "123\u{a3}", "Basic dGVzdDoxMjPCow=="),
+            ("key", "", "Basic a2V5Og=="),
+            ("", ":", "Basic Ojo="),
+        ] {
+            let token = Token::basic(user, password).unwrap();
+            assert_eq!(token.headers()[0].1, value);
+        }
+        for (user, password, word) in [
+            ("SECRET:x", "SECRET", "colon"),
+            ("SECRET\n", "SECRET", "the user"),
+            ("SECRET", "SECRET\u{7f}", "the password"),
+            ("SECRET", "SECRET\u{85}", "the password"),
+        ] {
+            let error = Token::basic(user, password).unwrap_err().to_string();
+            assert!(error.contains(word) && !error.contains("SECRET"), "{error}");
+        }
     }
 
     #[test]

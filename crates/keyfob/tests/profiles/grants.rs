@@ -33,7 +33,7 @@ fn token_response(token: &str) -> ScriptedResponse {
 }
 
 /// A new private key in PEM, in a file.
-fn private_key(folder: &Folder, curve: &'static EcdsaSigningAlgorithm) -> PathBuf {
+pub(crate) fn private_key(folder: &Folder, curve: &'static EcdsaSigningAlgorithm) -> PathBuf {
     let key = EcdsaKeyPair::generate_pkcs8(curve, &SystemRandom::new());
     let body = STANDARD.encode(key.expect("the machine has randomness"));
     folder.file(

@@ -5,6 +5,7 @@ mod file_errors;
 mod folder;
 mod grants;
 mod hostile_files;
+mod placement;
 mod renewals;
 mod secret_sources;
 mod selection;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,6 +40,8 @@ class GenericExternallyManagedJWTHandler:
         default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
         header: The header that carries the token alone, instead of ``Authorization: Bearer``.
         scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
+        rejected_statuses: The statuses, such as 403, by which a server says that the token is not valid, in addition to 401: the
+            token is renewed and the request sent once more.
         kwargs: Passed to the next class, for a subclass with several bases.
 
     Raises:
@@ -71,12 +73,15 @@ class GenericExternallyManagedJWTHandler:
         default_lifetime: float | None = None,
         header: str | None = None,
         scheme: str | None = None,
+        rejected_statuses: Collection[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if fetch_timeout is not None:
             self.fetch_timeout = fetch_timeout
-        settings = CacheSettings(self.fetch_timeout, default_lifetime, header, scheme)
+        settings = CacheSettings(
+            self.fetch_timeout, default_lifetime, header, scheme, rejected_statuses
+        )
         if jwt is not None and not isinstance(jwt, str):
             kind = type(jwt).__name__
             raise TypeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from urllib.parse import urljoin
 
@@ -39,6 +39,8 @@ class Session(ExternallyManagedJWTSession):
             ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE`` may name one.
         header: The header that carries the token alone, instead of ``Authorization: Bearer``.
         scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
+        rejected_statuses: The statuses, such as 403, by which a server says that the token is not valid, in addition to 401: the
+            token is renewed and the request sent once more.
         fetch_timeout: The limit of one call of the hook, in seconds; 30 unless given.
         default_lifetime: How long a token without an expiry is used, in seconds; until a server rejects it unless given.
 
@@ -75,10 +77,13 @@ class Session(ExternallyManagedJWTSession):
         verify: Verify = None,
         header: str | None = None,
         scheme: str | None = None,
+        rejected_statuses: Collection[int] | None = None,
         fetch_timeout: float | None = None,
         default_lifetime: float | None = None,
     ) -> None:
-        settings = CacheSettings(fetch_timeout, default_lifetime, header, scheme)
+        settings = CacheSettings(
+            fetch_timeout, default_lifetime, header, scheme, rejected_statuses
+        )
         super().__init__(handler_for(tokens, settings))
         self.base_url = None if base_url is None else as_folder(base_url)
         self.allow_plain_http(*several(allow_plain_http))

@@ -467,3 +467,30 @@ fn r1_a_credential_of_the_caller_is_not_renewed_but_left_behind_like_any_other()
     exchange.use_callers_credential();
     assert!(!exchange.redirected(&b, &b, RedirectBody::Kept));
 }
+
+#[test]
+fn r3_a_status_that_means_a_rejection_renews_once_and_is_never_retried() {
+    let rejecting = |status: u16| {
+        let status = StatusCode::from_u16(status).unwrap();
+        exchange(Idempotency::NotIdempotent, Replay::Possible)
+            .with_rejected_statuses(RejectedStatuses::new([status]).unwrap())
+    };
+    for status in [400, 403, 498, 503] {
+        let mut exchange = rejecting(status);
+        assert!(matches!(answer(&mut exchange, status, &[]), Step::Renew(_)));
+        assert_eq!(
+            answer(&mut exchange, status, &[(RETRY_AFTER, "1")]),
+            Step::Done
+        );
+        assert_eq!(
+            answer(&mut rejecting(499), status, &[]),
+            Step::Done,
+            "{status}"
+        );
+    }
+    let scope = [(WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\"")];
+    assert_eq!(answer(&mut rejecting(403), 403, &scope), Step::Done);
+    let mut left = rejecting(403);
+    left.leave_credential();
+    assert_eq!(answer(&mut left, 403, &[]), Step::Done);
+}

@@ -68,7 +68,7 @@ impl StoreSettings {
             TokenFrom::Grant(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
                 Self::new(Some(PersistentStore::Files(FileSettings::default())))
             }
-            TokenFrom::Secret(_) => Self::new(None),
+            TokenFrom::Secret(_) | TokenFrom::Basic(_) => Self::new(None),
         }
     }
 

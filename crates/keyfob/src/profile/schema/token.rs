@@ -5,17 +5,19 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
+use crate::profile::basic::BasicToken;
 use crate::profile::schema::grant;
 use crate::profile::schema::grant::Grant;
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
+use crate::source::placed::Placement;
 
 /// The token of a profile.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSettings {
     pub(crate) from: TokenFrom,
     /// Where in a request the token goes; `None` for `Authorization: Bearer`.
-    pub(crate) placement: Option<HeaderPlacement>,
+    pub(crate) placement: Option<Placement>,
     pub(crate) fetch_timeout: Option<Duration>,
     pub(crate) default_lifetime: Option<Duration>,
 }
@@ -24,22 +26,16 @@ pub(crate) struct TokenSettings {
 pub(crate) enum TokenFrom {
     /// A command, a variable, a file or the keyring.
     Secret(SecretRef),
+    /// A user and a password.
+    Basic(BasicToken),
     Grant(Box<Grant>),
-}
-
-/// Where in a request a token goes.
-#[derive(Clone, Debug)]
-pub(crate) enum HeaderPlacement {
-    /// Alone, in the header of this name.
-    Header(HeaderName),
-    /// In `Authorization`, under this scheme.
-    Scheme(String),
 }
 
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
 pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
     if value.is_table() {
-        return value.table(&grant::KEYS, |table| read_table(table, base_url));
+        let keys = [&grant::KEYS[..], &OWN_KEYS].concat();
+        return value.table(&keys, |table| read_table(table, base_url));
     }
     Ok(TokenSettings {
         from: TokenFrom::Secret(value.secret()?),
@@ -52,38 +48,44 @@ pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSetti
 fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
     let fetch_timeout = table.optional("fetch_timeout", Value::seconds);
     let default_lifetime = table.optional("default_lifetime", Value::seconds);
-    let (from, placement) = match table.at_most_one("source", "grant")? {
-        // Only a source has a placement: for a grant, the token response says how the token is sent (RFC 6749 §7.1).
-        (Some(source), _) => {
-            let placement = read_placement(table);
-            (TokenFrom::Secret(source.secret()?), placement?)
-        }
-        (_, Some(name)) => {
-            let grant = grant::read(table, &name, base_url)?;
-            (TokenFrom::Grant(Box::new(grant)), None)
-        }
-        (None, None) => {
-            return Err(table.error(
-                "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, \
-                 such as \"client_credentials\"",
-            ));
-        }
+    let placement = read_placement(table);
+    let from = match table.at_most_one("source", "grant")? {
+        (Some(source), _) => TokenFrom::Secret(source.secret()?),
+        (_, Some(name)) => TokenFrom::Grant(Box::new(grant::read(table, &name, base_url)?)),
+        (None, None) => TokenFrom::Basic(read_basic(table)?),
     };
     Ok(TokenSettings {
         from,
-        placement,
+        placement: placement?,
         fetch_timeout,
         default_lifetime,
     })
 }
 
-fn read_placement(table: &Table<'_>) -> Read<Option<HeaderPlacement>> {
+/// Reads a user and a password. Without a user, there is nothing that a token could come from.
+fn read_basic(table: &Table<'_>) -> Read<BasicToken> {
+    let password = table.get("password");
+    let password = password.map(|value| value.secret()).transpose();
+    let Some(user) = table.get("user") else {
+        return Err(table.error(
+            "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, such as \
+             \"client_credentials\", or `user` and `password`",
+        ));
+    };
+    let basic = BasicToken::of(&user.text()?, password?);
+    basic.map_err(|problem| user.error(format!("`user` {problem}")))
+}
+
+fn read_placement(table: &Table<'_>) -> Read<Option<Placement>> {
+    // A token that is bound to a key has the scheme `DPoP` (RFC 9449 §7.1).
+    if table.has("dpop_key") {
+        return Ok(None);
+    }
     Ok(match table.at_most_one("header", "scheme")? {
-        (Some(header), _) => Some(HeaderPlacement::Header(header_name(&header)?)),
+        (Some(header), _) => Some(Placement::header(header_name(&header)?)),
         (_, Some(scheme)) => {
-            // A scheme has the same characters as a header name (a token, RFC 9110 §5.6.2).
-            header_name(&scheme)?;
-            Some(HeaderPlacement::Scheme(scheme.text()?))
+            let placement = Placement::scheme(scheme.text()?);
+            Some(placement.map_err(|error| scheme.error(format!("`scheme`: {error}")))?)
         }
         (None, None) => None,
     })
@@ -98,15 +100,29 @@ fn header_name(value: &Value<'_>) -> Read<HeaderName> {
     })
 }
 
+/// The keys of a token that are not parameters of a grant.
+const OWN_KEYS: [&str; 4] = ["header", "scheme", "user", "password"];
+
 impl TokenSettings {
     /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
     pub(crate) fn knows_when_tokens_expire(&self) -> bool {
         self.grant().is_some() || self.default_lifetime.is_some()
     }
 
+    /// All secrets that a token is made from, each with its key in the file.
+    ///
+    /// A token that is read from a place is none of them.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        match &self.from {
+            TokenFrom::Secret(_) => Vec::new(),
+            TokenFrom::Basic(basic) => basic.secrets(),
+            TokenFrom::Grant(grant) => grant.secrets(),
+        }
+    }
+
     pub(crate) fn grant(&self) -> Option<&Grant> {
         match &self.from {
-            TokenFrom::Secret(_) => None,
+            TokenFrom::Secret(_) | TokenFrom::Basic(_) => None,
             TokenFrom::Grant(grant) => Some(grant),
         }
     }

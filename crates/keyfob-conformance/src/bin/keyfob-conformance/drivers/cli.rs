@@ -83,6 +83,7 @@ fn needs_a_profile(job: &Job) -> bool {
         || !client.origins.is_empty()
         || !client.plain_http.is_empty()
         || client.header.is_some()
+        || !client.rejected_statuses.is_empty()
         || client.timeout_ms != Client::TIMEOUT_MS
         || client.retry != policy
 }
@@ -101,6 +102,7 @@ fn profile(job: &Job, place: &Place) -> String {
     let keys = [
         ("origins", json!(origins)),
         ("allow_plain_http", json!(client.plain_http)),
+        ("rejected_statuses", json!(client.rejected_statuses)),
         ("timeout", seconds(client.timeout_ms)),
         ("retry.attempts", json!(retry.attempts)),
         ("retry.total", seconds(retry.total_ms)),

@@ -21,6 +21,9 @@ macro_rules! configured {
             builder = builder.any_https_origin();
         }
         builder
+            .rejected_statuses(crate::drivers::settings::statuses(
+                &client.rejected_statuses,
+            ))
             .timeout(std::time::Duration::from_millis(client.timeout_ms))
             .retry(crate::drivers::settings::policy(&client.retry))
     }};
@@ -36,9 +39,12 @@ pub(super) fn policy(retry: &Retry) -> RetryPolicy {
             Duration::from_millis(retry.first_pause_ms),
             Duration::from_millis(retry.longest_pause_ms),
         );
-    let also = retry.also.iter();
-    also.filter_map(|&status| StatusCode::from_u16(status).ok())
-        .fold(policy, RetryPolicy::retry)
+    statuses(&retry.also).fold(policy, RetryPolicy::retry)
+}
+
+pub(super) fn statuses(codes: &[u16]) -> impl Iterator<Item = StatusCode> {
+    let status = |&code| StatusCode::from_u16(code).expect("a case has valid statuses");
+    codes.iter().map(status)
 }
 
 pub(super) fn default_headers(client: &Client) -> HeaderMap {
