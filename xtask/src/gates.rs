@@ -52,8 +52,8 @@ pub(crate) const ALL: &[Gate] = &[
     ),
     gate(
         "oauth",
-        "against real OAuth servers",
-        &[Need::OidcProvider, Need::Glewlwyd],
+        "against real servers that issue tokens",
+        &[Need::OidcProvider, Need::Glewlwyd, Need::OpenBao],
         oauth,
     ),
     gate(

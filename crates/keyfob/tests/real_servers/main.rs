@@ -1,4 +1,4 @@
-//! Tests against real servers: the certified `oidc-provider`, `glewlwyd`, which disagrees with it, Redis, and a browser.
+//! Tests against real servers: the certified `oidc-provider`, `glewlwyd`, which disagrees with it, OpenBao, Redis, and a browser.
 //!
 //! `cargo xtask test` installs the servers and runs these tests in its gates `oauth`, `browser` and `stores`.
 
@@ -12,6 +12,8 @@ mod device_code_pauses;
 mod fixtures;
 mod glewlwyd_grants;
 mod glewlwyd_server;
+mod openbao;
+mod openbao_server;
 #[path = "../stores/other_process.rs"]
 mod other_process;
 mod provider_dpop;
