@@ -11,11 +11,11 @@ use huskarl_core::platform::MaybeSendBoxFuture;
 
 mod jwk;
 pub(crate) mod key_pair;
-mod pem;
 
 use crate::error::error::Error;
+use crate::oauth::signing_key::jwk::wrong;
 use crate::oauth::signing_key::key_pair::{Algorithm, SigningKeyPair, names};
-use crate::oauth::signing_key::pem::wrong;
+use crate::token::private_key;
 
 /// A private key that signs JWTs (RFC 7515). It is never shown.
 ///
@@ -51,7 +51,7 @@ impl SigningKey {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if it is not a private key, or a kind of key that is not supported. The
     /// error says why, and does not quote it.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let key = pem::read(pem.as_ref(), None)?;
+        let key = private_key::read(pem.as_ref(), None).map_err(wrong)?;
         SigningKeyPair::from_der(&key).map(Self::new)
     }
 
@@ -66,7 +66,7 @@ impl SigningKey {
         pem: impl AsRef<[u8]>,
         passphrase: impl AsRef<str>,
     ) -> Result<Self, Error> {
-        let key = pem::read(pem.as_ref(), Some(passphrase.as_ref()))?;
+        let key = private_key::read(pem.as_ref(), Some(passphrase.as_ref())).map_err(wrong)?;
         SigningKeyPair::from_der(&key).map(Self::new)
     }
 

@@ -38,6 +38,8 @@ pub(crate) mod json;
 pub(crate) mod jwt;
 #[cfg(any(feature = "oauth", feature = "store"))]
 pub(crate) mod new_refresh_token;
+#[cfg(any(feature = "oauth", all(feature = "session", feature = "rustls")))]
+pub(crate) mod private_key;
 pub(crate) mod secret;
 pub(crate) mod secret_file;
 pub(crate) mod token;

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
-use crate::oauth::signing_key::pem::wrong;
 use crate::token::json::FromObject;
 
 /// Reads a JWK, or the key of a set that has this id.
@@ -102,4 +101,9 @@ pub(super) fn unusable(jwk: &Jwk) -> Error {
 
 pub(super) fn rsa_size(bits: usize) -> String {
     format!("is an RSA key of {bits} bits; it must have 2048 to 8192 (RFC 7518 §3.3)")
+}
+
+/// The error for a key that cannot be used; the text follows its name.
+pub(super) fn wrong(what: &str) -> Error {
+    Error::input(format!("the signing key {what}"))
 }

@@ -17,8 +17,8 @@ use pkcs8::{PrivateKeyInfoRef, der};
 
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
-use crate::oauth::signing_key::jwk::{rsa_size, unusable};
-use crate::oauth::signing_key::pem::{DerKey, Form, wrong};
+use crate::oauth::signing_key::jwk::{rsa_size, unusable, wrong};
+use crate::token::private_key::{DerKey, Form};
 
 /// The algorithm of a signature (RFC 7518 §3.1, RFC 8037 §3.1).
 ///

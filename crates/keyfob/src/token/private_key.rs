@@ -2,20 +2,19 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+#[cfg(feature = "oauth")]
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use zeroize::Zeroizing;
 
-use crate::error::error::Error;
-
 /// A private key in DER form.
-pub(super) struct DerKey {
-    pub(super) form: Form,
-    pub(super) der: Zeroizing<Vec<u8>>,
+pub(crate) struct DerKey {
+    pub(crate) form: Form,
+    pub(crate) der: Zeroizing<Vec<u8>>,
 }
 
 /// The structure of a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// An RSA key (RFC 8017 §A.1.2).
     Pkcs1,
     /// A key of any kind (RFC 5958).
@@ -25,9 +24,11 @@ pub(super) enum Form {
 }
 
 /// Reads the first private key of a text, and decrypts it if needed.
-pub(super) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, Error> {
+///
+/// The error is what is wrong, in words that follow the name of the key.
+pub(crate) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, &'static str> {
     let text = str::from_utf8(text)
-        .map_err(|_| wrong("is not text; convert it to PEM with `openssl pkey -inform DER`"))?;
+        .map_err(|_| "is not text; convert it to PEM with `openssl pkey -inform DER`")?;
     // Variables and JSON files often hold a PEM on one line, with `\n` in place of line ends.
     let text = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));
     let Some((label, body)) = sections(&text).find(|(label, _)| label.ends_with(PRIVATE)) else {
@@ -38,27 +39,23 @@ pub(super) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, Erro
         "RSA PRIVATE KEY" => Form::Pkcs1,
         "EC PRIVATE KEY" => Form::Sec1,
         "OPENSSH PRIVATE KEY" => {
-            return Err(wrong(
-                "is in the format of OpenSSH; convert it with `ssh-keygen -p -m PKCS8`",
-            ));
+            return Err("is in the format of OpenSSH; convert it with `ssh-keygen -p -m PKCS8`");
         }
         _ => {
-            return Err(wrong(
-                "is of a kind that cannot sign here; give RSA, EC or Ed25519",
-            ));
+            return Err("is of a kind that cannot sign here; give RSA, EC or Ed25519");
         }
     };
     if body.contains("Proc-Type:") {
-        return Err(wrong(
+        return Err(
             "is encrypted in OpenSSL's old format; convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`",
-        ));
+        );
     }
     // Lines may be indented or joined by spaces.
     let joined: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
     let der = STANDARD.decode(joined.as_bytes());
     let der = der
         .map(Zeroizing::new)
-        .map_err(|_| wrong("is a PEM whose content is not base64; it may be cut or changed"))?;
+        .map_err(|_| "is a PEM whose content is not base64; it may be cut or changed")?;
     let der = if label == ENCRYPTED {
         decrypt(&der, passphrase)?
     } else {
@@ -76,9 +73,9 @@ fn sections(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn no_private_key(text: &str) -> Error {
+fn no_private_key(text: &str) -> &'static str {
     let has = |label: &str| sections(text).any(|(found, _)| found.ends_with(label));
-    wrong(if has("PUBLIC KEY") {
+    if has("PUBLIC KEY") {
         "is a public key; give the private key that belongs to it"
     } else if has("CERTIFICATE") {
         "is a certificate; give the private key that belongs to it"
@@ -86,29 +83,31 @@ fn no_private_key(text: &str) -> Error {
         "is a PEM that is cut, or that has no private key"
     } else {
         "is not in PEM form: it has no `-----BEGIN PRIVATE KEY-----`"
-    })
+    }
 }
 
-fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Error> {
+#[cfg(feature = "oauth")]
+fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let Some(passphrase) = passphrase else {
-        return Err(wrong(
-            "is encrypted; give its passphrase, in a profile with `private_key_passphrase` or `dpop_key_passphrase`",
-        ));
+        return Err(
+            "is encrypted; give its passphrase, in a profile with `private_key_passphrase`, `dpop_key_passphrase` or `key_passphrase`",
+        );
     };
     let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {
-        wrong("is encrypted in a way that is not known; encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`")
+        "is encrypted in a way that is not known; encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
     })?;
     // The causes are left out: each is about the encryption, which a person cannot see.
-    let decrypted = info.decrypt(passphrase).map_err(|_| {
-        wrong(
-            "cannot be decrypted: the passphrase is wrong, or the cipher is none of PBES2 with AES",
-        )
-    })?;
+    let decrypted = info.decrypt(passphrase).map_err(
+        |_| "cannot be decrypted: the passphrase is wrong, or the cipher is none of PBES2 with AES",
+    )?;
     Ok(Zeroizing::new(decrypted.as_bytes().to_vec()))
 }
 
-pub(super) fn wrong(what: &str) -> Error {
-    Error::input(format!("the signing key {what}"))
+#[cfg(not(feature = "oauth"))]
+fn decrypt(_: &[u8], _: Option<&str>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    Err(
+        "is encrypted, which this build cannot read; decrypt it, or build keyfob with the feature `oauth`",
+    )
 }
 
 const BEGIN: &str = "-----BEGIN ";
