@@ -154,6 +154,8 @@ pub use crate::client::session::session::Session;
 pub use crate::client::tower;
 pub use crate::error::error::{Error, ErrorKind};
 pub use crate::exchange::retry::RetryPolicy;
+#[cfg(all(feature = "session", feature = "rustls"))]
+pub use crate::origin::client_certificate::ClientCertificate;
 pub use crate::origin::origin::Origin;
 #[cfg(feature = "profiles")]
 pub use crate::profile::profile::{Profile, Profiles};

@@ -59,11 +59,11 @@ impl Session {
 
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        let client = || Client::builder().connect_timeout(DEFAULT_TIMEOUT);
-        let direct = client()
-            .no_proxy()
-            .dns_resolver(LoopbackAddresses::shared());
-        GenericBuilder::new(tokens.into(), client(), direct)
+        GenericBuilder::new(tokens.into(), client, || {
+            client()
+                .no_proxy()
+                .dns_resolver(LoopbackAddresses::shared())
+        })
     }
 
     session_methods!(RequestBuilder);
@@ -109,7 +109,7 @@ impl SessionBuilder {
     ///
     /// As [`crate::session::SessionBuilder::build`].
     pub fn build(self) -> Result<Session, Error> {
-        let sender = self.into_sender(|client, timeout| {
+        let sender = self.into_sender(|client: ClientBuilder, timeout| {
             // `Duration::MAX` is no timeout, and too long for the clock of `reqwest`.
             let timeout = (timeout < Duration::MAX).then_some(timeout);
             client.timeout(timeout).redirect(Policy::none()).build()
@@ -163,6 +163,10 @@ impl RequestBuilder {
         let request = Self::built(self.request).map(Box::new);
         block_on(self.sender.send(request, self.options))
     }
+}
+
+fn client() -> ClientBuilder {
+    Client::builder().connect_timeout(DEFAULT_TIMEOUT)
 }
 
 impl fmt::Debug for Session {

@@ -122,6 +122,23 @@ impl ClientAuthentication {
         }))
     }
 
+    /// The client certificate of the TLS connection, which an authority has issued (RFC 8705 §2.1).
+    ///
+    /// The request contains only the `client_id`. Give the certificate to
+    /// [`ClientBuilder::client_certificate`](crate::oauth::ClientBuilder::client_certificate).
+    #[must_use]
+    pub fn tls_client_auth() -> Self {
+        Self::fixed(TLS_CLIENT_AUTH, NoAuth)
+    }
+
+    /// As [`tls_client_auth`](Self::tls_client_auth), with a certificate that the client signed itself (RFC 8705 §2.2).
+    ///
+    /// The server knows it from the client's registration, so a new certificate has to be registered before its files change.
+    #[must_use]
+    pub fn self_signed_tls_client_auth() -> Self {
+        Self::fixed(SELF_SIGNED, NoAuth)
+    }
+
     /// Sets the audience of a client assertion.
     ///
     /// Default: [`Audience::Issuer`] if the endpoints are discovered, and [`Audience::TokenEndpoint`] if they are given. An
@@ -190,6 +207,11 @@ impl ClientAuthentication {
             Method::Fixed(_, method) => Arc::clone(method),
             Method::PrivateKeyJwt(assertion) => Arc::new(assertion.to_method()),
         }
+    }
+
+    /// Whether the certificate of the TLS connection authenticates the client.
+    pub(crate) fn is_by_certificate(&self) -> bool {
+        matches!(self.name(), TLS_CLIENT_AUTH | SELF_SIGNED)
     }
 
     /// The registered name of the method (`token_endpoint_auth_method`, RFC 7591 §2).
@@ -278,3 +300,6 @@ pub(crate) fn authentication_failed(_: huskarl_core::Error) -> Error {
         "the client cannot authenticate with these settings; if the audience is the issuer, give the issuer to the client",
     )
 }
+
+const TLS_CLIENT_AUTH: &str = "tls_client_auth";
+const SELF_SIGNED: &str = "self_signed_tls_client_auth";

@@ -13,12 +13,15 @@ use crate::oauth::client::{Client, SharedClient};
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::discovery::{Discovery, ServerLocation};
 use crate::oauth::dpop::DpopProver;
-use crate::oauth::endpoint::{Endpoint, HttpClient};
-use crate::oauth::metadata::{Document, Metadata};
+use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings};
+use crate::oauth::metadata::{Document, Endpoints, Metadata};
 use crate::oauth::metadata_store::MetadataStore;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
+use crate::origin::certified_client::Certificate;
+#[cfg(feature = "rustls")]
+use crate::origin::client_certificate::ClientCertificate;
 use crate::token::token::check_scheme;
 
 /// Configures and builds a [`Client`].
@@ -41,6 +44,7 @@ pub struct ClientBuilder {
     fhir_server: Option<String>,
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
+    certificate: Option<Arc<dyn Certificate<reqwest::ClientBuilder>>>,
     prover: Option<DpopProver>,
     token_type: Option<String>,
     metadata_store: Option<MetadataStore>,
@@ -58,6 +62,7 @@ impl Client {
             fhir_server: None,
             http: None,
             trust: None,
+            certificate: None,
             prover: None,
             token_type: None,
             metadata_store: None,
@@ -183,6 +188,37 @@ impl ClientBuilder {
         self
     }
 
+    /// Presents this certificate to the server (RFC 8705).
+    ///
+    /// It authenticates the client, if the authentication is [`ClientAuthentication::tls_client_auth`] or
+    /// [`ClientAuthentication::self_signed_tls_client_auth`], and servers can bind tokens to it. If the metadata of the server
+    /// name endpoints for clients with a certificate (`mtls_endpoint_aliases`, RFC 8705 §5), requests go to these.
+    ///
+    /// Each request opens a connection of its own, and so presents the certificate that is in its files by then. A client of
+    /// [`http`](Self::http) has a certificate of its own, so [`build`](Self::build) refuses the two together.
+    ///
+    /// ```no_run
+    /// use keyfob::ClientCertificate;
+    /// use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials};
+    ///
+    /// let certificate = ClientCertificate::from_files("/etc/tls/tls.crt", "/etc/tls/tls.key")?;
+    /// let client = Client::builder("reports")
+    ///     .issuer("https://login.example.com")
+    ///     .authentication(ClientAuthentication::tls_client_auth())
+    ///     .client_certificate(&certificate)
+    ///     .build()?;
+    /// let session = keyfob::Session::builder(ClientCredentials::new(client))
+    ///     .base_url("https://api.example.com/")
+    ///     .client_certificate(&certificate)
+    ///     .build()?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[cfg(feature = "rustls")]
+    pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
+        self.certificate = Some(Arc::new(certificate.clone()));
+        self
+    }
+
     /// Limits how long one request to the server may take in total.
     ///
     /// Default: [`Client::TIMEOUT`].
@@ -215,6 +251,16 @@ impl ClientBuilder {
                 ));
             }
         }
+        let by_certificate = self.authentication.is_by_certificate();
+        if by_certificate && self.certificate.is_none() && self.http.is_none() {
+            return Err(Error::input(
+                "the client authenticates by its certificate, and has none; give it with `client_certificate`",
+            ));
+        }
+        let endpoints = match by_certificate || self.certificate.is_some() {
+            true => Endpoints::Mtls,
+            false => Endpoints::Usual,
+        };
         // A given token endpoint makes discovery unnecessary. An issuer then only identifies the server.
         let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
             (None, Some(issuer), _) => {
@@ -233,8 +279,14 @@ impl ClientBuilder {
             id: self.id,
             method: authentication.to_method(),
             authentication,
-            discovery: Discovery::new(server, self.metadata_store),
-            http: HttpClient::new(self.http, trust, self.timeout, Arc::clone(&self.clock))?,
+            discovery: Discovery::new(server, self.metadata_store, endpoints),
+            http: HttpClient::new(HttpSettings {
+                custom: self.http,
+                trust,
+                certificate: self.certificate,
+                timeout: self.timeout,
+                clock: Arc::clone(&self.clock),
+            })?,
             prover: self.prover,
             token_type: self.token_type,
             clock: self.clock,

@@ -8,7 +8,7 @@ use futures_util::lock::Mutex;
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::HttpClient;
-use crate::oauth::metadata::Metadata;
+use crate::oauth::metadata::{Endpoints, Metadata};
 use crate::oauth::metadata_request::{DEFAULT_LIFETIME, FetchedMetadata, SHORTEST_LIFETIME};
 use crate::oauth::metadata_store;
 use crate::oauth::metadata_store::MetadataStore;
@@ -17,6 +17,7 @@ use crate::oauth::metadata_store::MetadataStore;
 pub(crate) struct Discovery {
     pub(crate) server: ServerLocation,
     store: Option<MetadataStore>,
+    endpoints: Endpoints,
     /// Held locked during a fetch, so that callers share it.
     cached: Mutex<Option<Cached>>,
 }
@@ -62,11 +63,16 @@ impl ServerLocation {
 impl Discovery {
     pub(crate) const LIFETIME: Duration = DEFAULT_LIFETIME;
 
-    pub(crate) fn new(server: ServerLocation, store: Option<MetadataStore>) -> Self {
+    pub(crate) fn new(
+        server: ServerLocation,
+        store: Option<MetadataStore>,
+        endpoints: Endpoints,
+    ) -> Self {
         let cached = Mutex::new(None);
         Self {
             server,
             store,
+            endpoints,
             cached,
         }
     }
@@ -149,8 +155,12 @@ impl Discovery {
         now: Duration,
     ) -> Result<Cached, Error> {
         let fetched = match &self.server {
-            ServerLocation::Issuer(issuer) => FetchedMetadata::of_issuer(http, issuer).await?,
-            ServerLocation::FhirServer(base) => FetchedMetadata::of_fhir_server(http, base).await?,
+            ServerLocation::Issuer(issuer) => {
+                FetchedMetadata::of_issuer(http, issuer, self.endpoints).await?
+            }
+            ServerLocation::FhirServer(base) => {
+                FetchedMetadata::of_fhir_server(http, base, self.endpoints).await?
+            }
             ServerLocation::Endpoints(_) => unreachable!("the endpoints are known"),
         };
         if let Some(store) = &self.store {
@@ -173,7 +183,12 @@ impl Discovery {
         let name = self.server.name();
         let text = self.store.as_ref()?.load(&name).await?;
         let (now, wall) = (clock.elapsed(), clock.coarse_time().wall_time());
-        let found = metadata_store::read(&name, self.server.issuer(), &text, wall)?;
+        let expected = metadata_store::Expected {
+            server: &name,
+            issuer: self.server.issuer(),
+            endpoints: self.endpoints,
+        };
+        let found = metadata_store::read(&expected, &text, wall)?;
         Some(Cached {
             metadata: Arc::new(found.metadata),
             until: now.saturating_add(found.lifetime.saturating_sub(found.age)),

@@ -28,6 +28,7 @@ use crate::oauth::content_coding::decode;
 use crate::oauth::response_body::{Body, read_body, text};
 use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
 use crate::origin::ca_file::{Trust, client_not_made};
+use crate::origin::certified_client::{Certificate, CertifiedClient};
 use crate::origin::loopback::LoopbackAddresses;
 use crate::origin::origin::{Origin, parse_url};
 use crate::token::json::{FromObject, Object};
@@ -188,18 +189,26 @@ pub(crate) struct HttpClient {
     client: reqwest::Client,
     /// A client without a proxy, for plain `http` to loopback. `None` if the application configured the client itself.
     direct: Option<reqwest::Client>,
+    /// A client that presents a certificate.
+    certified: Option<CertifiedClient<reqwest::Client>>,
     clock: Arc<dyn Clock>,
 }
 
+/// What an [`HttpClient`] is made of.
+pub(crate) struct HttpSettings {
+    /// The application's own client.
+    pub(crate) custom: Option<reqwest::ClientBuilder>,
+    pub(crate) trust: Option<Trust<reqwest::ClientBuilder>>,
+    pub(crate) certificate: Option<Arc<dyn Certificate<reqwest::ClientBuilder>>>,
+    pub(crate) timeout: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
 impl HttpClient {
-    pub(crate) fn new(
-        custom: Option<reqwest::ClientBuilder>,
-        trust: Option<Trust<reqwest::ClientBuilder>>,
-        timeout: Duration,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, Error> {
-        let trust = trust.unwrap_or_else(|| Box::new(|client| client));
-        let build = |client: reqwest::ClientBuilder| {
+    pub(crate) fn new(settings: HttpSettings) -> Result<Self, Error> {
+        let timeout = settings.timeout;
+        let trust = settings.trust.unwrap_or_else(|| Box::new(|client| client));
+        let build = Arc::new(move |client: reqwest::ClientBuilder| {
             trust(client)
                 .redirect(Policy::none())
                 // Exchanges are rare, so an idle connection is often dead by the next one. Whether the server received the
@@ -213,14 +222,29 @@ impl HttpClient {
                 .no_zstd()
                 .build()
                 .map_err(client_not_made)
+        });
+        let is_custom = settings.custom.is_some();
+        let certified = match settings.certificate {
+            Some(_) if is_custom => {
+                return Err(Error::input(
+                    "an HTTP client of your own presents a certificate of its own; give it the certificate, and leave out \
+                     `client_certificate`",
+                ));
+            }
+            Some(certificate) => {
+                let build = Arc::clone(&build);
+                let finish = move |client| build(client);
+                Some(CertifiedClient::new(certificate, default_client, finish)?)
+            }
+            None => None,
         };
-        let direct = custom.is_none().then(|| build(direct_client()));
-        let direct = direct.transpose()?;
-        let client = build(custom.unwrap_or_else(default_client))?;
+        let direct = (!is_custom).then(|| build(direct_client())).transpose()?;
+        let client = build(settings.custom.unwrap_or_else(default_client))?;
         Ok(Self {
             client,
             direct,
-            clock,
+            certified,
+            clock: settings.clock,
         })
     }
 
@@ -297,9 +321,11 @@ impl HttpClient {
         // Some servers, such as GitHub's, respond with a form unless JSON is asked for.
         headers.insert(ACCEPT, HeaderValue::from_static(JSON));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let client = match &self.direct {
+        let certified = self.certified.as_ref().map(CertifiedClient::current);
+        let client = match (&self.direct, &certified) {
             // A proxy cannot reach this machine's loopback, and must not see the plain text.
-            Some(direct) if endpoint.origin.is_plain_loopback() => direct,
+            (Some(direct), _) if endpoint.origin.is_plain_loopback() => direct,
+            (_, Some(certified)) => certified,
             _ => &self.client,
         };
         client

@@ -1,5 +1,7 @@
 //! The metadata of an authorization server (RFC 8414, OpenID Connect Discovery, SMART App Launch).
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use crate::error::error::Error;
@@ -44,6 +46,16 @@ pub(crate) struct Document {
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) sends_iss: bool,
     pub(crate) code_challenge_methods: Option<Vec<String>>,
+    /// The endpoints for clients that present a certificate (RFC 8705 §5), by the names of the usual ones.
+    pub(crate) mtls_aliases: BTreeMap<String, String>,
+}
+
+/// Which of a server's endpoints a client uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoints {
+    Usual,
+    /// Those for clients that present a certificate, where the server has them.
+    Mtls,
 }
 
 impl Document {
@@ -74,7 +86,34 @@ impl Document {
             ),
             scopes: texts(SCOPES),
             code_challenge_methods: texts(CODE_CHALLENGE_METHODS),
+            mtls_aliases: match object.get(MTLS_ALIASES) {
+                Some(Json::Object(aliases)) => {
+                    let url = |name: &str| Some((name.to_owned(), aliases.text(name)?.to_owned()));
+                    ALIASED.into_iter().filter_map(url).collect()
+                }
+                _ => BTreeMap::new(),
+            },
         }
+    }
+
+    /// The same document, with the endpoints that a client uses as the usual ones.
+    pub(crate) fn select(mut self, endpoints: Endpoints) -> Self {
+        if endpoints == Endpoints::Mtls {
+            // RFC 8705 §5: "in preference to the endpoint URL of the same name at the top level of metadata".
+            for (endpoint, name) in [
+                (&mut self.token_endpoint, TOKEN),
+                (&mut self.introspection_endpoint, INTROSPECTION),
+                (&mut self.revocation_endpoint, REVOCATION),
+                (
+                    &mut self.device_authorization_endpoint,
+                    DEVICE_AUTHORIZATION,
+                ),
+            ] {
+                let alias = self.mtls_aliases.remove(name);
+                *endpoint = alias.or(endpoint.take());
+            }
+        }
+        self
     }
 
     /// The document as JSON, which [`read`](Self::read) understands.
@@ -91,6 +130,7 @@ impl Document {
             SCOPES: self.scopes,
             SENDS_ISS: self.sends_iss,
             CODE_CHALLENGE_METHODS: self.code_challenge_methods,
+            MTLS_ALIASES: self.mtls_aliases,
         })
     }
 }
@@ -235,6 +275,9 @@ const CLIENT_METADATA_URL: &str = "client_id_metadata_document_supported";
 const SCOPES: &str = "scopes_supported";
 const SENDS_ISS: &str = "authorization_response_iss_parameter_supported";
 const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
+
+const MTLS_ALIASES: &str = "mtls_endpoint_aliases";
+const ALIASED: [&str; 4] = [TOKEN, INTROSPECTION, REVOCATION, DEVICE_AUTHORIZATION];
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,9 @@ use http::{HeaderMap, StatusCode};
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
 use crate::oauth::issuer_mismatch::other_issuer;
-use crate::oauth::metadata::{Document, Metadata, smart_configuration_url, well_known_urls};
+use crate::oauth::metadata::{
+    Document, Endpoints, Metadata, smart_configuration_url, well_known_urls,
+};
 
 /// Metadata, and how long they may be used.
 pub(crate) struct FetchedMetadata {
@@ -34,15 +36,19 @@ impl FetchedMetadata {
     /// Fetches the metadata of an issuer: from the URL of RFC 8414 §3, or else from that of OpenID Connect Discovery.
     ///
     /// A server that knows only one of the URLs may send anything from the other, even another issuer's document.
-    pub(crate) async fn of_issuer(http: &HttpClient, issuer: &str) -> Result<Self, Error> {
+    pub(crate) async fn of_issuer(
+        http: &HttpClient,
+        issuer: &str,
+        endpoints: Endpoints,
+    ) -> Result<Self, Error> {
         let [oauth, openid] = well_known_urls(issuer)?;
-        let first = match fetch(http, &oauth, Some(issuer)).await {
+        let first = match fetch(http, &oauth, Some(issuer), endpoints).await {
             Ok(found) => return Ok(found),
             // The same server would keep callers waiting for as long again.
             Err((_, error)) if error.is_timeout() => return Err(error),
             Err(fault) => fault,
         };
-        match fetch(http, &openid, Some(issuer)).await {
+        match fetch(http, &openid, Some(issuer), endpoints).await {
             Ok(found) => Ok(found),
             Err(second) if second.0 >= first.0 => Err(second.1),
             Err(_) => Err(first.1),
@@ -50,9 +56,15 @@ impl FetchedMetadata {
     }
 
     /// Fetches the SMART configuration of a FHIR server (SMART App Launch 2.2, Conformance).
-    pub(crate) async fn of_fhir_server(http: &HttpClient, base: &str) -> Result<Self, Error> {
+    pub(crate) async fn of_fhir_server(
+        http: &HttpClient,
+        base: &str,
+        endpoints: Endpoints,
+    ) -> Result<Self, Error> {
         let url = smart_configuration_url(base)?;
-        fetch(http, &url, None).await.map_err(|(_, error)| error)
+        fetch(http, &url, None, endpoints)
+            .await
+            .map_err(|(_, error)| error)
     }
 }
 
@@ -60,6 +72,7 @@ async fn fetch(
     http: &HttpClient,
     url: &Endpoint,
     issuer: Option<&str>,
+    endpoints: Endpoints,
 ) -> Result<FetchedMetadata, (Fault, Error)> {
     let response = http
         .get(url)
@@ -78,7 +91,7 @@ async fn fetch(
         return Err((Fault::OtherIssuer, other_issuer(url, found, issuer)));
     }
     Ok(FetchedMetadata {
-        metadata: Metadata::new(document.clone(), Some(url)).map_err(unusable)?,
+        metadata: Metadata::new(document.clone().select(endpoints), Some(url)).map_err(unusable)?,
         document,
         source: url.clone(),
         lifetime: lifetime(&response.headers, response.received),

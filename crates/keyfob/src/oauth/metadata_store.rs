@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::metadata::{Document, Metadata};
+use crate::oauth::metadata::{Document, Endpoints, Metadata};
 use crate::oauth::metadata_request::FetchedMetadata;
 use crate::oauth::response_body::{Body, read_body};
 use crate::token::json::{Json, Object};
@@ -48,17 +48,23 @@ pub(crate) fn write(server: &str, fetched: &FetchedMetadata, now: SystemTime) ->
     .to_string()
 }
 
-/// Reads metadata of the server with this name; `None` if it is not known how old they are.
+/// What metadata from a store have to be, and which of their endpoints are used.
+pub(crate) struct Expected<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) issuer: Option<&'a str>,
+    pub(crate) endpoints: Endpoints,
+}
+
+/// Reads metadata of the expected server; `None` if it is not known how old they are.
 pub(crate) fn read(
-    server: &str,
-    issuer: Option<&str>,
+    expected: &Expected<'_>,
     text: &[u8],
     now: SystemTime,
 ) -> Option<StoredMetadata> {
     let Body::Members(mut note) = read_body(text) else {
         return None;
     };
-    if seconds(&note, "version")? != VERSION || note.text("server")? != server {
+    if seconds(&note, "version")? != VERSION || note.text("server")? != expected.server {
         return None;
     }
     let fetched =
@@ -70,11 +76,11 @@ pub(crate) fn read(
     };
     let document = Document::read(&document);
     // Checked as if it came from the server.
-    if issuer.is_some() && document.issuer.as_deref() != issuer {
+    if expected.issuer.is_some() && document.issuer.as_deref() != expected.issuer {
         return None;
     }
     Some(StoredMetadata {
-        metadata: Metadata::new(document, Some(&source)).ok()?,
+        metadata: Metadata::new(document.select(expected.endpoints), Some(&source)).ok()?,
         age: now.duration_since(fetched).ok()?,
         lifetime,
     })

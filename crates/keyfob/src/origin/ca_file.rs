@@ -4,7 +4,7 @@
 use std::{env, fs, path::Path};
 
 #[cfg(feature = "rustls")]
-use reqwest::Certificate;
+use reqwest::{Certificate, Identity};
 
 use crate::error::error::Error;
 
@@ -57,6 +57,9 @@ pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
 pub trait TlsClient {
     /// Trusts these authorities and no others.
     fn trust_only(self, certificates: Vec<Certificate>) -> Self;
+
+    /// Presents this certificate to servers that ask for one.
+    fn present(self, identity: Identity) -> Self;
 }
 
 #[cfg(feature = "rustls")]
@@ -64,11 +67,19 @@ impl TlsClient for reqwest::ClientBuilder {
     fn trust_only(self, certificates: Vec<Certificate>) -> Self {
         self.tls_certs_only(certificates)
     }
+
+    fn present(self, identity: Identity) -> Self {
+        self.identity(identity)
+    }
 }
 
 #[cfg(all(feature = "rustls", feature = "blocking"))]
 impl TlsClient for reqwest::blocking::ClientBuilder {
     fn trust_only(self, certificates: Vec<Certificate>) -> Self {
         self.tls_certs_only(certificates)
+    }
+
+    fn present(self, identity: Identity) -> Self {
+        self.identity(identity)
     }
 }

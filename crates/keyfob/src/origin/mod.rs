@@ -37,6 +37,10 @@
 pub(crate) mod builder;
 #[cfg(feature = "session")]
 pub(crate) mod ca_file;
+#[cfg(feature = "session")]
+pub(crate) mod certified_client;
+#[cfg(all(feature = "session", feature = "rustls"))]
+pub(crate) mod client_certificate;
 pub(crate) mod host;
 #[cfg(feature = "session")]
 pub(crate) mod loopback;

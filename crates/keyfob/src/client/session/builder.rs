@@ -3,6 +3,7 @@
 use std::fmt;
 #[cfg(feature = "rustls")]
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -17,6 +18,9 @@ use crate::exchange::retry::RetryPolicy;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::{TlsClient, trust_file};
 use crate::origin::ca_file::{Trust, client_not_made};
+use crate::origin::certified_client::{Certificate, CertifiedClient};
+#[cfg(feature = "rustls")]
+use crate::origin::client_certificate::ClientCertificate;
 use crate::origin::loopback::{EnvironmentProxies, PinNames};
 use crate::origin::origin::{LocalNames, Origin, parse_url};
 
@@ -37,27 +41,33 @@ use crate::origin::origin::{LocalNames, Origin, parse_url};
 #[must_use]
 pub struct SessionBuilder<C = reqwest::ClientBuilder> {
     settings: ClientSettings,
-    client: C,
-    /// A client for plain http to this machine; `None` if the client is the user's own.
-    direct: Option<C>,
+    /// Begins a client of keyfob's own.
+    fresh: fn() -> C,
+    /// As `fresh`, for plain http to this machine.
+    fresh_direct: fn() -> C,
+    /// The user's own client.
+    client: Option<C>,
     uses_no_proxy: bool,
     base: Option<Url>,
     redirects: u32,
     trust: Option<Trust<C>>,
+    certificate: Option<Arc<dyn Certificate<C>>>,
 }
 
 impl<C> SessionBuilder<C> {
-    pub(crate) fn new(tokens: TokenCache, client: C, direct: C) -> Self {
+    pub(crate) fn new(tokens: TokenCache, fresh: fn() -> C, fresh_direct: fn() -> C) -> Self {
         let mut settings = ClientSettings::new(tokens);
         settings.origins.set_local_names(LocalNames::All);
         Self {
             settings,
-            client,
-            direct: Some(direct),
+            fresh,
+            fresh_direct,
+            client: None,
             uses_no_proxy: false,
             base: None,
             redirects: Exchange::REDIRECTS,
             trust: None,
+            certificate: None,
         }
     }
 
@@ -101,6 +111,20 @@ impl<C> SessionBuilder<C> {
         self
     }
 
+    /// Presents this certificate to the servers that the credential may go to, if they ask for one in the TLS handshake.
+    ///
+    /// A server that a redirect leads to, and that the credential does not go to, does not see it. If the files of the
+    /// certificate change, the next request goes over a new connection with the new one; see [`ClientCertificate`]. A
+    /// [`client`](Self::client) of your own has a certificate of its own, so `build` refuses the two together.
+    #[cfg(feature = "rustls")]
+    pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self
+    where
+        C: TlsClient,
+    {
+        self.certificate = Some(Arc::new(certificate.clone()));
+        self
+    }
+
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
     /// The session follows redirects itself, and replaces the redirect policy of the client. The client's default headers go
@@ -111,8 +135,7 @@ impl<C> SessionBuilder<C> {
     /// plain http through one. The names of this machine that the session is bound to, and `localhost`, are resolved to
     /// loopback addresses; plain http to any other name below `localhost` is refused.
     pub fn client(mut self, client: C) -> Self {
-        self.client = client;
-        self.direct = None;
+        self.client = Some(client);
         self.settings.origins.set_local_names(LocalNames::Bound);
         self
     }
@@ -125,27 +148,46 @@ impl<C> SessionBuilder<C> {
 
     pub(crate) fn into_sender<B>(
         self,
-        build: impl Fn(C, Duration) -> Result<B, reqwest::Error>,
+        build: impl Fn(C, Duration) -> Result<B, reqwest::Error> + Send + Sync + 'static,
     ) -> Result<Sender<B>, Error>
     where
-        C: PinNames,
+        B: Clone + 'static,
+        C: PinNames + 'static,
     {
         let timeout = self.settings.timeout;
         let mut rules = self.settings.into_rules()?;
         let trust = self.trust.unwrap_or_else(|| Box::new(|client| client));
-        let build = |client| build(trust(client), timeout).map_err(client_not_made);
+        let build = Arc::new(move |client| build(trust(client), timeout).map_err(client_not_made));
         let origins = rules.authenticator.origins();
-        let client = match &self.direct {
-            Some(_) => self.client,
-            None => self.client.pin_names(origins),
+        let is_own = self.client.is_some();
+        let certified = match self.certificate {
+            Some(_) if is_own => {
+                return Err(Error::input(
+                    "a client of your own presents a certificate of its own; give it the certificate, and leave out \
+                 `client_certificate`",
+                ));
+            }
+            Some(certificate) => {
+                let build = Arc::clone(&build);
+                let finish = move |client| build(client);
+                Some(CertifiedClient::new(certificate, self.fresh, finish)?)
+            }
+            None => None,
         };
-        let direct = self.direct.filter(|_| origins.allows_loopback_http());
-        if direct.is_none() && !self.uses_no_proxy && origins.allows_loopback_http() {
+        let client = match self.client {
+            Some(client) => client.pin_names(origins),
+            None => (self.fresh)(),
+        };
+        let needs_direct = !is_own && origins.allows_loopback_http();
+        if is_own && !self.uses_no_proxy && origins.allows_loopback_http() {
             rules.proxies = Some(EnvironmentProxies::read());
         }
         Ok(Sender {
             client: build(client)?,
-            direct: direct.map(build).transpose()?,
+            direct: needs_direct
+                .then(|| build((self.fresh_direct)()))
+                .transpose()?,
+            certified,
             rules,
             base: self.base,
             redirects: self.redirects,

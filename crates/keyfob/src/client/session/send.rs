@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
@@ -20,6 +21,7 @@ use crate::exchange::outcome::{Idempotency, Outcome};
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
 use crate::exchange::retry::RetryPolicy;
+use crate::origin::certified_client::CertifiedClient;
 use crate::origin::loopback::is_plain_loopback;
 use crate::origin::origin::parse_url;
 
@@ -28,6 +30,8 @@ pub(crate) struct Sender<C> {
     pub(crate) client: C,
     /// A client that uses no proxy, for plain http to this machine.
     pub(crate) direct: Option<C>,
+    /// A client that presents a certificate, for requests with the credential.
+    pub(crate) certified: Option<CertifiedClient<C>>,
     pub(crate) rules: ClientRules,
     pub(crate) base: Option<Url>,
     pub(crate) redirects: u32,
@@ -59,7 +63,7 @@ impl<C> Sender<C> {
     }
 }
 
-impl<C: HttpClient> Sender<C> {
+impl<C: HttpClient + Clone> Sender<C> {
     /// Sends a request until its exchange is done.
     ///
     /// Requests are boxed, so that the future has less than 1 KiB. An allocation of more cost 2 % of a request (bench
@@ -111,7 +115,7 @@ struct SessionAttempts<'a, C: HttpClient> {
     request: Resendable<C::Request>,
 }
 
-impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
+impl<C: HttpClient + Clone> Attempts for SessionAttempts<'_, C> {
     type Response = C::Response;
     type Failure = Fault;
 
@@ -121,9 +125,21 @@ impl<C: HttpClient> Attempts for SessionAttempts<'_, C> {
     ) -> impl Future<Output = Result<C::Response, Fault>> + Send {
         let rules = &self.sender.rules;
         let response = self.request.authorized(rules, lease).map(|attempt| {
-            let client = self.sender.client_for(attempt.url());
-            let timeout = attempt.timeout().is_none();
-            client.execute(attempt, timeout.then_some(&rules.timeout))
+            let timeout = attempt.timeout().is_none().then_some(&rules.timeout);
+            // R1: a server that does not get the credential does not get the certificate.
+            let presents = lease.is_some() && attempt.url().scheme() == "https";
+            match self.sender.certified.as_ref().filter(|_| presents) {
+                None => {
+                    let client = self.sender.client_for(attempt.url());
+                    Either::Left(client.execute(attempt, timeout))
+                }
+                // Boxed, because it has room for the request.
+                Some(certified) => {
+                    let client = certified.current();
+                    let response = async move { client.execute(attempt, timeout).await };
+                    Either::Right(Box::pin(response))
+                }
+            }
         });
         async move { response?.await }
     }

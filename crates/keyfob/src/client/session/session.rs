@@ -54,11 +54,11 @@ impl Session {
 
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> SessionBuilder {
-        let client = || reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT);
-        let direct = client()
-            .no_proxy()
-            .dns_resolver(LoopbackAddresses::shared());
-        SessionBuilder::new(tokens.into(), client(), direct)
+        SessionBuilder::new(tokens.into(), client, || {
+            client()
+                .no_proxy()
+                .dns_resolver(LoopbackAddresses::shared())
+        })
     }
 
     session_methods!(RequestBuilder);
@@ -108,6 +108,10 @@ impl SessionBuilder {
             sender: Arc::new(sender),
         })
     }
+}
+
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT)
 }
 
 impl fmt::Debug for Session {
