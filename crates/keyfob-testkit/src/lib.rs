@@ -8,6 +8,7 @@
 //! - [`platforms`] has fakes of GitHub, Google Cloud and other platforms that issue tokens (feature `platforms`).
 //! - [`ManualClock`] stands still until the test moves it.
 //! - [`ScriptedSource`] is a source of tokens with prepared results. [`GatedSource`] waits until the test gives the result.
+//! - `TlsServer` (feature `tls`) asks for client certificates, which a `TestAuthority` issues.
 //!
 //! The servers need no certain HTTP client and no async runtime. They run on their own threads, which end when the servers are
 //! dropped.
@@ -38,6 +39,8 @@ mod lock;
 pub mod platforms;
 mod server;
 mod source;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use serde_json::json;
 
@@ -53,3 +56,7 @@ pub use crate::server::received::Received;
 pub use crate::server::response::ScriptedResponse;
 pub use crate::server::server::{Server, ServerBuilder};
 pub use crate::source::{Call, GatedSource, ScriptedSource};
+#[cfg(feature = "tls")]
+pub use crate::tls::authority::{Leaf, Pair, TestAuthority};
+#[cfg(feature = "tls")]
+pub use crate::tls::server::{ClientCertificates, TlsRequest, TlsServer, TlsServerBuilder};

@@ -25,7 +25,7 @@ use crate::oauth::dpop::nonces::read_nonce;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::issuer_mismatch::other_issuer;
-use crate::oauth::metadata::{Document, Metadata};
+use crate::oauth::metadata::{Document, Endpoints, Metadata};
 use crate::oauth::metadata_store;
 use crate::oauth::protected_resource::ResourceDocument;
 use crate::oauth::registration::read_client;
@@ -197,10 +197,12 @@ fn metadata(data: &[u8]) {
         document.issuer.as_deref(),
         "https://a.example",
     ));
-    match Metadata::new(document, Some(&endpoint())) {
-        // R1: a server on the network must not direct secrets to a port of this machine.
-        Ok(metadata) => assert!(metadata.token.origin.is_https()),
-        Err(error) => check(&error),
+    for endpoints in [Endpoints::Usual, Endpoints::Mtls] {
+        match Metadata::new(document.clone().select(endpoints), Some(&endpoint())) {
+            // R1: a server on the network must not direct secrets to a port of this machine.
+            Ok(metadata) => assert!(metadata.token.origin.is_https()),
+            Err(error) => check(&error),
+        }
     }
 }
 
@@ -231,8 +233,14 @@ fn registration(data: &[u8]) {
 
 /// Metadata that were stored, which another program may have changed.
 fn metadata_cache(data: &[u8]) {
-    let issuer = Some("https://a.example");
-    let _ = metadata_store::read("a", issuer, data, now());
+    for endpoints in [Endpoints::Usual, Endpoints::Mtls] {
+        let expected = metadata_store::Expected {
+            server: "a",
+            issuer: Some("https://a.example"),
+            endpoints,
+        };
+        let _ = metadata_store::read(&expected, data, now());
+    }
 }
 
 fn pem(data: &[u8]) {

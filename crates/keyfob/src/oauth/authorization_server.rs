@@ -7,7 +7,7 @@ use crate::error::error::Error;
 use crate::oauth::authorization_code::pkce::METHOD;
 use crate::oauth::bounded_client::BoundedClient;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::metadata::Metadata;
+use crate::oauth::metadata::{Endpoints, Metadata};
 use crate::oauth::metadata_request::FetchedMetadata;
 use crate::oauth::protected_resource::{ProtectedResource, shown_url};
 
@@ -49,11 +49,12 @@ impl ProtectedResource {
         }
         let endpoint = Endpoint::parse("issuer", issuer)?;
         let http = self.client.client_for(&endpoint).await?;
-        let metadata = FetchedMetadata::of_issuer(http, issuer).await?.metadata;
+        // A server that was named by another one does not see a certificate.
+        let fetched = FetchedMetadata::of_issuer(http, issuer, Endpoints::Usual).await?;
         let server = AuthorizationServer {
             client: Arc::clone(&self.client),
             issuer: issuer.to_owned(),
-            metadata: Arc::new(metadata),
+            metadata: Arc::new(fetched.metadata),
         };
         server.check(&endpoint).await?;
         Ok(server)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, ResponseHead, default_client};
+use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, ResponseHead, default_client};
 use crate::origin::ca_file::Trust;
 use crate::origin::loopback::EnvironmentProxies;
 use crate::origin::network::{AddressesFrom, Network};
@@ -35,7 +35,13 @@ impl BoundedSettings {
             let trust: Trust<reqwest::ClientBuilder> = Box::new(move |client| trust(client));
             trust
         });
-        HttpClient::new(custom, trust, self.timeout, Arc::clone(&self.clock))
+        HttpClient::new(HttpSettings {
+            custom,
+            trust,
+            certificate: None,
+            timeout: self.timeout,
+            clock: Arc::clone(&self.clock),
+        })
     }
 }
 

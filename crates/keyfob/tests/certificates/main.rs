@@ -1,0 +1,11 @@
+//! TLS: client certificates (RFC 8705), and what errors of the handshake say.
+
+#![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
+
+#[path = "../requests/captured_log.rs"]
+mod captured_log;
+mod files;
+mod fixtures;
+mod rotation;
+mod sessions;
+mod token_endpoint;
