@@ -80,6 +80,8 @@ pub(crate) mod metadata_request;
 pub(crate) mod metadata_store;
 pub(crate) mod protected_resource;
 pub(crate) mod registration;
+#[cfg(feature = "profiles")]
+mod registration_store;
 pub(crate) mod response_body;
 pub(crate) mod revocation;
 pub(crate) mod sent_request;

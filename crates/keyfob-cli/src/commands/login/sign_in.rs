@@ -1,0 +1,123 @@
+//! The sign-in of a person to a profile, with a browser or a code.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use keyfob::oauth::ManualResponse;
+use keyfob::profile::SignIn;
+use keyfob::store::{Entry, StoreKey, TokenStore};
+use keyfob::{Profile, Token};
+
+use crate::commands::login::redirect_page::RedirectPage;
+use crate::commands::login::terminal_lines::terminal_lines;
+use crate::options::token::seconds;
+use crate::output::error::CliError;
+use crate::output::print::{print_stderr, print_stdout};
+use crate::output::spinner::Spinner;
+use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
+
+/// The options that say how a person signs in.
+#[derive(Args)]
+pub(super) struct SignInOptions {
+    /// Sign in with a code that you type into a browser on any device
+    #[arg(long)]
+    device: bool,
+    /// Do not open a browser; only print the address
+    #[arg(long)]
+    no_browser: bool,
+    /// How long to wait for the sign-in in the browser, in seconds; the server sets the limit for a code
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    timeout: Duration,
+}
+
+impl SignInOptions {
+    /// Signs a person in, and stores the token.
+    pub(super) async fn sign_in(&self, profile: &Profile) -> Result<(), CliError> {
+        let (store, key) = store_of(profile)?;
+        // A store that cannot be written must be reported before the person signs in.
+        let lease = store.lease(&key, LOCK_TIMEOUT).await;
+        lease.map_err(keyfob::Error::from)?.release().await;
+        let token = match profile.sign_in() {
+            Some(SignIn::AuthorizationCode) if !self.device => self.in_browser(profile).await?,
+            _ => with_code(profile).await?,
+        };
+        let renewable = token.refresh_token().is_some();
+        save(&*store, &key, token).await?;
+        print_stdout(format!("signed in to {}\n", profile.name()))?;
+        if !renewable {
+            print_stderr(
+                "keyfob: the server issued no refresh token, so you have to sign in again when this token expires; many servers \
+                 issue one for the scope offline_access\n",
+            );
+        }
+        Ok(())
+    }
+
+    async fn in_browser(&self, profile: &Profile) -> Result<Token, CliError> {
+        let flow = profile.authorization_code().await?;
+        let request = flow.timeout(self.timeout).start().await?;
+        // The file is removed when the sign-in has ended.
+        let page = match self.no_browser {
+            true => None,
+            false => RedirectPage::new(request.url()).ok(),
+        };
+        let opened = page
+            .as_ref()
+            .is_some_and(|page| open::that_detached(page.path()).is_ok());
+        let instruction = match opened {
+            true => "A browser opens. If it does not, open this address:",
+            false => "Open this address in a browser:",
+        };
+        print_stderr(format!(
+            "{instruction}\n\n  {}\n\n{MANUAL}\n\n",
+            request.url()
+        ));
+        let manual = request.manual_response();
+        tokio::select! {
+            token = request.wait() => Ok(token?),
+            never = submit_lines(manual) => match never {},
+        }
+    }
+}
+
+/// Passes on the lines that a person pastes.
+async fn submit_lines(manual: ManualResponse) -> Infallible {
+    let mut lines = terminal_lines();
+    while let Some(line) = lines.recv().await {
+        if line.trim().is_empty() {
+            continue;
+        }
+        if let Err(error) = manual.submit(&line).await {
+            print_stderr(format!("keyfob: {error}\n"));
+        }
+    }
+    pending().await
+}
+
+async fn with_code(profile: &Profile) -> Result<Token, CliError> {
+    let authorization = profile.device_code().await?.start().await?;
+    let (page, code) = (authorization.verification_uri(), authorization.user_code());
+    print_stderr(format!(
+        "Open this address in a browser on any device, and type the code:\n\n  {page}\n  {code}\n\n"
+    ));
+    if let Some(complete) = authorization.verification_uri_complete() {
+        print_stderr(format!(
+            "Or open this address, and compare the code:\n\n  {complete}\n\n"
+        ));
+    }
+    let spinner = Spinner::new("Waiting for the sign-in");
+    let token = authorization.wait().await;
+    drop(spinner);
+    Ok(token?)
+}
+
+async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {
+    let entry = Entry::new(token, SystemTime::now());
+    let saved = store.replace(key, &entry, LOCK_TIMEOUT).await;
+    Ok(saved.map_err(keyfob::Error::from)?)
+}
+
+/// What to do if the browser cannot open the redirect URI, which is an address of this machine.
+const MANUAL: &str = "If that browser runs on another machine, its last page cannot be opened. Paste the address of that page here:";
