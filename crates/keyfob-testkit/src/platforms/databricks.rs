@@ -13,11 +13,11 @@ use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
 use crate::platforms::fake::{Fake, Platform};
 use crate::platforms::refusal::Refusal;
-use crate::platforms::token_request::{TokenRequest, error, granted};
+use crate::platforms::token_request::{TokenRequest, api, error, granted};
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
-/// A Databricks workspace with one service principal.
+/// A Databricks workspace with one service principal. Each other `GET` is its API, which takes the tokens.
 ///
 /// ```
 /// use keyfob_testkit::platforms::Databricks;
@@ -76,6 +76,9 @@ impl Platform for Databricks {
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
                 "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
             })));
+        }
+        if request.method == Method::GET {
+            return api(&self.issuer, request);
         }
         let form = TokenRequest::read(request, Self::TOKEN_PATH).map_err(|reason| {
             let body = json!({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"});

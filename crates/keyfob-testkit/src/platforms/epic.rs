@@ -19,11 +19,11 @@ use crate::platforms::fake::{Fake, Platform};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
-use crate::platforms::token_request::{TokenRequest, granted};
+use crate::platforms::token_request::{TokenRequest, api, granted};
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
-/// Epic's FHIR server with one backend app.
+/// Epic's FHIR server with one backend app. Each other `GET` is its API, which takes the tokens.
 ///
 /// ```
 /// use keyfob_testkit::platforms::Epic;
@@ -122,6 +122,9 @@ impl Platform for Epic {
                 "grant_types_supported": ["authorization_code", "client_credentials"],
                 "capabilities": ["client-confidential-asymmetric"],
             })));
+        }
+        if request.method == Method::GET {
+            return api(&self.issuer, request);
         }
         let form = TokenRequest::read(request, Self::TOKEN_PATH).map_err(|reason| {
             Refusal::new(reason, ScriptedResponse::text("Not Found").with_status(404))

@@ -11,6 +11,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
@@ -19,11 +20,11 @@ use crate::platforms::fake::{Fake, Platform};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
-use crate::platforms::token_request::{TokenRequest, error, granted};
+use crate::platforms::token_request::{TokenRequest, api, error, granted};
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
-/// An Okta org with one API service app.
+/// An Okta org with one API service app. Each `GET` is its API, which takes the tokens.
 ///
 /// ```
 /// use keyfob_testkit::platforms::Okta;
@@ -121,6 +122,9 @@ impl Okta {
 
 impl Platform for Okta {
     fn respond(&self, request: &Received) -> Result<ScriptedResponse, Refusal> {
+        if request.method == Method::GET {
+            return api(&self.issuer, request);
+        }
         let form = TokenRequest::read(request, Self::TOKEN_PATH).map_err(|reason| {
             let response = api_error(404, "E0000007", "Not found: Resource not found");
             Refusal::new(reason, response)

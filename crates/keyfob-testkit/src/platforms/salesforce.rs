@@ -8,6 +8,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::Method;
 use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
@@ -17,11 +18,11 @@ use crate::platforms::fake::{Fake, Platform};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
-use crate::platforms::token_request::{TokenRequest, error};
+use crate::platforms::token_request::{TokenRequest, api, error};
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
-/// A Salesforce org with one connected app and one user.
+/// A Salesforce org with one connected app and one user. Each `GET` is its API, which takes the tokens.
 ///
 /// ```
 /// use keyfob_testkit::platforms::Salesforce;
@@ -128,6 +129,9 @@ impl Salesforce {
 
 impl Platform for Salesforce {
     fn respond(&self, request: &Received) -> Result<ScriptedResponse, Refusal> {
+        if request.method == Method::GET {
+            return api(&self.issuer, request);
+        }
         let form = TokenRequest::read(request, Self::TOKEN_PATH)
             .map_err(|reason| refused(&reason, "invalid_request", "invalid request"))?;
         if !form.has("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer") {

@@ -66,6 +66,13 @@ impl Snowflake {
         &self.key
     }
 
+    /// The fingerprint of the public half of a key, as `DESCRIBE USER` shows it.
+    #[must_use]
+    pub fn fingerprint(key: &PlatformKey) -> String {
+        let hash = digest(&SHA256, &key.public_der());
+        format!("SHA256:{}", STANDARD.encode(hash))
+    }
+
     fn check_jwt(&self, request: &Received) -> Result<(), String> {
         let kind = request.header("x-snowflake-authorization-token-type");
         if let Some(kind) = kind.filter(|kind| *kind != "KEYPAIR_JWT") {
@@ -74,9 +81,9 @@ impl Snowflake {
         let jwt = request.bearer().and_then(ReadJwt::read);
         let jwt = jwt.ok_or("there is no JWT")?;
         let name = format!("{}.{}", Self::ACCOUNT, Self::USER).to_uppercase();
-        let fingerprint = STANDARD.encode(digest(&SHA256, &self.key.public_der()));
+        let fingerprint = Self::fingerprint(&self.key);
         let rules = JwtRules::new(&["RS256"])
-            .issuer(format!("{name}.SHA256:{fingerprint}"))
+            .issuer(format!("{name}.{fingerprint}"))
             .subject(name)
             .skew(SKEW);
         let checked = rules.check(&jwt, &self.key, &self.clock);

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::issuer::issuer::Issuer;
+use crate::platforms::refusal::Refusal;
 use crate::server::received::Received;
 use crate::server::response::ScriptedResponse;
 
@@ -85,4 +86,19 @@ pub(crate) fn granted(issuer: &Issuer, members: Value) -> ScriptedResponse {
         whole.extend(members);
     }
     ScriptedResponse::json(whole.into()).header("cache-control", "no-store")
+}
+
+/// The response of an API of the platform, which takes the tokens of this issuer (RFC 6750 §3).
+pub(crate) fn api(issuer: &Issuer, request: &Received) -> Result<ScriptedResponse, Refusal> {
+    match request.bearer() {
+        Some(token) if issuer.is_valid(token) => Ok(ScriptedResponse::json(json!({"items": []}))),
+        Some(_) => Err(Refusal::new(
+            "the token is not valid",
+            ScriptedResponse::unauthorized("Bearer error=\"invalid_token\""),
+        )),
+        None => Err(Refusal::new(
+            "there is no token",
+            ScriptedResponse::unauthorized("Bearer"),
+        )),
+    }
 }

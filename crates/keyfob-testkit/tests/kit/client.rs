@@ -76,7 +76,7 @@ pub(crate) fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Seen {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

@@ -77,7 +77,7 @@ fn google_checks_the_jwt_of_a_service_account() {
     let fake = GcpServiceAccount::start_on(&clock);
     let now = now(&clock);
     let good = json!({
-        "iss": GcpServiceAccount::ACCOUNT, "aud": "http://test/token", "scope": "s",
+        "iss": GcpServiceAccount::ACCOUNT, "aud": fake.url_for("/token"), "scope": "s",
         "iat": now, "exp": now + 3600,
     });
     let with = |changes: Value| {

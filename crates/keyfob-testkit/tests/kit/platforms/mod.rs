@@ -1,9 +1,12 @@
 //! The fakes of platforms check what the platforms check.
 
 mod azure;
+mod clients;
 mod github;
 mod google;
 mod kubernetes;
+mod signed;
+mod vault;
 
 use keyfob_testkit::ManualClock;
 use keyfob_testkit::platforms::FakeClock;
