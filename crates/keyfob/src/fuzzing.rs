@@ -30,7 +30,7 @@ use crate::oauth::metadata_store;
 use crate::oauth::protected_resource::ResourceDocument;
 use crate::oauth::registration::read_client;
 use crate::oauth::signing_key::SigningKey;
-use crate::oauth::token_response::{ExpectedToken, ExpectedType};
+use crate::oauth::token_response::{ExpectedToken, ExpectedType, TokenMember};
 use crate::origin::origin::{Origin, parse_url};
 use crate::profile::profile::Profiles;
 use crate::source::command::redact::redact;
@@ -338,7 +338,7 @@ fn token_response(data: &[u8]) {
         let response = ServerResponse::made_up(status, body.to_vec());
         let expected = ExpectedToken {
             token_type,
-            may_be_id_token: true,
+            member: TokenMember::AccessOrIdToken,
             scopes: &["read".to_owned()],
         };
         match ExchangeOutcome::of(&endpoint(), Ok(response), &expected).into_result() {

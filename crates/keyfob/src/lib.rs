@@ -154,6 +154,12 @@ pub use crate::client::session::session::Session;
 pub use crate::client::tower;
 pub use crate::error::error::{Error, ErrorKind};
 pub use crate::exchange::retry::RetryPolicy;
+#[cfg(feature = "oauth")]
+pub use crate::oauth::http_token::HttpToken;
+#[cfg(feature = "oauth")]
+pub use crate::oauth::http_token::builder::HttpTokenBuilder;
+#[cfg(feature = "oauth")]
+pub use crate::oauth::signed_jwt::SignedJwt;
 #[cfg(all(feature = "session", feature = "rustls"))]
 pub use crate::origin::client_certificate::ClientCertificate;
 pub use crate::origin::origin::Origin;

@@ -17,7 +17,7 @@ use crate::exchange::challenge::Challenges;
 use crate::runtime::block_on;
 use crate::runtime::lock::lock;
 use crate::runtime::runtime::Runtime;
-use crate::source::source::TokenSource;
+use crate::source::source::{Reason, TokenSource};
 use crate::token::token::Token;
 
 /// Keeps one token valid, and shares it among all clones of the cache.
@@ -124,11 +124,8 @@ impl TokenCache {
         challenges: &Challenges,
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
-        let wanted = Wanted::Successor {
-            rejected,
-            challenges,
-        };
-        Box::pin(self.caller(wanted).wait(max_wait)).await
+        let reason = Reason::Rejected;
+        self.successor(rejected, reason, challenges, max_wait).await
     }
 
     /// As [`replace`](Self::replace), but blocks the calling thread.
@@ -143,7 +140,8 @@ impl TokenCache {
         max_wait: Option<Duration>,
     ) -> Result<Lease, Error> {
         let wanted = || Wanted::Successor {
-            rejected,
+            of: rejected,
+            reason: Reason::Rejected,
             challenges,
         };
         self.block(wanted, max_wait)
@@ -151,7 +149,23 @@ impl TokenCache {
 
     /// As [`replace`](Self::replace), but does not wait for the renewal.
     pub fn reject(&self, rejected: &Lease, challenges: &Challenges) {
-        self.shared.replace(rejected, challenges);
+        self.shared.replace(rejected, Reason::Rejected, challenges);
+    }
+
+    /// Returns another token than this one, or the same if the source has no other and it was not rejected.
+    pub(super) async fn successor(
+        &self,
+        of: &Lease,
+        reason: Reason,
+        challenges: &Challenges,
+        max_wait: Option<Duration>,
+    ) -> Result<Lease, Error> {
+        let wanted = Wanted::Successor {
+            of,
+            reason,
+            challenges,
+        };
+        Box::pin(self.caller(wanted).wait(max_wait)).await
     }
 
     /// Records that a server accepted the token that replaced a rejected one: renewals after rejections help.

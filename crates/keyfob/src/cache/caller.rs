@@ -12,6 +12,7 @@ use crate::cache::shared_state::{Lookup, SharedState};
 use crate::clock::clock;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
+use crate::source::source::Reason;
 
 /// A caller that waits for the renewal that it needs.
 pub(super) struct Caller<'a> {
@@ -26,9 +27,10 @@ pub(super) struct Caller<'a> {
 pub(super) enum Wanted<'a> {
     /// A token that can be sent.
     Usable,
-    /// Another token than the rejected one.
+    /// Another token than this one, which was rejected or is due.
     Successor {
-        rejected: &'a Lease,
+        of: &'a Lease,
+        reason: Reason,
         challenges: &'a Challenges,
     },
     /// The result of a renewal, or a token that was set since this number was read.
@@ -80,7 +82,7 @@ impl<'a> Caller<'a> {
     /// What a caller gets whose time is over: a usable token, except the rejected one, or an error.
     pub(super) fn after_max_wait(&self) -> Result<Lease, Error> {
         self.state.current.after_max_wait(match self.wants {
-            Wanted::Successor { rejected, .. } => Some(rejected),
+            Wanted::Successor { of, .. } => Some(of),
             Wanted::Usable | Wanted::Renewed { .. } => None,
         })
     }
@@ -89,9 +91,10 @@ impl<'a> Caller<'a> {
         let lookup = match self.wants {
             Wanted::Usable => self.state.lookup(),
             Wanted::Successor {
-                rejected,
+                of,
+                reason,
                 challenges,
-            } => self.state.replace(rejected, challenges),
+            } => self.state.replace(of, reason, challenges),
             Wanted::Renewed { tokens_set } => self.state.renew(tokens_set),
         };
         if let Lookup::Wait(renewal) = &lookup
@@ -131,9 +134,11 @@ impl<'a> Caller<'a> {
 
     fn accept(&self, lease: Lease) -> Result<Lease, Error> {
         match self.wants {
-            Wanted::Successor { rejected, .. } if lease.same_as(rejected) => {
-                Err(same_token_again())
-            }
+            Wanted::Successor {
+                of,
+                reason: Reason::Rejected,
+                ..
+            } if lease.same_as(of) => Err(same_token_again()),
             _ => Ok(lease),
         }
     }

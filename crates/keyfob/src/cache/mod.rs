@@ -25,6 +25,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod cache;
+pub(crate) mod cache_source;
 pub(crate) mod caller;
 pub(crate) mod current;
 pub(crate) mod lease;
@@ -38,5 +39,6 @@ pub(crate) mod shared_state;
 pub(crate) mod status;
 
 pub use crate::cache::builder::{TokenCacheBuilder, TokenChange};
+pub use crate::cache::cache_source::CacheSource;
 pub use crate::cache::lease::Lease;
 pub use crate::cache::status::Status;

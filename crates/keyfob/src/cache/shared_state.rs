@@ -75,9 +75,14 @@ impl SharedState {
         self.under_lock(|state| self.decide(state))
     }
 
-    /// Looks for another token than the rejected one, and starts a renewal if there is none.
-    pub(super) fn replace(self: &Arc<Self>, rejected: &Lease, challenges: &Challenges) -> Lookup {
-        self.under_lock(|state| self.decide_replacement(state, rejected, challenges))
+    /// Looks for another token than this one, which was rejected or is due, and starts a renewal if there is none.
+    pub(super) fn replace(
+        self: &Arc<Self>,
+        old: &Lease,
+        reason: Reason,
+        challenges: &Challenges,
+    ) -> Lookup {
+        self.under_lock(|state| self.decide_replacement(state, old, reason, challenges))
     }
 
     /// Starts a renewal whatever failed before, unless a caller has set a token since `tokens_set` was read.
@@ -184,24 +189,26 @@ impl SharedState {
     fn decide_replacement(
         self: &Arc<Self>,
         state: &mut LockedState,
-        rejected: &Lease,
+        old: &Lease,
+        reason: Reason,
         challenges: &Challenges,
     ) -> Decision {
         if let Some(current) = self.current.usable()
-            && !current.same_as(rejected)
+            && !current.same_as(old)
         {
             return (Lookup::Ready(current), None);
         }
         let now = self.current.clock.elapsed();
         // A running renewal is joined even during a cool-down, because its result may be a new token.
         if state.renewal.is_none()
-            && let Some(error) = state
-                .cooling_down(now)
-                .or_else(|| state.rejections.pausing(now))
+            && let Some(error) = state.cooling_down(now).or_else(|| {
+                let pausing = || state.rejections.pausing(now);
+                (reason == Reason::Rejected).then(pausing).flatten()
+            })
         {
             return (Lookup::Failed(error), None);
         }
-        self.wait(state, Reason::Rejected, challenges)
+        self.wait(state, reason, challenges)
     }
 
     /// Serves the token, and lets readers use it without the lock until the next check.

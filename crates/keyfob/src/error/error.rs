@@ -36,6 +36,8 @@ struct Details {
     retry_after: Option<Duration>,
     processed: Processed,
     is_remembered_by_source: bool,
+    #[cfg(feature = "oauth")]
+    refuses_credential: bool,
 }
 
 /// Whether the issuer may have processed the request.
@@ -155,6 +157,8 @@ impl Error {
             retry_after: None,
             processed: Processed::Unspecified,
             is_remembered_by_source: false,
+            #[cfg(feature = "oauth")]
+            refuses_credential: false,
         }))
     }
 
@@ -280,10 +284,30 @@ impl Error {
     }
 
     /// Marks that the source remembers this refusal itself, so that the cache may ask it again.
-    #[cfg(feature = "store")]
     pub(crate) fn remembered_by_source(mut self) -> Self {
         Arc::make_mut(&mut self.0).is_remembered_by_source = true;
         self
+    }
+
+    /// The same error with the name of what failed in front of its text, such as a link of a chain.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn of(mut self, what: impl fmt::Display) -> Self {
+        let details = Arc::make_mut(&mut self.0);
+        details.message = format!("{what}: {}", details.message).into();
+        self
+    }
+
+    /// Marks that the server refused the credential itself, so that another credential may be accepted.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn refuses_credential(mut self) -> Self {
+        Arc::make_mut(&mut self.0).refuses_credential = true;
+        self
+    }
+
+    /// Whether the server refused the credential itself.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn is_about_credential(&self) -> bool {
+        self.0.refuses_credential
     }
 
     /// Returns how long the source is not asked again, if [set](Self::retry_after).

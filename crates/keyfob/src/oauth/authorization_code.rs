@@ -31,6 +31,7 @@ use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
+use crate::oauth::token_response::TokenMember;
 use crate::token::secret::Secret;
 use crate::token::token::Token;
 
@@ -155,9 +156,13 @@ refresh token (OpenID Connect Core §11)."
         challenge: &str,
     ) -> Result<Url, Error> {
         let endpoint = metadata.authorization.require()?;
+        let id = self.options.client.id();
+        let id = id.ok_or_else(|| {
+            Error::input("a sign-in needs the identifier of the client; set `client_id`")
+        })?;
         let form = Form::new()
             .with("response_type", "code")
-            .with("client_id", self.options.client.id())
+            .with("client_id", id)
             .with("redirect_uri", redirect_uri)
             .with("state", state.expose())
             .with("code_challenge", challenge)
@@ -330,7 +335,7 @@ impl PendingSignIn {
         let requested = client.clock().coarse_time().wall_time();
         let grant = GrantRequest {
             scopes: &self.settings.options.scopes,
-            may_return_id_token: false,
+            member: self.settings.options.member(TokenMember::AccessToken),
         };
         match client.exchange(&self.metadata, &form, &grant).await {
             // T4: the lifetime counts from the time of the request.

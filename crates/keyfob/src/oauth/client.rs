@@ -16,11 +16,13 @@ use crate::oauth::client_authentication::{ClientAuthentication, authentication_f
 use crate::oauth::discovery::Discovery;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::endpoint::{Endpoint, HttpClient, NoResponse, ServerResponse};
-use crate::oauth::error_response::{require_success, requires_nonce};
+use crate::oauth::error_response::{refused_client, require_success, requires_nonce};
 use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
+use crate::oauth::inner_tokens::InnerSources;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::token_response::{ExpectedToken, ExpectedType};
+use crate::oauth::token_response::{ExpectedToken, ExpectedType, TokenMember};
+use crate::source::source::TokenRequest;
 use crate::token::token::Token;
 
 /// A client that is registered at an authorization server (RFC 6749 §2).
@@ -44,7 +46,8 @@ pub struct Client(pub(super) Arc<SharedClient>);
 
 /// The state that clones of a client share.
 pub(super) struct SharedClient {
-    pub(super) id: String,
+    /// `None` for a server that identifies the client by its assertion alone.
+    pub(super) id: Option<String>,
     pub(super) authentication: ClientAuthentication,
     /// The same authentication, in the form that the protocol library needs.
     pub(super) method: Arc<dyn client_auth::ClientAuthentication>,
@@ -60,8 +63,7 @@ pub(super) struct SharedClient {
 #[derive(Default)]
 pub(crate) struct GrantRequest<'a> {
     pub(crate) scopes: &'a [String],
-    /// Whether the response may hold an ID token instead of an access token.
-    pub(crate) may_return_id_token: bool,
+    pub(crate) member: TokenMember,
 }
 
 impl Client {
@@ -71,10 +73,10 @@ impl Client {
     /// How long the metadata of a server are used if the server sets no lifetime (`Cache-Control`, `Expires`).
     pub const METADATA_LIFETIME: Duration = Discovery::LIFETIME;
 
-    /// The identifier of the client at the server (`client_id`).
+    /// The identifier of the client at the server (`client_id`), if it has one.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.0.id
+    pub fn id(&self) -> Option<&str> {
+        self.0.id.as_deref()
     }
 
     /// The metadata of the server, fetched if there is none yet or it is too old.
@@ -115,6 +117,16 @@ impl Client {
         }
     }
 
+    /// Adds to a refusal that it ends when the source of the client assertion has another one.
+    pub(crate) fn mark_refusal(&self, error: Error) -> Error {
+        let source = self.0.authentication.assertion_source();
+        let is_of_assertion = source.is_some_and(InnerSources::are_refused);
+        match is_of_assertion && error.kind() == ErrorKind::Refused {
+            true => error.remembered_by_source(),
+            false => error,
+        }
+    }
+
     /// Newer metadata with another token endpoint, if the old ones may be the reason for this error.
     async fn moved_endpoint(&self, old: &Arc<Metadata>, error: &Error) -> Option<Arc<Metadata>> {
         // A pause that the server asks for shows that the endpoint is right.
@@ -152,7 +164,7 @@ impl Client {
                 (None, Some(scheme)) => ExpectedType::Any(scheme),
                 (None, None) => ExpectedType::Bearer,
             },
-            may_be_id_token: grant.may_return_id_token,
+            member: grant.member,
             scopes: grant.scopes,
         };
         ExchangeOutcome::of(&metadata.token, response, &expected)
@@ -165,8 +177,7 @@ impl Client {
         form: &Form,
     ) -> Result<ServerResponse, NoResponse> {
         let Some(prover) = &self.0.prover else {
-            let headers = HeaderMap::new();
-            return self.send(&metadata.token, metadata, headers, form).await;
+            return self.send(&metadata.token, metadata, no_headers, form).await;
         };
         let response = self.send_with_proof(prover, metadata, form).await?;
         if requires_nonce(&response) {
@@ -186,9 +197,11 @@ impl Client {
     ) -> Result<ServerResponse, NoResponse> {
         let endpoint = &metadata.token;
         let url = endpoint.url.as_str();
-        let now = self.0.clock.coarse_time().wall_time();
-        let proof = prover.prove_token_request(url, now)?;
-        let headers = HeaderMap::from_iter([(DPOP, proof)]);
+        let headers = || {
+            let now = self.0.clock.coarse_time().wall_time();
+            let proof = prover.prove_token_request(url, now)?;
+            Ok(HeaderMap::from_iter([(DPOP, proof)]))
+        };
         let response = self.send(endpoint, metadata, headers, form).await?;
         prover.record_issuer_nonce(url, response.status, &response.headers);
         Ok(response)
@@ -201,7 +214,7 @@ impl Client {
         metadata: &Metadata,
         form: &Form,
     ) -> Result<ServerResponse, Error> {
-        let response = self.send(endpoint, metadata, HeaderMap::new(), form).await;
+        let response = self.send(endpoint, metadata, no_headers, form).await;
         self.require_success(endpoint, response).await
     }
 
@@ -220,19 +233,52 @@ impl Client {
     }
 
     /// Sends a form with the client's authentication and returns the response, whatever its status.
+    ///
+    /// If the server refuses a client assertion of another source, the form is sent once more with a newer one.
     pub(crate) async fn send(
+        &self,
+        endpoint: &Endpoint,
+        metadata: &Metadata,
+        headers: impl Fn() -> Result<HeaderMap, Error>,
+        form: &Form,
+    ) -> Result<ServerResponse, NoResponse> {
+        // A client assertion has an audience: the issuer or the token endpoint, wherever the form goes.
+        self.0.authentication.check_target(endpoint, metadata)?;
+        let Some(source) = self.0.authentication.assertion_source() else {
+            return self.send_form(endpoint, metadata, headers()?, form).await;
+        };
+        let request = TokenRequest::of_present_fetch(&self.0.clock);
+        let mut tokens = source.tokens(&request).await?;
+        loop {
+            let form = form.with_client_assertion(tokens.text(0));
+            let sent = self.send_form(endpoint, metadata, headers()?, &form);
+            let response = sent.await?;
+            let Some(error) = refused_client(endpoint, &response) else {
+                return Ok(tokens.end(Ok(response))?);
+            };
+            if !tokens.replaced_after(&error).await {
+                // Only remembered here: callers read the response.
+                let _ = tokens.end::<()>(Err(error));
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends a form with the client's identifier and secret, or the assertion that it signs.
+    async fn send_form(
         &self,
         endpoint: &Endpoint,
         metadata: &Metadata,
         headers: HeaderMap,
         form: &Form,
     ) -> Result<ServerResponse, NoResponse> {
+        let Some(id) = self.id() else {
+            return self.0.http.post(endpoint, headers, form.to_text()).await;
+        };
         let target = endpoint.to_endpoint_url()?;
-        // A signed client assertion names its audience: the issuer or the token endpoint, wherever the form goes.
-        self.0.authentication.check_target(endpoint, metadata)?;
         let token_endpoint = metadata.token.to_endpoint_url()?;
         let context = AuthenticationContext::builder()
-            .client_id(self.id())
+            .client_id(id)
             .target_endpoint(&target)
             .maybe_issuer(metadata.issuer.as_deref())
             .token_endpoint(&token_endpoint)
@@ -242,6 +288,11 @@ impl Client {
         all.extend(headers);
         self.0.http.post(endpoint, all, form).await
     }
+}
+
+/// The headers of a request without a proof of possession.
+pub(crate) fn no_headers() -> Result<HeaderMap, Error> {
+    Ok(HeaderMap::new())
 }
 
 impl fmt::Debug for Client {

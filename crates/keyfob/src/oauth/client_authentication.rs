@@ -20,9 +20,11 @@ use zeroize::Zeroizing;
 use crate::error::error::Error;
 use crate::oauth::discovery::ServerLocation;
 use crate::oauth::endpoint::Endpoint;
+use crate::oauth::inner_tokens::InnerSources;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::signing_key::{Signer, SigningKey};
 use crate::origin::origin::{Origin, parse_url};
+use crate::source::source::TokenSource;
 use crate::token::secret::Secret;
 
 /// How a client authenticates to its authorization server (RFC 6749 §2.3).
@@ -43,6 +45,7 @@ enum Method {
     /// A method without settings, by its registered name.
     Fixed(&'static str, Arc<dyn client_auth::ClientAuthentication>),
     PrivateKeyJwt(ClientAssertion),
+    Assertion(InnerSources),
 }
 
 /// The settings of a client assertion, a signed JWT (RFC 7523 §2.2).
@@ -81,7 +84,7 @@ impl ClientAuthentication {
     /// No authentication: a public client, which only sends its `client_id`.
     #[must_use]
     pub fn none() -> Self {
-        Self::fixed("none", NoAuth)
+        Self::fixed(NONE, NoAuth)
     }
 
     /// A secret in `Authorization: Basic`, form-encoded first (RFC 6749 §2.3.1).
@@ -139,7 +142,51 @@ impl ClientAuthentication {
         Self::fixed(SELF_SIGNED, NoAuth)
     }
 
-    /// Sets the audience of a client assertion.
+    /// A client assertion of another source, such as a JWT that the platform issues for a workload (RFC 7523 §2.2).
+    ///
+    /// The source is asked for each request: a [`FileToken`](crate::FileToken) reads its file each time. Give a
+    /// [`TokenCache::as_source`](crate::TokenCache::as_source) for an assertion that is expensive to get. If the server refuses
+    /// the assertion, the source is asked for another one, and the request is sent once more. A client without an
+    /// [identifier](crate::oauth::Client::builder_without_id) sends the assertion alone.
+    ///
+    /// ```
+    /// use keyfob::FileToken;
+    /// use keyfob::oauth::{Client, ClientAuthentication, ClientCredentials};
+    ///
+    /// let projected = FileToken::new("/var/run/secrets/tokens/login");
+    /// let client = Client::builder("reports")
+    ///     .issuer("https://login.example.com")
+    ///     .authentication(ClientAuthentication::assertion_from(projected))
+    ///     .build()?;
+    /// let source = ClientCredentials::new(client);
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn assertion_from(source: impl TokenSource) -> Self {
+        Self(Method::Assertion(InnerSources::one(
+            "the client assertion",
+            source,
+        )))
+    }
+
+    /// The source of the client assertion, if it is not signed here.
+    pub(crate) fn assertion_source(&self) -> Option<&InnerSources> {
+        match &self.0 {
+            Method::Assertion(source) => Some(source),
+            Method::Fixed(..) | Method::PrivateKeyJwt(_) => None,
+        }
+    }
+
+    /// Whether it cannot do without a client identifier.
+    pub(crate) fn needs_id(&self) -> bool {
+        match &self.0 {
+            Method::Fixed(name, _) => *name != NONE,
+            Method::PrivateKeyJwt(_) => true,
+            Method::Assertion(_) => false,
+        }
+    }
+
+    /// Sets the audience of a client assertion that is signed here.
     ///
     /// Default: [`Audience::Issuer`] if the endpoints are discovered, and [`Audience::TokenEndpoint`] if they are given. An
     /// assertion is sent only to endpoints that belong to its audience: with the issuer, all that its metadata name; with a
@@ -184,8 +231,10 @@ impl ClientAuthentication {
         endpoint: &Endpoint,
         metadata: &Metadata,
     ) -> Result<(), Error> {
-        let Method::PrivateKeyJwt(assertion) = &self.0 else {
-            return Ok(());
+        let assertion = match &self.0 {
+            Method::Fixed(..) => return Ok(()),
+            Method::Assertion(_) => return check_server(endpoint, metadata),
+            Method::PrivateKeyJwt(assertion) => assertion,
         };
         match &assertion.audience {
             None | Some(Audience::Issuer) => Ok(()),
@@ -206,6 +255,8 @@ impl ClientAuthentication {
         match &self.0 {
             Method::Fixed(_, method) => Arc::clone(method),
             Method::PrivateKeyJwt(assertion) => Arc::new(assertion.to_method()),
+            // The assertion is in the form already.
+            Method::Assertion(_) => Arc::new(NoAuth),
         }
     }
 
@@ -218,7 +269,7 @@ impl ClientAuthentication {
     pub(crate) fn name(&self) -> &'static str {
         match &self.0 {
             Method::Fixed(name, _) => name,
-            Method::PrivateKeyJwt(_) => "private_key_jwt",
+            Method::PrivateKeyJwt(_) | Method::Assertion(_) => "private_key_jwt",
         }
     }
 }
@@ -289,6 +340,28 @@ pub(crate) fn check_audience(
     }
 }
 
+/// Refuses to send an assertion of another source to an endpoint that metadata name at a third server.
+///
+/// Its audience is not known for certain, and whoever gets it could use it at the server that it is for.
+fn check_server(endpoint: &Endpoint, metadata: &Metadata) -> Result<(), Error> {
+    let is_of_issuer = || {
+        let issuer = metadata.issuer.as_deref()?;
+        let origin = parse_url(issuer).and_then(|url| Origin::from_url(&url));
+        Some(origin.is_ok_and(|origin| origin == endpoint.origin))
+    };
+    if !metadata.is_discovered
+        || endpoint.origin == metadata.token.origin
+        || is_of_issuer() == Some(true)
+    {
+        return Ok(());
+    }
+    Err(Error::origin(format!(
+        "{endpoint} is neither at the issuer nor at {}, so the client assertion is not sent there; give the endpoints to \
+         the client if they belong to one server",
+        metadata.token.origin
+    )))
+}
+
 /// The given text is zeroed, because `SecretString` makes a copy.
 pub(crate) fn secret_string(secret: impl Into<String>) -> SecretString {
     SecretString::new(&*Zeroizing::new(secret.into()))
@@ -303,3 +376,5 @@ pub(crate) fn authentication_failed(_: huskarl_core::Error) -> Error {
 
 const TLS_CLIENT_AUTH: &str = "tls_client_auth";
 const SELF_SIGNED: &str = "self_signed_tls_client_auth";
+/// The registered name of no authentication.
+const NONE: &str = "none";

@@ -37,7 +37,7 @@ use crate::token::token::check_scheme;
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    id: String,
+    id: Option<String>,
     authentication: ClientAuthentication,
     /// The issuer and the endpoints that the application gave.
     server: Document,
@@ -56,7 +56,28 @@ impl Client {
     /// Starts to configure a client with this identifier (`client_id`).
     pub fn builder(id: impl Into<String>) -> ClientBuilder {
         ClientBuilder {
-            id: id.into(),
+            id: Some(id.into()),
+            ..Self::builder_without_id()
+        }
+    }
+
+    /// Starts to configure a client without an identifier.
+    ///
+    /// For a server that knows the client by its assertion, or needs to know only the token that is exchanged. No `client_id`
+    /// is sent.
+    ///
+    /// ```
+    /// use keyfob::FileToken;
+    /// use keyfob::oauth::{Client, TokenExchange, TokenType};
+    ///
+    /// let client = Client::builder_without_id().token_endpoint("https://sts.example.com/v1/token").build()?;
+    /// let workload = FileToken::new("/var/run/secrets/tokens/workload");
+    /// let source = TokenExchange::new(client, workload, TokenType::Jwt).audience("//iam.example.com/pools/ci");
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    pub fn builder_without_id() -> ClientBuilder {
+        ClientBuilder {
+            id: None,
             authentication: ClientAuthentication::none(),
             server: Document::default(),
             fhir_server: None,
@@ -275,6 +296,12 @@ impl ClientBuilder {
             _ => ServerLocation::Endpoints(Arc::new(Metadata::new(given, None)?)),
         };
         let authentication = self.authentication.for_server(&server);
+        if self.id.is_none() && authentication.needs_id() {
+            return Err(Error::input(format!(
+                "the client authenticates by {}, which needs its identifier; give one",
+                authentication.name()
+            )));
+        }
         Ok(Client(Arc::new(SharedClient {
             id: self.id,
             method: authentication.to_method(),

@@ -19,6 +19,7 @@ use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::metadata::Metadata;
+use crate::oauth::token_response::TokenMember;
 use crate::oauth::token_response::{read_seconds, require_member, take_text};
 use crate::origin::origin::web_page;
 use crate::token::secret::Secret;
@@ -79,6 +80,7 @@ impl DeviceCode {
             requested,
             response,
             scopes: self.options.scopes.clone(),
+            member: self.options.member(TokenMember::AccessToken),
         })
     }
 }
@@ -103,6 +105,7 @@ pub struct DeviceAuthorization {
     requested: Duration,
     response: DeviceResponse,
     scopes: Vec<String>,
+    member: TokenMember,
 }
 
 /// The device authorization response (RFC 8628 §3.2).
@@ -182,7 +185,7 @@ impl DeviceAuthorization {
         let requested = self.client.clock().coarse_time().wall_time();
         let grant = GrantRequest {
             scopes: &self.scopes,
-            may_return_id_token: false,
+            member: self.member,
         };
         let response = self.client.send_token_request(&self.metadata, &form).await;
         // Before the rest, because some servers send `authorization_pending` with status 200.

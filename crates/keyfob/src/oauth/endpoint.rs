@@ -3,6 +3,7 @@
 //! The server receives secrets, but its responses are not trusted. At most [`MAX_RESPONSE_BYTES`] of a response are read. No
 //! redirect is followed, because it would carry the form to whatever URL it names. No error quotes a response.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,19 +38,54 @@ use crate::token::json::{FromObject, Object};
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     /// What errors call it, such as `token endpoint`.
-    name: &'static str,
+    name: Cow<'static, str>,
     pub(crate) url: Url,
     pub(crate) origin: Origin,
+}
+
+/// To which other machines a request may go over plain `http`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum PlainHttp {
+    #[default]
+    No,
+    /// To this origin, which the user named.
+    To(Origin),
+    /// To the metadata service of the machine's platform, which is on the same host.
+    Metadata,
+}
+
+impl PlainHttp {
+    fn allows(&self, origin: &Origin) -> bool {
+        match self {
+            Self::No => false,
+            Self::To(allowed) => allowed == origin && !origin.is_metadata_service(),
+            Self::Metadata => origin.is_metadata_service(),
+        }
+    }
 }
 
 impl Endpoint {
     /// Reads a URL that may receive secrets: `https`, or plain `http` to loopback (RFC 6749 §3.2, R1).
     pub(crate) fn parse(name: &'static str, text: &str) -> Result<Self, Error> {
+        Self::parse_allowing(name, text, &PlainHttp::No)
+    }
+
+    /// The same, with plain `http` to another machine if that was allowed.
+    pub(crate) fn parse_allowing(
+        name: impl Into<Cow<'static, str>>,
+        text: &str,
+        plain_http: &PlainHttp,
+    ) -> Result<Self, Error> {
+        let name = name.into();
         let url = parse_url(text)?;
         let origin = Origin::from_url(&url)?;
-        if !origin.is_https() && !origin.is_loopback() {
+        if !origin.is_https() && !origin.is_loopback() && !plain_http.allows(&origin) {
+            let advice = match origin.is_metadata_service() {
+                true => "it is the metadata service of a platform: use the preset for that",
+                false => "give its https URL",
+            };
             return Err(Error::origin(format!(
-                "the {name} at {origin} would receive secrets over plain http; give its https URL"
+                "the {name} at {origin} would receive secrets over plain http; {advice}"
             )));
         }
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
@@ -130,6 +166,11 @@ impl ServerResponse {
     /// Whether this text may repeat a secret of the request.
     pub(crate) fn may_repeat(&self, text: &str) -> bool {
         self.request.has_secret_like(text)
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> Zeroizing<String> {
+        text(&self.body)
     }
 
     /// Reads the body as JSON of this type. The error quotes none of it.
@@ -274,17 +315,30 @@ impl HttpClient {
         content_type: &'static str,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-        form: Zeroizing<String>,
+        body: Zeroizing<String>,
     ) -> Result<ServerResponse, NoResponse> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        let form = Bytes::from_owner(form);
+        self.send(Method::POST, endpoint, headers, Some(body)).await
+    }
+
+    /// Sends a request that may contain secrets.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Option<Zeroizing<String>>,
+    ) -> Result<ServerResponse, NoResponse> {
+        let (has_body, body) = (body.is_some(), Bytes::from_owner(body.unwrap_or_default()));
         let content = SentRequest {
-            form: form.clone(),
+            form: body.clone(),
             authorization: headers.get(AUTHORIZATION).cloned(),
         };
-        let (body, sent) = SentBody::new(form);
-        let request = self.request(Method::POST, endpoint, headers);
-        let request = request.body(reqwest::Body::wrap(body));
+        let (body, sent) = SentBody::new(body);
+        let mut request = self.request(method, endpoint, headers);
+        if has_body {
+            request = request.body(reqwest::Body::wrap(body));
+        }
         let response = self.receive(endpoint, request, &sent).await?;
         Ok(ServerResponse {
             request: content,
@@ -319,7 +373,9 @@ impl HttpClient {
         mut headers: HeaderMap,
     ) -> reqwest::RequestBuilder {
         // Some servers, such as GitHub's, respond with a form unless JSON is asked for.
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static(JSON));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let certified = self.certified.as_ref().map(CertifiedClient::current);
         let client = match (&self.direct, &certified) {
@@ -366,6 +422,11 @@ impl HttpClient {
             received: self.clock.coarse_time().wall_time(),
         })
     }
+}
+
+/// A client for the metadata service of a platform: no proxy can reach it, and none must see what it says.
+pub(crate) fn metadata_client() -> reqwest::ClientBuilder {
+    default_client().no_proxy()
 }
 
 /// For plain http to this machine alone.

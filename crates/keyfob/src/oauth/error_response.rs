@@ -110,10 +110,34 @@ pub(crate) fn error_of(
         None => format!("{endpoint} refused without an error code ({status})"),
         Some(code) => format!("{endpoint} refused with {code} ({status})"),
     };
-    response.add_pause(match is_permanent(response.status, code) {
+    let error = response.add_pause(match is_permanent(response.status, code) {
         true => Error::refused(message),
         false => Error::unavailable(message),
-    })
+    });
+    match refuses_credential(response.status, code) {
+        true => error.refuses_credential(),
+        false => error,
+    }
+}
+
+/// Whether another token of the same source could be accepted: an assertion, or a token to exchange.
+fn refuses_credential(status: StatusCode, code: Option<&ErrorCode>) -> bool {
+    match code.map(|error| &error.code) {
+        None => status == StatusCode::UNAUTHORIZED,
+        // RFC 8693 §2.2.2 has `invalid_request` for a subject token that is invalid "for any reason".
+        Some(OAuthErrorCode::InvalidGrant | OAuthErrorCode::InvalidRequest) => true,
+        Some(code) => code.as_str() == "invalid_token",
+    }
+}
+
+/// The error of a response that refuses the client's authentication (RFC 6749 §5.2, RFC 7521 §4.2.1).
+pub(crate) fn refused_client(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
+    let code = error_code(response);
+    let is_refused = match &code {
+        Some(error) => error.code == OAuthErrorCode::InvalidClient,
+        None => response.status == StatusCode::UNAUTHORIZED,
+    };
+    is_refused.then(|| error_of(endpoint, response, code.as_ref()).refuses_credential())
 }
 
 /// The person or the server denied the sign-in (RFC 6749 §4.1.2.1, RFC 8628 §3.5).

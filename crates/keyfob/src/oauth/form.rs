@@ -28,9 +28,23 @@ impl Form {
         self
     }
 
+    /// A copy of the encoded parameters, to be sent.
+    pub(crate) fn to_text(&self) -> Zeroizing<String> {
+        let mut form = Self::new().0;
+        form.push_str(&self.0);
+        form
+    }
+
     /// The encoded parameters, which may contain secrets.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same form with an assertion by which the client authenticates (RFC 7521 §4.2).
+    pub(crate) fn with_client_assertion(&self, jwt: &str) -> Self {
+        Self(self.to_text())
+            .with("client_assertion_type", JWT_BEARER)
+            .with("client_assertion", jwt)
     }
 
     /// Returns the headers and the encoded form of a request with the client's authentication.
@@ -40,8 +54,7 @@ impl Form {
         &self,
         authentication: AuthenticationParams<'_>,
     ) -> Result<(HeaderMap, Zeroizing<String>), Error> {
-        let mut form = Self::new().0;
-        form.push_str(&self.0);
+        let mut form = self.to_text();
         if let Some(parameters) = &authentication.form_params {
             if !form.is_empty() {
                 form.push('&');
@@ -53,3 +66,6 @@ impl Form {
         Ok((authentication.headers.unwrap_or_default(), form))
     }
 }
+
+/// RFC 7523 §2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

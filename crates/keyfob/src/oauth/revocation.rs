@@ -1,10 +1,9 @@
 //! Token revocation: making a token unusable (RFC 7009).
 
-use http::HeaderMap;
 use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
-use crate::oauth::client::Client;
+use crate::oauth::client::{Client, no_headers};
 use crate::oauth::endpoint::ServerResponse;
 use crate::oauth::error_response::error_code;
 use crate::oauth::form::Form;
@@ -54,9 +53,7 @@ impl Client {
         let form = Form::new()
             .with("token", text)
             .with("token_type_hint", token_type_hint);
-        let response = self
-            .send(endpoint, &metadata, HeaderMap::new(), &form)
-            .await;
+        let response = self.send(endpoint, &metadata, no_headers, &form).await;
         if response.as_ref().is_ok_and(ignore) {
             return Ok(());
         }

@@ -80,6 +80,24 @@ impl SentRequest {
         let mut secrets = parameters.filter(|(name, _)| !NOT_SECRET.contains(&&**name));
         secrets.any(|(_, value)| is_like(&value))
             || self.basic_secret().is_some_and(|secret| is_like(&secret))
+            || self.is_in_other_body(text)
+            || self.bearer_token().is_some_and(is_like)
+    }
+
+    /// Whether a body that is no form has this text anywhere.
+    fn is_in_other_body(&self, text: &str) -> bool {
+        let body = std::str::from_utf8(&self.form).unwrap_or_default();
+        !body.contains('=') && body.contains(text) || body.starts_with('{') && body.contains(text)
+    }
+
+    fn bearer_token(&self) -> Option<&str> {
+        let (_, token) = self
+            .authorization
+            .as_ref()?
+            .to_str()
+            .ok()?
+            .split_once(' ')?;
+        Some(token)
     }
 
     /// The client secret in `Authorization: Basic`.

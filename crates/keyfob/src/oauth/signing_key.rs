@@ -10,6 +10,7 @@ use huskarl_core::jwk::{Jwk, PublicJwk};
 use huskarl_core::platform::MaybeSendBoxFuture;
 
 mod jwk;
+pub(crate) mod jws;
 pub(crate) mod key_pair;
 
 use crate::error::error::Error;
@@ -145,6 +146,11 @@ impl SigningKey {
     #[must_use]
     pub fn signs_as(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The key identifier, if there is one.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
     /// The public key as a JWK (RFC 7517), for registering the client at the server.

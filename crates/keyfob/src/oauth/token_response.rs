@@ -14,10 +14,20 @@ use crate::token::token::{Expiry, Token};
 /// What the client expects of a token.
 pub(crate) struct ExpectedToken<'a> {
     pub(crate) token_type: ExpectedType<'a>,
-    /// Whether an ID token is the token, if the response has no other.
-    pub(crate) may_be_id_token: bool,
+    pub(crate) member: TokenMember,
     /// The scopes that were asked for. A server that grants exactly these need not name them (RFC 6749 §5.1).
     pub(crate) scopes: &'a [String],
+}
+
+/// Which member of the response is the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TokenMember {
+    #[default]
+    AccessToken,
+    /// The ID token if the response has no access token.
+    AccessOrIdToken,
+    /// The ID token (OpenID Connect Core §3.1.3.3), whatever else there is.
+    IdToken,
 }
 
 /// The `token_type` that the client expects.
@@ -33,13 +43,21 @@ pub(crate) enum ExpectedType<'a> {
 impl ExpectedToken<'_> {
     /// Whether a response has a token, usable or not.
     pub(crate) fn is_in(&self, object: &Object) -> bool {
-        object.has("access_token") || (self.may_be_id_token && object.has("id_token"))
+        match self.member {
+            TokenMember::AccessToken => object.has("access_token"),
+            TokenMember::AccessOrIdToken => object.has("access_token") || object.has("id_token"),
+            // A response with an access token alone is a success too, but not the one that is needed.
+            TokenMember::IdToken => object.has("id_token"),
+        }
     }
 
     fn text(&self, object: &mut Object) -> Option<String> {
-        let text = take_text(object, "access_token");
-        let id_token = || take_text(object, "id_token").filter(|_| self.may_be_id_token);
-        text.or_else(id_token)
+        let mut take = |name| take_text(object, name);
+        match self.member {
+            TokenMember::AccessToken => take("access_token"),
+            TokenMember::AccessOrIdToken => take("access_token").or_else(|| take("id_token")),
+            TokenMember::IdToken => take("id_token"),
+        }
     }
 }
 
@@ -55,11 +73,16 @@ pub(crate) fn read_token(
     expected: &ExpectedToken<'_>,
 ) -> Result<Token, Error> {
     let Some(text) = expected.text(object) else {
-        return Err(without_token(endpoint, object));
+        return Err(without_token(endpoint, object, expected));
     };
     let scheme = scheme(endpoint, object, expected)?;
     let token = Token::new(text)?.scheme(scheme)?;
-    let token = match read_expiry(endpoint, object)? {
+    let expiry = match expected.member {
+        // The other members say when the access token expires.
+        TokenMember::IdToken => Expiry::Unknown,
+        _ => read_expiry(endpoint, object)?,
+    };
+    let token = match expiry {
         // RFC 6749 §5.1 only recommends `expires_in`.
         Expiry::Unknown => token.expiry_from_jwt(),
         expiry => token.expiry(expiry),
@@ -75,7 +98,16 @@ pub(crate) fn read_token(
     })
 }
 
-fn without_token(endpoint: &Endpoint, object: &Object) -> Error {
+fn without_token(endpoint: &Endpoint, object: &Object, expected: &ExpectedToken<'_>) -> Error {
+    if expected.member == TokenMember::IdToken {
+        let advice = match expected.scopes.iter().any(|scope| scope == "openid") {
+            true => "check that the server issues one for this grant",
+            false => "request the scope `openid`",
+        };
+        return Error::malformed(format!(
+            "{endpoint} sent a response without `id_token`, which is to be the token; {advice}"
+        ));
+    }
     let detail = match object.has("id_token") {
         true => ", only with an ID token, which is not sent to an API",
         false => "",
@@ -91,6 +123,11 @@ fn scheme<'a>(
     expected: &ExpectedToken<'a>,
 ) -> Result<&'a str, Error> {
     let found = object.text("token_type").unwrap_or_default().trim();
+    // It says how the access token is sent.
+    let found = match expected.member {
+        TokenMember::IdToken => "",
+        _ => found,
+    };
     let scheme = match expected.token_type {
         ExpectedType::Any(scheme) => return Ok(scheme),
         // LinkedIn and others leave it out.
@@ -162,7 +199,7 @@ pub(crate) fn read_seconds(value: Option<&Json>) -> Option<Duration> {
 }
 
 /// Reads a point in time: RFC 3339, or seconds or milliseconds since 1970. A small number is a lifetime.
-fn read_time(value: &Json) -> Option<Expiry> {
+pub(crate) fn read_time(value: &Json) -> Option<Expiry> {
     let Some(seconds) = number(value) else {
         let Json::Text(text) = value else { return None };
         let time = text.trim().parse::<Timestamp>().ok()?;
@@ -181,7 +218,7 @@ fn read_time(value: &Json) -> Option<Expiry> {
         .map(Expiry::At)
 }
 
-fn number(value: &Json) -> Option<f64> {
+pub(crate) fn number(value: &Json) -> Option<f64> {
     let number = match value {
         Json::Integer(number) => *number as f64,
         Json::Fraction(number) => *number,

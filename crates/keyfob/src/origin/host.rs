@@ -18,6 +18,23 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
+/// Whether a host is the metadata service of a cloud platform, which only the machine itself can reach.
+#[cfg(feature = "oauth")]
+pub(super) fn is_metadata_host<S: AsRef<str>>(host: &Host<S>) -> bool {
+    let is_link_local = |address: IpAddr| match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        // The second is the address of Amazon's service.
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local() || address.segments()[..2] == [0xfd00, 0xec2]
+        }
+    };
+    match host {
+        Host::Domain(name) => name.as_ref().trim_end_matches('.') == "metadata.google.internal",
+        Host::Ipv4(address) => is_link_local((*address).into()),
+        Host::Ipv6(address) => is_link_local((*address).into()),
+    }
+}
+
 /// Parses a host as every resolver reads it. For plain hosts this avoids [`Host::parse`], which looks up Unicode tables.
 pub(super) fn parse_host(host: &str) -> Result<Host, Error> {
     if let Ok(address) = host.parse() {

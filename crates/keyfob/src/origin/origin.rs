@@ -8,6 +8,8 @@ use url::{Host, Url};
 use crate::error::error::Error;
 #[cfg(feature = "session")]
 use crate::origin::host::LOCALHOST;
+#[cfg(feature = "oauth")]
+use crate::origin::host::is_metadata_host;
 use crate::origin::host::{is_loopback, parse_host};
 
 /// A scheme, host and port, to which a credential is bound (RFC 6454 §4).
@@ -93,6 +95,12 @@ impl Origin {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
+    }
+
+    /// Whether this is the metadata service of a cloud platform: plain http to a link-local address, or Google's name for it.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn is_metadata_service(&self) -> bool {
+        !self.is_https() && is_metadata_host(&self.host)
     }
 
     /// Whether the host is a name, for which `is_loopback` holds only if it is pinned to loopback addresses.

@@ -12,6 +12,12 @@ thread_local! {
     static ASKED_BY: Cell<usize> = const { Cell::new(0) };
 }
 
+/// The cache for which this thread runs a hook; zero for none.
+#[cfg(feature = "oauth")]
+pub(crate) fn current() -> usize {
+    ASKED_BY.get()
+}
+
 /// Whether this thread runs a hook for that cache.
 pub(crate) fn is_inside(cache: usize) -> bool {
     ASKED_BY.get() == cache

@@ -14,6 +14,8 @@ use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::runtime::runtime;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
+#[cfg(feature = "oauth")]
+use crate::source::reentrancy;
 use crate::source::reentrancy::inside;
 use crate::token::token::Token;
 
@@ -207,12 +209,27 @@ impl TokenRequest {
         }
     }
 
+    /// A request for a token that a request of the present fetch carries.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn of_present_fetch(clock: &Arc<dyn Clock>) -> Self {
+        Self {
+            clock: Arc::clone(clock),
+            cache: reentrancy::current(),
+            ..Self::new(FETCH_TIMEOUT, Arc::new(TokioOrThreads))
+        }
+    }
+
     /// The same request to a source whose token is only used to get another one.
     ///
-    /// It has no previous token and no challenges, because those belong to the other token.
+    /// It has no previous token and no challenges, because those belong to the other token. So does the reason, except that a
+    /// caller who forces a renewal wants no remembered failure of any source.
     #[cfg(feature = "oauth")]
     pub(crate) fn on_behalf(&self) -> Self {
         Self {
+            reason: match self.reason {
+                Reason::Forced => Reason::Forced,
+                _ => Reason::Missing,
+            },
             previous: None,
             challenges: Challenges::default(),
             ..self.clone()

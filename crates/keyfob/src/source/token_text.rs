@@ -43,6 +43,8 @@ use crate::source::token_text::formats::{
     ACCEPTED, no_credential, read_object, reported, token_of,
 };
 use crate::token::json::{Json, Object};
+#[cfg(feature = "oauth")]
+use crate::token::token::Expiry;
 use crate::token::token::Token;
 
 /// What [`docker-credential-helpers`](https://github.com/docker/docker-credential-helpers) prints to stdout, with status 1.
@@ -89,6 +91,12 @@ pub(crate) fn reported_failure(stdout: &[u8]) -> Option<Error> {
         return None;
     }
     reported(&mut document(text).ok()?)
+}
+
+/// The expiry among the fields of an object, whatever it is called (T5).
+#[cfg(feature = "oauth")]
+pub(crate) fn expiry_beside(object: &Object) -> Result<Expiry, Error> {
+    expiry::of(object)
 }
 
 fn trimmed(text: &[u8]) -> Result<&str, Error> {

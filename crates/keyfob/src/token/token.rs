@@ -387,7 +387,6 @@ impl Token {
     }
 
     /// Whether both tokens have the same text, in whatever field it is sent.
-    #[cfg(feature = "store")]
     pub(crate) fn same_text_as(&self, other: &Self) -> bool {
         self.secret.same_as(&other.secret)
     }

@@ -7,11 +7,13 @@ mod broken_exchanges;
 mod broken_sign_ins;
 #[path = "../requests/captured_log.rs"]
 mod captured_log;
+mod chains;
 mod client_authentication;
 mod device_code;
 mod discovery;
 mod fixtures;
 mod grants;
+mod http_token;
 mod introspection_and_revocation;
 mod loopback_listener;
 mod private_keys;

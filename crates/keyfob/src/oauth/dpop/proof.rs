@@ -3,13 +3,12 @@
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Method};
 use serde::Serialize;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::SigningKey;
+use crate::oauth::signing_key::jws::{encode, random_id, sign};
 use crate::origin::origin::Origin;
 
 /// The claims of a proof, named as in RFC 9449 §4.2.
@@ -59,13 +58,9 @@ impl<'a> Claims<'a> {
     /// The signed proof in compact form (RFC 7515 §7.1), as a header value that is marked sensitive.
     pub(super) fn sign(&self, jws_header: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
         let claims = serde_json::to_vec(self).expect("strings and a number are always valid JSON");
-        let mut proof = format!("{jws_header}.{}", encode(&claims));
-        let signature = key
-            .signature(proof.as_bytes())
+        let proof = sign(key, jws_header, &claims)
             .map_err(|_| Error::unavailable("the DPoP key cannot sign a proof"))?;
-        proof.push('.');
-        proof.push_str(&encode(&signature));
-        let mut value = HeaderValue::try_from(proof).expect("base64url is visible ASCII");
+        let mut value = HeaderValue::try_from(&*proof).expect("base64url is visible ASCII");
         value.set_sensitive(true);
         Ok(value)
     }
@@ -77,18 +72,6 @@ pub(super) fn jws_header(key: &SigningKey) -> String {
     let jwk = serde_json::to_string(&jwk).expect("a public JWK contains only strings");
     // Written as text: the name of an algorithm has no character that JSON would escape.
     encode(format!(r#"{{"typ":"dpop+jwt","alg":"{algorithm}","jwk":{jwk}}}"#).as_bytes())
-}
-
-fn encode(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// 128 random bits. RFC 9449 §4.2 asks for at least 96.
-fn random_id() -> Result<String, Error> {
-    let mut bits = [0; 16];
-    aws_lc_rs::rand::fill(&mut bits)
-        .map_err(|_| Error::unavailable("the system gave no random numbers for a DPoP proof"))?;
-    Ok(encode(&bits))
 }
 
 /// The URL of a request, as its proof names it.

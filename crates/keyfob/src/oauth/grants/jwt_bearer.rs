@@ -1,7 +1,6 @@
 //! JWT bearer: a token in return for a signed assertion (RFC 7523 §2.1).
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use huskarl_core::jwt::Jwt;
@@ -13,6 +12,7 @@ use crate::oauth::client::Client;
 use crate::oauth::client_authentication::check_audience;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::oauth::inner_tokens::InnerSources;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::signing_key::{Signer, SigningKey};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
@@ -43,7 +43,7 @@ pub struct JwtBearer {
 #[derive(Clone)]
 enum Assertion {
     SignedHere(AssertionToSign),
-    FromSource(Arc<dyn TokenSource>),
+    FromSource(InnerSources),
 }
 
 #[derive(Clone)]
@@ -73,10 +73,12 @@ impl JwtBearer {
 
     /// Gets the assertion for each token request from another source.
     ///
+    /// If the server refuses it, the source is asked for another one, and the request is sent once more.
+    ///
     /// The setters for claims, [`issuer`](Self::issuer) and below, have no effect on such an assertion.
     pub fn from_source(client: Client, assertion: impl TokenSource) -> Self {
         Self {
-            assertion: Assertion::FromSource(Arc::new(assertion)),
+            assertion: Assertion::FromSource(InnerSources::one("the assertion", assertion)),
             options: GrantOptions::new(client),
         }
     }
@@ -124,7 +126,7 @@ impl JwtBearer {
         };
         match assertion.claims.get("sub") {
             Some(subject) => subject.as_str(),
-            None => Some(self.options.client.id()),
+            None => self.options.client.id(),
         }
     }
 }
@@ -132,8 +134,15 @@ impl JwtBearer {
 impl AssertionToSign {
     async fn sign(&self, client: &Client) -> Result<SecretString, Error> {
         let mut claims = self.claims.clone();
-        for name in ["iss", "sub"] {
-            claims.entry(name).or_insert_with(|| client.id().into());
+        if let Some(id) = client.id() {
+            for name in ["iss", "sub"] {
+                claims.entry(name).or_insert_with(|| id.into());
+            }
+        }
+        if !claims.contains_key("iss") {
+            return Err(Error::input(
+                "the assertion has no issuer; set it, or the identifier of the client",
+            ));
         }
         let metadata = client.metadata().await?;
         let audience = claims
@@ -174,18 +183,23 @@ fn texts(claim: &Value) -> impl Iterator<Item = &str> {
 impl TokenSource for JwtBearer {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
-            let form = Form::token_request(GRANT_TYPE);
-            let form = match &self.assertion {
+            let form = |jwt: &str| Form::token_request(GRANT_TYPE).with("assertion", jwt);
+            let source = match &self.assertion {
                 Assertion::SignedHere(assertion) => {
                     let jwt = assertion.sign(&self.options.client).await?;
-                    form.with("assertion", jwt.expose_secret())
+                    let form = form(jwt.expose_secret());
+                    return self.options.request_any_token(form).await;
                 }
-                Assertion::FromSource(source) => {
-                    let token = source.fetch(&request.on_behalf()).await?;
-                    form.with("assertion", token.expose())
-                }
+                Assertion::FromSource(source) => source,
             };
-            self.options.request_any_token(form).await
+            let mut tokens = source.tokens(request).await?;
+            loop {
+                let form = form(tokens.text(0));
+                match self.options.request_any_token(form).await {
+                    Err(error) if tokens.replaced_after(&error).await => {}
+                    outcome => return tokens.end(outcome),
+                }
+            }
         })
     }
 }

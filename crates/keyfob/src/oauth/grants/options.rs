@@ -5,6 +5,7 @@ use huskarl_core::secrets::SecretString;
 use crate::error::error::Error;
 use crate::oauth::client::{Client, GrantRequest};
 use crate::oauth::form::Form;
+use crate::oauth::token_response::TokenMember;
 use crate::token::token::Token;
 
 /// The client that sends the request, and the scopes, audiences, resources and other parameters.
@@ -15,6 +16,7 @@ pub(crate) struct GrantOptions {
     pub(crate) audiences: Vec<String>,
     pub(crate) resources: Vec<String>,
     pub(crate) parameters: Vec<(String, SecretString)>,
+    pub(crate) uses_id_token: bool,
 }
 
 impl GrantOptions {
@@ -25,25 +27,36 @@ impl GrantOptions {
             audiences: Vec::new(),
             resources: Vec::new(),
             parameters: Vec::new(),
+            uses_id_token: false,
         }
     }
 
     /// Requests a token with the parameters of a grant and these options.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, false).await
+        self.request(form, TokenMember::AccessToken).await
     }
 
     /// The same for a grant whose response may hold an ID token instead of an access token.
     pub(crate) async fn request_any_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, true).await
+        self.request(form, TokenMember::AccessOrIdToken).await
     }
 
-    async fn request(&self, form: Form, may_return_id_token: bool) -> Result<Token, Error> {
+    async fn request(&self, form: Form, member: TokenMember) -> Result<Token, Error> {
         let grant = GrantRequest {
             scopes: &self.scopes,
-            may_return_id_token,
+            member: self.member(member),
         };
-        self.client.request_token(self.add_to(form)?, &grant).await
+        let form = self.add_to(form)?;
+        let token = self.client.request_token(form, &grant).await;
+        token.map_err(|error| self.client.mark_refusal(error))
+    }
+
+    /// The member of the response that is the token, if it is this one by default.
+    pub(crate) fn member(&self, default: TokenMember) -> TokenMember {
+        match self.uses_id_token {
+            true => TokenMember::IdToken,
+            false => default,
+        }
     }
 
     /// Adds the options to a form.
@@ -97,6 +110,16 @@ macro_rules! grant_setters {
         /// Requests a token for the API at this URL, in addition to others (RFC 8707).
         pub fn resource(mut self, resource: impl Into<String>) -> Self {
             self.$($options).+.resources.push(resource.into());
+            self
+        }
+
+        /// Uses the ID token of the response as the token, in place of the access token.
+        ///
+        /// For APIs that take ID tokens, such as a Kubernetes cluster or a service behind Identity-Aware Proxy. Request the
+        /// scope `openid`; a response without an ID token is an error. The token's `exp` says when to renew it. Nothing of
+        /// it is verified, because the server that it came from is trusted.
+        pub fn use_id_token(mut self) -> Self {
+            self.$($options).+.uses_id_token = true;
             self
         }
 

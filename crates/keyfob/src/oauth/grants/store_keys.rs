@@ -84,7 +84,11 @@ impl Client {
                 None => metadata.token.url.as_str(),
             },
         };
-        let key = StoreKey::builder(server).client(self.id());
+        let key = StoreKey::builder(server);
+        let key = match self.id() {
+            Some(id) => key.client(id),
+            None => key,
+        };
         match &self.0.prover {
             // A token that is bound to another key could not be used, so each key has an entry of its own.
             Some(prover) => key.token_type(format!("DPoP {}", prover.thumbprint())),
@@ -99,6 +103,10 @@ fn store_key(options: &GrantOptions, grant: &str) -> StoreKeyBuilder {
         .store_key()
         .scopes(&options.scopes)
         .resources(&options.resources);
+    let key = match options.uses_id_token {
+        true => key.token_type("ID token"),
+        false => key,
+    };
     let key = match options.audiences.is_empty() {
         true => key,
         false => key.audience(options.audiences.join(" ")),

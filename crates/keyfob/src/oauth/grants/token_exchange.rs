@@ -6,12 +6,13 @@ use std::sync::Arc;
 use crate::oauth::client::Client;
 use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::oauth::inner_tokens::{InnerSources, InnerTokens};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Exchanges another token for a token of this server (RFC 8693).
 ///
 /// The subject token says in whose name the new token acts. It comes from any [`TokenSource`], which is asked for each
-/// exchange.
+/// exchange. If the server refuses its token, the source is asked for another one, and the exchange is done once more.
 ///
 /// ```
 /// use keyfob::FileToken;
@@ -25,8 +26,10 @@ use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 #[derive(Clone)]
 #[must_use]
 pub struct TokenExchange {
-    subject: (Arc<dyn TokenSource>, TokenType),
-    actor: Option<(Arc<dyn TokenSource>, TokenType)>,
+    tokens: InnerSources,
+    subject_type: TokenType,
+    /// The index of the actor token, and its type.
+    actor: Option<(usize, TokenType)>,
     requested: Option<TokenType>,
     pub(super) options: GrantOptions,
 }
@@ -71,7 +74,8 @@ impl TokenExchange {
     /// Exchanges the tokens of this source, which have this type.
     pub fn new(client: Client, subject: impl TokenSource, token_type: TokenType) -> Self {
         Self {
-            subject: (Arc::new(subject), token_type),
+            tokens: InnerSources::one("the subject token", subject),
+            subject_type: token_type,
             actor: None,
             requested: None,
             options: GrantOptions::new(client),
@@ -82,7 +86,8 @@ impl TokenExchange {
 
     /// Adds an actor token, which says who acts for the subject.
     pub fn actor(mut self, actor: impl TokenSource, token_type: TokenType) -> Self {
-        self.actor = Some((Arc::new(actor), token_type));
+        let index = self.tokens.add("the actor token", Arc::new(actor));
+        self.actor = Some((index, token_type));
         self
     }
 
@@ -91,25 +96,33 @@ impl TokenExchange {
         self.requested = Some(token_type);
         self
     }
+
+    fn form(&self, tokens: &InnerTokens<'_>) -> Form {
+        let mut form = Form::token_request(GRANT_TYPE)
+            .with("subject_token", tokens.text(0))
+            .with("subject_token_type", self.subject_type.uri());
+        if let Some(requested) = &self.requested {
+            form = form.with("requested_token_type", requested.uri());
+        }
+        if let Some((actor, token_type)) = &self.actor {
+            form = form
+                .with("actor_token", tokens.text(*actor))
+                .with("actor_token_type", token_type.uri());
+        }
+        form
+    }
 }
 
 impl TokenSource for TokenExchange {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
-            let request = request.on_behalf();
-            let (subject, token_type) = &self.subject;
-            let mut form = Form::token_request(GRANT_TYPE)
-                .with("subject_token", subject.fetch(&request).await?.expose())
-                .with("subject_token_type", token_type.uri());
-            if let Some(requested) = &self.requested {
-                form = form.with("requested_token_type", requested.uri());
+            let mut tokens = self.tokens.tokens(request).await?;
+            loop {
+                match self.options.request_any_token(self.form(&tokens)).await {
+                    Err(error) if tokens.replaced_after(&error).await => {}
+                    outcome => return tokens.end(outcome),
+                }
             }
-            if let Some((actor, token_type)) = &self.actor {
-                form = form
-                    .with("actor_token", actor.fetch(&request).await?.expose())
-                    .with("actor_token_type", token_type.uri());
-            }
-            self.options.request_any_token(form).await
         })
     }
 }
@@ -117,7 +130,7 @@ impl TokenSource for TokenExchange {
 impl fmt::Debug for TokenExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenExchange")
-            .field("subject", &self.subject.1)
+            .field("subject", &self.subject_type)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -20,7 +20,8 @@ impl Refusal {
     /// The error that is returned makes the cache ask again later. That finds a new sign-in in the store, and until there is
     /// one, [`of`](Self::of) keeps the source from being asked.
     pub(super) fn remember(&self, error: Error, fingerprint: Option<String>) -> Error {
-        if error.kind() != ErrorKind::Refused {
+        // A source that remembers it knows better what ends it, such as another client assertion.
+        if error.kind() != ErrorKind::Refused || error.is_remembered_by_source() {
             return error;
         }
         let error = error.remembered_by_source();

@@ -1,0 +1,213 @@
+//! A token in the response to a plain HTTP request: a login endpoint, a metadata server, an installation token.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use zeroize::Zeroizing;
+
+pub(crate) mod body;
+pub(crate) mod builder;
+pub(crate) mod expiry;
+pub(crate) mod part;
+pub(crate) mod pointer;
+
+use crate::error::error::Error;
+use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse, not_json};
+use crate::oauth::error_response::error_code;
+use crate::oauth::http_token::body::Body;
+use crate::oauth::http_token::expiry::ExpirySetting;
+use crate::oauth::http_token::part::Part;
+use crate::oauth::http_token::pointer::Pointer;
+use crate::oauth::inner_tokens::{InnerSources, InnerTokens};
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+use crate::source::token_text::{expiry_beside, parse};
+use crate::token::json::Json;
+use crate::token::token::{Expiry, Token};
+
+/// A token in the response to an HTTP request of yours, such as a login endpoint or a metadata server.
+///
+/// Say what to send, and where in the JSON of the response the token and its expiry are (JSON pointers, RFC 6901). Headers and
+/// body may hold the token of another source, such as a [`SignedJwt`](crate::SignedJwt). Without a pointer, the response may have
+/// any format that [`token_from_text`](crate::source::token_from_text) reads, also a bare token.
+///
+/// ```
+/// use keyfob::oauth::{Algorithm, ExpiryForm, RequestText, SigningKey};
+/// use keyfob::{HttpToken, SignedJwt, TokenCache};
+///
+/// let key = SigningKey::generate(Algorithm::Rs256)?;
+/// let app = TokenCache::new(SignedJwt::new(key).issuer("Iv23liabcdefghijklmn"));
+/// let source = HttpToken::builder("https://api.github.com/app/installations/42/access_tokens")
+///     .header("authorization", RequestText::token_of(app.as_source()).after("Bearer "))
+///     .json("/permissions/contents", "read")
+///     .token("/token")
+///     .expiry("/expires_at", ExpiryForm::Rfc3339)
+///     .build()?;
+/// let session = keyfob::Session::new("https://api.github.com", source)?;
+/// # Ok::<(), keyfob::Error>(())
+/// ```
+///
+/// One request is sent for each token, to this URL only: a redirect is not followed. Nothing of a response is shown in errors,
+/// except the names of members that are plain words.
+#[derive(Clone)]
+pub struct HttpToken(Arc<Settings>);
+
+pub(crate) struct Settings {
+    endpoint: Endpoint,
+    method: Method,
+    headers: Vec<(http::HeaderName, Part)>,
+    body: Body,
+    inner: InnerSources,
+    token: Option<Pointer>,
+    expiry: Option<ExpirySetting>,
+    refused: Vec<StatusCode>,
+    http: HttpClient,
+}
+
+impl Settings {
+    async fn request_token(&self, tokens: &InnerTokens<'_>) -> Result<Token, Error> {
+        let (headers, body) = (self.headers(tokens)?, self.body.text(tokens));
+        let sent = self
+            .http
+            .send(self.method.clone(), &self.endpoint, headers, body);
+        let response = sent.await?;
+        match response.status.is_success() {
+            true => self.read(&response),
+            false => Err(self.refusal(&response)),
+        }
+    }
+
+    fn headers(&self, tokens: &InnerTokens<'_>) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::new();
+        // GitHub, for example, refuses a request without it.
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        if let Some(kind) = self.body.content_type() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        for (name, part) in &self.headers {
+            let text = part.text(tokens);
+            let mut value = HeaderValue::from_str(&text).map_err(|_| {
+                Error::input(format!(
+                    "the value for the header `{name}` of the request to {} has characters that no header may have",
+                    self.endpoint
+                ))
+            })?;
+            value.set_sensitive(true);
+            headers.insert(name.clone(), value);
+        }
+        Ok(headers)
+    }
+
+    fn read(&self, response: &ServerResponse) -> Result<Token, Error> {
+        let text = response.text();
+        if self.token.is_none() && self.expiry.is_none() {
+            return self.read_any_format(&text);
+        }
+        let json: Json = serde_json::from_str(&text).map_err(|_| not_json(&self.endpoint))?;
+        let (token, beside) = match &self.token {
+            Some(pointer) => self.read_at(pointer, &json)?,
+            None => (self.read_any_format(&text)?, Expiry::Unknown),
+        };
+        let expiry = match &self.expiry {
+            Some(setting) => setting.read(&self.endpoint, &json)?,
+            None => beside,
+        };
+        Ok(match expiry {
+            Expiry::Unknown => token.expiry_from_jwt(),
+            expiry => token.expiry(expiry),
+        })
+    }
+
+    fn read_any_format(&self, text: &str) -> Result<Token, Error> {
+        parse(text.as_bytes()).map_err(|fault| {
+            let endpoint = &self.endpoint;
+            let message = format!("{endpoint} sent a response that holds no token: {fault}");
+            Error::new(fault.kind(), message)
+        })
+    }
+
+    /// The token at a pointer, and the expiry beside it.
+    fn read_at(&self, pointer: &Pointer, json: &Json) -> Result<(Token, Expiry), Error> {
+        let endpoint = &self.endpoint;
+        let fault = |what: &str| {
+            Error::malformed(format!(
+                "{endpoint} sent a response with {what} at `{pointer}`, where the token should be"
+            ))
+        };
+        let text = match pointer.find(endpoint, "the token", json)? {
+            Json::Text(text) if text.is_empty() => return Err(fault("an empty text")),
+            Json::Text(text) => Zeroizing::new(text.trim().to_owned()),
+            other => return Err(fault(pointer::kind(other))),
+        };
+        let token = Token::new(text.as_str())
+            .map_err(|_| fault("a text that has characters that no token has"))?;
+        let expiry = match pointer.parent(json) {
+            // T5: an expiry that is there is read, whatever it is called.
+            Some(Json::Object(object)) if self.expiry.is_none() => expiry_beside(object)
+                .map_err(|fault| {
+                    Error::malformed(format!(
+                        "{endpoint} sent a response whose expiry is not clear: beside the token, {fault}; set where the expiry is"
+                    ))
+                })?,
+            _ => Expiry::Unknown,
+        };
+        Ok((token, expiry))
+    }
+
+    /// The error of a response that is no success.
+    fn refusal(&self, response: &ServerResponse) -> Error {
+        let (endpoint, status) = (&self.endpoint, response.status);
+        if status.is_redirection() {
+            return Error::unavailable(format!(
+                "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
+            ));
+        }
+        let message = match error_code(response) {
+            Some(code) => format!("{endpoint} refused with {code} ({status})"),
+            None => format!("{endpoint} refused the request ({status})"),
+        };
+        let temporary = response.add_pause(Error::unavailable(message.clone()));
+        // A server that says when to come back does not mean "never".
+        if temporary.pause().is_some() || !self.refused.contains(&status) {
+            return temporary;
+        }
+        let refused = Error::refused(message);
+        match status == StatusCode::UNAUTHORIZED {
+            true => refused.refuses_credential(),
+            false => refused,
+        }
+    }
+}
+
+impl TokenSource for HttpToken {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        let settings = &*self.0;
+        Box::pin(async move {
+            let mut tokens = settings.inner.tokens(request).await?;
+            loop {
+                match settings.request_token(&tokens).await {
+                    Err(error) if tokens.replaced_after(&error).await => {}
+                    outcome => return tokens.end(outcome),
+                }
+            }
+        })
+    }
+}
+
+/// Only where it goes and what is sent, by names: the values may be secrets.
+impl fmt::Debug for HttpToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &*self.0;
+        let headers: Vec<_> = settings.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("HttpToken")
+            .field("endpoint", &settings.endpoint)
+            .field("method", &settings.method)
+            .field("headers", &headers)
+            .field("body", &settings.body)
+            .field("tokens", &settings.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+const USER_AGENT_VALUE: &str = concat!("keyfob/", env!("CARGO_PKG_VERSION"));
