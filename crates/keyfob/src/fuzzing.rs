@@ -18,6 +18,7 @@ use crate::exchange::redirect::follow;
 use crate::exchange::retry_after::RetryAfter;
 use crate::exchange::step_up::StepUp;
 use crate::oauth::authorization_code::manual_response::ManualResponse;
+use crate::oauth::authorization_code::pushed_request::PushedResponse;
 use crate::oauth::authorization_code::response::ExpectedResponse;
 use crate::oauth::content_coding;
 use crate::oauth::device_code::DeviceResponse;
@@ -44,7 +45,7 @@ use crate::token::token::Token;
 pub type Target = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("challenges", challenges),
     ("content_coding", content_coding),
     ("device_response", device_response),
@@ -60,6 +61,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("printable", printable_text),
     ("profile", profile),
     ("protected_resource", protected_resource),
+    ("pushed_response", pushed_response),
     ("redirect", redirect),
     ("registration", registration),
     ("retry_after", retry_after),
@@ -108,6 +110,20 @@ fn device_response(data: &[u8]) {
     let response = ServerResponse::made_up(StatusCode::OK, data.to_vec());
     if let Err(error) = DeviceResponse::read(&endpoint(), &response) {
         check(&error);
+    }
+}
+
+/// The response to a pushed authorization request (RFC 9126 §2.2).
+fn pushed_response(data: &[u8]) {
+    let response = ServerResponse::made_up(StatusCode::CREATED, data.to_vec());
+    match PushedResponse::read(&endpoint(), &response) {
+        Ok(pushed) => assert!(
+            pushed
+                .request_uri
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic())
+        ),
+        Err(error) => check(&error),
     }
 }
 

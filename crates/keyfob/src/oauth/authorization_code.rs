@@ -15,6 +15,7 @@ mod listener;
 pub(crate) mod manual_response;
 mod page;
 pub(crate) mod pkce;
+pub(crate) mod pushed_request;
 pub(crate) mod redirect_uri;
 pub(crate) mod response;
 
@@ -24,12 +25,13 @@ use crate::oauth::authorization_code::listener::{BrowserRequest, Listener};
 use crate::oauth::authorization_code::manual_response::ManualResponse;
 use crate::oauth::authorization_code::page::Page;
 use crate::oauth::authorization_code::pkce::{METHOD, code_challenge, random_text};
+use crate::oauth::authorization_code::pushed_request::PushedRequests;
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 use crate::oauth::authorization_code::response::{ExpectedResponse, SignInFailure};
 use crate::oauth::client::{Client, GrantRequest};
 use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
-use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::oauth::grants::options::{GrantOptions, grant_setters, sign_in_setters};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_response::TokenMember;
 use crate::token::secret::Secret;
@@ -60,6 +62,7 @@ use crate::token::token::Token;
 pub struct AuthorizationCode {
     options: GrantOptions,
     redirect_uri: RedirectUri,
+    pushed_requests: PushedRequests,
     timeout: Duration,
 }
 
@@ -72,6 +75,7 @@ impl AuthorizationCode {
         Self {
             options: GrantOptions::new(client),
             redirect_uri: RedirectUri::default(),
+            pushed_requests: PushedRequests::default(),
             timeout: Self::TIMEOUT,
         }
     }
@@ -83,6 +87,7 @@ impl AuthorizationCode {
 With the OpenID scope `offline_access`, `prompt` is `consent` unless you set it: otherwise the server must not return a
 refresh token (OpenID Connect Core §11)."
     );
+    sign_in_setters!(options);
 
     /// Sets the redirect URI that is registered for the client.
     ///
@@ -97,6 +102,12 @@ refresh token (OpenID Connect Core §11)."
         Ok(self)
     }
 
+    /// Sets whether the parameters are pushed to the server first (RFC 9126). Default: [`PushedRequests::WhenOffered`].
+    pub fn pushed_requests(mut self, pushed_requests: PushedRequests) -> Self {
+        self.pushed_requests = pushed_requests;
+        self
+    }
+
     /// Limits how long the person may take. Default: [`TIMEOUT`](Self::TIMEOUT).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -109,10 +120,13 @@ refresh token (OpenID Connect Core §11)."
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] if no authorization endpoint is known, the server does not support PKCE with S256, or the port is
-    /// in use; otherwise as a [`TokenSource`](crate::TokenSource) of this client.
+    /// [`ErrorKind::Input`] if no authorization endpoint is known, the server does not support PKCE with S256, the port is in
+    /// use, or the server and [`pushed_requests`](Self::pushed_requests) contradict each other; otherwise as a
+    /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn start(&self) -> Result<AuthorizationRequest, Error> {
         let metadata = self.options.client.metadata().await?;
+        // Before a request is pushed for nothing.
+        metadata.authorization.require()?;
         // A server that lists no methods may support PKCE all the same. Otherwise it ignores it (RFC 6749 §3.1).
         if let Some(methods) = &metadata.code_challenge_methods
             && !methods.iter().any(|method| method == METHOD)
@@ -126,7 +140,8 @@ refresh token (OpenID Connect Core §11)."
             Listener::bind(&self.redirect_uri, Arc::clone(self.options.client.clock())).await?;
         let (state, verifier) = (random_text()?, random_text()?);
         let challenge = code_challenge(&verifier);
-        let url = self.authorization_url(&metadata, listener.uri(), &state, &challenge)?;
+        let form = self.form(listener.uri(), &state, &challenge)?;
+        let (url, opens_until) = self.url(&metadata, &form).await?;
         let (sender, requests) = mpsc::unbounded();
         let sign_in = PendingSignIn {
             expected: ExpectedResponse {
@@ -138,6 +153,7 @@ refresh token (OpenID Connect Core §11)."
             metadata,
             listener,
             url,
+            opens_until,
             verifier,
         };
         Ok(AuthorizationRequest {
@@ -147,22 +163,11 @@ refresh token (OpenID Connect Core §11)."
         })
     }
 
-    /// The URL of the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
-    fn authorization_url(
-        &self,
-        metadata: &Metadata,
-        redirect_uri: &str,
-        state: &Secret,
-        challenge: &str,
-    ) -> Result<Url, Error> {
-        let endpoint = metadata.authorization.require()?;
-        let id = self.options.client.id();
-        let id = id.ok_or_else(|| {
-            Error::input("a sign-in needs the identifier of the client; set `client_id`")
-        })?;
+    /// The parameters of the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
+    fn form(&self, redirect_uri: &str, state: &Secret, challenge: &str) -> Result<Form, Error> {
         let form = Form::new()
             .with("response_type", "code")
-            .with("client_id", id)
+            .with("client_id", self.client_id()?)
             .with("redirect_uri", redirect_uri)
             .with("state", state.expose())
             .with("code_challenge", challenge)
@@ -171,15 +176,39 @@ refresh token (OpenID Connect Core §11)."
             true => form.with("prompt", "consent"),
             false => form,
         };
-        let form = self.options.add_to(form)?;
-        let mut url = endpoint.url.clone();
-        // RFC 6749 §3.1: the endpoint may have a query, "which MUST be retained when adding additional query parameters".
-        let query = match url.query() {
-            Some(query) if !query.is_empty() => format!("{query}&{}", form.as_str()),
-            _ => form.as_str().to_owned(),
+        // RFC 9449 §10: the code is bound to the key as well, so that a thief of the code gets no token for another key.
+        let form = match &self.options.client.0.prover {
+            Some(prover) => form.with("dpop_jkt", &prover.thumbprint()),
+            None => form,
         };
-        url.set_query(Some(&query));
-        Ok(url)
+        self.options.add_to(form)
+    }
+
+    /// The URL of the authorization request, and until when the server accepts it if it sets a limit.
+    async fn url(
+        &self,
+        metadata: &Metadata,
+        form: &Form,
+    ) -> Result<(Url, Option<Duration>), Error> {
+        let client = &self.options.client;
+        // Before the request is sent, so that the URL is never shown for longer than the server accepts it.
+        let requested = client.clock().elapsed();
+        let Some(pushed) = self.pushed_requests.push(client, metadata, form).await? else {
+            return Ok((authorization_url(metadata, form)?, None));
+        };
+        // RFC 9126 §4: all other parameters are in the pushed request.
+        let form = Form::new()
+            .with("client_id", self.client_id()?)
+            .with("request_uri", &pushed.request_uri);
+        let lifetime = pushed.lifetime;
+        let until = lifetime.map(|lifetime| requested.saturating_add(lifetime));
+        Ok((authorization_url(metadata, &form)?, until))
+    }
+
+    fn client_id(&self) -> Result<&str, Error> {
+        self.options.client.id().ok_or_else(|| {
+            Error::input("a sign-in needs the identifier of the client; set `client_id`")
+        })
     }
 
     fn needs_consent(&self) -> bool {
@@ -189,6 +218,18 @@ refresh token (OpenID Connect Core §11)."
         let has_prompt = parameters.any(|(name, _)| name == "prompt");
         has_scope("openid") && has_scope("offline_access") && !has_prompt
     }
+}
+
+/// The URL of the authorization endpoint with these parameters.
+fn authorization_url(metadata: &Metadata, form: &Form) -> Result<Url, Error> {
+    let mut url = metadata.authorization.require()?.url.clone();
+    // RFC 6749 §3.1: the endpoint may have a query, "which MUST be retained when adding additional query parameters".
+    let query = match url.query() {
+        Some(query) if !query.is_empty() => format!("{query}&{}", form.as_str()),
+        _ => form.as_str().to_owned(),
+    };
+    url.set_query(Some(&query));
+    Ok(url)
 }
 
 /// A sign-in that waits for the browser to be redirected.
@@ -216,6 +257,8 @@ struct PendingSignIn {
     metadata: Arc<Metadata>,
     listener: Listener,
     url: Url,
+    /// When the server forgets the pushed request that the URL refers to, on the client's clock.
+    opens_until: Option<Duration>,
     verifier: Secret,
     expected: ExpectedResponse,
 }
@@ -225,6 +268,17 @@ impl AuthorizationRequest {
     #[must_use]
     pub fn url(&self) -> &str {
         self.sign_in.url.as_str()
+    }
+
+    /// How long the URL can still be opened, if the server sets a limit.
+    ///
+    /// It does so for a [pushed](PushedRequests) request (`expires_in`, RFC 9126 §2.2), which works once. Afterwards, start
+    /// the sign-in again.
+    #[must_use]
+    pub fn expires_in(&self) -> Option<Duration> {
+        let now = self.sign_in.settings.options.client.clock().elapsed();
+        let until = self.sign_in.opens_until?;
+        Some(until.saturating_sub(now))
     }
 
     /// The URI to which the server redirects the browser.

@@ -176,30 +176,41 @@ impl Client {
         metadata: &Metadata,
         form: &Form,
     ) -> Result<ServerResponse, NoResponse> {
+        self.send_bound(&metadata.token, metadata, form).await
+    }
+
+    /// Sends a form to an endpoint that binds what it issues to the prover's key, if there is one (RFC 9449 §5, §10.1).
+    pub(crate) async fn send_bound(
+        &self,
+        endpoint: &Endpoint,
+        metadata: &Metadata,
+        form: &Form,
+    ) -> Result<ServerResponse, NoResponse> {
         let Some(prover) = &self.0.prover else {
-            return self.send(&metadata.token, metadata, no_headers, form).await;
+            return self.send(endpoint, metadata, no_headers, form).await;
         };
-        let response = self.send_with_proof(prover, metadata, form).await?;
+        let send = || self.send_with_proof(prover, endpoint, metadata, form);
+        let response = send().await?;
         if requires_nonce(&response) {
             // The server did not process the request: it only supplied the nonce that the proof has to contain (RFC 9449 §8).
             // Once is enough, because a server that rejects the new nonce too will not accept the next one.
-            return self.send_with_proof(prover, metadata, form).await;
+            return send().await;
         }
         Ok(response)
     }
 
-    /// Sends a token request with a proof, so that the token is bound to the prover's key.
+    /// Sends a form with a proof, so that what the endpoint issues is bound to the prover's key.
     async fn send_with_proof(
         &self,
         prover: &DpopProver,
+        endpoint: &Endpoint,
         metadata: &Metadata,
         form: &Form,
     ) -> Result<ServerResponse, NoResponse> {
-        let endpoint = &metadata.token;
         let url = endpoint.url.as_str();
         let headers = || {
             let now = self.0.clock.coarse_time().wall_time();
-            let proof = prover.prove_token_request(url, now)?;
+            let proof = prover.prove_issuer_request(url, now)?;
             Ok(HeaderMap::from_iter([(DPOP, proof)]))
         };
         let response = self.send(endpoint, metadata, headers, form).await?;

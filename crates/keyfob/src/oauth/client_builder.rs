@@ -153,6 +153,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the URL of the pushed authorization request endpoint (RFC 9126 §2).
+    ///
+    /// It is used only together with a [`token_endpoint`](Self::token_endpoint).
+    pub fn pushed_authorization_request_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.server.pushed_authorization_request_endpoint = Some(url.into());
+        self
+    }
+
     /// Binds the tokens to the prover's key (DPoP, RFC 9449).
     ///
     /// Each token request carries a proof. Give the same prover to the session, layer or middleware that sends the tokens.

@@ -17,7 +17,7 @@ use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::oauth::error_response::{access_denied, error_code};
 use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::form::Form;
-use crate::oauth::grants::options::{GrantOptions, grant_setters};
+use crate::oauth::grants::options::{GrantOptions, grant_setters, sign_in_setters};
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_response::TokenMember;
 use crate::oauth::token_response::{read_seconds, require_member, take_text};
@@ -59,6 +59,7 @@ impl DeviceCode {
     }
 
     grant_setters!(options);
+    sign_in_setters!(options);
 
     /// Requests a device code and a user code from the server. Needs a Tokio runtime.
     ///

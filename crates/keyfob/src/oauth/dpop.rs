@@ -90,8 +90,8 @@ impl DpopProver {
         self.key().thumbprint()
     }
 
-    /// A proof for one token request, marked sensitive.
-    pub(crate) fn prove_token_request(
+    /// A proof for one POST to an authorization server, marked sensitive.
+    pub(crate) fn prove_issuer_request(
         &self,
         url: &str,
         now: SystemTime,
@@ -102,9 +102,9 @@ impl DpopProver {
         claims.sign(&self.0.jws_header, &self.0.key)
     }
 
-    /// Records the nonce from a token endpoint's response, if there is one.
+    /// Records the nonce from an authorization server's response, if there is one.
     ///
-    /// A token endpoint names its error in the body instead of a challenge, so each 400 or 401 counts as a demand.
+    /// It names its error in the body instead of a challenge, so each 400 or 401 counts as a demand.
     pub(crate) fn record_issuer_nonce(&self, url: &str, status: StatusCode, headers: &HeaderMap) {
         let demanded = || matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED);
         record_nonce(&self.0.issuer_nonces, url, headers, demanded);

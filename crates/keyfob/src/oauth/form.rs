@@ -35,6 +35,10 @@ impl Form {
         form
     }
 
+    fn has(&self, name: &str) -> bool {
+        form_urlencoded::parse(self.0.as_bytes()).any(|(other, _)| other == name)
+    }
+
     /// The encoded parameters, which may contain secrets.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -55,11 +59,13 @@ impl Form {
         authentication: AuthenticationParams<'_>,
     ) -> Result<(HeaderMap, Zeroizing<String>), Error> {
         let mut form = self.to_text();
-        if let Some(parameters) = &authentication.form_params {
-            if !form.is_empty() {
+        if let Some(mut parameters) = authentication.form_params {
+            // A pushed authorization request has the `client_id` already, which must not be included twice.
+            parameters.retain(|(name, _)| !self.has(name));
+            if !form.is_empty() && !parameters.is_empty() {
                 form.push('&');
             }
-            oauth_form::push_to_string(&mut form, parameters).map_err(|_| {
+            oauth_form::push_to_string(&mut form, &parameters).map_err(|_| {
                 Error::input("the client's authentication cannot be encoded as a form")
             })?;
         }

@@ -24,6 +24,9 @@ pub(crate) struct Metadata {
     pub(crate) accepts_client_metadata_url: bool,
     /// The scopes that the server lists.
     pub(crate) scopes: Vec<String>,
+    pub(crate) pushed_authorization_request: OptionalEndpoint,
+    /// Whether authorization requests have to be pushed (RFC 9126 §5).
+    pub(crate) requires_pushed_requests: bool,
     /// Whether each authorization response contains `iss` (RFC 9207 §3).
     pub(crate) sends_iss: bool,
     /// The supported PKCE methods (RFC 7636), if the server lists them.
@@ -44,6 +47,8 @@ pub(crate) struct Document {
     pub(crate) registration_endpoint: Option<String>,
     pub(crate) accepts_client_metadata_url: bool,
     pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) pushed_authorization_request_endpoint: Option<String>,
+    pub(crate) requires_pushed_requests: bool,
     pub(crate) sends_iss: bool,
     pub(crate) code_challenge_methods: Option<Vec<String>>,
     /// The endpoints for clients that present a certificate (RFC 8705 §5), by the names of the usual ones.
@@ -73,12 +78,9 @@ impl Document {
             revocation_endpoint: text(REVOCATION),
             authorization_endpoint: text(AUTHORIZATION),
             device_authorization_endpoint: text(DEVICE_AUTHORIZATION),
-            // A promise that is written as a string is kept as well, because it makes a check stricter.
-            sends_iss: match object.get(SENDS_ISS) {
-                Some(Json::Bool(sends_iss)) => *sends_iss,
-                Some(Json::Text(text)) => text.eq_ignore_ascii_case("true"),
-                _ => false,
-            },
+            pushed_authorization_request_endpoint: text(PUSHED_AUTHORIZATION_REQUEST),
+            requires_pushed_requests: is_promised(object, REQUIRES_PUSHED_REQUESTS),
+            sends_iss: is_promised(object, SENDS_ISS),
             registration_endpoint: text(REGISTRATION),
             accepts_client_metadata_url: matches!(
                 object.get(CLIENT_METADATA_URL),
@@ -108,6 +110,10 @@ impl Document {
                     &mut self.device_authorization_endpoint,
                     DEVICE_AUTHORIZATION,
                 ),
+                (
+                    &mut self.pushed_authorization_request_endpoint,
+                    PUSHED_AUTHORIZATION_REQUEST,
+                ),
             ] {
                 let alias = self.mtls_aliases.remove(name);
                 *endpoint = alias.or(endpoint.take());
@@ -128,10 +134,21 @@ impl Document {
             REGISTRATION: self.registration_endpoint,
             CLIENT_METADATA_URL: self.accepts_client_metadata_url,
             SCOPES: self.scopes,
+            PUSHED_AUTHORIZATION_REQUEST: self.pushed_authorization_request_endpoint,
+            REQUIRES_PUSHED_REQUESTS: self.requires_pushed_requests,
             SENDS_ISS: self.sends_iss,
             CODE_CHALLENGE_METHODS: self.code_challenge_methods,
             MTLS_ALIASES: self.mtls_aliases,
         })
+    }
+}
+
+/// Whether a member is true. A string counts as well, because each of these makes a check stricter.
+fn is_promised(object: &Object, name: &str) -> bool {
+    match object.get(name) {
+        Some(Json::Bool(value)) => *value,
+        Some(Json::Text(text)) => text.eq_ignore_ascii_case("true"),
+        _ => false,
     }
 }
 
@@ -167,6 +184,14 @@ impl OptionalEndpoint {
             ))),
             Err(error) => Err(error.clone()),
         }
+    }
+
+    /// The endpoint; `None` if the server lacks it. One that is named and cannot be used is an error.
+    pub(crate) fn offered(&self) -> Result<Option<&Endpoint>, Error> {
+        self.endpoint
+            .as_ref()
+            .map(Option::as_ref)
+            .map_err(Error::clone)
     }
 }
 
@@ -204,6 +229,11 @@ impl Metadata {
             registration: find("registration endpoint", document.registration_endpoint)?,
             accepts_client_metadata_url: document.accepts_client_metadata_url,
             scopes: document.scopes.unwrap_or_default(),
+            pushed_authorization_request: find(
+                "pushed authorization request endpoint",
+                document.pushed_authorization_request_endpoint,
+            )?,
+            requires_pushed_requests: document.requires_pushed_requests,
             sends_iss: document.sends_iss,
             code_challenge_methods: document.code_challenge_methods,
             issuer: document.issuer,
@@ -273,11 +303,19 @@ const DEVICE_AUTHORIZATION: &str = "device_authorization_endpoint";
 const REGISTRATION: &str = "registration_endpoint";
 const CLIENT_METADATA_URL: &str = "client_id_metadata_document_supported";
 const SCOPES: &str = "scopes_supported";
+const PUSHED_AUTHORIZATION_REQUEST: &str = "pushed_authorization_request_endpoint";
+const REQUIRES_PUSHED_REQUESTS: &str = "require_pushed_authorization_requests";
 const SENDS_ISS: &str = "authorization_response_iss_parameter_supported";
 const CODE_CHALLENGE_METHODS: &str = "code_challenge_methods_supported";
 
 const MTLS_ALIASES: &str = "mtls_endpoint_aliases";
-const ALIASED: [&str; 4] = [TOKEN, INTROSPECTION, REVOCATION, DEVICE_AUTHORIZATION];
+const ALIASED: [&str; 5] = [
+    TOKEN,
+    INTROSPECTION,
+    REVOCATION,
+    DEVICE_AUTHORIZATION,
+    PUSHED_AUTHORIZATION_REQUEST,
+];
 
 #[cfg(test)]
 mod tests {

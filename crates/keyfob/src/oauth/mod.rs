@@ -92,6 +92,7 @@ pub(crate) mod signing_key;
 pub(crate) mod token_response;
 
 pub use crate::oauth::authorization_code::manual_response::ManualResponse;
+pub use crate::oauth::authorization_code::pushed_request::PushedRequests;
 pub use crate::oauth::authorization_code::{AuthorizationCode, AuthorizationRequest};
 pub use crate::oauth::authorization_server::AuthorizationServer;
 pub use crate::oauth::client::Client;

@@ -111,7 +111,7 @@ impl SentRequest {
 }
 
 /// Parameters whose values are no secrets.
-const NOT_SECRET: [&str; 10] = [
+const NOT_SECRET: [&str; 16] = [
     "grant_type",
     "client_id",
     "client_assertion_type",
@@ -122,6 +122,12 @@ const NOT_SECRET: [&str; 10] = [
     "subject_token_type",
     "requested_token_type",
     "token_type_hint",
+    "response_type",
+    "code_challenge_method",
+    "prompt",
+    "acr_values",
+    "max_age",
+    "dpop_jkt",
 ];
 
 #[cfg(test)]

@@ -91,6 +91,10 @@ impl Secrets {
                 .set_each(
                     &sign_in.revocation_endpoint,
                     ClientBuilder::revocation_endpoint,
+                )
+                .set_each(
+                    &sign_in.pushed_authorization_request_endpoint,
+                    ClientBuilder::pushed_authorization_request_endpoint,
                 );
         }
         client.build()

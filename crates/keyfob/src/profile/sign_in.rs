@@ -57,7 +57,8 @@ impl Profile {
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
         let (grant, settings) = self.sign_in_settings()?;
         let flow = AuthorizationCode::new(client_now(&self.definition).await?);
-        let flow = with_parameters!(flow, grant);
+        let flow = with_parameters!(flow, grant)
+            .set_each(settings.pushed_requests, AuthorizationCode::pushed_requests);
         match &settings.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),
             None => Ok(flow),

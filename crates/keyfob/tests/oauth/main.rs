@@ -18,6 +18,7 @@ mod introspection_and_revocation;
 mod loopback_listener;
 mod private_keys;
 mod protected_resource;
+mod pushed_requests;
 mod recorded_responses;
 mod refresh_token;
 mod secrets;

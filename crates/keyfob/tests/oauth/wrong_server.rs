@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use keyfob::oauth::{
     Algorithm, Audience, AuthorizationCode, Client, ClientAuthentication, ClientCredentials,
-    DeviceCode, JwtBearer, RefreshToken, SigningKey, TokenExchange, TokenType,
+    DeviceCode, JwtBearer, PushedRequests, RefreshToken, SigningKey, TokenExchange, TokenType,
 };
 use keyfob::{Error, ErrorKind, FixedToken, Token};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
@@ -31,6 +31,7 @@ impl Servers {
             "revocation_endpoint": evil.url_for("/revoke"),
             "device_authorization_endpoint": evil.url_for("/device"),
             "authorization_endpoint": evil.url_for("/authorize"),
+            "pushed_authorization_request_endpoint": evil.url_for("/push"),
             "authorization_response_iss_parameter_supported": "true",
         });
         evil.expect(Expect::get(METADATA).always(ScriptedResponse::json(document)));
@@ -99,6 +100,8 @@ async fn use_everything(client: &Client) -> Vec<Error> {
             .err(),
     );
     errors.extend(DeviceCode::new(client.clone()).start().await.err());
+    let flow = AuthorizationCode::new(client.clone()).pushed_requests(PushedRequests::Always);
+    errors.extend(flow.start().await.err());
     errors.extend(client.introspect(&token()).await.err());
     errors.extend(client.revoke(&token()).await.err());
     errors
@@ -110,8 +113,8 @@ async fn with_discovery_each_assertion_is_only_for_the_issuer_that_named_the_end
     use_everything(&servers.client(None)).await;
     let stolen = servers.stolen();
     assert!(
-        stolen.len() >= 4,
-        "introspection, two revocations and the device endpoint"
+        stolen.len() >= 5,
+        "introspection, two revocations, the device endpoint and the pushed request"
     );
     // The honest server accepts none of them.
     assert!(
@@ -136,8 +139,9 @@ async fn an_assertion_for_one_server_is_not_sent_to_an_endpoint_of_another() {
     let honest = servers.honest.url_for("/token");
     for audience in [Audience::TokenEndpoint, Audience::Other(honest)] {
         let errors = use_everything(&servers.client(Some(audience))).await;
-        // Introspection, revocation and the device endpoint are evil; the token endpoint is the audience's own.
-        assert_eq!(errors.len(), 3, "{errors:?}");
+        // Introspection, revocation, the device endpoint and that for pushed requests are evil; the token endpoint is the
+        // audience's own.
+        assert_eq!(errors.len(), 4, "{errors:?}");
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Origin);
             assert!(error.to_string().contains("audience"), "{error}");
@@ -196,6 +200,7 @@ async fn a_client_secret_is_not_sent_where_another_issuers_document_points() {
         let evil_document = json!({
             "issuer": evil.url(), "token_endpoint": evil.url_for("/token"),
             "device_authorization_endpoint": evil.url_for("/device"),
+            "pushed_authorization_request_endpoint": evil.url_for("/push"),
         });
         let own = json!({"issuer": asked.url(), "token_endpoint": asked.url_for("/token")});
         asked.expect(Expect::get(METADATA).always(ScriptedResponse::json(evil_document)));
@@ -213,7 +218,7 @@ async fn a_client_secret_is_not_sent_where_another_issuers_document_points() {
             errors.iter().all(|error| error.kind() == ErrorKind::Input),
             "{errors:?}"
         );
-        assert_eq!(errors.len(), 3);
+        assert_eq!(errors.len(), 4);
         assert_eq!(evil.calls(), 0);
     }
 }

@@ -430,3 +430,40 @@ fn assertion_head(received: &Received, field: &str) -> Value {
     let head = URL_SAFE_NO_PAD.decode(head).unwrap_or_default();
     serde_json::from_slice(&head).unwrap_or_default()
 }
+
+#[tokio::test]
+async fn a_profile_decides_whether_a_sign_in_request_is_pushed() {
+    for (lines, is_pushed) in [
+        ("", true),
+        ("pushed_authorization_requests = \"when_offered\"", true),
+        ("pushed_authorization_requests = \"always\"", true),
+        ("pushed_authorization_requests = \"never\"", false),
+    ] {
+        let server = Server::start();
+        let uri = json!({"request_uri": "urn:example:1", "expires_in": 60});
+        if is_pushed {
+            server.expect(Expect::post("/push").respond(ScriptedResponse::json(uri)));
+        }
+        let text = format!(
+            "[profiles.a]\nbase_url = \"https://a.example/\"\n[profiles.a.token]\ngrant = \"authorization_code\"\n\
+             client_id = \"a\"\ntoken_endpoint = \"{}\"\nauthorization_endpoint = \"{}\"\n\
+             pushed_authorization_request_endpoint = \"{}\"\n{lines}\n",
+            server.url_for("/token"),
+            server.url_for("/authorize"),
+            server.url_for("/push")
+        );
+        let profiles = Profiles::from_text(&text).expect("the file has no fault");
+        let profile = profiles.get("a").expect("it is there");
+        let flow = profile
+            .authorization_code()
+            .await
+            .expect("it has a sign-in");
+        let request = flow.start().await.expect("the server accepts it");
+        assert_eq!(request.url().contains("request_uri="), is_pushed, "{lines}");
+        assert_eq!(
+            request.url().contains("code_challenge="),
+            !is_pushed,
+            "{lines}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ use huskarl_core::secrets::SecretString;
 
 use crate::error::error::Error;
 use crate::oauth::client::{Client, GrantRequest};
+use crate::oauth::client_authentication::secret_string;
 use crate::oauth::form::Form;
 use crate::oauth::token_response::TokenMember;
 use crate::token::token::Token;
@@ -59,6 +60,24 @@ impl GrantOptions {
         }
     }
 
+    /// Adds scopes, each once.
+    pub(crate) fn add_scopes(&mut self, scopes: impl Iterator<Item = String>) {
+        for scope in scopes {
+            if !self.scopes.contains(&scope) {
+                self.scopes.push(scope);
+            }
+        }
+    }
+
+    /// Sets a parameter in place of an earlier one of the same name; an empty value only removes that.
+    pub(crate) fn set_parameter(&mut self, name: &str, value: String) {
+        self.parameters.retain(|(other, _)| other != name);
+        if !value.is_empty() {
+            self.parameters
+                .push((name.to_owned(), secret_string(value)));
+        }
+    }
+
     /// Adds the options to a form.
     pub(crate) fn add_to(&self, mut form: Form) -> Result<Form, Error> {
         if !self.scopes.is_empty() {
@@ -97,7 +116,7 @@ macro_rules! grant_setters {
     ($($options:ident).+, $about_parameter:literal) => {
         /// Requests these scopes, in addition to those of earlier calls (RFC 6749 §3.3).
         pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-            self.$($options).+.scopes.extend(scopes.into_iter().map(Into::into));
+            self.$($options).+.add_scopes(scopes.into_iter().map(Into::into));
             self
         }
 
@@ -134,8 +153,34 @@ macro_rules! grant_setters {
 
 pub(crate) use grant_setters;
 
+/// The setters of a sign-in, for what a server asks of the person ([`StepUp`](crate::exchange::StepUp)).
+macro_rules! sign_in_setters {
+    ($options:ident) => {
+        /// Asks for one of these authentication context classes, best first (`acr_values`, RFC 9470 §4).
+        ///
+        /// It replaces an earlier call. For what a server asks for, see [`StepUp`](crate::exchange::StepUp).
+        pub fn acr_values<S: AsRef<str>>(mut self, classes: impl IntoIterator<Item = S>) -> Self {
+            let classes: Vec<_> = classes.into_iter().collect();
+            let classes: Vec<_> = classes.iter().map(AsRef::as_ref).collect();
+            self.$options.set_parameter("acr_values", classes.join(" "));
+            self
+        }
+
+        /// Asks for a sign-in at most this long ago (`max_age`, RFC 9470 §4); zero asks for a new one in any case.
+        ///
+        /// The server counts whole seconds. It replaces an earlier call.
+        pub fn max_age(mut self, age: std::time::Duration) -> Self {
+            self.$options
+                .set_parameter("max_age", age.as_secs().to_string());
+            self
+        }
+    };
+}
+
+pub(crate) use sign_in_setters;
+
 /// Parameters that a grant or the client's authentication sets.
-pub(crate) const RESERVED: [&str; 16] = [
+pub(crate) const RESERVED: [&str; 18] = [
     "grant_type",
     "client_id",
     "client_secret",
@@ -152,4 +197,6 @@ pub(crate) const RESERVED: [&str; 16] = [
     "code_challenge",
     "code_challenge_method",
     "device_code",
+    "request_uri",
+    "dpop_jkt",
 ];

@@ -368,7 +368,7 @@ const NAMES: [(&str, Name); 8] = [
 ];
 
 /// The keys of all grants.
-pub(super) const KEYS: [&str; 32] = [
+pub(super) const KEYS: [&str; 34] = [
     "token_type",
     "issuer",
     "token_endpoint",
@@ -400,5 +400,7 @@ pub(super) const KEYS: [&str; 32] = [
     "authorization_endpoint",
     "device_authorization_endpoint",
     "revocation_endpoint",
+    "pushed_authorization_request_endpoint",
+    "pushed_authorization_requests",
     "redirect_uri",
 ];

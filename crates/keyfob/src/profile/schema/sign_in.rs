@@ -1,5 +1,6 @@
 //! The sign-in of a person, as a profile describes it.
 
+use crate::oauth::authorization_code::pushed_request::PushedRequests;
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 use crate::profile::table::{Read, Table, Value};
 
@@ -20,6 +21,8 @@ pub(crate) struct SignInSettings {
     pub(crate) authorization_endpoint: Option<String>,
     pub(crate) device_authorization_endpoint: Option<String>,
     pub(crate) revocation_endpoint: Option<String>,
+    pub(crate) pushed_authorization_request_endpoint: Option<String>,
+    pub(crate) pushed_requests: Option<PushedRequests>,
     pub(crate) redirect_uri: Option<String>,
 }
 
@@ -29,6 +32,13 @@ pub(super) fn read(table: &Table<'_>, how: SignIn) -> SignInSettings {
         authorization_endpoint: read_endpoint(table, "authorization_endpoint"),
         device_authorization_endpoint: read_endpoint(table, "device_authorization_endpoint"),
         revocation_endpoint: read_endpoint(table, "revocation_endpoint"),
+        pushed_authorization_request_endpoint: read_endpoint(
+            table,
+            "pushed_authorization_request_endpoint",
+        ),
+        pushed_requests: table.optional("pushed_authorization_requests", |value| {
+            value.one_of("setting", &PUSHED_REQUESTS)
+        }),
         redirect_uri: table.optional("redirect_uri", read_redirect_uri),
     }
 }
@@ -55,3 +65,9 @@ fn read_redirect_uri(value: &Value<'_>) -> Read<String> {
         )),
     }
 }
+
+const PUSHED_REQUESTS: [(&str, PushedRequests); 3] = [
+    ("when_offered", PushedRequests::WhenOffered),
+    ("always", PushedRequests::Always),
+    ("never", PushedRequests::Never),
+];
