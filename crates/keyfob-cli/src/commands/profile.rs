@@ -5,7 +5,7 @@ use std::error::Error as _;
 use clap::{Args, Subcommand};
 use keyfob::error::printable;
 use keyfob::profile::Finding;
-use keyfob::{Origin, Profile};
+use keyfob::{Origin, Profile, Profiles};
 
 use crate::options::profile::ConfigOption;
 use crate::output::columns::columns;
@@ -25,6 +25,7 @@ pub(crate) struct ProfileCommand {
 enum Command {
     List(List),
     Check(Check),
+    Schema(Schema),
 }
 
 /// Print all profiles: name, servers, and where the token comes from
@@ -46,11 +47,22 @@ struct Check {
     config: ConfigOption,
 }
 
+/// Print the JSON Schema of keyfob.toml, with which editors complete and check the file
+///
+/// Name its file in the first line of keyfob.toml: `#:schema /path/of/the/schema.json`. Taplo and the extension Even Better TOML read
+/// that line.
+#[derive(Args)]
+struct Schema {}
+
 impl ProfileCommand {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.command {
             Command::List(list) => list.run(),
             Command::Check(check) => check.run().await,
+            Command::Schema(_) => {
+                print_stdout(Profiles::json_schema())?;
+                Ok(ExitCode::Done)
+            }
         }
     }
 }

@@ -155,8 +155,7 @@ impl Authenticator {
         body: Replay,
     ) -> Exchange {
         let (policy, budget) = (Arc::clone(policy), Arc::clone(&self.budget));
-        // A precise time costs four times as much, 0.4 % of a request (bench `layer_cpu`, goal 1.06).
-        let now = self.clock().coarse_time().elapsed();
+        let now = self.clock().elapsed();
         let exchange = Exchange::new(policy, budget, idempotency, body, now)
             .with_rejected_statuses(self.rejected.clone());
         match self.proof {
@@ -193,11 +192,9 @@ impl Authenticator {
         if !exchange.carries_credential() {
             return Ok(None);
         }
-        let lease = match self.tokens.fresh() {
-            Some(lease) => Ok(lease),
-            None => self.tokens.lease_blocking(Some(self.max_wait(exchange))),
-        };
-        self.checked(lease).map(Some)
+        let max_wait = self.max_wait(exchange);
+        self.checked(self.tokens.lease_blocking(Some(max_wait)))
+            .map(Some)
     }
 
     /// Makes the credential of one attempt (R7), for this method and this absolute URL.
@@ -215,7 +212,7 @@ impl Authenticator {
         method: &Method,
         url: impl FnOnce() -> U,
     ) -> Result<Credential<'a>, Error> {
-        events::token_used(|| lease.age(self.clock().coarse_time().elapsed()));
+        events::token_used(|| lease.age(self.clock().elapsed()));
         let proof = match &self.proof {
             Some(proof) => {
                 let now = self.clock().coarse_time().wall_time();

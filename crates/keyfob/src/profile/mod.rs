@@ -22,6 +22,8 @@ pub(crate) mod dpop_key;
 pub(crate) mod errors;
 pub(crate) mod file;
 pub(crate) mod grant;
+pub(crate) mod json_schema;
+pub(crate) mod key;
 pub(crate) mod keyring;
 pub(crate) mod lazy_store;
 mod metadata_files;

@@ -11,6 +11,7 @@ use url::Url;
 
 pub(super) mod client;
 pub(super) mod grant;
+mod grant_names;
 pub(super) mod sign_in;
 pub(super) mod store;
 pub(super) mod token;
@@ -19,6 +20,7 @@ use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
 use crate::profile::errors::FileErrors;
+use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::schema::store::StoreSettings;
 use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::set_each::SetEach;
@@ -66,7 +68,10 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
     }
     // The parser recovers only a part of a text that is not TOML, and the missing part would be reported as well.
     let definitions = match syntax_errors.is_empty() {
-        true => read_document(Table::new(document.get_ref(), document.span(), &errors)),
+        true => {
+            let document = Table::new(document.get_ref(), document.span(), &FILE, &errors);
+            read_document(document)
+        }
         false => Vec::new(),
     };
     errors.into_result(file)?;
@@ -75,7 +80,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
 
 fn read_document(document: Table<'_>) -> Vec<Definition> {
     let profiles = document.optional("profiles", Value::entries);
-    document.finish(&[]);
+    document.finish();
     profiles
         .into_iter()
         .flatten()
@@ -89,7 +94,7 @@ fn read_named(value: &Value<'_>) -> Read<Definition> {
     if value.key.is_empty() || !value.key.chars().all(plain) {
         value.key_error("the name of a profile may have only letters, digits, `-`, `_` and `.`");
     }
-    value.table(&[], |table| read_profile(value.key, table))
+    value.table(&PROFILE, |table| read_profile(value.key, table))
 }
 
 fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
@@ -107,7 +112,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let ca_file = table.optional("ca_file", Value::path);
     let timeout = table.optional("timeout", Value::seconds);
     let redirects = table.optional("redirects", |value| value.number(0..=100));
-    let retry = table.optional("retry", |value| value.table(&[], read_retry));
+    let retry = table.optional("retry", |value| value.table(&RETRY, read_retry));
     let rejected_statuses = table.optional("rejected_statuses", read_statuses);
     let store = table.optional("store", store::read);
     let token = table.required("token", "it says where the token comes from", |value| {
@@ -179,3 +184,115 @@ fn read_statuses(value: &Value<'_>) -> Read<Vec<StatusCode>> {
 }
 
 const ORIGIN_KEYS: [&str; 3] = ["base_url", "origins", "allow_plain_http"];
+
+/// The whole file.
+pub(super) static FILE: TableKeys = TableKeys::new(
+    "file",
+    "Profiles of keyfob: sessions by name",
+    &[&[Key::new(
+        "profiles",
+        Kind::TablesByName(&PROFILE),
+        "the profiles, each under its name: letters, digits, `-`, `_` and `.`",
+    )]],
+);
+
+pub(super) static PROFILE: TableKeys = TableKeys {
+    required: &["token"],
+    one_of: &[&ORIGIN_KEYS],
+    ..TableKeys::new(
+        "profile",
+        "Where a token comes from, and which servers it may be sent to",
+        &[PROFILE_KEYS],
+    )
+};
+
+const PROFILE_KEYS: &[Key] = &[
+    Key::new(
+        "base_url",
+        Kind::Url,
+        "the token goes to the origin of this URL, and relative URLs are resolved against it",
+    ),
+    Key::new(
+        "origins",
+        Kind::Origins,
+        "another origin, or a list of origins, that may receive the token: scheme, host and port",
+    )
+    .default("none"),
+    Key::new(
+        "allow_plain_http",
+        Kind::Origins,
+        "an origin, or a list of origins, that may receive the token over plain http although it is not this machine",
+    )
+    .default("none"),
+    Key::new(
+        "token",
+        Kind::SecretOrTable(&token::KEYS),
+        "where the token comes from: a reference such as \"env:NAME\", or a table",
+    ),
+    Key::new(
+        "ca_file",
+        Kind::Path,
+        "the file (PEM) with the certificate authorities that are trusted, and no others",
+    )
+    .default("those of the system"),
+    Key::new(
+        "timeout",
+        Kind::Seconds,
+        "an attempt fails when nothing moves for this time, in seconds",
+    )
+    .default("20"),
+    Key::new("redirects", Kind::Number(0, 100), "how many redirects are followed").default("10"),
+    Key::new(
+        "rejected_statuses",
+        Kind::Statuses,
+        "a status, or a list of them, by which a server says that the token is not valid, in addition to 401",
+    )
+    .default("none"),
+    Key::new("retry", Kind::Table(&RETRY), "what is retried"),
+    Key::new(
+        "store",
+        Kind::WordOrTable(store::words_alone, &store::KEYS),
+        "where the token is stored for other processes",
+    ),
+];
+
+static RETRY: TableKeys = TableKeys::new("retry", "What is retried", &[RETRY_KEYS]);
+
+const RETRY_KEYS: &[Key] = &[
+    Key::new(
+        "attempts",
+        Kind::Number(1, 100),
+        "how often a request is sent in total",
+    )
+    .default("4"),
+    Key::new(
+        "total",
+        Kind::Seconds,
+        "no attempt begins after this time, in seconds",
+    )
+    .default("90"),
+    Key::new(
+        "first_pause",
+        Kind::Seconds,
+        "the bound of the first pause, in seconds; it doubles each time",
+    )
+    .default("0.2"),
+    Key::new(
+        "longest_pause",
+        Kind::Seconds,
+        "the highest bound of a pause, in seconds",
+    )
+    .default("20"),
+    Key::new(
+        "also",
+        Kind::Statuses,
+        "a status, or a list of them, that is retried as well",
+    )
+    .default("none"),
+    Key::new(
+        "except",
+        Kind::Statuses,
+        "a status, or a list of them, that is not retried",
+    )
+    .default("none"),
+];

@@ -12,6 +12,7 @@ use url::Url;
 use crate::error::shown_name::shown_name;
 use crate::origin::origin::Origin;
 use crate::profile::errors::{FileErrors, suggestion};
+use crate::profile::key::TableKeys;
 use crate::profile::secret_ref::{SecretRef, absolute};
 
 /// A value, or the proof that an error has been reported instead.
@@ -25,6 +26,7 @@ pub(super) struct Reported;
 pub(super) struct Table<'t> {
     entries: &'t DeTable<'t>,
     span: Range<usize>,
+    keys: &'static TableKeys,
     known: RefCell<Vec<&'static str>>,
     errors: &'t FileErrors<'t>,
 }
@@ -43,11 +45,13 @@ impl<'t> Table<'t> {
     pub(super) fn new(
         entries: &'t DeTable<'t>,
         span: Range<usize>,
+        keys: &'static TableKeys,
         errors: &'t FileErrors<'t>,
     ) -> Self {
         Self {
             entries,
             span,
+            keys,
             known: RefCell::default(),
             errors,
         }
@@ -55,6 +59,12 @@ impl<'t> Table<'t> {
 
     /// The value of a key; `None` if the table does not have it.
     pub(super) fn get(&self, key: &'static str) -> Option<Value<'t>> {
+        // A key that is not declared would be missing from the JSON Schema and from the messages about unknown keys.
+        debug_assert!(
+            self.keys.get(key).is_some(),
+            "`{key}` is read, but not declared in the `TableKeys` of `{}`",
+            self.keys.name
+        );
         self.known.borrow_mut().push(key);
         self.entries().find(|value| value.key == key)
     }
@@ -107,28 +117,21 @@ impl<'t> Table<'t> {
     }
 
     fn entries(&self) -> impl Iterator<Item = Value<'t>> + use<'t> {
-        let errors = self.errors;
-        self.entries.iter().map(move |(key, value)| Value {
-            key: key.get_ref(),
-            key_span: key.span(),
-            value: value.get_ref(),
-            span: value.span(),
-            errors,
-        })
+        entries(self.entries, self.errors)
     }
 
-    /// Reports the keys that have not been read. `elsewhere` has the keys that are valid in other tables of this kind.
-    pub(super) fn finish(self, elsewhere: &[&str]) {
+    /// Reports the keys that have not been read.
+    pub(super) fn finish(self) {
         let known = self.known.borrow();
         for value in self.entries().filter(|value| !known.contains(&value.key)) {
             let key = value.key;
-            value.key_error(if elsewhere.contains(&key) {
+            value.key_error(if self.keys.get(key).is_some() {
                 format!("`{key}` does not go with the other keys of this table; remove it")
             } else if self.errors.is_full() {
                 // A file that is no profile file may have very many keys, and comparing each takes long.
                 "unknown key".to_owned()
             } else {
-                let suggestion = suggestion(key, known.iter().chain(elsewhere).copied());
+                let suggestion = suggestion(key, self.keys.iter().map(|key| key.name));
                 format!("unknown key `{}`{suggestion}", shown_name(key))
             });
         }
@@ -152,21 +155,22 @@ impl<'t> Value<'t> {
         self.value.is_table()
     }
 
-    /// Reads a table, and reports the keys that are left; see [`Table::finish`].
+    /// Reads a table with these keys, and reports the keys that are left; see [`Table::finish`].
     pub(super) fn table<T>(
         &self,
-        elsewhere: &[&str],
+        keys: &'static TableKeys,
         read: impl FnOnce(&Table<'t>) -> Read<T>,
     ) -> Read<T> {
-        let table = self.as_table()?;
+        // An error in the table as a whole points at its key, because a table may go on for many lines.
+        let table = Table::new(self.as_table()?, self.key_span.clone(), keys, self.errors);
         let outcome = read(&table);
-        table.finish(elsewhere);
+        table.finish();
         outcome
     }
 
     /// The keys and values of a table in which every key is valid.
     pub(super) fn entries(&self) -> Read<impl Iterator<Item = Value<'t>> + use<'t>> {
-        Ok(self.as_table()?.entries())
+        Ok(entries(self.as_table()?, self.errors))
     }
 
     pub(super) fn text(&self) -> Read<String> {
@@ -318,15 +322,26 @@ impl<'t> Value<'t> {
         }
     }
 
-    fn as_table(&self) -> Read<Table<'t>> {
-        // An error in the table as a whole points at its key, because a table may go on for many lines.
-        let entries = self.as_kind("a table", DeValue::as_table)?;
-        Ok(Table::new(entries, self.key_span.clone(), self.errors))
+    fn as_table(&self) -> Read<&'t DeTable<'t>> {
+        self.as_kind("a table", DeValue::as_table)
     }
 
     fn as_kind<T>(&self, wanted: &str, read: impl FnOnce(&'t DeValue<'t>) -> Option<T>) -> Read<T> {
         read(self.value).ok_or_else(|| self.error(format!("`{}` must be {wanted}", self.key)))
     }
+}
+
+fn entries<'t>(
+    table: &'t DeTable<'t>,
+    errors: &'t FileErrors<'t>,
+) -> impl Iterator<Item = Value<'t>> + use<'t> {
+    table.iter().map(move |(key, value)| Value {
+        key: key.get_ref(),
+        key_span: key.span(),
+        value: value.get_ref(),
+        span: value.span(),
+        errors,
+    })
 }
 
 /// A year.

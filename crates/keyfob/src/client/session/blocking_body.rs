@@ -46,9 +46,7 @@ impl HttpBody for Reading {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
-        // The end is also read where the length is known, so that an error there is reported.
-        let length = self.left.map_or(PART, |left| left.clamp(1, PART));
-        let mut part = BytesMut::zeroed(length as usize);
+        let mut part = BytesMut::zeroed(PART);
         Poll::Ready(match self.response.read(&mut part) {
             Ok(0) => None,
             Ok(length) => {
@@ -66,4 +64,4 @@ impl HttpBody for Reading {
     }
 }
 
-const PART: u64 = 16 * 1024;
+const PART: usize = 16 * 1024;

@@ -2,6 +2,8 @@
 
 use crate::oauth::client_authentication::Audience;
 use crate::oauth::signing_key::key_pair::Algorithm;
+use crate::profile::key::{Key, Kind, words};
+use crate::profile::schema::grant_names as grant;
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
@@ -159,4 +161,65 @@ const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("ES384", Algorithm::Es384),
     ("ES512", Algorithm::Es512),
     ("EdDSA", Algorithm::EdDsa),
+];
+
+/// The keys of a client.
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "client_id",
+        Kind::Text,
+        "the name of the client at the server",
+    )
+    .only(grant::ALL),
+    Key::new(
+        "client_authentication",
+        Kind::Word(|| words(&METHODS)),
+        "how the client authenticates to the token endpoint",
+    )
+    .default("depends on which secret is set")
+    .only(grant::ALL_BUT_SMART),
+    Key::new(
+        "client_secret",
+        Kind::Secret,
+        "reference to the client secret",
+    )
+    .only(grant::ALL_BUT_SMART),
+    Key::new(
+        "private_key",
+        Kind::Secret,
+        "reference to the key that the client signs with: PEM, a JWK, or a set of JWKs",
+    )
+    .only(grant::ALL),
+    Key::new(
+        "private_key_passphrase",
+        Kind::Secret,
+        "reference to the passphrase, if that PEM is encrypted",
+    )
+    .default("none")
+    .only(grant::ALL)
+    .needs("private_key"),
+    Key::new(
+        "key_id",
+        Kind::Text,
+        "the name of that key at the server (`kid`); it also chooses the key of a set",
+    )
+    .default("the one in the JWK")
+    .only(grant::ALL)
+    .needs("private_key"),
+    Key::new(
+        "algorithm",
+        Kind::Word(|| words(&ALGORITHMS)),
+        "the algorithm of the signature",
+    )
+    .default("depends on the key")
+    .only(grant::ALL)
+    .needs("private_key"),
+    Key::new(
+        "assertion_audience",
+        Kind::Text,
+        "the audience of the assertion that the client signs: `issuer`, `token_endpoint` or another text",
+    )
+    .default("issuer if the profile names one")
+    .only(grant::ALL)
+    .needs("private_key"),
 ];

@@ -9,8 +9,13 @@ use crate::error::error::Error;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::grants::options::RESERVED;
 use crate::profile::dpop_key::DpopKey;
+use crate::profile::key::{Key, Kind, Variant, words};
 use crate::profile::schema::client::{
     Authentication, ClientSettings, DefaultAuthentication, KeySettings,
+};
+use crate::profile::schema::grant_names::{
+    ALL, ALL_BUT_SMART, AUTHORIZATION_CODE, CLIENT_CREDENTIALS, CUSTOM, DEVICE_CODE, JWT_BEARER,
+    REFRESH_TOKEN, SMART_BACKEND_SERVICES, TOKEN_EXCHANGE, WITHOUT_SIGN_IN,
 };
 use crate::profile::schema::sign_in::{SignIn, SignInSettings};
 use crate::profile::schema::{client, sign_in};
@@ -319,7 +324,9 @@ fn read_parameters(value: &Value<'_>) -> Read<Vec<(String, String)>> {
     for parameter in value.entries()? {
         let name = parameter.key;
         // A parameter with a key of its own may be a secret, which must not be in the file.
-        if KEYS.contains(&name) || RESERVED.contains(&name) || name == "password" {
+        let mut own = [KEYS, client::KEYS, sign_in::KEYS].into_iter().flatten();
+        let has_own_key = own.any(|key| key.name == name);
+        if has_own_key || RESERVED.contains(&name) || name == "password" {
             parameter.key_error(format!(
                 "`{name}` does not belong in `parameters`; it has its own key, or the grant sets it"
             ));
@@ -353,54 +360,167 @@ fn read_secret_parameters(
     Ok(parameters)
 }
 
+/// The names of all grants, for messages and for the JSON Schema.
+pub(super) fn names() -> Vec<&'static str> {
+    words(&NAMES)
+}
+
 const NAMES: [(&str, Name); 8] = [
-    ("client_credentials", Name::ClientCredentials),
-    ("smart_backend_services", Name::SmartBackendServices),
-    ("custom", Name::Custom),
-    ("refresh_token", Name::RefreshToken),
-    ("jwt_bearer", Name::JwtBearer),
-    ("token_exchange", Name::TokenExchange),
-    ("device_code", Name::SignIn(SignIn::DeviceCode)),
-    (
-        "authorization_code",
-        Name::SignIn(SignIn::AuthorizationCode),
-    ),
+    (CLIENT_CREDENTIALS, Name::ClientCredentials),
+    (SMART_BACKEND_SERVICES, Name::SmartBackendServices),
+    (CUSTOM, Name::Custom),
+    (REFRESH_TOKEN, Name::RefreshToken),
+    (JWT_BEARER, Name::JwtBearer),
+    (TOKEN_EXCHANGE, Name::TokenExchange),
+    (DEVICE_CODE, Name::SignIn(SignIn::DeviceCode)),
+    (AUTHORIZATION_CODE, Name::SignIn(SignIn::AuthorizationCode)),
 ];
 
-/// The keys of all grants.
-pub(super) const KEYS: [&str; 34] = [
-    "token_type",
-    "issuer",
-    "token_endpoint",
-    "fhir_server",
-    "client_id",
-    "client_authentication",
-    "client_secret",
-    "private_key",
-    "private_key_passphrase",
-    "key_id",
-    "algorithm",
-    "scopes",
-    "audience",
-    "resource",
-    "parameters",
-    "secret_parameters",
-    "grant_type",
-    "dpop_key",
-    "dpop_key_passphrase",
-    "refresh_token",
-    "assertion",
-    "assertion_audience",
-    "subject",
-    "subject_token",
-    "subject_token_type",
-    "actor_token",
-    "actor_token_type",
-    "requested_token_type",
-    "authorization_endpoint",
-    "device_authorization_endpoint",
-    "revocation_endpoint",
-    "pushed_authorization_request_endpoint",
-    "pushed_authorization_requests",
-    "redirect_uri",
+/// A server that its metadata or its token endpoint names.
+const SERVER: &[&[&str]] = &[&["issuer", "token_endpoint"]];
+
+/// What each grant requires.
+pub(super) const VARIANTS: &[Variant] = &[
+    of(CLIENT_CREDENTIALS, &["client_id"]).one_of(SERVER),
+    of(SMART_BACKEND_SERVICES, &["client_id", "private_key"]),
+    of(CUSTOM, &["client_id", "grant_type"]).one_of(SERVER),
+    of(REFRESH_TOKEN, &["client_id", "refresh_token"]).one_of(SERVER),
+    of(JWT_BEARER, &["client_id"])
+        .one_of(&[&["issuer", "token_endpoint"], &["assertion", "private_key"]]),
+    of(TOKEN_EXCHANGE, &["client_id", "subject_token"]).one_of(SERVER),
+    of(DEVICE_CODE, &["client_id"]).one_of(SERVER),
+    of(AUTHORIZATION_CODE, &["client_id"]).one_of(SERVER),
+];
+
+const fn of(grant: &'static str, required: &'static [&'static str]) -> Variant {
+    Variant::with_word("grant", grant, required)
+}
+
+/// The keys of grants, besides those of a client and of a sign-in.
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "issuer",
+        Kind::Url,
+        "the server's own name, character by character; its metadata contain the token endpoint (RFC 8414)",
+    )
+    .only(ALL_BUT_SMART),
+    Key::new(
+        "token_endpoint",
+        Kind::Url,
+        "the token endpoint, instead of `issuer`",
+    )
+    .only(ALL_BUT_SMART),
+    Key::new(
+        "fhir_server",
+        Kind::Url,
+        "the FHIR server, whose SMART configuration contains the token endpoint",
+    )
+    .default("base_url")
+    .only(&[SMART_BACKEND_SERVICES]),
+    Key::new(
+        "scopes",
+        Kind::Texts,
+        "a scope, several scopes separated by spaces, or a list",
+    )
+    .default("none")
+    .only(ALL),
+    Key::new("audience", Kind::Texts, "an audience, or a list")
+        .default("none")
+        .only(ALL_BUT_SMART),
+    Key::new(
+        "resource",
+        Kind::Texts,
+        "the URL of an API, or a list (RFC 8707)",
+    )
+    .default("none")
+    .only(ALL_BUT_SMART),
+    Key::new(
+        "parameters",
+        Kind::TextsByName,
+        "a table of further parameters without secrets",
+    )
+    .default("none")
+    .only(ALL),
+    Key::new(
+        "secret_parameters",
+        Kind::SecretsByName,
+        "a table of further parameters that are secrets: the name of each, and a reference",
+    )
+    .default("none")
+    .only(WITHOUT_SIGN_IN),
+    Key::new(
+        "token_type",
+        Kind::Name,
+        "the word before the token in `Authorization`, whatever `token_type` the server writes",
+    )
+    .default("Bearer")
+    .only(ALL_BUT_SMART),
+    Key::new(
+        "dpop_key",
+        Kind::Secret,
+        "reference to the private key that tokens are bound to (DPoP, RFC 9449), in PEM or as a JWK",
+    )
+    .default("none")
+    .only(ALL),
+    Key::new(
+        "dpop_key_passphrase",
+        Kind::Secret,
+        "reference to the passphrase of that key",
+    )
+    .default("none")
+    .only(ALL)
+    .needs("dpop_key"),
+    Key::new(
+        "grant_type",
+        Kind::Text,
+        "a grant type that the server defines, a word or a URI",
+    )
+    .only(&[CUSTOM]),
+    Key::new(
+        "refresh_token",
+        Kind::Secret,
+        "reference to the first refresh token; later ones are in the store",
+    )
+    .only(&[REFRESH_TOKEN]),
+    Key::new("assertion", Kind::Secret, "reference to a JWT").only(&[JWT_BEARER]),
+    Key::new(
+        "subject",
+        Kind::Text,
+        "the subject of the JWT that `private_key` signs",
+    )
+    .default("the client")
+    .only(&[JWT_BEARER])
+    .needs("private_key"),
+    Key::new(
+        "subject_token",
+        Kind::Secret,
+        "reference to the token to exchange",
+    )
+    .only(&[TOKEN_EXCHANGE]),
+    Key::new(
+        "subject_token_type",
+        Kind::Text,
+        "its type: `access_token`, `jwt`, `id_token`, `saml2` or a URI",
+    )
+    .default("access_token")
+    .only(&[TOKEN_EXCHANGE]),
+    Key::new(
+        "actor_token",
+        Kind::Secret,
+        "reference to the token of the party that acts",
+    )
+    .only(&[TOKEN_EXCHANGE]),
+    Key::new(
+        "actor_token_type",
+        Kind::Text,
+        "its type, as with `subject_token_type`",
+    )
+    .default("access_token")
+    .only(&[TOKEN_EXCHANGE]),
+    Key::new(
+        "requested_token_type",
+        Kind::Text,
+        "the type of token that is asked for, as with `subject_token_type`",
+    )
+    .only(&[TOKEN_EXCHANGE]),
 ];

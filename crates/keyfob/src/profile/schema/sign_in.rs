@@ -2,6 +2,8 @@
 
 use crate::oauth::authorization_code::pushed_request::PushedRequests;
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
+use crate::profile::key::{Key, Kind, words};
+use crate::profile::schema::grant_names as grant;
 use crate::profile::table::{Read, Table, Value};
 
 /// How a person signs in to a [`Profile`](crate::Profile).
@@ -70,4 +72,50 @@ const PUSHED_REQUESTS: [(&str, PushedRequests); 3] = [
     ("when_offered", PushedRequests::WhenOffered),
     ("always", PushedRequests::Always),
     ("never", PushedRequests::Never),
+];
+
+/// The keys of a sign-in.
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "authorization_endpoint",
+        Kind::Url,
+        "the authorization endpoint of a server without metadata",
+    )
+    .only(grant::SIGN_INS)
+    .needs("token_endpoint"),
+    Key::new(
+        "device_authorization_endpoint",
+        Kind::Url,
+        "the device authorization endpoint of a server without metadata",
+    )
+    .only(grant::SIGN_INS)
+    .needs("token_endpoint"),
+    Key::new(
+        "revocation_endpoint",
+        Kind::Url,
+        "the revocation endpoint of a server without metadata",
+    )
+    .only(grant::SIGN_INS)
+    .needs("token_endpoint"),
+    Key::new(
+        "pushed_authorization_request_endpoint",
+        Kind::Url,
+        "the pushed authorization request endpoint of a server without metadata",
+    )
+    .only(grant::SIGN_INS)
+    .needs("token_endpoint"),
+    Key::new(
+        "pushed_authorization_requests",
+        Kind::Word(|| words(&PUSHED_REQUESTS)),
+        "when the authorization request is sent to the server first (RFC 9126)",
+    )
+    .default("when_offered")
+    .only(grant::SIGN_INS),
+    Key::new(
+        "redirect_uri",
+        Kind::LoopbackUrl,
+        "where the browser returns to on this machine",
+    )
+    .default("http://127.0.0.1/callback")
+    .only(grant::SIGN_INS),
 ];

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::error::Error;
+use crate::profile::key::{Key, Kind, TableKeys, Variant, words};
 use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::{SecretRef, absolute};
 use crate::profile::table::{Read, Table, Value};
@@ -107,8 +108,13 @@ fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
         value.one_of("value", &ON_STORE_OUTAGE)
     });
     let issuer_grace = table.optional("issuer_grace", Value::seconds);
-    let keys = match table.get("keys") {
-        Some(value) => value.list("a reference to a secret, or a list of them", Value::secret),
+    // The keyring seals what it holds, so keys for it are reported instead of ignored.
+    let keys = match name {
+        Name::Keyring => None,
+        _ => table.get("keys"),
+    };
+    let keys = match keys {
+        Some(value) => read_keys(&value),
         None => Ok(Vec::new()),
     };
     let place = match name {
@@ -124,6 +130,14 @@ fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
         on_store_outage: on_store_outage.unwrap_or_default(),
         issuer_grace,
     })
+}
+
+fn read_keys(value: &Value<'_>) -> Read<Vec<SecretRef>> {
+    let keys = value.list("a reference to a secret, or a list of them", Value::secret)?;
+    match keys.is_empty() {
+        true => Err(value.error("`keys` is empty; name a key, or leave `keys` out")),
+        false => Ok(keys),
+    }
 }
 
 fn read_redis(table: &Table<'_>, keys: Read<Vec<SecretRef>>) -> Read<RedisSettings> {
@@ -162,12 +176,75 @@ const ON_STORE_OUTAGE: [(&str, OnStoreOutage); 2] = [
     ("fail", OnStoreOutage::Fail),
 ];
 
-const KEYS: [&str; 7] = [
-    "directory",
-    "issuer_grace",
-    "keys",
-    "lease",
-    "prefix",
-    "url",
-    "on_store_outage",
+/// The kinds that need no other key.
+pub(super) fn words_alone() -> Vec<&'static str> {
+    let mut words = words(&NAMES);
+    words.retain(|word| *word != "redis");
+    words
+}
+
+/// The table `[profiles.name.store]`.
+pub(in crate::profile) static KEYS: TableKeys = TableKeys {
+    required: &["kind"],
+    variants: &[
+        Variant::with_word("kind", "memory", &[]),
+        Variant::with_word("kind", "file", &[]),
+        Variant::with_word("kind", "keyring", &[]),
+        Variant::with_word("kind", "redis", &["url", "keys"]),
+    ],
+    ..TableKeys::new(
+        "store",
+        "Where the token is stored for other processes",
+        &[STORE_KEYS],
+    )
+};
+
+const LASTING: &[&str] = &["file", "keyring", "redis"];
+
+const STORE_KEYS: &[Key] = &[
+    Key::new(
+        "kind",
+        Kind::Word(|| words(&NAMES)),
+        "the kind of store; \"memory\" is of this process only",
+    ),
+    Key::new("directory", Kind::Path, "the directory of the files")
+        .default("keyfob in $XDG_STATE_HOME")
+        .only(&["file"]),
+    Key::new(
+        "url",
+        Kind::Secret,
+        "reference to the URL of Redis or Valkey, which holds its password",
+    )
+    .only(&["redis"]),
+    Key::new(
+        "keys",
+        Kind::Secrets,
+        "reference to a key that seals the entries, or a list of references: the first key writes, all keys read",
+    )
+    .default("files are not sealed")
+    .only(&["file", "redis"]),
+    Key::new("prefix", Kind::Text, "the start of all key names in Redis")
+        .default("keyfob")
+        .only(&["redis"]),
+    Key::new(
+        "lease",
+        Kind::Seconds,
+        "after how many seconds without a sign of its holder a lease in Redis expires",
+    )
+    .default("10")
+    .only(&["redis"]),
+    Key::new(
+        "on_store_outage",
+        Kind::Word(|| words(&ON_STORE_OUTAGE)),
+        "what happens while the store cannot be used: the source is called if that consumes no refresh token, or not at all",
+    )
+    .default("fetch_locally")
+    .only(LASTING),
+    Key::new(
+        "issuer_grace",
+        Kind::Seconds,
+        "for how many seconds after its start an exchange without a known result is repeated once",
+    )
+    .default("30")
+    .only(LASTING),
 ];

@@ -6,8 +6,9 @@ use http::HeaderName;
 use url::Url;
 
 use crate::profile::basic::BasicToken;
-use crate::profile::schema::grant;
+use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::grant::Grant;
+use crate::profile::schema::{client, grant, grant_names, sign_in};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 use crate::source::placed::Placement;
@@ -34,8 +35,7 @@ pub(crate) enum TokenFrom {
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
 pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
     if value.is_table() {
-        let keys = [&grant::KEYS[..], &OWN_KEYS].concat();
-        return value.table(&keys, |table| read_table(table, base_url));
+        return value.table(&KEYS, |table| read_table(table, base_url));
     }
     Ok(TokenSettings {
         from: TokenFrom::Secret(value.secret()?),
@@ -100,9 +100,6 @@ fn header_name(value: &Value<'_>) -> Read<HeaderName> {
     })
 }
 
-/// The keys of a token that are not parameters of a grant.
-const OWN_KEYS: [&str; 4] = ["header", "scheme", "user", "password"];
-
 impl TokenSettings {
     /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
     pub(crate) fn knows_when_tokens_expire(&self) -> bool {
@@ -127,3 +124,84 @@ impl TokenSettings {
         }
     }
 }
+
+/// The table `[profiles.name.token]`.
+pub(in crate::profile) static KEYS: TableKeys = TableKeys {
+    one_of: &[&["source", "grant", "user"]],
+    exclusive: &[
+        ["source", "grant"],
+        ["header", "scheme"],
+        ["issuer", "token_endpoint"],
+        ["dpop_key", "header"],
+        ["dpop_key", "scheme"],
+        ["assertion", "subject"],
+        ["assertion", "assertion_audience"],
+    ],
+    // A stored assertion needs no key to sign it.
+    conditions: &[Condition {
+        keys: &["assertion", "private_key"],
+        key: "client_authentication",
+        word: "private_key_jwt",
+    }],
+    variants: VARIANTS,
+    ..TableKeys::new(
+        "token",
+        "Where a token comes from, and where in a request it goes",
+        &[OWN_KEYS, grant::KEYS, client::KEYS, sign_in::KEYS],
+    )
+};
+
+const VARIANTS: &[Variant] = &{
+    const N: usize = grant::VARIANTS.len();
+    let mut all = [const { Variant::with_key("source") }; N + 2];
+    let mut at = 0;
+    while at < N {
+        all[at] = grant::VARIANTS[at];
+        at += 1;
+    }
+    all[N + 1] = Variant::with_key("user");
+    all
+};
+
+const OWN_KEYS: &[Key] = &[
+    Key::new(
+        "source",
+        Kind::Secret,
+        "a reference to the token: a file, a command, a variable or an entry of the keyring",
+    )
+    .only(&["source"]),
+    Key::new("grant", Kind::Word(grant::names), "the OAuth 2.0 grant").only(grant_names::ALL),
+    Key::new(
+        "user",
+        Kind::SecretOrName("password"),
+        "the name of the user, or a reference to it; without `password`, a reference",
+    )
+    .only(&["user"]),
+    Key::new("password", Kind::Secret, "reference to the password")
+        .default("empty")
+        .only(&["user"]),
+    Key::new(
+        "header",
+        Kind::Name,
+        "the header that carries the token without a scheme, instead of `Authorization`",
+    )
+    .default("none"),
+    Key::new(
+        "scheme",
+        Kind::Name,
+        "the word before the token in `Authorization`; not with `header`",
+    )
+    .default("Bearer"),
+    Key::new(
+        "default_lifetime",
+        Kind::Seconds,
+        "how long a token without an expiry is used, in seconds",
+    )
+    .default("until it is rejected"),
+    Key::new(
+        "fetch_timeout",
+        Kind::Seconds,
+        "how long getting a token may take, in seconds",
+    )
+    .default("30"),
+];

@@ -1,9 +1,10 @@
 //! A lease on entries that are read and written by blocking calls: a file lock of the system.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use fs4::{FileExt, TryLockError};
 use futures_util::future::BoxFuture;
 
 use crate::runtime::runtime;
@@ -89,7 +90,7 @@ pub(in crate::store) struct Lock(File);
 impl Lock {
     /// Locks the file; `None` if another task or process has locked it.
     pub(super) fn try_new(file: File) -> io::Result<Option<Self>> {
-        match file.try_lock() {
+        match FileExt::try_lock(&file) {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(fault)) => Err(fault),
@@ -100,7 +101,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Unlock explicitly: a child that was forked meanwhile shares the open file, and would keep the lock.
-        let _ = self.0.unlock();
+        let _ = FileExt::unlock(&self.0);
     }
 }
 
