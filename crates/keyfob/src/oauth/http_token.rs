@@ -12,6 +12,7 @@ pub(crate) mod builder;
 pub(crate) mod expiry;
 pub(crate) mod part;
 pub(crate) mod pointer;
+pub(crate) mod renewal;
 
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse, not_json};
@@ -20,6 +21,7 @@ use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;
 use crate::oauth::http_token::part::Part;
 use crate::oauth::http_token::pointer::Pointer;
+use crate::oauth::http_token::renewal::{Attempt, Renewal};
 use crate::oauth::inner_tokens::{InnerSources, InnerTokens};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::source::token_text::{expiry_beside, parse};
@@ -63,6 +65,7 @@ pub(crate) struct Settings {
     expiry: Option<ExpirySetting>,
     refused: Vec<StatusCode>,
     http: HttpClient,
+    renewal: Option<Renewal>,
 }
 
 impl Settings {
@@ -72,9 +75,24 @@ impl Settings {
             .http
             .send(self.method.clone(), &self.endpoint, headers, body);
         let response = sent.await?;
-        match response.status.is_success() {
-            true => self.read(&response),
-            false => Err(self.refusal(&response)),
+        if !response.status.is_success() {
+            return Err(self.refusal(&response));
+        }
+        let token = self.read(&response)?;
+        if let Some(renewal) = &self.renewal {
+            renewal.record(&response, &token);
+        }
+        Ok(token)
+    }
+
+    /// Requests a new token.
+    async fn fetch_new(&self, request: &TokenRequest) -> Result<Token, Error> {
+        let mut tokens = self.inner.tokens(request).await?;
+        loop {
+            match self.request_token(&tokens).await {
+                Err(error) if tokens.replaced_after(&error).await => {}
+                outcome => return tokens.end(outcome),
+            }
         }
     }
 
@@ -184,12 +202,14 @@ impl TokenSource for HttpToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let settings = &*self.0;
         Box::pin(async move {
-            let mut tokens = settings.inner.tokens(request).await?;
-            loop {
-                match settings.request_token(&tokens).await {
-                    Err(error) if tokens.replaced_after(&error).await => {}
-                    outcome => return tokens.end(outcome),
-                }
+            let Some(renewal) = &settings.renewal else {
+                return settings.fetch_new(request).await;
+            };
+            match renewal.attempt(request).await? {
+                Attempt::Renewed(token) => Ok(token),
+                // It is better than none.
+                Attempt::EndsSoon(token) => Ok(settings.fetch_new(request).await.unwrap_or(token)),
+                Attempt::Refused => settings.fetch_new(request).await,
             }
         })
     }

@@ -38,6 +38,8 @@ pub(crate) struct InnerTokens<'a> {
     sources: &'a InnerSources,
     request: TokenRequest,
     tokens: Vec<Token>,
+    /// The token that the exchange replaces or renews.
+    previous: Option<Token>,
     were_replaced: bool,
 }
 
@@ -61,6 +63,7 @@ impl InnerSources {
 
     /// Fetches a token of each source for one exchange.
     pub(crate) async fn tokens(&self, request: &TokenRequest) -> Result<InnerTokens<'_>, Error> {
+        let previous = request.previous().cloned();
         let request = request.on_behalf();
         let mut tokens = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
@@ -78,6 +81,7 @@ impl InnerSources {
             sources: self,
             request,
             tokens,
+            previous,
             were_replaced: false,
         })
     }
@@ -104,6 +108,11 @@ impl InnerTokens<'_> {
     /// The token with this index.
     pub(crate) fn text(&self, index: usize) -> &str {
         self.tokens[index].expose()
+    }
+
+    /// The token that the exchange renews, or nothing.
+    pub(crate) fn previous(&self) -> &str {
+        self.previous.as_ref().map_or("", Token::expose)
     }
 
     /// Whether the exchange is to be done again: the server refused these tokens, and there is another one now (T8).

@@ -15,6 +15,7 @@ mod fixtures;
 mod grants;
 mod http_token;
 mod introspection_and_revocation;
+mod leases;
 mod loopback_listener;
 mod private_keys;
 mod protected_resource;

@@ -1,6 +1,11 @@
 //! Tokens of OpenBao, and the fake of Vault compared with it.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use keyfob::http::Method;
+use keyfob::oauth::{ExpiryForm, RequestText};
+use keyfob::{HttpToken, TokenCache};
 use keyfob_testkit::json;
 use keyfob_testkit::platforms::Vault;
 use serde_json::Value;
@@ -65,10 +70,7 @@ fn described((status, body): &Responded) -> String {
 async fn the_fake_of_vault_responds_as_openbao_does() {
     let (server, fake) = (OpenBao::start().await, Vault::start());
     let (role, secret) = server.approle(600, 1500).await;
-    fake.set_lifetimes(
-        std::time::Duration::from_secs(600),
-        std::time::Duration::from_secs(1500),
-    );
+    fake.set_lifetimes(Duration::from_secs(600), Duration::from_secs(1500));
     let real = Side {
         url: server.url_for(""),
         role,
@@ -80,4 +82,40 @@ async fn the_fake_of_vault_responds_as_openbao_does() {
         secret: Vault::SECRET_ID.to_owned(),
     };
     assert_eq!(real.responses().await, fake.responses().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_an_approle_is_renewed_and_replaced_while_it_is_used() {
+    let server = OpenBao::start().await;
+    let (role, secret) = server.approle(4, 9).await;
+    let renewal = HttpToken::builder(server.url_for(Vault::RENEW_PATH))
+        .method(Method::POST)
+        .header("x-vault-token", RequestText::previous_token());
+    let source = HttpToken::builder(server.url_for(Vault::APPROLE_PATH))
+        .json("/role_id", role)
+        .json("/secret_id", secret)
+        .token("/auth/client_token")
+        .expiry("/auth/lease_duration", ExpiryForm::SecondsOrNever)
+        .renewal(renewal)
+        .renewable("/auth/renewable");
+    let tokens = TokenCache::new(source.build().unwrap());
+    let url = server.url_for(Vault::SECRET_PATH);
+    let (begun, mut seen) = (Instant::now(), Vec::new());
+    // Longer than the maximum lifetime of one token.
+    while begun.elapsed() < Duration::from_secs(13) {
+        let token = tokens.get_valid_token().await.unwrap();
+        let (status, body) = send(Method::GET, &url, token.expose(), None).await;
+        assert_eq!(
+            (status.as_u16(), &body["data"]["data"]["a"]),
+            (200, &json!("b"))
+        );
+        if seen.last().is_none_or(|last| last != token.expose()) {
+            seen.push(token.expose().to_owned());
+        }
+        sleep(Duration::from_millis(100));
+    }
+    // Each lived through at least one renewal.
+    let renewals = tokens.status().renewals;
+    assert!(seen.len() == 2 || seen.len() == 3, "{} tokens", seen.len());
+    assert!(renewals > seen.len() as u64, "{renewals} renewals");
 }

@@ -17,11 +17,13 @@ use crate::oauth::http_token::body::{Body, Tree};
 use crate::oauth::http_token::expiry::{ExpiryForm, ExpirySetting};
 use crate::oauth::http_token::part::RequestText;
 use crate::oauth::http_token::pointer::Pointer;
+use crate::oauth::http_token::renewal::{NewToken, Renewal};
 use crate::oauth::http_token::{HttpToken, Settings};
 use crate::oauth::inner_tokens::InnerSources;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
+use crate::runtime::lock::Mutex;
 
 /// Configures and builds an [`HttpToken`].
 ///
@@ -53,6 +55,8 @@ pub struct HttpTokenBuilder {
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
     timeout: Duration,
+    renewal: Option<Box<HttpTokenBuilder>>,
+    renewable: Option<String>,
 }
 
 impl HttpToken {
@@ -86,6 +90,8 @@ impl HttpToken {
             http: None,
             trust: None,
             timeout: Self::TIMEOUT,
+            renewal: None,
+            renewable: None,
         }
     }
 }
@@ -134,6 +140,40 @@ impl HttpTokenBuilder {
     /// Sets where in the JSON of the response the expiry is, and its form. `null` there means that there is none.
     pub fn expiry(mut self, pointer: impl Into<String>, form: ExpiryForm) -> Self {
         self.expiry = Some((pointer.into(), form));
+        self
+    }
+
+    /// Renews a token where it is with this request, instead of getting a new one.
+    ///
+    /// It is sent when a token is due, and holds the token as [`RequestText::previous_token`]. Where the token and its expiry are
+    /// in the response is as in the first one, unless the request says it. A new token is requested if the renewal is refused, and
+    /// if less than half of a new token's lifetime is left after it: the token then comes near its maximum lifetime.
+    ///
+    /// ```
+    /// use keyfob::HttpToken;
+    /// use keyfob::http::Method;
+    /// use keyfob::oauth::{ExpiryForm, RequestText};
+    ///
+    /// let renewal = HttpToken::builder("https://vault.example.com/v1/auth/token/renew-self")
+    ///     .method(Method::POST)
+    ///     .header("x-vault-token", RequestText::previous_token());
+    /// let source = HttpToken::builder("https://vault.example.com/v1/auth/approle/login")
+    ///     .json("/role_id", "ci")
+    ///     .token("/auth/client_token")
+    ///     .expiry("/auth/lease_duration", ExpiryForm::SecondsOrNever)
+    ///     .renewal(renewal)
+    ///     .renewable("/auth/renewable")
+    ///     .build()?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    pub fn renewal(mut self, request: Self) -> Self {
+        self.renewal = Some(Box::new(request));
+        self
+    }
+
+    /// Sets where in the response it says whether the token can be [renewed](Self::renewal): `false` there means no.
+    pub fn renewable(mut self, pointer: impl Into<String>) -> Self {
+        self.renewable = Some(pointer.into());
         self
     }
 
@@ -194,6 +234,16 @@ impl HttpTokenBuilder {
     /// kinds of bodies, or a CA file cannot be used; [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain `http` to another
     /// machine.
     pub fn build(self) -> Result<HttpToken, Error> {
+        let renewal = self.renewal.map(|mut request| {
+            request.token = request.token.or_else(|| self.token.clone());
+            request.expiry = request.expiry.or_else(|| self.expiry.clone());
+            let renewable = self.renewable.as_deref().map(Pointer::parse).transpose()?;
+            Ok::<_, Error>(Renewal {
+                request: request.build()?,
+                renewable,
+                newest: Mutex::new(NewToken::default()),
+            })
+        });
         let plain_http = self.plain_http?;
         let endpoint = Endpoint::parse_allowing(self.name, &self.url, &plain_http)?;
         let http = match endpoint.origin.is_metadata_service() {
@@ -229,6 +279,7 @@ impl HttpTokenBuilder {
             token,
             expiry: expiry.transpose()?,
             refused: self.refused,
+            renewal: renewal.transpose()?,
             http: HttpClient::new(HttpSettings {
                 custom: http,
                 trust: self.trust.transpose()?,

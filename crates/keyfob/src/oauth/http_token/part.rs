@@ -27,6 +27,8 @@ enum Content {
     Text(Zeroizing<String>),
     /// A number, `true` or `false`, which only JSON has.
     Json(Value),
+    /// The token that is to be renewed.
+    Previous,
     Token {
         /// What errors call it, if not by its place in the request.
         name: Option<String>,
@@ -47,6 +49,12 @@ impl RequestText {
         })
     }
 
+    /// The token that is to be renewed, in the request of a [renewal](crate::HttpTokenBuilder::renewal).
+    #[must_use]
+    pub fn previous_token() -> Self {
+        Self(Content::Previous)
+    }
+
     /// The same with a text in front of it, such as `Bearer ` with its space.
     #[must_use]
     pub fn after(mut self, text: impl Into<String>) -> Self {
@@ -54,7 +62,7 @@ impl RequestText {
         match &mut self.0 {
             Content::Token { prefix, .. } => *prefix = text,
             Content::Text(own) => *own = Zeroizing::new([text.as_str(), own.as_str()].concat()),
-            Content::Json(_) => {}
+            Content::Json(_) | Content::Previous => {}
         }
         self
     }
@@ -73,6 +81,7 @@ impl RequestText {
         match self.0 {
             Content::Text(text) => Part::Text(text),
             Content::Json(value) => Part::Json(value),
+            Content::Previous => Part::Previous,
             Content::Token {
                 name,
                 prefix,
@@ -90,6 +99,8 @@ impl RequestText {
 pub(crate) enum Part {
     Text(Zeroizing<String>),
     Json(Value),
+    /// The token that is to be renewed.
+    Previous,
     /// The token with this index, after a text.
     Token {
         prefix: Zeroizing<String>,
@@ -102,6 +113,7 @@ impl Part {
         Zeroizing::new(match self {
             Self::Text(text) => text.to_string(),
             Self::Json(value) => value.to_string(),
+            Self::Previous => tokens.previous().to_owned(),
             Self::Token { prefix, index } => [prefix.as_str(), tokens.text(*index)].concat(),
         })
     }
@@ -138,7 +150,7 @@ impl From<Value> for RequestText {
 impl fmt::Debug for RequestText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Content::Token { .. } => "RequestText(a token)",
+            Content::Token { .. } | Content::Previous => "RequestText(a token)",
             Content::Text(_) | Content::Json(_) => "RequestText(a text)",
         })
     }

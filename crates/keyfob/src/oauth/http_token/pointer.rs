@@ -59,6 +59,13 @@ impl Pointer {
         Ok(place)
     }
 
+    /// The value that it points to, if there is one.
+    pub(crate) fn look_up<'j>(&self, json: &'j Json) -> Option<&'j Json> {
+        self.steps
+            .iter()
+            .try_fold(json, |place, step| child(place, step))
+    }
+
     /// What holds the value that it points to.
     pub(crate) fn parent<'j>(&self, json: &'j Json) -> Option<&'j Json> {
         let (_, above) = self.steps.split_last()?;
