@@ -54,10 +54,23 @@ impl ConfigOption {
         })
     }
 
+    /// The profiles of the file that a profile is to be added to, which may be missing.
+    pub(crate) fn profiles_so_far(&self) -> Result<Profiles, CliError> {
+        let path = self.config.clone().or_else(Profiles::default_file);
+        match path.map(|path| path.try_exists()) {
+            Some(Ok(false)) => Ok(Profiles::from_text("")?),
+            _ => self.profiles(),
+        }
+    }
+
     /// Adds a profile to the file; see [`profile_file::append`].
-    #[expect(dead_code, reason = "for `profile add` and `login URL`")]
     pub(crate) fn append(&self, name: &str, toml: &str) -> Result<PathBuf, CliError> {
         profile_file::append(self.config.as_deref(), name, toml)
+    }
+
+    /// The file with the certificate authorities that are trusted in place of the system's.
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.cacert.as_deref()
     }
 
     /// The profile of this name.
@@ -75,7 +88,7 @@ impl ProfileOption {
 
     /// The file with the certificate authorities that are trusted in place of the system's.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
-        self.config.cacert.as_deref()
+        self.config.ca_file()
     }
 
     pub(crate) fn profiles(&self) -> Result<Profiles, CliError> {

@@ -11,6 +11,7 @@ mod output;
 mod profiles;
 mod renewals;
 mod sign_in;
+mod sign_in_by_url;
 mod signals;
 mod stored_tokens;
 mod waiting;

@@ -77,7 +77,7 @@ fn profile(name: &str, grant: &str, issuer: &str) -> String {
     )
 }
 
-fn token(text: &str, expires_in: u64) -> serde_json::Value {
+pub(crate) fn token(text: &str, expires_in: u64) -> serde_json::Value {
     json!({
         "access_token": text,
         "token_type": "Bearer",
@@ -87,14 +87,14 @@ fn token(text: &str, expires_in: u64) -> serde_json::Value {
 }
 
 /// A sign-in that waits for a person.
-struct PendingSignIn {
-    child: Child,
+pub(crate) struct PendingSignIn {
+    pub(crate) child: Child,
     stderr: BufReader<ChildStderr>,
     read_so_far: String,
 }
 
 impl PendingSignIn {
-    fn start(keyfob: Keyfob) -> Self {
+    pub(crate) fn start(keyfob: Keyfob) -> Self {
         let mut child = keyfob.start();
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         Self {
@@ -117,12 +117,12 @@ impl PendingSignIn {
         }
     }
 
-    fn address(&mut self) -> Url {
+    pub(crate) fn address(&mut self) -> Url {
         self.shown().parse().expect("it is a URL")
     }
 
     /// Waits for its end, and returns everything that it printed.
-    fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         self.stderr
             .read_to_string(&mut self.read_so_far)
             .expect("it is text");
@@ -132,19 +132,19 @@ impl PendingSignIn {
     }
 }
 
-fn parameter(url: &Url, name: &str) -> String {
+pub(crate) fn parameter(url: &Url, name: &str) -> String {
     let found = url.query_pairs().find(|(key, _)| key == name);
     found.expect("the parameter is there").1.into_owned()
 }
 
 /// The URL that the server redirects the browser to.
-fn redirect_url(url: &Url, parameters: &str) -> String {
+pub(crate) fn redirect_url(url: &Url, parameters: &str) -> String {
     let (uri, state) = (parameter(url, "redirect_uri"), parameter(url, "state"));
     format!("{uri}?state={state}&{parameters}")
 }
 
 /// The page at this URL.
-fn get(url: &str) -> String {
+pub(crate) fn get(url: &str) -> String {
     let url: Url = url.parse().expect("it is a URL");
     let address = url.socket_addrs(|| None).expect("it is an address")[0];
     let mut stream = TcpStream::connect(address).expect("the program listens");

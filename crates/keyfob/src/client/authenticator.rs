@@ -155,7 +155,8 @@ impl Authenticator {
         body: Replay,
     ) -> Exchange {
         let (policy, budget) = (Arc::clone(policy), Arc::clone(&self.budget));
-        let now = self.clock().elapsed();
+        // A precise time costs four times as much, 0.4 % of a request (bench `layer_cpu`, goal 1.06).
+        let now = self.clock().coarse_time().elapsed();
         let exchange = Exchange::new(policy, budget, idempotency, body, now)
             .with_rejected_statuses(self.rejected.clone());
         match self.proof {
@@ -192,9 +193,11 @@ impl Authenticator {
         if !exchange.carries_credential() {
             return Ok(None);
         }
-        let max_wait = self.max_wait(exchange);
-        self.checked(self.tokens.lease_blocking(Some(max_wait)))
-            .map(Some)
+        let lease = match self.tokens.fresh() {
+            Some(lease) => Ok(lease),
+            None => self.tokens.lease_blocking(Some(self.max_wait(exchange))),
+        };
+        self.checked(lease).map(Some)
     }
 
     /// Makes the credential of one attempt (R7), for this method and this absolute URL.
@@ -212,7 +215,7 @@ impl Authenticator {
         method: &Method,
         url: impl FnOnce() -> U,
     ) -> Result<Credential<'a>, Error> {
-        events::token_used(|| lease.age(self.clock().elapsed()));
+        events::token_used(|| lease.age(self.clock().coarse_time().elapsed()));
         let proof = match &self.proof {
             Some(proof) => {
                 let now = self.clock().coarse_time().wall_time();

@@ -79,9 +79,9 @@ pub trait Clock: Send + Sync + 'static {
 /// A cheap reading of both clocks, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoarseTime {
-    /// Since a fixed moment, on a clock that never runs backward.
+    /// Since the same moment as [`Clock::elapsed`], and on the same clock, but perhaps some milliseconds behind it.
     ///
-    /// It includes the time that the machine slept, where the system has such a clock. A token is sent only before a time
+    /// A token is sent only before a time
     /// on this clock, so a clock that stops in sleep may send an expired token if the wall clock is set back as well.
     pub monotonic: u64,
     /// Since the Unix epoch, on the wall clock as it is set now.
@@ -89,6 +89,10 @@ pub struct CoarseTime {
 }
 
 impl CoarseTime {
+    pub(crate) fn elapsed(self) -> Duration {
+        Duration::from_nanos(self.monotonic)
+    }
+
     pub(crate) fn wall_time(self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_nanos(self.wall)
     }

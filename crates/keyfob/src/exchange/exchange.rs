@@ -91,7 +91,7 @@ pub enum Step {
     /// The body cannot be sent again by the client, but the caller may make it again at once, and then needs that token.
     Reject(Challenges),
     /// Change the request as the redirect says, and send it.
-    Follow(Redirect),
+    Follow(Box<Redirect>),
 }
 
 impl Exchange {
@@ -321,7 +321,7 @@ impl Exchange {
         })?;
         self.redirects_left = Some(left);
         self.redirected(redirect.from(), redirect.to(), redirect.body());
-        Ok(Step::Follow(redirect))
+        Ok(Step::Follow(Box::new(redirect)))
     }
 }
 

@@ -286,6 +286,10 @@ impl Client {
         let Some(id) = self.id() else {
             return self.0.http.post(endpoint, headers, form.to_text()).await;
         };
+        let now = self.0.clock.coarse_time().wall_time();
+        let signed = self.0.authentication.sign_assertion(id, metadata, now)?;
+        let signed = signed.map(|jwt| form.with_client_assertion(&jwt));
+        let form = signed.as_ref().unwrap_or(form);
         let target = endpoint.to_endpoint_url()?;
         let token_endpoint = metadata.token.to_endpoint_url()?;
         let context = AuthenticationContext::builder()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use huskarl_core::client_auth;
 use huskarl_core::client_auth::{
-    AuthenticationContext, AuthenticationParams, ClientSecret, JwtBearer, NoAuth,
+    AuthenticationContext, AuthenticationParams, ClientSecret, NoAuth,
 };
 use huskarl_core::platform::MaybeSendBoxFuture;
 use huskarl_core::secrets::{ProvidedSecret, SecretString};
@@ -22,7 +22,8 @@ use crate::oauth::discovery::ServerLocation;
 use crate::oauth::endpoint::Endpoint;
 use crate::oauth::inner_tokens::InnerSources;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::signing_key::{Signer, SigningKey};
+use crate::oauth::signed_jwt::SignedJwt;
+use crate::oauth::signing_key::SigningKey;
 use crate::origin::origin::{Origin, parse_url};
 use crate::source::source::TokenSource;
 use crate::token::secret::Secret;
@@ -169,6 +170,19 @@ impl ClientAuthentication {
         )))
     }
 
+    /// A new client assertion, if the client signs it itself.
+    pub(crate) fn sign_assertion(
+        &self,
+        client_id: &str,
+        metadata: &Metadata,
+        now: SystemTime,
+    ) -> Result<Option<Zeroizing<String>>, Error> {
+        match &self.0 {
+            Method::PrivateKeyJwt(assertion) => assertion.sign(client_id, metadata, now).map(Some),
+            Method::Fixed(..) | Method::Assertion(_) => Ok(None),
+        }
+    }
+
     /// The source of the client assertion, if it is not signed here.
     pub(crate) fn assertion_source(&self) -> Option<&InnerSources> {
         match &self.0 {
@@ -254,9 +268,8 @@ impl ClientAuthentication {
     pub(crate) fn to_method(&self) -> Arc<dyn client_auth::ClientAuthentication> {
         match &self.0 {
             Method::Fixed(_, method) => Arc::clone(method),
-            Method::PrivateKeyJwt(assertion) => Arc::new(assertion.to_method()),
             // The assertion is in the form already.
-            Method::Assertion(_) => Arc::new(NoAuth),
+            Method::PrivateKeyJwt(_) | Method::Assertion(_) => Arc::new(NoAuth),
         }
     }
 
@@ -275,19 +288,29 @@ impl ClientAuthentication {
 }
 
 impl ClientAssertion {
-    fn to_method(&self) -> JwtBearer {
+    fn sign(
+        &self,
+        client_id: &str,
+        metadata: &Metadata,
+        now: SystemTime,
+    ) -> Result<Zeroizing<String>, Error> {
         let audience = match &self.audience {
-            Some(Audience::Issuer) => client_auth::Audience::Issuer,
-            None | Some(Audience::TokenEndpoint) => client_auth::Audience::TokenEndpoint,
-            Some(Audience::Other(other)) => client_auth::Audience::Custom(other.as_str().into()),
+            Some(Audience::Issuer) => metadata.issuer.as_deref().ok_or_else(|| {
+                Error::input(
+                    "the audience of the client assertion is the issuer, which is not known; give the issuer to the client",
+                )
+            })?,
+            None | Some(Audience::TokenEndpoint) => metadata.token.url.as_str(),
+            Some(Audience::Other(other)) => other,
         };
-        JwtBearer::builder()
-            .signer(Signer(self.key.clone()))
+        SignedJwt::new(self.key.clone())
+            .issuer(client_id)
+            .subject(client_id)
             .audience(audience)
-            .expires_after(self.lifetime)
-            // Existing servers expect `typ` to be `JWT`; the explicit type is too new for them.
-            .explicit_typ(false)
-            .build()
+            .lifetime(self.lifetime)
+            // A server may accept each assertion only once (RFC 7523 §3).
+            .unique_id()
+            .sign(now)
     }
 }
 

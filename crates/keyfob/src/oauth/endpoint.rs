@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use huskarl_core::EndpointUrl;
@@ -150,6 +150,31 @@ impl ServerResponse {
         match RetryAfter::from_headers(&self.headers) {
             Some(pause) => error.retry_after(pause.wait(self.received)),
             None => error,
+        }
+    }
+
+    /// What to do about a refusal if the clocks of this machine and of the server differ: a JWT has times.
+    ///
+    /// It begins with a semicolon. It is empty if the clocks agree, or if the status is no refusal of a credential.
+    pub(crate) fn clock_advice(&self) -> String {
+        let date = self.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
+            return String::new();
+        };
+        let (word, difference) = match self.received.duration_since(date) {
+            Ok(ahead) => ("ahead of", ahead),
+            Err(behind) => ("behind", behind.duration()),
+        };
+        let seconds = difference.as_secs();
+        match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                if difference > CLOCK_TOLERANCE =>
+            {
+                format!(
+                    "; the clock of this machine is {seconds} s {word} that of the server: set it right"
+                )
+            }
+            _ => String::new(),
         }
     }
 
@@ -426,7 +451,8 @@ impl HttpClient {
 
 /// A client for the metadata service of a platform: no proxy can reach it, and none must see what it says.
 pub(crate) fn metadata_client() -> reqwest::ClientBuilder {
-    default_client().no_proxy()
+    let client = default_client().no_proxy();
+    client.connect_timeout(METADATA_CONNECT_TIMEOUT)
 }
 
 /// For plain http to this machine alone.
@@ -464,6 +490,12 @@ fn too_long(endpoint: &Endpoint, was_sent: bool) -> NoResponse {
     ));
     NoResponse { error, was_sent }
 }
+
+/// Servers tolerate a smaller difference of clocks. The header `Date` has whole seconds, and may come from a cache.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A metadata service is on the same host. Elsewhere, nothing answers at its address.
+const METADATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 

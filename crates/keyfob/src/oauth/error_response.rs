@@ -16,6 +16,8 @@ pub(crate) struct ErrorCode {
     pub(crate) code: OAuthErrorCode,
     /// The code as text, if it can be shown.
     text: Option<String>,
+    /// The number that Microsoft Entra adds, which says more than the code.
+    number: Option<i128>,
 }
 
 impl ErrorCode {
@@ -31,7 +33,16 @@ impl ErrorCode {
             Json::Bool(true) => "unknown",
             _ => return None,
         };
-        (!text.is_empty()).then(|| Self::new(text, |text| response.may_repeat(text)))
+        if text.is_empty() {
+            return None;
+        }
+        let mut code = Self::new(text, |text| response.may_repeat(text));
+        if let Some(Json::List(numbers)) = object.get("error_codes")
+            && let Some(Json::Integer(number)) = numbers.first()
+        {
+            code.number = Some(*number);
+        }
+        Some(code)
     }
 
     /// A code that the server wrote. It is shown unless it may repeat a part of the request (S3).
@@ -42,6 +53,7 @@ impl ErrorCode {
         Self {
             code,
             text: is_shown.then(|| text.to_owned()),
+            number: None,
         }
     }
 
@@ -66,8 +78,12 @@ fn is_plain(text: &str) -> bool {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.text {
-            Some(text) => write!(f, "`{text}`"),
-            None => f.write_str("an error code that cannot be shown"),
+            Some(text) => write!(f, "`{text}`")?,
+            None => f.write_str("an error code that cannot be shown")?,
+        }
+        match self.number {
+            Some(number) => write!(f, " AADSTS{number}"),
+            None => Ok(()),
         }
     }
 }
@@ -106,9 +122,10 @@ pub(crate) fn error_of(
         ));
     }
     let status = status.as_u16();
+    let advice = response.clock_advice();
     let message = match code {
-        None => format!("{endpoint} refused without an error code ({status})"),
-        Some(code) => format!("{endpoint} refused with {code} ({status})"),
+        None => format!("{endpoint} refused without an error code ({status}){advice}"),
+        Some(code) => format!("{endpoint} refused with {code} ({status}){advice}"),
     };
     let error = response.add_pause(match is_permanent(response.status, code) {
         true => Error::refused(message),

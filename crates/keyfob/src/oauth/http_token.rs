@@ -181,9 +181,10 @@ impl Settings {
                 "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
             ));
         }
+        let advice = response.clock_advice();
         let message = match error_code(response) {
-            Some(code) => format!("{endpoint} refused with {code} ({status})"),
-            None => format!("{endpoint} refused the request ({status})"),
+            Some(code) => format!("{endpoint} refused with {code} ({status}){advice}"),
+            None => format!("{endpoint} refused the request ({status}){advice}"),
         };
         let temporary = response.add_pause(Error::unavailable(message.clone()));
         // A server that says when to come back does not mean "never".

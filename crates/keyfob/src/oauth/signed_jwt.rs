@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::SigningKey;
@@ -116,7 +117,13 @@ impl SignedJwt {
         self
     }
 
-    fn sign(&self, now: SystemTime) -> Result<Token, Error> {
+    /// The claims so far, without the times.
+    pub(crate) fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// Signs a JWT that is valid from now.
+    pub(crate) fn sign(&self, now: SystemTime) -> Result<Zeroizing<String>, Error> {
         let mut claims = self.claims.clone();
         if let Some(name) = RESERVED.iter().find(|name| claims.contains_key(**name)) {
             return Err(Error::input(format!(
@@ -136,24 +143,16 @@ impl SignedJwt {
             claims.insert("jti".into(), random_id()?.into());
         }
         let claims = serde_json::to_vec(&claims).expect("claims are JSON already");
-        let jwt = sign(&self.key, &self.jose_header(), &claims)
-            .map_err(|_| Error::input("the private key cannot sign a JWT"))?;
-        Ok(Token::new(jwt.as_str())?.expires_in(self.lifetime))
-    }
-
-    fn jose_header(&self) -> String {
-        let mut header = json!({"alg": self.key.signs_as().name(), "typ": "JWT"});
-        if let Some(id) = self.key.id() {
-            header["kid"] = id.into();
-        }
-        encode(header.to_string().as_bytes())
+        let header = encode(self.key.jose_header().to_string().as_bytes());
+        sign(&self.key, &header, &claims)
+            .map_err(|_| Error::input("the private key cannot sign a JWT"))
     }
 }
 
 impl TokenSource for SignedJwt {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let now = request.clock().coarse_time().wall_time();
-        Box::pin(async move { self.sign(now) })
+        Box::pin(async move { Ok(Token::new(self.sign(now)?.as_str())?.expires_in(self.lifetime)) })
     }
 }
 

@@ -1,13 +1,13 @@
 //! A private key that signs client assertions, JWT bearer assertions and DPoP proofs.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::future::ready;
-use huskarl_core::crypto::signer::{JwsSigner, JwsSignerSelector};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use huskarl_core::jwk::{Jwk, PublicJwk};
-use huskarl_core::platform::MaybeSendBoxFuture;
+use serde_json::{Value, json};
 
 mod jwk;
 pub(crate) mod jws;
@@ -15,6 +15,7 @@ pub(crate) mod key_pair;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::jwk::wrong;
+use crate::oauth::signing_key::jws::encode;
 use crate::oauth::signing_key::key_pair::{Algorithm, SigningKeyPair, names};
 use crate::token::private_key;
 
@@ -35,11 +36,9 @@ pub struct SigningKey {
     pair: Arc<SigningKeyPair>,
     algorithm: Algorithm,
     key_id: Option<String>,
+    /// The SHA-256 thumbprint of the key's certificate.
+    certificate: Option<String>,
 }
-
-/// A signing key, in the form that the protocol library needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Signer(pub(crate) SigningKey);
 
 impl SigningKey {
     /// Reads an unencrypted private key in PEM form.
@@ -114,6 +113,7 @@ impl SigningKey {
             algorithm: pair.algorithms()[0],
             pair: Arc::new(pair),
             key_id: None,
+            certificate: None,
         }
     }
 
@@ -142,15 +142,47 @@ impl SigningKey {
         self
     }
 
+    /// Sets the certificate of the key, in PEM form.
+    ///
+    /// JWTs that the key signs then contain its SHA-256 thumbprint (`x5t#S256`, RFC 7515 §4.1.8), by which Microsoft Entra finds
+    /// the key. Sections that are no certificate are skipped, so the text may be a file with the key too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the text has no certificate, or the first one is that of another key.
+    pub fn certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let certificate = private_key::first_certificate(pem.as_ref()).ok_or_else(|| {
+            Error::input(
+                "the certificate of the private key is not in PEM form; give a section `-----BEGIN CERTIFICATE-----`",
+            )
+        })?;
+        let public = self.pair.public_der();
+        // A certificate holds the public key as it is.
+        if !certificate.windows(public.len()).any(|part| part == public) {
+            return Err(Error::input(
+                "the certificate does not belong to the private key; give the certificate that was made for this key",
+            ));
+        }
+        self.certificate = Some(encode(digest(&SHA256, &certificate).as_ref()));
+        Ok(self)
+    }
+
     /// The algorithm that the key signs with.
     #[must_use]
     pub fn signs_as(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The key identifier, if there is one.
-    pub(crate) fn id(&self) -> Option<&str> {
-        self.key_id.as_deref()
+    /// The protected header of a JWT that the key signs (RFC 7515 §4).
+    pub(crate) fn jose_header(&self) -> Value {
+        let mut header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
+        if let Some(id) = &self.key_id {
+            header["kid"] = id.as_str().into();
+        }
+        if let Some(thumbprint) = &self.certificate {
+            header["x5t#S256"] = thumbprint.as_str().into();
+        }
+        header
     }
 
     /// The public key as a JWK (RFC 7517), for registering the client at the server.
@@ -170,6 +202,24 @@ impl SigningKey {
             .maybe_kid(self.key_id.clone())
             .build();
         serde_json::to_string(&jwk).expect("a public JWK contains only strings")
+    }
+
+    /// The SHA-256 hash of the public key in base64, after `SHA256:`, as Snowflake shows it.
+    ///
+    /// It is the hash of the `SubjectPublicKeyInfo` (RFC 5280 §4.1), and not the [`thumbprint`](Self::thumbprint).
+    ///
+    /// ```
+    /// use keyfob::oauth::{Algorithm, SigningKey};
+    ///
+    /// let key = SigningKey::generate(Algorithm::Rs256)?;
+    /// let fingerprint = key.fingerprint();
+    /// assert!(fingerprint.starts_with("SHA256:") && fingerprint.ends_with('='));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let hash = digest(&SHA256, &self.pair.public_der());
+        format!("SHA256:{}", STANDARD.encode(hash))
     }
 
     /// The SHA-256 thumbprint of the public key (RFC 7638).
@@ -204,35 +254,6 @@ impl SigningKey {
         message: &[u8],
     ) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
         self.pair.sign(self.algorithm, message)
-    }
-}
-
-impl JwsSigner for Signer {
-    fn jws_algorithm(&self) -> Cow<'_, str> {
-        self.0.algorithm.name().into()
-    }
-
-    fn key_id(&self) -> Option<Cow<'_, str>> {
-        self.0.key_id.as_deref().map(Cow::Borrowed)
-    }
-
-    fn sign<'a>(
-        &'a self,
-        input: &'a [u8],
-    ) -> MaybeSendBoxFuture<'a, Result<Vec<u8>, huskarl_core::Error>> {
-        let signature = self
-            .0
-            .signature(input)
-            // The same key and text would fail again.
-            .map_err(|cause| huskarl_core::Error::new(huskarl_core::RetryAdvice::No, cause));
-        Box::pin(ready(signature))
-    }
-}
-
-impl JwsSignerSelector for Signer {
-    fn select_signer(&self) -> MaybeSendBoxFuture<'_, Arc<dyn JwsSigner>> {
-        let signer: Arc<dyn JwsSigner> = Arc::new(self.clone());
-        Box::pin(ready(signer))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::error::error::ErrorKind;
 use crate::store::key::hex;
@@ -156,10 +156,10 @@ fn with_absolute_expiry(token: Token, now: SystemTime) -> Token {
 
 /// A hash that identifies a refresh token and does not reveal it.
 pub(crate) fn fingerprint(refresh_token: &str) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Context::new(&SHA256);
     hash.update(b"keyfob refresh token 1");
     hash.update(refresh_token.as_bytes());
-    hex(&hash.finalize()[..16])
+    hex(&hash.finish().as_ref()[..16])
 }
 
 /// Moves a time from a clock that shows `from` to one that shows `to` at the same moment.

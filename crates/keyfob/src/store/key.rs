@@ -1,6 +1,6 @@
 //! The key of a store entry: everything in which two tokens differ, without a secret.
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::error::printable::printable;
 use crate::origin::origin::without_secrets;
@@ -124,7 +124,7 @@ impl StoreKeyBuilder {
     }
 
     fn id(&self) -> String {
-        let mut hash = Sha256::new();
+        let mut hash = Context::new(&SHA256);
         // A prefix of its own, so that no other hash of keyfob has the same input.
         hash_field(&mut hash, b"keyfob store key 1");
         hash_field(&mut hash, self.issuer.as_bytes());
@@ -133,7 +133,7 @@ impl StoreKeyBuilder {
         for value in &self.fields {
             hash_list(&mut hash, value.as_slice());
         }
-        hex(&hash.finalize())
+        hex(hash.finish().as_ref())
     }
 
     fn label(&self) -> String {
@@ -174,13 +174,13 @@ fn sorted_set<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<Strin
 }
 
 /// Hashes the length first, so that two different lists of fields never give the same bytes.
-fn hash_field(hash: &mut Sha256, value: &[u8]) {
-    hash.update((value.len() as u64).to_be_bytes());
+fn hash_field(hash: &mut Context, value: &[u8]) {
+    hash.update(&(value.len() as u64).to_be_bytes());
     hash.update(value);
 }
 
-fn hash_list(hash: &mut Sha256, values: &[String]) {
-    hash.update((values.len() as u64).to_be_bytes());
+fn hash_list(hash: &mut Context, values: &[String]) {
+    hash.update(&(values.len() as u64).to_be_bytes());
     for value in values {
         hash_field(hash, value.as_bytes());
     }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
@@ -64,7 +64,7 @@ pub(crate) fn damaged() -> StoreError {
 }
 
 fn checksum(body: &[u8]) -> String {
-    hex(&Sha256::digest(body)[..16])
+    hex(&digest(&SHA256, body).as_ref()[..16])
 }
 
 // The names are part of the stored format, so they stay when the types of the program change theirs. Fields borrow from the

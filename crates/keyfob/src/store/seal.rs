@@ -1,4 +1,4 @@
-//! Encrypts entries with XChaCha20-Poly1305, each bound to its place, its store key and a counter.
+//! Encrypts entries with AES-256-GCM-SIV (RFC 8452), each bound to its place, its store key and a counter.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::clock::clock::Clock;
@@ -86,16 +85,18 @@ impl SealingKey {
 
     /// A hash of the key. A sealed entry holds it, to say which key opens the entry.
     fn tag(&self) -> [u8; TAG] {
-        let mut hash = Sha256::new();
+        let mut hash = Context::new(&SHA256);
         hash.update(b"keyfob sealing key 1");
-        hash.update(*self.0);
+        hash.update(&*self.0);
         let mut tag = [0; TAG];
-        tag.copy_from_slice(&hash.finalize()[..TAG]);
+        tag.copy_from_slice(&hash.finish().as_ref()[..TAG]);
         tag
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.0).into())
+    /// A cipher with a random nonce of 96 bits. Should one repeat, only two equal entries would be seen to be equal.
+    fn cipher(&self) -> RandomizedNonceKey {
+        RandomizedNonceKey::new(&AES_256_GCM_SIV, &*self.0)
+            .expect("the key has the cipher's length")
     }
 }
 
@@ -168,25 +169,19 @@ impl SealingKeys {
     ///
     /// [`StoreErrorKind::Unavailable`](crate::store::StoreErrorKind::Unavailable) if the system has no random numbers.
     pub fn seal(&self, key: &StoreKey, entry: &Entry) -> Result<Vec<u8>, StoreError> {
-        let plain = record::encode(key, entry);
         let writer = &self.keys[0];
-        // A random nonce of 192 bits never repeats in practice, so processes need not share a counter.
-        let mut nonce = [0; NONCE];
-        fill(&mut nonce).map_err(StoreError::unavailable)?;
         let counter = self.next_counter(key.id());
-        let payload = Payload {
-            msg: &plain,
-            aad: &self.binding(key.id(), counter),
-        };
-        let sealed = writer
+        let binding = Aad::from(self.binding(key.id(), counter));
+        let mut sealed = record::encode(key, entry).to_vec();
+        let nonce = writer
             .cipher()
-            .encrypt(&XNonce::from(nonce), payload)
-            .expect("an entry is shorter than the cipher's limit of 256 GiB");
+            .seal_in_place_append_tag(binding, &mut sealed)
+            .map_err(|_| StoreError::unavailable(no_random_numbers()))?;
         Ok([
             MAGIC,
             &writer.tag(),
             &counter.to_be_bytes(),
-            &nonce,
+            nonce.as_ref(),
             &sealed,
         ]
         .concat())
@@ -212,16 +207,16 @@ impl SealingKeys {
                 "the stored token is sealed with a key that was not given; add it as an old key",
             )
         })?;
-        let payload = Payload {
-            msg: text,
-            aad: &self.binding(id, counter),
-        };
-        let opened = key.cipher().decrypt(&XNonce::from(*nonce), payload);
-        let plain = opened.map(Zeroizing::new).map_err(|_| damaged())?;
+        let binding = Aad::from(self.binding(id, counter));
+        let mut text = Zeroizing::new(text.to_vec());
+        let plain = key
+            .cipher()
+            .open_in_place(Nonce::from(nonce), binding, &mut text)
+            .map_err(|_| damaged())?;
         if self.see(id, counter) > counter {
             return Err(outdated());
         }
-        record::decode(&plain)
+        record::decode(plain)
     }
 
     /// Notes that a sealed entry has been saved: from now on, these keys refuse older states of it.
@@ -297,14 +292,17 @@ pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
 
 /// Fills a buffer with random bytes from the system.
 pub(crate) fn fill(buffer: &mut [u8]) -> Result<(), Error> {
-    getrandom::fill(buffer)
-        .map_err(|fault| Error::unavailable("the system has no random numbers").caused_by(fault))
+    aws_lc_rs::rand::fill(buffer).map_err(|_| no_random_numbers())
 }
 
-const MAGIC: &[u8] = b"keyfob-sealed-2\n";
+fn no_random_numbers() -> Error {
+    Error::unavailable("the system has no random numbers")
+}
+
+const MAGIC: &[u8] = b"keyfob-sealed-3\n";
 const LENGTH: usize = 32;
 const TAG: usize = 8;
-const NONCE: usize = 24;
+const NONCE: usize = 12;
 const COUNTER: usize = 8;
 
 /// How often an entry is read until it counts as outdated. Each read may come late, if the entry is saved at the same time.

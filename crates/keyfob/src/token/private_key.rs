@@ -64,6 +64,16 @@ pub(crate) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, &'st
     Ok(DerKey { form, der })
 }
 
+/// The first certificate of a text, in DER form.
+#[cfg(feature = "oauth")]
+pub(crate) fn first_certificate(text: &[u8]) -> Option<Vec<u8>> {
+    let text = str::from_utf8(text).ok()?;
+    let text = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));
+    let (_, body) = sections(&text).find(|(label, _)| *label == "CERTIFICATE")?;
+    let joined: String = body.split_whitespace().collect();
+    STANDARD.decode(joined).ok()
+}
+
 /// The sections of a PEM: each label, with the text between its begin and its end.
 fn sections(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.split(BEGIN).skip(1).filter_map(|section| {

@@ -1,17 +1,17 @@
 //! Client authentication.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::signature;
 use aws_lc_rs::signature::UnparsedPublicKey;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyfob::oauth::{
-    Algorithm, Audience, Client, ClientAuthentication, ClientCredentials, SigningKey,
+    Algorithm, Audience, Client, ClientAuthentication, ClientCredentials, JwtBearer, SigningKey,
 };
 use keyfob::{ErrorKind, TokenCache};
-use keyfob_testkit::{Received, TokenEndpoint};
+use keyfob_testkit::{ManualClock, Received, TokenEndpoint};
 use serde_json::Value;
 
 use crate::fixtures::{basic, client_with, form_values, last, read_jwt, token_of};
@@ -170,5 +170,55 @@ fn s1_no_debug_output_of_a_client_shows_its_secret() {
         let client = client_with(&endpoint, who.clone());
         let source = ClientCredentials::new(client.clone()).parameter("password", "s3cr3t");
         assert!(!format!("{who:?} {client:?} {source:?}").contains("s3cr3t"));
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_contains_the_thumbprint_of_the_keys_certificate() {
+    let pair = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+    let both = pair.signing_key.serialize_pem() + &pair.cert.pem();
+    let key = SigningKey::from_pem(&both).unwrap();
+    let key = key.certificate_pem(&both).unwrap();
+    let (_, asked) = request_of(ClientAuthentication::private_key_jwt(key)).await;
+    let (header, _) = read_jwt(&asked.form_value("client_assertion").unwrap());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, pair.cert.der());
+    assert_eq!(header["x5t#S256"], URL_SAFE_NO_PAD.encode(hash));
+}
+
+#[test]
+fn a_certificate_of_another_key_is_refused() {
+    let key = || SigningKey::generate(Algorithm::Es256).unwrap();
+    let other = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();
+    for (text, says) in [
+        (other.cert.pem(), "does not belong to the private key"),
+        (other.signing_key.serialize_pem(), "is not in PEM form"),
+    ] {
+        let error = key().certificate_pem(text).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_has_the_times_of_the_clients_clock() {
+    let (endpoint, clock) = (TokenEndpoint::start(), ManualClock::default());
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let client = Client::builder("desktop")
+        .token_endpoint(endpoint.url())
+        .authentication(ClientAuthentication::private_key_jwt(key.clone()))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    token_of(ClientCredentials::new(client.clone()))
+        .await
+        .unwrap();
+    token_of(JwtBearer::signed(client, key)).await.unwrap();
+    let now = clock.wall().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let received = endpoint.server().received();
+    let names = ["client_assertion", "assertion"];
+    for (request, name) in received.iter().zip(names) {
+        let (_, claims) = read_jwt(&request.form_value(name).unwrap());
+        assert_eq!(claims["iat"], now, "{name}");
+        assert_eq!(claims["exp"], now + 60, "{name}");
     }
 }

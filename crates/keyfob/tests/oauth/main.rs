@@ -9,6 +9,7 @@ mod broken_sign_ins;
 mod captured_log;
 mod chains;
 mod client_authentication;
+mod clocks;
 mod device_code;
 mod discovery;
 mod fixtures;

@@ -35,14 +35,22 @@ pub(super) struct SignInOptions {
 impl SignInOptions {
     /// Signs a person in, and stores the token.
     pub(super) async fn sign_in(&self, profile: &Profile) -> Result<(), CliError> {
+        require_writable(profile).await?;
+        let token = self.token(profile).await?;
+        self.keep(profile, token).await
+    }
+
+    /// Signs a person in.
+    pub(super) async fn token(&self, profile: &Profile) -> Result<Token, keyfob::Error> {
+        match profile.sign_in() {
+            Some(SignIn::AuthorizationCode) if !self.device => self.in_browser(profile).await,
+            _ => with_code(profile).await,
+        }
+    }
+
+    /// Stores the token of a sign-in, and says so.
+    pub(super) async fn keep(&self, profile: &Profile, token: Token) -> Result<(), CliError> {
         let (store, key) = store_of(profile)?;
-        // A store that cannot be written must be reported before the person signs in.
-        let lease = store.lease(&key, LOCK_TIMEOUT).await;
-        lease.map_err(keyfob::Error::from)?.release().await;
-        let token = match profile.sign_in() {
-            Some(SignIn::AuthorizationCode) if !self.device => self.in_browser(profile).await?,
-            _ => with_code(profile).await?,
-        };
         let renewable = token.refresh_token().is_some();
         save(&*store, &key, token).await?;
         print_stdout(format!("signed in to {}\n", profile.name()))?;
@@ -55,7 +63,7 @@ impl SignInOptions {
         Ok(())
     }
 
-    async fn in_browser(&self, profile: &Profile) -> Result<Token, CliError> {
+    async fn in_browser(&self, profile: &Profile) -> Result<Token, keyfob::Error> {
         let flow = profile.authorization_code().await?;
         let request = flow.timeout(self.timeout).start().await?;
         // The file is removed when the sign-in has ended.
@@ -76,7 +84,7 @@ impl SignInOptions {
         ));
         let manual = request.manual_response();
         tokio::select! {
-            token = request.wait() => Ok(token?),
+            token = request.wait() => token,
             never = submit_lines(manual) => match never {},
         }
     }
@@ -96,7 +104,7 @@ async fn submit_lines(manual: ManualResponse) -> Infallible {
     pending().await
 }
 
-async fn with_code(profile: &Profile) -> Result<Token, CliError> {
+async fn with_code(profile: &Profile) -> Result<Token, keyfob::Error> {
     let authorization = profile.device_code().await?.start().await?;
     let (page, code) = (authorization.verification_uri(), authorization.user_code());
     print_stderr(format!(
@@ -110,7 +118,15 @@ async fn with_code(profile: &Profile) -> Result<Token, CliError> {
     let spinner = Spinner::new("Waiting for the sign-in");
     let token = authorization.wait().await;
     drop(spinner);
-    Ok(token?)
+    token
+}
+
+/// Reports a store that cannot be written, before the person signs in.
+pub(super) async fn require_writable(profile: &Profile) -> Result<(), CliError> {
+    let (store, key) = store_of(profile)?;
+    let lease = store.lease(&key, LOCK_TIMEOUT).await;
+    lease.map_err(keyfob::Error::from)?.release().await;
+    Ok(())
 }
 
 async fn save(store: &dyn TokenStore, key: &StoreKey, token: Token) -> Result<(), CliError> {

@@ -46,7 +46,9 @@ impl HttpBody for Reading {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
-        let mut part = BytesMut::zeroed(PART);
+        // The end is also read where the length is known, so that an error there is reported.
+        let length = self.left.map_or(PART, |left| left.clamp(1, PART));
+        let mut part = BytesMut::zeroed(length as usize);
         Poll::Ready(match self.response.read(&mut part) {
             Ok(0) => None,
             Ok(length) => {
@@ -64,4 +66,4 @@ impl HttpBody for Reading {
     }
 }
 
-const PART: usize = 16 * 1024;
+const PART: u64 = 16 * 1024;

@@ -398,7 +398,7 @@ fn redirect(exchange: &mut Exchange, status: u16, location: &'static str) -> Res
 
 fn redirected(exchange: &mut Exchange, location: &'static str) -> Redirect {
     match redirect(exchange, 307, location) {
-        Ok(Step::Follow(redirect)) => redirect,
+        Ok(Step::Follow(redirect)) => *redirect,
         step => panic!("{location}: {step:?}"),
     }
 }

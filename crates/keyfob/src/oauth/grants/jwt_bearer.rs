@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use huskarl_core::jwt::Jwt;
-use huskarl_core::secrets::SecretString;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
@@ -14,7 +13,8 @@ use crate::oauth::form::Form;
 use crate::oauth::grants::options::{GrantOptions, grant_setters};
 use crate::oauth::inner_tokens::InnerSources;
 use crate::oauth::metadata::Metadata;
-use crate::oauth::signing_key::{Signer, SigningKey};
+use crate::oauth::signed_jwt::SignedJwt;
+use crate::oauth::signing_key::SigningKey;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 
 /// Gets tokens in return for a signed assertion (RFC 7523 §2.1).
@@ -42,15 +42,8 @@ pub struct JwtBearer {
 
 #[derive(Clone)]
 enum Assertion {
-    SignedHere(AssertionToSign),
+    SignedHere(Box<SignedJwt>),
     FromSource(InnerSources),
-}
-
-#[derive(Clone)]
-struct AssertionToSign {
-    key: SigningKey,
-    lifetime: Duration,
-    claims: Map<String, Value>,
 }
 
 impl JwtBearer {
@@ -62,11 +55,9 @@ impl JwtBearer {
     /// By default, the client is the issuer and the subject of the assertion.
     pub fn signed(client: Client, key: SigningKey) -> Self {
         Self {
-            assertion: Assertion::SignedHere(AssertionToSign {
-                key,
-                lifetime: Self::LIFETIME,
-                claims: Map::new(),
-            }),
+            assertion: Assertion::SignedHere(Box::new(
+                SignedJwt::new(key).lifetime(Self::LIFETIME).unique_id(),
+            )),
             options: GrantOptions::new(client),
         }
     }
@@ -104,17 +95,20 @@ impl JwtBearer {
     }
 
     /// Sets how long an assertion is valid. Default: [`LIFETIME`](Self::LIFETIME).
-    pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        if let Assertion::SignedHere(assertion) = &mut self.assertion {
-            assertion.lifetime = lifetime;
-        }
-        self
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        self.with_signed(|assertion| assertion.lifetime(lifetime))
     }
 
     /// Sets any other claim of the assertion.
-    pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    ///
+    /// `iat` and `exp` follow from the [`lifetime`](Self::lifetime), and `jti` is random; a token with such a claim is an error.
+    pub fn claim(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.with_signed(|assertion| assertion.claim(name, value))
+    }
+
+    fn with_signed(mut self, change: impl FnOnce(SignedJwt) -> SignedJwt) -> Self {
         if let Assertion::SignedHere(assertion) = &mut self.assertion {
-            assertion.claims.insert(name.into(), value.into());
+            **assertion = change((**assertion).clone());
         }
         self
     }
@@ -124,44 +118,39 @@ impl JwtBearer {
         let Assertion::SignedHere(assertion) = &self.assertion else {
             return None;
         };
-        match assertion.claims.get("sub") {
+        match assertion.claims().get("sub") {
             Some(subject) => subject.as_str(),
             None => self.options.client.id(),
         }
     }
 }
 
-impl AssertionToSign {
-    async fn sign(&self, client: &Client) -> Result<SecretString, Error> {
-        let mut claims = self.claims.clone();
-        if let Some(id) = client.id() {
-            for name in ["iss", "sub"] {
-                claims.entry(name).or_insert_with(|| id.into());
-            }
+/// Signs an assertion, with the client and the server in the claims that were not set.
+async fn sign(assertion: &SignedJwt, client: &Client) -> Result<Zeroizing<String>, Error> {
+    let mut assertion = assertion.clone();
+    for name in ["iss", "sub"] {
+        if let Some(id) = client.id()
+            && !assertion.claims().contains_key(name)
+        {
+            assertion = assertion.claim(name, id);
         }
-        if !claims.contains_key("iss") {
-            return Err(Error::input(
-                "the assertion has no issuer; set it, or the identifier of the client",
-            ));
-        }
-        let metadata = client.metadata().await?;
-        let audience = claims
-            .entry("aud")
-            .or_insert_with(|| default_audience(&metadata).into());
-        // An endpoint that the server named must not receive an assertion for another server.
-        if metadata.is_discovered {
-            for audience in texts(audience) {
-                check_audience(audience, &metadata.token, &metadata)?;
-            }
-        }
-        Jwt::builder()
-            .issued_now_expires_after(self.lifetime)
-            .claims(claims)
-            .build()
-            .to_jws_compact(&Signer(self.key.clone()))
-            .await
-            .map_err(|_| Error::input("the assertion cannot be signed with these claims"))
     }
+    if !assertion.claims().contains_key("iss") {
+        return Err(Error::input(
+            "the assertion has no issuer; set it, or the identifier of the client",
+        ));
+    }
+    let metadata = client.metadata().await?;
+    if !assertion.claims().contains_key("aud") {
+        assertion = assertion.audience(default_audience(&metadata));
+    }
+    // An endpoint that the server named must not receive an assertion for another server.
+    if metadata.is_discovered {
+        for audience in texts(&assertion.claims()["aud"]) {
+            check_audience(audience, &metadata.token, &metadata)?;
+        }
+    }
+    assertion.sign(client.clock().coarse_time().wall_time())
 }
 
 /// RFC 7523 §3: "The token endpoint URL [...] MAY be used". Metadata can name the endpoint of another server.
@@ -186,8 +175,8 @@ impl TokenSource for JwtBearer {
             let form = |jwt: &str| Form::token_request(GRANT_TYPE).with("assertion", jwt);
             let source = match &self.assertion {
                 Assertion::SignedHere(assertion) => {
-                    let jwt = assertion.sign(&self.options.client).await?;
-                    let form = form(jwt.expose_secret());
+                    let jwt = sign(assertion, &self.options.client).await?;
+                    let form = form(&jwt);
                     return self.options.request_any_token(form).await;
                 }
                 Assertion::FromSource(source) => source,

@@ -1,5 +1,6 @@
 //! Key pairs: reading and generating them, signing with them, and their public keys.
 
+use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
@@ -196,6 +197,18 @@ impl SigningKeyPair {
                 .build()
                 .into(),
         }
+    }
+
+    /// The public key as `SubjectPublicKeyInfo` (RFC 5280 §4.1).
+    pub(super) fn public_der(&self) -> Vec<u8> {
+        let der = match self {
+            Self::Rsa(pair) => pair.public_key().as_der(),
+            Self::P256(pair) | Self::P384(pair) | Self::P521(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+        };
+        der.expect("a key that signs has this form")
+            .as_ref()
+            .to_vec()
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, Error> {

@@ -1,10 +1,9 @@
 //! A lease on entries that are read and written by blocking calls: a file lock of the system.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::sync::Arc;
 
-use fs4::{FileExt, TryLockError};
 use futures_util::future::BoxFuture;
 
 use crate::runtime::runtime;
@@ -90,7 +89,7 @@ pub(in crate::store) struct Lock(File);
 impl Lock {
     /// Locks the file; `None` if another task or process has locked it.
     pub(super) fn try_new(file: File) -> io::Result<Option<Self>> {
-        match FileExt::try_lock(&file) {
+        match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(fault)) => Err(fault),
@@ -101,7 +100,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Unlock explicitly: a child that was forked meanwhile shares the open file, and would keep the lock.
-        let _ = FileExt::unlock(&self.0);
+        let _ = self.0.unlock();
     }
 }
 
