@@ -42,7 +42,7 @@ mod source;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use serde_json::json;
+pub use serde_json::{Value, json};
 
 pub use crate::clock::ManualClock;
 pub use crate::issuer::api::Api;

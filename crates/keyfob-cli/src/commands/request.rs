@@ -214,6 +214,12 @@ impl Request {
                 RetryPolicy::default(),
             ),
         };
+        // A profile has it already.
+        if let TokenChoice::Cache(_) = chosen
+            && let Some(certificate) = self.token.certificate()?
+        {
+            session = session.client_certificate(&certificate);
+        }
         if let Some(file) = self.token.ca_file() {
             session = session.ca_file(file);
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keyfob::{Profile, Profiles};
+use keyfob::{ClientCertificate, Profile, Profiles};
 
 use crate::output::error::CliError;
 use crate::profile_file;
@@ -24,6 +24,17 @@ pub(crate) struct ConfigOption {
     /// names.
     #[arg(long, value_name = "FILE", help_heading = "Profile")]
     cacert: Option<PathBuf>,
+    /// Present the client certificate in this file (PEM) to servers that ask for one
+    ///
+    /// It applies to the server of the request and to the server that issues the token. A profile has a key for it,
+    /// client_certificate, which this option replaces. The file may also have the private key.
+    #[arg(long, value_name = "FILE", help_heading = "Profile")]
+    cert: Option<PathBuf>,
+    /// Read the private key of --cert from this file (PEM)
+    ///
+    /// For an encrypted key, name the passphrase in a profile: client_certificate.key_passphrase.
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Profile")]
+    key: Option<PathBuf>,
 }
 
 /// The option that names a profile.
@@ -48,8 +59,12 @@ impl ConfigOption {
             None => Profiles::from_default_file(),
         };
         let profiles = profiles?;
-        Ok(match &self.cacert {
+        let profiles = match &self.cacert {
             Some(path) => profiles.with_ca_file(path),
+            None => profiles,
+        };
+        Ok(match self.certificate()? {
+            Some(certificate) => profiles.with_client_certificate(&certificate),
             None => profiles,
         })
     }
@@ -61,6 +76,15 @@ impl ConfigOption {
             Some(Ok(false)) => Ok(Profiles::from_text("")?),
             _ => self.profiles(),
         }
+    }
+
+    /// The client certificate that the options name, if they are given.
+    fn certificate(&self) -> Result<Option<ClientCertificate>, CliError> {
+        let read = |file| {
+            let key = self.key.as_ref().unwrap_or(file);
+            ClientCertificate::from_files(file, key)
+        };
+        Ok(self.cert.as_ref().map(read).transpose()?)
     }
 
     /// Adds a profile to the file; see [`profile_file::append`].
@@ -89,6 +113,11 @@ impl ProfileOption {
     /// The file with the certificate authorities that are trusted in place of the system's.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.config.ca_file()
+    }
+
+    /// The client certificate that the options name, if they are given.
+    pub(crate) fn certificate(&self) -> Result<Option<ClientCertificate>, CliError> {
+        self.config.certificate()
     }
 
     pub(crate) fn profiles(&self) -> Result<Profiles, CliError> {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use keyfob::{CommandToken, EnvToken, FileToken, Profile, TokenCache, TokenSource};
+use keyfob::{
+    ClientCertificate, CommandToken, EnvToken, FileToken, Profile, TokenCache, TokenSource,
+};
 use url::Url;
 
 use crate::options::profile::ProfileOption;
@@ -65,6 +67,11 @@ impl TokenOptions {
     /// The file with the certificate authorities that are trusted in place of the system's.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.profile.ca_file()
+    }
+
+    /// The client certificate that the options name, if they are given.
+    pub(crate) fn certificate(&self) -> Result<Option<ClientCertificate>, CliError> {
+        self.profile.certificate()
     }
 
     /// The source that the options or the environment name.

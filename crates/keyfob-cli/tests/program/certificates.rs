@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::thread;
 
@@ -10,6 +11,9 @@ use rcgen::CertifiedKey;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use keyfob_testkit::{ClientCertificates, Leaf, TestAuthority, TlsServer, json};
+
+use crate::broken_servers::broken_servers;
 use crate::keyfob::{Folder, Keyfob};
 
 /// A server over TLS that responds `fine` to each request, and its certificate in PEM.
@@ -86,4 +90,121 @@ fn a_ca_file_that_cannot_be_used_is_named_before_anything_is_sent() {
     fs::write(file, "").expect("a file");
     let done = Keyfob::request(["https://127.0.0.1:9/", "--cacert", file]).run();
     assert!(done.complaint().contains("has no certificate"), "{done:?}");
+}
+
+/// An API and a token endpoint in one, which demand a client certificate, and the files for them.
+fn demanding(folder: &Folder) -> (TlsServer, [String; 3]) {
+    let authority = TestAuthority::new();
+    let pair = authority.issue(Leaf::default());
+    let server = TlsServer::builder(&authority)
+        .client_certificates(ClientCertificates::Demanded)
+        .start(|request| {
+            let token = request.certificate.as_deref();
+            let body = json!({ "access_token": token, "token_type": "Bearer", "expires_in": 60 });
+            (200, body)
+        });
+    let texts = [authority.pem(), &*pair.certificate, &*pair.key];
+    let names = ["ca.pem", "tls.crt", "tls.key"];
+    let files = std::array::from_fn(|number| {
+        let path = folder.path(names[number]);
+        fs::write(&path, texts[number]).expect("a file");
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, mode).expect("a file of our own");
+        path.to_str().expect("a plain path").to_owned()
+    });
+    (server, files)
+}
+
+#[test]
+fn a_client_certificate_is_presented_with_cert_and_key_and_with_the_key_of_a_profile() {
+    let folder = Folder::new();
+    let (server, [authority, certificate, key]) = demanding(&folder);
+    let url = format!("{}/", server.url());
+    let trusting = [&*url, "--cacert", &authority];
+    let done = Keyfob::request(trusting).run();
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stderr.contains("`--cert`"), "{done:?}");
+
+    let options = ["--cert", &certificate, "--key", &key];
+    let done = Keyfob::request([&trusting[..], &options].concat()).run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(server.received()[0].certificate.is_some());
+
+    // With a grant, the token endpoint sees it too.
+    let config = folder.path("keyfob.toml");
+    let profile = format!(
+        "[profiles.a]\nbase_url = \"{url}\"\nca_file = \"{authority}\"\nstore = \"memory\"\n\
+         client_certificate = {{ certificate = \"{certificate}\", key = \"{key}\" }}\n\
+         [profiles.a.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{url}token\"\n\
+         client_id = \"a\"\nclient_authentication = \"tls_client_auth\"\n"
+    );
+    fs::write(&config, profile).expect("a file");
+    let config = config.to_str().expect("a plain path");
+    let done = Keyfob::new(["request", &url, "--profile=a", "--config", config]).run();
+    assert_eq!(done.code, 0, "{done:?}");
+    let bound_to = server.received()[2]
+        .certificate
+        .clone()
+        .expect("it was presented");
+    assert_eq!(
+        server.received()[2].authorization,
+        Some(format!("Bearer {bound_to}"))
+    );
+    let done = Keyfob::new(["profile", "check", "a", "--config", config]).run();
+    assert!(done.stdout.contains("tls.crt"), "{done:?}");
+}
+
+#[test]
+fn a_client_certificate_that_cannot_be_used_is_named_before_anything_is_sent() {
+    let folder = Folder::new();
+    let (_, [authority, certificate, key]) = demanding(&folder);
+    let url = "https://127.0.0.1:9/";
+    for (arguments, words) in [
+        (
+            [url, "--cert", &authority, "--key", &key],
+            "does not belong",
+        ),
+        (
+            [url, "--cert", &key, "--key", &certificate],
+            "has no certificate",
+        ),
+    ] {
+        let done = Keyfob::request(arguments).run();
+        assert_eq!(done.code, 2, "{done:?}");
+        assert!(done.complaint().contains(words), "{done:?}");
+    }
+    let done = Keyfob::request([url, "--cert", &certificate]).run();
+    assert!(done.complaint().contains("is a certificate"), "{done:?}");
+    let done = Keyfob::request([url, "--key", &key]).run();
+    assert_eq!(done.code, 2, "{done:?}");
+}
+
+#[test]
+fn a_failed_handshake_is_an_error_that_says_what_to_do() {
+    let folder = Folder::new();
+    let authority = TestAuthority::new();
+    let write = |name: &str, text: &str| {
+        let path = folder.path(name);
+        fs::write(&path, text).expect("a file");
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(&path, mode).expect("a file of our own");
+        path.to_str().expect("a plain path").to_owned()
+    };
+    let authority_file = write("ca.pem", authority.pem());
+    for server in broken_servers(&authority) {
+        let mut arguments = vec![server.url, "--cacert".into(), authority_file.clone()];
+        arguments.extend(["--retry".into(), "0".into()]);
+        if let Some(pair) = server.client {
+            let file = write("both.pem", &format!("{}{}", pair.certificate, pair.key));
+            arguments.extend(["--cert".into(), file]);
+        }
+        let done = Keyfob::request(arguments).run();
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(
+            done.complaint().contains(server.words),
+            "{} {done:?}",
+            server.words
+        );
+        assert!(!done.stderr.contains("Other"), "{done:?}");
+    }
 }

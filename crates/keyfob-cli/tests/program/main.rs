@@ -1,5 +1,7 @@
 //! The program as its users run it, against servers that the tests script.
 
+#[path = "../../../keyfob/tests/certificates/broken_servers.rs"]
+mod broken_servers;
 mod certificates;
 mod demo;
 mod errors;

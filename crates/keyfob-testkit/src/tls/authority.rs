@@ -1,9 +1,10 @@
 //! A certificate authority for tests.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 
@@ -104,6 +105,10 @@ impl TestAuthority {
     pub fn new() -> Self {
         let key = KeyPair::generate().expect("a new key");
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // Two authorities of one name would be taken for one that has a new key.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test authority {number}");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).expect("a certificate");
@@ -151,5 +156,8 @@ impl TestAuthority {
         }
     }
 }
+
+/// How many authorities were made.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::io_failure::connect_failure;
 use crate::exchange::outcome::Failure;
 
@@ -34,7 +34,7 @@ impl Fault {
             }
             Self::Client(cause) => {
                 let error = failure.error(destination);
-                match tls_reason(&cause) {
+                match tls_reason(&cause).or_else(|| plain_http_reason(&cause)) {
                     // Not caused by the error of the client, whose text is that of a debugger.
                     Some(reason) => error.caused_by(Error::new(ErrorKind::Transport, reason)),
                     None => error.caused_by(cause.without_url()),
@@ -62,6 +62,9 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
         connect_failure(error)
     } else if error.is_timeout() {
         Failure::Timeout
+    } else if is_about_client_certificate(error) {
+        // In TLS 1.3, after the client has sent the request.
+        Failure::Final
     } else if error.is_request() || error.is_body() {
         Failure::Broken
     } else {
@@ -78,4 +81,33 @@ fn tls_reason(error: &reqwest::Error) -> Option<String> {
 #[cfg(not(feature = "rustls"))]
 fn tls_reason(_: &reqwest::Error) -> Option<String> {
     None
+}
+
+/// Whether the server refused the client's certificate, so that it has not processed the request.
+#[cfg(feature = "rustls")]
+pub(crate) fn is_about_client_certificate(error: &reqwest::Error) -> bool {
+    crate::exchange::tls_failure::is_about_client_certificate(error)
+}
+
+#[cfg(not(feature = "rustls"))]
+pub(crate) fn is_about_client_certificate(_: &reqwest::Error) -> bool {
+    false
+}
+
+/// Why plain http failed, if the server may speak TLS.
+fn plain_http_reason(error: &reqwest::Error) -> Option<String> {
+    if error.url()?.scheme() != "http" {
+        return None;
+    }
+    let fault = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    let what = if fault.is_parse() {
+        "the server's response is not HTTP"
+    } else if fault.is_incomplete_message() {
+        "the server closed the connection without a response"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "{what}; if it speaks TLS, its URL begins with `https://`"
+    ))
 }

@@ -102,6 +102,19 @@ impl ClientCertificate {
         self.current().thumbprint.clone()
     }
 
+    /// The files of the certificate and of its key.
+    #[must_use]
+    pub fn files(&self) -> (&Path, &Path) {
+        (&self.0.certificate, self.0.key.path())
+    }
+
+    /// The passphrase of the key, for another TLS library that reads the same files.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn passphrase(&self) -> Option<&str> {
+        self.0.passphrase.as_ref().map(|text| text.as_str())
+    }
+
     fn read(
         certificate: &Path,
         key: &Path,

@@ -57,6 +57,7 @@ impl Profile {
                 outcome: found.map(|_| format!("is in {secret}")),
             });
         }
+        findings.extend(self.check_certificate().await);
         // Each step needs those before it, and would repeat their error.
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = grant
@@ -81,6 +82,29 @@ impl Profile {
                 .check_origins()
                 .map(|()| format!("may go to {}", servers.join(", "))),
         }
+    }
+
+    /// Whether the client certificate can be read.
+    async fn check_certificate(&self) -> Option<Finding> {
+        let grant = self.definition.token.grant();
+        let of_grant = grant.and_then(|grant| grant.client_certificate.as_ref());
+        let of_api = self.definition.client_certificate.as_ref();
+        let servers = match (of_grant, of_api) {
+            (Some(_), Some(_)) => "the API and the token endpoint",
+            (Some(_), None) => "the token endpoint",
+            (None, _) => "the API",
+        };
+        let read = of_grant.or(of_api)?.certificate().await;
+        Some(Finding {
+            what: "the client certificate".to_owned(),
+            outcome: read.map(|read| {
+                let file = read.files().0.display();
+                format!(
+                    "is in {file}, for {servers}; its thumbprint is {}",
+                    read.thumbprint()
+                )
+            }),
+        })
     }
 
     /// True if the first refresh token, which the file refers to, is no longer needed.

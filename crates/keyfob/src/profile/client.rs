@@ -70,6 +70,10 @@ impl Secrets {
         let mut client = Client::builder(&grant.client.id)
             .authentication(self.authentication(grant)?)
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
+            .set_each(
+                &grant.certificate().await?,
+                ClientBuilder::client_certificate,
+            )
             .set_each(grant.prover().await?, ClientBuilder::dpop)
             .set_each(&grant.token_type, ClientBuilder::token_type)
             .set_each(files, MetadataFiles::used_by);
@@ -114,6 +118,10 @@ impl Secrets {
                 ClientAuthentication::secret_basic_unencoded(secret())
             }
             Authentication::SecretPost(_) => ClientAuthentication::secret_post(secret()),
+            Authentication::TlsClient => ClientAuthentication::tls_client_auth(),
+            Authentication::SelfSignedTlsClient => {
+                ClientAuthentication::self_signed_tls_client_auth()
+            }
             Authentication::PrivateKey(_) => {
                 ClientAuthentication::private_key_jwt(self.signing_key(grant)?).set_each(
                     grant.client.assertion_audience.clone(),

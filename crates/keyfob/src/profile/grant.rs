@@ -103,6 +103,10 @@ impl GrantSource {
                 let files = MetadataFiles::of(&self.definition.store);
                 let client = Client::builder(&grant.client.id)
                     .set_each(&grant.ca_file, ClientBuilder::ca_file)
+                    .set_each(
+                        &grant.certificate().await?,
+                        ClientBuilder::client_certificate,
+                    )
                     .set_each(files, MetadataFiles::used_by);
                 let source = SmartBackendServices::discover_with(client, base, key)?;
                 Arc::new(with_parameters!(source, grant, secrets))

@@ -18,6 +18,7 @@
 pub(crate) mod basic;
 pub(crate) mod check;
 pub(crate) mod client;
+pub(crate) mod client_certificate;
 pub(crate) mod dpop_key;
 pub(crate) mod errors;
 pub(crate) mod file;

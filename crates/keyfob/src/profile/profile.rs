@@ -14,7 +14,9 @@ use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
 use crate::exchange::retry::RetryPolicy;
 use crate::oauth::dpop::DpopProver;
+use crate::origin::client_certificate::ClientCertificate;
 use crate::origin::origin::{Origin, without_secrets};
+use crate::profile::client_certificate::{CertificateSettings, PresentedTo};
 use crate::profile::errors::suggestion;
 use crate::profile::file;
 use crate::profile::file::{FILE, file_of_environment};
@@ -166,6 +168,15 @@ impl Profiles {
         self
     }
 
+    /// The same profiles with this client certificate; see [`Profile::with_client_certificate`].
+    #[must_use]
+    pub fn with_client_certificate(mut self, certificate: &ClientCertificate) -> Self {
+        for profile in self.profiles.values_mut() {
+            *profile = profile.with_client_certificate(certificate);
+        }
+        self
+    }
+
     /// All profiles, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.values()
@@ -285,6 +296,35 @@ impl Profile {
         let definition = Definition::clone(&self.definition);
         Self {
             definition: Arc::new(definition.with_ca_file(path.into())),
+            tokens: Arc::default(),
+        }
+    }
+
+    /// The certificate that the profile's own servers see (RFC 8705), read at the first call; `None` if it has none for them.
+    ///
+    /// The sessions of the profile have it already.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientCertificate::from_files`], and any error of reading the key's passphrase.
+    pub fn client_certificate(&self) -> Result<Option<ClientCertificate>, Error> {
+        match &self.definition.client_certificate {
+            Some(files) => block_on(files.certificate()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same profile with this client certificate, for its own servers and for the server that issues its tokens.
+    ///
+    /// It has a token cache of its own. It takes precedence over the file's `client_certificate`.
+    #[must_use]
+    pub fn with_client_certificate(&self, certificate: &ClientCertificate) -> Self {
+        let definition = Definition::clone(&self.definition);
+        Self {
+            definition: Arc::new(definition.with_client_certificate(CertificateSettings {
+                files: certificate.into(),
+                presented_to: PresentedTo::Both,
+            })),
             tokens: Arc::default(),
         }
     }

@@ -19,6 +19,8 @@ pub(super) mod token;
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::origin::Origin;
+use crate::profile::client_certificate;
+use crate::profile::client_certificate::{CertificateFiles, CertificateSettings, PresentedTo};
 use crate::profile::errors::FileErrors;
 use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::schema::store::StoreSettings;
@@ -37,6 +39,8 @@ pub(super) struct Definition {
     pub(super) plain_http: Vec<Origin>,
     /// The certificate authorities that are trusted in place of the system's.
     pub(super) ca_file: Option<PathBuf>,
+    /// The certificate that the profile's own server sees. The grant has that for the token endpoint.
+    pub(super) client_certificate: Option<CertificateFiles>,
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
@@ -54,6 +58,19 @@ impl Definition {
             grant.ca_file = Some(path.clone());
         }
         self.ca_file = Some(path);
+        self
+    }
+
+    /// The same profile with this client certificate.
+    pub(super) fn with_client_certificate(mut self, settings: CertificateSettings) -> Self {
+        if let TokenFrom::Grant(grant) = &mut self.token.from
+            && settings.presented_to != PresentedTo::Api
+        {
+            grant.client_certificate = Some(settings.files.clone());
+        }
+        if settings.presented_to != PresentedTo::TokenEndpoint {
+            self.client_certificate = Some(settings.files);
+        }
         self
     }
 }
@@ -110,6 +127,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         );
     }
     let ca_file = table.optional("ca_file", Value::path);
+    let certificate = table.optional("client_certificate", client_certificate::read);
     let timeout = table.optional("timeout", Value::seconds);
     let redirects = table.optional("redirects", |value| value.number(0..=100));
     let retry = table.optional("retry", |value| value.table(&RETRY, read_retry));
@@ -127,6 +145,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         base_url,
         plain_http,
         ca_file: None,
+        client_certificate: None,
         timeout,
         redirects,
         retry: retry.unwrap_or_default(),
@@ -135,10 +154,9 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         token,
         has_reported_no_store: Arc::default(),
     };
-    Ok(match ca_file {
-        Some(path) => definition.with_ca_file(path),
-        None => definition,
-    })
+    Ok(definition
+        .set_each(ca_file, Definition::with_ca_file)
+        .set_each(certificate, Definition::with_client_certificate))
 }
 
 /// A session treats the last segment of a base URL as a folder, so the profile does too.

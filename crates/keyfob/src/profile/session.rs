@@ -10,7 +10,7 @@ use crate::profile::set_each::SetEach;
 impl Profile {
     /// The async session of this profile. Nothing is sent yet.
     ///
-    /// It reads the key for proofs of possession, if the profile has one.
+    /// It reads the key for proofs of possession and the client certificate, if the profile has them.
     ///
     /// # Errors
     ///
@@ -29,7 +29,7 @@ impl Profile {
         // Read now, because a client is built with its key. All other secrets wait for the first request.
         let prover = self.dpop_prover()?;
         let builder = self.configure(Session::builder(self.tokens()?));
-        Ok(builder.set_each(prover, SessionBuilder::dpop))
+        self.certify(builder.set_each(prover, SessionBuilder::dpop))
     }
 
     /// Checks the servers that the token may go to, as a session does, without a secret.
@@ -47,7 +47,17 @@ impl Profile {
     pub fn blocking_session(&self) -> Result<crate::client::blocking::Session, Error> {
         let prover = self.dpop_prover()?;
         let builder = self.configure(crate::client::blocking::Session::builder(self.tokens()?));
-        builder.set_each(prover, SessionBuilder::dpop).build()
+        self.certify(builder.set_each(prover, SessionBuilder::dpop))?
+            .build()
+    }
+
+    /// Adds the client certificate, which is read now.
+    fn certify<C: TlsClient>(
+        &self,
+        builder: SessionBuilder<C>,
+    ) -> Result<SessionBuilder<C>, Error> {
+        let certificate = self.client_certificate()?;
+        Ok(builder.set_each(&certificate, SessionBuilder::client_certificate))
     }
 
     fn configure<C: TlsClient>(&self, builder: SessionBuilder<C>) -> SessionBuilder<C> {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
+mod broken_servers;
 #[path = "../requests/captured_log.rs"]
 mod captured_log;
+mod errors;
 mod files;
 mod fixtures;
 mod rotation;

@@ -24,6 +24,9 @@ pub(crate) enum Authentication {
     SecretBasicUnencoded(SecretRef),
     SecretPost(SecretRef),
     PrivateKey(KeySettings),
+    /// The certificate of the TLS connection (RFC 8705).
+    TlsClient,
+    SelfSignedTlsClient,
 }
 
 /// The private key that the client signs with.
@@ -40,6 +43,8 @@ enum Method {
     None,
     Secret(fn(SecretRef) -> Authentication),
     PrivateKey,
+    TlsClient,
+    SelfSignedTlsClient,
 }
 
 /// How a client authenticates if the file does not say so.
@@ -58,7 +63,10 @@ impl ClientSettings {
             Authentication::SecretBasic(secret)
             | Authentication::SecretBasicUnencoded(secret)
             | Authentication::SecretPost(secret) => Some(secret),
-            Authentication::None | Authentication::PrivateKey(_) => None,
+            Authentication::None
+            | Authentication::PrivateKey(_)
+            | Authentication::TlsClient
+            | Authentication::SelfSignedTlsClient => None,
         }
     }
 }
@@ -116,6 +124,8 @@ pub(super) fn read_authentication(
             with_secret(table.required("client_secret", purpose, Value::secret)?)
         }
         Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
+        Method::TlsClient => Authentication::TlsClient,
+        Method::SelfSignedTlsClient => Authentication::SelfSignedTlsClient,
     })
 }
 
@@ -134,7 +144,7 @@ pub(super) fn read_key(table: &Table<'_>) -> Read<KeySettings> {
     })
 }
 
-const METHODS: [(&str, Method); 5] = [
+const METHODS: [(&str, Method); 7] = [
     ("none", Method::None),
     ("client_secret_basic", SECRET_BASIC),
     (
@@ -146,6 +156,8 @@ const METHODS: [(&str, Method); 5] = [
         Method::Secret(Authentication::SecretPost),
     ),
     ("private_key_jwt", Method::PrivateKey),
+    ("tls_client_auth", Method::TlsClient),
+    ("self_signed_tls_client_auth", Method::SelfSignedTlsClient),
 ];
 
 const SECRET_BASIC: Method = Method::Secret(Authentication::SecretBasic);

@@ -8,6 +8,8 @@ use url::Url;
 use crate::error::error::Error;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::grants::options::RESERVED;
+use crate::origin::client_certificate::ClientCertificate;
+use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::dpop_key::DpopKey;
 use crate::profile::key::{Key, Kind, Variant, words};
 use crate::profile::schema::client::{
@@ -40,6 +42,8 @@ pub(crate) struct Grant {
     pub(crate) dpop_key: Option<DpopKey>,
     /// The CA file of the profile.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The certificate that the token endpoint sees.
+    pub(crate) client_certificate: Option<CertificateFiles>,
     /// The scheme of the tokens, whatever type the server writes.
     pub(crate) token_type: Option<String>,
 }
@@ -136,6 +140,13 @@ impl Grant {
         OptionFuture::from(prover).await.transpose()
     }
 
+    /// The client certificate that the token endpoint sees.
+    pub(crate) async fn certificate(&self) -> Result<Option<ClientCertificate>, Error> {
+        let files = self.client_certificate.as_ref();
+        let certificate = files.map(CertificateFiles::certificate);
+        OptionFuture::from(certificate).await.transpose()
+    }
+
     /// The private key that the client signs with: its authentication, or else an assertion.
     pub(crate) fn signing_key(&self) -> Option<&KeySettings> {
         match (&self.client.authentication, &self.kind) {
@@ -225,6 +236,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         secret_parameters: secret_parameters.unwrap_or_default(),
         dpop_key,
         ca_file: None,
+        client_certificate: None,
         token_type,
     })
 }
