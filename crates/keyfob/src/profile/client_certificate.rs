@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 
 use crate::error::error::Error;
 use crate::origin::client_certificate::ClientCertificate;
+use crate::profile::key::{Key, Kind, TableKeys, words};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
@@ -67,7 +68,7 @@ impl From<&ClientCertificate> for CertificateFiles {
 /// Reads a file with certificate and key, or a table.
 pub(super) fn read(value: &Value<'_>) -> Read<CertificateSettings> {
     if value.is_table() {
-        return value.table(&[], read_table);
+        return value.table(&KEYS, read_table);
     }
     let certificate = value.path()?;
     Ok(CertificateSettings {
@@ -105,4 +106,36 @@ const PRESENTED_TO: [(&str, PresentedTo); 3] = [
     ("both", PresentedTo::Both),
     ("api", PresentedTo::Api),
     ("token_endpoint", PresentedTo::TokenEndpoint),
+];
+
+/// The table `[profiles.name.client_certificate]`.
+pub(super) static KEYS: TableKeys = TableKeys {
+    required: &["certificate"],
+    ..TableKeys::new(
+        "client_certificate",
+        "The certificate that is presented to servers that ask for one",
+        &[CERTIFICATE_KEYS],
+    )
+};
+
+const CERTIFICATE_KEYS: &[Key] = &[
+    Key::new(
+        "certificate",
+        Kind::Path,
+        "the file (PEM) with the client's certificate, and after it those between it and its authority",
+    ),
+    Key::new("key", Kind::Path, "the file (PEM) with its private key")
+        .default("the file of the certificate"),
+    Key::new(
+        "key_passphrase",
+        Kind::Secret,
+        "reference to the passphrase of an encrypted key (PBES2 with AES)",
+    )
+    .default("none"),
+    Key::new(
+        "presented_to",
+        Kind::Word(|| words(&PRESENTED_TO)),
+        "which servers see it: `both`, only the `api`, or only the `token_endpoint`",
+    )
+    .default("both"),
 ];

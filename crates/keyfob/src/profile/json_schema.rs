@@ -176,6 +176,7 @@ fn of_kind(kind: Kind) -> Value {
             "propertyNames": {"pattern": "^[0-9A-Za-z._-]+$"},
             "additionalProperties": reference(table),
         }),
+        Kind::PathOrTable(table) => json!({"anyOf": [pattern(PATH), reference(table)]}),
         Kind::SecretOrTable(table) => json!({"anyOf": [pattern(SECRET), reference(table)]}),
         Kind::WordOrTable(words, table) => {
             json!({"anyOf": [{"enum": words()}, reference(table)]})
@@ -202,6 +203,7 @@ impl Kind {
             Self::Table(table)
             | Self::TablesByName(table)
             | Self::SecretOrTable(table)
+            | Self::PathOrTable(table)
             | Self::WordOrTable(_, table) => Some(table),
             _ => None,
         }

@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     /// Tables of this kind under names that the user chooses.
     TablesByName(&'static TableKeys),
     SecretOrTable(&'static TableKeys),
+    PathOrTable(&'static TableKeys),
     WordOrTable(fn() -> Vec<&'static str>, &'static TableKeys),
 }
 

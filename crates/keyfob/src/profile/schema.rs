@@ -254,6 +254,12 @@ const PROFILE_KEYS: &[Key] = &[
     )
     .default("those of the system"),
     Key::new(
+        "client_certificate",
+        Kind::PathOrTable(&client_certificate::KEYS),
+        "the certificate that is presented to servers that ask for one in the TLS handshake: a file with certificate and key, or a table",
+    )
+    .default("none"),
+    Key::new(
         "timeout",
         Kind::Seconds,
         "an attempt fails when nothing moves for this time, in seconds",

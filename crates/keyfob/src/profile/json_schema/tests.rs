@@ -91,7 +91,7 @@ fn example(key: &Key) -> Value {
         Kind::Word(words) => json!(words()[0]),
         Kind::LoopbackUrl => json!("http://127.0.0.1/callback"),
         Kind::Url | Kind::Origins => json!("https://a.example"),
-        Kind::Path => json!("/path"),
+        Kind::Path | Kind::PathOrTable(_) => json!("/path"),
         Kind::Seconds => json!(1.5),
         Kind::Number(least, _) => json!(least),
         Kind::Statuses => json!(404),
@@ -154,6 +154,8 @@ fn tables() -> Vec<(&'static TableKeys, &'static str, Value)> {
     )];
     let retry = PROFILE.get("retry").unwrap().kind.table().unwrap();
     all.push((retry, "", json!({})));
+    let certificate = PROFILE.get("client_certificate").unwrap().kind.table();
+    all.push((certificate.unwrap(), "", json!({"certificate": "/path"})));
     for keys in [&token::KEYS, &store::KEYS] {
         all.extend(
             smallest(keys)
