@@ -53,7 +53,12 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "oauth",
         "against real servers that issue tokens",
-        &[Need::OidcProvider, Need::Glewlwyd, Need::OpenBao],
+        &[
+            Need::OidcProvider,
+            Need::McpSdk,
+            Need::Glewlwyd,
+            Need::OpenBao,
+        ],
         oauth,
     ),
     gate(

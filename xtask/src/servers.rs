@@ -7,37 +7,64 @@ use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
 use crate::version::version;
 
-/// Whether the certified provider is installed as its lock file says.
-pub(crate) fn has_oidc_provider() -> bool {
-    let installed = fs::read_to_string(modules().join(INSTALLED));
-    node_and_npm_are_recent()
-        && installed.is_ok_and(|installed| lock_file().is_ok_and(|wanted| installed == wanted))
+/// Packages of npm, which are installed as a lock file says.
+pub(crate) struct Packages {
+    /// The folder with the lock file and the scripts.
+    folder: &'static str,
+    /// Where in the build folder the tests look for them.
+    installed_in: &'static str,
 }
 
-fn lock_file() -> Result<String, String> {
-    fs::read_to_string(root().join(PROVIDER).join(LOCK))
-        .map_err(|error| format!("{PROVIDER}/{LOCK} cannot be read: {error}"))
-}
+/// The certified OpenID provider.
+pub(crate) const OIDC_PROVIDER: Packages = Packages {
+    folder: "crates/keyfob/tests/real_servers/oidc-provider",
+    installed_in: "provider",
+};
 
-/// Installs the certified provider into the build folder, unless it is there.
-pub(crate) fn prepare_oidc_provider() -> Outcome {
-    if has_oidc_provider() {
-        return Ok(());
+/// The SDK of the Model Context Protocol.
+pub(crate) const MCP_SDK: Packages = Packages {
+    folder: "crates/keyfob-cli/tests/provider/mcp",
+    installed_in: "mcp",
+};
+
+impl Packages {
+    pub(crate) fn are_installed(&self) -> bool {
+        let installed = fs::read_to_string(self.modules().join(INSTALLED));
+        let is_wanted = |text| self.lock_file().is_ok_and(|wanted| text == wanted);
+        node_and_npm_are_recent() && installed.is_ok_and(is_wanted)
     }
-    provide_node()?;
-    let folder = modules();
-    let wanted = lock_file()?;
-    println!("── installing {PROVIDER}/{LOCK}");
-    let cannot_write =
-        |error: std::io::Error| format!("{} cannot be written: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(cannot_write)?;
-    for name in ["package.json", LOCK] {
-        fs::copy(root().join(PROVIDER).join(name), folder.join(name)).map_err(cannot_write)?;
+
+    /// Installs them into the build folder, unless they are there.
+    pub(crate) fn install(&self) -> Outcome {
+        if self.are_installed() {
+            return Ok(());
+        }
+        provide_node()?;
+        let folder = self.modules();
+        let wanted = self.lock_file()?;
+        println!("── installing {}/{LOCK}", self.folder);
+        let cannot_write =
+            |error: std::io::Error| format!("{} cannot be written: {error}", folder.display());
+        fs::create_dir_all(&folder).map_err(cannot_write)?;
+        for name in ["package.json", LOCK] {
+            let from = root().join(self.folder).join(name);
+            fs::copy(from, folder.join(name)).map_err(cannot_write)?;
+        }
+        run(program("npm")
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            .current_dir(&folder))?;
+        fs::write(folder.join(INSTALLED), wanted).map_err(cannot_write)
     }
-    run(program("npm")
-        .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-        .current_dir(&folder))?;
-    fs::write(folder.join(INSTALLED), wanted).map_err(cannot_write)
+
+    fn lock_file(&self) -> Result<String, String> {
+        let folder = self.folder;
+        fs::read_to_string(root().join(folder).join(LOCK))
+            .map_err(|error| format!("{folder}/{LOCK} cannot be read: {error}"))
+    }
+
+    fn modules(&self) -> PathBuf {
+        target().join(self.installed_in)
+    }
 }
 
 /// Runs it until it is interrupted, with its demonstration clients.
@@ -51,10 +78,10 @@ pub(crate) fn run_api() -> Outcome {
 }
 
 fn run_with_the_packages(script: &str) -> Outcome {
-    prepare_oidc_provider()?;
+    OIDC_PROVIDER.install()?;
     run(program("node")
-        .arg(root().join(PROVIDER).join(script))
-        .env("KEYFOB_PROVIDER_MODULES", modules()))
+        .arg(root().join(OIDC_PROVIDER.folder).join(script))
+        .env("KEYFOB_PROVIDER_MODULES", OIDC_PROVIDER.modules()))
 }
 
 /// Installs the other server and what makes its database.
@@ -89,12 +116,6 @@ fn is_recent(text: &str) -> bool {
     version(text.trim_start_matches('v')) >= Some(NODE_LEAST)
 }
 
-/// Where the tests look for the packages.
-fn modules() -> PathBuf {
-    target().join("provider")
-}
-
-const PROVIDER: &str = "crates/keyfob/tests/real_servers/oidc-provider";
 const LOCK: &str = "package-lock.json";
 const INSTALLED: &str = "installed.json";
 /// The server, and what makes its database.

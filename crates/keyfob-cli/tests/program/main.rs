@@ -10,6 +10,7 @@ mod help;
 mod keyfob;
 mod memory;
 mod output;
+mod pending_sign_in;
 mod profiles;
 mod renewals;
 mod sign_in;

@@ -1,16 +1,15 @@
 //! People sign in and out, with a browser or a code.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::Stdio;
 
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
-use url::Url;
 
-use crate::keyfob::{Finished, Folder, Keyfob, finish};
+use crate::keyfob::{Finished, Folder, Keyfob};
+use crate::pending_sign_in::{PendingSignIn, get, parameter, redirect_url};
 use crate::waiting::wait_until;
 
 /// A profile file and a state directory for one test, with a profile `a` whose token comes from this server.
@@ -84,75 +83,6 @@ pub(crate) fn token(text: &str, expires_in: u64) -> serde_json::Value {
         "expires_in": expires_in,
         "refresh_token": format!("refresh-of-{text}"),
     })
-}
-
-/// A sign-in that waits for a person.
-pub(crate) struct PendingSignIn {
-    pub(crate) child: Child,
-    stderr: BufReader<ChildStderr>,
-    read_so_far: String,
-}
-
-impl PendingSignIn {
-    pub(crate) fn start(keyfob: Keyfob) -> Self {
-        let mut child = keyfob.start();
-        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-        Self {
-            child,
-            stderr,
-            read_so_far: String::new(),
-        }
-    }
-
-    /// The next indented line, which holds an address or a code for the person.
-    fn shown(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            let read = self.stderr.read_line(&mut line).expect("it is text");
-            assert!(read > 0, "it ended: {}", self.read_so_far);
-            self.read_so_far.push_str(&line);
-            if let Some(text) = line.strip_prefix("  ") {
-                return text.trim_end().to_owned();
-            }
-        }
-    }
-
-    pub(crate) fn address(&mut self) -> Url {
-        self.shown().parse().expect("it is a URL")
-    }
-
-    /// Waits for its end, and returns everything that it printed.
-    pub(crate) fn finish(mut self) -> Finished {
-        self.stderr
-            .read_to_string(&mut self.read_so_far)
-            .expect("it is text");
-        let mut done = finish(self.child);
-        done.stderr = self.read_so_far;
-        done
-    }
-}
-
-pub(crate) fn parameter(url: &Url, name: &str) -> String {
-    let found = url.query_pairs().find(|(key, _)| key == name);
-    found.expect("the parameter is there").1.into_owned()
-}
-
-/// The URL that the server redirects the browser to.
-pub(crate) fn redirect_url(url: &Url, parameters: &str) -> String {
-    let (uri, state) = (parameter(url, "redirect_uri"), parameter(url, "state"));
-    format!("{uri}?state={state}&{parameters}")
-}
-
-/// The page at this URL.
-pub(crate) fn get(url: &str) -> String {
-    let url: Url = url.parse().expect("it is a URL");
-    let address = url.socket_addrs(|| None).expect("it is an address")[0];
-    let mut stream = TcpStream::connect(address).expect("the program listens");
-    let target = &url[url::Position::BeforePath..];
-    write!(stream, "GET {target} HTTP/1.1\r\nhost: {address}\r\n\r\n").expect("it reads");
-    let mut page = String::new();
-    stream.read_to_string(&mut page).expect("it is text");
-    page
 }
 
 #[test]

@@ -8,7 +8,8 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use serde_json::Value;
 
 use crate::keyfob::{Finished, Folder, Keyfob};
-use crate::sign_in::{PendingSignIn, get, parameter, redirect_url, token};
+use crate::pending_sign_in::{PendingSignIn, get, parameter, redirect_url};
+use crate::sign_in::token;
 
 /// A machine without profiles, an API at `/mcp`, and a server where people sign in.
 struct Machine {

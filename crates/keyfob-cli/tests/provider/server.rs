@@ -1,4 +1,4 @@
-//! The certified provider as a process for one test; see `provider.mjs` in the library's tests.
+//! Servers that run in node, each a process for one test: see `provider.mjs` in the library's tests, and `mcp/server.mjs`.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -55,31 +55,60 @@ impl Drop for Provider {
 fn spawn(port: u16, lifetime: u64) -> Child {
     let tests =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../keyfob/tests/real_servers/oidc-provider");
+    let setup = format!(r#"{{"port": {port}, "lifetime": {lifetime}}}"#);
+    node(&tests.join("provider.mjs"), "provider", &setup).0
+}
+
+/// A server of the Model Context Protocol that asks for a sign-in. It runs until it is dropped.
+pub(crate) struct McpServer {
+    process: Child,
+    pub(crate) url: String,
+}
+
+impl McpServer {
+    /// Starts on a free port. Its tokens expire after `lifetime` seconds.
+    pub(crate) fn start(lifetime: u64) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/provider/mcp/server.mjs");
+        let setup = format!(r#"{{"lifetime": {lifetime}}}"#);
+        let (process, url) = node(&script, "mcp", &setup);
+        Self { process, url }
+    }
+}
+
+impl Drop for McpServer {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// Starts a script with the packages in this part of the build folder. Returns its first line, which is a URL.
+fn node(script: &Path, packages: &str, setup: &str) -> (Child, String) {
     let mut process = Command::new("node")
-        .arg(tests.join("provider.mjs"))
+        .arg(script)
         .arg("-")
-        .env("KEYFOB_PROVIDER_MODULES", modules())
+        .env("KEYFOB_PROVIDER_MODULES", build_folder().join(packages))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("node is installed");
-    // The provider ends when its standard input closes, so it does not outlive this process.
+    // The server ends when its standard input closes, so it does not outlive this process.
     let input = process.stdin.as_mut().expect("it is a pipe");
-    writeln!(input, r#"{{"port": {port}, "lifetime": {lifetime}}}"#).expect("it reads its setup");
+    writeln!(input, "{setup}").expect("it reads its setup");
     let output = process.stdout.take().expect("it is a pipe");
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line);
     assert!(
         read.is_ok_and(|length| length > 0),
-        "the provider did not start; `cargo xtask test oauth` installs it"
+        "the server did not start; `cargo xtask test oauth` installs it"
     );
-    process
+    (process, line.trim_end().to_owned())
 }
 
-/// The directory of the packages, inside cargo's target directory.
-fn modules() -> PathBuf {
+/// Cargo's target directory.
+fn build_folder() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
-        .join("provider")
 }
