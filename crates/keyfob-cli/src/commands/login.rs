@@ -6,6 +6,7 @@ mod new_profile;
 mod redirect_page;
 mod sign_in;
 mod terminal_lines;
+mod wishes;
 
 use clap::Args;
 
@@ -49,7 +50,8 @@ impl Login {
         }
         self.by_url.require_none()?;
         let profile = self.profile.choose()?;
-        self.sign_in.sign_in(&profile).await?;
+        let config = self.profile.config();
+        self.sign_in.sign_in(&profile, config).await?;
         Ok(ExitCode::Done)
     }
 }

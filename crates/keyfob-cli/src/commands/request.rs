@@ -5,6 +5,7 @@ mod destination;
 mod head;
 mod headers;
 mod mask;
+mod step_up;
 mod url;
 
 use std::io::{IsTerminal, stdout};
@@ -139,6 +140,11 @@ impl Request {
         let response = self.send(&session, head, body, verbose).await?;
         if self.include || is_head {
             print_stdout(head::response(&response, stdout().is_terminal()))?;
+        }
+        if let Some(advice) = step_up::advice(&response, &chosen, &self.token.config_arguments())
+            && !self.silent
+        {
+            print_stderr(format!("keyfob: {advice}\n"));
         }
         let status = response.status();
         if self.fail && (status.is_client_error() || status.is_server_error()) {

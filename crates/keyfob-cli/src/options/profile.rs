@@ -97,6 +97,22 @@ impl ConfigOption {
         self.cacert.as_deref()
     }
 
+    /// These options as arguments, for a command that a person can run.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let options = [
+            ("--config", &self.config),
+            ("--cacert", &self.cacert),
+            ("--cert", &self.cert),
+            ("--key", &self.key),
+        ];
+        let given = options
+            .into_iter()
+            .filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        given
+            .flat_map(|(option, path)| [option.to_owned(), path.display().to_string()])
+            .collect()
+    }
+
     /// The profile of this name.
     pub(crate) fn profile(&self, name: &str) -> Result<Profile, CliError> {
         Ok(self.profiles()?.get(name)?.clone())
@@ -122,5 +138,10 @@ impl ProfileOption {
 
     pub(crate) fn profiles(&self) -> Result<Profiles, CliError> {
         self.config.profiles()
+    }
+
+    /// The file and the certificate authorities as arguments, for a command that a person can run.
+    pub(crate) fn config_arguments(&self) -> Vec<String> {
+        self.config.arguments()
     }
 }

@@ -74,6 +74,11 @@ impl TokenOptions {
         self.profile.certificate()
     }
 
+    /// The file and the certificate authorities as arguments, for a command that a person can run.
+    pub(crate) fn config_arguments(&self) -> Vec<String> {
+        self.profile.config_arguments()
+    }
+
     /// The source that the options or the environment name.
     pub(crate) fn choose(&self) -> Result<TokenChoice, CliError> {
         match self.named_profile()? {

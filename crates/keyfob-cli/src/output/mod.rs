@@ -4,5 +4,6 @@ pub(crate) mod columns;
 pub(crate) mod error;
 pub(crate) mod exit_code;
 pub(crate) mod log;
+pub(crate) mod login_command;
 pub(crate) mod print;
 pub(crate) mod spinner;

@@ -16,5 +16,6 @@ mod renewals;
 mod sign_in;
 mod sign_in_by_url;
 mod signals;
+mod step_up;
 mod stored_tokens;
 mod waiting;

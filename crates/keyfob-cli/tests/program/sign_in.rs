@@ -13,13 +13,13 @@ use crate::pending_sign_in::{PendingSignIn, get, parameter, redirect_url};
 use crate::waiting::wait_until;
 
 /// A profile file and a state directory for one test, with a profile `a` whose token comes from this server.
-struct Machine {
-    folder: Folder,
-    server: Server,
+pub(crate) struct Machine {
+    pub(crate) folder: Folder,
+    pub(crate) server: Server,
 }
 
 impl Machine {
-    fn new(grant: &str) -> Self {
+    pub(crate) fn new(grant: &str) -> Self {
         let (folder, server) = (Folder::new(), Server::start());
         let issuer = server.url();
         folder.file("keyfob.toml", &profile("a", grant, &issuer));
@@ -37,7 +37,7 @@ impl Machine {
         Self { folder, server }
     }
 
-    fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+    pub(crate) fn keyfob(&self, arguments: &[&str]) -> Keyfob {
         let path = |name: &str| self.folder.path(name).display().to_string();
         Keyfob::new(arguments)
             .env("KEYFOB_CONFIG", &path("keyfob.toml"))
@@ -46,12 +46,12 @@ impl Machine {
             .env("PATH", &path("bin"))
     }
 
-    fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         self.keyfob(arguments).run()
     }
 
     /// Signs in with a browser and this token response.
-    fn sign_in(&self, token: serde_json::Value) {
+    pub(crate) fn sign_in(&self, token: serde_json::Value) {
         self.server.expect(
             Expect::post("/token")
                 .form("grant_type", "authorization_code")
@@ -63,7 +63,7 @@ impl Machine {
         assert_eq!(sign_in.finish().code, 0);
     }
 
-    fn posts(&self, path: &str) -> Vec<Received> {
+    pub(crate) fn posts(&self, path: &str) -> Vec<Received> {
         let received = self.server.received().into_iter();
         received.filter(|received| received.path == path).collect()
     }

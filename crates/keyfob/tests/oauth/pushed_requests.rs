@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use keyfob::exchange::StepUp;
+use keyfob::http::header::WWW_AUTHENTICATE;
+use keyfob::http::{HeaderMap, HeaderValue, StatusCode};
 use keyfob::oauth::{
     Algorithm, AuthorizationCode, Client, ClientAuthentication, DeviceCode, DpopProver,
     PushedRequests, SigningKey,
@@ -371,6 +374,19 @@ async fn what_a_server_asks_of_the_person_is_asked_for_once() {
     assert_eq!(sign_in.parameter("acr_values"), "phr phrh");
     assert_eq!(sign_in.parameter("max_age"), "300");
     assert_eq!(sign_in.parameter("scope"), "read write admin");
+
+    let headers = HeaderMap::from_iter([(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static(
+            "Bearer error=insufficient_user_authentication, scope=\"a read\", acr_values=hi, max_age=7",
+        ),
+    )]);
+    let asked = StepUp::from_response(StatusCode::UNAUTHORIZED, &headers).unwrap();
+    let flow = AuthorizationCode::new(client.clone()).scopes(["read"]);
+    let sign_in = SignIn::begin(flow.acr_values(["low"]).step_up(&asked)).await;
+    assert_eq!(sign_in.parameter("acr_values"), "hi");
+    assert_eq!(sign_in.parameter("max_age"), "7");
+    assert_eq!(sign_in.parameter("scope"), "read a");
 
     let flow = DeviceCode::new(client)
         .acr_values(["phr"])

@@ -211,7 +211,7 @@ impl ByUrl<'_> {
                 )));
             }
             match self.sign_in.token(profile).await {
-                Ok(token) => return self.sign_in.keep(profile, token).await,
+                Ok(token) => return self.sign_in.keep(profile, token, self.config).await,
                 Err(error) if !Registration::is_refused(&error) => return Err(error.into()),
                 Err(_) => {}
             }
@@ -282,7 +282,7 @@ impl ByUrl<'_> {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.sign_in.keep(&profile, token).await?;
+        self.sign_in.keep(&profile, token, self.config).await?;
         let file = self.config.append(name, &text)?;
         print_stdout(format!(
             "added the profile {name} to {}\nnow run: keyfob request {}\n",

@@ -12,6 +12,8 @@ use keyfob::{Profile, Token};
 
 use crate::commands::login::redirect_page::RedirectPage;
 use crate::commands::login::terminal_lines::terminal_lines;
+use crate::commands::login::wishes::{Wishes, words};
+use crate::options::profile::ConfigOption;
 use crate::options::token::seconds;
 use crate::output::error::CliError;
 use crate::output::print::{print_stderr, print_stdout};
@@ -30,30 +32,66 @@ pub(super) struct SignInOptions {
     /// How long to wait for the sign-in in the browser, in seconds; the server sets the limit for a code
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     timeout: Duration,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+/// Adds what the options ask for to a sign-in.
+///
+/// A macro, because the two sign-ins have the same setters but no common trait.
+macro_rules! with_wishes {
+    ($flow:expr, $scopes:expr, $wishes:expr) => {{
+        let flow = $flow.scopes($scopes);
+        let flow = match $wishes.classes() {
+            classes if classes.is_empty() => flow,
+            classes => flow.acr_values(classes),
+        };
+        match $wishes.max_age {
+            Some(seconds) => flow.max_age(Duration::from_secs(seconds)),
+            None => flow,
+        }
+    }};
 }
 
 impl SignInOptions {
-    /// Signs a person in, and stores the token.
-    pub(super) async fn sign_in(&self, profile: &Profile) -> Result<(), CliError> {
+    /// Signs a person in, and stores the token. The options name the file of the profile.
+    pub(super) async fn sign_in(
+        &self,
+        profile: &Profile,
+        config: &ConfigOption,
+    ) -> Result<(), CliError> {
         require_writable(profile).await?;
         let token = self.token(profile).await?;
-        self.keep(profile, token).await
+        self.keep(profile, token, config).await
     }
 
     /// Signs a person in.
     pub(super) async fn token(&self, profile: &Profile) -> Result<Token, keyfob::Error> {
+        let scopes = self.wishes.scopes_after(&granted(profile).await);
         match profile.sign_in() {
-            Some(SignIn::AuthorizationCode) if !self.device => self.in_browser(profile).await,
-            _ => with_code(profile).await,
+            Some(SignIn::AuthorizationCode) if !self.device => {
+                self.in_browser(profile, &scopes).await
+            }
+            _ => self.with_code(profile, &scopes).await,
         }
     }
 
     /// Stores the token of a sign-in, and says so.
-    pub(super) async fn keep(&self, profile: &Profile, token: Token) -> Result<(), CliError> {
+    pub(super) async fn keep(
+        &self,
+        profile: &Profile,
+        token: Token,
+        config: &ConfigOption,
+    ) -> Result<(), CliError> {
         let (store, key) = store_of(profile)?;
+        // Of the last sign-in, which is replaced now.
+        let missing = self.wishes.missing(&granted(profile).await, &token);
         let renewable = token.refresh_token().is_some();
         save(&*store, &key, token).await?;
         print_stdout(format!("signed in to {}\n", profile.name()))?;
+        if !missing.is_empty() {
+            print_stderr(self.wishes.report(profile.name(), config, &missing));
+        }
         if !renewable {
             print_stderr(
                 "keyfob: the server issued no refresh token, so you have to sign in again when this token expires; many servers \
@@ -63,8 +101,13 @@ impl SignInOptions {
         Ok(())
     }
 
-    async fn in_browser(&self, profile: &Profile) -> Result<Token, keyfob::Error> {
+    async fn in_browser(
+        &self,
+        profile: &Profile,
+        scopes: &[String],
+    ) -> Result<Token, keyfob::Error> {
         let flow = profile.authorization_code().await?;
+        let flow = with_wishes!(flow, scopes, self.wishes);
         let request = flow.timeout(self.timeout).start().await?;
         // The file is removed when the sign-in has ended.
         let page = match self.no_browser {
@@ -75,11 +118,14 @@ impl SignInOptions {
             .as_ref()
             .is_some_and(|page| open::that_detached(page.path()).is_ok());
         let instruction = match opened {
-            true => "A browser opens. If it does not, open this address:",
-            false => "Open this address in a browser:",
+            true => "A browser opens. If it does not, open this address",
+            false => "Open this address in a browser",
         };
+        let limit = request
+            .expires_in()
+            .map_or_else(String::new, |left| format!(" within {} s", left.as_secs()));
         print_stderr(format!(
-            "{instruction}\n\n  {}\n\n{MANUAL}\n\n",
+            "{instruction}{limit}:\n\n  {}\n\n{MANUAL}\n\n",
             request.url()
         ));
         let manual = request.manual_response();
@@ -88,6 +134,39 @@ impl SignInOptions {
             never = submit_lines(manual) => match never {},
         }
     }
+
+    async fn with_code(
+        &self,
+        profile: &Profile,
+        scopes: &[String],
+    ) -> Result<Token, keyfob::Error> {
+        let flow = profile.device_code().await?;
+        let authorization = with_wishes!(flow, scopes, self.wishes).start().await?;
+        let (page, code) = (authorization.verification_uri(), authorization.user_code());
+        print_stderr(format!(
+            "Open this address in a browser on any device, and type the code:\n\n  {page}\n  {code}\n\n"
+        ));
+        if let Some(complete) = authorization.verification_uri_complete() {
+            print_stderr(format!(
+                "Or open this address, and compare the code:\n\n  {complete}\n\n"
+            ));
+        }
+        let spinner = Spinner::new("Waiting for the sign-in");
+        let token = authorization.wait().await;
+        drop(spinner);
+        token
+    }
+}
+
+/// The scopes that the last sign-in was granted. None if there was none, or if its entry cannot be read, which a sign-in replaces.
+async fn granted(profile: &Profile) -> Vec<String> {
+    let Ok(Some((store, key))) = profile.store() else {
+        return Vec::new();
+    };
+    let stored = store.load(&key).await.ok().flatten();
+    let token = stored.as_ref().and_then(|stored| stored.entry.token());
+    let scope = token.and_then(Token::scope).unwrap_or_default();
+    words(scope).map(str::to_owned).collect()
 }
 
 /// Passes on the lines that a person pastes.
@@ -102,23 +181,6 @@ async fn submit_lines(manual: ManualResponse) -> Infallible {
         }
     }
     pending().await
-}
-
-async fn with_code(profile: &Profile) -> Result<Token, keyfob::Error> {
-    let authorization = profile.device_code().await?.start().await?;
-    let (page, code) = (authorization.verification_uri(), authorization.user_code());
-    print_stderr(format!(
-        "Open this address in a browser on any device, and type the code:\n\n  {page}\n  {code}\n\n"
-    ));
-    if let Some(complete) = authorization.verification_uri_complete() {
-        print_stderr(format!(
-            "Or open this address, and compare the code:\n\n  {complete}\n\n"
-        ));
-    }
-    let spinner = Spinner::new("Waiting for the sign-in");
-    let token = authorization.wait().await;
-    drop(spinner);
-    token
 }
 
 /// Reports a store that cannot be written, before the person signs in.

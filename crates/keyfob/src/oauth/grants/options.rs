@@ -174,6 +174,19 @@ macro_rules! sign_in_setters {
                 .set_parameter("max_age", age.as_secs().to_string());
             self
         }
+
+        /// Asks for what a server asked for: its scopes in addition to others, its classes and its age.
+        pub fn step_up(self, asked: &crate::exchange::step_up::StepUp) -> Self {
+            let flow = self.scopes(&asked.scopes);
+            let flow = match &*asked.acr_values {
+                [] => flow,
+                classes => flow.acr_values(classes),
+            };
+            match asked.max_age {
+                Some(age) => flow.max_age(age),
+                None => flow,
+            }
+        }
     };
 }
 
