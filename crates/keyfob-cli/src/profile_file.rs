@@ -1,4 +1,4 @@
-//! Adds a profile to the file with the profiles, and keeps everything else in it.
+//! Adds a profile to the file with the profiles or changes one, and keeps everything else in it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,12 +18,30 @@ use crate::output::exit_code::ExitCode;
 /// A file that has a profile of this name is refused, as is one that keyfob would not read: with mistakes, of another user, or
 /// writable by others.
 pub(crate) fn append(path: Option<&Path>, name: &str, toml: &str) -> Result<PathBuf, CliError> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => Profiles::default_file().ok_or_else(|| {
-            CliError::usage("there is no folder for keyfob.toml; set XDG_CONFIG_HOME or HOME, or name a file with --config")
-        })?,
-    };
+    edit(path, name, |path, text| {
+        let is_taken = |profiles: Profiles| profiles.get(name).is_ok();
+        if parse(&text).is_ok_and(is_taken) {
+            return Err(CliError::usage(format!(
+                "{} has a profile {name} already; give another name, or change that profile in the file",
+                path.display()
+            )));
+        }
+        Ok(with_profile(text, toml))
+    })
+}
+
+/// Replaces the text of the file by what this makes of it, under the same rules as [`append`], and returns the path of the file.
+///
+/// The new text has to hold a profile of this name.
+pub(crate) fn edit(
+    path: Option<&Path>,
+    name: &str,
+    change: impl FnOnce(&Path, String) -> Result<String, CliError>,
+) -> Result<PathBuf, CliError> {
+    let path = path.map(Path::to_owned).or_else(Profiles::default_file);
+    let path = path.ok_or_else(|| {
+        CliError::usage("there is no folder for keyfob.toml; set XDG_CONFIG_HOME or HOME, or name a file with --config")
+    })?;
     let unwritable = |error: &io::Error| {
         CliError::new(
             ExitCode::Failed,
@@ -49,25 +67,24 @@ pub(crate) fn append(path: Option<&Path>, name: &str, toml: &str) -> Result<Path
     let _ = lock.as_ref().map(File::lock);
     let text = match file.try_exists() {
         Ok(false) => String::new(),
-        _ => read(&path, name)?,
+        _ => read(&path)?,
     };
-    let text = with_profile(text, toml);
+    let text = change(&path, text)?;
     check(&path, name, &text)?;
     replace(&file, folder, &text).map_err(|error| unwritable(&error))?;
     Ok(path)
 }
 
-/// The text of a file that keyfob reads, without a profile of this name.
-fn read(path: &Path, name: &str) -> Result<String, CliError> {
-    let profiles = Profiles::from_file(path)?;
-    if profiles.get(name).is_ok() {
-        return Err(CliError::usage(format!(
-            "{} has a profile {name} already; give another name, or change that profile in the file",
-            path.display()
-        )));
-    }
+/// The text of a file that keyfob reads.
+fn read(path: &Path) -> Result<String, CliError> {
+    Profiles::from_file(path)?;
     fs::read_to_string(path)
         .map_err(|error| CliError::failed(format!("{} cannot be read", path.display()), &error))
+}
+
+/// The profiles in a text that has no file yet.
+fn parse(text: &str) -> Result<Profiles, keyfob::Error> {
+    Profiles::from_text(text.trim_start_matches('\u{feff}'))
 }
 
 /// The text with the profile at its end, after an empty line.
@@ -88,8 +105,7 @@ fn with_profile(mut text: String, toml: &str) -> String {
 
 /// Reads the new text as the next command will, so that no file is written that keyfob refuses.
 fn check(path: &Path, name: &str, text: &str) -> Result<(), CliError> {
-    let profiles = Profiles::from_text(text.trim_start_matches('\u{feff}'));
-    let added = profiles.and_then(|profiles| profiles.get(name).map(drop));
+    let added = parse(text).and_then(|profiles| profiles.get(name).map(drop));
     added.map_err(|error| {
         CliError::usage(format!(
             "the profile does not fit into {}, which stays as it was: {error}",

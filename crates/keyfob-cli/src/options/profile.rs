@@ -92,6 +92,15 @@ impl ConfigOption {
         profile_file::append(self.config.as_deref(), name, toml)
     }
 
+    /// Changes a profile in the file; see [`profile_file::edit`].
+    pub(crate) fn edit(
+        &self,
+        name: &str,
+        change: impl FnOnce(String) -> Result<String, CliError>,
+    ) -> Result<PathBuf, CliError> {
+        profile_file::edit(self.config.as_deref(), name, |_, text| change(text))
+    }
+
     /// The file with the certificate authorities that are trusted in place of the system's.
     pub(crate) fn ca_file(&self) -> Option<&Path> {
         self.cacert.as_deref()

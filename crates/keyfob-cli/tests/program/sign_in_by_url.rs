@@ -327,15 +327,59 @@ fn a_client_that_the_server_has_removed_is_registered_again_once() {
 }
 
 #[test]
-fn a_profile_whose_client_was_removed_is_not_rewritten() {
+fn a_profile_gets_another_client_only_if_the_person_agrees() {
     let machine = Machine::usual();
     machine.register("old");
     machine.grant("old", issued("first", 600));
     assert_eq!(machine.sign_in(&[]).code, 0);
-    let file = machine.file();
+    let file = machine.file() + "# mine\n";
+    machine.folder.file("config/keyfob.toml", &file);
+
+    // Without a terminal and `--yes`, the file stays as it is.
+    machine.grant("old", refused_client());
+    let issuer = format!("--issuer={}", machine.issuer.url());
+    let arguments = ["login", &machine.url(), "--no-browser", &issuer];
+    let mut sign_in = PendingSignIn::start(machine.keyfob(&arguments));
+    get(&redirect_url(&sign_in.address(), "code=c0de"));
+    let done = sign_in.finish();
+    assert_eq!(done.code, 2, "{done:?}");
+    assert_eq!(machine.file(), file);
+    assert_eq!(machine.registrations(), 1);
+
     machine.grant("old", refused_client());
     machine.register("new");
-    let done = machine.sign_in(&[]);
+    machine.grant("new", issued("second", 600));
+    let mut sign_in = PendingSignIn::start(machine.login(&[]));
+    get(&redirect_url(&sign_in.address(), "code=c0de"));
+    let again = sign_in.address();
+    assert_eq!(parameter(&again, "client_id"), "new");
+    get(&redirect_url(&again, "code=c0de"));
+    let done = sign_in.finish();
+    assert_eq!(done.code, 0, "{done:?}");
+    let client_lines = |text: &str| {
+        let lines = text.lines().map(str::to_owned);
+        let others = lines
+            .filter(|line| !line.starts_with("client_id") && !line.starts_with("redirect_uri"));
+        others.collect::<Vec<_>>()
+    };
+    assert_eq!(client_lines(&machine.file()), client_lines(&file));
+    assert!(machine.file().contains("client_id = \"new\""));
+    let printed = machine.run(&["token", "--profile", &machine.profile()]);
+    assert_eq!(printed.stdout, "second\n", "{printed:?}");
+}
+
+#[test]
+fn a_profile_that_its_user_changed_is_not_changed_again() {
+    let machine = Machine::usual();
+    machine.register("old");
+    machine.grant("old", issued("first", 600));
+    assert_eq!(machine.sign_in(&[]).code, 0);
+    let file = machine
+        .file()
+        .replace("client_id = \"old\"", "client_id = 'old' # mine");
+    machine.folder.file("config/keyfob.toml", &file);
+    machine.register("new");
+    let done = machine.refused(&["--new-client"]);
     assert_eq!(done.code, 2, "{done:?}");
     assert!(done.stderr.contains("client_id = \"new\""), "{done:?}");
     assert_eq!(machine.file(), file);

@@ -4,12 +4,14 @@ use std::io::{BufRead, IsTerminal, stderr, stdin};
 
 use clap::Args;
 use keyfob::error::printable;
-use keyfob::oauth::{AuthorizationServer, ProtectedResource, Registration};
+use keyfob::oauth::{AuthorizationServer, Client, ProtectedResource, Registration};
 use keyfob::{ErrorKind, Profile, Profiles};
 use url::Url;
 
 use crate::commands::login::new_client::{ChosenClient, ClientFrom, NewClient};
-use crate::commands::login::new_profile::{NewProfile, OFFLINE_ACCESS, base_url, name_for};
+use crate::commands::login::new_profile::{
+    NewProfile, OFFLINE_ACCESS, base_url, name_for, with_client,
+};
 use crate::commands::login::sign_in::{SignInOptions, require_writable};
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
@@ -176,25 +178,17 @@ impl ByUrl<'_> {
         if self.options.yes || self.options.issuer.is_some() {
             return Ok(());
         }
-        if !stdin().is_terminal() || !stderr().is_terminal() {
-            return Err(CliError::usage(
-                "there is no terminal to ask at whether you trust this server; if you do, give --yes, or its name with --issuer",
-            ));
-        }
-        print_stderr("Do you trust this server, and want to sign in there? [y/N] ");
-        let mut answer = String::new();
-        let read = stdin().lock().read_line(&mut answer);
-        read.map_err(|error| CliError::failed("the terminal cannot be read", &error))?;
-        match answer.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(CliError::new(
+        match agrees("Do you trust this server, and want to sign in there? [y/N] ") {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(CliError::new(
                 ExitCode::NoToken,
                 "not signed in, because you did not agree",
             )),
+            Err(error) => Err(error),
         }
     }
 
-    /// Signs in with the profile of an earlier sign-in, which stays as it is.
+    /// Signs in with the profile of an earlier sign-in, which stays as it is if the server still knows its client.
     async fn use_existing(
         &self,
         profiles: &Profiles,
@@ -212,21 +206,48 @@ impl ByUrl<'_> {
             }
             match self.sign_in.token(profile).await {
                 Ok(token) => return self.sign_in.keep(profile, token, self.config).await,
-                Err(error) if !Registration::is_refused(&error) => return Err(error.into()),
-                Err(_) => {}
+                Err(error) if !Registration::is_refused(&error) => return Err(explain(error)),
+                Err(_) => print_stderr("keyfob: the server does not know the client any more\n"),
             }
         }
-        let chosen = client.register(server).await?;
-        // The file is the user's own: it may say more about this client than keyfob knows.
-        Err(CliError::usage(format!(
-            "keyfob has registered a new client at the server, and does not change your file; in {}, set client_id = \"{}\" and \
-             redirect_uri = \"{}\" in the profile {}, and run `keyfob login {}`",
-            profiles.file(),
-            printable(chosen.registration.client_id()),
-            chosen.registration.redirect_uri(),
-            profile.name(),
-            profile.name()
-        )))
+        self.replace_client(profiles, profile, server).await
+    }
+
+    /// Signs in with another client, and writes it into the profile if the person agrees.
+    async fn replace_client(
+        &self,
+        profiles: &Profiles,
+        profile: &Profile,
+        server: &AuthorizationServer,
+    ) -> Result<(), CliError> {
+        let (name, file) = (profile.name(), profiles.file());
+        let question = format!("Write another client into the profile {name} of {file}? [y/N] ");
+        if !self.options.yes && !agrees(&question)? {
+            return Err(CliError::new(
+                ExitCode::NoToken,
+                format!(
+                    "not signed in, because {file} must not change; give another name with --profile, or --yes"
+                ),
+            ));
+        }
+        let old = profile.client().await?;
+        let old = old.as_ref().and_then(Client::id).unwrap_or_default();
+        let chosen = self.options.client.replace(old, server).await?;
+        let registration = &chosen.registration;
+        let change = |text: String| {
+            with_client(&text, name, registration).ok_or_else(|| {
+                CliError::usage(format!(
+                    "the profile {name} of {file} is not as keyfob wrote it, and stays as it is; set client_id = \"{}\" and \
+                     redirect_uri = \"{}\" there, and run `keyfob login {name}`",
+                    printable(registration.client_id()),
+                    registration.redirect_uri()
+                ))
+            })
+        };
+        self.config.edit(name, change)?;
+        let profiles = self.config.profiles()?;
+        let profile = profiles.get(name)?;
+        self.sign_in.sign_in(profile, self.config).await
     }
 
     /// Signs in with a new profile, and adds it to the file.
@@ -289,6 +310,32 @@ impl ByUrl<'_> {
             file.display(),
             resource.resource()
         ))
+    }
+}
+
+/// Asks a question at the terminal.
+fn agrees(question: &str) -> Result<bool, CliError> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Err(CliError::usage(format!(
+            "there is no terminal for a question; if the answer is yes, give --yes: {question}"
+        )));
+    }
+    print_stderr(question);
+    let mut answer = String::new();
+    let read = stdin().lock().read_line(&mut answer);
+    read.map_err(|error| CliError::failed("the terminal cannot be read", &error))?;
+    let answer = answer.trim().to_ascii_lowercase();
+    Ok(answer == "y" || answer == "yes")
+}
+
+/// Adds what may be wrong if a server shows its error in the browser alone.
+fn explain(error: keyfob::Error) -> CliError {
+    match error.kind() {
+        ErrorKind::Deadline => CliError::new(
+            ExitCode::NoToken,
+            format!("{error}; if the browser showed that the client is unknown, add --new-client"),
+        ),
+        _ => error.into(),
     }
 }
 

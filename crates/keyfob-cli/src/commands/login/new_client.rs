@@ -111,6 +111,24 @@ impl NewClient {
         }
     }
 
+    /// A client in place of this one, which the server has removed: one that was registered for another profile, or a new one.
+    pub(super) async fn replace(
+        &self,
+        old: &str,
+        server: &AuthorizationServer,
+    ) -> Result<ChosenClient, CliError> {
+        if !self.new_client
+            && let Some(registration) = Registration::load(&store()?, server.issuer()).await?
+            && registration.client_id() != old
+        {
+            return Ok(ChosenClient {
+                registration,
+                from: ClientFrom::Store,
+            });
+        }
+        self.register(server).await
+    }
+
     /// Registers a client, and keeps it for later sign-ins at this server.
     pub(super) async fn register(
         &self,

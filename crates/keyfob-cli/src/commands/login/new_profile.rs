@@ -62,6 +62,40 @@ impl NewProfile<'_> {
     }
 }
 
+/// The text of a file in which this profile has another client.
+///
+/// `None` if the lines are not as [`NewProfile::to_toml`] writes them.
+pub(super) fn with_client(text: &str, name: &str, registration: &Registration) -> Option<String> {
+    // In a file with a text of several lines, a line may not be what it looks like.
+    if text.contains("\"\"\"") || text.contains("'''") {
+        return None;
+    }
+    let header = format!("[profiles.{}.token]", quoted(name));
+    let new = [
+        ("client_id", registration.client_id()),
+        ("redirect_uri", registration.redirect_uri()),
+    ];
+    let (mut is_in_table, mut replaced) = (false, Vec::new());
+    let mut changed = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end();
+        if content.trim_start().starts_with('[') {
+            is_in_table = content == header;
+        }
+        let has_key = |key: &str| is_in_table && content.starts_with(&format!("{key} = \""));
+        match new.iter().find(|(key, _)| has_key(key)) {
+            Some((key, value)) if content.ends_with('"') => {
+                replaced.push(*key);
+                changed.push_str(&format!("{key} = {}", quoted(value)));
+                changed.push_str(&line[content.len()..]);
+            }
+            _ => changed.push_str(line),
+        }
+    }
+    replaced.sort_unstable();
+    (replaced == ["client_id", "redirect_uri"]).then_some(changed)
+}
+
 /// The base URL for a resource. It has no query, because requests have their own.
 pub(super) fn base_url(resource: &str) -> String {
     match Url::parse(resource) {
@@ -130,6 +164,34 @@ mod tests {
             );
             let profiles = keyfob::Profiles::from_text(&profile).unwrap();
             assert_eq!(profiles.iter().count(), 1);
+        }
+    }
+
+    #[test]
+    fn only_the_lines_of_the_client_change() {
+        let registration =
+            Registration::new("https://a.example", "new\"", "http://127.0.0.1:2/callback");
+        let table = |name: &str| {
+            format!(
+                "[profiles.\"{name}\".token]\r\n# mine\r\nclient_id = \"old\"\r\nredirect_uri = \"http://127.0.0.1:1/callback\""
+            )
+        };
+        let text = format!("{}\r\n\r\n{}\r\n", table("b"), table("a"));
+        let changed = with_client(&text, "a", &registration).unwrap();
+        let new = table("a")
+            .replace("\"old\"", "\"new\\\"\"")
+            .replace(":1/", ":2/");
+        assert_eq!(changed, format!("{}\r\n\r\n{new}\r\n", table("b")));
+        for other in [
+            text.replace("client_id = ", "client_id="),
+            text.replace("\"old\"", "'old'"),
+            text.replace("\"old\"", "\"old\" # mine"),
+            text.replace("\"old\"", "\"\"\"old\nclient_id = \"x\""),
+            text.replace("# mine", "note = '''\nclient_id = \"x\"'''"),
+            text.replace("redirect_uri", "# redirect_uri"),
+            text.replace("profiles.\"a\"", "profiles.a"),
+        ] {
+            assert_eq!(with_client(&other, "a", &registration), None, "{other}");
         }
     }
 
