@@ -19,6 +19,7 @@ mod other_process;
 mod provider_dpop;
 mod provider_grants;
 mod provider_outage;
+mod provider_pushed_requests;
 mod provider_refresh;
 mod provider_server;
 mod provider_sign_in;

@@ -1,7 +1,9 @@
 //! Sign-in of people at the certified provider, with a device code and in a browser with PKCE.
 
-use keyfob::oauth::{AuthorizationCode, Client, ClientAuthentication, DeviceCode, RefreshToken};
-use keyfob::{ErrorKind, Token, TokenCache};
+use keyfob::oauth::{
+    AuthorizationCode, Client, ClientAuthentication, DeviceCode, PushedRequests, RefreshToken,
+};
+use keyfob::{ErrorKind, Token, TokenCache, reqwest};
 use keyfob_testkit::{ManualClock, json};
 use url::Url;
 
@@ -109,12 +111,22 @@ async fn a_denied_device_gets_an_error() {
 
 /// Follows redirects like a browser until it is back at this machine. Returns the page there.
 async fn follow(url: &str, redirect_uri: &str) -> String {
-    let browser = browser();
+    follow_with(&browser(), url, redirect_uri).await.0
+}
+
+/// The same with this browser. Returns also how many pages of the server asked the person for something.
+pub(crate) async fn follow_with(
+    browser: &reqwest::Client,
+    url: &str,
+    redirect_uri: &str,
+) -> (String, usize) {
     let mut url = Url::parse(url).unwrap();
+    let mut asked = 0;
     loop {
+        asked += usize::from(url.path().starts_with("/interaction/"));
         let response = browser.get(url.clone()).send().await.unwrap();
         if url.as_str().starts_with(redirect_uri) {
-            return response.text().await.unwrap();
+            return (response.text().await.unwrap(), asked);
         }
         let location = response.headers().get("location").expect("a redirect");
         url = url.join(location.to_str().unwrap()).unwrap();
@@ -137,7 +149,9 @@ async fn a_browser_signs_in_and_later_renewals_need_no_person() {
 async fn a_code_is_useless_without_the_verifier() {
     let provider = provider();
     let client = provider.client("desktop", ClientAuthentication::none());
+    // The parameters are in the URLs, so that the test can change them.
     let flow = AuthorizationCode::new(client).scopes(SCOPES);
+    let flow = flow.pushed_requests(PushedRequests::Never);
     // Another program has the URL of one sign-in, and passes its code to another sign-in, with the state of that one.
     let (theirs, mine) = (flow.start().await.unwrap(), flow.start().await.unwrap());
     let state = |url: &str| {

@@ -66,6 +66,7 @@ async function readSetup() {
     lifetime: 60, // of access tokens, in seconds
     ask: false, // whether people are asked, rather than taken to agree
     oauthPath: false, // whether the metadata are at the path of RFC 8414, and not at that of OpenID
+    pushed: false, // whether authorization requests have to be pushed (RFC 9126)
     dpopNonce: false, // whether a DPoP proof needs a nonce of the server's; always so for clients named nonce…
     ...given,
   };
@@ -103,6 +104,7 @@ function makeProvider() {
       deviceFlow: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: setup.pushed },
       dPoP: {
         enabled: true,
         nonceSecret: Buffer.alloc(32, 7),
