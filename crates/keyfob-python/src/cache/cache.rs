@@ -154,7 +154,7 @@ impl TokenCache {
 
     /// The lease of a token that can be sent now, if there is one without waiting.
     fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let ready = self.core().tokens().ready();
+        let ready = self.fresh().or_else(|| self.core().tokens().ready());
         ready.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -331,6 +331,14 @@ impl TokenCache {
             .expect("they were checked when the cache was made")
     }
 
+    /// The token if it is certainly fresh.
+    ///
+    /// The token of the parent process is as good in a forked child, and reading it takes no lock. So this asks for no
+    /// process id, which took a third of the time of a read (bench `package`, goal 0.5 of the reference's shape).
+    fn fresh(&self) -> Option<CoreLease> {
+        self.core.load().tokens().fresh()
+    }
+
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
     fn core(&self) -> Guard<Arc<Authenticator>> {
         if self.process.load(Ordering::Relaxed) != std::process::id() {
@@ -353,6 +361,9 @@ impl TokenCache {
     }
 
     fn core_lease(&self, py: Python<'_>, max_wait: Option<f64>) -> PyResult<CoreLease> {
+        if let Some(lease) = self.fresh() {
+            return Ok(lease);
+        }
         let core = Guard::into_inner(self.core());
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);

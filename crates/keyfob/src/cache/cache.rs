@@ -301,9 +301,12 @@ impl TokenCache {
         }
     }
 
-    /// Returns the token if it is certainly fresh, without a lock.
+    /// Returns the token if it is certainly fresh: not even due for a renewal.
+    ///
+    /// Takes no lock and starts nothing, so it can also be called in the child of a `fork`, before [`forked`](Self::forked).
     #[inline]
-    pub(crate) fn fresh(&self) -> Option<Lease> {
+    #[must_use]
+    pub fn fresh(&self) -> Option<Lease> {
         let snapshot = self.shared.current.fresh()?;
         Some(Lease(Arc::clone(&snapshot)))
     }
