@@ -108,6 +108,16 @@
 //! (feature `redis`).
 
 #![forbid(unsafe_code)]
+// A part of the crate may be used only by an interface that is left out. The build with all features finds dead code.
+#![cfg_attr(
+    not(all(
+        feature = "profiles",
+        feature = "blocking",
+        feature = "middleware",
+        feature = "tower"
+    )),
+    allow(dead_code, unused_macros, unused_imports)
+)]
 
 #[cfg(feature = "session")]
 pub mod authentication;
@@ -147,19 +157,16 @@ pub use crate::client::custom_client;
 #[cfg(feature = "middleware")]
 pub use crate::client::middleware;
 #[cfg(feature = "session")]
-pub use crate::client::session;
-#[cfg(feature = "session")]
-pub use crate::client::session::session::Session;
+pub use crate::client::session::{self, session::Session};
 #[cfg(feature = "tower")]
 pub use crate::client::tower;
 pub use crate::error::error::{Error, ErrorKind};
 pub use crate::exchange::retry::RetryPolicy;
 #[cfg(feature = "oauth")]
-pub use crate::oauth::http_token::HttpToken;
-#[cfg(feature = "oauth")]
-pub use crate::oauth::http_token::builder::HttpTokenBuilder;
-#[cfg(feature = "oauth")]
-pub use crate::oauth::signed_jwt::SignedJwt;
+pub use crate::oauth::{
+    http_token::{HttpToken, builder::HttpTokenBuilder},
+    signed_jwt::SignedJwt,
+};
 #[cfg(all(feature = "session", feature = "rustls"))]
 pub use crate::origin::client_certificate::ClientCertificate;
 pub use crate::origin::origin::Origin;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "tower")]
 use http::Uri;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
@@ -41,7 +40,6 @@ pub enum Target<'a> {
     /// An absolute URL.
     Url(&'a Url),
     /// A URI, which may leave the server to the connection.
-    #[cfg(feature = "tower")]
     Uri(&'a Uri),
     /// An origin, for clients that have another type for URLs.
     Origin(&'a Origin),
@@ -136,7 +134,6 @@ impl Authenticator {
     ) -> Result<Exchange, Error> {
         match target.into() {
             Target::Url(url) => self.origins.check_url(url)?,
-            #[cfg(feature = "tower")]
             Target::Uri(uri) => self.origins.check_uri(uri)?,
             Target::Origin(origin) => self.origins.check(origin)?,
         }
@@ -371,7 +368,6 @@ impl<'a> From<&'a Url> for Target<'a> {
     }
 }
 
-#[cfg(feature = "tower")]
 impl<'a> From<&'a Uri> for Target<'a> {
     fn from(uri: &'a Uri) -> Self {
         Self::Uri(uri)

@@ -14,7 +14,6 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::client::shared_timer::SharedTimer;
-#[cfg(feature = "session")]
 use crate::client::shared_timer::Timeout;
 use crate::clock::clock::Clock;
 use crate::runtime::runtime::Runtime;
@@ -38,7 +37,6 @@ impl IdleTimeout {
     }
 
     /// Begins to wait for one part.
-    #[cfg(feature = "session")]
     pub(crate) fn start(&self) -> Timeout {
         self.0.start()
     }
@@ -73,7 +71,6 @@ impl IdleTimeout {
 }
 
 impl Progress {
-    #[cfg(feature = "session")]
     pub(crate) fn count(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -7,17 +7,13 @@ pub(crate) mod authenticator;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 pub mod custom_client;
-#[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) mod idle_timeout;
 #[cfg(feature = "middleware")]
 pub mod middleware;
-#[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) mod retry_loop;
 #[cfg(feature = "session")]
 pub mod session;
-#[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) mod settings;
-#[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) mod shared_timer;
 #[cfg(feature = "tower")]
 pub mod tower;

@@ -1,7 +1,5 @@
 //! The clocks of the operating system. Nothing else in the crate reads them.
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -39,11 +37,10 @@ impl Clock for SystemClock {
 /// Linux: a coarse clock costs a quarter of a precise one, and every read of a token pays for two.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod read {
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     use rustix::time::{ClockId, clock_gettime};
-
-    use super::OncePerTick;
 
     /// `CLOCK_BOOTTIME` counts while the machine sleeps, and has no coarse variant. So it is read once per tick.
     #[inline]
@@ -73,35 +70,50 @@ mod read {
             .saturating_mul(1_000_000_000)
             .saturating_add(time.tv_nsec as u64)
     }
-}
 
-/// A clock that is expensive to read and is read again only when a cheap one has moved on.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-struct OncePerTick {
-    tick: AtomicU64,
-    time: AtomicU64,
-}
+    /// A clock that is expensive to read and is read again only when a cheap one has moved on.
+    struct OncePerTick {
+        tick: AtomicU64,
+        time: AtomicU64,
+    }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-impl OncePerTick {
-    const fn new() -> Self {
-        Self {
-            tick: AtomicU64::new(u64::MAX),
-            time: AtomicU64::new(0),
+    impl OncePerTick {
+        const fn new() -> Self {
+            Self {
+                tick: AtomicU64::new(u64::MAX),
+                time: AtomicU64::new(0),
+            }
+        }
+
+        /// The time as it was read at this tick.
+        #[inline]
+        fn at(&self, tick: u64, read: impl FnOnce() -> u64) -> u64 {
+            if self.tick.load(Ordering::Acquire) == tick {
+                return self.time.load(Ordering::Relaxed);
+            }
+            let time = read();
+            // The larger one, so that a thread that was held up for long does not put the clock back for the others.
+            let latest = time.max(self.time.fetch_max(time, Ordering::Relaxed));
+            self.tick.store(tick, Ordering::Release);
+            latest
         }
     }
 
-    /// The time as it was read at this tick.
-    #[inline]
-    fn at(&self, tick: u64, read: impl FnOnce() -> u64) -> u64 {
-        if self.tick.load(Ordering::Acquire) == tick {
-            return self.time.load(Ordering::Relaxed);
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn t6_the_clock_that_counts_sleep_is_read_once_per_tick_and_never_runs_backward() {
+            let clock = OncePerTick::new();
+            assert_eq!(clock.at(10, || 100), 100);
+            assert_eq!(clock.at(10, || unreachable!("no tick has passed")), 100);
+            // The machine slept for an hour: the cheap clock has moved by one tick only.
+            assert_eq!(clock.at(11, || 3700), 3700);
+            // A thread that read both clocks before the sleep comes late.
+            assert_eq!(clock.at(10, || 101), 3700);
+            assert_eq!(clock.at(11, || 3701), 3701);
         }
-        let time = read();
-        // The larger one, so that a thread that was held up for long does not put the clock back for the others.
-        let latest = time.max(self.time.fetch_max(time, Ordering::Relaxed));
-        self.tick.store(tick, Ordering::Release);
-        latest
     }
 }
 
@@ -147,20 +159,6 @@ mod tests {
         assert!(SystemClock.coarse_time().monotonic >= coarse.monotonic);
     }
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    #[test]
-    fn t6_the_clock_that_counts_sleep_is_read_once_per_tick_and_never_runs_backward() {
-        let clock = OncePerTick::new();
-        assert_eq!(clock.at(10, || 100), 100);
-        assert_eq!(clock.at(10, || unreachable!("no tick has passed")), 100);
-        // The machine slept for an hour: the cheap clock has moved by one tick only.
-        assert_eq!(clock.at(11, || 3700), 3700);
-        // A thread that read both clocks before the sleep comes late.
-        assert_eq!(clock.at(10, || 101), 3700);
-        assert_eq!(clock.at(11, || 3701), 3701);
-    }
-
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     #[test]
     fn t6_the_coarse_clock_has_the_origin_of_the_clock_that_counts_sleep() {
         let coarse = Duration::from_nanos(SystemClock.coarse_time().monotonic);

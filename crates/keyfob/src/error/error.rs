@@ -36,7 +36,6 @@ struct Details {
     retry_after: Option<Duration>,
     processed: Processed,
     is_remembered_by_source: bool,
-    #[cfg(feature = "oauth")]
     refuses_credential: bool,
 }
 
@@ -157,7 +156,6 @@ impl Error {
             retry_after: None,
             processed: Processed::Unspecified,
             is_remembered_by_source: false,
-            #[cfg(feature = "oauth")]
             refuses_credential: false,
         }))
     }
@@ -277,7 +275,6 @@ impl Error {
     /// Whether a refresh token that was sent may be used up although no new one arrived (T9).
     ///
     /// A source that does not say may have failed to understand the response that held the new one.
-    #[cfg(feature = "store")]
     pub(crate) fn may_have_used_up(&self) -> bool {
         let is_unspecified = self.0.processed == Processed::Unspecified;
         self.is_outcome_unknown() || (is_unspecified && self.kind() == ErrorKind::Malformed)
@@ -290,7 +287,6 @@ impl Error {
     }
 
     /// The same error with the name of what failed in front of its text, such as a link of a chain.
-    #[cfg(feature = "oauth")]
     pub(crate) fn of(mut self, what: impl fmt::Display) -> Self {
         let details = Arc::make_mut(&mut self.0);
         details.message = format!("{what}: {}", details.message).into();
@@ -298,14 +294,12 @@ impl Error {
     }
 
     /// Marks that the server refused the credential itself, so that another credential may be accepted.
-    #[cfg(feature = "oauth")]
     pub(crate) fn refuses_credential(mut self) -> Self {
         Arc::make_mut(&mut self.0).refuses_credential = true;
         self
     }
 
     /// Whether the server refused the credential itself.
-    #[cfg(feature = "oauth")]
     pub(crate) fn is_about_credential(&self) -> bool {
         self.0.refuses_credential
     }

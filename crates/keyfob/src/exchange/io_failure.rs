@@ -1,14 +1,11 @@
-//! What the error of a connection, or of a client that may be any, means for an exchange.
+//! What the error of a service, which may be any, means for an exchange.
 
 use std::error::Error as StdError;
 use std::io;
 
-#[cfg(feature = "tower")]
 use hyper_util::client::legacy;
 
-use crate::error::error::causes;
-#[cfg(feature = "tower")]
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::outcome::Failure;
 
 /// Classifies an error by the first known cause in its chain.
@@ -16,7 +13,6 @@ use crate::exchange::outcome::Failure;
 /// [`Failure::Connect`] is retried for any method, so it is returned only if nothing can have been sent (R4). An unknown error
 /// counts as a broken connection, which is retried only for idempotent requests. The client of `hyper-util` says whether
 /// there was a connection.
-#[cfg(feature = "tower")]
 pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
     causes(error)
         .find_map(|cause| match cause.downcast_ref().map(Error::kind) {
@@ -29,24 +25,10 @@ pub(crate) fn classify(error: &(dyn StdError + 'static)) -> Failure {
         .unwrap_or(Failure::Broken)
 }
 
-/// Classifies the failure of a connection that was not made, so that nothing can have been sent.
-pub(crate) fn connect_failure(error: &(dyn StdError + 'static)) -> Failure {
-    let io = causes(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind));
-    let known = |kind| match kind {
-        io::ErrorKind::ConnectionRefused => Some(Failure::ConnectionRefused),
-        // rustls reports a certificate that is not trusted in this way.
-        io::ErrorKind::InvalidData => Some(Failure::Final),
-        _ => None,
-    };
-    io.filter_map(known).last().unwrap_or(Failure::Connect)
-}
-
-#[cfg(feature = "tower")]
 fn of_hyper(error: &legacy::Error) -> Option<Failure> {
-    error.is_connect().then(|| connect_failure(error))
+    error.is_connect().then(|| Failure::of_connect(error))
 }
 
-#[cfg(feature = "tower")]
 fn of_io(error: &io::Error) -> Option<Failure> {
     match error.kind() {
         // An established connection cannot fail with it. With "unreachable" it can, so that is not listed.
@@ -60,7 +42,7 @@ fn of_io(error: &io::Error) -> Option<Failure> {
     }
 }
 
-#[cfg(all(test, feature = "tower"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

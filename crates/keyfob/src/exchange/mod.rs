@@ -8,7 +8,7 @@ pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod challenge;
 pub(crate) mod exchange;
-#[cfg(any(feature = "session", feature = "tower"))]
+#[cfg(feature = "tower")]
 pub(crate) mod io_failure;
 pub(crate) mod outcome;
 pub(crate) mod proof;

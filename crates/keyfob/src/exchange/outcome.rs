@@ -1,9 +1,11 @@
 //! What an exchange is given: what a request allows, and what came of an attempt.
 
+use std::error::Error as StdError;
+use std::io;
+
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-#[cfg(any(feature = "session", feature = "tower"))]
-use crate::error::error::{Error, ErrorKind};
+use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::budget::RetryCost;
 use crate::exchange::retry_after::RetryAfter;
 
@@ -71,8 +73,19 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Classifies the failure of a connection that was not made, so that nothing can have been sent.
+    pub(crate) fn of_connect(error: &(dyn StdError + 'static)) -> Self {
+        let io = causes(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind));
+        let known = |kind| match kind {
+            io::ErrorKind::ConnectionRefused => Some(Self::ConnectionRefused),
+            // rustls reports a certificate that is not trusted in this way.
+            io::ErrorKind::InvalidData => Some(Self::Final),
+            _ => None,
+        };
+        io.filter_map(known).last().unwrap_or(Self::Connect)
+    }
+
     /// The error for the caller of a request with this method and origin.
-    #[cfg(any(feature = "session", feature = "tower"))]
     pub(crate) fn error(self, destination: &str) -> Error {
         let what = match self {
             Self::Connect => "found no connection",
@@ -134,7 +147,6 @@ impl Retryable {
 }
 
 /// The default of each timeout: of an attempt (R8), of making a connection, and of a request to an authorization server.
-#[cfg(any(feature = "session", feature = "tower"))]
 pub(crate) const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
 #[cfg(test)]

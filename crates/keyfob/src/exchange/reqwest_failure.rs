@@ -3,8 +3,21 @@
 use std::io;
 
 use crate::error::error::{Error, ErrorKind, causes};
-use crate::exchange::io_failure::connect_failure;
 use crate::exchange::outcome::Failure;
+#[cfg(feature = "rustls")]
+pub(crate) use crate::exchange::tls_failure as tls;
+
+/// Without rustls, no TLS of the client's can fail.
+#[cfg(not(feature = "rustls"))]
+pub(crate) mod tls {
+    pub(crate) fn reason(_: &reqwest::Error) -> Option<String> {
+        None
+    }
+
+    pub(crate) fn is_about_client_certificate(_: &reqwest::Error) -> bool {
+        false
+    }
+}
 
 /// Why an attempt got no response.
 pub(crate) enum Fault {
@@ -34,7 +47,7 @@ impl Fault {
             }
             Self::Client(cause) => {
                 let error = failure.error(destination);
-                match tls_reason(&cause).or_else(|| plain_http_reason(&cause)) {
+                match tls::reason(&cause).or_else(|| plain_http_reason(&cause)) {
                     // Not caused by the error of the client, whose text is that of a debugger.
                     Some(reason) => error.caused_by(Error::new(ErrorKind::Transport, reason)),
                     None => error.caused_by(cause.without_url()),
@@ -59,10 +72,10 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     if error.is_builder() || error.is_redirect() || error.is_decode() {
         Failure::Final
     } else if error.is_connect() {
-        connect_failure(error)
+        Failure::of_connect(error)
     } else if error.is_timeout() {
         Failure::Timeout
-    } else if is_about_client_certificate(error) {
+    } else if tls::is_about_client_certificate(error) {
         // In TLS 1.3, after the client has sent the request.
         Failure::Final
     } else if error.is_request() || error.is_body() {
@@ -70,28 +83,6 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Final
     }
-}
-
-/// Why the TLS handshake failed, if it did and rustls is the client's TLS.
-#[cfg(feature = "rustls")]
-fn tls_reason(error: &reqwest::Error) -> Option<String> {
-    crate::exchange::tls_failure::reason(error)
-}
-
-#[cfg(not(feature = "rustls"))]
-fn tls_reason(_: &reqwest::Error) -> Option<String> {
-    None
-}
-
-/// Whether the server refused the client's certificate, so that it has not processed the request.
-#[cfg(feature = "rustls")]
-pub(crate) fn is_about_client_certificate(error: &reqwest::Error) -> bool {
-    crate::exchange::tls_failure::is_about_client_certificate(error)
-}
-
-#[cfg(not(feature = "rustls"))]
-pub(crate) fn is_about_client_certificate(_: &reqwest::Error) -> bool {
-    false
 }
 
 /// Why plain http failed, if the server may speak TLS.

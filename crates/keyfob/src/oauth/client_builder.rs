@@ -190,7 +190,6 @@ impl ClientBuilder {
     }
 
     /// Keeps the metadata of the server in this store, so that not each process has to fetch them.
-    #[cfg(feature = "profiles")]
     pub(crate) fn metadata_store(mut self, store: MetadataStore) -> Self {
         self.metadata_store = Some(store);
         self

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
-use crate::exchange::reqwest_failure::{Fault, classify, is_about_client_certificate};
+use crate::exchange::reqwest_failure::{Fault, classify, tls};
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::decode;
 use crate::oauth::response_body::{Body, read_body, text};
@@ -473,7 +473,7 @@ fn no_response(endpoint: &Endpoint, cause: reqwest::Error, was_sent: bool) -> No
         return NoResponse { error, was_sent };
     }
     // The server reads a request only after it has accepted the certificate.
-    let was_sent = was_sent && !is_about_client_certificate(&cause);
+    let was_sent = was_sent && !tls::is_about_client_certificate(&cause);
     let what = match (classify(&cause), was_sent) {
         (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
         (_, true) => "lost the connection; it may have seen the request",

@@ -4,5 +4,4 @@
 //! No event contains a secret. This folder may import only `origin`, `token` and `error`.
 
 pub(crate) mod events;
-#[cfg(feature = "store")]
 pub(crate) mod store;

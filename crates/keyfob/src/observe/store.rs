@@ -22,7 +22,6 @@ pub(crate) fn outdated(id: &str) {
 }
 
 /// There is no place for a profile's store, so that its tokens are only in memory.
-#[cfg(feature = "profiles")]
 pub(crate) fn no_place(error: &Error) {
     tracing::warn!(target: "keyfob", %error, "the token is not stored, because there is no place for it");
 }

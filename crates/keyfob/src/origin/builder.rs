@@ -1,7 +1,6 @@
 //! Collects the origins that a session, layer or middleware is configured with.
 
 use crate::error::error::Error;
-#[cfg(feature = "session")]
 use crate::origin::origin::LocalNames;
 use crate::origin::origin::{Origin, Origins};
 
@@ -60,7 +59,6 @@ impl OriginsBuilder {
     }
 
     /// Records which names the client resolves to loopback addresses.
-    #[cfg(feature = "session")]
     pub(crate) fn set_local_names(&mut self, names: LocalNames) {
         self.origins.set_local_names(names);
     }

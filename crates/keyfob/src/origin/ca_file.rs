@@ -1,49 +1,17 @@
 //! The certificate authorities that a client trusts in place of the system's.
 
-#[cfg(feature = "rustls")]
-use std::{env, fs, path::Path};
-
-#[cfg(feature = "rustls")]
-use reqwest::{Certificate, Identity};
-
 use crate::error::error::Error;
+#[cfg(feature = "rustls")]
+pub(crate) use authorities::{TlsClient, trust_file};
 
 /// Changes the settings of a client, so that it trusts other certificate authorities than the system's.
 pub(crate) type Trust<C> = Box<dyn Fn(C) -> C + Send + Sync>;
 
-/// Trusts the authorities in a file in PEM, and no others. The error names the file.
-///
-/// They replace those of the system, as with `--cacert` of curl and `verify` of Python's `requests`: if a program names its
-/// authority, no other one is meant to vouch for the server.
-#[cfg(feature = "rustls")]
-pub(crate) fn trust_file<C: TlsClient>(path: &Path) -> Result<Trust<C>, Error> {
-    let unusable =
-        |problem: &str| Error::input(format!("the CA file {} {problem}", path.display()));
-    let text = fs::read(path).map_err(|cause| {
-        unusable("cannot be read; give the path of a file in PEM").caused_by(cause)
-    })?;
-    let certificates = Certificate::from_pem_bundle(&text)
-        .map_err(|_| unusable("is not in PEM; export the certificates as text"))?;
-    if certificates.is_empty() {
-        return Err(unusable(
-            "has no certificate; it must have that of your authority, which begins with `-----BEGIN CERTIFICATE-----`",
-        ));
-    }
-    // The certificates are parsed only when a client is made, and that error would not name the file.
-    let client = reqwest::Client::builder().tls_certs_only(certificates.clone());
-    client
-        .build()
-        .map_err(|_| unusable("has a certificate that cannot be read; export it again"))?;
-    Ok(Box::new(move |client: C| {
-        client.trust_only(certificates.clone())
-    }))
-}
-
 /// The error for a client that could not be made. It names the file of `SSL_CERT_FILE`, if that is the reason.
 pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
     #[cfg(feature = "rustls")]
-    if let Some(path) = env::var_os("SSL_CERT_FILE")
-        && let Err(error) = trust_file::<reqwest::ClientBuilder>(Path::new(&path))
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE")
+        && let Err(error) = trust_file::<reqwest::ClientBuilder>(path.as_ref())
     {
         return Error::input(format!(
             "{error}; the environment variable SSL_CERT_FILE names it"
@@ -52,34 +20,71 @@ pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
     Error::input("the HTTP client cannot be made with these settings").caused_by(cause)
 }
 
-/// The settings of a client of `reqwest`, async or blocking.
+/// What needs the client to have TLS.
 #[cfg(feature = "rustls")]
-pub trait TlsClient {
-    /// Trusts these authorities and no others.
-    fn trust_only(self, certificates: Vec<Certificate>) -> Self;
+mod authorities {
+    use std::fs;
+    use std::path::Path;
 
-    /// Presents this certificate to servers that ask for one.
-    fn present(self, identity: Identity) -> Self;
-}
+    use reqwest::{Certificate, Identity};
 
-#[cfg(feature = "rustls")]
-impl TlsClient for reqwest::ClientBuilder {
-    fn trust_only(self, certificates: Vec<Certificate>) -> Self {
-        self.tls_certs_only(certificates)
+    use super::Trust;
+    use crate::error::error::Error;
+
+    /// Trusts the authorities in a file in PEM, and no others. The error names the file.
+    ///
+    /// They replace those of the system, as with `--cacert` of curl and `verify` of Python's `requests`: if a program names its
+    /// authority, no other one is meant to vouch for the server.
+    pub(crate) fn trust_file<C: TlsClient>(path: &Path) -> Result<Trust<C>, Error> {
+        let unusable =
+            |problem: &str| Error::input(format!("the CA file {} {problem}", path.display()));
+        let text = fs::read(path).map_err(|cause| {
+            unusable("cannot be read; give the path of a file in PEM").caused_by(cause)
+        })?;
+        let certificates = Certificate::from_pem_bundle(&text)
+            .map_err(|_| unusable("is not in PEM; export the certificates as text"))?;
+        if certificates.is_empty() {
+            return Err(unusable(
+                "has no certificate; it must have that of your authority, which begins with `-----BEGIN CERTIFICATE-----`",
+            ));
+        }
+        // The certificates are parsed only when a client is made, and that error would not name the file.
+        let client = reqwest::Client::builder().tls_certs_only(certificates.clone());
+        client
+            .build()
+            .map_err(|_| unusable("has a certificate that cannot be read; export it again"))?;
+        Ok(Box::new(move |client: C| {
+            client.trust_only(certificates.clone())
+        }))
     }
 
-    fn present(self, identity: Identity) -> Self {
-        self.identity(identity)
-    }
-}
+    /// The settings of a client of `reqwest`, async or blocking.
+    pub trait TlsClient {
+        /// Trusts these authorities and no others.
+        fn trust_only(self, certificates: Vec<Certificate>) -> Self;
 
-#[cfg(all(feature = "rustls", feature = "blocking"))]
-impl TlsClient for reqwest::blocking::ClientBuilder {
-    fn trust_only(self, certificates: Vec<Certificate>) -> Self {
-        self.tls_certs_only(certificates)
+        /// Presents this certificate to servers that ask for one.
+        fn present(self, identity: Identity) -> Self;
     }
 
-    fn present(self, identity: Identity) -> Self {
-        self.identity(identity)
+    impl TlsClient for reqwest::ClientBuilder {
+        fn trust_only(self, certificates: Vec<Certificate>) -> Self {
+            self.tls_certs_only(certificates)
+        }
+
+        fn present(self, identity: Identity) -> Self {
+            self.identity(identity)
+        }
+    }
+
+    #[cfg(feature = "blocking")]
+    impl TlsClient for reqwest::blocking::ClientBuilder {
+        fn trust_only(self, certificates: Vec<Certificate>) -> Self {
+            self.tls_certs_only(certificates)
+        }
+
+        fn present(self, identity: Identity) -> Self {
+            self.identity(identity)
+        }
     }
 }

@@ -19,7 +19,6 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
 }
 
 /// Whether a host is the metadata service of a cloud platform, which only the machine itself can reach.
-#[cfg(feature = "oauth")]
 pub(super) fn is_metadata_host<S: AsRef<str>>(host: &Host<S>) -> bool {
     let is_link_local = |address: IpAddr| match address.to_canonical() {
         IpAddr::V4(address) => address.is_link_local(),

@@ -47,7 +47,6 @@ pub(crate) mod loopback;
 #[cfg(feature = "oauth")]
 pub(crate) mod network;
 pub(crate) mod origin;
-#[cfg(feature = "tower")]
 pub(crate) mod uri;
 
 pub use crate::origin::builder::OriginsBuilder;

@@ -6,9 +6,7 @@ use std::str::FromStr;
 use url::{Host, Url};
 
 use crate::error::error::Error;
-#[cfg(feature = "session")]
 use crate::origin::host::LOCALHOST;
-#[cfg(feature = "oauth")]
 use crate::origin::host::is_metadata_host;
 use crate::origin::host::{is_loopback, parse_host};
 
@@ -98,7 +96,6 @@ impl Origin {
     }
 
     /// Whether this is the metadata service of a cloud platform: plain http to a link-local address, or Google's name for it.
-    #[cfg(feature = "oauth")]
     pub(crate) fn is_metadata_service(&self) -> bool {
         !self.is_https() && is_metadata_host(&self.host)
     }
@@ -176,7 +173,6 @@ pub(crate) enum LocalNames {
     #[default]
     Unpinned,
     /// Those of bound origins, and `localhost`.
-    #[cfg(feature = "session")]
     Bound,
     /// `localhost` and every name below it.
     All,
@@ -215,13 +211,11 @@ impl Origins {
     }
 
     /// Records which names the client resolves to loopback addresses.
-    #[cfg(feature = "session")]
     pub(crate) fn set_local_names(&mut self, names: LocalNames) {
         self.local_names = names;
     }
 
     /// The names of bound origins that a client has to resolve to loopback addresses, and `localhost`.
-    #[cfg(feature = "session")]
     pub(crate) fn local_names(&self) -> impl Iterator<Item = &str> {
         let local = |origin: &&Origin| origin.is_plain_loopback();
         let bound = self.bound.iter().filter(local);
@@ -313,7 +307,6 @@ impl Origins {
             && (!origin.is_name()
                 || match self.local_names {
                     LocalNames::Unpinned => false,
-                    #[cfg(feature = "session")]
                     LocalNames::Bound => {
                         self.bound.contains(origin)
                             || origin.host == Host::Domain(LOCALHOST.to_owned())
@@ -349,7 +342,6 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
 }
 
 /// A URL as it may be shown: without user information, query and fragment, which may hold secrets. Other text is unchanged.
-#[cfg(feature = "store")]
 pub(crate) fn without_secrets(text: &str) -> &str {
     let text = match text.find("://").and_then(|_| text.find(['?', '#'])) {
         Some(end) => &text[..end],
@@ -455,7 +447,6 @@ mod tests {
         assert!(origins.check(&origin("http://any.example")).is_ok());
     }
 
-    #[cfg(feature = "session")]
     #[test]
     fn r1_where_only_bound_names_are_pinned_no_other_name_is_this_machine() {
         let mut origins = Origins::default();

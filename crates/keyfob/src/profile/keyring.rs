@@ -2,55 +2,63 @@
 //!
 //! Every build reads profiles that use a keyring; a build without the feature `keyring` reports that it cannot open one.
 
-use std::sync::Arc;
+pub(super) use system::{read, store};
 
-use zeroize::Zeroizing;
-
-use crate::error::error::Error;
-use crate::store::store::TokenStore;
-
-/// Reads a secret from the keyring.
 #[cfg(feature = "keyring")]
-pub(super) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
-    use crate::store::keyring::system::SystemKeyring;
+mod system {
+    use std::sync::Arc;
 
-    let bytes = SystemKeyring::open()?.read(service, user)?.ok_or_else(|| {
-        Error::unavailable(format!(
-            "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
-        ))
-    })?;
-    // The UTF-8 error is not the source of ours, because it holds the secret.
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        Error::unavailable(format!(
-            "the secret in the keyring ({service}/{user}) is not text"
-        ))
-    })?;
-    Ok(Zeroizing::new(text.to_owned()))
-}
+    use zeroize::Zeroizing;
 
-/// The store in the keyring.
-#[cfg(feature = "keyring")]
-pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
+    use crate::error::error::Error;
     use crate::store::file::FileStore;
     use crate::store::keyring::KeyringStore;
+    use crate::store::keyring::system::SystemKeyring;
+    use crate::store::store::TokenStore;
 
-    let locks = FileStore::default_directory()?;
-    Ok(Arc::new(KeyringStore::new(locks)))
+    /// Reads a secret from the keyring.
+    pub(in crate::profile) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
+        let bytes = SystemKeyring::open()?.read(service, user)?.ok_or_else(|| {
+            Error::unavailable(format!(
+                "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
+            ))
+        })?;
+        // The UTF-8 error is not the source of ours, because it holds the secret.
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            Error::unavailable(format!(
+                "the secret in the keyring ({service}/{user}) is not text"
+            ))
+        })?;
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+
+    /// The store in the keyring.
+    pub(in crate::profile) fn store() -> Result<Arc<dyn TokenStore>, Error> {
+        let locks = FileStore::default_directory()?;
+        Ok(Arc::new(KeyringStore::new(locks)))
+    }
 }
 
 #[cfg(not(feature = "keyring"))]
-pub(super) fn read(_: &str, _: &str) -> Result<Zeroizing<String>, Error> {
-    Err(not_in_this_build("a secret"))
-}
+mod system {
+    use std::sync::Arc;
 
-#[cfg(not(feature = "keyring"))]
-pub(super) fn store() -> Result<Arc<dyn TokenStore>, Error> {
-    Err(not_in_this_build("the token"))
-}
+    use zeroize::Zeroizing;
 
-#[cfg(not(feature = "keyring"))]
-fn not_in_this_build(what: &str) -> Error {
-    Error::input(format!(
-        "{what} is in the keyring, which this build of keyfob cannot open; build it with the feature `keyring`"
-    ))
+    use crate::error::error::Error;
+    use crate::store::store::TokenStore;
+
+    pub(in crate::profile) fn read(_: &str, _: &str) -> Result<Zeroizing<String>, Error> {
+        Err(not_in_this_build("a secret"))
+    }
+
+    pub(in crate::profile) fn store() -> Result<Arc<dyn TokenStore>, Error> {
+        Err(not_in_this_build("the token"))
+    }
+
+    fn not_in_this_build(what: &str) -> Error {
+        Error::input(format!(
+            "{what} is in the keyring, which this build of keyfob cannot open; build it with the feature `keyring`"
+        ))
+    }
 }

@@ -38,7 +38,6 @@ pub(crate) fn block_on_for<F: Future>(future: F, max_wait: Option<Duration>) -> 
 }
 
 /// Whether this thread is inside [`block_on`], so that nothing else runs on it.
-#[cfg(feature = "tokio")]
 pub(super) fn is_blocking() -> bool {
     BLOCKING.get()
 }

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
-#[cfg(feature = "tokio")]
-use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
 use crate::runtime::{block_on, timer};
 
@@ -54,38 +52,21 @@ pub struct TokioOrThreads;
 
 impl Runtime for TokioOrThreads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        #[cfg(feature = "tokio")]
-        if let Some(handle) = current_runtime().filter(|handle| !is_blocked(handle)) {
-            handle.spawn(task);
-            return;
+        if let Err(task) = callers::spawn(task) {
+            start_thread("keyfob-renewal", move || callers::run(task));
         }
-        start_thread("keyfob-renewal", move || run(task));
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        #[cfg(feature = "tokio")]
-        if let Some(handle) = current_runtime() {
-            handle.spawn_blocking(work);
-            return;
+        if let Err(work) = callers::spawn_blocking(work) {
+            start_thread("keyfob-hook", work);
         }
-        start_thread("keyfob-hook", work);
     }
 }
 
 /// Completes after the pause, by tokio's timer if the caller is on a tokio runtime that can run it, else by [`timer`].
-#[cfg_attr(
-    feature = "tokio",
-    expect(
-        clippy::disallowed_methods,
-        reason = "the timer behind the system's clock"
-    )
-)]
 pub(crate) fn sleep(pause: Duration) -> BoxFuture<'static, ()> {
-    #[cfg(feature = "tokio")]
-    if current_runtime().is_some_and(|handle| !is_blocked(&handle)) {
-        return Box::pin(tokio::time::sleep(pause));
-    }
-    timer::sleep(pause)
+    callers::sleep(pause).unwrap_or_else(|| timer::sleep(pause))
 }
 
 /// Runs blocking work in the background. Returns `None` if the work panicked or the runtime dropped it.
@@ -101,32 +82,87 @@ pub(crate) fn run_blocking<T: Send + 'static>(
     Box::pin(async { receiver.await.ok() })
 }
 
+/// The tokio runtime of the caller, if it is on one. Each function returns what it cannot do there.
 #[cfg(feature = "tokio")]
-fn current_runtime() -> Option<Handle> {
-    Handle::try_current().ok()
-}
+mod callers {
+    use std::time::Duration;
 
-/// Whether the runtime could not run a task now, because this thread is its only one and is in our `block_on`.
-#[cfg(feature = "tokio")]
-fn is_blocked(handle: &Handle) -> bool {
-    block_on::is_blocking() && handle.runtime_flavor() == RuntimeFlavor::CurrentThread
-}
+    use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
-/// Runs a task on this thread, on a small tokio runtime, because async hooks may use tokio's timers and sockets.
-#[cfg(feature = "tokio")]
-fn run(task: BoxFuture<'static, ()>) {
-    match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(task),
-        Err(error) => {
-            tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal");
+    use super::{BoxFuture, Work, block_on};
+
+    pub(super) fn spawn(task: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        match able() {
+            Some(handle) => {
+                handle.spawn(task);
+                Ok(())
+            }
+            None => Err(task),
         }
+    }
+
+    pub(super) fn spawn_blocking(work: Work) -> Result<(), Work> {
+        match Handle::try_current() {
+            Ok(handle) => {
+                handle.spawn_blocking(work);
+                Ok(())
+            }
+            Err(_) => Err(work),
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the timer behind the system's clock"
+    )]
+    pub(super) fn sleep(pause: Duration) -> Option<BoxFuture<'static, ()>> {
+        able()?;
+        Some(Box::pin(tokio::time::sleep(pause)))
+    }
+
+    /// Runs a task on this thread, on a small tokio runtime, because async hooks may use tokio's timers and sockets.
+    pub(super) fn run(task: BoxFuture<'static, ()>) {
+        match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(task),
+            Err(error) => {
+                tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal");
+            }
+        }
+    }
+
+    /// The runtime, unless it could not run a task now, because this thread is its only one and is in our `block_on`.
+    fn able() -> Option<Handle> {
+        let handle = Handle::try_current().ok()?;
+        let only_thread = handle.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        (!only_thread || !block_on::is_blocking()).then_some(handle)
     }
 }
 
+/// Without tokio there is no runtime of the caller.
 #[cfg(not(feature = "tokio"))]
-fn run(task: BoxFuture<'static, ()>) {
-    block_on::block_on(task);
+mod callers {
+    use std::time::Duration;
+
+    use super::{BoxFuture, Work, block_on};
+
+    pub(super) fn spawn(task: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
+        Err(task)
+    }
+
+    pub(super) fn spawn_blocking(work: Work) -> Result<(), Work> {
+        Err(work)
+    }
+
+    pub(super) fn sleep(_: Duration) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
+    pub(super) fn run(task: BoxFuture<'static, ()>) {
+        block_on::block_on(task);
+    }
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 /// Starts a thread. If the system refuses, the work is dropped, which its owner sees as abandoned.
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) {

@@ -285,7 +285,6 @@ enum StderrUse {
 }
 
 /// What profiles need, which read other secrets from commands as well.
-#[cfg(feature = "profiles")]
 impl CommandToken {
     /// The program and its arguments.
     pub(crate) fn words(&self) -> Vec<&OsStr> {

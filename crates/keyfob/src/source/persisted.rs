@@ -85,7 +85,6 @@ impl Persisted {
     }
 
     /// Sets what an error tells a person to do if a new sign-in is needed.
-    #[cfg(feature = "profiles")]
     pub(crate) fn sign_in_advice(mut self, advice: String) -> Self {
         Arc::make_mut(&mut self.0).advice = advice.into();
         self

@@ -13,7 +13,6 @@ thread_local! {
 }
 
 /// The cache for which this thread runs a hook; zero for none.
-#[cfg(feature = "oauth")]
 pub(crate) fn current() -> usize {
     ASKED_BY.get()
 }

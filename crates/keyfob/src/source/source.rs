@@ -14,7 +14,6 @@ use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::runtime::runtime;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
-#[cfg(feature = "oauth")]
 use crate::source::reentrancy;
 use crate::source::reentrancy::inside;
 use crate::token::token::Token;
@@ -210,7 +209,6 @@ impl TokenRequest {
     }
 
     /// A request for a token that a request of the present fetch carries.
-    #[cfg(feature = "oauth")]
     pub(crate) fn of_present_fetch(clock: &Arc<dyn Clock>) -> Self {
         Self {
             clock: Arc::clone(clock),
@@ -223,7 +221,6 @@ impl TokenRequest {
     ///
     /// It has no previous token and no challenges, because those belong to the other token. So does the reason, except that a
     /// caller who forces a renewal wants no remembered failure of any source.
-    #[cfg(feature = "oauth")]
     pub(crate) fn on_behalf(&self) -> Self {
         Self {
             reason: match self.reason {

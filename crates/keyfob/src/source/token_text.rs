@@ -43,7 +43,6 @@ use crate::source::token_text::formats::{
     ACCEPTED, no_credential, read_object, reported, token_of,
 };
 use crate::token::json::{Json, Object};
-#[cfg(feature = "oauth")]
 use crate::token::token::Expiry;
 use crate::token::token::Token;
 
@@ -94,7 +93,6 @@ pub(crate) fn reported_failure(stdout: &[u8]) -> Option<Error> {
 }
 
 /// The expiry among the fields of an object, whatever it is called (T5).
-#[cfg(feature = "oauth")]
 pub(crate) fn expiry_beside(object: &Object) -> Result<Expiry, Error> {
     expiry::of(object)
 }

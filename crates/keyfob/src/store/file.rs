@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
-#[cfg(feature = "profiles")]
 use zeroize::Zeroizing;
 
 pub(in crate::store) mod directory;
@@ -104,13 +103,11 @@ impl FileStore {
     }
 
     /// The note with this id: a text that is no entry and no secret.
-    #[cfg(feature = "profiles")]
     pub(crate) fn read_note(&self, id: String) -> StoreFuture<'static, Option<Zeroizing<Vec<u8>>>> {
         self.run(move |directory| directory.read_note(&id))
     }
 
     /// Replaces the note with this id, or removes it.
-    #[cfg(feature = "profiles")]
     pub(crate) fn write_note(&self, id: String, text: Option<String>) -> StoreFuture<'static, ()> {
         self.run(move |directory| directory.write_note(&id, text.as_deref()))
     }

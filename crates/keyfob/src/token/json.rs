@@ -62,7 +62,6 @@ impl Json {
 
 impl Object {
     /// Makes an object of the fields of a form.
-    #[cfg(feature = "oauth")]
     pub(crate) fn of_texts(fields: impl IntoIterator<Item = (String, String)>) -> Self {
         let fields = fields.into_iter();
         Self(
@@ -73,7 +72,6 @@ impl Object {
     }
 
     /// The value of a field, if it is a string.
-    #[cfg(feature = "oauth")]
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name) {
             Some(Json::Text(text)) => Some(text),
@@ -201,7 +199,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for FromObject<T> {
 }
 
 /// For `#[serde(deserialize_with = …)]`: an optional struct, read from an object only.
-#[cfg(feature = "store")]
 pub(crate) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

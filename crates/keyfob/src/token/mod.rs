@@ -36,7 +36,6 @@ pub(crate) mod freshness;
 pub(crate) mod into_token;
 pub(crate) mod json;
 pub(crate) mod jwt;
-#[cfg(any(feature = "oauth", feature = "store"))]
 pub(crate) mod new_refresh_token;
 #[cfg(any(feature = "oauth", all(feature = "session", feature = "rustls")))]
 pub(crate) mod private_key;

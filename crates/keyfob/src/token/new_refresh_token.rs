@@ -14,7 +14,6 @@ pub(crate) struct NewRefreshToken(Secret);
 
 impl NewRefreshToken {
     /// Adds the refresh token to an error.
-    #[cfg(feature = "oauth")]
     pub(crate) fn add_to(error: Error, newest: Secret) -> Error {
         error.caused_by(Self(newest))
     }

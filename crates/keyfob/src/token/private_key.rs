@@ -65,7 +65,6 @@ pub(crate) fn read(text: &[u8], passphrase: Option<&str>) -> Result<DerKey, &'st
 }
 
 /// The first certificate of a text, in DER form.
-#[cfg(feature = "oauth")]
 pub(crate) fn first_certificate(text: &[u8]) -> Option<Vec<u8>> {
     let text = str::from_utf8(text).ok()?;
     let text = Zeroizing::new(text.replace("\\r", "").replace("\\n", "\n"));

@@ -23,16 +23,8 @@ pub(crate) enum FileUse {
     /// It holds a secret that a person or another program put there.
     Secret,
     /// It says which commands run and where tokens go, and holds no secret.
-    #[cfg_attr(
-        not(any(feature = "profiles", test)),
-        expect(dead_code, reason = "only profiles have it")
-    )]
     Settings,
     /// keyfob made it, or the directory of such files.
-    #[cfg_attr(
-        not(any(feature = "store", test)),
-        expect(dead_code, reason = "only stores have it")
-    )]
     Store,
 }
 
@@ -77,7 +69,6 @@ impl SecretFile {
     }
 
     /// As [`read_dated`](Self::read_dated), without the time.
-    #[cfg(feature = "store")]
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, FileFault> {
         self.read_dated().map(|(text, _)| text)
     }

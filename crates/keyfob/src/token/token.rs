@@ -233,7 +233,6 @@ impl Token {
     }
 
     /// Keeps this scope if the server sent none: it granted what was asked for (RFC 6749 §5.1).
-    #[cfg(feature = "oauth")]
     pub(crate) fn or_scope(self, scope: Option<&str>) -> Self {
         match (&self.scope, scope) {
             (None, Some(scope)) => self.with_scope(scope),
@@ -244,14 +243,12 @@ impl Token {
     /// Keeps this refresh token if the server sent none.
     ///
     /// RFC 6749 §6: "The authorization server MAY issue a new refresh token". If it does not, the old one stays valid.
-    #[cfg(any(feature = "oauth", feature = "store"))]
     pub(crate) fn or_refresh_token(mut self, old: Option<&Secret>) -> Self {
         self.refresh = self.refresh.or_else(|| old.cloned());
         self
     }
 
     /// The refresh token as a secret, which needs no second check.
-    #[cfg(any(feature = "oauth", feature = "store"))]
     pub(crate) fn refresh_secret(&self) -> Option<&Secret> {
         self.refresh.as_ref()
     }
@@ -408,7 +405,6 @@ impl Token {
 }
 
 /// What stores need to save a token and to make it again.
-#[cfg(feature = "store")]
 impl Token {
     /// Undoes [`recheck_after`](Self::recheck_after).
     pub(crate) fn never_recheck(mut self) -> Self {

@@ -1,8 +1,6 @@
 //! The settings of a session, async or blocking.
 
 use std::fmt;
-#[cfg(feature = "rustls")]
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +13,8 @@ use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::proof::RequestProof;
 use crate::exchange::retry::RetryPolicy;
-#[cfg(feature = "rustls")]
-use crate::origin::ca_file::{TlsClient, trust_file};
 use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::certified_client::{Certificate, CertifiedClient};
-#[cfg(feature = "rustls")]
-use crate::origin::client_certificate::ClientCertificate;
 use crate::origin::loopback::{EnvironmentProxies, PinNames};
 use crate::origin::origin::{LocalNames, Origin, parse_url};
 
@@ -95,36 +89,6 @@ impl<C> SessionBuilder<C> {
         self
     }
 
-    /// Trusts the certificate authorities in this file (PEM) and no others, for a server with a certificate of your own.
-    ///
-    /// The file is read now. If it is missing, empty or not in PEM, `build` returns
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input), and the error names the file. Without this setting the authorities of the
-    /// system are trusted, or those in the file that the environment variable `SSL_CERT_FILE` names. It applies to a
-    /// [`client`](Self::client) of your own too. An OAuth client has [the same setting](crate::oauth::ClientBuilder::ca_file).
-    #[cfg(feature = "rustls")]
-    pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self
-    where
-        C: TlsClient,
-    {
-        let trust = trust_file(path.as_ref());
-        self.trust = self.settings.origins.accept(trust);
-        self
-    }
-
-    /// Presents this certificate to the servers that the credential may go to, if they ask for one in the TLS handshake.
-    ///
-    /// A server that a redirect leads to, and that the credential does not go to, does not see it. If the files of the
-    /// certificate change, the next request goes over a new connection with the new one; see [`ClientCertificate`]. A
-    /// [`client`](Self::client) of your own has a certificate of its own, so `build` refuses the two together.
-    #[cfg(feature = "rustls")]
-    pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self
-    where
-        C: TlsClient,
-    {
-        self.certificate = Some(Arc::new(certificate.clone()));
-        self
-    }
-
     /// Uses a client of your own making: proxies, certificates, default headers.
     ///
     /// The session follows redirects itself, and replaces the redirect policy of the client. The client's default headers go
@@ -192,6 +156,41 @@ impl<C> SessionBuilder<C> {
             base: self.base,
             redirects: self.redirects,
         })
+    }
+}
+
+/// What a session trusts, and what it presents.
+#[cfg(feature = "rustls")]
+mod certificates {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::SessionBuilder;
+    use crate::origin::ca_file::{TlsClient, trust_file};
+    use crate::origin::client_certificate::ClientCertificate;
+
+    impl<C: TlsClient> SessionBuilder<C> {
+        /// Trusts the certificate authorities in this file (PEM) and no others, for a server with a certificate of your own.
+        ///
+        /// The file is read now. If it is missing, empty or not in PEM, `build` returns
+        /// [`ErrorKind::Input`](crate::ErrorKind::Input), and the error names the file. Without this setting the authorities of the
+        /// system are trusted, or those in the file that the environment variable `SSL_CERT_FILE` names. It applies to a
+        /// [`client`](Self::client) of your own too. An OAuth client has [the same setting](crate::oauth::ClientBuilder::ca_file).
+        pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self {
+            let trust = trust_file(path.as_ref());
+            self.trust = self.settings.origins.accept(trust);
+            self
+        }
+
+        /// Presents this certificate to the servers that the credential may go to, if they ask for one in the TLS handshake.
+        ///
+        /// A server that a redirect leads to, and that the credential does not go to, does not see it. If the files of the
+        /// certificate change, the next request goes over a new connection with the new one; see [`ClientCertificate`]. A
+        /// [`client`](Self::client) of your own has a certificate of its own, so `build` refuses the two together.
+        pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
+            self.certificate = Some(Arc::new(certificate.clone()));
+            self
+        }
     }
 }
 

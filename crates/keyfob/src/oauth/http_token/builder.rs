@@ -192,14 +192,12 @@ impl HttpTokenBuilder {
     }
 
     /// Allows the metadata service of a platform, which no proxy may see.
-    #[cfg(feature = "profiles")]
     pub(crate) fn allow_metadata_service(mut self) -> Self {
         self.plain_http = Ok(PlainHttp::Metadata);
         self
     }
 
     /// Sets what errors call the URL.
-    #[cfg(feature = "profiles")]
     pub(crate) fn called(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
         self

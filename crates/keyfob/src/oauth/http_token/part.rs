@@ -68,7 +68,6 @@ impl RequestText {
     }
 
     /// Sets what errors call the token.
-    #[cfg(feature = "profiles")]
     pub(crate) fn called(mut self, text: impl Into<String>) -> Self {
         if let Content::Token { name, .. } = &mut self.0 {
             *name = Some(text.into());

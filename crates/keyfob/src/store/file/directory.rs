@@ -98,13 +98,11 @@ impl Directory {
     }
 
     /// Reads a file that is no entry and holds no secret.
-    #[cfg(feature = "profiles")]
     pub(super) fn read_note(&self, id: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.read_file(&self.file(id, NOTE))
     }
 
     /// Replaces a file that is no entry, or removes it.
-    #[cfg(feature = "profiles")]
     pub(super) fn write_note(&self, id: &str, text: Option<&str>) -> Result<(), StoreError> {
         let path = self.file(id, NOTE);
         let Some(text) = text else {
@@ -303,9 +301,7 @@ pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";
 /// A file that is no entry.
-#[cfg(feature = "profiles")]
 const NOTE: &str = ".note";
-#[cfg(feature = "profiles")]
 const NEW_NOTE: &str = ".note-new";
 
 /// Files that may hold a token and are no entries: a damaged one, and one that a crash left incomplete.
