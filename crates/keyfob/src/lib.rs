@@ -108,7 +108,6 @@
 //! (feature `redis`).
 
 #![forbid(unsafe_code)]
-// A part of the crate may be used only by an interface that is left out. The build with all features finds dead code.
 #![cfg_attr(
     not(all(
         feature = "profiles",
@@ -116,7 +115,12 @@
         feature = "middleware",
         feature = "tower"
     )),
-    allow(dead_code, unused_macros, unused_imports)
+    allow(
+        dead_code,
+        unused_macros,
+        unused_imports,
+        reason = "only an interface that is left out may use it; the build with all features finds dead code"
+    )
 )]
 
 #[cfg(feature = "session")]
