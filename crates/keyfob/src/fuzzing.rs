@@ -26,7 +26,7 @@ use crate::oauth::dpop::nonces::read_nonce;
 use crate::oauth::endpoint::{Endpoint, ServerResponse};
 use crate::oauth::exchange_outcome::ExchangeOutcome;
 use crate::oauth::issuer_mismatch::other_issuer;
-use crate::oauth::metadata::{Document, Endpoints, Metadata};
+use crate::oauth::metadata::{Document, EndpointRules, Endpoints, Metadata};
 use crate::oauth::metadata_store;
 use crate::oauth::protected_resource::ResourceDocument;
 use crate::oauth::registration::read_client;
@@ -214,7 +214,11 @@ fn metadata(data: &[u8]) {
         "https://a.example",
     ));
     for endpoints in [Endpoints::Usual, Endpoints::Mtls] {
-        match Metadata::new(document.clone().select(endpoints), Some(&endpoint())) {
+        let rules = EndpointRules {
+            endpoints,
+            ..EndpointRules::default()
+        };
+        match Metadata::new(document.clone(), Some(&endpoint()), &rules) {
             // R1: a server on the network must not direct secrets to a port of this machine.
             Ok(metadata) => assert!(metadata.token.origin.is_https()),
             Err(error) => check(&error),
@@ -253,7 +257,10 @@ fn metadata_cache(data: &[u8]) {
         let expected = metadata_store::Expected {
             server: "a",
             issuer: Some("https://a.example"),
-            endpoints,
+            rules: &EndpointRules {
+                endpoints,
+                ..EndpointRules::default()
+            },
         };
         let _ = metadata_store::read(&expected, data, now());
     }

@@ -7,7 +7,7 @@ use crate::error::error::Error;
 use crate::oauth::authorization_code::pkce::METHOD;
 use crate::oauth::bounded_client::BoundedClient;
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::metadata::{Endpoints, Metadata};
+use crate::oauth::metadata::{EndpointRules, Metadata};
 use crate::oauth::metadata_request::FetchedMetadata;
 use crate::oauth::protected_resource::{ProtectedResource, shown_url};
 
@@ -50,7 +50,7 @@ impl ProtectedResource {
         let endpoint = Endpoint::parse("issuer", issuer)?;
         let http = self.client.client_for(&endpoint).await?;
         // A server that was named by another one does not see a certificate.
-        let fetched = FetchedMetadata::of_issuer(http, issuer, Endpoints::Usual).await?;
+        let fetched = FetchedMetadata::of_issuer(http, issuer, &EndpointRules::default()).await?;
         let server = AuthorizationServer {
             client: Arc::clone(&self.client),
             issuer: issuer.to_owned(),

@@ -13,8 +13,8 @@ use crate::oauth::client::{Client, SharedClient};
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::discovery::{Discovery, ServerLocation};
 use crate::oauth::dpop::DpopProver;
-use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings};
-use crate::oauth::metadata::{Document, Endpoints, Metadata};
+use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, PlainHttp};
+use crate::oauth::metadata::{Document, EndpointRules, Endpoints, Metadata};
 use crate::oauth::metadata_store::MetadataStore;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
@@ -45,6 +45,7 @@ pub struct ClientBuilder {
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
     certificate: Option<Arc<dyn Certificate<reqwest::ClientBuilder>>>,
+    plain_http: Result<PlainHttp, Error>,
     prover: Option<DpopProver>,
     token_type: Option<String>,
     metadata_store: Option<MetadataStore>,
@@ -84,6 +85,7 @@ impl Client {
             http: None,
             trust: None,
             certificate: None,
+            plain_http: Ok(PlainHttp::No),
             prover: None,
             token_type: None,
             metadata_store: None,
@@ -216,6 +218,26 @@ impl ClientBuilder {
         self
     }
 
+    /// Allows plain `http` to the server at this origin, such as `http://keycloak.auth.svc:8080`, inside a cluster.
+    ///
+    /// RFC 6749 §3.2 demands TLS: every machine on the network path can read the client's secrets and the tokens, and can
+    /// answer in place of the server. The origin must be that of the issuer and of its endpoints, exactly. If the environment
+    /// names a proxy for plain http, it gets the request, so list the host in `NO_PROXY`.
+    ///
+    /// ```
+    /// use keyfob::oauth::Client;
+    ///
+    /// let client = Client::builder("reports")
+    ///     .issuer("http://keycloak.auth.svc:8080/realms/main")
+    ///     .allow_plain_http("http://keycloak.auth.svc:8080")
+    ///     .build()?;
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    pub fn allow_plain_http(mut self, origin: impl AsRef<str>) -> Self {
+        self.plain_http = origin.as_ref().parse().map(PlainHttp::To);
+        self
+    }
+
     /// Presents this certificate to the server (RFC 8705).
     ///
     /// It authenticates the client, if the authentication is [`ClientAuthentication::tls_client_auth`] or
@@ -285,22 +307,25 @@ impl ClientBuilder {
                 "the client authenticates by its certificate, and has none; give it with `client_certificate`",
             ));
         }
-        let endpoints = match by_certificate || self.certificate.is_some() {
-            true => Endpoints::Mtls,
-            false => Endpoints::Usual,
+        let rules = EndpointRules {
+            endpoints: match by_certificate || self.certificate.is_some() {
+                true => Endpoints::Mtls,
+                false => Endpoints::Usual,
+            },
+            plain_http: self.plain_http?,
         };
         // A given token endpoint makes discovery unnecessary. An issuer then only identifies the server.
         let server = match (&given.token_endpoint, &given.issuer, self.fhir_server) {
             (None, Some(issuer), _) => {
                 // Only checked here. The text is kept as it is, because discovery compares it exactly (RFC 8414 §3.3).
-                Endpoint::parse("issuer", issuer)?;
+                Endpoint::parse_allowing("issuer", issuer, &rules.plain_http)?;
                 ServerLocation::Issuer(issuer.clone())
             }
             (None, None, Some(base)) => {
-                Endpoint::parse("FHIR server", &base)?;
+                Endpoint::parse_allowing("FHIR server", &base, &rules.plain_http)?;
                 ServerLocation::FhirServer(base)
             }
-            _ => ServerLocation::Endpoints(Arc::new(Metadata::new(given, None)?)),
+            _ => ServerLocation::Endpoints(Arc::new(Metadata::new(given, None, &rules)?)),
         };
         let authentication = self.authentication.for_server(&server);
         if self.id.is_none() && authentication.needs_id() {
@@ -313,7 +338,7 @@ impl ClientBuilder {
             id: self.id,
             method: authentication.to_method(),
             authentication,
-            discovery: Discovery::new(server, self.metadata_store, endpoints),
+            discovery: Discovery::new(server, self.metadata_store, rules),
             http: HttpClient::new(HttpSettings {
                 custom: self.http,
                 trust,

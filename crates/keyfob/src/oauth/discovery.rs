@@ -8,7 +8,7 @@ use futures_util::lock::Mutex;
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::HttpClient;
-use crate::oauth::metadata::{Endpoints, Metadata};
+use crate::oauth::metadata::{EndpointRules, Metadata};
 use crate::oauth::metadata_request::{DEFAULT_LIFETIME, FetchedMetadata, SHORTEST_LIFETIME};
 use crate::oauth::metadata_store;
 use crate::oauth::metadata_store::MetadataStore;
@@ -17,7 +17,7 @@ use crate::oauth::metadata_store::MetadataStore;
 pub(crate) struct Discovery {
     pub(crate) server: ServerLocation,
     store: Option<MetadataStore>,
-    endpoints: Endpoints,
+    rules: EndpointRules,
     /// Held locked during a fetch, so that callers share it.
     cached: Mutex<Option<Cached>>,
 }
@@ -66,13 +66,13 @@ impl Discovery {
     pub(crate) fn new(
         server: ServerLocation,
         store: Option<MetadataStore>,
-        endpoints: Endpoints,
+        rules: EndpointRules,
     ) -> Self {
         let cached = Mutex::new(None);
         Self {
             server,
             store,
-            endpoints,
+            rules,
             cached,
         }
     }
@@ -156,10 +156,10 @@ impl Discovery {
     ) -> Result<Cached, Error> {
         let fetched = match &self.server {
             ServerLocation::Issuer(issuer) => {
-                FetchedMetadata::of_issuer(http, issuer, self.endpoints).await?
+                FetchedMetadata::of_issuer(http, issuer, &self.rules).await?
             }
             ServerLocation::FhirServer(base) => {
-                FetchedMetadata::of_fhir_server(http, base, self.endpoints).await?
+                FetchedMetadata::of_fhir_server(http, base, &self.rules).await?
             }
             ServerLocation::Endpoints(_) => unreachable!("the endpoints are known"),
         };
@@ -186,7 +186,7 @@ impl Discovery {
         let expected = metadata_store::Expected {
             server: &name,
             issuer: self.server.issuer(),
-            endpoints: self.endpoints,
+            rules: &self.rules,
         };
         let found = metadata_store::read(&expected, &text, wall)?;
         Some(Cached {

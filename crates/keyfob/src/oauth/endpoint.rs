@@ -82,7 +82,9 @@ impl Endpoint {
         if !origin.is_https() && !origin.is_loopback() && !plain_http.allows(&origin) {
             let advice = match origin.is_metadata_service() {
                 true => "it is the metadata service of a platform: use the preset for that",
-                false => "give its https URL",
+                false => {
+                    "give its https URL, or allow it for this origin with `allow_plain_http` of the client or of the profile's token"
+                }
             };
             return Err(Error::origin(format!(
                 "the {name} at {origin} would receive secrets over plain http; {advice}"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::error::error::Error;
-use crate::oauth::endpoint::Endpoint;
+use crate::oauth::endpoint::{Endpoint, PlainHttp};
 use crate::origin::origin::parse_url;
 use crate::token::json::{Json, Object};
 
@@ -55,9 +55,17 @@ pub(crate) struct Document {
     pub(crate) mtls_aliases: BTreeMap<String, String>,
 }
 
+/// Which endpoints of a server a client may use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndpointRules {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) plain_http: PlainHttp,
+}
+
 /// Which of a server's endpoints a client uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Endpoints {
+    #[default]
     Usual,
     /// Those for clients that present a certificate, where the server has them.
     Mtls,
@@ -99,7 +107,7 @@ impl Document {
     }
 
     /// The same document, with the endpoints that a client uses as the usual ones.
-    pub(crate) fn select(mut self, endpoints: Endpoints) -> Self {
+    fn select(mut self, endpoints: Endpoints) -> Self {
         if endpoints == Endpoints::Mtls {
             // RFC 8705 §5: "in preference to the endpoint URL of the same name at the top level of metadata".
             for (endpoint, name) in [
@@ -199,10 +207,15 @@ impl Metadata {
     /// Checks the URLs in a document from this URL, or in one from the application itself.
     ///
     /// An endpoint that a server names and that cannot be used is an error only when it is needed.
-    pub(crate) fn new(document: Document, source: Option<&Endpoint>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        document: Document,
+        source: Option<&Endpoint>,
+        rules: &EndpointRules,
+    ) -> Result<Self, Error> {
+        let document = document.select(rules.endpoints);
         let find = |name, url: Option<String>| {
             let endpoint = url
-                .map(|url| usable_endpoint(name, &url, source))
+                .map(|url| usable_endpoint(name, &url, source, &rules.plain_http))
                 .transpose();
             match (endpoint, source) {
                 // What the application gave is wrong at once.
@@ -246,8 +259,9 @@ fn usable_endpoint(
     name: &'static str,
     url: &str,
     source: Option<&Endpoint>,
+    plain_http: &PlainHttp,
 ) -> Result<Endpoint, Error> {
-    let endpoint = Endpoint::parse(name, url)?;
+    let endpoint = Endpoint::parse_allowing(name, url, plain_http)?;
     let is_local = |endpoint: &Endpoint| endpoint.origin.is_plain_loopback();
     // R1: a server on the network must not direct secrets to a port of this machine.
     match source {
@@ -259,28 +273,43 @@ fn usable_endpoint(
 }
 
 /// The URLs of an issuer's metadata: RFC 8414 inserts the well-known part before the path, OpenID appends it.
-pub(crate) fn well_known_urls(issuer: &str) -> Result<[Endpoint; 2], Error> {
+pub(crate) fn well_known_urls(
+    issuer: &str,
+    plain_http: &PlainHttp,
+) -> Result<[Endpoint; 2], Error> {
     let url = base_url("issuer", issuer)?;
     let path = url.path().trim_end_matches('/').to_owned();
     Ok([
         metadata_url(
             &url,
             &format!("/.well-known/oauth-authorization-server{path}"),
+            plain_http,
         )?,
-        metadata_url(&url, &format!("{path}/.well-known/openid-configuration"))?,
+        metadata_url(
+            &url,
+            &format!("{path}/.well-known/openid-configuration"),
+            plain_http,
+        )?,
     ])
 }
 
-pub(crate) fn smart_configuration_url(fhir_base: &str) -> Result<Endpoint, Error> {
+pub(crate) fn smart_configuration_url(
+    fhir_base: &str,
+    plain_http: &PlainHttp,
+) -> Result<Endpoint, Error> {
     let url = base_url("FHIR base URL", fhir_base)?;
     let path = url.path().trim_end_matches('/').to_owned();
-    metadata_url(&url, &format!("{path}/.well-known/smart-configuration"))
+    metadata_url(
+        &url,
+        &format!("{path}/.well-known/smart-configuration"),
+        plain_http,
+    )
 }
 
-fn metadata_url(base: &Url, path: &str) -> Result<Endpoint, Error> {
+fn metadata_url(base: &Url, path: &str, plain_http: &PlainHttp) -> Result<Endpoint, Error> {
     let mut url = base.clone();
     url.set_path(path);
-    Endpoint::parse("metadata document", url.as_str())
+    Endpoint::parse_allowing("metadata document", url.as_str(), plain_http)
 }
 
 fn base_url(what: &str, text: &str) -> Result<Url, Error> {
@@ -327,7 +356,11 @@ mod tests {
             token_endpoint: Some(token_endpoint.to_owned()),
             ..Document::default()
         };
-        Metadata::new(document, Some(&Endpoint::parse("metadata", url).unwrap()))
+        Metadata::new(
+            document,
+            Some(&Endpoint::parse("metadata", url).unwrap()),
+            &EndpointRules::default(),
+        )
     }
 
     #[test]
@@ -357,10 +390,10 @@ mod tests {
                 "/t/.well-known/openid-configuration",
             ),
         ] {
-            let urls = well_known_urls(issuer).unwrap();
+            let urls = well_known_urls(issuer, &PlainHttp::No).unwrap();
             assert_eq!(urls.map(|url| url.url.path().to_owned()), [oauth, openid]);
         }
-        assert!(well_known_urls("https://a.example/?x").is_err());
-        assert!(smart_configuration_url("https://a.example/#x").is_err());
+        assert!(well_known_urls("https://a.example/?x", &PlainHttp::No).is_err());
+        assert!(smart_configuration_url("https://a.example/#x", &PlainHttp::No).is_err());
     }
 }

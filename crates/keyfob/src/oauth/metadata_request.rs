@@ -9,7 +9,7 @@ use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
 use crate::oauth::issuer_mismatch::other_issuer;
 use crate::oauth::metadata::{
-    Document, Endpoints, Metadata, smart_configuration_url, well_known_urls,
+    Document, EndpointRules, Metadata, smart_configuration_url, well_known_urls,
 };
 
 /// Metadata, and how long they may be used.
@@ -39,16 +39,16 @@ impl FetchedMetadata {
     pub(crate) async fn of_issuer(
         http: &HttpClient,
         issuer: &str,
-        endpoints: Endpoints,
+        rules: &EndpointRules,
     ) -> Result<Self, Error> {
-        let [oauth, openid] = well_known_urls(issuer)?;
-        let first = match fetch(http, &oauth, Some(issuer), endpoints).await {
+        let [oauth, openid] = well_known_urls(issuer, &rules.plain_http)?;
+        let first = match fetch(http, &oauth, Some(issuer), rules).await {
             Ok(found) => return Ok(found),
             // The same server would keep callers waiting for as long again.
             Err((_, error)) if error.is_timeout() => return Err(error),
             Err(fault) => fault,
         };
-        match fetch(http, &openid, Some(issuer), endpoints).await {
+        match fetch(http, &openid, Some(issuer), rules).await {
             Ok(found) => Ok(found),
             Err(second) if second.0 >= first.0 => Err(second.1),
             Err(_) => Err(first.1),
@@ -59,10 +59,10 @@ impl FetchedMetadata {
     pub(crate) async fn of_fhir_server(
         http: &HttpClient,
         base: &str,
-        endpoints: Endpoints,
+        rules: &EndpointRules,
     ) -> Result<Self, Error> {
-        let url = smart_configuration_url(base)?;
-        fetch(http, &url, None, endpoints)
+        let url = smart_configuration_url(base, &rules.plain_http)?;
+        fetch(http, &url, None, rules)
             .await
             .map_err(|(_, error)| error)
     }
@@ -72,7 +72,7 @@ async fn fetch(
     http: &HttpClient,
     url: &Endpoint,
     issuer: Option<&str>,
-    endpoints: Endpoints,
+    rules: &EndpointRules,
 ) -> Result<FetchedMetadata, (Fault, Error)> {
     let response = http
         .get(url)
@@ -91,7 +91,7 @@ async fn fetch(
         return Err((Fault::OtherIssuer, other_issuer(url, found, issuer)));
     }
     Ok(FetchedMetadata {
-        metadata: Metadata::new(document.clone().select(endpoints), Some(url)).map_err(unusable)?,
+        metadata: Metadata::new(document.clone(), Some(url), rules).map_err(unusable)?,
         document,
         source: url.clone(),
         lifetime: lifetime(&response.headers, response.received),

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 
 use crate::oauth::endpoint::Endpoint;
-use crate::oauth::metadata::{Document, Endpoints, Metadata};
+use crate::oauth::metadata::{Document, EndpointRules, Metadata};
 use crate::oauth::metadata_request::FetchedMetadata;
 use crate::oauth::response_body::{Body, read_body};
 use crate::token::json::{Json, Object};
@@ -52,7 +52,7 @@ pub(crate) fn write(server: &str, fetched: &FetchedMetadata, now: SystemTime) ->
 pub(crate) struct Expected<'a> {
     pub(crate) server: &'a str,
     pub(crate) issuer: Option<&'a str>,
-    pub(crate) endpoints: Endpoints,
+    pub(crate) rules: &'a EndpointRules,
 }
 
 /// Reads metadata of the expected server; `None` if it is not known how old they are.
@@ -70,7 +70,9 @@ pub(crate) fn read(
     let fetched =
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds(&note, "fetched")?))?;
     let lifetime = Duration::from_secs(seconds(&note, "lifetime")?);
-    let source = Endpoint::parse("metadata document", note.text("source")?).ok()?;
+    let plain_http = &expected.rules.plain_http;
+    let source = note.text("source")?;
+    let source = Endpoint::parse_allowing("metadata document", source, plain_http).ok()?;
     let Some(Json::Object(document)) = note.take("document") else {
         return None;
     };
@@ -80,7 +82,7 @@ pub(crate) fn read(
         return None;
     }
     Some(StoredMetadata {
-        metadata: Metadata::new(document.select(expected.endpoints), Some(&source)).ok()?,
+        metadata: Metadata::new(document, Some(&source), expected.rules).ok()?,
         age: now.duration_since(fetched).ok()?,
         lifetime,
     })

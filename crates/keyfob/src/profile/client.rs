@@ -8,6 +8,7 @@ use crate::oauth::client::Client;
 use crate::oauth::client_authentication::ClientAuthentication;
 use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::signing_key::SigningKey;
+use crate::origin::origin::Origin;
 use crate::profile::dpop_key::parse_key;
 use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
@@ -70,6 +71,7 @@ impl Secrets {
         let mut client = Client::builder(&grant.client.id)
             .authentication(self.authentication(grant)?)
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
+            .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
             .set_each(
                 &grant.certificate().await?,
                 ClientBuilder::client_certificate,
@@ -130,6 +132,11 @@ impl Secrets {
             }
         })
     }
+}
+
+/// The origin at which the server may be reached over plain http, as text.
+pub(super) fn plain_http(grant: &Grant) -> Option<String> {
+    grant.plain_http.as_ref().map(Origin::to_string)
 }
 
 /// The client of this grant outside of a renewal, with secrets that are read now.

@@ -14,7 +14,7 @@ use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
-use crate::profile::client::Secrets;
+use crate::profile::client::{Secrets, plain_http};
 use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
 use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
@@ -103,6 +103,7 @@ impl GrantSource {
                 let files = MetadataFiles::of(&self.definition.store);
                 let client = Client::builder(&grant.client.id)
                     .set_each(&grant.ca_file, ClientBuilder::ca_file)
+                    .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
                     .set_each(
                         &grant.certificate().await?,
                         ClientBuilder::client_certificate,

@@ -153,6 +153,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Word(words) => json!({"enum": words()}),
         Kind::Url => pattern(URL),
         Kind::LoopbackUrl => pattern(LOOPBACK_URL),
+        Kind::Origin => pattern(ORIGIN),
         Kind::Origins => one_or_more(&pattern(ORIGIN)),
         Kind::Path => pattern(PATH),
         Kind::Seconds => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 31_536_000}),

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Url,
     /// Plain http to this machine.
     LoopbackUrl,
+    Origin,
     Origins,
     Path,
     Seconds,

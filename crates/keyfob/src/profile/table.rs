@@ -258,17 +258,20 @@ impl<'t> Value<'t> {
 
     /// A URL without a path, or a list of them, as origins.
     pub(super) fn origins(&self) -> Read<Vec<Origin>> {
-        self.list("a URL in quotes, or a list of them", |value| {
-            let url = value.url()?;
-            // An origin has no path. A person who writes one expects that the token goes nowhere else.
-            let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-            let origin = Origin::from_url(&url).ok().filter(|_| is_bare);
-            origin.ok_or_else(|| {
-                value.error(format!(
-                    "`{}` takes scheme, host and port only, such as https://api.example.com",
-                    value.key
-                ))
-            })
+        self.list("a URL in quotes, or a list of them", Value::origin)
+    }
+
+    /// A URL without a path, as an origin.
+    pub(super) fn origin(&self) -> Read<Origin> {
+        let url = self.url()?;
+        // An origin has no path. A person who writes one expects that the token goes nowhere else.
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let origin = Origin::from_url(&url).ok().filter(|_| is_bare);
+        origin.ok_or_else(|| {
+            self.error(format!(
+                "`{}` takes scheme, host and port only, such as https://api.example.com",
+                self.key
+            ))
         })
     }
 

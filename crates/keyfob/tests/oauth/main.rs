@@ -18,6 +18,7 @@ mod http_token;
 mod introspection_and_revocation;
 mod leases;
 mod loopback_listener;
+mod plain_http;
 mod private_keys;
 mod protected_resource;
 mod pushed_requests;

@@ -467,3 +467,24 @@ async fn a_profile_decides_whether_a_sign_in_request_is_pushed() {
         );
     }
 }
+
+#[tokio::test]
+async fn r1_a_server_on_plain_http_inside_a_cluster_must_be_allowed_by_its_origin() {
+    for (key, is_allowed) in [
+        ("", false),
+        ("allow_plain_http = \"http://keycloak.auth.svc\"", false),
+        ("allow_plain_http = \"http://keycloak.auth.svc:8080\"", true),
+    ] {
+        let text = format!(
+            "[profiles.a]\nbase_url = \"https://a.example\"\nstore = \"memory\"\n[profiles.a.token]\n\
+             grant = \"client_credentials\"\nissuer = \"http://keycloak.auth.svc:8080/realms/main\"\n\
+             client_id = \"a\"\n{key}\n"
+        );
+        let profiles = keyfob::Profiles::from_text(&text).unwrap();
+        let client = profiles.get("a").unwrap().client().await;
+        assert_eq!(client.is_ok(), is_allowed, "{key}");
+        if let Err(error) = client {
+            assert!(error.to_string().contains("allow_plain_http"), "{error}");
+        }
+    }
+}

@@ -90,7 +90,7 @@ fn example(key: &Key) -> Value {
         Kind::Text | Kind::Texts | Kind::Name => json!("word"),
         Kind::Word(words) => json!(words()[0]),
         Kind::LoopbackUrl => json!("http://127.0.0.1/callback"),
-        Kind::Url | Kind::Origins => json!("https://a.example"),
+        Kind::Url | Kind::Origin | Kind::Origins => json!("https://a.example"),
         Kind::Path | Kind::PathOrTable(_) => json!("/path"),
         Kind::Seconds => json!(1.5),
         Kind::Number(least, _) => json!(least),

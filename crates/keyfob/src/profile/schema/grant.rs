@@ -9,6 +9,7 @@ use crate::error::error::Error;
 use crate::oauth::dpop::DpopProver;
 use crate::oauth::grants::options::RESERVED;
 use crate::origin::client_certificate::ClientCertificate;
+use crate::origin::origin::Origin;
 use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::dpop_key::DpopKey;
 use crate::profile::key::{Key, Kind, Variant, words};
@@ -42,6 +43,8 @@ pub(crate) struct Grant {
     pub(crate) dpop_key: Option<DpopKey>,
     /// The CA file of the profile.
     pub(crate) ca_file: Option<PathBuf>,
+    /// The origin at which the server may be reached over plain http.
+    pub(crate) plain_http: Option<Origin>,
     /// The certificate that the token endpoint sees.
     pub(crate) client_certificate: Option<CertificateFiles>,
     /// The scheme of the tokens, whatever type the server writes.
@@ -237,6 +240,7 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         dpop_key,
         ca_file: None,
         client_certificate: None,
+        plain_http: table.optional("allow_plain_http", Value::origin),
         token_type,
     })
 }
@@ -429,6 +433,13 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("base_url")
     .only(&[SMART_BACKEND_SERVICES]),
+    Key::new(
+        "allow_plain_http",
+        Kind::Origin,
+        "the origin at which the server may be reached over plain http although it is not this machine",
+    )
+    .default("none")
+    .only(ALL),
     Key::new(
         "scopes",
         Kind::Texts,
