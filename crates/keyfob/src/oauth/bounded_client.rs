@@ -90,3 +90,29 @@ impl BoundedClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::system::SystemClock;
+    use crate::error::error::ErrorKind;
+
+    #[tokio::test]
+    async fn r1_a_name_that_resolves_into_another_network_gets_no_connection() {
+        // The check before the request is left out: a name server can change its answer after it.
+        let settings = BoundedSettings {
+            trust: None,
+            timeout: Duration::from_secs(20),
+            clock: Arc::new(SystemClock),
+        };
+        let client = default_client().dns_resolver(AddressesFrom::shared(Network::Public));
+        let http = settings.http_client(Some(client)).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let endpoint = Endpoint::parse("issuer", &format!("https://localhost:{port}/")).unwrap();
+        let error = http.get(&endpoint).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Origin, "{error}");
+        assert!(listener.accept().is_err());
+    }
+}

@@ -1,10 +1,13 @@
 //! A resource says where a person signs in (RFC 9728), and a client registers there (RFC 7591). Neither server is trusted.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keyfob::oauth::{AuthorizationServer, ProtectedResource, Registration, RegistrationRequest};
 use keyfob::{Error, ErrorKind};
-use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
+use keyfob_testkit::{
+    Expect, Leaf, ScriptedResponse, Server, TestAuthority, TlsRequest, TlsServer, json,
+};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -273,6 +276,47 @@ async fn no_redirect_is_followed_and_no_response_is_read_without_end() {
     let discovery = discovery.timeout(Duration::from_secs(600)).discover();
     let found = timeout(Duration::from_secs(60), discovery).await;
     assert!(found.expect("it reads the head alone").is_err());
+}
+
+#[tokio::test]
+async fn over_tls_every_server_is_trusted_by_the_given_authority_alone() {
+    let authority = TestAuthority::new();
+    let port = Arc::new(OnceLock::new());
+    let known = Arc::clone(&port);
+    let certificate = authority.issue(Leaf::default().name("localhost"));
+    let server = TlsServer::builder(&authority)
+        .certificate(certificate)
+        .start(move |request: &TlsRequest| {
+            let here = format!("https://localhost:{}", known.get().expect("it was set"));
+            match request.line.as_str() {
+                "GET /.well-known/oauth-protected-resource/mcp" => (
+                    200,
+                    json!({"resource": format!("{here}/mcp"), "authorization_servers": [here]}),
+                ),
+                "GET /.well-known/oauth-authorization-server" => (
+                    200,
+                    json!({
+                        "issuer": here,
+                        "authorization_endpoint": format!("{here}/authorize"),
+                        "token_endpoint": format!("{here}/token"),
+                        "code_challenge_methods_supported": ["S256"],
+                    }),
+                ),
+                _ => (401, json!({})),
+            }
+        });
+    port.set(server.address().port()).unwrap();
+    let url = format!("https://localhost:{}/mcp", server.address().port());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let discovery = ProtectedResource::builder(&url).ca_file(file);
+    let resource = discovery.discover().await.unwrap();
+    let issuer = &resource.authorization_servers()[0];
+    assert!(resource.authorization_server(issuer).await.is_ok());
+
+    let untrusted = ProtectedResource::discover(url).await.unwrap_err();
+    assert_eq!(untrusted.kind(), ErrorKind::Unavailable, "{untrusted}");
 }
 
 #[tokio::test]
