@@ -31,6 +31,7 @@ pub const EXCEPTIONS: &[Exception] = &[
             "redirects: a redirect without end *",
             "hops: *",
             "renewals: a 30* is followed *",
+            "renewals: the 403 of another origin *",
             "bodies: * is dropped by a 303",
             "bodies: a body in memory * after a 30*",
             "caller: * after a redirect",

@@ -1,4 +1,6 @@
-//! `keyfob profile`: lists the profiles of keyfob.toml, and checks whether one works.
+//! `keyfob profile`: lists the profiles of keyfob.toml, checks whether one works, and adds one.
+
+mod add;
 
 use std::error::Error as _;
 
@@ -7,13 +9,14 @@ use keyfob::error::printable;
 use keyfob::profile::Finding;
 use keyfob::{Origin, Profile, Profiles};
 
+use crate::commands::profile::add::Add;
 use crate::options::profile::ConfigOption;
 use crate::output::columns::columns;
 use crate::output::error::{CliError, with_causes};
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
 
-/// List the profiles of keyfob.toml, or check one
+/// List the profiles of keyfob.toml, check one, or add one
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct ProfileCommand {
@@ -25,6 +28,7 @@ pub(crate) struct ProfileCommand {
 enum Command {
     List(List),
     Check(Check),
+    Add(Box<Add>),
     Schema(Schema),
 }
 
@@ -59,6 +63,7 @@ impl ProfileCommand {
         match self.command {
             Command::List(list) => list.run(),
             Command::Check(check) => check.run().await,
+            Command::Add(add) => add.run().await,
             Command::Schema(_) => {
                 print_stdout(Profiles::json_schema())?;
                 Ok(ExitCode::Done)
@@ -82,15 +87,18 @@ impl Check {
         let profile = profiles.get(&self.name)?;
         let (name, file) = (profile.name(), profiles.file());
         print_stdout(format!("{name} of {file}\n"))?;
-        let findings = profile.check().await;
-        for finding in &findings {
-            print_stdout(line(finding))?;
-        }
-        match findings.iter().find_map(|finding| finding.outcome().err()) {
-            // The line of the finding is the message.
-            Some(error) => Err(CliError::silent(CliError::from(error.clone()).exit())),
-            None => Ok(ExitCode::Done),
-        }
+        report(&profile.check().await)
+    }
+}
+
+/// Prints what a check found. An error has no message of its own, because the line of the finding is the message.
+fn report(findings: &[Finding]) -> Result<ExitCode, CliError> {
+    for finding in findings {
+        print_stdout(line(finding))?;
+    }
+    match findings.iter().find_map(|finding| finding.outcome().err()) {
+        Some(error) => Err(CliError::silent(CliError::from(error.clone()).exit())),
+        None => Ok(ExitCode::Done),
     }
 }
 

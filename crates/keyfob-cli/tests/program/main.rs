@@ -11,6 +11,7 @@ mod keyfob;
 mod memory;
 mod output;
 mod pending_sign_in;
+mod profile_add;
 mod profiles;
 mod renewals;
 mod sign_in;

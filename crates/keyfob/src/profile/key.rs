@@ -75,7 +75,7 @@ pub(crate) struct Condition {
 }
 
 /// A table with this key, or with this word as its value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) key: &'static str,

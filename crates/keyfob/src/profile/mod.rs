@@ -28,6 +28,7 @@ pub(crate) mod key;
 pub(crate) mod keyring;
 pub(crate) mod lazy_store;
 mod metadata_files;
+mod new_profile;
 pub(crate) mod profile;
 pub(crate) mod schema;
 pub(crate) mod secret_ref;
@@ -41,4 +42,5 @@ pub(crate) mod table;
 
 pub use crate::profile::basic::BasicToken;
 pub use crate::profile::check::Finding;
+pub use crate::profile::new_profile::{NewProfile, Question};
 pub use crate::profile::schema::sign_in::SignIn;
