@@ -19,10 +19,10 @@ fn add(config: &Path, arguments: &[&str]) -> Keyfob {
 fn a_profile_is_made_from_options_checked_and_usable_at_once() {
     let (folder, server) = (Folder::new(), Server::start());
     let secret = folder.file("secret", "s3cret");
-    let config = folder.path().join("new").join("keyfob.toml");
+    let config = folder.path("new").join("keyfob.toml");
     server.expect(
         Expect::post("/token")
-            .form("client_id", "reports")
+            .form("grant_type", "client_credentials")
             .form("scope", "read write")
             .respond(ScriptedResponse::json(
                 json!({"access_token": "t0ken", "token_type": "Bearer", "expires_in": 60}),
@@ -80,7 +80,7 @@ fn a_profile_is_made_from_options_checked_and_usable_at_once() {
 #[test]
 fn without_a_terminal_all_that_is_missing_is_listed_and_nothing_written() {
     let folder = Folder::new();
-    let config = folder.path().join("keyfob.toml");
+    let config = folder.path("keyfob.toml");
     let added = add(
         &config,
         &["reports", "--grant=jwt_bearer", "--set=scopes=a"],
@@ -105,7 +105,7 @@ fn without_a_terminal_all_that_is_missing_is_listed_and_nothing_written() {
 #[test]
 fn s1_a_secret_in_an_option_is_refused_and_not_repeated() {
     let folder = Folder::new();
-    let config = folder.path().join("keyfob.toml");
+    let config = folder.path("keyfob.toml");
     for arguments in [
         &["a", "--source=s3cret-value"][..],
         &[
@@ -146,7 +146,7 @@ fn an_existing_name_is_refused_and_the_file_stays_as_it_was() {
 #[test]
 fn a_profile_that_does_not_work_yet_is_kept_and_the_reason_shown() {
     let folder = Folder::new();
-    let config = folder.path().join("keyfob.toml");
+    let config = folder.path("keyfob.toml");
     let options = [
         "a",
         "--source=env:KEYFOB_TEST_UNSET",
@@ -166,7 +166,7 @@ fn a_profile_that_does_not_work_yet_is_kept_and_the_reason_shown() {
 #[test]
 fn a_sign_in_comes_before_the_first_request() {
     let folder = Folder::new();
-    let config = folder.path().join("keyfob.toml");
+    let config = folder.path("keyfob.toml");
     let options = [
         "mail",
         "--grant=authorization_code",
@@ -186,7 +186,7 @@ fn a_sign_in_comes_before_the_first_request() {
 fn at_a_terminal_it_asks_until_the_answers_fit() {
     let folder = Folder::new();
     let token = folder.file("token", "t0ken");
-    let config = folder.path().join("keyfob.toml");
+    let config = folder.path("keyfob.toml");
     let mut child = add(&config, &["a"])
         .at_terminal()
         .stdin(Stdio::piped())
