@@ -265,3 +265,12 @@ def test_s1_the_log_has_no_secret_and_no_records_of_other_libraries(
         assert secret not in repr(session.request_headers) + repr(vars(session))
     # `urllib3` sends the request to the API. Libraries of the core have no logger here.
     assert {record.name.partition(".")[0] for record in caplog.records} <= {"keyfob", "urllib3"}
+
+
+def test_r3_a_profile_names_the_statuses_that_mean_a_rejected_token(
+    servers: Servers, tmp_path: Path
+) -> None:
+    session = ehr(servers, tmp_path, "rejected_statuses = 403")
+    servers.next(403)
+    assert session.get("reports").status_code == 200
+    assert servers.counts().token_requests == 2

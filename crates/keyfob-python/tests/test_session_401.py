@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 import requests
-from keyfob import AuthenticationError, ExternallyManagedJWTSession, RetryPolicy
+from keyfob import (
+    AuthenticationError,
+    ExternallyManagedJWTSession,
+    GenericExternallyManagedJWTHandler,
+    RetryPolicy,
+    Session,
+)
 from servers import Servers, checksum
 from sessions import Hook, fixed, in_an_hour, over, renewing, with_token
 from tokens import wait_until
@@ -318,3 +324,34 @@ def test_t8_a_token_that_was_set_during_a_401_is_used_for_the_replay(servers: Se
         assert response.result().status_code == 200
     sent = [received.authorization for received in servers.received()]
     assert sent == ["Bearer alice", "Bearer token-1"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 498, 503])
+def test_r3_a_status_that_means_a_rejected_token_renews_once(
+    servers: Servers, hook: Hook, status: int
+) -> None:
+    servers.next(status)
+    session = Session(hook, origins=servers.api_url, rejected_statuses={status})
+    assert session.post(servers.api_url, data=BODY).status_code == 200
+    assert [each.authorization for each in servers.received()] == [
+        "Bearer token-1",
+        "Bearer token-2",
+    ]
+    servers.next(status, times=2, body={"text": "no"})
+    assert session.get(servers.api_url).text == "no"
+    assert servers.counts().requests == 4
+
+
+def test_r3_auth_objects_know_the_rejected_statuses_of_their_handler(
+    servers: Servers, hook: Hook
+) -> None:
+    handler = GenericExternallyManagedJWTHandler(None, None, hook, rejected_statuses=[403])
+    servers.next(403)
+    assert requests.get(servers.api_url, auth=handler.auth(), timeout=5).status_code == 200
+    assert hook.calls == 2
+
+
+@pytest.mark.parametrize("status", [200, 302, 600, 1000])
+def test_a_status_that_is_no_error_cannot_mean_a_rejected_token(status: int) -> None:
+    with pytest.raises(ValueError, match=str(status)):
+        GenericExternallyManagedJWTHandler(get_token=str, rejected_statuses=[403, status])

@@ -66,3 +66,24 @@ def test_a_default_lifetime_ends_a_token_without_an_expiry() -> None:
     left = handler.status()["expires_in"]
     assert left is not None
     assert 500 < left <= 600
+
+
+def test_a_user_and_a_password_are_sent_as_basic_and_read_again(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("open sesame\n")
+    source = sources.basic("Aladdin", f"file:{password}")
+    handler = GenericExternallyManagedJWTHandler(None, None, source)
+    handler.authenticate()
+    assert handler.request_headers["authorization"] == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    password.write_text("first")
+    handler.authenticate(force=True)
+    assert handler.request_headers["authorization"] == "Basic QWxhZGRpbjpmaXJzdA=="
+
+
+@pytest.mark.parametrize(("user", "password"), [("me", "s3cret"), ("s3cret", None)])
+def test_s1_a_secret_in_place_of_a_reference_is_refused_and_not_quoted(
+    user: str, password: str | None
+) -> None:
+    with pytest.raises(ValueError, match="is a secret") as raised:
+        sources.basic(user, password)
+    assert "s3cret" not in str(raised.value)

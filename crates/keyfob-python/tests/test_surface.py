@@ -74,6 +74,7 @@ def test_a_handler_takes_three_arguments_and_keyword_arguments() -> None:
         ("default_lifetime", KEYWORD, None),
         ("header", KEYWORD, None),
         ("scheme", KEYWORD, None),
+        ("rejected_statuses", KEYWORD, None),
         ("kwargs", REST, REQUIRED),
     ]
 

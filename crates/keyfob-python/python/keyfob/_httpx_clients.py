@@ -43,9 +43,7 @@ class _Settings:
         default_lifetime: float | None = None,
         **kwargs: Any,
     ) -> None:
-        settings = CacheSettings(
-            fetch_timeout, default_lifetime, None, scheme, rejected_statuses
-        )
+        settings = CacheSettings(fetch_timeout, default_lifetime, None, scheme, rejected_statuses)
         self._folder = None if base_url is None else as_folder(base_url)
         self.authentication_handler: GenericExternallyManagedJWTHandler = handler_for(
             tokens, settings

@@ -63,9 +63,7 @@ class Middleware(HandlerAuth):
         scheme: str | None = None,
         rejected_statuses: Collection[int] | None = None,
     ) -> None:
-        settings = CacheSettings(
-            header=header, scheme=scheme, rejected_statuses=rejected_statuses
-        )
+        settings = CacheSettings(header=header, scheme=scheme, rejected_statuses=rejected_statuses)
         super().__init__(handler_for(tokens, settings), origins)
         if self._origins.unbound:
             raise TypeError(

@@ -81,9 +81,7 @@ class Session(ExternallyManagedJWTSession):
         fetch_timeout: float | None = None,
         default_lifetime: float | None = None,
     ) -> None:
-        settings = CacheSettings(
-            fetch_timeout, default_lifetime, header, scheme, rejected_statuses
-        )
+        settings = CacheSettings(fetch_timeout, default_lifetime, header, scheme, rejected_statuses)
         super().__init__(handler_for(tokens, settings))
         self.base_url = None if base_url is None else as_folder(base_url)
         self.allow_plain_http(*several(allow_plain_http))
