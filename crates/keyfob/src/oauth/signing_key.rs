@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use huskarl_core::jwk::{Jwk, PublicJwk};
 use serde_json::{Value, json};
 
@@ -15,7 +15,6 @@ pub(crate) mod key_pair;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::jwk::wrong;
-use crate::oauth::signing_key::jws::encode;
 use crate::oauth::signing_key::key_pair::{Algorithm, SigningKeyPair, names};
 use crate::token::private_key;
 
@@ -163,7 +162,7 @@ impl SigningKey {
                 "the certificate does not belong to the private key; give the certificate that was made for this key",
             ));
         }
-        self.certificate = Some(encode(digest(&SHA256, &certificate).as_ref()));
+        self.certificate = Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, &certificate)));
         Ok(self)
     }
 
