@@ -16,6 +16,7 @@ mod profiles;
 mod renewals;
 mod sign_in;
 mod sign_in_by_url;
+mod sign_in_clients;
 mod signals;
 mod step_up;
 mod stored_tokens;

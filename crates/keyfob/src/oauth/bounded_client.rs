@@ -1,11 +1,14 @@
 //! Requests to servers that an untrusted server named.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, Method, StatusCode};
+
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, ResponseHead, default_client};
+use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, default_client, no_response};
 use crate::origin::ca_file::Trust;
 use crate::origin::loopback::EnvironmentProxies;
 use crate::origin::network::{AddressesFrom, Network};
@@ -27,6 +30,28 @@ pub(crate) struct BoundedClient {
     proxies: EnvironmentProxies,
     /// The network of the server that names URLs.
     network: Network,
+}
+
+/// The head of a response whose body is not read.
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The address that the client was connected to: that of the server, or of a proxy.
+    pub(crate) peer: Option<IpAddr>,
+}
+
+impl HttpClient {
+    /// Asks for a document, and reads only the head of the response, because its body may never end.
+    async fn get_head(&self, endpoint: &Endpoint) -> Result<ResponseHead, Error> {
+        let request = self.request(Method::GET, endpoint, HeaderMap::new());
+        let failed = |cause| no_response(endpoint, cause, false);
+        let mut response = request.send().await.map_err(failed)?;
+        Ok(ResponseHead {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            peer: response.remote_addr().map(|peer| peer.ip()),
+        })
+    }
 }
 
 impl BoundedSettings {

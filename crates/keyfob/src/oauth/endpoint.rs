@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -244,14 +243,6 @@ impl From<NoResponse> for Error {
     }
 }
 
-/// The head of a response whose body is not read.
-pub(crate) struct ResponseHead {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// The address that the client was connected to: that of the server, or of a proxy.
-    pub(crate) peer: Option<IpAddr>,
-}
-
 /// The HTTP client for authorization servers.
 pub(crate) struct HttpClient {
     client: reqwest::Client,
@@ -381,19 +372,7 @@ impl HttpClient {
         response.map_err(|fault| fault.error.outcome_known())
     }
 
-    /// Asks for a document, and reads only the head of the response, because its body may never end.
-    pub(crate) async fn get_head(&self, endpoint: &Endpoint) -> Result<ResponseHead, Error> {
-        let request = self.request(Method::GET, endpoint, HeaderMap::new());
-        let failed = |cause| no_response(endpoint, cause, false);
-        let mut response = request.send().await.map_err(failed)?;
-        Ok(ResponseHead {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
-            peer: response.remote_addr().map(|peer| peer.ip()),
-        })
-    }
-
-    fn request(
+    pub(crate) fn request(
         &self,
         method: Method,
         endpoint: &Endpoint,
@@ -468,7 +447,11 @@ pub(crate) fn default_client() -> reqwest::ClientBuilder {
 }
 
 /// T2: every failure of the transport is temporary.
-fn no_response(endpoint: &Endpoint, cause: reqwest::Error, was_sent: bool) -> NoResponse {
+pub(crate) fn no_response(
+    endpoint: &Endpoint,
+    cause: reqwest::Error,
+    was_sent: bool,
+) -> NoResponse {
     // The resolver refused the addresses of the host.
     if let Some(error) = Error::find(&cause) {
         let error = error.clone();

@@ -12,8 +12,8 @@ use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::exchange::challenge::{Challenge, Challenges};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
-use crate::oauth::bounded_client::{BoundedClient, BoundedSettings};
-use crate::oauth::endpoint::{Endpoint, ResponseHead};
+use crate::oauth::bounded_client::{BoundedClient, BoundedSettings, ResponseHead};
+use crate::oauth::endpoint::Endpoint;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
 use crate::origin::origin::parse_url;

@@ -24,6 +24,7 @@ mod protected_resource;
 mod pushed_requests;
 mod recorded_responses;
 mod refresh_token;
+mod registration;
 mod secrets;
 mod sign_in;
 mod store_keys;

@@ -1,9 +1,9 @@
-//! A resource says where a person signs in (RFC 9728), and a client registers there (RFC 7591). Neither server is trusted.
+//! A resource says where a person signs in (RFC 9728). Neither the resource nor its authorization server is trusted.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use keyfob::oauth::{AuthorizationServer, ProtectedResource, Registration, RegistrationRequest};
+use keyfob::oauth::{AuthorizationServer, ProtectedResource};
 use keyfob::{Error, ErrorKind};
 use keyfob_testkit::{
     Expect, Leaf, ScriptedResponse, Server, TestAuthority, TlsRequest, TlsServer, json,
@@ -14,14 +14,13 @@ use tokio::time::timeout;
 use crate::sign_in::METADATA;
 
 const DOCUMENT: &str = "/.well-known/oauth-protected-resource";
-const REDIRECT_URI: &str = "http://127.0.0.1:8400/callback";
 
 /// A resource at `/mcp`, whose server is also its authorization server.
-struct Resource(Server);
+pub(crate) struct Resource(pub(crate) Server);
 
 impl Resource {
     /// The challenge has these parameters; with none, there is no challenge.
-    fn new(parameters: &str) -> Self {
+    pub(crate) fn new(parameters: &str) -> Self {
         let server = Server::start();
         let refusal = match parameters {
             "" => ScriptedResponse::status(401),
@@ -33,19 +32,19 @@ impl Resource {
         Self(server)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.0.url_for("/mcp")
     }
 
     /// Has nothing at this path.
-    fn lack(&self, path: &str) -> &Self {
+    pub(crate) fn lack(&self, path: &str) -> &Self {
         let response = ScriptedResponse::status(404);
         self.0.expect(Expect::get(path).always(response));
         self
     }
 
     /// Puts a document at this path. Its members replace the usual ones.
-    fn describe(&self, path: &str, members: &Value) -> &Self {
+    pub(crate) fn describe(&self, path: &str, members: &Value) -> &Self {
         let mut document = json!({
             "resource": self.url(),
             "authorization_servers": [self.0.url()],
@@ -58,7 +57,7 @@ impl Resource {
     }
 
     /// The metadata of the authorization server. These members replace the usual ones.
-    fn serve(&self, members: &Value) -> &Self {
+    pub(crate) fn serve(&self, members: &Value) -> &Self {
         let mut document = json!({
             "issuer": self.0.url(),
             "authorization_endpoint": self.0.url_for("/authorize"),
@@ -72,11 +71,11 @@ impl Resource {
         self
     }
 
-    async fn discover(&self) -> Result<ProtectedResource, Error> {
+    pub(crate) async fn discover(&self) -> Result<ProtectedResource, Error> {
         ProtectedResource::discover(self.url()).await
     }
 
-    async fn authorization_server(&self) -> Result<AuthorizationServer, Error> {
+    pub(crate) async fn authorization_server(&self) -> Result<AuthorizationServer, Error> {
         let resource = self.discover().await?;
         let issuer = resource.authorization_servers()[0].clone();
         resource.authorization_server(&issuer).await
@@ -405,128 +404,4 @@ async fn a_server_that_no_person_can_sign_in_at_safely_is_refused() {
         assert_eq!(error.kind(), kind, "{members}: {error}");
         assert!(error.to_string().contains(words), "{members}: {error}");
     }
-}
-
-/// The outcome of a registration to which the server responds in this way.
-async fn register(response: ScriptedResponse) -> Result<Registration, Error> {
-    let resource = Resource::new(r#"resource_metadata="$/doc""#);
-    resource.describe("/doc", &json!({})).serve(&json!({}));
-    resource
-        .0
-        .expect(Expect::post("/register").respond(response));
-    let server = resource.authorization_server().await.unwrap();
-    let request = RegistrationRequest::new("our tool", REDIRECT_URI).unwrap();
-    let outcome = server.register(&request).await;
-    if let Ok(registration) = &outcome {
-        assert_eq!(registration.issuer(), resource.0.url());
-    }
-    outcome
-}
-
-#[tokio::test]
-async fn a_public_client_of_a_native_program_is_registered() {
-    let resource = Resource::new(r#"resource_metadata="$/doc""#);
-    resource.describe("/doc", &json!({})).serve(&json!({}));
-    let client = json!({"client_id": "c1ient", "redirect_uris": [REDIRECT_URI]});
-    resource.0.expect(
-        Expect::post("/register")
-            .header("content-type", "application/json")
-            .bearer("initi4l")
-            .json(json!({
-                "client_name": "our tool",
-                "redirect_uris": [REDIRECT_URI],
-                "grant_types": ["authorization_code", "refresh_token"],
-                "response_types": ["code"],
-                "token_endpoint_auth_method": "none",
-                "application_type": "native",
-            }))
-            .respond(ScriptedResponse::json(client).with_status(201)),
-    );
-    let server = resource.authorization_server().await.unwrap();
-    assert!(server.registers_clients() && !server.accepts_client_metadata_url());
-    let request = RegistrationRequest::new("our tool", REDIRECT_URI).unwrap();
-    let request = request.initial_access_token("initi4l").unwrap();
-    let registration = server.register(&request).await.unwrap();
-    assert_eq!(registration.client_id(), "c1ient");
-    assert_eq!(registration.redirect_uri(), REDIRECT_URI);
-    resource.0.verify();
-}
-
-#[tokio::test]
-async fn another_client_than_was_asked_for_is_refused() {
-    for (client, kind) in [
-        (json!({}), ErrorKind::Malformed),
-        (json!({"client_id": ""}), ErrorKind::Malformed),
-        (json!({"client_id": "a\nb"}), ErrorKind::Malformed),
-        (json!({"client_id": "a\u{202e}b"}), ErrorKind::Malformed),
-        (json!({"client_id": "a".repeat(3000)}), ErrorKind::Malformed),
-        (
-            json!({"client_id": "a", "client_secret": "s3cr3t"}),
-            ErrorKind::Refused,
-        ),
-        (
-            json!({"client_id": "a", "token_endpoint_auth_method": "client_secret_basic"}),
-            ErrorKind::Refused,
-        ),
-        (
-            json!({"client_id": "a", "redirect_uris": ["http://127.0.0.1:1/other"]}),
-            ErrorKind::Refused,
-        ),
-    ] {
-        let error = register(ScriptedResponse::json(client.clone()))
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), kind, "{client}: {error}");
-        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
-    }
-    // A secret that a public client got all the same is not needed.
-    let client =
-        json!({"client_id": "a", "client_secret": "s", "token_endpoint_auth_method": "none"});
-    assert!(register(ScriptedResponse::json(client)).await.is_ok());
-}
-
-#[tokio::test]
-async fn a_refused_registration_says_what_to_do() {
-    for (status, code, words) in [
-        (401, "invalid_token", "initial access token"),
-        (403, "access_denied", "initial access token"),
-        (400, "invalid_redirect_uri", "another redirect URI"),
-        (400, "invalid_client_metadata", "give its client id"),
-    ] {
-        let refusal = json!({"error": code, "error_description": "s3cr3t"});
-        let refusal = ScriptedResponse::json(refusal).with_status(status);
-        let error = register(refusal).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Refused);
-        assert!(error.to_string().contains(words), "{error}");
-        assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
-    }
-    let later = register(ScriptedResponse::unavailable()).await.unwrap_err();
-    assert_eq!(later.kind(), ErrorKind::Unavailable);
-}
-
-#[tokio::test]
-async fn a_registration_endpoint_in_another_network_gets_nothing() {
-    let resource = Resource::new(r#"resource_metadata="$/doc""#);
-    let members = json!({"registration_endpoint": "https://10.0.0.1/register"});
-    resource.describe("/doc", &json!({})).serve(&members);
-    let server = resource.authorization_server().await.unwrap();
-    let request = RegistrationRequest::new("our tool", REDIRECT_URI).unwrap();
-    let error = server.register(&request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Origin);
-}
-
-#[test]
-fn an_error_that_refuses_the_client_is_recognized() {
-    let refused = |text: &'static str| Registration::is_refused(&Error::refused(text));
-    assert!(refused(
-        "the token endpoint refused with `invalid_client` (401)"
-    ));
-    assert!(refused(
-        "the server refused the sign-in with `unauthorized_client`"
-    ));
-    assert!(!refused(
-        "the token endpoint refused with `invalid_grant` (400)"
-    ));
-    let later = Error::unavailable("`invalid_client`");
-    assert!(!Registration::is_refused(&later));
 }
