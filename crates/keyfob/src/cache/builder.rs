@@ -16,6 +16,8 @@ use crate::error::error::{BoxError, Error};
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source;
+#[cfg(feature = "profiles")]
+use crate::source::source::TokenRequest;
 use crate::source::source::{Reason, TokenSource};
 use crate::token::token::Token;
 
@@ -134,6 +136,14 @@ impl TokenCacheBuilder {
     {
         let callback: OnChange = Box::new(move |change| Box::pin(callback(change)));
         self.settings.on_change.push(callback);
+        self
+    }
+
+    /// Uses the clock and the runtime of the cache that makes this request.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn like(mut self, request: &TokenRequest) -> Self {
+        self.clock = Arc::clone(&request.clock);
+        self.runtime = Arc::clone(&request.runtime);
         self
     }
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::SigningKey;
-use crate::oauth::signing_key::jws::{encode, random_id, sign};
+use crate::oauth::signing_key::jws::{compact, encode, random_id};
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::token::token::Token;
 
@@ -144,7 +144,7 @@ impl SignedJwt {
         }
         let claims = serde_json::to_vec(&claims).expect("claims are JSON already");
         let header = encode(self.key.jose_header().to_string().as_bytes());
-        sign(&self.key, &header, &claims)
+        compact(&header, &claims, |text| self.key.signature(text))
             .map_err(|_| Error::input("the private key cannot sign a JWT"))
     }
 }

@@ -6,7 +6,6 @@ use crate::error::error::Error;
 use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
-use crate::profile::schema::Definition;
 use crate::profile::schema::grant::Grant;
 use crate::store::store::TokenStore;
 
@@ -62,7 +61,7 @@ impl Profile {
         if findings.iter().all(Finding::is_good)
             && let Some(grant) = grant
         {
-            findings.push(check_server(&self.definition, grant).await);
+            findings.push(self.check_server(grant).await);
         }
         if findings.iter().all(Finding::is_good) {
             findings.push(Finding {
@@ -75,6 +74,12 @@ impl Profile {
 
     /// Whether a request to the profile's servers would be sent: with plain http, for example, each one is refused.
     fn check_servers(&self) -> Finding {
+        if self.origins().is_empty() {
+            return Finding {
+                what: "its token".to_owned(),
+                outcome: Ok("is only used to fetch those of other profiles".to_owned()),
+            };
+        }
         let servers: Vec<_> = self.origins().iter().map(Origin::to_string).collect();
         Finding {
             what: "its token".to_owned(),
@@ -141,17 +146,20 @@ impl Profile {
     }
 }
 
-/// Whether the server's token endpoint is known, from its metadata or from the file.
-async fn check_server(definition: &Definition, grant: &Grant) -> Finding {
-    let found = async {
-        let metadata = client_now(definition).await?.metadata().await?;
-        Ok(format!(
-            "issues tokens at {}",
-            without_secrets(metadata.token.url.as_str())
-        ))
-    };
-    Finding {
-        what: format!("the server {}", without_secrets(grant.server.url())),
-        outcome: found.await,
+impl Profile {
+    /// Whether the server's token endpoint is known, from its metadata or from the file.
+    async fn check_server(&self, grant: &Grant) -> Finding {
+        let found = async {
+            let client = client_now(&self.definition, &self.link_sources()?).await?;
+            let metadata = client.metadata().await?;
+            Ok(format!(
+                "issues tokens at {}",
+                without_secrets(metadata.token.url.as_str())
+            ))
+        };
+        Finding {
+            what: format!("the server {}", without_secrets(grant.server.url())),
+            outcome: found.await,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The client of a profile at its OAuth 2.0 server, made from the profile's secrets.
 
+use std::sync::Arc;
+
 use futures_util::future::OptionFuture;
 use zeroize::Zeroizing;
 
@@ -10,13 +12,16 @@ use crate::oauth::client_builder::ClientBuilder;
 use crate::oauth::signing_key::SigningKey;
 use crate::origin::origin::Origin;
 use crate::profile::dpop_key::parse_key;
+use crate::profile::http_source::LinkSources;
 use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
+use crate::profile::schema::place::TokenPlace;
+use crate::profile::schema::store::StoreSettings;
 use crate::profile::secret_ref::direct_request;
 use crate::profile::set_each::SetEach;
-use crate::source::source::TokenRequest;
+use crate::source::source::{TokenRequest, TokenSource};
 
 /// The secrets with which a client authenticates or signs.
 ///
@@ -64,12 +69,19 @@ impl Secrets {
     }
 
     /// The client of this grant. Nothing is sent yet.
-    pub(super) async fn client(&self, definition: &Definition) -> Result<Client, Error> {
-        let grant = definition.token.grant();
-        let grant = grant.expect("only profiles with a grant have a client");
-        let files = MetadataFiles::of(&definition.store);
-        let mut client = Client::builder(&grant.client.id)
-            .authentication(self.authentication(grant)?)
+    pub(super) async fn client(
+        &self,
+        grant: &Grant,
+        store: &StoreSettings,
+        links: &LinkSources,
+    ) -> Result<Client, Error> {
+        let files = MetadataFiles::of(store);
+        let builder = match &grant.client.id {
+            Some(id) => Client::builder(id),
+            None => Client::builder_without_id(),
+        };
+        let mut client = builder
+            .authentication(self.authentication(grant, links)?)
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
             .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
             .set_each(
@@ -106,7 +118,11 @@ impl Secrets {
         client.build()
     }
 
-    fn authentication(&self, grant: &Grant) -> Result<ClientAuthentication, Error> {
+    fn authentication(
+        &self,
+        grant: &Grant,
+        links: &LinkSources,
+    ) -> Result<ClientAuthentication, Error> {
         let secret = || {
             let secret = self.client_secret.as_ref();
             secret
@@ -124,6 +140,9 @@ impl Secrets {
             Authentication::SelfSignedTlsClient => {
                 ClientAuthentication::self_signed_tls_client_auth()
             }
+            Authentication::Assertion(place) => {
+                ClientAuthentication::assertion_from(at(place, links))
+            }
             Authentication::PrivateKey(_) => {
                 ClientAuthentication::private_key_jwt(self.signing_key(grant)?).set_each(
                     grant.client.assertion_audience.clone(),
@@ -140,9 +159,20 @@ pub(super) fn plain_http(grant: &Grant) -> Option<String> {
 }
 
 /// The client of this grant outside of a renewal, with secrets that are read now.
-pub(super) async fn client_now(definition: &Definition) -> Result<Client, Error> {
+pub(super) async fn client_now(
+    definition: &Definition,
+    links: &LinkSources,
+) -> Result<Client, Error> {
     let grant = definition.token.grant();
     let grant = grant.expect("only profiles with a grant have a client");
     let secrets = Secrets::read(grant, &direct_request()).await?;
-    secrets.client(definition).await
+    secrets.client(grant, &definition.store, links).await
+}
+
+/// The source of a token at this place.
+pub(super) fn at(place: &TokenPlace, links: &LinkSources) -> Arc<dyn TokenSource> {
+    match place {
+        TokenPlace::Secret(secret) => secret.token_source(),
+        TokenPlace::Link(key) => Arc::clone(links.get(key).expect("each link has a source")),
+    }
 }

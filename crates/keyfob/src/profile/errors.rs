@@ -45,6 +45,10 @@ impl<'t> FileErrors<'t> {
         Err(Error::input(lines.join("\n")))
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
     /// Whether further messages are only counted.
     pub(super) fn is_full(&self) -> bool {
         self.found.borrow().len() >= SHOWN

@@ -14,7 +14,8 @@ use crate::oauth::grants::jwt_bearer::JwtBearer;
 use crate::oauth::grants::refresh_token::RefreshToken;
 use crate::oauth::grants::smart_backend_services::SmartBackendServices;
 use crate::oauth::grants::token_exchange::{TokenExchange, TokenType};
-use crate::profile::client::{Secrets, plain_http};
+use crate::profile::client::{Secrets, at, plain_http};
+use crate::profile::http_source::LinkSources;
 use crate::profile::metadata_files::MetadataFiles;
 use crate::profile::schema::Definition;
 use crate::profile::schema::grant::{Assertion, ExchangeSettings, Grant, GrantKind};
@@ -43,6 +44,9 @@ macro_rules! with_parameters {
             .set_each(&$grant.parameters, |source, (name, value)| {
                 source.parameter(name, value)
             })
+            .set_each($grant.uses_id_token.then_some(()), |source, ()| {
+                source.use_id_token()
+            })
     };
 }
 
@@ -53,27 +57,27 @@ pub(super) use with_parameters;
 /// It reads the secrets at each renewal, and makes a new inner source when one of them has changed.
 pub(super) struct GrantSource {
     definition: Arc<Definition>,
+    grant: Grant,
+    links: LinkSources,
     /// The inner source, and the secrets that it was made from.
     current: Mutex<Option<(Secrets, Arc<dyn TokenSource>)>>,
 }
 
 impl GrantSource {
-    pub(super) fn new(definition: &Arc<Definition>) -> Self {
+    /// The source of a grant of this profile. It may be that of a link.
+    pub(super) fn new(definition: &Arc<Definition>, grant: &Grant, links: LinkSources) -> Self {
         Self {
             definition: Arc::clone(definition),
+            grant: grant.clone(),
+            links,
             current: Mutex::new(None),
         }
-    }
-
-    fn grant(&self) -> &Grant {
-        let grant = self.definition.token.grant();
-        grant.expect("only profiles with a grant have this source")
     }
 
     async fn source(&self, request: &TokenRequest) -> Result<Arc<dyn TokenSource>, Error> {
         // Held while the secrets are read, so that concurrent renewals make one source.
         let mut current = self.current.lock().await;
-        let secrets = Secrets::read(self.grant(), request).await?;
+        let secrets = Secrets::read(&self.grant, request).await?;
         // With the same secrets, the source is kept: it knows the server's metadata already.
         if let Some((known, source)) = &*current
             && *known == secrets
@@ -90,8 +94,8 @@ impl GrantSource {
         secrets: &Secrets,
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
-        let grant = self.grant();
-        let client = || secrets.client(&self.definition);
+        let grant = &self.grant;
+        let client = || secrets.client(grant, &self.definition.store, &self.links);
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
                 let source = ClientCredentials::new(client().await?);
@@ -101,7 +105,8 @@ impl GrantSource {
                 // This source makes its own client, because SMART prescribes the authentication.
                 let (base, key) = (grant.server.url(), secrets.signing_key(grant)?);
                 let files = MetadataFiles::of(&self.definition.store);
-                let client = Client::builder(&grant.client.id)
+                let id = grant.client.id.as_deref().unwrap_or_default();
+                let client = Client::builder(id)
                     .set_each(&grant.ca_file, ClientBuilder::ca_file)
                     .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
                     .set_each(
@@ -126,12 +131,17 @@ impl GrantSource {
                 let source = RefreshToken::new(client().await?, refresh_token.as_str())?;
                 // The scopes and parameters are those of the sign-in. A renewal without a scope gets what was granted, which
                 // may be less than what was asked for (RFC 6749 §6). Only resources are defined for it (RFC 8707 §2.2).
-                Arc::new(source.set_each(&grant.resource, |source, resource| {
-                    source.resource(resource)
-                }))
+                let source = source
+                    .set_each(&grant.resource, |source, resource| {
+                        source.resource(resource)
+                    })
+                    .set_each(grant.uses_id_token.then_some(()), |source, ()| {
+                        source.use_id_token()
+                    });
+                Arc::new(source)
             }
-            GrantKind::JwtBearer(Assertion::Stored(secret)) => {
-                let source = JwtBearer::from_source(client().await?, secret.token_source());
+            GrantKind::JwtBearer(Assertion::Stored(place)) => {
+                let source = JwtBearer::from_source(client().await?, at(place, &self.links));
                 Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::JwtBearer(Assertion::Signed {
@@ -143,7 +153,7 @@ impl GrantSource {
                 Arc::new(with_parameters!(source, grant, secrets))
             }
             GrantKind::TokenExchange(settings) => {
-                let source = exchange(client().await?, settings);
+                let source = exchange(client().await?, settings, &self.links);
                 Arc::new(with_parameters!(source, grant, secrets))
             }
         })
@@ -155,7 +165,7 @@ impl GrantSource {
         if let Some(text) = request.previous().and_then(Token::refresh_token) {
             return Ok(Zeroizing::new(text.to_owned()));
         }
-        match &self.grant().kind {
+        match &self.grant.kind {
             GrantKind::RefreshToken(first) => first.read(request).await,
             _ => Err(Error::refused(format!(
                 "there is no sign-in for this profile; run `keyfob login {}`",
@@ -202,16 +212,16 @@ impl TokenSource for GrantSource {
 
     fn consumes_refresh_token(&self) -> bool {
         // Asked before the secrets are read, so the inner source, which knows it too, may not exist yet.
-        self.grant().consumes_refresh_token()
+        self.grant.consumes_refresh_token()
     }
 }
 
-fn exchange(client: Client, settings: &ExchangeSettings) -> TokenExchange {
+fn exchange(client: Client, settings: &ExchangeSettings, links: &LinkSources) -> TokenExchange {
     let kind = |uri: &String| TokenType::Other(uri.clone());
-    let subject = settings.subject.token_source();
+    let subject = at(&settings.subject, links);
     TokenExchange::new(client, subject, kind(&settings.subject_type))
         .set_each(&settings.actor, |source, (actor, uri)| {
-            source.actor(actor.token_source(), kind(uri))
+            source.actor(at(actor, links), kind(uri))
         })
         .set_each(&settings.requested_type, |source, uri| {
             source.requested_token_type(kind(uri))

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 mod tests;
 
 use crate::profile::key::{Key, Kind, TableKeys, Variant};
+use crate::profile::presets;
 use crate::profile::profile::Profiles;
-use crate::profile::schema::FILE;
+use crate::profile::schema::{FILE, token};
 
 impl Profiles {
     /// The JSON Schema (draft 2020-12) of `keyfob.toml`, with which editors complete and check the file.
@@ -25,6 +26,14 @@ impl Profiles {
     pub fn json_schema() -> String {
         let mut tables = Map::new();
         define(&mut tables, &FILE);
+        define(&mut tables, &token::KEYS);
+        let mut tokens = vec![pattern(TOKEN), reference(&token::KEYS)];
+        for preset in presets::ALL {
+            define(&mut tables, &preset.table);
+            tables[preset.table.name]["properties"]["preset"] = json!({"const": preset.table.name});
+            tokens.push(reference(&preset.table));
+        }
+        tables.insert(TOKEN_PLACE.to_owned(), json!({"anyOf": tokens}));
         let file = tables.remove(FILE.name).unwrap_or_default();
         let mut schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -112,6 +121,8 @@ fn of_variant(table: &TableKeys, variant: &Variant) -> Value {
     let mut condition = json!({"required": [variant.key]});
     if let Some(word) = variant.word {
         condition["properties"] = json!({variant.key: {"const": word}});
+    } else if !variant.except.is_empty() {
+        condition["properties"] = json!({variant.key: {"not": {"enum": variant.except}}});
     }
     let mut then = json!({"propertyNames": {"enum": keys}});
     if !variant.required.is_empty() {
@@ -154,6 +165,7 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Url => pattern(URL),
         Kind::LoopbackUrl => pattern(LOOPBACK_URL),
         Kind::Origin => pattern(ORIGIN),
+        Kind::Pointer => pattern("^/([^~]|~[01])*$"),
         Kind::Origins => one_or_more(&pattern(ORIGIN)),
         Kind::Path => pattern(PATH),
         Kind::Seconds => json!({"type": "number", "exclusiveMinimum": 0, "maximum": 31_536_000}),
@@ -178,7 +190,15 @@ fn of_kind(kind: Kind) -> Value {
             "additionalProperties": reference(table),
         }),
         Kind::PathOrTable(table) => json!({"anyOf": [pattern(PATH), reference(table)]}),
-        Kind::SecretOrTable(table) => json!({"anyOf": [pattern(SECRET), reference(table)]}),
+        Kind::Id => json!({"type": ["string", "integer"], "minLength": 1}),
+        Kind::Flag => json!({"type": "boolean"}),
+        Kind::Json => json!({"type": "object"}),
+        Kind::Source(words) => json!({"anyOf": [pattern(TOKEN), {"enum": words()}]}),
+        Kind::Token => json!({"$ref": format!("#/$defs/{TOKEN_PLACE}")}),
+        Kind::TextOrTable(table) => text_or(table),
+        Kind::TextsOrTablesByName(table) => {
+            json!({"type": "object", "additionalProperties": text_or(table)})
+        }
         Kind::WordOrTable(words, table) => {
             json!({"anyOf": [{"enum": words()}, reference(table)]})
         }
@@ -193,6 +213,11 @@ fn one_or_more(item: &Value) -> Value {
     json!({"anyOf": [item, {"type": "array", "items": item}]})
 }
 
+fn text_or(table: &TableKeys) -> Value {
+    let text = json!({"type": "string", "minLength": 1, "not": {"pattern": REFERENCE}});
+    json!({"anyOf": [text, pattern(TOKEN), reference(table)]})
+}
+
 fn reference(table: &TableKeys) -> Value {
     json!({"$ref": format!("#/$defs/{}", table.name)})
 }
@@ -203,8 +228,9 @@ impl Kind {
         match self {
             Self::Table(table)
             | Self::TablesByName(table)
-            | Self::SecretOrTable(table)
             | Self::PathOrTable(table)
+            | Self::TextOrTable(table)
+            | Self::TextsOrTablesByName(table)
             | Self::WordOrTable(_, table) => Some(table),
             _ => None,
         }
@@ -217,3 +243,10 @@ const ORIGIN: &str = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#]+/?$";
 const PATH: &str = "^(/|~/|[A-Za-z]:[/\\\\])";
 const SECRET: &str =
     "^(env:[A-Za-z_][A-Za-z0-9_]*$|file:(/|~/|[A-Za-z]:[/\\\\])|command:.|keyring:.+/.)";
+const TOKEN: &str = "^(env:[A-Za-z_][A-Za-z0-9_]*$|file:(/|~/|[A-Za-z]:[/\\\\])|command:.|keyring:.+/.|profile:[0-9A-Za-z._-]+$)";
+
+/// How a text begins that is meant as a reference.
+const REFERENCE: &str = "^(env|file|command|keyring|profile):";
+
+/// The name of what a place for a token may hold.
+const TOKEN_PLACE: &str = "token_place";

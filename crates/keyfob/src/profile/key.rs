@@ -31,11 +31,26 @@ pub(crate) enum Kind {
     LoopbackUrl,
     Origin,
     Origins,
+    /// A JSON pointer (RFC 6901).
+    Pointer,
     Path,
     Seconds,
     Number(u32, u32),
     Statuses,
     Secret,
+    /// A text or a whole number.
+    Id,
+    Flag,
+    /// A JSON object.
+    Json,
+    /// A reference to a token, or one of these words.
+    Source(fn() -> Vec<&'static str>),
+    /// A reference to a secret or a profile, or a table with the settings of a token.
+    Token,
+    /// A text, a reference, or a table of this kind.
+    TextOrTable(&'static TableKeys),
+    /// The same under names that the user chooses.
+    TextsOrTablesByName(&'static TableKeys),
     /// A reference to a secret, or a name if this other key is there.
     SecretOrName(&'static str),
     Secrets,
@@ -45,7 +60,6 @@ pub(crate) enum Kind {
     Table(&'static TableKeys),
     /// Tables of this kind under names that the user chooses.
     TablesByName(&'static TableKeys),
-    SecretOrTable(&'static TableKeys),
     PathOrTable(&'static TableKeys),
     WordOrTable(fn() -> Vec<&'static str>, &'static TableKeys),
 }
@@ -80,6 +94,8 @@ pub(crate) struct Variant {
     pub(crate) name: &'static str,
     pub(crate) key: &'static str,
     pub(crate) word: Option<&'static str>,
+    /// Words with which it is another variant.
+    pub(crate) except: &'static [&'static str],
     pub(crate) required: &'static [&'static str],
     /// Groups of keys of which at least one is required.
     pub(crate) one_of: &'static [&'static [&'static str]],
@@ -151,6 +167,7 @@ impl Variant {
             name,
             key: name,
             word: None,
+            except: &[],
             required: &[],
             one_of: &[],
         }
@@ -166,9 +183,15 @@ impl Variant {
             name: word,
             key,
             word: Some(word),
+            except: &[],
             required,
             one_of: &[],
         }
+    }
+
+    pub(crate) const fn except(mut self, words: &'static [&'static str]) -> Self {
+        self.except = words;
+        self
     }
 
     pub(crate) const fn one_of(mut self, groups: &'static [&'static [&'static str]]) -> Self {

@@ -162,9 +162,11 @@ impl Profiles {
     /// [`Profile::with_ca_file`].
     #[must_use]
     pub fn with_ca_file(mut self, path: impl AsRef<Path>) -> Self {
-        for profile in self.profiles.values_mut() {
-            *profile = profile.with_ca_file(path.as_ref());
-        }
+        let definitions = self.profiles.values().map(|profile| {
+            let definition = Definition::clone(&profile.definition);
+            Arc::new(definition.with_ca_file(path.as_ref().to_owned()))
+        });
+        self.profiles = linked(definitions);
         self
     }
 
@@ -183,19 +185,40 @@ impl Profiles {
     }
 
     fn parse(text: &str, file: &str) -> Result<Self, Error> {
-        let profiles = read(text, file)?.into_iter().map(|definition| {
-            let profile = Profile {
-                definition: Arc::new(definition),
-                tokens: Arc::default(),
-            };
-            (profile.name().to_owned(), profile)
-        });
+        let definitions = read(text, file)?;
         Ok(Self {
             file: file.to_owned(),
             is_missing: false,
-            profiles: profiles.collect(),
+            profiles: linked(definitions.into_iter().map(Arc::new)),
         })
     }
+}
+
+/// Makes the profiles, each after those whose tokens its links are. So they share one cache.
+fn linked(definitions: impl Iterator<Item = Arc<Definition>>) -> BTreeMap<String, Profile> {
+    let mut waiting: Vec<_> = definitions.collect();
+    let mut profiles = BTreeMap::<String, Profile>::new();
+    // There is no circle, so each round makes a profile at least.
+    while !waiting.is_empty() {
+        waiting.retain(|definition| {
+            let names = definition.token.profiles().into_iter();
+            let found = names.map(|other| {
+                let profile = profiles.get(&other.name)?.clone();
+                Some((other.name.clone(), profile))
+            });
+            let Some(linked) = found.collect::<Option<_>>() else {
+                return true;
+            };
+            let profile = Profile {
+                definition: Arc::clone(definition),
+                linked: Arc::new(linked),
+                tokens: Arc::default(),
+            };
+            profiles.insert(definition.name.clone(), profile);
+            false
+        });
+    }
+    profiles
 }
 
 /// One profile: where a token comes from, and which servers it may be sent to.
@@ -204,6 +227,8 @@ impl Profiles {
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub(super) definition: Arc<Definition>,
+    /// The profiles whose tokens its links are.
+    linked: Arc<BTreeMap<String, Profile>>,
     tokens: Arc<OnceLock<TokenCache>>,
 }
 
@@ -241,7 +266,23 @@ impl Profile {
             TokenFrom::Grant(grant) => {
                 format!("{} at {}", grant.name, without_secrets(grant.server.url()))
             }
+            TokenFrom::SignedJwt(jwt) => format!("a JWT signed with the key in {}", jwt.key.pem),
+            TokenFrom::Http(http) => http.to_string(),
+            TokenFrom::Profile(other) => format!("the profile {}", other.name),
         }
+    }
+
+    /// What errors call the token.
+    pub(super) fn token_name(&self) -> String {
+        let name = self.definition.token.name.unwrap_or("the token");
+        format!("{name} of the profile `{}`", self.name())
+    }
+
+    /// The profile whose token a link of this one is.
+    pub(super) fn linked(&self, name: &str) -> &Self {
+        self.linked
+            .get(name)
+            .expect("references were checked when the file was read")
     }
 
     /// Which failures are retried.
@@ -296,6 +337,7 @@ impl Profile {
         let definition = Definition::clone(&self.definition);
         Self {
             definition: Arc::new(definition.with_ca_file(path.into())),
+            linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
         }
     }
@@ -325,6 +367,7 @@ impl Profile {
                 files: certificate.into(),
                 presented_to: PresentedTo::Both,
             })),
+            linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
         }
     }

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use http::StatusCode;
+use ::http::StatusCode;
 use toml::de::DeTable;
 use url::Url;
 
 pub(super) mod client;
 pub(super) mod grant;
 mod grant_names;
+pub(super) mod http;
+pub(super) mod place;
+mod references;
 pub(super) mod sign_in;
+pub(super) mod signed_jwt;
 pub(super) mod store;
 pub(super) mod token;
 
@@ -23,8 +27,10 @@ use crate::profile::client_certificate;
 use crate::profile::client_certificate::{CertificateFiles, CertificateSettings, PresentedTo};
 use crate::profile::errors::FileErrors;
 use crate::profile::key::{Key, Kind, TableKeys};
+use crate::profile::presets;
+use crate::profile::schema::references::check_references;
 use crate::profile::schema::store::StoreSettings;
-use crate::profile::schema::token::{TokenFrom, TokenSettings};
+use crate::profile::schema::token::{Context, TokenFrom, TokenSettings};
 use crate::profile::set_each::SetEach;
 use crate::profile::table::{Read, Table, Value};
 
@@ -54,9 +60,7 @@ pub(super) struct Definition {
 impl Definition {
     /// The same profile with this CA file, for its server and for the server of its grant.
     pub(super) fn with_ca_file(mut self, path: PathBuf) -> Self {
-        if let TokenFrom::Grant(grant) = &mut self.token.from {
-            grant.ca_file = Some(path.clone());
-        }
+        self.token.trust(&path);
         self.ca_file = Some(path);
         self
     }
@@ -87,7 +91,7 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
     let definitions = match syntax_errors.is_empty() {
         true => {
             let document = Table::new(document.get_ref(), document.span(), &FILE, &errors);
-            read_document(document)
+            read_document(document, &errors)
         }
         false => Vec::new(),
     };
@@ -95,14 +99,23 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
     Ok(definitions)
 }
 
-fn read_document(document: Table<'_>) -> Vec<Definition> {
+fn read_document(document: Table<'_>, errors: &FileErrors<'_>) -> Vec<Definition> {
     let profiles = document.optional("profiles", Value::entries);
     document.finish();
-    profiles
+    let definitions: Vec<_> = profiles
         .into_iter()
         .flatten()
         .filter_map(|value| read_named(&value).ok())
-        .collect()
+        .collect();
+    // A profile with an error is missing here, and each reference to it would be an error too.
+    if errors.is_empty() {
+        let references = definitions.iter().map(|definition| {
+            let name = definition.name.as_str();
+            (name, definition.token.profiles())
+        });
+        check_references(&references.collect::<Vec<_>>(), errors);
+    }
+    definitions
 }
 
 fn read_named(value: &Value<'_>) -> Read<Definition> {
@@ -123,7 +136,8 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     // A token without an origin could go anywhere. A key with an error counts as present: one error is enough.
     if !ORIGIN_KEYS.iter().any(|key| table.has(key)) {
         table.error(
-            "the profile names no server; set `base_url` or `origins` to where its token may be sent",
+            "the profile names no server; set `base_url` or `origins` to where its token may be sent, or `origins = []` if it is \
+             only used to fetch those of other profiles",
         );
     }
     let ca_file = table.optional("ca_file", Value::path);
@@ -131,10 +145,14 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let timeout = table.optional("timeout", Value::seconds);
     let redirects = table.optional("redirects", |value| value.number(0..=100));
     let retry = table.optional("retry", |value| value.table(&RETRY, read_retry));
-    let rejected_statuses = table.optional("rejected_statuses", read_statuses);
+    let rejected_statuses = table.optional("rejected_statuses", Value::statuses);
     let store = table.optional("store", store::read);
     let token = table.required("token", "it says where the token comes from", |value| {
-        token::read(value, base_url.as_ref())
+        let context = Context {
+            base_url: base_url.as_ref(),
+            find_preset: presets::find,
+        };
+        token::read(value, context)
     })?;
     let definition = Definition {
         name: name.to_owned(),
@@ -181,7 +199,7 @@ fn all_origins<'a>(base: Option<&Url>, more: impl Iterator<Item = &'a Origin>) -
 fn read_retry(table: &Table<'_>) -> Read<RetryPolicy> {
     let number = |key| table.optional(key, |value| value.number(1..=100));
     let seconds = |key| table.optional(key, Value::seconds);
-    let statuses = |key| table.optional(key, read_statuses).into_iter().flatten();
+    let statuses = |key| table.optional(key, Value::statuses).into_iter().flatten();
     Ok(RetryPolicy::default()
         .set_each(number("attempts"), RetryPolicy::attempts)
         .set_each(seconds("total"), RetryPolicy::total)
@@ -192,13 +210,6 @@ fn read_retry(table: &Table<'_>) -> Read<RetryPolicy> {
         .set_each(statuses("also"), RetryPolicy::retry)
         // Last, so that a status in both lists is not retried.
         .set_each(statuses("except"), RetryPolicy::do_not_retry))
-}
-
-fn read_statuses(value: &Value<'_>) -> Read<Vec<StatusCode>> {
-    value.list("a status, or a list of them", |value| {
-        let status = value.number(400..=599)? as u16;
-        Ok(StatusCode::from_u16(status).expect("each number with three digits is a status"))
-    })
 }
 
 const ORIGIN_KEYS: [&str; 3] = ["base_url", "origins", "allow_plain_http"];
@@ -244,7 +255,7 @@ const PROFILE_KEYS: &[Key] = &[
     .default("none"),
     Key::new(
         "token",
-        Kind::SecretOrTable(&token::KEYS),
+        Kind::Token,
         "where the token comes from: a reference such as \"env:NAME\", or a table",
     ),
     Key::new(

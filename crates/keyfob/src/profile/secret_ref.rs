@@ -47,11 +47,23 @@ impl SecretRef {
             }
             Some(("command", line)) => parse_command(line),
             Some(("keyring", entry)) => Ok(parse_keyring_entry(entry)?),
+            Some(("profile", _)) => Err(
+                "names a profile, which only a place for a token may do; give the place of the secret".to_owned(),
+            ),
             _ => Err(format!(
                 "is a secret, which must not be in this file; give the place where it is: {}",
                 Self::FORMS
             )),
         }
+    }
+
+    /// Whether a text is meant as a reference.
+    pub(super) fn is_reference(text: &str) -> bool {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+        matches!(
+            scheme,
+            Some("env" | "file" | "command" | "keyring" | "profile")
+        )
     }
 
     /// A text that differs for different references. It must not be shown, because the arguments of a command may be secrets.

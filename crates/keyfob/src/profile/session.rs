@@ -26,6 +26,7 @@ impl Profile {
     ///
     /// As [`session`](Self::session).
     pub fn session_builder(&self) -> Result<SessionBuilder, Error> {
+        self.require_server()?;
         // Read now, because a client is built with its key. All other secrets wait for the first request.
         let prover = self.dpop_prover()?;
         let builder = self.configure(Session::builder(self.tokens()?));
@@ -34,6 +35,7 @@ impl Profile {
 
     /// Checks the servers that the token may go to, as a session does, without a secret.
     pub(super) fn check_origins(&self) -> Result<(), Error> {
+        self.require_server()?;
         let builder = Session::builder(self.tokens()?);
         self.configure(builder).build().map(drop)
     }
@@ -45,6 +47,7 @@ impl Profile {
     /// As [`session`](Self::session).
     #[cfg(feature = "blocking")]
     pub fn blocking_session(&self) -> Result<crate::client::blocking::Session, Error> {
+        self.require_server()?;
         let prover = self.dpop_prover()?;
         let builder = self.configure(crate::client::blocking::Session::builder(self.tokens()?));
         self.certify(builder.set_each(prover, SessionBuilder::dpop))?
@@ -58,6 +61,18 @@ impl Profile {
     ) -> Result<SessionBuilder<C>, Error> {
         let certificate = self.client_certificate()?;
         Ok(builder.set_each(&certificate, SessionBuilder::client_certificate))
+    }
+
+    /// Fails for a profile that is only a link of others. Bound to no server, its token would go to any that a caller names (R1).
+    fn require_server(&self) -> Result<(), Error> {
+        match self.origins().is_empty() {
+            true => Err(Error::input(format!(
+                "the profile {} names no server, so its token is only used to fetch those of other profiles; set `base_url` or \
+                 `origins` to send it",
+                self.name()
+            ))),
+            false => Ok(()),
+        }
     }
 
     fn configure<C: TlsClient>(&self, builder: SessionBuilder<C>) -> SessionBuilder<C> {

@@ -28,7 +28,7 @@ impl Profile {
     /// Why a secret cannot be read or the client cannot be made.
     pub async fn client(&self) -> Result<Option<Client>, Error> {
         match self.definition.token.grant() {
-            Some(_) => client_now(&self.definition).await.map(Some),
+            Some(_) => self.client_of_grant().await.map(Some),
             None => Ok(None),
         }
     }
@@ -43,7 +43,7 @@ impl Profile {
     /// As [`client`](Self::client); [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile has no sign-in.
     pub async fn device_code(&self) -> Result<DeviceCode, Error> {
         let (grant, _) = self.sign_in_settings()?;
-        let flow = DeviceCode::new(client_now(&self.definition).await?);
+        let flow = DeviceCode::new(self.client_of_grant().await?);
         Ok(with_parameters!(flow, grant))
     }
 
@@ -56,13 +56,17 @@ impl Profile {
     /// As [`device_code`](Self::device_code).
     pub async fn authorization_code(&self) -> Result<AuthorizationCode, Error> {
         let (grant, settings) = self.sign_in_settings()?;
-        let flow = AuthorizationCode::new(client_now(&self.definition).await?);
+        let flow = AuthorizationCode::new(self.client_of_grant().await?);
         let flow = with_parameters!(flow, grant)
             .set_each(settings.pushed_requests, AuthorizationCode::pushed_requests);
         match &settings.redirect_uri {
             Some(uri) => flow.redirect_uri(uri),
             None => Ok(flow),
         }
+    }
+
+    async fn client_of_grant(&self) -> Result<Client, Error> {
+        client_now(&self.definition, &self.link_sources()?).await
     }
 
     fn sign_in_settings(&self) -> Result<(&Grant, &SignInSettings), Error> {

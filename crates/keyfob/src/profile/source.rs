@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::error::error::Error;
 use crate::origin::ca_file::trust_file;
-use crate::profile::grant::{GrantSource, sign_in_advice};
+use crate::profile::grant::sign_in_advice;
+use crate::profile::link::NamedSource;
 use crate::profile::profile::Profile;
-use crate::profile::schema::token::TokenFrom;
 use crate::profile::set_each::SetEach;
 use crate::source::persisted::Persisted;
 use crate::source::source::TokenSource;
@@ -41,11 +41,7 @@ impl Profile {
             // The client is made at the first renewal. A file that cannot be used is found now.
             let _ = trust_file::<reqwest::ClientBuilder>(path)?;
         }
-        let source = match &definition.token.from {
-            TokenFrom::Secret(secret) => secret.token_source(),
-            TokenFrom::Basic(basic) => Arc::new(basic.clone()),
-            TokenFrom::Grant(_) => Arc::new(GrantSource::new(definition)),
-        };
+        let source = self.bare_source(&definition.token, "")?;
         let source = match self.store()? {
             None => source,
             Some((store, key)) => Arc::new(
@@ -54,6 +50,13 @@ impl Profile {
                     .set_each(definition.store.issuer_grace, Persisted::issuer_grace)
                     .set_each(sign_in_advice(definition), Persisted::sign_in_advice),
             ),
+        };
+        let source = match definition.token.is_chain() {
+            true => Arc::new(NamedSource {
+                source,
+                name: self.token_name(),
+            }),
+            false => source,
         };
         // Outside of the store, which does not keep where in a request a token goes.
         Ok(match &definition.token.placement {

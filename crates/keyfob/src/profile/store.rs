@@ -10,8 +10,9 @@ use crate::observe::store as events;
 use crate::profile::lazy_store::LazyStore;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::{Assertion, Grant, GrantKind};
+use crate::profile::schema::place::TokenPlace;
 use crate::profile::schema::store::PersistentStore;
-use crate::profile::schema::token::TokenFrom;
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::set_each::SetEach;
 use crate::store::file::FileStore;
@@ -90,27 +91,85 @@ impl Profile {
     /// It holds everything that makes the token a different one: another profile, or other settings of this one. The key of the
     /// grant's own source cannot be used, because that source exists only once the secrets have been read.
     fn store_key(&self) -> StoreKey {
-        let key = match &self.definition.token.from {
-            TokenFrom::Secret(secret) => {
-                StoreKey::builder(secret.to_string()).subject(digest(&secret.identity()))
-            }
-            TokenFrom::Basic(basic) => {
-                StoreKey::builder(basic.to_string()).subject(digest(&basic.identity()))
-            }
-            TokenFrom::Grant(grant) => grant_key(grant),
-        };
+        let key = token_key(&self.definition.token);
         key.name(self.name()).build()
+    }
+
+    /// The store of a link, and the key of its token there; `None` if it is not worth it, or the profile has no store.
+    ///
+    /// So a run of the command line does not fetch the tokens of all links. The path leads to the link.
+    pub(super) fn link_store(
+        &self,
+        token: &TokenSettings,
+        path: &str,
+    ) -> Result<Option<StoreAndKey>, Error> {
+        let is_fetched = matches!(token.from, TokenFrom::Grant(_) | TokenFrom::Http(_));
+        let Some(place) = &self.definition.store.place else {
+            return Ok(None);
+        };
+        if !is_fetched || self.store_location().is_err() {
+            return Ok(None);
+        }
+        let store = LazyStore {
+            settings: place.clone(),
+            only_with_expiry: !token.knows_when_tokens_expire(),
+            opened: OnceCell::new(),
+        };
+        let name = format!("{}{path}", self.name());
+        let key = token_key(token).name(name).build();
+        Ok(Some((Arc::new(store), key)))
     }
 }
 
-fn grant_key(grant: &Grant) -> StoreKeyBuilder {
+/// Everything that makes a token a different one, without the profile.
+fn token_key(token: &TokenSettings) -> StoreKeyBuilder {
+    let of = |name: String, identity: &str| StoreKey::builder(name).subject(digest(identity));
+    match &token.from {
+        TokenFrom::Secret(secret) => of(secret.to_string(), &secret.identity()),
+        TokenFrom::Basic(basic) => of(basic.to_string(), &basic.identity()),
+        TokenFrom::Grant(grant) => grant_key(grant, &identity(token)),
+        TokenFrom::SignedJwt(_) | TokenFrom::Http(_) | TokenFrom::Profile(_) => {
+            of(token_issuer(token), &identity(token))
+        }
+    }
+}
+
+fn token_issuer(token: &TokenSettings) -> String {
+    match &token.from {
+        TokenFrom::Http(http) => http.to_string(),
+        TokenFrom::SignedJwt(jwt) => jwt.key.pem.to_string(),
+        TokenFrom::Profile(other) => format!("profile:{}", other.name),
+        TokenFrom::Secret(_) | TokenFrom::Basic(_) | TokenFrom::Grant(_) => String::new(),
+    }
+}
+
+/// A text that differs for tokens with different settings. It must not be shown.
+fn identity(token: &TokenSettings) -> String {
+    let own = match &token.from {
+        TokenFrom::Secret(secret) => secret.identity(),
+        TokenFrom::Basic(basic) => basic.identity(),
+        TokenFrom::Grant(grant) => grant_identity(grant),
+        TokenFrom::SignedJwt(jwt) => format!("{} {jwt:?}", jwt.key.pem.identity()),
+        TokenFrom::Http(http) => {
+            let secrets = http.secrets().into_iter();
+            let secrets: Vec<_> = secrets.map(|(_, secret)| secret.identity()).collect();
+            format!("{} {http:?}", secrets.join(" "))
+        }
+        TokenFrom::Profile(other) => other.name.clone(),
+    };
+    let links = token.links.iter();
+    let links = links.map(|link| format!(" {}=({})", link.key, identity(&link.token)));
+    links.fold(own, |all, link| all + &link)
+}
+
+fn grant_key(grant: &Grant, identity: &str) -> StoreKeyBuilder {
     let audience = (!grant.audience.is_empty()).then(|| grant.audience.join(" "));
     let token_type = grant.dpop_key.as_ref().map(|_| "DPoP");
     StoreKey::builder(grant.server.url())
-        .client(&grant.client.id)
+        .set_each(&grant.client.id, StoreKeyBuilder::client)
         .scopes(&grant.scopes)
         .resources(&grant.resource)
-        .subject(digest(&grant_identity(grant)))
+        .subject(digest(identity))
         .grant(&grant.name)
         .set_each(audience, StoreKeyBuilder::audience)
         .set_each(token_type, StoreKeyBuilder::token_type)
@@ -127,11 +186,14 @@ fn grant_identity(grant: &Grant) -> String {
     let parameters = parameters.chain(secret_parameters);
     let parts: Vec<_> = secrets.chain(parameters).collect();
     let kind = kind_identity(&grant.kind);
-    let identity = format!("{} {kind} {:?}", parts.join(" "), grant.audience);
-    match &grant.token_type {
-        Some(token_type) => format!("{identity} token_type={token_type}"),
-        None => identity,
+    let mut identity = format!("{} {kind} {:?}", parts.join(" "), grant.audience);
+    if let Some(token_type) = &grant.token_type {
+        identity += &format!(" token_type={token_type}");
     }
+    if grant.uses_id_token {
+        identity += " use_id_token";
+    }
+    identity
 }
 
 /// The kind of a grant and its settings, in a form that never changes.
@@ -139,13 +201,17 @@ fn grant_identity(grant: &Grant) -> String {
 /// It is spelled like the `Debug` output of the first release's types, because a change would lose every stored token.
 fn kind_identity(kind: &GrantKind) -> String {
     let shown = |secret: &SecretRef| format!("Reference({secret})");
+    let place = |place: &TokenPlace| match place {
+        TokenPlace::Secret(secret) => shown(secret),
+        TokenPlace::Link(key) => format!("Link({key})"),
+    };
     match kind {
         GrantKind::ClientCredentials => "ClientCredentials".to_owned(),
         GrantKind::SmartBackendServices => "SmartBackendServices".to_owned(),
         GrantKind::Custom { grant_type } => format!("Custom({grant_type:?})"),
         GrantKind::RefreshToken(first) => format!("RefreshToken({})", shown(first)),
         GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
-            format!("JwtBearer(Kept({}))", shown(assertion))
+            format!("JwtBearer(Kept({}))", place(assertion))
         }
         GrantKind::JwtBearer(Assertion::Signed {
             key,
@@ -159,12 +225,12 @@ fn kind_identity(kind: &GrantKind) -> String {
         ),
         GrantKind::TokenExchange(exchange) => {
             let actor = match &exchange.actor {
-                Some((actor, kind)) => format!("Some(({}, {kind:?}))", shown(actor)),
+                Some((actor, kind)) => format!("Some(({}, {kind:?}))", place(actor)),
                 None => "None".to_owned(),
             };
             format!(
                 "TokenExchange(Exchange {{ subject: {}, subject_type: {:?}, actor: {actor}, requested_type: {:?} }})",
-                shown(&exchange.subject),
+                place(&exchange.subject),
                 exchange.subject_type,
                 exchange.requested_type
             )

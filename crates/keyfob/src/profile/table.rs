@@ -5,6 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::StatusCode;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
@@ -155,6 +156,68 @@ impl<'t> Value<'t> {
         self.value.is_table()
     }
 
+    pub(super) fn is_text(&self) -> bool {
+        self.value.as_str().is_some()
+    }
+
+    /// Whether this is this text.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.value.as_str() == Some(text)
+    }
+
+    /// The value of this key, if this is a table that has it.
+    pub(super) fn get(&self, key: &str) -> Option<Self> {
+        let mut entries = entries(self.value.as_table()?, self.errors);
+        entries.find(|value| value.key == key)
+    }
+
+    /// Whether this is a table that has this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Whether this is a reference to a profile.
+    pub(super) fn is_profile(&self) -> bool {
+        self.value
+            .as_str()
+            .is_some_and(|text| text.starts_with(PROFILE))
+    }
+
+    /// The name in a reference to a profile, and its place in the file.
+    pub(super) fn profile(&self) -> Read<(String, Range<usize>)> {
+        let name = self.str()?.strip_prefix(PROFILE).unwrap_or_default();
+        match name {
+            "" => {
+                Err(self
+                    .error("`profile:` is followed by the name of a profile, as in `profile:ci`"))
+            }
+            name => Ok((name.to_owned(), self.span.clone())),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Read<bool> {
+        self.as_kind("true or false", DeValue::as_bool)
+    }
+
+    /// Any value as JSON.
+    pub(super) fn json(&self) -> Read<serde_json::Value> {
+        json(self.value).ok_or_else(|| {
+            self.error(format!(
+                "`{}` cannot be written as JSON; write a date in quotes",
+                self.key
+            ))
+        })
+    }
+
+    /// A status, or a list of them.
+    pub(super) fn statuses(&self) -> Read<Vec<StatusCode>> {
+        self.list("a status, or a list of them", |value| {
+            let status = value.number(400..=599)? as u16;
+            Ok(StatusCode::from_u16(status).expect("each number with three digits is a status"))
+        })
+    }
+
     /// Reads a table with these keys, and reports the keys that are left; see [`Table::finish`].
     pub(super) fn table<T>(
         &self,
@@ -175,6 +238,14 @@ impl<'t> Value<'t> {
 
     pub(super) fn text(&self) -> Read<String> {
         self.str().map(str::to_owned)
+    }
+
+    /// A text, or a whole number as text.
+    pub(super) fn id(&self) -> Read<String> {
+        match self.value.as_integer() {
+            Some(number) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+            _ => self.text(),
+        }
     }
 
     /// A text or a list of texts.
@@ -346,6 +417,32 @@ fn entries<'t>(
         errors,
     })
 }
+
+/// The value in another notation; `None` for a date, which JSON does not have.
+fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    Some(match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()?
+            .into(),
+        DeValue::Float(float) => float.as_str().parse::<f64>().ok()?.into(),
+        DeValue::Boolean(flag) => (*flag).into(),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| json(item.get_ref()))
+            .collect::<Option<Vec<_>>>()?
+            .into(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| Some((key.get_ref().to_string(), json(value.get_ref())?)))
+            .collect::<Option<serde_json::Map<_, _>>>()?
+            .into(),
+    })
+}
+
+/// How a reference to a profile begins.
+const PROFILE: &str = "profile:";
 
 /// A year.
 const MAX_SECONDS: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -1,5 +1,6 @@
 //! Profile files: errors and their positions, the profile of a URL, and where tokens come from.
 
+mod chains;
 mod documentation;
 mod file_errors;
 mod folder;

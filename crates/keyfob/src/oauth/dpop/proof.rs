@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::error::Error;
 use crate::oauth::signing_key::SigningKey;
-use crate::oauth::signing_key::jws::{encode, random_id, sign};
+use crate::oauth::signing_key::jws::{compact, encode, random_id};
 use crate::origin::origin::Origin;
 
 /// The claims of a proof, named as in RFC 9449 §4.2.
@@ -58,7 +58,7 @@ impl<'a> Claims<'a> {
     /// The signed proof in compact form (RFC 7515 §7.1), as a header value that is marked sensitive.
     pub(super) fn sign(&self, jws_header: &str, key: &SigningKey) -> Result<HeaderValue, Error> {
         let claims = serde_json::to_vec(self).expect("strings and a number are always valid JSON");
-        let proof = sign(key, jws_header, &claims)
+        let proof = compact(jws_header, &claims, |text| key.signature(text))
             .map_err(|_| Error::unavailable("the DPoP key cannot sign a proof"))?;
         let mut value = HeaderValue::try_from(&*proof).expect("base64url is visible ASCII");
         value.set_sensitive(true);

@@ -6,13 +6,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
-use crate::oauth::signing_key::SigningKey;
 
-/// Signs these claims. The JOSE header is encoded already.
-pub(crate) fn sign(
-    key: &SigningKey,
+/// Joins a JOSE header, which is encoded already, and claims, and adds the signature of both.
+pub(crate) fn compact(
     jose_header: &str,
     claims: &[u8],
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Unspecified>,
 ) -> Result<Zeroizing<String>, Unspecified> {
     // Enough for all parts: a text that grows leaves a copy of itself behind.
     let length = jose_header.len() + claims.len() * 4 / 3 + LONGEST_SIGNATURE;
@@ -20,7 +19,7 @@ pub(crate) fn sign(
     jwt.push_str(jose_header);
     jwt.push('.');
     URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
-    let signature = key.signature(jwt.as_bytes())?;
+    let signature = sign(jwt.as_bytes())?;
     jwt.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
     Ok(jwt)

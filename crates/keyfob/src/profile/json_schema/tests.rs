@@ -95,10 +95,20 @@ fn example(key: &Key) -> Value {
         Kind::Seconds => json!(1.5),
         Kind::Number(least, _) => json!(least),
         Kind::Statuses => json!(404),
-        Kind::Secret | Kind::SecretOrName(_) | Kind::Secrets | Kind::SecretOrTable(_) => {
+        Kind::Secret
+        | Kind::SecretOrName(_)
+        | Kind::Secrets
+        | Kind::Token
+        | Kind::Source(_)
+        | Kind::TextOrTable(_) => {
             json!("env:SECRET")
         }
         Kind::TextsByName => json!({"tenant": "north"}),
+        Kind::Origin => json!("https://a.example"),
+        Kind::Pointer => json!("/token"),
+        Kind::Id => json!(7),
+        Kind::Flag => json!(true),
+        Kind::Json | Kind::TextsOrTablesByName(_) => json!({"name": "word"}),
         Kind::SecretsByName => json!({"pin": "env:PIN"}),
         Kind::Table(_) | Kind::TablesByName(_) => json!({}),
         Kind::WordOrTable(words, _) => json!(words()[0]),

@@ -4,13 +4,15 @@ use crate::oauth::client_authentication::Audience;
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind, words};
 use crate::profile::schema::grant_names as grant;
+use crate::profile::schema::place::{LinkReader, TokenPlace};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// A client and its authentication.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientSettings {
-    pub(crate) id: String,
+    /// `None` if the server knows the client by its assertion, or need not know it.
+    pub(crate) id: Option<String>,
     pub(crate) authentication: Authentication,
     /// The audience of the assertion by which the client authenticates.
     pub(crate) assertion_audience: Option<Audience>,
@@ -27,6 +29,8 @@ pub(crate) enum Authentication {
     /// The certificate of the TLS connection (RFC 8705).
     TlsClient,
     SelfSignedTlsClient,
+    /// A client assertion that another source has (RFC 7523 §2.2).
+    Assertion(TokenPlace),
 }
 
 /// The private key that the client signs with.
@@ -45,6 +49,7 @@ enum Method {
     PrivateKey,
     TlsClient,
     SelfSignedTlsClient,
+    Assertion,
 }
 
 /// How a client authenticates if the file does not say so.
@@ -63,11 +68,32 @@ impl ClientSettings {
             Authentication::SecretBasic(secret)
             | Authentication::SecretBasicUnencoded(secret)
             | Authentication::SecretPost(secret) => Some(secret),
+            Authentication::Assertion(assertion) => assertion.secret(),
             Authentication::None
             | Authentication::PrivateKey(_)
             | Authentication::TlsClient
             | Authentication::SelfSignedTlsClient => None,
         }
+    }
+}
+
+/// Whether a table must have the identifier of the client.
+#[derive(Clone, Copy)]
+pub(super) enum ClientId {
+    Required,
+    /// A server may know the client by its assertion alone.
+    UnlessAssertion,
+    Optional,
+}
+
+impl KeySettings {
+    /// The secrets of the key, each with its key in the file.
+    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        let passphrase = self.passphrase.iter();
+        let passphrase = passphrase.map(|secret| ("private_key_passphrase", secret));
+        std::iter::once(("private_key", &self.pem))
+            .chain(passphrase)
+            .collect()
     }
 }
 
@@ -86,9 +112,18 @@ impl DefaultAuthentication {
 pub(super) fn read(
     table: &Table<'_>,
     authentication: Read<Authentication>,
+    needed: ClientId,
 ) -> Read<ClientSettings> {
     let purpose = "the id that the server has for this client";
-    let id = table.required("client_id", purpose, Value::text);
+    let is_required = match needed {
+        ClientId::Required => true,
+        ClientId::UnlessAssertion => !table.has("client_assertion"),
+        ClientId::Optional => false,
+    };
+    let id = match is_required {
+        true => table.required("client_id", purpose, Value::text).map(Some),
+        false => Ok(table.optional("client_id", Value::text)),
+    };
     Ok(ClientSettings {
         id: id?,
         authentication: authentication?,
@@ -112,10 +147,12 @@ pub(super) fn read_audience(table: &Table<'_>, client: &mut ClientSettings) {
 pub(super) fn read_authentication(
     table: &Table<'_>,
     default: DefaultAuthentication,
+    links: &LinkReader<'_>,
 ) -> Read<Authentication> {
-    let method = match table.get("client_authentication") {
-        Some(value) => value.one_of("client authentication", &METHODS)?,
-        None => default.method(table),
+    let method = match table.at_most_one("client_assertion", "client_authentication")? {
+        (_, Some(value)) => value.one_of("client authentication", &METHODS)?,
+        (Some(_), _) => Method::Assertion,
+        (None, None) => default.method(table),
     };
     Ok(match method {
         Method::None => Authentication::None,
@@ -126,6 +163,13 @@ pub(super) fn read_authentication(
         Method::PrivateKey => Authentication::PrivateKey(read_key(table)?),
         Method::TlsClient => Authentication::TlsClient,
         Method::SelfSignedTlsClient => Authentication::SelfSignedTlsClient,
+        Method::Assertion => {
+            let purpose = "the JWT by which the client authenticates";
+            let assertion = table.required("client_assertion", purpose, |value| {
+                links.place(value.key, value)
+            });
+            Authentication::Assertion(assertion?)
+        }
     })
 }
 
@@ -197,18 +241,24 @@ pub(super) const KEYS: &[Key] = &[
     )
     .only(grant::ALL_BUT_SMART),
     Key::new(
+        "client_assertion",
+        Kind::Token,
+        "reference to a JWT by which the client authenticates, or a table; it is read for each token request",
+    )
+    .only(grant::ALL_BUT_SMART),
+    Key::new(
         "private_key",
         Kind::Secret,
         "reference to the key that the client signs with: PEM, a JWK, or a set of JWKs",
     )
-    .only(grant::ALL),
+    .only(grant::WITH_KEY),
     Key::new(
         "private_key_passphrase",
         Kind::Secret,
         "reference to the passphrase, if that PEM is encrypted",
     )
     .default("none")
-    .only(grant::ALL)
+    .only(grant::WITH_KEY)
     .needs("private_key"),
     Key::new(
         "key_id",
@@ -216,7 +266,7 @@ pub(super) const KEYS: &[Key] = &[
         "the name of that key at the server (`kid`); it also chooses the key of a set",
     )
     .default("the one in the JWK")
-    .only(grant::ALL)
+    .only(grant::WITH_KEY)
     .needs("private_key"),
     Key::new(
         "algorithm",
@@ -224,7 +274,7 @@ pub(super) const KEYS: &[Key] = &[
         "the algorithm of the signature",
     )
     .default("depends on the key")
-    .only(grant::ALL)
+    .only(grant::WITH_KEY)
     .needs("private_key"),
     Key::new(
         "assertion_audience",

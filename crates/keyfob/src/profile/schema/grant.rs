@@ -14,12 +14,13 @@ use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::dpop_key::DpopKey;
 use crate::profile::key::{Key, Kind, Variant, words};
 use crate::profile::schema::client::{
-    Authentication, ClientSettings, DefaultAuthentication, KeySettings,
+    Authentication, ClientId, ClientSettings, DefaultAuthentication, KeySettings,
 };
 use crate::profile::schema::grant_names::{
-    ALL, ALL_BUT_SMART, AUTHORIZATION_CODE, CLIENT_CREDENTIALS, CUSTOM, DEVICE_CODE, JWT_BEARER,
-    REFRESH_TOKEN, SMART_BACKEND_SERVICES, TOKEN_EXCHANGE, WITHOUT_SIGN_IN,
+    ALL, ALL_AND_HTTP, ALL_BUT_SMART, AUTHORIZATION_CODE, CLIENT_CREDENTIALS, CUSTOM, DEVICE_CODE,
+    JWT_BEARER, REFRESH_TOKEN, SMART_BACKEND_SERVICES, TOKEN_EXCHANGE, WITHOUT_SIGN_IN,
 };
+use crate::profile::schema::place::{LinkReader, TokenPlace};
 use crate::profile::schema::sign_in::{SignIn, SignInSettings};
 use crate::profile::schema::{client, sign_in};
 use crate::profile::secret_ref::SecretRef;
@@ -49,6 +50,8 @@ pub(crate) struct Grant {
     pub(crate) client_certificate: Option<CertificateFiles>,
     /// The scheme of the tokens, whatever type the server writes.
     pub(crate) token_type: Option<String>,
+    /// Whether the ID token of a response is the token.
+    pub(crate) uses_id_token: bool,
 }
 
 /// The server that issues the tokens.
@@ -83,7 +86,7 @@ pub(crate) enum GrantKind {
 /// The JWT that is exchanged for a token (RFC 7523 §2.1).
 #[derive(Clone, Debug)]
 pub(crate) enum Assertion {
-    Stored(SecretRef),
+    Stored(TokenPlace),
     Signed {
         key: KeySettings,
         subject: Option<String>,
@@ -94,9 +97,9 @@ pub(crate) enum Assertion {
 /// The token that is exchanged for another one (RFC 8693 §2.1).
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangeSettings {
-    pub(crate) subject: SecretRef,
+    pub(crate) subject: TokenPlace,
     pub(crate) subject_type: String,
-    pub(crate) actor: Option<(SecretRef, String)>,
+    pub(crate) actor: Option<(TokenPlace, String)>,
     pub(crate) requested_type: Option<String>,
 }
 
@@ -104,11 +107,13 @@ impl Grant {
     /// All secrets of the grant, each with its key in the file.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let mut secrets = Vec::new();
-        secrets.extend(self.client.secret().map(|secret| ("client_secret", secret)));
+        let key = match self.client.authentication {
+            Authentication::Assertion(_) => "client_assertion",
+            _ => "client_secret",
+        };
+        secrets.extend(self.client.secret().map(|secret| (key, secret)));
         if let Some(key) = self.signing_key() {
-            secrets.push(("private_key", &key.pem));
-            let passphrase = key.passphrase.iter();
-            secrets.extend(passphrase.map(|secret| ("private_key_passphrase", secret)));
+            secrets.extend(key.secrets());
         }
         if let Some(key) = &self.dpop_key {
             secrets.push(("dpop_key", &key.secret));
@@ -120,12 +125,16 @@ impl Grant {
         match &self.kind {
             GrantKind::RefreshToken(first) => secrets.push(("refresh_token", first)),
             GrantKind::JwtBearer(Assertion::Stored(assertion)) => {
-                secrets.push(("assertion", assertion))
+                secrets.extend(assertion.secret().map(|secret| ("assertion", secret)));
             }
             GrantKind::TokenExchange(exchange) => {
-                secrets.push(("subject_token", &exchange.subject));
-                let actor = exchange.actor.iter();
-                secrets.extend(actor.map(|(actor, _)| ("actor_token", actor)));
+                let subject = exchange.subject.secret();
+                secrets.extend(subject.map(|secret| ("subject_token", secret)));
+                let actor = exchange
+                    .actor
+                    .iter()
+                    .filter_map(|(actor, _)| actor.secret());
+                secrets.extend(actor.map(|secret| ("actor_token", secret)));
             }
             _ => {}
         }
@@ -179,7 +188,12 @@ enum Name {
 }
 
 /// Reads the grant of a table. Unless it names a FHIR server, that is the profile's base URL.
-pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) -> Read<Grant> {
+pub(super) fn read(
+    table: &Table<'_>,
+    name: &Value<'_>,
+    base_url: Option<&Url>,
+    links: &LinkReader<'_>,
+) -> Read<Grant> {
     let grant = name.one_of("grant", &NAMES)?;
     let texts = |key| table.optional(key, Value::texts).unwrap_or_default();
     let server = match grant {
@@ -190,10 +204,17 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         // SMART allows no other authentication.
         Name::SmartBackendServices => client::read_key(table).map(Authentication::PrivateKey),
         // The private key signs the assertion. That does not mean that the client authenticates with it too.
-        Name::JwtBearer => client::read_authentication(table, DefaultAuthentication::Secret),
-        _ => client::read_authentication(table, DefaultAuthentication::KeyOrSecret),
+        Name::JwtBearer => client::read_authentication(table, DefaultAuthentication::Secret, links),
+        _ => client::read_authentication(table, DefaultAuthentication::KeyOrSecret, links),
     };
-    let mut client = client::read(table, authentication);
+    // In these, another token says who asks, and some servers need to know no more.
+    let id = match grant {
+        Name::TokenExchange | Name::JwtBearer => ClientId::Optional,
+        // The browser sends it, whatever the token request does.
+        Name::SignIn(_) | Name::SmartBackendServices => ClientId::Required,
+        _ => ClientId::UnlessAssertion,
+    };
+    let mut client = client::read(table, authentication, id);
     // For this grant, the audience is that of the assertion which is exchanged.
     if let (Ok(client), false) = (&mut client, matches!(grant, Name::JwtBearer)) {
         client::read_audience(table, client);
@@ -221,7 +242,12 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         let passphrase = table.optional("dpop_key_passphrase", Value::secret);
         DpopKey::new(secret, passphrase)
     });
-    let kind = read_kind(table, grant);
+    let uses_id_token = match grant {
+        // Their responses have none.
+        Name::SmartBackendServices => None,
+        _ => table.optional("use_id_token", Value::flag),
+    };
+    let kind = read_kind(table, grant, links);
     Ok(Grant {
         name: name.text()?,
         kind: kind?,
@@ -242,10 +268,11 @@ pub(super) fn read(table: &Table<'_>, name: &Value<'_>, base_url: Option<&Url>) 
         client_certificate: None,
         plain_http: table.optional("allow_plain_http", Value::origin),
         token_type,
+        uses_id_token: uses_id_token.unwrap_or_default(),
     })
 }
 
-fn read_kind(table: &Table<'_>, grant: Name) -> Read<GrantKind> {
+fn read_kind(table: &Table<'_>, grant: Name, links: &LinkReader<'_>) -> Read<GrantKind> {
     Ok(match grant {
         Name::ClientCredentials => GrantKind::ClientCredentials,
         Name::SmartBackendServices => GrantKind::SmartBackendServices,
@@ -258,16 +285,16 @@ fn read_kind(table: &Table<'_>, grant: Name) -> Read<GrantKind> {
             let purpose = "the first refresh token; later ones are in the store";
             GrantKind::RefreshToken(table.required("refresh_token", purpose, Value::secret)?)
         }
-        Name::JwtBearer => GrantKind::JwtBearer(read_assertion(table)?),
-        Name::TokenExchange => GrantKind::TokenExchange(Box::new(read_exchange(table)?)),
+        Name::JwtBearer => GrantKind::JwtBearer(read_assertion(table, links)?),
+        Name::TokenExchange => GrantKind::TokenExchange(Box::new(read_exchange(table, links)?)),
         Name::SignIn(how) => GrantKind::SignIn(sign_in::read(table, how)),
     })
 }
 
-fn read_assertion(table: &Table<'_>) -> Read<Assertion> {
+fn read_assertion(table: &Table<'_>, links: &LinkReader<'_>) -> Read<Assertion> {
     // A stored assertion has its claims already, so `subject` and `assertion_audience` are reported as wrong here.
     if let Some(stored) = table.get("assertion") {
-        return stored.secret().map(Assertion::Stored);
+        return links.place(stored.key, &stored).map(Assertion::Stored);
     }
     if !table.has("private_key") {
         return Err(table.error("the grant has no assertion; set `assertion` to where one is, or `private_key` to sign one"));
@@ -281,13 +308,14 @@ fn read_assertion(table: &Table<'_>) -> Read<Assertion> {
     })
 }
 
-fn read_exchange(table: &Table<'_>) -> Read<ExchangeSettings> {
-    let subject = table.required("subject_token", "the token to exchange", Value::secret);
+fn read_exchange(table: &Table<'_>, links: &LinkReader<'_>) -> Read<ExchangeSettings> {
+    let place = |value: &Value<'_>| links.place(value.key, value);
+    let subject = table.required("subject_token", "the token to exchange", place);
     let kind = |key| table.optional(key, |value| value.text().map(token_type));
     let default = || token_type("access_token".to_owned());
     let subject_type = kind("subject_token_type").unwrap_or_else(default);
     let actor_type = kind("actor_token_type").unwrap_or_else(default);
-    let actor = table.optional("actor_token", Value::secret);
+    let actor = table.optional("actor_token", place);
     let requested_type = kind("requested_token_type");
     Ok(ExchangeSettings {
         subject: subject?,
@@ -395,15 +423,20 @@ const NAMES: [(&str, Name); 8] = [
 /// A server that its metadata or its token endpoint names.
 const SERVER: &[&[&str]] = &[&["issuer", "token_endpoint"]];
 
+/// A server that knows the client by its assertion needs no identifier.
+const CLIENT_AND_SERVER: &[&[&str]] = &[
+    &["client_id", "client_assertion"],
+    &["issuer", "token_endpoint"],
+];
+
 /// What each grant requires.
 pub(super) const VARIANTS: &[Variant] = &[
-    of(CLIENT_CREDENTIALS, &["client_id"]).one_of(SERVER),
+    of(CLIENT_CREDENTIALS, &[]).one_of(CLIENT_AND_SERVER),
     of(SMART_BACKEND_SERVICES, &["client_id", "private_key"]),
-    of(CUSTOM, &["client_id", "grant_type"]).one_of(SERVER),
-    of(REFRESH_TOKEN, &["client_id", "refresh_token"]).one_of(SERVER),
-    of(JWT_BEARER, &["client_id"])
-        .one_of(&[&["issuer", "token_endpoint"], &["assertion", "private_key"]]),
-    of(TOKEN_EXCHANGE, &["client_id", "subject_token"]).one_of(SERVER),
+    of(CUSTOM, &["grant_type"]).one_of(CLIENT_AND_SERVER),
+    of(REFRESH_TOKEN, &["refresh_token"]).one_of(CLIENT_AND_SERVER),
+    of(JWT_BEARER, &[]).one_of(&[&["issuer", "token_endpoint"], &["assertion", "private_key"]]),
+    of(TOKEN_EXCHANGE, &["subject_token"]).one_of(SERVER),
     of(DEVICE_CODE, &["client_id"]).one_of(SERVER),
     of(AUTHORIZATION_CODE, &["client_id"]).one_of(SERVER),
 ];
@@ -439,7 +472,7 @@ pub(super) const KEYS: &[Key] = &[
         "the origin at which the server may be reached over plain http although it is not this machine",
     )
     .default("none")
-    .only(ALL),
+    .only(ALL_AND_HTTP),
     Key::new(
         "scopes",
         Kind::Texts,
@@ -479,6 +512,13 @@ pub(super) const KEYS: &[Key] = &[
     .default("Bearer")
     .only(ALL_BUT_SMART),
     Key::new(
+        "use_id_token",
+        Kind::Flag,
+        "whether the ID token of a response is the token",
+    )
+    .default("false")
+    .only(ALL_BUT_SMART),
+    Key::new(
         "dpop_key",
         Kind::Secret,
         "reference to the private key that tokens are bound to (DPoP, RFC 9449), in PEM or as a JWK",
@@ -505,7 +545,7 @@ pub(super) const KEYS: &[Key] = &[
         "reference to the first refresh token; later ones are in the store",
     )
     .only(&[REFRESH_TOKEN]),
-    Key::new("assertion", Kind::Secret, "reference to a JWT").only(&[JWT_BEARER]),
+    Key::new("assertion", Kind::Token, "reference to a JWT, or a table").only(&[JWT_BEARER]),
     Key::new(
         "subject",
         Kind::Text,
@@ -516,8 +556,8 @@ pub(super) const KEYS: &[Key] = &[
     .needs("private_key"),
     Key::new(
         "subject_token",
-        Kind::Secret,
-        "reference to the token to exchange",
+        Kind::Token,
+        "reference to the token to exchange, or a table",
     )
     .only(&[TOKEN_EXCHANGE]),
     Key::new(
@@ -529,8 +569,8 @@ pub(super) const KEYS: &[Key] = &[
     .only(&[TOKEN_EXCHANGE]),
     Key::new(
         "actor_token",
-        Kind::Secret,
-        "reference to the token of the party that acts",
+        Kind::Token,
+        "reference to the token of the party that acts, or a table",
     )
     .only(&[TOKEN_EXCHANGE]),
     Key::new(

@@ -20,6 +20,38 @@ pub(super) const ALL: &[&str] = &[
     AUTHORIZATION_CODE,
 ];
 
+/// The word of `source` for a JWT that is signed here.
+pub(super) const SIGNED_JWT: &str = "signed_jwt";
+
+/// The word of `source` for an HTTP request.
+pub(super) const HTTP: &str = "http";
+
+/// What sends requests to a server.
+pub(super) const ALL_AND_HTTP: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    SMART_BACKEND_SERVICES,
+    CUSTOM,
+    REFRESH_TOKEN,
+    JWT_BEARER,
+    TOKEN_EXCHANGE,
+    DEVICE_CODE,
+    AUTHORIZATION_CODE,
+    HTTP,
+];
+
+/// What signs with a private key.
+pub(super) const WITH_KEY: &[&str] = &[
+    CLIENT_CREDENTIALS,
+    SMART_BACKEND_SERVICES,
+    CUSTOM,
+    REFRESH_TOKEN,
+    JWT_BEARER,
+    TOKEN_EXCHANGE,
+    DEVICE_CODE,
+    AUTHORIZATION_CODE,
+    SIGNED_JWT,
+];
+
 /// SMART prescribes the server, the authentication and the parameters.
 pub(super) const ALL_BUT_SMART: &[&str] = &[
     CLIENT_CREDENTIALS,

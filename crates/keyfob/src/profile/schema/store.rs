@@ -66,10 +66,14 @@ impl StoreSettings {
     /// The store of a profile whose file does not name one: files, unless the token is kept elsewhere anyway.
     pub(super) fn default_for(token: &TokenSettings) -> Self {
         match &token.from {
-            TokenFrom::Grant(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
+            TokenFrom::Grant(_) | TokenFrom::Http(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
                 Self::new(Some(PersistentStore::Files(FileSettings::default())))
             }
-            TokenFrom::Secret(_) | TokenFrom::Basic(_) => Self::new(None),
+            // A JWT costs nothing to sign again, and another profile has a store of its own.
+            TokenFrom::Secret(_)
+            | TokenFrom::Basic(_)
+            | TokenFrom::SignedJwt(_)
+            | TokenFrom::Profile(_) => Self::new(None),
         }
     }
 

@@ -1,22 +1,34 @@
-//! Where a profile's token comes from: a place that already has it, or an OAuth 2.0 grant.
+//! Where a profile's token comes from: a place that already has it, an OAuth 2.0 grant, or another source.
 
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
-use http::HeaderName;
+use ::http::HeaderName;
 use url::Url;
 
 use crate::profile::basic::BasicToken;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::grant::Grant;
+use crate::profile::schema::http;
+use crate::profile::schema::http::HttpSettings;
+use crate::profile::schema::place::LinkReader;
+use crate::profile::schema::signed_jwt;
+use crate::profile::schema::signed_jwt::JwtSettings;
 use crate::profile::schema::{client, grant, grant_names, sign_in};
 use crate::profile::secret_ref::SecretRef;
-use crate::profile::table::{Read, Table, Value};
+use crate::profile::table::{Read, Reported, Table, Value};
 use crate::source::placed::Placement;
 
-/// The token of a profile.
+/// The token of a profile, or of a link of its chain.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenSettings {
     pub(crate) from: TokenFrom,
+    /// The tokens with which it is fetched.
+    pub(crate) links: Vec<Link>,
+    /// What a person calls it, if a preset knows.
+    pub(crate) name: Option<&'static str>,
     /// Where in a request the token goes; `None` for `Authorization: Bearer`.
     pub(crate) placement: Option<Placement>,
     pub(crate) fetch_timeout: Option<Duration>,
@@ -30,36 +42,227 @@ pub(crate) enum TokenFrom {
     /// A user and a password.
     Basic(BasicToken),
     Grant(Box<Grant>),
+    /// A JWT that is signed here.
+    SignedJwt(Box<JwtSettings>),
+    /// The response to an HTTP request.
+    Http(Box<HttpSettings>),
+    /// The token of another profile.
+    Profile(ProfileRef),
+}
+
+/// The name of another profile, and where in the file it is.
+#[derive(Clone, Debug)]
+pub(crate) struct ProfileRef {
+    pub(crate) name: String,
+    pub(crate) at: Range<usize>,
+}
+
+/// A token with which another one is fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// The key in the file, such as `client_assertion` or `headers.authorization`.
+    pub(crate) key: String,
+    pub(crate) token: TokenSettings,
+}
+
+/// What is known where tokens are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c> {
+    pub(crate) base_url: Option<&'c Url>,
+    /// Finds the preset that the value of `preset` names.
+    pub(crate) find_preset: fn(&Value<'_>) -> Read<&'static dyn ReadPreset>,
+}
+
+/// A preset: a table with keys of its own, from which the settings that are defined here are made.
+pub(crate) trait ReadPreset: Sync {
+    fn table(&'static self) -> &'static TableKeys;
+
+    fn read(&'static self, table: &Table<'_>, links: &LinkReader<'_>) -> Read<TokenSettings>;
+}
+
+impl TokenSettings {
+    pub(crate) fn new(from: TokenFrom) -> Self {
+        Self {
+            from,
+            links: Vec::new(),
+            name: None,
+            placement: None,
+            fetch_timeout: None,
+            default_lifetime: None,
+        }
+    }
+
+    /// The same, fetched with this token.
+    pub(crate) fn link(mut self, key: &str, token: Self) -> Self {
+        let key = key.to_owned();
+        self.links.push(Link { key, token });
+        self
+    }
+
+    /// The same with what a person calls it, such as `the installation token`.
+    pub(crate) fn called(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
+    pub(crate) fn knows_when_tokens_expire(&self) -> bool {
+        self.grant().is_some() || self.default_lifetime.is_some()
+    }
+
+    /// All secrets that a token is made from, each with its key in the file. Those of links are their own.
+    ///
+    /// A token that is read from a place is none of them.
+    pub(crate) fn secrets(&self) -> Vec<(&str, &SecretRef)> {
+        match &self.from {
+            TokenFrom::Secret(_) | TokenFrom::Profile(_) => Vec::new(),
+            TokenFrom::Basic(basic) => basic.secrets(),
+            TokenFrom::Grant(grant) => grant.secrets(),
+            TokenFrom::SignedJwt(jwt) => jwt.key.secrets(),
+            TokenFrom::Http(http) => http.secrets(),
+        }
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        match &self.from {
+            TokenFrom::Grant(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Sets the CA file for the servers of all links.
+    pub(crate) fn trust(&mut self, ca_file: &Path) {
+        if let TokenFrom::Grant(grant) = &mut self.from {
+            grant.ca_file = Some(ca_file.to_owned());
+        }
+        for link in &mut self.links {
+            link.token.trust(ca_file);
+        }
+    }
+
+    /// The other profiles whose tokens it needs.
+    pub(crate) fn profiles(&self) -> Vec<&ProfileRef> {
+        let mut found = Vec::new();
+        if let TokenFrom::Profile(reference) = &self.from {
+            found.push(reference);
+        }
+        for link in &self.links {
+            found.extend(link.token.profiles());
+        }
+        found
+    }
+
+    /// Whether its errors say which link of a chain failed.
+    pub(crate) fn is_chain(&self) -> bool {
+        !self.links.is_empty() || matches!(self.from, TokenFrom::SignedJwt(_) | TokenFrom::Http(_))
+    }
 }
 
 /// Reads `token = "env:NAME"`, or the table `[profiles.name.token]`.
-pub(super) fn read(value: &Value<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
+pub(super) fn read(value: &Value<'_>, context: Context<'_>) -> Read<TokenSettings> {
     if value.is_table() {
-        return value.table(&KEYS, |table| read_table(table, base_url));
+        return read_with(value, context, |table, from| {
+            let placement = read_placement(table);
+            let settings = read_settings(table, context, from)?;
+            Ok(TokenSettings {
+                placement: placement?,
+                ..settings
+            })
+        });
     }
+    read_reference(value)
+}
+
+/// Where the keys of a table come from: from a preset, or they are those of all other tokens.
+type Preset = Option<&'static dyn ReadPreset>;
+
+/// Reads a table with the keys of its preset, if it names one.
+fn read_with<'t>(
+    value: &Value<'t>,
+    context: Context<'_>,
+    read: impl FnOnce(&Table<'t>, Preset) -> Read<TokenSettings>,
+) -> Read<TokenSettings> {
+    let preset = value.get("preset");
+    let preset = preset
+        .map(|name| (context.find_preset)(&name))
+        .transpose()?;
+    let keys = preset.map_or(&KEYS, |preset| preset.table());
+    value.table(keys, |table| read(table, preset))
+}
+
+fn read_reference(value: &Value<'_>) -> Read<TokenSettings> {
+    if value.is_profile() {
+        let (name, at) = value.profile()?;
+        let from = TokenFrom::Profile(ProfileRef { name, at });
+        return Ok(TokenSettings::new(from));
+    }
+    value
+        .secret()
+        .map(TokenFrom::Secret)
+        .map(TokenSettings::new)
+}
+
+/// Reads the settings of a token that is used to fetch another one. It goes into no header of its own.
+fn read_link(value: &Value<'_>, context: Context<'_>) -> Read<TokenSettings> {
+    if !value.is_table() {
+        return read_reference(value);
+    }
+    let settings = read_with(value, context, |table, preset| {
+        read_settings(table, context, preset)
+    })?;
+    match settings.grant() {
+        // What a person signs in to has a name, and a new refresh token has to be stored.
+        Some(grant) if grant.consumes_refresh_token() => Err(value.key_error(format!(
+            "`{}` needs a sign-in or a refresh token; make it a profile of its own, and write `profile:` with its name here",
+            value.key
+        ))),
+        _ => Ok(settings),
+    }
+}
+
+fn read_settings(table: &Table<'_>, context: Context<'_>, preset: Preset) -> Read<TokenSettings> {
+    let fetch_timeout = table.optional("fetch_timeout", Value::seconds);
+    let default_lifetime = table.optional("default_lifetime", Value::seconds);
+    let links = RefCell::new(Vec::new());
+    let add = |key: String, value: &Value<'_>| {
+        let token = read_link(value, context)?;
+        links.borrow_mut().push(Link { key, token });
+        Ok::<_, Reported>(())
+    };
+    let reader = LinkReader::new(&add);
+    let mut settings = match preset {
+        Some(preset) => preset.read(table, &reader),
+        None => read_from(table, context, &reader),
+    }?;
+    settings.links.extend(links.take());
     Ok(TokenSettings {
-        from: TokenFrom::Secret(value.secret()?),
-        placement: None,
-        fetch_timeout: None,
-        default_lifetime: None,
+        fetch_timeout,
+        default_lifetime,
+        ..settings
     })
 }
 
-fn read_table(table: &Table<'_>, base_url: Option<&Url>) -> Read<TokenSettings> {
-    let fetch_timeout = table.optional("fetch_timeout", Value::seconds);
-    let default_lifetime = table.optional("default_lifetime", Value::seconds);
-    let placement = read_placement(table);
+fn read_from(
+    table: &Table<'_>,
+    context: Context<'_>,
+    links: &LinkReader<'_>,
+) -> Read<TokenSettings> {
     let from = match table.at_most_one("source", "grant")? {
+        (Some(source), _) if source.is_profile() => return read_reference(&source),
+        (Some(source), _) if source.is(grant_names::HTTP) => {
+            TokenFrom::Http(Box::new(http::read(table, links)?))
+        }
+        (Some(source), _) if source.is(grant_names::SIGNED_JWT) => {
+            TokenFrom::SignedJwt(Box::new(signed_jwt::read(table)?))
+        }
         (Some(source), _) => TokenFrom::Secret(source.secret()?),
-        (_, Some(name)) => TokenFrom::Grant(Box::new(grant::read(table, &name, base_url)?)),
+        (_, Some(name)) => {
+            let grant = grant::read(table, &name, context.base_url, links)?;
+            TokenFrom::Grant(Box::new(grant))
+        }
         (None, None) => TokenFrom::Basic(read_basic(table)?),
     };
-    Ok(TokenSettings {
-        from,
-        placement: placement?,
-        fetch_timeout,
-        default_lifetime,
-    })
+    Ok(TokenSettings::new(from))
 }
 
 /// Reads a user and a password. Without a user, there is nothing that a token could come from.
@@ -69,7 +272,7 @@ fn read_basic(table: &Table<'_>) -> Read<BasicToken> {
     let Some(user) = table.get("user") else {
         return Err(table.error(
             "the token has no source; set `source`, such as \"command:gh auth token\", or `grant`, such as \
-             \"client_credentials\", or `user` and `password`",
+             \"client_credentials\", or `preset`, or `user` and `password`",
         ));
     };
     let basic = BasicToken::of(&user.text()?, password?);
@@ -100,36 +303,16 @@ fn header_name(value: &Value<'_>) -> Read<HeaderName> {
     })
 }
 
-impl TokenSettings {
-    /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
-    pub(crate) fn knows_when_tokens_expire(&self) -> bool {
-        self.grant().is_some() || self.default_lifetime.is_some()
-    }
-
-    /// All secrets that a token is made from, each with its key in the file.
-    ///
-    /// A token that is read from a place is none of them.
-    pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
-        match &self.from {
-            TokenFrom::Secret(_) => Vec::new(),
-            TokenFrom::Basic(basic) => basic.secrets(),
-            TokenFrom::Grant(grant) => grant.secrets(),
-        }
-    }
-
-    pub(crate) fn grant(&self) -> Option<&Grant> {
-        match &self.from {
-            TokenFrom::Secret(_) | TokenFrom::Basic(_) => None,
-            TokenFrom::Grant(grant) => Some(grant),
-        }
-    }
-}
-
 /// The table `[profiles.name.token]`.
 pub(in crate::profile) static KEYS: TableKeys = TableKeys {
     one_of: &[&["source", "grant", "user"]],
     exclusive: &[
+        http::EXCLUSIVE[0],
+        http::EXCLUSIVE[1],
+        http::EXCLUSIVE[2],
         ["source", "grant"],
+        ["client_assertion", "client_authentication"],
+        ["client_assertion", "client_secret"],
         ["header", "scheme"],
         ["issuer", "token_endpoint"],
         ["dpop_key", "header"],
@@ -138,38 +321,57 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
         ["assertion", "assertion_audience"],
     ],
     // A stored assertion needs no key to sign it.
-    conditions: &[Condition {
-        keys: &["assertion", "private_key"],
-        key: "client_authentication",
-        word: "private_key_jwt",
-    }],
+    conditions: &[
+        Condition {
+            keys: &["assertion", "private_key"],
+            key: "client_authentication",
+            word: "private_key_jwt",
+        },
+        // Elsewhere a client that has an assertion signs nothing.
+        Condition {
+            keys: &["client_assertion", "private_key"],
+            key: "grant",
+            word: grant_names::JWT_BEARER,
+        },
+    ],
     variants: VARIANTS,
     ..TableKeys::new(
         "token",
         "Where a token comes from, and where in a request it goes",
-        &[OWN_KEYS, grant::KEYS, client::KEYS, sign_in::KEYS],
+        &[
+            OWN_KEYS,
+            PLACEMENT_KEYS,
+            TIME_KEYS,
+            grant::KEYS,
+            client::KEYS,
+            sign_in::KEYS,
+            http::KEYS,
+            signed_jwt::KEYS,
+        ],
     )
 };
 
 const VARIANTS: &[Variant] = &{
     const N: usize = grant::VARIANTS.len();
-    let mut all = [const { Variant::with_key("source") }; N + 2];
+    let mut all = [const { Variant::with_key("source").except(SOURCES) }; N + 4];
     let mut at = 0;
     while at < N {
         all[at] = grant::VARIANTS[at];
         at += 1;
     }
     all[N + 1] = Variant::with_key("user");
+    all[N + 2] = Variant::with_word("source", grant_names::HTTP, &["url"]);
+    all[N + 3] = Variant::with_word("source", grant_names::SIGNED_JWT, &["private_key"]);
     all
 };
 
 const OWN_KEYS: &[Key] = &[
     Key::new(
         "source",
-        Kind::Secret,
-        "a reference to the token: a file, a command, a variable or an entry of the keyring",
+        Kind::Source(|| SOURCES.to_vec()),
+        "a reference to the token: a file, a command, a variable, an entry of the keyring or another profile; or `http` or `signed_jwt`",
     )
-    .only(&["source"]),
+    .only(&["source", grant_names::HTTP, grant_names::SIGNED_JWT]),
     Key::new("grant", Kind::Word(grant::names), "the OAuth 2.0 grant").only(grant_names::ALL),
     Key::new(
         "user",
@@ -180,6 +382,13 @@ const OWN_KEYS: &[Key] = &[
     Key::new("password", Kind::Secret, "reference to the password")
         .default("empty")
         .only(&["user"]),
+];
+
+/// Sources with settings of their own.
+const SOURCES: &[&str] = &[grant_names::HTTP, grant_names::SIGNED_JWT];
+
+/// The keys that say where in a request a token goes. Presets have them too.
+pub(in crate::profile) const PLACEMENT_KEYS: &[Key] = &[
     Key::new(
         "header",
         Kind::Name,
@@ -192,6 +401,10 @@ const OWN_KEYS: &[Key] = &[
         "the word before the token in `Authorization`; not with `header`",
     )
     .default("Bearer"),
+];
+
+/// The keys about times. Presets have them too.
+pub(in crate::profile) const TIME_KEYS: &[Key] = &[
     Key::new(
         "default_lifetime",
         Kind::Seconds,

@@ -1,0 +1,178 @@
+//! The source of a token that an HTTP request returns, made from the file's settings.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::lock::Mutex;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::error::error::Error;
+use crate::oauth::http_token::HttpToken;
+use crate::oauth::http_token::builder::HttpTokenBuilder;
+use crate::oauth::http_token::part::RequestText;
+use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece, PlainHttpTo};
+use crate::profile::set_each::SetEach;
+use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
+
+/// The sources of the tokens with which another one is fetched, by key.
+pub(super) type LinkSources = BTreeMap<String, Arc<dyn TokenSource>>;
+
+/// Sends the request of a profile.
+///
+/// It reads the secrets and variables at each renewal, and makes a new inner source when one of them has changed.
+pub(super) struct HttpSource {
+    settings: HttpSettings,
+    ca_file: Option<PathBuf>,
+    links: LinkSources,
+    /// The inner source, and the pieces that it was made from.
+    current: Mutex<Option<(Pieces, Arc<HttpToken>)>>,
+}
+
+/// The pieces of all texts that are read for each request, in their order.
+type Pieces = Vec<Zeroizing<String>>;
+
+impl HttpSource {
+    pub(super) fn new(
+        settings: HttpSettings,
+        ca_file: Option<PathBuf>,
+        links: LinkSources,
+    ) -> Self {
+        Self {
+            settings,
+            ca_file,
+            links,
+            current: Mutex::new(None),
+        }
+    }
+
+    async fn source(&self, request: &TokenRequest) -> Result<Arc<HttpToken>, Error> {
+        // Held while the secrets are read, so that concurrent renewals make one source.
+        let mut current = self.current.lock().await;
+        let mut pieces = Vec::new();
+        for piece in self.settings.pieces() {
+            pieces.extend(read(piece, request).await?);
+        }
+        if let Some((known, source)) = &*current
+            && *known == pieces
+        {
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(self.new_source(&pieces)?);
+        *current = Some((pieces, Arc::clone(&source)));
+        Ok(source)
+    }
+
+    fn new_source(&self, pieces: &Pieces) -> Result<HttpToken, Error> {
+        let settings = &self.settings;
+        // In the order in which they were read.
+        let mut read = pieces.iter();
+        let url = url(&joined(&settings.url, &mut read), &settings.url)?;
+        let mut builder = HttpToken::builder(url)
+            .called(settings.name)
+            .set_each(settings.method.clone(), HttpTokenBuilder::method)
+            .set_each(&settings.token, |builder, at| builder.token(at))
+            .set_each(&settings.expiry, |builder, (at, form)| {
+                builder.expiry(at, *form)
+            })
+            .set_each(&settings.refused, |builder, statuses| {
+                builder.refused(statuses.iter().copied())
+            })
+            .set_each(&self.ca_file, HttpTokenBuilder::ca_file);
+        builder = match &settings.plain_http {
+            PlainHttpTo::None => builder,
+            PlainHttpTo::Origin(origin) => builder.allow_plain_http(origin.to_string()),
+            PlainHttpTo::MetadataService => builder.allow_metadata_service(),
+        };
+        for (name, text) in &settings.headers {
+            builder = builder.header(name, self.text(text, &mut read));
+        }
+        match &settings.body {
+            HttpBody::None => {}
+            HttpBody::Form(fields) => {
+                for (name, text) in fields {
+                    builder = builder.form(name, self.text(text, &mut read));
+                }
+            }
+            HttpBody::Json(members) => {
+                for (pointer, text) in members {
+                    builder = builder.json(pointer, self.text(text, &mut read));
+                }
+            }
+            HttpBody::Text(text) => builder = builder.text(self.text(text, &mut read)),
+        }
+        builder.build()
+    }
+
+    fn text<'r>(
+        &self,
+        text: &HttpText,
+        read: &mut impl Iterator<Item = &'r Zeroizing<String>>,
+    ) -> RequestText {
+        if let [Piece::Json(value)] = text.pieces.as_slice() {
+            return value.clone().into();
+        }
+        let before = joined(&text.pieces, read);
+        let Some(link) = &text.link else {
+            return before.into();
+        };
+        let source = self.links.get(&link.key).expect("each link has a source");
+        let token = RequestText::token_of(Arc::clone(source)).after(before.as_str());
+        match link.name {
+            Some(name) => token.called(name),
+            None => token,
+        }
+    }
+}
+
+/// Reads a piece that may change; `None` for one that does not.
+async fn read(piece: &Piece, request: &TokenRequest) -> Result<Option<Zeroizing<String>>, Error> {
+    match piece {
+        Piece::Plain(_) | Piece::Json(_) | Piece::Query { .. } => Ok(None),
+        Piece::Secret(secret) => secret.read(request).await.map(Some),
+        Piece::Variable { name, hint } => match env::var(name).map(Zeroizing::new) {
+            Ok(text) if !text.trim().is_empty() => Ok(Some(Zeroizing::new(text.trim().to_owned()))),
+            // The `VarError` may hold the text.
+            _ => Err(Error::unavailable(format!(
+                "the environment variable {name} is not set: {hint}"
+            ))),
+        },
+    }
+}
+
+/// The pieces as one text. Those that were read are taken from the iterator.
+fn joined<'r>(
+    pieces: &[Piece],
+    read: &mut impl Iterator<Item = &'r Zeroizing<String>>,
+) -> Zeroizing<String> {
+    let texts: Vec<&str> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Plain(text) => Some(text.as_str()),
+            Piece::Json(_) | Piece::Query { .. } => None,
+            Piece::Secret(_) | Piece::Variable { .. } => read.next().map(|text| text.as_str()),
+        })
+        .collect();
+    Zeroizing::new(texts.concat())
+}
+
+/// The URL with the parameters that are added to its query.
+fn url(text: &str, pieces: &[Piece]) -> Result<String, Error> {
+    let mut url: Url = text
+        .parse()
+        .map_err(|_| Error::input("the URL that returns the token is not a complete URL"))?;
+    for piece in pieces {
+        if let Piece::Query { name, value } = piece {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    Ok(url.into())
+}
+
+impl TokenSource for HttpSource {
+    fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(async move { self.source(request).await?.fetch(request).await })
+    }
+}

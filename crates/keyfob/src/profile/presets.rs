@@ -1,0 +1,40 @@
+//! Presets: the tokens of a platform, from a few keys.
+//!
+//! # How to write a preset
+//!
+//! 1. Make a file `presets/PLATFORM.rs` with a constant of type [`Preset`], and add the constant to [`ALL`].
+//! 2. Declare its keys as data, as every reader of a table does: name, [`Kind`](crate::profile::key::Kind), what it means, and the
+//!    default, which is also the value that counts without the key. List the required ones. Unknown keys, missing keys and values
+//!    of the wrong kind are reported for you, with line and column, and the JSON Schema has the keys.
+//! 3. Write the function `settings`, which makes the settings of a source from the [`Values`](preset::Values): those that the
+//!    file would have without the preset. [`HttpSettings`](crate::profile::schema::http::HttpSettings) is an HTTP request that returns a token,
+//!    [`JwtSettings`](crate::profile::schema::signed_jwt::JwtSettings) a JWT that is signed here, and
+//!    [`Grant`](crate::profile::schema::grant::Grant) a grant. An error of it is a sentence about the table, and quotes no value.
+//! 4. A token with which another is fetched is a [link](TokenSettings::link) with a key. It has a cache of its own, and is
+//!    renewed only when it is due itself. [`HttpText::token_of`](crate::profile::schema::http::HttpText::token_of) puts its token
+//!    into a header or a body, and names it for errors.
+//! 5. What the platform sets in the environment is a
+//!    [`Piece::Variable`](crate::profile::schema::http::Piece::Variable): it is read for each request, and its hint says that this
+//!    is not that platform.
+//! 6. The base address is the key `endpoint`, so that tests and sovereign clouds can replace it. Plain http to loopback is always
+//!    allowed; a metadata service needs
+//!    [`PlainHttpTo::MetadataService`](crate::profile::schema::http::PlainHttpTo::MetadataService).
+//! 7. Test it in `tests/profiles/presets` against the fake of the platform in the test kit, with the TOML of its docs page.
+
+mod github;
+pub(crate) mod preset;
+
+use crate::profile::presets::preset::Preset;
+use crate::profile::schema::token::ReadPreset;
+use crate::profile::table::{Read, Value};
+
+/// All presets.
+pub(crate) static ALL: &[&Preset] = &[&github::ACTIONS, &github::APP];
+
+/// Finds the preset that a value names.
+pub(super) fn find(name: &Value<'_>) -> Read<&'static dyn ReadPreset> {
+    let known = ALL.iter().map(|preset| (preset.table.name, *preset));
+    let known: Vec<_> = known.collect();
+    let preset = name.one_of("preset", &known)?;
+    Ok(preset)
+}
