@@ -16,6 +16,7 @@ mod openbao;
 mod openbao_server;
 #[path = "../stores/other_process.rs"]
 mod other_process;
+mod provider_certificates;
 mod provider_dpop;
 mod provider_grants;
 mod provider_outage;

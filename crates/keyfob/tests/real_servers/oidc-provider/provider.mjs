@@ -8,6 +8,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import process from 'node:process';
@@ -48,8 +49,16 @@ await new Promise((listening) => {
   server.listen(setup.port, '127.0.0.1', listening);
 });
 const issuer = `http://127.0.0.1:${server.address().port}`;
+// Where clients with a certificate are served, if the setup has certificates.
+const tlsServer = setup.mtls && createTlsServer({ ...setup.mtls, requestCert: true });
+if (tlsServer) {
+  await new Promise((listening) => {
+    tlsServer.listen(0, '127.0.0.1', listening);
+  });
+}
 const provider = makeProvider();
 server.on('request', provider.callback());
+tlsServer?.on('request', provider.callback());
 console.log(issuer);
 
 async function readSetup() {
@@ -67,6 +76,7 @@ async function readSetup() {
     ask: false, // whether people are asked, rather than taken to agree
     oauthPath: false, // whether the metadata are at the path of RFC 8414, and not at that of OpenID
     pushed: false, // whether authorization requests have to be pushed (RFC 9126)
+    mtls: undefined, // `key`, `cert` and `ca` in PEM of a server for clients with a certificate (RFC 8705)
     dpopNonce: false, // whether a DPoP proof needs a nonce of the server's; always so for clients named nonce…
     ...given,
   };
@@ -75,7 +85,16 @@ async function readSetup() {
 function makeProvider() {
   const made = new Provider(issuer, {
     clients: setup.clients.map((client) => ({ redirect_uris: [], response_types: [], ...client })),
-    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+    clientAuthMethods: [
+      'none',
+      'client_secret_basic',
+      'client_secret_post',
+      'private_key_jwt',
+      ...(tlsServer ? ['tls_client_auth', 'self_signed_tls_client_auth'] : []),
+    ],
+    discovery: tlsServer && {
+      mtls_endpoint_aliases: { token_endpoint: `https://127.0.0.1:${tlsServer.address().port}/token` },
+    },
     enabledJWA: {
       clientAuthSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'EdDSA'],
       dPoPSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'EdDSA'],
@@ -110,6 +129,17 @@ function makeProvider() {
         nonceSecret: Buffer.alloc(32, 7),
         requireNonce: (ctx) =>
           setup.dpopNonce || (ctx.oidc.client?.clientId.startsWith('nonce') ?? false),
+      },
+      mTLS: {
+        enabled: Boolean(tlsServer),
+        certificateBoundAccessTokens: true,
+        tlsClientAuth: true,
+        selfSignedTlsClientAuth: true,
+        getCertificate: (ctx) => ctx.socket.getPeerX509Certificate?.(),
+        certificateAuthorized: (ctx) => ctx.socket.authorized,
+        certificateSubjectMatches: (ctx, property, expected) =>
+          property === 'tls_client_auth_san_dns' &&
+          ctx.socket.getPeerX509Certificate().subjectAltName === `DNS:${expected}`,
       },
       resourceIndicators: {
         enabled: true,
