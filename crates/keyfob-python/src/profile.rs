@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyfob::origin::Origins;
-use keyfob::{Error, Profile as CoreProfile, Profiles, TokenSource};
+use keyfob::{ClientCertificate, Error, Profile as CoreProfile, Profiles, TokenSource};
 use pyo3::prelude::*;
 
 use crate::client::retry_policy::RetryPolicy;
@@ -21,21 +21,30 @@ pub(crate) struct Profile(CoreProfile);
 impl Profile {
     /// Reads the profile with this name from this file, or from the default one.
     ///
-    /// `ca_file` replaces the CA file of the profile; `default_ca_file` is used if the profile has none.
+    /// `ca_file` replaces the CA file of the profile; `default_ca_file` is used if the profile has none. `cert` replaces the files
+    /// of its client certificate and of the key.
     #[staticmethod]
-    #[pyo3(signature = (name, file, ca_file=None, default_ca_file=None))]
+    #[pyo3(signature = (name, file, ca_file=None, default_ca_file=None, cert=None))]
     fn named(
         py: Python<'_>,
         name: &str,
         file: Option<PathBuf>,
         ca_file: Option<PathBuf>,
         default_ca_file: Option<PathBuf>,
+        cert: Option<(PathBuf, PathBuf)>,
     ) -> PyResult<Self> {
         let profile = detached(py, || {
             let profile = read(file)?.get(name)?.clone();
             let own = profile.ca_file().is_some();
-            Ok(match ca_file.or(default_ca_file.filter(|_| !own)) {
+            let profile = match ca_file.or(default_ca_file.filter(|_| !own)) {
                 Some(ca_file) => profile.with_ca_file(ca_file),
+                None => profile,
+            };
+            Ok(match cert {
+                Some((certificate, key)) => {
+                    let certificate = ClientCertificate::from_files(certificate, key)?;
+                    profile.with_client_certificate(&certificate)
+                }
                 None => profile,
             })
         });
@@ -48,6 +57,21 @@ impl Profile {
     #[getter]
     fn ca_file(&self) -> Option<&Path> {
         self.0.ca_file()
+    }
+
+    /// The files of the client certificate for its servers and of the key, and the passphrase of the key.
+    #[expect(clippy::type_complexity, reason = "a tuple is what Python wants")]
+    fn client_certificate(
+        &self,
+        py: Python<'_>,
+    ) -> PyResult<Option<(PathBuf, PathBuf, Option<String>)>> {
+        let certificate = detached(py, || self.0.client_certificate());
+        let certificate = certificate.map_err(|error| profile_error(py, &error))?;
+        Ok(certificate.map(|certificate| {
+            let (file, key) = certificate.files();
+            let passphrase = certificate.passphrase().map(str::to_owned);
+            (file.to_owned(), key.to_owned(), passphrase)
+        }))
     }
 
     /// The URL that relative URLs are resolved against; its path ends with a slash.

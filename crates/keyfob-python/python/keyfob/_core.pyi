@@ -189,7 +189,9 @@ class Profile:
         file: str | None,
         ca_file: str | None = None,
         default_ca_file: str | None = None,
+        cert: tuple[str, str] | None = None,
     ) -> Profile: ...
+    def client_certificate(self) -> tuple[Path, Path, str | None] | None: ...
     @property
     def ca_file(self) -> Path | None: ...
     @property

@@ -13,7 +13,7 @@ from httpx import USE_CLIENT_DEFAULT
 
 from keyfob import _certificates
 from keyfob._auth.httpx_auth import HttpxAuth, begin
-from keyfob._certificates import Verify
+from keyfob._certificates import Cert, Verify
 from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
 from keyfob._handler.handler import GenericExternallyManagedJWTHandler
 from keyfob._handler.handler_for import Tokens, handler_for
@@ -37,6 +37,7 @@ class _Settings:
         retry: RetryPolicy | None = None,
         redirects: int = 0,
         verify: Verify = None,
+        cert: Cert = None,
         scheme: str | None = None,
         rejected_statuses: Collection[int] | None = None,
         fetch_timeout: float | None = None,
@@ -61,7 +62,7 @@ class _Settings:
             timeout=TIMEOUT if timeout is None else timeout,
             follow_redirects=redirects > 0,
             max_redirects=redirects or 20,
-            verify=_certificates.context(_certificates.ca_file(verify)),
+            verify=_certificates.context(_certificates.ca_file(verify), cert),
             **kwargs,
         )
 
@@ -201,6 +202,7 @@ class _RetryLoop:
 
     def retries_failure(self, error: httpx.TransportError) -> bool:
         """Judges a failure: whether to send the request again after the pause."""
+        _certificates.advise(error)
         request = error.request
         if request.url != self.request.url:
             self._exchange.redirected(str(request.url), request.method)
@@ -217,7 +219,7 @@ def _classify(error: httpx.TransportError) -> str:
     """Classifies a failure for the core: it is retried only if that is safe (R4)."""
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         # `httpx` tells of a certificate that is not trusted only in the text.
-        if "certificate" in str(error).lower():
+        if "certificate" in str(error).lower() or "ssl" in str(error).lower():
             return "final"
         return "refused" if _was_refused(error) else "connect"
     if isinstance(error, httpx.TimeoutException):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 
-from keyfob._certificates import Verify
+from keyfob._certificates import Cert, EncryptedPair, Verify
 from keyfob._core import Profile, profile_names
 from keyfob._session.front import Session
 from keyfob.sources import named
 
 
 def session(
-    name: str, *, config: str | os.PathLike[str] | None = None, verify: Verify = None
+    name: str,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    verify: Verify = None,
+    cert: Cert = None,
 ) -> ProfileSession:
     """A ``requests`` session with the settings of a profile in a ``keyfob.toml``: token, origins, base URL, retries.
 
@@ -24,14 +28,16 @@ def session(
         verify: A file with certificate authorities (PEM), which are trusted in place of the system's: for the API, and for the
             server that issues the token. It takes precedence over ``ca_file`` in the profile, which takes precedence over
             ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` and ``SSL_CERT_FILE``.
+        cert: The client certificate for the API and for the server that issues the token: a file (PEM) with certificate and key,
+            or the two files. It takes precedence over ``client_certificate`` in the profile.
 
     Raises:
-        ProfileError: The file has errors or has no such profile; or the CA file or the key of the profile cannot be used.
+        ProfileError: The file has errors or has no such profile; or the CA file, the client certificate or the key of the profile cannot be used.
 
     >>> keyfob.session("ehr", config=config).get("reports")
     <Response [200]>
     """
-    return ProfileSession(named(name, config, verify))
+    return ProfileSession(named(name, config, verify, cert))
 
 
 def profiles(*, config: str | os.PathLike[str] | None = None) -> list[str]:
@@ -70,7 +76,17 @@ class ProfileSession(Session):
             retry=profile.retry,
             redirects=profile.redirects,
             verify=profile.ca_file,
+            cert=_certificate(profile),
         )
+
+
+def _certificate(profile: Profile) -> EncryptedPair | None:
+    found = profile.client_certificate()
+    if found is None:
+        return None
+    pair = EncryptedPair((str(found[0]), str(found[1])))
+    pair.passphrase = found[2]
+    return pair
 
 
 def _path(config: str | os.PathLike[str] | None) -> str | None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 
 from keyfob import _certificates
-from keyfob._certificates import Verify
+from keyfob._certificates import Cert, Verify
 from keyfob._core import Profile, Source
 
 __all__ = ["Source", "basic", "command", "env", "file", "profile"]
@@ -103,7 +103,7 @@ def basic(
 
 
 def profile(
-    name: str, *, config: str | os.PathLike[str] | None = None, verify: Verify = None
+    name: str, *, config: str | os.PathLike[str] | None = None, verify: Verify = None, cert: Cert = None
 ) -> Source:
     """Uses the token source of a profile in a ``keyfob.toml`` for your own handler; :func:`keyfob.session` needs no handler.
 
@@ -115,6 +115,8 @@ def profile(
         config: The file; unless given, the one that ``KEYFOB_CONFIG`` names or the default one.
         verify: A file with certificate authorities (PEM) for the server that issues the token; see :func:`keyfob.session`. Your
             own client has a setting of its own.
+        cert: The client certificate for that server: a file (PEM) with certificate and key, or the two files. Your own client has
+            a setting of its own.
 
     Raises:
         ProfileError: The file has errors, or has no such profile.
@@ -123,11 +125,13 @@ def profile(
     >>> requests.get(api, auth=handler.auth())
     <Response [200]>
     """
-    return named(name, config, verify).source()
+    return named(name, config, verify, cert).source()
 
 
-def named(name: str, config: str | os.PathLike[str] | None, verify: Verify) -> Profile:
+def named(
+    name: str, config: str | os.PathLike[str] | None, verify: Verify, cert: Cert
+) -> Profile:
     """The profile of this name, with the CA file that the caller, the profile or the environment names."""
     file = None if config is None else os.fspath(config)
     ca_file, default = _certificates.ca_file(verify), _certificates.of_requests()
-    return Profile.named(name, file, ca_file, default)
+    return Profile.named(name, file, ca_file, default, _certificates.files(cert))

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Request
 
 from keyfob import _certificates
-from keyfob._certificates import Verify
+from keyfob._certificates import Cert, EncryptedPair, Verify
 from keyfob._core import RetryPolicy
 from keyfob._handler.handler_for import Tokens, handler_for
 from keyfob._requests import shallow_copy
@@ -37,6 +37,8 @@ class Session(ExternallyManagedJWTSession):
         redirects: How many redirects are followed; with 0 a redirect is returned.
         verify: A file with certificate authorities (PEM), which are trusted in place of the system's. Unless given,
             ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE`` may name one.
+        cert: The client certificate for servers that ask for one: a file (PEM) with certificate and key, or the two files. It is
+            read again when the files change; see ``docs/profiles.md``.
         header: The header that carries the token alone, instead of ``Authorization: Bearer``.
         scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
         rejected_statuses: The statuses, such as 403, by which a server says that the token is not valid, in addition to 401: the
@@ -46,7 +48,7 @@ class Session(ExternallyManagedJWTSession):
 
     Raises:
         TypeError: An argument has the wrong type, or two exclude each other.
-        ValueError: A number is out of range, or the CA file cannot be used.
+        ValueError: A number is out of range, or the CA file or the client certificate cannot be used.
         OriginError: A URL is invalid, or is neither https nor on this machine.
 
     >>> session = keyfob.Session(ask_the_vault, base_url=api, retries=5, timeout=10)
@@ -75,6 +77,7 @@ class Session(ExternallyManagedJWTSession):
         retry: RetryPolicy | None = None,
         redirects: int | None = None,
         verify: Verify = None,
+        cert: Cert = None,
         header: str | None = None,
         scheme: str | None = None,
         rejected_statuses: Collection[int] | None = None,
@@ -96,6 +99,11 @@ class Session(ExternallyManagedJWTSession):
         file = _certificates.ca_file(verify)
         if file is not None:
             vars(self)["verify"] = _certificates.checked(file)
+        pair = _certificates.files(cert)
+        if pair is not None:
+            # A pair that cannot be used is an error now.
+            _certificates.ClientCertificate(pair, getattr(cert, "passphrase", None))
+            vars(self)["cert"] = cert if isinstance(cert, EncryptedPair) else pair
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """Like ``requests.Session.prepare_request``, with the URL resolved against the base URL.

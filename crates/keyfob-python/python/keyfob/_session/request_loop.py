@@ -16,6 +16,7 @@ from requests.cookies import RequestsCookieJar
 from requests.exceptions import RequestException
 from requests.hooks import dispatch_hook
 
+from keyfob._certificates import advise
 from keyfob._core import (
     DPOP,
     IDEMPOTENCY_KEY,
@@ -111,6 +112,9 @@ class RequestLoop:
     def send(self, request: PreparedRequest, kwargs: dict[str, Any]) -> Response:
         """Sends to one URL until the exchange is done; returns the last response or raises the last failure (R6)."""
         hooks = request.hooks
+        if kwargs.get("cert") and not self._exchange.with_credential:
+            # R1: a server that does not get the credential does not see the client certificate.
+            kwargs = {**kwargs, "cert": None}
         credential = self._credential()
         if kwargs.get("proxies") and self._exchange.stays_local:
             direct = without_environment(kwargs["proxies"], self._session.proxies)
@@ -174,6 +178,7 @@ class RequestLoop:
         except RequestException as error:
             if not judged:
                 step = self._exchange.on_failure(lease, classify(error))
+                advise(error)
             elif step is None:
                 raise
             return error, step

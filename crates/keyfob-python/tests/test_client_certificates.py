@@ -1,0 +1,223 @@
+"""Client certificates of sessions and of profiles, and what errors of the TLS handshake say."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import keyfob
+import pytest
+import requests
+import trustme
+
+Start = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def folder(authority: trustme.CA, tmp_path: Path) -> Path:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    renew(authority, tmp_path)
+    return tmp_path
+
+
+def renew(authority: trustme.CA, folder: Path, **settings: Any) -> str:
+    """Puts a new client certificate into the files; returns its fingerprint."""
+    issued = authority.issue_cert("client.example", **settings)
+    for name, pem in [("tls.crt", issued.cert_chain_pems[0]), ("tls.key", issued.private_key_pem)]:
+        new = folder / "new"
+        new.write_bytes(pem.bytes())
+        new.chmod(0o600)
+        new.rename(folder / name)
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    return hashlib.sha256(der).hexdigest()
+
+
+@pytest.fixture
+def start(authority: trustme.CA) -> Iterator[Start]:
+    """Starts a server that responds with the fingerprint of the client's certificate, or redirects."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(
+        mode: ssl.VerifyMode = ssl.CERT_REQUIRED, target: str = "", **settings: Any
+    ) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                connection: Any = self.connection
+                der = connection.getpeercert(binary_form=True)
+                presented = hashlib.sha256(der).hexdigest() if der else None
+                token = {"access_token": "t0ken", "token_type": "Bearer", "expires_in": 3600}
+                body = json.dumps({"presented": presented, **token}).encode()
+                self.send_response(307 if target else 200)
+                if target:
+                    self.send_header("location", target)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: object, client_address: object) -> None:
+                pass
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        name = settings.pop("name", "127.0.0.1")
+        authority.issue_cert(name, **settings).configure_cert(context)
+        authority.configure_trust(context)
+        context.verify_mode = mode
+        server = Server(("127.0.0.1", 0), Handler)
+        # The handshake is in the thread of the connection.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"https://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def session(url: str, folder: Path, **settings: Any) -> keyfob.Session:
+    pair = (folder / "tls.crt", folder / "tls.key")
+    settings = {"cert": pair, "verify": str(folder / "ca.pem"), "retries": 0, **settings}
+    return keyfob.Session(lambda: "t0ken", base_url=url, **settings)
+
+
+def presented(response: Any) -> Any:
+    assert response.status_code == 200
+    return response.json()["presented"]
+
+
+def test_a_session_presents_its_certificate_and_a_new_one_after_the_files_change(
+    start: Start, authority: trustme.CA, folder: Path
+) -> None:
+    made = session(start(), folder)
+    before = presented(made.get("data"))
+    assert before == presented(made.get("data"))
+    for _ in range(2):
+        after = renew(authority, folder)
+        assert presented(made.get("data")) == after
+        assert presented(made.get("data")) == after
+
+
+def test_a_new_pair_that_cannot_be_used_keeps_the_old_one_and_warns_once(
+    start: Start, authority: trustme.CA, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = session(start(), folder)
+    before = presented(made.get("data"))
+    (folder / "tls.key").write_text("")
+    with caplog.at_level(logging.WARNING, "keyfob"):
+        for _ in range(3):
+            assert presented(made.get("data")) == before
+    assert [r for r in caplog.messages if "the old one stays in use" in r] == caplog.messages
+    assert len(caplog.messages) == 1
+    assert presented(made.get("data")) == before
+    assert renew(authority, folder) == presented(made.get("data"))
+
+
+def test_r1_a_server_that_a_redirect_leads_to_does_not_see_the_certificate(
+    start: Start, folder: Path
+) -> None:
+    other = start(ssl.CERT_OPTIONAL)
+    assert presented(session(start(target=other), folder).get("data")) is None
+    assert presented(session(other, folder).get("data")) is not None
+
+
+def test_the_certificate_of_a_profile_is_for_the_api_and_for_the_token_endpoint(
+    start: Start, folder: Path
+) -> None:
+    url = start()
+    config = folder / "keyfob.toml"
+    text = f"""
+[profiles.ehr]
+base_url = "{url}"
+store = "memory"
+ca_file = "{folder}/ca.pem"
+%s
+[profiles.ehr.token]
+grant = "client_credentials"
+token_endpoint = "{url}token"
+client_id = "reports"
+"""
+    key = f'client_certificate = {{ certificate = "{folder}/tls.crt", key = "{folder}/tls.key" }}'
+    config.write_text(text % key)
+    config.chmod(0o600)
+    assert presented(keyfob.session("ehr", config=config).get("data")) is not None
+    config.write_text(text % "")
+    pair = (f"{folder}/tls.crt", f"{folder}/tls.key")
+    assert presented(keyfob.session("ehr", config=config, cert=pair).get("data")) is not None
+    with pytest.raises(keyfob.AuthenticationError, match="demands a client certificate"):
+        keyfob.session("ehr", config=config).get("data")
+
+
+def test_an_httpx_client_presents_a_certificate(start: Start, folder: Path) -> None:
+    pair = (f"{folder}/tls.crt", f"{folder}/tls.key")
+    settings: Any = {"cert": pair, "verify": str(folder / "ca.pem"), "base_url": start()}
+    with keyfob.Client(lambda: "t0ken", **settings) as client:
+        assert presented(client.get("data")) is not None
+
+
+@pytest.mark.parametrize("broken", ["tls.crt", "tls.key"])
+def test_a_certificate_that_cannot_be_used_is_an_error_at_once_that_names_it(
+    broken: str, folder: Path
+) -> None:
+    (folder / broken).write_text("")
+    with pytest.raises(ValueError, match=broken.replace(".", r"\.")):
+        session("https://127.0.0.1:9/", folder)
+
+
+PAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+FUTURE = datetime.datetime(2090, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "words"),
+    [
+        ({"not_after": PAST}, {}, "certificate of the server has expired"),
+        ({"not_before": FUTURE, "not_after": FUTURE}, {}, "is not valid yet"),
+        ({"name": "other.example"}, {}, "is for another host"),
+        ({"mode": ssl.CERT_NONE}, {"verify": None}, "verify='authority.pem'"),
+        ({}, {"cert": None}, "the server demands a client certificate; name one: cert="),
+        ({}, {"scheme": "plain"}, "its URL begins with http://"),
+    ],
+)
+def test_an_error_of_the_handshake_has_a_note_that_says_what_to_do(
+    server: Any, client: Any, words: str, start: Start, folder: Path, monkeypatch: Any
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    if client.pop("scheme", None):
+        plain = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        threading.Thread(target=plain.serve_forever, daemon=True).start()
+        url = f"https://127.0.0.1:{plain.server_port}/"
+    else:
+        url = start(**server)
+    with pytest.raises(requests.exceptions.SSLError) as raised:
+        session(url, folder, **client).get("data")
+    notes = getattr(raised.value, "__notes__", None)
+    assert notes is None or words in " ".join(notes)
+    assert notes or not hasattr(BaseException, "add_note")
