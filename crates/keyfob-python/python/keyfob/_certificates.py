@@ -21,16 +21,19 @@ _logger = logging.getLogger("keyfob")
 
 def files(cert: Cert) -> tuple[str, str] | None:
     """The files of a client certificate and of its key; ``None`` if there is none."""
-    if cert is None:
-        return None
+    return None if cert is None else pair_of(cert)
+
+
+def pair_of(cert: str | os.PathLike[str] | tuple[Any, Any]) -> tuple[str, str]:
+    """The files of a client certificate and of its key."""
     if isinstance(cert, (str, os.PathLike)):
         return os.fspath(cert), os.fspath(cert)
     certificate, key = cert
     return os.fspath(certificate), os.fspath(key)
 
 
-class EncryptedPair(tuple[str, str]):
-    """The files of a client certificate and of its encrypted key, with the passphrase of that."""
+class EncryptedPair(tuple[str, str]):  # noqa: SLOT001 — a tuple with an attribute has none.
+    """The files of a client certificate and of its key, with the passphrase of that, which `repr` does not show."""
 
     passphrase: str | None = None
 
@@ -179,6 +182,11 @@ def _advice(error: ssl.SSLError | None) -> str | None:
         return None
     if isinstance(error, ssl.SSLCertVerificationError):
         return _OF_CERTIFICATES.get(error.verify_code)
+    if isinstance(error, ssl.SSLEOFError):
+        # In TLS 1.3 a server may close the connection so early that its alert is lost.
+        return (
+            f"the server ended the TLS connection; if it demands a client certificate, {_NAME_ONE}"
+        )
     reason = error.reason or ""
     found = (advice for part, advice in _OF_ALERTS if part in reason)
     return next(found, None)
@@ -221,7 +229,13 @@ _OF_ALERTS = [
         f"the server does not accept the client certificate; if none was given, {_NAME_ONE}",
     ),
     ("PROTOCOL", "the server and this machine have no version of TLS in common; update the server"),
-    ("WRONG_VERSION", "the server does not speak TLS; if it speaks plain http, its URL begins with http://"),
-    ("RECORD_LAYER", "the server does not speak TLS; if it speaks plain http, its URL begins with http://"),
+    (
+        "WRONG_VERSION",
+        "the server does not speak TLS; if it speaks plain http, its URL begins with http://",
+    ),
+    (
+        "RECORD_LAYER",
+        "the server does not speak TLS; if it speaks plain http, its URL begins with http://",
+    ),
 ]
 """By a part of OpenSSL's name of the alert."""

@@ -103,7 +103,11 @@ def basic(
 
 
 def profile(
-    name: str, *, config: str | os.PathLike[str] | None = None, verify: Verify = None, cert: Cert = None
+    name: str,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    verify: Verify = None,
+    cert: Cert = None,
 ) -> Source:
     """Uses the token source of a profile in a ``keyfob.toml`` for your own handler; :func:`keyfob.session` needs no handler.
 
@@ -128,9 +132,7 @@ def profile(
     return named(name, config, verify, cert).source()
 
 
-def named(
-    name: str, config: str | os.PathLike[str] | None, verify: Verify, cert: Cert
-) -> Profile:
+def named(name: str, config: str | os.PathLike[str] | None, verify: Verify, cert: Cert) -> Profile:
     """The profile of this name, with the CA file that the caller, the profile or the environment names."""
     file = None if config is None else os.fspath(config)
     ca_file, default = _certificates.ca_file(verify), _certificates.of_requests()

@@ -8,7 +8,7 @@ from typing import Any
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
-from keyfob._certificates import ClientCertificate, files
+from keyfob._certificates import ClientCertificate, pair_of
 
 
 class UploadAdapter(HTTPAdapter):
@@ -31,7 +31,7 @@ class UploadAdapter(HTTPAdapter):
             pool = {**pool, "ssl_context": self._certificate(cert).context()}
         return host, pool
 
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ARG002
         """Like ``HTTPAdapter``'s; the pool has the client certificate already."""
         check: Any = super().cert_verify
         check(conn, url, verify, None)
@@ -39,9 +39,7 @@ class UploadAdapter(HTTPAdapter):
     def _certificate(self, cert: Any) -> ClientCertificate:
         known: dict[Any, ClientCertificate] = vars(self).setdefault("_certificates", {})
         if cert not in known:
-            pair = files(cert)
-            assert pair is not None
-            known[cert] = ClientCertificate(pair, getattr(cert, "passphrase", None))
+            known[cert] = ClientCertificate(pair_of(cert), getattr(cert, "passphrase", None))
         return known[cert]
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
