@@ -16,15 +16,22 @@ fn tokens(lines: &str) -> TokenCache {
         "[profiles.a]\nbase_url = \"https://a.example/fhir\"\nstore = \"memory\"\n[profiles.a.token]\n{lines}"
     );
     let profiles = Profiles::from_text(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    profiles.get("a").unwrap().tokens().unwrap()
+    let tokens = profiles.get("a").and_then(|a| a.tokens());
+    tokens.expect("it can be made")
 }
 
 /// The header field of a profile's first token.
 fn field(lines: &str) -> (String, String) {
     let tokens = tokens(lines);
-    tokens.authenticate_blocking().unwrap();
-    let (name, value) = tokens.current().unwrap().token().headers().remove(0);
-    (name.to_string(), value.to_str().unwrap().to_owned())
+    tokens
+        .authenticate_blocking()
+        .expect("the server gives one");
+    let lease = tokens.current().expect("it was fetched");
+    let (name, value) = lease.token().headers().remove(0);
+    (
+        name.to_string(),
+        value.to_str().expect("it is ASCII").to_owned(),
+    )
 }
 
 #[test]
