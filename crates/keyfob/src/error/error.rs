@@ -293,6 +293,14 @@ impl Error {
         self
     }
 
+    /// The same error with what a person can do at the end of its text.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn advised(mut self, advice: &str) -> Self {
+        let details = Arc::make_mut(&mut self.0);
+        details.message = format!("{}; {advice}", details.message).into();
+        self
+    }
+
     /// Marks that the server refused the credential itself, so that another credential may be accepted.
     pub(crate) fn refuses_credential(mut self) -> Self {
         Arc::make_mut(&mut self.0).refuses_credential = true;

@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use zeroize::Zeroizing;
 
+pub(crate) mod advice;
 pub(crate) mod body;
 pub(crate) mod builder;
 pub(crate) mod expiry;
@@ -17,6 +18,7 @@ pub(crate) mod renewal;
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse, not_json};
 use crate::oauth::error_response::error_code;
+use crate::oauth::http_token::advice::Advice;
 use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;
 use crate::oauth::http_token::part::Part;
@@ -64,6 +66,7 @@ pub(crate) struct Settings {
     token: Option<Pointer>,
     expiry: Option<ExpirySetting>,
     refused: Vec<StatusCode>,
+    advice: Option<&'static Advice>,
     http: HttpClient,
     renewal: Option<Renewal>,
 }
@@ -74,7 +77,7 @@ impl Settings {
         let sent = self
             .http
             .send(self.method.clone(), &self.endpoint, headers, body);
-        let response = sent.await?;
+        let response = sent.await.map_err(|fault| self.unreachable(fault.error))?;
         if !response.status.is_success() {
             return Err(self.refusal(&response));
         }
@@ -173,6 +176,14 @@ impl Settings {
         Ok((token, expiry))
     }
 
+    /// The error if there is no response.
+    fn unreachable(&self, error: Error) -> Error {
+        match self.advice {
+            Some(advice) if !advice.unreachable.is_empty() => error.advised(advice.unreachable),
+            _ => error,
+        }
+    }
+
     /// The error of a response that is no success.
     fn refusal(&self, response: &ServerResponse) -> Error {
         let (endpoint, status) = (&self.endpoint, response.status);
@@ -181,10 +192,17 @@ impl Settings {
                 "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
             ));
         }
-        let advice = response.clock_advice();
-        let message = match error_code(response) {
-            Some(code) => format!("{endpoint} refused with {code} ({status}){advice}"),
-            None => format!("{endpoint} refused the request ({status}){advice}"),
+        let code = error_code(response);
+        let clock = response.clock_advice();
+        let advice = self
+            .advice
+            .and_then(|advice| advice.for_refusal(code.as_ref(), status));
+        let advice = advice
+            .map(|advice| format!("; {advice}"))
+            .unwrap_or_default();
+        let message = match code {
+            Some(code) => format!("{endpoint} refused with {code} ({status}){clock}{advice}"),
+            None => format!("{endpoint} refused the request ({status}){clock}{advice}"),
         };
         let temporary = response.add_pause(Error::unavailable(message.clone()));
         // A server that says when to come back does not mean "never".

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::lock::Mutex;
-use url::Url;
+use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
@@ -69,7 +69,7 @@ impl HttpSource {
         let settings = &self.settings;
         // In the order in which they were read.
         let mut read = pieces.iter();
-        let url = url(&joined(&settings.url, &mut read), &settings.url)?;
+        let url = url(&joined(&settings.url, &mut read))?;
         let mut builder = HttpToken::builder(url)
             .called(settings.name)
             .set_each(settings.method.clone(), HttpTokenBuilder::method)
@@ -80,6 +80,7 @@ impl HttpSource {
             .set_each(&settings.refused, |builder, statuses| {
                 builder.refused(statuses.iter().copied())
             })
+            .set_each(settings.advice, HttpTokenBuilder::advice)
             .set_each(&self.ca_file, HttpTokenBuilder::ca_file);
         builder = match &settings.plain_http {
             PlainHttpTo::None => builder,
@@ -87,7 +88,10 @@ impl HttpSource {
             PlainHttpTo::MetadataService => builder.allow_metadata_service(),
         };
         for (name, text) in &settings.headers {
-            builder = builder.header(name, self.text(text, &mut read));
+            let value = self.text(text, &mut read);
+            if !value.is_empty() {
+                builder = builder.header(name, value);
+            }
         }
         match &settings.body {
             HttpBody::None => {}
@@ -132,14 +136,54 @@ async fn read(piece: &Piece, request: &TokenRequest) -> Result<Option<Zeroizing<
     match piece {
         Piece::Plain(_) | Piece::Json(_) | Piece::Query { .. } => Ok(None),
         Piece::Secret(secret) => secret.read(request).await.map(Some),
-        Piece::Variable { name, hint } => match env::var(name).map(Zeroizing::new) {
-            Ok(text) if !text.trim().is_empty() => Ok(Some(Zeroizing::new(text.trim().to_owned()))),
-            // The `VarError` may hold the text.
-            _ => Err(Error::unavailable(format!(
-                "the environment variable {name} is not set: {hint}"
-            ))),
-        },
+        Piece::Variable { .. } | Piece::QueryIfSet { .. } | Piece::IfSet { .. } => {
+            text_now(piece).map(Some)
+        }
     }
+}
+
+/// The text of a piece that needs no more than the environment.
+fn text_now(piece: &Piece) -> Result<Zeroizing<String>, Error> {
+    match piece {
+        Piece::Plain(text) => Ok(Zeroizing::new(text.clone())),
+        Piece::Query { name, value } => Ok(Zeroizing::new(parameter(name, value))),
+        Piece::Variable { name, hint } => variable(name).ok_or_else(|| {
+            Error::unavailable(format!(
+                "the environment variable {name} is not set: {hint}"
+            ))
+        }),
+        Piece::QueryIfSet { name, variable: of } => Ok(match variable(of) {
+            Some(value) => Zeroizing::new(parameter(name, &value)),
+            None => Zeroizing::default(),
+        }),
+        Piece::IfSet {
+            variable: of,
+            set,
+            unset,
+        } => {
+            let pieces = match variable(of) {
+                Some(_) => set,
+                None => unset,
+            };
+            let texts: Vec<_> = pieces.iter().map(text_now).collect::<Result<_, _>>()?;
+            Ok(concatenated(texts.iter().map(|text| text.as_str())))
+        }
+        Piece::Json(_) | Piece::Secret(_) => Ok(Zeroizing::default()),
+    }
+}
+
+/// A variable that is set to more than white space.
+fn variable(name: &str) -> Option<Zeroizing<String>> {
+    // The `VarError` may hold the text.
+    let text = env::var(name).ok().map(Zeroizing::new)?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| Zeroizing::new(text.to_owned()))
+}
+
+/// A parameter, which follows another one.
+fn parameter(name: &str, value: &str) -> String {
+    let mut query = form_urlencoded::Serializer::new("&".to_owned());
+    query.append_pair(name, value).finish()
 }
 
 /// The pieces as one text. Those that were read are taken from the iterator.
@@ -147,28 +191,44 @@ fn joined<'r>(
     pieces: &[Piece],
     read: &mut impl Iterator<Item = &'r Zeroizing<String>>,
 ) -> Zeroizing<String> {
-    let texts: Vec<&str> = pieces
+    let texts: Vec<_> = pieces
         .iter()
         .filter_map(|piece| match piece {
-            Piece::Plain(text) => Some(text.as_str()),
-            Piece::Json(_) | Piece::Query { .. } => None,
-            Piece::Secret(_) | Piece::Variable { .. } => read.next().map(|text| text.as_str()),
+            Piece::Plain(_) | Piece::Query { .. } => text_now(piece).ok(),
+            Piece::Json(_) => None,
+            _ => read.next().cloned(),
         })
         .collect();
-    Zeroizing::new(texts.concat())
+    concatenated(texts.iter().map(|text| text.as_str()))
 }
 
-/// The URL with the parameters that are added to its query.
-fn url(text: &str, pieces: &[Piece]) -> Result<String, Error> {
-    let mut url: Url = text
-        .parse()
-        .map_err(|_| Error::input("the URL that returns the token is not a complete URL"))?;
-    for piece in pieces {
-        if let Piece::Query { name, value } = piece {
-            url.query_pairs_mut().append_pair(name, value);
-        }
+/// The texts as one. Where both a text and the next one have a slash, it is one.
+fn concatenated<'t>(texts: impl Iterator<Item = &'t str>) -> Zeroizing<String> {
+    texts.fold(
+        Zeroizing::default(),
+        |mut whole: Zeroizing<String>, text| {
+            let text = match whole.ends_with('/') {
+                true => text.strip_prefix('/').unwrap_or(text),
+                false => text,
+            };
+            whole.push_str(text);
+            whole
+        },
+    )
+}
+
+/// The URL, whose query may begin with the parameters that were added.
+fn url(text: &str) -> Result<String, Error> {
+    let text = match text.contains('?') {
+        true => text.to_owned(),
+        false => text.replacen('&', "?", 1),
+    };
+    match text.parse::<Url>() {
+        Ok(url) => Ok(url.into()),
+        Err(_) => Err(Error::input(
+            "the URL that returns the token is not a complete URL",
+        )),
     }
-    Ok(url.into())
 }
 
 impl TokenSource for HttpSource {

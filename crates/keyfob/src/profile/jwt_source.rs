@@ -17,11 +17,18 @@ pub(super) struct JwtSource(pub(super) JwtSettings);
 impl JwtSource {
     async fn jwt(&self, request: &TokenRequest) -> Result<SignedJwt, Error> {
         let settings = &self.0;
-        let mut jwt = SignedJwt::new(read_key(&settings.key, request).await?)
+        let mut key = read_key(&settings.key, request).await?;
+        if let Some(id) = &settings.key_id {
+            key = key.key_id(id.read(request).await?.as_str());
+        }
+        let mut jwt = SignedJwt::new(key)
             .lifetime(settings.lifetime)
             .backdate(settings.backdate);
         for (name, value) in &settings.claims {
             jwt = jwt.claim(name, value.clone());
+        }
+        for (name, secret) in &settings.secret_claims {
+            jwt = jwt.claim(*name, secret.read(request).await?.as_str());
         }
         if settings.has_not_before {
             jwt = jwt.not_before();

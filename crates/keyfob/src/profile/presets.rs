@@ -21,7 +21,12 @@
 //!    [`PlainHttpTo::MetadataService`](crate::profile::schema::http::PlainHttpTo::MetadataService).
 //! 7. Test it in `tests/profiles/presets` against the fake of the platform in the test kit, with the TOML of its docs page.
 
+mod azure;
+mod gcp_metadata;
+mod gcp_service_account;
+mod gcp_workload_identity;
 mod github;
+mod kubernetes;
 pub(crate) mod preset;
 
 use crate::profile::presets::preset::Preset;
@@ -29,7 +34,16 @@ use crate::profile::schema::token::ReadPreset;
 use crate::profile::table::{Read, Value};
 
 /// All presets.
-pub(crate) static ALL: &[&Preset] = &[&github::ACTIONS, &github::APP];
+pub(crate) static ALL: &[&Preset] = &[
+    &azure::MANAGED_IDENTITY,
+    &azure::WORKLOAD_IDENTITY,
+    &gcp_metadata::METADATA,
+    &gcp_service_account::SERVICE_ACCOUNT,
+    &gcp_workload_identity::WORKLOAD_IDENTITY,
+    &github::ACTIONS,
+    &github::APP,
+    &kubernetes::SERVICE_ACCOUNT,
+];
 
 /// Finds the preset that a value names.
 pub(super) fn find(name: &Value<'_>) -> Read<&'static dyn ReadPreset> {
@@ -37,4 +51,43 @@ pub(super) fn find(name: &Value<'_>) -> Read<&'static dyn ReadPreset> {
     let known: Vec<_> = known.collect();
     let preset = name.one_of("preset", &known)?;
     Ok(preset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::presets::preset::is_common;
+
+    /// The keys in the table of a section, and whether each is required.
+    fn documented_keys(section: &str) -> Vec<(&str, bool)> {
+        let rows = section
+            .lines()
+            .skip_while(|line| !line.starts_with("| key |"))
+            .skip(2);
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let names = rows.map(|row| row.split('|').nth(1).unwrap_or_default().trim());
+        let mut keys: Vec<_> = names
+            .map(|name| (name.trim_matches(['[', ']', '`']), !name.starts_with('[')))
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    #[test]
+    fn the_page_on_platforms_has_each_preset_and_each_key() {
+        let page = include_str!("../../../../docs/platforms.md");
+        for preset in ALL {
+            let (_, rest) = page
+                .split_once(&format!("\n## {}\n", preset.table.name))
+                .unwrap_or_else(|| {
+                    panic!("docs/platforms.md has no section `{}`", preset.table.name)
+                });
+            let section = rest.split("\n## ").next().unwrap_or(rest);
+            let keys = preset.table.iter().filter(|key| !is_common(key));
+            let is_required = |name| preset.table.required.contains(&name);
+            let mut declared: Vec<_> = keys.map(|key| (key.name, is_required(key.name))).collect();
+            declared.sort_unstable();
+            assert_eq!(documented_keys(section), declared, "{}", preset.table.name);
+        }
+    }
 }

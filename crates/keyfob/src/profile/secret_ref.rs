@@ -17,6 +17,7 @@ use crate::source::env::EnvToken;
 use crate::source::file::FileToken;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
 use crate::source::token_text::parse;
+use crate::token::json::Json;
 use crate::token::secret_file::{FileUse, SecretFile};
 
 /// The place where a secret is. It is read each time the secret is needed, so that a changed secret is noticed.
@@ -30,6 +31,16 @@ pub(super) enum SecretRef {
     Command(Box<CommandToken>),
     /// `keyring:service/user`
     Keyring { service: String, user: String },
+    /// The file that a variable of the platform names. The hint says what it means if the variable is missing.
+    FileOfVariable {
+        name: &'static str,
+        hint: &'static str,
+    },
+    /// A text in the JSON at another place: a JSON pointer (RFC 6901).
+    Member {
+        of: Box<SecretRef>,
+        pointer: &'static str,
+    },
 }
 
 impl SecretRef {
@@ -66,6 +77,12 @@ impl SecretRef {
         )
     }
 
+    /// The text at a pointer of the JSON at this place.
+    pub(super) fn member(of: &Self, pointer: &'static str) -> Self {
+        let of = Box::new(of.clone());
+        Self::Member { of, pointer }
+    }
+
     /// A text that differs for different references. It must not be shown, because the arguments of a command may be secrets.
     pub(super) fn identity(&self) -> String {
         match self {
@@ -81,7 +98,9 @@ impl SecretRef {
             Self::Environment(name) => Arc::new(EnvToken::new(name)),
             Self::File(file) => Arc::new(FileToken::of(file.clone())),
             Self::Command(command) => Arc::new((**command).clone()),
-            Self::Keyring { .. } => Arc::new(KeyringToken(self.clone())),
+            Self::Keyring { .. } | Self::FileOfVariable { .. } | Self::Member { .. } => {
+                Arc::new(SecretToken(self.clone()))
+            }
         }
     }
 
@@ -104,6 +123,18 @@ impl SecretRef {
                 let read = move || keyring::read(&service, &user);
                 request.run_blocking(read).await?
             }
+            Self::FileOfVariable { name, hint } => {
+                let file = file_of_variable(name, hint)?;
+                request.run_blocking(move || read_file(&file)).await?
+            }
+            Self::Member { of, pointer } => {
+                let whole = Box::pin(of.read(request)).await?;
+                member(&whole, pointer).ok_or_else(|| {
+                    Error::input(format!(
+                        "there is no text at `{pointer}` of the JSON in {of}; it is not the kind of file that is needed"
+                    ))
+                })
+            }
         }?;
         // Files and the output of commands end with a line break, which is no part of the secret.
         // Editors and shells of Windows put a byte order mark in front.
@@ -115,10 +146,10 @@ impl SecretRef {
     }
 }
 
-/// A token in the keyring.
-struct KeyringToken(SecretRef);
+/// A token in a place that has no source of its own.
+struct SecretToken(SecretRef);
 
-impl TokenSource for KeyringToken {
+impl TokenSource for SecretToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         Box::pin(async move {
             let text = self.0.read(request).await?;
@@ -143,6 +174,10 @@ impl fmt::Display for SecretRef {
             Self::File(file) => write!(f, "the file {}", file.path().display()),
             Self::Command(command) => write!(f, "the command {}", command.program.display()),
             Self::Keyring { service, user } => write!(f, "the keyring ({service}/{user})"),
+            Self::FileOfVariable { name, .. } => {
+                write!(f, "the file that the environment variable {name} names")
+            }
+            Self::Member { of, pointer } => write!(f, "`{pointer}` of {of}"),
         }
     }
 }
@@ -216,6 +251,32 @@ fn read_variable(name: &str) -> Result<Zeroizing<String>, Error> {
             VarError::NotUnicode(_) => format!("the environment variable {name} is not text"),
         })
     })
+}
+
+/// The file that a variable names.
+fn file_of_variable(name: &str, hint: &str) -> Result<SecretFile, Error> {
+    match env::var_os(name).filter(|path| !path.is_empty()) {
+        Some(path) => Ok(SecretFile::new(path, FileUse::Projected)),
+        None => Err(Error::unavailable(format!(
+            "the environment variable {name} is not set: {hint}"
+        ))),
+    }
+}
+
+/// The text at a pointer of a JSON text.
+fn member(json: &str, pointer: &str) -> Option<Zeroizing<String>> {
+    let json: Json = serde_json::from_str(json).ok()?;
+    let mut value = &json;
+    for name in pointer.split('/').skip(1) {
+        let Json::Object(object) = value else {
+            return None;
+        };
+        value = object.get(name)?;
+    }
+    match value {
+        Json::Text(text) => Some(text.clone()),
+        _ => None,
+    }
 }
 
 fn read_file(file: &SecretFile) -> Result<Zeroizing<String>, Error> {

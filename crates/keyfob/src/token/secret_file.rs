@@ -22,6 +22,12 @@ use crate::error::shown_name::shown_name;
 pub(crate) enum FileUse {
     /// It holds a secret that a person or another program put there.
     Secret,
+    /// It holds a token that a platform puts there for all users of a pod.
+    #[cfg_attr(
+        not(any(feature = "profiles", test)),
+        expect(dead_code, reason = "only a preset of profiles has it")
+    )]
+    Projected,
     /// It says which commands run and where tokens go, and holds no secret.
     Settings,
     /// keyfob made it, or the directory of such files.
@@ -191,13 +197,13 @@ pub(crate) fn protection(found: &Metadata, used_for: FileUse) -> Protection {
             Refused("can be written by other users; remove that permission with `chmod go-w`")
         }
         FileUse::Settings => Good,
-        FileUse::Secret if owner == Owner::Another => {
+        FileUse::Secret | FileUse::Projected if owner == Owner::Another => {
             Poor("it belongs to another user, who can change it")
         }
         FileUse::Secret if found.is_file() && others & READ_BY_ALL != 0 => {
             Poor("every user of this machine can read it; run `chmod o-r` on it")
         }
-        FileUse::Secret => Good,
+        FileUse::Secret | FileUse::Projected => Good,
     }
 }
 

@@ -19,3 +19,15 @@ fn each_profile_file_in_the_documentation_is_valid() {
         }
     }
 }
+
+#[test]
+fn the_profiles_of_each_section_on_platforms_are_valid() {
+    let page = include_str!("../../../../docs/platforms.md");
+    for section in page.split("\n## ") {
+        // One profile of a section may refer to another one.
+        let examples = section.split("```toml\n").skip(1);
+        let examples = examples.map(|block| block.split("```").next().unwrap_or_default());
+        let text = examples.collect::<Vec<_>>().concat();
+        Profiles::from_text(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+}

@@ -6,7 +6,10 @@ mod file_errors;
 mod folder;
 mod grants;
 mod hostile_files;
+#[path = "../tokens/own_process.rs"]
+mod own_process;
 mod placement;
+mod platforms;
 mod renewals;
 mod secret_sources;
 mod selection;

@@ -13,6 +13,7 @@ use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, PlainHttp, metadata_client};
+use crate::oauth::http_token::advice::Advice;
 use crate::oauth::http_token::body::{Body, Tree};
 use crate::oauth::http_token::expiry::{ExpiryForm, ExpirySetting};
 use crate::oauth::http_token::part::RequestText;
@@ -51,6 +52,7 @@ pub struct HttpTokenBuilder {
     token: Option<String>,
     expiry: Option<(String, ExpiryForm)>,
     refused: Vec<StatusCode>,
+    advice: Option<&'static Advice>,
     plain_http: Result<PlainHttp, Error>,
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
@@ -86,6 +88,7 @@ impl HttpToken {
             token: None,
             expiry: None,
             refused: Self::REFUSED.to_vec(),
+            advice: None,
             plain_http: Ok(PlainHttp::No),
             http: None,
             trust: None,
@@ -197,6 +200,13 @@ impl HttpTokenBuilder {
         self
     }
 
+    /// Sets what errors say that a person can do.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn advice(mut self, advice: &'static Advice) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
     /// Sets what errors call the URL.
     pub(crate) fn called(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.name = name.into();
@@ -278,6 +288,7 @@ impl HttpTokenBuilder {
             expiry: expiry.transpose()?,
             refused: self.refused,
             renewal: renewal.transpose()?,
+            advice: self.advice,
             http: HttpClient::new(HttpSettings {
                 custom: http,
                 trust: self.trust.transpose()?,

@@ -67,6 +67,12 @@ impl RequestText {
         self
     }
 
+    /// Whether it is an empty text.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.0, Content::Text(text) if text.is_empty())
+    }
+
     /// Sets what errors call the token.
     pub(crate) fn called(mut self, text: impl Into<String>) -> Self {
         if let Content::Token { name, .. } = &mut self.0 {

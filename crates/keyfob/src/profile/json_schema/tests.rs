@@ -253,6 +253,7 @@ fn every_documented_example_is_valid() {
     let pages = [
         include_str!("../../../../../README.md"),
         include_str!("../../../../../docs/profiles.md"),
+        include_str!("../../../../../docs/platforms.md"),
         include_str!("../../../../../docs/login.md"),
         include_str!("../../../../../docs/dpop.md"),
         include_str!("../../../../../docs/oauth.md"),

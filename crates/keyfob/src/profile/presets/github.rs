@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::oauth::http_token::advice::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind};
@@ -55,7 +56,9 @@ fn actions(values: &Values) -> Result<TokenSettings, String> {
     // It is a JWT, whose `exp` says when it expires.
     http.token = Some("/value".to_owned());
     let from = TokenFrom::Http(Box::new(http));
-    Ok(TokenSettings::new(from).called("the identity token of the job"))
+    Ok(TokenSettings::new(from)
+        .keyless()
+        .called("the identity token of the job"))
 }
 
 /// <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app>
@@ -111,11 +114,24 @@ fn app(values: &Values) -> Result<TokenSettings, String> {
         )
         .answers("/token", "/expires_at", ExpiryForm::Rfc3339);
     http.method = Some(Method::POST);
+    http.advice = Some(&ADVICE);
     let jwt = TokenSettings::new(TokenFrom::SignedJwt(Box::new(jwt)));
     Ok(TokenSettings::new(TokenFrom::Http(Box::new(http)))
         .link(JWT, jwt)
         .called("the installation token"))
 }
+
+const ADVICE: Advice = Advice {
+    unreachable: "",
+    refused: &[
+        (
+            "401",
+            "check that `private_key` is a key of the app in `app`, and the clock of this machine",
+        ),
+        ("403", "the installation may be suspended"),
+        ("404", "check `app` and `installation`"),
+    ],
+};
 
 const JWT: &str = "jwt";
 

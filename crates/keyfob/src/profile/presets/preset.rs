@@ -89,7 +89,7 @@ impl ReadPreset for Preset {
 }
 
 /// Whether the key is read for every token.
-fn is_common(key: &Key) -> bool {
+pub(super) fn is_common(key: &Key) -> bool {
     let mut common = [Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS]
         .into_iter()
         .flatten();

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::{Method, StatusCode};
 
+use crate::oauth::http_token::advice::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::oauth::http_token::pointer::Pointer;
 use crate::origin::origin::{Origin, without_secrets};
@@ -27,6 +28,7 @@ pub(crate) struct HttpSettings {
     /// The statuses that are permanent; `None` for the usual ones.
     pub(crate) refused: Option<Vec<StatusCode>>,
     pub(crate) plain_http: PlainHttpTo,
+    pub(crate) advice: Option<&'static Advice>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,6 +72,17 @@ pub(crate) enum Piece {
         name: &'static str,
         value: String,
     },
+    /// A parameter with the value of a variable, if that is set.
+    QueryIfSet {
+        name: &'static str,
+        variable: &'static str,
+    },
+    /// Some pieces if a variable is set, and others if it is not. None of them is a secret.
+    IfSet {
+        variable: &'static str,
+        set: Vec<Piece>,
+        unset: Vec<Piece>,
+    },
 }
 
 /// To which other machine the request may go over plain `http`.
@@ -95,6 +108,7 @@ impl HttpSettings {
             expiry: None,
             refused: None,
             plain_http: PlainHttpTo::None,
+            advice: None,
         }
     }
 
@@ -121,6 +135,16 @@ impl HttpSettings {
         secrets.collect()
     }
 
+    /// Whether the request carries the token of the link with this key.
+    pub(crate) fn uses(&self, key: &str) -> bool {
+        let body: &[_] = match &self.body {
+            HttpBody::Form(fields) | HttpBody::Json(fields) => fields,
+            HttpBody::None | HttpBody::Text(_) => &[],
+        };
+        let mut texts = self.headers.iter().chain(body).map(|(_, text)| text);
+        texts.any(|text| text.link.as_ref().is_some_and(|link| link.key == key))
+    }
+
     /// All pieces, in the order of the request.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = &Piece> {
         self.placed_pieces().map(|(_, piece)| piece)
@@ -136,6 +160,29 @@ impl HttpSettings {
         let texts = self.headers.iter().chain(fields).flat_map(pieces);
         url.chain(texts)
             .chain(text.iter().map(|piece| ("text", piece)))
+    }
+}
+
+impl Piece {
+    /// A parameter that is added to the query of the URL.
+    pub(crate) fn query(name: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        Self::Query { name, value }
+    }
+
+    /// A variable that was found to be set.
+    pub(crate) fn set(name: &'static str) -> Self {
+        let hint = "the platform sets it";
+        Self::Variable { name, hint }
+    }
+
+    /// A variable, or this text if it is not set.
+    pub(crate) fn variable_or(variable: &'static str, text: &str) -> Self {
+        Self::IfSet {
+            variable,
+            set: vec![Self::set(variable)],
+            unset: vec![Self::Plain(text.to_owned())],
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::schema::client;
 use crate::profile::schema::client::KeySettings;
 use crate::profile::schema::grant_names::SIGNED_JWT;
+use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// The key that signs a JWT, and its claims.
@@ -16,6 +17,10 @@ use crate::profile::table::{Read, Table, Value};
 pub(crate) struct JwtSettings {
     pub(crate) key: KeySettings,
     pub(crate) claims: Map<String, serde_json::Value>,
+    /// Claims whose value is read for each JWT, such as one from a key file.
+    pub(crate) secret_claims: Vec<(&'static str, SecretRef)>,
+    /// Where the id of the key is, if a key file has it.
+    pub(crate) key_id: Option<SecretRef>,
     pub(crate) lifetime: Duration,
     pub(crate) backdate: Duration,
     pub(crate) has_not_before: bool,
@@ -27,6 +32,8 @@ impl JwtSettings {
         Self {
             key,
             claims: Map::new(),
+            secret_claims: Vec::new(),
+            key_id: None,
             lifetime: SignedJwt::LIFETIME,
             backdate: Duration::ZERO,
             has_not_before: false,

@@ -66,6 +66,8 @@ impl StoreSettings {
     /// The store of a profile whose file does not name one: files, unless the token is kept elsewhere anyway.
     pub(super) fn default_for(token: &TokenSettings) -> Self {
         match &token.from {
+            // Neither should the token be on disk if nothing is from which it is made.
+            _ if token.is_keyless() => Self::new(None),
             TokenFrom::Grant(_) | TokenFrom::Http(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
                 Self::new(Some(PersistentStore::Files(FileSettings::default())))
             }

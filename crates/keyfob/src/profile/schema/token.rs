@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::profile::basic::BasicToken;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
+use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::Grant;
 use crate::profile::schema::http;
 use crate::profile::schema::http::HttpSettings;
@@ -27,6 +28,8 @@ pub(crate) struct TokenSettings {
     pub(crate) from: TokenFrom,
     /// The tokens with which it is fetched.
     pub(crate) links: Vec<Link>,
+    /// It costs nothing to get again, and nothing that makes it is on disk: neither should be the token.
+    pub(crate) is_keyless: bool,
     /// What a person calls it, if a preset knows.
     pub(crate) name: Option<&'static str>,
     /// Where in a request the token goes; `None` for `Authorization: Bearer`.
@@ -85,6 +88,7 @@ impl TokenSettings {
         Self {
             from,
             links: Vec::new(),
+            is_keyless: false,
             name: None,
             placement: None,
             fetch_timeout: None,
@@ -99,10 +103,34 @@ impl TokenSettings {
         self
     }
 
+    /// The same, for a token that the platform gives without a secret.
+    pub(crate) fn keyless(mut self) -> Self {
+        self.is_keyless = true;
+        self
+    }
+
+    /// Adds a link of the file to the token that is fetched with it: this one, or one of those that a preset made.
+    fn adopt(&mut self, link: Link) {
+        let uses_it = |of: &Self| matches!(&of.from, TokenFrom::Http(http) if http.uses(&link.key));
+        match self.links.iter_mut().find(|inner| uses_it(&inner.token)) {
+            Some(inner) => inner.token.links.push(link),
+            None => self.links.push(link),
+        }
+    }
+
     /// The same with what a person calls it, such as `the installation token`.
     pub(crate) fn called(mut self, name: &'static str) -> Self {
         self.name = Some(name);
         self
+    }
+
+    /// Whether no secret of the user is needed: the platform gives the token, or what stands in for a secret.
+    pub(crate) fn is_keyless(&self) -> bool {
+        let is_assertion = |grant: &Grant| {
+            matches!(grant.client.authentication, Authentication::Assertion(_))
+                && !grant.consumes_refresh_token()
+        };
+        self.is_keyless || self.grant().is_some_and(is_assertion)
     }
 
     /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
@@ -234,7 +262,9 @@ fn read_settings(table: &Table<'_>, context: Context<'_>, preset: Preset) -> Rea
         Some(preset) => preset.read(table, &reader),
         None => read_from(table, context, &reader),
     }?;
-    settings.links.extend(links.take());
+    for link in links.take() {
+        settings.adopt(link);
+    }
     Ok(TokenSettings {
         fetch_timeout,
         default_lifetime,

@@ -1,0 +1,10 @@
+//! The presets of platforms, against fakes of the platforms.
+
+mod azure;
+mod environment;
+mod errors;
+mod github;
+mod google;
+mod kubernetes;
+mod lives;
+mod page;
