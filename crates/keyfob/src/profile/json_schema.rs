@@ -30,7 +30,10 @@ impl Profiles {
         let mut tokens = vec![pattern(TOKEN), reference(&token::KEYS)];
         for preset in presets::ALL {
             define(&mut tables, &preset.table);
-            tables[preset.table.name]["properties"]["preset"] = json!({"const": preset.table.name});
+            let table = &mut tables[preset.table.name];
+            table["properties"]["preset"] = json!({"const": preset.table.name});
+            let required = preset.table.required.iter().chain(&["preset"]);
+            table["required"] = required.copied().collect();
             tokens.push(reference(&preset.table));
         }
         tables.insert(TOKEN_PLACE.to_owned(), json!({"anyOf": tokens}));
