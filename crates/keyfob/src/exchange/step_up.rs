@@ -243,6 +243,16 @@ mod tests {
     }
 
     #[test]
+    fn of_a_parameter_that_is_sent_twice_the_first_counts() {
+        let field = "Bearer error=insufficient_scope, error=invalid_token, scope=a, SCOPE=b, max_age=x, max_age=5";
+        let step_up = read(&[field]).unwrap();
+        assert_eq!(step_up.scopes, ["a"]);
+        assert_eq!(step_up.max_age, None);
+        let field = "Bearer error=invalid_token, error=insufficient_scope";
+        assert_eq!(read(&[field]), None);
+    }
+
+    #[test]
     fn several_challenges_are_read_as_one() {
         let first = "Negotiate, Bearer error=insufficient_scope, scope=\"a b\", Basic realm=\"x\"";
         let second =
