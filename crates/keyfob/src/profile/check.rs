@@ -1,5 +1,9 @@
 //! Checks whether a profile works, one step after the other.
 
+use futures_util::future::BoxFuture;
+
+use crate::cache::cache::TokenCache;
+use crate::cache::lease::Lease;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
@@ -7,6 +11,7 @@ use crate::origin::origin::{Origin, without_secrets};
 use crate::profile::client::client_now;
 use crate::profile::profile::Profile;
 use crate::profile::schema::grant::Grant;
+use crate::profile::schema::token::{Link, TokenSettings};
 use crate::store::store::TokenStore;
 
 /// One step of a [check](Profile::check), and its outcome.
@@ -40,10 +45,16 @@ impl Finding {
 impl Profile {
     /// Tries each step up to a new token, and stops at the first kind that fails.
     ///
-    /// The steps are: accept the servers, as each request does; read the secrets, reach the OAuth server, get a token. The token replaces the present one as in any renewal:
-    /// if it consumes a refresh token, the new refresh token is stored.
+    /// The steps are: accept the servers, as each request does; for each token with which the profile's token is fetched, from the
+    /// innermost: read its secrets and get it; then the same for the profile's token, whose OAuth server is reached before. The
+    /// token replaces the present one as in any renewal: if it consumes a refresh token, the new refresh token is stored.
     pub async fn check(&self) -> Vec<Finding> {
         let mut findings = vec![self.check_servers()];
+        self.check_links(&self.definition.token, "", &mut findings)
+            .await;
+        if !findings.iter().all(Finding::is_good) {
+            return findings;
+        }
         let grant = self.definition.token.grant();
         for (key, secret) in self.definition.token.secrets() {
             // It is read for the first renewal only, so a person may have removed it since.
@@ -70,6 +81,40 @@ impl Profile {
             });
         }
         findings
+    }
+
+    /// Gets the token of each link, the innermost first, and stops at one that fails. The path leads to the token.
+    fn check_links<'a>(
+        &'a self,
+        token: &'a TokenSettings,
+        path: &'a str,
+        findings: &'a mut Vec<Finding>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for link in &token.links {
+                let path = format!("{path} {}", link.key);
+                self.check_links(&link.token, &path, findings).await;
+                if findings.iter().all(Finding::is_good) {
+                    findings.push(self.check_link(link, &path).await);
+                }
+            }
+        })
+    }
+
+    async fn check_link(&self, link: &Link, path: &str) -> Finding {
+        let found = async {
+            let source = self.link_source(link, path)?;
+            let lease = TokenCache::new(source).lease(None).await?;
+            Ok(described(&lease, &link.token.from.to_string()))
+        };
+        let place = format!(
+            "the token for `{}`",
+            path.trim_start().replace(' ', "` of `")
+        );
+        Finding {
+            what: link.token.name.map_or(place, str::to_owned),
+            outcome: found.await,
+        }
     }
 
     /// Whether a request to the profile's servers would be sent: with plain http, for example, each one is refused.
@@ -127,23 +172,27 @@ impl Profile {
         tokens.renew().await?;
         // One lease for the token and its expiry.
         let lease = tokens.lease(None).await?;
-        let from = self.token_from();
-        let kind = lease.token().authentication_scheme().unwrap_or("a key");
-        let ends = lease.expires_at();
-        let left = ends.map(|end| {
-            end.duration_since(SystemClock.coarse_time().wall_time())
-                .unwrap_or_default()
-        });
-        let lifetime = match left {
-            Some(left) => format!("for {} s", left.as_secs()),
-            None => "without an expiry".to_owned(),
-        };
-        let scope = match lease.token().scope() {
-            Some(scope) => format!(", with the scopes {scope}"),
-            None => String::new(),
-        };
-        Ok(format!("came from {from}: {kind}, {lifetime}{scope}"))
+        Ok(described(&lease, &self.token_from()))
     }
+}
+
+/// Where a token came from, its kind, its lifetime and its scopes.
+fn described(lease: &Lease, from: &str) -> String {
+    let kind = lease.token().authentication_scheme().unwrap_or("a key");
+    let ends = lease.expires_at();
+    let left = ends.map(|end| {
+        end.duration_since(SystemClock.coarse_time().wall_time())
+            .unwrap_or_default()
+    });
+    let lifetime = match left {
+        Some(left) => format!("for {} s", left.as_secs()),
+        None => "without an expiry".to_owned(),
+    };
+    let scope = match lease.token().scope() {
+        Some(scope) => format!(", with the scopes {scope}"),
+        None => String::new(),
+    };
+    format!("came from {from}: {kind}, {lifetime}{scope}")
 }
 
 impl Profile {

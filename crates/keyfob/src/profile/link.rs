@@ -54,7 +54,11 @@ impl Profile {
         links.collect()
     }
 
-    fn link_source(&self, link: &Link, path: &str) -> Result<Arc<dyn TokenSource>, Error> {
+    pub(super) fn link_source(
+        &self,
+        link: &Link,
+        path: &str,
+    ) -> Result<Arc<dyn TokenSource>, Error> {
         let token = &link.token;
         let source = self.bare_source(token, path)?;
         // The first is read for each exchange, and the other profile has a cache of its own.

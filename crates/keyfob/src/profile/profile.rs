@@ -260,16 +260,7 @@ impl Profile {
     /// Where the token comes from, in words: a place, or a grant and its server.
     #[must_use]
     pub fn token_from(&self) -> String {
-        match &self.definition.token.from {
-            TokenFrom::Secret(secret) => secret.to_string(),
-            TokenFrom::Basic(basic) => basic.to_string(),
-            TokenFrom::Grant(grant) => {
-                format!("{} at {}", grant.name, without_secrets(grant.server.url()))
-            }
-            TokenFrom::SignedJwt(jwt) => format!("a JWT signed with the key in {}", jwt.key.pem),
-            TokenFrom::Http(http) => http.to_string(),
-            TokenFrom::Profile(other) => format!("the profile {}", other.name),
-        }
+        self.definition.token.from.to_string()
     }
 
     /// What errors call the token.

@@ -304,3 +304,61 @@ fn each_part_of_an_http_request_can_be_a_reference_or_a_link() {
     assert_eq!(tokens.status().expires_in, Some(Duration::from_secs(3600)));
     server.verify();
 }
+
+/// The findings of a check, each as one line.
+fn checked(profiles: &Profiles, name: &str) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let profile = profiles.get(name).expect("there is one");
+    let findings = runtime.expect("it can be made").block_on(profile.check());
+    let line = |finding: &keyfob::profile::Finding| match finding.outcome() {
+        Ok(found) => format!("ok {} {found}", finding.what()),
+        Err(error) => format!("failed {}: {error}", finding.what()),
+    };
+    findings.iter().map(line).collect()
+}
+
+#[test]
+fn a_check_says_for_each_link_what_it_found_and_stops_at_one_that_fails() {
+    let folder = Folder::new();
+    let github = GitHub::start();
+    let key = folder.file("app.pem", &github.key().private_pem());
+    let text = |app: &str| {
+        format!(
+            r#"[profiles.ci]
+            base_url = "https://api.github.com/"
+            store = "memory"
+            token = {{ preset = "github_app", app = "{app}", installation = {}, private_key = "file:{}", endpoint = "{}" }}"#,
+            GitHub::INSTALLATION,
+            key.display(),
+            github.url()
+        )
+    };
+    let lines = checked(&profiles(&text(GitHub::CLIENT_ID)), "ci");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[1].starts_with("ok the JWT of the app came from a JWT signed with the key in"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].starts_with("ok a new token came from the GitHub API at"),
+        "{lines:?}"
+    );
+    let lines = checked(&profiles(&text("other-app")), "ci");
+    let last = lines.last().expect("there is one");
+    assert!(
+        last.starts_with(
+            "failed a new token: the installation token of the profile `ci`: the GitHub API at"
+        ),
+        "{last}"
+    );
+    assert!(last.contains("404"), "{last}");
+    std::fs::write(&key, "no key").expect("the folder is ours");
+    let lines = checked(&profiles(&text(GitHub::CLIENT_ID)), "ci");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[1].starts_with("failed the JWT of the app: the private key in the file"),
+        "{lines:?}"
+    );
+}

@@ -104,7 +104,6 @@ fn example(key: &Key) -> Value {
             json!("env:SECRET")
         }
         Kind::TextsByName => json!({"tenant": "north"}),
-        Kind::Origin => json!("https://a.example"),
         Kind::Pointer => json!("/token"),
         Kind::Id => json!(7),
         Kind::Flag => json!(true),

@@ -115,7 +115,7 @@ fn app(values: &Values) -> Result<TokenSettings, String> {
         .answers("/token", "/expires_at", ExpiryForm::Rfc3339);
     http.method = Some(Method::POST);
     http.advice = Some(&ADVICE);
-    let jwt = TokenSettings::new(TokenFrom::SignedJwt(Box::new(jwt)));
+    let jwt = TokenSettings::new(TokenFrom::SignedJwt(Box::new(jwt))).called("the JWT of the app");
     Ok(TokenSettings::new(TokenFrom::Http(Box::new(http)))
         .link(JWT, jwt)
         .called("the installation token"))

@@ -1,6 +1,7 @@
 //! Where a profile's token comes from: a place that already has it, an OAuth 2.0 grant, or another source.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ::http::HeaderName;
 use url::Url;
 
+use crate::origin::origin::without_secrets;
 use crate::profile::basic::BasicToken;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::client::Authentication;
@@ -51,6 +53,23 @@ pub(crate) enum TokenFrom {
     Http(Box<HttpSettings>),
     /// The token of another profile.
     Profile(ProfileRef),
+}
+
+/// Where the token comes from, in words: a place, or a grant and its server.
+impl fmt::Display for TokenFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(secret) => write!(f, "{secret}"),
+            Self::Basic(basic) => write!(f, "{basic}"),
+            Self::Grant(grant) => {
+                let server = without_secrets(grant.server.url());
+                write!(f, "{} at {server}", grant.name)
+            }
+            Self::SignedJwt(jwt) => write!(f, "a JWT signed with the key in {}", jwt.key.pem),
+            Self::Http(http) => write!(f, "{http}"),
+            Self::Profile(other) => write!(f, "the profile {}", other.name),
+        }
+    }
 }
 
 /// The name of another profile, and where in the file it is.
