@@ -247,7 +247,7 @@ impl HttpTokenBuilder {
             request.expiry = request.expiry.or_else(|| self.expiry.clone());
             let renewable = self.renewable.as_deref().map(Pointer::parse).transpose()?;
             Ok::<_, Error>(Renewal {
-                request: request.build()?,
+                request: Arc::new(request.build()?),
                 renewable,
                 newest: Mutex::new(NewToken::default()),
             })

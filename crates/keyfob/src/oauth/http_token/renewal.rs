@@ -1,19 +1,19 @@
 //! Renewing a token where it is: the same token is valid for longer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::ServerResponse;
-use crate::oauth::http_token::HttpToken;
 use crate::oauth::http_token::pointer::Pointer;
 use crate::runtime::lock::{Mutex, lock};
-use crate::source::source::{Reason, TokenRequest};
+use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::token::json::Json;
 use crate::token::token::{Expiry, Token};
 
 /// The request that renews a token, and what is known of the newest one.
 pub(crate) struct Renewal {
-    pub(crate) request: HttpToken,
+    pub(crate) request: Arc<dyn TokenSource>,
     /// Where a response says whether its token can be renewed.
     pub(crate) renewable: Option<Pointer>,
     pub(crate) newest: Mutex<NewToken>,
@@ -41,7 +41,7 @@ impl Renewal {
         if !is_due || !lock(&self.newest).is_renewable {
             return Ok(Attempt::Refused);
         }
-        match self.request.0.fetch_new(request).await {
+        match self.request.fetch(request).await {
             Ok(token) if self.ends_soon(&token) => Ok(Attempt::EndsSoon(token)),
             Ok(token) => Ok(Attempt::Renewed(token)),
             Err(error) if error.kind() == ErrorKind::Refused => Ok(Attempt::Refused),
