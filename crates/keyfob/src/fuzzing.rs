@@ -361,7 +361,7 @@ fn token_response(data: &[u8]) {
         let response = ServerResponse::made_up(status, body.to_vec());
         let expected = ExpectedToken {
             token_type,
-            member: TokenMember::AccessOrIdToken,
+            member: TokenMember::AccessOrId,
             scopes: &["read".to_owned()],
         };
         match ExchangeOutcome::of(&endpoint(), Ok(response), &expected).into_result() {

@@ -389,7 +389,7 @@ impl PendingSignIn {
         let requested = client.clock().coarse_time().wall_time();
         let grant = GrantRequest {
             scopes: &self.settings.options.scopes,
-            member: self.settings.options.member(TokenMember::AccessToken),
+            member: self.settings.options.member(TokenMember::Access),
         };
         match client.exchange(&self.metadata, &form, &grant).await {
             // T4: the lifetime counts from the time of the request.

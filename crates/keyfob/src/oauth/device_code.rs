@@ -81,7 +81,7 @@ impl DeviceCode {
             requested,
             response,
             scopes: self.options.scopes.clone(),
-            member: self.options.member(TokenMember::AccessToken),
+            member: self.options.member(TokenMember::Access),
         })
     }
 }

@@ -23,11 +23,11 @@ pub(crate) struct ExpectedToken<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TokenMember {
     #[default]
-    AccessToken,
+    Access,
     /// The ID token if the response has no access token.
-    AccessOrIdToken,
+    AccessOrId,
     /// The ID token (OpenID Connect Core §3.1.3.3), whatever else there is.
-    IdToken,
+    Id,
 }
 
 /// The `token_type` that the client expects.
@@ -44,19 +44,19 @@ impl ExpectedToken<'_> {
     /// Whether a response has a token, usable or not.
     pub(crate) fn is_in(&self, object: &Object) -> bool {
         match self.member {
-            TokenMember::AccessToken => object.has("access_token"),
-            TokenMember::AccessOrIdToken => object.has("access_token") || object.has("id_token"),
+            TokenMember::Access => object.has("access_token"),
+            TokenMember::AccessOrId => object.has("access_token") || object.has("id_token"),
             // A response with an access token alone is a success too, but not the one that is needed.
-            TokenMember::IdToken => object.has("id_token"),
+            TokenMember::Id => object.has("id_token"),
         }
     }
 
     fn text(&self, object: &mut Object) -> Option<String> {
         let mut take = |name| take_text(object, name);
         match self.member {
-            TokenMember::AccessToken => take("access_token"),
-            TokenMember::AccessOrIdToken => take("access_token").or_else(|| take("id_token")),
-            TokenMember::IdToken => take("id_token"),
+            TokenMember::Access => take("access_token"),
+            TokenMember::AccessOrId => take("access_token").or_else(|| take("id_token")),
+            TokenMember::Id => take("id_token"),
         }
     }
 }
@@ -79,7 +79,7 @@ pub(crate) fn read_token(
     let token = Token::new(text)?.scheme(scheme)?;
     let expiry = match expected.member {
         // The other members say when the access token expires.
-        TokenMember::IdToken => Expiry::Unknown,
+        TokenMember::Id => Expiry::Unknown,
         _ => read_expiry(endpoint, object)?,
     };
     let token = match expiry {
@@ -99,7 +99,7 @@ pub(crate) fn read_token(
 }
 
 fn without_token(endpoint: &Endpoint, object: &Object, expected: &ExpectedToken<'_>) -> Error {
-    if expected.member == TokenMember::IdToken {
+    if expected.member == TokenMember::Id {
         let advice = match expected.scopes.iter().any(|scope| scope == "openid") {
             true => "check that the server issues one for this grant",
             false => "request the scope `openid`",
@@ -125,7 +125,7 @@ fn scheme<'a>(
     let found = object.text("token_type").unwrap_or_default().trim();
     // It says how the access token is sent.
     let found = match expected.member {
-        TokenMember::IdToken => "",
+        TokenMember::Id => "",
         _ => found,
     };
     let scheme = match expected.token_type {

@@ -11,6 +11,7 @@ use url::Url;
 
 pub(super) mod client;
 pub(super) mod grant;
+mod grant_keys;
 mod grant_names;
 pub(super) mod http;
 pub(super) mod place;

@@ -34,12 +34,12 @@ impl GrantOptions {
 
     /// Requests a token with the parameters of a grant and these options.
     pub(crate) async fn request_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, TokenMember::AccessToken).await
+        self.request(form, TokenMember::Access).await
     }
 
     /// The same for a grant whose response may hold an ID token instead of an access token.
     pub(crate) async fn request_any_token(&self, form: Form) -> Result<Token, Error> {
-        self.request(form, TokenMember::AccessOrIdToken).await
+        self.request(form, TokenMember::AccessOrId).await
     }
 
     async fn request(&self, form: Form, member: TokenMember) -> Result<Token, Error> {
@@ -55,7 +55,7 @@ impl GrantOptions {
     /// The member of the response that is the token, if it is this one by default.
     pub(crate) fn member(&self, default: TokenMember) -> TokenMember {
         match self.uses_id_token {
-            true => TokenMember::IdToken,
+            true => TokenMember::Id,
             false => default,
         }
     }

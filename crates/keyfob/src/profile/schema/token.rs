@@ -19,7 +19,7 @@ use crate::profile::schema::http::HttpSettings;
 use crate::profile::schema::place::LinkReader;
 use crate::profile::schema::signed_jwt;
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::schema::{client, grant, grant_names, sign_in};
+use crate::profile::schema::{client, grant, grant_keys, grant_names, sign_in};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Reported, Table, Value};
 use crate::source::placed::Placement;
@@ -391,7 +391,7 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
             OWN_KEYS,
             PLACEMENT_KEYS,
             TIME_KEYS,
-            grant::KEYS,
+            grant_keys::KEYS,
             client::KEYS,
             sign_in::KEYS,
             http::KEYS,
@@ -401,11 +401,11 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
 };
 
 const VARIANTS: &[Variant] = &{
-    const N: usize = grant::VARIANTS.len();
+    const N: usize = grant_keys::VARIANTS.len();
     let mut all = [const { Variant::with_key("source").except(SOURCES) }; N + 4];
     let mut at = 0;
     while at < N {
-        all[at] = grant::VARIANTS[at];
+        all[at] = grant_keys::VARIANTS[at];
         at += 1;
     }
     all[N + 1] = Variant::with_key("user");
