@@ -25,7 +25,8 @@ impl Profile {
     /// The store of the token and its key there; `None` if the token is only in memory.
     ///
     /// Unless the file says otherwise, a store holds the tokens of grants, and those of commands if they have an expiry. A token
-    /// that is already kept elsewhere, in a file or a variable, is not copied. Nothing is opened yet.
+    /// that is already kept elsewhere, in a file or a variable, is not copied, and neither is one that the platform gives without
+    /// a secret. Nothing is opened yet.
     ///
     /// If there is no directory for it, as in a process without a home, that is reported once as a warning, and the token is only
     /// in memory.

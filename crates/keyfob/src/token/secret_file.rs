@@ -340,6 +340,7 @@ mod tests {
             Protection::Poor(_)
         ));
         assert_eq!(judged(&path, FileUse::Settings), Protection::Good);
+        assert_eq!(judged(&path, FileUse::Projected), Protection::Good);
         assert!(matches!(
             judged(&path, FileUse::Store),
             Protection::Refused(_)
