@@ -1,5 +1,6 @@
 //! A store that is opened, and whose secrets are read, when it is first used.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use crate::token::token::Expiry;
 /// A store that opens the one that the settings describe.
 pub(super) struct LazyStore {
     pub(super) settings: PersistentStore,
+    /// The CA file of the profile, for Redis over TLS.
+    pub(super) ca_file: Option<PathBuf>,
     /// Stores no token without an expiry; see [`ExpiringLease`].
     pub(super) only_with_expiry: bool,
     pub(super) opened: OnceCell<Arc<dyn TokenStore>>,
@@ -31,16 +34,21 @@ pub(super) struct LazyStore {
 impl LazyStore {
     async fn opened(&self) -> Result<&Arc<dyn TokenStore>, StoreError> {
         // After an error, the next call tries again: the secret may be there by then.
-        let opened = self.opened.get_or_try_init(|| open(&self.settings));
+        let opened = self
+            .opened
+            .get_or_try_init(|| open(&self.settings, self.ca_file.as_deref()));
         opened.await.map_err(StoreError::unavailable)
     }
 }
 
-async fn open(settings: &PersistentStore) -> Result<Arc<dyn TokenStore>, Error> {
+async fn open(
+    settings: &PersistentStore,
+    ca_file: Option<&Path>,
+) -> Result<Arc<dyn TokenStore>, Error> {
     match settings {
         PersistentStore::Files(files) => Ok(Arc::new(open_files(files).await?)),
         PersistentStore::Keyring => keyring::store(),
-        PersistentStore::Redis(redis) => Ok(Arc::new(open_redis(redis).await?)),
+        PersistentStore::Redis(redis) => Ok(Arc::new(open_redis(redis, ca_file).await?)),
     }
 }
 
@@ -49,10 +57,20 @@ async fn open_files(settings: &FileSettings) -> Result<FileStore, Error> {
     Ok(FileStore::new(settings.directory()?).set_each(keys, FileStore::sealed))
 }
 
-async fn open_redis(settings: &RedisSettings) -> Result<RedisStore, Error> {
+async fn open_redis(settings: &RedisSettings, ca_file: Option<&Path>) -> Result<RedisStore, Error> {
     let keys = read_sealing_keys(&settings.keys).await?;
     let keys = keys.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
-    let store = RedisStore::open(&settings.url.read_now().await?, keys)?;
+    let url = settings.url.read_now().await?;
+    let store = match ca_file.filter(|_| url.starts_with("rediss:")) {
+        Some(path) => {
+            let authorities = std::fs::read(path).map_err(|cause| {
+                let path = path.display();
+                Error::input(format!("the CA file {path} cannot be read")).caused_by(cause)
+            })?;
+            RedisStore::open_trusting(&url, &authorities, keys)?
+        }
+        None => RedisStore::open(&url, keys)?,
+    };
     Ok(store
         .set_each(&settings.prefix, RedisStore::prefix)
         .set_each(settings.lease, RedisStore::lease_duration))

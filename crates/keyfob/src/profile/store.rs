@@ -44,6 +44,7 @@ impl Profile {
         }
         let store = LazyStore {
             settings: settings.clone(),
+            ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
             opened: OnceCell::new(),
         };
@@ -113,6 +114,7 @@ impl Profile {
         }
         let store = LazyStore {
             settings: place.clone(),
+            ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !token.knows_when_tokens_expire(),
             opened: OnceCell::new(),
         };

@@ -79,6 +79,27 @@ impl RedisStore {
         Ok(Self::new(client, keys))
     }
 
+    /// As [`open`](Self::open), with the certificate authorities in this text (PEM) in place of the roots of the system.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); and for a text that has no certificate.
+    pub fn open_trusting(url: &str, authorities: &[u8], keys: SealingKeys) -> Result<Self, Error> {
+        connection::install_cryptography();
+        let certificates = redis::TlsCertificates {
+            client_tls: None,
+            root_cert: Some(authorities.to_owned()),
+        };
+        let client = Client::build_with_tls(url, certificates);
+        let client = client.map_err(|_| {
+            Error::input(
+                "the URL of the token store cannot be used, or the CA file has no certificate; give one as \
+                 `rediss://user:password@host:port`",
+            )
+        })?;
+        Ok(Self::new(client, keys))
+    }
+
     /// A store at the server of this client. Use it to set certificates and names yourself.
     #[must_use]
     pub fn new(client: Client, keys: SealingKeys) -> Self {

@@ -470,3 +470,32 @@ async fn t9_a_damaged_entry_in_redis_is_quarantined_only_if_that_is_safe() {
         "token-3"
     );
 }
+
+#[cfg(feature = "profiles")]
+#[tokio::test]
+async fn the_ca_file_of_a_profile_applies_to_its_store() {
+    let server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let url = write("url", &server.url());
+    let seal = write("key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let text = format!(
+        "[profiles.a]\nbase_url = \"https://a.example\"\ntoken = \"command:true\"\n\
+         store = {{ kind = \"redis\", url = \"file:{url}\", keys = \"file:{seal}\" }}\n"
+    );
+    let profiles = keyfob::Profiles::from_text(&text).unwrap();
+    let profile = profiles.get("a").unwrap();
+    let list = async |profile: &keyfob::Profile| {
+        let (store, _) = profile.store().unwrap().unwrap();
+        store.list().await
+    };
+    assert!(list(profile).await.is_err(), "its authority is not trusted");
+    let trusting = profile.with_ca_file(server.authority());
+    assert!(list(&trusting).await.unwrap().is_empty());
+}
