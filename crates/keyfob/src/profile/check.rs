@@ -136,8 +136,7 @@ impl Profile {
 
     /// Whether the client certificate can be read.
     async fn check_certificate(&self) -> Option<Finding> {
-        let grant = self.definition.token.grant();
-        let of_grant = grant.and_then(|grant| grant.client_certificate.as_ref());
+        let of_grant = self.definition.token_certificate.as_ref();
         let of_api = self.definition.client_certificate.as_ref();
         let servers = match (of_grant, of_api) {
             (Some(_), Some(_)) => "the API and the token endpoint",

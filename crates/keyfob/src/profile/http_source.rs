@@ -5,6 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::OptionFuture;
 use futures_util::lock::Mutex;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
@@ -13,6 +14,8 @@ use crate::error::error::Error;
 use crate::oauth::http_token::HttpToken;
 use crate::oauth::http_token::builder::HttpTokenBuilder;
 use crate::oauth::http_token::part::RequestText;
+use crate::origin::client_certificate::ClientCertificate;
+use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece, PlainHttpTo};
 use crate::profile::set_each::SetEach;
 use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
@@ -26,6 +29,7 @@ pub(super) type LinkSources = BTreeMap<String, Arc<dyn TokenSource>>;
 pub(super) struct HttpSource {
     settings: HttpSettings,
     ca_file: Option<PathBuf>,
+    certificate: Option<CertificateFiles>,
     links: LinkSources,
     /// The inner source, and the pieces that it was made from.
     current: Mutex<Option<(Pieces, Arc<HttpToken>)>>,
@@ -38,11 +42,15 @@ impl HttpSource {
     pub(super) fn new(
         settings: HttpSettings,
         ca_file: Option<PathBuf>,
+        certificate: Option<CertificateFiles>,
         links: LinkSources,
     ) -> Self {
+        // A metadata service is on plain http.
+        let is_metadata = matches!(settings.plain_http, PlainHttpTo::MetadataService);
         Self {
             settings,
             ca_file,
+            certificate: certificate.filter(|_| !is_metadata),
             links,
             current: Mutex::new(None),
         }
@@ -60,12 +68,18 @@ impl HttpSource {
         {
             return Ok(Arc::clone(source));
         }
-        let source = Arc::new(self.new_source(&pieces)?);
+        let certificate = self.certificate.as_ref().map(CertificateFiles::certificate);
+        let certificate = OptionFuture::from(certificate).await.transpose()?;
+        let source = Arc::new(self.new_source(&pieces, certificate.as_ref())?);
         *current = Some((pieces, Arc::clone(&source)));
         Ok(source)
     }
 
-    fn new_source(&self, pieces: &Pieces) -> Result<HttpToken, Error> {
+    fn new_source(
+        &self,
+        pieces: &Pieces,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<HttpToken, Error> {
         let settings = &self.settings;
         // In the order in which they were read.
         let mut read = pieces.iter();
@@ -81,7 +95,8 @@ impl HttpSource {
                 builder.refused(statuses.iter().copied())
             })
             .set_each(settings.advice, HttpTokenBuilder::advice)
-            .set_each(&self.ca_file, HttpTokenBuilder::ca_file);
+            .set_each(&self.ca_file, HttpTokenBuilder::ca_file)
+            .set_each(certificate, HttpTokenBuilder::client_certificate);
         builder = match &settings.plain_http {
             PlainHttpTo::None => builder,
             PlainHttpTo::Origin(origin) => builder.allow_plain_http(origin.to_string()),

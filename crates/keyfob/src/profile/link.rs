@@ -28,6 +28,7 @@ impl Profile {
         path: &str,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let ca_file = || self.definition.ca_file.clone();
+        let certificate = || self.definition.token_certificate.clone();
         let links = || self.links_of(token, path);
         Ok(match &token.from {
             TokenFrom::Secret(secret) => secret.token_source(),
@@ -36,9 +37,12 @@ impl Profile {
                 Arc::new(GrantSource::new(&self.definition, grant, links()?))
             }
             TokenFrom::SignedJwt(jwt) => Arc::new(JwtSource((**jwt).clone())),
-            TokenFrom::Http(http) => {
-                Arc::new(HttpSource::new((**http).clone(), ca_file(), links()?))
-            }
+            TokenFrom::Http(http) => Arc::new(HttpSource::new(
+                (**http).clone(),
+                ca_file(),
+                certificate(),
+                links()?,
+            )),
             TokenFrom::Profile(reference) => {
                 let profile = self.linked(&reference.name);
                 Arc::new(ProfileToken(profile.clone()))

@@ -31,7 +31,7 @@ use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::presets;
 use crate::profile::schema::references::check_references;
 use crate::profile::schema::store::StoreSettings;
-use crate::profile::schema::token::{Context, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{Context, TokenSettings};
 use crate::profile::set_each::SetEach;
 use crate::profile::table::{Read, Table, Value};
 
@@ -46,8 +46,10 @@ pub(super) struct Definition {
     pub(super) plain_http: Vec<Origin>,
     /// The certificate authorities that are trusted in place of the system's.
     pub(super) ca_file: Option<PathBuf>,
-    /// The certificate that the profile's own server sees. The grant has that for the token endpoint.
+    /// The certificate that the profile's own server sees.
     pub(super) client_certificate: Option<CertificateFiles>,
+    /// The certificate that the servers see which issue the token.
+    pub(super) token_certificate: Option<CertificateFiles>,
     pub(super) timeout: Option<Duration>,
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
@@ -68,10 +70,9 @@ impl Definition {
 
     /// The same profile with this client certificate.
     pub(super) fn with_client_certificate(mut self, settings: CertificateSettings) -> Self {
-        if let TokenFrom::Grant(grant) = &mut self.token.from
-            && settings.presented_to != PresentedTo::Api
-        {
-            grant.client_certificate = Some(settings.files.clone());
+        if settings.presented_to != PresentedTo::Api {
+            self.token.present(&settings.files);
+            self.token_certificate = Some(settings.files.clone());
         }
         if settings.presented_to != PresentedTo::TokenEndpoint {
             self.client_certificate = Some(settings.files);
@@ -165,6 +166,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         plain_http,
         ca_file: None,
         client_certificate: None,
+        token_certificate: None,
         timeout,
         redirects,
         retry: retry.unwrap_or_default(),

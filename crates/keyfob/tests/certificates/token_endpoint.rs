@@ -57,7 +57,7 @@ fn issuer(folder: &Folder, aliases: Value) -> TlsServer {
         .client_certificates(ClientCertificates::Accepted)
         .start(move |request| {
             let url = known.get().unwrap();
-            match request.line.starts_with("GET") {
+            match request.line.contains(".well-known") {
                 true => (
                     200,
                     json!({
@@ -160,4 +160,41 @@ async fn an_assertion_for_one_server_does_not_go_to_an_alias_at_another() {
     let error = token_of(client).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Origin, "{error}");
     assert!(alias.received().is_empty());
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_profile_goes_to_the_servers_that_it_is_for() {
+    for (presented_to, at_token_endpoint, at_api) in [
+        ("both", true, true),
+        ("api", false, true),
+        ("token_endpoint", true, false),
+    ] {
+        for token in [
+            "grant = \"client_credentials\"\ntoken_endpoint = \"URL/token\"\nclient_id = \"a\"",
+            "source = \"http\"\nurl = \"URL/token\"\ntoken_pointer = \"/access_token\"",
+        ] {
+            let folder = Folder::new();
+            let (issuer, api) = (
+                issuer(&folder, json!({})),
+                folder.server(ClientCertificates::Accepted),
+            );
+            let path = |name: &str| folder.path(name).display().to_string();
+            let text = format!(
+                "[profiles.a]\nbase_url = \"{}\"\nstore = \"memory\"\nca_file = \"{}\"\n\
+                 [profiles.a.client_certificate]\ncertificate = \"{}\"\nkey = \"{}\"\n\
+                 presented_to = \"{presented_to}\"\n[profiles.a.token]\n{}\n",
+                api.url(),
+                path("ca.pem"),
+                path("tls.crt"),
+                path("tls.key"),
+                token.replace("URL", &issuer.url())
+            );
+            let profiles = keyfob::Profiles::from_text(&text).unwrap();
+            let session = profiles.get("a").unwrap().session().unwrap();
+            session.get("data").send().await.unwrap();
+            let presented = |server: &TlsServer| server.received()[0].certificate.is_some();
+            assert_eq!(presented(&issuer), at_token_endpoint, "{text}");
+            assert_eq!(presented(&api), at_api, "{text}");
+        }
+    }
 }

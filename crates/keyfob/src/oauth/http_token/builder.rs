@@ -24,6 +24,9 @@ use crate::oauth::inner_tokens::InnerSources;
 use crate::origin::ca_file::Trust;
 #[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
+use crate::origin::certified_client::Certificate;
+#[cfg(feature = "rustls")]
+use crate::origin::client_certificate::ClientCertificate;
 use crate::runtime::lock::Mutex;
 
 /// Configures and builds an [`HttpToken`].
@@ -56,6 +59,7 @@ pub struct HttpTokenBuilder {
     plain_http: Result<PlainHttp, Error>,
     http: Option<reqwest::ClientBuilder>,
     trust: Option<Result<Trust<reqwest::ClientBuilder>, Error>>,
+    certificate: Option<Arc<dyn Certificate<reqwest::ClientBuilder>>>,
     timeout: Duration,
     renewal: Option<Box<HttpTokenBuilder>>,
     renewable: Option<String>,
@@ -92,6 +96,7 @@ impl HttpToken {
             plain_http: Ok(PlainHttp::No),
             http: None,
             trust: None,
+            certificate: None,
             timeout: Self::TIMEOUT,
             renewal: None,
             renewable: None,
@@ -228,6 +233,13 @@ impl HttpTokenBuilder {
         self
     }
 
+    /// Presents this certificate to the server, as [`ClientBuilder::client_certificate`](crate::oauth::ClientBuilder::client_certificate) does.
+    #[cfg(feature = "rustls")]
+    pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
+        self.certificate = Some(Arc::new(certificate.clone()));
+        self
+    }
+
     /// Limits how long one request may take in total. Default: [`HttpToken::TIMEOUT`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -292,7 +304,7 @@ impl HttpTokenBuilder {
             http: HttpClient::new(HttpSettings {
                 custom: http,
                 trust: self.trust.transpose()?,
-                certificate: None,
+                certificate: self.certificate,
                 timeout: self.timeout,
                 clock: Arc::new(SystemClock),
             })?,

@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::origin::origin::without_secrets;
 use crate::profile::basic::BasicToken;
+use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::Grant;
@@ -184,6 +185,16 @@ impl TokenSettings {
         }
         for link in &mut self.links {
             link.token.trust(ca_file);
+        }
+    }
+
+    /// Sets the client certificate that the servers of all links see.
+    pub(crate) fn present(&mut self, certificate: &CertificateFiles) {
+        if let TokenFrom::Grant(grant) = &mut self.from {
+            grant.client_certificate = Some(certificate.clone());
+        }
+        for link in &mut self.links {
+            link.token.present(certificate);
         }
     }
 
