@@ -96,7 +96,7 @@ pub(crate) fn serve_and_prepare(
     }
 }
 
-fn wait_for(happened: impl Fn() -> bool) {
+pub(crate) fn wait_for(happened: impl Fn() -> bool) {
     for _ in 0..2000 {
         if happened() {
             return;
