@@ -104,6 +104,7 @@ impl Profile {
     /// The source of its token.
     fn source(&self, py: Python<'_>) -> PyResult<Source> {
         let made = detached(py, || {
+            self.0.require_server()?;
             let prover = self.0.dpop_prover()?;
             Ok((prover, Arc::new(ProfileSource::new(self.0.clone())?)))
         });

@@ -63,8 +63,15 @@ impl Profile {
         Ok(builder.set_each(&certificate, SessionBuilder::client_certificate))
     }
 
-    /// Fails for a profile that is only a link of others. Bound to no server, its token would go to any that a caller names (R1).
-    fn require_server(&self) -> Result<(), Error> {
+    /// Fails for a profile whose token is only used to fetch others (`origins = []`).
+    ///
+    /// The sessions of the profile do this. A client of your own must do it too: bound to no server, the token would go to any that
+    /// a caller names (R1).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile names no server.
+    pub fn require_server(&self) -> Result<(), Error> {
         match self.origins().is_empty() {
             true => Err(Error::input(format!(
                 "the profile {} names no server, so its token is only used to fetch those of other profiles; set `base_url` or \

@@ -252,3 +252,29 @@ fn smart_backend_services_refuse_keys_with_another_algorithm() {
         assert!(error.unwrap_err().to_string().contains("RS384"));
     }
 }
+
+#[tokio::test]
+async fn the_id_token_of_a_response_is_the_token_if_that_was_set() {
+    let server = Server::start();
+    let id_token = "eyJhbGciOiJub25lIn0.eyJleHAiOjQwMDAwMDAwMDB9.";
+    let response = |id_token: Option<&str>| {
+        ScriptedResponse::json(json!({
+            "access_token": "not-this", "token_type": "N_A", "expires_in": 60, "id_token": id_token,
+        }))
+    };
+    server.expect(Expect::post("/").respond(response(Some(id_token))));
+    server.expect(Expect::post("/").respond(response(None)));
+    let client = keyfob::oauth::Client::builder("a").token_endpoint(server.url_for("/"));
+    let source = ClientCredentials::new(client.build().unwrap()).use_id_token();
+    let token = token_of(source.clone()).await.unwrap();
+    assert_eq!(token.expose(), id_token);
+    let end = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+    assert_eq!(token.expires(), Expiry::Hint(end));
+    assert!(token.is_bearer());
+    let error = token_of(source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert!(
+        error.to_string().contains("request the scope `openid`"),
+        "{error}"
+    );
+}
