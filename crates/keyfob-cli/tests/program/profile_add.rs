@@ -90,7 +90,6 @@ fn without_a_terminal_all_that_is_missing_is_listed_and_nothing_written() {
     for words in [
         "`base_url` or `origins` or `allow_plain_http` is missing",
         "`issuer` or `token_endpoint` is missing",
-        "`client_id` is missing",
         "`assertion` or `private_key` is missing",
         "--set KEY=VALUE",
     ] {

@@ -4,6 +4,7 @@
 //! Schema of the file, the comments in a profile that keyfob writes, and the check of the tables in docs/profiles.md.
 
 /// A key of a table.
+#[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
@@ -18,7 +19,7 @@ pub(crate) struct Key {
 }
 
 /// What the value of a key may be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Text,
     Texts,
@@ -65,6 +66,7 @@ pub(crate) enum Kind {
 }
 
 /// The keys of a table.
+#[derive(Debug)]
 pub(crate) struct TableKeys {
     /// Its name in the JSON Schema.
     pub(crate) name: &'static str,
@@ -82,6 +84,7 @@ pub(crate) struct TableKeys {
 }
 
 /// All these keys in one table demand another key with this word as its value.
+#[derive(Debug)]
 pub(crate) struct Condition {
     pub(crate) keys: &'static [&'static str],
     pub(crate) key: &'static str,

@@ -9,6 +9,7 @@ use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
 use crate::profile::errors::suggestion;
 use crate::profile::key::{Key, Kind, TableKeys, Variant};
+use crate::profile::presets;
 use crate::profile::schema::{PROFILE, token};
 use crate::profile::secret_ref::SecretRef;
 
@@ -34,7 +35,14 @@ mod tests;
 #[derive(Clone, Debug)]
 pub struct NewProfile {
     name: String,
-    variant: &'static Variant,
+    /// The kind of its token.
+    kind: &'static str,
+    /// The keys of the token.
+    token: &'static TableKeys,
+    /// What the token's table is, if it may be several things.
+    variant: Option<&'static Variant>,
+    /// The key whose value is the kind.
+    fixed: Option<&'static str>,
     /// The values, as TOML.
     values: BTreeMap<&'static str, String>,
 }
@@ -56,10 +64,12 @@ pub struct Question {
 }
 
 impl NewProfile {
-    /// The kinds of tokens, each with its meaning: a place that has the token, a user with a password, or a grant.
+    /// The kinds of tokens, each with its meaning: a place that has it, a user with a password, a grant, or a preset of a platform.
     #[must_use]
     pub fn kinds() -> Vec<(&'static str, &'static str)> {
-        MEANINGS.to_vec()
+        let presets = presets::ALL.iter();
+        let presets = presets.map(|preset| (preset.table.name, preset.table.doc));
+        MEANINGS.into_iter().chain(presets).collect()
     }
 
     /// Begins a profile of this name, with a token of this kind.
@@ -75,6 +85,18 @@ impl NewProfile {
                 "the name of a profile may have only letters, digits, `-`, `_` and `.`",
             ));
         }
+        let mut presets = presets::ALL.iter();
+        if let Some(preset) = presets.find(|preset| preset.table.name == kind) {
+            let kind = preset.table.name;
+            return Ok(Self {
+                name: name.to_owned(),
+                kind,
+                token: &preset.table,
+                variant: None,
+                fixed: Some("preset"),
+                values: [("preset", quoted(kind))].into(),
+            });
+        }
         let mut variants = token::KEYS.variants.iter();
         let Some(variant) = variants.find(|variant| variant.name == kind) else {
             let names: Vec<_> = Self::kinds().into_iter().map(|(name, _)| name).collect();
@@ -88,7 +110,10 @@ impl NewProfile {
         let word = variant.word.map(|word| (variant.key, quoted(word)));
         Ok(Self {
             name: name.to_owned(),
-            variant,
+            kind: variant.name,
+            token: &token::KEYS,
+            variant: Some(variant),
+            fixed: variant.word.map(|_| variant.key),
             values: word.into_iter().collect(),
         })
     }
@@ -107,7 +132,7 @@ impl NewProfile {
             let suggestion = suggestion(key, known.iter().copied());
             return Err(Error::input(format!(
                 "a profile with a token of the kind {} has no key `{}`{suggestion}; it has {}",
-                self.variant.name,
+                self.kind,
                 shown_name(key),
                 known.join(", ")
             )));
@@ -122,12 +147,14 @@ impl NewProfile {
     #[must_use]
     pub fn questions(&self) -> Vec<Question> {
         let is_set = |name: &&str| self.values.contains_key(name);
-        let single = self.variant.required.iter().map(std::slice::from_ref);
-        let groups = PROFILE.one_of.iter().chain(self.variant.one_of).copied();
-        let own_key = std::slice::from_ref(&self.variant.key);
+        let variant = self.variant.into_iter();
+        let required = variant.clone().flat_map(|variant| variant.required);
+        let own_key = variant.clone().map(|variant| &variant.key);
+        let single = own_key.chain(required).chain(self.token.required);
+        let groups = variant.flat_map(|variant| variant.one_of);
+        let groups = PROFILE.one_of.iter().chain(groups).copied();
         groups
-            .chain([own_key])
-            .chain(single)
+            .chain(single.map(std::slice::from_ref))
             .filter(|group| !group.iter().any(is_set))
             .filter_map(|group| {
                 let mut question = self.question(group[0])?;
@@ -158,7 +185,7 @@ impl NewProfile {
         let mut text = format!("[profiles.{name}]\n");
         self.write_keys(&mut text, &PROFILE);
         let _ = write!(text, "\n[profiles.{name}.token]\n");
-        self.write_keys(&mut text, &token::KEYS);
+        self.write_keys(&mut text, self.token);
         text
     }
 
@@ -183,7 +210,11 @@ impl NewProfile {
             },
             is_secret: matches!(
                 key.kind,
-                Kind::Secret | Kind::Secrets | Kind::SecretOrName(_)
+                Kind::Secret
+                    | Kind::Secrets
+                    | Kind::SecretOrName(_)
+                    | Kind::Source(_)
+                    | Kind::Token
             ),
         })
     }
@@ -194,22 +225,25 @@ impl NewProfile {
 
     /// The keys of the profile and of its kind of token. Those that are tables have many keys of their own, which a person writes.
     fn keys(&self) -> impl Iterator<Item = &'static Key> {
-        let variant = self.variant;
-        let of_token = token::KEYS.iter();
-        let of_token =
-            of_token.filter(|key| key.is_of(variant.name) && Some(key.name) != fixed(variant));
+        let (variant, fixed) = (self.variant, self.fixed);
+        let of_token = self.token.iter();
+        let of_token = of_token.filter(move |key| {
+            variant.is_none_or(|variant| key.is_of(variant.name)) && Some(key.name) != fixed
+        });
         let all = PROFILE.iter().chain(of_token);
         all.filter(|key| key.name != "token" && !matches!(key.kind, Kind::Table(_)))
     }
 }
 
 /// The meaning of each kind of token.
-const MEANINGS: [(&str, &str); 10] = [
+const MEANINGS: [(&str, &str); 12] = [
     (
         "source",
         "a place that has it: a command, a file, a variable or the keyring",
     ),
     ("user", "a user and a password, sent as Basic"),
+    ("http", "an HTTP request whose response has it"),
+    ("signed_jwt", "a JWT that is signed on this machine"),
     (
         "client_credentials",
         "an OAuth 2.0 server, from the client's own credentials",
@@ -238,17 +272,15 @@ const MEANINGS: [(&str, &str); 10] = [
     ("custom", "an OAuth 2.0 server, by a grant type of its own"),
 ];
 
-/// The key whose word is the kind itself.
-fn fixed(variant: &Variant) -> Option<&'static str> {
-    variant.word.map(|_| variant.key)
-}
-
 /// A value as TOML, if it is of the key's kind. The problem follows the name of the key.
 fn toml_value(key: &Key, value: &str) -> Result<String, String> {
     if value.is_empty() {
         return Err("is empty".to_owned());
     }
-    let is_reference = matches!(key.kind, Kind::Secret | Kind::Secrets);
+    let is_reference = matches!(
+        key.kind,
+        Kind::Secret | Kind::Secrets | Kind::Source(_) | Kind::Token
+    );
     if !is_reference && looks_like_a_secret(value) {
         return Err(format!(
             "looks like a secret, which must not be in the file; it is {}",
@@ -256,7 +288,10 @@ fn toml_value(key: &Key, value: &str) -> Result<String, String> {
         ));
     }
     match key.kind {
-        Kind::Secret => SecretRef::parse(value).map(|_| quoted(value)),
+        Kind::Source(_) | Kind::Token if value.starts_with("profile:") => Ok(quoted(value)),
+        Kind::Secret | Kind::Source(_) | Kind::Token => {
+            SecretRef::parse(value).map(|_| quoted(value))
+        }
         Kind::Secrets => list(value, |item| SecretRef::parse(item).map(|_| quoted(item))),
         Kind::SecretOrName(_) if value.contains(':') => {
             SecretRef::parse(value).map(|_| quoted(value))

@@ -21,6 +21,7 @@
 //!    [`PlainHttpTo::MetadataService`](crate::profile::schema::http::PlainHttpTo::MetadataService).
 //! 7. Test it in `tests/profiles/presets` against the fake of the platform in the test kit, with the TOML of its docs page.
 
+mod api_key;
 mod azure;
 mod gcp_metadata;
 mod gcp_service_account;
@@ -35,6 +36,7 @@ use crate::profile::table::{Read, Value};
 
 /// All presets.
 pub(crate) static ALL: &[&Preset] = &[
+    &api_key::API_KEY,
     &azure::MANAGED_IDENTITY,
     &azure::WORKLOAD_IDENTITY,
     &gcp_metadata::METADATA,

@@ -120,6 +120,21 @@ fn a_token_that_is_bound_to_a_key_has_no_other_place() {
 }
 
 #[test]
+fn an_api_key_goes_into_its_header() {
+    let folder = Folder::new();
+    let key = folder.file("key", "s3cret");
+    let preset = format!("preset = \"api_key\"\nkey = \"file:{}\"", key.display());
+    for (place, name, value) in [
+        ("", "x-api-key", "s3cret"),
+        ("header = \"X-Tracker-Key\"", "x-tracker-key", "s3cret"),
+        ("scheme = \"ApiKey\"", "authorization", "ApiKey s3cret"),
+    ] {
+        let sent = field(&format!("{preset}\n{place}"));
+        assert_eq!(sent, (name.to_owned(), value.to_owned()));
+    }
+}
+
+#[test]
 fn a_user_and_a_password_are_sent_as_basic_and_read_again() {
     let folder = Folder::new();
     let (user, password) = (

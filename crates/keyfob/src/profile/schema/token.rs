@@ -223,7 +223,7 @@ pub(super) fn read(value: &Value<'_>, context: Context<'_>) -> Read<TokenSetting
             let placement = read_placement(table);
             let settings = read_settings(table, context, from)?;
             Ok(TokenSettings {
-                placement: placement?,
+                placement: placement?.or(settings.placement),
                 ..settings
             })
         });
