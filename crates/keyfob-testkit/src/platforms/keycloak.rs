@@ -165,6 +165,10 @@ impl Platform for Keycloak {
     fn respond(&self, request: &Received) -> Result<ScriptedResponse, Refusal> {
         let host = request.header("host").unwrap_or_default();
         let realm = format!("http://{host}{}", Self::REALM_PATH);
+        // Clients look here first (RFC 8414 §3.1), and Keycloak has its metadata below the realm only.
+        if request.path.starts_with("/.well-known/") {
+            return Ok(ScriptedResponse::status(404));
+        }
         if !request.path.starts_with(&format!("{}/", Self::REALM_PATH)) {
             let body = json!({"error": "Realm does not exist"});
             let response = ScriptedResponse::json(body).with_status(404);

@@ -69,7 +69,7 @@ impl Vault {
     /// The path at which a token is renewed.
     pub const RENEW_PATH: &str = "/v1/auth/token/renew-self";
 
-    /// The path of a secret that each token may read.
+    /// The path of a secret. Each token may read this and all others below `/v1/secret/`.
     pub const SECRET_PATH: &str = "/v1/secret/data/app";
 
     /// The role id of the AppRole.
@@ -225,7 +225,7 @@ impl Platform for Vault {
             (&Method::POST | &Method::PUT, Self::RENEW_PATH) => {
                 self.renew(token.unwrap_or_default())
             }
-            (&Method::GET, Self::SECRET_PATH) => {
+            (&Method::GET, path) if path.starts_with("/v1/secret/") => {
                 let leases = lock(&self.leases);
                 let lease = token.and_then(|token| leases.get(token));
                 if lease.is_none_or(|lease| lease.ends <= self.clock.now()) {

@@ -277,6 +277,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Uses the clock of a cache.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Uses another clock than the system's, for example in tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

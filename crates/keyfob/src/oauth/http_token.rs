@@ -55,7 +55,7 @@ use crate::token::token::{Expiry, Token};
 /// One request is sent for each token, to this URL only: a redirect is not followed. Nothing of a response is shown in errors,
 /// except the names of members that are plain words.
 #[derive(Clone)]
-pub struct HttpToken(Arc<Settings>);
+pub struct HttpToken(pub(crate) Arc<Settings>);
 
 pub(crate) struct Settings {
     endpoint: Endpoint,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use futures_util::future::OptionFuture;
 use zeroize::Zeroizing;
 
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::client_authentication::ClientAuthentication;
@@ -38,7 +40,11 @@ pub(super) struct Secrets {
 impl Secrets {
     /// Reads the secrets that a grant needs.
     pub(super) async fn read(grant: &Grant, request: &TokenRequest) -> Result<Self, Error> {
-        let client_secret = grant.client.secret().map(|secret| secret.read(request));
+        // An assertion is read for each exchange, by its own source.
+        let client_secret = match &grant.client.authentication {
+            Authentication::Assertion(_) => None,
+            _ => grant.client.secret().map(|secret| secret.read(request)),
+        };
         let key = grant.signing_key();
         let private_key = key.map(|key| key.pem.read(request));
         let passphrase = key.and_then(|key| key.passphrase.as_ref());
@@ -65,6 +71,9 @@ impl Secrets {
         if let Some(algorithm) = settings.algorithm {
             key = key.algorithm(algorithm)?;
         }
+        if settings.has_certificate {
+            key = key.certificate_pem(text.as_bytes())?;
+        }
         Ok(key.set_each(&settings.id, SigningKey::key_id))
     }
 
@@ -74,6 +83,7 @@ impl Secrets {
         grant: &Grant,
         store: &StoreSettings,
         links: &LinkSources,
+        clock: Arc<dyn Clock>,
     ) -> Result<Client, Error> {
         let files = MetadataFiles::of(store);
         let builder = match &grant.client.id {
@@ -82,6 +92,7 @@ impl Secrets {
         };
         let mut client = builder
             .authentication(self.authentication(grant, links)?)
+            .shared_clock(clock)
             .set_each(&grant.ca_file, ClientBuilder::ca_file)
             .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
             .set_each(
@@ -166,7 +177,9 @@ pub(super) async fn client_now(
     let grant = definition.token.grant();
     let grant = grant.expect("only profiles with a grant have a client");
     let secrets = Secrets::read(grant, &direct_request()).await?;
-    secrets.client(grant, &definition.store, links).await
+    secrets
+        .client(grant, &definition.store, links, Arc::new(SystemClock))
+        .await
 }
 
 /// The source of a token at this place.

@@ -95,7 +95,10 @@ impl GrantSource {
         request: &TokenRequest,
     ) -> Result<Arc<dyn TokenSource>, Error> {
         let grant = &self.grant;
-        let client = || secrets.client(grant, &self.definition.store, &self.links);
+        let client = || {
+            let clock = Arc::clone(&request.clock);
+            secrets.client(grant, &self.definition.store, &self.links, clock)
+        };
         Ok(match &grant.kind {
             GrantKind::ClientCredentials => {
                 let source = ClientCredentials::new(client().await?);
@@ -107,6 +110,7 @@ impl GrantSource {
                 let files = MetadataFiles::of(&self.definition.store);
                 let id = grant.client.id.as_deref().unwrap_or_default();
                 let client = Client::builder(id)
+                    .shared_clock(Arc::clone(&request.clock))
                     .set_each(&grant.ca_file, ClientBuilder::ca_file)
                     .set_each(plain_http(grant), ClientBuilder::allow_plain_http)
                     .set_each(
@@ -182,7 +186,27 @@ impl GrantSource {
             ))
             .caused_by(error)
             .outcome_known(),
-            _ => error,
+            _ => self.advised(error),
+        }
+    }
+
+    /// Adds what a person can do, if the preset of a platform knows it.
+    fn advised(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Refused {
+            return error;
+        }
+        let text = error.to_string();
+        let words: Vec<_> = text
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .collect();
+        let fitting = self
+            .grant
+            .advice
+            .iter()
+            .find(|(word, _)| words.contains(word));
+        match fitting {
+            Some((_, advice)) => error.advised(advice),
+            None => error,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::OptionFuture;
 use futures_util::lock::Mutex;
+use http::Method;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -70,7 +71,8 @@ impl HttpSource {
         }
         let certificate = self.certificate.as_ref().map(CertificateFiles::certificate);
         let certificate = OptionFuture::from(certificate).await.transpose()?;
-        let source = Arc::new(self.new_source(&pieces, certificate.as_ref())?);
+        let old = current.as_ref().map(|(_, source)| &**source);
+        let source = Arc::new(self.new_source(&pieces, certificate.as_ref(), old)?);
         *current = Some((pieces, Arc::clone(&source)));
         Ok(source)
     }
@@ -79,6 +81,7 @@ impl HttpSource {
         &self,
         pieces: &Pieces,
         certificate: Option<&ClientCertificate>,
+        old: Option<&HttpToken>,
     ) -> Result<HttpToken, Error> {
         let settings = &self.settings;
         // In the order in which they were read.
@@ -86,6 +89,7 @@ impl HttpSource {
         let url = url(&joined(&settings.url, &mut read))?;
         let mut builder = HttpToken::builder(url)
             .called(settings.name)
+            .set_each(old, HttpTokenBuilder::in_place_of)
             .set_each(settings.method.clone(), HttpTokenBuilder::method)
             .set_each(&settings.token, |builder, at| builder.token(at))
             .set_each(&settings.expiry, |builder, (at, form)| {
@@ -102,12 +106,26 @@ impl HttpSource {
             PlainHttpTo::Origin(origin) => builder.allow_plain_http(origin.to_string()),
             PlainHttpTo::MetadataService => builder.allow_metadata_service(),
         };
+        let mut renewal = settings.renewal.as_ref().map(|renewal| {
+            HttpToken::builder(&renewal.url)
+                .called(settings.name)
+                .method(Method::POST)
+                .header(renewal.header, RequestText::previous_token())
+                .set_each(&self.ca_file, HttpTokenBuilder::ca_file)
+                .set_each(certificate, HttpTokenBuilder::client_certificate)
+        });
         for (name, text) in &settings.headers {
             let value = self.text(text, &mut read);
             if !value.is_empty() {
+                renewal = renewal.map(|request| request.header(name, value.clone()));
                 builder = builder.header(name, value);
             }
         }
+        builder = builder
+            .set_each(renewal, HttpTokenBuilder::renewal)
+            .set_each(settings.renewal.as_ref(), |builder, renewal| {
+                builder.renewable(renewal.renewable)
+            });
         match &settings.body {
             HttpBody::None => {}
             HttpBody::Form(fields) => {

@@ -21,6 +21,7 @@ impl JwtSource {
         if let Some(id) = &settings.key_id {
             key = key.key_id(id.read(request).await?.as_str());
         }
+        let fingerprint = settings.has_fingerprint.then(|| key.fingerprint());
         let mut jwt = SignedJwt::new(key)
             .lifetime(settings.lifetime)
             .backdate(settings.backdate);
@@ -29,6 +30,13 @@ impl JwtSource {
         }
         for (name, secret) in &settings.secret_claims {
             jwt = jwt.claim(*name, secret.read(request).await?.as_str());
+        }
+        if let Some(fingerprint) = fingerprint {
+            let issuer = settings
+                .claims
+                .get("iss")
+                .and_then(|issuer| issuer.as_str());
+            jwt = jwt.issuer(format!("{}.{fingerprint}", issuer.unwrap_or_default()));
         }
         if settings.has_not_before {
             jwt = jwt.not_before();

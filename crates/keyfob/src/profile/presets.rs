@@ -22,13 +22,25 @@
 //! 7. Test it in `tests/profiles/presets` against the fake of the platform in the test kit, with the TOML of its docs page.
 
 mod api_key;
+mod app_store_connect;
+mod auth0;
 mod azure;
+mod client;
+mod databricks;
+mod entra;
+mod epic;
 mod gcp_metadata;
 mod gcp_service_account;
 mod gcp_workload_identity;
 mod github;
+mod keycloak;
 mod kubernetes;
+mod okta;
 pub(crate) mod preset;
+mod salesforce;
+mod snowflake;
+mod vault;
+mod zoom;
 
 use crate::profile::presets::preset::Preset;
 use crate::profile::schema::token::ReadPreset;
@@ -37,14 +49,26 @@ use crate::profile::table::{Read, Value};
 /// All presets.
 pub(crate) static ALL: &[&Preset] = &[
     &api_key::API_KEY,
+    &app_store_connect::KEY,
+    &auth0::M2M,
     &azure::MANAGED_IDENTITY,
     &azure::WORKLOAD_IDENTITY,
+    &databricks::M2M,
+    &entra::APPLICATION,
+    &epic::BACKEND_SERVICES,
     &gcp_metadata::METADATA,
     &gcp_service_account::SERVICE_ACCOUNT,
     &gcp_workload_identity::WORKLOAD_IDENTITY,
     &github::ACTIONS,
     &github::APP,
+    &keycloak::SERVICE_ACCOUNT,
     &kubernetes::SERVICE_ACCOUNT,
+    &okta::PRIVATE_KEY_JWT,
+    &salesforce::JWT,
+    &snowflake::KEY_PAIR,
+    &vault::APPROLE,
+    &vault::KUBERNETES,
+    &zoom::SERVER_TO_SERVER,
 ];
 
 /// Finds the preset that a value names.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use keyfob::http::Method;
 use keyfob::oauth::{ExpiryForm, RequestText};
-use keyfob::{HttpToken, TokenCache};
-use keyfob_testkit::json;
-use keyfob_testkit::platforms::Vault;
+use keyfob::{HttpToken, Profile, Profiles, TokenCache};
+use keyfob_testkit::platforms::{Kubernetes, Vault};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use serde_json::Value;
 
 use crate::openbao_server::{OpenBao, Responded, send};
@@ -118,4 +118,106 @@ async fn a_token_of_an_approle_is_renewed_and_replaced_while_it_is_used() {
     let renewals = tokens.status().renewals;
     assert!(seen.len() == 2 || seen.len() == 3, "{} tokens", seen.len());
     assert!(renewals > seen.len() as u64, "{renewals} renewals");
+}
+
+/// The example of a preset on the page on platforms, with the address of the server, and with what differs in the test.
+fn profile(server: &OpenBao, preset: &str, replacements: &[(&str, &str)]) -> Profile {
+    let page = include_str!("../../../../docs/platforms.md");
+    let (_, section) = page.split_once(&format!("\n## {preset}\n")).unwrap();
+    let (_, example) = section.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let store = "store = \"memory\"\ntoken.preset";
+    let mut text = example.replacen("token.preset", store, 1);
+    let address = ("https://vault.example.com:8200/", server.url_for("/"));
+    text = text.replace(address.0, &address.1);
+    for (from, to) in replacements {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    Profiles::from_text(&text)
+        .unwrap()
+        .get("vault")
+        .unwrap()
+        .clone()
+}
+
+async fn assert_reads_a_secret(server: &OpenBao, profile: &Profile) {
+    let findings = profile.check().await;
+    for finding in &findings {
+        finding
+            .outcome()
+            .unwrap_or_else(|error| panic!("{}: {error}", finding.what()));
+    }
+    let session = profile.session().unwrap();
+    let response = session.get("secret/data/app").send().await.unwrap();
+    assert_eq!(response.status(), 200, "{}", server.url_for(""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preset_for_an_approle_reads_a_secret() {
+    let server = OpenBao::start().await;
+    let (role, secret) = server.approle(600, 1500).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), secret).unwrap();
+    let place = format!("file:{}", file.path().display());
+    let replacements = [
+        ("675a50e7-cfe0-be76-e35f-49ec009731ea", role.as_str()),
+        ("file:/run/secrets/vault-secret-id", &place),
+    ];
+    let profile = profile(&server, "vault_approle", &replacements);
+    assert_reads_a_secret(&server, &profile).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preset_for_kubernetes_reads_a_secret() {
+    let (server, kubernetes) = (OpenBao::start().await, Kubernetes::start());
+    // The part of the API of the cluster that checks tokens.
+    let cluster = Server::start();
+    cluster.expect(
+        Expect::post("/apis/authentication.k8s.io/v1/tokenreviews").respond(
+            ScriptedResponse::json(json!({
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenReview",
+                "status": {
+                    "authenticated": true,
+                    "user": {"username": Kubernetes::SUBJECT, "uid": "0123", "groups": []},
+                    "audiences": ["vault"],
+                },
+            }))
+            .with_status(201),
+        ),
+    );
+    server.approle(600, 1500).await;
+    server
+        .configure("/v1/sys/auth/kubernetes", json!({"type": "kubernetes"}))
+        .await;
+    let authority = rcgen::generate_simple_self_signed(["cluster".to_owned()]).unwrap();
+    let config = json!({
+        "kubernetes_host": cluster.url(),
+        "kubernetes_ca_cert": authority.cert.pem(),
+        "disable_local_ca_jwt": true,
+        "token_reviewer_jwt": kubernetes.token("reviewer"),
+    });
+    server.configure("/v1/auth/kubernetes/config", config).await;
+    let role = json!({
+        "bound_service_account_names": "checkout",
+        "bound_service_account_namespaces": "shop",
+        "audience": "vault",
+        "token_policies": "app",
+    });
+    server
+        .configure("/v1/auth/kubernetes/role/orders", role)
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = kubernetes.project(folder.path(), "vault").unwrap();
+    let jwt = format!(
+        "token.role = \"orders\"\ntoken.jwt = \"file:{}\"",
+        file.display()
+    );
+    let profile = profile(
+        &server,
+        "vault_kubernetes",
+        &[("token.role = \"orders\"", &jwt)],
+    );
+    assert_reads_a_secret(&server, &profile).await;
 }

@@ -70,8 +70,23 @@ impl OpenBao {
         let secret = self
             .configure("/v1/auth/approle/role/app/secret-id", json!({}))
             .await;
-        let text = |(_, body): Responded, name: &str| body["data"][name].as_str().unwrap().into();
-        (text(role, "role_id"), text(secret, "secret_id"))
+        let text = |(_, body): Responded, name: &str| -> String {
+            body["data"][name].as_str().unwrap().into()
+        };
+        let (role, secret) = (text(role, "role_id"), text(secret, "secret_id"));
+        let login = json!({"role_id": role, "secret_id": secret});
+        // A new auth method is not ready at once.
+        for _ in 0..100 {
+            let body = Some(login.clone());
+            let path = "/v1/auth/approle/login";
+            let (status, body) = self.send(Method::POST, path, "", body).await;
+            if status.is_success() {
+                return (role, secret);
+            }
+            println!("{status} {body}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no login succeeded within 5 s");
     }
 
     /// Sends a request as the administrator, which has to succeed.

@@ -63,6 +63,7 @@ pub struct HttpTokenBuilder {
     timeout: Duration,
     renewal: Option<Box<HttpTokenBuilder>>,
     renewable: Option<String>,
+    newest: Arc<Mutex<NewToken>>,
 }
 
 impl HttpToken {
@@ -100,6 +101,7 @@ impl HttpToken {
             timeout: Self::TIMEOUT,
             renewal: None,
             renewable: None,
+            newest: Arc::default(),
         }
     }
 }
@@ -185,6 +187,15 @@ impl HttpTokenBuilder {
         self
     }
 
+    /// Knows of the newest token what this source knows, whose place it takes.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn in_place_of(mut self, source: &HttpToken) -> Self {
+        if let Some(renewal) = &source.0.renewal {
+            self.newest = Arc::clone(&renewal.newest);
+        }
+        self
+    }
+
     /// Sets the statuses that are permanent, in place of [`HttpToken::REFUSED`].
     pub fn refused(mut self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.refused = statuses.into_iter().collect();
@@ -261,7 +272,7 @@ impl HttpTokenBuilder {
             Ok::<_, Error>(Renewal {
                 request: Arc::new(request.build()?),
                 renewable,
-                newest: Mutex::new(NewToken::default()),
+                newest: self.newest,
             })
         });
         let plain_http = self.plain_http?;

@@ -16,7 +16,7 @@ pub(crate) struct Renewal {
     pub(crate) request: Arc<dyn TokenSource>,
     /// Where a response says whether its token can be renewed.
     pub(crate) renewable: Option<Pointer>,
-    pub(crate) newest: Mutex<NewToken>,
+    pub(crate) newest: Arc<Mutex<NewToken>>,
 }
 
 /// What a response said about a new token.

@@ -64,6 +64,7 @@ fn service_account(values: &Values) -> Result<TokenSettings, String> {
         passphrase: None,
         id: None,
         algorithm: Some(Algorithm::Rs256),
+        has_certificate: false,
     });
     jwt.lifetime = LIFETIME;
     jwt.key_id = Some(member("/private_key_id"));

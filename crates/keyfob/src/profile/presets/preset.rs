@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::schema::client::KeySettings;
@@ -22,6 +24,7 @@ pub(crate) struct Preset {
 pub(crate) struct Values {
     table: &'static TableKeys,
     values: BTreeMap<&'static str, PresetValue>,
+    base_url: Option<Url>,
 }
 
 pub(super) enum PresetValue {
@@ -63,7 +66,12 @@ impl ReadPreset for Preset {
         &self.table
     }
 
-    fn read(&'static self, table: &Table<'_>, links: &LinkReader<'_>) -> Read<TokenSettings> {
+    fn read(
+        &'static self,
+        table: &Table<'_>,
+        links: &LinkReader<'_>,
+        base_url: Option<&Url>,
+    ) -> Read<TokenSettings> {
         let mut values = BTreeMap::new();
         let mut outcome = Ok(());
         // All keys are read before an error ends this, so that each mistake is reported.
@@ -83,6 +91,7 @@ impl ReadPreset for Preset {
         let settings = (self.settings)(&Values {
             table: table_keys,
             values,
+            base_url: base_url.cloned(),
         });
         settings.map_err(|problem| table.error(problem))
     }
@@ -170,6 +179,25 @@ impl Values {
         }
     }
 
+    /// The profile's base URL, or an error that names the key which replaces it.
+    pub(super) fn base_url(&self, key: &str) -> Result<&Url, String> {
+        let url = self.base_url.as_ref();
+        url.ok_or_else(|| {
+            format!("`{key}` is missing, and the profile has no `base_url` that it follows from")
+        })
+    }
+
+    /// The URL of this key, or this path at the server of the profile's base URL.
+    pub(super) fn url_or_path(&self, key: &str, path: &str) -> Result<String, String> {
+        match self.given_text(key) {
+            Some(url) => Ok(url.to_owned()),
+            None => {
+                let server = self.base_url(key)?.origin().ascii_serialization();
+                Ok(format!("{server}{path}"))
+            }
+        }
+    }
+
     /// Whether a flag is set.
     pub(super) fn flag(&self, name: &str) -> bool {
         matches!(self.values.get(name), Some(PresetValue::Flag(true)))
@@ -182,6 +210,7 @@ impl Values {
             passphrase: None,
             id: None,
             algorithm: Some(algorithm),
+            has_certificate: false,
         }
     }
 

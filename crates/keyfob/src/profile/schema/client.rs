@@ -40,6 +40,8 @@ pub(crate) struct KeySettings {
     pub(crate) passphrase: Option<SecretRef>,
     pub(crate) id: Option<String>,
     pub(crate) algorithm: Option<Algorithm>,
+    /// Whether its certificate is in the same text, and is named in what it signs (`x5t#S256`).
+    pub(crate) has_certificate: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -185,6 +187,7 @@ pub(super) fn read_key(table: &Table<'_>) -> Read<KeySettings> {
         passphrase,
         id,
         algorithm,
+        has_certificate: false,
     })
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct Grant {
     pub(crate) token_type: Option<String>,
     /// Whether the ID token of a response is the token.
     pub(crate) uses_id_token: bool,
+    /// What a person can do about a refusal: a code or a word of the error, and what to do. The first that fits counts.
+    pub(crate) advice: &'static [(&'static str, &'static str)],
 }
 
 /// The server that issues the tokens.
@@ -104,6 +106,28 @@ pub(crate) struct ExchangeSettings {
 }
 
 impl Grant {
+    /// A grant at this server, without parameters.
+    pub(crate) fn new(name: &str, kind: GrantKind, server: Server, client: ClientSettings) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            server,
+            client,
+            scopes: Vec::new(),
+            audience: Vec::new(),
+            resource: Vec::new(),
+            parameters: Vec::new(),
+            secret_parameters: Vec::new(),
+            dpop_key: None,
+            ca_file: None,
+            plain_http: None,
+            client_certificate: None,
+            token_type: None,
+            uses_id_token: false,
+            advice: &[],
+        }
+    }
+
     /// All secrets of the grant, each with its key in the file.
     pub(crate) fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let mut secrets = Vec::new();
@@ -269,6 +293,7 @@ pub(super) fn read(
         plain_http: table.optional("allow_plain_http", Value::origin),
         token_type,
         uses_id_token: uses_id_token.unwrap_or_default(),
+        advice: &[],
     })
 }
 

@@ -29,6 +29,17 @@ pub(crate) struct HttpSettings {
     pub(crate) refused: Option<Vec<StatusCode>>,
     pub(crate) plain_http: PlainHttpTo,
     pub(crate) advice: Option<&'static Advice>,
+    pub(crate) renewal: Option<RenewalSettings>,
+}
+
+/// A request that renews a token where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct RenewalSettings {
+    pub(crate) url: String,
+    /// The header that carries the token. The others are those of the first request.
+    pub(crate) header: &'static str,
+    /// Where a response says whether its token can be renewed.
+    pub(crate) renewable: &'static str,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -109,6 +120,7 @@ impl HttpSettings {
             refused: None,
             plain_http: PlainHttpTo::None,
             advice: None,
+            renewal: None,
         }
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct JwtSettings {
     pub(crate) backdate: Duration,
     pub(crate) has_not_before: bool,
     pub(crate) has_id: bool,
+    /// Whether the fingerprint of the key follows the issuer, after a dot.
+    pub(crate) has_fingerprint: bool,
 }
 
 impl JwtSettings {
@@ -38,6 +40,7 @@ impl JwtSettings {
             backdate: Duration::ZERO,
             has_not_before: false,
             has_id: false,
+            has_fingerprint: false,
         }
     }
 

@@ -100,7 +100,13 @@ pub(crate) struct Context<'c> {
 pub(crate) trait ReadPreset: Sync {
     fn table(&'static self) -> &'static TableKeys;
 
-    fn read(&'static self, table: &Table<'_>, links: &LinkReader<'_>) -> Read<TokenSettings>;
+    /// Reads the table of a profile with this base URL.
+    fn read(
+        &'static self,
+        table: &Table<'_>,
+        links: &LinkReader<'_>,
+        base_url: Option<&Url>,
+    ) -> Read<TokenSettings>;
 }
 
 impl TokenSettings {
@@ -151,6 +157,12 @@ impl TokenSettings {
                 && !grant.consumes_refresh_token()
         };
         self.is_keyless || self.grant().is_some_and(is_assertion)
+    }
+
+    /// The same in this header, without a scheme.
+    pub(crate) fn in_header(mut self, name: &'static str) -> Self {
+        self.placement = Some(Placement::header(HeaderName::from_static(name)));
+        self
     }
 
     /// True if a token without an expiry may be stored: the server rejects it in time, or the file has a default lifetime.
@@ -289,7 +301,7 @@ fn read_settings(table: &Table<'_>, context: Context<'_>, preset: Preset) -> Rea
     };
     let reader = LinkReader::new(&add);
     let mut settings = match preset {
-        Some(preset) => preset.read(table, &reader),
+        Some(preset) => preset.read(table, &reader, context.base_url),
         None => read_from(table, context, &reader),
     }?;
     for link in links.take() {
@@ -297,7 +309,7 @@ fn read_settings(table: &Table<'_>, context: Context<'_>, preset: Preset) -> Rea
     }
     Ok(TokenSettings {
         fetch_timeout,
-        default_lifetime,
+        default_lifetime: default_lifetime.or(settings.default_lifetime),
         ..settings
     })
 }

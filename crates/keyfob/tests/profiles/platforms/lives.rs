@@ -67,17 +67,22 @@ pub(crate) fn serve_and_prepare(
     lifetime: Duration,
     prepare: impl Fn(),
 ) {
-    let tokens = TokenCache::builder(profile.source().expect("the settings are good"))
-        .clock(clock.clone())
-        .build()
-        .expect("the settings are good");
+    let tokens =
+        TokenCache::builder(profile.source().expect("the settings are good")).clock(clock.clone());
+    let tokens = match profile.default_lifetime() {
+        Some(lifetime) => tokens.default_lifetime(lifetime),
+        None => tokens,
+    };
+    let tokens = tokens.build().expect("the settings are good");
     let base = profile.base_url().expect("each example has one").clone();
     let session = blocking::Session::builder(tokens.clone())
         .base_url(base)
         .build()
         .expect("the API is on this machine");
     let request = || {
-        let response = session.get("things").send().expect("there is a token");
+        // Snowflake refuses a request without it.
+        let request = session.get("things").header("user-agent", "test");
+        let response = request.send().expect("there is a token");
         assert_eq!(response.status(), 200);
     };
     for life in 1..=4 {

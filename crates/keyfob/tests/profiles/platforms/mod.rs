@@ -1,6 +1,7 @@
 //! The presets of platforms, against fakes of the platforms.
 
 mod azure;
+mod clients;
 mod environment;
 mod errors;
 mod github;
@@ -8,3 +9,5 @@ mod google;
 mod kubernetes;
 mod lives;
 mod page;
+mod signed;
+mod vault;

@@ -1,0 +1,551 @@
+//! The presets for servers that issue tokens to a client with a secret, a key or a token of another platform.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyfob::ErrorKind;
+use keyfob_testkit::platforms::{
+    Auth0, Databricks, Entra, Epic, Fake, Keycloak, Kubernetes, Okta, Platform, PlatformKey,
+    Salesforce, Zoom,
+};
+use keyfob_testkit::{ManualClock, json};
+
+use crate::folder::Folder;
+use crate::platforms::lives::{
+    api, assert_error, check, clock, error_of, profile, serve_1000_requests_in_4_lives,
+    serve_and_prepare,
+};
+use crate::platforms::page::{example, examples, replaced, section};
+
+/// Calls of the token endpoint in four lives: one for each.
+#[track_caller]
+fn assert_one_call_for_each_life<P: Platform>(fake: &Fake<P>, path: &str) {
+    assert_eq!((fake.accepted_at(path), fake.refusals()), (4, Vec::new()));
+}
+
+/// Checks each changed text: what the error is about, and what it says.
+#[track_caller]
+fn assert_errors(
+    text: &str,
+    (name, clock): (&str, &ManualClock),
+    secrets: &[&str],
+    cases: &[((&str, &str), &[&str])],
+) {
+    for ((from, to), says) in cases {
+        let changed = replaced(text, &[(from, to)]);
+        let error = error_of(&profile(&changed, name), clock, secrets);
+        assert_error(&error, ErrorKind::Refused, says);
+    }
+}
+
+fn databricks(fake: &Fake<Databricks>, folder: &Folder) -> String {
+    let secret = folder.file("databricks", Databricks::CLIENT_SECRET);
+    example(
+        "databricks_m2m",
+        &[
+            (
+                "https://dbc-a1b2345c-d6e7.cloud.databricks.com",
+                &fake.url(),
+            ),
+            (
+                "file:/run/secrets/databricks",
+                &format!("file:{}", secret.display()),
+            ),
+        ],
+    )
+}
+
+#[test]
+fn databricks_m2m_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Databricks::start_on(&clock);
+    let profile = profile(&databricks(&fake, &folder), "databricks");
+    serve_1000_requests_in_4_lives(&profile, &clock, Databricks::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Databricks::TOKEN_PATH);
+}
+
+#[tokio::test]
+async fn databricks_m2m_passes_the_check_and_says_what_to_change() {
+    let (folder, fake) = (Folder::new(), Databricks::start());
+    let text = databricks(&fake, &folder);
+    check(&profile(&text, "databricks"))
+        .await
+        .expect("each step works");
+    tokio::task::spawn_blocking(move || {
+        let clock = clock();
+        assert_errors(
+            &text,
+            ("databricks", &clock),
+            &[Databricks::CLIENT_SECRET],
+            &[(
+                (Databricks::CLIENT_ID, "other"),
+                &["`invalid_client`", "`client_id`"],
+            )],
+        );
+        let scope = format!("{text}token.scopes = \"other\"\n");
+        let error = error_of(&profile(&scope, "databricks"), &clock, &[]);
+        assert_error(&error, ErrorKind::Refused, &["`invalid_scope`", "`scopes`"]);
+        fake.throttle(30);
+        let error = error_of(&profile(&text, "databricks"), &clock, &[]);
+        assert_error(&error, ErrorKind::Unavailable, &["429"]);
+    })
+    .await
+    .expect("no step fails");
+}
+
+fn salesforce(fake: &Fake<Salesforce>, folder: &Folder, key: &PlatformKey) -> String {
+    let file = folder.file("salesforce.pem", &key.private_pem());
+    example(
+        "salesforce_jwt",
+        &[
+            ("https://example.my.salesforce.com", &fake.url()),
+            (
+                "file:~/keys/salesforce.pem",
+                &format!("file:{}", file.display()),
+            ),
+        ],
+    )
+}
+
+#[test]
+fn salesforce_jwt_serves_1000_requests_although_no_lifetime_is_sent() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Salesforce::start_on(&clock);
+    let profile = profile(&salesforce(&fake, &folder, fake.key()), "salesforce");
+    assert_eq!(
+        profile.default_lifetime(),
+        Some(Salesforce::SESSION_TIMEOUT)
+    );
+    serve_1000_requests_in_4_lives(&profile, &clock, Salesforce::SESSION_TIMEOUT);
+    assert_one_call_for_each_life(&fake, Salesforce::TOKEN_PATH);
+}
+
+#[test]
+fn salesforce_jwt_says_what_to_change() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Salesforce::start_on(&clock);
+    let text = salesforce(&fake, &folder, fake.key());
+    assert_errors(
+        &text,
+        ("salesforce", &clock),
+        &["BEGIN"],
+        &[
+            (
+                (Salesforce::CONSUMER_KEY, "other"),
+                &["`invalid_client_id`", "`client_id`"],
+            ),
+            (
+                (Salesforce::USER, "other@example.com"),
+                &["`invalid_grant`", "`subject`"],
+            ),
+        ],
+    );
+    let sandbox = format!("{text}token.assertion_audience = \"https://login.example.com\"\n");
+    let error = error_of(&profile(&sandbox, "salesforce"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["`assertion_audience`"]);
+    fake.clock().set_ahead(600);
+    let error = error_of(&profile(&text, "salesforce"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["`invalid_grant`", "clock"]);
+}
+
+/// The private RSA key as a JWK with its id (RFC 7517), as Okta hands it out.
+fn rsa_jwk(key: &PlatformKey) -> String {
+    let pem = key.private_pkcs1_pem();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(body).expect("it is base64");
+    // RFC 8017 §A.1.2: a sequence of integers, the first of which is a version.
+    let mut rest = &der[4..];
+    let mut integers = Vec::new();
+    while let [2, length, after @ ..] = rest {
+        let (length, after) = match length {
+            0x81 => (usize::from(after[0]), &after[1..]),
+            0x82 => (
+                usize::from(after[0]) << 8 | usize::from(after[1]),
+                &after[2..],
+            ),
+            short => (usize::from(*short), after),
+        };
+        let number = &after[..length];
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        integers.push(URL_SAFE_NO_PAD.encode(&number[zeros..]));
+        rest = &after[length..];
+    }
+    let names = ["", "n", "e", "d", "p", "q", "dp", "dq", "qi"];
+    let mut jwk = json!({"kty": "RSA", "kid": key.id()});
+    for (name, value) in names.iter().zip(integers).skip(1) {
+        jwk[*name] = value.into();
+    }
+    jwk.to_string()
+}
+
+fn okta(fake: &Fake<Okta>, folder: &Folder) -> String {
+    let file = folder.file("okta.jwk", &rsa_jwk(fake.key()));
+    example(
+        "okta_private_key_jwt",
+        &[
+            ("https://example.okta.com", &fake.url()),
+            ("file:~/keys/okta.jwk", &format!("file:{}", file.display())),
+        ],
+    )
+}
+
+#[test]
+fn okta_private_key_jwt_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Okta::start_on(&clock);
+    let profile = profile(&okta(&fake, &folder), "okta");
+    serve_1000_requests_in_4_lives(&profile, &clock, Okta::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Okta::TOKEN_PATH);
+}
+
+#[test]
+fn okta_private_key_jwt_says_what_to_change() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Okta::start_on(&clock);
+    let text = okta(&fake, &folder);
+    assert_errors(
+        &text,
+        ("okta", &clock),
+        &["\"d\""],
+        &[
+            (
+                (Okta::CLIENT_ID, "other"),
+                &["`invalid_client`", "`client_id`"],
+            ),
+            (
+                ("okta.users.read", "okta.apps.manage"),
+                &["`invalid_scope`", "`scopes`"],
+            ),
+        ],
+    );
+    fake.clock().set_ahead(600);
+    let error = error_of(&profile(&text, "okta"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["clock"]);
+    fake.clock().set_ahead(0);
+    fake.require_dpop();
+    let error = error_of(&profile(&text, "okta"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["`dpop_key`"]);
+    fake.throttle(30);
+    let error = error_of(&profile(&text, "okta"), &clock, &[]);
+    assert_error(&error, ErrorKind::Unavailable, &["429"]);
+}
+
+/// The profile for Keycloak of the example with this number, whose API takes the tokens of the fake.
+fn keycloak(
+    fake: &Fake<Keycloak>,
+    number: usize,
+    credential: (&str, &str),
+) -> (String, keyfob_testkit::Server) {
+    let issuer = fake.issuer().clone();
+    let api = api(move |token| issuer.is_valid(token));
+    let text = replaced(
+        &examples(section("keycloak"))[number],
+        &[
+            ("https://orders.example.com/", &api.url()),
+            (
+                "https://sso.example.com/realms/shop",
+                &fake.url_for(Keycloak::REALM_PATH),
+            ),
+            credential,
+        ],
+    );
+    (text, api)
+}
+
+#[test]
+fn keycloak_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Keycloak::start_on(&clock);
+    let secret = folder.file("secret", Keycloak::CLIENT_SECRET);
+    let secret = format!("file:{}", secret.display());
+    let (text, _api) = keycloak(&fake, 0, ("file:/run/secrets/keycloak", &secret));
+    serve_1000_requests_in_4_lives(&profile(&text, "orders"), &clock, Keycloak::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Keycloak::TOKEN_PATH);
+}
+
+#[test]
+fn keycloak_takes_the_token_of_a_pod_and_no_secret_is_on_disk() {
+    let (folder, clock) = (Folder::new(), clock());
+    let (fake, kubernetes) = (Keycloak::start_on(&clock), Kubernetes::start_on(&clock));
+    fake.trust(Kubernetes::ISSUER, Kubernetes::SUBJECT, kubernetes.key());
+    let realm = fake.url_for(Keycloak::REALM_PATH);
+    let project = || {
+        let written = kubernetes.project(&folder.path("token"), &realm);
+        written.expect("the folder is ours")
+    };
+    let file = format!("file:{}", project().display());
+    let (text, _api) = keycloak(&fake, 1, ("file:/var/run/secrets/tokens/keycloak", &file));
+    let profile = profile(&text, "orders-in-a-pod");
+    serve_and_prepare(&profile, &clock, Keycloak::TOKEN_LIFETIME, || {
+        drop(project())
+    });
+    assert_one_call_for_each_life(&fake, Keycloak::TOKEN_PATH);
+}
+
+#[test]
+fn keycloak_says_what_to_change() {
+    let (folder, clock) = (Folder::new(), clock());
+    let (fake, kubernetes) = (Keycloak::start_on(&clock), Kubernetes::start_on(&clock));
+    let secret = folder.file("secret", "wr0ng");
+    let secret = format!("file:{}", secret.display());
+    let (text, _api) = keycloak(&fake, 0, ("file:/run/secrets/keycloak", &secret));
+    let error = error_of(&profile(&text, "orders"), &clock, &["wr0ng"]);
+    assert_error(
+        &error,
+        ErrorKind::Refused,
+        &["`unauthorized_client`", "service account"],
+    );
+    // The audience is another one, and later the token has expired.
+    fake.trust(Kubernetes::ISSUER, Kubernetes::SUBJECT, kubernetes.key());
+    for (audience, seconds) in [
+        ("vault", 0),
+        (fake.url_for(Keycloak::REALM_PATH).as_str(), 7200),
+    ] {
+        let token = kubernetes.token(audience);
+        fake.clock().set_ahead(seconds);
+        let file = format!("file:{}", folder.file("token", &token).display());
+        let (text, _api) = keycloak(&fake, 1, ("file:/var/run/secrets/tokens/keycloak", &file));
+        let error = error_of(&profile(&text, "orders-in-a-pod"), &clock, &[&token]);
+        assert_error(
+            &error,
+            ErrorKind::Refused,
+            &["`invalid_client`", "audience", "expired"],
+        );
+    }
+}
+
+fn auth0(fake: &Fake<Auth0>, folder: &Folder) -> (String, keyfob_testkit::Server) {
+    let secret = folder.file("auth0", Auth0::CLIENT_SECRET);
+    let issuer = fake.issuer().clone();
+    let api = api(move |token| issuer.is_valid(token));
+    let text = example(
+        "auth0",
+        &[
+            ("https://api.example.com/", &api.url()),
+            (
+                "file:/run/secrets/auth0",
+                &format!("file:{}", secret.display()),
+            ),
+        ],
+    );
+    let text = format!(
+        "{text}token.endpoint = \"{}\"\ntoken.audience = \"{}\"\n",
+        fake.url_for(Auth0::TOKEN_PATH),
+        Auth0::AUDIENCE
+    );
+    (text, api)
+}
+
+#[test]
+fn auth0_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Auth0::start_on(&clock);
+    let (text, _api) = auth0(&fake, &folder);
+    serve_1000_requests_in_4_lives(&profile(&text, "api"), &clock, Auth0::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Auth0::TOKEN_PATH);
+}
+
+#[test]
+fn auth0_says_what_to_change() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Auth0::start_on(&clock);
+    let (text, _api) = auth0(&fake, &folder);
+    assert_errors(
+        &text,
+        ("api", &clock),
+        &[Auth0::CLIENT_SECRET],
+        &[
+            ((Auth0::CLIENT_ID, "other"), &["401", "`client_id`"]),
+            (
+                (Auth0::AUDIENCE, Auth0::OTHER_AUDIENCE),
+                &["403", "`audience`"],
+            ),
+            (
+                (Auth0::AUDIENCE, "https://unknown.example"),
+                &["403", "`audience`"],
+            ),
+        ],
+    );
+    fake.forbid_grant_type();
+    let error = error_of(&profile(&text, "api"), &clock, &[]);
+    assert_error(
+        &error,
+        ErrorKind::Refused,
+        &["`unauthorized_client`", "grant type"],
+    );
+    fake.throttle(30);
+    let error = error_of(&profile(&text, "api"), &clock, &[]);
+    assert_error(&error, ErrorKind::Unavailable, &["429"]);
+}
+
+/// The profile for Entra of the example with this number, whose API takes the tokens of the fake.
+fn entra(
+    fake: &Fake<Entra>,
+    number: usize,
+    credential: (&str, &str),
+) -> (String, keyfob_testkit::Server) {
+    let issuer = fake.issuer().clone();
+    let api = api(move |token| issuer.is_valid(token));
+    let text = replaced(
+        &examples(section("entra"))[number],
+        &[
+            ("https://graph.microsoft.com/v1.0/", &api.url()),
+            ("11111111-2222-4333-8444-555555555555", Entra::TENANT),
+            ("99999999-8888-4777-8666-555555555555", Entra::CLIENT_ID),
+            credential,
+        ],
+    );
+    let scope = "https://graph.microsoft.com/.default";
+    (
+        format!(
+            "{text}token.endpoint = \"{}\"\ntoken.scopes = \"{scope}\"\n",
+            fake.url()
+        ),
+        api,
+    )
+}
+
+#[test]
+fn entra_serves_1000_requests_with_a_secret() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Entra::start_on(&clock);
+    let secret = folder.file("secret", Entra::CLIENT_SECRET);
+    let secret = format!("file:{}", secret.display());
+    let (text, _api) = entra(&fake, 0, ("file:/run/secrets/entra", &secret));
+    serve_1000_requests_in_4_lives(&profile(&text, "graph"), &clock, Entra::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Entra::TOKEN_PATH);
+    let wrong = folder.file("wrong", "wr0ng");
+    let wrong = text.replace(&secret, &format!("file:{}", wrong.display()));
+    let error = error_of(&profile(&wrong, "graph"), &clock, &["wr0ng"]);
+    assert_error(
+        &error,
+        ErrorKind::Refused,
+        &["AADSTS7000215", "`client_secret`"],
+    );
+    let tenant = text.replace(Entra::TENANT, "00000000-0000-0000-0000-000000000000");
+    let error = error_of(&profile(&tenant, "graph"), &clock, &[Entra::CLIENT_SECRET]);
+    assert_error(&error, ErrorKind::Refused, &["AADSTS90002", "`tenant`"]);
+    let scope = text.replace("/.default", "/User.Read");
+    let error = error_of(&profile(&scope, "graph"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["AADSTS1002012", "`scopes`"]);
+}
+
+#[test]
+fn entra_serves_1000_requests_with_a_certificate() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Entra::start_on(&clock);
+    let pair = rcgen::KeyPair::from_pem(&fake.key().private_pem()).expect("it is an RSA key");
+    let params = rcgen::CertificateParams::new(["app".to_owned()]).expect("it is a name");
+    let certificate = params.self_signed(&pair).expect("the key signs");
+    let both = fake.key().private_pem() + &certificate.pem();
+    let file = format!("file:{}", folder.file("entra.pem", &both).display());
+    let (text, _api) = entra(&fake, 1, ("file:~/keys/entra.pem", &file));
+    let unknown = error_of(&profile(&text, "graph-by-certificate"), &clock, &["BEGIN"]);
+    assert_error(
+        &unknown,
+        ErrorKind::Refused,
+        &["AADSTS700027", "`certificate`"],
+    );
+    let before = fake.refusals().len();
+    fake.register_certificate(certificate.der());
+    serve_1000_requests_in_4_lives(
+        &profile(&text, "graph-by-certificate"),
+        &clock,
+        Entra::TOKEN_LIFETIME,
+    );
+    assert_eq!(fake.refusals().len(), before);
+    fake.clock().set_ahead(600);
+    let error = error_of(&profile(&text, "graph-by-certificate"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["AADSTS700024", "clock"]);
+}
+
+fn epic(fake: &Fake<Epic>, folder: &Folder) -> String {
+    let file = folder.file("epic.pem", &fake.key().private_pem());
+    example(
+        "epic_backend_services",
+        &[
+            (
+                "https://fhir.epic.com/interconnect-fhir-oauth/api/FHIR/R4",
+                &fake.url_for(Epic::FHIR_PATH),
+            ),
+            ("file:~/keys/epic.pem", &format!("file:{}", file.display())),
+        ],
+    )
+}
+
+#[test]
+fn epic_backend_services_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Epic::start_on(&clock);
+    let profile = profile(&epic(&fake, &folder), "epic");
+    serve_1000_requests_in_4_lives(&profile, &clock, Epic::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Epic::TOKEN_PATH);
+}
+
+#[test]
+fn epic_backend_services_says_what_to_check_as_epic_gives_no_reason() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Epic::start_on(&clock);
+    let text = epic(&fake, &folder);
+    let case: &[&str] = &["`invalid_client`", "`client_id`", "`private_key`"];
+    assert_errors(
+        &text,
+        ("epic", &clock),
+        &["BEGIN"],
+        &[((Epic::CLIENT_ID, "other"), case)],
+    );
+    fake.clock().set_ahead(600);
+    let error = error_of(&profile(&text, "epic"), &clock, &[]);
+    assert_error(&error, ErrorKind::Refused, &["clock"]);
+}
+
+fn zoom(fake: &Fake<Zoom>, folder: &Folder) -> (String, keyfob_testkit::Server) {
+    let secret = folder.file("zoom", Zoom::CLIENT_SECRET);
+    let issuer = fake.issuer().clone();
+    let api = api(move |token| issuer.is_valid(token));
+    let text = example(
+        "zoom_server_to_server",
+        &[
+            ("https://api.zoom.us/v2/", &api.url()),
+            (
+                "file:/run/secrets/zoom",
+                &format!("file:{}", secret.display()),
+            ),
+        ],
+    );
+    let endpoint = fake.url_for(Zoom::TOKEN_PATH);
+    (format!("{text}token.endpoint = \"{endpoint}\"\n"), api)
+}
+
+#[test]
+fn zoom_server_to_server_serves_1000_requests_with_one_call_for_each_life() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Zoom::start_on(&clock);
+    let (text, _api) = zoom(&fake, &folder);
+    serve_1000_requests_in_4_lives(&profile(&text, "zoom"), &clock, Zoom::TOKEN_LIFETIME);
+    assert_one_call_for_each_life(&fake, Zoom::TOKEN_PATH);
+}
+
+#[test]
+fn zoom_server_to_server_says_what_to_change() {
+    let (folder, clock) = (Folder::new(), clock());
+    let fake = Zoom::start_on(&clock);
+    let (text, _api) = zoom(&fake, &folder);
+    assert_errors(
+        &text,
+        ("zoom", &clock),
+        &[Zoom::CLIENT_SECRET],
+        &[
+            (
+                (Zoom::CLIENT_ID, "other"),
+                &["`invalid_client`", "`client_id`"],
+            ),
+            (
+                (Zoom::ACCOUNT, "other"),
+                &["`invalid_request`", "`account_id`"],
+            ),
+        ],
+    );
+    fake.throttle(30);
+    let error = error_of(&profile(&text, "zoom"), &clock, &[]);
+    assert_error(&error, ErrorKind::Unavailable, &["429"]);
+}
