@@ -60,7 +60,6 @@ impl Profile {
     }
 
     /// The files of the client certificate for its servers and of the key, and the passphrase of the key.
-    #[expect(clippy::type_complexity, reason = "a tuple is what Python wants")]
     fn client_certificate(
         &self,
         py: Python<'_>,

@@ -1,18 +1,16 @@
 //! `keyfob profile`: lists the profiles of keyfob.toml, checks whether one works, and adds one.
 
 mod add;
-
-use std::error::Error as _;
+mod findings;
 
 use clap::{Args, Subcommand};
-use keyfob::error::printable;
-use keyfob::profile::Finding;
 use keyfob::{Origin, Profile, Profiles};
 
 use crate::commands::profile::add::Add;
+use crate::commands::profile::findings::report;
 use crate::options::profile::ConfigOption;
 use crate::output::columns::columns;
-use crate::output::error::{CliError, with_causes};
+use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
 
@@ -91,17 +89,6 @@ impl Check {
     }
 }
 
-/// Prints what a check found. An error has no message of its own, because the line of the finding is the message.
-fn report(findings: &[Finding]) -> Result<ExitCode, CliError> {
-    for finding in findings {
-        print_stdout(line(finding))?;
-    }
-    match findings.iter().find_map(|finding| finding.outcome().err()) {
-        Some(error) => Err(CliError::silent(CliError::from(error.clone()).exit())),
-        None => Ok(ExitCode::Done),
-    }
-}
-
 fn row(profile: &Profile) -> [String; 3] {
     [
         profile.name().to_owned(),
@@ -113,16 +100,4 @@ fn row(profile: &Profile) -> [String; 3] {
 fn servers(profile: &Profile) -> String {
     let servers: Vec<_> = profile.origins().iter().map(Origin::to_string).collect();
     servers.join(",")
-}
-
-fn line(finding: &Finding) -> String {
-    let what = finding.what();
-    let (mark, text) = match finding.outcome() {
-        Ok(found) => ("ok", format!("{what} {found}")),
-        Err(error) => {
-            let cause = with_causes(error.to_string(), error.source());
-            ("failed", format!("{what}: {cause}"))
-        }
-    };
-    format!("{mark:8}{}\n", printable(text))
 }

@@ -171,11 +171,6 @@ impl<'t> Value<'t> {
         entries.find(|value| value.key == key)
     }
 
-    /// Whether this is a table that has this key.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.get(key).is_some()
-    }
-
     /// Whether this is a reference to a profile.
     pub(super) fn is_profile(&self) -> bool {
         self.value

@@ -68,7 +68,7 @@ impl Chain {
 
     fn start() -> Self {
         let server = Server::start();
-        server.expect(Expect::post("/login").respond_with(|asked| login_response(asked)));
+        server.expect(Expect::post("/login").respond_with(login_response));
         let count = counter();
         server.expect(Expect::post("/token").respond_with(move |asked| {
             let subject = form_values(asked, "subject_token").pop().unwrap();
@@ -91,7 +91,7 @@ impl Chain {
     /// Lets a renewal in the background end.
     async fn settle(&self, cache: &TokenCache) {
         while cache.status().renewing {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -236,8 +236,7 @@ async fn t2_a_refusal_is_remembered_until_the_inner_token_is_another() {
         }
     }));
     let clock = ManualClock::default();
-    let assertion =
-        ScriptedSource::new(["bad", "bad", "bad", "bad", "good"].map(|text| Token::new(text)));
+    let assertion = ScriptedSource::new(["bad", "bad", "bad", "bad", "good"].map(Token::new));
     let client = Client::builder("a")
         .token_endpoint(server.url_for("/token"))
         .authentication(ClientAuthentication::assertion_from(assertion.clone()));

@@ -6,7 +6,7 @@ use clap::Args;
 use keyfob::Profile;
 use keyfob::profile::{NewProfile, Question};
 
-use crate::commands::profile::report;
+use crate::commands::profile::findings::report;
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;

@@ -1,7 +1,6 @@
 //! What a preset is: its keys as data, and the settings that it makes of their values.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use url::Url;
 
@@ -31,8 +30,6 @@ pub(super) enum PresetValue {
     Texts(Vec<String>),
     Secret(SecretRef),
     Token(TokenPlace),
-    Seconds(Duration),
-    Flag(bool),
 }
 
 impl Preset {
@@ -113,8 +110,6 @@ fn read(key: &Key, value: &Value<'_>, links: &LinkReader<'_>) -> Read<PresetValu
         Kind::Url => value.url_as_written().map(text),
         Kind::Secret => value.secret().map(PresetValue::Secret),
         Kind::Token => links.place(key.name, value).map(PresetValue::Token),
-        Kind::Seconds => value.seconds().map(PresetValue::Seconds),
-        Kind::Flag => value.flag().map(PresetValue::Flag),
         Kind::Word(words) => {
             let known: Vec<_> = words().into_iter().map(|word| (word, word)).collect();
             let word = value.one_of("value", &known)?;
@@ -171,14 +166,6 @@ impl Values {
         }
     }
 
-    /// A time that the file gives.
-    pub(super) fn given_seconds(&self, name: &str) -> Option<Duration> {
-        match self.values.get(name)? {
-            PresetValue::Seconds(time) => Some(*time),
-            _ => None,
-        }
-    }
-
     /// The profile's base URL, or an error that names the key which replaces it.
     pub(super) fn base_url(&self, key: &str) -> Result<&Url, String> {
         let url = self.base_url.as_ref();
@@ -196,11 +183,6 @@ impl Values {
                 Ok(format!("{server}{path}"))
             }
         }
-    }
-
-    /// Whether a flag is set.
-    pub(super) fn flag(&self, name: &str) -> bool {
-        matches!(self.values.get(name), Some(PresetValue::Flag(true)))
     }
 
     /// The private key of this key, which signs with this algorithm.
