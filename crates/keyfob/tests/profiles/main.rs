@@ -1,5 +1,10 @@
 //! Profile files: errors and their positions, the profile of a URL, and where tokens come from.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "renewals in the background end in real time"
+)]
+
 mod chains;
 mod documentation;
 mod file_errors;

@@ -5,11 +5,11 @@ use std::process::Command;
 
 /// Runs one ignored test of this binary in another process.
 pub(crate) fn run_alone(test: &str, environment: &[(&str, &OsStr)]) {
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().expect("the path of this program is known"))
         .args(["--exact", "--ignored", test])
         .envs(environment.iter().copied())
         .output()
-        .unwrap();
+        .expect("this program can be started again");
     let output_text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && output_text.contains("1 passed"),
