@@ -50,7 +50,13 @@ mod _core {
     #[pymodule_export]
     use crate::runtime::threads::{advance_clock, reset_wall_clock, step_wall_clock, wall_clock};
     #[pymodule_export]
+    use crate::source::grant::grant_source;
+    #[pymodule_export]
     use crate::source::hook::HookCall;
+    #[pymodule_export]
+    use crate::source::http_token::http_source;
+    #[pymodule_export]
+    use crate::source::signed_jwt::signed_jwt_source;
     #[pymodule_export]
     use crate::source::source::Source;
 

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::client::retry_policy::RetryPolicy;
 use crate::error::profile_error;
 use crate::runtime::critical_section::detached;
-use crate::source::profile_source::ProfileSource;
+use crate::source::remade::RemadeSource;
 use crate::source::source::Source;
 
 /// The settings of one profile.
@@ -105,7 +105,9 @@ impl Profile {
         let made = detached(py, || {
             self.0.require_server()?;
             let prover = self.0.dpop_prover()?;
-            Ok((prover, Arc::new(ProfileSource::new(self.0.clone())?)))
+            let profile = self.0.clone();
+            let source = RemadeSource::new(Arc::new(move || profile.source()))?;
+            Ok((prover, Arc::new(source)))
         });
         let (prover, source) = made.map_err(|error: Error| profile_error(py, &error))?;
         Ok(Source {
@@ -115,7 +117,7 @@ impl Profile {
             origins: origins(&self.0),
             rejected_statuses: self.0.rejected_statuses().to_vec(),
             prover,
-            profile: Some(source),
+            remade: Some(source),
             caller_token: None,
             name: "profile",
         })

@@ -47,6 +47,7 @@ def what_examples_know(servers: Servers, folder: Path) -> dict[str, Any]:
         "api": servers.api_url,
         "config": written(folder, client_credentials(servers, folder)),
         "keyfob": keyfob,
+        "private_key": PRIVATE_KEY,
         "ask_the_vault": ask_the_vault,
         "get_a_token": servers.token,
         "handler": handler,
@@ -58,3 +59,8 @@ def what_examples_know(servers: Servers, folder: Path) -> dict[str, Any]:
         "requests": requests,
     }
     return {each: getattr(keyfob, each) for each in keyfob.__all__} | known
+
+
+PRIVATE_KEY = """{"kty": "OKP", "crv": "Ed25519", "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"""
+"""The example of RFC 8037, appendix A.1."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from urllib3.util.ssl_ import create_urllib3_context
 
+from keyfob._values import Transport
+
 Verify = str | os.PathLike[str] | bool | None
 """A file with certificate authorities (PEM); ``None`` or true for the file of the environment, or the system's."""
 
@@ -116,6 +118,13 @@ def ca_file(verify: Verify) -> str | None:
             "name the file with your certificate authority: verify='authority.pem'"
         )
     return os.fspath(verify)
+
+
+def transport(
+    verify: Verify, cert: Cert, allow_plain_http: str | None, timeout: float | None
+) -> Transport:
+    """How a source reaches its server."""
+    return Transport(ca_file(verify) or of_requests(), files(cert), allow_plain_http, timeout)
 
 
 def checked(path: str) -> str:

@@ -4,7 +4,17 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, final
 
-from keyfob._values import CacheSettings, RequestInfo, Status
+from keyfob._values import (
+    CacheSettings,
+    ClientSettings,
+    GrantSettings,
+    HttpSettings,
+    JwtTimes,
+    PrivateKey,
+    RequestInfo,
+    Status,
+    Transport,
+)
 
 __all__ = [
     "COMMAND_TIMEOUT",
@@ -31,8 +41,11 @@ __all__ = [
     "after_fork_in_parent",
     "before_exit",
     "before_fork",
+    "grant_source",
+    "http_source",
     "profile_names",
     "reset_wall_clock",
+    "signed_jwt_source",
     "step_up",
     "step_wall_clock",
     "wall_clock",
@@ -218,6 +231,9 @@ def step_up(
     ]
     | None
 ): ...
+def http_source(settings: HttpSettings, transport: Transport) -> Source: ...
+def signed_jwt_source(key: PrivateKey, claims: str, times: JwtTimes) -> Source: ...
+def grant_source(client: ClientSettings, grant: GrantSettings, transport: Transport) -> Source: ...
 def profile_names(file: str | None) -> list[str]: ...
 def advance_clock(time: float) -> None: ...
 def step_wall_clock(seconds: float) -> None: ...

@@ -70,6 +70,82 @@ class CacheSettings(NamedTuple):
     """The statuses that mean a rejected token, in addition to 401; those of a profile unless set."""
 
 
+class Transport(NamedTuple):
+    """How a source reaches the server that issues its token."""
+
+    ca_file: str | None
+    """The file with the certificate authorities that are trusted."""
+    cert: tuple[str, str] | None
+    """The files of the client certificate and its key."""
+    allow_plain_http: str | None
+    """The origin that may be reached with plain ``http``."""
+    timeout: float | None
+    """The limit of one request, in seconds."""
+
+
+class HttpSettings(NamedTuple):
+    """The request of a token, and where in the response the token is.
+
+    The value of a header, a form field or a place in the JSON is a text, a source whose token follows the text, and whether the
+    text is JSON.
+    """
+
+    url: str
+    method: str | None
+    headers: list[tuple[str, str, Any, bool]]
+    form: list[tuple[str, str, Any, bool]]
+    json: list[tuple[str, str, Any, bool]]
+    token: str | None
+    expiry: str | None
+    expiry_form: str | None
+    refused: Collection[int] | None
+    default_lifetime: float | None
+
+
+class PrivateKey(NamedTuple):
+    """A private key, as PEM or a JWK."""
+
+    text: str
+    passphrase: str | None
+    key_id: str | None
+    algorithm: str | None
+
+
+class JwtTimes(NamedTuple):
+    """When a JWT is valid, in seconds, and whether it is unique."""
+
+    lifetime: float | None
+    backdate: float | None
+    not_before: bool
+    unique_id: bool
+
+
+class ClientSettings(NamedTuple):
+    """A client of an authorization server."""
+
+    issuer: str | None
+    token_endpoint: str | None
+    client_id: str | None
+    client_secret: str | None
+    secret_post: bool
+    private_key: PrivateKey | None
+    client_assertion: Any
+
+
+class GrantSettings(NamedTuple):
+    """What a client asks the token endpoint for."""
+
+    assertion: Any
+    subject: tuple[Any, str] | None
+    requested_type: str | None
+    scopes: list[str]
+    audience: str | None
+    resource: str | None
+    parameters: list[tuple[str, str]]
+    use_id_token: bool
+    default_lifetime: float | None
+
+
 class RequestInfo(NamedTuple):
     """The facts about a request that the core's exchange needs."""
 

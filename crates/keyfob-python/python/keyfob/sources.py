@@ -3,6 +3,9 @@
 >>> from keyfob import GenericExternallyManagedJWTHandler, sources
 >>> gh = sources.command(["gh", "auth", "token"], default_lifetime=3600)
 >>> handler = GenericExternallyManagedJWTHandler(None, None, gh)
+
+A source may get its token with the token of another source, to any depth. Each of them then has a cache of its own, so only
+the token that is due is renewed. What is read from this machine, such as a file, is read each time.
 """
 
 from __future__ import annotations
@@ -13,8 +16,23 @@ from collections.abc import Sequence
 from keyfob import _certificates
 from keyfob._certificates import Cert, Verify
 from keyfob._core import Profile, Source
+from keyfob._grants import Client, client_credentials, jwt_bearer, token_exchange
+from keyfob._token_requests import http, signed_jwt
 
-__all__ = ["Source", "basic", "command", "env", "file", "profile"]
+__all__ = [
+    "Client",
+    "Source",
+    "basic",
+    "client_credentials",
+    "command",
+    "env",
+    "file",
+    "http",
+    "jwt_bearer",
+    "profile",
+    "signed_jwt",
+    "token_exchange",
+]
 
 
 def command(

@@ -28,7 +28,6 @@ use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
 use crate::runtime::wait::wait;
 use crate::source::hook::{Hook, HookSource};
 use crate::source::placement::placement;
-use crate::source::profile_source::ProfileSource;
 use crate::source::reentrancy;
 use crate::source::reentrancy::Caller;
 use crate::source::source::{CallerToken, Source};
@@ -39,7 +38,6 @@ pub(crate) struct TokenCache {
     /// Replaced in a forked child.
     core: ArcSwap<Authenticator>,
     hook: Option<Arc<Hook>>,
-    profile: Option<Arc<ProfileSource>>,
     /// The source, if the caller sets its token.
     caller_token: Option<Mutex<Arc<CallerToken>>>,
     /// Proves possession of the key that the tokens are bound to, if they are.
@@ -72,13 +70,12 @@ impl TokenCache {
         let mut rejected = statuses(settings.rejected_statuses.unwrap_or_default())?;
         let mut fetch_timeout = optional_seconds("fetch_timeout", settings.fetch_timeout)?;
         let mut lifetime = optional_seconds("default_lifetime", settings.default_lifetime)?;
-        let (mut profile, mut prover, mut hook, mut caller_token) = (None, None, None, None);
+        let (mut prover, mut hook, mut caller_token) = (None, None, None);
         let core: Arc<dyn TokenSource> = match source.cast::<Source>() {
             Ok(source) => {
                 let source = source.get();
                 fetch_timeout = source.fetch_timeout.or(fetch_timeout);
                 lifetime = source.default_lifetime.or(lifetime);
-                profile.clone_from(&source.profile);
                 prover.clone_from(&source.prover);
                 if rejected.is_empty() {
                     rejected.clone_from(&source.rejected_statuses);
@@ -115,7 +112,6 @@ impl TokenCache {
         Ok(Self {
             core: ArcSwap::from_pointee(authenticator),
             hook,
-            profile,
             caller_token,
             prover,
             placement,
@@ -296,9 +292,6 @@ impl TokenCache {
         reentrancy::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
-        }
-        if let Some(profile) = &self.profile {
-            profile.after_fork_in_child();
         }
         let forked = self.core.load().tokens().forked();
         let forked = authenticator(forked, Origins::default(), self.prover.as_ref());

@@ -12,12 +12,15 @@ use keyfob::oauth::DpopProver;
 use keyfob::origin::Origins;
 use keyfob::profile::BasicToken;
 use keyfob::source::TokenRequest;
-use keyfob::{CommandToken, EnvToken, Error, FileToken, Token, TokenSource};
+use keyfob::{CommandToken, EnvToken, Error, FileToken, Token, TokenCache, TokenSource};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::convert::seconds;
 use crate::error::exception;
-use crate::source::profile_source::ProfileSource;
+use crate::runtime::critical_section::detached;
+use crate::runtime::threads::{RenewalClock, RenewalThreads};
+use crate::source::remade::{Recipe, RemadeSource};
 
 /// A source of tokens, for a handler's `get_token`.
 #[pyclass(frozen, module = "keyfob._core")]
@@ -31,8 +34,8 @@ pub(crate) struct Source {
     pub(crate) rejected_statuses: Vec<StatusCode>,
     /// Proves possession of the key that its tokens are bound to, if they are.
     pub(crate) prover: Option<DpopProver>,
-    /// The same source as `core` if it is a profile's, which a forked child has to replace.
-    pub(crate) profile: Option<Arc<ProfileSource>>,
+    /// The same source as `core` if a forked child makes it anew.
+    pub(crate) remade: Option<Arc<RemadeSource>>,
     /// The same source as `core` if the caller sets its token.
     pub(crate) caller_token: Option<Arc<CallerToken>>,
     pub(crate) name: &'static str,
@@ -103,7 +106,7 @@ impl Source {
 }
 
 impl Source {
-    fn new(
+    pub(crate) fn new(
         name: &'static str,
         source: impl TokenSource,
         default_lifetime: Option<f64>,
@@ -118,10 +121,59 @@ impl Source {
             origins: Origins::default(),
             rejected_statuses: Vec::new(),
             prover: None,
-            profile: None,
+            remade: None,
             caller_token: None,
             name,
         })
+    }
+
+    /// A source that a forked child makes anew.
+    pub(crate) fn remade(
+        py: Python<'_>,
+        name: &'static str,
+        recipe: Recipe,
+        default_lifetime: Option<f64>,
+    ) -> PyResult<Self> {
+        let made = detached(py, || RemadeSource::new(recipe));
+        let made = Arc::new(made.map_err(|error| exception(py, &error))?);
+        let source = Self::new(name, Arc::clone(&made), default_lifetime)?;
+        Ok(Self {
+            remade: Some(made),
+            ..source
+        })
+    }
+
+    /// Makes it as a link of a chain: the source of the token with which another one is fetched.
+    ///
+    /// A link has its own cache, so that it is renewed only when it is due itself. What is read from this machine is read each
+    /// time.
+    pub(crate) fn link(&self, keyword: &str) -> PyResult<Recipe> {
+        if self.prover.is_some() {
+            return Err(PyValueError::new_err(format!(
+                "`{keyword}` is a source whose tokens are bound to a key (DPoP), so another request cannot carry them"
+            )));
+        }
+        let core = Arc::clone(&self.core);
+        let recipe = match &self.remade {
+            Some(remade) => remade.recipe(),
+            None => Arc::new(move || Ok(Arc::clone(&core))),
+        };
+        if matches!(self.name, "file" | "env" | "basic" | "fixed") {
+            return Ok(recipe);
+        }
+        let (fetch_timeout, default_lifetime) = (self.fetch_timeout, self.default_lifetime);
+        Ok(Arc::new(move || {
+            let mut cache = TokenCache::builder(recipe()?)
+                .clock(RenewalClock)
+                .runtime(RenewalThreads);
+            if let Some(limit) = fetch_timeout {
+                cache = cache.fetch_timeout(limit);
+            }
+            if let Some(lifetime) = default_lifetime {
+                cache = cache.default_lifetime(lifetime);
+            }
+            Ok(Arc::new(cache.build()?.as_source()))
+        }))
     }
 }
 
