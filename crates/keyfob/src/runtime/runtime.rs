@@ -46,7 +46,7 @@ pub trait Runtime: Send + Sync + 'static {
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>);
 }
 
-/// Runs tasks on the caller's tokio runtime, or else each on a thread of its own.
+/// Runs tasks on the caller's tokio runtime, or else each on a thread of its own. That thread also runs what the task starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioOrThreads;
 
@@ -85,16 +85,24 @@ pub(crate) fn run_blocking<T: Send + 'static>(
 /// The tokio runtime of the caller, if it is on one. Each function returns what it cannot do there.
 #[cfg(feature = "tokio")]
 mod callers {
+    use std::cell::RefCell;
     use std::time::Duration;
 
     use tokio::runtime::{Builder, Handle, RuntimeFlavor};
+    use tokio::task::JoinHandle;
 
     use super::{BoxFuture, Work, block_on};
+
+    thread_local! {
+        /// The tasks that this thread has spawned since it last waited for them; `None` on threads of others.
+        static SPAWNED: RefCell<Option<Vec<JoinHandle<()>>>> = const { RefCell::new(None) };
+    }
 
     pub(super) fn spawn(task: BoxFuture<'static, ()>) -> Result<(), BoxFuture<'static, ()>> {
         match able() {
             Some(handle) => {
-                handle.spawn(task);
+                let task = handle.spawn(task);
+                SPAWNED.with_borrow_mut(|spawned| spawned.as_mut().map(|tasks| tasks.push(task)));
                 Ok(())
             }
             None => Err(task),
@@ -123,7 +131,15 @@ mod callers {
     /// Runs a task on this thread, on a small tokio runtime, because async hooks may use tokio's timers and sockets.
     pub(super) fn run(task: BoxFuture<'static, ()>) {
         match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(task),
+            Ok(runtime) => {
+                SPAWNED.set(Some(Vec::new()));
+                runtime.block_on(task);
+                // The renewal of an inner token may take longer than that of the token which is fetched with it.
+                while let Some(task) = SPAWNED.with_borrow_mut(|spawned| spawned.as_mut()?.pop()) {
+                    // A task that panicked has ended too.
+                    let _ = runtime.block_on(task);
+                }
+            }
             Err(error) => {
                 tracing::error!(target: "keyfob", %error, "no runtime could be started for a renewal");
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -143,6 +144,38 @@ fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
     assert_eq!(harness.served().unwrap(), "one");
     harness.respond(token("two", 100));
     assert_eq!(harness.served().unwrap(), "two");
+}
+
+#[test]
+fn t3_a_due_inner_token_is_renewed_although_the_outer_renewal_ends_first() {
+    let clock = ManualClock::default();
+    let inner = TokenCache::builder(keyfob::hook(|_| async {
+        // The outer renewal has ended long before this.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok::<_, std::io::Error>(("inner", SECOND * 100))
+    }));
+    let inner = inner.clock(clock.clone()).build().unwrap();
+    let link = inner.clone();
+    let outer = TokenCache::builder(keyfob::hook(move |_| {
+        let link = link.clone();
+        async move {
+            link.get_valid_token()
+                .await
+                .map(|_| ("outer", SECOND * 100))
+        }
+    }));
+    let outer = outer.clock(clock.clone()).build().unwrap();
+    outer.get_valid_token_blocking().unwrap();
+    clock.advance(SECOND * 80);
+    // Both are due. No caller is on a runtime, so each renewal is on a thread of keyfob.
+    outer.get_valid_token_blocking().unwrap();
+    for _ in 0..2000 {
+        if inner.status().renewals == 2 {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    panic!("the renewal is lost: {:?}", inner.status());
 }
 
 #[test]
