@@ -13,7 +13,7 @@ use crate::output::error::CliError;
 pub(crate) struct StoredToken {
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) entry: EntrySummary,
-    /// The profile that it belongs to; `None` if that profile is gone.
+    /// The profile that it belongs to, with the place of the link if it is one; `None` if that profile is gone.
     pub(crate) profile: Option<String>,
 }
 
@@ -30,7 +30,10 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
         if let (Ok(Some(location)), Ok(Some((store, key)))) =
             (profile.store_location(), profile.store())
         {
-            owners.insert(key.id().to_owned(), profile.name().to_owned());
+            let name = profile.name();
+            owners.insert(key.id().to_owned(), name.to_owned());
+            let links = profile.link_keys().into_iter();
+            owners.extend(links.map(|(link, key)| (key.id().to_owned(), format!("{name}.{link}"))));
             stores.push((location, store));
         }
     }
@@ -69,6 +72,21 @@ pub(crate) fn store_of(profile: &Profile) -> Result<(Arc<dyn TokenStore>, StoreK
             profile.name()
         ))
     })
+}
+
+/// Forgets the tokens with which the profile's token is fetched. Returns whether any was stored.
+pub(crate) async fn forget_links(
+    profile: &Profile,
+    store: &dyn TokenStore,
+) -> Result<bool, CliError> {
+    let mut was_stored = false;
+    for (_, key) in profile.link_keys() {
+        was_stored |= store
+            .forget(&key, LOCK_TIMEOUT)
+            .await
+            .map_err(Error::from)?;
+    }
+    Ok(was_stored)
 }
 
 /// How long to wait for the lock on an entry, which another process holds while it renews the token.

@@ -9,11 +9,12 @@ use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
 use crate::stored_tokens;
-use crate::stored_tokens::LOCK_TIMEOUT;
+use crate::stored_tokens::{LOCK_TIMEOUT, forget_links};
 
 /// Forget the stored token of a profile, or all stored tokens
 ///
-/// The next use of the profile fetches a new token. The server is not informed; keyfob logout does that.
+/// The tokens of the profile's links are forgotten too. The next use of the profile fetches new ones. The server is not informed;
+/// keyfob logout does that.
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Forget {
@@ -39,11 +40,14 @@ impl Forget {
 }
 
 async fn forget(profiles: &Profiles, name: &str) -> Result<(), CliError> {
-    let was_stored = match profiles.get(name)?.store()? {
+    let profile = profiles.get(name)?;
+    let was_stored = match profile.store()? {
         None => false,
         Some((store, key)) => {
             let forgotten = store.forget(&key, LOCK_TIMEOUT).await;
-            forgotten.map_err(keyfob::Error::from)?
+            let forgotten = forgotten.map_err(keyfob::Error::from)?;
+            // Both are done, whatever the first found.
+            forget_links(profile, &*store).await? || forgotten
         }
     };
     print_stdout(match was_stored {

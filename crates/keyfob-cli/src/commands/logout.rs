@@ -8,7 +8,7 @@ use crate::options::sign_in::SignInProfile;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
-use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
+use crate::stored_tokens::{LOCK_TIMEOUT, forget_links, store_of};
 
 /// Sign out of a profile: revoke its tokens at the server, and forget them here
 ///
@@ -30,7 +30,9 @@ impl Logout {
         let mut lease = lease.map_err(keyfob::Error::from)?;
         let outcome = sign_out(&profile, &mut *lease).await;
         lease.release().await;
+        let links = forget_links(&profile, &*store).await;
         print_stdout(outcome?)?;
+        links?;
         Ok(ExitCode::Done)
     }
 }

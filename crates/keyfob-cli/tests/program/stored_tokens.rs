@@ -1,6 +1,7 @@
 //! Stored tokens: one fetch for many runs; listed and forgotten.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
@@ -321,6 +322,66 @@ fn one_token_or_all_of_them_can_be_forgotten() {
     assert_eq!(machine.run(&["status"]).stdout, "");
     assert_eq!(machine.run(&["forget"]).code, 2);
     assert_eq!(machine.run(&["forget", "a"]).code, 2);
+}
+
+#[test]
+fn the_tokens_of_links_are_listed_reused_and_forgotten_with_their_profile() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let issued = AtomicUsize::new(0);
+    server.expect(Expect::any().respond_with(move |_| {
+        let number = issued.fetch_add(1, Ordering::Relaxed);
+        ScriptedResponse::json(json!({"access_token": format!("t{number}"), "expires_in": 3600}))
+    }));
+    let grant = |link: &str| {
+        format!(
+            "{{ grant = \"client_credentials\", token_endpoint = \"{}\", client_assertion = {link} }}",
+            server.url_for("/token")
+        )
+    };
+    let login = format!(
+        "{{ source = \"http\", url = \"{}\", token_pointer = \"/access_token\" }}",
+        server.url_for("/login")
+    );
+    // The other profile is stored by itself, and so are both links of `a`.
+    folder.file(
+        "keyfob.toml",
+        &format!(
+            "[profiles.a]\nbase_url = \"{API}\"\nstore = \"file\"\ntoken = {}\n\
+             [profiles.b]\nbase_url = \"{API}/b\"\nstore = \"file\"\ntoken = {}\n\
+             [profiles.login]\norigins = []\nstore = \"file\"\ntoken = {login}\n",
+            grant(&grant(&login)),
+            grant("\"profile:login\""),
+        ),
+    );
+    let machine = Machine {
+        folder,
+        endpoint: TokenEndpoint::start(),
+    };
+    for name in ["a", "b"] {
+        let done = machine.run(&["token", "--profile", name]);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    let names = || {
+        let listed = machine.run(&["status"]).stdout;
+        let lines = listed.lines().skip(1);
+        let names = lines.map(|line| line.split(' ').next().unwrap_or_default().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let links = [
+        "a",
+        "a.client_assertion",
+        "a.client_assertion.client_assertion",
+    ];
+    assert_eq!(names(), [&links[..], &["b", "login"]].concat());
+    machine.run(&["forget", "a"]);
+    assert_eq!(names(), ["b", "login"]);
+    machine.run(&["forget", "b"]);
+    assert_eq!(names(), ["login"]);
+    machine.run(&["token", "--profile=a"]);
+    assert_eq!(
+        machine.run(&["forget", "--all"]).stdout,
+        "4 tokens are forgotten\n"
+    );
 }
 
 #[test]

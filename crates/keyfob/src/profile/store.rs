@@ -105,11 +105,11 @@ impl Profile {
         token: &TokenSettings,
         path: &str,
     ) -> Result<Option<StoreAndKey>, Error> {
-        let is_fetched = matches!(token.from, TokenFrom::Grant(_) | TokenFrom::Http(_));
-        let Some(place) = &self.definition.store.place else {
+        let (Some(place), Some(key)) = (&self.definition.store.place, self.link_key(token, path))
+        else {
             return Ok(None);
         };
-        if !is_fetched || self.store_location().is_err() {
+        if self.store_location().is_err() {
             return Ok(None);
         }
         let store = LazyStore {
@@ -118,9 +118,34 @@ impl Profile {
             only_with_expiry: !token.knows_when_tokens_expire(),
             opened: OnceCell::new(),
         };
-        let name = format!("{}{path}", self.name());
-        let key = token_key(token).name(name).build();
         Ok(Some((Arc::new(store), key)))
+    }
+
+    /// The keys in the profile's [`store`](Self::store) of the tokens with which its token is fetched.
+    ///
+    /// Each comes with the place of its link below `token` in the file, such as `client_assertion`. The tokens of other profiles
+    /// are not among them.
+    #[must_use]
+    pub fn link_keys(&self) -> Vec<(String, StoreKey)> {
+        let mut keys = Vec::new();
+        self.add_link_keys(&self.definition.token, "", &mut keys);
+        keys
+    }
+
+    fn add_link_keys(&self, token: &TokenSettings, path: &str, keys: &mut Vec<(String, StoreKey)>) {
+        for link in &token.links {
+            let path = format!("{path} {}", link.key);
+            let key = self.link_key(&link.token, &path);
+            keys.extend(key.map(|key| (path.trim_start().replace(' ', "."), key)));
+            self.add_link_keys(&link.token, &path, keys);
+        }
+    }
+
+    /// The key of a link's token; `None` if it costs nothing to get it again.
+    fn link_key(&self, token: &TokenSettings, path: &str) -> Option<StoreKey> {
+        let is_fetched = matches!(token.from, TokenFrom::Grant(_) | TokenFrom::Http(_));
+        let name = format!("{}{path}", self.name());
+        is_fetched.then(|| token_key(token).name(name).build())
     }
 }
 
