@@ -47,9 +47,14 @@ impl Fault {
             }
             Self::Client(cause) => {
                 let error = failure.error(destination);
-                match tls::reason(&cause).or_else(|| plain_http_reason(&cause)) {
+                if let Some(reason) = tls::reason(&cause) {
                     // Not caused by the error of the client, whose text is that of a debugger.
-                    Some(reason) => error.caused_by(Error::new(ErrorKind::Transport, reason)),
+                    return error.caused_by(Error::new(ErrorKind::Transport, reason));
+                }
+                match plain_http_reason(&cause) {
+                    Some(reason) => error.caused_by(
+                        Error::new(ErrorKind::Transport, reason).caused_by(cause.without_url()),
+                    ),
                     None => error.caused_by(cause.without_url()),
                 }
             }
