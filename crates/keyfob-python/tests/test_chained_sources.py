@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from chain_server import PRIVATE_KEY, ChainServer, chain_server, decoded
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 from keyfob import AuthenticationError, GenericExternallyManagedJWTHandler, OriginError, sources
 from keyfob.testing import Clock
 from program import run
@@ -85,6 +93,18 @@ def test_t8_a_refused_link_is_replaced_and_the_request_is_sent_once_more(
     server.refuse = {"login-1"}
     assert handler.get_valid_token(force=True) == "workload-3"
     assert server.calls == {"login": 2, "workload": 3}
+
+
+def test_a_chain_is_fetched_from_an_event_loop(server: ChainServer) -> None:
+    handler = handler_of(chain(server))
+
+    async def requests() -> list[str]:
+        async with httpx.AsyncClient(auth=handler.httpx_auth()) as client:
+            answers = [client.get(f"{server.url}/api") for _ in range(3)]
+            return [str((await answer).request.headers["authorization"]) for answer in answers]
+
+    assert asyncio.run(requests()) == ["Bearer oauth-1"] * 3
+    assert server.calls == {"login": 1, "workload": 1, "oauth": 1, "api": 3}
 
 
 def test_two_handlers_over_a_chain_share_its_links(server: ChainServer) -> None:
@@ -165,6 +185,20 @@ def test_a_signed_jwt_is_the_assertion_of_a_grant(server: ChainServer) -> None:
     }
 
 
+def test_an_encrypted_key_needs_its_passphrase(server: ChainServer) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = BestAvailableEncryption(b"open sesame")
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked)
+    jwt = sources.signed_jwt(pem, passphrase="open sesame")
+    assert handler_of(jwt).get_valid_token().count(".") == 2
+    at: dict[str, Any] = {"token_endpoint": f"{server.url}/oauth", "private_key": pem}
+    client = sources.Client("me", passphrase="open sesame", **at)
+    assert handler_of(sources.client_credentials(client)).get_valid_token() == "oauth-1"
+    with pytest.raises(ValueError, match="`private_key`") as raised:
+        sources.client_credentials(sources.Client("me", passphrase="s3cret", **at))
+    assert "s3cret" not in str(raised.value)
+
+
 def test_the_id_token_can_be_the_token(server: ChainServer) -> None:
     client = sources.Client("me", token_endpoint=f"{server.url}/oauth")
     source = sources.client_credentials(client, scopes=["openid"], use_id_token=True)
@@ -215,6 +249,11 @@ CLIENT = sources.Client("me", token_endpoint=URL)
         (lambda: untyped.http(URL, headers={"a": 1}), TypeError, r"`headers\['a'\]`"),
         (lambda: untyped.http(URL, headers={"a": ("x", "y")}), TypeError, r"`headers\['a'\]`"),
         (lambda: untyped.http(URL, headers=[("a", "b")]), TypeError, "`headers`"),
+        (lambda: untyped.http(URL, headers={"a b": "s3cret"}), ValueError, "`headers`"),
+        (lambda: untyped.http(URL, headers={"a": "s3cret\n"}), ValueError, r'`headers\["a"\]`'),
+        (lambda: untyped.http(URL, headers={"a": None}), TypeError, r"`headers\['a'\]`"),
+        (lambda: untyped.http(1), TypeError, "url"),
+        (lambda: untyped.http(URL, allow_plain_http="x"), ValueError, "x"),
         (lambda: untyped.http(URL, json={"a": object()}), TypeError, "`json`"),
         (lambda: untyped.http(URL, json={"a": math.nan}), ValueError, "`json`"),
         (lambda: untyped.http(URL, json={"a": ("s3cret", "s3cret")}), TypeError, "`json`"),
@@ -231,6 +270,21 @@ CLIENT = sources.Client("me", token_endpoint=URL)
         (lambda: untyped.signed_jwt(PRIVATE_KEY, claims={"a": object()}), TypeError, "`claims`"),
         (lambda: untyped.signed_jwt(PRIVATE_KEY, lifetime=-1), ValueError, "lifetime"),
         (lambda: untyped.Client("me"), TypeError, "`issuer`"),
+        (
+            lambda: untyped.client_credentials(untyped.Client(issuer=URL, client_secret="s3cret")),
+            ValueError,
+            "identifier",
+        ),
+        (
+            lambda: untyped.client_credentials(CLIENT, parameters={"a": 1}),
+            TypeError,
+            "parameters",
+        ),
+        (
+            lambda: untyped.client_credentials(untyped.Client(issuer=URL, private_key="s3cret")),
+            ValueError,
+            "`private_key`",
+        ),
         (
             lambda: untyped.Client("me", issuer=URL, client_secret="s3cret", private_key="s3cret"),
             TypeError,

@@ -26,6 +26,7 @@ class Client:
             file.
         key_id: The ``kid`` of the key.
         algorithm: The ``alg`` with which it signs; only RSA keys have a choice.
+        passphrase: The passphrase of an encrypted key.
         client_assertion: The source of the client assertion, such as ``sources.file`` for a token that the platform projects.
             If the server refuses the assertion, the source is asked for another one, and the request is sent once more.
         timeout: The limit of one request, in seconds; 10 unless given.
@@ -54,6 +55,7 @@ class Client:
         private_key: str | bytes | None = None,
         key_id: str | None = None,
         algorithm: str | None = None,
+        passphrase: str | None = None,
         client_assertion: Source | None = None,
         timeout: float | None = None,
         verify: Verify = None,
@@ -69,7 +71,7 @@ class Client:
             )
         if client_assertion is not None:
             checked_source("client_assertion", client_assertion)
-        key = None if private_key is None else key_of(private_key, None, key_id, algorithm)
+        key = None if private_key is None else key_of(private_key, passphrase, key_id, algorithm)
         self._settings = ClientSettings(
             issuer, token_endpoint, client_id, client_secret, secret_post, key, client_assertion
         )

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use keyfob::oauth::{ExpiryForm, RequestText};
 use keyfob::{Error, HttpToken, TokenSource};
 use pyo3::exceptions::PyValueError;
@@ -25,7 +25,7 @@ pub(crate) fn http_source(
     let request = Request {
         url: settings.url,
         method: settings.method.map(|name| method(&name)).transpose()?,
-        headers: parts("headers", settings.headers)?,
+        headers: parts("headers", checked_headers(settings.headers)?)?,
         form: parts("form", settings.form)?,
         json: parts("json", settings.json)?,
         token: settings.token,
@@ -127,6 +127,23 @@ fn parts(keyword: &str, texts: Vec<NamedText>) -> PyResult<Vec<(String, Part)>> 
         Ok((name, part))
     };
     texts.into_iter().map(part).collect()
+}
+
+/// Fails if a name or a text is not allowed in a header. The error does not quote the text.
+fn checked_headers(headers: Vec<NamedText>) -> PyResult<Vec<NamedText>> {
+    for NamedText(name, text, ..) in &headers {
+        if HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(PyValueError::new_err(
+                "`headers` has a name with a character that no name of a header may have",
+            ));
+        }
+        if HeaderValue::from_str(text).is_err() {
+            return Err(PyValueError::new_err(format!(
+                "`headers[{name:?}]` has a character that no header may have, such as a line end"
+            )));
+        }
+    }
+    Ok(headers)
 }
 
 /// JSON that Python wrote. An error of the parser might quote it.
