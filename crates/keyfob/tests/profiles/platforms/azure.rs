@@ -72,3 +72,14 @@ fn azure_workload_identity_serves_1000_requests_with_one_call_for_each_life() {
     serve_and_prepare(&profile, &clock, Entra::TOKEN_LIFETIME, write);
     assert_eq!((entra.accepted(), entra.refusals()), (4, Vec::new()));
 }
+
+#[tokio::test]
+async fn azure_workload_identity_passes_the_check() {
+    let (folder, entra, kubernetes) = (Folder::new(), Entra::start(), Kubernetes::start());
+    entra.trust(Kubernetes::ISSUER, Kubernetes::SUBJECT, kubernetes.key());
+    folder.file("assertion", &kubernetes.token(Entra::ASSERTION_AUDIENCE));
+    let text = federated(&folder, &entra, "https://graph.microsoft.com/v1.0/");
+    let lines = check(&profile(&text, "graph")).await;
+    assert!(lines.is_ok(), "{lines:?}");
+    assert_eq!((entra.accepted(), entra.refusals()), (1, Vec::new()));
+}

@@ -8,7 +8,7 @@ use keyfob_testkit::platforms::{Entra, Keycloak, Kubernetes};
 
 use crate::folder::Folder;
 use crate::own_process::run_alone;
-use crate::platforms::lives::{clock, profile, serve_and_prepare};
+use crate::platforms::lives::{check, clock, profile, serve_and_prepare};
 use crate::platforms::page::example;
 
 #[test]
@@ -45,6 +45,25 @@ fn kubernetes_service_account_serves_1000_requests_with_the_token_of_each_file()
         drop(project());
     });
     assert_eq!(kubernetes.refusals(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn kubernetes_service_account_passes_the_check_until_the_file_is_gone() {
+    let (folder, kubernetes) = (Folder::new(), Kubernetes::start());
+    let path = kubernetes.project(&folder.path("token"), Kubernetes::ISSUER);
+    let path = path.expect("the folder is ours");
+    let preset = "preset = \"kubernetes_service_account\"";
+    let with_path = format!("{preset}, path = \"{}\"", path.display());
+    let ca_file = "ca_file = \"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt\"\n";
+    let text = example(
+        "kubernetes_service_account",
+        &[(preset, &with_path), (ca_file, "")],
+    );
+    let profile = profile(&text, "cluster");
+    let lines = check(&profile).await;
+    assert!(lines.is_ok(), "{lines:?}");
+    fs::remove_file(path).expect("the folder is ours");
+    assert!(check(&profile).await.is_err());
 }
 
 #[test]
