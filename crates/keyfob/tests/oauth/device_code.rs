@@ -381,3 +381,26 @@ async fn a_task_can_wait_for_a_sign_in() {
     setup.clock.advance(Duration::from_secs(5));
     waiting.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_client_assertion_of_another_source_is_sent_with_both_requests() {
+    let server = Server::start();
+    let signed = |path| Expect::post(path).form("client_assertion", "jwt");
+    server.expect(signed(DEVICE).respond(ScriptedResponse::json(codes(json!({"interval": 0})))));
+    let token = json!({"access_token": "t", "token_type": "Bearer"});
+    server.expect(signed(TOKEN).respond(ScriptedResponse::json(token)));
+    let assertion = keyfob::FixedToken::new(Token::new("jwt").unwrap());
+    let client = Client::builder("desktop")
+        .token_endpoint(server.url_for(TOKEN))
+        .device_authorization_endpoint(server.url_for(DEVICE))
+        .authentication(ClientAuthentication::assertion_from(assertion));
+    let setup = Setup {
+        clock: ManualClock::default(),
+        client: client.build().unwrap(),
+        server,
+    };
+    let flow = DeviceCode::new(setup.client.clone());
+    let token = flow.start().await.unwrap().wait().await.unwrap();
+    assert_eq!(token.expose(), "t");
+    setup.server.verify();
+}

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use keyfob::oauth::{
-    Algorithm, ClientCredentials, CustomGrant, JwtBearer, SigningKey, SmartBackendServices,
-    TokenExchange, TokenType,
+    Algorithm, AuthorizationCode, ClientCredentials, CustomGrant, DeviceCode, JwtBearer,
+    RefreshToken, SigningKey, SmartBackendServices, TokenExchange, TokenType,
 };
 use keyfob::{ErrorKind, Expiry, FixedToken, Session, Token, blocking};
 use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json};
 
 use crate::fixtures::{client, form_values, last, read_jwt, token_of};
+use crate::sign_in::{SignIn, visit};
+
+/// It expires in the year 2096.
+const ID_TOKEN: &str = "eyJhbGciOiJub25lIn0.eyJleHAiOjQwMDAwMDAwMDB9.";
 
 #[tokio::test]
 async fn client_credentials_send_all_settings() {
@@ -256,18 +260,17 @@ fn smart_backend_services_refuse_keys_with_another_algorithm() {
 #[tokio::test]
 async fn the_id_token_of_a_response_is_the_token_if_that_was_set() {
     let server = Server::start();
-    let id_token = "eyJhbGciOiJub25lIn0.eyJleHAiOjQwMDAwMDAwMDB9.";
     let response = |id_token: Option<&str>| {
         ScriptedResponse::json(json!({
             "access_token": "not-this", "token_type": "N_A", "expires_in": 60, "id_token": id_token,
         }))
     };
-    server.expect(Expect::post("/").respond(response(Some(id_token))));
+    server.expect(Expect::post("/").respond(response(Some(ID_TOKEN))));
     server.expect(Expect::post("/").respond(response(None)));
     let client = keyfob::oauth::Client::builder("a").token_endpoint(server.url_for("/"));
     let source = ClientCredentials::new(client.build().unwrap()).use_id_token();
     let token = token_of(source.clone()).await.unwrap();
-    assert_eq!(token.expose(), id_token);
+    assert_eq!(token.expose(), ID_TOKEN);
     let end = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
     assert_eq!(token.expires(), Expiry::Hint(end));
     assert!(token.is_bearer());
@@ -277,4 +280,54 @@ async fn the_id_token_of_a_response_is_the_token_if_that_was_set() {
         error.to_string().contains("request the scope `openid`"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn every_grant_can_use_the_id_token_as_the_token() {
+    let server = Server::start();
+    let responses = [
+        (
+            "/token",
+            json!({"access_token": "not-this", "token_type": "Bearer", "id_token": ID_TOKEN}),
+        ),
+        (
+            "/device",
+            json!({
+                "device_code": "d", "user_code": "u", "verification_uri": "https://a.example", "expires_in": 60, "interval": 0,
+            }),
+        ),
+    ];
+    for (path, response) in responses {
+        server.expect(Expect::post(path).always(ScriptedResponse::json(response)));
+    }
+    let client = keyfob::oauth::Client::builder("a")
+        .token_endpoint(server.url_for("/token"))
+        .device_authorization_endpoint(server.url_for("/device"))
+        .authorization_endpoint(server.url_for("/authorize"))
+        .build()
+        .unwrap();
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let subject = FixedToken::new(Token::new("subject").unwrap());
+    let refresh_token = RefreshToken::new(client.clone(), "r").unwrap();
+    let exchange = TokenExchange::new(client.clone(), subject, TokenType::Jwt);
+    let device = DeviceCode::new(client.clone()).use_id_token();
+    let sign_in = SignIn::begin(AuthorizationCode::new(client.clone()).use_id_token()).await;
+    visit(&sign_in.back("code=c")).await;
+    let tokens = [
+        (
+            "refresh_token",
+            token_of(refresh_token.use_id_token()).await,
+        ),
+        (
+            "jwt_bearer",
+            token_of(JwtBearer::signed(client, key).use_id_token()).await,
+        ),
+        ("token_exchange", token_of(exchange.use_id_token()).await),
+        ("device_code", device.start().await.unwrap().wait().await),
+        ("authorization_code", sign_in.outcome().await),
+    ];
+    for (grant, token) in tokens {
+        let token = token.unwrap_or_else(|error| panic!("{grant}: {error}"));
+        assert_eq!(token.expose(), ID_TOKEN, "{grant}");
+    }
 }

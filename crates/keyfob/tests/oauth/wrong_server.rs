@@ -151,6 +151,42 @@ async fn an_assertion_for_one_server_is_not_sent_to_an_endpoint_of_another() {
 }
 
 #[tokio::test]
+async fn the_assertion_of_another_source_is_not_sent_to_a_third_server() {
+    let (issuer, tokens, third) = (Server::start(), Server::start(), Server::start());
+    let document = json!({
+        "issuer": issuer.url(),
+        "token_endpoint": tokens.url_for("/token"),
+        "introspection_endpoint": third.url_for("/introspect"),
+        "revocation_endpoint": third.url_for("/revoke"),
+        "device_authorization_endpoint": third.url_for("/device"),
+        "authorization_endpoint": issuer.url_for("/authorize"),
+        "pushed_authorization_request_endpoint": third.url_for("/push"),
+    });
+    issuer.expect(Expect::get(METADATA).always(ScriptedResponse::json(document)));
+    let token = json!({"access_token": "t", "token_type": "Bearer"});
+    tokens.expect(Expect::any().always(ScriptedResponse::json(token)));
+    let assertion = FixedToken::new(Token::new("th3-assertion").unwrap());
+    let client = Client::builder("desktop")
+        .issuer(issuer.url())
+        .authentication(ClientAuthentication::assertion_from(assertion))
+        .build()
+        .unwrap();
+    let errors = use_everything(&client).await;
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    for error in errors {
+        assert_eq!(error.kind(), ErrorKind::Origin, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("the client assertion is not sent there"),
+            "{text}"
+        );
+        assert!(!text.contains("th3-assertion"), "{text}");
+    }
+    assert_eq!(third.calls(), 0);
+    assert!(tokens.calls() >= 4);
+}
+
+#[tokio::test]
 async fn an_assertion_grant_does_not_send_another_servers_assertion() {
     let evil = Server::start();
     let document = json!({"issuer": evil.url(), "token_endpoint": evil.url_for("/token")});
