@@ -325,7 +325,7 @@ fn one_token_or_all_of_them_can_be_forgotten() {
 }
 
 #[test]
-fn the_tokens_of_links_are_listed_reused_and_forgotten_with_their_profile() {
+fn the_tokens_of_links_are_listed_and_forgotten_with_their_profile() {
     let (folder, server) = (Folder::new(), Server::start());
     let issued = AtomicUsize::new(0);
     server.expect(Expect::any().respond_with(move |_| {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use keyfob::store::TokenStore;
 use keyfob::{ErrorKind, Profiles, Token, TokenCache};
 use keyfob_testkit::platforms::{GitHub, GitHubActions};
 use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server, json};
@@ -158,6 +159,57 @@ fn a_reference_shares_the_cache_of_the_other_profile() {
     let error = login.session().expect_err("it names no server");
     assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("names no server"), "{error}");
+}
+
+#[test]
+fn another_process_finds_the_token_of_a_link_in_the_store() {
+    let (folder, server) = (Folder::new(), Server::start());
+    server.expect(
+        Expect::post("/login").respond_with(|_| {
+            ScriptedResponse::json(json!({"token": "login", "expires_in": 3600}))
+        }),
+    );
+    server.expect(Expect::post("/exchange").respond_with(|_| {
+        ScriptedResponse::json(
+            json!({"access_token": "t", "token_type": "Bearer", "expires_in": 3600}),
+        )
+    }));
+    let file = format!(
+        r#"[profiles.a]
+        base_url = "https://a.example.com/"
+        store = {{ kind = "file", directory = "{}" }}
+        [profiles.a.token]
+        grant = "token_exchange"
+        token_endpoint = "{}"
+        [profiles.a.token.subject_token]
+        source = "http"
+        url = "{}"
+        json = {{ role = "ci" }}
+        token_pointer = "/token""#,
+        folder.path("store").display(),
+        server.url_for("/exchange"),
+        server.url_for("/login"),
+    );
+    let calls = |path: &str| {
+        let received = server.received();
+        received.iter().filter(|asked| asked.path == path).count()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("it can be made");
+    let wait = Duration::from_secs(1);
+    // Each has its own caches, as processes have. The outer token is forgotten after each.
+    for process in 1..=3 {
+        let profiles = profiles(&file);
+        let profile = profiles.get("a").expect("there is one");
+        let tokens = profile.tokens().expect("the settings are valid");
+        assert_eq!(text(tokens.get_valid_token_blocking()), "t");
+        assert_eq!((calls("/exchange"), calls("/login")), (process, 1));
+        let (store, key) = profile.store().expect("it has one").expect("it has one");
+        let forgotten = runtime.block_on(store.forget(&key, wait));
+        assert!(forgotten.expect("the folder is ours"));
+    }
 }
 
 #[test]
