@@ -385,6 +385,58 @@ fn the_tokens_of_links_are_listed_and_forgotten_with_their_profile() {
 }
 
 #[test]
+fn a_logout_removes_the_tokens_of_links_too() {
+    let (folder, server) = (Folder::new(), Server::start());
+    for (path, response) in [
+        ("/login", json!({"token": "jwt", "expires_in": 3600})),
+        (
+            "/device",
+            json!({
+                "device_code": "d3v1ce", "user_code": "u", "verification_uri": server.url(), "expires_in": 60, "interval": 0,
+            }),
+        ),
+        (
+            "/token",
+            json!({"access_token": "t", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "r"}),
+        ),
+    ] {
+        server.expect(Expect::post(path).always(ScriptedResponse::json(response)));
+    }
+    server.expect(Expect::post("/revoke").always(ScriptedResponse::text("")));
+    folder.file(
+        "keyfob.toml",
+        &format!(
+            "[profiles.a]\nbase_url = \"{API}\"\nstore = \"file\"\n[profiles.a.token]\ngrant = \"device_code\"\n\
+             client_id = \"a\"\ntoken_endpoint = \"{}\"\ndevice_authorization_endpoint = \"{}\"\n\
+             revocation_endpoint = \"{}\"\n\
+             client_assertion = {{ source = \"http\", url = \"{}\", json = {{ role = \"ci\" }}, token_pointer = \"/token\" }}\n",
+            server.url_for("/token"),
+            server.url_for("/device"),
+            server.url_for("/revoke"),
+            server.url_for("/login"),
+        ),
+    );
+    let machine = Machine {
+        folder,
+        endpoint: TokenEndpoint::start(),
+    };
+    let done = machine.run(&["login", "a"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let listed = machine.run(&["status"]).stdout;
+    assert!(
+        listed.contains("\na ") && listed.contains("\na.client_assertion "),
+        "{listed}"
+    );
+    let done = machine.run(&["logout", "a"]);
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (0, "signed out of a\n"),
+        "{done:?}"
+    );
+    assert_eq!(machine.run(&["status"]).stdout, "");
+}
+
+#[test]
 fn a_check_fetches_a_new_token_and_stores_it() {
     let machine = Machine::new(API, "");
     machine.run(&["token", "--profile=a"]);
