@@ -113,6 +113,35 @@ async fn t9_a_response_long_after_the_fetch_timeout_is_stored() {
     until(async || stored(&store).await.token().is_some()).await;
 }
 
+#[test]
+fn t9_a_response_after_the_timeout_of_a_caller_without_a_runtime_is_stored() {
+    let store = MemoryStore::default();
+    let slow = keyfob::hook(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        token(1)
+    });
+    let source = Persisted::new(Rotating(slow), store.clone(), key());
+    let cache = TokenCache::builder(source)
+        .fetch_timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    cache.get_valid_token_blocking().unwrap_err();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let kept = runtime.block_on(async {
+        for _ in 0..1000 {
+            if let Some(kept) = stored(&store).await.token() {
+                return kept.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the response is lost");
+    });
+    assert_eq!(kept.refresh_token(), Some("refresh-1"));
+}
+
 #[tokio::test]
 async fn t9_an_exchange_runs_in_one_task_with_a_store_and_without() {
     struct Exchanging;
