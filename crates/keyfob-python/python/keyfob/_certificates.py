@@ -34,8 +34,8 @@ def pair_of(cert: str | os.PathLike[str] | tuple[Any, Any]) -> tuple[str, str]:
     return os.fspath(certificate), os.fspath(key)
 
 
-class EncryptedPair(tuple[str, str]):  # noqa: SLOT001 — a tuple with an attribute has none.
-    """The files of a client certificate and of its key, with the passphrase of that, which `repr` does not show."""
+class EncryptedKey(str):  # noqa: SLOT000 — it has an attribute.
+    """The path of an encrypted key, with its passphrase, which `repr` does not show."""
 
     passphrase: str | None = None
 
@@ -46,8 +46,9 @@ class ClientCertificate:
     A pair that cannot be used leaves the old one in use, and a warning is logged once.
     """
 
-    def __init__(self, pair: tuple[str, str], passphrase: str | None = None) -> None:
+    def __init__(self, pair: tuple[str, str]) -> None:
         self._pair = pair
+        passphrase = pair[1].passphrase if isinstance(pair[1], EncryptedKey) else None
         # Without one, OpenSSL would ask at the terminal.
         self._passphrase = passphrase or ""
         self._state = self._look()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from keyfob._certificates import Cert, EncryptedPair, Verify
+from keyfob._certificates import Cert, EncryptedKey, Verify
 from keyfob._core import Profile, profile_names
 from keyfob._session.front import Session
 from keyfob.sources import named
@@ -80,13 +80,13 @@ class ProfileSession(Session):
         )
 
 
-def _certificate(profile: Profile) -> EncryptedPair | None:
+def _certificate(profile: Profile) -> tuple[str, str] | None:
     found = profile.client_certificate()
     if found is None:
         return None
-    pair = EncryptedPair((str(found[0]), str(found[1])))
-    pair.passphrase = found[2]
-    return pair
+    key = EncryptedKey(found[1])
+    key.passphrase = found[2]
+    return str(found[0]), key
 
 
 def _path(config: str | os.PathLike[str] | None) -> str | None:

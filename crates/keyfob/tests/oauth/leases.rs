@@ -12,8 +12,8 @@ use keyfob::exchange::Challenges;
 use keyfob::http::Method;
 use keyfob::oauth::{ExpiryForm, RequestText};
 use keyfob::{ErrorKind, HttpToken, TokenCache};
-use keyfob_testkit::ManualClock;
 use keyfob_testkit::platforms::{Fake, Vault};
+use keyfob_testkit::{ManualClock, ScriptedResponse};
 
 const LEASE: Duration = Duration::from_secs(600);
 
@@ -84,6 +84,14 @@ fn a_token_that_cannot_be_renewed_is_replaced_without_an_attempt() {
     assert_eq!(vault.refusals(), ["lease is not renewable"]);
     assert_eq!(renew(&clock, &tokens), "hvs.fake-3");
     assert_eq!(vault.refusals().len(), 1);
+}
+
+#[test]
+fn a_token_whose_renewal_fails_with_a_500_is_replaced() {
+    let clock = ManualClock::default();
+    let (vault, tokens) = start(&clock);
+    vault.next([ScriptedResponse::status(500)]);
+    assert_eq!(renew(&clock, &tokens), "hvs.fake-2");
 }
 
 #[test]

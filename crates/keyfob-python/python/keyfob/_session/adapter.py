@@ -39,7 +39,7 @@ class UploadAdapter(HTTPAdapter):
     def _certificate(self, cert: Any) -> ClientCertificate:
         known: dict[Any, ClientCertificate] = vars(self).setdefault("_certificates", {})
         if cert not in known:
-            known[cert] = ClientCertificate(pair_of(cert), getattr(cert, "passphrase", None))
+            known[cert] = ClientCertificate(pair_of(cert))
         return known[cert]
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Request
 
 from keyfob import _certificates
-from keyfob._certificates import Cert, EncryptedPair, Verify
+from keyfob._certificates import Cert, Verify
 from keyfob._core import RetryPolicy
 from keyfob._handler.handler_for import Tokens, handler_for
 from keyfob._requests import shallow_copy
@@ -102,8 +102,8 @@ class Session(ExternallyManagedJWTSession):
         pair = _certificates.files(cert)
         if pair is not None:
             # A pair that cannot be used is an error now.
-            _certificates.ClientCertificate(pair, getattr(cert, "passphrase", None))
-            vars(self)["cert"] = cert if isinstance(cert, EncryptedPair) else pair
+            _certificates.ClientCertificate(pair)
+            vars(self)["cert"] = pair
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """Like ``requests.Session.prepare_request``, with the URL resolved against the base URL.

@@ -156,8 +156,9 @@ impl HttpTokenBuilder {
     /// Renews a token where it is with this request, instead of getting a new one.
     ///
     /// It is sent when a token is due, and holds the token as [`RequestText::previous_token`]. Where the token and its expiry are
-    /// in the response is as in the first one, unless the request says it. A new token is requested if the renewal is refused, and
-    /// if less than half of a new token's lifetime is left after it: the token then comes near its maximum lifetime.
+    /// in the response is as in the first one, unless the request says it. A new token is requested if the renewal is refused
+    /// or fails with a 500, and if less than half of a new token's lifetime is left after it: the token then comes near its
+    /// maximum lifetime.
     ///
     /// ```
     /// use keyfob::HttpToken;
@@ -176,7 +177,9 @@ impl HttpTokenBuilder {
     ///     .build()?;
     /// # Ok::<(), keyfob::Error>(())
     /// ```
-    pub fn renewal(mut self, request: Self) -> Self {
+    pub fn renewal(mut self, mut request: Self) -> Self {
+        // Vault responds so to the renewal of a lease that it revokes at that moment. A new token can be had all the same.
+        request.refused.push(StatusCode::INTERNAL_SERVER_ERROR);
         self.renewal = Some(Box::new(request));
         self
     }
