@@ -365,7 +365,7 @@ pub(crate) fn check_audience(
 
 /// Refuses to send an assertion of another source to an endpoint that metadata name at a third server.
 ///
-/// Its audience is not known for certain, and whoever gets it could use it at the server that it is for.
+/// Its audience is not known for certain, and a server that gets it could use it at the server that it is for.
 fn check_server(endpoint: &Endpoint, metadata: &Metadata) -> Result<(), Error> {
     let is_of_issuer = || {
         let issuer = metadata.issuer.as_deref()?;

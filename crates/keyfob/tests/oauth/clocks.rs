@@ -8,7 +8,7 @@ use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenRespo
 
 use crate::fixtures::{SECOND, client, token_of};
 
-/// A refusal by a server whose clock differs by so many seconds.
+/// A refusal by a server whose clock differs by this many seconds.
 #[expect(
     clippy::disallowed_methods,
     reason = "the client compares with the system's clock"
