@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyfob::ErrorKind;
 use keyfob_testkit::platforms::{
-    Auth0, Databricks, Entra, Epic, Fake, Keycloak, Kubernetes, Okta, Platform, PlatformKey,
-    Salesforce, Zoom,
+    Auth0, Databricks, Epic, Fake, Keycloak, Kubernetes, Okta, Platform, PlatformKey, Salesforce,
+    Zoom,
 };
 use keyfob_testkit::{ManualClock, json};
 
@@ -18,7 +18,7 @@ use crate::platforms::page::{example, examples, replaced, section};
 
 /// Calls of the token endpoint in four lives: one for each.
 #[track_caller]
-fn assert_one_call_for_each_life<P: Platform>(fake: &Fake<P>, path: &str) {
+pub(super) fn assert_one_call_for_each_life<P: Platform>(fake: &Fake<P>, path: &str) {
     assert_eq!((fake.accepted_at(path), fake.refusals()), (4, Vec::new()));
 }
 
@@ -92,7 +92,7 @@ async fn databricks_m2m_passes_the_check_and_says_what_to_change() {
     .expect("no step fails");
 }
 
-fn salesforce(fake: &Fake<Salesforce>, folder: &Folder, key: &PlatformKey) -> String {
+pub(super) fn salesforce(fake: &Fake<Salesforce>, folder: &Folder, key: &PlatformKey) -> String {
     let file = folder.file("salesforce.pem", &key.private_pem());
     example(
         "salesforce_jwt",
@@ -177,7 +177,7 @@ fn rsa_jwk(key: &PlatformKey) -> String {
     jwk.to_string()
 }
 
-fn okta(fake: &Fake<Okta>, folder: &Folder) -> String {
+pub(super) fn okta(fake: &Fake<Okta>, folder: &Folder) -> String {
     let file = folder.file("okta.jwk", &rsa_jwk(fake.key()));
     example(
         "okta_private_key_jwt",
@@ -230,7 +230,7 @@ fn okta_private_key_jwt_says_what_to_change() {
 }
 
 /// The profile for Keycloak of the example with this number, whose API takes the tokens of the fake.
-fn keycloak(
+pub(super) fn keycloak(
     fake: &Fake<Keycloak>,
     number: usize,
     credential: (&str, &str),
@@ -313,7 +313,7 @@ fn keycloak_says_what_to_change() {
     }
 }
 
-fn auth0(fake: &Fake<Auth0>, folder: &Folder) -> (String, keyfob_testkit::Server) {
+pub(super) fn auth0(fake: &Fake<Auth0>, folder: &Folder) -> (String, keyfob_testkit::Server) {
     let secret = folder.file("auth0", Auth0::CLIENT_SECRET);
     let issuer = fake.issuer().clone();
     let api = api(move |token| issuer.is_valid(token));
@@ -378,87 +378,7 @@ fn auth0_says_what_to_change() {
 }
 
 /// The profile for Entra of the example with this number, whose API takes the tokens of the fake.
-fn entra(
-    fake: &Fake<Entra>,
-    number: usize,
-    credential: (&str, &str),
-) -> (String, keyfob_testkit::Server) {
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
-    let text = replaced(
-        &examples(section("entra"))[number],
-        &[
-            ("https://graph.microsoft.com/v1.0/", &api.url()),
-            ("11111111-2222-4333-8444-555555555555", Entra::TENANT),
-            ("99999999-8888-4777-8666-555555555555", Entra::CLIENT_ID),
-            credential,
-        ],
-    );
-    let scope = "https://graph.microsoft.com/.default";
-    (
-        format!(
-            "{text}token.endpoint = \"{}\"\ntoken.scopes = \"{scope}\"\n",
-            fake.url()
-        ),
-        api,
-    )
-}
-
-#[test]
-fn entra_serves_1000_requests_with_a_secret() {
-    let (folder, clock) = (Folder::new(), clock());
-    let fake = Entra::start_on(&clock);
-    let secret = folder.file("secret", Entra::CLIENT_SECRET);
-    let secret = format!("file:{}", secret.display());
-    let (text, _api) = entra(&fake, 0, ("file:/run/secrets/entra", &secret));
-    serve_1000_requests_in_4_lives(&profile(&text, "graph"), &clock, Entra::TOKEN_LIFETIME);
-    assert_one_call_for_each_life(&fake, Entra::TOKEN_PATH);
-    let wrong = folder.file("wrong", "wr0ng");
-    let wrong = text.replace(&secret, &format!("file:{}", wrong.display()));
-    let error = error_of(&profile(&wrong, "graph"), &clock, &["wr0ng"]);
-    assert_error(
-        &error,
-        ErrorKind::Refused,
-        &["AADSTS7000215", "`client_secret`"],
-    );
-    let tenant = text.replace(Entra::TENANT, "00000000-0000-0000-0000-000000000000");
-    let error = error_of(&profile(&tenant, "graph"), &clock, &[Entra::CLIENT_SECRET]);
-    assert_error(&error, ErrorKind::Refused, &["AADSTS90002", "`tenant`"]);
-    let scope = text.replace("/.default", "/User.Read");
-    let error = error_of(&profile(&scope, "graph"), &clock, &[]);
-    assert_error(&error, ErrorKind::Refused, &["AADSTS1002012", "`scopes`"]);
-}
-
-#[test]
-fn entra_serves_1000_requests_with_a_certificate() {
-    let (folder, clock) = (Folder::new(), clock());
-    let fake = Entra::start_on(&clock);
-    let pair = rcgen::KeyPair::from_pem(&fake.key().private_pem()).expect("it is an RSA key");
-    let params = rcgen::CertificateParams::new(["app".to_owned()]).expect("it is a name");
-    let certificate = params.self_signed(&pair).expect("the key signs");
-    let both = fake.key().private_pem() + &certificate.pem();
-    let file = format!("file:{}", folder.file("entra.pem", &both).display());
-    let (text, _api) = entra(&fake, 1, ("file:~/keys/entra.pem", &file));
-    let unknown = error_of(&profile(&text, "graph-by-certificate"), &clock, &["BEGIN"]);
-    assert_error(
-        &unknown,
-        ErrorKind::Refused,
-        &["AADSTS700027", "`certificate`"],
-    );
-    let before = fake.refusals().len();
-    fake.register_certificate(certificate.der());
-    serve_1000_requests_in_4_lives(
-        &profile(&text, "graph-by-certificate"),
-        &clock,
-        Entra::TOKEN_LIFETIME,
-    );
-    assert_eq!(fake.refusals().len(), before);
-    fake.clock().set_ahead(600);
-    let error = error_of(&profile(&text, "graph-by-certificate"), &clock, &[]);
-    assert_error(&error, ErrorKind::Refused, &["AADSTS700024", "clock"]);
-}
-
-fn epic(fake: &Fake<Epic>, folder: &Folder) -> String {
+pub(super) fn epic(fake: &Fake<Epic>, folder: &Folder) -> String {
     let file = folder.file("epic.pem", &fake.key().private_pem());
     example(
         "epic_backend_services",
@@ -498,7 +418,7 @@ fn epic_backend_services_says_what_to_check_as_epic_gives_no_reason() {
     assert_error(&error, ErrorKind::Refused, &["clock"]);
 }
 
-fn zoom(fake: &Fake<Zoom>, folder: &Folder) -> (String, keyfob_testkit::Server) {
+pub(super) fn zoom(fake: &Fake<Zoom>, folder: &Folder) -> (String, keyfob_testkit::Server) {
     let secret = folder.file("zoom", Zoom::CLIENT_SECRET);
     let issuer = fake.issuer().clone();
     let api = api(move |token| issuer.is_valid(token));

@@ -1,7 +1,9 @@
 //! The presets of platforms, against fakes of the platforms.
 
 mod azure;
+mod checks;
 mod clients;
+mod entra;
 mod environment;
 mod errors;
 mod github;

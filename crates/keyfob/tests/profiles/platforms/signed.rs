@@ -70,7 +70,11 @@ fn snowflake_key_pair_takes_the_account_from_the_host() {
     assert!(error.contains("`account` is missing"), "{error}");
 }
 
-fn app_store_connect(fake: &Fake<AppStoreConnect>, folder: &Folder, key: &PlatformKey) -> String {
+pub(super) fn app_store_connect(
+    fake: &Fake<AppStoreConnect>,
+    folder: &Folder,
+    key: &PlatformKey,
+) -> String {
     let file = folder.file("key.p8", &key.private_pem());
     example(
         "app_store_connect",
