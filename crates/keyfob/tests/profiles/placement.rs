@@ -218,7 +218,7 @@ async fn r3_statuses_that_the_profile_names_renew_the_token() {
         );
     }
     let text = format!(
-        "[profiles.a]\nbase_url = \"{}\"\nrejected_statuses = [403, 498]\ntoken = \"command:sh {}\"",
+        "[profiles.a]\nbase_url = \"{}\"\nstore = \"memory\"\nrejected_statuses = [403, 498]\ntoken = \"command:sh {}\"",
         server.url(),
         script.display()
     );

@@ -19,7 +19,10 @@ fn a_token_comes_from_the_configured_secret_source() {
     let path = folder.file("profile-token", "t0ken\n");
     let places = [
         format!("token = \"file:{}\"", path.display()),
-        format!("token = \"command:cat {}\"", path.display()),
+        format!(
+            "store = \"memory\"\ntoken = \"command:cat {}\"",
+            path.display()
+        ),
         format!(
             "[profiles.a.token]\nsource = \"file:{}\"\ndefault_lifetime = 60",
             path.display()
@@ -60,7 +63,10 @@ fn t1_all_sessions_of_a_profile_share_its_token() {
     );
     let profiles = profiles(
         "https://a.example",
-        &format!("token = \"command:sh {}\"", script.display()),
+        &format!(
+            "store = \"memory\"\ntoken = \"command:sh {}\"",
+            script.display()
+        ),
     );
     for _ in 0..3 {
         let profile = profiles.get("a").expect("it is there").clone();
