@@ -147,6 +147,10 @@ fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "threads of keyfob run in real time"
+)]
 fn t3_a_due_inner_token_is_renewed_although_the_outer_renewal_ends_first() {
     let clock = ManualClock::default();
     let inner = TokenCache::builder(keyfob::hook(|_| async {
