@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -146,6 +145,7 @@ fn t7_if_the_runtime_stops_the_next_reader_of_a_due_token_renews_it() {
     assert_eq!(harness.served().unwrap(), "two");
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -177,7 +177,7 @@ fn t3_a_due_inner_token_is_renewed_although_the_outer_renewal_ends_first() {
         if inner.status().renewals == 2 {
             return;
         }
-        thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
     panic!("the renewal is lost: {:?}", inner.status());
 }
