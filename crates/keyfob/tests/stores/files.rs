@@ -331,7 +331,9 @@ async fn s2_a_sealed_file_that_is_put_back_is_refused_until_a_new_sign_in() {
         "the old refresh token is not sent"
     );
 
-    // Another process has not seen the newer state, and a person signs in there.
+    // Another process has not seen the newer state, and a person signs in there. The counter of its entry is the time in
+    // milliseconds. That of this process is larger than the time if it saved several entries within one of them.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let other = files.store.clone().sealed(keys);
     let entry = Entry::new(token(7).unwrap(), process.clock.wall());
     other.replace(&key(), &entry, SECOND).await.unwrap();
