@@ -75,23 +75,11 @@ impl PrivateKey {
 }
 
 fn algorithm(name: &str) -> PyResult<Algorithm> {
-    let mut algorithms = ALGORITHMS.into_iter();
+    let mut algorithms = Algorithm::ALL.iter().copied();
     let found = algorithms.find(|algorithm| algorithm.name() == name);
     found.ok_or_else(|| {
-        let names = ALGORITHMS.map(Algorithm::name).join(", ");
+        let names: Vec<_> = Algorithm::ALL.iter().map(|known| known.name()).collect();
+        let names = names.join(", ");
         PyValueError::new_err(format!("`algorithm` is none of {names}"))
     })
 }
-
-const ALGORITHMS: [Algorithm; 10] = [
-    Algorithm::Rs256,
-    Algorithm::Rs384,
-    Algorithm::Rs512,
-    Algorithm::Ps256,
-    Algorithm::Ps384,
-    Algorithm::Ps512,
-    Algorithm::Es256,
-    Algorithm::Es384,
-    Algorithm::Es512,
-    Algorithm::EdDsa,
-];

@@ -72,6 +72,8 @@ pub(crate) struct TableKeys {
     pub(crate) name: &'static str,
     pub(crate) doc: &'static str,
     pub(crate) keys: &'static [&'static [Key]],
+    /// Its further keys, which follow those that it shares with other tables.
+    pub(crate) own: &'static [Key],
     /// Its required keys, whatever the variant.
     pub(crate) required: &'static [&'static str],
     /// Groups of keys of which at least one is required.
@@ -146,6 +148,7 @@ impl TableKeys {
             name,
             doc,
             keys,
+            own: &[],
             required: &[],
             one_of: &[],
             exclusive: &[],
@@ -155,7 +158,7 @@ impl TableKeys {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'static Key> + use<> {
-        self.keys.iter().copied().flatten()
+        self.keys.iter().copied().flatten().chain(self.own)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Key> {

@@ -19,7 +19,7 @@
 //! 6. The base address is the key `endpoint`, so that tests and sovereign clouds can replace it. Plain http to loopback is always
 //!    allowed; a metadata service needs
 //!    [`PlainHttpTo::MetadataService`](crate::profile::schema::http::PlainHttpTo::MetadataService).
-//! 7. Test it in `tests/profiles/presets` against the fake of the platform in the test kit, with the TOML of its docs page.
+//! 7. Test it in `tests/profiles/platforms` against the fake of the platform in the test kit, with the TOML of its docs page.
 
 mod api_key;
 mod app_store_connect;

@@ -54,6 +54,20 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All algorithms, those of RSA first.
+    pub const ALL: &[Self] = &[
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
+    ];
+
     /// The name in the header of a JWT (`alg`).
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -72,12 +86,13 @@ impl Algorithm {
     }
 
     pub(super) fn parse(name: &str) -> Result<Self, Error> {
-        let known = ALL.into_iter().find(|algorithm| algorithm.name() == name);
+        let mut all = Self::ALL.iter().copied();
+        let known = all.find(|algorithm| algorithm.name() == name);
         known.ok_or_else(|| {
             wrong(&format!(
                 "has the `alg` {}, which is not one of {}",
                 shown_name(name),
-                names(&ALL)
+                names(Self::ALL)
             ))
         })
     }
@@ -131,7 +146,7 @@ impl SigningKeyPair {
     /// The algorithms that this kind of key can sign with, the default first.
     pub(super) fn algorithms(&self) -> &'static [Algorithm] {
         match self {
-            Self::Rsa(_) => &ALL[..6],
+            Self::Rsa(_) => &Algorithm::ALL[..6],
             Self::P256(_) => &[Algorithm::Es256],
             Self::P384(_) => &[Algorithm::Es384],
             Self::P521(_) => &[Algorithm::Es512],
@@ -324,20 +339,6 @@ fn kind_of(oid: ObjectIdentifier) -> String {
     let known = OTHER_KINDS.iter().find(|(number, _)| *number == oid);
     known.map_or_else(|| oid.to_string(), |(_, name)| (*name).to_owned())
 }
-
-/// All algorithms, those of RSA first.
-const ALL: [Algorithm; 10] = [
-    Algorithm::Rs256,
-    Algorithm::Rs384,
-    Algorithm::Rs512,
-    Algorithm::Ps256,
-    Algorithm::Ps384,
-    Algorithm::Ps512,
-    Algorithm::Es256,
-    Algorithm::Es384,
-    Algorithm::Es512,
-    Algorithm::EdDsa,
-];
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

@@ -4,13 +4,13 @@ use http::HeaderName;
 
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::source::placed::Placement;
 
 pub(super) static API_KEY: Preset = Preset::new(
     "api_key",
     "A key of an API, in a header",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, KEYS],
+    KEYS,
     &["key"],
     settings,
 );

@@ -6,13 +6,13 @@ use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests>
 pub(super) static KEY: Preset = Preset::new(
     "app_store_connect",
     "A JWT for Apple's App Store Connect API, signed with a team key or an individual key",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, KEY_KEYS],
+    KEY_KEYS,
     &["key_id", "private_key"],
     settings,
 );

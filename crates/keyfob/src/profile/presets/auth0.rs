@@ -6,13 +6,13 @@ use crate::profile::presets::client::{
 };
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::Authentication;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://auth0.com/docs/get-started/authentication-and-authorization-flow/client-credentials-flow>
 pub(super) static M2M: Preset = Preset::new(
     "auth0",
     "An access token of Auth0 for a machine-to-machine application",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, M2M_KEYS],
+    M2M_KEYS,
     &["domain", "client_id"],
     settings,
 );

@@ -8,19 +8,14 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece, PlainHttpTo};
 use crate::profile::schema::place::TokenPlace;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::SecretRef;
 
 /// <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>
 pub(super) static MANAGED_IDENTITY: Preset = Preset::new(
     "azure_managed_identity",
     "The access token of the managed identity of a machine, an app or a function on Azure",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        MANAGED_IDENTITY_KEYS,
-    ],
+    MANAGED_IDENTITY_KEYS,
     &["resource"],
     managed_identity,
 );
@@ -98,12 +93,7 @@ fn managed_identity(values: &Values) -> Result<TokenSettings, String> {
 pub(super) static WORKLOAD_IDENTITY: Preset = Preset::new(
     "azure_workload_identity",
     "An access token of Microsoft Entra in exchange for the token of another platform that Entra trusts",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        WORKLOAD_IDENTITY_KEYS,
-    ],
+    WORKLOAD_IDENTITY_KEYS,
     &["scopes"],
     workload_identity,
 );

@@ -4,13 +4,13 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::client::{CLIENT_ID, CLIENT_SECRET, client_credentials, with_secret};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::Authentication;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m>
 pub(super) static M2M: Preset = Preset::new(
     "databricks_m2m",
     "An access token of a Databricks service principal with an OAuth secret",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, M2M_KEYS],
+    M2M_KEYS,
     &["client_id", "client_secret"],
     settings,
 );

@@ -7,13 +7,13 @@ use crate::profile::presets::client::{
 };
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::Authentication;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 pub(super) static APPLICATION: Preset = Preset::new(
     "entra",
     "An access token of Microsoft Entra for an application in its own name",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, APPLICATION_KEYS],
+    APPLICATION_KEYS,
     &["tenant", "client_id"],
     settings,
 );

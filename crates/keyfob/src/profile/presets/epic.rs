@@ -5,18 +5,13 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::client::{CLIENT_ID, KEY_ID, PRIVATE_KEY, with_key};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://fhir.epic.com/Documentation?docId=oauth2>
 pub(super) static BACKEND_SERVICES: Preset = Preset::new(
     "epic_backend_services",
     "An access token for a backend app at an Epic FHIR server",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        BACKEND_SERVICES_KEYS,
-    ],
+    BACKEND_SERVICES_KEYS,
     &["client_id", "private_key"],
     settings,
 );

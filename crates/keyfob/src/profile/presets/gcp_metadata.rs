@@ -5,13 +5,13 @@ use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::http::{HttpSettings, Piece, PlainHttpTo};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://cloud.google.com/compute/docs/access/authenticate-workloads>
 pub(super) static METADATA: Preset = Preset::new(
     "gcp_metadata",
     "The access token or identity token of the service account of a machine on Google Cloud",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, METADATA_KEYS],
+    METADATA_KEYS,
     &[],
     metadata,
 );

@@ -10,19 +10,14 @@ use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::KeySettings;
 use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece};
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::SecretRef;
 
 /// <https://developers.google.com/identity/protocols/oauth2/service-account>
 pub(super) static SERVICE_ACCOUNT: Preset = Preset::new(
     "gcp_service_account",
     "The access token, the identity token, or a JWT signed here, of a Google service account with a key file",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        SERVICE_ACCOUNT_KEYS,
-    ],
+    SERVICE_ACCOUNT_KEYS,
     &[],
     service_account,
 );

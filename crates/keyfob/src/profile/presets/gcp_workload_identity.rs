@@ -6,18 +6,13 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece};
 use crate::profile::schema::place::TokenPlace;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://cloud.google.com/iam/docs/workload-identity-federation>
 pub(super) static WORKLOAD_IDENTITY: Preset = Preset::new(
     "gcp_workload_identity",
     "A token of Google in exchange for the token of another platform that Google trusts",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        WORKLOAD_IDENTITY_KEYS,
-    ],
+    WORKLOAD_IDENTITY_KEYS,
     &["provider", "subject_token"],
     workload_identity,
 );

@@ -11,13 +11,13 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::http::{HttpSettings, HttpText, Piece};
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://docs.github.com/en/actions/reference/security/oidc>
 pub(super) static ACTIONS: Preset = Preset::new(
     "github_actions",
     "The identity token of a job in GitHub Actions, for a server that trusts it",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, ACTIONS_KEYS],
+    ACTIONS_KEYS,
     &["audience"],
     actions,
 );
@@ -65,7 +65,7 @@ fn actions(values: &Values) -> Result<TokenSettings, String> {
 pub(super) static APP: Preset = Preset::new(
     "github_app",
     "The token of an installation of a GitHub App",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, APP_KEYS],
+    APP_KEYS,
     &["app", "installation", "private_key"],
     app,
 );

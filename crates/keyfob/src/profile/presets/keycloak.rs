@@ -7,18 +7,13 @@ use crate::profile::presets::client::{
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://www.keycloak.org/docs/latest/server_admin/#_service_accounts>
 pub(super) static SERVICE_ACCOUNT: Preset = Preset::new(
     "keycloak",
     "An access token of Keycloak for the service account of a client",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        SERVICE_ACCOUNT_KEYS,
-    ],
+    SERVICE_ACCOUNT_KEYS,
     &["issuer"],
     settings,
 );

@@ -2,7 +2,7 @@
 
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 use crate::profile::secret_ref::{SecretRef, absolute};
 use crate::token::secret_file::{FileUse, SecretFile};
 
@@ -10,12 +10,7 @@ use crate::token::secret_file::{FileUse, SecretFile};
 pub(super) static SERVICE_ACCOUNT: Preset = Preset::new(
     "kubernetes_service_account",
     "The token of the service account of a pod",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        SERVICE_ACCOUNT_KEYS,
-    ],
+    SERVICE_ACCOUNT_KEYS,
     &[],
     service_account,
 );

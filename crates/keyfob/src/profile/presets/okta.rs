@@ -7,18 +7,13 @@ use crate::profile::presets::client::{
     CLIENT_ID, KEY_ID, PRIVATE_KEY, client_credentials, with_key,
 };
 use crate::profile::presets::preset::{Preset, Values};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/>
 pub(super) static PRIVATE_KEY_JWT: Preset = Preset::new(
     "okta_private_key_jwt",
     "An access token of Okta for an API service app with a key",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        PRIVATE_KEY_JWT_KEYS,
-    ],
+    PRIVATE_KEY_JWT_KEYS,
     &["client_id", "private_key", "scopes"],
     settings,
 );

@@ -33,29 +33,23 @@ pub(super) enum PresetValue {
 }
 
 impl Preset {
-    /// A preset with this name, one sentence for people, its keys after [`COMMON`](Self::COMMON), and the required ones.
+    /// A preset with this name, one sentence for people, its own keys, and the required ones.
     pub(super) const fn new(
         name: &'static str,
         doc: &'static str,
-        keys: &'static [&'static [Key]],
+        keys: &'static [Key],
         required: &'static [&'static str],
         settings: fn(&Values) -> Result<TokenSettings, String>,
     ) -> Self {
-        let table = TableKeys::new(name, doc, keys);
+        let table = TableKeys::new(name, doc, COMMON_KEYS);
         let table = TableKeys {
+            own: keys,
             required,
             exclusive: &[["header", "scheme"]],
             ..table
         };
         Self { table, settings }
     }
-
-    /// The keys of every preset.
-    pub(super) const COMMON: &[Key] = &[Key::new(
-        "preset",
-        Kind::Text,
-        "the platform whose token it is",
-    )];
 }
 
 impl ReadPreset for Preset {
@@ -96,9 +90,7 @@ impl ReadPreset for Preset {
 
 /// Whether the key is read for every token.
 pub(super) fn is_common(key: &Key) -> bool {
-    let mut common = [Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS]
-        .into_iter()
-        .flatten();
+    let mut common = COMMON_KEYS.iter().copied().flatten();
     common.any(|other| other.name == key.name)
 }
 
@@ -202,3 +194,14 @@ impl Values {
         key.default.trim_matches('`')
     }
 }
+
+/// The keys of every preset.
+const COMMON_KEYS: &[&[Key]] = &[
+    &[Key::new(
+        "preset",
+        Kind::Text,
+        "the platform whose token it is",
+    )],
+    PLACEMENT_KEYS,
+    TIME_KEYS,
+];

@@ -8,13 +8,13 @@ use crate::profile::presets::client::{CLIENT_ID, PRIVATE_KEY};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::{Authentication, ClientSettings};
 use crate::profile::schema::grant::{Assertion, Grant, GrantKind, Server};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm>
 pub(super) static JWT: Preset = Preset::new(
     "salesforce_jwt",
     "An access token of Salesforce for a user, with the key of a connected app",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, JWT_KEYS],
+    JWT_KEYS,
     &["client_id", "subject", "private_key"],
     settings,
 );

@@ -6,13 +6,13 @@ use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::signed_jwt::JwtSettings;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://docs.snowflake.com/en/developer-guide/sql-api/authenticating>
 pub(super) static KEY_PAIR: Preset = Preset::new(
     "snowflake_key_pair",
     "A JWT for Snowflake's APIs, signed with the key of a user",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, KEY_PAIR_KEYS],
+    KEY_PAIR_KEYS,
     &["user", "private_key"],
     settings,
 );

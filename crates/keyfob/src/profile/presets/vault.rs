@@ -8,13 +8,13 @@ use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::http::{HttpBody, HttpSettings, HttpText, Piece, RenewalSettings};
 use crate::profile::schema::place::TokenPlace;
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenFrom, TokenSettings};
+use crate::profile::schema::token::{TokenFrom, TokenSettings};
 
 /// <https://developer.hashicorp.com/vault/api-docs/auth/approle>
 pub(super) static APPROLE: Preset = Preset::new(
     "vault_approle",
     "A token of HashiCorp Vault or OpenBao, for an AppRole",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, APPROLE_KEYS],
+    APPROLE_KEYS,
     &["role_id", "secret_id"],
     approle,
 );
@@ -46,7 +46,7 @@ fn approle(values: &Values) -> Result<TokenSettings, String> {
 pub(super) static KUBERNETES: Preset = Preset::new(
     "vault_kubernetes",
     "A token of HashiCorp Vault or OpenBao, for the service account of a pod",
-    &[Preset::COMMON, PLACEMENT_KEYS, TIME_KEYS, KUBERNETES_KEYS],
+    KUBERNETES_KEYS,
     &["role"],
     kubernetes,
 );

@@ -5,18 +5,13 @@ use crate::profile::presets::client::{CLIENT_ID, CLIENT_SECRET, with_secret};
 use crate::profile::presets::preset::{Preset, Values};
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::{Grant, GrantKind, Server};
-use crate::profile::schema::token::{PLACEMENT_KEYS, TIME_KEYS, TokenSettings};
+use crate::profile::schema::token::TokenSettings;
 
 /// <https://developers.zoom.us/docs/internal-apps/s2s-oauth/>
 pub(super) static SERVER_TO_SERVER: Preset = Preset::new(
     "zoom_server_to_server",
     "An access token of Zoom for a Server-to-Server OAuth app",
-    &[
-        Preset::COMMON,
-        PLACEMENT_KEYS,
-        TIME_KEYS,
-        SERVER_TO_SERVER_KEYS,
-    ],
+    SERVER_TO_SERVER_KEYS,
     &["account_id", "client_id", "client_secret"],
     settings,
 );

@@ -181,7 +181,9 @@ pub(super) fn read_key(table: &Table<'_>) -> Read<KeySettings> {
     let pem = table.required("private_key", purpose, Value::secret);
     let passphrase = table.optional("private_key_passphrase", Value::secret);
     let id = table.optional("key_id", Value::text);
-    let algorithm = table.optional("algorithm", |value| value.one_of("algorithm", &ALGORITHMS));
+    let algorithm = table.optional("algorithm", |value| {
+        value.one_of("algorithm", &algorithms())
+    });
     Ok(KeySettings {
         pem: pem?,
         passphrase,
@@ -209,18 +211,11 @@ const METHODS: [(&str, Method); 7] = [
 
 const SECRET_BASIC: Method = Method::Secret(Authentication::SecretBasic);
 
-const ALGORITHMS: [(&str, Algorithm); 10] = [
-    ("RS256", Algorithm::Rs256),
-    ("RS384", Algorithm::Rs384),
-    ("RS512", Algorithm::Rs512),
-    ("PS256", Algorithm::Ps256),
-    ("PS384", Algorithm::Ps384),
-    ("PS512", Algorithm::Ps512),
-    ("ES256", Algorithm::Es256),
-    ("ES384", Algorithm::Es384),
-    ("ES512", Algorithm::Es512),
-    ("EdDSA", Algorithm::EdDsa),
-];
+fn algorithms() -> Vec<(&'static str, Algorithm)> {
+    let all = Algorithm::ALL.iter();
+    all.map(|algorithm| (algorithm.name(), *algorithm))
+        .collect()
+}
 
 /// The keys of a client.
 pub(super) const KEYS: &[Key] = &[
@@ -273,7 +268,7 @@ pub(super) const KEYS: &[Key] = &[
     .needs("private_key"),
     Key::new(
         "algorithm",
-        Kind::Word(|| words(&ALGORITHMS)),
+        Kind::Word(|| words(&algorithms())),
         "the algorithm of the signature",
     )
     .default("depends on the key")
