@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -31,6 +31,8 @@ pub struct AppStoreConnect {
     individual_key: PlatformKey,
 }
 
+starts!(AppStoreConnect);
+
 impl AppStoreConnect {
     /// The issuer id of the team.
     pub const ISSUER: &str = "57246542-96fe-1a63-e053-0824d011072a";
@@ -41,20 +43,12 @@ impl AppStoreConnect {
     /// How long a JWT is valid at most.
     pub const MAX_LIFETIME: Duration = Duration::from_secs(20 * 60);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| Self {
+    fn new(clock: &FakeClock) -> Self {
+        Self {
             clock: clock.clone(),
             team_key: PlatformKey::p256("2X9R4HXF34"),
             individual_key: PlatformKey::p256("7F3K2PQ9LM"),
-        })
+        }
     }
 
     /// The key of the team.

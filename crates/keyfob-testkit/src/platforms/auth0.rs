@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::refusal::Refusal;
 use crate::platforms::token_request::{TokenRequest, error, granted};
 use crate::server::received::Received;
@@ -32,6 +32,8 @@ pub struct Auth0 {
     has_grant_type: AtomicBool,
 }
 
+starts!(Auth0);
+
 impl Auth0 {
     /// The path of the token endpoint.
     pub const TOKEN_PATH: &str = "/oauth/token";
@@ -51,24 +53,13 @@ impl Auth0 {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(86400);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("auth0");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                issuer,
-                has_grant_type: AtomicBool::new(true),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("auth0", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            issuer,
+            has_grant_type: AtomicBool::new(true),
+        }
     }
 
     /// The issuer of the tokens.

@@ -99,8 +99,7 @@ impl AzureManagedIdentity {
 
     fn start(clock: impl Into<FakeClock>, place: Place) -> Fake<Self> {
         Fake::start(clock, |clock| {
-            let issuer = clock.issuer("azure-fake");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
+            let issuer = clock.issuer("azure-fake", Self::TOKEN_LIFETIME);
             Self {
                 clock: clock.clone(),
                 issuer,

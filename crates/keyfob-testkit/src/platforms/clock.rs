@@ -75,11 +75,13 @@ impl FakeClock {
         now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 
-    /// An issuer of tokens with this prefix, which expire by this clock.
+    /// An issuer of tokens with this prefix and this lifetime, which expire by this clock.
     #[must_use]
-    pub fn issuer(&self, prefix: &str) -> Issuer {
+    pub fn issuer(&self, prefix: &str, lifetime: Duration) -> Issuer {
         let clock = self.clone();
-        Issuer::named(prefix).with_now(move || clock.instant())
+        let issuer = Issuer::named(prefix).with_now(move || clock.instant());
+        issuer.set_lifetime(lifetime);
+        issuer
     }
 
     /// The time without the difference to the client's clock: a correction of a clock revives no token.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::refusal::Refusal;
 use crate::platforms::token_request::{TokenRequest, api, error, granted};
 use crate::server::received::Received;
@@ -30,6 +30,8 @@ pub struct Databricks {
     issuer: Issuer,
 }
 
+starts!(Databricks);
+
 impl Databricks {
     /// The path of the token endpoint.
     pub const TOKEN_PATH: &str = "/oidc/v1/token";
@@ -43,20 +45,9 @@ impl Databricks {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("databricks");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self { issuer }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("databricks", Self::TOKEN_LIFETIME);
+        Self { issuer }
     }
 
     /// The issuer of the tokens.

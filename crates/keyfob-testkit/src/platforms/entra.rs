@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -62,6 +62,8 @@ struct Failure {
     text: &'static str,
 }
 
+starts!(Entra);
+
 impl Entra {
     /// The tenant.
     pub const TENANT: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
@@ -81,26 +83,15 @@ impl Entra {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("entra-fake");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                issuer,
-                key: PlatformKey::rsa("entra"),
-                certificate: Mutex::default(),
-                trusted: TrustedIssuers::default(),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("entra-fake", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            issuer,
+            key: PlatformKey::rsa("entra"),
+            certificate: Mutex::default(),
+            trusted: TrustedIssuers::default(),
+        }
     }
 
     /// Adds a federated identity credential: JWTs of this issuer for this subject that this key signed.

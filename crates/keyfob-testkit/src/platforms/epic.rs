@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -39,6 +39,8 @@ pub struct Epic {
     used: Mutex<HashSet<String>>,
 }
 
+starts!(Epic);
+
 impl Epic {
     /// The path of the FHIR server.
     pub const FHIR_PATH: &str = "/interconnect-fhir-oauth/api/FHIR/R4";
@@ -52,25 +54,14 @@ impl Epic {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("epic");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("epic-key-1"),
-                issuer,
-                used: Mutex::default(),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("epic", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("epic-key-1"),
+            issuer,
+            used: Mutex::default(),
+        }
     }
 
     /// The key of the app.

@@ -32,6 +32,29 @@ pub trait Platform: Send + Sync + 'static {
     }
 }
 
+/// The ways to start the fake of a platform, whose `new` needs only the clock.
+macro_rules! starts {
+    ($platform:ty) => {
+        impl $platform {
+            /// Starts the fake with the clock of the system.
+            #[must_use]
+            pub fn start() -> crate::platforms::fake::Fake<Self> {
+                Self::start_on(crate::platforms::clock::FakeClock::default())
+            }
+
+            /// Starts the fake with this clock.
+            #[must_use]
+            pub fn start_on(
+                clock: impl Into<crate::platforms::clock::FakeClock>,
+            ) -> crate::platforms::fake::Fake<Self> {
+                crate::platforms::fake::Fake::start(clock, Self::new)
+            }
+        }
+    };
+}
+
+pub(super) use starts;
+
 /// A running fake of a platform.
 ///
 /// It dereferences to the platform, which has the settings and the keys of that platform.

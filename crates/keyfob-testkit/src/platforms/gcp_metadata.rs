@@ -5,7 +5,7 @@
 //! `Metadata-Flavor: Google` and must not have `X-Forwarded-For`; each response has `Metadata-Flavor: Google`, so that a client
 //! knows who answered. Errors are HTML or plain text: 403 without the header, 404 for an unknown account or path, 400 for an
 //! identity token without an audience. An access token is served from a cache until five minutes before it expires, so the
-//! `expires_in` of a response is what is left. An identity token is the whole body, without an expiry beside it.
+//! `expires_in` of a response is the remaining lifetime. An identity token is the whole body, which has no expiry.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
 use crate::server::received::Received;
@@ -49,6 +49,8 @@ struct Cached {
     expires: i64,
 }
 
+starts!(GcpMetadata);
+
 impl GcpMetadata {
     /// The address of the service account, which is also the account `default`.
     pub const ACCOUNT: &str = "robot@my-project.iam.gserviceaccount.com";
@@ -56,26 +58,15 @@ impl GcpMetadata {
     /// How long an access token and an identity token live.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("ya29.fake");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                issuer,
-                key: PlatformKey::rsa("google-key"),
-                caches: AtomicBool::new(true),
-                cached: Mutex::default(),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("ya29.fake", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            issuer,
+            key: PlatformKey::rsa("google-key"),
+            caches: AtomicBool::new(true),
+            cached: Mutex::default(),
+        }
     }
 
     /// The issuer of access tokens.

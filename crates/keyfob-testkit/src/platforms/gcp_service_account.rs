@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::gcp_error::{api_error, oauth_error};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
@@ -40,6 +40,8 @@ pub struct GcpServiceAccount {
     issuer: Issuer,
 }
 
+starts!(GcpServiceAccount);
+
 impl GcpServiceAccount {
     /// The address of the service account.
     pub const ACCOUNT: &str = "robot@my-project.iam.gserviceaccount.com";
@@ -50,25 +52,14 @@ impl GcpServiceAccount {
     /// How long access tokens and identity tokens live.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("ya29.fake");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("5f0c1d2e3b4a59687766554433221100aabbccdd"),
-                google_key: PlatformKey::rsa("google-key"),
-                issuer,
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("ya29.fake", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("5f0c1d2e3b4a59687766554433221100aabbccdd"),
+            google_key: PlatformKey::rsa("google-key"),
+            issuer,
+        }
     }
 
     /// The key file of the account, with this URL of the token endpoint.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::gcp_error::{api_error, oauth_error};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
@@ -44,6 +44,8 @@ pub struct GcpWorkloadIdentity {
     google_key: PlatformKey,
 }
 
+starts!(GcpWorkloadIdentity);
+
 impl GcpWorkloadIdentity {
     /// The full name of the workload identity provider, which is the audience of the exchange.
     pub const PROVIDER: &str = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/ci/providers/github";
@@ -54,29 +56,15 @@ impl GcpWorkloadIdentity {
     /// How long federated and impersonated tokens live.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = |prefix| {
-                let issuer = clock.issuer(prefix);
-                issuer.set_lifetime(Self::TOKEN_LIFETIME);
-                issuer
-            };
-            Self {
-                clock: clock.clone(),
-                trusted: Mutex::default(),
-                federated: issuer("ya29.federated"),
-                impersonated: issuer("ya29.impersonated"),
-                google_key: PlatformKey::rsa("google-key"),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = |prefix| clock.issuer(prefix, Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            trusted: Mutex::default(),
+            federated: issuer("ya29.federated"),
+            impersonated: issuer("ya29.impersonated"),
+            google_key: PlatformKey::rsa("google-key"),
+        }
     }
 
     /// Trusts the tokens of this issuer that this key signed.

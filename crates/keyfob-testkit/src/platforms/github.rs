@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -41,6 +41,8 @@ pub struct GitHub {
     suspended: AtomicBool,
 }
 
+starts!(GitHub);
+
 impl GitHub {
     /// The client id of the app.
     pub const CLIENT_ID: &str = "Iv23liabcdefghijklmn";
@@ -54,25 +56,14 @@ impl GitHub {
     /// How long an installation token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("ghs_fake");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("app-key"),
-                issuer,
-                suspended: AtomicBool::new(false),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("ghs_fake", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("app-key"),
+            issuer,
+            suspended: AtomicBool::new(false),
+        }
     }
 
     /// The private key of the app, in the form of the file that GitHub hands out.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
 use crate::server::received::Received;
@@ -35,6 +35,8 @@ pub struct GitHubActions {
     key: PlatformKey,
 }
 
+starts!(GitHubActions);
+
 impl GitHubActions {
     /// The path and query of `ACTIONS_ID_TOKEN_REQUEST_URL`.
     pub const REQUEST_PATH: &str = "/run/1234//idtoken/5678?api-version=2.0";
@@ -54,19 +56,11 @@ impl GitHubActions {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| Self {
+    fn new(clock: &FakeClock) -> Self {
+        Self {
             clock: clock.clone(),
             key: PlatformKey::rsa("actions-key"),
-        })
+        }
     }
 
     /// The key that signs the tokens.

@@ -218,7 +218,7 @@ impl JwtRules {
     }
 }
 
-/// What is wrong with a JWT.
+/// The fault of a JWT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JwtFault {

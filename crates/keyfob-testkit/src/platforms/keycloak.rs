@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -44,6 +44,8 @@ pub struct Keycloak {
     has_service_account: AtomicBool,
 }
 
+starts!(Keycloak);
+
 impl Keycloak {
     /// The path of the realm; with the host it is the issuer.
     pub const REALM_PATH: &str = "/realms/fake";
@@ -60,26 +62,15 @@ impl Keycloak {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("keycloak");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("keycloak-client"),
-                trusted: TrustedIssuers::default(),
-                issuer,
-                has_service_account: AtomicBool::new(true),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("keycloak", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("keycloak-client"),
+            trusted: TrustedIssuers::default(),
+            issuer,
+            has_service_account: AtomicBool::new(true),
+        }
     }
 
     /// The key with which the client may sign.

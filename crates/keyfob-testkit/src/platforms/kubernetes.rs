@@ -14,7 +14,7 @@ use std::{fs, io};
 use serde_json::json;
 
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -37,6 +37,8 @@ pub struct Kubernetes {
     issued: AtomicU64,
 }
 
+starts!(Kubernetes);
+
 impl Kubernetes {
     /// `iss` of the tokens, which is also the audience of the API server.
     pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -47,20 +49,12 @@ impl Kubernetes {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| Self {
+    fn new(clock: &FakeClock) -> Self {
+        Self {
             clock: clock.clone(),
             key: PlatformKey::rsa("cluster-key"),
             issued: AtomicU64::new(0),
-        })
+        }
     }
 
     /// The key that signs the tokens.

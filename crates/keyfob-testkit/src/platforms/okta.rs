@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -40,6 +40,8 @@ pub struct Okta {
     requires_dpop: AtomicBool,
 }
 
+starts!(Okta);
+
 impl Okta {
     /// The path of the token endpoint.
     pub const TOKEN_PATH: &str = "/oauth2/v1/token";
@@ -53,25 +55,14 @@ impl Okta {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("okta");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("okta-key-1"),
-                issuer,
-                requires_dpop: AtomicBool::new(false),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("okta", Self::TOKEN_LIFETIME);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("okta-key-1"),
+            issuer,
+            requires_dpop: AtomicBool::new(false),
+        }
     }
 
     /// The key of the app.

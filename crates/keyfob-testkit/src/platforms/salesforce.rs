@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::issuer::issuer::Issuer;
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtFault, JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -38,6 +38,8 @@ pub struct Salesforce {
     denial: Mutex<Option<String>>,
 }
 
+starts!(Salesforce);
+
 impl Salesforce {
     /// The path of the token endpoint.
     pub const TOKEN_PATH: &str = "/services/oauth2/token";
@@ -54,25 +56,14 @@ impl Salesforce {
     /// The default session timeout of an org.
     pub const SESSION_TIMEOUT: Duration = Duration::from_secs(7200);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("00Dfake!salesforce");
-            issuer.set_lifetime(Self::SESSION_TIMEOUT);
-            Self {
-                clock: clock.clone(),
-                key: PlatformKey::rsa("salesforce"),
-                issuer,
-                denial: Mutex::default(),
-            }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("00Dfake!salesforce", Self::SESSION_TIMEOUT);
+        Self {
+            clock: clock.clone(),
+            key: PlatformKey::rsa("salesforce"),
+            issuer,
+            denial: Mutex::default(),
+        }
     }
 
     /// The key whose certificate the connected app has.

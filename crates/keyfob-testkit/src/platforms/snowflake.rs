@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -35,6 +35,8 @@ pub struct Snowflake {
     key: PlatformKey,
 }
 
+starts!(Snowflake);
+
 impl Snowflake {
     /// The account identifier, as its URL has it.
     pub const ACCOUNT: &str = "myorg-account1";
@@ -45,19 +47,11 @@ impl Snowflake {
     /// How long a JWT is valid at most.
     pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| Self {
+    fn new(clock: &FakeClock) -> Self {
+        Self {
             clock: clock.clone(),
             key: PlatformKey::rsa("snowflake"),
-        })
+        }
     }
 
     /// The key whose public half the user has.

@@ -14,7 +14,7 @@ use crate::server::response::ScriptedResponse;
 pub(crate) struct TokenRequest<'a>(&'a Received);
 
 impl<'a> TokenRequest<'a> {
-    /// Reads a `POST` of a form to this path, or returns what is wrong with the request.
+    /// Reads a `POST` of a form to this path, or returns the fault of the request.
     pub(crate) fn read(request: &'a Received, path: &str) -> Result<Self, String> {
         if !request.is_to(&Method::POST, path) {
             return Err(format!(

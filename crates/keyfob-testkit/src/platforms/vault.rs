@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::lock::lock;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::jwt::{JwtRules, ReadJwt};
 use crate::platforms::key::PlatformKey;
 use crate::platforms::refusal::Refusal;
@@ -59,6 +59,8 @@ struct Lease {
     latest_end: SystemTime,
 }
 
+starts!(Vault);
+
 impl Vault {
     /// The path at which the auth method `approle` logs in.
     pub const APPROLE_PATH: &str = "/v1/auth/approle/login";
@@ -84,16 +86,8 @@ impl Vault {
     /// The audience that the role for Kubernetes demands.
     pub const AUDIENCE: &str = "vault";
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| Self {
+    fn new(clock: &FakeClock) -> Self {
+        Self {
             clock: clock.clone(),
             cluster: TrustedIssuers::default(),
             settings: Mutex::new(Settings {
@@ -104,7 +98,7 @@ impl Vault {
             }),
             leases: Mutex::default(),
             issued: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Sets how long a token lives after a login or a renewal, and how long it can be renewed.

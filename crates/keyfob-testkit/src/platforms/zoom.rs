@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::issuer::issuer::Issuer;
 use crate::platforms::clock::FakeClock;
-use crate::platforms::fake::{Fake, Platform};
+use crate::platforms::fake::{Platform, starts};
 use crate::platforms::refusal::Refusal;
 use crate::platforms::token_request::{TokenRequest, granted};
 use crate::server::received::Received;
@@ -29,6 +29,8 @@ pub struct Zoom {
     issuer: Issuer,
 }
 
+starts!(Zoom);
+
 impl Zoom {
     /// The path of the token endpoint.
     pub const TOKEN_PATH: &str = "/oauth/token";
@@ -45,20 +47,9 @@ impl Zoom {
     /// How long a token lives.
     pub const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
-    /// Starts the fake with the clock of the system.
-    #[must_use]
-    pub fn start() -> Fake<Self> {
-        Self::start_on(FakeClock::default())
-    }
-
-    /// Starts the fake with this clock.
-    #[must_use]
-    pub fn start_on(clock: impl Into<FakeClock>) -> Fake<Self> {
-        Fake::start(clock, |clock| {
-            let issuer = clock.issuer("zoom");
-            issuer.set_lifetime(Self::TOKEN_LIFETIME);
-            Self { issuer }
-        })
+    fn new(clock: &FakeClock) -> Self {
+        let issuer = clock.issuer("zoom", Self::TOKEN_LIFETIME);
+        Self { issuer }
     }
 
     /// The issuer of the tokens.
