@@ -66,6 +66,15 @@ impl Machine {
         Self::new(&json!({}), &json!({}))
     }
 
+    /// With a profile of this client, whose token is `first`.
+    pub(crate) fn signed_in(client: &str) -> Self {
+        let machine = Self::usual();
+        machine.register(client);
+        machine.grant(client, issued("first", 600));
+        assert_eq!(machine.sign_in(&[]).code, 0);
+        machine
+    }
+
     pub(crate) fn url(&self) -> String {
         self.api.url_for("/mcp")
     }
@@ -265,10 +274,7 @@ fn an_answer_at_the_terminal_starts_the_sign_in() {
 
 #[test]
 fn a_second_sign_in_uses_the_profile_and_leaves_the_file_as_it_is() {
-    let machine = Machine::usual();
-    machine.register("c1ient");
-    machine.grant("c1ient", issued("first", 600));
-    assert_eq!(machine.sign_in(&[]).code, 0);
+    let machine = Machine::signed_in("c1ient");
     let file = machine.file();
     machine.grant("c1ient", issued("second", 600));
     let done = machine.sign_in(&[]);

@@ -7,10 +7,7 @@ use crate::sign_in_by_url::{Machine, issued};
 
 #[test]
 fn a_registration_is_used_again_for_another_api_of_the_same_server() {
-    let machine = Machine::usual();
-    machine.register("c1ient");
-    machine.grant("c1ient", issued("first", 600));
-    assert_eq!(machine.sign_in(&[]).code, 0);
+    let machine = Machine::signed_in("c1ient");
 
     // The same API under another name, as a second account.
     machine.grant("c1ient", issued("second", 600));
@@ -24,10 +21,7 @@ fn a_registration_is_used_again_for_another_api_of_the_same_server() {
 
 #[test]
 fn a_client_that_the_server_has_removed_is_registered_again_once() {
-    let machine = Machine::usual();
-    machine.register("old");
-    machine.grant("old", issued("first", 600));
-    assert_eq!(machine.sign_in(&[]).code, 0);
+    let machine = Machine::signed_in("old");
 
     machine.grant("old", refused_client());
     machine.register("new");
@@ -51,10 +45,7 @@ fn a_client_that_the_server_has_removed_is_registered_again_once() {
 
 #[test]
 fn a_profile_gets_another_client_only_if_the_person_agrees() {
-    let machine = Machine::usual();
-    machine.register("old");
-    machine.grant("old", issued("first", 600));
-    assert_eq!(machine.sign_in(&[]).code, 0);
+    let machine = Machine::signed_in("old");
     let file = machine.file() + "# mine\n";
     machine.folder.file("config/keyfob.toml", &file);
 
@@ -93,10 +84,7 @@ fn a_profile_gets_another_client_only_if_the_person_agrees() {
 
 #[test]
 fn a_profile_that_its_user_changed_is_not_changed_again() {
-    let machine = Machine::usual();
-    machine.register("old");
-    machine.grant("old", issued("first", 600));
-    assert_eq!(machine.sign_in(&[]).code, 0);
+    let machine = Machine::signed_in("old");
     let file = machine
         .file()
         .replace("client_id = \"old\"", "client_id = 'old' # mine");

@@ -5,7 +5,8 @@ use keyfob::{ClientCertificate, ErrorKind, RetryPolicy, Session, TokenCache, blo
 use keyfob_testkit::{ClientCertificates, TlsServer, json};
 
 use crate::broken_servers::{BrokenServer, broken_servers};
-use crate::fixtures::{Folder, error_texts, fixed};
+use crate::error_texts::error_texts;
+use crate::fixtures::{Folder, fixed};
 
 #[track_caller]
 fn check(server: &BrokenServer, error: &keyfob::Error) {

@@ -7,7 +7,8 @@ use std::path::Path;
 use keyfob::{ClientCertificate, Error, ErrorKind};
 use keyfob_testkit::{ClientCertificates, Leaf, TestAuthority};
 
-use crate::fixtures::{Folder, error_texts, fixed};
+use crate::error_texts::error_texts;
+use crate::fixtures::{Folder, fixed};
 
 fn read(certificate: &Path, key: &Path) -> Result<ClientCertificate, Error> {
     ClientCertificate::from_files(certificate, key)

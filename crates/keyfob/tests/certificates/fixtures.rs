@@ -1,7 +1,5 @@
 //! Certificates in files, and servers that ask for them.
 
-use std::error::Error as StdError;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,15 +124,4 @@ impl Folder {
 /// A hook with a token that never changes.
 pub(crate) fn fixed() -> keyfob::TokenCache {
     keyfob::hook(|_| async { Ok::<_, std::io::Error>("t0ken") }).into()
-}
-
-/// The `Display` and `Debug` texts of an error and all its causes.
-pub(crate) fn error_texts(error: &(dyn StdError + 'static)) -> String {
-    let mut texts = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        write!(texts, " {inner} {inner:?}").unwrap();
-        cause = inner.source();
-    }
-    texts
 }

@@ -5,6 +5,8 @@
 mod broken_servers;
 #[path = "../requests/captured_log.rs"]
 mod captured_log;
+#[path = "../oauth/error_texts.rs"]
+mod error_texts;
 mod errors;
 mod files;
 mod fixtures;

@@ -7,7 +7,8 @@ use keyfob::oauth::AuthorizationCode;
 use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server, json};
 use url::Url;
 
-use crate::fixtures::{error_texts, form_values};
+use crate::error_texts::error_texts;
+use crate::fixtures::form_values;
 use crate::sign_in::{
     SignIn, TOKEN, discovered, flow, parameter, server_has_calls, timed, token, visit,
 };

@@ -8,7 +8,7 @@ use keyfob::{Error, ErrorKind, Token};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 
 use crate::broken_exchanges::lost_responses;
-use crate::fixtures::error_texts;
+use crate::error_texts::error_texts;
 use crate::sign_in::{SignIn, TOKEN, token, visit};
 
 const DEVICE: &str = "/device_authorization";

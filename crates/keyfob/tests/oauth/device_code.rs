@@ -8,7 +8,8 @@ use keyfob::{Error, ErrorKind, Token};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, json};
 use serde_json::Value;
 
-use crate::fixtures::{error_texts, form_values};
+use crate::error_texts::error_texts;
+use crate::fixtures::form_values;
 
 const DEVICE: &str = "/device_authorization";
 const TOKEN: &str = "/token";

@@ -1,7 +1,5 @@
 //! A client of a scripted server, and its requests.
 
-use std::error::Error as StdError;
-use std::fmt::Write;
 use std::time::Duration;
 
 use base64::Engine;
@@ -58,15 +56,4 @@ pub(crate) fn read_jwt(jwt: &str) -> (Value, Value) {
         serde_json::from_slice(&bytes).unwrap_or_default()
     });
     (parts.next().unwrap(), parts.next().unwrap())
-}
-
-/// The `Display` and `Debug` texts of an error and all its causes.
-pub(crate) fn error_texts(error: &(dyn StdError + 'static)) -> String {
-    let mut texts = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        write!(texts, " {inner} {inner:?}").unwrap();
-        cause = inner.source();
-    }
-    texts
 }

@@ -7,7 +7,8 @@ use keyfob::oauth::{ExpiryForm, RequestText};
 use keyfob::{Error, ErrorKind, Expiry, FixedToken, HttpToken, HttpTokenBuilder, Token};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
-use crate::fixtures::{error_texts, token_of};
+use crate::error_texts::error_texts;
+use crate::fixtures::token_of;
 
 fn source(server: &Server) -> HttpTokenBuilder {
     HttpToken::builder(server.url_for("/login?s3cret=query"))

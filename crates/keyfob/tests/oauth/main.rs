@@ -12,12 +12,15 @@ mod client_authentication;
 mod clocks;
 mod device_code;
 mod discovery;
+mod error_texts;
 mod fixtures;
 mod grants;
 mod http_token;
 mod introspection_and_revocation;
 mod leases;
 mod loopback_listener;
+#[path = "../tokens/own_process.rs"]
+mod own_process;
 mod plain_http;
 mod private_keys;
 mod protected_resource;

@@ -12,7 +12,8 @@ use keyfob::oauth::{
 use keyfob::{Error, ErrorKind};
 use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server, json};
 
-use crate::fixtures::{basic, error_texts, form_values, read_jwt};
+use crate::error_texts::error_texts;
+use crate::fixtures::{basic, form_values, read_jwt};
 use crate::sign_in::{METADATA, SignIn, TOKEN, parameter, token, visit};
 
 const PUSH: &str = "/push";

@@ -13,7 +13,7 @@ use keyfob::{Error, ErrorKind, Expiry, Token, TokenCache};
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 use serde_json::Value;
 
-use crate::fixtures::error_texts;
+use crate::error_texts::error_texts;
 
 #[tokio::test]
 async fn each_recorded_response_has_its_meaning() {

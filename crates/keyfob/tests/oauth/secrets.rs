@@ -8,7 +8,8 @@ use keyfob::{Error, FixedToken, Token, TokenCache, TokenSource};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 
 use crate::captured_log;
-use crate::fixtures::error_texts;
+use crate::error_texts::error_texts;
+use crate::own_process::run_alone;
 
 /// A part of every secret in this test, in requests and in responses.
 const SECRET: &str = "hush";
@@ -16,19 +17,7 @@ const PROGRAM: &str = "KEYFOB_TEST_ALONE";
 
 #[test]
 fn s1_no_log_at_any_level_shows_a_secret_of_an_exchange() {
-    run_alone("secrets::everything_is_logged", PROGRAM, "1");
-}
-
-/// Runs one ignored test of this binary in another process, with this environment variable.
-fn run_alone(test: &str, variable: &str, value: &str) {
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", test])
-        .env(variable, value)
-        .output()
-        .unwrap();
-    let texts = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{texts}");
-    assert!(texts.contains("1 passed"), "{texts}");
+    run_alone("secrets::everything_is_logged", &[(PROGRAM, "1")]);
 }
 
 #[test]
@@ -36,8 +25,7 @@ fn r1_a_secret_for_this_machine_does_not_use_a_proxy() {
     let proxy = Server::start();
     run_alone(
         "secrets::a_token_request_that_ignores_the_proxy",
-        "HTTP_PROXY",
-        &proxy.url(),
+        &[("HTTP_PROXY", proxy.url())],
     );
     assert_eq!(proxy.calls(), 0);
 }

@@ -6,7 +6,8 @@ use keyfob::ErrorKind;
 use keyfob::oauth::{Client, ClientCredentials};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
 
-use crate::fixtures::{client, error_texts, token_of};
+use crate::error_texts::error_texts;
+use crate::fixtures::{client, token_of};
 
 /// The error of a client that gets this response.
 async fn error_after(response: ScriptedResponse) -> keyfob::Error {

@@ -22,6 +22,12 @@ fn store(server: &RedisServer) -> RedisStore {
     server.store().lease_duration(LEASE)
 }
 
+/// Stores the first token, as a process that rotates.
+async fn save_first_token(store: &RedisStore) {
+    let process = Process::rotating(store.clone());
+    process.get_with_response(token(1)).await.unwrap();
+}
+
 /// Waits until a condition holds. The wait is bounded, so that a failing test ends.
 async fn until_in_real_time(holds: impl AsyncFn() -> bool) {
     for _ in 0..6_000 {
@@ -144,10 +150,7 @@ async fn s2_an_entry_under_another_prefix_does_not_open() {
 async fn s2_nothing_of_an_entry_in_redis_is_left_after_it_is_forgotten() {
     let server = RedisServer::start();
     let store = store(&server);
-    Process::rotating(store.clone())
-        .get_with_response(token(1))
-        .await
-        .unwrap();
+    save_first_token(&store).await;
     let mut lease = store.lease(&key(), SECOND).await.unwrap();
     lease.quarantine().await.unwrap();
     lease.release().await;
@@ -438,10 +441,7 @@ async fn t9_a_note_whose_confirmation_was_lost_is_removed() {
 async fn entries_in_redis_are_listed_and_removed() {
     let server = RedisServer::start();
     let store = store(&server);
-    Process::rotating(store.clone())
-        .get_with_response(token(1))
-        .await
-        .unwrap();
+    save_first_token(&store).await;
     let listed = store.list().await.unwrap();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].key, key());
@@ -453,10 +453,7 @@ async fn entries_in_redis_are_listed_and_removed() {
 async fn t9_a_damaged_entry_in_redis_is_quarantined_only_if_that_is_safe() {
     let server = RedisServer::start();
     let store = store(&server);
-    Process::rotating(store.clone())
-        .get_with_response(token(1))
-        .await
-        .unwrap();
+    save_first_token(&store).await;
     let mut command = cmd("HSET");
     let entry = format!("keyfob:{{{}}}:entry", key().id());
     command.arg(entry).arg("sealed").arg("garbled");

@@ -13,7 +13,8 @@ use keyfob::authentication::{
 use keyfob::{Error, ErrorKind, Expiry};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::fixtures::{HOUR, bearers, error_texts, numbered};
+use crate::error_texts::error_texts;
+use crate::fixtures::{HOUR, bearers, numbered};
 
 #[tokio::test]
 async fn a_bearer_auth_session_sends_its_token_unchanged() {

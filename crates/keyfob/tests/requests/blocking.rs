@@ -13,9 +13,8 @@ use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Serv
 use reqwest::blocking::multipart::{Form, Part};
 use reqwest::blocking::{Body, Client};
 
-use crate::fixtures::{
-    HOUR, SECOND, bearers, cause, error_texts, fixed, numbered, promptly, soon, until,
-};
+use crate::error_texts::error_texts;
+use crate::fixtures::{HOUR, SECOND, bearers, cause, fixed, numbered, promptly, soon, until};
 
 fn session(server: &Server, tokens: impl Into<TokenCache>) -> Session {
     Session::builder(tokens)

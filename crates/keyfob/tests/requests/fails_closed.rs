@@ -36,7 +36,7 @@ async fn r2_a_token_that_no_header_may_carry_is_not_sent() {
     let session = Session::new(server.url(), hook).unwrap();
     let error = session.get("data").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
-    assert!(!crate::fixtures::error_texts(&error).contains("s3cret"));
+    assert!(!crate::error_texts::error_texts(&error).contains("s3cret"));
     assert_eq!(server.connections(), 0);
 }
 

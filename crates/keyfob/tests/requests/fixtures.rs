@@ -1,11 +1,9 @@
 //! Sessions, sources and waits that the tests share.
 
 use std::error::Error as StdError;
-use std::fmt::Write;
 use std::future::Future;
 use std::io::Error as IoError;
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -63,17 +61,6 @@ pub(crate) fn bearers(server: &Server) -> Vec<String> {
     server.received().iter().map(bearer).collect()
 }
 
-/// The `Display` and `Debug` texts of an error and all its causes.
-pub(crate) fn error_texts(error: &(dyn StdError + 'static)) -> String {
-    let mut texts = format!("{error} {error:?}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        write!(texts, " {inner} {inner:?}").unwrap();
-        cause = inner.source();
-    }
-    texts
-}
-
 /// The first cause of this type.
 pub(crate) fn cause<'a, E: StdError + 'static>(
     error: &'a (dyn StdError + 'static),
@@ -125,16 +112,4 @@ pub(crate) const TARGET: &str = "KEYFOB_TEST_TARGET";
 /// The server for this test, if it runs in another process.
 pub(crate) fn target() -> Option<String> {
     std::env::var(TARGET).ok()
-}
-
-/// Runs one ignored test of this binary in another process, with these environment variables.
-pub(crate) fn run_alone(test: &str, environment: &[(&str, &str)]) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", test])
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap();
-    let texts = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{texts}");
-    assert!(texts.contains("1 passed"), "{texts}");
 }

@@ -5,7 +5,8 @@ use std::io::Error as IoError;
 use keyfob::{Error, ErrorKind, Session, Token, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 
-use crate::fixtures::{SECOND, bearers, cause, error_texts, meanwhile, promptly, session};
+use crate::error_texts::error_texts;
+use crate::fixtures::{SECOND, bearers, cause, meanwhile, promptly, session};
 use crate::late_server::LateServer;
 
 #[tokio::test]

@@ -13,6 +13,8 @@ mod callers_settings;
 mod captured_log;
 mod documented_defaults;
 mod each_attempt;
+#[path = "../oauth/error_texts.rs"]
+mod error_texts;
 mod fails_closed;
 mod fixtures;
 mod last_response;
@@ -22,6 +24,8 @@ mod metrics;
 #[cfg(feature = "middleware")]
 mod middleware;
 mod origins;
+#[path = "../tokens/own_process.rs"]
+mod own_process;
 mod proxies;
 mod renewal_after_401;
 mod responses;

@@ -302,7 +302,7 @@ async fn r1_an_unusable_url_is_an_error_that_does_not_quote_it() {
     ] {
         let error = session.get(url).send().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input, "{url}");
-        let texts = crate::fixtures::error_texts(&error);
+        let texts = crate::error_texts::error_texts(&error);
         assert!(!texts.contains("s3cret"), "{texts}");
     }
     for base in ["ftp://api.example.com/", "/v1", "https://", "data:,x"] {

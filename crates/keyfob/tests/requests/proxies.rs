@@ -3,7 +3,8 @@
 use keyfob::{Error, Session};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
-use crate::fixtures::{TARGET, bearers, builder, numbered, run_alone, target};
+use crate::fixtures::{TARGET, bearers, builder, numbered, target};
+use crate::own_process::run_alone;
 
 #[test]
 fn r1_plain_http_to_this_machine_does_not_use_a_proxy() {

@@ -11,7 +11,9 @@ use keyfob::{Session, Token, TokenCache, blocking};
 use keyfob_testkit::{Expect, ScriptedResponse, Server};
 
 use crate::captured_log;
-use crate::fixtures::{HOUR, TARGET, error_texts, promptly, refusing_address, run_alone, target};
+use crate::error_texts::error_texts;
+use crate::fixtures::{HOUR, TARGET, promptly, refusing_address, target};
+use crate::own_process::run_alone;
 
 /// A part of every secret in these tests: of tokens, paths, queries, bodies and headers.
 const SECRET: &str = "hush";

@@ -11,7 +11,8 @@ use reqwest::{Body, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::fixtures::{SECOND, builder, cause, error_texts, meanwhile, session};
+use crate::error_texts::error_texts;
+use crate::fixtures::{SECOND, builder, cause, meanwhile, session};
 
 const LIMIT: Duration = Session::TIMEOUT;
 

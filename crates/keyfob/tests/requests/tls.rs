@@ -19,7 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::fixtures::{bearers, builder, error_texts, soon};
+use crate::error_texts::error_texts;
+use crate::fixtures::{bearers, builder, soon};
 
 /// A TLS proxy in front of a scripted server.
 struct Front {

@@ -11,7 +11,7 @@ use crate::own_process::run_alone;
 #[cfg(target_os = "linux")]
 #[test]
 fn leftovers_of_commands_cost_no_thread_and_no_descriptor() {
-    run_alone("commands::alone_leftovers_cost_nothing", &[]);
+    run_alone::<&str>("commands::alone_leftovers_cost_nothing", &[]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn s1_alone_a_dropped_token_leaves_no_copy_in_memory() {
 
 #[test]
 fn s1_the_memory_of_a_token_is_wiped_with_its_last_clone() {
-    run_alone(
+    run_alone::<&str>(
         "wiped_memory::s1_alone_a_dropped_token_leaves_no_copy_in_memory",
         &[],
     );

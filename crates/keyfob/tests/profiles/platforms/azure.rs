@@ -6,7 +6,7 @@ use keyfob_testkit::platforms::{AzureManagedIdentity, Entra, Fake, Kubernetes};
 
 use crate::folder::Folder;
 use crate::platforms::lives::{
-    api, check, clock, profile, serve_1000_requests_in_4_lives, serve_and_prepare,
+    api, api_of, check, clock, profile, serve_1000_requests_in_4_lives, serve_and_prepare,
 };
 use crate::platforms::page::example;
 
@@ -22,8 +22,7 @@ fn machine_text(fake: &Fake<AzureManagedIdentity>, api: &str) -> String {
 #[tokio::test]
 async fn azure_managed_identity_passes_the_check() {
     let fake = AzureManagedIdentity::virtual_machine();
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let lines = check(&profile(&machine_text(&fake, &api.url()), "vault")).await;
     assert!(lines.is_ok(), "{lines:?}");
     assert_eq!(fake.server().calls(), 1);
@@ -33,8 +32,7 @@ async fn azure_managed_identity_passes_the_check() {
 fn azure_managed_identity_serves_1000_requests_with_one_call_for_each_life() {
     let clock = clock();
     let fake = AzureManagedIdentity::virtual_machine_on(&clock);
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let profile = profile(&machine_text(&fake, &api.url()), "vault");
     serve_1000_requests_in_4_lives(&profile, &clock, AzureManagedIdentity::TOKEN_LIFETIME);
     assert_eq!((fake.accepted(), fake.refusals()), (4, Vec::new()));

@@ -11,7 +11,7 @@ use keyfob_testkit::{ManualClock, json};
 
 use crate::folder::Folder;
 use crate::platforms::lives::{
-    api, assert_error, check, clock, error_of, profile, serve_1000_requests_in_4_lives,
+    api_of, assert_error, check, clock, error_of, profile, serve_1000_requests_in_4_lives,
     serve_and_prepare,
 };
 use crate::platforms::page::{example, examples, replaced, section};
@@ -235,8 +235,7 @@ pub(super) fn keycloak(
     number: usize,
     credential: (&str, &str),
 ) -> (String, keyfob_testkit::Server) {
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let text = replaced(
         &examples(section("keycloak"))[number],
         &[
@@ -315,8 +314,7 @@ fn keycloak_says_what_to_change() {
 
 pub(super) fn auth0(fake: &Fake<Auth0>, folder: &Folder) -> (String, keyfob_testkit::Server) {
     let secret = folder.file("auth0", Auth0::CLIENT_SECRET);
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let text = example(
         "auth0",
         &[
@@ -420,8 +418,7 @@ fn epic_backend_services_says_what_to_check_as_epic_gives_no_reason() {
 
 pub(super) fn zoom(fake: &Fake<Zoom>, folder: &Folder) -> (String, keyfob_testkit::Server) {
     let secret = folder.file("zoom", Zoom::CLIENT_SECRET);
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let text = example(
         "zoom_server_to_server",
         &[

@@ -6,7 +6,7 @@ use keyfob_testkit::platforms::{Entra, Fake};
 use crate::folder::Folder;
 use crate::platforms::clients::assert_one_call_for_each_life;
 use crate::platforms::lives::{
-    api, assert_error, clock, error_of, profile, serve_1000_requests_in_4_lives,
+    api_of, assert_error, clock, error_of, profile, serve_1000_requests_in_4_lives,
 };
 use crate::platforms::page::{examples, replaced, section};
 
@@ -15,8 +15,7 @@ pub(super) fn entra(
     number: usize,
     credential: (&str, &str),
 ) -> (String, keyfob_testkit::Server) {
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let text = replaced(
         &examples(section("entra"))[number],
         &[

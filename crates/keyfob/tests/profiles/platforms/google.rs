@@ -11,7 +11,7 @@ use keyfob_testkit::platforms::{
 
 use crate::folder::Folder;
 use crate::platforms::lives::{
-    api, check, clock, profile, serve_1000_requests_in_4_lives, serve_and_prepare, wait_for,
+    api, api_of, check, clock, profile, serve_1000_requests_in_4_lives, serve_and_prepare, wait_for,
 };
 use crate::platforms::page::{example, examples, replaced, section};
 
@@ -36,8 +36,7 @@ fn metadata_text(fake: &Fake<GcpMetadata>, api: &str) -> String {
 #[tokio::test]
 async fn gcp_metadata_passes_the_check() {
     let fake = GcpMetadata::start_on(&clock());
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let profile = profile(&metadata_text(&fake, &api.url()), "storage");
     let lines = check(&profile).await;
     assert!(lines.is_ok(), "{lines:?}");
@@ -50,8 +49,7 @@ fn gcp_metadata_serves_1000_requests_with_one_call_for_each_life() {
     let clock = clock();
     let fake = GcpMetadata::start_on(&clock);
     fake.set_caches(false);
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let profile = profile(&metadata_text(&fake, &api.url()), "storage");
     serve_1000_requests_in_4_lives(&profile, &clock, GcpMetadata::TOKEN_LIFETIME);
     assert_eq!((fake.accepted(), fake.refusals()), (4, Vec::new()));
@@ -120,8 +118,7 @@ async fn gcp_service_account_passes_the_check() {
 fn gcp_service_account_serves_1000_requests_with_one_call_for_each_life() {
     let (folder, clock) = (Folder::new(), clock());
     let fake = GcpServiceAccount::start_on(&clock);
-    let issuer = fake.issuer().clone();
-    let api = api(move |token| issuer.is_valid(token));
+    let api = api_of(fake.issuer());
     let text = example(
         "gcp_service_account",
         &[

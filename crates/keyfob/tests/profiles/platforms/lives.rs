@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use keyfob::{ErrorKind, Profile, Profiles, TokenCache, blocking};
-use keyfob_testkit::{Expect, ManualClock, Received, ScriptedResponse, Server};
+use keyfob_testkit::{Expect, Issuer, ManualClock, Received, ScriptedResponse, Server};
 
 /// An API that accepts the tokens for which this is true.
 pub(crate) fn api(accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Server {
@@ -16,6 +16,12 @@ pub(crate) fn api(accepts: impl Fn(&str) -> bool + Send + Sync + 'static) -> Ser
         }
     }));
     server
+}
+
+/// An API that accepts the valid tokens of this issuer.
+pub(crate) fn api_of(issuer: &Issuer) -> Server {
+    let issuer = issuer.clone();
+    api(move |token| issuer.is_valid(token))
 }
 
 /// A clock that shows the time of the system now, and then stands still.
