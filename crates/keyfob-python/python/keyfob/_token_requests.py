@@ -48,7 +48,7 @@ def http(
         form: The fields of a form that is the body.
         token: Where in the JSON of the response the token is: a JSON pointer (RFC 6901) such as ``/data/token``. Without one,
             the response may have any format that a command may print.
-        expiry: Where the expiry is. Unless given, it is read beside the token.
+        expiry: Where the expiry is. Unless given, it is looked for in the object that holds the token.
         expiry_form: ``seconds``, ``seconds_or_never``, ``rfc3339``, ``unix_seconds`` or ``unix_milliseconds``; detected unless
             given.
         refused: The statuses that mean that the server refuses the credential, so that the request is not repeated; 400, 401,

@@ -5,7 +5,7 @@
 >>> handler = GenericExternallyManagedJWTHandler(None, None, gh)
 
 A source may get its token with the token of another source, to any depth. Each of them then has a cache of its own, so only
-the token that is due is renewed. What is read from this machine, such as a file, is read each time.
+the token that is due is renewed. Files and variables of this machine are read each time.
 """
 
 from __future__ import annotations

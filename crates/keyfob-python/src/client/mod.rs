@@ -1,4 +1,4 @@
-//! The parts of a request: what its outcome leads to, where the credential may go, what is retried, and what a server asks for.
+//! The parts of a request: its outcome, the origins of the credential, retries, and responses that ask for more.
 
 pub(crate) mod exchange;
 pub(crate) mod origins;

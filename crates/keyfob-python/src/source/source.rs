@@ -145,8 +145,8 @@ impl Source {
 
     /// Makes it as a link of a chain: the source of the token with which another one is fetched.
     ///
-    /// A link has its own cache, so that it is renewed only when it is due itself. What is read from this machine is read each
-    /// time.
+    /// A link has its own cache, so that it is renewed only when it is due itself. Files and variables of this machine are read
+    /// each time.
     pub(crate) fn link(&self, keyword: &str) -> PyResult<Recipe> {
         if self.prover.is_some() {
             return Err(PyValueError::new_err(format!(

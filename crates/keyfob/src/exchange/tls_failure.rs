@@ -90,7 +90,7 @@ fn refusal(received: AlertDescription) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with the server's certificate.
+/// The fault of the server's certificate, in words.
 fn certificate(error: &CertificateError) -> String {
     let problem = match error {
         CertificateError::UnknownIssuer => {

@@ -14,7 +14,7 @@ use crate::output::print::{print_stderr, print_stdout};
 
 /// Add a profile to keyfob.toml, and check that it works
 ///
-/// Asks for what is missing, if there is a terminal. The profile is appended to the file, with a comment about each key; the rest of
+/// Asks for missing keys, if there is a terminal. The profile is appended to the file, with a comment about each key; the rest of
 /// the file stays as it is. A missing file is made for you alone.
 ///
 /// No secret is asked for, because none may be in the file. Give the place where it is: file:/path, env:NAME,

@@ -15,7 +15,7 @@ use crate::oauth::token_response::{read_seconds, require_member, take_text};
 /// Whether the parameters of a sign-in are pushed to the server before the browser goes there (RFC 9126).
 ///
 /// A pushed request comes from the authenticated client. The browser gets only a reference to it, so that no person, program or
-/// page can read or change what is asked for.
+/// page can read or change the parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PushedRequests {
