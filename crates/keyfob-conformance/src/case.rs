@@ -16,7 +16,7 @@ pub struct Case {
     pub group: String,
     /// A sentence that is unique in its group.
     pub name: String,
-    /// The promise of docs/contract.md, such as `R4`.
+    /// The promise of docs/reference/contract.md, such as `R4`.
     pub promise: String,
     /// How the client is set up.
     pub client: Client,

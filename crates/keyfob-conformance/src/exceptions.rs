@@ -1,4 +1,4 @@
-//! The rules that an interface cannot keep, with the reasons. docs/contract.md shows this list.
+//! The rules that an interface cannot keep, with the reasons. docs/reference/contract.md shows this list.
 
 use crate::case::Case;
 use crate::faces::FACES;
@@ -206,7 +206,7 @@ pub fn verdict(exception: Option<&Exception>, differences: &Differences) -> Resu
     }
 }
 
-/// The list as docs/contract.md shows it, in lines of its width.
+/// The list as docs/reference/contract.md shows it, in lines of its width.
 #[must_use]
 pub fn page() -> String {
     let items = EXCEPTIONS.iter().map(|entry| {
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_contract_shows_the_exceptions() {
-        let page = include_str!("../../../docs/contract.md");
+        let page = include_str!("../../../docs/reference/contract.md");
         let written = written_into(page).expect("the page has the markers");
         assert_eq!(
             page, written,

@@ -5,7 +5,7 @@
 pub struct Face {
     /// Its name in the grid and in [`exceptions`](crate::exceptions).
     pub name: &'static str,
-    /// What it is, for readers of docs/contract.md.
+    /// What it is, for readers of docs/reference/contract.md.
     pub title: &'static str,
     /// What runs it.
     pub driver: Driver,

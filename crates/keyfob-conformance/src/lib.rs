@@ -1,7 +1,7 @@
 //! One table of cases that every interface of keyfob has to pass.
 //!
 //! A [`Case`](case::Case) is data: what a client sends, how scripted servers respond, and what must come of it, as the
-//! promises R1 to R9 of docs/contract.md demand. The program of this crate runs each case through each interface, and
+//! promises R1 to R9 of docs/reference/contract.md demand. The program of this crate runs each case through each interface, and
 //! judges what the servers received and what the caller got with the same code.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //! cargo run -p keyfob-conformance -- --face session --group retries --case '*503*'
 //! cargo run -p keyfob-conformance -- --group random --random 300 --seed 7
 //! cargo run -p keyfob-conformance -- corpus                # the cases as JSON
-//! cargo run -p keyfob-conformance -- exceptions --write    # puts the exceptions into docs/contract.md
+//! cargo run -p keyfob-conformance -- exceptions --write    # puts the exceptions into docs/reference/contract.md
 //! ```
 //!
 //! Cases of random URLs and Locations run as well, with another seed each time. A failure names the seed.

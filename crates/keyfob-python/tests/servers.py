@@ -1,6 +1,6 @@
 """The issuer and the API of the test kit, as a program that runs next to a test.
 
-docs/testing.md says what the program can do. Everything here is ``urllib``, so that tests may patch ``requests``.
+docs/how-to/testing.md says what the program can do. Everything here is ``urllib``, so that tests may patch ``requests``.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[3]
 PAGES = [
     "README.md",
     "crates/keyfob-python/README.md",
-    "docs/migration.md",
-    "docs/profiles.md",
-    "docs/testing.md",
+    "docs/how-to/migration.md",
+    "docs/reference/profiles.md",
+    "docs/how-to/testing.md",
 ]
 
 

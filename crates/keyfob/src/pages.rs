@@ -11,29 +11,29 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
-#[doc = include_str!("../../../docs/sources.md")]
+#[doc = include_str!("../../../docs/reference/sources.md")]
 struct Sources;
 
-#[doc = include_str!("../../../docs/dpop.md")]
+#[doc = include_str!("../../../docs/how-to/dpop.md")]
 struct Dpop;
 
-#[doc = include_str!("../../../docs/errors-and-retries.md")]
+#[doc = include_str!("../../../docs/reference/errors-and-retries.md")]
 struct ErrorsAndRetries;
 
-#[doc = include_str!("../../../docs/testing.md")]
+#[doc = include_str!("../../../docs/how-to/testing.md")]
 struct Testing;
 
-#[doc = include_str!("../../../docs/observability.md")]
+#[doc = include_str!("../../../docs/reference/observability.md")]
 struct Observability;
 
-#[doc = include_str!("../../../docs/oauth.md")]
+#[doc = include_str!("../../../docs/reference/oauth.md")]
 struct OAuth;
 
-#[doc = include_str!("../../../docs/login.md")]
+#[doc = include_str!("../../../docs/how-to/login.md")]
 struct Login;
 
-#[doc = include_str!("../../../docs/many-machines.md")]
+#[doc = include_str!("../../../docs/how-to/many-machines.md")]
 struct ManyMachines;
 
-#[doc = include_str!("../../../docs/profiles.md")]
+#[doc = include_str!("../../../docs/reference/profiles.md")]
 struct Profiles;

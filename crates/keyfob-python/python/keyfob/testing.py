@@ -1,6 +1,6 @@
 """Helpers for tests of programs that use keyfob: a clock that a test moves, and a token endpoint that it scripts.
 
-``pytest`` finds the fixtures ``keyfob_clock`` and ``keyfob_issuer`` by itself. docs/testing.md shows them together with
+``pytest`` finds the fixtures ``keyfob_clock`` and ``keyfob_issuer`` by itself. docs/how-to/testing.md shows them together with
 ``responses``, ``requests-mock``, ``respx``, ``freezegun`` and ``time-machine``.
 
 >>> from keyfob.testing import Clock, Issuer

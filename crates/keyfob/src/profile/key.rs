@@ -1,7 +1,7 @@
 //! What a key of the profile file is: its name, what its value may be, what it means, and with which other keys it goes.
 //!
 //! Each reader of a table declares its keys next to itself. From the same declarations come the messages about unknown keys, the JSON
-//! Schema of the file, the comments in a profile that keyfob writes, and the check of the tables in docs/profiles.md.
+//! Schema of the file, the comments in a profile that keyfob writes, and the check of the tables in docs/reference/profiles.md.
 
 /// A key of a table.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// What it means, in one sentence without a full stop.
     pub(crate) doc: &'static str,
-    /// What holds without it, as docs/profiles.md puts it; empty if there is no default.
+    /// What holds without it, as docs/reference/profiles.md puts it; empty if there is no default.
     pub(crate) default: &'static str,
     /// The [variants](Variant) of the table that have it; all of them if there are none.
     pub(crate) variants: &'static [&'static str],

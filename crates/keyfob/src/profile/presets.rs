@@ -101,12 +101,15 @@ mod tests {
 
     #[test]
     fn the_page_on_platforms_has_each_preset_and_each_key() {
-        let page = include_str!("../../../../docs/platforms.md");
+        let page = include_str!("../../../../docs/how-to/platforms.md");
         for preset in ALL {
             let (_, rest) = page
                 .split_once(&format!("\n## {}\n", preset.table.name))
                 .unwrap_or_else(|| {
-                    panic!("docs/platforms.md has no section `{}`", preset.table.name)
+                    panic!(
+                        "docs/how-to/platforms.md has no section `{}`",
+                        preset.table.name
+                    )
                 });
             let section = rest.split("\n## ").next().unwrap_or(rest);
             let keys = preset.table.iter().filter(|key| !is_common(key));

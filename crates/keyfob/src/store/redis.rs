@@ -37,7 +37,7 @@ use crate::store::store::{
 /// so the clocks of the machines need not agree.
 ///
 /// It needs a tokio runtime, like all asynchronous code of the crate `redis`. A cache that is used without one starts its
-/// own. `docs/many-machines.md` says how to configure the server.
+/// own. `docs/how-to/many-machines.md` says how to configure the server.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};

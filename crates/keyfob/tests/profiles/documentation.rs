@@ -6,7 +6,7 @@ use keyfob::Profiles;
 fn each_profile_file_in_the_documentation_is_valid() {
     let pages = [
         include_str!("../../../../README.md"),
-        include_str!("../../../../docs/profiles.md"),
+        include_str!("../../../../docs/reference/profiles.md"),
     ];
     for page in pages {
         let examples: Vec<_> = page.split("```toml\n").skip(1).collect();
@@ -22,7 +22,7 @@ fn each_profile_file_in_the_documentation_is_valid() {
 
 #[test]
 fn the_profiles_of_each_section_on_platforms_are_valid() {
-    let page = include_str!("../../../../docs/platforms.md");
+    let page = include_str!("../../../../docs/how-to/platforms.md");
     for section in page.split("\n## ") {
         // One profile of a section may refer to another one.
         let examples = section.split("```toml\n").skip(1);

@@ -122,7 +122,7 @@ async fn a_token_of_an_approle_is_renewed_and_replaced_while_it_is_used() {
 
 /// The example of a preset on the page on platforms, with the address of the server, and with what differs in the test.
 fn profile(server: &OpenBao, preset: &str, replacements: &[(&str, &str)]) -> Profile {
-    let page = include_str!("../../../../docs/platforms.md");
+    let page = include_str!("../../../../docs/how-to/platforms.md");
     let (_, section) = page.split_once(&format!("\n## {preset}\n")).unwrap();
     let (_, example) = section.split_once("```toml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();

@@ -192,7 +192,7 @@ fn spawn(directory: &Path, port: u16) -> Child {
 
 const PASSWORD: &str = "not-a-secret";
 
-/// The permissions that a store needs, as in docs/many-machines.md.
+/// The permissions that a store needs, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
 user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
 ";

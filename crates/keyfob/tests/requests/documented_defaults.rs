@@ -40,7 +40,7 @@ fn r8_the_pages_state_the_default_timeouts() {
         ],
     );
     states(
-        "docs/errors-and-retries.md",
+        "docs/reference/errors-and-retries.md",
         &[
             format!("An attempt fails when nothing moves for `timeout` ({timeout} unless set)"),
             format!("| `SessionBuilder::timeout` | {timeout} |"),
@@ -52,7 +52,7 @@ fn r8_the_pages_state_the_default_timeouts() {
         ],
     );
     states(
-        "docs/contract.md",
+        "docs/reference/contract.md",
         &[format!("`timeout` ({timeout} unless set)")],
     );
 }
@@ -76,7 +76,7 @@ fn r4_the_pages_state_what_is_retried() {
         ],
     );
     states(
-        "docs/errors-and-retries.md",
+        "docs/reference/errors-and-retries.md",
         &[
             format!(
                 "The first bound is {}",

@@ -1,4 +1,4 @@
-//! docs/contract.md against the tests: each promise has tests whose names begin with its identifier, and each test that the
+//! docs/reference/contract.md against the tests: each promise has tests whose names begin with its identifier, and each test that the
 //! page names exists.
 
 use std::collections::BTreeSet;

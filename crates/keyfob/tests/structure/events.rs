@@ -1,4 +1,4 @@
-//! docs/observability.md lists every log event and every metric of the library, and no other.
+//! docs/reference/observability.md lists every log event and every metric of the library, and no other.
 
 use std::collections::BTreeSet;
 

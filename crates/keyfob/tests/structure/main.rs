@@ -1,5 +1,5 @@
-//! The structure of the sources: each crate follows the folder rule of ARCHITECTURE.md, docs/contract.md names tests that
-//! exist, ARCHITECTURE.md names files that exist, and docs/observability.md lists the log events.
+//! The structure of the sources: each crate follows the folder rule of ARCHITECTURE.md, docs/reference/contract.md names tests that
+//! exist, ARCHITECTURE.md names files that exist, and docs/reference/observability.md lists the log events.
 
 mod contract;
 mod events;
@@ -32,17 +32,20 @@ fn each_crate_follows_its_folder_rule() {
 
 #[test]
 fn each_promise_has_tests_and_each_test_that_the_page_names_exists() {
-    let page = read(&root().join("docs/contract.md"));
+    let page = read(&root().join("docs/reference/contract.md"));
     let tests: BTreeSet<String> = rust_files(&root().join("crates"))
         .iter()
         .flat_map(|path| contract::tests_in(&read(path)))
         .collect();
-    fail_on("docs/contract.md", &contract::faults(&page, &tests));
+    fail_on(
+        "docs/reference/contract.md",
+        &contract::faults(&page, &tests),
+    );
 }
 
 #[test]
 fn the_page_lists_every_log_event_and_every_metric() {
-    let page = read(&root().join("docs/observability.md"));
+    let page = read(&root().join("docs/reference/observability.md"));
     let sources: Vec<String> = rust_files(&root().join("crates/keyfob/src"))
         .iter()
         .map(|path| folders::code_of(&read(path)))
@@ -50,7 +53,7 @@ fn the_page_lists_every_log_event_and_every_metric() {
     let events = sources.iter().flat_map(|source| events::events(source));
     let metrics = sources.iter().flat_map(|source| events::metrics(source));
     let faults = events::faults(&page, &events.collect(), &metrics.collect());
-    fail_on("docs/observability.md", &faults);
+    fail_on("docs/reference/observability.md", &faults);
 }
 
 #[test]

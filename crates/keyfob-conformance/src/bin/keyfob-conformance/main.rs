@@ -28,7 +28,7 @@ struct Arguments {
 enum Command {
     /// Print the cases as JSON
     Corpus,
-    /// Compare the exceptions with docs/contract.md, or write them there
+    /// Compare the exceptions with docs/reference/contract.md, or write them there
     Exceptions {
         /// Write them
         #[arg(long)]
@@ -68,12 +68,15 @@ fn print_corpus() -> Outcome {
 }
 
 fn compare_exceptions(write: bool) -> Outcome {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/contract.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/contract.md");
     let text = std::fs::read_to_string(&page).map_err(|error| error.to_string())?;
-    let wanted = exceptions::written_into(&text).ok_or("docs/contract.md has no markers")?;
+    let wanted =
+        exceptions::written_into(&text).ok_or("docs/reference/contract.md has no markers")?;
     match (text == wanted, write) {
         (true, _) => Ok(()),
         (false, true) => std::fs::write(&page, wanted).map_err(|error| error.to_string()),
-        (false, false) => Err("docs/contract.md has other exceptions; add --write".to_owned()),
+        (false, false) => {
+            Err("docs/reference/contract.md has other exceptions; add --write".to_owned())
+        }
     }
 }

@@ -38,7 +38,7 @@ class Session(ExternallyManagedJWTSession):
         verify: A file with certificate authorities (PEM), which are trusted in place of the system's. Unless given,
             ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or ``SSL_CERT_FILE`` may name one.
         cert: The client certificate for servers that ask for one: a file (PEM) with certificate and key, or the two files. It is
-            read again when the files change; see ``docs/profiles.md``.
+            read again when the files change; see ``docs/reference/profiles.md``.
         header: The header that carries the token alone, instead of ``Authorization: Bearer``.
         scheme: The scheme before the token in ``Authorization``, instead of ``Bearer``.
         rejected_statuses: The statuses, such as 403, by which a server says that the token is not valid, in addition to 401: the

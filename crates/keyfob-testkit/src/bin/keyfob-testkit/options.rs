@@ -12,7 +12,7 @@ use crate::scripted::response_named;
 /// A token endpoint and an API that checks its tokens, on loopback, for tests in any language
 ///
 /// Prints one line of JSON with the keys `token_url`, `api_url` and `control_url`, and runs until its standard input ends.
-/// docs/testing.md lists the requests to the control URL.
+/// docs/how-to/testing.md lists the requests to the control URL.
 #[derive(Parser)]
 #[command(name = "keyfob-testkit", version)]
 pub(crate) struct Options {

@@ -251,13 +251,13 @@ fn every_documented_example_is_valid() {
     let validator = Validator::new();
     let pages = [
         include_str!("../../../../../README.md"),
-        include_str!("../../../../../docs/profiles.md"),
-        include_str!("../../../../../docs/platforms.md"),
-        include_str!("../../../../../docs/login.md"),
-        include_str!("../../../../../docs/dpop.md"),
-        include_str!("../../../../../docs/oauth.md"),
-        include_str!("../../../../../docs/many-machines.md"),
-        include_str!("../../../../../docs/sources.md"),
+        include_str!("../../../../../docs/reference/profiles.md"),
+        include_str!("../../../../../docs/how-to/platforms.md"),
+        include_str!("../../../../../docs/how-to/login.md"),
+        include_str!("../../../../../docs/how-to/dpop.md"),
+        include_str!("../../../../../docs/reference/oauth.md"),
+        include_str!("../../../../../docs/how-to/many-machines.md"),
+        include_str!("../../../../../docs/reference/sources.md"),
         include_str!("../profile.rs"),
         include_str!("../source.rs"),
         include_str!("../mod.rs"),
@@ -299,7 +299,7 @@ fn the_copy_in_the_documentation_is_the_schema() {
 
 #[test]
 fn the_tables_in_the_documentation_have_all_keys_and_their_defaults() {
-    let page = include_str!("../../../../../docs/profiles.md");
+    let page = include_str!("../../../../../docs/reference/profiles.md");
     let plain = |text: &str| text.replace('`', "").trim().to_owned();
     let rows: Vec<Vec<String>> = page
         .lines()

@@ -1,7 +1,7 @@
-//! The sections and examples of docs/platforms.md.
+//! The sections and examples of docs/how-to/platforms.md.
 
 /// The page.
-pub(crate) const PAGE: &str = include_str!("../../../../../docs/platforms.md");
+pub(crate) const PAGE: &str = include_str!("../../../../../docs/how-to/platforms.md");
 
 /// The section of a preset, without the next heading.
 pub(crate) fn section(preset: &str) -> &'static str {
