@@ -73,7 +73,7 @@
 //!
 //! | you want | look at |
 //! |---|---|
-//! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`] |
+//! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`], [`proxy`] |
 //! | a token | [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`], [`oauth`], [`source`] |
 //! | one token for many processes or machines | [`store`], [`source::Persisted`] |
 //! | sessions by name, from a file | [`Profiles`] |
@@ -98,6 +98,7 @@
 //! | `profiles` | no | [`Profiles`], with `oauth`, `redis` and `store` |
 //! | `tower` | no | a layer for any HTTP service |
 //! | `middleware` | no | a middleware for `reqwest-middleware` clients |
+//! | `proxy` | no | a reverse proxy to put into a service, with `session` and `tower` |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, if there is one |
 //! | `metrics` | no | counters and histograms through the `metrics` facade |
 //!
@@ -160,6 +161,8 @@ pub use crate::client::blocking;
 pub use crate::client::custom_client;
 #[cfg(feature = "middleware")]
 pub use crate::client::middleware;
+#[cfg(feature = "proxy")]
+pub use crate::client::proxy;
 #[cfg(feature = "session")]
 pub use crate::client::session::{self, session::Session};
 #[cfg(feature = "tower")]

@@ -10,6 +10,8 @@ pub mod custom_client;
 pub(crate) mod idle_timeout;
 #[cfg(feature = "middleware")]
 pub mod middleware;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 pub(crate) mod retry_loop;
 #[cfg(feature = "session")]
 pub mod session;

@@ -34,6 +34,8 @@ mod metadata_files;
 mod new_profile;
 mod presets;
 pub(crate) mod profile;
+#[cfg(feature = "proxy")]
+mod route;
 pub(crate) mod schema;
 pub(crate) mod secret_ref;
 pub(crate) mod select;

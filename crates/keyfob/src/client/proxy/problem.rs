@@ -1,0 +1,55 @@
+//! The responses that the proxy makes itself (RFC 9457).
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::client::proxy::body::ProxyBody;
+use crate::client::proxy::report::Report;
+use crate::error::error::ErrorKind;
+
+/// A failure that the client of the proxy is told.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: ErrorKind,
+    pub(crate) detail: String,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn into_response(self, mut report: Report) -> Response<ProxyBody> {
+        let text = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or_default(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "kind": self.kind.name(),
+        });
+        let mut response = Response::new(ProxyBody::own(text.to_string()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        if let Some(pause) = self.retry_after {
+            // Rounded up: a client that comes back too early gets the same answer.
+            let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        report.error = Some(self.kind);
+        response.extensions_mut().insert(report);
+        response
+    }
+}
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");

@@ -1,0 +1,74 @@
+//! The routes of a proxy that a profile describes.
+
+use crate::client::proxy::route::Route;
+use crate::client::proxy::route_builder::RouteBuilder;
+use crate::error::error::Error;
+use crate::origin::origin::Origin;
+use crate::profile::profile::Profile;
+use crate::profile::set_each::SetEach;
+
+impl Profile {
+    /// A route of a proxy to the base URL of this profile, with its settings; its name is that of the profile.
+    ///
+    /// A profile without a base URL must have exactly one origin. The key for proofs of possession and the client certificate
+    /// are read, if the profile has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`session`](Self::session); and [`ErrorKind::Input`](crate::ErrorKind::Input) if the name of the profile has other
+    /// characters than `A-Z a-z 0-9 _ -`, or if it has several origins and no base URL.
+    pub fn route(&self) -> Result<Route, Error> {
+        self.route_builder()?.build()
+    }
+
+    /// A builder with the profile's settings, for settings that the file has no key for.
+    ///
+    /// # Errors
+    ///
+    /// As [`route`](Self::route).
+    pub fn route_builder(&self) -> Result<RouteBuilder, Error> {
+        self.require_server()?;
+        match (self.base_url(), self.origins()) {
+            (Some(base), _) => self.route_below(base.as_str()),
+            (None, [origin]) => self.route_below(&origin.to_string()),
+            (None, _) => Err(Error::input(format!(
+                "the profile {} has several origins and no `base_url`, so it is not clear where a route of it leads; set \
+                 `base_url`",
+                self.name()
+            ))),
+        }
+    }
+
+    /// A builder for a route to one of the profile's origins, whatever its base URL is.
+    ///
+    /// # Errors
+    ///
+    /// As [`route`](Self::route); and [`ErrorKind::Origin`](crate::ErrorKind::Origin) if the profile is not bound to the origin.
+    pub fn route_builder_to(&self, origin: &Origin) -> Result<RouteBuilder, Error> {
+        self.require_server()?;
+        match self.origins().contains(origin) {
+            true => self.route_below(&origin.to_string()),
+            false => Err(Error::origin(format!(
+                "the profile {} is not bound to {origin}; add it to its `origins`",
+                self.name()
+            ))),
+        }
+    }
+
+    fn route_below(&self, base_url: &str) -> Result<RouteBuilder, Error> {
+        let definition = &self.definition;
+        let certificate = self.client_certificate()?;
+        let builder = Route::builder(self.name(), base_url, self.tokens()?)
+            .set_each(&definition.ca_file, RouteBuilder::ca_file)
+            .set_each(definition.timeout, RouteBuilder::timeout)
+            .set_each(&certificate, RouteBuilder::client_certificate)
+            .set_each(self.dpop_prover()?, RouteBuilder::dpop)
+            .rejected_statuses(definition.rejected_statuses.iter().copied())
+            .retry(definition.retry.clone());
+        let origin: Origin = base_url.parse()?;
+        Ok(match definition.plain_http.contains(&origin) {
+            true => builder.allow_plain_http(),
+            false => builder,
+        })
+    }
+}
