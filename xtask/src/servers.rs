@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, program, read, root, run, target};
@@ -67,21 +68,28 @@ impl Packages {
     }
 }
 
-/// Runs it until it is interrupted, with its demonstration clients.
+/// Runs it until it is interrupted, with its demonstration clients and profiles for them.
+///
+/// What it knows survives a restart, as it does with a real one.
 pub(crate) fn run_oidc_provider() -> Outcome {
-    run_with_the_packages("provider.mjs")
+    println!("{NEEDS}");
+    OIDC_PROVIDER.install()?;
+    println!("{PROFILES_BEFORE}\n\n{PROFILES}\n{PROFILES_AFTER}");
+    run(node_with_the_packages("provider.mjs").arg(target().join("provider/state.json")))
 }
 
 /// Runs an API that accepts its tokens, until it is interrupted.
 pub(crate) fn run_api() -> Outcome {
-    run_with_the_packages("api.mjs")
+    println!("{NEEDS}");
+    OIDC_PROVIDER.install()?;
+    run(&mut node_with_the_packages("api.mjs"))
 }
 
-fn run_with_the_packages(script: &str) -> Outcome {
-    OIDC_PROVIDER.install()?;
-    run(program("node")
-        .arg(root().join(OIDC_PROVIDER.folder).join(script))
-        .env("KEYFOB_PROVIDER_MODULES", OIDC_PROVIDER.modules()))
+fn node_with_the_packages(script: &str) -> Command {
+    let mut node = program("node");
+    node.arg(root().join(OIDC_PROVIDER.folder).join(script))
+        .env("KEYFOB_PROVIDER_MODULES", OIDC_PROVIDER.modules());
+    node
 }
 
 /// Installs the other server and what makes its database.
@@ -116,6 +124,18 @@ fn is_recent(text: &str) -> bool {
     version(text.trim_start_matches('v')) >= Some(NODE_LEAST)
 }
 
+const NEEDS: &str = "\
+This needs Node 20 or newer with npm; on Debian, they are installed if they are missing.";
+const PROFILES_BEFORE: &str = "\
+An OpenID provider and its API: `cargo xtask provider api` starts the API in another terminal.
+Put these profiles into a file, and name it in KEYFOB_CONFIG:";
+const PROFILES: &str =
+    include_str!("../../crates/keyfob/tests/real_servers/oidc-provider/keyfob.toml");
+const PROFILES_AFTER: &str = "\
+    DEMO_SECRET=demo-secret keyfob request --profile demo /      as a service
+    keyfob login anna; keyfob request --profile anna /           as a person, who signs in once
+
+Tokens live for a minute. Ctrl-C stops the provider; what it knows survives a restart. It listens on";
 const LOCK: &str = "package-lock.json";
 const INSTALLED: &str = "installed.json";
 /// The server, and what makes its database.

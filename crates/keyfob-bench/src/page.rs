@@ -5,9 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::{Map, Value, json};
+
 use crate::table::Table;
 
-/// Writes `benchmarks.md` and a chart for each table into this folder.
+/// Writes `benchmarks.md`, a chart for each table, and all figures as data into this folder.
+///
+/// A test of keyfob compares the figures that other pages state with the data.
 pub fn write(folder: &Path, tables: &[Table], python: &str) {
     let charts = folder.join("benchmarks");
     fs::create_dir_all(&charts).expect("a folder for the charts");
@@ -23,6 +27,24 @@ pub fn write(folder: &Path, tables: &[Table], python: &str) {
     page.push('\n');
     page.push_str(include_str!("missed.md"));
     fs::write(folder.join("benchmarks.md"), page).expect("the page");
+    let data = serde_json::to_string_pretty(&figures(tables)).expect("text and numbers");
+    fs::write(charts.join("figures.json"), data + "\n").expect("the figures");
+}
+
+fn figures(tables: &[Table]) -> Value {
+    let tables: Map<String, Value> = tables
+        .iter()
+        .map(|table| {
+            let data = json!({"title": table.title, "columns": table.columns, "rows": table.rows});
+            (table.name.to_owned(), data)
+        })
+        .collect();
+    json!({
+        "day": today(),
+        "machine": machine(),
+        "link_time_optimization": IS_LINK_TIME_OPTIMIZED,
+        "tables": tables,
+    })
 }
 
 fn introduction(python: &str) -> String {
@@ -40,6 +62,7 @@ fn introduction(python: &str) -> String {
         ("Machine", machine()),
         ("System", said("uname", &["-srm"])),
         ("Rust", said("rustc", &["--version"])),
+        ("Build", build().to_owned()),
         ("Crates", crates()),
         (
             "Python",
@@ -50,6 +73,14 @@ fn introduction(python: &str) -> String {
         let _ = writeln!(page, "- {name}: {fact}.");
     }
     page
+}
+
+fn build() -> &'static str {
+    if IS_LINK_TIME_OPTIMIZED {
+        "release, with link-time optimization"
+    } else {
+        "release, without link-time optimization"
+    }
 }
 
 fn machine() -> String {
@@ -91,6 +122,9 @@ fn said(program: &str, arguments: &[&str]) -> String {
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
 }
+
+/// As `profile.release` in Cargo.toml has it: most programs are built without.
+const IS_LINK_TIME_OPTIMIZED: bool = false;
 
 const COMPARED: &[&str] = &[
     "hyper-util",

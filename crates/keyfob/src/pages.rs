@@ -11,6 +11,9 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+#[doc = include_str!("../../../docs/reference/interfaces.md")]
+struct Interfaces;
+
 #[doc = include_str!("../../../docs/reference/sources.md")]
 struct Sources;
 

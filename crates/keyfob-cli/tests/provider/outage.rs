@@ -1,4 +1,4 @@
-//! The README's profile, as a new user copies it, with the provider and during its outage.
+//! The profile of the tutorial, as a new user copies it, with the provider and during its outage.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,10 +11,13 @@ use crate::server::Provider;
 const LIFETIME: Duration = Duration::from_secs(6);
 
 #[test]
-fn the_readmes_profile_makes_a_request_succeed() {
+fn the_profile_of_the_tutorial_makes_a_request_succeed() {
     let (folder, provider) = (Folder::new(), Provider::start(60));
     let here = format!("http://127.0.0.1:{}", provider.port());
-    folder.file("keyfob.toml", &readme().replace(DOCUMENTED, &here));
+    folder.file(
+        "keyfob.toml",
+        &tutorial().replace(API, &here).replace(ISSUER, &here),
+    );
     let done = run(
         &folder,
         &[
@@ -36,12 +39,7 @@ fn t3_requests_succeed_in_an_outage_until_the_token_expires_and_recover_later() 
     api.expect(Expect::get("/x").always(ScriptedResponse::text("ok")));
     let mut provider = Provider::start(LIFETIME.as_secs());
     let here = format!("http://127.0.0.1:{}", provider.port());
-    let profile = readme()
-        .replace(
-            &format!("base_url = \"{DOCUMENTED}/\""),
-            &format!("base_url = \"{}\"", api.url()),
-        )
-        .replace(DOCUMENTED, &here);
+    let profile = tutorial().replace(API, &api.url()).replace(ISSUER, &here);
     folder.file("keyfob.toml", &profile);
     let request = || run(&folder, &["request", "--profile=demo", "x"]);
 
@@ -76,20 +74,19 @@ fn t3_requests_succeed_in_an_outage_until_the_token_expires_and_recover_later() 
     }
 }
 
-/// The profile that the README tells users to copy.
-fn readme() -> String {
-    let page = include_str!("../../../../README.md");
-    let found = page
-        .split("```toml\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next());
-    let mut demos = found.filter(|block| block.contains("[profiles.demo]"));
-    let profile = demos
-        .next()
-        .expect("the README has the profile `demo`")
-        .to_owned();
-    assert!(profile.contains(DOCUMENTED), "{profile}");
-    profile
+/// The profiles that the tutorial tells users to copy, and that `cargo xtask provider` prints.
+fn tutorial() -> String {
+    let page = include_str!("../../../../docs/tutorial/README.md");
+    let profiles = page.split("```toml\n").nth(1);
+    let profiles = profiles.and_then(|rest| rest.split("```").next());
+    let profiles = profiles.expect("the tutorial has profiles").to_owned();
+    let printed = include_str!("../../../keyfob/tests/real_servers/oidc-provider/keyfob.toml");
+    assert_eq!(profiles, printed);
+    assert!(
+        profiles.contains(API) && profiles.contains(ISSUER),
+        "{profiles}"
+    );
+    profiles
 }
 
 fn run(folder: &Folder, arguments: &[&str]) -> Finished {
@@ -101,5 +98,6 @@ fn run(folder: &Folder, arguments: &[&str]) -> Finished {
         .run()
 }
 
-/// The address at which the docs' command starts the provider.
-const DOCUMENTED: &str = "http://127.0.0.1:4000";
+/// The addresses at which `cargo xtask provider` starts its servers.
+const ISSUER: &str = "http://127.0.0.1:4000";
+const API: &str = "http://127.0.0.1:4001";

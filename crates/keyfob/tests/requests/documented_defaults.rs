@@ -1,4 +1,4 @@
-//! The defaults that README.md and docs/ state are those of the library.
+//! The defaults that docs/ states are those of the library.
 
 use std::fs;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn milliseconds(duration: Duration) -> String {
 fn r8_the_pages_state_the_default_timeouts() {
     let (timeout, total) = (seconds(Session::TIMEOUT), seconds(RetryPolicy::TOTAL));
     states(
-        "README.md",
+        "docs/reference/errors-and-retries.md",
         &[
             format!("An attempt fails when nothing moves for {timeout}"),
             format!("each attempt begins within {total}"),
@@ -66,7 +66,7 @@ fn r4_the_pages_state_what_is_retried() {
         .map(|status| status.as_u16().to_string())
         .collect();
     states(
-        "README.md",
+        "docs/reference/errors-and-retries.md",
         &[
             format!(
                 "| {}; 429 and 503 without `Retry-After` |",

@@ -1,8 +1,10 @@
 //! The structure of the sources: each crate follows the folder rule of ARCHITECTURE.md, docs/reference/contract.md names tests that
-//! exist, ARCHITECTURE.md names files that exist, and docs/reference/observability.md lists the log events.
+//! exist, ARCHITECTURE.md names files that exist, docs/reference/observability.md lists the log events, and figures are measured.
 
 mod contract;
 mod events;
+mod features;
+mod figures;
 mod folders;
 mod pages;
 

@@ -1,6 +1,8 @@
-// A certified OpenID provider, for keyfob's tests and to try keyfob with. It keeps everything in memory.
+// A certified OpenID provider, for keyfob's tests and to try keyfob with. It keeps everything in memory, or with a `state` in
+// this file, so that tokens and sign-ins survive a restart.
 //
-//   node provider.mjs      listens on 127.0.0.1:4000, with the clients below
+//   node provider.mjs [STATE]
+//                          listens on 127.0.0.1:4000, with the clients below
 //   node provider.mjs -    reads a setup, one line of JSON, and runs until its input ends; prints its issuer when it listens
 //
 // Everybody who comes is "anna" and agrees to all, unless the setup has `"ask": true`: then there is a page with two buttons.
@@ -14,6 +16,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+
+import { memory } from './memory.mjs';
 
 // The packages are beside this file, or where KEYFOB_PROVIDER_MODULES says that they were installed.
 const from = process.env.KEYFOB_PROVIDER_MODULES;
@@ -40,10 +44,13 @@ const DEMONSTRATION = [
   },
 ];
 
-// Made anew at each start: what an earlier one has signed is worth nothing.
-const SIGNING_KEY = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
-
 const setup = await readSetup();
+const { Adapter, kept } = memory(setup.state);
+// Without a state, made anew at each start: what an earlier one has signed is worth nothing.
+const SIGNING_KEY = kept('key', () =>
+  generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
+);
+
 const server = createServer();
 await new Promise((listening) => {
   server.listen(setup.port, '127.0.0.1', listening);
@@ -62,7 +69,7 @@ tlsServer?.on('request', provider.callback());
 console.log(issuer);
 
 async function readSetup() {
-  let given = {};
+  let given = { state: process.argv[2] };
   if (process.argv[2] === '-') {
     const lines = createInterface({ input: process.stdin });
     lines.on('close', () => process.exit());
@@ -84,6 +91,7 @@ async function readSetup() {
 
 function makeProvider() {
   const made = new Provider(issuer, {
+    adapter: Adapter,
     clients: setup.clients.map((client) => ({ redirect_uris: [], response_types: [], ...client })),
     clientAuthMethods: [
       'none',
