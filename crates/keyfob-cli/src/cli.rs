@@ -12,6 +12,7 @@ use crate::commands::logout::Logout;
 use crate::commands::man::Man;
 use crate::commands::profile::ProfileCommand;
 use crate::commands::request::Request;
+use crate::commands::run::Run;
 use crate::commands::status::Status;
 use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
@@ -44,6 +45,7 @@ enum Command {
     Logout(Logout),
     Status(Status),
     Forget(Forget),
+    Run(Run),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -65,6 +67,7 @@ impl Cli {
             Command::Logout(logout) => logout.run().await,
             Command::Status(status) => status.run().await,
             Command::Forget(forget) => forget.run().await,
+            Command::Run(run) => run.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(Self::command()),
             Command::Man(man) => man.run(Self::command()),
@@ -78,6 +81,11 @@ impl Cli {
             verbose if verbose > heads_first => LevelFilter::DEBUG,
             _ => LevelFilter::WARN,
         }
+    }
+
+    /// True if the command passes signals on to the program that it runs, and ends when that ends.
+    pub(crate) fn passes_signals_on(&self) -> bool {
+        matches!(self.command, Command::Run(_))
     }
 
     /// True if a failure is reported by the exit code alone.

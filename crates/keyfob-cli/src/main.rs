@@ -21,6 +21,8 @@ use crate::cli::Cli;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stderr;
+#[cfg(unix)]
+use crate::signals::end_by_signal;
 use crate::signals::wait_for_signal;
 
 fn main() -> process::ExitCode {
@@ -45,15 +47,20 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::failed("the program cannot start", &error))?;
+    let passes_signals_on = cli.passes_signals_on();
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            exit = wait_for_signal() => Err(CliError::silent(exit)),
+            exit = wait_for_signal(), if !passes_signals_on => Err(CliError::silent(exit)),
             outcome = cli.run() => outcome,
         }
     });
     // Drops renewals in the background, and so kills the token commands that they wait for.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    #[cfg(unix)]
+    if let Ok(ExitCode::KilledProgram(signal)) = outcome {
+        end_by_signal(signal);
+    }
     outcome
 }
 

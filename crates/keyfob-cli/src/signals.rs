@@ -9,11 +9,10 @@ use crate::output::exit_code::ExitCode;
 pub(crate) async fn wait_for_signal() -> ExitCode {
     use tokio::signal::unix::SignalKind;
 
-    let ignored = unix::ignored_signals();
     tokio::select! {
-        () = unix::wait_for(SignalKind::interrupt(), ignored) => ExitCode::Interrupted,
-        () = unix::wait_for(SignalKind::terminate(), ignored) => ExitCode::Terminated,
-        () = unix::wait_for(SignalKind::hangup(), ignored) => ExitCode::HungUp,
+        () = unix::wait_for(SignalKind::interrupt()) => ExitCode::Interrupted,
+        () = unix::wait_for(SignalKind::terminate()) => ExitCode::Terminated,
+        () = unix::wait_for(SignalKind::hangup()) => ExitCode::HungUp,
     }
 }
 
@@ -27,15 +26,17 @@ pub(crate) async fn wait_for_signal() -> ExitCode {
 }
 
 #[cfg(unix)]
+pub(crate) use unix::{end_by_signal, is_ignored};
+
+#[cfg(unix)]
 mod unix {
     use std::fs::read_to_string;
     use std::future::pending;
 
     use tokio::signal::unix::{SignalKind, signal};
 
-    pub(super) async fn wait_for(kind: SignalKind, ignored: u64) {
-        let bit = 1_u64 << (kind.as_raw_value() - 1);
-        if ignored & bit == 0
+    pub(super) async fn wait_for(kind: SignalKind) {
+        if !is_ignored(kind.as_raw_value())
             && let Ok(mut signals) = signal(kind)
         {
             signals.recv().await;
@@ -45,8 +46,23 @@ mod unix {
         pending().await
     }
 
-    /// One bit for each ignored signal; none where there is no `/proc`.
-    pub(super) fn ignored_signals() -> u64 {
+    /// Ends this program by a signal that ended another one, so that a shell ends its loops after Ctrl-C. A signal that writes a core dump
+    /// is left out.
+    pub(crate) fn end_by_signal(signal: i32) {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+        if [SIGHUP, SIGINT, SIGTERM].contains(&signal) {
+            _ = signal_hook::low_level::emulate_default_handler(signal);
+        }
+    }
+
+    /// Whether the program was started with this signal ignored; false where there is no `/proc`.
+    pub(crate) fn is_ignored(signal: i32) -> bool {
+        ignored_signals() & (1_u64 << (signal - 1)) != 0
+    }
+
+    /// One bit for each ignored signal.
+    fn ignored_signals() -> u64 {
         let status = read_to_string("/proc/self/status").unwrap_or_default();
         let mut lines = status.lines();
         lines

@@ -8,5 +8,6 @@ pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod profile;
 pub(crate) mod request;
+pub(crate) mod run;
 pub(crate) mod status;
 pub(crate) mod token;

@@ -3,16 +3,16 @@
 mod format;
 
 use std::io::{Read, stdin};
-use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use keyfob::cache::Lease;
 use keyfob::exchange::Challenges;
 use keyfob::store::TokenStore;
-use keyfob::{Error, Profile, Token, TokenCache};
+use keyfob::{Profile, Token, TokenCache};
 
 use crate::commands::token::format::Format;
-use crate::options::token::{TokenChoice, TokenOptions, seconds};
+use crate::options::min_valid::{MinValid, renewed};
+use crate::options::token::{TokenChoice, TokenOptions};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
@@ -37,12 +37,8 @@ pub(crate) struct PrintToken {
     /// The token is renewed only if it is still the current one. Otherwise the current one is printed.
     #[arg(long, value_name = "-")]
     rejected: Option<String>,
-    /// Print only a token that stays valid for this long
-    ///
-    /// If less is left, the token is renewed. If the new one is shorter too, the command fails. A token whose expiry is not known is
-    /// printed.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    min_valid: Option<Duration>,
+    #[command(flatten)]
+    min_valid: MinValid,
     #[command(flatten)]
     token: TokenOptions,
 }
@@ -70,43 +66,14 @@ impl PrintToken {
             Some(rejected) => other_than(&rejected, &tokens).await?,
             None => tokens.lease(None).await?,
         };
-        let lease = self.valid_enough(lease, &tokens).await?;
+        let lease = self
+            .min_valid
+            .valid_enough(lease, &tokens, self.renew)
+            .await?;
         let text = self.format.text(&lease)?;
         print_stdout(format!("{text}\n"))?;
         Ok(ExitCode::Done)
     }
-
-    /// The token, or a new one if it is not valid for long enough.
-    async fn valid_enough(&self, lease: Lease, tokens: &TokenCache) -> Result<Lease, CliError> {
-        let Some(wanted) = self.min_valid else {
-            return Ok(lease);
-        };
-        if time_left(&lease).is_none_or(|left| left >= wanted) {
-            return Ok(lease);
-        }
-        let lease = match self.renew {
-            true => lease,
-            false => renewed(tokens).await?,
-        };
-        match time_left(&lease) {
-            Some(left) if left < wanted => Err(CliError::new(
-                ExitCode::NoToken,
-                format!(
-                    "a new token is valid for only {} s; give a shorter --min-valid, or make the server issue tokens that last longer",
-                    left.as_secs()
-                ),
-            )),
-            _ => Ok(lease),
-        }
-    }
-}
-
-/// A new token, or the one with which another program replaces the current one at the same time (T1).
-async fn renewed(tokens: &TokenCache) -> Result<Lease, CliError> {
-    tokens.renew().await?;
-    let expired =
-        || Error::unavailable("the new token has expired already; check the clock of this machine");
-    Ok(tokens.current().ok_or_else(expired)?)
 }
 
 /// Another token than the rejected one (T8).
@@ -137,11 +104,6 @@ async fn stored_token(profile: &Profile) -> Result<Option<Token>, CliError> {
     };
     let stored = store.load(&key).await.ok().flatten();
     Ok(stored.and_then(|stored| stored.entry.token().cloned()))
-}
-
-fn time_left(lease: &Lease) -> Option<Duration> {
-    let end = lease.expires_at()?;
-    Some(end.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// Reads the rejected token on a thread for blocking work, because standard input may be a pipe.

@@ -5,24 +5,29 @@ use std::process;
 
 /// An exit code. Where curl has a code for the same case, the number is curl's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum ExitCode {
-    Done = 0,
-    Failed = 1,
-    Usage = 2,
-    NoToken = 3,
-    Origin = 4,
-    CutShort = 18,
-    Status = 22,
-    TimedOut = 28,
-    Redirects = 47,
-    HungUp = 129,
-    Interrupted = 130,
-    Terminated = 143,
+    Done,
+    Failed,
+    Usage,
+    NoToken,
+    Origin,
+    CutShort,
+    Status,
+    TimedOut,
+    Redirects,
+    NotExecutable,
+    NotFound,
+    HungUp,
+    Interrupted,
+    Terminated,
+    /// That of the program that keyfob ran.
+    OfProgram(u8),
+    /// For a program that this signal ended.
+    KilledProgram(i32),
 }
 
 impl ExitCode {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -32,10 +37,34 @@ impl ExitCode {
         Self::Status,
         Self::TimedOut,
         Self::Redirects,
+        Self::NotExecutable,
+        Self::NotFound,
         Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NoToken => 3,
+            Self::Origin => 4,
+            Self::CutShort => 18,
+            Self::Status => 22,
+            Self::TimedOut => 28,
+            Self::Redirects => 47,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
+            Self::HungUp => 129,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+            Self::OfProgram(code) => code,
+            // As shells report it.
+            Self::KilledProgram(signal) => (128 + signal) as u8,
+        }
+    }
 
     fn meaning(self) -> &'static str {
         match self {
@@ -48,16 +77,19 @@ impl ExitCode {
             Self::Status => "with --fail: the response has a status of 400 or more",
             Self::TimedOut => "a timeout expired: that of --timeout, or a default one",
             Self::Redirects => "the server redirects more often than --max-redirects allows",
+            Self::NotExecutable => "run: the program cannot be executed",
+            Self::NotFound => "run: the program does not exist",
             Self::HungUp => "ended by SIGHUP",
             Self::Interrupted => "ended by SIGINT",
             Self::Terminated => "ended by SIGTERM",
+            Self::OfProgram(_) | Self::KilledProgram(_) => "run: how the program ended",
         }
     }
 }
 
 impl From<ExitCode> for process::ExitCode {
     fn from(exit: ExitCode) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 
@@ -67,7 +99,7 @@ pub(crate) fn table() -> String {
         .iter()
         .fold(String::from("Exit codes:\n"), |mut table, exit| {
             // Writing to a string cannot fail.
-            let _ = writeln!(table, "  {:3}  {}", *exit as u8, exit.meaning());
+            let _ = writeln!(table, "  {:3}  {}", exit.code(), exit.meaning());
             table
         })
 }
@@ -80,7 +112,7 @@ mod tests {
     fn the_readme_has_the_same_codes() {
         let readme = include_str!("../../README.md");
         for exit in ExitCode::ALL {
-            let row = format!("| {} | {} |", exit as u8, exit.meaning());
+            let row = format!("| {} | {} |", exit.code(), exit.meaning());
             assert!(readme.contains(&row), "README.md lacks: {row}");
         }
     }

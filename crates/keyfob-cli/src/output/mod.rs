@@ -6,4 +6,5 @@ pub(crate) mod exit_code;
 pub(crate) mod log;
 pub(crate) mod login_command;
 pub(crate) mod print;
+pub(crate) mod span;
 pub(crate) mod spinner;

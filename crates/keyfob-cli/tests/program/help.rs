@@ -31,6 +31,7 @@ fn every_command_has_a_manual_page() {
         "logout",
         "status",
         "forget",
+        "run",
         "demo",
         "completions",
         "man",

@@ -14,6 +14,7 @@ mod pending_sign_in;
 mod profile_add;
 mod profiles;
 mod renewals;
+mod run;
 mod sign_in;
 mod sign_in_by_url;
 mod sign_in_clients;

@@ -162,6 +162,8 @@ fn of_kind(kind: Kind) -> Value {
     match kind {
         Kind::Text => json!({"type": "string", "minLength": 1}),
         Kind::Texts => one_or_more(&json!({"type": "string", "minLength": 1})),
+        Kind::Plain(form) => pattern(form),
+        Kind::Plains(form) => one_or_more(&pattern(form)),
         // A token (RFC 9110 §5.6.2).
         Kind::Name => pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
         Kind::Word(words) => json!({"enum": words()}),

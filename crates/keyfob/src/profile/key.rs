@@ -23,6 +23,10 @@ pub(crate) struct Key {
 pub(crate) enum Kind {
     Text,
     Texts,
+    /// Text with this pattern.
+    Plain(&'static str),
+    /// The same, or a list of them.
+    Plains(&'static str),
     /// A name of a header or a scheme.
     Name,
     /// One of these words.

@@ -316,7 +316,7 @@ fn toml_value(key: &Key, value: &str) -> Result<String, String> {
             Ok(status) => Ok(status.to_string()),
             Err(_) => Err("is a status such as 403, or a list of them".to_owned()),
         }),
-        Kind::Texts | Kind::Origins => list(value, |item| Ok(quoted(item))),
+        Kind::Texts | Kind::Plains(_) | Kind::Origins => list(value, |item| Ok(quoted(item))),
         // The reader of the file checks what is in a table.
         Kind::TextsByName | Kind::SecretsByName if value.starts_with('{') => Ok(value.to_owned()),
         Kind::TextsByName | Kind::SecretsByName => {

@@ -287,6 +287,24 @@ impl Profile {
         &self.definition.rejected_statuses
     }
 
+    /// The environment variables in which programs expect the token, as `keyfob run` sets them; empty unless the file names some.
+    #[must_use]
+    pub fn variables(&self) -> &[String] {
+        &self.definition.variables
+    }
+
+    /// How a value begins that a program accepts as a token, if the file sets it.
+    #[must_use]
+    pub fn stand_in_prefix(&self) -> Option<&str> {
+        self.definition.stand_in_prefix.as_deref()
+    }
+
+    /// The environment variables that have secrets of the profile. A program that must not know them is started without these.
+    #[must_use]
+    pub fn secret_variables(&self) -> &[String] {
+        &self.definition.secret_variables
+    }
+
     /// The timeout of an attempt, if the file sets it.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {

@@ -20,6 +20,7 @@ pub(super) mod sign_in;
 pub(super) mod signed_jwt;
 pub(super) mod store;
 pub(super) mod token;
+mod variables;
 
 use crate::error::error::Error;
 use crate::exchange::retry::RetryPolicy;
@@ -32,6 +33,7 @@ use crate::profile::presets;
 use crate::profile::schema::references::check_references;
 use crate::profile::schema::store::StoreSettings;
 use crate::profile::schema::token::{Context, TokenSettings};
+use crate::profile::schema::variables::{read_stand_in_prefix, read_variables, secret_variables};
 use crate::profile::set_each::SetEach;
 use crate::profile::table::{Read, Table, Value};
 
@@ -54,6 +56,12 @@ pub(super) struct Definition {
     pub(super) redirects: Option<u32>,
     pub(super) retry: RetryPolicy,
     pub(super) rejected_statuses: Vec<StatusCode>,
+    /// The environment variables in which programs expect the token.
+    pub(super) variables: Vec<String>,
+    /// How a value begins that a program accepts as a token.
+    pub(super) stand_in_prefix: Option<String>,
+    /// The environment variables that have secrets of the profile.
+    pub(super) secret_variables: Vec<String>,
     pub(super) token: TokenSettings,
     pub(super) store: StoreSettings,
     /// It has been reported that there is no place for the store.
@@ -126,7 +134,9 @@ fn read_named(value: &Value<'_>) -> Read<Definition> {
     if value.key.is_empty() || !value.key.chars().all(plain) {
         value.key_error("the name of a profile may have only letters, digits, `-`, `_` and `.`");
     }
-    value.table(&PROFILE, |table| read_profile(value.key, table))
+    let mut definition = value.table(&PROFILE, |table| read_profile(value.key, table))?;
+    definition.secret_variables = secret_variables(value);
+    Ok(definition)
 }
 
 fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
@@ -148,6 +158,8 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     let redirects = table.optional("redirects", |value| value.number(0..=100));
     let retry = table.optional("retry", |value| value.table(&RETRY, read_retry));
     let rejected_statuses = table.optional("rejected_statuses", Value::statuses);
+    let variables = table.optional("env", read_variables);
+    let stand_in_prefix = table.optional("stand_in_prefix", read_stand_in_prefix);
     let store = table.optional("store", store::read);
     let token = table.required("token", "it says where the token comes from", |value| {
         let context = Context {
@@ -171,6 +183,9 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         redirects,
         retry: retry.unwrap_or_default(),
         rejected_statuses: rejected_statuses.unwrap_or_default(),
+        variables: variables.unwrap_or_default(),
+        stand_in_prefix,
+        secret_variables: Vec::new(),
         store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
         token,
         has_reported_no_store: Arc::default(),
@@ -287,6 +302,18 @@ const PROFILE_KEYS: &[Key] = &[
     )
     .default("none"),
     Key::new("retry", Kind::Table(&RETRY), "what is retried"),
+    Key::new(
+        "env",
+        Kind::Plains("^[A-Za-z_][0-9A-Za-z_]*$"),
+        "an environment variable, or a list of them, in which `keyfob run` gives a program the token",
+    )
+    .default("none"),
+    Key::new(
+        "stand_in_prefix",
+        Kind::Plain("^[0-9A-Za-z._-]{1,40}$"),
+        "how the value begins that `keyfob run --proxy` gives a program in place of the token: for programs that check the form",
+    )
+    .default("kf_"),
     Key::new(
         "store",
         Kind::WordOrTable(store::words_alone, &store::KEYS),

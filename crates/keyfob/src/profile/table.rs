@@ -152,6 +152,11 @@ impl<'t> Value<'t> {
         Reported
     }
 
+    /// Calls a function for each text in the value, at any depth.
+    pub(super) fn each_text(&self, mut see: impl FnMut(&'t str)) {
+        each_text(self.value, &mut see);
+    }
+
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
     }
@@ -411,6 +416,17 @@ fn entries<'t>(
         span: value.span(),
         errors,
     })
+}
+
+fn each_text<'t>(value: &'t DeValue<'t>, see: &mut impl FnMut(&'t str)) {
+    match value {
+        DeValue::String(text) => see(text),
+        DeValue::Array(items) => items.iter().for_each(|item| each_text(item.get_ref(), see)),
+        DeValue::Table(table) => table
+            .iter()
+            .for_each(|(_, value)| each_text(value.get_ref(), see)),
+        _ => (),
+    }
 }
 
 /// The value in another notation; `None` for a date, which JSON does not have.

@@ -87,7 +87,7 @@ fn json_of(text: &str) -> Value {
 /// A valid value of each kind.
 fn example(key: &Key) -> Value {
     match key.kind {
-        Kind::Text | Kind::Texts | Kind::Name => json!("word"),
+        Kind::Text | Kind::Texts | Kind::Plain(_) | Kind::Plains(_) | Kind::Name => json!("word"),
         Kind::Word(words) => json!(words()[0]),
         Kind::LoopbackUrl => json!("http://127.0.0.1/callback"),
         Kind::Url | Kind::Origin | Kind::Origins => json!("https://a.example"),

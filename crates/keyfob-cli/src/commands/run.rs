@@ -1,0 +1,34 @@
+//! `keyfob run`: runs a program that needs a token.
+
+mod child;
+mod environment;
+mod options;
+#[cfg(unix)]
+mod signals;
+
+use clap::Args;
+
+use crate::commands::run::environment::Environment;
+use crate::commands::run::options::RunOptions;
+use crate::output::error::CliError;
+use crate::output::exit_code::{ExitCode, table};
+
+/// Run a program with a token in its environment
+///
+/// The token goes into the variables that the profile names with `env`, or that --env names. The program can read it, and keyfob cannot
+/// renew it there. Without a token, the program is not started.
+///
+/// No shell is run. Signals are passed on, and keyfob ends with the exit code of the program, or with 128 + n if signal n ended it.
+#[derive(Args)]
+#[command(after_long_help = table())]
+pub(crate) struct Run {
+    #[command(flatten)]
+    options: RunOptions,
+}
+
+impl Run {
+    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
+        let environment = Environment::new(&self.options)?;
+        environment.run(&self.options).await
+    }
+}

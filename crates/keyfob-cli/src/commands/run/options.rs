@@ -1,0 +1,44 @@
+//! The options of `keyfob run`.
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use crate::options::min_valid::MinValid;
+use crate::options::profile::ConfigOption;
+
+#[derive(Args)]
+pub(super) struct RunOptions {
+    /// Give the program the token of this profile, in the variables that it names; may be repeated
+    #[arg(long, value_name = "NAME", required_unless_present = "env")]
+    pub(super) profile: Vec<String>,
+    /// Give the program the token of a profile in this variable; may be repeated
+    #[arg(long, value_name = "VARIABLE=PROFILE", value_parser = pair)]
+    pub(super) env: Vec<(String, String)>,
+    /// Do not print what the program can see, and until when
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) min_valid: MinValid,
+    #[command(flatten)]
+    pub(super) config: ConfigOption,
+    /// The program, and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(super) command: Vec<OsString>,
+}
+
+/// Reads `VARIABLE=PROFILE`.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let problem = || "give a variable and a profile, such as API_TOKEN=ehr".to_owned();
+    let (variable, profile) = text.split_once('=').ok_or_else(problem)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match !variable.is_empty() && variable.chars().all(is_name) && !profile.is_empty() {
+        true => Ok((variable.to_owned(), profile.to_owned())),
+        false => Err(problem()),
+    }
+}

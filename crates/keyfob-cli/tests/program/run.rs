@@ -1,0 +1,230 @@
+//! `keyfob run` with the token in the environment, and how it treats the program that it runs.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
+
+use keyfob_testkit::{TokenResponse, json};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::keyfob::{Folder, finish};
+use crate::stored_tokens::{API, Machine};
+use crate::waiting::wait_until;
+
+const KEYS: &str = "env = [\"API_TOKEN\", \"OTHER_TOKEN\"]";
+
+#[test]
+fn the_program_gets_the_token_in_each_variable_and_its_code_is_passed_on() {
+    let machine = Machine::new(API, KEYS);
+    let script = "echo $API_TOKEN $OTHER_TOKEN $MORE; exit 7";
+    let more = ["run", "--profile=a", "--env=MORE=a"];
+    let done = machine.run(&[&more[..], &["--", "sh", "-c", script]].concat());
+    assert_eq!(
+        (done.code, &*done.stdout),
+        (7, "token-1 token-1 token-1\n"),
+        "{done:?}"
+    );
+    assert_eq!(done.stderr.lines().count(), 3, "{done:?}");
+    for part in ["API_TOKEN", "expires in 59 min", "can read"] {
+        assert!(done.stderr.contains(part), "{part}: {done:?}");
+    }
+    assert!(!done.stderr.contains("token-1"), "{done:?}");
+    let quiet = machine.run(&["run", "-q", "--profile=a", "true"]);
+    assert_eq!((quiet.code, &*quiet.stderr), (0, ""), "{quiet:?}");
+    assert_eq!(machine.endpoint.calls(), 1);
+}
+
+#[test]
+fn r2_without_a_token_the_program_is_not_started() {
+    let machine = Machine::new(API, KEYS);
+    machine
+        .endpoint
+        .always(TokenResponse::error("invalid_client"));
+    let folder = Folder::new();
+    let mark = folder.path("mark").display().to_string();
+    let done = machine.run(&["run", "--profile=a", "touch", &mark]);
+    assert_eq!(done.code, 3, "{done:?}");
+    let lifetime = TokenResponse::token().field("expires_in", json!(600));
+    machine.endpoint.always(lifetime);
+    let short = ["run", "--profile=a", "--min-valid=3600", "touch", &mark];
+    let done = machine.run(&short);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(!fs::exists(mark).expect("the folder is ours"));
+}
+
+#[test]
+fn a_program_that_cannot_be_started_has_the_codes_of_env() {
+    let machine = Machine::new(API, KEYS);
+    let folder = Folder::new();
+    let plain = folder.file("plain", "echo").display().to_string();
+    for (program, code) in [
+        ("no-such-program", 127),
+        ("/no/such/program", 127),
+        ("", 127),
+        (&*plain, 126),
+        ("/", 126),
+    ] {
+        let done = machine.run(&["run", "-q", "--profile=a", "--", program]);
+        assert_eq!(done.code, code, "{program}: {done:?}");
+        assert!(done.complaint().contains("the program"), "{done:?}");
+    }
+}
+
+#[test]
+fn profiles_that_do_not_fit_the_command_are_usage_errors() {
+    let machine = Machine::new(API, "");
+    for (arguments, part) in [
+        (&["run", "true"][..], "--profile"),
+        (&["run", "--profile=a"], "COMMAND"),
+        (&["run", "--profile=a", "true"], "--env API_TOKEN=a"),
+        (&["run", "--profile=b", "true"], "no profile"),
+        (&["run", "--env=A=b", "true"], "no profile"),
+        (&["run", "--env=a", "true"], "API_TOKEN=ehr"),
+    ] {
+        let done = machine.run(arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {done:?}");
+        assert!(done.stderr.contains(part), "{part}: {done:?}");
+    }
+    assert_eq!(machine.endpoint.calls(), 0);
+}
+
+#[test]
+fn s1_the_program_sees_no_variable_of_keyfob_and_no_other_secret() {
+    let machine = Machine::new(API, KEYS);
+    let profiles = "[profiles.b]\norigins = \"https://b.example\"\ntoken = \"env:OTHER_SECRET\"\n\
+                    [profiles.c]\norigins = \"https://c.example\"\ntoken = \"env:C_SECRET\"\nenv = \"C_TOKEN\"\n";
+    let folder = Folder::new();
+    let file = folder.file("keyfob.toml", profiles).display().to_string();
+    let done = machine
+        .keyfob(&["run", "--profile=c", "--config", &file, "--", "env"])
+        .env("OTHER_SECRET", "s3cret")
+        .env("C_SECRET", "t0ken")
+        .env("KEYFOB_TOKEN_COMMAND", "echo t0ken")
+        .run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("C_TOKEN=t0ken\n"), "{done:?}");
+    for hidden in ["KEYFOB_", "OTHER_SECRET", "C_SECRET"] {
+        assert!(!done.stdout.contains(hidden), "{hidden}: {done:?}");
+    }
+}
+
+#[test]
+fn a_program_that_outlives_its_token_leads_to_a_warning() {
+    let machine = Machine::new(API, KEYS);
+    machine
+        .endpoint
+        .always(TokenResponse::token().field("expires_in", json!(1)));
+    let done = machine.run(&["run", "-q", "--profile=a", "sleep", "2"]);
+    assert_eq!(done.code, 0);
+    assert!(done.complaint().contains("has expired"), "{done:?}");
+}
+
+#[test]
+fn a_program_that_a_signal_ended_gives_128_plus_its_number() {
+    let machine = Machine::new(API, KEYS);
+    let done = machine.run(&["run", "-q", "--profile=a", "sh", "-c", "kill -KILL $$"]);
+    assert_eq!((done.code, &*done.stderr), (137, ""), "{done:?}");
+    // A shell ends its loop after Ctrl-C only if the program was ended by the signal itself.
+    let ended = machine.keyfob(&["run", "-q", "--profile=a", "sh", "-c", "kill -INT $$"]);
+    let status = ended.start().wait().expect("it ends");
+    assert_eq!(status.signal(), Some(2), "{status:?}");
+}
+
+#[test]
+fn a_signal_for_keyfob_reaches_the_program_once() {
+    let machine = Machine::new(API, KEYS);
+    for (name, signal) in [
+        ("TERM", Signal::TERM),
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("USR1", Signal::USR1),
+        ("WINCH", Signal::WINCH),
+    ] {
+        let folder = Folder::new();
+        let script = format!(
+            "trap 'echo {name}; n=1$n' {name}; touch '{}'; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.2; exit 5",
+            folder.path("ready").display()
+        );
+        let child = machine.keyfob(&["run", "-q", "--profile=a", "sh", "-c", &script]);
+        let child = child.start();
+        wait_until("the program is ready", || {
+            fs::exists(folder.path("ready")).ok().filter(|found| *found)
+        });
+        send(&child, signal);
+        let done = finish(child);
+        assert_eq!((done.code, done.stdout), (5, format!("{name}\n")));
+    }
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_reaches_the_program_once() {
+    let machine = Machine::new(API, KEYS);
+    let folder = Folder::new();
+    let ready = folder.path("ready");
+    let script = format!(
+        "trap 'echo got it; n=1' INT; touch {}; while [ -z \"$n\" ]; do sleep 0.05; done; sleep 0.3; exit 5",
+        ready.display()
+    );
+    let at_terminal = machine
+        .keyfob(&["run", "-q", "--profile=a", "sh", "-c", &script])
+        .at_terminal();
+    let mut child = at_terminal.stdin(Stdio::piped()).start();
+    wait_until("the program is ready", || {
+        fs::exists(&ready).ok().filter(|found| *found)
+    });
+    let mut keys = child.stdin.take().expect("it is a pipe");
+    keys.write_all(b"\x03").expect("the terminal reads keys");
+    let done = finish(child);
+    assert_eq!(done.stdout.matches("got it").count(), 1, "{done:?}");
+    assert_eq!(done.code, 5, "{done:?}");
+}
+
+#[test]
+fn keyfob_stops_and_goes_on_with_the_program() {
+    let machine = Machine::new(API, KEYS);
+    let child = machine.keyfob(&[
+        "run",
+        "-q",
+        "--profile=a",
+        "sh",
+        "-c",
+        "kill -STOP $$; exit 5",
+    ]);
+    let child = child.start();
+    let path = format!("/proc/{}/stat", child.id());
+    wait_until("keyfob is stopped", || {
+        let stat = fs::read_to_string(&path).ok()?;
+        stat.contains(") T ").then_some(())
+    });
+    send(&child, Signal::CONT);
+    assert_eq!(finish(child).code, 5);
+}
+
+#[test]
+fn what_the_program_leaves_running_does_not_keep_keyfob() {
+    let machine = Machine::new(API, KEYS);
+    let script = "sleep 600 >/dev/null 2>&1 & echo $!";
+    let done = machine.run(&["run", "-q", "--profile=a", "sh", "-c", script]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let left: i32 = done.stdout.trim().parse().expect("a number");
+    let left = Pid::from_raw(left).expect("a process");
+    kill_process(left, Signal::KILL).expect("it still runs");
+}
+
+#[test]
+fn standard_input_is_that_of_keyfob() {
+    let machine = Machine::new(API, KEYS);
+    let child = machine.keyfob(&["run", "-q", "--profile=a", "cat"]);
+    let mut child = child.stdin(Stdio::piped()).start();
+    let mut stdin = child.stdin.take().expect("it is a pipe");
+    stdin.write_all(b"words").expect("the program reads them");
+    drop(stdin);
+    assert_eq!(finish(child).stdout, "words");
+}
+
+fn send(child: &Child, signal: Signal) {
+    let pid = Pid::from_child(child);
+    kill_process(pid, signal).expect("it runs");
+}
