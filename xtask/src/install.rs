@@ -12,6 +12,7 @@ use crate::{python, servers};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
     CargoDeny,
+    MdBook,
     Chromium,
     Nginx,
     Python,
@@ -69,6 +70,7 @@ impl Need {
     fn description(self) -> &'static str {
         match self {
             Self::CargoDeny => "cargo-deny (from source, into target/tools)",
+            Self::MdBook => "mdbook (from source, into target/tools)",
             Self::Chromium => "chromium (Debian)",
             Self::Nginx => "nginx-light (Debian)",
             Self::Python => "the Python tools of requirements-test.txt (into target/python)",
@@ -85,7 +87,8 @@ impl Need {
     fn is_present(self) -> bool {
         let all_exist = |paths: &[&str]| paths.iter().all(|path| Path::new(path).exists());
         match self {
-            Self::CargoDeny => cargo_deny().is_some(),
+            Self::CargoDeny => CARGO_DENY.path().is_some(),
+            Self::MdBook => MDBOOK.path().is_some(),
             Self::Chromium => all_exist(&["/usr/bin/chromium"]),
             Self::Nginx => all_exist(&["/usr/sbin/nginx"]),
             Self::Python => python::is_prepared(),
@@ -105,7 +108,8 @@ impl Need {
 
     fn install(self) -> Outcome {
         match self {
-            Self::CargoDeny => install_cargo_deny(),
+            Self::CargoDeny => CARGO_DENY.install(),
+            Self::MdBook => MDBOOK.install(),
             Self::Chromium => install_debian_packages(&["chromium"]),
             Self::Nginx => install_debian_packages(&["nginx-light"]),
             Self::Python => python::prepare(),
@@ -122,39 +126,57 @@ impl Need {
     }
 }
 
-/// A `cargo-deny` that reads this workspace: the one in `PATH` if it is recent enough, or our own.
-pub(crate) fn cargo_deny() -> Option<PathBuf> {
-    [PathBuf::from("cargo-deny"), tools().join("bin/cargo-deny")]
-        .into_iter()
-        .find(|path| {
-            read(program(path).arg("--version"))
-                .is_ok_and(|text| version(&text) >= Some(CARGO_DENY_LEAST))
-        })
+/// A tool that is built from source: package registries offer no binary of it, or one that is too old.
+pub(crate) struct CargoTool {
+    name: &'static str,
+    least: (u32, u32),
+    installed: &'static str,
+    features: &'static [&'static str],
 }
 
-/// Built from source: the one binary that package registries offer is too old for edition 2024.
-/// A debug build takes a third of the time of a release build, and checks this workspace as fast.
-fn install_cargo_deny() -> Outcome {
-    if cargo_deny().is_some() {
-        return Ok(());
+/// Reads this workspace from 0.18 on, because of edition 2024.
+pub(crate) const CARGO_DENY: CargoTool = CargoTool {
+    name: "cargo-deny",
+    least: (0, 18),
+    installed: "0.20.2",
+    features: &[],
+};
+
+/// The generator of the Rust project's own books. It needs no other language, and its build takes a minute.
+pub(crate) const MDBOOK: CargoTool = CargoTool {
+    name: "mdbook",
+    least: (0, 5),
+    installed: "0.5.4",
+    features: &["--no-default-features", "--features=search"],
+};
+
+impl CargoTool {
+    /// The one in `PATH` if it is recent enough, or our own.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        let own = tools().join("bin").join(self.name);
+        [PathBuf::from(self.name), own].into_iter().find(|path| {
+            // Some print `name 1.2.3`, some `name v1.2.3`.
+            read(program(path).arg("--version"))
+                .is_ok_and(|text| version(&text.replace(" v", " ")) >= Some(self.least))
+        })
     }
-    println!("── installing cargo-deny {CARGO_DENY_INSTALLED}");
-    let version = format!("--version={CARGO_DENY_INSTALLED}");
-    run(cargo([
-        "install",
-        "cargo-deny",
-        "--locked",
-        "--debug",
-        &version,
-        "--root",
-    ])
-    .arg(tools()))
+
+    /// A debug build takes a third of the time of a release build, and does its work as fast.
+    fn install(&self) -> Outcome {
+        if self.path().is_some() {
+            return Ok(());
+        }
+        println!("── installing {} {}", self.name, self.installed);
+        let version = format!("--version={}", self.installed);
+        run(cargo([
+            "install", self.name, "--locked", "--debug", &version, "--root",
+        ])
+        .arg(tools())
+        .args(self.features))
+    }
 }
 
 /// Where tools go that no machine has by itself: part of the build output, so `cargo clean` removes them.
 fn tools() -> PathBuf {
     root().join("target/tools")
 }
-
-const CARGO_DENY_LEAST: (u32, u32) = (0, 18);
-const CARGO_DENY_INSTALLED: &str = "0.20.2";

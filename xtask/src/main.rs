@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask test`, `bench`, `soak`, `fuzz`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod report;
 mod servers;
+mod site;
 mod version;
 
 use std::env;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         }
         ["test", "--no-install", names @ ..] => test(names, Missing::Skip),
         ["test", names @ ..] => test(names, Missing::Install),
+        ["docs"] => finish(site::install_and_build()),
         ["bench", "package"] => finish(python::measure()),
         ["bench", "startup"] => finish(process::run(&mut process::cargo([
             "bench",
@@ -78,6 +80,7 @@ usage: cargo xtask test [--no-install] [GATE...]
                                     run every gate, or the named ones; first install what they need,
                                     or with --no-install run what can be run without
        cargo xtask test --list      list the gates
+       cargo xtask docs             make the site of the documentation in target/site, and check its links
        cargo xtask bench            compare keyfob with other libraries; writes docs/benchmarks.md
        cargo xtask bench QUESTION.. only some of the questions
        cargo xtask bench package    only the Python package, against its goals
