@@ -4,4 +4,6 @@
 //! No event contains a secret. This folder may import only `origin`, `token` and `error`.
 
 pub(crate) mod events;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy;
 pub(crate) mod store;

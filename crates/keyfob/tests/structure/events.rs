@@ -27,7 +27,11 @@ pub(crate) fn metrics(source: &str) -> BTreeSet<String> {
     let texts = source.split('"').skip(1).step_by(2);
     let names = texts.filter(|text| text.starts_with("keyfob_") && text.len() > "keyfob_".len());
     names
-        .filter(|name| name.ends_with("_total") || name.ends_with("_seconds"))
+        .filter(|name| {
+            name.ends_with("_total")
+                || name.ends_with("_seconds")
+                || name.starts_with("keyfob_proxy_")
+        })
         .map(str::to_owned)
         .collect()
 }

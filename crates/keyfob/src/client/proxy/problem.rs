@@ -30,17 +30,8 @@ impl Problem {
     }
 
     pub(crate) fn into_response(self, mut report: Report) -> Response<ProxyBody> {
-        let text = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or_default(),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "kind": self.kind.name(),
-        });
-        let mut response = Response::new(ProxyBody::own(text.to_string()));
-        *response.status_mut() = self.status;
+        let mut response = response(self.status, self.kind.name(), &self.detail);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         if let Some(pause) = self.retry_after {
             // Rounded up: a client that comes back too early gets the same answer.
             let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
@@ -50,6 +41,21 @@ impl Problem {
         response.extensions_mut().insert(report);
         response
     }
+}
+
+/// A response that says why a request was not sent. `kind` is for programs.
+pub(crate) fn response(status: StatusCode, kind: &str, detail: &str) -> Response<ProxyBody> {
+    let text = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+        "kind": kind,
+    });
+    let mut response = Response::new(ProxyBody::own(text.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
+    response
 }
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");

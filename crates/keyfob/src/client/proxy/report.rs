@@ -46,4 +46,8 @@ impl Report {
     pub fn not_replayed(&self) -> Option<&'static str> {
         self.replay
     }
+
+    pub(crate) fn error_name(&self) -> Option<&'static str> {
+        self.error.map(ErrorKind::name)
+    }
 }

@@ -1,0 +1,167 @@
+//! A reverse proxy with everything around it: who may use it, what is logged and counted, and routes that can be replaced (P3, P7).
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+};
+use http::{HeaderMap, Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+
+use crate::client::proxy::access_log::AccessLog;
+use crate::client::proxy::admission::Admission;
+use crate::client::proxy::admission::refusal::Refusal;
+use crate::client::proxy::arrival::Arrival;
+use crate::client::proxy::body::ProxyBody;
+use crate::client::proxy::listener::{Listener, Peer};
+use crate::client::proxy::metrics::Metrics;
+use crate::client::proxy::proxy::Proxy;
+use crate::client::proxy::record::{CountedRequestBody, Record, RecordedBody};
+use crate::client::proxy::server::Server;
+use crate::client::proxy::server::connection::Connection;
+use crate::client::proxy::server::stop::Stopping;
+
+/// What serves the requests of a listener. It can be replaced while requests are in progress, which end by the earlier rules.
+#[derive(Clone, Debug)]
+pub struct ReverseRules {
+    /// The routes.
+    pub proxy: Proxy,
+    /// Who may use them.
+    pub admission: Admission,
+    /// How a request is given its route.
+    pub arrival: Arrival,
+    /// Where requests are logged.
+    pub log: Option<Arc<AccessLog>>,
+}
+
+/// Serves the routes of a [`Proxy`] to admitted clients. One value belongs to one listener.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use keyfob::EnvToken;
+/// use keyfob::proxy::{
+///     Admission, Arrival, ClientSecrets, Limits, Listener, Metrics, Proxy, ReverseRules, ReverseServer, Route, Server, Stop,
+/// };
+///
+/// let route = Route::new("github", "https://api.github.com/", EnvToken::new("GITHUB_TOKEN"))?;
+/// let listener = Listener::bind(&"/run/user/1000/keyfob/github.sock".parse()?)?;
+/// let rules = ReverseRules {
+///     proxy: Proxy::new([route])?,
+///     admission: Admission::new(&listener, ClientSecrets::default()),
+///     arrival: Arrival::on_route("github"),
+///     log: None,
+/// };
+/// let (reverse, stop) = (ReverseServer::new(rules, Arc::new(Metrics::default())), Stop::new());
+/// let server = Server::new(Limits::default());
+/// tokio::spawn({
+///     let (reverse, stopping) = (Arc::new(reverse), stop.watch());
+///     async move { reverse.serve(&server, listener, stopping).await }
+/// });
+/// // Later, for example on a signal:
+/// stop.drain(Duration::from_secs(30)).await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ReverseServer {
+    rules: ArcSwap<ReverseRules>,
+    metrics: Arc<Metrics>,
+}
+
+impl ReverseServer {
+    /// Makes a server with these rules.
+    #[must_use]
+    pub fn new(rules: ReverseRules, metrics: Arc<Metrics>) -> Self {
+        Self {
+            rules: ArcSwap::from_pointee(rules),
+            metrics,
+        }
+    }
+
+    /// Uses other rules from the next request on.
+    pub fn replace(&self, rules: ReverseRules) {
+        self.rules.store(Arc::new(rules));
+    }
+
+    /// Accepts connections at a listener until it is stopped; see [`Server::serve`].
+    pub async fn serve(self: Arc<Self>, server: &Server, listener: Listener, stopping: Stopping) {
+        let accepts = |peer| self.rules.load().admission.accepts(peer);
+        let make = |connection: &Arc<Connection>| {
+            let (reverse, connection) = (Arc::clone(&self), Arc::clone(connection));
+            let open = Arc::new(self.metrics.open_connection(connection.listener()));
+            service_fn(move |request| {
+                let (reverse, connection) = (Arc::clone(&reverse), Arc::clone(&connection));
+                let open = Arc::clone(&open);
+                async move {
+                    let response = reverse.respond(request, &connection).await;
+                    drop(open);
+                    Ok::<_, Infallible>(response)
+                }
+            })
+        };
+        server.serve(listener, stopping, accepts, make).await;
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+    ) -> Response<RecordedBody> {
+        let rules = self.rules.load_full();
+        let (head, body) = request.into_parts();
+        let mut record = Record::new(&self.metrics, rules.log.clone(), connection, &head);
+        let client = match rules.admission.admit(&head) {
+            Ok(client) => client,
+            Err(refusal) => {
+                connection.refuse();
+                return record.of(self.refused(refusal, head.version));
+            }
+        };
+        connection.admit();
+        let label = client.or_else(|| user(connection.peer()));
+        record.client.clone_from(&label);
+        let arrival = label
+            .into_iter()
+            .fold(rules.arrival.clone(), Arrival::client);
+        let body = CountedRequestBody::new(body, &mut record);
+        let request = Request::from_parts(head, body);
+        let mut response = rules.proxy.respond(request, &arrival).await;
+        remove_permissions(response.headers_mut());
+        record.of(response)
+    }
+
+    fn refused(&self, refusal: Refusal, version: http::Version) -> Response<ProxyBody> {
+        self.metrics.refused(refusal);
+        refusal.response(version)
+    }
+}
+
+impl fmt::Debug for ReverseServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReverseServer")
+            .field("rules", &self.rules.load())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the log calls a client without a secret.
+fn user(peer: Peer) -> Option<Arc<str>> {
+    match peer {
+        Peer::User(uid) => Some(format!("uid:{uid}").into()),
+        Peer::Address(_) => None,
+    }
+}
+
+/// Removes what would let a page of another site read the response. The upstream meant its own address, not this machine's.
+fn remove_permissions(headers: &mut HeaderMap) {
+    if headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN).is_some() {
+        headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
+        headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+    }
+}

@@ -1,0 +1,20 @@
+//! The events of a proxy's listeners.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+/// A process of another user has connected to a unix socket.
+pub(crate) fn connection_refused(listener: &str, peer: impl Debug) {
+    tracing::warn!(target: "keyfob", listener, ?peer, "a connection of another user was refused");
+}
+
+/// No connection could be accepted, for example because there is no file descriptor left.
+pub(crate) fn accept_failed(listener: &str, error: &io::Error, pause: Duration) {
+    tracing::warn!(target: "keyfob", listener, %error, ?pause, "a connection could not be accepted; accepting goes on after a pause");
+}
+
+/// Lines of the access log are lost.
+pub(crate) fn access_log_failed(error: &io::Error) {
+    tracing::warn!(target: "keyfob", %error, "the access log cannot be written");
+}
