@@ -1,5 +1,7 @@
 //! The list of subcommands, and the help of the program as a whole.
 
+use std::env;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
@@ -7,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::commands::completions::Completions;
 use crate::commands::demo::Demo;
 use crate::commands::forget::Forget;
+use crate::commands::helper::{Helper, arguments_of_link};
 use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::man::Man;
@@ -40,6 +43,7 @@ pub(crate) struct Cli {
 enum Command {
     Request(Box<Request>),
     Token(PrintToken),
+    Helper(Helper),
     Profile(ProfileCommand),
     Login(Login),
     Logout(Logout),
@@ -54,7 +58,12 @@ enum Command {
 impl Cli {
     /// Reads the arguments of the program. Ends it if they cannot be used.
     pub(crate) fn read() -> Self {
-        Self::try_parse().unwrap_or_else(|error| without_values(error).exit())
+        let mut arguments: Vec<_> = env::args_os().collect();
+        let linked = arguments.first().and_then(|name| arguments_of_link(name));
+        if let Some(linked) = linked {
+            arguments.splice(1..1, linked);
+        }
+        Self::try_parse_from(arguments).unwrap_or_else(|error| without_values(error).exit())
     }
 
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
@@ -62,6 +71,7 @@ impl Cli {
         match self.command {
             Command::Request(request) => request.run(self.verbose).await,
             Command::Token(token) => token.run().await,
+            Command::Helper(helper) => helper.run().await,
             Command::Profile(profile) => profile.run().await,
             Command::Login(login) => login.run().await,
             Command::Logout(logout) => logout.run().await,

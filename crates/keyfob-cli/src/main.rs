@@ -5,10 +5,13 @@
 
 mod cli;
 mod commands;
+mod credential;
 mod options;
 mod output;
 mod profile_file;
+mod renewal;
 mod signals;
+mod stdin;
 mod stored_tokens;
 
 use std::process;

@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod forget;
+pub(crate) mod helper;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;

@@ -2,20 +2,17 @@
 
 mod format;
 
-use std::io::{Read, stdin};
-
 use clap::Args;
-use keyfob::cache::Lease;
-use keyfob::exchange::Challenges;
-use keyfob::store::TokenStore;
-use keyfob::{Profile, Token, TokenCache};
+use keyfob::Token;
 
 use crate::commands::token::format::Format;
-use crate::options::min_valid::{MinValid, renewed};
+use crate::options::min_valid::MinValid;
 use crate::options::token::{TokenChoice, TokenOptions};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
+use crate::renewal::{other_than, renewed, show_stored};
+use crate::stdin::read_stdin;
 
 /// Print a valid token
 ///
@@ -60,10 +57,14 @@ impl PrintToken {
         let tokens = choice.tokens()?;
         let lease = match rejected {
             _ if self.renew => {
-                show_stored(&choice, &tokens).await?;
+                if let TokenChoice::Profile(profile) = &choice {
+                    show_stored(profile, &tokens).await?;
+                }
                 renewed(&tokens).await?
             }
-            Some(rejected) => other_than(&rejected, &tokens).await?,
+            Some(rejected) => {
+                other_than(&tokens, |lease| lease.token().expose() == rejected.expose()).await?
+            }
             None => tokens.lease(None).await?,
         };
         let lease = self
@@ -76,52 +77,10 @@ impl PrintToken {
     }
 }
 
-/// Another token than the rejected one (T8).
-async fn other_than(rejected: &Token, tokens: &TokenCache) -> Result<Lease, CliError> {
-    let lease = tokens.lease(None).await?;
-    if lease.token().expose() != rejected.expose() {
-        return Ok(lease);
-    }
-    Ok(tokens.replace(&lease, &Challenges::default(), None).await?)
-}
-
-/// Shows the cache the token that is stored, so that a token which another program stores from now on counts as its renewal.
-async fn show_stored(choice: &TokenChoice, tokens: &TokenCache) -> Result<(), CliError> {
-    let TokenChoice::Profile(profile) = choice else {
-        return Ok(());
-    };
-    if let Some(token) = stored_token(profile).await? {
-        // Fails for a token that has expired. Then there is nothing to compare with.
-        let _ = tokens.set_token(token);
-    }
-    Ok(())
-}
-
-/// The token in the profile's store. None if the store cannot be read, which the renewal reports.
-async fn stored_token(profile: &Profile) -> Result<Option<Token>, CliError> {
-    let Some((store, key)) = profile.store()? else {
-        return Ok(None);
-    };
-    let stored = store.load(&key).await.ok().flatten();
-    Ok(stored.and_then(|stored| stored.entry.token().cloned()))
-}
-
-/// Reads the rejected token on a thread for blocking work, because standard input may be a pipe.
+/// Reads the rejected token.
 async fn read_rejected() -> Result<Token, CliError> {
-    let read = tokio::task::spawn_blocking(|| {
-        let mut text = String::new();
-        let read = stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text);
-        read.map(|_| text)
-    });
-    let unreadable = "the rejected token cannot be read from standard input";
-    let text = read
-        .await
-        .map_err(|error| CliError::failed(unreadable, &error))?
-        .map_err(|error| CliError::failed(unreadable, &error))?;
+    let text = read_stdin("the rejected token").await?;
     Token::new(text.trim()).map_err(|_| {
         CliError::usage("standard input holds no token; write the rejected token to it, as `keyfob token` printed it")
     })
 }
-
-/// A longer text is no token.
-const MAX_TOKEN_BYTES: u64 = 1024 * 1024;

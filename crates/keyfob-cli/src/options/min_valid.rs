@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use keyfob::TokenCache;
 use keyfob::cache::Lease;
-use keyfob::{Error, TokenCache};
 
 use crate::options::token::seconds;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
+use crate::renewal::renewed;
 
 #[derive(Args)]
 pub(crate) struct MinValid {
@@ -49,14 +50,6 @@ impl MinValid {
             _ => Ok(lease),
         }
     }
-}
-
-/// A new token, or the one with which another program replaces the current one at the same time (T1).
-pub(crate) async fn renewed(tokens: &TokenCache) -> Result<Lease, CliError> {
-    tokens.renew().await?;
-    let expired =
-        || Error::unavailable("the new token has expired already; check the clock of this machine");
-    Ok(tokens.current().ok_or_else(expired)?)
 }
 
 /// How long the token stays valid; `None` if its expiry is not known.

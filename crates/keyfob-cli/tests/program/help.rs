@@ -26,6 +26,7 @@ fn every_command_has_a_manual_page() {
     for name in [
         "request",
         "token",
+        "helper",
         "profile",
         "login",
         "logout",

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::fs::read_to_string;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio, id};
@@ -46,6 +47,27 @@ impl Keyfob {
         let mut keyfob = Self::new(["request"]);
         keyfob.0.args(arguments).env("KEYFOB_TOKEN", "t0ken");
         keyfob
+    }
+
+    /// A run of the program under the name of a link.
+    pub(crate) fn linked<A: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        use std::os::unix::process::CommandExt;
+        let mut keyfob = Self::new(arguments);
+        keyfob.0.arg0(name);
+        keyfob
+    }
+
+    /// Runs it with this text on its standard input.
+    pub(crate) fn run_with(self, text: &str) -> Finished {
+        let mut child = self.stdin(Stdio::piped()).start();
+        let mut stdin = child.stdin.take().expect("it is piped");
+        // A program that reads nothing has closed the pipe.
+        _ = stdin.write_all(text.as_bytes());
+        drop(stdin);
+        finish(child)
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {

@@ -7,6 +7,8 @@ mod demo;
 mod errors;
 mod formats;
 mod help;
+mod helper;
+mod helper_git;
 mod keyfob;
 mod memory;
 mod output;

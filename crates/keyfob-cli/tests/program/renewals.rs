@@ -1,11 +1,10 @@
 //! `keyfob token` replaces a token that is no longer good enough.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenResponse, json};
 
-use crate::keyfob::{Finished, Keyfob, finish};
+use crate::keyfob::{Finished, Keyfob};
 use crate::stored_tokens::{API, Machine};
 
 #[test]
@@ -48,7 +47,7 @@ fn t8_a_rejected_token_is_renewed_only_if_it_is_the_current_one() {
 #[test]
 fn t8_a_source_that_gives_the_rejected_token_again_is_an_error() {
     let keyfob = Keyfob::new(["token", "--token-env=TOKEN", "--rejected=-"]);
-    let done = with_stdin(keyfob.env("TOKEN", "t0ken"), "t0ken");
+    let done = keyfob.env("TOKEN", "t0ken").run_with("t0ken");
     assert_eq!((done.code, &*done.stdout), (3, ""), "{done:?}");
 }
 
@@ -161,15 +160,5 @@ fn rejected(machine: &Machine, token: &str, options: &[&str]) -> Finished {
         .chain(options)
         .copied()
         .collect();
-    with_stdin(machine.keyfob(&arguments), token)
-}
-
-fn with_stdin(keyfob: Keyfob, text: &str) -> Finished {
-    let mut child = keyfob.stdin(Stdio::piped()).start();
-    let mut stdin = child.stdin.take().expect("it is piped");
-    stdin
-        .write_all(text.as_bytes())
-        .expect("the program reads it");
-    drop(stdin);
-    finish(child)
+    machine.keyfob(&arguments).run_with(token)
 }

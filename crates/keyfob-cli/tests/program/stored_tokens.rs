@@ -17,12 +17,21 @@ pub(crate) struct Machine {
 impl Machine {
     /// With a profile `a` for this API. Its token endpoint issues `token-1`, `token-2` and so on.
     pub(crate) fn new(api: &str, keys: &str) -> Self {
+        Self::with(api, keys, "")
+    }
+
+    /// The same with these keys in the table of the token.
+    pub(crate) fn with_token_keys(api: &str, keys: &str) -> Self {
+        Self::with(api, "", keys)
+    }
+
+    fn with(api: &str, keys: &str, token_keys: &str) -> Self {
         let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
         folder.file("secret", "s3cret");
         let secret = folder.path("secret");
         let file = format!(
             "[profiles.a]\nbase_url = \"{api}\"\n{keys}\n[profiles.a.token]\ngrant = \"client_credentials\"\n\
-             token_endpoint = \"{}\"\nclient_id = \"reports\"\nclient_secret = \"file:{}\"\nscopes = \"read\"\n",
+             token_endpoint = \"{}\"\nclient_id = \"reports\"\nclient_secret = \"file:{}\"\nscopes = \"read\"\n{token_keys}\n",
             endpoint.url(),
             secret.display()
         );
@@ -31,8 +40,13 @@ impl Machine {
     }
 
     pub(crate) fn keyfob(&self, arguments: &[&str]) -> Keyfob {
+        self.on(Keyfob::new(arguments))
+    }
+
+    /// The run with the settings of this machine.
+    pub(crate) fn on(&self, keyfob: Keyfob) -> Keyfob {
         let path = |name: &str| self.folder.path(name).display().to_string();
-        Keyfob::new(arguments)
+        keyfob
             .env("KEYFOB_CONFIG", &path("keyfob.toml"))
             .env("XDG_STATE_HOME", &path("state"))
     }
