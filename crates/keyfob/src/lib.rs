@@ -75,6 +75,7 @@
 //! |---|---|
 //! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`], [`proxy`] |
 //! | a token | [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`], [`oauth`], [`source`] |
+//! | a token for each of many users | [`TokenPool`] |
 //! | one token for many processes or machines | [`store`], [`source::Persisted`] |
 //! | sessions by name, from a file | [`Profiles`] |
 //! | to know when a token is renewed and who waits | [`TokenCache`], [`cache::Status`] |
@@ -100,6 +101,7 @@
 //! | `middleware` | no | a middleware for `reqwest-middleware` clients |
 //! | `proxy` | no | a reverse proxy to put into a service, with `session` and `tower` |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, if there is one |
+//! | `pool` | no | [`TokenPool`], a token for each of many users |
 //! | `metrics` | no | counters and histograms through the `metrics` facade |
 //!
 //! Without any feature, [`TokenCache`], the sources and [`custom_client`] remain. They need no HTTP client and no async
@@ -114,6 +116,7 @@
         feature = "profiles",
         feature = "blocking",
         feature = "middleware",
+        feature = "pool",
         feature = "tower"
     )),
     allow(
@@ -140,6 +143,8 @@ mod observe;
 pub mod origin;
 #[cfg(doctest)]
 mod pages;
+#[cfg(feature = "pool")]
+pub mod pool;
 #[cfg(feature = "profiles")]
 pub mod profile;
 pub mod runtime;
@@ -177,6 +182,8 @@ pub use crate::oauth::{
 #[cfg(all(feature = "session", feature = "rustls"))]
 pub use crate::origin::client_certificate::ClientCertificate;
 pub use crate::origin::origin::Origin;
+#[cfg(feature = "pool")]
+pub use crate::pool::pool::TokenPool;
 #[cfg(feature = "profiles")]
 pub use crate::profile::profile::{Profile, Profiles};
 pub use crate::source::command::CommandToken;

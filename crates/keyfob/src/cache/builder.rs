@@ -53,6 +53,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    pub(super) fn new(fetch_timeout: Duration, default_lifetime: Option<Duration>) -> Self {
+        Self {
+            fetch_timeout,
+            default_lifetime,
+            on_change: Vec::new(),
+        }
+    }
+
     /// Runs the callbacks for a changed token.
     pub(super) async fn run_callbacks(
         &self,
@@ -95,11 +103,7 @@ impl TokenCacheBuilder {
             source: Arc::new(source),
             clock: Arc::new(SystemClock),
             runtime: Arc::new(TokioOrThreads),
-            settings: Settings {
-                fetch_timeout: Self::FETCH_TIMEOUT,
-                default_lifetime: None,
-                on_change: Vec::new(),
-            },
+            settings: Settings::new(Self::FETCH_TIMEOUT, None),
             initial: None,
         }
     }

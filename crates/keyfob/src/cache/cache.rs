@@ -44,7 +44,7 @@ use crate::token::token::Token;
 /// ```
 #[derive(Clone)]
 pub struct TokenCache {
-    shared: Arc<SharedState>,
+    pub(super) shared: Arc<SharedState>,
 }
 
 impl TokenCache {

@@ -17,6 +17,16 @@ use crate::token::token::Token;
 pub(super) struct CurrentToken {
     published: ArcSwapOption<Published>,
     pub(super) clock: Arc<dyn Clock>,
+    copies: Copies,
+}
+
+/// How many copies of a snapshot there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// One for each thread that runs at the same time, so that threads do not write to the same memory.
+    PerThread,
+    /// A single one: in a pool of many tokens, threads rarely read the same one at once.
+    One,
 }
 
 /// A snapshot, with a copy for each thread that reads it.
@@ -40,10 +50,11 @@ impl Deref for FreshGuard {
 }
 
 impl CurrentToken {
-    pub(super) fn none(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn none(clock: Arc<dyn Clock>, copies: Copies) -> Self {
         Self {
             published: ArcSwapOption::empty(),
             clock,
+            copies,
         }
     }
 
@@ -53,6 +64,7 @@ impl CurrentToken {
         let forked = Self {
             published: ArcSwapOption::new(self.published.load_full()),
             clock: Arc::clone(&self.clock),
+            copies: self.copies,
         };
         (forked, generation)
     }
@@ -117,7 +129,10 @@ impl CurrentToken {
     pub(super) fn publish(&self, snapshot: Snapshot) -> Lease {
         let published = Published {
             next_check: snapshot.next_check,
-            copies: PerThread::new(snapshot, Snapshot::separate_copy),
+            copies: match self.copies {
+                Copies::PerThread => PerThread::new(snapshot, Snapshot::separate_copy),
+                Copies::One => PerThread::one(snapshot),
+            },
         };
         let lease = Lease(Arc::clone(published.copies.get()));
         // One store replaces the token and its next check together, so no reader sees one without the other.

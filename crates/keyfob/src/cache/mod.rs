@@ -33,6 +33,8 @@ pub(crate) mod locked_state;
 #[cfg(all(shuttle, test))]
 mod model;
 pub(crate) mod per_thread;
+#[cfg(feature = "pool")]
+pub(crate) mod pooled;
 pub(crate) mod renewal;
 pub(crate) mod renewal_task;
 pub(crate) mod shared_state;

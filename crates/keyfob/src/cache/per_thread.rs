@@ -20,6 +20,11 @@ impl<T> PerThread<T> {
         Self(copies.into())
     }
 
+    /// Keeps the value alone, where its memory counts for more than the time of reads that happen at once.
+    pub(super) fn one(value: T) -> Self {
+        Self(Box::new([Arc::new(value)]))
+    }
+
     /// Returns the copy of the calling thread. If there are more threads than copies, some threads share one.
     #[inline]
     pub(super) fn get(&self) -> &Arc<T> {

@@ -61,6 +61,11 @@ impl StepEnd {
         self.0.store(end, Ordering::Relaxed);
     }
 
+    /// A step without an end begins: the renewal waits for its turn in a queue.
+    pub(super) fn wait(&self) {
+        self.0.store(u64::MAX, Ordering::Relaxed);
+    }
+
     /// The time until then.
     fn left(&self, now: Duration) -> Duration {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)).saturating_sub(now)
@@ -71,7 +76,10 @@ impl StepEnd {
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The background task of a renewal. It is made under the lock, and spawned when the lock is free.
-pub(super) type RenewalTask = BoxFuture<'static, ()>;
+pub(super) struct RenewalTask {
+    pub(super) work: BoxFuture<'static, ()>,
+    pub(super) step: StepEnd,
+}
 
 /// A token from the source or from a caller, and when it must be renewed.
 pub(super) struct ScheduledToken {

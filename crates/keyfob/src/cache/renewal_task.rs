@@ -12,10 +12,10 @@ use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
 use crate::cache::locked_state::LockedState;
 use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, StepEnd, fetch_unexpired};
-use crate::cache::shared_state::SharedState;
+use crate::cache::shared_state::{Pooled, SharedState};
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
-use crate::observe::events;
+use crate::observe::{events, pool};
 use crate::runtime::lock::{MutexGuard, lock};
 use crate::source::source::{Reason, TokenRequest, TokenSource};
 use crate::token::token::Token;
@@ -47,7 +47,10 @@ impl SharedState {
             step: StepEnd::default(),
         };
         let step = guard.step.clone();
-        step.begin(request.clock(), request.timeout());
+        match self.pooled {
+            Some(_) => step.wait(),
+            None => step.begin(request.clock(), request.timeout()),
+        }
         let is_first = request.previous().is_none();
         let task = renew(Arc::clone(&self.source), guard, request, state.tokens_set);
         let (task, abort) = abortable(task);
@@ -56,11 +59,32 @@ impl SharedState {
             is_first,
             result: receiver.shared(),
             abort,
-            step,
+            step: step.clone(),
             overdue_since: None,
         };
         state.renewal = Some(renewal.clone());
-        (renewal, Box::pin(task.map(drop)))
+        let work = Box::pin(task.map(drop));
+        (renewal, RenewalTask { work, step })
+    }
+
+    /// Spawns the task of a renewal, in a pool when its turn comes.
+    pub(super) fn spawn(&self, task: RenewalTask) {
+        let Some(Pooled { queue, .. }) = &self.pooled else {
+            return self.runtime.spawn(task.work);
+        };
+        let (runtime, clock) = (Arc::clone(&self.runtime), Arc::clone(&self.current.clock));
+        let (timeout, asked) = (self.settings.fetch_timeout, clock.elapsed());
+        pool::queued();
+        queue.run(Box::new(move |place| {
+            let RenewalTask { work, step } = task;
+            pool::started(clock.elapsed().saturating_sub(asked));
+            // The wait for the turn is not part of the fetch timeout.
+            step.begin(&*clock, timeout);
+            runtime.spawn(Box::pin(async move {
+                work.await;
+                drop(place);
+            }));
+        }));
     }
 
     /// Ends a renewal: installs its token, or remembers its failure.
@@ -162,13 +186,18 @@ impl SharedState {
     }
 }
 
-/// Fetches a token. It holds no reference to the cache meanwhile, so that the cache can be dropped.
+/// Fetches a token. Outside a pool it holds no reference to the cache meanwhile, so that the cache can be dropped.
 async fn renew(
     source: Arc<dyn TokenSource>,
     mut guard: RenewalGuard,
     request: TokenRequest,
     tokens_set: u64,
 ) {
+    // An entry of a pool may be evicted. Its renewal keeps it, so that callers that come meanwhile wait for this renewal.
+    let _pooled = guard
+        .shared
+        .upgrade()
+        .filter(|shared| shared.pooled.is_some());
     // The panic's message is left out, because it may contain the secret.
     let panicked = || Error::unavailable("the token source panicked");
     let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request, &guard.step));

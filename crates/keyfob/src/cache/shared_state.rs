@@ -1,11 +1,11 @@
 //! What all clones of a cache share, and what is decided under its lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cache::builder::{Settings, TokenCacheBuilder};
-use crate::cache::current::CurrentToken;
+use crate::cache::current::{Copies, CurrentToken};
 use crate::cache::lease::{ClockReading, Lease, Snapshot};
 use crate::cache::locked_state::LockedState;
 use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken};
@@ -15,6 +15,7 @@ use crate::exchange::challenge::Challenges;
 use crate::observe::events;
 use crate::runtime::lock::{Mutex, interleave, lock};
 use crate::runtime::runtime::Runtime;
+use crate::runtime::task_queue::{Limits, TaskQueue};
 use crate::source::reentrancy;
 use crate::source::source::{Reason, TokenSource};
 use crate::token::freshness::Freshness;
@@ -28,6 +29,15 @@ pub(super) struct SharedState {
     pub(super) settings: Arc<Settings>,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) pooled: Option<Pooled>,
+}
+
+/// What a cache has only in a pool.
+pub(super) struct Pooled {
+    /// The queue for the renewals of all caches of the pool. While its renewal runs, such a cache outlives its last handle.
+    pub(super) queue: TaskQueue,
+    /// The period of the pool in which the cache was last used.
+    pub(super) used: AtomicU32,
 }
 
 /// What a caller finds that asks for a token.
@@ -43,12 +53,13 @@ type Decision = (Lookup, Option<RenewalTask>);
 impl SharedState {
     pub(super) fn new(builder: TokenCacheBuilder) -> Self {
         Self {
-            current: CurrentToken::none(builder.clock),
+            current: CurrentToken::none(builder.clock, Copies::PerThread),
             locked: Mutex::new(LockedState::default()),
             delayed: AtomicU64::new(0),
             settings: Arc::new(builder.settings),
             source: builder.source,
             runtime: builder.runtime,
+            pooled: None,
         }
     }
 
@@ -64,6 +75,11 @@ impl SharedState {
             settings: Arc::clone(&self.settings),
             source: Arc::clone(&self.source),
             runtime: Arc::clone(&self.runtime),
+            // The queue of the parent may be locked, too, and its tasks do not run here.
+            pooled: self.pooled.as_ref().map(|pooled| Pooled {
+                queue: TaskQueue::new(pooled.queue.limits()),
+                used: AtomicU32::new(0),
+            }),
         }
     }
 
@@ -150,7 +166,7 @@ impl SharedState {
         let (lookup, task) = decide(&mut state);
         drop(state);
         if let Some(task) = task {
-            self.runtime.spawn(task);
+            self.spawn(task);
         }
         lookup
     }
@@ -247,6 +263,11 @@ impl SharedState {
             }
             None => false,
         };
+        if let Some(Pooled { queue, .. }) = &self.pooled
+            && queue.is_full()
+        {
+            return (Lookup::Failed(queue_is_full(queue.limits())), None);
+        }
         let (renewal, mut task) = self.prepare(state, reason, challenges);
         if abandoned {
             task = logged_first(events::renewal_abandoned, task);
@@ -310,8 +331,17 @@ impl Drop for SharedState {
 
 /// The same task, which first writes a log event: no subscriber may run under the lock.
 fn logged_first(event: fn(), task: RenewalTask) -> RenewalTask {
-    Box::pin(async move {
+    let RenewalTask { work, step } = task;
+    let work = Box::pin(async move {
         event();
-        task.await;
-    })
+        work.await;
+    });
+    RenewalTask { work, step }
+}
+
+fn queue_is_full(limits: Limits) -> Error {
+    Error::unavailable(format!(
+        "{} fetches of the pool run and {} wait, as many as it allows; try again later, or raise its limits",
+        limits.running, limits.waiting
+    ))
 }

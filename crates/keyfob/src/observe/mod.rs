@@ -6,4 +6,5 @@
 pub(crate) mod events;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
+pub(crate) mod pool;
 pub(crate) mod store;

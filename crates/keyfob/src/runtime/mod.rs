@@ -35,6 +35,7 @@
 pub(crate) mod block_on;
 pub(crate) mod lock;
 pub(crate) mod runtime;
+pub(crate) mod task_queue;
 pub(crate) mod timer;
 
 pub use futures_util::future::BoxFuture;

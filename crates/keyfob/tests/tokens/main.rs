@@ -15,6 +15,8 @@ mod freshness;
 mod harness;
 mod load;
 mod own_process;
+#[cfg(feature = "pool")]
+mod pool;
 mod rejections;
 mod secrets;
 mod set_token;
