@@ -4,6 +4,7 @@
 #![cfg(all(
     feature = "blocking",
     feature = "middleware",
+    feature = "pool",
     feature = "profiles",
     feature = "tower"
 ))]
@@ -37,6 +38,9 @@ struct Login;
 
 #[doc = include_str!("../../../docs/how-to/many-machines.md")]
 struct ManyMachines;
+
+#[doc = include_str!("../../../docs/how-to/many-users.md")]
+struct ManyUsers;
 
 #[doc = include_str!("../../../docs/reference/profiles.md")]
 struct Profiles;

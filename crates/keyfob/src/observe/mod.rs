@@ -4,7 +4,7 @@
 //! No event contains a secret. This folder may import only `origin`, `token` and `error`.
 
 pub(crate) mod events;
+pub(crate) mod pool;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
-pub(crate) mod pool;
 pub(crate) mod store;

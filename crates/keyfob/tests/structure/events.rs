@@ -28,9 +28,10 @@ pub(crate) fn metrics(source: &str) -> BTreeSet<String> {
     let names = texts.filter(|text| text.starts_with("keyfob_") && text.len() > "keyfob_".len());
     names
         .filter(|name| {
-            name.ends_with("_total")
-                || name.ends_with("_seconds")
-                || name.starts_with("keyfob_proxy_")
+            ENDINGS.iter().any(|ending| name.ends_with(ending))
+                || BEGINNINGS
+                    .iter()
+                    .any(|beginning| name.starts_with(beginning))
         })
         .map(str::to_owned)
         .collect()
@@ -88,6 +89,10 @@ fn covers(level: &str, message: &str, event: &str) -> bool {
         None => event == row,
     }
 }
+
+/// How the name of a metric begins or ends.
+const ENDINGS: [&str; 2] = ["_total", "_seconds"];
+const BEGINNINGS: [&str; 2] = ["keyfob_pool_", "keyfob_proxy_"];
 
 const LEVELS: [&str; 4] = ["error", "warn", "info", "debug"];
 
