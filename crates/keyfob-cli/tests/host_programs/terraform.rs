@@ -1,0 +1,51 @@
+//! Terraform, which no registry has: the test runs where it is installed.
+
+use std::fs;
+
+use keyfob_testkit::{ScriptedResponse, json};
+
+use crate::sandbox::{Sandbox, is_installed, run};
+
+#[test]
+fn terraform_asks_a_registry_with_the_token() {
+    if !is_installed("terraform") {
+        println!("terraform is not installed");
+        return;
+    }
+    let sandbox = Sandbox::new(|received| match received.path.as_str() {
+        "/.well-known/terraform.json" => {
+            ScriptedResponse::json(json!({"providers.v1": "/providers/"}))
+        }
+        _ => ScriptedResponse::json(json!({"versions": []})),
+    });
+    let host = sandbox.host().replace("127.0.0.1", "localhost");
+    let plugins = sandbox.path(".terraform.d/plugins");
+    fs::create_dir_all(&plugins).expect("the folder of the test can be written");
+    let link = sandbox.link("terraform-credentials-keyfob");
+    fs::rename(link, plugins.join("terraform-credentials-keyfob")).expect("it is our folder");
+    sandbox.folder.file(
+        ".terraformrc",
+        "credentials_helper \"keyfob\" {\n  args = []\n}\n",
+    );
+    sandbox.folder.file(
+        "main.tf",
+        &format!("terraform {{\n  required_providers {{\n    b = {{ source = \"{host}/a/b\" }}\n  }}\n}}\n"),
+    );
+    let mut terraform = sandbox.command("terraform");
+    let done = run(terraform
+        .args(["init", "-no-color"])
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("SSL_CERT_FILE", sandbox.authority()));
+    let paths: Vec<_> = sandbox
+        .api
+        .server()
+        .received()
+        .into_iter()
+        .map(|received| received.path)
+        .collect();
+    assert!(
+        paths.contains(&"/providers/a/b/versions".to_owned()),
+        "{paths:?} {done:?}"
+    );
+    assert_eq!(sandbox.count(401), 0, "{done:?}");
+}
