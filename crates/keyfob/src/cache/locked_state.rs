@@ -71,6 +71,11 @@ impl LockedState {
         until.min(snapshot.schedule.expired)
     }
 
+    /// Returns when the source is asked again after a failure; `None` without one, or if it has refused.
+    pub(super) fn cool_down_end(&self) -> Option<Duration> {
+        self.failure.as_ref().and_then(|failure| failure.until)
+    }
+
     /// Starts the cool-down of a failure, and returns its length.
     pub(super) fn start_cool_down(&mut self, error: &Error, now: Duration) -> Option<Duration> {
         let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row) + 1;

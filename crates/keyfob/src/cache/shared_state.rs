@@ -148,7 +148,10 @@ impl SharedState {
             authenticated: self.current.authenticated().is_some(),
             age: snapshot.map(|snapshot| now.saturating_sub(snapshot.since)),
             expires_in: snapshot.and_then(|snapshot| left(snapshot.schedule.stated)),
-            next_renewal_in: snapshot.and_then(|snapshot| left(state.next_attempt(snapshot))),
+            next_renewal_in: match snapshot {
+                Some(snapshot) => left(state.next_attempt(snapshot)),
+                None => state.cool_down_end().and_then(left),
+            },
             renewing: state.renewal.is_some(),
             generation: state.generation,
             renewals: state.renewals,

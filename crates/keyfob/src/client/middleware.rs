@@ -288,7 +288,7 @@ impl Attempts for MiddlewareAttempts<'_> {
         self.request.on_redirect()
     }
 
-    fn was_redirected_below(&self) -> bool {
+    fn is_spent(&self) -> bool {
         self.was_redirected_below
     }
 

@@ -35,8 +35,8 @@ pub(crate) trait Attempts: Send {
         OnRedirect::Return
     }
 
-    /// Whether the HTTP client followed a redirect by itself, so that it is unknown what was sent last.
-    fn was_redirected_below(&self) -> bool {
+    /// Whether the request must not be sent again: it is unknown what was sent last, or its body can no longer be made.
+    fn is_spent(&self) -> bool {
         false
     }
 
@@ -65,7 +65,7 @@ pub(crate) async fn run<A: Attempts>(
         {
             authenticator.record_nonce(|| attempts.url(), status, headers);
         }
-        if attempts.was_redirected_below() {
+        if attempts.is_spent() {
             exchange.forbid_replay();
         }
         let step = authenticator.judge(exchange, outcome, attempts.on_redirect())?;

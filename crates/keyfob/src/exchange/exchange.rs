@@ -38,12 +38,22 @@ pub struct Exchange {
     deadline: Duration,
     /// Failed attempts. A response that redirects is not a failure.
     failures: u32,
-    /// The request was sent again with another token (R3).
-    replayed: bool,
+    retries: u32,
+    renewal: Renewal,
     nonce: Nonce,
     credential: Credential,
     rejected: RejectedStatuses,
     redirects_left: Option<u32>,
+}
+
+/// Whether the server rejected the token, so that it was renewed (R3). It is renewed once for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    None,
+    /// The request was sent again with another token.
+    Replayed,
+    /// It could not be sent again.
+    NotReplayed,
 }
 
 /// Whether the server may still ask for another nonce in the proof of possession.
@@ -113,7 +123,8 @@ impl Exchange {
             idempotency,
             body,
             failures: 0,
-            replayed: false,
+            retries: 0,
+            renewal: Renewal::None,
             nonce: Nonce::Unused,
             credential: Credential::Carried,
             rejected: RejectedStatuses::default(),
@@ -150,7 +161,7 @@ impl Exchange {
 
     /// Whether this outcome shows that a server accepts the token that replaced a rejected one.
     pub(crate) fn replacement_is_accepted(&self, outcome: &Outcome<'_>) -> bool {
-        self.replayed
+        self.renewal != Renewal::None
             && self.carries_credential()
             && matches!(outcome, Outcome::Response(status, headers) if !self.rejected.refuse(*status, headers))
     }
@@ -184,9 +195,28 @@ impl Exchange {
         }
     }
 
-    /// Records that the request must not be sent again, because it is unknown what was sent last.
+    /// How often an attempt failed and the request was to be sent again.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Whether the server rejected the token, so that it was renewed.
+    #[must_use]
+    pub fn renewed(&self) -> bool {
+        self.renewal != Renewal::None
+    }
+
+    /// Whether the server rejected the token and the request could not be sent again with another one.
+    #[must_use]
+    pub fn could_not_replay(&self) -> bool {
+        self.renewal == Renewal::NotReplayed
+    }
+
+    /// Records that the request must not be sent again.
     ///
-    /// For clients whose HTTP client has followed a redirect by itself.
+    /// Because it is unknown what was sent last, as for clients whose HTTP client has followed a redirect by itself, or
+    /// because the body can no longer be made.
     pub fn forbid_replay(&mut self) {
         self.body = Replay::Impossible;
     }
@@ -268,6 +298,7 @@ impl Exchange {
         {
             return Step::Done;
         }
+        self.retries += 1;
         Step::Wait(pause, retryable.cause)
     }
 
@@ -283,13 +314,18 @@ impl Exchange {
                 return Step::Done;
             }
         }
-        if self.replayed || challenges.ask_for_more() {
+        if self.renewal != Renewal::None || challenges.ask_for_more() {
             return Step::Done;
         }
-        self.replayed = true;
         match self.body {
-            Replay::Possible => Step::Renew(challenges),
-            Replay::Impossible => Step::Reject(challenges),
+            Replay::Possible => {
+                self.renewal = Renewal::Replayed;
+                Step::Renew(challenges)
+            }
+            Replay::Impossible => {
+                self.renewal = Renewal::NotReplayed;
+                Step::Reject(challenges)
+            }
         }
     }
 

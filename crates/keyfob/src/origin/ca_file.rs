@@ -2,7 +2,7 @@
 
 use crate::error::error::Error;
 #[cfg(feature = "rustls")]
-pub(crate) use authorities::{TlsClient, trust_file};
+pub(crate) use authorities::{Authorities, ClientIdentity, TlsClient, trust_file};
 
 /// Changes the settings of a client, so that it trusts other certificate authorities than the system's.
 pub(crate) type Trust<C> = Box<dyn Fn(C) -> C + Send + Sync>;
@@ -25,8 +25,12 @@ pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
 mod authorities {
     use std::fs;
     use std::path::Path;
+    use std::sync::Arc;
 
     use reqwest::{Certificate, Identity};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::sign::CertifiedKey;
 
     use super::Trust;
     use crate::error::error::Error;
@@ -53,38 +57,53 @@ mod authorities {
         client
             .build()
             .map_err(|_| unusable("has a certificate that cannot be read; export it again"))?;
-        Ok(Box::new(move |client: C| {
-            client.trust_only(certificates.clone())
-        }))
+        let der = CertificateDer::pem_slice_iter(&text).collect::<Result<_, _>>();
+        let authorities = Authorities {
+            certificates,
+            der: der.map_err(|_| unusable("is not in PEM; export the certificates as text"))?,
+        };
+        Ok(Box::new(move |client: C| client.trust_only(&authorities)))
     }
 
-    /// The settings of a client of `reqwest`, async or blocking.
+    /// The certificates of authorities, for `reqwest` and for `rustls`.
+    pub struct Authorities {
+        certificates: Vec<Certificate>,
+        pub(crate) der: Vec<CertificateDer<'static>>,
+    }
+
+    /// A client's certificate with its key, for `reqwest` and for `rustls`.
+    pub struct ClientIdentity {
+        pub(crate) identity: Identity,
+        pub(crate) certified: Arc<CertifiedKey>,
+    }
+
+    /// The settings of a client that is being built.
     pub trait TlsClient {
         /// Trusts these authorities and no others.
-        fn trust_only(self, certificates: Vec<Certificate>) -> Self;
+        fn trust_only(self, authorities: &Authorities) -> Self;
 
         /// Presents this certificate to servers that ask for one.
-        fn present(self, identity: Identity) -> Self;
+        fn present(self, identity: &ClientIdentity) -> Self;
     }
 
     impl TlsClient for reqwest::ClientBuilder {
-        fn trust_only(self, certificates: Vec<Certificate>) -> Self {
-            self.tls_certs_only(certificates)
+        fn trust_only(self, authorities: &Authorities) -> Self {
+            self.tls_certs_only(authorities.certificates.clone())
         }
 
-        fn present(self, identity: Identity) -> Self {
-            self.identity(identity)
+        fn present(self, client: &ClientIdentity) -> Self {
+            self.identity(client.identity.clone())
         }
     }
 
     #[cfg(feature = "blocking")]
     impl TlsClient for reqwest::blocking::ClientBuilder {
-        fn trust_only(self, certificates: Vec<Certificate>) -> Self {
-            self.tls_certs_only(certificates)
+        fn trust_only(self, authorities: &Authorities) -> Self {
+            self.tls_certs_only(authorities.certificates.clone())
         }
 
-        fn present(self, identity: Identity) -> Self {
-            self.identity(identity)
+        fn present(self, client: &ClientIdentity) -> Self {
+            self.identity(client.identity.clone())
         }
     }
 }

@@ -17,7 +17,7 @@ use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::origin::ca_file::TlsClient;
+use crate::origin::ca_file::{ClientIdentity, TlsClient};
 use crate::origin::certified_client::{AddCertificate, Certificate};
 use crate::token::private_key;
 use crate::token::private_key::{DerKey, Form};
@@ -60,7 +60,7 @@ struct Files {
 struct Pair {
     /// How many pairs were read before it, and one.
     number: u64,
-    identity: Identity,
+    identity: Arc<ClientIdentity>,
     thumbprint: String,
 }
 
@@ -158,8 +158,8 @@ impl<C: TlsClient> Certificate<C> for ClientCertificate {
     fn unless(&self, number: u64) -> Option<(u64, AddCertificate<C>)> {
         let pair = self.current();
         (pair.number != number).then(|| {
-            let identity = pair.identity.clone();
-            let add = move |client: C| client.present(identity);
+            let identity = Arc::clone(&pair.identity);
+            let add = move |client: C| client.present(&identity);
             (pair.number, Box::new(add) as AddCertificate<C>)
         })
     }
@@ -219,8 +219,8 @@ fn read_pair(
         to_rustls(&key),
         &aws_lc_rs::default_provider(),
     );
-    match certified {
-        Ok(_) => {}
+    let certified = match certified {
+        Ok(certified) => Arc::new(certified),
         Err(rustls::Error::InconsistentKeys(_)) => {
             return Err(key_error(&format!(
                 "does not belong to the first certificate in {}; give the pair that was issued together, the client's own \
@@ -234,11 +234,15 @@ fn read_pair(
             ));
         }
         Err(_) => return Err(key_error("is of a kind that cannot be used, or damaged")),
-    }
-    let identity = Identity::from_pem(to_pem(&chain, &key).as_bytes());
+    };
+    let identity = Identity::from_pem(to_pem(&chain, &key).as_bytes())
+        .map_err(|_| unusable("cannot be used"))?;
     Ok(Pair {
         number: 1,
-        identity: identity.map_err(|_| unusable("cannot be used"))?,
+        identity: Arc::new(ClientIdentity {
+            identity,
+            certified,
+        }),
         thumbprint: thumbprint(&chain[0]),
     })
 }

@@ -96,7 +96,7 @@ impl fmt::Debug for EnvironmentProxies {
     }
 }
 
-const LOOPBACK: [SocketAddr; 2] = [
+pub(crate) const LOOPBACK: [SocketAddr; 2] = [
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
     SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
 ];

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use hyper::body::Incoming;
 
 use crate::error::error::BoxError;
 
@@ -16,12 +17,17 @@ use crate::error::error::BoxError;
 pub struct ProxyBody(Content);
 
 enum Content {
+    Upstream(Incoming),
     Own(Full<Bytes>),
 }
 
 impl ProxyBody {
     pub(crate) fn own(text: impl Into<Bytes>) -> Self {
         Self(Content::Own(Full::new(text.into())))
+    }
+
+    pub(super) fn upstream(body: Incoming) -> Self {
+        Self(Content::Upstream(body))
     }
 }
 
@@ -34,18 +40,21 @@ impl Body for ProxyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.get_mut().0 {
+            Content::Upstream(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             Content::Own(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
+            Content::Upstream(body) => body.is_end_stream(),
             Content::Own(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            Content::Upstream(body) => body.size_hint(),
             Content::Own(body) => body.size_hint(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
@@ -17,6 +17,8 @@ pub(crate) struct Problem {
     pub(crate) kind: ErrorKind,
     pub(crate) detail: String,
     pub(crate) retry_after: Option<Duration>,
+    /// The methods that are allowed.
+    pub(crate) allow: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -26,7 +28,23 @@ impl Problem {
             kind,
             detail: detail.into(),
             retry_after: None,
+            allow: None,
         }
+    }
+
+    /// A request that the proxy does not accept.
+    pub(crate) fn input(status: StatusCode, detail: &'static str) -> Self {
+        Self::new(status, ErrorKind::Input, detail)
+    }
+
+    /// A request that is malformed, or could be read in several ways.
+    pub(crate) fn bad_request(detail: &'static str) -> Self {
+        Self::input(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// An upstream that does not behave.
+    pub(crate) fn upstream(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, ErrorKind::Transport, detail)
     }
 
     pub(crate) fn into_response(self, mut report: Report) -> Response<ProxyBody> {
@@ -36,6 +54,13 @@ impl Problem {
             // Rounded up: a client that comes back too early gets the same answer.
             let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::BAD_REQUEST {
+            // What follows a request that was not understood may not be what the client means.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, methods);
         }
         report.error = Some(self.kind);
         response.extensions_mut().insert(report);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 
 use crate::client::proxy::arrival::{Arrival, Choice};
@@ -12,7 +12,7 @@ use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::problem::Problem;
 use crate::client::proxy::report::Report;
 use crate::client::proxy::route::Route;
-use crate::error::error::{BoxError, Error, ErrorKind};
+use crate::error::error::{BoxError, Error};
 
 /// The routes of a reverse proxy. Clones share them.
 #[derive(Clone, Debug)]
@@ -63,18 +63,31 @@ impl Proxy {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let name = match &arrival.choice {
-            Choice::Route(name) => Some(&**name),
-            Choice::ByPath => request.uri().path().split('/').nth(1),
+        if request.version() < Version::HTTP_2 && request.uri().authority().is_some() {
+            let problem = Problem::bad_request(
+                "the proxy is used by a base URL, not as the proxy of a client; send the path alone",
+            );
+            return problem.into_response(Report::default());
+        }
+        let uri = request.uri().clone();
+        let (name, mount, below) = match &arrival.choice {
+            Choice::Route(name) => (&**name, "", uri.path()),
+            Choice::ByPath => by_path(uri.path()),
         };
-        match name.and_then(|name| self.route(name)) {
-            Some(route) => route.send(request).await,
-            None => Problem::new(
-                StatusCode::NOT_FOUND,
-                ErrorKind::Input,
-                "there is no such route",
-            )
-            .into_response(Report::default()),
+        match self.route(name) {
+            Some(route) => route.send_below(request, below, mount).await,
+            None => Problem::input(StatusCode::NOT_FOUND, "the proxy has no such route")
+                .into_response(Report::default()),
         }
     }
+}
+
+/// The name in the first segment of a path, the path of that segment, and the rest.
+fn by_path(path: &str) -> (&str, &str, &str) {
+    let Some(segments) = path.strip_prefix('/') else {
+        return ("", "", path);
+    };
+    let name = segments.split('/').next().unwrap_or_default();
+    let (mount, below) = path.split_at(name.len() + 1);
+    (name, mount, below)
 }

@@ -2,28 +2,60 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::UPGRADE;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, on};
+use tower_layer::Layer;
 use url::Url;
 
 use crate::cache::cache::TokenCache;
+use crate::client::idle_timeout::IdleTimeout;
 use crate::client::proxy::body::ProxyBody;
+use crate::client::proxy::expectation::Expectation;
+use crate::client::proxy::failure::problem_of;
+use crate::client::proxy::location::View;
 use crate::client::proxy::problem::Problem;
+use crate::client::proxy::recorded_body::{ReplayRecorded, RequestBody};
 use crate::client::proxy::report::Report;
 use crate::client::proxy::route_builder::RouteBuilder;
-use crate::error::error::{BoxError, Error, ErrorKind};
+use crate::client::proxy::target::{Base, check_path};
+use crate::client::proxy::upstream::Upstream;
+use crate::client::proxy::{request_head, response_head, upgrade};
+use crate::client::tower::layer::{AuthenticationLayerBuilder, AuthenticationService};
+use crate::error::error::{BoxError, Error};
+use crate::origin::ca_file::trust_file;
+use crate::origin::origin::Origin;
 
 /// One upstream server with its credential. Clones share its connections, its token and its retry budget.
+///
+/// ```
+/// use keyfob::EnvToken;
+/// use keyfob::proxy::{Proxy, Route};
+///
+/// let github = Route::new("github", "https://api.github.com/", EnvToken::new("GITHUB_TOKEN"))?;
+/// let proxy = Proxy::new([github])?;
+/// # Ok::<(), keyfob::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Route(Arc<Shared>);
 
 /// What all clones of a route share.
 struct Shared {
     name: Arc<str>,
-    base: Url,
+    base: Base,
+    /// The origin of the upstream, for messages.
+    origin: String,
     tokens: TokenCache,
+    service: AuthenticationService<Upstream, ReplayRecorded>,
+    replay_limit: usize,
+    methods: Vec<Method>,
+    paths: Vec<String>,
 }
 
 impl Route {
@@ -58,7 +90,7 @@ impl Route {
     /// The URL of the upstream below which requests are sent. Its path ends with a slash.
     #[must_use]
     pub fn base_url(&self) -> &Url {
-        &self.0.base
+        self.0.base.url()
     }
 
     /// The token cache.
@@ -72,27 +104,174 @@ impl Route {
     /// The path of the request is that of the upstream. Scheme, host and port of its URI and its `Host` are replaced, so the
     /// caller must have checked that the client meant this origin. [`Proxy::respond`](crate::proxy::Proxy::respond)
     /// translates paths and `Location` for clients that do not know the upstream's URL; this does not.
+    ///
+    /// Each response has a [`Report`] among its extensions.
     pub async fn send<B>(&self, request: Request<B>) -> Response<ProxyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        drop(request);
-        let report = Report {
+        let target = request.uri().path_and_query().cloned();
+        let target = target.ok_or_else(|| Problem::bad_request("the request has no path"));
+        self.respond(request, target, None).await
+    }
+
+    /// Sends a request whose path is below the base URL, for a client that sees the route at `mount`.
+    pub(super) async fn send_below<B>(
+        &self,
+        request: Request<B>,
+        below: &str,
+        mount: &str,
+    ) -> Response<ProxyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let below = match below {
+            "" => "/",
+            below => below,
+        };
+        let target =
+            check_path(below).and_then(|()| self.0.base.path_of(below, request.uri().query()));
+        self.respond(request, target, Some(mount)).await
+    }
+
+    async fn respond<B>(
+        &self,
+        request: Request<B>,
+        target: Result<PathAndQuery, Problem>,
+        mount: Option<&str>,
+    ) -> Response<ProxyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut report = Report {
             route: Some(Arc::clone(&self.0.name)),
             ..Report::default()
         };
-        Problem::new(
-            StatusCode::NOT_IMPLEMENTED,
-            ErrorKind::Input,
-            "not built yet",
-        )
-        .into_response(report)
+        let sent = async {
+            let target = target?;
+            let mut response = self.exchange(request, target.clone(), &mut report).await?;
+            if let Some(mount) = mount {
+                let (base, sent) = (&self.0.base, target.as_str());
+                View { base, sent, mount }.rewrite(response.headers_mut());
+            }
+            Ok(response)
+        };
+        match sent.await {
+            Ok(mut response) => {
+                response.extensions_mut().insert(report);
+                response
+            }
+            Err(problem) => Problem::into_response(problem, report),
+        }
+    }
+
+    async fn exchange<B>(
+        &self,
+        mut request: Request<B>,
+        target: PathAndQuery,
+        report: &mut Report,
+    ) -> Result<Response<ProxyBody>, Problem>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let protocol = request.headers().get(UPGRADE).cloned();
+        let client = protocol.is_some().then(|| on(&mut request));
+        let (mut head, body) = request.into_parts();
+        request_head::check(&head)?;
+        check_path(target.path())?;
+        self.allow(&head.method, target.path())?;
+        let wishes = request_head::strip(&mut head);
+        let upgrade = protocol.zip(client).filter(|_| wishes.upgrade);
+        if let Some((protocol, _)) = &upgrade {
+            upgrade::name(&mut head.headers, protocol.clone());
+        }
+        head.uri = self.0.base.uri(target);
+        // The client speaks the version that it and the upstream agree on.
+        head.version = Version::HTTP_11;
+        head.extensions.clear();
+        let destination = (head.method.clone(), &self.0.origin);
+        let mut request = Request::from_parts(head, ());
+        let expectation = wishes.continues.then(|| Expectation::of(&mut request));
+        let body = RequestBody::new(body, self.0.replay_limit, expectation);
+        let request = request.map(|()| body);
+        let response = self.send_through_layer(request, report).await;
+        let response = response.map_err(|error| {
+            let destination = format!("{} {}", destination.0, destination.1);
+            problem_of(&*error, &destination, &self.0.tokens)
+        })?;
+        passed_on(response, upgrade)
+    }
+
+    async fn send_through_layer(
+        &self,
+        request: Request<RequestBody>,
+        report: &mut Report,
+    ) -> Result<Response<Incoming>, BoxError> {
+        let mut begun = self.0.service.clone().begin(request)?;
+        let response = begun.finish().await;
+        let exchange = begun.exchange();
+        report.retries = exchange.retries();
+        report.renewals = u32::from(exchange.renewed());
+        if exchange.could_not_replay() {
+            report.replay = Some("the body of the request is larger than the replay limit");
+        }
+        response
+    }
+
+    fn allow(&self, method: &Method, path: &str) -> Result<(), Problem> {
+        let shared = &*self.0;
+        if !shared.methods.is_empty() && !shared.methods.contains(method) {
+            let mut problem = Problem::input(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "the route does not allow the method",
+            );
+            let names: Vec<_> = shared.methods.iter().map(Method::as_str).collect();
+            problem.allow = HeaderValue::try_from(names.join(", ")).ok();
+            return Err(problem);
+        }
+        let is_at_or_below = |allowed: &String| {
+            let rest = path.strip_prefix(allowed.as_str());
+            rest.is_some_and(|rest| {
+                rest.is_empty() || rest.starts_with('/') || allowed.ends_with('/')
+            })
+        };
+        if !shared.paths.is_empty() && !shared.paths.iter().any(is_at_or_below) {
+            return Err(Problem::input(
+                StatusCode::FORBIDDEN,
+                "the route does not allow the path",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn shared_name(&self) -> &Arc<str> {
         &self.0.name
     }
+}
+
+/// The response of the upstream, as the client gets it.
+fn passed_on(
+    mut response: Response<Incoming>,
+    upgrade: Option<(HeaderValue, OnUpgrade)>,
+) -> Result<Response<ProxyBody>, Problem> {
+    let protocol = response.headers().get(UPGRADE).cloned();
+    response_head::strip(response.headers_mut());
+    let is_upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !is_upgraded {
+        return Ok(response.map(ProxyBody::upstream));
+    }
+    let (Some((_, client)), Some(protocol)) = (upgrade, protocol) else {
+        return Err(Problem::upstream(
+            "the upstream changed to a protocol that the request did not ask for",
+        ));
+    };
+    upgrade::splice(client, on(&mut response));
+    upgrade::name(response.headers_mut(), protocol);
+    Ok(response.map(|_| ProxyBody::own("")))
 }
 
 impl RouteBuilder {
@@ -102,24 +281,68 @@ impl RouteBuilder {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the name has other characters than `A-Z a-z 0-9 _ -`, or a
     /// setting cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain http to another machine.
-    pub fn build(self) -> Result<Route, Error> {
+    pub fn build(mut self) -> Result<Route, Error> {
+        check_name(&self.name)?;
+        let base = self.base.take().map(Base::new);
+        let base = base.and_then(|base| self.settings.origins.accept(base));
+        let origin = base.as_ref().map(|base| Origin::from_url(base.url()));
+        let origin = origin.and_then(|origin| self.settings.origins.accept(origin));
+        if let Some(origin) = &origin {
+            self.settings.origins.bind(Ok(origin.clone()));
+        }
+        self.settings.origins.pin_local_names();
         let tokens = self.settings.tokens.clone();
-        let base = self
-            .base
-            .ok_or_else(|| Error::input("the base URL of the route cannot be used"))?;
+        let timeout = IdleTimeout::new(self.settings.timeout, tokens.clock(), tokens.runtime());
+        // The layer cannot see a request body move, so the timeout is below it.
+        self.settings.timeout = Duration::MAX;
+        let layer = AuthenticationLayerBuilder::of(self.settings, ReplayRecorded).build()?;
+        let (Some(base), Some(origin)) = (base, origin) else {
+            return Err(Error::input("the route has no base URL"));
+        };
+        let trust = self.ca_file.as_deref().map(trust_file).transpose()?;
+        let name = origin.to_string();
+        let upstream = Upstream::new(origin, trust, self.certificate.as_ref(), timeout)?;
+        let paths = self.paths.iter().map(|path| allowed_path(&base, path));
         Ok(Route(Arc::new(Shared {
             name: self.name.into(),
+            paths: paths.collect::<Result<_, _>>()?,
             base,
+            origin: name,
             tokens,
+            service: layer.layer(upstream),
+            replay_limit: self.replay_limit,
+            methods: self.methods,
         })))
     }
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    match !name.is_empty() && name.bytes().all(is_allowed) {
+        true => Ok(()),
+        false => Err(Error::input(
+            "the name of a route may have only letters, digits, `_` and `-`, because it is part of URLs",
+        )),
+    }
+}
+
+fn allowed_path(base: &Base, path: &str) -> Result<String, Error> {
+    let unusable = |problem: Problem| {
+        Error::input(format!(
+            "an allowed path of a route cannot be used: {}; give one such as `/repos/our-team`",
+            problem.detail
+        ))
+    };
+    check_path(path).map_err(unusable)?;
+    let whole = base.path_of(path, None).map_err(unusable)?;
+    Ok(whole.path().to_owned())
 }
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route")
             .field("name", &self.0.name)
-            .field("base", &self.0.base.as_str())
+            .field("base_url", &self.0.base.url().as_str())
             .finish_non_exhaustive()
     }
 }

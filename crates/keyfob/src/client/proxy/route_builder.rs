@@ -34,11 +34,11 @@ pub struct RouteBuilder {
     pub(super) name: String,
     pub(super) base: Option<Url>,
     pub(super) settings: ClientSettings,
-    ca_file: Option<PathBuf>,
-    certificate: Option<ClientCertificate>,
-    replay_limit: usize,
-    methods: Vec<Method>,
-    paths: Vec<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) certificate: Option<ClientCertificate>,
+    pub(super) replay_limit: usize,
+    pub(super) methods: Vec<Method>,
+    pub(super) paths: Vec<String>,
 }
 
 impl RouteBuilder {

@@ -16,11 +16,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::cache::cache::TokenCache;
-use crate::client::retry_loop;
 use crate::client::settings::{ClientSettings, settings_setters};
 use crate::client::tower::kept_head::KeptHead;
 use crate::client::tower::replay::{ReplayBody, ReplayEmpty};
-use crate::client::tower::service::{Classify, First, LayerRules, ServiceAttempts, SharedService};
+use crate::client::tower::service::{
+    BegunRequest, Classify, First, LayerRules, ServiceAttempts, SharedService,
+};
 use crate::error::error::{BoxError, Error};
 use crate::exchange::outcome::{Failure, Idempotency, Replay};
 use crate::exchange::proof::RequestProof;
@@ -156,6 +157,23 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.begin(request) {
+            Ok(mut begun) => Box::pin(async move { begun.finish().await }),
+            Err(error) => Box::pin(ready(Err(error.into()))),
+        }
+    }
+}
+
+impl<S, P> AuthenticationService<S, P> {
+    /// Begins a request. If there is a token, its first attempt is begun too.
+    pub(crate) fn begin<B, R>(
+        &mut self,
+        request: Request<B>,
+    ) -> Result<BegunRequest<S, P, B>, Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone,
+        P: ReplayBody<B>,
+    {
         let shared = Arc::clone(&self.shared);
         let rules = &shared.rules.client;
         let (head, body) = request.into_parts();
@@ -169,11 +187,7 @@ where
         };
         let idempotency = Idempotency::of(&head.method, &head.headers);
         let authenticator = &rules.authenticator;
-        let exchange = authenticator.begin(&head.uri, &rules.policy, idempotency, replay);
-        let mut exchange = match exchange {
-            Ok(exchange) => exchange,
-            Err(error) => return Box::pin(ready(Err(error.into()))),
-        };
+        let exchange = authenticator.begin(&head.uri, &rules.policy, idempotency, replay)?;
         let kept_head = KeptHead::of(&head, replay);
         let request = Request::from_parts(head, body);
         let mut attempts = ServiceAttempts {
@@ -186,10 +200,7 @@ where
         let lease = attempts.authenticator().tokens().fresh();
         let first = match &lease {
             // The service was made ready, so it must be this one that is called.
-            Some(lease) => match attempts.authorized(request, lease) {
-                Ok(request) => First::Sent(self.inner.call(request)),
-                Err(error) => return Box::pin(ready(Err(error.into()))),
-            },
+            Some(lease) => First::Sent(self.inner.call(attempts.authorized(request, lease)?)),
             None => {
                 let clone = self.inner.clone();
                 let ready = mem::replace(&mut self.inner, clone);
@@ -197,10 +208,10 @@ where
             }
         };
         attempts.first = Some(first);
-        Box::pin(async move {
-            let shared = Arc::clone(&attempts.shared);
-            let authenticator = &shared.rules.client.authenticator;
-            retry_loop::run(authenticator, &mut exchange, lease, &mut attempts).await
+        Ok(BegunRequest {
+            exchange,
+            lease,
+            attempts,
         })
     }
 }
@@ -242,6 +253,16 @@ impl AuthenticationLayerBuilder {
 }
 
 impl<P> AuthenticationLayerBuilder<P> {
+    /// For another interface of this crate that is built on the layer.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn of(settings: ClientSettings, replay: P) -> Self {
+        Self {
+            settings,
+            classify: Arc::new(|_| None),
+            replay,
+        }
+    }
+
     settings_setters!();
 
     /// Sets how bodies are sent again; unless set, only requests without a body are ([`ReplayEmpty`]).

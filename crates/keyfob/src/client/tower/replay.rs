@@ -26,6 +26,14 @@ pub trait ReplayBody<B> {
     /// It may read the part of the body that is ready, and must not wait for more.
     fn keep(&self, body: B, context: &mut Context<'_>) -> (B, Option<Self::Kept>);
 
+    /// Whether the body can still be made again in full; unless implemented, it always can.
+    ///
+    /// Called after each attempt. If it cannot, the request is not sent again, and the caller gets its response.
+    fn is_possible(&self, kept: &Self::Kept) -> bool {
+        let _ = kept;
+        true
+    }
+
     /// Makes the body again. Called once for each further attempt.
     ///
     /// `None` ends the request with an error.

@@ -12,11 +12,13 @@ use tower_service::Service;
 use crate::cache::lease::Lease;
 use crate::client::authenticator::Authenticator;
 use crate::client::idle_timeout::IdleTimeout;
+use crate::client::retry_loop;
 use crate::client::retry_loop::Attempts;
 use crate::client::settings::ClientRules;
 use crate::client::tower::kept_head::KeptHead;
 use crate::client::tower::replay::ReplayBody;
 use crate::error::error::{BoxError, Error};
+use crate::exchange::exchange::Exchange;
 use crate::exchange::io_failure::classify;
 use crate::exchange::outcome::{Failure, Outcome};
 use crate::runtime::lock::{Mutex, lock};
@@ -37,6 +39,17 @@ pub(super) struct LayerRules {
 
 /// Says what an error of the service means for a retry.
 pub(super) type Classify = dyn Fn(&(dyn StdError + 'static)) -> Option<Failure> + Send + Sync;
+
+/// A request that was begun, and is sent until its exchange is done.
+pub(crate) struct BegunRequest<S, P, B>
+where
+    S: Service<Request<B>>,
+    P: ReplayBody<B>,
+{
+    pub(super) exchange: Exchange,
+    pub(super) lease: Option<Lease>,
+    pub(super) attempts: ServiceAttempts<S, P, B>,
+}
 
 /// The attempts of one request over one service.
 pub(super) struct ServiceAttempts<S, P, B>
@@ -60,6 +73,30 @@ pub(super) enum First<S, B, F> {
     /// The token is awaited. This is the service that was made ready.
     /// Boxed, because it is rare.
     Waiting(Box<(S, Request<B>)>),
+}
+
+impl<S, P, B, R> BegunRequest<S, P, B>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    P: ReplayBody<B> + Send + Sync,
+    P::Kept: Send,
+    B: Send,
+    R: Send,
+{
+    /// Sends the request until its exchange is done. Called once.
+    pub(crate) async fn finish(&mut self) -> Result<Response<R>, BoxError> {
+        let shared = Arc::clone(&self.attempts.shared);
+        let authenticator = &shared.rules.client.authenticator;
+        let lease = self.lease.take();
+        retry_loop::run(authenticator, &mut self.exchange, lease, &mut self.attempts).await
+    }
+
+    /// What happened to the request so far.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
 }
 
 impl<S, P, B, R> ServiceAttempts<S, P, B>
@@ -169,6 +206,11 @@ where
 
     fn url(&self) -> Cow<'_, str> {
         self.url().into()
+    }
+
+    fn is_spent(&self) -> bool {
+        let lost = |kept| !self.shared.replay.is_possible(kept);
+        self.kept.as_ref().is_some_and(lost)
     }
 }
 
