@@ -13,6 +13,7 @@ mod renewal;
 mod signals;
 mod stdin;
 mod stored_tokens;
+mod text_file;
 
 use std::process;
 use std::time::Duration;

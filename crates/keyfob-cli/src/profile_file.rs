@@ -1,13 +1,12 @@
 //! Adds a profile to the file with the profiles or changes one, and keeps everything else in it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use keyfob::Profiles;
 
 use crate::output::error::CliError;
-use crate::output::exit_code::ExitCode;
+use crate::text_file;
 
 /// Appends a profile, and returns the path of the file.
 ///
@@ -42,36 +41,15 @@ pub(crate) fn edit(
     let path = path.ok_or_else(|| {
         CliError::usage("there is no folder for keyfob.toml; set XDG_CONFIG_HOME or HOME, or name a file with --config")
     })?;
-    let unwritable = |error: &io::Error| {
-        CliError::new(
-            ExitCode::Failed,
-            format!(
-                "the profile cannot be written to {}: {error}",
-                path.display()
-            ),
-        )
-    };
-    // Of a symbolic link, the file is replaced and not the link.
-    let file = match path.canonicalize() {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => path.clone(),
-        Err(error) => return Err(unwritable(&error)),
-    };
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    make_folder(folder).map_err(|error| unwritable(&error))?;
-    // Two programs that add a profile at once would lose one of them. Not every system can lock a folder.
-    let lock = File::open(folder).ok();
-    let _ = lock.as_ref().map(File::lock);
-    let text = match file.try_exists() {
-        Ok(false) => String::new(),
-        _ => read(&path)?,
-    };
-    let text = change(&path, text)?;
-    check(&path, name, &text)?;
-    replace(&file, folder, &text).map_err(|error| unwritable(&error))?;
+    text_file::edit(&path, "the profile", |exists| {
+        let text = match exists {
+            true => read(&path)?,
+            false => String::new(),
+        };
+        let text = change(&path, text)?;
+        check(&path, name, &text)?;
+        Ok(Some(text))
+    })?;
     Ok(path)
 }
 
@@ -112,32 +90,6 @@ fn check(path: &Path, name: &str, text: &str) -> Result<(), CliError> {
             path.display()
         ))
     })
-}
-
-fn replace(file: &Path, folder: &Path, text: &str) -> io::Result<()> {
-    // Only its owner can read a new temporary file.
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".keyfob-")
-        .suffix(".part")
-        .tempfile_in(folder)?;
-    if let Ok(before) = fs::metadata(file) {
-        // A user that may not write the file must not replace it either.
-        drop(fs::OpenOptions::new().append(true).open(file)?);
-        temporary.as_file().set_permissions(before.permissions())?;
-    }
-    temporary.write_all(text.as_bytes())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(file)?;
-    Ok(())
-}
-
-/// Makes a missing folder for this user alone.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod git;
 mod kubectl;
 mod rclone;
 mod repeated;
+mod setup;
 mod terraform;
 mod username;
 
@@ -26,6 +27,7 @@ use crate::commands::helper::docker::Docker;
 use crate::commands::helper::git::Git;
 use crate::commands::helper::kubectl::Kubectl;
 use crate::commands::helper::rclone::Rclone;
+use crate::commands::helper::setup::Setup;
 use crate::commands::helper::terraform::Terraform;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
@@ -39,7 +41,7 @@ use crate::output::exit_code::{ExitCode, table};
 /// terraform-credentials-keyfob, cargo-credential-keyfob, bazel-credential-keyfob, kubectl-credential-keyfob. A name that goes on,
 /// such as docker-credential-keyfob-work, names the only profile that may be used.
 ///
-/// For example: git config --global credential.https://git.example.com.helper '!keyfob helper git'
+/// For example: keyfob helper setup git --profile work --write
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Helper {
@@ -57,6 +59,7 @@ enum Program {
     Kubectl(Kubectl),
     Rclone(Rclone),
     Curl(Curl),
+    Setup(Setup),
 }
 
 impl Helper {
@@ -70,6 +73,7 @@ impl Helper {
             Program::Kubectl(kubectl) => kubectl.run().await,
             Program::Rclone(rclone) => rclone.run().await,
             Program::Curl(curl) => curl.run().await,
+            Program::Setup(setup) => setup.run().await,
         }
     }
 }

@@ -12,25 +12,25 @@ fn cargo_reads_the_index_of_a_registry_that_demands_a_token() {
         .endpoint
         .issuer()
         .set_lifetime(Duration::from_secs(3600));
-    let index = sandbox.path("served/index");
+    let index = sandbox.path("served");
     fs::create_dir_all(index.join("3/a")).expect("the folder of the test can be written");
     let config = format!(
         "{{\"dl\":\"{}\",\"auth-required\":true}}",
         sandbox.url("/dl")
     );
-    sandbox.folder.file("served/index/config.json", &config);
+    sandbox.folder.file("served/config.json", &config);
     let line = format!(
         "{{\"name\":\"abc\",\"vers\":\"1.2.3\",\"deps\":[],\"cksum\":\"{}\",\"features\":{{}},\"yanked\":false}}",
         "0".repeat(64)
     );
-    sandbox.folder.file("served/index/3/a/abc", &line);
+    sandbox.folder.file("served/3/a/abc", &line);
     fs::create_dir_all(sandbox.path("src")).expect("the folder of the test can be written");
     sandbox.folder.file("src/lib.rs", "");
     sandbox.folder.file(
         "Cargo.toml",
-        "[package]\nname = \"x\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\nabc = { version = \"1\", registry = \"mine\" }\n[workspace]\n",
+        "[package]\nname = \"x\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[dependencies]\nabc = { version = \"1\", registry = \"a\" }\n[workspace]\n",
     );
-    sandbox.link("cargo-credential-keyfob");
+    sandbox.set_up("cargo");
     let locked = cargo(&sandbox);
     assert!(locked.success, "{locked:?}");
     let lock = fs::read_to_string(sandbox.path("Cargo.lock")).expect("it was written");
@@ -51,14 +51,5 @@ fn cargo(sandbox: &Sandbox) -> Ended {
     let mut cargo = sandbox.command(env!("CARGO"));
     run(cargo
         .arg("generate-lockfile")
-        .env("CARGO_HOME", sandbox.path("cargo"))
-        .env("CARGO_HTTP_CAINFO", sandbox.authority())
-        .env(
-            "CARGO_REGISTRIES_MINE_INDEX",
-            format!("sparse+{}", sandbox.url("/index/")),
-        )
-        .env(
-            "CARGO_REGISTRIES_MINE_CREDENTIAL_PROVIDER",
-            "cargo-credential-keyfob",
-        ))
+        .env("CARGO_HTTP_CAINFO", sandbox.authority()))
 }

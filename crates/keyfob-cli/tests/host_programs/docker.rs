@@ -23,10 +23,7 @@ fn skopeo_reads_a_manifest_with_the_token_as_its_password() {
         .endpoint
         .issuer()
         .set_lifetime(Duration::from_secs(3600));
-    sandbox.link("docker-credential-keyfob");
-    let config = format!("{{\"credHelpers\":{{\"{}\":\"keyfob\"}}}}", sandbox.host());
-    fs::create_dir_all(sandbox.path(".docker")).expect("the folder of the test can be written");
-    sandbox.folder.file(".docker/config.json", &config);
+    sandbox.set_up("docker");
     let read = inspect(&sandbox);
     assert!(
         read.success && read.stdout.contains("schemaVersion"),

@@ -111,6 +111,7 @@ fn with_repository() -> Sandbox {
         let done = git(&sandbox, words);
         assert!(done.success, "{done:?}");
     }
+    sandbox.set_up("git");
     let served = sandbox.path("served");
     sandbox
         .api
@@ -177,12 +178,6 @@ fn command(sandbox: &Sandbox) -> Command {
     let mut git = sandbox.command("git");
     git.env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_SSL_CAINFO", sandbox.authority())
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_CONFIG_COUNT", "1")
-        .env(
-            "GIT_CONFIG_KEY_0",
-            format!("credential.{}.helper", sandbox.url("")),
-        )
-        .env("GIT_CONFIG_VALUE_0", "!keyfob helper git");
+        .env("GIT_TERMINAL_PROMPT", "0");
     git
 }

@@ -17,6 +17,7 @@ fn r3_rclone_gets_another_token_in_the_same_run_after_a_rejection() {
         .endpoint
         .issuer()
         .set_lifetime(Duration::from_secs(3600));
+    sandbox.set_up("rclone");
     let listed = list(&sandbox);
     assert!(
         listed.success && listed.stdout.contains("report.txt"),
@@ -32,25 +33,13 @@ fn r3_rclone_gets_another_token_in_the_same_run_after_a_rejection() {
 }
 
 fn list(sandbox: &Sandbox) -> Ended {
-    let url = sandbox.url("/dav/");
     let mut rclone = sandbox.command("rclone");
     run(rclone
-        .args([
-            "lsf",
-            ":webdav:",
-            "--config",
-            "/nowhere/rclone.conf",
-            "--ca-cert",
-        ])
-        .arg(sandbox.authority())
-        .args(["--webdav-url", &url, "--webdav-vendor", "other"])
-        .args([
-            "--webdav-bearer-token-command",
-            &format!("keyfob helper rclone {url}"),
-        ]))
+        .args(["lsf", "a:", "--ca-cert"])
+        .arg(sandbox.authority()))
 }
 
 const LISTING: &str = r#"<?xml version="1.0"?><d:multistatus xmlns:d="DAV:">
-<d:response><d:href>/dav/</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>
-<d:response><d:href>/dav/report.txt</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>1</d:getcontentlength><d:getlastmodified>Mon, 02 Feb 2026 00:00:00 GMT</d:getlastmodified></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>
+<d:response><d:href>/</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>
+<d:response><d:href>/report.txt</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>1</d:getcontentlength><d:getlastmodified>Mon, 02 Feb 2026 00:00:00 GMT</d:getlastmodified></d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>
 </d:multistatus>"#;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -124,11 +123,20 @@ impl Sandbox {
         self.folder.path(name)
     }
 
-    /// Makes a link to keyfob under this name in the first folder of `PATH`.
-    pub(crate) fn link(&self, name: &str) -> PathBuf {
-        let link = self.path("bin").join(name);
-        symlink(KEYFOB, &link).expect("the folder of the test can be written");
-        link
+    /// Makes a program ask keyfob, as a user does.
+    pub(crate) fn set_up(&self, program: &str) {
+        let mut keyfob = self.command(KEYFOB);
+        let done = run(keyfob
+            .args([
+                "helper",
+                "setup",
+                program,
+                "--profile=a",
+                "--write",
+                "--links",
+            ])
+            .arg(self.path("bin")));
+        assert!(done.success, "{done:?}");
     }
 
     /// A run of a program that knows this machine only.

@@ -1,7 +1,5 @@
 //! Terraform, which no registry has: the test runs where it is installed.
 
-use std::fs;
-
 use keyfob_testkit::{ScriptedResponse, json};
 
 use crate::sandbox::{Sandbox, is_installed, run};
@@ -19,14 +17,7 @@ fn terraform_asks_a_registry_with_the_token() {
         _ => ScriptedResponse::json(json!({"versions": []})),
     });
     let host = sandbox.host().replace("127.0.0.1", "localhost");
-    let plugins = sandbox.path(".terraform.d/plugins");
-    fs::create_dir_all(&plugins).expect("the folder of the test can be written");
-    let link = sandbox.link("terraform-credentials-keyfob");
-    fs::rename(link, plugins.join("terraform-credentials-keyfob")).expect("it is our folder");
-    sandbox.folder.file(
-        ".terraformrc",
-        "credentials_helper \"keyfob\" {\n  args = []\n}\n",
-    );
+    sandbox.set_up("terraform");
     sandbox.folder.file(
         "main.tf",
         &format!("terraform {{\n  required_providers {{\n    b = {{ source = \"{host}/a/b\" }}\n  }}\n}}\n"),

@@ -206,8 +206,11 @@ impl Drop for Folder {
 /// A directory without settings.
 const NOWHERE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/no-settings");
 
-const FOREIGN: [&str; 11] = [
+const FOREIGN: [&str; 17] = [
     "ALL_PROXY",
+    "CARGO_HOME",
+    "DOCKER_CONFIG",
+    "GIT_CONFIG_GLOBAL",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "KEYFOB_CONFIG",
@@ -215,7 +218,10 @@ const FOREIGN: [&str; 11] = [
     "KEYFOB_TOKEN",
     "KEYFOB_TOKEN_COMMAND",
     "KEYFOB_TOKEN_FILE",
+    "KUBECONFIG",
     "KUBERNETES_EXEC_INFO",
+    "RCLONE_CONFIG",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
+    "TF_CLI_CONFIG_FILE",
 ];

@@ -9,6 +9,7 @@ mod formats;
 mod help;
 mod helper;
 mod helper_git;
+mod helper_setup;
 mod keyfob;
 mod memory;
 mod output;
