@@ -105,6 +105,27 @@ impl Authenticator {
         self
     }
 
+    /// The same rules for the credential of another cache, such as that of one user. Both share the retry budget.
+    ///
+    /// ```
+    /// use keyfob::custom_client::Authenticator;
+    /// use keyfob::origin::OriginsBuilder;
+    /// use keyfob::{EnvToken, TokenCache};
+    ///
+    /// let mut origins = OriginsBuilder::default();
+    /// origins.bind("https://api.example.com".parse());
+    /// let authenticator = Authenticator::new(EnvToken::new("API_TOKEN").into(), origins.into_origins()?);
+    /// let of_alice = authenticator.with_tokens(TokenCache::new(EnvToken::new("TOKEN_OF_ALICE")));
+    /// # Ok::<(), keyfob::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_tokens(&self, tokens: TokenCache) -> Self {
+        Self {
+            tokens,
+            ..self.clone()
+        }
+    }
+
     /// The token cache.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {

@@ -73,11 +73,16 @@ pub struct AuthenticationMiddleware {
 impl AuthenticationMiddleware {
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationMiddlewareBuilder {
-        AuthenticationMiddlewareBuilder {
-            settings: ClientSettings::new(tokens.into()),
-            redirects: Exchange::REDIRECTS,
-            uses_no_proxy: false,
-        }
+        AuthenticationMiddlewareBuilder::new(ClientSettings::new(tokens.into()))
+    }
+
+    /// Makes a builder of a middleware whose requests each carry the token of one key of a pool.
+    ///
+    /// The key is the [`PoolKey`](crate::pool::PoolKey) that the request was given `with_extension`. A request without one is
+    /// not sent, and is an error (R2).
+    #[cfg(feature = "pool")]
+    pub fn of_pool(pool: &crate::pool::pool::TokenPool) -> AuthenticationMiddlewareBuilder {
+        AuthenticationMiddlewareBuilder::new(ClientSettings::of_pool(pool))
     }
 
     /// The token cache.
@@ -112,6 +117,14 @@ pub struct AuthenticationMiddlewareBuilder {
 impl AuthenticationMiddlewareBuilder {
     /// The timeout of each attempt, unless [set](Self::timeout).
     pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
+
+    fn new(settings: ClientSettings) -> Self {
+        Self {
+            settings,
+            redirects: Exchange::REDIRECTS,
+            uses_no_proxy: false,
+        }
+    }
 
     settings_setters!();
 
@@ -193,8 +206,12 @@ impl AuthenticationMiddleware {
         drop_userinfo(request.url_mut())?;
         let (rules, body) = (&*self.rules, request.replay());
         let idempotency = Idempotency::of(request.method(), request.headers());
-        let authenticator = &rules.authenticator;
-        let exchange = authenticator.begin(request.url(), &rules.policy, idempotency, body)?;
+        let exchange =
+            rules
+                .authenticator
+                .begin(request.url(), &rules.policy, idempotency, body)?;
+        let of_request = rules.authenticator_of(extensions)?;
+        let authenticator = of_request.as_deref().unwrap_or(&rules.authenticator);
         let mut exchange = exchange.redirects(self.redirects);
         // A body in memory stays one, for a middleware below that sends it again.
         let progress = match body {

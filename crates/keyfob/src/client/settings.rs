@@ -1,7 +1,10 @@
 //! The settings that the builders of all clients share, and the rules for requests that they become.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::Extensions;
 
 use crate::cache::cache::TokenCache;
 use crate::client::authenticator::Authenticator;
@@ -14,9 +17,10 @@ use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;
 #[cfg(feature = "session")]
 use crate::origin::loopback::EnvironmentProxies;
+#[cfg(feature = "pool")]
+use crate::pool::{key::PoolKey, pool::TokenPool, state::no_key};
 
 /// The settings of a session, a layer or a middleware.
-#[derive(Debug)]
 pub(crate) struct ClientSettings {
     pub(crate) tokens: TokenCache,
     pub(crate) origins: OriginsBuilder,
@@ -24,7 +28,11 @@ pub(crate) struct ClientSettings {
     pub(crate) retry: RetryPolicy,
     pub(crate) rejected: RejectedStatuses,
     pub(crate) timeout: Duration,
+    pub(crate) choose: Option<ChooseTokens>,
 }
+
+/// Chooses the cache of a request by its extensions.
+pub(crate) type ChooseTokens = Arc<dyn Fn(&Extensions) -> Result<TokenCache, Error> + Send + Sync>;
 
 impl ClientSettings {
     pub(crate) fn new(tokens: TokenCache) -> Self {
@@ -35,6 +43,21 @@ impl ClientSettings {
             retry: RetryPolicy::default(),
             rejected: RejectedStatuses::default(),
             timeout: DEFAULT_TIMEOUT,
+            choose: None,
+        }
+    }
+
+    /// Settings of a client whose requests each name the key of their token.
+    #[cfg(feature = "pool")]
+    pub(crate) fn of_pool(pool: &TokenPool) -> Self {
+        let keys = pool.clone();
+        let choose = move |extensions: &Extensions| match extensions.get::<PoolKey>() {
+            Some(key) => keys.tokens(key),
+            None => Err(no_key()),
+        };
+        Self {
+            choose: Some(Arc::new(choose)),
+            ..Self::new(pool.without_key())
         }
     }
 
@@ -46,6 +69,7 @@ impl ClientSettings {
             authenticator: Authenticator::with_proof(self.tokens, origins, self.proof)
                 .with_rejected_statuses(self.rejected),
             policy: Arc::new(self.retry),
+            choose: self.choose,
             #[cfg(feature = "session")]
             proxies: None,
         })
@@ -53,14 +77,53 @@ impl ClientSettings {
 }
 
 /// The rules by which a client sends requests. All clones of a client share them.
-#[derive(Debug)]
 pub(crate) struct ClientRules {
     pub(crate) authenticator: Authenticator,
     pub(crate) policy: Arc<RetryPolicy>,
     pub(crate) timeout: IdleTimeout,
+    choose: Option<ChooseTokens>,
     /// The proxies of the environment, if the HTTP client may use them and was not made here.
     #[cfg(feature = "session")]
     pub(crate) proxies: Option<EnvironmentProxies>,
+}
+
+impl ClientRules {
+    /// The rules for the credential of this request, if its extensions choose one. `None` for the client's own.
+    ///
+    /// # Errors
+    ///
+    /// The request names no key, or there is no cache for it. It must then not be sent (R2).
+    pub(crate) fn authenticator_of(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<Option<Box<Authenticator>>, Error> {
+        let Some(choose) = &self.choose else {
+            return Ok(None);
+        };
+        let tokens = choose(extensions)?;
+        Ok(Some(Box::new(self.authenticator.with_tokens(tokens))))
+    }
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("tokens", &self.tokens)
+            .field("origins", &self.origins)
+            .field("retry", &self.retry)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientRules")
+            .field("authenticator", &self.authenticator)
+            .field("policy", &self.policy)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The setters of a builder whose field `settings` is a [`ClientSettings`].

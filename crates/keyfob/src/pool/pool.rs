@@ -103,6 +103,27 @@ impl TokenPool {
         self.state.cache(key)
     }
 
+    /// Returns a cache that has no token, for a client whose requests each name a key.
+    ///
+    /// A request that names none gets its error, and is not sent (R2). With a session, a request names the cache of its key:
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "session")]
+    /// # async fn example(pool: keyfob::TokenPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// use keyfob::Session;
+    /// use keyfob::pool::PoolKey;
+    ///
+    /// let session = Session::new("https://api.example.com", pool.without_key())?;
+    /// let alice = pool.tokens(&PoolKey::new("alice")?)?;
+    /// let orders = session.get("/orders").tokens(alice).send().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn without_key(&self) -> TokenCache {
+        self.state.without_key()
+    }
+
     /// Returns the token of a key for a request. Waits for a fetch if the token is missing or about to expire.
     ///
     /// `max_wait` limits the wait of this caller only, including the wait for other keys' fetches; the fetch continues

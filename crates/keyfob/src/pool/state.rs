@@ -1,5 +1,6 @@
 //! What all clones of a pool share, and the source of each of its caches.
 
+use std::future::ready;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -79,6 +80,11 @@ impl PoolState {
         Ok(cache)
     }
 
+    /// Returns a cache without a token, for clients whose requests each name a key.
+    pub(super) fn without_key(&self) -> TokenCache {
+        self.template.cache(Arc::new(WithoutKey))
+    }
+
     fn make(self: &Arc<Self>, key: &PoolKey) -> Result<TokenCache, Error> {
         // Code outside this crate, so no lock is held.
         let source = (self.make_source)(key)?;
@@ -145,6 +151,23 @@ const PERIODS: u32 = 4;
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The source of a pool's own cache, for requests that name no key.
+struct WithoutKey;
+
+impl TokenSource for WithoutKey {
+    fn fetch<'a>(&'a self, _: &'a TokenRequest) -> TokenFuture<'a> {
+        Box::pin(ready(Err(no_key())))
+    }
+}
+
+/// A request of a client over a pool does not say whose token it needs (R2).
+pub(crate) fn no_key() -> Error {
+    Error::input(
+        "the request does not name the key of its token in the pool; \
+         insert a `PoolKey` into its extensions, or give it the tokens of a key",
+    )
 }
 
 /// The source of one key's cache. When it is dropped, the cache is gone.

@@ -42,6 +42,7 @@ pub(crate) struct Sender<C> {
 pub(crate) struct Options {
     pub(crate) retry: Option<Arc<RetryPolicy>>,
     pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) tokens: Option<TokenCache>,
 }
 
 impl<C> Sender<C> {
@@ -71,10 +72,13 @@ impl<C: HttpClient + Clone> Sender<C> {
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Result<Box<C::Request>, Error>,
-        options: Options,
+        mut options: Options,
     ) -> Result<C::Response, Error> {
+        let rules = &self.rules.authenticator;
+        let of_request = options.tokens.take();
+        let of_request = of_request.map(|tokens| Box::new(rules.with_tokens(tokens)));
         let mut attempts = self.begin(request?, &options)?;
-        let authenticator = &self.rules.authenticator;
+        let authenticator = of_request.as_deref().unwrap_or(rules);
         let (exchange, attempts) = &mut *attempts;
         let result = retry_loop::run(authenticator, exchange, None, attempts).await;
         result.map_err(|fault| fault.report(&attempts.request.destination()))

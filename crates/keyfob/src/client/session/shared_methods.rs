@@ -60,6 +60,14 @@ macro_rules! request_builder_methods {
             self
         }
 
+        /// Uses the tokens of another cache for this request, such as those of one user of a pool.
+        ///
+        /// They go only to the origins that the session is bound to, and the request uses the session's retry budget.
+        pub fn tokens(mut self, tokens: impl Into<crate::TokenCache>) -> Self {
+            self.options.tokens = Some(tokens.into());
+            self
+        }
+
         /// Changes what is retried for this request. It still uses the session's retry budget.
         pub fn retry(mut self, change: impl FnOnce(RetryPolicy) -> RetryPolicy) -> Self {
             let session = &self.sender.rules.policy;

@@ -98,13 +98,32 @@ impl AuthenticationLayer {
         Self::builder(tokens).origin(origin).build()
     }
 
+    /// Makes a builder of a layer whose requests each carry the token of one key of a pool.
+    ///
+    /// The key is the [`PoolKey`](crate::pool::PoolKey) in the request's extensions. A request without one is not sent, and is an
+    /// error (R2).
+    ///
+    /// ```
+    /// use http::Request;
+    /// use keyfob::pool::PoolKey;
+    /// use keyfob::tower::AuthenticationLayer;
+    /// use keyfob::{EnvToken, TokenPool};
+    ///
+    /// let pool = TokenPool::new(|key: &PoolKey| Ok(EnvToken::new(format!("TOKEN_OF_{}", key.subject()))));
+    /// let layer = AuthenticationLayer::of_pool(&pool).origin("https://api.example.com").build()?;
+    /// // In a service that the layer made:
+    /// let mut request = Request::get("https://api.example.com/orders").body(())?;
+    /// request.extensions_mut().insert(PoolKey::new("alice")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "pool")]
+    pub fn of_pool(pool: &crate::pool::pool::TokenPool) -> AuthenticationLayerBuilder {
+        AuthenticationLayerBuilder::new(ClientSettings::of_pool(pool))
+    }
+
     /// Makes a builder, for settings of your own.
     pub fn builder(tokens: impl Into<TokenCache>) -> AuthenticationLayerBuilder {
-        AuthenticationLayerBuilder {
-            settings: ClientSettings::new(tokens.into()),
-            classify: Arc::new(|_| None),
-            replay: ReplayEmpty,
-        }
+        AuthenticationLayerBuilder::new(ClientSettings::new(tokens.into()))
     }
 }
 
@@ -188,6 +207,9 @@ impl<S, P> AuthenticationService<S, P> {
         let idempotency = Idempotency::of(&head.method, &head.headers);
         let authenticator = &rules.authenticator;
         let exchange = authenticator.begin(&head.uri, &rules.policy, idempotency, replay)?;
+        let of_request = rules.authenticator_of(&head.extensions)?;
+        let authenticator = of_request.as_deref().unwrap_or(authenticator);
+        let lease = authenticator.tokens().fresh();
         let kept_head = KeptHead::of(&head, replay);
         let request = Request::from_parts(head, body);
         let mut attempts = ServiceAttempts {
@@ -197,7 +219,6 @@ impl<S, P> AuthenticationService<S, P> {
             service: None,
             shared,
         };
-        let lease = attempts.authenticator().tokens().fresh();
         let first = match &lease {
             // The service was made ready, so it must be this one that is called.
             Some(lease) => First::Sent(self.inner.call(attempts.authorized(request, lease)?)),
@@ -210,6 +231,7 @@ impl<S, P> AuthenticationService<S, P> {
         attempts.first = Some(first);
         Ok(BegunRequest {
             exchange,
+            of_request,
             lease,
             attempts,
         })
@@ -250,6 +272,14 @@ pub struct AuthenticationLayerBuilder<P = ReplayEmpty> {
 impl AuthenticationLayerBuilder {
     /// The timeout of each attempt, unless [set](Self::timeout).
     pub const TIMEOUT: Duration = crate::exchange::outcome::DEFAULT_TIMEOUT;
+
+    fn new(settings: ClientSettings) -> Self {
+        Self {
+            settings,
+            classify: Arc::new(|_| None),
+            replay: ReplayEmpty,
+        }
+    }
 }
 
 impl<P> AuthenticationLayerBuilder<P> {

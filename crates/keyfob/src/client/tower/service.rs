@@ -47,6 +47,8 @@ where
     P: ReplayBody<B>,
 {
     pub(super) exchange: Exchange,
+    /// The rules for the credential of this request, if it chose one. Boxed, because most requests choose none.
+    pub(super) of_request: Option<Box<Authenticator>>,
     pub(super) lease: Option<Lease>,
     pub(super) attempts: ServiceAttempts<S, P, B>,
 }
@@ -88,7 +90,8 @@ where
     /// Sends the request until its exchange is done. Called once.
     pub(crate) async fn finish(&mut self) -> Result<Response<R>, BoxError> {
         let shared = Arc::clone(&self.attempts.shared);
-        let authenticator = &shared.rules.client.authenticator;
+        let of_client = &shared.rules.client.authenticator;
+        let authenticator = self.of_request.as_deref().unwrap_or(of_client);
         let lease = self.lease.take();
         retry_loop::run(authenticator, &mut self.exchange, lease, &mut self.attempts).await
     }
