@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use reqwest::{Body, Request, Response, multipart};
 use serde::Serialize;
 
+use crate::cache::cache::TokenCache;
 use crate::client::session::send::{Options, Sender};
 use crate::client::session::shared_methods::request_builder_methods;
 use crate::error::error::Error;

@@ -63,7 +63,7 @@ macro_rules! request_builder_methods {
         /// Uses the tokens of another cache for this request, such as those of one user of a pool.
         ///
         /// They go only to the origins that the session is bound to, and the request uses the session's retry budget.
-        pub fn tokens(mut self, tokens: impl Into<crate::TokenCache>) -> Self {
+        pub fn tokens(mut self, tokens: impl Into<TokenCache>) -> Self {
             self.options.tokens = Some(tokens.into());
             self
         }
