@@ -11,8 +11,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use keyfob::proxy::{Arrival, Proxy, ProxyBody, Report, Route, RouteBuilder, StrictStream};
 use keyfob::{Error, RetryPolicy, TokenCache};
+use keyfob_testkit::{Leaf, TestAuthority};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A proxy that listens.
 pub(crate) struct Running {
@@ -210,6 +215,22 @@ pub(crate) fn tokens(texts: &'static [&'static str]) -> TokenCache {
 
 pub(crate) fn at_once() -> RetryPolicy {
     RetryPolicy::default().pauses(Duration::ZERO, Duration::ZERO)
+}
+
+/// For a server that speaks HTTP/2 and HTTP/1.1 over TLS.
+pub(crate) fn tls_config(authority: &TestAuthority) -> Arc<ServerConfig> {
+    let pair = authority.issue(Leaf::default());
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.map(Result::unwrap).collect(), key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";

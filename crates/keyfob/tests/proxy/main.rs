@@ -4,6 +4,13 @@
 
 mod fails_closed;
 mod fixtures;
+#[path = "../tower/grpc_server.rs"]
+mod grpc_server;
 mod heads;
+mod http2;
 mod parsing;
+mod replay;
+mod streams;
 mod targets;
+mod tls;
+mod upgrades;

@@ -5,6 +5,7 @@
 mod bodies;
 mod fixtures;
 mod grpc;
+mod grpc_server;
 mod origins;
 mod readiness;
 mod renewal_after_401;

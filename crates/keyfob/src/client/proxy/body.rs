@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use crate::client::proxy::hop_by_hop;
 use crate::error::error::BoxError;
 
 /// The body of a response: that of the upstream as it comes, or that of a problem.
@@ -40,7 +42,13 @@ impl Body for ProxyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.get_mut().0 {
-            Content::Upstream(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Content::Upstream(body) => {
+                let mut frame = ready!(Pin::new(body).poll_frame(context));
+                if let Some(trailers) = trailers_of(&mut frame) {
+                    hop_by_hop::remove_from_trailers(trailers);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
             Content::Own(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
         }
     }
@@ -57,6 +65,16 @@ impl Body for ProxyBody {
             Content::Upstream(body) => body.size_hint(),
             Content::Own(body) => body.size_hint(),
         }
+    }
+}
+
+/// The trailers, if this part of a body is that.
+pub(super) fn trailers_of<E>(
+    frame: &mut Option<Result<Frame<Bytes>, E>>,
+) -> Option<&mut HeaderMap> {
+    match frame {
+        Some(Ok(frame)) => frame.trailers_mut(),
+        _ => None,
     }
 }
 

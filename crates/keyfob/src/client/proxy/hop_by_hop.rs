@@ -1,7 +1,10 @@
 //! The fields that are for one connection and not for the message (RFC 9110 §7.6.1).
 
 use http::HeaderMap;
-use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, SET_COOKIE, TE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 
 /// Removes them, those that `Connection` names too, and all that begin with `Proxy-`.
 pub(super) fn remove(headers: &mut HeaderMap) {
@@ -17,6 +20,14 @@ pub(super) fn remove(headers: &mut HeaderMap) {
     }
     for name in [CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
+    }
+}
+
+/// Removes what has no meaning behind a body, or would be a credential there (RFC 9110 §6.5.1).
+pub(super) fn remove_from_trailers(trailers: &mut HeaderMap) {
+    remove(trailers);
+    for name in [AUTHORIZATION, COOKIE, SET_COOKIE, HOST, CONTENT_LENGTH] {
+        trailers.remove(name);
     }
 }
 

@@ -9,15 +9,16 @@
 
 pub(crate) mod access_log;
 pub(crate) mod admission;
+mod allowed;
 pub(crate) mod arrival;
 pub(crate) mod body;
 pub(crate) mod client_secrets;
 mod expectation;
 mod failure;
+mod grpc;
 mod hop_by_hop;
 pub(crate) mod listener;
 mod local_names;
-mod location;
 pub(crate) mod metrics;
 pub(crate) mod problem;
 pub(crate) mod proxy;

@@ -15,7 +15,9 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::client::idle_timeout::Progress;
+use crate::client::proxy::body::trailers_of;
 use crate::client::proxy::expectation::Expectation;
+use crate::client::proxy::hop_by_hop;
 use crate::client::tower::replay::ReplayBody;
 use crate::error::error::BoxError;
 use crate::runtime::lock::{Mutex, lock};
@@ -161,7 +163,10 @@ impl State {
         let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
-        let frame = ready!(Pin::new(rest).poll_frame(context));
+        let mut frame = ready!(Pin::new(rest).poll_frame(context));
+        if let Some(trailers) = trailers_of(&mut frame) {
+            hop_by_hop::remove_from_trailers(trailers);
+        }
         match &frame {
             Some(Ok(frame)) => self.copy.add(frame),
             Some(Err(_)) => self.copy = Copied::Dropped,

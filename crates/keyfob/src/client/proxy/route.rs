@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::UPGRADE;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, on};
@@ -16,17 +16,17 @@ use url::Url;
 
 use crate::cache::cache::TokenCache;
 use crate::client::idle_timeout::IdleTimeout;
+use crate::client::proxy::allowed::Allowed;
 use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::expectation::Expectation;
 use crate::client::proxy::failure::problem_of;
-use crate::client::proxy::location::View;
 use crate::client::proxy::problem::Problem;
 use crate::client::proxy::recorded_body::{ReplayRecorded, RequestBody};
 use crate::client::proxy::report::Report;
 use crate::client::proxy::route_builder::RouteBuilder;
 use crate::client::proxy::target::{Base, check_path};
 use crate::client::proxy::upstream::Upstream;
-use crate::client::proxy::{request_head, response_head, upgrade};
+use crate::client::proxy::{grpc, request_head, response_head, upgrade};
 use crate::client::tower::layer::{AuthenticationLayerBuilder, AuthenticationService};
 use crate::error::error::{BoxError, Error};
 use crate::origin::ca_file::trust_file;
@@ -54,8 +54,7 @@ struct Shared {
     tokens: TokenCache,
     service: AuthenticationService<Upstream, ReplayRecorded>,
     replay_limit: usize,
-    methods: Vec<Method>,
-    paths: Vec<String>,
+    allowed: Allowed,
 }
 
 impl Route {
@@ -150,12 +149,13 @@ impl Route {
             route: Some(Arc::clone(&self.0.name)),
             ..Report::default()
         };
+        let is_grpc = grpc::is_call(request.headers());
         let sent = async {
             let target = target?;
             let mut response = self.exchange(request, target.clone(), &mut report).await?;
             if let Some(mount) = mount {
                 let (base, sent) = (&self.0.base, target.as_str());
-                View { base, sent, mount }.rewrite(response.headers_mut());
+                response_head::View { base, sent, mount }.rewrite(response.headers_mut());
             }
             Ok(response)
         };
@@ -164,7 +164,15 @@ impl Route {
                 response.extensions_mut().insert(report);
                 response
             }
-            Err(problem) => Problem::into_response(problem, report),
+            Err(problem) => {
+                let problem: Problem = problem;
+                let detail = is_grpc.then(|| problem.detail.clone());
+                let mut response = problem.into_response(report);
+                if let Some(detail) = detail {
+                    grpc::describe(&mut response, &detail);
+                }
+                response
+            }
         }
     }
 
@@ -183,7 +191,7 @@ impl Route {
         let (mut head, body) = request.into_parts();
         request_head::check(&head)?;
         check_path(target.path())?;
-        self.allow(&head.method, target.path())?;
+        self.0.allowed.check(&head.method, target.path())?;
         let wishes = request_head::strip(&mut head);
         let upgrade = protocol.zip(client).filter(|_| wishes.upgrade);
         if let Some((protocol, _)) = &upgrade {
@@ -220,32 +228,6 @@ impl Route {
             report.replay = Some("the body of the request is larger than the replay limit");
         }
         response
-    }
-
-    fn allow(&self, method: &Method, path: &str) -> Result<(), Problem> {
-        let shared = &*self.0;
-        if !shared.methods.is_empty() && !shared.methods.contains(method) {
-            let mut problem = Problem::input(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "the route does not allow the method",
-            );
-            let names: Vec<_> = shared.methods.iter().map(Method::as_str).collect();
-            problem.allow = HeaderValue::try_from(names.join(", ")).ok();
-            return Err(problem);
-        }
-        let is_at_or_below = |allowed: &String| {
-            let rest = path.strip_prefix(allowed.as_str());
-            rest.is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('/') || allowed.ends_with('/')
-            })
-        };
-        if !shared.paths.is_empty() && !shared.paths.iter().any(is_at_or_below) {
-            return Err(Problem::input(
-                StatusCode::FORBIDDEN,
-                "the route does not allow the path",
-            ));
-        }
-        Ok(())
     }
 
     pub(super) fn shared_name(&self) -> &Arc<str> {
@@ -302,16 +284,14 @@ impl RouteBuilder {
         let trust = self.ca_file.as_deref().map(trust_file).transpose()?;
         let name = origin.to_string();
         let upstream = Upstream::new(origin, trust, self.certificate.as_ref(), timeout)?;
-        let paths = self.paths.iter().map(|path| allowed_path(&base, path));
         Ok(Route(Arc::new(Shared {
             name: self.name.into(),
-            paths: paths.collect::<Result<_, _>>()?,
+            allowed: Allowed::new(self.methods, &self.paths, &base)?,
             base,
             origin: name,
             tokens,
             service: layer.layer(upstream),
             replay_limit: self.replay_limit,
-            methods: self.methods,
         })))
     }
 }
@@ -324,18 +304,6 @@ fn check_name(name: &str) -> Result<(), Error> {
             "the name of a route may have only letters, digits, `_` and `-`, because it is part of URLs",
         )),
     }
-}
-
-fn allowed_path(base: &Base, path: &str) -> Result<String, Error> {
-    let unusable = |problem: Problem| {
-        Error::input(format!(
-            "an allowed path of a route cannot be used: {}; give one such as `/repos/our-team`",
-            problem.detail
-        ))
-    };
-    check_path(path).map_err(unusable)?;
-    let whole = base.path_of(path, None).map_err(unusable)?;
-    Ok(whole.path().to_owned())
 }
 
 impl fmt::Debug for Route {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_TYPE, UPGRADE};
+use http::header::UPGRADE;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use crate::client::idle_timeout::IdleTimeout;
+use crate::client::proxy::grpc;
 use crate::client::proxy::local_names::Resolver;
 use crate::client::proxy::recorded_body::RequestBody;
 use crate::client::proxy::upstream_tls::UpstreamTls;
@@ -83,7 +84,7 @@ impl Upstream {
     fn client_for(&self, headers: &HeaderMap) -> HyperClient {
         let needs_other = match self.0.origin.is_https() {
             true => headers.contains_key(UPGRADE),
-            false => is_grpc(headers),
+            false => grpc::is_call(headers),
         };
         let chosen = |connections: &Connections| match needs_other {
             true => connections.other.clone(),
@@ -163,15 +164,6 @@ fn tcp() -> HttpConnector<Resolver> {
     tcp.set_keepalive_interval(Some(KEEP_ALIVE));
     tcp.set_keepalive_retries(Some(3));
     tcp
-}
-
-/// gRPC, and not gRPC-Web, which needs no HTTP/2.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], |kind| kind.as_bytes());
-    let rest = kind.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 /// How long a connection is kept that no request uses.
