@@ -7,6 +7,7 @@ fn each_profile_file_in_the_documentation_is_valid() {
     let pages = [
         include_str!("../../../../docs/tutorial/README.md"),
         include_str!("../../../../docs/reference/profiles.md"),
+        include_str!("../../../../docs/how-to/proxies-and-private-cas.md"),
     ];
     for page in pages {
         let examples: Vec<_> = page.split("```toml\n").skip(1).collect();

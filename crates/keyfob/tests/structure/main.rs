@@ -2,6 +2,7 @@
 //! exist, ARCHITECTURE.md names files that exist, docs/reference/observability.md lists the log events, and figures are measured.
 
 mod contract;
+mod error_texts;
 mod events;
 mod features;
 mod figures;
