@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests, target};
-use crate::{figures, python, site};
+use crate::{figures, python, site, tutorial};
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {
@@ -84,6 +84,12 @@ pub(crate) const ALL: &[Gate] = &[
         "no rustdoc warning, no dead link, also on the site",
         &[Need::MdBook],
         docs,
+    ),
+    gate(
+        "tutorial",
+        "the tutorial's commands and programs, as they are written",
+        &[Need::OidcProvider],
+        tutorial::follow,
     ),
     gate(
         "figures",

@@ -14,6 +14,7 @@ mod python;
 mod report;
 mod servers;
 mod site;
+mod tutorial;
 mod version;
 
 use std::env;

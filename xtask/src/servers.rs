@@ -135,7 +135,7 @@ const PROFILES_AFTER: &str = "\
     DEMO_SECRET=demo-secret keyfob request --profile demo /      as a service
     keyfob login anna; keyfob request --profile anna /           as a person, who signs in once
 
-Tokens live for a minute. Ctrl-C stops the provider; what it knows survives a restart. It listens on";
+Tokens live for two minutes. Ctrl-C stops the provider; what it knows survives a restart. It listens on";
 const LOCK: &str = "package-lock.json";
 const INSTALLED: &str = "installed.json";
 /// The server, and what makes its database.

@@ -69,7 +69,7 @@ tlsServer?.on('request', provider.callback());
 console.log(issuer);
 
 async function readSetup() {
-  let given = { state: process.argv[2] };
+  let given = { state: process.argv[2], lifetime: 120 };
   if (process.argv[2] === '-') {
     const lines = createInterface({ input: process.stdin });
     lines.on('close', () => process.exit());
