@@ -42,7 +42,7 @@ fn draw_architecture() -> Outcome {
         .ok_or("Graphviz drew a picture of an unknown form")?;
     write(
         ARCHITECTURE,
-        &format!("{head}<desc><![CDATA[\n{source}]]></desc>\n<g id={rest}"),
+        &format!("{head}<desc><![CDATA[\n{source}]]></desc>\n{ARCHITECTURE_STYLE}<g id={rest}"),
     )
 }
 
@@ -142,6 +142,23 @@ fn escaped(text: &str) -> String {
 }
 
 const ARCHITECTURE: &str = "docs/architecture.svg";
+/// Its colours where the reader's theme is dark.
+const ARCHITECTURE_STYLE: &str = "\
+<style>
+text { fill: #24292f }
+@media (prefers-color-scheme: dark) {
+text, text[fill] { fill: #e6edf3 }
+[fill=\"white\"] { fill: #0d1117 }
+[fill=\"#ffffff\"] { fill: #161b22 }
+[fill=\"#f6f8fa\"] { fill: #21262d }
+[fill=\"#ddf4ff\"] { fill: #12304d }
+[fill=\"#dafbe1\"] { fill: #12361f }
+[stroke=\"#57606a\"] { stroke: #9da7b3 }
+[fill=\"#57606a\"] { fill: #9da7b3 }
+[stroke=\"#afb8c1\"] { stroke: #57606a }
+}
+</style>
+";
 const PICTURE: &str = "docs/demo.svg";
 /// What a reader types for the same.
 const SHOWN: &str = "$ cargo run --release -- demo";

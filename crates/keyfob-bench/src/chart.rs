@@ -37,7 +37,7 @@ pub fn chart(title: &str, measured: &str, bars: &[Bar]) -> String {
     let mut svg = format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" font-family="Helvetica, Arial, sans-serif" font-size="13">
 <title>{}</title>
-<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>
+{DARK}<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>
 <text x="12" y="24" font-size="15" font-weight="bold" fill="#1f2328">{}</text>
 <text x="12" y="44" fill="#59636e">{}{}</text>
 "##,
@@ -103,6 +103,18 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+/// The colours where the reader's theme is dark.
+const DARK: &str = "\
+<style>
+@media (prefers-color-scheme: dark) {
+[fill=\"#ffffff\"] { fill: #161b22 }
+[fill=\"#1f2328\"] { fill: #e6edf3 }
+[fill=\"#59636e\"] { fill: #9da7b3 }
+[fill=\"#1a7f37\"] { fill: #3fb950 }
+[fill=\"#8c959f\"] { fill: #6e7681 }
+}
+</style>
+";
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 230.0;
 const RIGHT: f64 = 130.0;
