@@ -1,32 +1,21 @@
 //! `cargo xtask picture`: draws `docs/architecture.svg` from its source, and `docs/demo.svg` from a run of the demo.
 //!
-//! The pictures are text, not pixels. Where a viewer shows animations, each line of the demo appears when it was printed;
-//! elsewhere all lines are there from the start.
+//! The pictures are drawings, not pixels, and follow the reader's theme.
 
 use std::fmt::Write;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, cargo, program, read, root, run, target};
 
-/// A line of the terminal, and when it came.
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    text: String,
-    at: Duration,
-}
-
 /// Draws both pictures; fails if the demo broke a promise.
 pub(crate) fn draw() -> Outcome {
     draw_architecture()?;
-    let lines = record()?;
-    write(PICTURE, &svg(&lines))?;
-    println!("{PICTURE} has {} lines", lines.len());
-    Ok(())
+    let data = run_demo()?;
+    write(PICTURE, &svg(&data)?)
 }
 
 /// Has Graphviz draw the architecture. The picture holds its source, so that a test can compare them.
@@ -50,95 +39,141 @@ fn write(path: &str, text: &str) -> Outcome {
     fs::write(root().join(path), text).map_err(|error| format!("{path} cannot be written: {error}"))
 }
 
-/// What the demo prints: how it goes to stderr, line by line, and the table to stdout at its end.
-fn record() -> Result<Vec<Line>, String> {
+/// Runs the demo, and returns what it counted.
+fn run_demo() -> Result<Value, String> {
     // Built first and run without cargo, whose own words are not part of the demo.
     run(&mut cargo(["build", "--quiet", "--release"]))?;
-    let mut command = program(target().join("release/keyfob"));
-    let started = command
-        .arg("demo")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut demo = started.map_err(|error| format!("the demo cannot be started: {error}"))?;
-    let broken = |error| format!("the demo cannot be read: {error}");
-    let mut lines = vec![Line {
-        text: SHOWN.to_owned(),
-        at: Duration::ZERO,
-    }];
-    let mut start = None;
-    if let Some(progress) = demo.stderr.take() {
-        for text in BufReader::new(progress).lines() {
-            let start = *start.get_or_insert_with(Instant::now);
-            lines.push(Line {
-                text: text.map_err(broken)?,
-                at: start.elapsed(),
-            });
-        }
-    }
-    let end = start.map_or(Duration::ZERO, |start| start.elapsed());
-    let mut table = String::new();
-    if let Some(mut stdout) = demo.stdout.take() {
-        stdout.read_to_string(&mut table).map_err(broken)?;
-    }
-    lines.extend(table.lines().map(|text| Line {
-        text: text.to_owned(),
-        at: end,
-    }));
-    let status = demo.wait().map_err(broken)?;
-    if !status.success() {
-        let printed: Vec<_> = lines.into_iter().map(|line| line.text).collect();
-        return Err(format!(
-            "the demo ended with {status}:\n{}",
-            printed.join("\n")
-        ));
-    }
-    Ok(lines)
+    let printed = read(program(target().join("release/keyfob")).args(["demo", "--json"]))?;
+    serde_json::from_str(&printed).map_err(|error| format!("the demo printed no JSON: {error}"))
 }
 
-fn svg(lines: &[Line]) -> String {
-    let lines: Vec<Line> = lines.iter().flat_map(folded).collect();
-    let height = TOP + ROW * lines.len() + MARGIN;
-    let width = 2 * MARGIN + COLUMNS * COLUMN_TENTHS / 10;
+/// Two charts over the same seconds, one for each client, with the lives of its tokens below.
+fn svg(data: &Value) -> Result<String, String> {
+    let (plain, keyfob) = (Side::read(data, "plain")?, Side::read(data, "keyfob")?);
+    let samples = plain.samples.len();
+    let most = [&plain, &keyfob].into_iter().flat_map(|side| &side.samples);
+    // What came in the last sample may be of more than a tenth of a second.
+    let most = most.map(|sample| sample[0] + sample[2]).fold(1.0, f64::max);
+    let scale = Scale {
+        of_time: (WIDTH - LEFT - RIGHT) / (samples as f64 / 10.0),
+        of_count: PLOT / most,
+    };
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-         role=\"img\" aria-label=\"What keyfob demo printed\">\n{STYLE}\
-         <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#16181d\"/>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\n\
+         <title>A plain client and keyfob with the same workers and faults: {} and {} requests fail, {} and {} wait for a token</title>\n\
+         {STYLE}{LEGEND}",
+        plain.sum(1),
+        keyfob.sum(1),
+        plain.sum(2),
+        keyfob.sum(2),
     );
-    for (row, line) in lines.iter().enumerate() {
+    plain.draw(&mut svg, "a plain client", TOP, &scale);
+    keyfob.draw(&mut svg, "keyfob", TOP + PANEL, &scale);
+    for second in (0..=samples / 10).step_by(2) {
+        let x = LEFT + second as f64 * scale.of_time;
         // Writing to a string cannot fail.
         let _ = writeln!(
             svg,
-            "<text x=\"{MARGIN}\" y=\"{}\" xml:space=\"preserve\" style=\"animation-delay:{:.1}s\">{}</text>",
-            TOP + ROW * row,
-            line.at.as_secs_f32(),
-            escaped(&line.text),
+            "<text class=\"soft\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{second} s</text>",
+            HEIGHT - 10.0
         );
     }
     svg.push_str("</svg>\n");
-    svg
+    Ok(svg)
 }
 
-/// The line as a terminal of this width shows it, but cut between words.
-fn folded(line: &Line) -> Vec<Line> {
-    let mut rows = vec![String::new()];
-    for word in line.text.split_inclusive(' ') {
-        let row = rows.last_mut().expect("it began with one");
-        if !row.is_empty() && row.chars().count() + word.trim_end().chars().count() > COLUMNS {
-            rows.push(word.to_owned());
-        } else {
-            row.push_str(word);
+/// Pixels for a second and for a request.
+struct Scale {
+    of_time: f64,
+    of_count: f64,
+}
+
+/// What the demo counted for one client.
+struct Side {
+    /// Requests, failures, delays and issuer calls in each tenth of a second.
+    samples: Vec<[f64; 4]>,
+    /// From when until when each token could be used, in seconds, and whether it was revoked.
+    tokens: Vec<(f64, f64, bool)>,
+}
+
+impl Side {
+    fn read(data: &Value, name: &str) -> Result<Self, String> {
+        let rows = |what: &str| {
+            let rows = data[name][what].as_array();
+            rows.ok_or_else(|| format!("the demo printed no `{what}` of {name}"))
+        };
+        let number = |cell: &Value| cell.as_f64().unwrap_or_default();
+        let samples = rows("samples")?;
+        let tokens = rows("tokens")?;
+        Ok(Self {
+            samples: samples
+                .iter()
+                .map(|row| [0, 1, 2, 3].map(|at| number(&row[at])))
+                .collect(),
+            tokens: tokens
+                .iter()
+                .map(|row| (number(&row[0]), number(&row[1]), row[2] == true))
+                .collect(),
+        })
+    }
+
+    fn sum(&self, column: usize) -> f64 {
+        self.samples.iter().map(|sample| sample[column]).sum()
+    }
+
+    fn draw(&self, svg: &mut String, name: &str, top: f64, scale: &Scale) {
+        let base = top + PLOT;
+        let right = WIDTH - RIGHT;
+        let _ = writeln!(
+            svg,
+            "<text class=\"name\" x=\"{LEFT}\" y=\"{:.1}\">{name}</text>\
+             <text class=\"soft\" x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{} fail, {} wait, {} calls to the issuer</text>\
+             <path class=\"axis\" d=\"M{LEFT} {base} H{right}\"/>",
+            top - 8.0,
+            top - 8.0,
+            self.sum(1),
+            self.sum(2),
+            self.sum(3),
+        );
+        let width = scale.of_time / 10.0;
+        for (at, [requests, failed, delayed, _]) in self.samples.iter().enumerate() {
+            let x = LEFT + at as f64 * width;
+            let mut y = base;
+            for (class, count) in [
+                ("good", requests - failed),
+                ("bad", *failed),
+                ("late", *delayed),
+            ] {
+                let height = count * scale.of_count;
+                y -= height;
+                if height > 0.0 {
+                    let _ = writeln!(
+                        svg,
+                        "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+                        width - 0.8
+                    );
+                }
+            }
+        }
+        let _ = writeln!(
+            svg,
+            "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">tokens</text>",
+            LEFT - 8.0,
+            base + 20.0
+        );
+        let end = self.samples.len() as f64 / 10.0;
+        for (index, (from, until, is_revoked)) in self.tokens.iter().enumerate() {
+            // Two lanes, because a token is renewed before the last one expires.
+            let y = base + 9.0 + (index % 2) as f64 * 9.0;
+            let x = LEFT + from.max(0.0) * scale.of_time;
+            let width = (until.min(end) - from.max(0.0)).max(0.0) * scale.of_time;
+            let class = if *is_revoked { "life revoked" } else { "life" };
+            let _ = writeln!(
+                svg,
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"7\" rx=\"2\"/>"
+            );
         }
     }
-    rows.into_iter()
-        .map(|text| Line { text, at: line.at })
-        .collect()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 const ARCHITECTURE: &str = "docs/architecture.svg";
@@ -160,55 +195,53 @@ text, text[fill] { fill: #e6edf3 }
 </style>
 ";
 const PICTURE: &str = "docs/demo.svg";
-/// What a reader types for the same.
-const SHOWN: &str = "$ cargo run --release -- demo";
 
-const COLUMNS: usize = 88;
-const COLUMN_TENTHS: usize = 84;
-const ROW: usize = 20;
-const TOP: usize = 32;
-const MARGIN: usize = 18;
+const WIDTH: f64 = 760.0;
+const HEIGHT: f64 = 400.0;
+const LEFT: f64 = 64.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 76.0;
+const PLOT: f64 = 100.0;
+const PANEL: f64 = 168.0;
 
 const STYLE: &str = "\
 <style>
-text { font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; fill: #d7dae0; white-space: pre }
-text { animation: appear 0.1s both }
-@keyframes appear { from { opacity: 0 } }
-@media (prefers-reduced-motion: reduce) { text { animation: none } }
+:root { --ink: #1f2328; --soft: #59636e; --axis: #818b98; --good: #2f81c7; --bad: #d1242f; --late: #d4a017; --life: #8c959f }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b3; --axis: #7d8590; --good: #58a6ff; --bad: #ff6b62; --late: #e3b341; --life: #6e7681 } }
+text { font: 13px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: var(--ink) }
+.name { font-weight: 600; font-size: 15px }
+.soft { fill: var(--soft) }
+.axis { stroke: var(--axis); stroke-width: 1 }
+.good { fill: var(--good) } .bad { fill: var(--bad) } .late { fill: var(--late) }
+.life { fill: var(--life) } .revoked { stroke: var(--bad); stroke-width: 1.5 }
 </style>
+";
+const LEGEND: &str = "\
+<rect class=\"good\" x=\"64\" y=\"12\" width=\"12\" height=\"12\"/><text x=\"82\" y=\"23\">succeed</text>
+<rect class=\"bad\" x=\"160\" y=\"12\" width=\"12\" height=\"12\"/><text x=\"178\" y=\"23\">fail</text>
+<rect class=\"late\" x=\"226\" y=\"12\" width=\"12\" height=\"12\"/><text x=\"244\" y=\"23\">wait for a token</text>
+<rect class=\"life\" x=\"392\" y=\"14\" width=\"24\" height=\"8\" rx=\"2\"/><text x=\"422\" y=\"23\">a token is valid</text>
+<rect class=\"life revoked\" x=\"548\" y=\"14\" width=\"24\" height=\"8\" rx=\"2\"/><text x=\"578\" y=\"23\">until revoked</text>
 ";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> Line {
-        Line {
-            text: text.to_owned(),
-            at: Duration::from_millis(1500),
-        }
-    }
-
     #[test]
-    fn a_line_is_text_that_appears_in_its_time() {
-        let svg = svg(&[line("a  <b> & c")]);
-        assert!(
-            svg.contains("animation-delay:1.5s\">a  &lt;b&gt; &amp; c</text>"),
-            "{svg}"
-        );
-        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-    }
-
-    #[test]
-    fn a_long_line_is_cut_between_words_and_loses_none() {
-        let long = "twelve chars ".repeat(20);
-        let rows = folded(&line(&long));
-        assert!(rows.len() > 1);
-        assert!(rows.iter().all(|row| row.text.trim_end().len() <= COLUMNS));
-        assert_eq!(
-            rows.iter().map(|row| row.text.as_str()).collect::<String>(),
-            long
-        );
-        assert_eq!(folded(&line("  of these")), [line("  of these")]);
+    fn the_picture_has_what_the_demo_counted() {
+        let side = |failed| {
+            serde_json::json!({
+                "samples": [[10, failed, 0, 1], [12, 0, 3, 0]],
+                "tokens": [[-0.2, 0.1, true], [0.1, 3.0, false]],
+            })
+        };
+        let data = serde_json::json!({"plain": side(2), "keyfob": side(0)});
+        let svg = svg(&data).unwrap();
+        assert!(svg.contains("2 and 0 requests fail, 3 and 3 wait"), "{svg}");
+        // One in the legend, and one in the chart of the plain client.
+        assert_eq!(svg.matches("class=\"bad\"").count(), 2);
+        assert_eq!(svg.matches("class=\"life revoked\"").count(), 3);
+        assert!(super::svg(&serde_json::json!({})).is_err());
     }
 }

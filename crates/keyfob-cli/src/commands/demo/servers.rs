@@ -1,24 +1,32 @@
 //! The servers of the demo: an issuer and an API, which fail in planned ways.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use keyfob::Session;
 use keyfob::authentication::{ExternallyManagedJwt, GenericExternallyManagedJwtHandler};
 use keyfob::error::BoxError;
 use keyfob::source::Reason;
 use keyfob_testkit::{Api, ScriptedResponse, TokenEndpoint, TokenResponse};
 use serde_json::Value;
-use tokio::time::sleep;
 
 use crate::output::error::CliError;
 
-/// An issuer and an API on loopback. They count requests themselves, independently of the session.
+/// An issuer and an API on loopback. They count requests themselves, independently of the client.
 pub(super) struct Servers {
     endpoint: TokenEndpoint,
     api: Api,
-    ahead: Arc<AtomicU64>,
+    http: reqwest::Client,
+    ahead: AtomicU64,
+    tokens: Mutex<Vec<Life>>,
+}
+
+/// From when until when a token could be used.
+#[derive(Clone, Copy)]
+pub(super) struct Life {
+    pub(super) from: Instant,
+    pub(super) until: Instant,
+    pub(super) is_revoked: bool,
 }
 
 impl Servers {
@@ -31,41 +39,56 @@ impl Servers {
         Self {
             endpoint,
             api,
-            ahead: Arc::default(),
+            http: reqwest::Client::new(),
+            ahead: AtomicU64::new(0),
+            tokens: Mutex::default(),
         }
     }
 
     /// A handler whose hook requests tokens from the issuer.
-    pub(super) fn handler(&self) -> Result<GenericExternallyManagedJwtHandler, CliError> {
-        let client = reqwest::Client::new();
-        let url = self.endpoint.url();
-        let ahead = Arc::clone(&self.ahead);
+    pub(super) fn handler(
+        servers: &Arc<Self>,
+    ) -> Result<GenericExternallyManagedJwtHandler, CliError> {
+        let servers = Arc::clone(servers);
         let get_token = keyfob::hook(move |request| {
             if request.reason() == Reason::Due {
-                ahead.fetch_add(1, Ordering::Relaxed);
+                servers.ahead.fetch_add(1, Ordering::Relaxed);
             }
-            fetch_token(client.clone(), url.clone())
+            let servers = Arc::clone(&servers);
+            async move { servers.fetch_token().await }
         });
         Ok(ExternallyManagedJwt::new(get_token).handler()?)
     }
 
-    /// Makes the API reject the current token every few seconds; never returns.
-    ///
-    /// It waits until no renewal is near: a token that is revoked before it reaches the session would fail the replay after a 401, as
-    /// it should.
-    pub(super) async fn revoke_repeatedly(&self, session: &Session) {
-        sleep(REVOKED_FIRST_AFTER).await;
-        loop {
-            while !is_settled(session) {
-                sleep(POLL_INTERVAL).await;
-            }
-            self.endpoint.issuer().revoke_current();
-            sleep(REVOKED_EVERY).await;
-        }
+    /// A user's hook: requests a token, and returns it with its lifetime.
+    pub(super) async fn fetch_token(&self) -> Result<(String, Duration), BoxError> {
+        let grant = [("grant_type", "client_credentials")];
+        let asked = Instant::now();
+        let response = self
+            .http
+            .post(self.endpoint.url())
+            .form(&grant)
+            .send()
+            .await?;
+        let response: Value = response.error_for_status()?.json().await?;
+        let token = response["access_token"].as_str().ok_or("no access_token")?;
+        let seconds = response["expires_in"].as_u64().ok_or("no expires_in")?;
+        let lifetime = Duration::from_secs(seconds);
+        self.lives().push(Life {
+            from: Instant::now(),
+            until: asked + lifetime,
+            is_revoked: false,
+        });
+        Ok((token.to_owned(), lifetime))
     }
 
-    pub(super) fn issuer_url(&self) -> String {
-        self.endpoint.url()
+    /// Makes the API reject the current token.
+    pub(super) fn revoke_token(&self) {
+        self.endpoint.issuer().revoke_current();
+        if let Some(current) = self.lives().last_mut() {
+            current.until = Instant::now().min(current.until);
+            current.is_revoked = true;
+        }
     }
 
     pub(super) fn api_url(&self) -> String {
@@ -91,28 +114,14 @@ impl Servers {
     pub(super) fn responses_with(&self, status: u16) -> u64 {
         self.api.count(status)
     }
-}
 
-/// True if the current token is not being renewed, and will not be soon.
-fn is_settled(session: &Session) -> bool {
-    let status = session.status();
-    let is_far = |left: Duration| left > ISSUING_TIME * 2;
-    status.authenticated && !status.renewing && status.next_renewal_in.is_some_and(is_far)
-}
-
-/// A user's hook: requests a token, and returns it with its lifetime.
-async fn fetch_token(client: reqwest::Client, url: String) -> Result<(String, Duration), BoxError> {
-    let grant = [("grant_type", "client_credentials")];
-    let response = client.post(url).form(&grant).send().await?;
-    let response: Value = response.error_for_status()?.json().await?;
-    let token = response["access_token"].as_str().ok_or("no access_token")?;
-    let seconds = response["expires_in"].as_u64().ok_or("no expires_in")?;
-    Ok((token.to_owned(), Duration::from_secs(seconds)))
+    /// The tokens that were issued, the oldest first.
+    pub(super) fn lives(&self) -> std::sync::MutexGuard<'_, Vec<Life>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 const LIFETIME: Duration = Duration::from_secs(3);
-const ISSUING_TIME: Duration = Duration::from_millis(300);
+/// How long the issuer takes for a token.
+pub(super) const ISSUING_TIME: Duration = Duration::from_millis(300);
 const UNAVAILABLE_EVERY: u64 = 50;
-const REVOKED_FIRST_AFTER: Duration = Duration::from_millis(450);
-const REVOKED_EVERY: Duration = Duration::from_millis(3500);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
