@@ -3,6 +3,7 @@
 mod child;
 mod environment;
 mod options;
+mod proxy;
 #[cfg(unix)]
 mod signals;
 
@@ -13,10 +14,10 @@ use crate::commands::run::options::RunOptions;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 
-/// Run a program with a token in its environment
+/// Run a program with a token, or with a stand-in for one
 ///
 /// The token goes into the variables that the profile names with `env`, or that --env names. The program can read it, and keyfob cannot
-/// renew it there. Without a token, the program is not started.
+/// renew it there. Without a token, the program is not started. With --proxy, the program sees no token.
 ///
 /// No shell is run. Signals are passed on, and keyfob ends with the exit code of the program, or with 128 + n if signal n ended it.
 #[derive(Args)]
@@ -29,6 +30,9 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         let environment = Environment::new(&self.options)?;
-        environment.run(&self.options).await
+        match self.options.proxy {
+            true => proxy::run(&environment, &self.options).await,
+            false => environment.run(&self.options).await,
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
+use crate::error::printable::printable;
+
 /// A process of another user has connected to a unix socket.
 pub(crate) fn connection_refused(listener: &str, peer: impl Debug) {
     tracing::warn!(target: "keyfob", listener, ?peer, "a connection of another user was refused");
@@ -17,4 +19,16 @@ pub(crate) fn accept_failed(listener: &str, error: &io::Error, pause: Duration) 
 /// Lines of the access log are lost.
 pub(crate) fn access_log_failed(error: &io::Error) {
     tracing::warn!(target: "keyfob", %error, "the access log cannot be written");
+}
+
+/// A program asked for what it may not have.
+pub(crate) fn refused(server: &crate::origin::origin::Origin, reason: &str) {
+    tracing::warn!(target: "keyfob", %server, reason = %printable(reason), "the proxy refused a request");
+}
+
+/// A program does not trust the certificate authority of its run.
+pub(crate) fn authority_distrusted(server: &crate::origin::origin::Origin) {
+    tracing::warn!(target: "keyfob", %server,
+        "the program does not trust the certificate authority of this run; give it the file that SSL_CERT_FILE names in the way its TLS \
+         library reads one, as docs/how-to/run.md lists them");
 }

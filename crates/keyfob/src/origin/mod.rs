@@ -44,7 +44,7 @@ pub(crate) mod client_certificate;
 pub(crate) mod host;
 #[cfg(feature = "session")]
 pub(crate) mod loopback;
-#[cfg(feature = "oauth")]
+#[cfg(any(feature = "oauth", feature = "proxy"))]
 pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod uri;

@@ -89,6 +89,23 @@ impl Origin {
         self.scheme == Scheme::Https
     }
 
+    /// The host, in its normal form.
+    pub(crate) fn host(&self) -> &Host<String> {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same host and port with plain `http`.
+    pub(crate) fn over_plain_http(&self) -> Self {
+        Self {
+            scheme: Scheme::Http,
+            ..self.clone()
+        }
+    }
+
     /// Whether the host is this machine: `localhost` (RFC 6761 §6.3) or a loopback address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The routes of a proxy that a profile describes.
 
+use crate::client::proxy::forward::bound_origin::BoundOrigin;
+use crate::client::proxy::forward::stand_in::StandIn;
 use crate::client::proxy::route::Route;
 use crate::client::proxy::route_builder::RouteBuilder;
 use crate::error::error::Error;
@@ -53,6 +55,24 @@ impl Profile {
                 self.name()
             ))),
         }
+    }
+
+    /// The servers of this profile for a forward proxy, each with this stand-in for the profile's token.
+    ///
+    /// Nothing is fetched yet, and no key and no certificate is read before the first request.
+    ///
+    /// # Errors
+    ///
+    /// As [`tokens`](Self::tokens); and [`ErrorKind::Input`](crate::ErrorKind::Input) if the profile names no server.
+    pub fn bound_origins(&self, stand_in: &StandIn) -> Result<Vec<BoundOrigin>, Error> {
+        self.require_server()?;
+        let tokens = self.tokens()?;
+        let bound = self.origins().iter().map(|origin| {
+            let (profile, to) = (self.clone(), origin.clone());
+            let make_route = move |tokens| profile.route_builder_to(&to)?.tokens(tokens).build();
+            BoundOrigin::new(origin.clone(), tokens.clone(), stand_in.clone(), make_route)
+        });
+        Ok(bound.collect())
     }
 
     fn route_below(&self, base_url: &str) -> Result<RouteBuilder, Error> {

@@ -1,6 +1,6 @@
 //! The environment of the program: which variables get the token of which profile, and which it must not see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::process::Command;
 use std::time::SystemTime;
@@ -37,7 +37,9 @@ impl Environment {
             for variable in environment.profiles.get(name)?.clone().variables() {
                 environment.set(variable, name)?;
             }
-            if !environment.variables.values().any(|other| other == name) {
+            let is_seen = environment.variables.values().any(|other| other == name);
+            // Behind the proxy, a program needs no stand-in.
+            if !is_seen && !run.proxy {
                 return Err(CliError::usage(format!(
                     "the profile {name} names no variable for its token; add `env = \"API_TOKEN\"` to it, or give --env API_TOKEN={name}"
                 )));
@@ -54,6 +56,20 @@ impl Environment {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// The profiles of the run, each once.
+    pub(super) fn chosen(&self, run: &RunOptions) -> Result<Vec<Profile>, CliError> {
+        let names: BTreeSet<_> = run.profile.iter().chain(self.variables.values()).collect();
+        let profiles = names
+            .into_iter()
+            .map(|name| self.profiles.get(name).cloned());
+        Ok(profiles.collect::<Result<_, _>>()?)
+    }
+
+    /// Each variable and its profile.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.variables.iter()
     }
 
     /// Runs the program with the tokens in its environment.
@@ -88,7 +104,7 @@ impl Environment {
     }
 
     /// Removes what the program must not see: keyfob's own variables, and those that secrets of profiles are read from.
-    fn hide_secrets(&self, command: &mut Command) {
+    pub(super) fn hide_secrets(&self, command: &mut Command) {
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("KEYFOB_") {
                 command.env_remove(name);

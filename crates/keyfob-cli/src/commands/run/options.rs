@@ -9,7 +9,7 @@ use crate::options::profile::ConfigOption;
 
 #[derive(Args)]
 pub(super) struct RunOptions {
-    /// Give the program the token of this profile, in the variables that it names; may be repeated
+    /// Give the program the token of this profile, in the variables that the profile names with env; may be repeated
     #[arg(long, value_name = "NAME", required_unless_present = "env")]
     pub(super) profile: Vec<String>,
     /// Give the program the token of a profile in this variable; may be repeated
@@ -18,6 +18,22 @@ pub(super) struct RunOptions {
     /// Do not print what the program can see, and until when
     #[arg(short, long)]
     pub(super) quiet: bool,
+    /// Give the program a stand-in in place of the token, and let a proxy put the token on its requests
+    ///
+    /// The program sees no token, and tokens are renewed while it runs. It gets the proxy in HTTPS_PROXY and HTTP_PROXY, and the
+    /// certificates that it has to trust in SSL_CERT_FILE and the variables of other libraries. It reaches the servers of its
+    /// profiles, and no other host.
+    #[arg(long)]
+    pub(super) proxy: bool,
+    /// With --proxy: let the program reach this host without a token; may be repeated
+    #[arg(long, value_name = "HOST[:PORT]", requires = "proxy")]
+    pub(super) allow_host: Vec<String>,
+    /// With --proxy: let the program reach all hosts on the internet without a token
+    #[arg(long, requires = "proxy")]
+    pub(super) allow_other_hosts: bool,
+    /// With --proxy: answer a request that has no stand-in with status 401, and do not send it
+    #[arg(long, requires = "proxy")]
+    pub(super) require_stand_in: bool,
     #[command(flatten)]
     pub(super) min_valid: MinValid,
     #[command(flatten)]

@@ -15,6 +15,7 @@ pub(crate) mod body;
 pub(crate) mod client_secrets;
 mod expectation;
 mod failure;
+pub mod forward;
 mod grpc;
 mod hop_by_hop;
 pub(crate) mod listener;

@@ -71,6 +71,12 @@ impl RouteBuilder {
         self
     }
 
+    /// Takes the tokens from this cache in place of the one that the builder was made with.
+    pub fn tokens(mut self, tokens: impl Into<TokenCache>) -> Self {
+        self.settings.tokens = tokens.into();
+        self
+    }
+
     /// Proves with each attempt that the client holds the key of its token (DPoP, RFC 9449).
     ///
     /// The proofs name the upstream's URL.

@@ -1,0 +1,132 @@
+//! `keyfob run --proxy`: the program sends its requests through a proxy, and sees no token.
+
+mod files;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use keyfob::proxy::forward::{ForwardProxy, StandIn};
+use keyfob::store::TokenStore;
+use keyfob::{Origin, Profile};
+use tokio::net::TcpListener;
+
+use crate::commands::run::child::Child;
+use crate::commands::run::environment::Environment;
+use crate::commands::run::options::RunOptions;
+use crate::commands::run::proxy::files::Files;
+use crate::commands::run::proxy::variables::Variables;
+use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+use crate::output::login_command::LoginCommand;
+use crate::output::print::print_stderr;
+
+/// Runs the program behind a proxy that ends with it.
+pub(super) async fn run(
+    environment: &Environment,
+    options: &RunOptions,
+) -> Result<ExitCode, CliError> {
+    hide_memory();
+    let profiles = environment.chosen(options)?;
+    let mut stand_ins = BTreeMap::new();
+    let mut builder = ForwardProxy::builder();
+    for profile in &profiles {
+        warn_without_sign_in(profile, options).await?;
+        let prefix = profile.stand_in_prefix().unwrap_or(StandIn::PREFIX);
+        let stand_in = StandIn::random(prefix)?;
+        for origin in profile.bound_origins(&stand_in)? {
+            builder = builder.origin(origin);
+        }
+        stand_ins.insert(profile.name().to_owned(), stand_in);
+    }
+    for host in &options.allow_host {
+        builder = builder.allow_host(host);
+    }
+    if options.allow_other_hosts {
+        builder = builder.allow_other_hosts();
+    }
+    if options.require_stand_in {
+        builder = builder.require_stand_in();
+    }
+    let proxy = builder.build()?;
+    let no_listener = |error| CliError::failed("the proxy cannot listen on this machine", &error);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.map_err(no_listener)?;
+    let address = listener.local_addr().map_err(no_listener)?;
+    let files = Files::write(&proxy.authority_pem()).map_err(|error| {
+        CliError::failed(
+            "the file with the proxy's certificate cannot be written",
+            &error,
+        )
+    })?;
+    let bound: Vec<&Origin> = profiles
+        .iter()
+        .flat_map(|profile| profile.origins())
+        .collect();
+    let variables = Variables::new(&proxy.url(address), &files, &bound);
+    if !options.quiet {
+        print_stderr(notice(&bound, options));
+    }
+    let serving = tokio::spawn(proxy.serve(listener));
+    let mut child = Child::start(&options.command, |command| {
+        environment.hide_secrets(command);
+        variables.set(command);
+        for (variable, profile) in environment.variables() {
+            command.env(variable, stand_ins[profile].expose());
+        }
+    })?;
+    let ending = child.ended().await;
+    serving.abort();
+    Ok(ending)
+}
+
+/// Keeps processes of the same user from reading the tokens in keyfob's memory, unless they may read everything, as root may.
+fn hide_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+        // Old sandboxes forbid the call. It is one protection of several.
+        _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Says at the start that a person has to sign in, and not only when a request fails.
+async fn warn_without_sign_in(profile: &Profile, options: &RunOptions) -> Result<(), CliError> {
+    if profile.sign_in().is_none() {
+        return Ok(());
+    }
+    let Some((store, key)) = profile.store()? else {
+        return Ok(());
+    };
+    // A store that cannot be read is reported by the first renewal.
+    if let Ok(None) = store.load(&key).await {
+        let config = options.config.arguments();
+        let login = LoginCommand {
+            profile: profile.name(),
+            config: &config,
+            ..LoginCommand::default()
+        };
+        print_stderr(format!(
+            "keyfob: nobody has signed in to the profile {} yet, so its requests will fail; run `{login}`\n",
+            profile.name()
+        ));
+    }
+    Ok(())
+}
+
+fn notice(bound: &[&Origin], options: &RunOptions) -> String {
+    let bound: Vec<_> = bound.iter().map(|origin| origin.to_string()).collect();
+    let others = match (options.allow_other_hosts, options.allow_host.is_empty()) {
+        (true, _) => "other hosts on the internet are reached without one".to_owned(),
+        (false, false) => format!(
+            "{} can be reached without one, and no other host",
+            options.allow_host.join(", ")
+        ),
+        (false, true) => "no other host can be reached (--allow-host HOST)".to_owned(),
+    };
+    format!(
+        "keyfob: the program sees no token; its requests to {} get one, and {others}\n",
+        bound.join(", ")
+    )
+}

@@ -1,0 +1,5 @@
+//! The forward proxy of `keyfob run --proxy`, against programs that want more than they may have.
+
+mod hostile;
+mod proxy;
+mod routes;
