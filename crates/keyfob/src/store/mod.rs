@@ -8,6 +8,7 @@
 //! | processes of one user on one machine | [`FileStore`] | files that only the owner can read; [sealed](FileStore::sealed) if you give keys |
 //! | the same, with the secrets in the system's keyring | `KeyringStore`, with the feature `keyring` | the keyring |
 //! | many machines | `RedisStore`, with the feature `redis` | always sealed |
+//! | many machines, with a database | `PostgresStore`, with the feature `postgres` | always sealed |
 //! | something else | your own [`TokenStore`]; its docs have a complete example | seal with [`SealingKeys`] |
 //!
 //! A store keeps one [`Entry`] for each [`StoreKey`]. Everyone may read an entry at any time. Only the holder of the key's
@@ -21,7 +22,11 @@ pub(crate) mod file;
 pub(crate) mod key;
 #[cfg(feature = "keyring")]
 pub(crate) mod keyring;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod leased_row;
 pub(crate) mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -35,6 +40,8 @@ pub use crate::store::key::{StoreKey, StoreKeyBuilder};
 #[cfg(feature = "keyring")]
 pub use crate::store::keyring::KeyringStore;
 pub use crate::store::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use crate::store::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use crate::store::redis::RedisStore;
 pub use crate::store::seal::{SealingKey, SealingKeys};

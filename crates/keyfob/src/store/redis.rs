@@ -11,21 +11,15 @@ use redis::sentinel::SentinelClient;
 
 mod connection;
 mod database;
-mod lease;
 
 use crate::error::error::Error;
-use crate::exchange::backoff::Backoff;
-use crate::runtime::runtime::TokioOrThreads;
-use crate::store::error::StoreError;
-use crate::store::key::{StoreKey, hex};
+use crate::store::key::StoreKey;
+use crate::store::leased_row::{self, RowSettings};
 use crate::store::redis::connection::{Connection, Server};
 use crate::store::redis::database::Database;
-use crate::store::redis::lease::RedisLease;
-use crate::store::seal;
 use crate::store::seal::SealingKeys;
 use crate::store::store::{
     EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, quarantined, summarize,
-    wait_for_lease,
 };
 
 /// A store in Redis or Valkey, shared by many machines.
@@ -57,7 +51,7 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// The default of [`lease_duration`](Self::lease_duration). A lease is extended three times within it.
-    pub const LEASE_DURATION: Duration = Duration::from_secs(10);
+    pub const LEASE_DURATION: Duration = leased_row::LEASE_DURATION;
 
     /// The default of [`prefix`](Self::prefix).
     pub const PREFIX: &'static str = "keyfob";
@@ -124,10 +118,8 @@ impl RedisStore {
         Self {
             database: Arc::new(Database {
                 connection: Connection::to(server),
-                keys: keys.bound_to(Self::PREFIX),
                 prefix: Self::PREFIX.to_owned(),
-                lease_duration: Self::LEASE_DURATION,
-                runtime: Arc::new(TokioOrThreads),
+                rows: RowSettings::new(keys.bound_to(Self::PREFIX)),
             }),
         }
     }
@@ -137,7 +129,7 @@ impl RedisStore {
     /// It should be longer than the server, the network or a process may hang. If a process dies, others wait this long.
     #[must_use]
     pub fn lease_duration(mut self, duration: Duration) -> Self {
-        Arc::make_mut(&mut self.database).lease_duration = duration;
+        Arc::make_mut(&mut self.database).rows.lease_duration = duration;
         self
     }
 
@@ -148,7 +140,7 @@ impl RedisStore {
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let database = Arc::make_mut(&mut self.database);
         database.prefix = prefix.into();
-        database.keys = database.keys.bound_to(&database.prefix);
+        database.rows.keys = database.rows.keys.bound_to(&database.prefix);
         self
     }
 
@@ -167,10 +159,8 @@ impl RedisStore {
 
 impl TokenStore for RedisStore {
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<StoredEntry>> {
-        Box::pin(async move {
-            let (_, opened) = self.database.row(key.id()).load().await?;
-            Ok(opened?.map(|(_, stored)| stored))
-        })
+        let row = self.database.row(key.id());
+        Box::pin(async move { leased_row::load(&row).await })
     }
 
     fn lease<'a>(
@@ -178,13 +168,8 @@ impl TokenStore for RedisStore {
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
-        Box::pin(async move {
-            let row = self.database.row(key.id());
-            let lease_id = random_id()?;
-            let fence = wait_for_lease(max_wait, LEASE_PAUSES, || row.lease(&lease_id)).await?;
-            let lease = RedisLease::new(row, key.clone(), lease_id, fence);
-            Ok(Box::new(lease) as Box<dyn StoreLease>)
-        })
+        let row = self.database.row(key.id());
+        Box::pin(leased_row::lease(row, key, max_wait))
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {
@@ -192,7 +177,7 @@ impl TokenStore for RedisStore {
             let mut found = Vec::new();
             for id in self.database.ids().await? {
                 let row = self.database.row(&id);
-                let (_, opened) = row.load().await?;
+                let (_, opened) = leased_row::load_revision(&row).await?;
                 let opened = match opened {
                     Ok(None) if row.has_quarantined().await? => Err(quarantined()),
                     opened => opened.map(|found| found.map(|(key, stored)| (key, stored.entry))),
@@ -212,20 +197,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("prefix", &self.database.prefix)
-            .field("lease_duration", &self.database.lease_duration)
+            .field("lease_duration", &self.database.rows.lease_duration)
             .finish_non_exhaustive()
     }
 }
-
-/// A name for a lease, which no other lease has.
-fn random_id() -> Result<String, StoreError> {
-    let mut id = [0; 16];
-    seal::fill(&mut id).map_err(StoreError::unavailable)?;
-    Ok(hex(&id))
-}
-
-/// How long to wait before a lease is tried again. It does not grow, because an exchange takes only a few of them.
-const LEASE_PAUSES: Backoff = Backoff {
-    first: Duration::from_millis(80),
-    cap: Duration::from_millis(80),
-};

@@ -7,34 +7,28 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
 
-use crate::observe::store as events;
-use crate::runtime::runtime::Runtime;
-use crate::store::error::{StoreError, StoreErrorKind};
-use crate::store::key::StoreKey;
+use crate::store::error::StoreError;
+use crate::store::leased_row::{Row, RowSettings, SealedEntry};
 use crate::store::redis::connection::Connection;
-use crate::store::seal::{READS, SealingKeys};
-use crate::store::store::StoredEntry;
 
 /// The database and its settings. All clones and leases of a store share it.
 #[derive(Clone)]
 pub(super) struct Database {
     pub(super) connection: Connection,
-    pub(super) keys: SealingKeys,
     pub(super) prefix: String,
-    pub(super) lease_duration: Duration,
-    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) rows: RowSettings,
 }
 
 /// The place of one entry in the database.
 #[derive(Clone)]
-pub(super) struct Row {
+pub(super) struct RedisRow {
     pub(super) database: Arc<Database>,
     pub(super) id: String,
 }
 
 impl Database {
-    pub(super) fn row(self: &Arc<Self>, id: &str) -> Row {
-        Row {
+    pub(super) fn row(self: &Arc<Self>, id: &str) -> RedisRow {
+        RedisRow {
             database: Arc::clone(self),
             id: id.to_owned(),
         }
@@ -59,61 +53,49 @@ impl Database {
     }
 }
 
-impl Row {
-    /// Reads the entry, and returns its key with it.
-    ///
-    /// The revision identifies the save that wrote the entry, and is empty if there is none. It is known even if the entry
-    /// cannot be opened.
-    pub(super) async fn load(&self) -> Result<(String, Opened), StoreError> {
-        let mut found = self.load_once().await?;
-        // Another task may have read or saved a newer state while the reply to this one was on its way.
-        for _ in 1..READS {
-            if !is_outdated(&found) {
-                return Ok(found);
-            }
-            found = self.load_once().await?;
-        }
-        if is_outdated(&found) {
-            events::outdated(&self.id);
-        }
-        Ok(found)
+impl Row for RedisRow {
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    async fn load_once(&self) -> Result<(String, Opened), StoreError> {
+    fn settings(&self) -> &RowSettings {
+        &self.database.rows
+    }
+
+    async fn read(&self) -> Result<Option<SealedEntry>, StoreError> {
         let found = self.send(&self.script(LOAD, &["entry"])).await?;
-        let Some::<(String, Vec<u8>, u64)>((revision, sealed, age)) = found else {
-            return Ok((String::new(), Ok(None)));
-        };
-        let age = Some(Duration::from_millis(age));
-        let opened = self.database.keys.open(&self.id, &sealed);
-        let opened = opened.map(|(key, entry)| Some((key, StoredEntry { entry, age })));
-        Ok((revision, opened))
+        let found: Option<(String, Vec<u8>, u64)> = found;
+        Ok(found.map(|(revision, sealed, age)| SealedEntry {
+            revision,
+            sealed,
+            age: Duration::from_millis(age),
+        }))
     }
 
-    /// Takes the lease; `None` if another process has it. The number that is returned grows with each lease.
-    pub(super) async fn lease(&self, lease_id: &str) -> Result<Option<u64>, StoreError> {
+    async fn lease(&self, lease_id: &str) -> Result<Option<u64>, StoreError> {
         let mut command = self.script(LEASE, &["lease", "fence"]);
-        command.arg(lease_id).arg(self.lease_milliseconds());
+        command
+            .arg(lease_id)
+            .arg(self.settings().lease_milliseconds());
         let fence: u64 = self.send(&command).await?;
         Ok((fence != 0).then_some(fence))
     }
 
-    /// Extends the lease; `false` if it has expired, or another process has it.
-    pub(super) async fn extend(&self, lease_id: &str) -> Result<bool, StoreError> {
+    async fn extend(&self, lease_id: &str) -> Result<bool, StoreError> {
         let mut command = self.script(EXTEND, &["lease"]);
-        command.arg(lease_id).arg(self.lease_milliseconds());
+        command
+            .arg(lease_id)
+            .arg(self.settings().lease_milliseconds());
         self.send(&command).await
     }
 
-    pub(super) async fn release(&self, lease_id: &str) -> Result<bool, StoreError> {
-        self.send(self.script(RELEASE, &["lease"]).arg(lease_id))
-            .await
+    async fn release(&self, lease_id: &str) -> Result<(), StoreError> {
+        let mut command = self.script(RELEASE, &["lease"]);
+        command.arg(lease_id);
+        self.send::<bool>(&command).await.map(drop)
     }
 
-    /// Saves an entry that follows one of two revisions; `false` if another process has saved a third one.
-    ///
-    /// If there is no entry, it was lost or forgotten. Then the new one is all that is left, and it is saved.
-    pub(super) async fn save(
+    async fn write(
         &self,
         follows: [&str; 2],
         revision: &str,
@@ -122,9 +104,6 @@ impl Row {
         let mut command = self.script(SAVE, &["entry"]);
         command.arg(&follows).arg(revision).arg(sealed);
         let saved = self.send(&command).await?;
-        if saved {
-            self.database.keys.note_saved(&self.id, sealed);
-        }
         // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
             self.update_index("SADD").await?;
@@ -132,8 +111,7 @@ impl Row {
         Ok(saved)
     }
 
-    /// Removes the entry, and what was quarantined of it.
-    pub(super) async fn remove(&self) -> Result<bool, StoreError> {
+    async fn remove(&self) -> Result<bool, StoreError> {
         let mut command = cmd("DEL");
         command.arg(self.name("entry")).arg(self.name("bad"));
         let removed: u64 = self.send(&command).await?;
@@ -141,14 +119,16 @@ impl Row {
         Ok(removed != 0)
     }
 
+    async fn quarantine(&self) -> Result<(), StoreError> {
+        let command = self.script(SET_ASIDE, &["entry", "bad"]);
+        self.send::<bool>(&command).await.map(drop)
+    }
+}
+
+impl RedisRow {
     /// Whether a damaged entry was moved out of the way.
     pub(super) async fn has_quarantined(&self) -> Result<bool, StoreError> {
         self.send(cmd("EXISTS").arg(self.name("bad"))).await
-    }
-
-    pub(super) async fn quarantine(&self) -> Result<(), StoreError> {
-        let command = self.script(SET_ASIDE, &["entry", "bad"]);
-        self.send::<bool>(&command).await.map(drop)
     }
 
     /// Not in the script of a save: in a cluster, a script may only use the keys of one node.
@@ -175,19 +155,6 @@ impl Row {
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         self.database.send(command).await
     }
-
-    fn lease_milliseconds(&self) -> u64 {
-        // Redis refuses to set a key that expires after 0 ms.
-        let duration = self.database.lease_duration.as_millis();
-        u64::try_from(duration).unwrap_or(u64::MAX).max(1)
-    }
-}
-
-/// An entry and its key, or why the entry cannot be opened; `None` if there is no entry.
-type Opened = Result<Option<(StoreKey, StoredEntry)>, StoreError>;
-
-fn is_outdated((_, opened): &(String, Opened)) -> bool {
-    matches!(opened, Err(fault) if fault.kind() == StoreErrorKind::Outdated)
 }
 
 const LOAD: &str = "

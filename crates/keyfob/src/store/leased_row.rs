@@ -1,0 +1,290 @@
+//! An entry that is one row of a database, and a lease of it that expires. A background task extends it while it is held.
+//!
+//! The stores in databases share this. They differ in how a row is read and written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, BoxFuture, abortable};
+
+use crate::clock::clock::Clock;
+use crate::clock::system::SystemClock;
+use crate::error::error::Error;
+use crate::error::printable::printable;
+use crate::exchange::backoff::Backoff;
+use crate::observe::store as events;
+use crate::runtime::runtime::{Runtime, TokioOrThreads};
+use crate::store::entry::Entry;
+use crate::store::error::{StoreError, StoreErrorKind};
+use crate::store::key::{StoreKey, hex};
+use crate::store::seal;
+use crate::store::seal::{READS, SealingKeys};
+use crate::store::store::{StoreFuture, StoreLease, StoredEntry, wait_for_lease};
+
+/// What all rows of a database share.
+#[derive(Clone)]
+pub(super) struct RowSettings {
+    pub(super) keys: SealingKeys,
+    pub(super) lease_duration: Duration,
+    pub(super) runtime: Arc<dyn Runtime>,
+}
+
+/// The place of one entry in a database.
+///
+/// Each method is atomic on the server. Each may run twice there, because a reply can be lost.
+pub(super) trait Row: Clone + Send + Sync + 'static {
+    fn id(&self) -> &str;
+
+    fn settings(&self) -> &RowSettings;
+
+    /// Reads the entry.
+    fn read(&self) -> impl Future<Output = Result<Option<SealedEntry>, StoreError>> + Send;
+
+    /// Takes the lease; `None` if another process has it. The number that is returned grows with each lease.
+    ///
+    /// A lease that this process has already taken is taken again, in case the reply to the first call was lost.
+    fn lease(&self, lease_id: &str)
+    -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
+
+    /// Extends the lease; `false` if it has expired, or another process has it.
+    fn extend(&self, lease_id: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Ends the lease, if this process still has it.
+    fn release(&self, lease_id: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes an entry that follows one of two revisions; `false` if another process has saved a third one.
+    ///
+    /// If there is no entry, it was lost or forgotten. Then the new one is all that is left, and it is written. An entry that
+    /// already has this revision counts as written.
+    fn write(
+        &self,
+        follows: [&str; 2],
+        revision: &str,
+        sealed: &[u8],
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Removes the entry, and what was quarantined of it.
+    fn remove(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Moves the entry to where only a person looks for it.
+    fn quarantine(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// An entry, as the database has it.
+pub(super) struct SealedEntry {
+    /// Identifies the save that wrote the entry.
+    pub(super) revision: String,
+    pub(super) sealed: Vec<u8>,
+    /// How long ago it was saved, by the clock of the database.
+    pub(super) age: Duration,
+}
+
+/// An entry and its key, or why the entry cannot be opened; `None` if there is no entry.
+pub(super) type Opened = Result<Option<(StoreKey, StoredEntry)>, StoreError>;
+
+impl RowSettings {
+    pub(super) fn new(keys: SealingKeys) -> Self {
+        Self {
+            keys,
+            lease_duration: LEASE_DURATION,
+            runtime: Arc::new(TokioOrThreads),
+        }
+    }
+
+    /// The duration of a lease as a number that every database accepts: none keeps a lease of 0 ms.
+    pub(super) fn lease_milliseconds(&self) -> u64 {
+        let duration = self.lease_duration.as_millis();
+        u64::try_from(duration).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Opens an entry of the row with this id.
+    pub(super) fn open(&self, id: &str, entry: &SealedEntry) -> Opened {
+        let age = Some(entry.age);
+        let opened = self.keys.open(id, &entry.sealed);
+        opened.map(|(key, entry)| Some((key, StoredEntry { entry, age })))
+    }
+}
+
+/// Reads and opens the entry of a row.
+pub(super) async fn load(row: &impl Row) -> Result<Option<StoredEntry>, StoreError> {
+    let (_, opened) = load_revision(row).await?;
+    Ok(opened?.map(|(_, stored)| stored))
+}
+
+/// Reads and opens the entry of a row, with its key and its revision.
+///
+/// The revision is empty if there is no entry. It is known even if the entry cannot be opened.
+pub(super) async fn load_revision(row: &impl Row) -> Result<(String, Opened), StoreError> {
+    let mut found = load_once(row).await?;
+    // Another task may have read or saved a newer state while the reply to this one was on its way.
+    for _ in 1..READS {
+        if !is_outdated(&found.1) {
+            return Ok(found);
+        }
+        found = load_once(row).await?;
+    }
+    if is_outdated(&found.1) {
+        events::outdated(row.id());
+    }
+    Ok(found)
+}
+
+async fn load_once(row: &impl Row) -> Result<(String, Opened), StoreError> {
+    let Some(found) = row.read().await? else {
+        return Ok((String::new(), Ok(None)));
+    };
+    let opened = row.settings().open(row.id(), &found);
+    Ok((found.revision, opened))
+}
+
+pub(super) fn is_outdated(opened: &Opened) -> bool {
+    matches!(opened, Err(fault) if fault.kind() == StoreErrorKind::Outdated)
+}
+
+/// Takes the lease of a row, and waits for it.
+pub(super) async fn lease(
+    row: impl Row,
+    key: &StoreKey,
+    max_wait: Duration,
+) -> Result<Box<dyn StoreLease>, StoreError> {
+    let lease_id = random_id()?;
+    let fence = wait_for_lease(max_wait, LEASE_PAUSES, || row.lease(&lease_id)).await?;
+    Ok(Box::new(RowLease::new(row, key.clone(), lease_id, fence)))
+}
+
+/// A name for a lease, which no other lease has.
+fn random_id() -> Result<String, StoreError> {
+    let mut id = [0; 16];
+    seal::fill(&mut id).map_err(StoreError::unavailable)?;
+    Ok(hex(&id))
+}
+
+struct RowLease<R: Row> {
+    row: R,
+    key: StoreKey,
+    /// A random name that tells this lease from all others.
+    lease_id: String,
+    /// A number that grows with each lease of this entry.
+    fence: u64,
+    /// The revision of the entry that the next save follows.
+    seen: String,
+    /// The revision of a save whose reply was lost. It may have been saved, so the next save may follow it as well.
+    tried: String,
+    saves: u64,
+    extension: AbortHandle,
+    is_released: bool,
+}
+
+impl<R: Row> RowLease<R> {
+    fn new(row: R, key: StoreKey, lease_id: String, fence: u64) -> Self {
+        let (task, extension) = abortable(keep_extending(row.clone(), lease_id.clone()));
+        row.settings().runtime.spawn(Box::pin(task.map(drop)));
+        Self {
+            row,
+            key,
+            lease_id,
+            fence,
+            seen: String::new(),
+            tried: String::new(),
+            saves: 0,
+            extension,
+            is_released: false,
+        }
+    }
+}
+
+/// Extends the lease until it has expired. If the server does not reply, the lease may still be valid, so this goes on.
+async fn keep_extending(row: impl Row, lease_id: String) {
+    loop {
+        let pause = row.settings().lease_duration / EXTENSIONS;
+        SystemClock.sleep(pause).await;
+        if let Ok(false) = row.extend(&lease_id).await {
+            return;
+        }
+    }
+}
+
+impl<R: Row> StoreLease for RowLease<R> {
+    fn load(&mut self) -> StoreFuture<'_, Option<StoredEntry>> {
+        Box::pin(async move {
+            let (revision, opened) = load_revision(&self.row).await?;
+            // Even if the entry cannot be opened: a save that replaces it follows this revision.
+            self.seen = revision;
+            Ok(opened?.map(|(_, stored)| stored))
+        })
+    }
+
+    fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let sealed = self.row.settings().keys.seal(&self.key, entry)?;
+            self.saves += 1;
+            let revision = format!("{}.{}.{}", self.fence, self.lease_id, self.saves);
+            // The lease may have expired while this process hung. The server compares revisions in the same step as it
+            // writes, so a late save never replaces what another process has saved since.
+            let follows = [self.seen.as_str(), self.tried.as_str()];
+            match self.row.write(follows, &revision, &sealed).await {
+                Ok(true) => {
+                    let keys = &self.row.settings().keys;
+                    keys.note_saved(self.key.id(), &sealed);
+                    self.seen = revision;
+                    Ok(())
+                }
+                Ok(false) => Err(conflict()),
+                Err(fault) => {
+                    self.tried = revision;
+                    Err(fault)
+                }
+            }
+        })
+    }
+
+    fn remove(&mut self) -> StoreFuture<'_, bool> {
+        Box::pin(self.row.remove())
+    }
+
+    fn quarantine(&mut self) -> StoreFuture<'_, ()> {
+        self.seen.clear();
+        Box::pin(self.row.quarantine())
+    }
+
+    fn release(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.is_released = true;
+        Box::pin(end_lease(self.row.clone(), self.lease_id.clone()))
+    }
+}
+
+/// Ends the lease. If that fails, the lease expires by itself.
+async fn end_lease(row: impl Row, lease_id: String) {
+    if let Err(fault) = row.release(&lease_id).await {
+        tracing::debug!(target: "keyfob", error = %printable(&fault), "the lease of the shared token was not released; it expires by itself");
+    }
+}
+
+impl<R: Row> Drop for RowLease<R> {
+    fn drop(&mut self) {
+        self.extension.abort();
+        if !self.is_released {
+            let task = end_lease(self.row.clone(), self.lease_id.clone());
+            self.row.settings().runtime.spawn(Box::pin(task));
+        }
+    }
+}
+
+fn conflict() -> StoreError {
+    StoreError::conflict(Error::unavailable(
+        "the lease of the shared token expired, and another process has saved since",
+    ))
+}
+
+/// How often a lease is extended within its duration.
+const EXTENSIONS: u32 = 3;
+
+/// The default duration of a lease.
+pub(super) const LEASE_DURATION: Duration = Duration::from_secs(10);
+
+/// How long to wait before a lease is tried again. It does not grow, because an exchange takes only a few of them.
+const LEASE_PAUSES: Backoff = Backoff {
+    first: Duration::from_millis(80),
+    cap: Duration::from_millis(80),
+};

@@ -1,0 +1,120 @@
+//! The connection to the database. It is opened when it is needed, and again after it broke.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, NoTls, Row};
+
+use crate::clock::clock;
+use crate::clock::system::SystemClock;
+use crate::runtime::lock::{Mutex, lock};
+use crate::store::error::StoreError;
+use crate::store::postgres::address::Address;
+use crate::store::postgres::fault::Fault;
+use crate::store::postgres::table::Table;
+
+/// The default timeout of one statement.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A value of a statement.
+pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// A connection. Clones share it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) address: Address,
+    /// Empty before the first statement, and after the connection broke.
+    open: Arc<Mutex<Option<Arc<Client>>>>,
+    pub(super) timeout: Duration,
+}
+
+impl Connection {
+    pub(super) fn to(address: Address) -> Self {
+        Self {
+            address,
+            open: Arc::default(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// Runs a statement. If an open connection broke, it runs once more on a new one, so it must be repeatable.
+    pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        // Only an old connection may have broken unseen. A new one that fails is not tried again, nor is a timeout, because
+        // callers would wait twice as long.
+        let old = lock(&self.open).clone();
+        let had_one = old.is_some();
+        match self.try_run(statement, old).await {
+            Err(fault) if had_one && fault.is_repeatable() => self.try_run(statement, None).await,
+            result => result,
+        }
+        .map_err(Fault::into_store_error)
+    }
+
+    /// Runs the statements that create a table.
+    pub(super) async fn create(&self, statements: &str) -> Result<(), StoreError> {
+        let created = async {
+            let client = self.connect().await?;
+            Ok(client.batch_execute(statements).await?)
+        };
+        let created = clock::within(&SystemClock, self.timeout, created).await;
+        let created = created.unwrap_or(Err(Fault::TimedOut));
+        created.map_err(Fault::into_store_error)
+    }
+
+    async fn try_run(
+        &self,
+        statement: Statement<'_>,
+        open: Option<Arc<Client>>,
+    ) -> Result<Vec<Row>, Fault> {
+        let result = async {
+            let client = match open {
+                Some(client) => client,
+                None => self.connect_to(statement.table).await?,
+            };
+            let rows = client.query_typed(statement.text, statement.values).await;
+            Ok(rows?)
+        };
+        let result = clock::within(&SystemClock, self.timeout, result).await;
+        let result = result.unwrap_or(Err(Fault::TimedOut));
+        if result.as_ref().is_err_and(Fault::ends_connection) {
+            // The next statement connects again.
+            *lock(&self.open) = None;
+        }
+        result
+    }
+
+    /// Connects to a database whose table has the layout that this version knows.
+    async fn connect_to(&self, table: &Table) -> Result<Arc<Client>, Fault> {
+        let client = Arc::new(self.connect().await?);
+        table.check(&client).await?;
+        // Before the statement is sent, so that other callers share the connection meanwhile.
+        *lock(&self.open) = Some(Arc::clone(&client));
+        Ok(client)
+    }
+
+    async fn connect(&self) -> Result<Client, Fault> {
+        let config = &self.address.config;
+        Ok(match &self.address.tls {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls.clone()).await?;
+                tokio::spawn(connection.map(drop));
+                client
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                tokio::spawn(connection.map(drop));
+                client
+            }
+        })
+    }
+}
+
+/// A statement on a table.
+#[derive(Clone, Copy)]
+pub(super) struct Statement<'a> {
+    pub(super) table: &'a Table,
+    pub(super) text: &'a str,
+    pub(super) values: &'a [Value<'a>],
+}

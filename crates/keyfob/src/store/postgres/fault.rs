@@ -1,0 +1,108 @@
+//! What a user reads when the database cannot be used.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::error::error::Error;
+use crate::error::printable::printable;
+use crate::store::error::StoreError;
+
+/// Why a statement has no result.
+pub(super) enum Fault {
+    TimedOut,
+    Client(tokio_postgres::Error),
+    /// The table is not there, or is not as this version knows it.
+    Table(String),
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl Fault {
+    /// Whether the connection is of no more use.
+    ///
+    /// A server that became a standby refuses writes: another one may be in its place.
+    pub(super) fn ends_connection(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Table(_) => true,
+            Self::Client(error) => match error.code() {
+                None => true,
+                Some(code) => {
+                    *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                        || ["08", "57P"]
+                            .iter()
+                            .any(|class| code.code().starts_with(class))
+                }
+            },
+        }
+    }
+
+    /// Whether a new connection may help at once.
+    pub(super) fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Client(_)) && self.ends_connection()
+    }
+
+    pub(super) fn into_store_error(self) -> StoreError {
+        let error = match self {
+            Self::TimedOut => {
+                Error::unavailable("the database of the token store did not reply in time")
+            }
+            Self::Table(problem) => Error::unavailable(problem),
+            Self::Client(error) => {
+                let message = match error.code() {
+                    Some(code) => refusal(code),
+                    None => "the database of the token store cannot be reached",
+                };
+                Error::unavailable(message).caused_by(cause(&error))
+            }
+        };
+        StoreError::unavailable(error)
+    }
+}
+
+/// What a refusal of the server means for a user.
+fn refusal(code: &SqlState) -> &'static str {
+    match code {
+        &SqlState::DISK_FULL => "the database of the token store has no space left",
+        &SqlState::TOO_MANY_CONNECTIONS => "the database of the token store has no connection left",
+        &SqlState::READ_ONLY_SQL_TRANSACTION => {
+            "the database of the token store is read-only, as a standby is; give the URL of the primary"
+        }
+        &SqlState::INSUFFICIENT_PRIVILEGE => {
+            "the database of the token store does not let this user read and write the table; `keyfob store sql` prints \
+             the right to grant"
+        }
+        &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "the database of the token store refused the user or the password"
+        }
+        &SqlState::UNDEFINED_DATABASE => {
+            "the server of the token store does not have the database of the URL"
+        }
+        &SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN => {
+            "the table of the token store is gone or was changed; `keyfob store sql` prints how to create it"
+        }
+        _ => "the database of the token store refused the statement",
+    }
+}
+
+/// The reason in one line. The server chooses the text of a refusal, and its details may quote the values of a row.
+fn cause(error: &tokio_postgres::Error) -> String {
+    if let Some(refusal) = error.as_db_error() {
+        return printable(short(refusal));
+    }
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    printable(text)
+}
+
+fn short(refusal: &DbError) -> String {
+    format!("{} ({})", refusal.message(), refusal.code().code())
+}

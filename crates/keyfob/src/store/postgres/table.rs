@@ -1,0 +1,196 @@
+//! The table of a store: its name, its layout and its statements.
+//!
+//! Each statement is a transaction of its own, and is atomic. None is prepared, so that a pool between keyfob and the
+//! database may give each statement to another connection.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::store::postgres::fault::Fault;
+
+/// A table, and the statements that read and change it.
+#[derive(Clone)]
+pub(super) struct Table {
+    /// The name, as a user wrote it.
+    pub(super) name: String,
+    /// The name in quotes, as a statement needs it.
+    quoted: String,
+    pub(super) read: String,
+    pub(super) list: String,
+    pub(super) lease: String,
+    pub(super) extend: String,
+    pub(super) release: String,
+    pub(super) write: String,
+    pub(super) remove: String,
+    pub(super) quarantine: String,
+}
+
+impl Table {
+    /// A table of this name, which may begin with a schema and a dot.
+    pub(super) fn new(name: String) -> Self {
+        let parts = name.split('.');
+        let parts: Vec<_> = parts
+            .map(|part| format!("\"{}\"", part.replace('"', "\"\"")))
+            .collect();
+        let quoted = parts.join(".");
+        let fill = |statement: &str| statement.replace("TOKENS", &quoted);
+        Self {
+            read: fill(READ),
+            list: fill(LIST),
+            lease: fill(LEASE),
+            extend: fill(EXTEND),
+            release: fill(RELEASE),
+            write: fill(WRITE),
+            remove: fill(REMOVE),
+            quarantine: fill(QUARANTINE),
+            name,
+            quoted,
+        }
+    }
+
+    /// The statements that create the table.
+    pub(super) fn sql(&self) -> String {
+        let created = CREATE.replace("TOKENS", &self.quoted);
+        created.replace("LAYOUT", &format!("{MARK}{LAYOUT}"))
+    }
+
+    /// Fails unless the table is there, and has the layout that this version knows.
+    ///
+    /// An older program must not write to the table of a newer one, because it does not know what the columns mean there.
+    pub(super) async fn check(&self, client: &Client) -> Result<(), Fault> {
+        let found = client
+            .query_typed_one(DESCRIBE, &[(&self.quoted, Type::TEXT)])
+            .await?;
+        let (exists, comment): (bool, Option<String>) = (found.try_get(0)?, found.try_get(1)?);
+        self.check_comment(exists, comment.as_deref().unwrap_or_default())
+            .map_err(Fault::Table)
+    }
+
+    fn check_comment(&self, exists: bool, comment: &str) -> Result<(), String> {
+        let name = &self.name;
+        if !exists {
+            return Err(format!(
+                "the database has no table `{name}` for the tokens; `keyfob store sql` prints how to create it"
+            ));
+        }
+        let layout = comment.strip_prefix(MARK);
+        match layout.and_then(|layout| layout.parse::<u32>().ok()) {
+            Some(LAYOUT) => Ok(()),
+            Some(newer) if newer > LAYOUT => Err(format!(
+                "the table `{name}` was made for a newer version of keyfob; upgrade this one"
+            )),
+            _ => Err(format!(
+                "the table `{name}` is not one of keyfob's, or its comment was changed; `keyfob store sql` prints how to \
+                 create it"
+            )),
+        }
+    }
+}
+
+/// Increased when older versions can no longer use the table.
+const LAYOUT: u32 = 1;
+
+/// The beginning of the comment on the table. The layout follows.
+const MARK: &str = "keyfob tokens, layout ";
+
+const CREATE: &str = "\
+-- Each row holds one token, sealed: without the sealing key it shows nothing.
+CREATE TABLE TOKENS (
+  id text PRIMARY KEY,
+  revision text,
+  sealed bytea,
+  saved timestamptz,
+  quarantined bytea,
+  lease text,
+  lease_until timestamptz,
+  fence bigint NOT NULL DEFAULT 0
+);
+-- keyfob reads this comment, and refuses a table whose layout it does not know.
+COMMENT ON TABLE TOKENS IS 'LAYOUT';
+-- The user of keyfob needs these rights and no other:
+-- GRANT SELECT, INSERT, UPDATE ON TOKENS TO keyfob;
+";
+
+const DESCRIBE: &str =
+    "SELECT to_regclass($1) IS NOT NULL, obj_description(to_regclass($1), 'pg_class')";
+
+const READ: &str = "\
+SELECT revision, sealed, greatest(0, extract(epoch FROM clock_timestamp() - saved) * 1000)::bigint
+FROM TOKENS WHERE id = $1 AND sealed IS NOT NULL";
+
+const LIST: &str =
+    "SELECT id, sealed IS NOT NULL FROM TOKENS WHERE sealed IS NOT NULL OR quarantined IS NOT NULL";
+
+// A lease that this process has already taken is taken again, in case the reply to the first statement was lost.
+const LEASE: &str = "\
+INSERT INTO TOKENS AS row (id, lease, lease_until, fence)
+VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', 1)
+ON CONFLICT (id) DO UPDATE
+SET lease = excluded.lease, lease_until = clock_timestamp() + $3 * interval '1 millisecond', fence = row.fence + 1
+WHERE row.lease IS NULL OR row.lease = excluded.lease OR row.lease_until <= clock_timestamp()
+RETURNING fence";
+
+// The lease may have expired and belong to another process. Only its own process may extend or end it.
+const EXTEND: &str = "\
+UPDATE TOKENS SET lease_until = clock_timestamp() + $3 * interval '1 millisecond'
+WHERE id = $1 AND lease = $2 AND lease_until > clock_timestamp()
+RETURNING true";
+
+const RELEASE: &str = "\
+UPDATE TOKENS SET lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2 RETURNING true";
+
+// The last condition makes a repeated save succeed, if the reply to it was lost. The setting holds for this transaction: a
+// database may be set up to reply before the row is on its disk.
+const WRITE: &str = "\
+WITH durable AS (SELECT set_config('synchronous_commit',
+  CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true))
+INSERT INTO TOKENS AS row (id, revision, sealed, saved)
+SELECT $1, $2, $3, clock_timestamp() FROM durable
+ON CONFLICT (id) DO UPDATE
+SET revision = excluded.revision, sealed = excluded.sealed,
+  saved = CASE WHEN row.revision = excluded.revision THEN row.saved ELSE excluded.saved END
+WHERE row.revision IS NULL OR row.revision IN ($4, $5) OR row.revision = excluded.revision
+RETURNING true";
+
+const REMOVE: &str = "\
+UPDATE TOKENS SET revision = NULL, sealed = NULL, saved = NULL, quarantined = NULL
+WHERE id = $1 AND (sealed IS NOT NULL OR quarantined IS NOT NULL)
+RETURNING true";
+
+// Kept, because a person may still open it with an older key.
+const QUARANTINE: &str = "\
+UPDATE TOKENS SET quarantined = sealed, revision = NULL, sealed = NULL, saved = NULL
+WHERE id = $1 AND sealed IS NOT NULL
+RETURNING true";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(comment: &str) -> Result<(), String> {
+        Table::new("t".to_owned()).check_comment(true, comment)
+    }
+
+    #[test]
+    fn t9_a_table_of_a_newer_version_is_refused() {
+        assert_eq!(check("keyfob tokens, layout 1"), Ok(()));
+        let newer = check("keyfob tokens, layout 2").unwrap_err();
+        assert!(newer.contains("newer version"), "{newer}");
+        for other in [
+            "",
+            "users",
+            "keyfob tokens, layout",
+            "keyfob tokens, layout 0",
+        ] {
+            let error = check(other).unwrap_err();
+            assert!(error.contains("not one of keyfob's"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_table_is_quoted_and_may_have_a_schema() {
+        let table = Table::new("auth.odd\"; DROP TABLE users".to_owned());
+        assert_eq!(table.quoted, "\"auth\".\"odd\"\"; DROP TABLE users\"");
+        assert!(table.sql().contains("CREATE TABLE \"auth\".\"odd\"\""));
+    }
+}
