@@ -53,7 +53,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "stores",
         "one token for many processes and machines",
-        &[Need::Keyring, Need::Redis],
+        &[Need::Keyring, Need::Redis, Need::Postgres],
         stores,
     ),
     gate(
@@ -280,7 +280,7 @@ fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
     run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
-    run_some_tests(cargo(features).args(["--test=real_servers", "redis::"]))?;
+    run_some_tests(cargo(features).args(["--test=real_servers", "--", "redis::", "postgres::"]))?;
     run_soak(&[], &[])?;
     run_soak(&["load", "--requests", "5000"], &[])
 }
@@ -297,6 +297,8 @@ pub(crate) fn soak(options: &[&str]) -> Outcome {
             "6",
             "--kill-every-ms",
             "1000",
+            "--server-fault-every",
+            "10",
         ],
         options,
     )
@@ -329,6 +331,7 @@ fn oauth() -> Outcome {
         "--",
         "--skip=browser::",
         "--skip=redis::",
+        "--skip=postgres::",
     ]))
 }
 

@@ -23,6 +23,7 @@ pub(crate) enum Need {
     OpenBao,
     Valgrind,
     Redis,
+    Postgres,
     Keyring,
     HostPrograms,
 }
@@ -85,6 +86,7 @@ impl Need {
             Self::HostPrograms => {
                 "kubernetes-client, skopeo, rclone, pass, gnupg (Debian), those that are missing"
             }
+            Self::Postgres => "postgresql (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
         }
     }
@@ -104,6 +106,7 @@ impl Need {
             Self::Valgrind => all_exist(&["/usr/bin/valgrind"]),
             Self::Redis => all_exist(&["/usr/bin/redis-server"]),
             Self::HostPrograms => missing_host_programs().is_empty(),
+            Self::Postgres => all_exist(&["/usr/lib/postgresql", "/usr/bin/psql"]),
             Self::Keyring => all_exist(&[
                 "/usr/bin/dbus-daemon",
                 "/usr/bin/gnome-keyring-daemon",
@@ -126,6 +129,7 @@ impl Need {
             Self::Valgrind => install_debian_packages(&["valgrind"]),
             Self::Redis => install_debian_packages(&["redis-server"]),
             Self::HostPrograms => install_debian_packages(&missing_host_programs()),
+            Self::Postgres => install_debian_packages(&["postgresql"]),
             Self::Keyring => {
                 install_debian_packages(&["dbus-daemon", "gnome-keyring", "libsecret-tools"])
             }

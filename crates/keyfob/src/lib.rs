@@ -96,7 +96,8 @@
 //! | `oauth` | no | tokens from OAuth 2.0 servers, and proof of possession (DPoP) |
 //! | `redis` | no | a store that many machines share |
 //! | `keyring` | no | the system's keyring, as a store and for secrets that profiles name |
-//! | `profiles` | no | [`Profiles`], with `oauth`, `redis` and `store` |
+//! | `postgres` | no | a store that many machines share, in a table of a database |
+//! | `profiles` | no | [`Profiles`], with `oauth`, `postgres`, `redis` and `store` |
 //! | `tower` | no | a layer for any HTTP service |
 //! | `middleware` | no | a middleware for `reqwest-middleware` clients |
 //! | `proxy` | no | a reverse proxy to put into a service, with `session` and `tower` |

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::profile::keyring;
-use crate::profile::schema::store::{FileSettings, PersistentStore, RedisSettings};
+use crate::profile::schema::store::{DatabaseSettings, FileSettings, PersistentStore};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::set_each::SetEach;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
+use crate::store::postgres::PostgresStore;
 use crate::store::redis::RedisStore;
 use crate::store::seal::{SealingKey, SealingKeys};
 use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
@@ -24,7 +26,7 @@ use crate::token::token::Expiry;
 /// A store that opens the one that the settings describe.
 pub(super) struct LazyStore {
     pub(super) settings: PersistentStore,
-    /// The CA file of the profile, for Redis over TLS.
+    /// The CA file of the profile, for a database over TLS.
     pub(super) ca_file: Option<PathBuf>,
     /// Stores no token without an expiry; see [`ExpiringLease`].
     pub(super) only_with_expiry: bool,
@@ -49,6 +51,9 @@ async fn open(
         PersistentStore::Files(files) => Ok(Arc::new(open_files(files).await?)),
         PersistentStore::Keyring => keyring::store(),
         PersistentStore::Redis(redis) => Ok(Arc::new(open_redis(redis, ca_file).await?)),
+        PersistentStore::Postgres(postgres) => {
+            Ok(Arc::new(open_postgres(postgres, ca_file).await?))
+        }
     }
 }
 
@@ -57,23 +62,60 @@ async fn open_files(settings: &FileSettings) -> Result<FileStore, Error> {
     Ok(FileStore::new(settings.directory()?).set_each(keys, FileStore::sealed))
 }
 
-async fn open_redis(settings: &RedisSettings, ca_file: Option<&Path>) -> Result<RedisStore, Error> {
+async fn open_redis(
+    settings: &DatabaseSettings,
+    ca_file: Option<&Path>,
+) -> Result<RedisStore, Error> {
+    let database = read_database(settings, ca_file).await?;
+    let (url, keys) = (&database.url, database.keys);
+    let store = match database.authorities.filter(|_| url.starts_with("rediss:")) {
+        Some(authorities) => RedisStore::open_trusting(url, &authorities, keys)?,
+        None => RedisStore::open(url, keys)?,
+    };
+    Ok(store
+        .set_each(&settings.place, RedisStore::prefix)
+        .set_each(settings.lease, RedisStore::lease_duration))
+}
+
+async fn open_postgres(
+    settings: &DatabaseSettings,
+    ca_file: Option<&Path>,
+) -> Result<PostgresStore, Error> {
+    let database = read_database(settings, ca_file).await?;
+    let (url, keys) = (&database.url, database.keys);
+    let store = match database.authorities {
+        Some(authorities) => PostgresStore::open_trusting(url, &authorities, keys)?,
+        None => PostgresStore::open(url, keys)?,
+    };
+    Ok(store
+        .set_each(&settings.place, PostgresStore::table)
+        .set_each(settings.lease, PostgresStore::lease_duration))
+}
+
+/// What the settings of a database refer to.
+struct DatabaseSecrets {
+    url: Zeroizing<String>,
+    keys: SealingKeys,
+    authorities: Option<Vec<u8>>,
+}
+
+async fn read_database(
+    settings: &DatabaseSettings,
+    ca_file: Option<&Path>,
+) -> Result<DatabaseSecrets, Error> {
     let keys = read_sealing_keys(&settings.keys).await?;
     let keys = keys.ok_or_else(|| Error::input("the store has no key to seal tokens with"))?;
     let url = settings.url.read_now().await?;
-    let store = match ca_file.filter(|_| url.starts_with("rediss:")) {
-        Some(path) => {
-            let authorities = std::fs::read(path).map_err(|cause| {
-                let path = path.display();
-                Error::input(format!("the CA file {path} cannot be read")).caused_by(cause)
-            })?;
-            RedisStore::open_trusting(&url, &authorities, keys)?
-        }
-        None => RedisStore::open(&url, keys)?,
-    };
-    Ok(store
-        .set_each(&settings.prefix, RedisStore::prefix)
-        .set_each(settings.lease, RedisStore::lease_duration))
+    let authorities = ca_file.map(std::fs::read).transpose();
+    let authorities = authorities.map_err(|cause| {
+        let path = ca_file.unwrap_or(Path::new("")).display();
+        Error::input(format!("the CA file {path} cannot be read")).caused_by(cause)
+    })?;
+    Ok(DatabaseSecrets {
+        url,
+        keys,
+        authorities,
+    })
 }
 
 /// The keys that seal entries: the first key seals, and each of them unseals.
@@ -113,8 +155,11 @@ impl TokenStore for LazyStore {
     }
 
     fn leases_expire(&self) -> bool {
-        // Asked before the store is open. Of the stores here, only Redis has leases that expire.
-        matches!(self.settings, PersistentStore::Redis(_))
+        // Asked before the store is open.
+        match self.settings {
+            PersistentStore::Redis(_) | PersistentStore::Postgres(_) => true,
+            PersistentStore::Files(_) | PersistentStore::Keyring => false,
+        }
     }
 }
 

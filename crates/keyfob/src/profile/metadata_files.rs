@@ -19,7 +19,9 @@ impl MetadataFiles {
         let directory = match settings.place.as_ref()? {
             PersistentStore::Files(files) => files.directory(),
             // Other stores have no directory of their own.
-            PersistentStore::Keyring | PersistentStore::Redis(_) => FileStore::default_directory(),
+            PersistentStore::Keyring | PersistentStore::Redis(_) | PersistentStore::Postgres(_) => {
+                FileStore::default_directory()
+            }
         };
         directory.ok().map(|path| Self(FileStore::new(path)))
     }

@@ -17,6 +17,7 @@ use crate::profile::secret_ref::SecretRef;
 use crate::profile::set_each::SetEach;
 use crate::store::file::FileStore;
 use crate::store::key::{StoreKey, StoreKeyBuilder};
+use crate::store::postgres::PostgresStore;
 use crate::store::store::TokenStore;
 
 type StoreAndKey = (Arc<dyn TokenStore>, StoreKey);
@@ -82,8 +83,12 @@ impl Profile {
                 "the keyring".to_owned()
             }
             PersistentStore::Redis(redis) => {
-                let prefix = redis.prefix.as_deref().unwrap_or_default();
+                let prefix = redis.place.as_deref().unwrap_or_default();
                 format!("Redis at the URL in {} {prefix}", redis.url)
+            }
+            PersistentStore::Postgres(postgres) => {
+                let table = postgres.place.as_deref().unwrap_or(PostgresStore::TABLE);
+                format!("PostgreSQL at the URL in {}, table {table}", postgres.url)
             }
         }))
     }

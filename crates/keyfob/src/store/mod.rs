@@ -25,8 +25,10 @@ pub(crate) mod keyring;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod leased_row;
 pub(crate) mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod outage;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

@@ -52,11 +52,16 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
     match version.parse::<u32>() {
         Ok(VERSION) if sum == checksum(body) => Ok(body),
         // Not damaged: it must not be moved out of the way of the newer version.
-        Ok(newer) if newer > VERSION => Err(StoreError::unusable(
-            "the stored token was written by a newer version of keyfob; upgrade this one",
-        )),
+        Ok(newer) if newer > VERSION => Err(newer_version()),
         _ => Err(damaged()),
     }
+}
+
+/// The error of an entry that an older version cannot read.
+pub(crate) fn newer_version() -> StoreError {
+    StoreError::unusable(
+        "the stored token was written by a newer version of keyfob; upgrade this one",
+    )
 }
 
 pub(crate) fn damaged() -> StoreError {

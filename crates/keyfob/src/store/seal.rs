@@ -20,7 +20,7 @@ use crate::store::entry::Entry;
 use crate::store::error::StoreError;
 use crate::store::key::StoreKey;
 use crate::store::record;
-use crate::store::record::damaged;
+use crate::store::record::{damaged, newer_version};
 use crate::token::secret_file::{FileUse, SecretFile};
 
 /// A key of 256 bits that seals entries, which means that it encrypts and authenticates them.
@@ -196,7 +196,9 @@ impl SealingKeys {
     /// [`StoreErrorKind::Outdated`](crate::store::StoreErrorKind::Outdated) if these keys have seen a newer state. If another
     /// caller read at the same time, the bytes may only have come late: read them again, a few times.
     pub fn open(&self, id: &str, sealed: &[u8]) -> Result<(StoreKey, Entry), StoreError> {
-        let rest = sealed.strip_prefix(MAGIC).ok_or_else(damaged)?;
+        let rest = sealed
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| unknown_format(sealed))?;
         let (tag, rest) = rest.split_at_checked(TAG).ok_or_else(damaged)?;
         let (counter, rest) = rest.split_first_chunk::<COUNTER>().ok_or_else(damaged)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
@@ -278,6 +280,23 @@ impl fmt::Debug for SealingKeys {
     }
 }
 
+/// Why bytes do not begin as this version writes them.
+///
+/// What a newer version sealed is not damaged: it must not be moved out of its way.
+fn unknown_format(sealed: &[u8]) -> StoreError {
+    let version = sealed.strip_prefix(FORMAT).unwrap_or_default();
+    let digits = version.iter().take_while(|byte| byte.is_ascii_digit());
+    let digits = digits.count();
+    let is_format = digits > 0 && version.get(digits) == Some(&b'\n');
+    // A number that is too long is newer, too.
+    let number = str::from_utf8(&version[..digits]).map(str::parse::<u32>);
+    let is_newer = !matches!(number, Ok(Ok(version)) if version <= VERSION);
+    match is_format && is_newer {
+        true => newer_version(),
+        false => damaged(),
+    }
+}
+
 fn outdated() -> StoreError {
     StoreError::outdated(Error::unavailable(
         "the token store has an older state of this entry than this process has seen, as after a restore or an attack; \
@@ -285,9 +304,9 @@ fn outdated() -> StoreError {
     ))
 }
 
-/// Whether the bytes are a sealed entry, with any key.
+/// Whether the bytes are a sealed entry, with any key and of any version.
 pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
-    bytes.starts_with(MAGIC)
+    bytes.starts_with(FORMAT)
 }
 
 /// Fills a buffer with random bytes from the system.
@@ -300,6 +319,8 @@ fn no_random_numbers() -> Error {
 }
 
 const MAGIC: &[u8] = b"keyfob-sealed-3\n";
+const FORMAT: &[u8] = b"keyfob-sealed-";
+const VERSION: u32 = 3;
 const LENGTH: usize = 32;
 const TAG: usize = 8;
 const NONCE: usize = 12;
@@ -386,6 +407,20 @@ mod tests {
         );
         writer.note_saved(key.id(), &second);
         assert!(writer.open(key.id(), &first).is_err());
+    }
+
+    #[test]
+    fn t9_what_a_newer_version_sealed_is_not_damaged() {
+        let keys = SealingKeys::new(sealing_key(1));
+        let kind = |bytes: &str| keys.open("a", bytes.as_bytes()).unwrap_err().kind();
+        for newer in ["4\n", "10\nrest", "99999999999999999999\n"] {
+            let kind = kind(&format!("keyfob-sealed-{newer}"));
+            assert_eq!(kind, StoreErrorKind::Unavailable, "{newer:?}");
+        }
+        for damaged in ["", "4", "x\n", "2\n", "3\n", "-4\n"] {
+            let kind = kind(&format!("keyfob-sealed-{damaged}"));
+            assert_eq!(kind, StoreErrorKind::Damaged, "{damaged:?}");
+        }
     }
 
     #[test]

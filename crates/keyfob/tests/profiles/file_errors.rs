@@ -310,6 +310,26 @@ fn a_store_has_what_it_needs_and_nothing_else() {
     let redis = "store = { kind = \"redis\", ";
     for (text, place, word) in [
         (with_keys("store = \"redis\""), "4:9", "needs a table"),
+        (with_keys("store = \"postgres\""), "4:9", "needs a table"),
+        (
+            with_keys("store = { kind = \"postgres\", url = \"env:A\" }"),
+            "4:1",
+            "`keys` is missing",
+        ),
+        (
+            with_keys(
+                "store = { kind = \"postgres\", url = \"postgres://a:s3cret@b\", keys = \"env:A\" }",
+            ),
+            "4:36",
+            "is a secret",
+        ),
+        (
+            with_keys(&format!(
+                "{redis}url = \"env:A\", keys = \"env:B\", table = \"t\" }}"
+            )),
+            "4:58",
+            "`table` does not go with",
+        ),
         (
             with_keys(&format!("{redis}url = \"env:A\" }}")),
             "4:1",
@@ -355,6 +375,7 @@ fn a_store_has_what_it_needs_and_nothing_else() {
     for text in [
         "store = { kind = \"file\", keys = \"file:/k\", issuer_grace = 5, on_store_outage = \"fail\" }",
         "store = { kind = \"redis\", url = \"env:A\", keys = [\"env:A\", \"env:B\"], prefix = \"p\", lease = 5 }",
+        "store = { kind = \"postgres\", url = \"env:A\", keys = \"env:A\", table = \"a.t\", lease = 5 }",
     ] {
         Profiles::from_text(&with_keys(text)).expect("nothing is missing");
     }

@@ -1,4 +1,5 @@
-//! Tests against real servers: the certified `oidc-provider`, `glewlwyd`, which disagrees with it, OpenBao, Redis, and a browser.
+//! Tests against real servers: the certified `oidc-provider`, `glewlwyd`, which disagrees with it, OpenBao,
+//! Redis, PostgreSQL, and a browser.
 //!
 //! `cargo xtask test` installs the servers and runs these tests in its gates `oauth`, `browser` and `stores`.
 
@@ -16,6 +17,8 @@ mod openbao;
 mod openbao_server;
 #[path = "../stores/other_process.rs"]
 mod other_process;
+mod postgres;
+mod postgres_server;
 mod provider_certificates;
 mod provider_dpop;
 mod provider_grants;

@@ -43,17 +43,30 @@ impl RedisServer {
         self.directory.path().join("ca.pem")
     }
 
+    /// The value of `kind` in a profile.
+    pub(crate) const KIND: &str = "redis";
+
     pub(crate) fn store(&self) -> RedisStore {
-        store(&self.url(), &self.authority())
+        Self::store_of(&self.instructions())
     }
 
-    pub(crate) fn client(&self) -> Client {
-        client(&self.url(), &self.authority())
+    pub(crate) fn store_with(&self, keys: SealingKeys) -> RedisStore {
+        RedisStore::new(client(&self.url(), &self.authority()), keys)
+    }
+
+    /// What another process needs to know for [`store_of`](Self::store_of), in one line.
+    pub(crate) fn instructions(&self) -> String {
+        serde_json::to_string(&(self.url(), self.authority())).unwrap()
+    }
+
+    pub(crate) fn store_of(instructions: &str) -> RedisStore {
+        let (url, authority): (String, PathBuf) = serde_json::from_str(instructions).unwrap();
+        store(&url, &authority)
     }
 
     /// Sends a command as the user of the stores.
     pub(crate) async fn ask(&self, command: &Cmd) -> Value {
-        let client = self.client();
+        let client = client(&self.url(), &self.authority());
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         command.query_async(&mut connection).await.unwrap()
     }
@@ -66,8 +79,7 @@ impl RedisServer {
         let mut dump = names.join(" ");
         for name in &names {
             let mut command = cmd("HMGET");
-            command.arg(format!("keyfob:{{{name}}}:entry"));
-            command.arg("sealed").arg("revision").arg("saved");
+            command.arg(entry_name("keyfob", name)).arg(&FIELDS);
             let fields: Vec<Vec<u8>> =
                 FromRedisValue::from_redis_value(self.ask(&command).await).unwrap();
             for field in fields {
@@ -77,10 +89,51 @@ impl RedisServer {
         dump
     }
 
+    /// The stored fields of an entry.
+    pub(crate) async fn backup(&self, key: &StoreKey) -> Backup {
+        let mut command = cmd("HMGET");
+        command.arg(entry_name("keyfob", key.id())).arg(&FIELDS);
+        let fields = FromRedisValue::from_redis_value(self.ask(&command).await).unwrap();
+        Backup {
+            id: key.id().to_owned(),
+            fields,
+        }
+    }
+
+    /// Writes an entry as it was before.
+    pub(crate) async fn put_back(&self, backup: &Backup) {
+        self.put_under("keyfob", backup).await;
+    }
+
+    /// Writes an entry under another prefix.
+    pub(crate) async fn put_under(&self, prefix: &str, backup: &Backup) {
+        let mut command = cmd("HSET");
+        command.arg(entry_name(prefix, &backup.id));
+        for (field, value) in FIELDS.iter().zip(&backup.fields) {
+            command.arg(field).arg(value);
+        }
+        self.ask(&command).await;
+    }
+
+    /// Replaces the sealed bytes of an entry.
+    pub(crate) async fn replace_sealed(&self, key: &StoreKey, sealed: &[u8]) {
+        let mut command = cmd("HSET");
+        command.arg(entry_name("keyfob", key.id()));
+        self.ask(command.arg("sealed").arg(sealed)).await;
+    }
+
+    /// Whether there is an entry, or what was quarantined of it.
+    pub(crate) async fn holds_anything_of(&self, key: &StoreKey) -> bool {
+        let entry = entry_name("keyfob", key.id());
+        let bad = entry.replace(":entry", ":bad");
+        let found = self.ask(cmd("EXISTS").arg(entry).arg(bad)).await;
+        found != Value::Int(0)
+    }
+
     /// Ends the lease, as if its process had not renewed it in time.
     pub(crate) async fn end_lease(&self, key: &StoreKey) {
         let mut command = cmd("DEL");
-        command.arg(format!("keyfob:{{{}}}:lease", key.id()));
+        command.arg(entry_name("keyfob", key.id()).replace(":entry", ":lease"));
         self.ask(&command).await;
     }
 
@@ -120,6 +173,18 @@ impl Drop for RedisServer {
     }
 }
 
+/// What the database holds of an entry.
+pub(crate) struct Backup {
+    id: String,
+    fields: Vec<Vec<u8>>,
+}
+
+const FIELDS: [&str; 3] = ["revision", "sealed", "saved"];
+
+fn entry_name(prefix: &str, id: &str) -> String {
+    format!("{prefix}:{{{id}}}:entry")
+}
+
 /// A store on a server, which this authority certifies.
 pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
     RedisStore::new(
@@ -136,7 +201,8 @@ fn client(url: &str, authority: &Path) -> Client {
     Client::build_with_tls(url, certificates).unwrap()
 }
 
-fn certify(directory: &Path) {
+/// Writes the certificates of an authority and of a server at 127.0.0.1.
+pub(crate) fn certify(directory: &Path) {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);

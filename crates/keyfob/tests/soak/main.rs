@@ -11,9 +11,13 @@ mod load;
 mod load_server;
 mod options;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
+#[path = "../real_servers/postgres_server.rs"]
+mod postgres_server;
+#[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../real_servers/redis_server.rs"]
 mod redis_server;
 mod run;
+mod server;
 mod setup;
 mod store_note;
 mod worker;

@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) lifetimes: u32,
     pub(crate) lifetime: Duration,
     pub(crate) kill_every: Duration,
+    /// How often the server of a store is killed, if it has a durable one.
+    pub(crate) server_fault_every: Duration,
     pub(crate) stores: Vec<String>,
 }
 
@@ -39,10 +41,21 @@ impl Options {
             lifetimes: number("--lifetimes", 3),
             lifetime: Duration::from_secs(number("--lifetime", 4).into()),
             kill_every: Duration::from_millis(number("--kill-every-ms", 500).into()),
-            stores: match value("--store") {
-                Some(store) => vec![store.clone()],
-                None => vec!["file".to_owned(), "redis".to_owned()],
-            },
+            server_fault_every: Duration::from_secs(number("--server-fault-every", 5).into()),
+            stores: stores(arguments),
         }
     }
 }
+
+/// The stores that are named, such as `--postgres` or `--store postgres`, or else all of them.
+fn stores(arguments: &[String]) -> Vec<String> {
+    let words = arguments.iter().map(|word| word.trim_start_matches("--"));
+    let named: Vec<_> = words.filter(|word| STORES.contains(word)).collect();
+    let chosen = match named.is_empty() {
+        true => STORES.to_vec(),
+        false => named,
+    };
+    chosen.into_iter().map(str::to_owned).collect()
+}
+
+const STORES: [&str; 3] = ["file", "redis", "postgres"];

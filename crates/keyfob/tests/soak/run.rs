@@ -8,8 +8,8 @@ use keyfob_testkit::{Api, RefreshTokens, TokenEndpoint};
 
 use crate::held_responses::HeldResponses;
 use crate::options::{Options, most_exchanges};
-use crate::redis_server::RedisServer;
-use crate::setup::{GRACE, Instructions, StoreLocation};
+use crate::server::Server;
+use crate::setup::{GRACE, Instructions};
 use crate::workers::Workers;
 
 pub(crate) fn run_all(options: &Options) -> ExitCode {
@@ -35,14 +35,9 @@ pub(crate) fn run_all(options: &Options) -> ExitCode {
 
 fn run(store: &str, options: &Options) -> Tally {
     let scratch = tempfile::tempdir().unwrap();
-    let server = (store == "redis").then(RedisServer::start);
-    let location = match &server {
-        Some(server) => StoreLocation::Redis {
-            url: server.url(),
-            authority: server.authority(),
-        },
-        None => StoreLocation::File(scratch.path().join("store")),
-    };
+    let name = store;
+    let mut server = Server::start(name);
+    let location = server.location(scratch.path());
     let endpoint = TokenEndpoint::start();
     endpoint.issuer().set_lifetime(options.lifetime);
     endpoint.set_refresh_tokens(RefreshTokens::DetectsReuse { grace: GRACE });
@@ -60,6 +55,7 @@ fn run(store: &str, options: &Options) -> Tally {
     let start = Instant::now();
     let (mut held, mut by_chance) = (0, 0);
     let mut next = start + options.kill_every;
+    let (mut next_fault, mut server_faults) = (start + options.server_fault_every, 0);
     let mut lifetimes = options.lifetimes;
     while start.elapsed() < options.lifetime * lifetimes {
         workers.fill(options.processes);
@@ -69,6 +65,10 @@ fn run(store: &str, options: &Options) -> Tally {
         if Instant::now() >= next {
             by_chance += u64::from(runtime.block_on(workers.kill_any(&*store)));
             next = Instant::now() + options.kill_every;
+        }
+        if Instant::now() >= next_fault {
+            server_faults += u64::from(server.fail());
+            next_fault = Instant::now() + options.server_fault_every;
         }
         // On a loaded machine, no process may have been killed at a held response yet.
         let is_over = start.elapsed() >= options.lifetime * lifetimes;
@@ -82,10 +82,9 @@ fn run(store: &str, options: &Options) -> Tally {
     thread::sleep(options.lifetime);
     let served = workers.settle();
     Tally {
-        store: match server {
-            Some(_) => "redis",
-            None => "file",
-        },
+        store: name.to_owned(),
+        leases_expire: server.has_leases_that_expire(),
+        server_faults,
         lifetimes,
         killed: workers.killed,
         held,
@@ -103,7 +102,10 @@ fn run(store: &str, options: &Options) -> Tally {
 }
 
 struct Tally {
-    store: &'static str,
+    store: String,
+    leases_expire: bool,
+    /// How often the server was killed.
+    server_faults: u64,
     lifetimes: u32,
     killed: usize,
     /// Processes killed while their responses were held back.
@@ -159,9 +161,9 @@ impl Tally {
         // for long does too.
         let least = self.held + self.losses;
         let most = self.killed_in_exchange() + self.losses;
-        let allowed = match self.store {
-            "redis" => least..=u64::MAX,
-            _ => least..=most,
+        let allowed = match self.leases_expire {
+            true => least..=u64::MAX,
+            false => least..=most,
         };
         fault(
             !allowed.contains(&self.repeats),
@@ -190,11 +192,12 @@ fn print_table(tallies: &[Tally]) {
     println!(
         "\n{:<36}{}",
         "store",
-        row(tallies, |tally| tally.store.to_owned())
+        row(tallies, |tally| tally.store.clone())
     );
-    let lines: [(&str, Figure); 9] = [
+    let lines: [(&str, Figure); 10] = [
         ("processes killed", |tally| tally.killed as u64),
         ("  in the middle of an exchange", Tally::killed_in_exchange),
+        ("servers killed", |tally| tally.server_faults),
         ("exchanges", |tally| tally.exchanges),
         ("  whose response was lost", |tally| tally.losses),
         ("exchanges repeated within the grace", |tally| tally.repeats),
@@ -214,7 +217,7 @@ fn print_table(tallies: &[Tally]) {
 fn row(tallies: &[Tally], cell: impl Fn(&Tally) -> String) -> String {
     tallies
         .iter()
-        .map(|tally| format!("{:>10}", cell(tally)))
+        .map(|tally| format!("{:>15}", cell(tally)))
         .collect()
 }
 

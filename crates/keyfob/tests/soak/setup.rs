@@ -7,12 +7,13 @@ use std::time::Duration;
 use keyfob::store::{FileStore, StoreKey, TokenStore};
 use serde::{Deserialize, Serialize};
 
-use crate::redis_server;
+use crate::postgres_server::PostgresServer;
+use crate::redis_server::RedisServer;
 
 /// How long the token endpoint accepts the previous refresh token.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How long other processes wait after a process with a lease in Redis is killed. It is short compared with a lifetime.
+/// How long other processes wait after a process with a lease that expires is killed. It is short compared with a lifetime.
 const LEASE: Duration = Duration::from_millis(1500);
 
 pub(crate) fn key() -> StoreKey {
@@ -30,21 +31,29 @@ pub(crate) struct Instructions {
     pub(crate) api_url: String,
 }
 
+/// Where the store is. Those of servers hold what the server says about itself.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum StoreLocation {
     File(PathBuf),
-    Redis { url: String, authority: PathBuf },
+    Redis(String),
+    Postgres(String),
 }
 
 impl StoreLocation {
     pub(crate) fn store(&self) -> Arc<dyn TokenStore> {
         match self {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
-            Self::Redis { url, authority } => {
-                let store = redis_server::store(url, authority).lease_duration(LEASE);
-                // All processes run on one machine, which may be slow.
-                Arc::new(store.response_timeout(Duration::from_secs(10)))
+            Self::Redis(server) => {
+                let store = RedisServer::store_of(server).lease_duration(LEASE);
+                Arc::new(store.response_timeout(TIMEOUT))
+            }
+            Self::Postgres(server) => {
+                let store = PostgresServer::store_of(server).lease_duration(LEASE);
+                Arc::new(store.response_timeout(TIMEOUT))
             }
         }
     }
 }
+
+/// All processes run on one machine, which may be slow.
+const TIMEOUT: Duration = Duration::from_secs(10);

@@ -26,7 +26,8 @@ pub(crate) enum PersistentStore {
     Files(FileSettings),
     /// The keyring of the system.
     Keyring,
-    Redis(RedisSettings),
+    Redis(DatabaseSettings),
+    Postgres(DatabaseSettings),
 }
 
 /// Files in this directory or in the default one; sealed if there are keys.
@@ -36,12 +37,13 @@ pub(crate) struct FileSettings {
     pub(crate) keys: Vec<SecretRef>,
 }
 
-/// A Redis or Valkey server. Its entries are always sealed.
+/// A database that machines share. Its entries are always sealed.
 #[derive(Clone, Debug)]
-pub(crate) struct RedisSettings {
+pub(crate) struct DatabaseSettings {
     pub(crate) url: SecretRef,
     pub(crate) keys: Vec<SecretRef>,
-    pub(crate) prefix: Option<String>,
+    /// The prefix of all keys in Redis, or the table in PostgreSQL.
+    pub(crate) place: Option<String>,
     pub(crate) lease: Option<Duration>,
 }
 
@@ -51,6 +53,7 @@ enum Name {
     Memory,
     File,
     Redis,
+    Postgres,
 }
 
 impl FileSettings {
@@ -96,8 +99,8 @@ pub(super) fn read(value: &Value<'_>) -> Read<StoreSettings> {
         Name::Memory => None,
         Name::File => Some(PersistentStore::Files(FileSettings::default())),
         Name::Keyring => Some(PersistentStore::Keyring),
-        Name::Redis => {
-            let problem = "a store in Redis needs a table with `kind`, `url` and `keys`";
+        Name::Redis | Name::Postgres => {
+            let problem = "a store in a database needs a table with `kind`, `url` and `keys`";
             return Err(value.error(problem));
         }
     }))
@@ -124,7 +127,8 @@ fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
         None => Ok(Vec::new()),
     };
     let place = match name {
-        Name::Redis => PersistentStore::Redis(read_redis(table, keys)?),
+        Name::Redis => PersistentStore::Redis(read_database(table, keys, "prefix")?),
+        Name::Postgres => PersistentStore::Postgres(read_database(table, keys, "table")?),
         Name::Keyring => PersistentStore::Keyring,
         Name::Memory | Name::File => PersistentStore::Files(FileSettings {
             directory: table.optional("directory", read_directory),
@@ -146,22 +150,26 @@ fn read_keys(value: &Value<'_>) -> Read<Vec<SecretRef>> {
     }
 }
 
-fn read_redis(table: &Table<'_>, keys: Read<Vec<SecretRef>>) -> Read<RedisSettings> {
+fn read_database(
+    table: &Table<'_>,
+    keys: Read<Vec<SecretRef>>,
+    place: &'static str,
+) -> Read<DatabaseSettings> {
     let purpose = "a reference to the URL of the server, which holds a password";
     let url = table.required("url", purpose, Value::secret);
-    let prefix = table.optional("prefix", Value::text);
+    let place = table.optional(place, Value::text);
     let lease = table.optional("lease", Value::seconds);
     let keys = keys?;
-    // Files belong to one user. A Redis server often has more users, who could read the tokens.
+    // Files belong to one user. A database often has more users, who could read the tokens.
     if keys.is_empty() {
         return Err(table.error(
-            "`keys` is missing: tokens in Redis are sealed; make a key with `openssl rand -base64 32`",
+            "`keys` is missing: tokens in a database are sealed; make a key with `openssl rand -base64 32`",
         ));
     }
-    Ok(RedisSettings {
+    Ok(DatabaseSettings {
         url: url?,
         keys,
-        prefix,
+        place,
         lease,
     })
 }
@@ -170,11 +178,12 @@ fn read_directory(value: &Value<'_>) -> Read<PathBuf> {
     absolute(&value.text()?).map_err(|problem| value.error(format!("`directory` {problem}")))
 }
 
-const NAMES: [(&str, Name); 4] = [
+const NAMES: [(&str, Name); 5] = [
     ("memory", Name::Memory),
     ("file", Name::File),
     ("keyring", Name::Keyring),
     ("redis", Name::Redis),
+    ("postgres", Name::Postgres),
 ];
 
 const ON_STORE_OUTAGE: [(&str, OnStoreOutage); 2] = [
@@ -185,7 +194,7 @@ const ON_STORE_OUTAGE: [(&str, OnStoreOutage); 2] = [
 /// The kinds that need no other key.
 pub(super) fn words_alone() -> Vec<&'static str> {
     let mut words = words(&NAMES);
-    words.retain(|word| *word != "redis");
+    words.retain(|word| !DATABASES.contains(word));
     words
 }
 
@@ -197,6 +206,7 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
         Variant::with_word("kind", "file", &[]),
         Variant::with_word("kind", "keyring", &[]),
         Variant::with_word("kind", "redis", &["url", "keys"]),
+        Variant::with_word("kind", "postgres", &["url", "keys"]),
     ],
     ..TableKeys::new(
         "store",
@@ -205,7 +215,9 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
     )
 };
 
-const LASTING: &[&str] = &["file", "keyring", "redis"];
+const LASTING: &[&str] = &["file", "keyring", "redis", "postgres"];
+
+const DATABASES: &[&str] = &["redis", "postgres"];
 
 const STORE_KEYS: &[Key] = &[
     Key::new(
@@ -219,26 +231,29 @@ const STORE_KEYS: &[Key] = &[
     Key::new(
         "url",
         Kind::Secret,
-        "reference to the URL of Redis or Valkey, which holds its password",
+        "reference to the URL of Redis, Valkey or PostgreSQL, which holds its password",
     )
-    .only(&["redis"]),
+    .only(DATABASES),
     Key::new(
         "keys",
         Kind::Secrets,
         "reference to a key that seals the entries, or a list of references: the first key writes, all keys read",
     )
     .default("files are not sealed")
-    .only(&["file", "redis"]),
+    .only(&["file", "redis", "postgres"]),
     Key::new("prefix", Kind::Text, "the start of all key names in Redis")
         .default("keyfob")
         .only(&["redis"]),
+    Key::new("table", Kind::Text, "the table in PostgreSQL, if need be after its schema and a dot")
+        .default("keyfob_tokens")
+        .only(&["postgres"]),
     Key::new(
         "lease",
         Kind::Seconds,
-        "after how many seconds without a sign of its holder a lease in Redis expires",
+        "after how many seconds without a sign of its holder a lease in a database expires",
     )
     .default("10")
-    .only(&["redis"]),
+    .only(DATABASES),
     Key::new(
         "on_store_outage",
         Kind::Word(|| words(&ON_STORE_OUTAGE)),

@@ -11,6 +11,7 @@ use crate::clock::clock;
 use crate::clock::system::SystemClock;
 use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
+use crate::store::outage::within_timeout;
 use crate::store::postgres::address::Address;
 use crate::store::postgres::fault::Fault;
 use crate::store::postgres::table::Table;
@@ -39,17 +40,14 @@ impl Connection {
         }
     }
 
-    /// Runs a statement. If an open connection broke, it runs once more on a new one, so it must be repeatable.
+    /// Runs a statement. If the connection broke or the server restarts, it runs again, so it must be repeatable.
     pub(super) async fn run(&self, statement: Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        // Only an old connection may have broken unseen. A new one that fails is not tried again, nor is a timeout, because
-        // callers would wait twice as long.
-        let old = lock(&self.open).clone();
-        let had_one = old.is_some();
-        match self.try_run(statement, old).await {
-            Err(fault) if had_one && fault.is_repeatable() => self.try_run(statement, None).await,
-            result => result,
-        }
-        .map_err(Fault::into_store_error)
+        let result = within_timeout(self.timeout, || self.try_run(statement)).await;
+        result.map_err(|fault| {
+            // Also after a timeout, in which the attempt was dropped.
+            self.note(&fault);
+            fault.into_store_error()
+        })
     }
 
     /// Runs the statements that create a table.
@@ -63,12 +61,9 @@ impl Connection {
         created.map_err(Fault::into_store_error)
     }
 
-    async fn try_run(
-        &self,
-        statement: Statement<'_>,
-        open: Option<Arc<Client>>,
-    ) -> Result<Vec<Row>, Fault> {
-        let result = async {
+    async fn try_run(&self, statement: Statement<'_>) -> Result<Vec<Row>, Fault> {
+        let open = lock(&self.open).clone();
+        let rows = async {
             let client = match open {
                 Some(client) => client,
                 None => self.connect_to(statement.table).await?,
@@ -76,13 +71,14 @@ impl Connection {
             let rows = client.query_typed(statement.text, statement.values).await;
             Ok(rows?)
         };
-        let result = clock::within(&SystemClock, self.timeout, result).await;
-        let result = result.unwrap_or(Err(Fault::TimedOut));
-        if result.as_ref().is_err_and(Fault::ends_connection) {
+        rows.await.inspect_err(|fault| self.note(fault))
+    }
+
+    fn note(&self, fault: &Fault) {
+        if fault.ends_connection() {
             // The next statement connects again.
             *lock(&self.open) = None;
         }
-        result
     }
 
     /// Connects to a database whose table has the layout that this version knows.

@@ -1,12 +1,15 @@
 //! What a user reads when the database cannot be used.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
+use std::io;
+use std::io::ErrorKind;
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::error::error::Error;
+use crate::error::error::{Error, causes};
 use crate::error::printable::printable;
 use crate::store::error::StoreError;
+use crate::store::outage::ServerFault;
 
 /// Why a statement has no result.
 pub(super) enum Fault {
@@ -41,11 +44,6 @@ impl Fault {
         }
     }
 
-    /// Whether a new connection may help at once.
-    pub(super) fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Client(_)) && self.ends_connection()
-    }
-
     pub(super) fn into_store_error(self) -> StoreError {
         let error = match self {
             Self::TimedOut => {
@@ -62,6 +60,42 @@ impl Fault {
         };
         StoreError::unavailable(error)
     }
+}
+
+impl ServerFault for Fault {
+    fn timed_out() -> Self {
+        Self::TimedOut
+    }
+
+    fn may_pass(&self) -> bool {
+        let Self::Client(error) = self else {
+            return false;
+        };
+        match error.code() {
+            Some(code) => is_restart(code),
+            None => error.is_closed() || causes(error).any(is_broken_connection),
+        }
+    }
+}
+
+/// The server ends its connections, or does not accept new ones yet.
+fn is_restart(code: &SqlState) -> bool {
+    let classes = ["08", "57P"];
+    classes.iter().any(|class| code.code().starts_with(class))
+}
+
+fn is_broken_connection(cause: &(dyn StdError + 'static)) -> bool {
+    let cause = cause.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::UnexpectedEof
+        )
+    })
 }
 
 /// What a refusal of the server means for a user.
@@ -85,6 +119,7 @@ fn refusal(code: &SqlState) -> &'static str {
         &SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN => {
             "the table of the token store is gone or was changed; `keyfob store sql` prints how to create it"
         }
+        code if is_restart(code) => "the database of the token store is starting or stopping",
         _ => "the database of the token store refused the statement",
     }
 }
@@ -94,13 +129,8 @@ fn cause(error: &tokio_postgres::Error) -> String {
     if let Some(refusal) = error.as_db_error() {
         return printable(short(refusal));
     }
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    printable(text)
+    let causes: Vec<_> = causes(error).map(ToString::to_string).collect();
+    printable(causes.join(": "))
 }
 
 fn short(refusal: &DbError) -> String {

@@ -12,12 +12,11 @@ use redis::sentinel::SentinelClient;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-use crate::clock::clock;
-use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
+use crate::store::outage::{ServerFault, within_timeout};
 
 /// The default timeout of one command.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
@@ -73,22 +72,18 @@ impl Connection {
         }
     }
 
-    /// Runs a command. If an open connection broke, the command is sent once more on a new one, so it must be repeatable.
+    /// Runs a command. If the connection broke or the server restarts, it is sent again, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
-        // Only an old connection may have broken unseen. A new one that fails is not tried again, nor is a timeout, because
-        // callers would wait twice as long.
-        let old = lock(&self.open).clone();
-        let had_one = old.is_some();
-        match self.try_run(command, old).await {
-            Err(fault) if had_one && !fault.is_timeout() && is_connection_failure(&fault) => {
-                self.try_run(command, None).await
-            }
-            reply => reply,
-        }
-        .map_err(unavailable)
+        let reply = within_timeout(self.timeout, || self.try_run(command)).await;
+        reply.map_err(|fault| {
+            // Also after a timeout, in which the attempt was dropped.
+            self.note(&fault);
+            unavailable(fault)
+        })
     }
 
-    async fn try_run(&self, command: &Cmd, open: Option<Open>) -> RedisResult<Value> {
+    async fn try_run(&self, command: &Cmd) -> RedisResult<Value> {
+        let open = lock(&self.open).clone();
         let reply = async {
             let open = match open {
                 Some(open) => open,
@@ -101,15 +96,37 @@ impl Connection {
                 Open::Cluster(mut connection) => command.query_async(&mut connection).await,
             }
         };
-        let reply = clock::within(&SystemClock, self.timeout, reply).await;
-        let reply = reply.unwrap_or_else(|| Err(timed_out()));
-        if reply.as_ref().is_err_and(is_connection_failure) {
+        reply.await.inspect_err(|fault| self.note(fault))
+    }
+
+    fn note(&self, fault: &RedisError) {
+        if is_connection_failure(fault) {
             // The next command connects again.
             *lock(&self.open) = None;
         }
-        reply
     }
 }
+
+impl ServerFault for RedisError {
+    fn timed_out() -> Self {
+        std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+    }
+
+    fn may_pass(&self) -> bool {
+        let is_failing_over = self.code().is_some_and(|code| FAILING_OVER.contains(&code));
+        let is_broken = self.is_connection_dropped() || self.is_connection_refusal();
+        !self.is_timeout() && (is_failing_over || is_broken)
+    }
+}
+
+/// What a server replies that starts, or that is or was a replica.
+const FAILING_OVER: [&str; 5] = [
+    "LOADING",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+];
 
 /// No limits of the client library: one timeout around each command covers connecting, sending and the reply.
 fn without_timeouts() -> AsyncConnectionConfig {
@@ -134,10 +151,6 @@ fn is_connection_failure(fault: &RedisError) -> bool {
         || fault.is_timeout()
         || fault.is_unrecoverable_error()
         || fault.code() == Some("READONLY")
-}
-
-fn timed_out() -> RedisError {
-    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 fn unavailable(fault: RedisError) -> StoreError {
