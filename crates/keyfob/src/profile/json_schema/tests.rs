@@ -318,9 +318,13 @@ fn the_tables_in_the_documentation_have_all_keys_and_their_defaults() {
         let row = row.filter(|row| !grants.clone().any(|grant| grant == row[0]));
         if let Some([_, _, default]) = row.map(Vec::as_slice) {
             let is_same = match key.default {
-                "" => {
-                    ["", "required", "required for redis and postgres", "as below"].contains(&default.as_str())
-                }
+                "" => [
+                    "",
+                    "required",
+                    "required for redis and postgres",
+                    "as below",
+                ]
+                .contains(&default.as_str()),
                 declared => default.starts_with(declared),
             };
             assert!(
