@@ -20,8 +20,8 @@ pub struct Exception {
 /// All exceptions.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
-        faces: &["tower"],
-        reason: "A layer returns each redirect to its caller, who puts a service that follows redirects around it.",
+        faces: &["tower", "proxy"],
+        reason: "Each redirect is returned: to the service around the layer, or to the client of the proxy.",
         cases: &[
             "redirects: 301 *",
             "redirects: 302 *",
@@ -38,7 +38,7 @@ pub const EXCEPTIONS: &[Exception] = &[
         ],
     },
     Exception {
-        faces: &["tower"],
+        faces: &["tower", "proxy"],
         reason: "The client of hyper-util uses no proxy.",
         cases: &["proxies: * is used for *"],
     },
@@ -61,9 +61,40 @@ pub const EXCEPTIONS: &[Exception] = &[
         ],
     },
     Exception {
-        faces: &["tower", "middleware", "py-client", "py-client-async"],
+        faces: &[
+            "tower",
+            "middleware",
+            "proxy",
+            "py-client",
+            "py-client-async",
+        ],
         reason: "The request of another client cannot be marked idempotent; an `Idempotency-Key` field has the same effect.",
         cases: &["retries: * marked idempotent *"],
+    },
+    Exception {
+        faces: &["proxy"],
+        reason: "A client names a route and not a server. A name without a route is answered with 404.",
+        cases: &["origins: a credential bound to one server does not go to *"],
+    },
+    Exception {
+        faces: &["proxy"],
+        reason: "A body that is streamed is kept up to the replay limit, so that the request can be sent again.",
+        cases: &[
+            "bodies: a generator * after a 401",
+            "bodies: a generator * after a 503",
+            "bodies: a generator * after a reset",
+            "renewals: after the 401 of a streamed body *",
+        ],
+    },
+    Exception {
+        faces: &["proxy"],
+        reason: "A cookie of the client does not go upstream (P4).",
+        cases: &["caller: a cookie of the request is kept"],
+    },
+    Exception {
+        faces: &["proxy"],
+        reason: "TRACE is refused: its response would show the token to the client.",
+        cases: &["retries: TRACE after a 50* is sent again"],
     },
     Exception {
         faces: &["py-bearer"],

@@ -26,6 +26,7 @@ pub const FACES: &[Face] = &[
     own("blocking", "the blocking session"),
     own("tower", "the tower layer, over hyper-util"),
     own("middleware", "the middleware for reqwest-middleware"),
+    own("proxy", "the reverse proxy"),
     python("py-bearer", "`BearerAuthSession`"),
     python("py-managed", "`ExternallyManagedJWTSession`"),
     python("py-requests", "`handler.auth()` in a session of `requests`"),

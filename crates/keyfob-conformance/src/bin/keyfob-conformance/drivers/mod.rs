@@ -3,6 +3,7 @@
 mod blocking;
 mod cli;
 mod middleware;
+mod proxy;
 mod results;
 mod runtime;
 mod session;
@@ -21,6 +22,7 @@ pub(crate) fn drive(face: &str) -> Result<(), String> {
         "blocking" => blocking::run,
         "tower" => tower::run,
         "middleware" => middleware::run,
+        "proxy" => proxy::run,
         "cli" => cli::run,
         other => return Err(format!("there is no driver {other}")),
     };

@@ -27,7 +27,7 @@ use crate::drivers::session::generator;
 use crate::drivers::settings::{configured, headers};
 use crate::drivers::source::source;
 
-type Sent = UnsyncBoxBody<Bytes, io::Error>;
+pub(super) type Sent = UnsyncBoxBody<Bytes, io::Error>;
 type Https = hyper_rustls::HttpsConnector<HttpConnector>;
 type Service = AuthenticationService<Client<Https, Sent>, ReplayBuffered<Sent>>;
 
@@ -67,17 +67,7 @@ async fn send(service: &Service, client: &Settings, request: &Request) -> Caller
             ..CallerGot::default()
         };
     };
-    let (body, content_type) = body(&request.body).await;
-    let mut built = HttpRequest::new(body);
-    *built.method_mut() = request.method.parse().expect("a case has a valid method");
-    *built.uri_mut() = uri;
-    // This client has no defaults, so its user puts them on each request.
-    *built.headers_mut() = headers(&client.default_headers);
-    built.headers_mut().extend(headers(&request.headers));
-    if let Some(content_type) = content_type {
-        let value = content_type.parse().expect("a valid content type");
-        built.headers_mut().insert("content-type", value);
-    }
+    let built = built(client, request, uri).await;
     match service.clone().oneshot(built).await {
         Ok(response) => {
             let (parts, body) = response.into_parts();
@@ -91,8 +81,27 @@ async fn send(service: &Service, client: &Settings, request: &Request) -> Caller
     }
 }
 
+/// A request to this URI, as a client of `hyper-util` sends it.
+pub(super) async fn built(client: &Settings, request: &Request, uri: Uri) -> HttpRequest<Sent> {
+    let (body, content_type) = body(&request.body).await;
+    let mut built = HttpRequest::new(body);
+    *built.method_mut() = request.method.parse().expect("a case has a valid method");
+    *built.uri_mut() = uri;
+    // This client has no defaults, so its user puts them on each request.
+    *built.headers_mut() = headers(&client.default_headers);
+    built.headers_mut().extend(headers(&request.headers));
+    if let Some(content_type) = content_type {
+        let value = content_type.parse().expect("a valid content type");
+        built.headers_mut().insert("content-type", value);
+    }
+    built
+}
+
 /// The response body has no timeout in this interface, so its user sets one for each piece.
-async fn whole(mut body: Incoming, timeout: Duration) -> Result<Vec<u8>, Box<dyn StdError>> {
+pub(super) async fn whole(
+    mut body: Incoming,
+    timeout: Duration,
+) -> Result<Vec<u8>, Box<dyn StdError>> {
     let mut whole = Vec::new();
     while let Some(frame) = tokio::time::timeout(timeout, body.frame()).await? {
         if let Ok(data) = frame?.into_data() {
