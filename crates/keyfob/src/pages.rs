@@ -6,6 +6,7 @@
     feature = "middleware",
     feature = "pool",
     feature = "profiles",
+    feature = "proxy",
     feature = "tower"
 ))]
 
@@ -20,6 +21,9 @@ struct Sources;
 
 #[doc = include_str!("../../../docs/how-to/dpop.md")]
 struct Dpop;
+
+#[doc = include_str!("../../../docs/how-to/proxy.md")]
+struct Proxy;
 
 #[doc = include_str!("../../../docs/reference/errors-and-retries.md")]
 struct ErrorsAndRetries;

@@ -229,9 +229,9 @@ impl Attempt {
         }
         let mut state = lock(&self.recording.state);
         if state.reader != self.number {
-            return Poll::Ready(Some(Err(Box::new(io::Error::other(
-                "the request is sent again on another connection",
-            )))));
+            // The request is sent again on another connection.
+            let superseded = io::Error::from(io::ErrorKind::ConnectionAborted);
+            return Poll::Ready(Some(Err(superseded.into())));
         }
         state.poll_rest(context)
     }

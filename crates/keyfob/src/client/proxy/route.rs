@@ -265,11 +265,12 @@ impl RouteBuilder {
     /// setting cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain http to another machine.
     pub fn build(mut self) -> Result<Route, Error> {
         check_name(&self.name)?;
-        let base = self.base.take().map(Base::new);
+        let base = self.base.take().map(|url| {
+            let origin = Origin::from_url(&url)?;
+            Ok((Base::new(url)?, origin))
+        });
         let base = base.and_then(|base| self.settings.origins.accept(base));
-        let origin = base.as_ref().map(|base| Origin::from_url(base.url()));
-        let origin = origin.and_then(|origin| self.settings.origins.accept(origin));
-        if let Some(origin) = &origin {
+        if let Some((_, origin)) = &base {
             self.settings.origins.bind(Ok(origin.clone()));
         }
         self.settings.origins.pin_local_names();
@@ -278,9 +279,7 @@ impl RouteBuilder {
         // The layer cannot see a request body move, so the timeout is below it.
         self.settings.timeout = Duration::MAX;
         let layer = AuthenticationLayerBuilder::of(self.settings, ReplayRecorded).build()?;
-        let (Some(base), Some(origin)) = (base, origin) else {
-            return Err(Error::input("the route has no base URL"));
-        };
+        let (base, origin) = base.expect("without a URL there was an error");
         let trust = self.ca_file.as_deref().map(trust_file).transpose()?;
         let name = origin.to_string();
         let upstream = Upstream::new(origin, trust, self.certificate.as_ref(), timeout)?;

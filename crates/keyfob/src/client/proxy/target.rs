@@ -20,6 +20,7 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// The URL must have an [`Origin`](crate::Origin).
     pub(super) fn new(mut url: Url) -> Result<Self, Error> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::input(
@@ -37,9 +38,8 @@ impl Base {
             Error::input("the base URL of a route cannot be used").caused_by(cause)
         })?;
         let parts = uri.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(Error::input("the base URL of a route has no host"));
-        };
+        let scheme = parts.scheme.expect("an origin has a scheme");
+        let authority = parts.authority.expect("an origin has a host");
         Ok(Self {
             url,
             scheme,
