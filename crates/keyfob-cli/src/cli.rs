@@ -14,6 +14,7 @@ use crate::commands::login::Login;
 use crate::commands::logout::Logout;
 use crate::commands::man::Man;
 use crate::commands::profile::ProfileCommand;
+use crate::commands::proxy::ProxyCommand;
 use crate::commands::request::Request;
 use crate::commands::run::Run;
 use crate::commands::status::Status;
@@ -50,6 +51,7 @@ enum Command {
     Status(Status),
     Forget(Forget),
     Run(Run),
+    Proxy(Box<ProxyCommand>),
     Demo(Demo),
     Completions(Completions),
     Man(Man),
@@ -67,7 +69,7 @@ impl Cli {
     }
 
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        log::show(self.log_level());
+        log::show(self.log_level(), self.is_service());
         match self.command {
             Command::Request(request) => request.run(self.verbose).await,
             Command::Token(token) => token.run().await,
@@ -78,6 +80,7 @@ impl Cli {
             Command::Status(status) => status.run().await,
             Command::Forget(forget) => forget.run().await,
             Command::Run(run) => run.run().await,
+            Command::Proxy(proxy) => proxy.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Completions(completions) => completions.run(Self::command()),
             Command::Man(man) => man.run(Self::command()),
@@ -93,9 +96,14 @@ impl Cli {
         }
     }
 
-    /// True if the command passes signals on to the program that it runs, and ends when that ends.
-    pub(crate) fn passes_signals_on(&self) -> bool {
-        matches!(self.command, Command::Run(_))
+    /// True if the command decides itself what a signal means: it passes signals on, or ends in its own time.
+    pub(crate) fn handles_signals(&self) -> bool {
+        matches!(self.command, Command::Run(_) | Command::Proxy(_))
+    }
+
+    /// True if the command goes on after a failure.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self.command, Command::Proxy(_))
     }
 
     /// True if a failure is reported by the exit code alone.

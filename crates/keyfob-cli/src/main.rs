@@ -46,16 +46,20 @@ fn main() -> process::ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
+    let mut builder = Builder::new_multi_thread();
+    // A service has a thread for each processor.
+    if !cli.is_service() {
+        builder.worker_threads(2);
+    }
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| CliError::failed("the program cannot start", &error))?;
-    let passes_signals_on = cli.passes_signals_on();
+    let handles_signals = cli.handles_signals();
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            exit = wait_for_signal(), if !passes_signals_on => Err(CliError::silent(exit)),
+            exit = wait_for_signal(), if !handles_signals => Err(CliError::silent(exit)),
             outcome = cli.run() => outcome,
         }
     });

@@ -8,6 +8,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod profile;
+pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod status;

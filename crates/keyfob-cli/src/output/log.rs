@@ -9,13 +9,14 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Prints the library's events up to this level, one line each. They hold no secret; events of other crates might, and are not
-/// printed.
-pub(crate) fn show(level: LevelFilter) {
+/// printed. `goes_on` is true for a command that does not end with the first failure.
+pub(crate) fn show(level: LevelFilter, goes_on: bool) {
     let lines = layer().with_writer(stderr).with_ansi(false).without_time();
     let ours = Targets::new().with_target("keyfob", level);
     // The command's own message has the error of a renewal without which there is no token. No other error has a kind.
     let news = filter_fn(move |event| {
-        level > LevelFilter::WARN
+        goes_on
+            || level > LevelFilter::WARN
             || *event.level() != LevelFilter::ERROR
             || event.fields().field("kind").is_none()
     });

@@ -28,6 +28,7 @@ fn every_command_has_a_manual_page() {
         "token",
         "helper",
         "profile",
+        "proxy",
         "login",
         "logout",
         "status",

@@ -70,6 +70,18 @@ impl Keyfob {
         finish(child)
     }
 
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.0.args(arguments);
+        self
+    }
+
+    /// The same run without a terminal, as a service has none.
+    pub(crate) fn in_own_session(self) -> Self {
+        self.wrapped(Command::new("setsid"), |setsid, program| {
+            setsid.args(program);
+        })
+    }
+
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
@@ -82,23 +94,32 @@ impl Keyfob {
 
     /// The same run at a terminal of its own. Its standard output then has both streams.
     pub(crate) fn at_terminal(self) -> Self {
-        let words = std::iter::once(self.0.get_program()).chain(self.0.get_args());
-        let words: Vec<_> = words
-            .map(|word| format!("'{}'", word.display().to_string().replace('\'', "'\\''")))
+        self.wrapped(Command::new("script"), |script, program| {
+            let words: Vec<_> = program
+                .iter()
+                .map(|word| format!("'{}'", word.display().to_string().replace('\'', "'\\''")))
+                .collect();
+            script.args(["-qec", &words.join(" "), "/dev/null"]);
+        })
+    }
+
+    /// The same run by another program, with the same environment.
+    fn wrapped(self, mut outer: Command, add: impl FnOnce(&mut Command, &[&OsStr])) -> Self {
+        let words: Vec<_> = std::iter::once(self.0.get_program())
+            .chain(self.0.get_args())
             .collect();
-        let mut script = Command::new("script");
-        script
-            .args(["-qec", &words.join(" "), "/dev/null"])
+        add(&mut outer, &words);
+        outer
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for (name, value) in self.0.get_envs() {
             match value {
-                Some(value) => script.env(name, value),
-                None => script.env_remove(name),
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
             };
         }
-        Self(script)
+        Self(outer)
     }
 
     pub(crate) fn start(mut self) -> Child {

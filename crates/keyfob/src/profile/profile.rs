@@ -20,6 +20,7 @@ use crate::profile::client_certificate::{CertificateSettings, PresentedTo};
 use crate::profile::errors::suggestion;
 use crate::profile::file;
 use crate::profile::file::{FILE, file_of_environment};
+use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::{Definition, read};
 use crate::profile::select::score;
 use crate::profile::set_each::SetEach;
@@ -46,6 +47,7 @@ pub struct Profiles {
     file: String,
     is_missing: bool,
     profiles: BTreeMap<String, Profile>,
+    proxy: Option<ProxySettings>,
 }
 
 impl Profiles {
@@ -70,6 +72,7 @@ impl Profiles {
                 file: path.map_or_else(|| FILE.to_owned(), |path| path.display().to_string()),
                 is_missing: true,
                 profiles: BTreeMap::new(),
+                proxy: None,
             }),
         }
     }
@@ -183,12 +186,19 @@ impl Profiles {
         self.profiles.values()
     }
 
+    /// The settings of `keyfob proxy`, if the file has the table `[proxy]`.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&ProxySettings> {
+        self.proxy.as_ref()
+    }
+
     fn parse(text: &str, file: &str) -> Result<Self, Error> {
-        let definitions = read(text, file)?;
+        let document = read(text, file)?;
         Ok(Self {
             file: file.to_owned(),
             is_missing: false,
-            profiles: linked(definitions.into_iter().map(Arc::new)),
+            profiles: linked(document.profiles.into_iter().map(Arc::new)),
+            proxy: document.proxy,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The routes of a proxy that a profile describes.
 
+use crate::client::proxy::client_secrets::ClientSecrets;
 use crate::client::proxy::forward::bound_origin::BoundOrigin;
 use crate::client::proxy::forward::stand_in::StandIn;
 use crate::client::proxy::route::Route;
@@ -7,6 +8,7 @@ use crate::client::proxy::route_builder::RouteBuilder;
 use crate::error::error::Error;
 use crate::origin::origin::Origin;
 use crate::profile::profile::Profile;
+use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::set_each::SetEach;
 
 impl Profile {
@@ -90,5 +92,20 @@ impl Profile {
             true => builder.allow_plain_http(),
             false => builder,
         })
+    }
+}
+
+impl ProxySettings {
+    /// The clients of the proxy, whose secrets are read now.
+    ///
+    /// # Errors
+    ///
+    /// Why a secret cannot be read, or as [`ClientSecrets::add`].
+    pub async fn clients(&self) -> Result<ClientSecrets, Error> {
+        let mut clients = ClientSecrets::default();
+        for (name, secret) in &self.clients {
+            clients.add(name, secret.read_now().await?.as_str())?;
+        }
+        Ok(clients)
     }
 }

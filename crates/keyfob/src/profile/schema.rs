@@ -15,6 +15,7 @@ mod grant_keys;
 mod grant_names;
 pub(super) mod http;
 pub(super) mod place;
+pub(super) mod proxy;
 mod references;
 pub(super) mod sign_in;
 pub(super) mod signed_jwt;
@@ -30,6 +31,7 @@ use crate::profile::client_certificate::{CertificateFiles, CertificateSettings, 
 use crate::profile::errors::FileErrors;
 use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::presets;
+use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::references::check_references;
 use crate::profile::schema::store::StoreSettings;
 use crate::profile::schema::token::{Context, TokenSettings};
@@ -89,8 +91,15 @@ impl Definition {
     }
 }
 
+/// What a file describes.
+#[derive(Debug, Default)]
+pub(super) struct Document {
+    pub(super) profiles: Vec<Definition>,
+    pub(super) proxy: Option<ProxySettings>,
+}
+
 /// Reads a whole file. The error names every mistake, with line and column.
-pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
+pub(super) fn read(text: &str, file: &str) -> Result<Document, Error> {
     let errors = FileErrors::new(text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
@@ -98,34 +107,40 @@ pub(super) fn read(text: &str, file: &str) -> Result<Vec<Definition>, Error> {
         errors.add(&at, format!("this is not TOML: {}", error.message()));
     }
     // The parser recovers only a part of a text that is not TOML, and the missing part would be reported as well.
-    let definitions = match syntax_errors.is_empty() {
+    let document = match syntax_errors.is_empty() {
         true => {
             let document = Table::new(document.get_ref(), document.span(), &FILE, &errors);
             read_document(document, &errors)
         }
-        false => Vec::new(),
+        false => Document::default(),
     };
     errors.into_result(file)?;
-    Ok(definitions)
+    Ok(document)
 }
 
-fn read_document(document: Table<'_>, errors: &FileErrors<'_>) -> Vec<Definition> {
+fn read_document(document: Table<'_>, errors: &FileErrors<'_>) -> Document {
     let profiles = document.optional("profiles", Value::entries);
+    let proxy = document.get("proxy");
     document.finish();
-    let definitions: Vec<_> = profiles
+    let profiles: Vec<_> = profiles
         .into_iter()
         .flatten()
         .filter_map(|value| read_named(&value).ok())
         .collect();
     // A profile with an error is missing here, and each reference to it would be an error too.
-    if errors.is_empty() {
-        let references = definitions.iter().map(|definition| {
+    let are_all_read = errors.is_empty();
+    if are_all_read {
+        let references = profiles.iter().map(|definition| {
             let name = definition.name.as_str();
             (name, definition.token.profiles())
         });
         check_references(&references.collect::<Vec<_>>(), errors);
     }
-    definitions
+    let proxy = proxy.and_then(|value| {
+        let names: Vec<_> = profiles.iter().map(|profile| &*profile.name).collect();
+        proxy::read(&value, are_all_read.then_some(&*names), errors).ok()
+    });
+    Document { profiles, proxy }
 }
 
 fn read_named(value: &Value<'_>) -> Read<Definition> {
@@ -236,11 +251,18 @@ const ORIGIN_KEYS: [&str; 3] = ["base_url", "origins", "allow_plain_http"];
 pub(super) static FILE: TableKeys = TableKeys::new(
     "file",
     "Profiles of keyfob: sessions by name",
-    &[&[Key::new(
-        "profiles",
-        Kind::TablesByName(&PROFILE),
-        "the profiles, each under its name: letters, digits, `-`, `_` and `.`",
-    )]],
+    &[&[
+        Key::new(
+            "profiles",
+            Kind::TablesByName(&PROFILE),
+            "the profiles, each under its name: letters, digits, `-`, `_` and `.`",
+        ),
+        Key::new(
+            "proxy",
+            Kind::Table(&proxy::KEYS),
+            "the settings of `keyfob proxy`",
+        ),
+    ]],
 );
 
 pub(super) static PROFILE: TableKeys = TableKeys {

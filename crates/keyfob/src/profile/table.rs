@@ -152,6 +152,16 @@ impl<'t> Value<'t> {
         Reported
     }
 
+    /// Where the value is in the file.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Where the key is in the file.
+    pub(super) fn key_place(&self) -> Range<usize> {
+        self.key_span.clone()
+    }
+
     /// Calls a function for each text in the value, at any depth.
     pub(super) fn each_text(&self, mut see: impl FnMut(&'t str)) {
         each_text(self.value, &mut see);

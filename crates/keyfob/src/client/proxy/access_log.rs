@@ -100,10 +100,8 @@ impl fmt::Debug for AccessLog {
 
 fn write_lines(lines: &Receiver<Vec<u8>>, mut target: impl Write) {
     while let Ok(line) = lines.recv() {
-        let more = std::iter::once(line).chain(lines.try_iter());
-        let written = more
-            .map(|line| target.write_all(&line))
-            .collect::<Result<(), _>>();
+        let mut more = std::iter::once(line).chain(lines.try_iter());
+        let written = more.try_for_each(|line| target.write_all(&line));
         if let Err(error) = written.and_then(|()| target.flush()) {
             events::access_log_failed(&error);
         }

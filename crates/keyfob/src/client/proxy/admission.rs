@@ -4,6 +4,7 @@
 //! a request comes from. So a request has to name this proxy as its host, which stops DNS rebinding, and must not come from
 //! another site. The secret tells programs of other users apart from those that are invited.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::header::{
@@ -37,7 +38,7 @@ pub(crate) mod refusal;
 /// let mut clients = ClientSecrets::default();
 /// clients.add("build-agent", "a secret of at least 16 characters".replace(' ', "-"))?;
 /// let listener = Listener::bind(&"127.0.0.1:0".parse()?)?;
-/// let admission = Admission::new(&listener, clients).host("proxy.internal:8125")?;
+/// let admission = Admission::new(&listener).clients(clients).host("proxy.internal:8125")?;
 /// # Ok(())
 /// # }
 /// ```
@@ -47,6 +48,8 @@ pub struct Admission {
     clients: Arc<ClientSecrets>,
     secret: Secret,
     users: Vec<u32>,
+    /// The clients of the routes that are not for all.
+    routes: BTreeMap<String, Vec<String>>,
 }
 
 /// Whether a request needs a secret.
@@ -59,18 +62,19 @@ enum Secret {
 }
 
 impl Admission {
-    /// The rules for a listener.
+    /// The rules for a listener, which knows no client yet.
     #[must_use]
-    pub fn new(listener: &Listener, clients: impl Into<Arc<ClientSecrets>>) -> Self {
+    pub fn new(listener: &Listener) -> Self {
         let secret = match listener.address() {
             ListenAddress::Unix(_) => Secret::Optional,
             ListenAddress::Tcp(_) => Secret::Required,
         };
         Self {
             hosts: Hosts::of(listener),
-            clients: clients.into(),
+            clients: Arc::default(),
             secret,
             users: own_users(),
+            routes: BTreeMap::new(),
         }
     }
 
@@ -79,8 +83,15 @@ impl Admission {
     pub fn without_secret(listener: &Listener) -> Self {
         Self {
             secret: Secret::Unused,
-            ..Self::new(listener, ClientSecrets::default())
+            ..Self::new(listener)
         }
+    }
+
+    /// Takes the requests of these clients, in place of those that were given before.
+    #[must_use]
+    pub fn clients(mut self, clients: impl Into<Arc<ClientSecrets>>) -> Self {
+        self.clients = clients.into();
+        self
     }
 
     /// Takes requests for this host too: a name, or a name and a port.
@@ -102,6 +113,26 @@ impl Admission {
     pub fn user(mut self, uid: u32) -> Self {
         self.users.push(uid);
         self
+    }
+
+    /// Lets only these clients use a route.
+    #[must_use]
+    pub fn only<C: Into<String>>(
+        mut self,
+        route: impl Into<String>,
+        clients: impl IntoIterator<Item = C>,
+    ) -> Self {
+        let clients = clients.into_iter().map(Into::into).collect();
+        self.routes.insert(route.into(), clients);
+        self
+    }
+
+    /// Whether a client, or one without a secret, may use a route.
+    pub(super) fn allows(&self, route: Option<&str>, client: Option<&str>) -> bool {
+        let only = route.and_then(|route| self.routes.get(route));
+        only.is_none_or(|only| {
+            client.is_some_and(|client| only.iter().any(|other| other == client))
+        })
     }
 
     /// Whether a connection may be used at all.

@@ -53,6 +53,14 @@ impl Arrival {
         }
     }
 
+    /// The name of the route of a request with this path, which may not exist.
+    pub(super) fn route_of<'a>(&'a self, path: &'a str) -> Option<&'a str> {
+        match &self.choice {
+            Choice::Route(name) => Some(name),
+            Choice::ByPath => path.split('/').nth(1),
+        }
+    }
+
     /// Sets what the log calls the client. It must be no secret.
     #[must_use]
     pub fn client(mut self, label: impl Into<Arc<str>>) -> Self {

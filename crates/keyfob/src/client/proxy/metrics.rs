@@ -191,6 +191,9 @@ impl Metrics {
     }
 }
 
+/// A name, a kind, a help text, and the value for the token of a route.
+type TokenFamily<'a> = (&'a str, &'a str, &'a str, fn(&Status) -> Option<f64>);
+
 /// A name, a help text, and which counter of a route it is.
 type Family<'a> = (&'a str, &'a str, fn(&RouteCounters) -> &AtomicU64);
 
@@ -253,7 +256,7 @@ impl Text {
             .routes()
             .map(|route| (route.name(), route.tokens().status()))
             .collect();
-        let families: [(&str, &str, &str, fn(&Status) -> Option<f64>); 5] = [
+        let families: [TokenFamily<'_>; 5] = [
             (
                 "keyfob_proxy_token_valid",
                 "gauge",

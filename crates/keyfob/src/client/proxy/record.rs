@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::client::proxy::access_log::{AccessLog, Entry, path_text, time_text};
+use crate::client::proxy::admission::refusal::Refusal;
 use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::metrics::{Ended, InProgress, Metrics};
 use crate::client::proxy::report::Report;
@@ -24,6 +25,8 @@ use crate::error::error::BoxError;
 /// A request in progress. Dropping it logs and counts it, also if its client has gone away before there was a response.
 pub(crate) struct Record {
     pub(crate) client: Option<Arc<str>>,
+    /// Why the request was not admitted.
+    pub(crate) refusal: Option<Refusal>,
     metrics: Arc<Metrics>,
     log: Option<Logged>,
     begun: Duration,
@@ -63,6 +66,7 @@ impl Record {
     ) -> Self {
         Self {
             client: None,
+            refusal: None,
             metrics: Arc::clone(metrics),
             log: log.map(|log| Logged {
                 log,
@@ -96,7 +100,7 @@ impl Record {
         match self.end {
             End::Aborted => Some("aborted"),
             End::Broken => Some("broken"),
-            End::Complete => self.report.error_name(),
+            End::Complete => self.refusal.map(Refusal::name).or(self.report.error_name()),
         }
     }
 }

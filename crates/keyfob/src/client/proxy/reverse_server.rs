@@ -7,8 +7,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+    UPGRADE,
 };
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 
@@ -16,7 +17,6 @@ use crate::client::proxy::access_log::AccessLog;
 use crate::client::proxy::admission::Admission;
 use crate::client::proxy::admission::refusal::Refusal;
 use crate::client::proxy::arrival::Arrival;
-use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::listener::{Listener, Peer};
 use crate::client::proxy::metrics::Metrics;
 use crate::client::proxy::proxy::Proxy;
@@ -47,14 +47,14 @@ pub struct ReverseRules {
 ///
 /// use keyfob::EnvToken;
 /// use keyfob::proxy::{
-///     Admission, Arrival, ClientSecrets, Limits, Listener, Metrics, Proxy, ReverseRules, ReverseServer, Route, Server, Stop,
+///     Admission, Arrival, Limits, Listener, Metrics, Proxy, ReverseRules, ReverseServer, Route, Server, Stop,
 /// };
 ///
 /// let route = Route::new("github", "https://api.github.com/", EnvToken::new("GITHUB_TOKEN"))?;
 /// let listener = Listener::bind(&"/run/user/1000/keyfob/github.sock".parse()?)?;
 /// let rules = ReverseRules {
 ///     proxy: Proxy::new([route])?,
-///     admission: Admission::new(&listener, ClientSecrets::default()),
+///     admission: Admission::new(&listener),
 ///     arrival: Arrival::on_route("github"),
 ///     log: None,
 /// };
@@ -111,7 +111,7 @@ impl ReverseServer {
     async fn respond(
         &self,
         request: Request<Incoming>,
-        connection: &Connection,
+        connection: &Arc<Connection>,
     ) -> Response<RecordedBody> {
         let rules = self.rules.load_full();
         let (head, body) = request.into_parts();
@@ -120,25 +120,40 @@ impl ReverseServer {
             Ok(client) => client,
             Err(refusal) => {
                 connection.refuse();
-                return record.of(self.refused(refusal, head.version));
+                return self.refuse(refusal, record, head.version);
             }
         };
         connection.admit();
+        let route = rules.arrival.route_of(head.uri.path());
+        if !rules.admission.allows(route, client.as_deref()) {
+            record.client = client;
+            return self.refuse(Refusal::Client, record, head.version);
+        }
         let label = client.or_else(|| user(connection.peer()));
         record.client.clone_from(&label);
         let arrival = label
             .into_iter()
             .fold(rules.arrival.clone(), Arrival::client);
         let body = CountedRequestBody::new(body, &mut record);
-        let request = Request::from_parts(head, body);
+        let mut request = Request::from_parts(head, body);
+        // What follows an upgrade goes on without this.
+        if request.headers().contains_key(UPGRADE) {
+            request.extensions_mut().insert(Arc::clone(connection));
+        }
         let mut response = rules.proxy.respond(request, &arrival).await;
         remove_permissions(response.headers_mut());
         record.of(response)
     }
 
-    fn refused(&self, refusal: Refusal, version: http::Version) -> Response<ProxyBody> {
+    fn refuse(
+        &self,
+        refusal: Refusal,
+        mut record: Record,
+        version: Version,
+    ) -> Response<RecordedBody> {
         self.metrics.refused(refusal);
-        refusal.response(version)
+        record.refusal = Some(refusal);
+        record.of(refusal.response(version))
     }
 }
 

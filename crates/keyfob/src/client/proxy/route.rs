@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, on};
+use hyper::upgrade::on;
 use tower_layer::Layer;
 use url::Url;
 
@@ -187,7 +187,9 @@ impl Route {
         B::Error: Into<BoxError>,
     {
         let protocol = request.headers().get(UPGRADE).cloned();
-        let client = protocol.is_some().then(|| on(&mut request));
+        let client = protocol
+            .is_some()
+            .then(|| upgrade::Client::of(&mut request));
         let (mut head, body) = request.into_parts();
         request_head::check(&head)?;
         check_path(target.path())?;
@@ -238,7 +240,7 @@ impl Route {
 /// The response of the upstream, as the client gets it.
 fn passed_on(
     mut response: Response<Incoming>,
-    upgrade: Option<(HeaderValue, OnUpgrade)>,
+    upgrade: Option<(HeaderValue, upgrade::Client)>,
 ) -> Result<Response<ProxyBody>, Problem> {
     let protocol = response.headers().get(UPGRADE).cloned();
     response_head::strip(response.headers_mut());

@@ -60,6 +60,12 @@ impl RouteBuilder {
         }
     }
 
+    /// Gives the route another name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// Allows a base URL with plain `http` that is not on this machine.
     ///
     /// Every machine on the network path can then read the token and use it.

@@ -104,12 +104,13 @@ impl Server {
                 peer,
                 stopping.clone(),
                 Arc::clone(&self.clock),
+                place,
             ));
             let service = CountedService::new(make(&connection), Arc::clone(&connection));
             match stream {
                 #[cfg(unix)]
-                Stream::Unix(stream) => self.spawn(stream, service, connection, place),
-                Stream::Tcp(stream) => self.spawn(stream, service, connection, place),
+                Stream::Unix(stream) => self.spawn(stream, service, connection),
+                Stream::Tcp(stream) => self.spawn(stream, service, connection),
             }
         }
     }
@@ -146,13 +147,8 @@ impl Server {
         }
     }
 
-    fn spawn<I, S, B>(
-        &self,
-        stream: I,
-        service: CountedService<S>,
-        connection: Arc<Connection>,
-        place: OwnedSemaphorePermit,
-    ) where
+    fn spawn<I, S, B>(&self, stream: I, service: CountedService<S>, connection: Arc<Connection>)
+    where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -164,24 +160,26 @@ impl Server {
         tokio::spawn(async move {
             let io = TokioIo::new(StrictStream::new(stream));
             let mut http = pin!(builder.serve_connection_with_upgrades(io, service));
-            let ended = tokio::select! {
+            let mut overdue = pin!(connection.not_admitted_in(limits.first_request));
+            let has_ended = tokio::select! {
                 biased;
-                _ = connection.cut() => true,
+                () = connection.cut() => true,
                 // A connection that breaks is nothing to report: the request that it had is in the access log.
                 _ = &mut http => true,
-                () = connection.closing(&limits) => false,
+                () = &mut overdue => true,
+                () = connection.closing(limits.idle) => false,
             };
-            if !ended {
+            if !has_ended {
                 http.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
-                    _ = connection.cut() => {}
+                    () = connection.cut() => {}
                     _ = http => {}
+                    () = overdue => {}
                     // What is left of a response is still read by the client, or it is gone.
                     () = connection.unused_for(limits.idle) => {}
                 }
             }
-            drop(place);
         });
     }
 }

@@ -4,7 +4,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::profile::schema::{PROFILE, read, store, token};
+use crate::profile::schema::{PROFILE, proxy, read, store, token};
 
 struct Validator {
     schemas: Schemas,
@@ -87,7 +87,13 @@ fn json_of(text: &str) -> Value {
 /// A valid value of each kind.
 fn example(key: &Key) -> Value {
     match key.kind {
-        Kind::Text | Kind::Texts | Kind::Plain(_) | Kind::Plains(_) | Kind::Name => json!("word"),
+        Kind::Plain(_) | Kind::Plains(_) => match key.name {
+            "listen" | "status_listen" => json!("127.0.0.1:0"),
+            "methods" => json!("GET"),
+            "paths" | "access_log" => json!("/path"),
+            _ => json!("word"),
+        },
+        Kind::Text | Kind::Texts | Kind::Name => json!("word"),
         Kind::Word(words) => json!(words()[0]),
         Kind::LoopbackUrl => json!("http://127.0.0.1/callback"),
         Kind::Url | Kind::Origin | Kind::Origins => json!("https://a.example"),
@@ -144,9 +150,20 @@ fn smallest(keys: &TableKeys) -> Vec<(&'static str, Value)> {
     all
 }
 
-/// A file with this table of a token or a store.
+/// A file with this table of a token, a store or a proxy.
 fn file(keys: &TableKeys, table: &Value) -> Value {
     let mut profile = json!({"base_url": "https://a.example", "token": "env:TOKEN"});
+    // A route names a profile and its clients, and there are these.
+    let profiles = json!({"a": profile, "word": profile, "file": profile, "x": profile});
+    let clients = json!({"word": "env:A", "file": "env:B"});
+    match keys.name {
+        "proxy" => return json!({"profiles": profiles, "proxy": table}),
+        "proxy_route" => {
+            return json!({"profiles": profiles, "proxy": {"clients": clients, "routes": {"a": table}}});
+        }
+        "proxy_limits" => return json!({"profiles": profiles, "proxy": {"limits": table}}),
+        _ => {}
+    }
     match keys.name {
         "profile" => profile = table.clone(),
         name => profile[name] = table.clone(),
@@ -165,6 +182,9 @@ fn tables() -> Vec<(&'static TableKeys, &'static str, Value)> {
     all.push((retry, "", json!({})));
     let certificate = PROFILE.get("client_certificate").unwrap().kind.table();
     all.push((certificate.unwrap(), "", json!({"certificate": "/path"})));
+    for keys in [&proxy::KEYS, &proxy::ROUTE, &proxy::LIMITS] {
+        all.push((keys, "", json!({})));
+    }
     for keys in [&token::KEYS, &store::KEYS] {
         all.extend(
             smallest(keys)

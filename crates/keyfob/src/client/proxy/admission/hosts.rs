@@ -43,6 +43,7 @@ impl Hosts {
             }
             Some(_) => {
                 self.add_name(&host);
+                self.allowed.push(host);
                 Ok(())
             }
         }

@@ -52,8 +52,9 @@ impl Refusal {
             Self::Host => "host",
             Self::Browser => "browser",
             Self::Twice => "twice",
-            Self::NoSecret | Self::NoProxySecret => "secret",
+            Self::NoSecret => "no_secret",
             Self::WrongSecret => "wrong_secret",
+            Self::NoProxySecret => "proxy_secret",
             Self::Client => "client",
         }
     }

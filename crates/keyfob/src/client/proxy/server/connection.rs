@@ -13,10 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::client::proxy::listener::Peer;
-use crate::client::proxy::server::limits::Limits;
 use crate::client::proxy::server::stop::{Phase, Stopping};
 use crate::clock::clock::Clock;
 
@@ -34,6 +33,8 @@ pub struct Connection {
     idle_since: AtomicU64,
     is_admitted: AtomicBool,
     refused: Notify,
+    /// Another connection may be accepted in its place.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -42,6 +43,7 @@ impl Connection {
         peer: Peer,
         stopping: Stopping,
         clock: Arc<dyn Clock>,
+        place: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             listener,
@@ -52,6 +54,7 @@ impl Connection {
             clock,
             is_admitted: AtomicBool::new(false),
             refused: Notify::new(),
+            _place: place,
         }
     }
 
@@ -85,17 +88,17 @@ impl Connection {
         self.stopping.wait_for(Phase::Cut).await;
     }
 
-    /// Completes when no further request is wanted: the server is stopped, a request was refused, or the client takes too long.
-    pub(super) async fn closing(&self, limits: &Limits) {
+    /// Completes when no further request is wanted: the server is stopped, a request was refused, or there was none for this time.
+    pub(super) async fn closing(&self, idle: Duration) {
         tokio::select! {
             () = self.stopping.wait_for(Phase::Drain) => {}
             () = self.refused.notified() => {}
-            () = self.not_admitted_in(limits.first_request) => {}
-            () = self.unused_for(limits.idle) => {}
+            () = self.unused_for(idle) => {}
         }
     }
 
-    async fn not_admitted_in(&self, limit: Duration) {
+    /// Completes if no request is admitted in this time.
+    pub(super) async fn not_admitted_in(&self, limit: Duration) {
         self.clock.sleep(limit).await;
         if self.is_admitted.load(Ordering::Relaxed) {
             std::future::pending().await

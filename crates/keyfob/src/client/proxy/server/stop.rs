@@ -44,7 +44,7 @@ impl Stop {
     /// After the timeout, their connections are cut off. Clients of HTTP/2 are told which of their requests are still served
     /// (GOAWAY). Returns whether all requests have ended by themselves.
     pub async fn drain(&self, timeout: Duration) -> bool {
-        self.enter(Phase::Drain);
+        self.begin();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         if within(&*clock, timeout, self.0.closed()).await.is_some() {
             return true;
@@ -52,6 +52,11 @@ impl Stop {
         self.cut();
         let _ = within(&*clock, AFTER_CUT, self.0.closed()).await;
         false
+    }
+
+    /// Stops accepting connections and requests, as [`drain`](Self::drain) does, without waiting.
+    pub fn begin(&self) {
+        self.enter(Phase::Drain);
     }
 
     /// Cuts off every connection now.

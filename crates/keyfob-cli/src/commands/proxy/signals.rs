@@ -1,0 +1,97 @@
+//! What a signal means for a proxy: it ends, or reads its configuration again.
+
+use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+
+/// What a signal asks for.
+pub(super) enum Event {
+    Reload,
+    /// To end. The code is for an end that is forced.
+    End(ExitCode),
+}
+
+#[cfg(unix)]
+pub(super) use unix::Signals;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    use super::{CliError, Event, ExitCode};
+    use crate::signals::is_ignored;
+
+    /// The signals of a proxy. One that was ignored when the program started stays ignored.
+    pub(in crate::commands::proxy) struct Signals {
+        interrupt: Option<Signal>,
+        terminate: Option<Signal>,
+        hang_up: Option<Signal>,
+        /// Whether there is a terminal that can hang up.
+        has_terminal: bool,
+    }
+
+    impl Signals {
+        pub(in crate::commands::proxy) fn new() -> Result<Self, CliError> {
+            let handle = |kind: SignalKind| match is_ignored(kind.as_raw_value()) {
+                true => Ok(None),
+                false => signal(kind)
+                    .map(Some)
+                    .map_err(|error| CliError::failed("signals cannot be handled", &error)),
+            };
+            Ok(Self {
+                interrupt: handle(SignalKind::interrupt())?,
+                terminate: handle(SignalKind::terminate())?,
+                hang_up: handle(SignalKind::hangup())?,
+                // It is the controlling terminal of this process; a service has none.
+                has_terminal: File::open("/dev/tty").is_ok(),
+            })
+        }
+
+        pub(in crate::commands::proxy) async fn next(&mut self) -> Event {
+            tokio::select! {
+                () = received(&mut self.interrupt) => Event::End(ExitCode::Interrupted),
+                () = received(&mut self.terminate) => Event::End(ExitCode::Terminated),
+                () = received(&mut self.hang_up) => match self.has_terminal {
+                    true => Event::End(ExitCode::HungUp),
+                    false => Event::Reload,
+                },
+            }
+        }
+
+        /// The next signal that asks to end.
+        pub(in crate::commands::proxy) async fn end(&mut self) -> ExitCode {
+            loop {
+                if let Event::End(exit) = self.next().await {
+                    return exit;
+                }
+            }
+        }
+    }
+
+    async fn received(signal: &mut Option<Signal>) {
+        match signal {
+            Some(signal) => _ = signal.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Ctrl-C is the only signal.
+#[cfg(not(unix))]
+pub(super) struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(super) fn new() -> Result<Self, CliError> {
+        Ok(Self)
+    }
+
+    pub(super) async fn next(&mut self) -> Event {
+        Event::End(self.end().await)
+    }
+
+    pub(super) async fn end(&mut self) -> ExitCode {
+        crate::signals::wait_for_signal().await
+    }
+}

@@ -1,0 +1,164 @@
+//! SIGHUP: `keyfob proxy` reads its file and its secrets again, and drops no request (P7).
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use keyfob_testkit::{Expect, ScriptedResponse, Server};
+use rustix::process::Signal;
+
+use crate::proxy::{Proxy, ask, folder, get, profile};
+use crate::proxy_admission::upstream;
+use crate::proxy_service::gated;
+use crate::waiting::{TIMEOUT, wait_until};
+
+#[test]
+fn p7_a_reload_changes_routes_and_drops_no_request() {
+    let (old, gate) = gated();
+    let new = Server::start();
+    new.expect(Expect::any().always(ScriptedResponse::text("new")));
+    let proxy = Proxy::start(&["api"], &profile(&old));
+    let late = thread::scope(|scope| {
+        let request = scope.spawn(|| proxy.over_socket(&get("/slow", "")));
+        old.wait_for_calls(1, TIMEOUT);
+        proxy.rewrite(&profile(&new));
+        reload(&proxy, 1);
+        assert_eq!(proxy.over_socket(&get("/x", "")).body(), "new");
+        gate.open();
+        request.join().expect("the request ends")
+    });
+    assert_eq!(late.body(), "late", "{late:?}");
+}
+
+#[test]
+fn p7_a_broken_file_leaves_everything_as_it_was() {
+    let server = upstream();
+    let proxy = Proxy::start(&["api"], &profile(&server));
+    for (number, broken) in [
+        "[profiles.api]\nbase = 1\n".to_owned(),
+        "not TOML".to_owned(),
+        profile(&server).replace("profiles.api", "profiles.other"),
+        format!(
+            "{}[proxy]\nclients = {{ a = \"file:/no/such/file\" }}\n",
+            profile(&server)
+        ),
+        format!("{}[proxy]\nhosts = \"a b\"\n", profile(&server)),
+        format!(
+            "{}[proxy]\nstatus_listen = \"192.0.2.1:1\"\n",
+            profile(&server)
+        ),
+        format!("{}[proxy]\nusers = \"no-such-user\"\n", profile(&server)),
+        format!(
+            "{}[proxy]\naccess_log = \"/no/such/folder/log\"\n",
+            profile(&server)
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        proxy.rewrite(&broken);
+        proxy.send(Signal::HUP);
+        wait_until("the mistake is reported", || {
+            let reports = proxy.stderr().matches("stays as it was").count();
+            (reports > number).then_some(())
+        });
+        assert_eq!(proxy.over_socket(&get("/x", "")).body(), "done", "{broken}");
+    }
+    proxy.rewrite(&profile(&server));
+    reload(&proxy, 1);
+    assert_eq!(proxy.over_socket(&get("/x", "")).body(), "done");
+}
+
+#[test]
+fn p7_a_reload_opens_and_closes_listeners_and_reads_secrets_again() {
+    let server = upstream();
+    let folder = folder();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "the-first-secret-of-a-client").expect("the folder is ours");
+    let (first, second) = (folder.path().join("a.sock"), folder.path().join("b.sock"));
+    let config = |sockets: &[&std::path::Path]| {
+        let mut text = format!(
+            "{}[proxy]\nclients = {{ c = \"file:{}\" }}\n[proxy.routes.t]\nprofile = \"api\"\nlisten = \"127.0.0.1:0\"\n",
+            profile(&server),
+            secret.display()
+        );
+        for (number, socket) in sockets.iter().enumerate() {
+            text.push_str(&format!(
+                "[proxy.routes.r{number}]\nprofile = \"api\"\nsocket = \"{}\"\n",
+                socket.display()
+            ));
+        }
+        text
+    };
+    let proxy = Proxy::start_in(folder, &[], &config(&[&first]), |keyfob| keyfob);
+    let with = |secret: &str| {
+        let request = get("/x", &format!("Keyfob-Client-Secret: {secret}\r\n"));
+        proxy
+            .over_tcp(&request.replace("localhost", &proxy.address()))
+            .status()
+    };
+    assert_eq!(
+        (
+            with("the-first-secret-of-a-client"),
+            with("the-second-secret-of-a-client")
+        ),
+        (200, 401)
+    );
+    fs::write(&secret, "the-second-secret-of-a-client").expect("the folder is ours");
+    proxy.rewrite(&config(&[&second]));
+    reload(&proxy, 1);
+    // The port that the system chose stays.
+    assert_eq!(
+        (
+            with("the-first-secret-of-a-client"),
+            with("the-second-secret-of-a-client")
+        ),
+        (401, 200)
+    );
+    wait_until("the first socket is gone", || {
+        (!first.exists()).then_some(())
+    });
+    let response = ask(
+        UnixStream::connect(&second).expect("it listens"),
+        &get("/x", ""),
+    );
+    assert_eq!(response.body(), "done", "{response:?}");
+}
+
+#[test]
+fn p7_a_reload_begins_a_new_file_of_the_log() {
+    let server = upstream();
+    let folder = folder();
+    let log = folder.path().join("access.log");
+    let moved = folder.path().join("access.log.1");
+    let argument = log.to_str().expect("a plain path").to_owned();
+    let proxy = Proxy::start_in(
+        folder,
+        &["api", "--access-log", &argument],
+        &profile(&server),
+        |keyfob| keyfob,
+    );
+    let lines =
+        |path: &std::path::Path| fs::read_to_string(path).unwrap_or_default().lines().count();
+    proxy.over_socket(&get("/x", ""));
+    wait_until("the line is written", || (lines(&log) == 1).then_some(()));
+    fs::rename(&log, &moved).expect("it is ours");
+    reload(&proxy, 1);
+    proxy.over_socket(&get("/x", ""));
+    proxy.over_socket(&get("/x", ""));
+    wait_until("the lines are written", || (lines(&log) == 2).then_some(()));
+    assert_eq!(lines(&moved), 1);
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(&log).expect("it exists").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Reloads, for this time.
+fn reload(proxy: &Proxy, time: usize) {
+    proxy.send(Signal::HUP);
+    wait_until("the file is read again", || {
+        let reports = proxy.stderr().matches("was read again").count();
+        (reports >= time).then_some(())
+    });
+}
