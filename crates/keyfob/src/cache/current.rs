@@ -17,7 +17,7 @@ use crate::token::token::Token;
 pub(super) struct CurrentToken {
     published: ArcSwapOption<Published>,
     pub(super) clock: Arc<dyn Clock>,
-    copies: Copies,
+    pub(super) copies: Copies,
 }
 
 /// How many copies of a snapshot there are.

@@ -11,7 +11,8 @@ use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
 /// The part of a cache's state that only changes under the lock.
 #[derive(Default)]
 pub(super) struct LockedState {
-    pub(super) renewal: Option<Renewal>,
+    /// Boxed, like the failure, because most caches of a pool have none.
+    pub(super) renewal: Option<Box<Renewal>>,
     /// How many renewals have started.
     pub(super) started: u64,
     pub(super) generation: u64,
@@ -19,7 +20,7 @@ pub(super) struct LockedState {
     announced: Option<u64>,
     /// How many tokens callers have set. A renewal that started before the last of them does not count.
     pub(super) tokens_set: u64,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
     pub(super) rejections: Rejections,
     pub(super) renewals: u64,
     pub(super) failures: u64,
@@ -87,11 +88,11 @@ impl LockedState {
                 None => COOL_DOWN.half_jitter(in_a_row, fastrand::f64()),
             }),
         };
-        self.failure = Some(Failure {
+        self.failure = Some(Box::new(Failure {
             error: error.clone(),
             in_a_row,
             until: pause.map(|pause| now.saturating_add(pause)),
-        });
+        }));
         pause
     }
 
@@ -112,7 +113,7 @@ impl LockedState {
     /// Removes the renewal with this number, and returns whether it was still there.
     pub(super) fn end_renewal(&mut self, number: u64) -> bool {
         // By number, because the guard of an ended renewal must not remove its successor.
-        let is_same = |renewal: &mut Renewal| renewal.number == number;
+        let is_same = |renewal: &mut Box<Renewal>| renewal.number == number;
         let ended = self.renewal.take_if(is_same).is_some();
         if ended {
             self.announced = None;

@@ -62,7 +62,7 @@ impl SharedState {
             step: step.clone(),
             overdue_since: None,
         };
-        state.renewal = Some(renewal.clone());
+        state.renewal = Some(Box::new(renewal.clone()));
         let work = Box::pin(task.map(drop));
         (renewal, RenewalTask { work, step })
     }

@@ -259,7 +259,7 @@ impl SharedState {
         let now = self.current.clock.elapsed();
         let running = state.renewal.as_mut();
         let abandoned = match running.map(|renewal| (renewal.is_abandoned(now), renewal)) {
-            Some((false, renewal)) => return (Lookup::Wait(renewal.clone()), None),
+            Some((false, renewal)) => return (Lookup::Wait(Renewal::clone(renewal)), None),
             Some((true, renewal)) => {
                 renewal.abort.abort();
                 true
@@ -306,9 +306,16 @@ impl SharedState {
         // Read at publication, because callbacks may have taken long since the token arrived.
         let now = self.current.read_clocks();
         // The header values are made once here, so that a read only clones them.
+        let (token, headers) = match self.current.copies {
+            Copies::PerThread => {
+                let headers = new.token.headers();
+                (new.token, headers)
+            }
+            Copies::One => new.token.into_shared_headers(),
+        };
         self.current.publish(Snapshot {
-            headers: new.token.headers().into(),
-            token: new.token,
+            headers: headers.into(),
+            token,
             generation: state.generation,
             schedule: new.schedule,
             since: new.since,

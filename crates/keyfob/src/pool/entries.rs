@@ -1,8 +1,6 @@
 //! The caches of a pool: a bounded map of those that it keeps, and an index of all that are in use.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use quick_cache::sync::Cache;
@@ -11,26 +9,25 @@ use quick_cache::{Lifecycle, UnitWeighter};
 use crate::cache::cache::TokenCache;
 use crate::cache::pooled::WeakTokenCache;
 use crate::observe::pool;
-use crate::pool::key::PoolKey;
+use crate::pool::key::{HashOfKey, PoolKey};
 use crate::runtime::lock::{Mutex, MutexGuard, lock};
 
 /// The caches of a pool by key.
 pub(super) struct Entries {
     /// The caches that the pool keeps, as many as it may. Its policy (S3-FIFO) keeps keys that are used often, so that a
     /// million keys that are each used once evict one another.
-    kept: Cache<PoolKey, TokenCache, UnitWeighter, RandomState, CollectEvicted>,
+    kept: Cache<PoolKey, TokenCache, UnitWeighter, HashOfKey, CollectEvicted>,
     /// All caches that exist: also those that `kept` has evicted, and that a caller, a session or a renewal still holds.
     ///
     /// So a key never has two caches, and its token is fetched once (T1). A part's lock may be taken before one of `kept`, not
     /// after. No cache is dropped under either, because a source is code outside this crate.
     index: Box<[Mutex<Index>]>,
-    hasher: RandomState,
     evictions: AtomicU64,
     pinned: AtomicUsize,
     max_entries: usize,
 }
 
-type Index = HashMap<PoolKey, Indexed>;
+type Index = HashMap<PoolKey, Indexed, HashOfKey>;
 
 /// A cache in the index.
 struct Indexed {
@@ -57,11 +54,10 @@ impl Entries {
                 max_entries,
                 max_entries as u64,
                 UnitWeighter,
-                RandomState::new(),
+                HashOfKey::default(),
                 CollectEvicted,
             ),
             index: (0..INDEX_PARTS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
             evictions: AtomicU64::new(0),
             pinned: AtomicUsize::new(0),
             max_entries,
@@ -201,8 +197,8 @@ impl Entries {
     }
 
     fn part(&self, key: &PoolKey) -> &Mutex<Index> {
-        let hash = self.hasher.hash_one(key) as usize;
-        &self.index[hash % self.index.len()]
+        // Other bits than those by which a map chooses its place.
+        &self.index[(key.hash() >> 24) as usize % self.index.len()]
     }
 }
 

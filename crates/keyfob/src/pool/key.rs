@@ -1,9 +1,8 @@
 //! The key of a token in a pool: whose it is, and for what.
 
-use std::borrow::Borrow;
 use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use crate::error::error::Error;
@@ -26,8 +25,12 @@ use crate::error::error::Error;
 /// ```
 // One text, so that a key is one allocation, and one comparison. The fields are separated by a control character, which none
 // of them contains, and empty fields at the end are left out.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PoolKey(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PoolKey {
+    /// Of the text, by a seed that no caller knows. It is computed once, because each request looks its key up.
+    hash: u64,
+    text: Arc<str>,
+}
 
 impl PoolKey {
     /// The longest key in bytes, with all its fields.
@@ -75,8 +78,12 @@ impl PoolKey {
         self.optional(3)
     }
 
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
     fn field(&self, index: usize) -> &str {
-        self.0.split(SEPARATOR).nth(index).unwrap_or_default()
+        self.text.split(SEPARATOR).nth(index).unwrap_or_default()
     }
 
     fn optional(&self, index: usize) -> Option<&str> {
@@ -149,7 +156,12 @@ impl PoolKeyBuilder {
                 PoolKey::MAX_LENGTH
             )));
         }
-        Ok(PoolKey(text.into()))
+        // One seed for the process, so that equal keys have equal hashes in every pool.
+        static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Ok(PoolKey {
+            hash: SEED.hash_one(text),
+            text: text.into(),
+        })
     }
 }
 
@@ -186,9 +198,8 @@ impl TryFrom<String> for PoolKey {
 
 impl fmt::Debug for PoolKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Seeded at random, so that the number cannot be computed from a name.
-        static NUMBERS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        write!(f, "PoolKey({:016x})", NUMBERS.hash_one(&self.0))
+        // The seed is random, so that the number cannot be computed from a name.
+        write!(f, "PoolKey({:016x})", self.hash)
     }
 }
 
@@ -198,11 +209,32 @@ impl fmt::Debug for PoolKeyBuilder {
     }
 }
 
-impl Borrow<str> for PoolKey {
-    fn borrow(&self) -> &str {
-        &self.0
+impl Hash for PoolKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
+
+/// Takes the hash of a [`PoolKey`] as it is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key writes its hash alone")
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// The maps of a pool use the hash that their keys have.
+pub(super) type HashOfKey = BuildHasherDefault<KeyHasher>;
 
 /// ASCII's unit separator.
 const SEPARATOR: char = '\u{1f}';

@@ -60,6 +60,18 @@ impl Secret {
 
     /// Returns the header value `scheme text`, marked sensitive so that HTTP libraries neither log nor index it.
     pub(crate) fn header_value(&self, scheme: Option<&str>) -> HeaderValue {
+        let text = ValueText(self.after_scheme(scheme));
+        sensitive(Bytes::from_owner(text))
+    }
+
+    /// Returns the same header value, and the same secret, which is a part of its text.
+    pub(crate) fn sharing_header_value(&self, scheme: Option<&str>) -> (Self, HeaderValue) {
+        let text = Bytes::from_owner(self.after_scheme(scheme));
+        let secret = text.slice(text.len() - self.0.len()..);
+        (Self(secret), sensitive(text))
+    }
+
+    fn after_scheme(&self, scheme: Option<&str>) -> Zeroizing<Vec<u8>> {
         let scheme = scheme.unwrap_or_default();
         // The full capacity at once, because growing would leave a copy of the secret behind.
         let mut text = Zeroizing::new(Vec::with_capacity(scheme.len() + 1 + self.0.len()));
@@ -68,11 +80,15 @@ impl Secret {
             text.push(b' ');
         }
         text.extend_from_slice(&self.0);
-        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(ValueText(text)))
-            .expect("scheme and secret were checked to be visible ASCII");
-        value.set_sensitive(true);
-        value
+        text
     }
+}
+
+fn sensitive(text: Bytes) -> HeaderValue {
+    let mut value = HeaderValue::from_maybe_shared(text)
+        .expect("scheme and secret were checked to be visible ASCII");
+    value.set_sensitive(true);
+    value
 }
 
 /// The text of a header value.
@@ -120,6 +136,15 @@ mod tests {
         assert_eq!(value.as_bytes(), b"Bearer abc");
         assert!(value.is_sensitive());
         assert_eq!(secret.header_value(None).as_bytes(), b"abc");
+    }
+
+    #[test]
+    fn a_secret_that_shares_the_text_of_its_header_value_is_the_same() {
+        let secret = Secret::new("abc".into()).unwrap();
+        let (shared, value) = secret.sharing_header_value(Some("Bearer"));
+        assert!(shared.same_as(&secret) && value == "Bearer abc" && value.is_sensitive());
+        let (shared, value) = secret.sharing_header_value(None);
+        assert!(shared.same_as(&secret) && value == "abc");
     }
 
     #[test]

@@ -396,11 +396,33 @@ impl Token {
             Carrier::Field(name) => (name.clone(), self.secret.header_value(None)),
             Carrier::Whole => (AUTHORIZATION, self.secret.header_value(None)),
         };
-        let others = self
-            .others
-            .iter()
-            .map(|(name, secret)| (name.clone(), secret.header_value(None)));
-        std::iter::once(own).chain(others).collect()
+        std::iter::once(own)
+            .chain(self.headers_of_others())
+            .collect()
+    }
+}
+
+impl Token {
+    /// Returns the header fields, and the same token, whose text is now a part of theirs: it is in memory once.
+    #[must_use]
+    pub(crate) fn into_shared_headers(mut self) -> (Self, Vec<(HeaderName, HeaderValue)>) {
+        let (name, scheme) = match &self.carrier {
+            Carrier::Scheme(scheme) => (AUTHORIZATION, Some(&**scheme)),
+            Carrier::Field(name) => (name.clone(), None),
+            Carrier::Whole => (AUTHORIZATION, None),
+        };
+        let (secret, value) = self.secret.sharing_header_value(scheme);
+        self.secret = secret;
+        let mut headers = self.headers_of_others();
+        headers.insert(0, (name, value));
+        (self, headers)
+    }
+
+    fn headers_of_others(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let others = self.others.iter();
+        others
+            .map(|(name, secret)| (name.clone(), secret.header_value(None)))
+            .collect()
     }
 }
 
