@@ -13,6 +13,9 @@ mod device_code_pauses;
 mod fixtures;
 mod glewlwyd_grants;
 mod glewlwyd_server;
+#[expect(dead_code, reason = "the main function of the example is not called")]
+#[path = "../../examples/many_users.rs"]
+mod many_users;
 mod openbao;
 mod openbao_server;
 #[path = "../stores/other_process.rs"]
@@ -22,6 +25,7 @@ mod postgres_server;
 mod provider_certificates;
 mod provider_dpop;
 mod provider_grants;
+mod provider_many_users;
 mod provider_outage;
 mod provider_pushed_requests;
 mod provider_refresh;

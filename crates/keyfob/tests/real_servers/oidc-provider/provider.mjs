@@ -42,6 +42,13 @@ const DEMONSTRATION = [
     response_types: ['code'],
     redirect_uris: ['http://127.0.0.1/callback'],
   },
+  // Of the example `many_users`: a service, and its users.
+  { client_id: 'gateway', client_secret: 'gateway-secret', grant_types: [TOKEN_EXCHANGE] },
+  ...Array.from({ length: 1000 }, (_, number) => ({
+    client_id: `user-${number}`,
+    client_secret: 'user-secret',
+    grant_types: ['client_credentials'],
+  })),
 ];
 
 const setup = await readSetup();
