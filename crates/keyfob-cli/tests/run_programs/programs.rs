@@ -65,7 +65,7 @@ fn p8_pip_installs() {
 fn p8_npm_installs() {
     let service = Service::start();
     let done = service.shell(
-        "npm install --silent --no-audit --no-fund --registry \"$URL/npm/\" demo-keyfob && node -p 'require(\"demo-keyfob\")'",
+        "npm install --loglevel=error --no-audit --no-fund --registry \"$URL/npm/\" demo-keyfob && node -p 'require(\"demo-keyfob\")'",
     );
     assert!(done.stdout.ends_with("42\n") && done.code == 0, "{done:?}");
 }

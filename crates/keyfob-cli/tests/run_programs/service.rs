@@ -23,7 +23,7 @@ impl Service {
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
         let authority = TestAuthority::new();
-        let pair = authority.issue(Leaf::default().name("127.0.0.1"));
+        let pair = authority.issue(Leaf::default().name("localhost"));
         folder.file("cert.pem", &pair.certificate);
         folder.file("key.pem", &pair.key);
         folder.file("ca.pem", authority.pem());
@@ -40,7 +40,7 @@ impl Service {
         BufReader::new(stdout)
             .read_line(&mut port)
             .expect("the server prints its port");
-        let url = format!("https://127.0.0.1:{}", port.trim());
+        let url = format!("https://localhost:{}", port.trim());
         let path = |name: &str| folder.path(name).display().to_string();
         let helper = folder.script(
             "helper",
@@ -92,6 +92,8 @@ impl Service {
         self.proxied(&[], &["sh", "-ec", &script])
             .env("URL", &self.url)
             .env("PYTHON", &python().display().to_string())
+            // That of the tests is gone with `HOME`.
+            .env("RUSTUP_HOME", &rustup_home())
             .run()
     }
 
@@ -107,6 +109,11 @@ impl Drop for Service {
         _ = self.server.kill();
         _ = self.server.wait();
     }
+}
+
+fn rustup_home() -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    std::env::var("RUSTUP_HOME").unwrap_or_else(|_| format!("{home}/.rustup"))
 }
 
 /// The Python of the tests, which has requests and httpx.

@@ -108,7 +108,10 @@ impl RequestReader {
 
     /// Learns from the beginning of what the server writes whether it agrees to another protocol.
     pub(super) fn observe_response(&mut self, data: &[u8]) {
-        let status = data.strip_prefix(b"HTTP/1.1 ");
+        // Python opens tunnels with HTTP/1.0, and the server responds likewise.
+        let status = data
+            .strip_prefix(b"HTTP/1.1 ")
+            .or_else(|| data.strip_prefix(b"HTTP/1.0 "));
         let (Some(status), true) = (status, self.switch != Switch::No) else {
             return;
         };

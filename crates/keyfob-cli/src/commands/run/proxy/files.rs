@@ -16,7 +16,11 @@ pub(super) struct Files {
 impl Files {
     /// Writes the files. The run's authority comes first among those of the system.
     pub(super) fn write(authority: &str) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("keyfob-run-").tempdir()?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("keyfob-run-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let directory = builder.tempdir()?;
         let files = Self { directory };
         let mut bundle = authority.as_bytes().to_vec();
         for path in trusted_so_far() {
@@ -59,7 +63,7 @@ fn trusted_so_far() -> Vec<OsString> {
 }
 
 /// The variables by which programs are told of a file with certificate authorities.
-pub(super) const AUTHORITY_VARIABLES: [&str; 13] = [
+pub(super) const AUTHORITY_VARIABLES: [&str; 15] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
@@ -73,6 +77,9 @@ pub(super) const AUTHORITY_VARIABLES: [&str; 13] = [
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "NIX_SSL_CERT_FILE",
+    "HTTPLIB2_CA_CERTS",
+    // In place of the one in an npmrc.
+    "npm_config_cafile",
 ];
 
 /// Where systems have their authorities in one file; the first one that exists is used.

@@ -27,7 +27,7 @@ if (url && !knows) {
         return done(new Error(`the proxy refused ${target} with status ${response.statusCode}`));
       }
       const servername = require('node:net').isIP(host) ? undefined : host;
-      const secure = tls.connect({ ...options.tls, socket, servername, ALPNProtocols: ['http/1.1'] });
+      const secure = tls.connect({ ...options.tls, socket, host, servername, ALPNProtocols: ['http/1.1'] });
       secure.once('secureConnect', () => done(null, secure));
       secure.once('error', done);
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, CidrSubnet, DnType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CidrSubnet, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
     PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, date_time_ymd,
 };
@@ -40,7 +40,7 @@ struct Dated {
 impl RunAuthority {
     /// Makes an authority for these hosts.
     pub(super) fn new<'h>(hosts: impl Iterator<Item = &'h Host<String>>) -> Result<Self, Error> {
-        let mut parameters = parameters(AUTHORITY_LIFETIME);
+        let mut parameters = parameters(AUTHORITY, AUTHORITY_LIFETIME);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         parameters.name_constraints = Some(NameConstraints {
@@ -87,7 +87,7 @@ impl RunAuthority {
     }
 
     fn sign(&self, host: &Host<String>) -> Result<CertifiedKey, Error> {
-        let mut parameters = parameters(CERTIFICATE_LIFETIME);
+        let mut parameters = parameters(SERVER, CERTIFICATE_LIFETIME);
         parameters.subject_alt_names = vec![match host {
             Host::Domain(name) => SanType::DnsName(name.clone().try_into().map_err(not_made)?),
             Host::Ipv4(address) => SanType::IpAddress((*address).into()),
@@ -107,11 +107,14 @@ impl RunAuthority {
     }
 }
 
-fn parameters(lifetime: Duration) -> CertificateParams {
+fn parameters(name: &str, lifetime: Duration) -> CertificateParams {
     let mut parameters = CertificateParams::default();
+    // No common name: GnuTLS takes one for a host, which the constraints do not permit. And two different names, or the
+    // certificate would seem to have signed itself.
+    parameters.distinguished_name = DistinguishedName::new();
     parameters
         .distinguished_name
-        .push(DnType::CommonName, "keyfob, for one run");
+        .push(DnType::OrganizationName, name);
     let since = now().duration_since(SystemTime::UNIX_EPOCH);
     let present = date_time_ymd(1970, 1, 1) + since.unwrap_or_default();
     parameters.not_before = present - CLOCK_SKEW;
@@ -156,6 +159,10 @@ fn serial_number() -> Result<SerialNumber, Error> {
 fn not_made(cause: rcgen::Error) -> Error {
     Error::input(NOT_MADE).caused_by(cause)
 }
+
+/// The names in the certificates.
+const AUTHORITY: &str = "keyfob, the authority of one run";
+const SERVER: &str = "keyfob, in front of a server";
 
 const NOT_MADE: &str = "the certificate of the proxy cannot be made";
 
