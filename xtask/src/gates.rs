@@ -47,7 +47,7 @@ pub(crate) const ALL: &[Gate] = &[
     gate(
         "programs",
         "other programs, unmodified, with tokens of keyfob",
-        &[Need::HostPrograms],
+        &[Need::HostPrograms, Need::Python],
         programs,
     ),
     gate(
@@ -273,6 +273,7 @@ fn programs() -> Outcome {
         "--workspace",
         "--all-features",
         "--test=host_programs",
+        "--test=run_programs",
     ]))
 }
 

@@ -84,7 +84,7 @@ impl Need {
             Self::Valgrind => "valgrind (Debian)",
             Self::Redis => "redis-server (Debian)",
             Self::HostPrograms => {
-                "kubernetes-client, skopeo, rclone, pass, gnupg (Debian), those that are missing"
+                "kubernetes-client, skopeo, rclone, pass, gnupg, git, nodejs, npm, gdb (Debian), those that are missing"
             }
             Self::Postgres => "postgresql (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
@@ -149,10 +149,14 @@ fn missing_host_programs() -> Vec<&'static str> {
 }
 
 /// Programs, and the Debian packages that have them.
-const HOST_PROGRAMS: [(&str, &str); 6] = [
+const HOST_PROGRAMS: [(&str, &str); 10] = [
     ("curl", "curl"),
+    ("gcore", "gdb"),
+    ("git", "git"),
     ("gpg", "gnupg"),
     ("kubectl", "kubernetes-client"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("pass", "pass"),
     ("rclone", "rclone"),
     ("skopeo", "skopeo"),

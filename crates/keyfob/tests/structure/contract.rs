@@ -107,9 +107,9 @@ fn looks_like_a_proof(test: &str) -> bool {
 }
 
 /// Every identifier of the contract.
-const PROMISES: [&str; 29] = [
+const PROMISES: [&str; 30] = [
     "T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T10", "R1", "R2", "R3", "R4", "R5",
-    "R6", "R7", "R8", "R9", "S1", "S2", "S3", "P1", "P2", "P3", "P4", "P5", "P6", "P7",
+    "R6", "R7", "R8", "R9", "S1", "S2", "S3", "P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8",
 ];
 
 #[cfg(test)]
