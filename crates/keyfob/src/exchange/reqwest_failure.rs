@@ -1,5 +1,6 @@
 //! What the errors of `reqwest` mean for an exchange.
 
+use std::error::Error as StdError;
 use std::io;
 
 use crate::error::error::{Error, ErrorKind, causes};
@@ -92,9 +93,14 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
 
 /// Why plain http failed, if the server may speak TLS.
 fn plain_http_reason(error: &reqwest::Error) -> Option<String> {
-    if error.url()?.scheme() != "http" {
-        return None;
+    match error.url()?.scheme() {
+        "http" => not_http(error),
+        _ => None,
     }
+}
+
+/// What was wrong with a response, if it was none of HTTP.
+pub(crate) fn not_http(error: &(dyn StdError + 'static)) -> Option<String> {
     let fault = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
     let what = if fault.is_parse() {
         "the server's response is not HTTP"

@@ -67,9 +67,19 @@ async fn p1_an_upstream_that_fails_is_told_in_words() {
     server.expect(Expect::get("/hangs").always(ScriptedResponse::hang()));
     for (url, path, status, words) in [
         (refused, "/", 502, "check that it runs"),
-        (server.url(), "/garbage", 502, "lost its connection"),
+        (
+            server.url(),
+            "/garbage",
+            502,
+            "the server's response is not HTTP",
+        ),
         (server.url(), "/reset", 502, "lost its connection"),
-        (server.url(), "/closes", 502, "lost its connection"),
+        (
+            server.url(),
+            "/closes",
+            502,
+            "closed the connection without a response",
+        ),
         (server.url(), "/hangs", 504, "timed out"),
         (
             server.url().replace("http:", "https:"),

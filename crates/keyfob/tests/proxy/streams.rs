@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::fixtures::{LONG, RawStream, RawUpstream, Running, SILENCE, route};
 
@@ -31,11 +31,11 @@ async fn p5_each_event_passes_at_once_and_a_quiet_stream_goes_on() {
     client.read_until("\r\n\r\n").await;
     for _ in 0..3 {
         server.send("9\r\ndata: 1\n\n\r\n").await;
-        client.read_until("data: 1\n\n").await;
-        sleep(SHORT * 2).await;
+        client.read_until("data: 1\n\n\r\n").await;
+        is_silent(&mut client, SHORT * 2).await;
     }
     server.send("0\r\n\r\n").await;
-    client.read_until("\r\n0\r\n\r\n").await;
+    client.read_until("0\r\n\r\n").await;
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn p5_a_request_body_passes_while_it_arrives() {
     for _ in 0..8 {
         client.send("3\r\nabc\r\n").await;
         server.read_until("3\r\nabc\r\n").await;
-        sleep(SHORT / 4).await;
+        is_silent(&mut client, SHORT / 4).await;
     }
     client.send("0\r\n\r\n").await;
     server.read_until("0\r\n\r\n").await;
@@ -155,7 +155,7 @@ async fn p5_the_client_is_asked_to_continue_when_the_upstream_asks() {
     let mut server = upstream.accept().await;
     let seen = server.read_until("\r\n\r\n").await;
     assert!(seen.contains("\r\nexpect: 100-continue\r\n"), "{seen}");
-    is_silent(&mut client).await;
+    is_silent(&mut client, SILENCE).await;
     server.send("HTTP/1.1 100 Continue\r\n\r\n").await;
     client.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
     client.send("abc").await;
@@ -248,7 +248,7 @@ async fn p5_responses_without_a_body_pass_as_they_are() {
             is_kept,
             "{head}"
         );
-        is_silent(&mut client).await;
+        is_silent(&mut client, SILENCE).await;
         // The connections are usable.
         client.send("GET /y HTTP/1.1\r\nHost: p\r\n\r\n").await;
         let next = timeout(LONG, async {
@@ -330,8 +330,8 @@ async fn taken(stream: &mut RawStream) -> usize {
 /// The buffers of the kernel on both connections, and those of the proxy.
 const BUFFERS: usize = 24 * 1024 * 1024;
 
-async fn is_silent(stream: &mut RawStream) {
+async fn is_silent(stream: &mut RawStream, time: Duration) {
     let mut byte = [0];
-    let read = timeout(SILENCE, stream.0.read(&mut byte)).await;
+    let read = timeout(time, stream.0.read(&mut byte)).await;
     assert!(read.is_err(), "{read:?} {byte:?}");
 }

@@ -3,20 +3,22 @@
 //! A client that expects a 100 sends its body only when asked for it, and the server around the proxy asks when the body is
 //! first read. So the body is not read until the upstream asks for it, or has been silent for a while.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::task::AtomicWaker;
 use http::{Request, StatusCode};
-use tokio::time::{Sleep, sleep};
+
+use crate::client::idle_timeout::IdleTimeout;
+use crate::client::shared_timer::Timeout;
 
 /// What a body waits for before it is read.
 pub(super) struct Expectation {
     asked: Arc<Asked>,
-    patience: Option<Pin<Box<Sleep>>>,
+    patience: Timeout,
 }
 
 #[derive(Default)]
@@ -26,8 +28,8 @@ struct Asked {
 }
 
 impl Expectation {
-    /// An expectation that the upstream of this request meets by a 100.
-    pub(super) fn of<B>(request: &mut Request<B>) -> Self {
+    /// An expectation that the upstream of this request meets by a 100, or by silence.
+    pub(super) fn of<B>(request: &mut Request<B>, patience: &IdleTimeout) -> Self {
         let asked = Arc::<Asked>::default();
         let seen = Arc::clone(&asked);
         hyper::ext::on_informational(request, move |response| {
@@ -38,7 +40,7 @@ impl Expectation {
         });
         Self {
             asked,
-            patience: None,
+            patience: patience.start(),
         }
     }
 
@@ -48,12 +50,9 @@ impl Expectation {
         if self.asked.by_server.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
-        let patience = self
-            .patience
-            .get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        patience.as_mut().poll(context)
+        self.patience.poll_unpin(context)
     }
 }
 
 /// How long an upstream may be silent. It may not know the expectation, and a client must not wait forever for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);

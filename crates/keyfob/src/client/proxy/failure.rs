@@ -2,7 +2,8 @@
 
 use std::error::Error as StdError;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
+use url::Url;
 
 use crate::cache::cache::TokenCache;
 use crate::client::proxy::problem::Problem;
@@ -10,13 +11,14 @@ use crate::client::proxy::recorded_body::BrokenOff;
 use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::io_failure::classify;
 use crate::exchange::outcome::Failure;
+use crate::exchange::reqwest_failure::not_http;
 use crate::exchange::tls_failure;
 
-/// The problem for a request that failed (P1). `destination` is its method and the upstream's origin.
+/// The problem for a request of this method that failed (P1).
 pub(super) fn problem_of(
     error: &(dyn StdError + 'static),
-    destination: &str,
-    tokens: &TokenCache,
+    method: &Method,
+    (base, tokens): (&Url, &TokenCache),
 ) -> Problem {
     if let Some(broken) = causes(error).find_map(|cause| cause.downcast_ref::<BrokenOff>()) {
         return Problem::new(
@@ -27,7 +29,7 @@ pub(super) fn problem_of(
     }
     match Error::find(error) {
         Some(own) if own.kind() != ErrorKind::Transport => own_failure(own, tokens),
-        _ => upstream_failure(error, destination),
+        _ => upstream_failure(error, method, base),
     }
 }
 
@@ -50,15 +52,20 @@ fn own_failure(error: &Error, tokens: &TokenCache) -> Problem {
     problem
 }
 
-fn upstream_failure(error: &(dyn StdError + 'static), destination: &str) -> Problem {
+fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Url) -> Problem {
+    let destination = format!("{method} {}", base.origin().ascii_serialization());
     let failure = classify(error);
     let status = match failure {
         Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut detail = failure.error(destination).to_string();
-    if let Some(reason) = tls_failure::reason(error) {
-        detail = format!("{destination} failed: {reason}");
+    let reason = tls_failure::reason(error).or_else(|| match base.scheme() {
+        "http" => not_http(error),
+        _ => None,
+    });
+    let mut detail = failure.error(&destination).to_string();
+    if let Some(reason) = reason {
+        detail = format!("{detail}: {reason}");
     }
     Problem::new(status, ErrorKind::Transport, detail)
 }

@@ -18,7 +18,7 @@ use crate::cache::cache::TokenCache;
 use crate::client::idle_timeout::IdleTimeout;
 use crate::client::proxy::allowed::Allowed;
 use crate::client::proxy::body::ProxyBody;
-use crate::client::proxy::expectation::Expectation;
+use crate::client::proxy::expectation::{Expectation, PATIENCE};
 use crate::client::proxy::failure::problem_of;
 use crate::client::proxy::problem::Problem;
 use crate::client::proxy::recorded_body::{ReplayRecorded, RequestBody};
@@ -49,11 +49,11 @@ pub struct Route(Arc<Shared>);
 struct Shared {
     name: Arc<str>,
     base: Base,
-    /// The origin of the upstream, for messages.
-    origin: String,
     tokens: TokenCache,
     service: AuthenticationService<Upstream, ReplayRecorded>,
     replay_limit: usize,
+    /// How long an upstream may be silent about `Expect`.
+    patience: IdleTimeout,
     allowed: Allowed,
 }
 
@@ -203,16 +203,16 @@ impl Route {
         // The client speaks the version that it and the upstream agree on.
         head.version = Version::HTTP_11;
         head.extensions.clear();
-        let destination = (head.method.clone(), &self.0.origin);
+        let method = head.method.clone();
         let mut request = Request::from_parts(head, ());
-        let expectation = wishes.continues.then(|| Expectation::of(&mut request));
+        let expectation = wishes
+            .continues
+            .then(|| Expectation::of(&mut request, &self.0.patience));
         let body = RequestBody::new(body, self.0.replay_limit, expectation);
         let request = request.map(|()| body);
         let response = self.send_through_layer(request, report).await;
-        let response = response.map_err(|error| {
-            let destination = format!("{} {}", destination.0, destination.1);
-            problem_of(&*error, &destination, &self.0.tokens)
-        })?;
+        let response = response
+            .map_err(|error| problem_of(&*error, &method, (self.base_url(), &self.0.tokens)))?;
         passed_on(response, upgrade)
     }
 
@@ -278,21 +278,21 @@ impl RouteBuilder {
         self.settings.origins.pin_local_names();
         let tokens = self.settings.tokens.clone();
         let timeout = IdleTimeout::new(self.settings.timeout, tokens.clock(), tokens.runtime());
+        let patience = IdleTimeout::new(PATIENCE, tokens.clock(), tokens.runtime());
         // The layer cannot see a request body move, so the timeout is below it.
         self.settings.timeout = Duration::MAX;
         let layer = AuthenticationLayerBuilder::of(self.settings, ReplayRecorded).build()?;
         let (base, origin) = base.expect("without a URL there was an error");
         let trust = self.ca_file.as_deref().map(trust_file).transpose()?;
-        let name = origin.to_string();
         let upstream = Upstream::new(origin, trust, self.certificate.as_ref(), timeout)?;
         Ok(Route(Arc::new(Shared {
             name: self.name.into(),
             allowed: Allowed::new(self.methods, &self.paths, &base)?,
             base,
-            origin: name,
             tokens,
             service: layer.layer(upstream),
             replay_limit: self.replay_limit,
+            patience,
         })))
     }
 }

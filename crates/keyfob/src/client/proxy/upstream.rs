@@ -38,7 +38,7 @@ struct Shared {
 }
 
 enum Presented {
-    Always(Connections),
+    Always(Box<Connections>),
     /// They are made anew when the client certificate changes.
     With(CertifiedClient<Connections>),
 }
@@ -67,7 +67,7 @@ impl Upstream {
             false => Connections::new(UpstreamTls::unused(), is_https),
         };
         let connections = match certificate {
-            None => Presented::Always(finish(UpstreamTls::default())?),
+            None => Presented::Always(Box::new(finish(UpstreamTls::default())?)),
             Some(certificate) => {
                 let certificate = Arc::new(certificate.clone());
                 let client = CertifiedClient::new(certificate, UpstreamTls::default, finish)?;
