@@ -34,7 +34,9 @@ use crate::oauth::signing_key::SigningKey;
 use crate::oauth::token_response::{ExpectedToken, ExpectedType, TokenMember};
 use crate::origin::origin::{Origin, parse_url};
 use crate::profile::profile::Profiles;
+use crate::source::command::HelperRequest;
 use crate::source::command::redact::redact;
+use crate::source::command::reply;
 use crate::source::token_text;
 use crate::store::record::{decode, encode, framed};
 use crate::store::seal::{SealingKey, SealingKeys};
@@ -140,6 +142,20 @@ fn helper_output(data: &[u8]) {
     match token_text::parse(data) {
         Ok(token) => assert!(!token.headers().is_empty()),
         Err(error) => check(&error),
+    }
+    for request in [
+        HelperRequest::Git {
+            url: String::new(),
+            with_path: false,
+        },
+        HelperRequest::Bazel { uri: String::new() },
+        HelperRequest::Pass {
+            entry: String::new(),
+        },
+    ] {
+        if let Err(error) = reply::read(&request, data) {
+            check(&error);
+        }
     }
     if let Some(error) = token_text::reported_failure(data) {
         check(&error);

@@ -84,7 +84,11 @@ fn of_table(table: &TableKeys) -> Value {
     }));
     rules.extend(table.conditions.iter().map(|condition| {
         let (key, word) = (condition.key, condition.word);
-        let then = json!({"required": [key], "properties": {key: {"const": word}}});
+        let value = match word.ends_with(':') {
+            true => pattern(&format!("^{word}.")),
+            false => json!({"const": word}),
+        };
+        let then = json!({"required": [key], "properties": {key: value}});
         json!({"if": {"required": condition.keys}, "then": then})
     }));
     rules.extend(

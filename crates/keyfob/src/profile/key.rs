@@ -89,7 +89,7 @@ pub(crate) struct TableKeys {
     pub(crate) variants: &'static [Variant],
 }
 
-/// All these keys in one table demand another key with this word as its value.
+/// All these keys in one table demand another key with this word as its value, or as its beginning if the word ends with a colon.
 #[derive(Debug)]
 pub(crate) struct Condition {
     pub(crate) keys: &'static [&'static str],

@@ -87,7 +87,7 @@ impl SecretRef {
     pub(super) fn identity(&self) -> String {
         match self {
             // Of a command, `Display` shows the program only.
-            Self::Command(command) => format!("{self} {:?}", command.words()),
+            Self::Command(command) => format!("{self} {}", command.identity()),
             _ => self.to_string(),
         }
     }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 mod capture;
 pub(crate) mod redact;
+pub(crate) mod reply;
 mod request;
 mod run;
 mod shown_stderr;
@@ -21,12 +22,12 @@ mod tests;
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
 use crate::source::command::redact::redact;
-use crate::source::command::request::HelperInput;
 pub use crate::source::command::request::HelperRequest;
+use crate::source::command::request::{HelperInput, git_erasures};
 use crate::source::command::run::{Ending, Events, Limits, Run, run};
 use crate::source::command::shown_stderr::ShownStderr;
-use crate::source::source::{TokenFuture, TokenRequest, TokenSource};
-use crate::source::token_text::{parse, reported_failure};
+use crate::source::source::{Reason, TokenFuture, TokenRequest, TokenSource};
+use crate::source::token_text::reported_failure;
 
 /// The token that a command prints. The command runs each time a token is needed.
 ///
@@ -64,7 +65,9 @@ pub struct CommandToken {
     stderr: StderrUse,
     environment: Vec<(OsString, OsString)>,
     directory: PathBuf,
-    request: HelperInput,
+    request: HelperRequest,
+    input: HelperInput,
+    erases_rejected: bool,
 }
 
 impl CommandToken {
@@ -103,7 +106,9 @@ impl CommandToken {
             stderr: StderrUse::ShownAtTerminal,
             environment: Vec::new(),
             directory: default_directory(),
-            request: HelperInput::default(),
+            request: HelperRequest::None,
+            input: HelperInput::default(),
+            erases_rejected: false,
         })
     }
 
@@ -173,7 +178,26 @@ impl CommandToken {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL or name cannot be part of such a request.
     pub fn request(mut self, request: HelperRequest) -> Result<Self, Error> {
-        self.request = request.to_input()?;
+        self.input = request.to_input()?;
+        self.request = request;
+        Ok(self)
+    }
+
+    /// Tells a helper of git to remove a credential that a server has rejected, before it is asked for another one.
+    ///
+    /// By default keyfob only asks again, so that a helper loses nothing that a person has given it. The other protocols have no word
+    /// for a rejection: their `erase`, `forget` and `logout` remove whatever is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) unless the [request](Self::request) is one of git.
+    pub fn erase_rejected(mut self) -> Result<Self, Error> {
+        if !matches!(self.request, HelperRequest::Git { .. }) {
+            return Err(Error::input(
+                "only helpers of git can be told which credential was rejected",
+            ));
+        }
+        self.erases_rejected = true;
         Ok(self)
     }
 
@@ -183,9 +207,20 @@ impl CommandToken {
         request: &TokenRequest,
         read: impl FnOnce(Zeroizing<Vec<u8>>) -> Result<T, Error> + Send + 'static,
     ) -> BoxFuture<'static, Result<T, Error>> {
-        let (kill_on_drop, events) = Events::new();
         let source = self.clone();
-        let result = request.run_blocking(move || source.output(&events).and_then(read));
+        let mut inputs = self.erasures(request);
+        inputs.push(self.input.clone());
+        // Each run has events of its own: those of one that was given up may come late.
+        let (kill_on_drop, events): (Vec<_>, Vec<_>) = inputs.iter().map(|_| Events::new()).unzip();
+        let result = request.run_blocking(move || {
+            let runs = inputs.iter().zip(&events);
+            let outputs = runs.map(|(input, events)| source.output(input, events));
+            // Whether an erasure helped shows in what the helper gives after it.
+            let last = outputs
+                .last()
+                .expect("the last input is that of the request");
+            last.and_then(read)
+        });
         Box::pin(async move {
             // Owned by the future: a fetch that is dropped kills the command.
             let _kill_on_drop = kill_on_drop;
@@ -193,9 +228,21 @@ impl CommandToken {
         })
     }
 
-    fn output(&self, events: &Events) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let stdin = self.request.stdin.as_deref();
-        let command = self.command();
+    /// What tells the helper that its credential was rejected.
+    fn erasures(&self, request: &TokenRequest) -> Vec<HelperInput> {
+        match (&self.request, request.previous()) {
+            (HelperRequest::Git { url, with_path }, Some(rejected))
+                if self.erases_rejected && request.reason() == Reason::Rejected =>
+            {
+                git_erasures(url, *with_path, rejected).map_or_else(|_| Vec::new(), Vec::from)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn output(&self, input: &HelperInput, events: &Events) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let stdin = input.stdin.as_deref();
+        let command = self.command(input);
         let shown = match self.stderr {
             StderrUse::ShownAtTerminal => ShownStderr::at_terminal(&self.program),
             StderrUse::ForErrors => None,
@@ -204,12 +251,12 @@ impl CommandToken {
         self.stdout_of(run.map_err(|fault| self.start_error(fault))?)
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, input: &HelperInput) -> Command {
         let mut command = Command::new(&self.executable);
         command
             .args(&self.arguments)
-            .args(&self.request.arguments)
-            .envs(self.request.environment.clone())
+            .args(&input.arguments)
+            .envs(input.environment.iter().cloned())
             // Last, so that the application's own variables win.
             .envs(self.environment.iter().cloned())
             .current_dir(&self.directory);
@@ -286,8 +333,16 @@ enum StderrUse {
 
 /// What profiles need, which read other secrets from commands as well.
 impl CommandToken {
+    /// A text that differs for different commands and requests. It must not be shown, because arguments may be secrets.
+    pub(crate) fn identity(&self) -> String {
+        match &self.request {
+            HelperRequest::None => format!("{:?}", self.words()),
+            request => format!("{:?} {request:?}", self.words()),
+        }
+    }
+
     /// The program and its arguments.
-    pub(crate) fn words(&self) -> Vec<&OsStr> {
+    fn words(&self) -> Vec<&OsStr> {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         words.map(OsString::as_os_str).collect()
     }
@@ -314,7 +369,8 @@ impl TokenSource for CommandToken {
     fn fetch<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
         let source = self.clone();
         self.run(request, move |stdout| {
-            parse(&stdout).map_err(|fault| source.no_token(&fault, ""))
+            let token = reply::read(&source.request, &stdout);
+            token.map_err(|fault| source.no_token(&fault, ""))
         })
     }
 }

@@ -10,6 +10,7 @@ mod documentation;
 mod file_errors;
 mod folder;
 mod grants;
+mod helpers;
 mod hostile_files;
 #[path = "../tokens/own_process.rs"]
 mod own_process;

@@ -3,7 +3,6 @@
 mod context;
 mod files;
 mod kubeconfig;
-mod plan;
 mod programs;
 
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::commands::helper::setup::context::Context;
-use crate::commands::helper::setup::plan::Plan;
+use crate::commands::helper::setup::files::Plan;
 use crate::options::profile::ProfileOption;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;

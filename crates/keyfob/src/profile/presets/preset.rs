@@ -8,7 +8,8 @@ use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind, TableKeys};
 use crate::profile::schema::client::KeySettings;
 use crate::profile::schema::place::{LinkReader, TokenPlace};
-use crate::profile::schema::token::{PLACEMENT_KEYS, ReadPreset, TIME_KEYS, TokenSettings};
+use crate::profile::schema::placement::PLACEMENT_KEYS;
+use crate::profile::schema::token::{ReadPreset, TIME_KEYS, TokenSettings};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 

@@ -15,9 +15,11 @@ use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::Grant;
+use crate::profile::schema::helper;
 use crate::profile::schema::http;
 use crate::profile::schema::http::HttpSettings;
 use crate::profile::schema::place::LinkReader;
+use crate::profile::schema::placement::{PLACEMENT_KEYS, read_placement};
 use crate::profile::schema::signed_jwt;
 use crate::profile::schema::signed_jwt::JwtSettings;
 use crate::profile::schema::{client, grant, grant_keys, grant_names, sign_in};
@@ -307,6 +309,12 @@ fn read_settings(table: &Table<'_>, context: Context<'_>, preset: Preset) -> Rea
     for link in links.take() {
         settings.adopt(link);
     }
+    // Otherwise a command would be killed after its own default, whatever the file allows it.
+    if let (TokenFrom::Secret(SecretRef::Command(command)), Some(timeout)) =
+        (&mut settings.from, fetch_timeout)
+    {
+        **command = (**command).clone().timeout(timeout);
+    }
     Ok(TokenSettings {
         fetch_timeout,
         default_lifetime: default_lifetime.or(settings.default_lifetime),
@@ -327,7 +335,9 @@ fn read_from(
         (Some(source), _) if source.is(grant_names::SIGNED_JWT) => {
             TokenFrom::SignedJwt(Box::new(signed_jwt::read(table)?))
         }
-        (Some(source), _) => TokenFrom::Secret(source.secret()?),
+        (Some(source), _) => {
+            TokenFrom::Secret(helper::read(table, source.secret()?, context.base_url)?)
+        }
         (_, Some(name)) => {
             let grant = grant::read(table, &name, context.base_url, links)?;
             TokenFrom::Grant(Box::new(grant))
@@ -351,30 +361,6 @@ fn read_basic(table: &Table<'_>) -> Read<BasicToken> {
     basic.map_err(|problem| user.error(format!("`user` {problem}")))
 }
 
-fn read_placement(table: &Table<'_>) -> Read<Option<Placement>> {
-    // A token that is bound to a key has the scheme `DPoP` (RFC 9449 §7.1).
-    if table.has("dpop_key") {
-        return Ok(None);
-    }
-    Ok(match table.at_most_one("header", "scheme")? {
-        (Some(header), _) => Some(Placement::header(header_name(&header)?)),
-        (_, Some(scheme)) => {
-            let placement = Placement::scheme(scheme.text()?);
-            Some(placement.map_err(|error| scheme.error(format!("`scheme`: {error}")))?)
-        }
-        (None, None) => None,
-    })
-}
-
-fn header_name(value: &Value<'_>) -> Read<HeaderName> {
-    HeaderName::try_from(value.text()?).map_err(|_| {
-        value.error(format!(
-            "`{}` has a character that is not allowed; give a name such as \"x-api-key\"",
-            value.key
-        ))
-    })
-}
-
 /// The table `[profiles.name.token]`.
 pub(in crate::profile) static KEYS: TableKeys = TableKeys {
     one_of: &[&["source", "grant", "user"]],
@@ -394,6 +380,11 @@ pub(in crate::profile) static KEYS: TableKeys = TableKeys {
     ],
     // A stored assertion needs no key to sign it.
     conditions: &[
+        Condition {
+            keys: &["helper"],
+            key: "source",
+            word: "command:",
+        },
         Condition {
             keys: &["assertion", "private_key"],
             key: "client_authentication",
@@ -444,6 +435,13 @@ const OWN_KEYS: &[Key] = &[
         "a reference to the token: a file, a command, a variable, an entry of the keyring or another profile; or `http` or `signed_jwt`",
     )
     .only(&["source", grant_names::HTTP, grant_names::SIGNED_JWT]),
+    Key::new(
+        "helper",
+        Kind::WordOrTable(helper::protocols, &helper::HELPER),
+        "the protocol in which the command of `source` is asked, or a table with more about it",
+    )
+    .default("none: the command gets no request")
+    .only(&["source"]),
     Key::new("grant", Kind::Word(grant::names), "the OAuth 2.0 grant").only(grant_names::ALL),
     Key::new(
         "user",
@@ -458,22 +456,6 @@ const OWN_KEYS: &[Key] = &[
 
 /// Sources with settings of their own.
 const SOURCES: &[&str] = &[grant_names::HTTP, grant_names::SIGNED_JWT];
-
-/// The keys that say where in a request a token goes. Presets have them too.
-pub(in crate::profile) const PLACEMENT_KEYS: &[Key] = &[
-    Key::new(
-        "header",
-        Kind::Name,
-        "the header that carries the token without a scheme, instead of `Authorization`",
-    )
-    .default("none"),
-    Key::new(
-        "scheme",
-        Kind::Name,
-        "the word before the token in `Authorization`; not with `header`",
-    )
-    .default("Bearer"),
-];
 
 /// The keys about times. Presets have them too.
 pub(in crate::profile) const TIME_KEYS: &[Key] = &[

@@ -6,6 +6,7 @@ use serde_json::json;
 use url::{Position, Url};
 
 use crate::error::error::Error;
+use crate::token::token::Token;
 
 /// The request to a credential helper, in the protocol that the helper speaks.
 ///
@@ -23,9 +24,14 @@ pub enum HelperRequest {
         uri: String,
     },
     /// For credential helpers of git: `get`, and `name=value` lines on standard input.
+    ///
+    /// A helper that says nothing has no credential.
     Git {
         /// The URL that the credential is for.
         url: String,
+        /// Whether the helper gets the path of the URL too, as git does with `credential.useHttpPath`. Most helpers store credentials
+        /// without a path, and find none for a request with one.
+        with_path: bool,
     },
     /// For credential helpers of Docker: `get`, and the server on standard input.
     Docker {
@@ -47,14 +53,26 @@ pub enum HelperRequest {
         /// The URL of the cluster's API server.
         server: String,
     },
+    /// For executables of Google's workload identity federation: the variables `GOOGLE_EXTERNAL_ACCOUNT_…`.
+    ///
+    /// The token is the ID token that the executable gives, which a token exchange takes as its subject.
+    Google {
+        /// The audience of the workload identity pool.
+        audience: String,
+    },
+    /// For the password manager `pass`: `show` and the name of an entry. The token is the first line, as `pass` has it.
+    Pass {
+        /// The name of the entry.
+        entry: String,
+    },
 }
 
-/// What the helper gets: arguments, standard input and an environment variable.
+/// What the helper gets: arguments, standard input and environment variables.
 #[derive(Clone, Default)]
 pub(super) struct HelperInput {
     pub(super) arguments: Vec<OsString>,
     pub(super) stdin: Option<Vec<u8>>,
-    pub(super) environment: Option<(OsString, OsString)>,
+    pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 impl HelperRequest {
@@ -65,7 +83,10 @@ impl HelperRequest {
                 let uri = url(uri)?;
                 HelperInput::get(json!({ "uri": uri.as_str() }).to_string())
             }
-            Self::Git { url: asked } => HelperInput::get(git_lines(&url(asked)?)),
+            Self::Git {
+                url: asked,
+                with_path,
+            } => HelperInput::get(git_lines(&url(asked)?, *with_path) + "\n"),
             Self::Docker { server } => HelperInput::get(plain(server)?.to_owned()),
             Self::Cargo { index } => HelperInput::cargo(plain(index)?),
             Self::Terraform { host } => HelperInput {
@@ -73,6 +94,11 @@ impl HelperRequest {
                 ..HelperInput::default()
             },
             Self::Kubernetes { server } => HelperInput::kubernetes(&url(server)?),
+            Self::Google { audience } => HelperInput::google(plain(audience)?),
+            Self::Pass { entry } => HelperInput {
+                arguments: vec!["show".into(), entry_name(entry)?.into()],
+                ..HelperInput::default()
+            },
         };
         if input.stdin.as_ref().map_or(0, Vec::len) > MAX_LENGTH {
             return Err(Error::input(
@@ -88,7 +114,7 @@ impl HelperInput {
         Self {
             arguments: vec!["get".into()],
             stdin: Some(stdin.into_bytes()),
-            environment: None,
+            environment: Vec::new(),
         }
     }
 
@@ -114,28 +140,72 @@ impl HelperInput {
             "spec": { "cluster": { "server": server.as_str() }, "interactive": false },
         });
         Self {
-            environment: Some((
+            environment: vec![(
                 "KUBERNETES_EXEC_INFO".into(),
                 information.to_string().into(),
-            )),
+            )],
+            ..Self::default()
+        }
+    }
+
+    /// <https://google.aip.dev/auth/4117>
+    fn google(audience: &str) -> Self {
+        let variables = [
+            ("AUDIENCE", audience),
+            ("TOKEN_TYPE", "urn:ietf:params:oauth:token-type:jwt"),
+            // Nobody is asked.
+            ("INTERACTIVE", "0"),
+        ];
+        let environment = variables.map(|(name, value)| {
+            (
+                format!("GOOGLE_EXTERNAL_ACCOUNT_{name}").into(),
+                value.into(),
+            )
+        });
+        Self {
+            environment: environment.into(),
             ..Self::default()
         }
     }
 }
 
+/// What tells a helper of git that its credential was rejected: once as a password, and once as the credential of a scheme.
+///
+/// Which of the two the helper gave is not known any more. It removes nothing for the other one.
+pub(super) fn git_erasures(
+    asked: &str,
+    with_path: bool,
+    rejected: &Token,
+) -> Result<[HelperInput; 2], Error> {
+    let url = url(asked)?;
+    let token = rejected.expose();
+    let headers = rejected.headers();
+    let header = headers.first().and_then(|(_, value)| value.to_str().ok());
+    let scheme = header.and_then(|value| value.split(' ').next());
+    let scheme = scheme.unwrap_or_default();
+    let erasure = |credential: String| HelperInput {
+        arguments: vec!["erase".into()],
+        stdin: Some(format!("{}{credential}\n", git_lines(&url, with_path)).into_bytes()),
+        environment: Vec::new(),
+    };
+    Ok([
+        erasure(format!("password={token}\n")),
+        erasure(format!("authtype={scheme}\ncredential={token}\n")),
+    ])
+}
+
 /// A parsed URL has no line ends, so that it cannot add a line to git's protocol (CVE-2020-5260).
-fn git_lines(url: &Url) -> String {
+fn git_lines(url: &Url, with_path: bool) -> String {
     let (scheme, host) = (
         url.scheme(),
         &url[Position::BeforeHost..Position::AfterPort],
     );
     let mut lines = format!("capability[]=authtype\nprotocol={scheme}\nhost={host}\n");
     let path = url.path().trim_start_matches('/');
-    if !path.is_empty() {
+    if with_path && !path.is_empty() {
         lines += &format!("path={path}\n");
     }
-    // An empty line ends the request (git-credential(1)).
-    lines + "\n"
+    lines
 }
 
 /// The URL without user information and fragment, which a helper does not need.
@@ -165,6 +235,16 @@ fn plain(text: &str) -> Result<&str, Error> {
     Ok(text)
 }
 
+/// The name of an entry, in which spaces are common.
+fn entry_name(text: &str) -> Result<&str, Error> {
+    if text.is_empty() || text.starts_with('-') || text.contains(char::is_control) {
+        return Err(Error::input(
+            "the name of the entry is empty, starts with `-`, or contains control characters",
+        ));
+    }
+    Ok(text)
+}
+
 /// Every system's pipes hold this many bytes, so that the request can be written before the helper starts.
 const MAX_LENGTH: usize = 4096;
 
@@ -181,7 +261,7 @@ mod tests {
     fn by_default_there_is_no_request() {
         let input = HelperRequest::default().to_input().unwrap();
         assert!(input.arguments.is_empty());
-        assert!(input.stdin.is_none() && input.environment.is_none());
+        assert!(input.stdin.is_none() && input.environment.is_empty());
     }
 
     #[test]
@@ -189,10 +269,13 @@ mod tests {
         let uri = "https://bob:pw@example.com:8443/a/b#c".to_owned();
         let bazel = HelperRequest::Bazel { uri: uri.clone() };
         assert_eq!(stdin(bazel), r#"{"uri":"https://example.com:8443/a/b"}"#);
-        assert_eq!(
-            stdin(HelperRequest::Git { url: uri }),
-            "capability[]=authtype\nprotocol=https\nhost=example.com:8443\npath=a/b\n\n"
-        );
+        let git = |with_path| {
+            let url = uri.clone();
+            stdin(HelperRequest::Git { url, with_path })
+        };
+        let server = "capability[]=authtype\nprotocol=https\nhost=example.com:8443\n";
+        assert_eq!(git(false), format!("{server}\n"));
+        assert_eq!(git(true), format!("{server}path=a/b\n\n"));
         let server = "registry.example.com".to_owned();
         assert_eq!(
             stdin(HelperRequest::Docker { server }),
@@ -204,6 +287,7 @@ mod tests {
     fn s1_no_line_can_be_added_to_a_request() {
         let lines = stdin(HelperRequest::Git {
             url: "https://example.com/a\nhost=evil.example".into(),
+            with_path: true,
         });
         assert_eq!(
             lines
@@ -223,6 +307,9 @@ mod tests {
                     index: text.clone(),
                 },
                 HelperRequest::Bazel { uri: text.clone() },
+                HelperRequest::Google {
+                    audience: text.clone(),
+                },
             ] {
                 let error = request.to_input().err().unwrap();
                 assert_eq!(error.kind(), ErrorKind::Input, "{request:?}");

@@ -19,6 +19,8 @@ use crate::runtime::block_on::block_on;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::token::token::Token;
 
+mod helpers;
+
 const LONG: Duration = Duration::from_secs(60);
 
 fn request(runtime: impl Runtime) -> TokenRequest {
@@ -214,74 +216,6 @@ fn s1_debug_hides_arguments_and_environment() {
 }
 
 #[test]
-fn a_bazel_helper_reads_its_request() {
-    let uri = "https://example.com/a".to_owned();
-    let source = sh(
-        r#"test "$2" = get && test "$(cat)" = '{"uri":"https://example.com/a"}' &&
-        echo '{"headers":{"Authorization":["Bearer t0k"]}}'"#,
-    );
-    let source = source.request(HelperRequest::Bazel { uri }).unwrap();
-    assert_eq!(printed(&source), "t0k");
-}
-
-#[test]
-fn a_git_helper_reads_its_request() {
-    let url = "https://example.com/a".to_owned();
-    let source = sh(r#"test "$2" = get || exit 1
-        while read line && test -n "$line"; do case "$line" in host=*) echo "password=for-${line#host=}"; esac; done"#);
-    let source = source.request(HelperRequest::Git { url }).unwrap();
-    assert_eq!(printed(&source), "for-example.com");
-}
-
-#[test]
-fn a_docker_helper_reads_its_request() {
-    let server = "registry.example.com".to_owned();
-    let source = sh(r#"test "$2" = get && printf '{"Username":"u","Secret":"for-%s"}' "$(cat)""#);
-    let source = source.request(HelperRequest::Docker { server }).unwrap();
-    assert_eq!(printed(&source), "for-registry.example.com");
-}
-
-#[test]
-fn a_cargo_provider_prints_a_greeting_and_a_response() {
-    let index = "sparse+https://example.com/index/".to_owned();
-    let source = sh(r#"test "$2" = --cargo-plugin || exit 1
-        echo '{"v":[1]}'
-        read question
-        case "$question" in *'"kind":"get"'*) ;; *) exit 1;; esac
-        case "$question" in *'"index-url":"sparse+https://example.com/index/"'*) ;; *) exit 1;; esac
-        echo '{"Ok":{"kind":"get","token":"Bearer t0k","cache":"session"}}'
-        if read more; then exit 1; fi"#);
-    let source = source.request(HelperRequest::Cargo { index }).unwrap();
-    assert_eq!(printed(&source), "t0k");
-}
-
-#[test]
-fn terraform_and_kubernetes_helpers_get_their_request() {
-    let host = "app.example.com".to_owned();
-    let source = sh(r#"printf '{"token":"%s-%s"}' "$2" "$3""#);
-    let source = source.request(HelperRequest::Terraform { host }).unwrap();
-    assert_eq!(printed(&source), "get-app.example.com");
-    let server = "https://k8s.example.com".to_owned();
-    let source = sh(
-        r#"case "$KUBERNETES_EXEC_INFO" in *'"server":"https://k8s.example.com/"'*)
-        echo '{"kind":"ExecCredential","status":{"token":"t0k"}}';; esac"#,
-    );
-    let source = source
-        .request(HelperRequest::Kubernetes { server })
-        .unwrap();
-    assert_eq!(printed(&source), "t0k");
-}
-
-#[test]
-fn a_helper_may_leave_its_request_unread() {
-    let uri = format!("https://example.com/{}", "a".repeat(4000));
-    let source = sh("echo t0k")
-        .request(HelperRequest::Bazel { uri })
-        .unwrap();
-    assert_eq!(printed(&source), "t0k");
-}
-
-#[test]
 fn s3_a_failure_shows_its_status_and_stderr_without_secrets() {
     let error = failure(&sh(
         "echo st-out-5; echo 'not logged in' >&2; echo 'password: s3cr3t' >&2; echo got st-out-5 >&2; exit 3",
@@ -438,7 +372,7 @@ fn t7_a_fetch_that_is_dropped_early_starts_nothing() {
     let (kill_on_drop, events) = Events::new();
     drop(kill_on_drop);
     let source = CommandToken::new(["keyfob-no-such-program"]).unwrap();
-    let error = source.output(&events).unwrap_err();
+    let error = source.output(&source.input, &events).unwrap_err();
     assert!(error.to_string().contains("was dropped"), "{error}");
 }
 

@@ -2,13 +2,33 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::commands::helper::setup::plan::{Merge, Plan};
 use crate::output::error::CliError;
 use crate::text_file;
+
+/// A configuration, and where it goes.
+pub(super) struct Plan {
+    pub(super) file: PathBuf,
+    /// The configuration alone, as the program reads it.
+    pub(super) text: String,
+    pub(super) merge: Merge,
+    /// The link to keyfob under the name that the program looks for.
+    pub(super) link: Option<PathBuf>,
+}
+
+/// How the configuration becomes a part of the file.
+pub(super) enum Merge {
+    /// At the end, unless a line of the file begins with one of these, which then says something else about the same thing.
+    Append(Vec<String>),
+    /// The members of this object of a JSON file.
+    Member {
+        object: &'static str,
+        members: Vec<(String, String)>,
+    },
+}
 
 /// Adds the configuration to its file. Returns whether it was not there.
 pub(super) fn merge(plan: &Plan) -> Result<bool, CliError> {

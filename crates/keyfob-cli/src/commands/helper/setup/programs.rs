@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::commands::helper::setup::context::Context;
-use crate::commands::helper::setup::plan::{Merge, Plan};
+use crate::commands::helper::setup::files::{Merge, Plan};
 use crate::output::error::CliError;
 
 /// git-config(1)
