@@ -18,6 +18,7 @@ use crate::commands::proxy::ProxyCommand;
 use crate::commands::request::Request;
 use crate::commands::run::Run;
 use crate::commands::status::Status;
+use crate::commands::store::StoreCommand;
 use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
@@ -50,6 +51,7 @@ enum Command {
     Logout(Logout),
     Status(Status),
     Forget(Forget),
+    Store(Box<StoreCommand>),
     Run(Run),
     Proxy(Box<ProxyCommand>),
     Demo(Demo),
@@ -79,6 +81,7 @@ impl Cli {
             Command::Logout(logout) => logout.run().await,
             Command::Status(status) => status.run().await,
             Command::Forget(forget) => forget.run().await,
+            Command::Store(store) => store.run().await,
             Command::Run(run) => run.run().await,
             Command::Proxy(proxy) => proxy.run().await,
             Command::Demo(demo) => demo.run().await,

@@ -12,4 +12,5 @@ pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod token;

@@ -33,6 +33,7 @@ fn every_command_has_a_manual_page() {
         "logout",
         "status",
         "forget",
+        "store",
         "run",
         "demo",
         "completions",

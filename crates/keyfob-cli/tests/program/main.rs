@@ -29,5 +29,6 @@ mod sign_in_by_url;
 mod sign_in_clients;
 mod signals;
 mod step_up;
+mod store;
 mod stored_tokens;
 mod waiting;

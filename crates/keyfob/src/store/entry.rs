@@ -17,6 +17,8 @@ pub struct Entry {
     pub(crate) pending: Option<PendingExchange>,
     pub(crate) failure: Option<Failure>,
     pub(crate) saved: SystemTime,
+    /// Where the entry was moved to, in words. Such an entry holds nothing else.
+    pub(crate) moved: Option<String>,
 }
 
 /// The note of an exchange that was started and has no stored result yet.
@@ -68,6 +70,15 @@ impl Entry {
             pending: None,
             failure: None,
             saved: now,
+            moved: None,
+        }
+    }
+
+    /// What an entry leaves behind that was moved to another store.
+    pub(crate) fn moved(place: &str, now: SystemTime) -> Self {
+        Self {
+            moved: Some(place.to_owned()),
+            ..Self::empty(now)
         }
     }
 

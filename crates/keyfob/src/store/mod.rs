@@ -34,6 +34,7 @@ pub(crate) mod record;
 pub(crate) mod redis;
 pub(crate) mod seal;
 pub(crate) mod store;
+pub(crate) mod transfer;
 
 pub use crate::store::entry::{Entry, PendingExchange};
 pub use crate::store::error::{StoreError, StoreErrorKind};
@@ -48,3 +49,4 @@ pub use crate::store::postgres::PostgresStore;
 pub use crate::store::redis::RedisStore;
 pub use crate::store::seal::{SealingKey, SealingKeys};
 pub use crate::store::store::{EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore};
+pub use crate::store::transfer::{import_entry, move_entry, seal_again};

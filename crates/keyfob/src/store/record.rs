@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::error::Error;
+use crate::error::printable::printable;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::StoreError;
 use crate::store::key::{StoreKey, hex};
@@ -18,6 +19,13 @@ use crate::token::token::{Carrier, Expiry, Token};
 
 /// Writes the entry of this key as bytes.
 pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
+    if let Some(place) = &entry.moved {
+        let record = MovedRecord {
+            moved: place.as_str().into(),
+        };
+        let body = serde_json::to_vec(&record).expect("text can be written");
+        return with_head(MOVED, &body);
+    }
     let record = Record::of(key, entry);
     // A buffer that grows leaves a copy behind that is not wiped, so it starts with room for any usual entry.
     let mut body = Zeroizing::new(Vec::with_capacity(64 * 1024));
@@ -27,8 +35,12 @@ pub(crate) fn encode(key: &StoreKey, entry: &Entry) -> Zeroizing<Vec<u8>> {
 
 /// The body after the line with the version and the checksum.
 pub(crate) fn framed(body: &[u8]) -> Zeroizing<Vec<u8>> {
+    with_head(VERSION, body)
+}
+
+fn with_head(version: u32, body: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + 64));
-    writeln!(whole, "{MAGIC}{VERSION} {}", checksum(body)).expect("memory can be written to");
+    writeln!(whole, "{MAGIC}{version} {}", checksum(body)).expect("memory can be written to");
     whole.extend_from_slice(body);
     whole
 }
@@ -51,9 +63,23 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
     let (version, sum) = head.split_once(' ').ok_or_else(damaged)?;
     match version.parse::<u32>() {
         Ok(VERSION) if sum == checksum(body) => Ok(body),
+        Ok(MOVED) if sum == checksum(body) => Err(moved(body)),
         // Not damaged: it must not be moved out of the way of the newer version.
-        Ok(newer) if newer > VERSION => Err(newer_version()),
+        Ok(newer) if newer > MOVED => Err(newer_version()),
         _ => Err(damaged()),
+    }
+}
+
+/// The error of an entry that was moved to another store.
+///
+/// It is not damaged, because nothing may take its place: the refresh token is in use elsewhere.
+fn moved(body: &[u8]) -> StoreError {
+    match serde_json::from_slice::<MovedRecord<'_>>(body) {
+        Ok(record) => StoreError::unusable(format!(
+            "the stored token was moved to {}; use that store, or forget the token here",
+            printable(&record.moved)
+        )),
+        Err(_) => damaged(),
     }
 }
 
@@ -100,6 +126,11 @@ struct Record<'a> {
         skip_serializing_if = "Option::is_none"
     )]
     failure: Option<FailureRecord<'a>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct MovedRecord<'a> {
+    moved: Cow<'a, str>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -188,6 +219,7 @@ impl<'a> Record<'a> {
                 message: failure.message.into_owned(),
             }),
             saved: time(self.saved),
+            moved: None,
         };
         let key = StoreKey::from_parts(self.id.into_owned(), self.label.into_owned());
         Some((key, entry))
@@ -269,6 +301,10 @@ const MAGIC: &str = "keyfob-token-";
 
 /// Increased when older versions can no longer read what is written.
 const VERSION: u32 = 1;
+
+/// The version of what a moved entry leaves behind. A version of its own, because a program that does not know it must not take
+/// the entry for one without a token.
+const MOVED: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -360,7 +396,7 @@ mod tests {
 
     #[test]
     fn t9_an_entry_of_a_newer_version_is_not_damaged_but_unavailable() {
-        let mut bytes = b"keyfob-token-2 whatever\n".to_vec();
+        let mut bytes = b"keyfob-token-3 whatever\n".to_vec();
         bytes.extend_from_slice(b"what a later version means by this");
         let fault = decode(&bytes).unwrap_err();
         assert_eq!(fault.kind(), StoreErrorKind::Unavailable);

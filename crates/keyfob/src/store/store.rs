@@ -300,6 +300,16 @@ pub struct StoredEntry {
     pub age: Option<Duration>,
 }
 
+impl StoredEntry {
+    /// The entry as a machine whose clock shows `now` saves it again: all its times are those of this clock.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Entry {
+        let mut entry = self.entry.rebase(now, self.age);
+        entry.saved = now;
+        entry
+    }
+}
+
 /// An entry of a store, without its secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

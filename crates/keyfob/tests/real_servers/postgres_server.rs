@@ -13,7 +13,7 @@ use keyfob::store::{PostgresStore, SealingKey, SealingKeys, StoreKey};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
-use crate::redis_server::certify;
+use crate::redis_server::{RESPONSE_TIMEOUT, certify};
 
 /// Runs from [`PostgresServer::start`] until it is dropped.
 pub(crate) struct PostgresServer {
@@ -67,7 +67,8 @@ impl PostgresServer {
 
     pub(crate) fn store_with(&self, keys: SealingKeys) -> PostgresStore {
         let authority = fs::read(self.authority()).unwrap();
-        PostgresStore::open_trusting(&self.url(), &authority, keys).unwrap()
+        let store = PostgresStore::open_trusting(&self.url(), &authority, keys).unwrap();
+        store.response_timeout(RESPONSE_TIMEOUT)
     }
 
     /// What another process needs to know for [`store_of`](Self::store_of), in one line.
@@ -78,7 +79,8 @@ impl PostgresServer {
     pub(crate) fn store_of(instructions: &str) -> PostgresStore {
         let (url, authority): (String, PathBuf) = serde_json::from_str(instructions).unwrap();
         let keys = SealingKeys::new(SealingKey::from_bytes([42; 32]));
-        PostgresStore::open_trusting(&url, &fs::read(authority).unwrap(), keys).unwrap()
+        let store = PostgresStore::open_trusting(&url, &fs::read(authority).unwrap(), keys);
+        store.unwrap().response_timeout(RESPONSE_TIMEOUT)
     }
 
     /// Runs a statement as the administrator, and returns its rows.

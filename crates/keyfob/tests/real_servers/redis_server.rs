@@ -187,10 +187,8 @@ fn entry_name(prefix: &str, id: &str) -> String {
 
 /// A store on a server, which this authority certifies.
 pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
-    RedisStore::new(
-        client(url, authority),
-        SealingKeys::new(SealingKey::from_bytes([42; 32])),
-    )
+    let keys = SealingKeys::new(SealingKey::from_bytes([42; 32]));
+    RedisStore::new(client(url, authority), keys).response_timeout(RESPONSE_TIMEOUT)
 }
 
 fn client(url: &str, authority: &Path) -> Client {
@@ -255,6 +253,9 @@ fn spawn(directory: &Path, port: u16) -> Child {
     let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
     panic!("redis-server does not listen: {log}");
 }
+
+/// Long, because the machine of the tests may be slow.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const PASSWORD: &str = "not-a-secret";
 

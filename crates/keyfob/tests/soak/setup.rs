@@ -45,15 +45,12 @@ impl StoreLocation {
             Self::File(directory) => Arc::new(FileStore::new(directory)),
             Self::Redis(server) => {
                 let store = RedisServer::store_of(server).lease_duration(LEASE);
-                Arc::new(store.response_timeout(TIMEOUT))
+                Arc::new(store)
             }
             Self::Postgres(server) => {
                 let store = PostgresServer::store_of(server).lease_duration(LEASE);
-                Arc::new(store.response_timeout(TIMEOUT))
+                Arc::new(store)
             }
         }
     }
 }
-
-/// All processes run on one machine, which may be slow.
-const TIMEOUT: Duration = Duration::from_secs(10);

@@ -200,7 +200,7 @@ async fn t9_a_sign_in_replaces_a_damaged_entry_and_quarantines_it() {
 #[tokio::test]
 async fn t9_an_entry_of_a_newer_version_is_left_alone() {
     let files = Files::with_token().await;
-    let newer = b"keyfob-token-2 of a later day\nwhatever".to_vec();
+    let newer = b"keyfob-token-3 of a later day\nwhatever".to_vec();
     fs::write(files.entry(), &newer).unwrap();
     let error = Process::rotating(files.store.clone())
         .get()

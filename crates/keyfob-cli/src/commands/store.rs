@@ -1,0 +1,184 @@
+//! `keyfob store`: checks a store, changes its key, and copies or moves what it holds.
+
+mod archive;
+mod check;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use keyfob::Profile;
+use keyfob::store::{EntrySummary, PostgresStore, StoreError, TokenStore, move_entry, seal_again};
+
+use crate::options::profile::ConfigOption;
+use crate::output::error::CliError;
+use crate::output::exit_code::{ExitCode, table};
+use crate::output::print::{print_stderr, print_stdout};
+use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
+
+/// Check a token store, change its sealing key, or move what it holds
+///
+/// A store is named by a profile that uses it. No command prints a token.
+#[derive(Args)]
+#[command(after_long_help = table())]
+pub(crate) struct StoreCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Sql(Sql),
+    Check(OfProfile),
+    RotateKey(OfProfile),
+    Export(Archive),
+    Import(Archive),
+    Migrate(Migrate),
+}
+
+/// Print the SQL statements that create the table of a store in PostgreSQL
+///
+/// Run them once, as a user who may create tables: keyfob store sql | psql URL. The last lines are a comment that names the rights
+/// that the user of keyfob needs.
+#[derive(Args)]
+struct Sql {
+    /// The table, if need be after its schema and a dot
+    #[arg(long, value_name = "NAME", default_value = PostgresStore::TABLE)]
+    table: String,
+}
+
+/// A store.
+#[derive(Args)]
+struct OfProfile {
+    /// A profile that uses the store
+    profile: String,
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// A store, and a file with what it holds.
+#[derive(Args)]
+struct Archive {
+    #[command(flatten)]
+    store: OfProfile,
+    /// The file with the tokens, which are sealed
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// The file with the key that seals them, such as `openssl rand -base64 32` makes
+    #[arg(long, value_name = "FILE")]
+    sealing_key: PathBuf,
+}
+
+/// Move all tokens of a store to another, while programs use both
+///
+/// Each token is moved under its lease, so that none is renewed meanwhile. The old store keeps a marker: a program that still uses it gets
+/// an error that names the new store, and sends no refresh token that was used up. If it is interrupted, run it again.
+#[derive(Args)]
+struct Migrate {
+    /// A profile that uses the old store
+    from: String,
+    /// A profile that uses the new store
+    to: String,
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+/// A store, and what it holds.
+struct Opened {
+    store: Arc<dyn TokenStore>,
+    location: String,
+}
+
+impl StoreCommand {
+    pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
+        match self.command {
+            Command::Sql(sql) => {
+                print_stdout(PostgresStore::sql(&sql.table))?;
+                Ok(ExitCode::Done)
+            }
+            Command::Check(check) => check::run(&*check.open()?.store).await,
+            Command::RotateKey(rotate) => rotate.rotate_key().await,
+            Command::Export(archive) => archive::export(&archive).await,
+            Command::Import(archive) => archive::import(&archive).await,
+            Command::Migrate(migrate) => migrate.run().await,
+        }
+    }
+}
+
+impl OfProfile {
+    fn open(&self) -> Result<Opened, CliError> {
+        open(&self.config.profile(&self.profile)?)
+    }
+
+    async fn rotate_key(self) -> Result<ExitCode, CliError> {
+        let opened = self.open()?;
+        let mut counts = Counts::default();
+        for entry in opened.entries().await? {
+            let sealed = seal_again(&*opened.store, &entry.key, LOCK_TIMEOUT).await;
+            counts.add(&entry, sealed);
+        }
+        counts.report("sealed with the first key")
+    }
+}
+
+impl Migrate {
+    async fn run(self) -> Result<ExitCode, CliError> {
+        let from = open(&self.config.profile(&self.from)?)?;
+        let to = open(&self.config.profile(&self.to)?)?;
+        if from.location == to.location {
+            return Err(CliError::usage("both profiles use the same store"));
+        }
+        let mut counts = Counts::default();
+        for entry in from.entries().await? {
+            let (key, place) = (&entry.key, &to.location);
+            let moved = move_entry(key, &*from.store, &*to.store, place, LOCK_TIMEOUT).await;
+            counts.add(&entry, moved);
+        }
+        counts.report("moved")
+    }
+}
+
+impl Opened {
+    async fn entries(&self) -> Result<Vec<EntrySummary>, CliError> {
+        Ok(self.store.list().await.map_err(keyfob::Error::from)?)
+    }
+}
+
+fn open(profile: &Profile) -> Result<Opened, CliError> {
+    let (store, _) = store_of(profile)?;
+    let location = profile.store_location()?.unwrap_or_default();
+    Ok(Opened { store, location })
+}
+
+/// What was done with the entries of a store.
+#[derive(Default)]
+struct Counts {
+    done: u32,
+    failed: u32,
+}
+
+impl Counts {
+    /// Notes what became of an entry. A failure is reported, and the others go on.
+    fn add(&mut self, entry: &EntrySummary, result: Result<bool, StoreError>) {
+        match result {
+            Ok(done) => self.done += u32::from(done),
+            Err(fault) => {
+                self.failed += 1;
+                let label = keyfob::error::printable(entry.key.label());
+                print_stderr(format!("keyfob: {label}: {fault}\n"));
+            }
+        }
+    }
+
+    fn report(&self, done: &str) -> Result<ExitCode, CliError> {
+        let text = match self.done {
+            1 => format!("1 token is {done}\n"),
+            many => format!("{many} tokens are {done}\n"),
+        };
+        print_stdout(text)?;
+        match self.failed {
+            0 => Ok(ExitCode::Done),
+            _ => Err(CliError::silent(ExitCode::Failed)),
+        }
+    }
+}

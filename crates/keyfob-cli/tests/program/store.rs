@@ -1,0 +1,149 @@
+//! `keyfob store`: checks, changes and moves what the stores of profiles hold.
+
+use std::fs;
+
+use keyfob_testkit::TokenEndpoint;
+
+use crate::keyfob::{Finished, Folder, Keyfob};
+
+/// A machine with the profiles `old` and `new`, whose stores are sealed files in the directories of these names.
+struct Machine {
+    folder: Folder,
+    endpoint: TokenEndpoint,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let (folder, endpoint) = (Folder::new(), TokenEndpoint::start());
+        folder.file("key-1", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        folder.file("key-2", "MTEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        let machine = Self { folder, endpoint };
+        machine.configure("old", "key-1");
+        let done = machine.run(&["token", "--profile=old"]);
+        assert_eq!(done.stdout, "token-1\n", "{done:?}");
+        machine
+    }
+
+    /// Writes the profiles. That of `old` has its store in this directory, and uses these keys.
+    fn configure(&self, directory: &str, keys: &str) {
+        let path = |name: &str| self.folder.path(name).display().to_string();
+        let keys = keys.split(',');
+        let keys: Vec<_> = keys.map(|key| format!("\"file:{}\"", path(key))).collect();
+        let profile = |name: &str, directory: &str| {
+            format!(
+                "[profiles.{name}]\norigins = \"https://api.example.com\"\n[profiles.{name}.token]\n\
+                 grant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"fleet\"\n\
+                 [profiles.{name}.store]\nkind = \"file\"\ndirectory = \"{}\"\nkeys = [{}]\non_store_outage = \"fail\"\n",
+                self.endpoint.url(),
+                path(directory),
+                keys.join(", ")
+            )
+        };
+        let text = profile("old", directory) + &profile("new", "new");
+        self.folder.file("keyfob.toml", &text);
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path(name).display().to_string()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        Keyfob::new(arguments)
+            .env("KEYFOB_CONFIG", &self.path("keyfob.toml"))
+            .env("XDG_STATE_HOME", &self.path("state"))
+            .run()
+    }
+
+    /// `keyfob store export` or `import` with the file `backup` and this key.
+    fn archive(&self, command: &str, profile: &str, key: &str) -> Finished {
+        let file = format!("--file={}", self.path("backup"));
+        let key = format!("--sealing-key={}", self.path(key));
+        self.run(&["store", command, profile, &file, &key])
+    }
+}
+
+#[test]
+fn the_sql_of_a_table_is_printed() {
+    let done = Keyfob::new(["store", "sql", "--table=auth.tokens"]).run();
+    assert_eq!(done.code, 0);
+    let expected = "CREATE TABLE \"auth\".\"tokens\" (";
+    assert!(done.stdout.contains(expected), "{done:?}");
+    assert!(done.stdout.contains("GRANT SELECT, INSERT, UPDATE"));
+}
+
+#[test]
+fn a_store_is_checked_and_its_entries_are_named() {
+    let machine = Machine::new();
+    let done = machine.run(&["store", "check", "old"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let lines: Vec<_> = done.stdout.lines().collect();
+    assert!(lines[0].starts_with("ok      round trip: "), "{done:?}");
+    assert!(lines[1].starts_with("ok      "), "{done:?}");
+    assert!(lines[1].ends_with(": can be opened"), "{done:?}");
+    assert_eq!(lines.len(), 2, "its own entry is removed: {done:?}");
+    machine.configure("old", "key-2");
+    let done = machine.run(&["store", "check", "old"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stdout.contains("\nfailed  "), "{done:?}");
+    assert!(done.stdout.contains("a key that was not given"), "{done:?}");
+}
+
+#[test]
+fn s2_after_rotate_key_the_old_key_is_not_needed() {
+    let machine = Machine::new();
+    machine.configure("old", "key-2");
+    let done = machine.run(&["store", "rotate-key", "old"]);
+    assert_eq!(done.code, 1, "without the old key: {done:?}");
+    assert!(done.stderr.contains("a key that was not given"), "{done:?}");
+    machine.configure("old", "key-2,key-1");
+    let done = machine.run(&["store", "rotate-key", "old"]);
+    assert_eq!(done.stdout, "1 token is sealed with the first key\n");
+    machine.configure("old", "key-2");
+    let done = machine.run(&["token", "--profile=old"]);
+    assert_eq!(done.stdout, "token-1\n", "{done:?}");
+    assert_eq!(machine.endpoint.calls(), 1);
+}
+
+#[test]
+fn s2_an_export_is_sealed_and_a_wrong_key_imports_nothing() {
+    let machine = Machine::new();
+    let done = machine.archive("export", "old", "key-1");
+    assert_eq!(done.stdout, "1 token is exported\n", "{done:?}");
+    let text = fs::read_to_string(machine.path("backup")).unwrap();
+    assert!(!text.contains("token-1") && !format!("{done:?}").contains("token-1"));
+    let again = machine.archive("export", "old", "key-1");
+    assert_eq!(again.code, 1, "the only copy is not replaced: {again:?}");
+    let wrong = machine.archive("import", "new", "key-2");
+    assert_ne!(wrong.code, 0, "{wrong:?}");
+    assert!(!fs::exists(machine.path("new")).unwrap());
+    let done = machine.archive("import", "new", "key-1");
+    assert_eq!(done.stdout, "1 token is imported\n", "{done:?}");
+    let again = machine.archive("import", "new", "key-1");
+    assert_eq!(
+        again.stdout, "0 tokens are imported\n",
+        "what is there stays"
+    );
+    machine.configure("new", "key-1");
+    let done = machine.run(&["token", "--profile=old"]);
+    assert_eq!(done.stdout, "token-1\n", "{done:?}");
+    machine.folder.file("backup", &text[..text.len() - 20]);
+    let cut = machine.archive("import", "new", "key-1");
+    assert_ne!(cut.code, 0, "{cut:?}");
+}
+
+#[test]
+fn t9_a_migrated_token_is_used_from_the_new_store_and_not_from_the_old() {
+    let machine = Machine::new();
+    let done = machine.run(&["store", "migrate", "old", "new"]);
+    assert_eq!(done.stdout, "1 token is moved\n", "{done:?}");
+    let refused = machine.run(&["token", "--profile=old"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    let place = machine.path("new");
+    assert!(refused.stderr.contains(&place), "{refused:?}");
+    machine.configure("new", "key-1");
+    let done = machine.run(&["token", "--profile=old"]);
+    assert_eq!(done.stdout, "token-1\n", "{done:?}");
+    assert_eq!(machine.endpoint.calls(), 1);
+    let same = machine.run(&["store", "migrate", "old", "new"]);
+    assert_eq!(same.code, 2, "{same:?}");
+}
