@@ -32,6 +32,8 @@ mod _core {
     #[pymodule_export]
     use crate::cache::pending_lease::PendingLease;
     #[pymodule_export]
+    use crate::cache::pool::TokenPool;
+    #[pymodule_export]
     use crate::client::exchange::{Exchange, Wait};
     #[pymodule_export]
     use crate::client::origins::Origins;

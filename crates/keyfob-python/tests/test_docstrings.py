@@ -51,6 +51,7 @@ def what_examples_know(servers: Servers, folder: Path) -> dict[str, Any]:
         "ask_the_vault": ask_the_vault,
         "get_a_token": servers.token,
         "handler": handler,
+        "pool": keyfob.TokenPool(lambda _: ask_the_vault),
         "session": keyfob.ExternallyManagedJWTSession(handler),
         "datetime": datetime,
         "timedelta": timedelta,

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from keyfob import _core, sources
 from keyfob._core import RetryPolicy
+from keyfob._pool import TokenPool
 from keyfob._profiles import ProfileSession, profiles, session
 from keyfob._session.front import Session
 from keyfob._step_up import StepUp, step_up
-from keyfob._values import Status
+from keyfob._values import PoolKey, PoolStatus, Status
 from keyfob.authentication import (
     JWT,
     AuthenticationError,
@@ -46,12 +47,15 @@ __all__ = [
     "ExternallyManagedJWTSession",
     "GenericExternallyManagedJWTHandler",
     "OriginError",
+    "PoolKey",
+    "PoolStatus",
     "ProfileError",
     "ProfileSession",
     "RetryPolicy",
     "Session",
     "Status",
     "StepUp",
+    "TokenPool",
     "__version__",
     "profiles",
     "session",

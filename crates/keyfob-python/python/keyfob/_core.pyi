@@ -10,6 +10,9 @@ from keyfob._values import (
     GrantSettings,
     HttpSettings,
     JwtTimes,
+    PoolKey,
+    PoolSettings,
+    PoolStatus,
     PrivateKey,
     RequestInfo,
     Status,
@@ -35,6 +38,7 @@ __all__ = [
     "RetryPolicy",
     "Source",
     "TokenCache",
+    "TokenPool",
     "Wait",
     "advance_clock",
     "after_fork_in_child",
@@ -91,6 +95,16 @@ class TokenCache:
     def current_headers(self) -> dict[str, str] | None: ...
     def set_token(self, jwt: str, expires: float | None = None) -> None: ...
     def status(self) -> Status: ...
+    def after_fork_in_child(self) -> None: ...
+
+@final
+class TokenPool:
+    def __new__(
+        cls, source_of: Callable[[PoolKey], Callable[[], Any] | Source], settings: PoolSettings
+    ) -> TokenPool: ...
+    def tokens(self, key: PoolKey) -> TokenCache: ...
+    def remove(self, key: PoolKey) -> bool: ...
+    def status(self) -> PoolStatus: ...
     def after_fork_in_child(self) -> None: ...
 
 @final

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import atexit
 import os
+from typing import TypeVar
 from weakref import WeakSet
 
 from keyfob import _core, _event_loop
 
-_caches: WeakSet[_core.TokenCache] = WeakSet()
+_Cache = TypeVar("_Cache", _core.TokenCache, _core.TokenPool)
+_caches: WeakSet[_core.TokenCache | _core.TokenPool] = WeakSet()
 
 
-def watch(cache: _core.TokenCache) -> _core.TokenCache:
+def watch(cache: _Cache) -> _Cache:
     """Has the cache renewed in a forked child, where a lock or a renewal of the parent would never end."""
     _caches.add(cache)
     return cache

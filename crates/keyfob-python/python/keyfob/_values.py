@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, TypedDict
@@ -53,6 +53,53 @@ class Status(TypedDict):
     """The number of callers that waited although there was a token before; callers after a 401 are not counted."""
     last_error: str | None
     """The kind of the last failure, if the last renewal failed."""
+
+
+class PoolKey(NamedTuple):
+    """The key of a token in a :class:`keyfob.TokenPool`: whose it is, and for what.
+
+    >>> PoolKey("alice", scopes=["read"]).subject
+    'alice'
+    """
+
+    subject: str
+    """The user, tenant or service that the token is for."""
+    scopes: Sequence[str] = ()
+    """The scopes that are requested; their order does not matter."""
+    resource: str | None = None
+    """The API that the token is for (RFC 8707)."""
+    client: str | None = None
+    """The client that asks for the token, if the pool serves several."""
+
+
+class PoolStatus(TypedDict):
+    """The state of a :class:`keyfob.TokenPool`, without any key or secret.
+
+    >>> pool.status()["queued"]
+    0
+    """
+
+    entries: int
+    """The keys that have a token or wait for one now."""
+    created: int
+    """How many keys were added."""
+    evicted: int
+    """How many keys were evicted, because there were too many or they were idle."""
+    fetching: int
+    """The fetches that run now."""
+    queued: int
+    """The fetches that wait for others to end."""
+
+
+class PoolSettings(NamedTuple):
+    """The settings of a pool."""
+
+    max_entries: int
+    idle_timeout: float
+    fetches_at_once: int
+    max_queued: int
+    fetch_timeout: float
+    default_lifetime: float | None
 
 
 class CacheSettings(NamedTuple):

@@ -315,6 +315,21 @@ impl TokenCache {
 }
 
 impl TokenCache {
+    /// The cache of one key of a pool. The caches of a pool have one number.
+    pub(crate) fn of_pool(tokens: CoreCache, number: usize) -> Self {
+        Self {
+            core: ArcSwap::from_pointee(authenticator(tokens, Origins::default(), None)),
+            hook: None,
+            caller_token: None,
+            prover: None,
+            placement: None,
+            rejected: Vec::new(),
+            number,
+            process: AtomicU32::new(std::process::id()),
+            last: ArcSwapOption::empty(),
+        }
+    }
+
     /// What puts this cache's credential on requests to these origins.
     pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
         let tokens = self.core().tokens().clone();
@@ -417,7 +432,7 @@ fn waits_for_itself(py: Python<'_>) -> PyErr {
 }
 
 /// A number for each cache of the process.
-fn next_number() -> usize {
+pub(crate) fn next_number() -> usize {
     static LAST: AtomicUsize = AtomicUsize::new(0);
     LAST.fetch_add(1, Ordering::Relaxed)
 }

@@ -3,3 +3,4 @@
 pub(crate) mod cache;
 pub(crate) mod lease;
 pub(crate) mod pending_lease;
+pub(crate) mod pool;

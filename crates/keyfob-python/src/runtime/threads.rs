@@ -98,29 +98,47 @@ impl Clock for RenewalClock {
 pub(crate) struct RenewalThreads;
 
 impl Runtime for RenewalThreads {
-    fn spawn(&self, mut task: BoxFuture<'static, ()>) {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
         // Captured here, because the cache spawns a renewal on the thread of the caller that needs the token.
-        let caller = caller::capture();
-        start("keyfob-renewal", move || match runtime().build() {
-            Ok(runtime) => {
-                caller::set(caller);
-                runtime.block_on(poll_fn(|context| {
-                    let _section = CriticalSection::enter();
-                    task.as_mut().poll(context)
-                }));
-                let _section = CriticalSection::enter();
-                drop(task);
-                caller::set(None);
-            }
-            Err(error) => {
-                tracing::error!(target: "keyfob", %error, "cannot start a renewal");
-            }
-        });
+        renew(task, caller::capture());
     }
 
     fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
         start("keyfob-source", work);
     }
+}
+
+/// The same for a pool, whose hooks run in an empty context: a fetch that waited for its turn is spawned on the thread of another
+/// key's, and the context of that caller is none of its business.
+pub(crate) struct PoolThreads;
+
+impl Runtime for PoolThreads {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        renew(task, None);
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        start("keyfob-source", work);
+    }
+}
+
+/// Runs a renewal for this caller.
+fn renew(mut task: BoxFuture<'static, ()>, caller: Option<Py<PyAny>>) {
+    start("keyfob-renewal", move || match runtime().build() {
+        Ok(runtime) => {
+            caller::set(caller);
+            runtime.block_on(poll_fn(|context| {
+                let _section = CriticalSection::enter();
+                task.as_mut().poll(context)
+            }));
+            let _section = CriticalSection::enter();
+            drop(task);
+            caller::set(None);
+        }
+        Err(error) => {
+            tracing::error!(target: "keyfob", %error, "cannot start a renewal");
+        }
+    });
 }
 
 /// The tokio runtime of one renewal, with I/O and time for servers and stores. Its own threads may log too.
