@@ -5,6 +5,15 @@ use crate::python;
 
 /// Asks the named questions, or all of them, whose answers then make the page.
 pub(crate) fn measure(questions: &[&str]) -> Outcome {
+    if questions == ["pool"] {
+        return run(&mut cargo([
+            "bench",
+            "--package=keyfob",
+            "--no-default-features",
+            "--features=pool,tokio",
+            "--bench=pool",
+        ]));
+    }
     let asked = |question: &str| questions.is_empty() || questions.contains(&question);
     let mut bench = cargo([
         "run",
