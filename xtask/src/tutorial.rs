@@ -113,11 +113,8 @@ struct Reader {
 
 impl Reader {
     fn new() -> Result<Self, String> {
-        let home = target().join("tutorial");
-        // The rest of the folder is the installed program and what the service was built from.
-        for old in ["keyfob-tutorial", ".local"] {
-            _ = fs::remove_dir_all(home.join(old));
-        }
+        // Not below the workspace, which cargo would take the reader's package for a part of.
+        let home = env::temp_dir().join(format!("keyfob-tutorial-{}", std::process::id()));
         let browser = home.join("bin/xdg-open");
         fs::create_dir_all(home.join("bin"))
             .and_then(|()| fs::write(&browser, BROWSER))
@@ -125,7 +122,7 @@ impl Reader {
             .map_err(|error| format!("{}: {error}", home.display()))?;
         // A provider of an earlier run may still know an earlier sign-in.
         _ = fs::remove_file(target().join("provider/state.json"));
-        let shell = Terminal::start(&home, root())?;
+        let shell = Terminal::start(&home)?;
         Ok(Self {
             home,
             shell,
@@ -143,9 +140,15 @@ impl Reader {
                 ))
             }
             Step::Start(name, commands) => {
-                let folder = self.folder_of(&commands);
-                let mut terminal = Terminal::start(&self.home, &folder)?;
-                terminal.type_in(&format!("exec {commands}"))?;
+                // A new terminal is where the first one is, and knows what that one knows.
+                let known = self.home.join(&name).display().to_string();
+                if !Path::new(&known).exists() {
+                    self.shell.run(&format!(
+                        "{{ export -p; printf 'cd %q\\n' \"$PWD\"; }} > '{known}'"
+                    ))?;
+                }
+                let mut terminal = Terminal::start(&self.home)?;
+                terminal.type_in(&format!("source '{known}'\nexec {commands}"))?;
                 self.others.push((name.clone(), commands, terminal));
                 self.wait_for(
                     &name,
@@ -173,14 +176,6 @@ impl Reader {
                 }
             }
         }
-    }
-
-    /// Where a reader runs these commands: the service where it was written, all else in the repository.
-    fn folder_of(&self, commands: &str) -> PathBuf {
-        if commands.contains("xtask") {
-            return root().to_owned();
-        }
-        self.home.join("keyfob-tutorial/service")
     }
 
     fn terminal(&mut self, name: &str) -> Result<&mut Terminal, String> {
@@ -220,19 +215,20 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(home: &Path, folder: &Path) -> Result<Self, String> {
+    fn start(home: &Path) -> Result<Self, String> {
         let path = env::var("PATH").unwrap_or_default();
         let mut command = Command::new("bash");
         command
             // A group of its own, so that an interrupt reaches what the shell started.
             .arg("-c")
             .arg("exec setsid bash 2>&1")
-            .current_dir(folder)
+            .current_dir(root())
             .env("HOME", home)
-            .env("PATH", format!("{0}/bin:{path}", home.display()))
+            .env("PATH", format!("{}/bin:{path}", home.display()))
             .env("CARGO_HOME", before("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", before("RUSTUP_HOME", ".rustup"))
-            .env("CARGO_INSTALL_ROOT", home)
+            // What was built is kept for the next run.
+            .env("CARGO_TARGET_DIR", target())
             .env_remove("KEYFOB_CONFIG")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_STATE_HOME")
@@ -304,6 +300,14 @@ impl Terminal {
         _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         _ = self.shell.kill();
         _ = self.shell.wait();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.others.clear();
+        self.shell.kill();
+        _ = fs::remove_dir_all(&self.home);
     }
 }
 

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[3]
 PAGES = [
     "README.md",
     "crates/keyfob-python/README.md",
+    "docs/how-to/from-other-libraries.md",
     "docs/how-to/migration.md",
+    "docs/how-to/python.md",
     "docs/reference/profiles.md",
     "docs/how-to/testing.md",
 ]

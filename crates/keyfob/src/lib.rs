@@ -6,6 +6,22 @@
 //! keyfob fetches the token and renews it before it expires, once for all callers. It sends the token only to the origins
 //! that you name. It retries requests where that is safe, and never prints a secret.
 //!
+//! # Where things are
+//!
+//! | you want | look at |
+//! |---|---|
+//! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`] |
+//! | to put a token on the requests of other programs | [`proxy`] |
+//! | a token | [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`], [`oauth`], [`source`] |
+//! | one token for many processes or machines | [`store`], [`source::Persisted`] |
+//! | a token for each of many users | [`TokenPool`] |
+//! | sessions by name, from a file | [`Profiles`] |
+//! | to know when a token is renewed and who waits | [`TokenCache`], [`cache::Status`] |
+//! | to know what is retried | [`RetryPolicy`] |
+//! | to know what can go wrong | [`ErrorKind`], [`Error::is_timeout`] |
+//! | to test your program | [`clock`], and the crate `keyfob-testkit` |
+//! | to put keyfob into another HTTP client | [`custom_client`], [`exchange`] |
+//!
 //! # Async
 //!
 //! ```no_run
@@ -68,21 +84,6 @@
 //! println!("the token has {} characters", tokens.get_valid_token_blocking()?.expose().len());
 //! # Ok::<(), keyfob::Error>(())
 //! ```
-//!
-//! # Where things are
-//!
-//! | you want | look at |
-//! |---|---|
-//! | to send requests | [`Session`](session), [`blocking`], [`tower`], [`middleware`], [`proxy`] |
-//! | a token | [`hook`](fn@hook), [`hook_blocking`], [`CommandToken`], [`FileToken`], [`EnvToken`], [`oauth`], [`source`] |
-//! | a token for each of many users | [`TokenPool`] |
-//! | one token for many processes or machines | [`store`], [`source::Persisted`] |
-//! | sessions by name, from a file | [`Profiles`] |
-//! | to know when a token is renewed and who waits | [`TokenCache`], [`cache::Status`] |
-//! | to know what is retried | [`RetryPolicy`] |
-//! | to know what can go wrong | [`ErrorKind`], [`Error::is_timeout`] |
-//! | to test your program | [`clock`], and the crate `keyfob-testkit` |
-//! | to put keyfob into another HTTP client | [`custom_client`], [`exchange`] |
 //!
 //! # Features
 //!

@@ -48,3 +48,9 @@ struct ManyUsers;
 
 #[doc = include_str!("../../../docs/reference/profiles.md")]
 struct Profiles;
+
+#[doc = include_str!("../../../docs/how-to/tower.md")]
+struct Tower;
+
+#[doc = include_str!("../../../docs/how-to/from-other-libraries.md")]
+struct FromOtherLibraries;

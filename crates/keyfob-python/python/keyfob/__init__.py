@@ -9,6 +9,23 @@ shows it.
 >>> session = ExternallyManagedJWTSession(handler)
 >>> session.get(api)
 <Response [200]>
+
+To send requests, with the token added, renewed and replayed:
+
+- :class:`Session` is a ``requests.Session``; ``Client`` and ``AsyncClient`` are those of ``httpx``;
+  :mod:`keyfob.aiohttp` has a middleware. :func:`session` makes the one that a profile describes.
+- ``handler.auth()`` and ``handler.httpx_auth()`` are for a session or client of your own.
+- :class:`BearerAuthSession` and :class:`ExternallyManagedJWTSession` have the names of an older module.
+
+Where the token comes from: any function that returns ``token``, ``(token, seconds)`` or the response of a token endpoint;
+or one of :mod:`keyfob.sources`: a command, a file, a variable, a grant of OAuth 2.0. A
+:class:`GenericExternallyManagedJWTHandler` holds it, and sessions that are given the same handler share it.
+
+When something fails: :class:`AuthenticationError` says that there is no token, :class:`OriginError` that the token may not
+go there, :class:`ProfileError` what is wrong in the profile. A response is returned whatever its status; what is sent again
+is in :class:`RetryPolicy`, and what a server asks for in :func:`step_up`.
+
+For tests: :mod:`keyfob.testing` has a clock and an issuer. ``help()`` of each name has the details and an example.
 """
 
 from __future__ import annotations

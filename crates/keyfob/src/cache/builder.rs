@@ -174,6 +174,8 @@ impl fmt::Debug for TokenCacheBuilder {
 }
 
 /// A new token that is about to replace the current one.
+///
+/// [`TokenCacheBuilder::on_change`](crate::cache::TokenCacheBuilder) has an example.
 #[derive(Clone, Debug)]
 pub struct TokenChange {
     pub(super) previous: Option<Token>,

@@ -77,6 +77,8 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// A cheap reading of both clocks, in nanoseconds.
+///
+/// [`Clock`](crate::clock::Clock) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoarseTime {
     /// Since the same moment as [`Clock::elapsed`], and on the same clock, but perhaps some milliseconds behind it.

@@ -8,6 +8,8 @@ use crate::clock::clock::{Clock, CoarseTime};
 use crate::runtime::runtime;
 
 /// The clocks of the operating system.
+///
+/// [`Clock`](crate::clock::Clock) has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A retry takes from the budget. A request that succeeds at its first attempt gives a little back. During an outage the
 /// first few dozen retries empty the budget; from then on each request is sent once, so that retries do not multiply
 /// the load.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Debug)]
 pub struct RetryBudget(AtomicU32);
 

@@ -76,6 +76,8 @@ enum Credential {
 }
 
 /// The time and the randomness that a decision needs.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// The time of [`Clock::elapsed`](crate::clock::Clock::elapsed).
@@ -87,6 +89,8 @@ pub struct Now {
 }
 
 /// What the client has to do next.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "the exchange relies on the client to do what a step says"]
 pub enum Step {

@@ -13,6 +13,8 @@ use crate::exchange::retry_after::RetryAfter;
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Whether sending a request twice has the effect of sending it once.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
     /// It has. The request is retried whenever that may help.
@@ -39,6 +41,8 @@ impl Idempotency {
 }
 
 /// Whether the body of a request can be sent again in full.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// It can. This includes a request without a body.
@@ -48,6 +52,8 @@ pub enum Replay {
 }
 
 /// What came of an attempt.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome<'a> {
     /// The head of a response, whatever its status.
@@ -57,6 +63,8 @@ pub enum Outcome<'a> {
 }
 
 /// Why an attempt got no response, which decides whether the request may be sent again.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {

@@ -18,6 +18,8 @@ use crate::exchange::proof::DPOP;
 use crate::origin::origin::Origin;
 
 /// What a client does with a redirect.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug)]
 pub enum OnRedirect<'a> {
     /// It returns the redirect to the caller, like any other response.
@@ -41,6 +43,8 @@ pub struct Redirect {
 }
 
 /// What becomes of the body of a redirected request.
+///
+/// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectBody {
     /// The next request carries the same body.

@@ -63,6 +63,8 @@ pub struct StepUp {
 }
 
 /// Why a valid token is not sufficient.
+///
+/// [`StepUp`](crate::exchange::StepUp) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StepUpReason {

@@ -173,6 +173,8 @@ impl fmt::Display for Origin {
 }
 
 /// The set of origins that may receive one credential.
+///
+/// [`OriginsBuilder`](crate::origin::OriginsBuilder) has an example.
 #[derive(Clone, Debug, Default)]
 pub struct Origins {
     /// Empty means any https origin that the caller itself names.

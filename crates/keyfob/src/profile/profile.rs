@@ -233,6 +233,8 @@ fn linked(definitions: impl Iterator<Item = Arc<Definition>>) -> BTreeMap<String
 /// One profile: where a token comes from, and which servers it may be sent to.
 ///
 /// Clones of a profile, and all sessions made from them, share one token cache.
+///
+/// [`Profiles`](crate::Profiles) has an example.
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub(super) definition: Arc<Definition>,

@@ -47,6 +47,8 @@ pub trait Runtime: Send + Sync + 'static {
 }
 
 /// Runs tasks on the caller's tokio runtime, or else each on a thread of its own. That thread also runs what the task starts.
+///
+/// [`Runtime`](crate::runtime::Runtime) has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioOrThreads;
 

@@ -108,6 +108,8 @@ impl<S: TokenSource + ?Sized> TokenSource for Box<S> {
 }
 
 /// Why a source is asked for a token.
+///
+/// [`hook`](fn@crate::hook) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -135,6 +137,8 @@ impl Reason {
 }
 
 /// What a source is told when it is asked for a token.
+///
+/// [`hook`](fn@crate::hook) has an example.
 #[derive(Clone)]
 pub struct TokenRequest {
     pub(crate) reason: Reason,

@@ -22,6 +22,8 @@ pub struct Entry {
 }
 
 /// The note of an exchange that was started and has no stored result yet.
+///
+/// [`TokenStore`](crate::store::TokenStore) has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingExchange {
     /// The fingerprint of the refresh token that it uses up; `None` if the store held none.

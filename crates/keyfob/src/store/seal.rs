@@ -26,6 +26,8 @@ use crate::token::secret_file::{FileUse, SecretFile};
 /// A key of 256 bits that seals entries, which means that it encrypts and authenticates them.
 ///
 /// `Debug` does not show the key, and its memory is wiped.
+///
+/// [`SealingKeys`](crate::store::SealingKeys) has an example.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; LENGTH]>);
 

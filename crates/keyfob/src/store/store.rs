@@ -292,6 +292,8 @@ pub trait StoreLease: Send + Sync {
 }
 
 /// An entry, as read from a store.
+///
+/// [`TokenStore`](crate::store::TokenStore) has an example.
 #[derive(Clone, Debug)]
 pub struct StoredEntry {
     /// The entry.
@@ -311,6 +313,8 @@ impl StoredEntry {
 }
 
 /// An entry of a store, without its secrets.
+///
+/// [`TokenStore`](crate::store::TokenStore) has an example.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EntrySummary {

@@ -39,6 +39,8 @@ pub struct Token {
 }
 
 /// When a token expires.
+///
+/// [`Token`](crate::Token) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
     /// Not known. The token is used until a server rejects it, or for the cache's default lifetime.

@@ -4,6 +4,7 @@
 mod contract;
 mod error_texts;
 mod events;
+mod examples;
 mod features;
 mod figures;
 mod folders;

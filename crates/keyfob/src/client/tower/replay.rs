@@ -57,6 +57,8 @@ where
 }
 
 /// Sends only requests without a body again. A layer does this unless set otherwise.
+///
+/// [`AuthenticationLayer`](crate::tower::AuthenticationLayer) has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayEmpty;
 
@@ -76,6 +78,8 @@ impl<B: Body + Default> ReplayBody<B> for ReplayEmpty {
 /// Sends a clone of the body again, for types such as `Full<Bytes>`.
 ///
 /// Not for a body whose clones share one stream: the second would lack the part that the first has read.
+///
+/// [`AuthenticationLayer`](crate::tower::AuthenticationLayer) has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplayCloned;
 
@@ -194,6 +198,8 @@ impl<B: Body> ReplayBuffered<B> {
 }
 
 /// A body of which the first part, or all of it, is in memory.
+///
+/// It is the body of [`ReplayBuffered`](crate::tower::ReplayBuffered).
 pub struct BufferedBody<B: Body> {
     pieces: VecDeque<Result<Piece, B::Error>>,
     rest: Option<B>,

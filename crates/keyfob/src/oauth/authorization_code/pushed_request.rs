@@ -16,6 +16,8 @@ use crate::oauth::token_response::{read_seconds, require_member, take_text};
 ///
 /// A pushed request comes from the authenticated client. The browser gets only a reference to it, so that no person, program or
 /// page can read or change the parameters.
+///
+/// [`AuthorizationCode`](crate::oauth::AuthorizationCode) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PushedRequests {

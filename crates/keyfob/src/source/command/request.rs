@@ -12,6 +12,8 @@ use crate::token::token::Token;
 ///
 /// The format of the helper's output is detected, whatever the request is. The command names the helper's own program, such
 /// as `docker-credential-pass` or `git-credential-libsecret`. The arguments of the protocol, such as `get`, are appended.
+///
+/// [`CommandToken`](crate::CommandToken) has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HelperRequest {

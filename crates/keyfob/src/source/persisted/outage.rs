@@ -10,6 +10,8 @@ use crate::token::token::Token;
 /// What happens while the store is not available.
 ///
 /// With either choice, a token in memory is used as long as it is valid, and a refresh token is never exchanged.
+///
+/// [`Persisted`](crate::source::Persisted) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnStoreOutage {
