@@ -14,6 +14,8 @@ use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
 /// The table `[proxy]` of a file: where `keyfob proxy` listens, for whom, and which routes it has.
+///
+/// [`Profiles`](crate::Profiles) reads it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ProxySettings {
@@ -39,6 +41,8 @@ pub struct ProxySettings {
 }
 
 /// Where a proxy or a route listens; nowhere if both are `None`.
+///
+/// [`Profiles`](crate::Profiles) reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProxyPlace {
@@ -49,6 +53,8 @@ pub struct ProxyPlace {
 }
 
 /// One route of a proxy.
+///
+/// [`Profiles`](crate::Profiles) reads it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RouteSettings {
@@ -65,6 +71,8 @@ pub struct RouteSettings {
 }
 
 /// What clients may cost a proxy. What is `None` has its default.
+///
+/// [`Profiles`](crate::Profiles) reads it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ProxyLimits {
