@@ -224,6 +224,91 @@ fn standard_input_is_that_of_keyfob() {
     assert_eq!(finish(child).stdout, "words");
 }
 
+#[test]
+fn p8_behind_the_proxy_the_program_gets_a_stand_in_and_no_token_is_fetched() {
+    let machine = Machine::new(API, "env = \"API_TOKEN\"\nstand_in_prefix = \"ghp_\"");
+    let script = "echo $API_TOKEN; echo $HTTPS_PROXY; echo $https_proxy; echo $NO_PROXY; cat $SSL_CERT_FILE $CURL_CA_BUNDLE | grep -c BEGIN; env";
+    let keyfob = machine.keyfob(&["run", "--proxy", "--profile=a", "sh", "-c", script]);
+    let done = keyfob.env("NO_PROXY", "intern.example,.example.com").run();
+    let lines: Vec<_> = done.stdout.lines().collect();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(
+        lines[0].starts_with("ghp_") && lines[0].len() > 30,
+        "{done:?}"
+    );
+    assert!(
+        lines[1].starts_with("http://run:") && lines[1] == lines[2],
+        "{done:?}"
+    );
+    assert_eq!(lines[3], "intern.example");
+    assert!(
+        lines[4].parse::<u32>().is_ok_and(|count| count >= 2),
+        "{done:?}"
+    );
+    assert!(!done.stdout.contains("KEYFOB_"), "{done:?}");
+    assert!(done.complaint().contains("sees no token"), "{done:?}");
+    assert_eq!(machine.endpoint.calls(), 0);
+}
+
+#[test]
+fn p8_a_signal_behind_the_proxy_leaves_no_file() {
+    let machine = Machine::new(API, KEYS);
+    let folder = Folder::new();
+    let ready = folder.path("ready");
+    let script = format!(
+        "echo $SSL_CERT_FILE > '{0}.new'; mv '{0}.new' '{0}'; exec sleep 600",
+        ready.display()
+    );
+    for (signal, number) in [(Signal::TERM, 15), (Signal::HUP, 1), (Signal::INT, 2)] {
+        let keyfob = machine.keyfob(&["run", "-q", "--proxy", "--profile=a", "sh", "-c", &script]);
+        let mut child = keyfob.start();
+        let path = wait_until("the program runs", || fs::read_to_string(&ready).ok());
+        assert!(fs::exists(path.trim()).expect("it can be read"));
+        send(&child, signal);
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.signal(), Some(number), "{status:?}");
+        assert!(!fs::exists(path.trim()).expect("it can be read"));
+        fs::remove_file(&ready).expect("it is there");
+    }
+}
+
+#[test]
+fn a_profile_without_its_sign_in_is_reported_before_the_program_starts() {
+    let machine = Machine::new(API, KEYS);
+    let profiles = "[profiles.s]\norigins = \"https://s.example\"\n[profiles.s.token]\ngrant = \"device_code\"\n\
+                    issuer = \"https://idp.example\"\nclient_id = \"a\"\n";
+    let folder = Folder::new();
+    let file = folder.file("keyfob.toml", profiles).display().to_string();
+    let done = machine.run(&[
+        "run",
+        "-q",
+        "--proxy",
+        "--profile=s",
+        "--config",
+        &file,
+        "true",
+    ]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.complaint().contains("keyfob login s"), "{done:?}");
+}
+
+#[test]
+fn options_of_the_proxy_that_cannot_be_used_are_usage_errors() {
+    let machine = Machine::new(API, KEYS);
+    for (options, part) in [
+        (&["--allow-host=a.example"][..], "--proxy"),
+        (
+            &["--proxy", "--allow-host=https://a.example"],
+            "an allowed host",
+        ),
+        (&["--proxy", "--allow-host=127.1"], "host"),
+    ] {
+        let done = machine.run(&[&["run", "--profile=a"], options, &["true"]].concat());
+        assert_eq!(done.code, 2, "{options:?}: {done:?}");
+        assert!(done.stderr.contains(part), "{part}: {done:?}");
+    }
+}
+
 fn send(child: &Child, signal: Signal) {
     let pid = Pid::from_child(child);
     kill_process(pid, signal).expect("it runs");

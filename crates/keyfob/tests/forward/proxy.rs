@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keyfob::proxy::Route;
 use keyfob::proxy::forward::{BoundOrigin, ForwardProxy, ForwardProxyBuilder, StandIn};
-use keyfob::{Error, Token, TokenCache, TokenSource, hook_blocking};
+use keyfob::{Token, TokenCache, TokenSource, hook_blocking};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TestAuthority, TlsServer, json};
 use tokio::runtime::Runtime;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -192,5 +192,5 @@ pub(crate) fn status(answer: &str) -> u16 {
 
 /// Tokens that are never in what a program sees.
 fn numbered(name: &'static str) -> impl TokenSource {
-    hook_blocking(move |_| Ok::<_, Error>(Token::new(format!("real-{name}"))?))
+    hook_blocking(move |_| Token::new(format!("real-{name}")))
 }

@@ -108,7 +108,7 @@ async fn warn_without_sign_in(profile: &Profile, options: &RunOptions) -> Result
             ..LoginCommand::default()
         };
         print_stderr(format!(
-            "keyfob: nobody has signed in to the profile {} yet, so its requests will fail; run `{login}`\n",
+            "keyfob: the profile {} needs a sign-in, and until then its requests fail; run `{login}`\n",
             profile.name()
         ));
     }

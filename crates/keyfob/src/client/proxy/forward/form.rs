@@ -117,12 +117,8 @@ mod tests {
         };
         let formed = form.tokens(&tokens);
         let lease = formed.lease_blocking(None).unwrap();
-        assert_eq!(
-            lease
-                .token()
-                .same_text_as(&Token::basic("git", "token-0").unwrap()),
-            true
-        );
+        let first = Token::basic("git", "token-0").unwrap();
+        assert!(lease.token().same_text_as(&first));
         for _ in 0..3 {
             let next = formed.replace_blocking(&lease, &Challenges::default(), None);
             let next = next.unwrap();
