@@ -1,7 +1,7 @@
 //! `keyfob proxy` as a service: how it ends, what it tells systemd, its health, its metrics and its log (P7).
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
@@ -398,4 +398,40 @@ fn p7_a_tunnel_goes_on_while_the_proxy_drains_and_is_then_cut_off() {
     assert_eq!(&echo, b"ping");
     assert_eq!(tunnel.read(&mut echo).unwrap_or_default(), 0);
     assert_eq!(proxy.ended().code, 143);
+}
+
+#[test]
+fn p7_without_file_descriptors_the_proxy_waits_and_then_goes_on() {
+    let server = upstream();
+    let folder = folder();
+    let config = folder.path().join("keyfob.toml");
+    fs::write(&config, profile(&server)).expect("the folder is ours");
+    let socket = folder.path().join("proxy.sock");
+    let program = env!("CARGO_BIN_EXE_keyfob");
+    let line = format!(
+        "ulimit -n 40; exec {program} proxy api --config {} --socket {}",
+        config.display(),
+        socket.display()
+    );
+    let mut child = Command::new("setsid")
+        .args(["sh", "-c", &line])
+        .env("TOKEN", "t0ken")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("every Linux has it");
+    let connect = || UnixStream::connect(&socket).ok();
+    wait_until("the proxy listens", connect);
+    let held: Vec<_> = (0..60).filter_map(|_| connect()).collect();
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut text = String::new();
+    while !text.contains("could not be accepted") {
+        let length = stderr.read_line(&mut text).expect("it is text");
+        assert_ne!(length, 0, "{text}");
+    }
+    drop(held);
+    let response = ask(connect().expect("it listens"), &get("/x", ""));
+    _ = child.kill();
+    _ = child.wait();
+    assert_eq!(response.body(), "done", "{response:?}");
 }

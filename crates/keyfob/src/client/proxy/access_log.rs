@@ -99,12 +99,16 @@ impl fmt::Debug for AccessLog {
 }
 
 fn write_lines(lines: &Receiver<Vec<u8>>, mut target: impl Write) {
+    let mut has_failed = false;
     while let Ok(line) = lines.recv() {
         let mut more = std::iter::once(line).chain(lines.try_iter());
         let written = more.try_for_each(|line| target.write_all(&line));
-        if let Err(error) = written.and_then(|()| target.flush()) {
-            events::access_log_failed(&error);
+        let written = written.and_then(|()| target.flush());
+        // A full disk is reported once, and not with each request.
+        if let (Err(error), false) = (&written, has_failed) {
+            events::access_log_failed(error);
         }
+        has_failed = written.is_err();
     }
 }
 

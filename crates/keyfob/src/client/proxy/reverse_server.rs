@@ -18,7 +18,7 @@ use crate::client::proxy::admission::Admission;
 use crate::client::proxy::admission::refusal::Refusal;
 use crate::client::proxy::arrival::Arrival;
 use crate::client::proxy::listener::{Listener, Peer};
-use crate::client::proxy::metrics::Metrics;
+use crate::client::proxy::metrics::{Metrics, OpenConnection};
 use crate::client::proxy::proxy::Proxy;
 use crate::client::proxy::record::{CountedRequestBody, Record, RecordedBody};
 use crate::client::proxy::server::Server;
@@ -74,6 +74,15 @@ pub struct ReverseServer {
     metrics: Arc<Metrics>,
 }
 
+/// What the requests of a connection share.
+struct Visit {
+    reverse: Arc<ReverseServer>,
+    connection: Arc<Connection>,
+    /// What the log calls a client without a secret.
+    user: Option<Arc<str>>,
+    _open: OpenConnection,
+}
+
 impl ReverseServer {
     /// Makes a server with these rules.
     #[must_use]
@@ -93,14 +102,16 @@ impl ReverseServer {
     pub async fn serve(self: Arc<Self>, server: &Server, listener: Listener, stopping: Stopping) {
         let accepts = |peer| self.rules.load().admission.accepts(peer);
         let make = |connection: &Arc<Connection>| {
-            let (reverse, connection) = (Arc::clone(&self), Arc::clone(connection));
-            let open = Arc::new(self.metrics.open_connection(connection.listener()));
+            let visit = Arc::new(Visit {
+                reverse: Arc::clone(&self),
+                user: user(connection.peer()),
+                connection: Arc::clone(connection),
+                _open: self.metrics.open_connection(connection.listener()),
+            });
             service_fn(move |request| {
-                let (reverse, connection) = (Arc::clone(&reverse), Arc::clone(&connection));
-                let open = Arc::clone(&open);
+                let visit = Arc::clone(&visit);
                 async move {
-                    let response = reverse.respond(request, &connection).await;
-                    drop(open);
+                    let response = visit.reverse.respond(request, &visit).await;
                     Ok::<_, Infallible>(response)
                 }
             })
@@ -108,12 +119,8 @@ impl ReverseServer {
         server.serve(listener, stopping, accepts, make).await;
     }
 
-    async fn respond(
-        &self,
-        request: Request<Incoming>,
-        connection: &Arc<Connection>,
-    ) -> Response<RecordedBody> {
-        let rules = self.rules.load_full();
+    async fn respond(&self, request: Request<Incoming>, visit: &Visit) -> Response<RecordedBody> {
+        let (rules, connection) = (self.rules.load_full(), &visit.connection);
         let (head, body) = request.into_parts();
         let mut record = Record::new(&self.metrics, rules.log.clone(), connection, &head);
         let client = match rules.admission.admit(&head) {
@@ -129,7 +136,7 @@ impl ReverseServer {
             record.client = client;
             return self.refuse(Refusal::Client, record, head.version);
         }
-        let label = client.or_else(|| user(connection.peer()));
+        let label = client.or_else(|| visit.user.clone());
         record.client.clone_from(&label);
         let arrival = label
             .into_iter()
@@ -165,7 +172,7 @@ impl fmt::Debug for ReverseServer {
     }
 }
 
-/// What the log calls a client without a secret.
+/// The label of a process of this machine.
 fn user(peer: Peer) -> Option<Arc<str>> {
     match peer {
         Peer::User(uid) => Some(format!("uid:{uid}").into()),
