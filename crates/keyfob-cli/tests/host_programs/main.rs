@@ -12,4 +12,5 @@ mod keyfob;
 mod kubectl;
 mod rclone;
 mod sandbox;
+mod sources;
 mod terraform;
