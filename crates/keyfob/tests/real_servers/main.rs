@@ -32,4 +32,6 @@ mod provider_refresh;
 mod provider_server;
 mod provider_sign_in;
 mod redis;
+mod redis_cluster;
+mod redis_cluster_server;
 mod redis_server;

@@ -203,6 +203,9 @@ fn client(url: &str, authority: &Path) -> Client {
 pub(crate) fn certify(directory: &Path) {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    // OpenSSL takes a certificate for self-signed if its authority has the same name.
+    let name = rcgen::DnType::CommonName;
+    authority.distinguished_name.push(name, "an authority");
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let certificate = authority.self_signed(&authority_key).unwrap();
     let issuer = rcgen::Issuer::new(authority, authority_key);

@@ -1,0 +1,247 @@
+//! A Redis Cluster of the test: three masters with a replica each, with TLS and with a user that has only what a store needs.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use keyfob::redis::TlsCertificates;
+use keyfob::redis::cluster::ClusterClient;
+use keyfob::store::{RedisStore, SealingKey, SealingKeys, StoreKey};
+use tempfile::TempDir;
+
+use crate::redis_server::{RESPONSE_TIMEOUT, certify};
+
+/// Runs from [`RedisCluster::start`] until it is dropped.
+pub(crate) struct RedisCluster {
+    nodes: Vec<Node>,
+    directory: TempDir,
+}
+
+struct Node {
+    process: Child,
+    port: u16,
+    bus: u16,
+}
+
+impl RedisCluster {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        certify(directory.path());
+        fs::write(directory.path().join("users.acl"), USERS).unwrap();
+        let start = |_| {
+            let (port, bus) = (free_port(), free_port());
+            let process = spawn(directory.path(), port, bus);
+            Node { process, port, bus }
+        };
+        let nodes: Vec<_> = (0..6).map(start).collect();
+        let cluster = Self { nodes, directory };
+        for node in 0..6 {
+            until(
+                || cluster.ask(node, &["PING"]).contains("PONG"),
+                "a node does not start",
+            );
+        }
+        let addresses = cluster.nodes.iter();
+        let addresses = addresses.map(|node| format!("127.0.0.1:{}", node.port));
+        let mut create = vec!["--cluster".to_owned(), "create".to_owned()];
+        create.extend(addresses);
+        create.extend(["--cluster-replicas", "1", "--cluster-yes"].map(str::to_owned));
+        let create: Vec<_> = create.iter().map(String::as_str).collect();
+        let made = cluster.ask(0, &create);
+        assert!(made.contains("[OK] All 16384 slots covered"), "{made}");
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    pub(crate) fn instructions(&self) -> String {
+        let urls = self.nodes.iter();
+        let urls = urls.map(|node| format!("rediss://keyfob:not-a-secret@127.0.0.1:{}", node.port));
+        let urls: Vec<_> = urls.collect();
+        serde_json::to_string(&(urls, self.directory.path().join("ca.pem"))).unwrap()
+    }
+
+    pub(crate) fn store(&self) -> RedisStore {
+        Self::store_of(&self.instructions())
+    }
+
+    pub(crate) fn store_of(instructions: &str) -> RedisStore {
+        let (urls, authority): (Vec<String>, PathBuf) = serde_json::from_str(instructions).unwrap();
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(fs::read(authority).unwrap()),
+        };
+        let client = ClusterClient::builder(urls).certs(certificates).build();
+        let keys = SealingKeys::new(SealingKey::from_bytes([42; 32]));
+        RedisStore::cluster(client.unwrap(), keys).response_timeout(RESPONSE_TIMEOUT)
+    }
+
+    /// Kills the master of this entry, waits for its replica to take over, and starts it again as a replica.
+    pub(crate) fn fail_over(&mut self, key: &StoreKey) {
+        let slot = self.slot(key);
+        let failed = self.master_of(slot);
+        self.nodes[failed].process.kill().unwrap();
+        self.nodes[failed].process.wait().unwrap();
+        let other = (failed + 1) % 6;
+        let port = self.nodes[failed].port;
+        until(
+            || {
+                master_port(&self.ask(other, &["CLUSTER", "NODES"]), slot)
+                    .is_some_and(|p| p != port)
+            },
+            "no replica takes over",
+        );
+        let node = &mut self.nodes[failed];
+        node.process = spawn(self.directory.path(), node.port, node.bus);
+        self.wait_until_whole();
+    }
+
+    /// Moves the slot of this entry to another master, and leaves it half moved for a while.
+    pub(crate) fn move_slot(&self, key: &StoreKey, meanwhile: impl FnOnce()) {
+        let slot = self.slot(key);
+        let from = self.master_of(slot);
+        let nodes = self.ask(from, &["CLUSTER", "NODES"]);
+        let masters = nodes.lines().filter(|line| line.contains("master"));
+        let mut others = masters.filter(|line| !line.contains("myself"));
+        let to_id = others.next().unwrap().split(' ').next().unwrap().to_owned();
+        let from_id = self.ask(from, &["CLUSTER", "MYID"]).trim().to_owned();
+        let is_to = |node: &usize| self.ask(*node, &["CLUSTER", "MYID"]).trim() == to_id;
+        let to = (0..6).find(is_to).unwrap();
+        let slot = slot.to_string();
+        self.ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
+        self.ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
+        // Keys that are not there are asked for at the other master (ASK).
+        let port = self.nodes[to].port.to_string();
+        let keys = self.ask(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000"];
+        migrate.extend(["AUTH2", "admin", "not-a-secret", "KEYS"]);
+        migrate.extend(keys.lines());
+        let moved = self.ask(from, &migrate);
+        assert!(moved.contains("OK"), "{moved}");
+        meanwhile();
+        for node in [to, from] {
+            self.ask(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+        }
+    }
+
+    fn slot(&self, key: &StoreKey) -> u32 {
+        let slot = self.ask(0, &["CLUSTER", "KEYSLOT", key.id()]);
+        slot.trim().parse().unwrap()
+    }
+
+    fn master_of(&self, slot: u32) -> usize {
+        let port = master_port(&self.ask(0, &["CLUSTER", "NODES"]), slot).unwrap();
+        let mut nodes = self.nodes.iter();
+        nodes.position(|node| node.port == port).unwrap()
+    }
+
+    fn wait_until_whole(&self) {
+        let is_whole = |node| {
+            let info = self.ask(node, &["CLUSTER", "INFO"]);
+            let nodes = self.ask(node, &["CLUSTER", "NODES"]);
+            let replication = self.ask(node, &["INFO", "replication"]);
+            let linked = !replication.contains("master_link_status:down");
+            let masters = nodes.lines().filter(|line| line.contains("master"));
+            info.contains("cluster_state:ok")
+                && !nodes.contains("fail")
+                && linked
+                && masters.count() == 3
+        };
+        until(|| (0..6).all(is_whole), "the cluster is not whole");
+    }
+
+    /// Sends a command to a node as the administrator.
+    fn ask(&self, node: usize, command: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.nodes[node].port.to_string()])
+            .args([
+                "--user",
+                "admin",
+                "--pass",
+                "not-a-secret",
+                "--no-auth-warning",
+            ])
+            .args(["--tls", "--cacert"])
+            .arg(self.directory.path().join("ca.pem"))
+            .args(command)
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+impl Drop for RedisCluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            let _ = node.process.kill();
+            let _ = node.process.wait();
+        }
+    }
+}
+
+/// The port of the master of a slot, in the output of `CLUSTER NODES`.
+fn master_port(nodes: &str, slot: u32) -> Option<u16> {
+    let has_slot = |range: &str| match range.split_once('-') {
+        Some((first, last)) => {
+            let bounds = first.parse().ok().zip(last.parse().ok());
+            bounds.is_some_and(|(first, last): (u32, u32)| (first..=last).contains(&slot))
+        }
+        None => range.parse() == Ok(slot),
+    };
+    let mut masters = nodes.lines().filter(|line| !line.contains("fail"));
+    let line = masters.find(|line| line.split(' ').skip(8).any(has_slot))?;
+    let address = line.split(' ').nth(1)?.split('@').next()?;
+    address.rsplit(':').next()?.parse().ok()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn until(holds: impl Fn() -> bool, problem: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{problem}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn spawn(directory: &Path, port: u16, bus: u16) -> Child {
+    let own = directory.join(port.to_string());
+    fs::create_dir_all(&own).unwrap();
+    let path = |name: &str| directory.join(name).display().to_string();
+    Command::new("redis-server")
+        .current_dir(own)
+        .args(["--bind", "127.0.0.1", "--port", "0"])
+        .args([
+            "--tls-port",
+            &port.to_string(),
+            "--cluster-port",
+            &bus.to_string(),
+        ])
+        .args(["--tls-cert-file", &path("server.pem")])
+        .args(["--tls-key-file", &path("server.key")])
+        .args([
+            "--tls-ca-cert-file",
+            &path("ca.pem"),
+            "--tls-auth-clients",
+            "no",
+        ])
+        .args(["--tls-cluster", "yes", "--tls-replication", "yes"])
+        .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
+        .args(["--repl-diskless-sync-delay", "0", "--save", ""])
+        .args(["--appendonly", "yes", "--appendfsync", "always"])
+        .args(["--masteruser", "admin", "--masterauth", "not-a-secret"])
+        .args(["--aclfile", &path("users.acl"), "--logfile", "log"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed; `cargo xtask test` installs it")
+}
+
+/// The permissions that a store needs in a cluster, as in docs/how-to/many-machines.md.
+const USERS: &str = "user default off
+user admin on >not-a-secret ~* &* +@all
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping +cluster|slots +asking
+";
