@@ -32,6 +32,8 @@ pub(crate) mod lazy_store;
 mod link;
 mod metadata_files;
 mod new_profile;
+#[cfg(feature = "pool")]
+mod pool;
 mod presets;
 pub(crate) mod profile;
 #[cfg(feature = "proxy")]

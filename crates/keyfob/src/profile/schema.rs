@@ -80,6 +80,11 @@ impl Definition {
         self
     }
 
+    /// The same profile for this subject. `None` if its token is not that of a subject.
+    pub(super) fn with_subject(mut self, subject: &str, scopes: Vec<String>) -> Option<Self> {
+        self.token.set_subject(subject, scopes).then_some(self)
+    }
+
     /// The same profile with this client certificate.
     pub(super) fn with_client_certificate(mut self, settings: CertificateSettings) -> Self {
         if settings.presented_to != PresentedTo::Api {

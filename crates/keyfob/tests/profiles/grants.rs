@@ -26,7 +26,7 @@ fn tokens(lines: &str) -> TokenCache {
     tokens.expect("it can be made")
 }
 
-fn token_response(token: &str) -> ScriptedResponse {
+pub(crate) fn token_response(token: &str) -> ScriptedResponse {
     ScriptedResponse::json(
         json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}),
     )
@@ -480,7 +480,7 @@ async fn r1_a_server_on_plain_http_inside_a_cluster_must_be_allowed_by_its_origi
              grant = \"client_credentials\"\nissuer = \"http://keycloak.auth.svc:8080/realms/main\"\n\
              client_id = \"a\"\n{key}\n"
         );
-        let profiles = keyfob::Profiles::from_text(&text).unwrap();
+        let profiles = Profiles::from_text(&text).unwrap();
         let client = profiles.get("a").unwrap().client().await;
         assert_eq!(client.is_ok(), is_allowed, "{key}");
         if let Err(error) = client {

@@ -16,6 +16,8 @@ mod hostile_files;
 mod own_process;
 mod placement;
 mod platforms;
+#[cfg(feature = "pool")]
+mod pools;
 mod renewals;
 mod secret_sources;
 mod selection;
