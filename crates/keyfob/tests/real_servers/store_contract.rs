@@ -147,7 +147,9 @@ async fn t9_the_lease_is_renewed_until_the_exchange_ends() {
 async fn t9_a_server_stopped_for_longer_than_the_lease_loses_no_refresh_token() {
     let server = Server::start();
     let (first, second) = (
-        with_fast_clock(Process::rotating(store(&server).response_timeout(LEASE))),
+        with_fast_clock(Process::rotating(
+            store(&server).response_timeout(LEASE * 2),
+        )),
         with_fast_clock(Process::rotating(store(&server))),
     );
     let fault = async {
@@ -336,7 +338,7 @@ async fn t9_a_note_whose_confirmation_was_lost_is_removed() {
     let store = store(&server);
     // The connection is open already, so that the timeout concerns the reply alone.
     assert!(store.load(&key()).await.unwrap().is_none());
-    let store = store.response_timeout(SECOND);
+    let store = store.response_timeout(SECOND * 3);
     let process = Process::rotating(store.clone());
     // The server stops when the lease is taken, so that the note is sent but gets no response.
     let mut lease = store.lease(&key(), SECOND).await.unwrap();
