@@ -12,6 +12,8 @@ use keyfob::proxy::forward::{BoundOrigin, ForwardProxy, ForwardProxyBuilder, Sta
 use keyfob::{Token, TokenCache, TokenSource, hook_blocking};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TestAuthority, TlsServer, json};
 use tokio::runtime::Runtime;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -120,13 +122,6 @@ impl Proxied {
 
     /// Opens a connection through the proxy, and TLS with this name inside of it.
     pub(crate) fn open(&self, target: &str, name: &str) -> Result<Inside, std::io::Error> {
-        let mut stream = self.connect();
-        let credentials = self.credentials();
-        let head = format!(
-            "CONNECT {target} HTTP/1.1\r\nhost: {target}\r\nproxy-authorization: {credentials}\r\n\r\n"
-        );
-        let answer = ask(&mut stream, &head);
-        assert_eq!(status(&answer), 200, "{answer}");
         let mut roots = RootCertStore::empty();
         roots
             .add(
@@ -135,10 +130,32 @@ impl Proxied {
             )
             .expect("the test can be set up");
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .expect("the test can be set up");
+        self.open_with(target, name, verifier)
+    }
+
+    /// The same, with a client that takes certificates which this accepts.
+    pub(crate) fn open_with(
+        &self,
+        target: &str,
+        name: &str,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<Inside, std::io::Error> {
+        let mut stream = self.connect();
+        let credentials = self.credentials();
+        let head = format!(
+            "CONNECT {target} HTTP/1.1\r\nhost: {target}\r\nproxy-authorization: {credentials}\r\n\r\n"
+        );
+        let answer = ask(&mut stream, &head);
+        assert_eq!(status(&answer), 200, "{answer}");
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the test can be set up")
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let name = ServerName::try_from(name.to_owned()).expect("the test can be set up");
         let client = ClientConnection::new(Arc::new(config), name).expect("the test can be set up");
