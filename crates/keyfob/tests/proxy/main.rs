@@ -8,6 +8,7 @@ mod fixtures;
 mod grpc_server;
 mod heads;
 mod http2;
+mod http2_service;
 mod parsing;
 mod replay;
 mod streams;
