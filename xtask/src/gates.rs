@@ -69,7 +69,7 @@ pub(crate) const ALL: &[Gate] = &[
     ),
     gate(
         "browser",
-        "sign-in with a real browser",
+        "sign-in with a real browser, which gets no page through the proxy",
         &[Need::OidcProvider, Need::Chromium],
         browser,
     ),

@@ -20,6 +20,7 @@ mod openbao;
 mod openbao_server;
 #[path = "../stores/other_process.rs"]
 mod other_process;
+mod pages_in_a_browser;
 mod postgres;
 mod postgres_server;
 mod provider_certificates;
