@@ -75,6 +75,9 @@ fn memory(keys: &[PoolKey]) {
     drop(moka);
 }
 
+/// Reads the token of a key, by its number.
+type Read<'a> = Box<dyn Fn(usize) + 'a>;
+
 fn hits(keys: &[PoolKey]) {
     let single = TokenCache::new(FixedToken::new(token("single", 454).expect("a token")));
     single.authenticate_blocking().expect("a token");
@@ -83,7 +86,7 @@ fn hits(keys: &[PoolKey]) {
         drop(pool.lease_blocking(key, None).expect("a token"));
     }
     let any = |number: usize| number.wrapping_mul(7919) % KEYS;
-    let reads: [(&str, Box<dyn Fn(usize)>); 5] = [
+    let reads: [(&str, Read<'_>); 5] = [
         (
             "a single cache",
             Box::new(|_| drop(black_box(single.lease_blocking(None)))),

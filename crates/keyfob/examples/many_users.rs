@@ -146,7 +146,10 @@ pub(crate) async fn send(url: &str, users: usize, requests: usize) -> Result<(),
     stream::iter(responses)
         .buffer_unordered(100)
         .map_err(BoxError::from)
-        .try_for_each(async |response| Ok(drop(response.error_for_status()?)))
+        .try_for_each(async |response| {
+            response.error_for_status()?;
+            Ok(())
+        })
         .await
 }
 

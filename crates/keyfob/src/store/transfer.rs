@@ -136,8 +136,6 @@ fn holds_the_same(one: &Entry, other: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
     use crate::runtime::block_on::block_on;
     use crate::store::error::StoreErrorKind;
@@ -153,7 +151,10 @@ mod tests {
     fn entry(number: u32) -> Entry {
         let token = Token::new(format!("token-{number}")).unwrap();
         let token = token.with_refresh_token(format!("refresh-{number}"));
-        Entry::new(token.unwrap().expires_in(SECOND * 100), SystemTime::now())
+        Entry::new(
+            token.unwrap().expires_in(SECOND * 100),
+            SystemClock.coarse_time().wall_time(),
+        )
     }
 
     fn stores() -> (tempfile::TempDir, FileStore, FileStore) {
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn t6_an_entry_that_is_written_again_expires_when_it_did_before() {
-        let saved = SystemTime::now() - SECOND * 60;
+        let saved = SystemClock.coarse_time().wall_time() - SECOND * 60;
         let mut old = entry(1).rebase(saved, None);
         old.saved = saved;
         let expires = |entry: &Entry| match entry.token().unwrap().expires() {
@@ -243,7 +244,8 @@ mod tests {
         // The database measured its age, and measures it anew from the next save.
         let age = Some(SECOND * 60);
         let again = now(StoredEntry { entry: old, age });
-        let after = expires(&again.rebase(SystemTime::now(), Some(Duration::ZERO)));
+        let after =
+            expires(&again.rebase(SystemClock.coarse_time().wall_time(), Some(Duration::ZERO)));
         let difference = after
             .duration_since(before)
             .unwrap_or_else(|error| error.duration());

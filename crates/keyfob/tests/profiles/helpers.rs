@@ -127,8 +127,8 @@ async fn fetch(folder: &Folder, helper: &str) -> Result<String, Error> {
          \"$KUBERNETES_EXEC_INFO\" > '{}'\necho t0ken\n",
         log.display()
     );
-    fs::write(&script, lines).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&script, lines).expect("a script");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("its mode");
     let source = format!("command:{}", script.display());
     let file = profile(&source, &format!("helper = {helper}"));
     let profiles = Profiles::from_text(&file)?;
