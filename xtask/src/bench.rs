@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: sets up what the side by side needs, and runs it.
 
+use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, root, run, target};
 use crate::python;
 
@@ -30,7 +31,12 @@ pub(crate) fn measure(questions: &[&str]) -> Outcome {
             .env("KEYFOB_BENCH_PYTHON", interpreter)
             .env("PYTHONPATH", path);
     }
-    if asked("start") {
+    if asked("proxy") {
+        // nginx is what the proxy is compared with.
+        let absent = install::provide([Need::Nginx].iter(), Missing::Install);
+        absent.into_values().next().map_or(Ok(()), Err)?;
+    }
+    if asked("start") || asked("proxy") {
         run(&mut cargo(["build", "--release"]))?;
         bench.env("KEYFOB_BENCH_PROGRAM", target().join("release/keyfob"));
     }

@@ -17,7 +17,7 @@ use std::env;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::questions::{boundary, herd, impatient, late, outage, python, read, request, start};
+use crate::questions::{boundary, herd, impatient, late, outage, proxy, python, read, request, start};
 use crate::table::Table;
 
 fn main() {
@@ -61,6 +61,9 @@ fn main() {
     }
     if asked("start") {
         start::ask_process().into_iter().for_each(&mut answer);
+    }
+    if asked("proxy") {
+        proxy::ask(runtime.handle()).into_iter().for_each(&mut answer);
     }
     // This question comes last, because nothing else may run at the same time.
     if asked("build") {

@@ -54,7 +54,7 @@ fn introduction(python: &str) -> String {
          sources and servers are on loopback. Ratios are medians of runs that alternate. Absolute times depend on this \
          machine at that time; compare only ratios.\n\n\
          `cargo xtask bench` repeats all measurements, and `cargo xtask bench read herd` repeats some. The names are \
-         `read`, `request`, `herd`, `boundary`, `impatient`, `outage`, `python`, `start` and `build`. A complete run \
+         `read`, `request`, `herd`, `boundary`, `impatient`, `outage`, `python`, `start`, `proxy` and `build`. A complete run \
          takes most of an hour. Run it on a machine that does nothing else.\n\n",
     );
     let facts = [

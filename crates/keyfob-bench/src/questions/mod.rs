@@ -5,6 +5,7 @@ pub mod herd;
 pub mod impatient;
 pub mod late;
 pub mod outage;
+pub mod proxy;
 pub mod python;
 pub mod read;
 pub mod request;
