@@ -17,7 +17,9 @@ use std::env;
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::questions::{boundary, herd, impatient, late, outage, proxy, python, read, request, start};
+use crate::questions::{
+    boundary, herd, impatient, late, outage, proxy, python, read, request, start,
+};
 use crate::table::Table;
 
 fn main() {
@@ -63,7 +65,7 @@ fn main() {
         start::ask_process().into_iter().for_each(&mut answer);
     }
     if asked("proxy") {
-        proxy::ask(runtime.handle()).into_iter().for_each(&mut answer);
+        proxy::ask(runtime.handle(), &mut answer);
     }
     // This question comes last, because nothing else may run at the same time.
     if asked("build") {

@@ -18,7 +18,7 @@ pub fn ask(setup: &Setup, runtime: &Handle) -> Table {
     let seen = Arc::new(Seen::default());
     let (issuer, api) = (issuer(&seen), api(&seen));
     let source = format!(
-        "grant = \"client_credentials\"\ntoken_url = \"{}\"\nclient_id = \"bench\"\nclient_secret = \"env:KEYFOB_BENCH_TOKEN\"",
+        "[profiles.bench.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"bench\"\nclient_secret = \"env:KEYFOB_BENCH_TOKEN\"",
         issuer.url_for("/token")
     );
     let (_process, client) = setup.keyfob(api.address(), &source);
@@ -39,11 +39,17 @@ pub fn ask(setup: &Setup, runtime: &Handle) -> Table {
         ("response 200", fine),
         ("response 502 or 503, of the proxy or the API", refused),
         ("another response of the API, passed on", passed_on),
-        ("token requests, of which a third failed", count(&seen.tokens)),
+        (
+            "token requests, of which a third failed",
+            count(&seen.tokens),
+        ),
         ("requests that reached the API", count(&seen.requests)),
         ("tokens that the API revoked", count(&seen.revoked)),
         ("connections that the API reset", count(&seen.resets)),
-        ("**requests without a credential that reached the API**", bare),
+        (
+            "**requests without a credential that reached the API**",
+            bare,
+        ),
         ("**expired tokens that reached the API**", expired),
     ];
     Table {
@@ -118,7 +124,10 @@ impl Seen {
 
     fn respond(&self, received: &Received) -> ScriptedResponse {
         let place = self.requests.fetch_add(1, Ordering::Relaxed);
-        let Some(token) = received.bearer().and_then(|token| token.parse::<u64>().ok()) else {
+        let Some(token) = received
+            .bearer()
+            .and_then(|token| token.parse::<u64>().ok())
+        else {
             self.bare.fetch_add(1, Ordering::Relaxed);
             return ScriptedResponse::unauthorized("Bearer");
         };

@@ -70,7 +70,7 @@ pub fn expiring() -> (TokenEndpoint, String) {
     issuer.issuer().set_lifetime(LIFETIME);
     issuer.always(TokenResponse::token().after(FETCH));
     let source = format!(
-        "grant = \"client_credentials\"\ntoken_url = \"{}\"\nclient_id = \"bench\"\nclient_secret = \"env:KEYFOB_BENCH_TOKEN\"",
+        "[profiles.bench.token]\ngrant = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"bench\"\nclient_secret = \"env:KEYFOB_BENCH_TOKEN\"",
         issuer.url()
     );
     (issuer, source)

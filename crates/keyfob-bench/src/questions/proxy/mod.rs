@@ -15,16 +15,14 @@ use tokio::runtime::Handle;
 use crate::questions::proxy::setup::Setup;
 use crate::table::Table;
 
-/// One table for each question; none if the program was not built.
-pub fn ask(runtime: &Handle) -> Vec<Table> {
+/// Answers with a table for each question; with none if the program was not built.
+pub fn ask(runtime: &Handle, mut answer: impl FnMut(Table)) {
     let Some(setup) = Setup::new() else {
-        return Vec::new();
+        return;
     };
-    vec![
-        cpu::ask(&setup, runtime),
-        latency::ask(&setup, runtime),
-        streams::ask(&setup, runtime),
-        faults::ask(&setup, runtime),
-        startup::ask(&setup),
-    ]
+    answer(startup::ask(&setup));
+    answer(cpu::ask(&setup, runtime));
+    answer(latency::ask(&setup, runtime));
+    answer(streams::ask(&setup, runtime));
+    answer(faults::ask(&setup, runtime));
 }

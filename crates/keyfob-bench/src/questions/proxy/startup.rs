@@ -55,7 +55,12 @@ pub fn ask(setup: &Setup) -> Table {
         rows,
         measured: "time of the whole process, in ms",
         bars,
-        verdicts: vec![verdict("Beyond `true`, with `--proxy`", beyond, 30.0, " ms")],
+        verdicts: vec![verdict(
+            "Beyond `true`, with `--proxy`",
+            beyond,
+            30.0,
+            " ms",
+        )],
     }
 }
 
@@ -65,7 +70,15 @@ const WAYS: &[(&str, &[&str])] = &[
     ("true", &[]),
     (
         "keyfob run -- true",
-        &["run", "--profile", "bench", "--env", "API_TOKEN=bench", "--", "true"],
+        &[
+            "run",
+            "--profile",
+            "bench",
+            "--env",
+            "API_TOKEN=bench",
+            "--",
+            "true",
+        ],
     ),
     (
         "keyfob run --proxy -- true",

@@ -38,7 +38,13 @@ pub fn ask(setup: &Setup, runtime: &Handle) -> Table {
             process.forget_peak();
             let start = Instant::now();
             runtime.block_on(async {
-                let transfer = async { if up { upload(client).await } else { download(client).await } };
+                let transfer = async {
+                    if up {
+                        upload(client).await
+                    } else {
+                        download(client).await
+                    }
+                };
                 timeout(PATIENCE, transfer).await.expect("it ends in time");
             });
             let rate = LARGE as f64 / 1e9 / start.elapsed().as_secs_f64();
@@ -68,7 +74,13 @@ pub fn ask(setup: &Setup, runtime: &Handle) -> Table {
         about: "10 GiB in each direction: the largest resident size of the proxy's process meanwhile. Then a stream of \
                 1,200 server-sent events, one each 10 ms, during which keyfob's token expires four times: how long after \
                 it was sent an event arrived.",
-        columns: vec!["", "10 GiB down", "10 GiB up", "an event, p50", "the latest"],
+        columns: vec![
+            "",
+            "10 GiB down",
+            "10 GiB up",
+            "an event, p50",
+            "the latest",
+        ],
         rows,
         measured: "the latest event, in ms",
         bars,
@@ -89,14 +101,20 @@ async fn upload(client: &Client) {
 
 /// How late each event came.
 async fn events(client: &Client, epoch: Instant) -> Vec<Duration> {
-    let mut body = send(client, Method::GET, "/events", empty()).await.into_body();
+    let mut body = send(client, Method::GET, "/events", empty())
+        .await
+        .into_body();
     let (mut delays, mut text) = (Vec::new(), String::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.expect("an event");
         let arrived = epoch.elapsed();
-        text.push_str(std::str::from_utf8(frame.data_ref().map_or(&[], |data| data)).expect("text"));
+        text.push_str(
+            std::str::from_utf8(frame.data_ref().map_or(&[], |data| data)).expect("text"),
+        );
         while let Some((event, rest)) = text.split_once("\n\n") {
-            let sent = event.strip_prefix("data: ").and_then(|sent| sent.parse().ok());
+            let sent = event
+                .strip_prefix("data: ")
+                .and_then(|sent| sent.parse().ok());
             delays.push(arrived - Duration::from_nanos(sent.expect("a time")));
             text = rest.to_owned();
         }
