@@ -237,7 +237,7 @@ fn command(name: &str) -> Command {
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
-    command.arg(program(name));
+    command.arg(program(name)).current_dir("/");
     command
 }
 
@@ -257,18 +257,19 @@ fn give_to_postgres(path: &Path) {
 /// Making a database takes a second, so each server gets a copy of one.
 fn copy_template(directory: &Path) {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
-    let template = TEMPLATE.get_or_init(make_template);
-    let mut copy = Command::new("cp");
-    copy.arg("-a").arg(template).arg(directory.join("data"));
-    assert!(copy.status().unwrap().success());
+    copy(TEMPLATE.get_or_init(make_template), &directory.join("data"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.unwrap().success(), "{to:?} is not copied");
 }
 
 fn make_template() -> PathBuf {
-    // In the build folder, where the next run replaces it.
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory).unwrap();
-    give_to_postgres(&directory);
+    // The user of the server may not be able to enter the build folder, so the database is made elsewhere.
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    give_to_postgres(directory);
     let data = directory.join("data");
     let made = command("initdb")
         .args(["--auth-host=scram-sha-256", "--auth-local=trust"])
@@ -299,7 +300,11 @@ fn make_template() -> PathBuf {
         output.status.success() && !errors.contains("ERROR"),
         "{errors}"
     );
-    data
+    // In the build folder, where the next run replaces it.
+    let template = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
+    let _ = fs::remove_dir_all(&template);
+    copy(&data, &template);
+    template
 }
 
 fn spawn(directory: &Path, port: u16, settings: &[&str]) -> Child {

@@ -30,18 +30,10 @@ impl RedisCluster {
         let directory = tempfile::tempdir().unwrap();
         certify(directory.path());
         fs::write(directory.path().join("users.acl"), USERS).unwrap();
-        let start = |_| {
-            let (port, bus) = (free_port(), free_port());
-            let process = spawn(directory.path(), port, bus);
-            Node { process, port, bus }
-        };
-        let nodes: Vec<_> = (0..6).map(start).collect();
-        let cluster = Self { nodes, directory };
+        let nodes = (0..6).map(|_| Node::start(directory.path())).collect();
+        let mut cluster = Self { nodes, directory };
         for node in 0..6 {
-            until(
-                || cluster.ask(node, &["PING"]).contains("PONG"),
-                "a node does not start",
-            );
+            until(|| cluster.responds(node), "a node does not start");
         }
         let addresses = cluster.nodes.iter();
         let addresses = addresses.map(|node| format!("127.0.0.1:{}", node.port));
@@ -53,6 +45,14 @@ impl RedisCluster {
         assert!(made.contains("[OK] All 16384 slots covered"), "{made}");
         cluster.wait_until_whole();
         cluster
+    }
+
+    /// Whether a node responds. One that has ended is started again: another test was faster to use its port.
+    fn responds(&mut self, node: usize) -> bool {
+        if self.nodes[node].process.try_wait().unwrap().is_some() {
+            self.nodes[node] = Node::start(self.directory.path());
+        }
+        self.ask(node, &["PING"]).contains("PONG")
     }
 
     pub(crate) fn instructions(&self) -> String {
@@ -195,12 +195,20 @@ fn master_port(nodes: &str, slot: u32) -> Option<u16> {
     address.rsplit(':').next()?.parse().ok()
 }
 
+impl Node {
+    fn start(directory: &Path) -> Self {
+        let (port, bus) = (free_port(), free_port());
+        let process = spawn(directory, port, bus);
+        Self { process, port, bus }
+    }
+}
+
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
-fn until(holds: impl Fn() -> bool, problem: &str) {
+fn until(mut holds: impl FnMut() -> bool, problem: &str) {
     let end = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < end, "{problem}");
