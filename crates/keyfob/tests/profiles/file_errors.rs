@@ -32,7 +32,7 @@ pub(crate) fn faults(text: &str) -> Vec<String> {
 
 /// Checks that a text has one error, at this line and column and with this message.
 #[track_caller]
-fn assert_fault(text: &str, place: &str, words: &[&str]) {
+pub(crate) fn assert_fault(text: &str, place: &str, words: &[&str]) {
     let faults = faults(text);
     let [fault] = faults.as_slice() else {
         panic!("{faults:#?}");
@@ -472,45 +472,4 @@ fn a_file_that_every_user_can_write_is_refused() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("it is ours");
     let error = Profiles::from_file(&path).expect_err("others can write it");
     assert!(error.to_string().contains("chmod go-w"), "{error}");
-}
-
-/// A file with a sign-in whose further keys begin on line 7.
-fn with_sign_in(server: &str, lines: &str) -> String {
-    with_token(&format!(
-        "grant = \"authorization_code\"\n{server}\nclient_id = \"a\"\n{lines}"
-    ))
-}
-
-#[test]
-fn a_redirect_uri_must_be_on_loopback() {
-    let issuer = "issuer = \"https://i.example\"";
-    for wrong in ["https://127.0.0.1/", "http://i.example/back", "back"] {
-        assert_fault(
-            &with_sign_in(issuer, &format!("redirect_uri = \"{wrong}\"")),
-            "7:16",
-            &["`redirect_uri` must be plain http to this machine"],
-        );
-    }
-    for right in ["http://127.0.0.1/back", "http://localhost:8400/"] {
-        let text = with_sign_in(issuer, &format!("redirect_uri = \"{right}\""));
-        Profiles::from_text(&text).expect("it is to this machine");
-    }
-}
-
-#[test]
-fn endpoints_belong_to_a_token_endpoint_and_not_to_an_issuer() {
-    for key in [
-        "authorization_endpoint",
-        "device_authorization_endpoint",
-        "revocation_endpoint",
-    ] {
-        let line = format!("{key} = \"https://i.example/x\"");
-        assert_fault(
-            &with_sign_in("issuer = \"https://i.example\"", &line),
-            "7:1",
-            &[key, "goes with `token_endpoint` only"],
-        );
-        let text = with_sign_in("token_endpoint = \"https://i.example/token\"", &line);
-        Profiles::from_text(&text).expect("it stands where it should");
-    }
 }

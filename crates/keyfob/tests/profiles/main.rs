@@ -21,4 +21,5 @@ mod pools;
 mod renewals;
 mod secret_sources;
 mod selection;
+mod sign_in_errors;
 mod store_keys;
