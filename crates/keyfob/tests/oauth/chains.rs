@@ -121,6 +121,8 @@ async fn only_the_due_link_is_renewed_with_one_call_for_each_link_and_life() {
         chain.clock.advance(60 * SECOND);
     }
     assert!(served >= 1000, "{served}");
+    // The last renewal may have begun one of the token of the login endpoint, which was due.
+    chain.settle(&chain.login).await;
     let lives = chain.outer.status().renewals;
     let calls = chain.calls();
     assert_eq!(calls["/token"] as u64, lives);
