@@ -116,13 +116,14 @@ async fn only_the_due_link_is_renewed_with_one_call_for_each_link_and_life() {
             chain.outer.lease(None).await.unwrap();
             served += 1;
         }
-        chain.settle(&chain.outer).await;
+        // A renewal may begin one of the token that it needs. The clock goes on when they have ended, or they would time out.
+        for cache in [&chain.outer, &chain.login, &chain.jwt] {
+            chain.settle(cache).await;
+        }
         renewals = chain.outer.status().renewals;
         chain.clock.advance(60 * SECOND);
     }
     assert!(served >= 1000, "{served}");
-    // The last renewal may have begun one of the token of the login endpoint, which was due.
-    chain.settle(&chain.login).await;
     let lives = chain.outer.status().renewals;
     let calls = chain.calls();
     assert_eq!(calls["/token"] as u64, lives);
