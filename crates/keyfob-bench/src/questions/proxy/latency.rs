@@ -77,6 +77,8 @@ pub fn expiring() -> (TokenEndpoint, String) {
 }
 
 async fn percentiles(client: &Client) -> [f64; 2] {
+    // The token of the round before has expired meanwhile, and the first fetch belongs to no round.
+    client.send(1, 1).await;
     let mut times = client.send_at(2_000, TIME).await;
     [0.5, 0.999].map(|share| percentile(&mut times, share).as_secs_f64())
 }
