@@ -131,6 +131,11 @@ async fn fetch(folder: &Folder, helper: &str) -> Result<String, Error> {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("its mode");
     let source = format!("command:{}", script.display());
     let file = profile(&source, &format!("helper = {helper}"));
+    // Nothing is written to the home directory.
+    let file = file.replace(
+        "[profiles.a.token]",
+        "store = \"memory\"\n[profiles.a.token]",
+    );
     let profiles = Profiles::from_text(&file)?;
     let token = profiles.get("a")?.tokens()?.get_valid_token().await?;
     Ok(token.expose().to_owned())
