@@ -201,11 +201,12 @@ async fn failing(keys: &[PoolKey]) {
     let alone = ask(&alone, &keys[REFUSED..]).await;
     let (pool, calls) = slow_pool(REFUSED);
     ask(&pool, &keys[..REFUSED]).await;
-    let (beside, _) = tokio::join!(ask(&pool, &keys[REFUSED..]), ask(&pool, &keys[..REFUSED]));
+    let (with_failures, _) =
+        tokio::join!(ask(&pool, &keys[REFUSED..]), ask(&pool, &keys[..REFUSED]));
     println!(
-        "{} keys, while {REFUSED} others fail: {beside:.2?}, {:.2} of the time without them; {} fetches",
+        "{} keys, while {REFUSED} others fail: {with_failures:.2?}, {:.2} of the time without them; {} fetches",
         HERD - REFUSED,
-        beside.as_secs_f64() / alone.as_secs_f64(),
+        with_failures.as_secs_f64() / alone.as_secs_f64(),
         calls.load(Ordering::Relaxed)
     );
 }

@@ -121,7 +121,7 @@ fn s2_an_export_is_sealed_and_a_wrong_key_imports_nothing() {
     let again = machine.archive("import", "new", "key-1");
     assert_eq!(
         again.stdout, "0 tokens are imported\n",
-        "what is there stays"
+        "tokens of the store stay"
     );
     machine.configure("new", "key-1");
     let done = machine.run(&["token", "--profile=old"]);

@@ -22,8 +22,8 @@ or one of :mod:`keyfob.sources`: a command, a file, a variable, a grant of OAuth
 :class:`GenericExternallyManagedJWTHandler` holds it, and sessions that are given the same handler share it.
 
 When something fails: :class:`AuthenticationError` says that there is no token, :class:`OriginError` that the token may not
-go there, :class:`ProfileError` what is wrong in the profile. A response is returned whatever its status; what is sent again
-is in :class:`RetryPolicy`, and what a server asks for in :func:`step_up`.
+go there, :class:`ProfileError` that the profile has a mistake. A response is returned whatever its status.
+:class:`RetryPolicy` says which requests are sent again, and :func:`step_up` reads what a server asks for.
 
 For tests: :mod:`keyfob.testing` has a clock and an issuer. ``help()`` of each name has the details and an example.
 """

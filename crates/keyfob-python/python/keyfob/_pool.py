@@ -98,7 +98,7 @@ class TokenPool:
     def remove(self, key: str | PoolKey) -> bool:
         """Forgets a user with the tokens, as at a sign-out. Returns whether there was one.
 
-        >>> pool.remove("nobody")
+        >>> pool.remove("unknown-user")
         False
         """
         return self._core.remove(_key(key))

@@ -72,7 +72,7 @@ impl AccessLog {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Writes what is waiting, for at most this time. Later lines are dropped.
+    /// Writes the lines that wait, for at most this time. Later lines are dropped.
     pub fn close(&self, timeout: Duration) {
         drop(lock(&self.lines).take());
         // The end of the thread closes the channel.
@@ -120,7 +120,7 @@ pub(crate) fn time_text(time: SystemTime) -> String {
         .timestamp_to_string(&time)
 }
 
-/// A path that neither a terminal nor another line of the log can misread: what is not visible ASCII is percent-encoded.
+/// The path with everything percent-encoded that is not visible ASCII, so that it can neither control a terminal nor end a line.
 pub(crate) fn path_text(path: &str) -> Cow<'_, str> {
     if path.len() <= LONGEST_PATH && path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Cow::Borrowed(path);

@@ -33,7 +33,7 @@ pub(super) fn splice(client: Client, upstream: OnUpgrade) {
         connection,
     } = client;
     let tunnel = async {
-        // One side is gone if its upgrade fails, so there is nothing to pass on and nobody to tell.
+        // One side is gone if its upgrade fails, so there is nothing to pass on.
         let (Ok(client), Ok(upstream)) = (upgrade.await, upstream.await) else {
             return;
         };

@@ -25,7 +25,7 @@ pub(super) struct GitRequest {
 impl GitRequest {
     /// Reads the lines up to the first empty one. Unknown attributes are ignored, as git demands.
     pub(super) fn read(text: &str) -> Result<Self, CliError> {
-        // A line end within a value would be another attribute, which whoever chose the value would set (CVE-2020-5260).
+        // A line end within a value would begin another attribute, which a server could choose (CVE-2020-5260).
         if text.contains(['\0', '\r']) {
             return Err(CliError::usage(
                 "the request has a control character, which git never writes; nothing is given",
