@@ -34,7 +34,7 @@ use crate::store::store::{
 ///
 /// A store uses one connection, opens it with the first statement, and again after it broke. It needs a tokio runtime; a cache
 /// that is used without one starts its own. It does not create its table: run what [`sql`](Self::sql) returns once, or call
-/// [`create_table`](Self::create_table). `docs/many-machines.md` says how to configure the server.
+/// [`create_table`](Self::create_table). `docs/how-to/many-machines.md` says how to configure the server.
 ///
 /// ```no_run
 /// use keyfob::{EnvToken, TokenCache};
