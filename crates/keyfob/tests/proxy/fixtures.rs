@@ -36,6 +36,19 @@ impl Running {
         Self::start(Proxy::new(routes).unwrap(), Arrival::by_path()).await
     }
 
+    /// Sends a request, whose head reaches the upstream. Returns the client's and the upstream's connection.
+    pub(crate) async fn pass_head(
+        &self,
+        upstream: &RawUpstream,
+        request: &str,
+    ) -> (RawStream, RawStream) {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        let mut server = upstream.accept().await;
+        server.read_until("\r\n\r\n").await;
+        (client, server)
+    }
+
     async fn start(proxy: Proxy, arrival: Arrival) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -21,10 +21,9 @@ const CHUNKED: &str = "POST /x HTTP/1.1\r\nHost: p\r\nTransfer-Encoding: chunked
 #[tokio::test]
 async fn p5_each_event_passes_at_once_and_a_quiet_stream_goes_on() {
     let (proxy, upstream) = pair().await;
-    let mut client = proxy.connect().await;
-    client.send("GET /events HTTP/1.1\r\nHost: p\r\n\r\n").await;
-    let mut server = upstream.accept().await;
-    server.read_until("\r\n\r\n").await;
+    let (mut client, mut server) = proxy
+        .pass_head(&upstream, "GET /events HTTP/1.1\r\nHost: p\r\n\r\n")
+        .await;
     server
         .send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
@@ -95,10 +94,9 @@ async fn p5_an_early_response_reaches_a_client_that_still_sends() {
 async fn p5_a_client_that_leaves_ends_the_request_upstream() {
     for answered in [false, true] {
         let (proxy, upstream) = pair().await;
-        let mut client = proxy.connect().await;
-        client.send("GET /x HTTP/1.1\r\nHost: p\r\n\r\n").await;
-        let mut server = upstream.accept().await;
-        server.read_until("\r\n\r\n").await;
+        let (mut client, mut server) = proxy
+            .pass_head(&upstream, "GET /x HTTP/1.1\r\nHost: p\r\n\r\n")
+            .await;
         if answered {
             server
                 .send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
@@ -132,10 +130,9 @@ async fn p5_a_client_that_leaves_in_its_upload_ends_the_request_upstream() {
 async fn p5_a_response_that_breaks_off_upstream_breaks_off_for_the_client() {
     for head in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
         let (proxy, upstream) = pair().await;
-        let mut client = proxy.connect().await;
-        client.send("GET /x HTTP/1.1\r\nHost: p\r\n\r\n").await;
-        let mut server = upstream.accept().await;
-        server.read_until("\r\n\r\n").await;
+        let (mut client, mut server) = proxy
+            .pass_head(&upstream, "GET /x HTTP/1.1\r\nHost: p\r\n\r\n")
+            .await;
         server
             .send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n1\r\na\r\n"))
             .await;
@@ -190,12 +187,12 @@ async fn p5_a_final_response_in_place_of_100_leaves_the_body_with_the_client() {
 async fn p5_an_upstream_that_knows_no_100_gets_the_body_after_a_while() {
     let upstream = RawUpstream::start().await;
     let proxy = Running::route(route(upstream.url("/")).build().unwrap()).await;
-    let mut client = proxy.connect().await;
-    client
-        .send("PUT /x HTTP/1.1\r\nHost: p\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+    let (mut client, mut server) = proxy
+        .pass_head(
+            &upstream,
+            "PUT /x HTTP/1.1\r\nHost: p\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+        )
         .await;
-    let mut server = upstream.accept().await;
-    server.read_until("\r\n\r\n").await;
     client.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
     client.send("abc").await;
     server.read_until("abc").await;
@@ -228,12 +225,12 @@ async fn p5_responses_without_a_body_pass_as_they_are() {
         ("GET", "205 Reset Content", "Content-Length: 0"),
     ] {
         let (proxy, upstream) = pair().await;
-        let mut client = proxy.connect().await;
-        client
-            .send(format!("{method} /x HTTP/1.1\r\nHost: p\r\n\r\n"))
+        let (mut client, mut server) = proxy
+            .pass_head(
+                &upstream,
+                &format!("{method} /x HTTP/1.1\r\nHost: p\r\n\r\n"),
+            )
             .await;
-        let mut server = upstream.accept().await;
-        server.read_until("\r\n\r\n").await;
         server
             .send(format!("HTTP/1.1 {status}\r\n{fields}\r\n\r\n"))
             .await;
@@ -295,10 +292,9 @@ async fn p5_a_body_that_is_unusual_for_its_method_passes() {
 #[tokio::test]
 async fn p5_a_slow_client_slows_the_upstream_down() {
     let (proxy, upstream) = pair().await;
-    let mut client = proxy.connect().await;
-    client.send("GET /x HTTP/1.1\r\nHost: p\r\n\r\n").await;
-    let mut server = upstream.accept().await;
-    server.read_until("\r\n\r\n").await;
+    let (_client, mut server) = proxy
+        .pass_head(&upstream, "GET /x HTTP/1.1\r\nHost: p\r\n\r\n")
+        .await;
     server
         .send("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
         .await;

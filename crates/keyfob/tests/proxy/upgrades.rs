@@ -62,10 +62,7 @@ async fn p5_an_upgraded_connection_passes_bytes_both_ways() {
 async fn p6_an_upgrade_that_is_rejected_with_401_is_sent_again() {
     let upstream = RawUpstream::start().await;
     let proxy = Running::route(route(upstream.url("/")).build().unwrap()).await;
-    let mut client = proxy.connect().await;
-    client.send(WEBSOCKET).await;
-    let mut server = upstream.accept().await;
-    server.read_until("\r\n\r\n").await;
+    let (mut client, mut server) = proxy.pass_head(&upstream, WEBSOCKET).await;
     server
         .send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         .await;
@@ -88,10 +85,7 @@ async fn p6_an_upgrade_that_is_rejected_with_401_is_sent_again() {
 async fn p5_an_upgrade_that_is_declined_leaves_the_connection_usable() {
     let upstream = RawUpstream::start().await;
     let proxy = Running::route(route(upstream.url("/")).build().unwrap()).await;
-    let mut client = proxy.connect().await;
-    client.send(WEBSOCKET).await;
-    let mut server = upstream.accept().await;
-    server.read_until("\r\n\r\n").await;
+    let (mut client, mut server) = proxy.pass_head(&upstream, WEBSOCKET).await;
     server
         .send("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
         .await;
