@@ -11,6 +11,23 @@ use keyfob_testkit::json;
 
 use crate::provider_server::{Provider, desktop};
 
+/// Chromium without a window, with its own profile in this folder.
+pub(crate) fn chromium(profile: &Path) -> Command {
+    let mut command = Command::new("chromium");
+    command
+        .args([
+            "--headless",
+            // Tests may run as root, and then Chromium has no sandbox.
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--no-first-run",
+            "--no-proxy-server",
+        ])
+        .arg(format!("--user-data-dir={}", profile.display()));
+    command
+}
+
 /// A browser with an empty profile, which is removed when this is dropped.
 struct Browser(PathBuf);
 
@@ -22,18 +39,8 @@ impl Browser {
 
     /// The page at this address, as the browser shows it.
     fn open(&self, url: &str) -> String {
-        let output = Command::new("chromium")
-            .args([
-                "--headless",
-                // Tests may run as root, and then Chromium has no sandbox.
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--no-first-run",
-                "--no-proxy-server",
-                "--dump-dom",
-            ])
-            .arg(format!("--user-data-dir={}", self.0.display()))
+        let output = chromium(&self.0)
+            .arg("--dump-dom")
             .arg(url)
             .stderr(Stdio::null())
             .output()

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ use keyfob::proxy::{
 };
 use keyfob_testkit::{Expect, Gate, ScriptedResponse, Server, Value};
 use url::Url;
+
+use crate::browser::chromium;
 
 /// A proxy for one upstream, with a log.
 struct Proxied {
@@ -122,22 +124,14 @@ struct Browser {
 impl Browser {
     fn open(url: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
-        let process = Command::new("chromium")
+        let process = chromium(profile.path())
             .args([
-                "--headless",
-                // Tests may run as root, and then Chromium has no sandbox.
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--no-first-run",
-                "--no-proxy-server",
                 // Keeps it open after the page was loaded.
                 "--remote-debugging-port=0",
                 "--host-resolver-rules=MAP *.example 127.0.0.1",
                 // What the browser itself would stop must be stopped by the proxy.
                 "--disable-features=HttpsUpgrades,LocalNetworkAccessChecks",
             ])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
