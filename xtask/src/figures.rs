@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::process::{Outcome, cargo, program, read};
+use crate::process::{Outcome, build_one, cargo, program, read};
 
 /// Measures, and says which figure has slipped.
 pub(crate) fn check() -> Outcome {
@@ -39,22 +39,14 @@ pub(crate) fn check() -> Outcome {
 
 /// Builds the program that reads, and answers where it is.
 fn build() -> Result<PathBuf, String> {
-    let messages = read(&mut cargo([
+    build_one(&mut cargo([
         "build",
         "--release",
         "--package=keyfob",
         "--no-default-features",
         "--bench=figures",
         "--message-format=json-render-diagnostics",
-    ]))?;
-    executable(&messages).ok_or_else(|| "cargo built no program".to_owned())
-}
-
-/// The program that cargo names last.
-fn executable(messages: &str) -> Option<PathBuf> {
-    let (_, rest) = messages.rsplit_once(r#""executable":""#)?;
-    let (path, _) = rest.split_once('"')?;
-    Some(PathBuf::from(path))
+    ]))
 }
 
 /// The instructions of one read: what more reads cost more, so that starting the program counts nothing.
@@ -106,22 +98,6 @@ const RATIOS: &[(&str, f64)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_program_is_the_last_that_cargo_names() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","executable":null}"#,
-            "\n",
-            r#"{"reason":"compiler-artifact","executable":"/t/release/deps/figures-1","fresh":true}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-        );
-        assert_eq!(
-            executable(messages),
-            Some("/t/release/deps/figures-1".into())
-        );
-        assert_eq!(executable(r#"{"executable":null}"#), None);
-    }
 
     #[test]
     fn the_count_of_valgrind_is_read() {

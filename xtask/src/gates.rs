@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
-use crate::process::{Outcome, cargo, program, read, root, run, run_some_tests, target};
+use crate::process::{Outcome, build_one, cargo, program, read, root, run, run_some_tests, target};
 use crate::{figures, python, site, tutorial};
 
 /// One thing that must hold before a change is merged.
@@ -230,15 +230,14 @@ fn contract() -> Outcome {
 }
 
 fn test() -> Outcome {
-    run_some_tests(&mut cargo([
-        "test",
-        "--workspace",
-        "--all-features",
-        "--no-fail-fast",
-    ]))?;
+    // Most tests wait for a server or a process, so more of them run at once than there are cores.
+    let threads = ("RUST_TEST_THREADS", "4");
+    let all = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+    run_some_tests(cargo(all).env(threads.0, threads.1))?;
     for features in PARTS_OF_THE_CORE {
         // `--tests` leaves out the documented examples: they may use every feature, and ran above.
-        run(cargo(["test", "--package=keyfob", "--tests", "--no-fail-fast"]).args(*features))?;
+        let part = ["test", "--package=keyfob", "--tests", "--no-fail-fast"];
+        run(cargo(part).args(*features).env(threads.0, threads.1))?;
     }
     Ok(())
 }
@@ -375,18 +374,18 @@ fn docs() -> Outcome {
 }
 
 fn model() -> Outcome {
-    run_some_tests(
-        cargo([
-            "test",
-            "--package=keyfob",
-            "--no-default-features",
-            "--lib",
-            "model::",
-        ])
-        .env("RUSTFLAGS", "--cfg=shuttle")
-        // Other flags rebuild everything, so this build has a folder of its own.
-        .env("CARGO_TARGET_DIR", root().join("target/model")),
-    )
+    // Only the crate itself is built for the model checker, so that its dependencies are not built again.
+    let checker = build_one(&mut cargo([
+        "rustc",
+        "--package=keyfob",
+        "--no-default-features",
+        "--lib",
+        "--profile=test",
+        "--message-format=json-render-diagnostics",
+        "--",
+        "--cfg=shuttle",
+    ]))?;
+    run_some_tests(program(checker).arg("model::"))
 }
 
 /// Features of the core that must also hold on their own; all features together are checked with the workspace.

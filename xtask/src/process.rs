@@ -60,6 +60,19 @@ pub(crate) fn read(command: &mut Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a `cargo build --message-format=json-render-diagnostics`, and answers where the program is.
+pub(crate) fn build_one(command: &mut Command) -> Result<PathBuf, String> {
+    let messages = read(command)?;
+    executable(&messages).ok_or_else(|| format!("{} built no program", line(command)))
+}
+
+/// The program that cargo names last.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let (_, rest) = messages.rsplit_once(r#""executable":""#)?;
+    let (path, _) = rest.split_once('"')?;
+    Some(PathBuf::from(path))
+}
+
 /// Like [`run`] for a `cargo test`, but no test run at all is a failure: a filter that matches nothing proves nothing.
 pub(crate) fn run_some_tests(command: &mut Command) -> Outcome {
     show(command);
@@ -164,5 +177,21 @@ mod tests {
         let mut command = program("/some/where/cargo");
         command.args(["doc", "--no-deps"]);
         assert_eq!(line(&command), "cargo doc --no-deps");
+    }
+
+    #[test]
+    fn the_program_is_the_last_that_cargo_names() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","executable":null}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","executable":"/t/release/deps/figures-1","fresh":true}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        assert_eq!(
+            executable(messages),
+            Some("/t/release/deps/figures-1".into())
+        );
+        assert_eq!(executable(r#"{"executable":null}"#), None);
     }
 }

@@ -152,8 +152,10 @@ pub(crate) fn check_types() -> Outcome {
 
 /// The tests, against the test kit as a program.
 pub(crate) fn run_tests() -> Outcome {
-    // It fails where it finds no test.
-    run(tool("pytest").env("KEYFOB_TESTKIT", target().join("debug/keyfob-testkit")))
+    // Most tests wait for a server or a process, so more of them run at once than there are cores. It fails where it finds no test.
+    run(tool("pytest")
+        .arg("--numprocesses=4")
+        .env("KEYFOB_TESTKIT", target().join("debug/keyfob-testkit")))
 }
 
 /// Builds the package as users install it, and measures what it costs.

@@ -1,6 +1,6 @@
 //! The cache under a model checker, which tries thousands of interleavings of callers and renewals.
 //!
-//! Run `RUSTFLAGS="--cfg shuttle" cargo test -p keyfob --no-default-features --lib model::` with its own target folder.
+//! Run `cargo xtask test model`.
 //! If a caller waits forever, the checker reports a deadlock.
 //!
 //! All tasks share one thread, and the flag that detects a hook that uses its own cache belongs to the thread. So a fetch
