@@ -94,7 +94,7 @@
 //! | `store` | yes | [`source::Persisted`] with stores in memory and in files |
 //! | `rustls`, `http2`, `charset`, `system-proxy` | yes | features of `reqwest` |
 //! | `cookies`, `gzip`, `socks` | no | features of `reqwest` |
-//! | `oauth` | no | tokens from OAuth 2.0 servers, and proof of possession (DPoP) |
+//! | `oauth` | no | tokens from OAuth 2.0 servers, and proof of possession (DPoP), with `session` and `rustls` |
 //! | `redis` | no | a store that many machines share |
 //! | `keyring` | no | the system's keyring, as a store and for secrets that profiles name |
 //! | `postgres` | no | a store that many machines share, in a table of a database |

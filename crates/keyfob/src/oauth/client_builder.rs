@@ -1,7 +1,6 @@
 //! The builder of a client.
 
 use std::fmt;
-#[cfg(feature = "rustls")]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +16,8 @@ use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, PlainHttp};
 use crate::oauth::metadata::{Document, EndpointRules, Endpoints, Metadata};
 use crate::oauth::metadata_store::MetadataStore;
 use crate::origin::ca_file::Trust;
-#[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
 use crate::origin::certified_client::Certificate;
-#[cfg(feature = "rustls")]
 use crate::origin::client_certificate::ClientCertificate;
 use crate::token::token::check_scheme;
 
@@ -212,7 +209,6 @@ impl ClientBuilder {
     /// The file is read now. If it is missing, empty or not in PEM, [`build`](Self::build) returns an error that names it.
     /// Without this setting the authorities of the system are trusted, or those in the file that the environment variable
     /// `SSL_CERT_FILE` names. It applies to the client of [`http`](Self::http) too.
-    #[cfg(feature = "rustls")]
     pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self {
         self.trust = Some(trust_file(path.as_ref()));
         self
@@ -263,7 +259,6 @@ impl ClientBuilder {
     ///     .build()?;
     /// # Ok::<(), keyfob::Error>(())
     /// ```
-    #[cfg(feature = "rustls")]
     pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
         self.certificate = Some(Arc::new(certificate.clone()));
         self

@@ -14,7 +14,6 @@ use crate::exchange::challenge::{Challenge, Challenges};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
 use crate::oauth::bounded_client::{BoundedClient, BoundedSettings, ResponseHead};
 use crate::oauth::endpoint::Endpoint;
-#[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
 use crate::origin::origin::parse_url;
 use crate::token::json::{Json, Object};
@@ -82,7 +81,6 @@ pub(crate) struct ResourceDocument {
 pub struct ProtectedResourceBuilder {
     url: String,
     timeout: Duration,
-    #[cfg(feature = "rustls")]
     ca_file: Option<std::path::PathBuf>,
 }
 
@@ -107,7 +105,6 @@ impl ProtectedResource {
         ProtectedResourceBuilder {
             url: url.into(),
             timeout: DEFAULT_TIMEOUT,
-            #[cfg(feature = "rustls")]
             ca_file: None,
         }
     }
@@ -149,7 +146,6 @@ impl ProtectedResource {
 
 impl ProtectedResourceBuilder {
     /// Trusts the certificate authorities in this file (PEM) and no others, at every server.
-    #[cfg(feature = "rustls")]
     pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.ca_file = Some(path.into());
         self
@@ -167,10 +163,7 @@ impl ProtectedResourceBuilder {
     ///
     /// As [`ProtectedResource::discover`]; [`ErrorKind::Input`](crate::ErrorKind::Input) if the CA file cannot be used.
     pub async fn discover(self) -> Result<ProtectedResource, Error> {
-        #[cfg(feature = "rustls")]
         let trust = self.ca_file.as_deref().map(trust_file).transpose()?;
-        #[cfg(not(feature = "rustls"))]
-        let trust = None;
         let settings = BoundedSettings {
             trust: trust.map(Arc::new),
             timeout: self.timeout,

@@ -7,6 +7,7 @@ use tracing::field::{DisplayValue, display};
 
 use crate::error::error::Error;
 use crate::error::printable::printable;
+use crate::observe::measurements::{count, observe};
 
 /// A renewal succeeded, with a new token or the same one again.
 pub(crate) fn renewed(reason: &'static str, took: Duration, lifetime: Option<Duration>) {
@@ -47,10 +48,7 @@ pub(crate) fn renewal_abandoned() {
 /// A token was put on a request. Its age is computed only if metrics are recorded.
 #[inline]
 pub(crate) fn token_used(age: impl FnOnce() -> Duration) {
-    #[cfg(feature = "metrics")]
-    metrics::histogram!("keyfob_token_age_seconds").record(age().as_secs_f64());
-    #[cfg(not(feature = "metrics"))]
-    let _ = age;
+    observe("keyfob_token_age_seconds", age);
 }
 
 /// A request will be sent again after a pause.
@@ -93,12 +91,4 @@ pub(crate) fn clock_stepped() {
 /// The cause of an error, for a field. It may quote a server or another program.
 pub(super) fn cause_of(error: &Error) -> Option<DisplayValue<String>> {
     error.source().map(|cause| display(printable(cause)))
-}
-
-/// Adds one to a counter. Does nothing without the feature `metrics`.
-pub(super) fn count(name: &'static str, labels: &[(&'static str, &'static str)]) {
-    #[cfg(feature = "metrics")]
-    metrics::counter!(name, labels).increment(1);
-    #[cfg(not(feature = "metrics"))]
-    let _ = (name, labels);
 }

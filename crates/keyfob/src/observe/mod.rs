@@ -4,6 +4,7 @@
 //! No event contains a secret. This folder may import only `origin`, `token` and `error`.
 
 pub(crate) mod events;
+mod measurements;
 pub(crate) mod pool;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;

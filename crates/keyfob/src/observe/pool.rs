@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::observe::events::count;
+use crate::observe::measurements::{add_to_gauge, count, observe};
 
 /// A caller asked for a key, and the pool had its cache, or had to make it.
 #[inline]
@@ -12,17 +12,17 @@ pub(crate) fn looked_up(result: &'static str) {
 
 /// A cache was made for a key.
 pub(crate) fn created() {
-    gauge("keyfob_pool_entries", 1.0);
+    add_to_gauge("keyfob_pool_entries", 1.0);
 }
 
 /// The cache of a key is gone.
 pub(crate) fn gone() {
-    gauge("keyfob_pool_entries", -1.0);
+    add_to_gauge("keyfob_pool_entries", -1.0);
 }
 
 /// The pool is gone, and with it what is left of its caches.
 pub(crate) fn closed(entries: usize) {
-    gauge("keyfob_pool_entries", -(entries as f64));
+    add_to_gauge("keyfob_pool_entries", -(entries as f64));
 }
 
 /// The pool gave up the cache of a key. Callers that have it may still use it.
@@ -37,22 +37,11 @@ pub(crate) fn full(limit: usize) {
 
 /// A fetch was put into the queue of its pool.
 pub(crate) fn queued() {
-    gauge("keyfob_pool_queued_fetches", 1.0);
+    add_to_gauge("keyfob_pool_queued_fetches", 1.0);
 }
 
 /// The turn of a fetch has come.
 pub(crate) fn started(waited: Duration) {
-    gauge("keyfob_pool_queued_fetches", -1.0);
-    #[cfg(feature = "metrics")]
-    metrics::histogram!("keyfob_pool_wait_seconds").record(waited.as_secs_f64());
-    #[cfg(not(feature = "metrics"))]
-    let _ = waited;
-}
-
-/// Changes a gauge by this much, so that the pools of a process add up. Does nothing without the feature `metrics`.
-fn gauge(name: &'static str, change: f64) {
-    #[cfg(feature = "metrics")]
-    metrics::gauge!(name).increment(change);
-    #[cfg(not(feature = "metrics"))]
-    let _ = (name, change);
+    add_to_gauge("keyfob_pool_queued_fetches", -1.0);
+    observe("keyfob_pool_wait_seconds", || waited);
 }

@@ -2,7 +2,8 @@
 
 use crate::error::error::Error;
 use crate::error::printable::printable;
-use crate::observe::events::{cause_of, count};
+use crate::observe::events::cause_of;
+use crate::observe::measurements::count;
 
 /// The token store is not available. `first` is true if it was available before.
 pub(crate) fn unavailable(error: &Error, first: bool) {

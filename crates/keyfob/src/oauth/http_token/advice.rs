@@ -6,10 +6,6 @@ use crate::oauth::error_response::ErrorCode;
 
 /// What a person can do about the errors of a platform, for the texts of errors.
 #[derive(Debug)]
-#[cfg_attr(
-    not(feature = "profiles"),
-    expect(dead_code, reason = "the presets of profiles have advice")
-)]
 pub(crate) struct Advice {
     /// If there is no response. It is empty if that has no reason of its own.
     pub(crate) unreachable: &'static str,

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-#[cfg(feature = "rustls")]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +21,8 @@ use crate::oauth::http_token::renewal::{NewToken, Renewal};
 use crate::oauth::http_token::{HttpToken, Settings};
 use crate::oauth::inner_tokens::InnerSources;
 use crate::origin::ca_file::Trust;
-#[cfg(feature = "rustls")]
 use crate::origin::ca_file::trust_file;
 use crate::origin::certified_client::Certificate;
-#[cfg(feature = "rustls")]
 use crate::origin::client_certificate::ClientCertificate;
 use crate::runtime::lock::Mutex;
 
@@ -241,14 +238,12 @@ impl HttpTokenBuilder {
     /// Trusts the certificate authorities in this file (PEM) and no others.
     ///
     /// The file is read now. If it cannot be used, [`build`](Self::build) returns an error that names it.
-    #[cfg(feature = "rustls")]
     pub fn ca_file(mut self, path: impl AsRef<Path>) -> Self {
         self.trust = Some(trust_file(path.as_ref()));
         self
     }
 
     /// Presents this certificate to the server, as [`ClientBuilder::client_certificate`](crate::oauth::ClientBuilder::client_certificate) does.
-    #[cfg(feature = "rustls")]
     pub fn client_certificate(mut self, certificate: &ClientCertificate) -> Self {
         self.certificate = Some(Arc::new(certificate.clone()));
         self

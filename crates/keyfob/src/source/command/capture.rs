@@ -2,7 +2,6 @@
 
 use std::io;
 use std::io::{PipeReader, Read};
-use std::process::{ChildStderr, ChildStdout};
 use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -107,37 +106,22 @@ pub(super) trait Pipe: Read {
 }
 
 #[cfg(unix)]
-impl Pipe for ChildStdout {
+impl<P: Read + std::os::fd::AsFd> Pipe for P {
     fn wait(&self, stop: &PipeReader) -> bool {
-        wait(self, stop)
+        use rustix::event::{PollFd, PollFlags, poll};
+
+        let mut both = [
+            PollFd::new(self, PollFlags::IN),
+            PollFd::new(stop, PollFlags::IN),
+        ];
+        while let Err(rustix::io::Errno::INTR) = poll(&mut both, None) {}
+        both[1].revents().is_empty()
     }
-}
-
-#[cfg(unix)]
-impl Pipe for ChildStderr {
-    fn wait(&self, stop: &PipeReader) -> bool {
-        wait(self, stop)
-    }
-}
-
-#[cfg(unix)]
-fn wait(pipe: &impl std::os::fd::AsFd, stop: &PipeReader) -> bool {
-    use rustix::event::{PollFd, PollFlags, poll};
-
-    let mut both = [
-        PollFd::new(pipe, PollFlags::IN),
-        PollFd::new(stop, PollFlags::IN),
-    ];
-    while let Err(rustix::io::Errno::INTR) = poll(&mut both, None) {}
-    both[1].revents().is_empty()
 }
 
 // Other systems have no wait for two pipes. There a reader stays until the process that was left running ends.
 #[cfg(not(unix))]
-impl Pipe for ChildStdout {}
-
-#[cfg(not(unix))]
-impl Pipe for ChildStderr {}
+impl<P: Read> Pipe for P {}
 
 /// Reads a stream until it ends, cannot be read, exceeds the limit, or is told to stop. Passes on what it reads.
 pub(super) fn read(
@@ -169,13 +153,19 @@ const CHUNK: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Write;
+    use std::thread;
 
-    impl Pipe for &[u8] {}
+    use super::*;
 
     fn read(text: &[u8], capture: &Mutex<Capture>) -> End {
         let (stop, _writer) = io::pipe().unwrap();
-        super::read(text, &stop, capture, |_| {})
+        let (output, mut input) = io::pipe().unwrap();
+        thread::scope(|scope| {
+            // It fails where the reader stops early.
+            scope.spawn(move || _ = input.write_all(text));
+            super::read(output, &stop, capture, |_| {})
+        })
     }
 
     #[test]
