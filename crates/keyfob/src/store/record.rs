@@ -376,6 +376,11 @@ mod tests {
             let (_, read) = decode(&encode(&key(), &entry)).unwrap();
             assert!(read.token().unwrap().same_as(&token), "{token:?}");
         }
+        // The other two are in tests/fixtures/formats.
+        let whole = Token::from_authorization("Digest a=\"b\"").unwrap();
+        let bytes = encode(&key(), &Entry::new(whole, SystemTime::UNIX_EPOCH));
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains(r#""carrier":"whole""#), "{text}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod files;
 mod fixtures;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod old_formats;
 mod other_process;
 mod processes;
 mod rotation;
