@@ -6,6 +6,7 @@ use crate::oauth::registration::Registration;
 use crate::oauth::response_body::{Body, read_body};
 use crate::store::file::FileStore;
 use crate::store::key::StoreKey;
+use crate::token::json::{Json, Object};
 
 impl Registration {
     /// The registration at this issuer that was [saved](Self::save) in the directory of this store.
@@ -13,11 +14,13 @@ impl Registration {
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the directory cannot be read, or is open to other users: they
-    /// could exchange the client for one of their own.
+    /// could exchange the client for one of their own. Also if a newer version of keyfob saved the registration.
     pub async fn load(store: &FileStore, issuer: &str) -> Result<Option<Self>, Error> {
         let found = store.read_note(id(issuer)).await;
-        let found = found.map_err(Error::from)?;
-        Ok(found.and_then(|note| read(&note, issuer)))
+        match found.map_err(Error::from)? {
+            Some(note) => read(&note, issuer),
+            None => Ok(None),
+        }
     }
 
     /// Saves the registration in the directory of a store, for the next sign-in at its issuer. It replaces an earlier one.
@@ -37,9 +40,13 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the directory cannot be written.
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the directory cannot be written, or if a newer version of
+    /// keyfob saved a registration at this issuer.
     pub async fn save(&self, store: &FileStore) -> Result<(), Error> {
+        // The client of a newer version must not be lost.
+        Self::load(store, self.issuer()).await?;
         let note = serde_json::json!({
+            "version": VERSION,
             "issuer": self.issuer(),
             "client_id": self.client_id(),
             "redirect_uri": self.redirect_uri(),
@@ -60,10 +67,19 @@ impl Registration {
 }
 
 /// A note of this issuer. One that cannot be read is like none: the client registers again.
-fn read(note: &[u8], issuer: &str) -> Option<Registration> {
+fn read(note: &[u8], issuer: &str) -> Result<Option<Registration>, Error> {
     let Body::Members(note) = read_body(note) else {
-        return None;
+        return Ok(None);
     };
+    match note.get("version") {
+        Some(Json::Integer(version)) if *version > i128::from(VERSION) => Err(Error::unavailable(
+            "the registration of the client was saved by a newer version of keyfob; upgrade this one",
+        )),
+        _ => Ok(registration(&note, issuer)),
+    }
+}
+
+fn registration(note: &Object, issuer: &str) -> Option<Registration> {
     let redirect_uri = note.text("redirect_uri")?;
     RedirectUri::parse(redirect_uri).ok()?;
     let client_id = note.text("client_id").filter(|id| !id.is_empty())?;
@@ -76,6 +92,9 @@ fn id(issuer: &str) -> String {
     let key = StoreKey::builder(issuer).grant("registration");
     key.build().id().to_owned()
 }
+
+/// Increased when older versions can no longer read what is written.
+const VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +125,10 @@ mod tests {
             format!(r#"{{"issuer":"{issuer}","client_id":"a","redirect_uri":"{uri}"}}"#)
         };
         let uri = "http://127.0.0.1:1/callback";
-        assert!(read(note(issuer, uri).as_bytes(), issuer).is_some());
+        assert!(matches!(
+            read(note(issuer, uri).as_bytes(), issuer),
+            Ok(Some(_))
+        ));
         for text in [
             note("https://evil.example", uri),
             note(issuer, "https://evil.example/callback"),
@@ -115,7 +137,7 @@ mod tests {
             note(issuer, uri)[..20].to_owned(),
             String::new(),
         ] {
-            assert_eq!(read(text.as_bytes(), issuer), None, "{text}");
+            assert!(matches!(read(text.as_bytes(), issuer), Ok(None)), "{text}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod folder;
 mod grants;
 mod helpers;
 mod hostile_files;
+mod old_formats;
 #[path = "../tokens/own_process.rs"]
 mod own_process;
 mod placement;
