@@ -12,6 +12,7 @@ mod helper_git;
 mod helper_setup;
 mod keyfob;
 mod memory;
+mod old_formats;
 mod output;
 mod pending_sign_in;
 mod profile_add;

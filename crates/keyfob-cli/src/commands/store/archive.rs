@@ -45,7 +45,12 @@ pub(super) async fn import(archive: &Archive) -> Result<ExitCode, CliError> {
     let path = archive.file.display();
     let text = fs::read_to_string(&archive.file)
         .map_err(|error| CliError::failed(format!("{path} cannot be read"), &error))?;
-    let unusable = || CliError::usage(format!("{path} is not what `keyfob store export` writes"));
+    let unusable = || match text.starts_with(FORMAT) && !text.starts_with(HEAD) {
+        true => CliError::usage(format!(
+            "{path} was written by a newer version of keyfob; upgrade this one"
+        )),
+        false => CliError::usage(format!("{path} is not what `keyfob store export` writes")),
+    };
     let lines = text.strip_prefix(HEAD).ok_or_else(unusable)?.lines();
     let mut entries = Vec::new();
     // All are opened first, so that a wrong key or a damaged file changes nothing.
@@ -85,3 +90,4 @@ fn write(archive: &Archive, text: &str) -> Result<(), CliError> {
 
 /// The first line of a file, with the version of the format.
 const HEAD: &str = "keyfob-export-1\n";
+const FORMAT: &str = "keyfob-export-";
