@@ -280,13 +280,7 @@ fn stores() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
     let features = ["test", "--workspace", "--all-features"];
     run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
-    run_some_tests(cargo(features).args([
-        "--test=real_servers",
-        "--",
-        "redis::",
-        "redis_cluster::",
-        "postgres::",
-    ]))?;
+    run_some_tests(cargo(features).args(["--test=real_servers", "--", "redis", "postgres::"]))?;
     run_soak(&[], &[])?;
     run_soak(&["load", "--requests", "5000"], &[])
 }
@@ -336,8 +330,7 @@ fn oauth() -> Outcome {
         "--test=provider",
         "--",
         "--skip=browser::",
-        "--skip=redis::",
-        "--skip=redis_cluster::",
+        "--skip=redis",
         "--skip=postgres::",
     ]))
 }

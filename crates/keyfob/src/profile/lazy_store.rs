@@ -68,7 +68,8 @@ async fn open_redis(
 ) -> Result<RedisStore, Error> {
     let database = read_database(settings, ca_file).await?;
     let (url, keys) = (&database.url, database.keys);
-    let store = match database.authorities.filter(|_| url.starts_with("rediss:")) {
+    let uses_tls = url.starts_with("rediss") || url.starts_with("valkeys");
+    let store = match database.authorities.filter(|_| uses_tls) {
         Some(authorities) => RedisStore::open_trusting(url, &authorities, keys)?,
         None => RedisStore::open(url, keys)?,
     };

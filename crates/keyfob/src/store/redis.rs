@@ -9,6 +9,7 @@ use redis::Client;
 use redis::cluster::ClusterClient;
 use redis::sentinel::SentinelClient;
 
+mod address;
 mod connection;
 mod database;
 
@@ -56,7 +57,14 @@ impl RedisStore {
     /// The default of [`prefix`](Self::prefix).
     pub const PREFIX: &'static str = "keyfob";
 
-    /// A store at this URL: `rediss://` with TLS, checked against the roots of the system, or `redis://` without TLS.
+    /// A store at this URL, such as `rediss://user:password@host:port`.
+    ///
+    /// `rediss` uses TLS, checked against the roots of the system; `redis` does not. Several servers are named like this:
+    ///
+    /// * `rediss+sentinel://user:password@host1:26379,host2:26379/master` asks these sentinels for the master of this name,
+    ///   and again after a failover. The user is that of the master. If the sentinels have one, add
+    ///   `?sentinel_username=…&sentinel_password=…`.
+    /// * `rediss+cluster://user:password@host1:6379,host2:6379` finds the other nodes of the cluster through these.
     ///
     /// It does not connect yet.
     ///
@@ -65,12 +73,7 @@ impl RedisStore {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the URL cannot be used. The error does not quote it.
     pub fn open(url: &str, keys: SealingKeys) -> Result<Self, Error> {
         connection::install_cryptography();
-        let client = Client::open(url);
-        // The error of the client is not passed on, because it may quote the password in the URL.
-        let client = client.map_err(|_| {
-            Error::input("the URL of the token store cannot be used; give one as `rediss://user:password@host:port`")
-        })?;
-        Ok(Self::new(client, keys))
+        Ok(Self::at(Server::parse(url, None)?, keys))
     }
 
     /// As [`open`](Self::open), with the certificate authorities in this text (PEM) in place of the roots of the system.
@@ -80,18 +83,7 @@ impl RedisStore {
     /// As [`open`](Self::open); and for a text that has no certificate.
     pub fn open_trusting(url: &str, authorities: &[u8], keys: SealingKeys) -> Result<Self, Error> {
         connection::install_cryptography();
-        let certificates = redis::TlsCertificates {
-            client_tls: None,
-            root_cert: Some(authorities.to_owned()),
-        };
-        let client = Client::build_with_tls(url, certificates);
-        let client = client.map_err(|_| {
-            Error::input(
-                "the URL of the token store cannot be used, or the CA file has no certificate; give one as \
-                 `rediss://user:password@host:port`",
-            )
-        })?;
-        Ok(Self::new(client, keys))
+        Ok(Self::at(Server::parse(url, Some(authorities))?, keys))
     }
 
     /// A store at the server of this client. Use it to set certificates and names yourself.

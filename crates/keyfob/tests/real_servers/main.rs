@@ -35,4 +35,6 @@ mod provider_sign_in;
 mod redis;
 mod redis_cluster;
 mod redis_cluster_server;
+mod redis_sentinel;
+mod redis_sentinel_server;
 mod redis_server;

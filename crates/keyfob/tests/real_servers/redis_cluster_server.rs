@@ -1,17 +1,14 @@
 //! A Redis Cluster of the test: three masters with a replica each, with TLS and with a user that has only what a store needs.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::fs;
+use std::path::Path;
+use std::process::Child;
 
-use keyfob::redis::TlsCertificates;
-use keyfob::redis::cluster::ClusterClient;
-use keyfob::store::{RedisStore, SealingKey, SealingKeys, StoreKey};
+use keyfob::store::{RedisStore, StoreKey};
 use tempfile::TempDir;
 
-use crate::redis_server::{RESPONSE_TIMEOUT, certify};
+use crate::redis_server;
+use crate::redis_server::{ask, certify, free_port, start_redis, until};
 
 /// Runs from [`RedisCluster::start`] until it is dropped.
 pub(crate) struct RedisCluster {
@@ -56,10 +53,12 @@ impl RedisCluster {
     }
 
     pub(crate) fn instructions(&self) -> String {
-        let urls = self.nodes.iter();
-        let urls = urls.map(|node| format!("rediss://keyfob:not-a-secret@127.0.0.1:{}", node.port));
-        let urls: Vec<_> = urls.collect();
-        serde_json::to_string(&(urls, self.directory.path().join("ca.pem"))).unwrap()
+        let hosts = self.nodes.iter();
+        let hosts: Vec<_> = hosts
+            .map(|node| format!("127.0.0.1:{}", node.port))
+            .collect();
+        let url = format!("rediss+cluster://keyfob:not-a-secret@{}", hosts.join(","));
+        serde_json::to_string(&(url, self.directory.path().join("ca.pem"))).unwrap()
     }
 
     pub(crate) fn store(&self) -> RedisStore {
@@ -67,14 +66,7 @@ impl RedisCluster {
     }
 
     pub(crate) fn store_of(instructions: &str) -> RedisStore {
-        let (urls, authority): (Vec<String>, PathBuf) = serde_json::from_str(instructions).unwrap();
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert: Some(fs::read(authority).unwrap()),
-        };
-        let client = ClusterClient::builder(urls).certs(certificates).build();
-        let keys = SealingKeys::new(SealingKey::from_bytes([42; 32]));
-        RedisStore::cluster(client.unwrap(), keys).response_timeout(RESPONSE_TIMEOUT)
+        redis_server::open(instructions)
     }
 
     /// Kills the master of this entry, waits for its replica to take over, and starts it again as a replica.
@@ -153,21 +145,12 @@ impl RedisCluster {
 
     /// Sends a command to a node as the administrator.
     fn ask(&self, node: usize, command: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-h", "127.0.0.1", "-p", &self.nodes[node].port.to_string()])
-            .args([
-                "--user",
-                "admin",
-                "--pass",
-                "not-a-secret",
-                "--no-auth-warning",
-            ])
-            .args(["--tls", "--cacert"])
-            .arg(self.directory.path().join("ca.pem"))
-            .args(command)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        ask(
+            self.directory.path(),
+            self.nodes[node].port,
+            "admin",
+            command,
+        )
     }
 }
 
@@ -203,49 +186,36 @@ impl Node {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn until(mut holds: impl FnMut() -> bool, problem: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < end, "{problem}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn spawn(directory: &Path, port: u16, bus: u16) -> Child {
     let own = directory.join(port.to_string());
     fs::create_dir_all(&own).unwrap();
-    let path = |name: &str| directory.join(name).display().to_string();
-    Command::new("redis-server")
-        .current_dir(own)
-        .args(["--bind", "127.0.0.1", "--port", "0"])
-        .args([
-            "--tls-port",
-            &port.to_string(),
-            "--cluster-port",
-            &bus.to_string(),
-        ])
-        .args(["--tls-cert-file", &path("server.pem")])
-        .args(["--tls-key-file", &path("server.key")])
-        .args([
-            "--tls-ca-cert-file",
-            &path("ca.pem"),
-            "--tls-auth-clients",
-            "no",
-        ])
-        .args(["--tls-cluster", "yes", "--tls-replication", "yes"])
-        .args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])
-        .args(["--repl-diskless-sync-delay", "0", "--save", ""])
-        .args(["--appendonly", "yes", "--appendfsync", "always"])
-        .args(["--masteruser", "admin", "--masterauth", "not-a-secret"])
-        .args(["--aclfile", &path("users.acl"), "--logfile", "log"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed; `cargo xtask test` installs it")
+    let settings = [
+        "--cluster-port",
+        &bus.to_string(),
+        "--tls-cluster",
+        "yes",
+        "--tls-replication",
+        "yes",
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "2000",
+        "--repl-diskless-sync-delay",
+        "0",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--masteruser",
+        "admin",
+        "--masterauth",
+        "not-a-secret",
+        "--aclfile",
+        "../users.acl",
+    ];
+    start_redis(&own, port, &settings)
 }
 
 /// The permissions that a store needs in a cluster, as in docs/how-to/many-machines.md.

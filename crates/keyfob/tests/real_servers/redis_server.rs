@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use keyfob::redis::{Client, Cmd, FromRedisValue, TlsCertificates, Value, cmd};
@@ -23,9 +23,7 @@ impl RedisServer {
         let directory = tempfile::tempdir().unwrap();
         certify(directory.path());
         fs::write(directory.path().join("users.acl"), USERS).unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = free_port();
         let process = spawn(directory.path(), port);
         Self {
             process,
@@ -60,8 +58,7 @@ impl RedisServer {
     }
 
     pub(crate) fn store_of(instructions: &str) -> RedisStore {
-        let (url, authority): (String, PathBuf) = serde_json::from_str(instructions).unwrap();
-        store(&url, &authority)
+        open(instructions)
     }
 
     /// Sends a command as the user of the stores.
@@ -185,10 +182,12 @@ fn entry_name(prefix: &str, id: &str) -> String {
     format!("{prefix}:{{{id}}}:entry")
 }
 
-/// A store on a server, which this authority certifies.
-pub(crate) fn store(url: &str, authority: &Path) -> RedisStore {
+/// A store at a URL, and with an authority, as the instructions name them.
+pub(crate) fn open(instructions: &str) -> RedisStore {
+    let (url, authority): (String, PathBuf) = serde_json::from_str(instructions).unwrap();
     let keys = SealingKeys::new(SealingKey::from_bytes([42; 32]));
-    RedisStore::new(client(url, authority), keys).response_timeout(RESPONSE_TIMEOUT)
+    let store = RedisStore::open_trusting(&url, &fs::read(authority).unwrap(), keys);
+    store.unwrap().response_timeout(RESPONSE_TIMEOUT)
 }
 
 fn client(url: &str, authority: &Path) -> Client {
@@ -222,29 +221,17 @@ pub(crate) fn certify(directory: &Path) {
 }
 
 fn spawn(directory: &Path, port: u16) -> Child {
-    let port_text = port.to_string();
-    let mut process = Command::new("redis-server")
-        .current_dir(directory)
-        .args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--tls-port",
-            &port_text,
-        ])
-        .args([
-            "--tls-cert-file",
-            "server.pem",
-            "--tls-key-file",
-            "server.key",
-        ])
-        .args(["--tls-ca-cert-file", "ca.pem", "--tls-auth-clients", "no"])
-        .args(["--aclfile", "users.acl", "--save", "", "--appendonly", "no"])
-        .args(["--logfile", "log"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed; `cargo xtask test` installs it");
+    let own = directory.join("data");
+    fs::create_dir_all(&own).unwrap();
+    let settings = [
+        "--aclfile",
+        "../users.acl",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ];
+    let mut process = start_redis(&own, port, &settings);
     for _ in 0..500 {
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return process;
@@ -253,8 +240,49 @@ fn spawn(directory: &Path, port: u16) -> Child {
     }
     let _ = process.kill();
     let _ = process.wait();
-    let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+    let log = fs::read_to_string(own.join("log")).unwrap_or_default();
     panic!("redis-server does not listen: {log}");
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Starts a server with TLS in this folder, whose parent has the certificates. A configuration file comes first.
+pub(crate) fn start_redis(own: &Path, port: u16, settings: &[&str]) -> Child {
+    Command::new("redis-server")
+        .current_dir(own)
+        .args(settings)
+        .args(["--bind", "127.0.0.1", "--port", "0"])
+        .args(["--tls-port", &port.to_string()])
+        .args(["--tls-cert-file", "../server.pem"])
+        .args(["--tls-key-file", "../server.key"])
+        .args(["--tls-ca-cert-file", "../ca.pem"])
+        .args(["--tls-auth-clients", "no", "--logfile", "log"])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed; `cargo xtask test` installs it")
+}
+
+/// Sends a command to a server as this user. Returns what it replies, or nothing.
+pub(crate) fn ask(directory: &Path, port: u16, user: &str, command: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-h", "127.0.0.1", "-p", &port.to_string(), "--user", user])
+        .args(["--pass", PASSWORD, "--no-auth-warning", "--tls", "--cacert"])
+        .arg(directory.join("ca.pem"))
+        .args(command)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub(crate) fn until(mut holds: impl FnMut() -> bool, problem: &str) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{problem}");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Long, because the machine of the tests may be slow.

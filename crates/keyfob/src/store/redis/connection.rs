@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use crate::error::error::Error;
@@ -115,7 +115,8 @@ impl ServerFault for RedisError {
     fn may_pass(&self) -> bool {
         let is_failing_over = self.code().is_some_and(|code| FAILING_OVER.contains(&code));
         let is_broken = self.is_connection_dropped() || self.is_connection_refusal();
-        !self.is_timeout() && (is_failing_over || is_broken)
+        // A timeout here is one of the client, which asks sentinels and nodes of a cluster by itself.
+        is_failing_over || is_broken || self.is_timeout() || has_no_master(self)
     }
 }
 
@@ -127,6 +128,11 @@ const FAILING_OVER: [&str; 5] = [
     "MASTERDOWN",
     "TRYAGAIN",
 ];
+
+/// Whether the sentinels know no master, as during a failover, or none of the name.
+fn has_no_master(fault: &RedisError) -> bool {
+    fault.kind() == ErrorKind::MasterNameNotFoundBySentinel
+}
 
 /// No limits of the client library: one timeout around each command covers connecting, sending and the reply.
 fn without_timeouts() -> AsyncConnectionConfig {
@@ -156,6 +162,8 @@ fn is_connection_failure(fault: &RedisError) -> bool {
 fn unavailable(fault: RedisError) -> StoreError {
     let message = if fault.is_timeout() {
         "the shared token store did not reply in time"
+    } else if has_no_master(&fault) {
+        "the sentinels of the shared token store know no master of the name in the URL that is up"
     } else if is_connection_failure(&fault) {
         "the shared token store cannot be reached"
     } else {
