@@ -1,8 +1,8 @@
 //! `keyfob forget`: removes stored tokens.
 
 use clap::Args;
-use keyfob::Profiles;
 use keyfob::store::TokenStore;
+use keyfob::{Profile, Profiles};
 
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
@@ -30,17 +30,16 @@ pub(crate) struct Forget {
 
 impl Forget {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        let profiles = self.config.profiles()?;
         match &self.name {
-            Some(name) => forget(&profiles, name).await?,
-            None => forget_all(&profiles).await?,
+            Some(name) => forget(&self.config.profile(name)?).await?,
+            None => forget_all(&self.config.profiles()?).await?,
         }
         Ok(ExitCode::Done)
     }
 }
 
-async fn forget(profiles: &Profiles, name: &str) -> Result<(), CliError> {
-    let profile = profiles.get(name)?;
+async fn forget(profile: &Profile) -> Result<(), CliError> {
+    let name = profile.name();
     let was_stored = match profile.store()? {
         None => false,
         Some((store, key)) => {
@@ -63,6 +62,7 @@ async fn forget_all(profiles: &Profiles) -> Result<(), CliError> {
         forgotten += u32::from(was_stored.map_err(keyfob::Error::from)?);
     }
     print_stdout(match forgotten {
+        0 => "no token was stored\n".to_owned(),
         1 => "1 token is forgotten\n".to_owned(),
         many => format!("{many} tokens are forgotten\n"),
     })

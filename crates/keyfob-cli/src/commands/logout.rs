@@ -54,7 +54,10 @@ async fn sign_out(profile: &Profile, lease: &mut dyn StoreLease) -> Result<Strin
             format!("signed out of {name}\n"),
         ),
         // The entry may hold only the record of a failed renewal.
-        Ok(None) => (Ok(()), format!("there was no sign-in to {name}\n")),
+        Ok(None) => (
+            Ok(()),
+            format!("there was no sign-in to {name}; `keyfob login {name}` signs in\n"),
+        ),
         Err(error) => (Err(error), String::new()),
     };
     lease.remove().await.map_err(keyfob::Error::from)?;

@@ -5,14 +5,16 @@ mod findings;
 
 use clap::{Args, Subcommand};
 use keyfob::{Origin, Profile, Profiles};
+use serde_json::{Value, json};
 
 use crate::commands::profile::add::Add;
-use crate::commands::profile::findings::report;
-use crate::options::profile::ConfigOption;
+use crate::commands::profile::findings::{exit, report, step};
+use crate::options::profile::{ConfigOption, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
-use crate::output::print::print_stdout;
+use crate::output::json::{JsonOption, print_json};
+use crate::output::print::{print_hint, print_stdout};
 
 /// List the profiles of keyfob.toml, check one, or add one
 #[derive(Args)]
@@ -34,6 +36,8 @@ enum Command {
 #[derive(Args)]
 struct List {
     #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
     config: ConfigOption,
 }
 
@@ -45,6 +49,8 @@ struct List {
 struct Check {
     /// The profile to check
     name: String,
+    #[command(flatten)]
+    json: JsonOption,
     #[command(flatten)]
     config: ConfigOption,
 }
@@ -73,6 +79,14 @@ impl ProfileCommand {
 impl List {
     fn run(self) -> Result<ExitCode, CliError> {
         let profiles = self.config.profiles()?;
+        if self.json.json {
+            let list: Vec<_> = profiles.iter().map(fields).collect();
+            print_json(&json!({"file": profiles.file(), "profiles": list}))?;
+            return Ok(ExitCode::Done);
+        }
+        if let Some(hint) = no_profile(&profiles) {
+            print_hint(hint);
+        }
         let rows: Vec<_> = profiles.iter().map(row).collect();
         print_stdout(columns(["PROFILE", "SERVERS", "TOKEN FROM"], &rows))?;
         Ok(ExitCode::Done)
@@ -82,11 +96,23 @@ impl List {
 impl Check {
     async fn run(self) -> Result<ExitCode, CliError> {
         let profiles = self.config.profiles()?;
-        let profile = profiles.get(&self.name)?;
+        let profile = self.config.profile(&self.name)?;
         let (name, file) = (profile.name(), profiles.file());
+        if self.json.json {
+            let findings = profile.check().await;
+            let steps: Vec<_> = findings.iter().map(step).collect();
+            print_json(&json!({"profile": name, "file": file, "steps": steps}))?;
+            return exit(&findings);
+        }
         print_stdout(format!("{name} of {file}\n"))?;
         report(&profile.check().await)
     }
+}
+
+/// The fields that a program reads.
+fn fields(profile: &Profile) -> Value {
+    let servers: Vec<_> = profile.origins().iter().map(Origin::to_string).collect();
+    json!({"name": profile.name(), "servers": servers, "token_from": profile.token_from()})
 }
 
 fn row(profile: &Profile) -> [String; 3] {

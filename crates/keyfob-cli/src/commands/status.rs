@@ -3,13 +3,16 @@
 use std::time::SystemTime;
 
 use clap::Args;
+use keyfob::Profiles;
 use keyfob::store::EntrySummary;
+use serde_json::{Value, json};
 
-use crate::options::profile::ConfigOption;
+use crate::options::profile::{ConfigOption, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
-use crate::output::print::print_stdout;
+use crate::output::json::{JsonOption, print_json, seconds_between, utc};
+use crate::output::print::{print_hint, print_stdout};
 use crate::output::span::span;
 use crate::stored_tokens;
 use crate::stored_tokens::StoredToken;
@@ -21,6 +24,8 @@ use crate::stored_tokens::StoredToken;
 #[command(after_long_help = table())]
 pub(crate) struct Status {
     #[command(flatten)]
+    json: JsonOption,
+    #[command(flatten)]
     config: ConfigOption,
 }
 
@@ -29,6 +34,14 @@ impl Status {
         let profiles = self.config.profiles()?;
         let now = SystemTime::now();
         let tokens = stored_tokens::all(&profiles).await?;
+        if self.json.json {
+            let tokens: Vec<_> = tokens.iter().map(|token| fields(token, now)).collect();
+            print_json(&json!({"tokens": tokens}))?;
+            return Ok(ExitCode::Done);
+        }
+        if tokens.is_empty() {
+            print_hint(no_token(&profiles));
+        }
         let mut rows: Vec<_> = tokens.iter().map(|token| row(token, now)).collect();
         rows.sort();
         let titles = [
@@ -39,14 +52,45 @@ impl Status {
     }
 }
 
-fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
+/// The fields that a program reads.
+fn fields(stored: &StoredToken, now: SystemTime) -> Value {
     let entry = &stored.entry;
+    let scopes: Option<Vec<_>> = (entry.scope.as_deref()).map(|scope| scope.split(' ').collect());
+    json!({
+        "profile": stored.profile,
+        "token": state(entry, now),
+        "obtained": utc(entry.obtained),
+        "age_seconds": seconds_between(entry.obtained, Some(now)),
+        "expires": utc(entry.expires),
+        "expires_in_seconds": seconds_between(Some(now), entry.expires),
+        "scopes": scopes,
+        "has_refresh_token": entry.has_refresh_token,
+        "renewal_started": utc(entry.exchange_started),
+        "last_error": entry.last_error.map(|kind| kind.to_string()),
+        "unreadable": entry.unreadable.as_ref().map(ToString::to_string),
+        "entry": entry.key.label(),
+    })
+}
+
+fn state(entry: &EntrySummary, now: SystemTime) -> &'static str {
     let expired = entry.expires.is_some_and(|end| end <= now);
-    let token = match (entry.has_token, expired) {
+    match (entry.has_token, expired) {
         (true, false) => "valid",
         (true, true) => "expired",
         (false, _) => "none",
-    };
+    }
+}
+
+/// What to do when no token is stored.
+fn no_token(profiles: &Profiles) -> String {
+    match no_profile(profiles) {
+        Some(hint) => format!("no token is stored; {hint}"),
+        None => "no token is stored; `keyfob token --profile NAME` fetches one, and `keyfob login NAME` signs you in".to_owned(),
+    }
+}
+
+fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
+    let entry = &stored.entry;
     let since = |time: Option<SystemTime>| time.and_then(|time| now.duration_since(time).ok());
     let age = since(entry.obtained).map_or_else(|| "-".into(), span);
     let expires = match entry.expires.map(|end| end.duration_since(now)) {
@@ -56,7 +100,7 @@ fn row(stored: &StoredToken, now: SystemTime) -> [String; 7] {
     };
     [
         stored.profile.clone().unwrap_or_else(|| "-".into()),
-        token.to_owned(),
+        state(entry, now).to_owned(),
         age,
         expires,
         entry.scope.clone().unwrap_or_else(|| "-".into()),

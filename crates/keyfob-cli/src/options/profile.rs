@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use keyfob::error::shown_name;
 use keyfob::{ClientCertificate, Profile, Profiles};
 
 use crate::output::error::CliError;
@@ -124,7 +125,15 @@ impl ConfigOption {
 
     /// The profile of this name.
     pub(crate) fn profile(&self, name: &str) -> Result<Profile, CliError> {
-        Ok(self.profiles()?.get(name)?.clone())
+        let profiles = self.profiles()?;
+        match (profiles.get(name), no_profile(&profiles)) {
+            (Ok(profile), _) => Ok(profile.clone()),
+            (Err(_), Some(hint)) => Err(CliError::usage(format!(
+                "there is no profile {:?}: {hint}",
+                shown_name(name)
+            ))),
+            (Err(error), None) => Err(error.into()),
+        }
     }
 }
 
@@ -153,4 +162,17 @@ impl ProfileOption {
     pub(crate) fn config_arguments(&self) -> Vec<String> {
         self.config.arguments()
     }
+}
+
+/// What to do when there is no profile; `None` if there is one.
+pub(crate) fn no_profile(profiles: &Profiles) -> Option<String> {
+    if profiles.iter().next().is_some() {
+        return None;
+    }
+    let file = profiles.file();
+    let why = match Path::new(file).exists() {
+        true => "has no profile",
+        false => "does not exist",
+    };
+    Some(format!("{file} {why}; `keyfob profile add NAME` adds one"))
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use keyfob::Profile;
 use url::Url;
 
-use crate::options::profile::ConfigOption;
+use crate::options::profile::{ConfigOption, no_profile};
 use crate::output::error::CliError;
 
 /// The argument that names a profile with a sign-in.
@@ -45,7 +45,7 @@ impl SignInProfile {
             ));
         }
         if let Some(name) = self.name.as_ref().or(self.profile.as_ref()) {
-            return with_sign_in(profiles.get(name)?.clone());
+            return with_sign_in(self.config.profile(name)?);
         }
         let candidates: Vec<_> = profiles
             .iter()
@@ -53,6 +53,10 @@ impl SignInProfile {
             .collect();
         match candidates.as_slice() {
             [only] => Ok((*only).clone()),
+            [] if no_profile(&profiles).is_some() => Err(CliError::usage(format!(
+                "there is no sign-in: {}, and `keyfob login URL` adds one for an API that says where to sign in",
+                no_profile(&profiles).unwrap_or_default()
+            ))),
             [] => Err(CliError::usage(format!(
                 "no profile in {} has a sign-in; give one the grant \"authorization_code\" or \"device_code\"",
                 profiles.file()

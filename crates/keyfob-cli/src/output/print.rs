@@ -2,6 +2,8 @@
 
 use std::io::{Write, stderr, stdout};
 
+use keyfob::error::printable;
+
 use crate::output::error::CliError;
 
 /// Prints text as it is.
@@ -16,4 +18,9 @@ pub(crate) fn print_stdout(text: impl AsRef<[u8]>) -> Result<(), CliError> {
 /// Prints a message for a person. A closed standard error is not a failure.
 pub(crate) fn print_stderr(text: impl AsRef<[u8]>) {
     let _ = stderr().lock().write_all(text.as_ref());
+}
+
+/// Prints one line that says what to do next. It goes to standard error, so that the output of a list stays empty.
+pub(crate) fn print_hint(text: impl AsRef<str>) {
+    print_stderr(format!("keyfob: {}\n", printable(text.as_ref())));
 }

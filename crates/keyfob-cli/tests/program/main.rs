@@ -10,6 +10,7 @@ mod help;
 mod helper;
 mod helper_git;
 mod helper_setup;
+mod json;
 mod keyfob;
 mod memory;
 mod old_formats;

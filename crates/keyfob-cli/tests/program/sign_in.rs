@@ -319,7 +319,7 @@ fn a_sign_out_revokes_and_forgets_both_tokens() {
     let again = machine.run(&["logout", "a"]);
     assert_eq!(
         (again.code, &*again.stdout),
-        (0, "there was no sign-in to a\n")
+        (0, "there was no sign-in to a; `keyfob login a` signs in\n")
     );
     machine.server.verify();
 }

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use keyfob::error::printable;
 use keyfob::profile::Finding;
+use serde_json::{Value, json};
 
 use crate::output::error::{CliError, with_causes};
 use crate::output::exit_code::ExitCode;
@@ -14,10 +15,24 @@ pub(super) fn report(findings: &[Finding]) -> Result<ExitCode, CliError> {
     for finding in findings {
         print_stdout(line(finding))?;
     }
+    exit(findings)
+}
+
+/// The exit code for what a check found.
+pub(super) fn exit(findings: &[Finding]) -> Result<ExitCode, CliError> {
     match findings.iter().find_map(|finding| finding.outcome().err()) {
         Some(error) => Err(CliError::silent(CliError::from(error.clone()).exit())),
         None => Ok(ExitCode::Done),
     }
+}
+
+/// The fields that a program reads.
+pub(super) fn step(finding: &Finding) -> Value {
+    let (found, error) = match finding.outcome() {
+        Ok(found) => (Some(found), None),
+        Err(error) => (None, Some(with_causes(error.to_string(), error.source()))),
+    };
+    json!({"step": finding.what(), "works": error.is_none(), "found": found, "error": error})
 }
 
 fn line(finding: &Finding) -> String {
