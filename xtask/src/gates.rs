@@ -32,7 +32,12 @@ pub(crate) const ALL: &[Gate] = &[
         &[],
         tree,
     ),
-    gate("deny", "licences, bans, sources", &[Need::CargoDeny], deny),
+    gate(
+        "deny",
+        "licences, bans, sources, number of crates",
+        &[Need::CargoDeny],
+        deny,
+    ),
     gate("clippy", "no warning, whatever the features", &[], clippy),
     gate("imports", "the folder rule of each crate", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
@@ -187,7 +192,29 @@ fn depends_on(listing: &str, name: &str) -> bool {
         .any(|line| line.split(' ').next() == Some(name))
 }
 
+/// The number of crates in a `cargo tree --prefix=none`, which marks repeated ones with a star.
+fn count_crates(listing: &str) -> usize {
+    let lines = listing.lines().map(|line| line.trim_end_matches(" (*)"));
+    let crates = lines.filter(|line| !line.is_empty());
+    crates.collect::<std::collections::BTreeSet<_>>().len()
+}
+
 fn deny() -> Outcome {
+    for (package, most) in MOST_CRATES {
+        let listing = read(&mut cargo([
+            "tree",
+            "--package",
+            package,
+            "--edges=normal",
+            "--prefix=none",
+        ]))?;
+        let crates = count_crates(&listing);
+        if crates > most {
+            return Err(format!(
+                "{package} is built from {crates} crates; at most {most} are allowed"
+            ));
+        }
+    }
     // Advisories are left out: their database is not available everywhere this runs.
     let deny = install::CARGO_DENY.path().ok_or("cargo-deny is gone")?;
     run(program(deny).args([
@@ -387,6 +414,10 @@ const PARTS_OF_THE_CORE: &[&[&str]] = &[
     &["--no-default-features", "--features=tower"],
     &["--no-default-features", "--features=store,tokio"],
 ];
+
+/// How many crates a package may be built from, with itself and its default features. What was removed and what it would take to
+/// remove more is in deny.toml.
+const MOST_CRATES: [(&str, usize); 2] = [("keyfob", 130), ("keyfob-cli", 280)];
 
 const NOT_IN_THE_CORE: &[&str] = &["hyper", "reqwest", "tokio"];
 
