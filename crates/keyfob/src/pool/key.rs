@@ -78,6 +78,12 @@ impl PoolKey {
         self.optional(3)
     }
 
+    /// All fields, in a form that is the same for equal keys. It may name a person.
+    #[cfg(feature = "profiles")]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(super) fn hash(&self) -> u64 {
         self.hash
     }

@@ -239,8 +239,8 @@ fn linked(definitions: impl Iterator<Item = Arc<Definition>>) -> BTreeMap<String
 pub struct Profile {
     pub(super) definition: Arc<Definition>,
     /// The profiles whose tokens its links are.
-    linked: Arc<BTreeMap<String, Profile>>,
-    tokens: Arc<OnceLock<TokenCache>>,
+    pub(super) linked: Arc<BTreeMap<String, Profile>>,
+    pub(super) tokens: Arc<OnceLock<TokenCache>>,
 }
 
 impl Profile {
@@ -390,23 +390,6 @@ impl Profile {
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
         }
-    }
-
-    /// The same profile for this subject, with a token cache of its own.
-    #[cfg(feature = "pool")]
-    pub(super) fn with_subject(&self, subject: &str, scopes: Vec<String>) -> Result<Self, Error> {
-        let definition = Definition::clone(&self.definition).with_subject(subject, scopes);
-        let definition = definition.ok_or_else(|| {
-            Error::input(format!(
-                "the profile `{}` has no token for each subject; use the grant `jwt_bearer` with a `private_key`",
-                self.name()
-            ))
-        })?;
-        Ok(Self {
-            definition: Arc::new(definition),
-            linked: Arc::clone(&self.linked),
-            tokens: Arc::default(),
-        })
     }
 
     /// How long fetching a token may take, if the file sets it.

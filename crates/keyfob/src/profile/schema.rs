@@ -67,6 +67,8 @@ pub(super) struct Definition {
     /// The environment variables that have secrets of the profile.
     pub(super) secret_variables: Vec<String>,
     pub(super) token: TokenSettings,
+    /// The key of a pool whose token this is; `None` for the profile's own.
+    pub(super) pool_key: Option<String>,
     pub(super) store: StoreSettings,
     /// It has been reported that there is no place for the store.
     pub(super) has_reported_no_store: Arc<AtomicBool>,
@@ -78,11 +80,6 @@ impl Definition {
         self.token.trust(&path);
         self.ca_file = Some(path);
         self
-    }
-
-    /// The same profile for this subject. `None` if its token is not that of a subject.
-    pub(super) fn with_subject(mut self, subject: &str, scopes: Vec<String>) -> Option<Self> {
-        self.token.set_subject(subject, scopes).then_some(self)
     }
 
     /// The same profile with this client certificate.
@@ -208,6 +205,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         variables: variables.unwrap_or_default(),
         stand_in_prefix,
         secret_variables: Vec::new(),
+        pool_key: None,
         store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
         token,
         has_reported_no_store: Arc::default(),

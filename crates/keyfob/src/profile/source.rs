@@ -36,12 +36,19 @@ impl Profile {
     ///
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a setting of the profile cannot be used.
     pub fn source(&self) -> Result<Arc<dyn TokenSource>, Error> {
+        self.complete(self.bare_source(&self.definition.token, "")?)
+    }
+
+    /// Puts the store, and what else the file says about the token, around a source of the profile's token.
+    pub(super) fn complete(
+        &self,
+        source: Arc<dyn TokenSource>,
+    ) -> Result<Arc<dyn TokenSource>, Error> {
         let definition = &self.definition;
         if let Some(path) = self.ca_file() {
             // The client is made at the first renewal. A file that cannot be used is found now.
             let _ = trust_file::<reqwest::ClientBuilder>(path)?;
         }
-        let source = self.bare_source(&definition.token, "")?;
         let source = match self.store()? {
             None => source,
             Some((store, key)) => Arc::new(

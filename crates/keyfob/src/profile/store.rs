@@ -98,8 +98,16 @@ impl Profile {
     /// It holds everything that makes the token a different one: another profile, or other settings of this one. The key of the
     /// grant's own source cannot be used, because that source exists only once the secrets have been read.
     fn store_key(&self) -> StoreKey {
-        let key = token_key(&self.definition.token);
-        key.name(self.name()).build()
+        let token = &self.definition.token;
+        let key = token_key(token).name(self.name());
+        match &self.definition.pool_key {
+            // The whole hash: subjects are chosen by others, and two of them must not have one entry.
+            Some(pool_key) => {
+                let key_of_pool = StoreKey::builder(identity(token)).subject(pool_key);
+                key.subject(key_of_pool.build().id()).build()
+            }
+            None => key.build(),
+        }
     }
 
     /// The store of a link, and the key of its token there; `None` if it is not worth it, or the profile has no store.

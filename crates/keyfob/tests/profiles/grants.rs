@@ -418,7 +418,7 @@ fn discovery(server: &Server, path: &str, issuer: String) -> Expect {
     })))
 }
 
-fn renewed(tokens: &TokenCache) -> String {
+pub(crate) fn renewed(tokens: &TokenCache) -> String {
     let token = tokens.renew_blocking().expect("the server gives one");
     token.expose().to_owned()
 }

@@ -14,7 +14,7 @@ use crate::profile::basic::BasicToken;
 use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
 use crate::profile::schema::client::Authentication;
-use crate::profile::schema::grant::{Assertion, Grant, GrantKind};
+use crate::profile::schema::grant::Grant;
 use crate::profile::schema::helper;
 use crate::profile::schema::http;
 use crate::profile::schema::http::HttpSettings;
@@ -190,24 +190,6 @@ impl TokenSettings {
             TokenFrom::Grant(grant) => Some(grant),
             _ => None,
         }
-    }
-
-    /// Sets the subject and the scopes of the JWT grant. Returns whether the profile signs such a JWT.
-    pub(crate) fn set_subject(&mut self, subject: &str, scopes: Vec<String>) -> bool {
-        let TokenFrom::Grant(grant) = &mut self.from else {
-            return false;
-        };
-        let GrantKind::JwtBearer(Assertion::Signed {
-            subject: signed, ..
-        }) = &mut grant.kind
-        else {
-            return false;
-        };
-        *signed = Some(subject.to_owned());
-        if !scopes.is_empty() {
-            grant.scopes = scopes;
-        }
-        true
     }
 
     /// Sets the CA file for the servers of all links.
