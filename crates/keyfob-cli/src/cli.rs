@@ -141,6 +141,8 @@ const LONGEST_NAME: usize = 20;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use keyfob::oauth::AuthorizationCode;
     use keyfob::{CommandToken, RetryPolicy, Session};
 
@@ -184,6 +186,91 @@ mod tests {
             let help = help_of(command);
             assert!(help.contains(&fact), "{fact:?} is not in: {help}");
         }
+    }
+
+    #[test]
+    fn one_option_has_one_name_and_one_kind_of_value_in_all_commands() {
+        let mut kinds = BTreeMap::new();
+        let mut names = BTreeMap::new();
+        for (command, argument) in arguments() {
+            let Some(long) = argument.get_long() else {
+                continue;
+            };
+            // With `request` it is curl's: the data of the body.
+            if command.ends_with("request") && long == "json" {
+                continue;
+            }
+            let takes_value = argument.get_action().takes_values();
+            let value = takes_value.then(|| format!("{:?}", argument.get_value_names()));
+            let kind = kinds
+                .entry(long.to_owned())
+                .or_insert_with(|| value.clone());
+            assert_eq!(*kind, value, "{command} --{long}");
+            let help = argument.get_help().map(ToString::to_string);
+            let name = names.entry(help).or_insert_with(|| long.to_owned());
+            assert_eq!(name, long, "{command}: two options have the same help");
+        }
+        assert!(kinds.len() > 40, "{kinds:?}");
+    }
+
+    #[test]
+    fn a_profile_is_named_by_name_or_by_profile_in_every_command() {
+        let all = arguments();
+        for (command, argument) in &all {
+            let is_profile = argument.is_positional() && argument.get_id() == "name";
+            // There it is the name of a new profile.
+            if !is_profile || command.ends_with("profile add") {
+                continue;
+            }
+            let has_option = |(other, argument): &(String, clap::Arg)| {
+                other == command && argument.get_long() == Some("profile")
+            };
+            assert!(all.iter().any(has_option), "{command}");
+        }
+        for command in [
+            "token",
+            "login",
+            "logout",
+            "forget",
+            "helper setup git",
+            "profile check",
+            "store check",
+            "store rotate-key",
+            "store export",
+            "store import",
+        ] {
+            let words = || ["keyfob"].into_iter().chain(command.split(' '));
+            let more = match command.ends_with("port") {
+                true => &["--file=f", "--sealing-key=k"][..],
+                false => &[],
+            };
+            for name in [&["a"][..], &["--profile", "a"]] {
+                let line = words()
+                    .chain(more.iter().copied())
+                    .chain(name.iter().copied());
+                assert!(Cli::try_parse_from(line).is_ok(), "{command} {name:?}");
+            }
+        }
+    }
+
+    /// The arguments of all commands, each with the name of its command.
+    fn arguments() -> Vec<(String, clap::Arg)> {
+        fn add(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Arg)>) {
+            let path = format!("{path} {}", command.get_name());
+            found.extend(
+                command
+                    .get_arguments()
+                    .map(|argument| (path.clone(), argument.clone())),
+            );
+            for below in command.get_subcommands() {
+                add(below, &path, found);
+            }
+        }
+        let mut root = Cli::command();
+        root.build();
+        let mut found = Vec::new();
+        add(&root, "", &mut found);
+        found
     }
 
     /// The long help of a command, on one line.

@@ -4,7 +4,7 @@ use clap::Args;
 use keyfob::store::TokenStore;
 use keyfob::{Profile, Profiles};
 
-use crate::options::profile::ConfigOption;
+use crate::options::profile::NamedProfile;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::print_stdout;
@@ -18,21 +18,18 @@ use crate::stored_tokens::{LOCK_TIMEOUT, forget_links};
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct Forget {
-    /// The profile whose token to forget
-    #[arg(required_unless_present = "all")]
-    name: Option<String>,
     /// Forget every stored token, also those of profiles that no longer exist
-    #[arg(long, conflicts_with = "name")]
+    #[arg(long, conflicts_with_all = ["name", "profile"])]
     all: bool,
     #[command(flatten)]
-    config: ConfigOption,
+    named: NamedProfile,
 }
 
 impl Forget {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
-        match &self.name {
-            Some(name) => forget(&self.config.profile(name)?).await?,
-            None => forget_all(&self.config.profiles()?).await?,
+        match self.all {
+            true => forget_all(&self.named.config.profiles()?).await?,
+            false => forget(&self.named.profile()?).await?,
         }
         Ok(ExitCode::Done)
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::commands::profile::add::Add;
 use crate::commands::profile::findings::{exit, report, step};
-use crate::options::profile::{ConfigOption, no_profile};
+use crate::options::profile::{ConfigOption, NamedProfile, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
@@ -47,12 +47,10 @@ struct List {
 /// secret.
 #[derive(Args)]
 struct Check {
-    /// The profile to check
-    name: String,
     #[command(flatten)]
     json: JsonOption,
     #[command(flatten)]
-    config: ConfigOption,
+    named: NamedProfile,
 }
 
 /// Print the JSON Schema of keyfob.toml, with which editors complete and check the file
@@ -95,8 +93,8 @@ impl List {
 
 impl Check {
     async fn run(self) -> Result<ExitCode, CliError> {
-        let profiles = self.config.profiles()?;
-        let profile = self.config.profile(&self.name)?;
+        let profile = self.named.profile()?;
+        let profiles = self.named.config.profiles()?;
         let (name, file) = (profile.name(), profiles.file());
         if self.json.json {
             let findings = profile.check().await;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use keyfob::Profile;
 use keyfob::store::{EntrySummary, PostgresStore, StoreError, TokenStore, move_entry, seal_again};
 
-use crate::options::profile::ConfigOption;
+use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::print::{print_stderr, print_stdout};
@@ -50,10 +50,8 @@ struct Sql {
 /// A store.
 #[derive(Args)]
 struct OfProfile {
-    /// A profile that uses the store
-    profile: String,
     #[command(flatten)]
-    config: ConfigOption,
+    named: NamedProfile,
 }
 
 /// A store, and a file with what it holds.
@@ -107,7 +105,7 @@ impl StoreCommand {
 
 impl OfProfile {
     fn open(&self) -> Result<Opened, CliError> {
-        open(&self.config.profile(&self.profile)?)
+        open(&self.named.profile()?)
     }
 
     async fn rotate_key(self) -> Result<ExitCode, CliError> {

@@ -20,6 +20,9 @@ use crate::stdin::read_stdin;
 #[derive(Args)]
 #[command(after_long_help = table())]
 pub(crate) struct PrintToken {
+    /// The profile, as --profile NAME
+    #[arg(group = "token_source")]
+    name: Option<String>,
     /// The format
     #[arg(long, value_enum, default_value_t = Format::Plain)]
     format: Format,
@@ -53,7 +56,7 @@ impl PrintToken {
             }
             None => None,
         };
-        let choice = self.token.choose()?;
+        let choice = self.token.choose(self.name.as_deref())?;
         let tokens = choice.tokens()?;
         let lease = match rejected {
             _ if self.renew => {

@@ -53,6 +53,49 @@ pub(crate) struct ProfileOption {
     config: ConfigOption,
 }
 
+/// A profile by its name: the argument NAME or the option `--profile`.
+#[derive(Args)]
+pub(crate) struct NamedProfile {
+    /// The profile
+    name: Option<String>,
+    /// The same as NAME
+    #[arg(long, value_name = "NAME", help_heading = "Profile")]
+    profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigOption,
+}
+
+impl NamedProfile {
+    /// The argument, which may be something else than a name.
+    pub(crate) fn argument(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The name that the option `--profile` gives.
+    pub(crate) fn option(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// The name, if one is given.
+    pub(crate) fn name(&self) -> Result<Option<&str>, CliError> {
+        match (self.argument(), self.option()) {
+            (Some(_), Some(_)) => Err(CliError::usage(
+                "the profile is named twice; omit --profile or the name before it",
+            )),
+            (argument, option) => Ok(argument.or(option)),
+        }
+    }
+
+    /// The profile of the name, which has to be given.
+    pub(crate) fn profile(&self) -> Result<Profile, CliError> {
+        let name = self.name()?;
+        let name = name.ok_or_else(|| {
+            CliError::usage("no profile is named; give its NAME, and `keyfob profile list` prints those that there are")
+        })?;
+        self.config.profile(name)
+    }
+}
+
 impl ConfigOption {
     pub(crate) fn profiles(&self) -> Result<Profiles, CliError> {
         let profiles = match &self.config {
@@ -139,8 +182,8 @@ impl ConfigOption {
 
 impl ProfileOption {
     /// The profile that the option names, if it is given.
-    pub(crate) fn named(&self) -> Result<Option<Profile>, CliError> {
-        let name = self.profile.as_deref();
+    pub(crate) fn named(&self, argument: Option<&str>) -> Result<Option<Profile>, CliError> {
+        let name = argument.or(self.profile.as_deref());
         name.map(|name| self.config.profile(name)).transpose()
     }
 

@@ -4,25 +4,20 @@ use clap::Args;
 use keyfob::Profile;
 use url::Url;
 
-use crate::options::profile::{ConfigOption, no_profile};
+use crate::options::profile::{ConfigOption, NamedProfile, no_profile};
 use crate::output::error::CliError;
 
-/// The argument that names a profile with a sign-in.
+/// The profile with a sign-in; it may be omitted if only one profile has a sign-in.
 #[derive(Args)]
 pub(crate) struct SignInProfile {
-    /// The profile; may be omitted if only one profile has a sign-in
-    name: Option<String>,
-    /// The same as NAME
-    #[arg(long, value_name = "NAME", help_heading = "Profile")]
-    profile: Option<String>,
     #[command(flatten)]
-    config: ConfigOption,
+    named: NamedProfile,
 }
 
 impl SignInProfile {
     /// The URL that is given in place of a profile.
     pub(crate) fn url(&self) -> Result<Option<Url>, CliError> {
-        let url = self.name.as_deref().filter(|name| name.contains("://"));
+        let url = self.named.argument().filter(|name| name.contains("://"));
         // The error does not quote the URL, whose query may hold a secret.
         let url = url.map(Url::parse).transpose();
         url.map_err(|error| CliError::usage(format!("the URL cannot be parsed: {error}")))
@@ -30,22 +25,17 @@ impl SignInProfile {
 
     /// The name that the option `--profile` gives.
     pub(crate) fn option(&self) -> Option<&str> {
-        self.profile.as_deref()
+        self.named.option()
     }
 
     pub(crate) fn config(&self) -> &ConfigOption {
-        &self.config
+        &self.named.config
     }
 
     pub(crate) fn choose(&self) -> Result<Profile, CliError> {
-        let profiles = self.config.profiles()?;
-        if let (Some(_), Some(_)) = (&self.name, &self.profile) {
-            return Err(CliError::usage(
-                "the profile is named twice; omit --profile or the name before it",
-            ));
-        }
-        if let Some(name) = self.name.as_ref().or(self.profile.as_ref()) {
-            return with_sign_in(self.config.profile(name)?);
+        let profiles = self.config().profiles()?;
+        if let Some(name) = self.named.name()? {
+            return with_sign_in(self.config().profile(name)?);
         }
         let candidates: Vec<_> = profiles
             .iter()

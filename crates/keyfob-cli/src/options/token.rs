@@ -61,7 +61,7 @@ impl TokenChoice {
 impl TokenOptions {
     /// The profile that the option names, if it is given.
     pub(crate) fn named_profile(&self) -> Result<Option<Profile>, CliError> {
-        self.profile.named()
+        self.profile.named(None)
     }
 
     /// The file with the certificate authorities that are trusted in place of the system's.
@@ -80,8 +80,10 @@ impl TokenOptions {
     }
 
     /// The source that the options or the environment name.
-    pub(crate) fn choose(&self) -> Result<TokenChoice, CliError> {
-        match self.named_profile()? {
+    ///
+    /// `argument` is the name of a profile that was given without an option.
+    pub(crate) fn choose(&self, argument: Option<&str>) -> Result<TokenChoice, CliError> {
+        match self.profile.named(argument)? {
             Some(profile) => Ok(TokenChoice::Profile(profile)),
             None => self.cache().map(TokenChoice::Cache),
         }

@@ -84,6 +84,7 @@ fn a_failed_check_is_json_too_and_keeps_its_exit_code() {
 fn where_there_is_nothing_the_next_command_is_named() {
     let folder = Folder::new();
     let empty = folder.file("empty.toml", "").display().to_string();
+    let state = folder.path("state").display().to_string();
     let missing = [
         (
             &["profile", "list"][..],
@@ -104,7 +105,8 @@ fn where_there_is_nothing_the_next_command_is_named() {
         (&["token", "--profile=x"], 2, "`keyfob profile add NAME`"),
     ];
     for (arguments, code, hint) in missing {
-        let done = Keyfob::new(arguments).run();
+        // Other tests have tokens in the folder that they share.
+        let done = Keyfob::new(arguments).env("XDG_STATE_HOME", &state).run();
         assert_eq!((done.code, &*done.stdout), (code, ""), "{done:?}");
         assert!(done.complaint().contains(hint), "{done:?}");
     }
@@ -126,6 +128,28 @@ fn where_there_is_nothing_the_next_command_is_named() {
     );
     let none = document(&machine.run(&["status", "--json"]));
     assert_eq!(none, json!({"tokens": []}));
+}
+
+#[test]
+fn name_and_profile_mean_the_same_and_one_of_them_is_enough() {
+    let machine = Machine::new(API, "");
+    machine.run(&["token", "--profile=a"]);
+    for arguments in [
+        &["token"][..],
+        &["profile", "check"],
+        &["store", "check"],
+        &["forget"],
+    ] {
+        let run = |more: &[&str]| machine.keyfob(arguments).args(more).run();
+        let (by_name, by_option) = (run(&["a"]), run(&["--profile", "a"]));
+        assert_eq!(
+            (by_name.code, by_option.code),
+            (0, 0),
+            "{by_name:?} {by_option:?}"
+        );
+        assert_eq!(run(&["a", "--profile=a"]).code, 2, "{arguments:?}");
+        assert_eq!(run(&[]).code, 2, "{arguments:?}");
+    }
 }
 
 fn document(done: &Finished) -> Value {

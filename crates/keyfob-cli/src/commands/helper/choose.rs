@@ -114,7 +114,7 @@ impl HelperOptions {
     }
 
     fn matching(&self, server: &Server) -> Result<Option<Profile>, CliError> {
-        Ok(match self.profile.named()? {
+        Ok(match self.profile.named(None)? {
             Some(profile) => {
                 Some(profile).filter(|profile| profile.origins().contains(&server.origin))
             }
@@ -124,7 +124,7 @@ impl HelperOptions {
 
     /// Every profile that may be chosen.
     pub(super) fn profiles(&self) -> Result<Vec<Profile>, CliError> {
-        Ok(match self.profile.named()? {
+        Ok(match self.profile.named(None)? {
             Some(profile) => vec![profile],
             None => self.profile.profiles()?.iter().cloned().collect(),
         })

@@ -27,6 +27,9 @@ pub(super) struct Setup {
     /// The program
     #[arg(value_enum)]
     program: HostProgram,
+    /// The profile, as --profile NAME
+    #[arg(group = "token_source")]
+    name: Option<String>,
     #[command(flatten)]
     profile: ProfileOption,
     /// Write the configuration, and make the link that the program looks for
@@ -51,7 +54,7 @@ enum HostProgram {
 
 impl Setup {
     pub(super) async fn run(self) -> Result<ExitCode, CliError> {
-        let context = Context::new(&self.profile, self.links.clone())?;
+        let context = Context::new(&self.profile, self.name.as_deref(), self.links.clone())?;
         let plan = match self.program {
             HostProgram::Git => programs::git(&context)?,
             HostProgram::Docker => programs::docker(&context)?,

@@ -22,8 +22,12 @@ pub(super) struct Context {
 
 impl Context {
     /// `links` is the folder for links, if the user has named one.
-    pub(super) fn new(options: &ProfileOption, links: Option<PathBuf>) -> Result<Self, CliError> {
-        let profile = options.named()?.ok_or_else(|| {
+    pub(super) fn new(
+        options: &ProfileOption,
+        name: Option<&str>,
+        links: Option<PathBuf>,
+    ) -> Result<Self, CliError> {
+        let profile = options.named(name)?.ok_or_else(|| {
             CliError::usage("give the profile with --profile; `keyfob profile list` names them")
         })?;
         profile.require_server()?;
