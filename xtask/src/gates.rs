@@ -415,9 +415,9 @@ const PARTS_OF_THE_CORE: &[&[&str]] = &[
     &["--no-default-features", "--features=store,tokio"],
 ];
 
-/// How many crates a package may be built from, with itself and its default features. What was removed and what it would take to
-/// remove more is in deny.toml.
-const MOST_CRATES: [(&str, usize); 2] = [("keyfob", 130), ("keyfob-cli", 280)];
+/// How many crates a package may be built from, with itself and its default features. deny.toml
+/// says what it would take to remove more.
+const MOST_CRATES: [(&str, usize); 2] = [("keyfob", 130), ("keyfob-cli", 281)];
 
 const NOT_IN_THE_CORE: &[&str] = &["hyper", "reqwest", "tokio"];
 
