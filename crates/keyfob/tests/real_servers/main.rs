@@ -16,6 +16,7 @@ mod glewlwyd_server;
 #[expect(dead_code, reason = "the main function of the example is not called")]
 #[path = "../../examples/many_users.rs"]
 mod many_users;
+mod old_formats;
 mod openbao;
 mod openbao_server;
 #[path = "../stores/other_process.rs"]

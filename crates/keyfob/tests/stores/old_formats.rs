@@ -191,6 +191,7 @@ async fn the_fixtures_of_this_version_are_written() {
     let store = |name: &str| FileStore::new(version.join(name));
     write_entries(store("store")).await;
     write_entries(store("sealed-store").sealed(sealing_keys(&version))).await;
+    write_rows(&version);
     for folder in ["store", "sealed-store"] {
         for file in fs::read_dir(version.join(folder)).unwrap() {
             let path = file.unwrap().path();
@@ -198,6 +199,19 @@ async fn the_fixtures_of_this_version_are_written() {
                 fs::remove_file(path).unwrap();
             }
         }
+    }
+}
+
+/// The entry `all`, sealed for each database. `tests/real_servers/old_formats.rs` reads it there.
+fn write_rows(version: &Path) {
+    let (_, token) = tokens().unwrap().remove(0);
+    let entry = Entry::new(token, saved());
+    for (place, name) in [("keyfob", "redis"), ("keyfob_tokens", "postgres")] {
+        let keys = sealing_keys(version).bound_to(place);
+        let sealed = keys.seal(&key("all"), &entry).unwrap();
+        let text = sealed.iter().map(|byte| format!("{byte:02x}"));
+        let text = text.collect::<String>();
+        fs::write(version.join(format!("{name}-row.hex")), text).unwrap();
     }
 }
 
