@@ -1,5 +1,9 @@
 //! The events of token stores.
 
+use std::fmt::Display;
+
+use tracing::field::display;
+
 use crate::error::error::Error;
 use crate::error::printable::printable;
 use crate::observe::events::cause_of;
@@ -20,6 +24,13 @@ pub(crate) fn unavailable(error: &Error, first: bool) {
 pub(crate) fn outdated(id: &str) {
     tracing::error!(target: "keyfob", id, "the token store has an older state of an entry than this process has seen; it is not used");
     count("keyfob_store_rollbacks_total", &[]);
+}
+
+/// An entry was saved, and fewer replicas have it than wanted.
+pub(crate) fn not_replicated(reached: u32, wanted: u32, refusal: Option<&dyn Display>) {
+    let error = refusal.map(|refusal| display(printable(refusal)));
+    tracing::warn!(target: "keyfob", reached, wanted, error, "too few replicas of the token store have the new token; it is lost if the server fails now");
+    count("keyfob_unreplicated_saves_total", &[]);
 }
 
 /// There is no place for a profile's store, so that its tokens are only in memory.

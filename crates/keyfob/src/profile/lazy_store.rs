@@ -75,7 +75,8 @@ async fn open_redis(
     };
     Ok(store
         .set_each(&settings.place, RedisStore::prefix)
-        .set_each(settings.lease, RedisStore::lease_duration))
+        .set_each(settings.lease, RedisStore::lease_duration)
+        .set_each(settings.replicas, RedisStore::replicas))
 }
 
 async fn open_postgres(

@@ -112,6 +112,7 @@ impl RedisStore {
                 connection: Connection::to(server),
                 prefix: Self::PREFIX.to_owned(),
                 rows: RowSettings::new(keys.bound_to(Self::PREFIX)),
+                replicas: 0,
             }),
         }
     }
@@ -133,6 +134,17 @@ impl RedisStore {
         let database = Arc::make_mut(&mut self.database);
         database.prefix = prefix.into();
         database.rows.keys = database.rows.keys.bound_to(&database.prefix);
+        self
+    }
+
+    /// Sets how many replicas must have an entry before its save ends (`WAIT`); the default is 0.
+    ///
+    /// A replica that takes over for a master that died may lack what the master has saved: then a refresh token that was used
+    /// is sent again. If fewer replicas have the entry after a third of the
+    /// [response timeout](Self::response_timeout), a warning is logged and the token is used, because the master has it.
+    #[must_use]
+    pub fn replicas(mut self, count: u32) -> Self {
+        Arc::make_mut(&mut self.database).replicas = count;
         self
     }
 

@@ -1,9 +1,13 @@
 //! The store behind Redis Sentinel: masters that die, and masters that become replicas.
 
-use keyfob::store::{Entry, TokenStore};
+use keyfob::store::{Entry, RedisStore, TokenStore};
+
+use std::time::{Duration, Instant};
 
 use crate::fixtures::{Process, SECOND, key, token};
+use crate::redis_cluster_server::RedisCluster;
 use crate::redis_sentinel_server::RedisSentinel;
+use crate::redis_server::RESPONSE_TIMEOUT;
 
 fn entry(number: u32) -> Entry {
     Entry::new(token(number).unwrap(), std::time::SystemTime::now())
@@ -49,4 +53,48 @@ async fn t9_a_master_that_became_a_replica_is_left() {
     store.replace(&key(), &entry(2), SECOND).await.unwrap();
     let found = servers.store().load(&key()).await.unwrap().unwrap();
     assert_eq!(found.entry.token().unwrap().expose(), "token-2");
+}
+
+/// How long a save waits for replicas: a third of the timeout.
+const WAIT_LIMIT: Duration = Duration::from_millis(RESPONSE_TIMEOUT.as_millis() as u64 / 3);
+
+/// Saves a token that no replica gets, and kills the master. Returns the token of the replica, and how long the save took.
+async fn token_after_an_unreplicated_save(replicas: u32) -> (String, Duration) {
+    let mut servers = RedisSentinel::start();
+    let store = servers.store().replicas(replicas);
+    store.replace(&key(), &entry(1), SECOND).await.unwrap();
+    servers.cut_off_replica();
+    let start = Instant::now();
+    store.replace(&key(), &entry(2), SECOND).await.unwrap();
+    let took = start.elapsed();
+    let failed = servers.kill_master();
+    servers.let_replica_go_on(failed);
+    servers.wait_for_another_master(failed);
+    let found = servers.store().load(&key()).await.unwrap().unwrap();
+    (found.entry.token().unwrap().expose().to_owned(), took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t9_what_no_replica_has_is_lost_with_the_master_and_a_wait_is_bounded() {
+    let (lost, at_once) = token_after_an_unreplicated_save(0).await;
+    let (with, waited) = token_after_an_unreplicated_save(1).await;
+    println!("saved after {at_once:?}: {lost}; with WAIT after {waited:?}: {with}");
+    // The master confirmed the second token each time.
+    assert_eq!((lost.as_str(), with.as_str()), ("token-1", "token-1"));
+    assert!(waited > WAIT_LIMIT, "it did not wait: {waited:?}");
+    assert!(waited < WAIT_LIMIT * 6, "{waited:?}");
+}
+
+async fn assert_replicated(store: RedisStore) {
+    let store = store.replicas(1);
+    let start = Instant::now();
+    store.replace(&key(), &entry(1), SECOND).await.unwrap();
+    let took = start.elapsed();
+    assert!(took < WAIT_LIMIT, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_save_waits_for_a_replica_of_its_node_and_no_longer() {
+    assert_replicated(RedisSentinel::start().store()).await;
+    assert_replicated(RedisCluster::start().store()).await;
 }

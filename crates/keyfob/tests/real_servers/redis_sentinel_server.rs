@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Child;
 
 use keyfob::store::RedisStore;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::redis_server;
@@ -85,6 +86,27 @@ impl RedisSentinel {
         assert!(reply.contains("OK"), "{reply}");
         self.wait_for_another_master(old);
         self.wait_until_whole();
+    }
+
+    /// Stops the replica and cuts its connection, so that it gets no write of the master.
+    pub(crate) fn cut_off_replica(&self) {
+        let master = self.master();
+        self.signal(1 - master, Signal::STOP);
+        // What is in the buffer of a connection would reach the replica even if the master dies.
+        let master = self.servers[master].port;
+        let kill = ["CLIENT", "KILL", "TYPE", "replica"];
+        let killed = self.ask(master, "admin", &kill);
+        assert_eq!(killed.trim(), "1");
+    }
+
+    /// Lets the replica of this master go on.
+    pub(crate) fn let_replica_go_on(&self, master: usize) {
+        self.signal(1 - master, Signal::CONT);
+    }
+
+    fn signal(&self, server: usize, signal: Signal) {
+        let process = &self.servers[server].process;
+        kill_process(Pid::from_child(process), signal).unwrap();
     }
 
     /// Kills the master. Returns which server it was.
@@ -214,7 +236,7 @@ const SENTINELS: usize = 3;
 /// The permissions that a store needs, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
 user admin on >not-a-secret ~* &* +@all
-user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping +role
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping +role +wait
 ";
 
 /// The same at the sentinels.

@@ -45,6 +45,8 @@ pub(crate) struct DatabaseSettings {
     /// The prefix of all keys in Redis, or the table in PostgreSQL.
     pub(crate) place: Option<String>,
     pub(crate) lease: Option<Duration>,
+    /// How many replicas must have a saved entry, in Redis.
+    pub(crate) replicas: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -155,10 +157,15 @@ fn read_database(
     keys: Read<Vec<SecretRef>>,
     place: &'static str,
 ) -> Read<DatabaseSettings> {
+    let is_redis = place == "prefix";
     let purpose = "a reference to the URL of the server, which holds a password";
     let url = table.required("url", purpose, Value::secret);
     let place = table.optional(place, Value::text);
     let lease = table.optional("lease", Value::seconds);
+    let replicas = match is_redis {
+        true => table.optional("replicas", |value| value.number(0..=MOST_REPLICAS)),
+        false => None,
+    };
     let keys = keys?;
     // Files belong to one user. A database often has more users, who could read the tokens.
     if keys.is_empty() {
@@ -171,12 +178,15 @@ fn read_database(
         keys,
         place,
         lease,
+        replicas,
     })
 }
 
 fn read_directory(value: &Value<'_>) -> Read<PathBuf> {
     absolute(&value.text()?).map_err(|problem| value.error(format!("`directory` {problem}")))
 }
+
+const MOST_REPLICAS: u32 = 100;
 
 const NAMES: [(&str, Name); 5] = [
     ("memory", Name::Memory),
@@ -244,6 +254,13 @@ const STORE_KEYS: &[Key] = &[
     Key::new("prefix", Kind::Text, "the start of all key names in Redis")
         .default("keyfob")
         .only(&["redis"]),
+    Key::new(
+        "replicas",
+        Kind::Number(0, MOST_REPLICAS),
+        "how many replicas of Redis must have a new token before it is used; with fewer, a warning is logged",
+    )
+    .default("0")
+    .only(&["redis"]),
     Key::new("table", Kind::Text, "the table in PostgreSQL, if need be after its schema and a dot")
         .default("keyfob_tokens")
         .only(&["postgres"]),

@@ -1,6 +1,7 @@
 //! The connection to the server. It is opened when it is needed, and again after it broke.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,16 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use crate::error::error::Error;
 use crate::error::printable::printable;
+use crate::observe::store as events;
 use crate::runtime::lock::{Mutex, lock};
 use crate::store::error::StoreError;
 use crate::store::outage::{ServerFault, within_timeout};
 
 /// The default timeout of one command.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Replicas may take this part of the timeout of a command, so that enough of it is left to save once more.
+const REPLICATION_SHARE: u32 = 3;
 
 /// The server, cluster or sentinels.
 #[derive(Clone)]
@@ -74,7 +79,32 @@ impl Connection {
 
     /// Runs a command. If the connection broke or the server restarts, it is sent again, so it must be repeatable.
     pub(super) async fn run(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let reply = within_timeout(self.timeout, || self.try_run(command)).await;
+        self.repeat(|| self.try_run(command)).await
+    }
+
+    /// As [`run`](Self::run), for a command that writes: waits until this many replicas have what was written.
+    ///
+    /// If there are too few of them, a warning is logged. If the server is lost meanwhile, the command is sent again.
+    pub(super) async fn run_replicated(
+        &self,
+        command: &Cmd,
+        replicas: u32,
+    ) -> Result<Value, StoreError> {
+        self.repeat(async || {
+            let reply = self.try_run(command).await?;
+            if replicas > 0 {
+                self.wait_for(replicas, command).await?;
+            }
+            Ok(reply)
+        })
+        .await
+    }
+
+    async fn repeat<F>(&self, attempt: impl FnMut() -> F) -> Result<Value, StoreError>
+    where
+        F: Future<Output = RedisResult<Value>>,
+    {
+        let reply = within_timeout(self.timeout, attempt).await;
         reply.map_err(|fault| {
             // Also after a timeout, in which the attempt was dropped.
             self.note(&fault);
@@ -99,6 +129,37 @@ impl Connection {
         reply.await.inspect_err(|fault| self.note(fault))
     }
 
+    /// Waits for the replicas of the server that has run this command.
+    async fn wait_for(&self, replicas: u32, written: &Cmd) -> RedisResult<()> {
+        let timeout = (self.timeout / REPLICATION_SHARE).as_millis();
+        // A timeout of 0 would have no end.
+        let timeout = u64::try_from(timeout).unwrap_or(u64::MAX).max(1);
+        // The command comes first once more, because it names the node of a cluster.
+        let mut wait = redis::pipe();
+        wait.add_command(written.clone()).ignore();
+        wait.cmd("WAIT").arg(replicas).arg(timeout);
+        let open = lock(&self.open).clone();
+        let reply: RedisResult<(u32,)> = match open {
+            // It broke since. The command is sent again, and the next connection waits.
+            None => return Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
+            Some(Open::Single(mut connection)) => wait.query_async(&mut connection).await,
+            Some(Open::Cluster(mut connection)) => wait.query_async(&mut connection).await,
+        };
+        let reached = match reply {
+            Err(fault) if fault.may_pass() => {
+                self.note(&fault);
+                return Err(fault);
+            }
+            // The entry is saved, so a server that refuses to wait does not make the save fail.
+            Err(fault) => return Ok(events::not_replicated(0, replicas, Some(&fault))),
+            Ok((reached,)) => reached,
+        };
+        if reached < replicas {
+            events::not_replicated(reached, replicas, None);
+        }
+        Ok(())
+    }
+
     fn note(&self, fault: &RedisError) {
         if is_connection_failure(fault) {
             // The next command connects again.
@@ -109,7 +170,7 @@ impl Connection {
 
 impl ServerFault for RedisError {
     fn timed_out() -> Self {
-        std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+        io::Error::from(io::ErrorKind::TimedOut).into()
     }
 
     fn may_pass(&self) -> bool {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, FromRedisValue, cmd};
+use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use crate::store::error::StoreError;
 use crate::store::leased_row::{Row, RowSettings, SealedEntry};
@@ -17,6 +17,8 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     pub(super) prefix: String,
     pub(super) rows: RowSettings,
+    /// How many replicas must have an entry before its save ends.
+    pub(super) replicas: u32,
 }
 
 /// The place of one entry in the database.
@@ -45,12 +47,15 @@ impl Database {
     }
 
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let reply = self.connection.run(command).await?;
-        // The reply is kept out of the error, because it may be an entry.
-        T::from_redis_value(reply).map_err(|_| {
-            StoreError::unusable("the shared token store sent a reply that is not understood")
-        })
+        understood(self.connection.run(command).await?)
     }
+}
+
+/// A reply as a value. It is kept out of the error, because it may be an entry.
+fn understood<T: FromRedisValue>(reply: Value) -> Result<T, StoreError> {
+    T::from_redis_value(reply).map_err(|_| {
+        StoreError::unusable("the shared token store sent a reply that is not understood")
+    })
 }
 
 impl Row for RedisRow {
@@ -103,7 +108,12 @@ impl Row for RedisRow {
     ) -> Result<bool, StoreError> {
         let mut command = self.script(SAVE, &["entry"]);
         command.arg(&follows).arg(revision).arg(sealed);
-        let saved = self.send(&command).await?;
+        let Database {
+            connection,
+            replicas,
+            ..
+        } = &*self.database;
+        let saved = understood(connection.run_replicated(&command, *replicas).await?)?;
         // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
             self.update_index("SADD").await?;
