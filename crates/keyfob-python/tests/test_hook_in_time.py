@@ -35,7 +35,7 @@ def test_t7_a_hook_that_times_out_is_an_error_for_all_callers_that_wait() -> Non
     errors = together([handler.get_valid_token] * 10)
     for error in errors:
         assert isinstance(error, AuthenticationError)
-        assert "gave no token within 100ms" in str(error)
+        assert "gave no token within 100 ms" in str(error)
     assert hook.calls == 1
     hook.release()
 
@@ -53,10 +53,10 @@ def test_t7_a_call_that_hangs_costs_one_thread_and_not_the_handler(
         return hook()
 
     handler = Impatient(None, None, hangs_once)
-    with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+    with pytest.raises(AuthenticationError, match="gave no token within 100 ms"):
         handler.authenticate()
     # The cool-down counts, and then the next call is made.
-    with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+    with pytest.raises(AuthenticationError, match="gave no token within 100 ms"):
         handler.authenticate()
     wait_until(lambda: recovered(handler))
     assert handler.jwt == "token-2"
@@ -77,7 +77,7 @@ def test_t7_calls_that_hang_are_bounded() -> None:
     hook.hold()
     handler = Impatient(None, None, hook)
     for _ in range(16):
-        with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+        with pytest.raises(AuthenticationError, match="gave no token within 100 ms"):
             handler.authenticate(force=True)
     for _ in range(3):
         with pytest.raises(AuthenticationError, match="16 calls of the token hook"):
@@ -98,7 +98,7 @@ def test_t7_a_coroutine_that_hangs_is_cancelled() -> None:
         raise AssertionError
 
     handler = Impatient(None, None, hook)  # type: ignore[arg-type]
-    with pytest.raises(AuthenticationError, match="gave no token within 100ms"):
+    with pytest.raises(AuthenticationError, match="gave no token within 100 ms"):
         handler.authenticate()
     assert cancelled.wait(15)
 

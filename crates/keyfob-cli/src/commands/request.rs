@@ -116,7 +116,10 @@ impl Request {
             Ok(outcome) => outcome,
             Err(_) => Err(CliError::new(
                 ExitCode::TimedOut,
-                format!("the request took longer than {timeout:?}; set a longer --timeout"),
+                format!(
+                    "the request took longer than {} s; set a longer --timeout",
+                    timeout.as_secs_f64()
+                ),
             )),
         }
     }

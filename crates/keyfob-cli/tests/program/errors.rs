@@ -72,7 +72,7 @@ fn a_command_that_hangs_is_stopped_after_the_timeout() {
     .run();
     assert_eq!(done.code, 3, "{done:?}");
     assert!(
-        done.complaint().contains("did not end within 200ms"),
+        done.complaint().contains("did not end within 200 ms"),
         "{done:?}"
     );
     assert_eq!(server.calls(), 0);

@@ -13,6 +13,7 @@ use crate::clock::clock;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::{BoxError, Error};
+use crate::error::shown_duration::shown_duration;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source;
@@ -87,7 +88,10 @@ impl Settings {
             Some(Ok(Ok(()))) => Ok(()),
             Some(Ok(Err(cause))) => Err(failed("failed").caused_by(cause)),
             Some(Err(_)) => Err(failed("panicked")),
-            None => Err(failed(&format!("did not end within {timeout:?}"))),
+            None => Err(failed(&format!(
+                "did not end within {}",
+                shown_duration(timeout)
+            ))),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::cache::lease::Lease;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
+use crate::error::shown_duration::shown_duration;
 use crate::source::reentrancy::poll_inside;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
@@ -144,7 +145,8 @@ async fn fetch(source: &dyn TokenSource, request: &TokenRequest) -> Result<Sched
     let fetch = poll_inside(request.cache, async { source.fetch(request).await });
     let token = clock::within(clock, timeout, fetch).await.unwrap_or_else(|| {
         Err(Error::unavailable(format!(
-            "the token source gave no token within {timeout:?}; raise the fetch timeout if it needs longer"
+            "the token source gave no token within {}; raise the fetch timeout if it needs longer",
+            shown_duration(timeout)
         )))
     })?;
     Ok(ScheduledToken::new(
@@ -161,7 +163,7 @@ fn expired(token: &Token) -> Error {
             Ok(time) => format!("at {time:.0}"),
             Err(_) => "long ago".to_owned(),
         },
-        Expiry::In(lifetime) => format!("{lifetime:?} after it was asked for"),
+        Expiry::In(lifetime) => format!("{} after it was asked for", shown_duration(lifetime)),
         Expiry::Hint(_) | Expiry::Unknown => "after the default lifetime".to_owned(),
     };
     Error::new(

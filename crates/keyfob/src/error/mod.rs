@@ -38,6 +38,7 @@
 
 pub(crate) mod error;
 pub(crate) mod printable;
+pub(crate) mod shown_duration;
 pub(crate) mod shown_name;
 
 pub use crate::error::error::BoxError;

@@ -67,8 +67,23 @@ fn alert(received: AlertDescription) -> String {
             "the server has no certificate for this host name; use the name that it was issued for"
                 .to_owned()
         }
-        other => format!("the server ended the TLS handshake with the alert {other:?}"),
+        other => format!(
+            "the server ended the TLS handshake with the alert \"{}\"",
+            in_words(&format!("{other:?}"))
+        ),
     }
+}
+
+/// The name of an alert as RFC 8446 writes it, without underscores: `BadRecordMac` is "bad record mac".
+fn in_words(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
 }
 
 /// Why the server does not accept the client's certificate, if the alert says so.
@@ -188,6 +203,12 @@ mod tests {
 
     fn reason_of(error: TlsError) -> String {
         reason(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap()
+    }
+
+    #[test]
+    fn an_alert_is_named_in_words() {
+        let text = reason_of(TlsError::AlertReceived(AlertDescription::BadRecordMac));
+        assert!(text.ends_with("the alert \"bad record mac\""), "{text}");
     }
 
     #[test]

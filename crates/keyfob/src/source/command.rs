@@ -20,6 +20,7 @@ mod shown_stderr;
 mod tests;
 
 use crate::error::error::Error;
+use crate::error::shown_duration::shown_duration;
 use crate::error::shown_name::shown_name;
 use crate::source::command::redact::redact;
 pub use crate::source::command::request::HelperRequest;
@@ -276,8 +277,8 @@ impl CommandToken {
                 None => self.unavailable(format!("failed ({status}){}", stderr())),
             }),
             Ending::TimedOut => Err(self.unavailable(format!(
-                "did not end within {:?} and was killed{}",
-                self.limits.timeout,
+                "did not end within {} and was killed{}",
+                shown_duration(self.limits.timeout),
                 stderr()
             ))),
             Ending::OutputTooLong => Err(Error::malformed(format!(

@@ -30,6 +30,51 @@ fn the_page_has_an_entry_for_each_error_text_and_no_other() {
     fail_on("docs/reference/troubleshooting.md", &faults);
 }
 
+#[test]
+fn no_error_text_has_the_debug_form_of_a_value() {
+    let mut faults: Vec<String> = texts()
+        .iter()
+        .filter(|(text, _)| DEBUG_FORMS.iter().any(|form| text.contains(form)))
+        .map(|(text, file)| format!("{file}: {text}"))
+        .collect();
+    for folder in [
+        "crates/keyfob/src",
+        "crates/keyfob-cli/src",
+        "crates/keyfob-python/src",
+    ] {
+        for path in crate::rust_files(&root().join(folder)) {
+            if shown(&path).ends_with("tests.rs") {
+                continue;
+            }
+            let code = code(&read(&path));
+            let found = DURATIONS.iter().map(|name| format!("{{{name}:?}}"));
+            let found = found.filter(|form| code.contains(form));
+            faults.extend(found.map(|form| format!("{}: {form}, a duration", shown(&path))));
+        }
+    }
+    fail_on("the error texts", &faults);
+}
+
+#[test]
+fn texts_of_the_command_line_and_of_python_name_no_method_of_rust() {
+    let texts = texts();
+    let faults: Vec<String> = texts
+        .iter()
+        .filter(|(_, file)| !file.starts_with("crates/keyfob/"))
+        .filter(|(text, file)| text.contains("::") || file.contains("-cli/") && text.contains("()"))
+        .map(|(text, file)| format!("{file}: {text}"))
+        .collect();
+    fail_on("the error texts", &faults);
+}
+
+/// How Rust's `Debug` begins to show an optional value, a result or an error of the system.
+const DEBUG_FORMS: [&str; 5] = ["Some(", "Ok(", "Err(", "Os {", "Kind {"];
+
+/// What durations are called in the sources. An error shows them with `shown_duration`.
+const DURATIONS: [&str; 8] = [
+    "timeout", "lifetime", "pause", "wait", "left", "age", "delay", "limit",
+];
+
 /// A row of a table: a text in backticks, and what to do about it.
 struct Row<'p> {
     text: &'p str,

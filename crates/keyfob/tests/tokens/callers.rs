@@ -302,7 +302,7 @@ fn t7_a_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
     assert!(poll(&mut caller).is_pending());
     harness.pass(0.1);
     let error = ready(poll(&mut caller)).unwrap_err();
-    assert!(error.to_string().contains("within 5s"), "{error}");
+    assert!(error.to_string().contains("within 5 s"), "{error}");
     assert!(call.was_dropped());
     harness.pass(1.0);
     harness.fetch(token("one", 100)).unwrap();
@@ -335,7 +335,7 @@ fn t7_a_blocking_hook_that_hangs_is_abandoned_after_the_fetch_timeout() {
     clock.advance(keyfob::cache::TokenCacheBuilder::FETCH_TIMEOUT);
     tasks.run();
     let error = ready(poll(&mut caller)).unwrap_err();
-    assert!(error.to_string().contains("within 30s"), "{error}");
+    assert!(error.to_string().contains("within 30 s"), "{error}");
 }
 
 #[test]

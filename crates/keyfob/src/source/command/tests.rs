@@ -295,7 +295,7 @@ fn a_command_that_hangs_is_killed_with_its_process_group() {
     assert!(
         error
             .to_string()
-            .contains("within 1s and was killed; it said: waiting"),
+            .contains("within 1 s and was killed; it said: waiting"),
         "{error}"
     );
     lifeline.assert_dead(lifeline.pid());
