@@ -151,7 +151,10 @@ impl Connection {
                 return Err(fault);
             }
             // The entry is saved, so a server that refuses to wait does not make the save fail.
-            Err(fault) => return Ok(events::not_replicated(0, replicas, Some(&fault))),
+            Err(fault) => {
+                events::not_replicated(0, replicas, Some(&fault));
+                return Ok(());
+            }
             Ok((reached,)) => reached,
         };
         if reached < replicas {
