@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfob::pool::PoolKey;
 use keyfob::store::{EntrySummary, FileStore, StoreKey, TokenStore};
 use keyfob::{Error, Profile, Profiles};
 
@@ -58,6 +59,36 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// The tokens that profiles have for this user. An error if none of the profiles has a token for each user.
+pub(crate) fn of_subject(
+    all: Vec<StoredToken>,
+    profiles: &Profiles,
+    key: &PoolKey,
+) -> Result<Vec<StoredToken>, CliError> {
+    let mut names = BTreeMap::new();
+    let mut refusal = None;
+    for profile in profiles.iter() {
+        match profile.for_key(key) {
+            Ok(profile) => {
+                let stored = profile.store()?.map(|(_, key)| key.id().to_owned());
+                names.extend(stored.map(|id| (id, profile.name().to_owned())));
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    if let (true, Some(refusal)) = (names.is_empty(), refusal) {
+        return Err(refusal.into());
+    }
+    let mut found = Vec::new();
+    for mut stored in all {
+        if let Some(name) = names.get(stored.entry.key.id()) {
+            stored.profile = Some(name.clone());
+            found.push(stored);
+        }
+    }
+    Ok(found)
 }
 
 /// The store of a profile, and the key of its token there.

@@ -39,6 +39,7 @@ pub(crate) struct Login {
 impl Login {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         if let Some(url) = self.profile.url()? {
+            self.profile.subject.require_none()?;
             let by_url = ByUrl {
                 url: &url,
                 name: self.profile.option(),

@@ -7,7 +7,7 @@ use keyfob::Profiles;
 use keyfob::store::EntrySummary;
 use serde_json::{Value, json};
 
-use crate::options::profile::{ConfigOption, no_profile};
+use crate::options::profile::{ConfigOption, SubjectOption, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
@@ -26,6 +26,8 @@ pub(crate) struct Status {
     #[command(flatten)]
     json: JsonOption,
     #[command(flatten)]
+    subject: SubjectOption,
+    #[command(flatten)]
     config: ConfigOption,
 }
 
@@ -34,6 +36,10 @@ impl Status {
         let profiles = self.config.profiles()?;
         let now = SystemTime::now();
         let tokens = stored_tokens::all(&profiles).await?;
+        let tokens = match self.subject.key()? {
+            Some(key) => stored_tokens::of_subject(tokens, &profiles, &key)?,
+            None => tokens,
+        };
         if self.json.json {
             let tokens: Vec<_> = tokens.iter().map(|token| fields(token, now)).collect();
             print_json(&json!({"tokens": tokens}))?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use keyfob::error::shown_name;
+use keyfob::pool::PoolKey;
 use keyfob::{ClientCertificate, Profile, Profiles};
 
 use crate::output::error::CliError;
@@ -36,6 +37,48 @@ pub(crate) struct ConfigOption {
     /// For an encrypted key, name the passphrase in a profile: client_certificate.key_passphrase.
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = "Profile")]
     key: Option<PathBuf>,
+}
+
+/// The option that names one of the users of a profile.
+#[derive(Args)]
+pub(crate) struct SubjectOption {
+    /// Use the token of this user, for a profile that has a token for each
+    ///
+    /// These are profiles with a sign-in, with the grant jwt_bearer and a private key, and with the grant token_exchange whose
+    /// subject_token names a profile with subjects. Each user has a sign-in and a stored token of their own.
+    #[arg(long, value_name = "SUBJECT", help_heading = "Profile")]
+    subject: Option<String>,
+}
+
+impl SubjectOption {
+    /// The profile for this user, or the profile as it is if the option is not given.
+    pub(crate) fn of(&self, profile: Profile) -> Result<Profile, CliError> {
+        match self.key()? {
+            Some(key) => Ok(profile.for_key(&key)?),
+            None => Ok(profile),
+        }
+    }
+
+    pub(crate) fn key(&self) -> Result<Option<PoolKey>, CliError> {
+        let key = self.subject.as_deref().map(PoolKey::new);
+        Ok(key.transpose()?)
+    }
+
+    /// Fails if the option is given where no profile is.
+    pub(crate) fn require_none(&self) -> Result<(), CliError> {
+        match self.subject {
+            Some(_) => Err(CliError::usage(
+                "--subject names a user of a profile, and there is no profile here; name one with --profile",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The option as arguments, for a command that a person can run.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = String> {
+        let subject = self.subject.iter();
+        subject.flat_map(|subject| ["--subject".to_owned(), subject.clone()])
+    }
 }
 
 /// The option that names a profile.

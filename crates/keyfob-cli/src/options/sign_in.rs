@@ -4,7 +4,7 @@ use clap::Args;
 use keyfob::Profile;
 use url::Url;
 
-use crate::options::profile::{ConfigOption, NamedProfile, no_profile};
+use crate::options::profile::{ConfigOption, NamedProfile, SubjectOption, no_profile};
 use crate::output::error::CliError;
 
 /// The profile with a sign-in; it may be omitted if only one profile has a sign-in.
@@ -12,6 +12,8 @@ use crate::output::error::CliError;
 pub(crate) struct SignInProfile {
     #[command(flatten)]
     named: NamedProfile,
+    #[command(flatten)]
+    pub(crate) subject: SubjectOption,
 }
 
 impl SignInProfile {
@@ -32,7 +34,12 @@ impl SignInProfile {
         &self.named.config
     }
 
+    /// The profile that the options name, for the user that they name.
     pub(crate) fn choose(&self) -> Result<Profile, CliError> {
+        self.subject.of(self.profile()?)
+    }
+
+    fn profile(&self) -> Result<Profile, CliError> {
         let profiles = self.config().profiles()?;
         if let Some(name) = self.named.name()? {
             return with_sign_in(self.config().profile(name)?);

@@ -11,7 +11,7 @@ use keyfob::{
 };
 use url::Url;
 
-use crate::options::profile::ProfileOption;
+use crate::options::profile::{ProfileOption, SubjectOption};
 use crate::output::error::{CliError, with_causes};
 
 /// The options for exactly one source of the token.
@@ -41,6 +41,8 @@ pub(crate) struct TokenOptions {
     token_timeout: Duration,
     #[command(flatten)]
     profile: ProfileOption,
+    #[command(flatten)]
+    subject: SubjectOption,
 }
 
 /// The source of the token.
@@ -61,7 +63,13 @@ impl TokenChoice {
 impl TokenOptions {
     /// The profile that the option names, if it is given.
     pub(crate) fn named_profile(&self) -> Result<Option<Profile>, CliError> {
-        self.profile.named(None)
+        self.profile_of(None)
+    }
+
+    /// The profile of this argument or of the option, for the user that `--subject` names.
+    fn profile_of(&self, argument: Option<&str>) -> Result<Option<Profile>, CliError> {
+        let named = self.profile.named(argument)?;
+        named.map(|profile| self.subject.of(profile)).transpose()
     }
 
     /// The file with the certificate authorities that are trusted in place of the system's.
@@ -74,16 +82,18 @@ impl TokenOptions {
         self.profile.certificate()
     }
 
-    /// The file and the certificate authorities as arguments, for a command that a person can run.
+    /// The file, the certificate authorities and the user as arguments, for a command that a person can run.
     pub(crate) fn config_arguments(&self) -> Vec<String> {
-        self.profile.config_arguments()
+        let mut arguments = self.profile.config_arguments();
+        arguments.extend(self.subject.arguments());
+        arguments
     }
 
     /// The source that the options or the environment name.
     ///
     /// `argument` is the name of a profile that was given without an option.
     pub(crate) fn choose(&self, argument: Option<&str>) -> Result<TokenChoice, CliError> {
-        match self.profile.named(argument)? {
+        match self.profile_of(argument)? {
             Some(profile) => Ok(TokenChoice::Profile(profile)),
             None => self.cache().map(TokenChoice::Cache),
         }
@@ -103,7 +113,7 @@ impl TokenOptions {
         if !self.names_a_source()
             && let Some(profile) = self.profile.profiles()?.matching(url)?
         {
-            return Ok(TokenChoice::Profile(profile.clone()));
+            return Ok(TokenChoice::Profile(self.subject.of(profile.clone())?));
         }
         self.cache().map(TokenChoice::Cache)
     }
@@ -114,6 +124,7 @@ impl TokenOptions {
 
     /// A cache of the named source. Nothing is fetched yet.
     fn cache(&self) -> Result<TokenCache, CliError> {
+        self.subject.require_none()?;
         let timeout = self.token_timeout;
         let cache = TokenCache::builder(self.source()?)
             // One second more than the command's own timeout, whose error names the command.

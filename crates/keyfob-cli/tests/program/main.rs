@@ -33,4 +33,5 @@ mod signals;
 mod step_up;
 mod store;
 mod stored_tokens;
+mod subjects;
 mod waiting;

@@ -173,7 +173,7 @@ impl GrantSource {
             GrantKind::RefreshToken(first) => first.read(request).await,
             _ => Err(Error::refused(format!(
                 "there is no sign-in for this profile; run `keyfob login {}`",
-                self.definition.name
+                signed_in(&self.definition)
             ))),
         }
     }
@@ -215,12 +215,20 @@ impl GrantSource {
 pub(super) fn sign_in_advice(definition: &Definition) -> Option<String> {
     let name = &definition.name;
     match &definition.token.grant()?.kind {
-        GrantKind::SignIn(_) => Some(format!("run `keyfob login {name}`")),
+        GrantKind::SignIn(_) => Some(format!("run `keyfob login {}`", signed_in(definition))),
         // The stored refresh token comes before the first one.
         GrantKind::RefreshToken(first) => Some(format!(
             "put a new refresh token into {first} and run `keyfob forget {name}`"
         )),
         _ => None,
+    }
+}
+
+/// The profile as an argument, with the option for a subject. Its name is left out, because it may name a person.
+fn signed_in(definition: &Definition) -> String {
+    match definition.pool_key {
+        Some(_) => format!("{} --subject SUBJECT", definition.name),
+        None => definition.name.clone(),
     }
 }
 

@@ -61,10 +61,13 @@ impl Environment {
     /// The profiles of the run, each once.
     pub(super) fn chosen(&self, run: &RunOptions) -> Result<Vec<Profile>, CliError> {
         let names: BTreeSet<_> = run.profile.iter().chain(self.variables.values()).collect();
-        let profiles = names
-            .into_iter()
-            .map(|name| self.profiles.get(name).cloned());
-        Ok(profiles.collect::<Result<_, _>>()?)
+        let names = names.into_iter();
+        names.map(|name| self.profile(name, run)).collect()
+    }
+
+    /// The profile of this name, for the user that the run names.
+    fn profile(&self, name: &str, run: &RunOptions) -> Result<Profile, CliError> {
+        run.subject.of(self.profiles.get(name)?.clone())
     }
 
     /// Each variable and its profile.
@@ -77,7 +80,7 @@ impl Environment {
         let mut leases = BTreeMap::new();
         for name in self.variables.values() {
             if !leases.contains_key(name) {
-                let tokens = self.profiles.get(name)?.tokens()?;
+                let tokens = self.profile(name, run)?.tokens()?;
                 let lease = tokens.lease(None).await?;
                 let lease = run.min_valid.valid_enough(lease, &tokens, false).await?;
                 leases.insert(name, lease);

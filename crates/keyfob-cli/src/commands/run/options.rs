@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::options::min_valid::MinValid;
-use crate::options::profile::ConfigOption;
+use crate::options::profile::{ConfigOption, SubjectOption};
 
 #[derive(Args)]
 pub(super) struct RunOptions {
@@ -36,6 +36,8 @@ pub(super) struct RunOptions {
     pub(super) require_stand_in: bool,
     #[command(flatten)]
     pub(super) min_valid: MinValid,
+    #[command(flatten)]
+    pub(super) subject: SubjectOption,
     #[command(flatten)]
     pub(super) config: ConfigOption,
     /// The program, and its arguments

@@ -101,7 +101,8 @@ async fn warn_without_sign_in(profile: &Profile, options: &RunOptions) -> Result
     };
     // A store that cannot be read is reported by the first renewal.
     if let Ok(None) = store.load(&key).await {
-        let config = options.config.arguments();
+        let mut config = options.config.arguments();
+        config.extend(options.subject.arguments());
         let login = LoginCommand {
             profile: profile.name(),
             config: &config,
