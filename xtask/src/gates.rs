@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, build_one, cargo, program, read, root, run, run_some_tests, target};
-use crate::{figures, python, site, tutorial};
+use crate::{dist, figures, python, site, tutorial};
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {
@@ -12,6 +12,8 @@ pub(crate) struct Gate {
     pub(crate) proves: &'static str,
     pub(crate) needs: &'static [Need],
     run: fn() -> Outcome,
+    /// Whether it runs only if it is named.
+    long: bool,
 }
 
 /// What a gate found.
@@ -108,6 +110,15 @@ pub(crate) const ALL: &[Gate] = &[
         &[],
         model,
     ),
+    Gate {
+        long: true,
+        ..gate(
+            "dist",
+            "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
+            &[Need::DistTools, Need::Mmdebstrap],
+            dist::trial::install_everywhere,
+        )
+    },
 ];
 
 const fn gate(
@@ -121,10 +132,11 @@ const fn gate(
         proves,
         needs,
         run,
+        long: false,
     }
 }
 
-/// The gates of these names in the order of [`ALL`], or all of them for no name.
+/// The gates of these names in the order of [`ALL`], or all that are not long for no name.
 pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Gate>, String> {
     if let Some(unknown) = names
         .iter()
@@ -136,7 +148,7 @@ pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Gate>, String> {
     }
     Ok(ALL
         .iter()
-        .filter(|gate| names.is_empty() || names.contains(&gate.name))
+        .filter(|gate| names.contains(&gate.name) || names.is_empty() && !gate.long)
         .collect())
 }
 
@@ -426,8 +438,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_means_every_gate() {
-        assert_eq!(named(&[]).unwrap().len(), ALL.len());
+    fn no_name_means_every_gate_that_is_not_long() {
+        let chosen = named(&[]).unwrap();
+        assert_eq!(chosen.len(), ALL.len() - 1);
+        assert!(chosen.iter().all(|gate| gate.name != "dist"));
+        assert_eq!(named(&["dist"]).unwrap().len(), 1);
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub(crate) enum Need {
     Postgres,
     Keyring,
     HostPrograms,
+    DistTools,
+    CargoAbout,
+    CargoAuditable,
+    CargoCyclonedx,
+    Rpm,
+    Umoci,
+    Mmdebstrap,
 }
 
 /// What to do about needs that this machine lacks.
@@ -88,6 +95,13 @@ impl Need {
             }
             Self::Postgres => "postgresql (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
+            Self::DistTools => "the Python tools of requirements-dist.txt (into target/dist-tools)",
+            Self::CargoAbout => "cargo-about (from source, into target/tools)",
+            Self::CargoAuditable => "cargo-auditable (from source, into target/tools)",
+            Self::CargoCyclonedx => "cargo-cyclonedx (from source, into target/tools)",
+            Self::Rpm => "rpm (Debian)",
+            Self::Umoci => "umoci (Debian)",
+            Self::Mmdebstrap => "mmdebstrap (Debian)",
         }
     }
 
@@ -112,6 +126,13 @@ impl Need {
                 "/usr/bin/gnome-keyring-daemon",
                 "/usr/bin/secret-tool",
             ]),
+            Self::DistTools => python::has_dist_tools(),
+            Self::CargoAbout => CARGO_ABOUT.path().is_some(),
+            Self::CargoAuditable => CARGO_AUDITABLE.path().is_some(),
+            Self::CargoCyclonedx => CARGO_CYCLONEDX.path().is_some(),
+            Self::Rpm => all_exist(&["/usr/bin/rpmbuild"]),
+            Self::Umoci => all_exist(&["/usr/bin/umoci"]),
+            Self::Mmdebstrap => all_exist(&["/usr/bin/mmdebstrap"]),
         }
     }
 
@@ -133,6 +154,13 @@ impl Need {
             Self::Keyring => {
                 install_debian_packages(&["dbus-daemon", "gnome-keyring", "libsecret-tools"])
             }
+            Self::DistTools => python::prepare_dist_tools(),
+            Self::CargoAbout => CARGO_ABOUT.install(),
+            Self::CargoAuditable => CARGO_AUDITABLE.install(),
+            Self::CargoCyclonedx => CARGO_CYCLONEDX.install(),
+            Self::Rpm => install_debian_packages(&["rpm"]),
+            Self::Umoci => install_debian_packages(&["umoci"]),
+            Self::Mmdebstrap => install_debian_packages(&["mmdebstrap"]),
         }
     }
 }
@@ -184,6 +212,30 @@ pub(crate) const MDBOOK: CargoTool = CargoTool {
     least: (0, 5),
     installed: "0.5.4",
     features: &["--no-default-features", "--features=search"],
+};
+
+/// Collects the texts of licences.
+pub(crate) const CARGO_ABOUT: CargoTool = CargoTool {
+    name: "cargo-about",
+    least: (0, 8),
+    installed: "0.9.3",
+    features: &[],
+};
+
+/// Puts the list of crates into a program.
+pub(crate) const CARGO_AUDITABLE: CargoTool = CargoTool {
+    name: "cargo-auditable",
+    least: (0, 7),
+    installed: "0.7.7",
+    features: &[],
+};
+
+/// Writes a bill of materials.
+pub(crate) const CARGO_CYCLONEDX: CargoTool = CargoTool {
+    name: "cargo-cyclonedx",
+    least: (0, 5),
+    installed: "0.5.9",
+    features: &[],
 };
 
 impl CargoTool {

@@ -1,9 +1,10 @@
-//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `dist`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
 mod bench;
 mod debian;
+mod dist;
 mod figures;
 mod fuzz;
 mod gates;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         ["soak", "requests"] => finish(gates::soak_requests()),
         ["soak", options @ ..] => finish(gates::soak(options)),
         ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
+        ["dist"] => finish(dist::make()),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
         ["provider", "api"] => finish(servers::run_api()),
@@ -91,6 +93,7 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask soak requests    send 100,000 requests to an API that fails, from Rust and from Python
        cargo xtask fuzz [TARGET] [--minutes N]
                                     search for bytes that break a parser: one target, or each one for this long
+       cargo xtask dist             make programs, packages, an image and a Python wheel in target/dist
        cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
        cargo xtask provider api     run an API that accepts its tokens";

