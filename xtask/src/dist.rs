@@ -4,6 +4,7 @@
 //! bytes.
 
 mod image;
+mod licences;
 mod packages;
 mod parts;
 mod provenance;
@@ -154,7 +155,6 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Outcome {
 /// What it takes.
 const NEEDS: &[Need] = &[
     Need::DistTools,
-    Need::CargoAbout,
     Need::CargoAuditable,
     Need::CargoCyclonedx,
     Need::MdBook,

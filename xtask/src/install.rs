@@ -1,8 +1,8 @@
 //! Installs what gates need and a fresh machine lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use crate::debian::install_debian_packages;
 use crate::process::{Outcome, cargo, program, read, root, run};
@@ -27,7 +27,6 @@ pub(crate) enum Need {
     Keyring,
     HostPrograms,
     DistTools,
-    CargoAbout,
     CargoAuditable,
     CargoCyclonedx,
     Rpm,
@@ -96,7 +95,6 @@ impl Need {
             Self::Postgres => "postgresql (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
             Self::DistTools => "the Python tools of requirements-dist.txt (into target/dist-tools)",
-            Self::CargoAbout => "cargo-about (from source, into target/tools)",
             Self::CargoAuditable => "cargo-auditable (from source, into target/tools)",
             Self::CargoCyclonedx => "cargo-cyclonedx (from source, into target/tools)",
             Self::Rpm => "rpm (Debian)",
@@ -127,7 +125,6 @@ impl Need {
                 "/usr/bin/secret-tool",
             ]),
             Self::DistTools => python::has_dist_tools(),
-            Self::CargoAbout => CARGO_ABOUT.path().is_some(),
             Self::CargoAuditable => CARGO_AUDITABLE.path().is_some(),
             Self::CargoCyclonedx => CARGO_CYCLONEDX.path().is_some(),
             Self::Rpm => all_exist(&["/usr/bin/rpmbuild"]),
@@ -155,7 +152,6 @@ impl Need {
                 install_debian_packages(&["dbus-daemon", "gnome-keyring", "libsecret-tools"])
             }
             Self::DistTools => python::prepare_dist_tools(),
-            Self::CargoAbout => CARGO_ABOUT.install(),
             Self::CargoAuditable => CARGO_AUDITABLE.install(),
             Self::CargoCyclonedx => CARGO_CYCLONEDX.install(),
             Self::Rpm => install_debian_packages(&["rpm"]),
@@ -214,14 +210,6 @@ pub(crate) const MDBOOK: CargoTool = CargoTool {
     features: &["--no-default-features", "--features=search"],
 };
 
-/// Collects the texts of licences.
-pub(crate) const CARGO_ABOUT: CargoTool = CargoTool {
-    name: "cargo-about",
-    least: (0, 8),
-    installed: "0.9.3",
-    features: &[],
-};
-
 /// Puts the list of crates into a program.
 pub(crate) const CARGO_AUDITABLE: CargoTool = CargoTool {
     name: "cargo-auditable",
@@ -241,12 +229,15 @@ pub(crate) const CARGO_CYCLONEDX: CargoTool = CargoTool {
 impl CargoTool {
     /// The one in `PATH` if it is recent enough, or our own.
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        let own = tools().join("bin").join(self.name);
-        [PathBuf::from(self.name), own].into_iter().find(|path| {
-            // Some print `name 1.2.3`, some `name v1.2.3`.
-            read(program(path).arg("--version"))
-                .is_ok_and(|text| version(&text.replace(" v", " ")) >= Some(self.least))
-        })
+        // Some print `name 1.2.3`, some `name v1.2.3`, and some no version at all.
+        let is_recent = |text: String| version(&text.replace(" v", " ")) >= Some(self.least);
+        if read(program(self.name).arg("--version")).is_ok_and(is_recent) {
+            return Some(self.name.into());
+        }
+        let installed = fs::read_to_string(tools().join(".crates.toml")).unwrap_or_default();
+        installed
+            .contains(&format!("\"{} {} ", self.name, self.installed))
+            .then(|| tools().join("bin").join(self.name))
     }
 
     /// A debug build takes a third of the time of a release build, and does its work as fast.

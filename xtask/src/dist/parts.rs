@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::dist::{Release, copy, empty, write};
-use crate::install::{CARGO_ABOUT, CARGO_AUDITABLE};
+use crate::dist::{Release, copy, empty, licences, write};
+use crate::install::CARGO_AUDITABLE;
 use crate::process::{Outcome, program, read, root, run, target};
 use crate::python;
 
@@ -86,7 +86,7 @@ pub(crate) fn gather(release: &Release, built: &Path) -> Result<Parts, String> {
         copy(&root().join(file), &documents.join(file))?;
     }
     write(&documents.join("copyright"), COPYRIGHT)?;
-    licences_of_dependencies(&documents.join("THIRD-PARTY-LICENSES"))?;
+    licences::collect(&documents.join("THIRD-PARTY-LICENSES"))?;
     Ok(parts)
 }
 
@@ -94,17 +94,6 @@ impl Parts {
     pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
     }
-}
-
-/// The texts of the licences of everything that is inside the program.
-fn licences_of_dependencies(to: &Path) -> Outcome {
-    let about = CARGO_ABOUT.path().ok_or("cargo-about is gone")?;
-    run(program(about)
-        .args(["about", "generate", "--fail", "--locked"])
-        .args(["--manifest-path=crates/keyfob-cli/Cargo.toml"])
-        .args(["--config=packaging/about.toml", "--output-file"])
-        .arg(to)
-        .arg("packaging/licences.hbs"))
 }
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";

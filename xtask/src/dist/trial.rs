@@ -47,7 +47,7 @@ const TRIALS: &[(&str, &str)] = &[
         "mkdir /opt/keyfob
         tar --extract --file /artefacts/keyfob-*-linux.tar.gz --directory /opt/keyfob --strip-components=2
         PATH=/opt/keyfob:$PATH
-        keyfob demo
+        SSL_CERT_FILE=/nonexistent SSL_CERT_DIR=/nonexistent keyfob demo
         keyfob completions bash | cmp - /opt/keyfob/completions/bash/keyfob",
     ),
     (

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use keyfob::error::BoxError;
 
-use crate::commands::demo::servers::Servers;
+use crate::commands::demo::servers::{Servers, plain_http_client};
 
 /// Fetches a token when it has none that is valid, and forgets it after a 401.
 pub(super) struct PlainClient {
@@ -20,7 +20,7 @@ pub(super) struct PlainClient {
 impl PlainClient {
     pub(super) fn new() -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: plain_http_client(),
             token: Mutex::new(None),
             delayed: AtomicU64::new(0),
             fetches: AtomicU64::new(0),

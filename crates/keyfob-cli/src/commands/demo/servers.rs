@@ -8,6 +8,7 @@ use keyfob::authentication::{ExternallyManagedJwt, GenericExternallyManagedJwtHa
 use keyfob::error::BoxError;
 use keyfob::source::Reason;
 use keyfob_testkit::{Api, ScriptedResponse, TokenEndpoint, TokenResponse};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 
 use crate::output::error::CliError;
@@ -29,6 +30,17 @@ pub(super) struct Life {
     pub(super) is_revoked: bool,
 }
 
+/// The HTTP client of all parts of the demo. It needs no certificate authority, and so runs where none is installed.
+pub(super) fn http_client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().tls_certs_only([])
+}
+
+/// A client that keyfob has no part in.
+pub(super) fn plain_http_client() -> reqwest::Client {
+    let client = http_client().redirect(Policy::none()).build();
+    client.expect("it needs nothing of the system")
+}
+
 impl Servers {
     pub(super) fn start() -> Self {
         let endpoint = TokenEndpoint::start();
@@ -39,7 +51,7 @@ impl Servers {
         Self {
             endpoint,
             api,
-            http: reqwest::Client::new(),
+            http: plain_http_client(),
             ahead: AtomicU64::new(0),
             tokens: Mutex::default(),
         }

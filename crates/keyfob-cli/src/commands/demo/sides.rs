@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyfob::Session;
-use keyfob::authentication::ExternallyManagedJwtSession;
 use keyfob::error::BoxError;
 use tokio::time::sleep;
 
 use crate::commands::demo::plain::PlainClient;
-use crate::commands::demo::servers::{ISSUING_TIME, Servers};
+use crate::commands::demo::servers::{ISSUING_TIME, Servers, http_client};
 use crate::output::error::CliError;
 
 /// A client, its servers, and what its workers have counted.
@@ -24,7 +23,7 @@ pub(super) struct Side {
 
 enum Client {
     Plain(PlainClient),
-    Keyfob(Box<ExternallyManagedJwtSession>),
+    Keyfob(Box<Session>),
 }
 
 /// What a side has counted so far.
@@ -49,7 +48,11 @@ impl Side {
 
     pub(super) fn keyfob() -> Result<Self, CliError> {
         let servers = Arc::new(Servers::start());
-        let session = ExternallyManagedJwtSession::new(Servers::handler(&servers)?)?;
+        let session = Session::builder(Servers::handler(&servers)?)
+            .any_https_origin()
+            .client(http_client())
+            .client_uses_no_proxy()
+            .build()?;
         Ok(Self::new(Client::Keyfob(Box::new(session)), servers))
     }
 
