@@ -25,13 +25,13 @@ pub(crate) fn build_program(release: &Release) -> Result<PathBuf, String> {
         format!("--remap-path-prefix={home}=/cargo"),
     ];
     run(program(auditable)
-        .args(["auditable", "zigbuild", "--locked", "--profile=dist"])
+        .args(["auditable", "zigbuild", "--locked", "--profile=small"])
         .args(["--package=keyfob-cli", "--bin=keyfob"])
         .arg(format!("--target={TARGET}.{GLIBC}"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env("SOURCE_DATE_EPOCH", &release.time)
         .env("PATH", python::dist_path()))?;
-    let built = target().join(TARGET).join("dist/keyfob");
+    let built = target().join(TARGET).join("small/keyfob");
     needs_only_old_glibc(&built)?;
     Ok(built)
 }

@@ -15,7 +15,6 @@ pub(crate) fn bill_of_materials(release: &Release) -> Result<Artefact, String> {
             "cyclonedx",
             "--format=json",
             "--spec-version=1.5",
-            "--describe=crate",
         ])
         .args(["--target=x86_64-unknown-linux-gnu"])
         .args(["--manifest-path=crates/keyfob-cli/Cargo.toml"])

@@ -12,7 +12,7 @@ pub(crate) fn make(release: &Release) -> Result<Vec<Artefact>, String> {
     let place = target().join("dist-python");
     empty(&place)?;
     run(python::dist_tool("maturin")
-        .args(["build", "--locked", "--profile=dist", "--zig"])
+        .args(["build", "--locked", "--profile=small", "--zig"])
         .args([
             "--compatibility=manylinux2014",
             "--auditwheel=check",
