@@ -11,11 +11,7 @@ pub(crate) fn bill_of_materials(release: &Release) -> Result<Artefact, String> {
     let cyclonedx = CARGO_CYCLONEDX.path().ok_or("cargo-cyclonedx is gone")?;
     let name = format!("keyfob-{}.cdx", release.version);
     run(program(cyclonedx)
-        .args([
-            "cyclonedx",
-            "--format=json",
-            "--spec-version=1.5",
-        ])
+        .args(["cyclonedx", "--format=json", "--spec-version=1.5"])
         .args(["--target=x86_64-unknown-linux-gnu"])
         .args(["--manifest-path=crates/keyfob-cli/Cargo.toml"])
         .arg(format!("--override-filename={name}"))
