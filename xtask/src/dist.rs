@@ -77,8 +77,12 @@ impl Release {
         self.folder.join(name)
     }
 
-    /// A gzipped tar of everything in a folder, the same for the same content.
+    /// A gzipped tar of a folder, the same for the same content.
     pub(crate) fn pack(&self, folder: &Path, to: &Path) -> Outcome {
+        let (place, name) = (folder.parent(), folder.file_name());
+        let (Some(place), Some(name)) = (place, name) else {
+            return Err(format!("{} has no name", folder.display()));
+        };
         let time = format!("--mtime=@{}", self.time);
         crate::process::run(
             program("tar")
@@ -87,8 +91,8 @@ impl Release {
                 .args(["--mode=u+rw,go+r-w", "--file"])
                 .arg(to)
                 .arg("--directory")
-                .arg(folder)
-                .arg("."),
+                .arg(place)
+                .arg(name),
         )
     }
 }

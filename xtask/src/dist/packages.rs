@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use crate::dist::parts::Parts;
+use crate::dist::parts::{Parts, TARGET};
 use crate::dist::{Artefact, Release, copy, empty, write};
 use crate::process::{program, root, run, target};
 
 /// An archive to unpack anywhere: the program, and next to it what belongs to it.
 pub(crate) fn tarball(release: &Release, parts: &Parts) -> Result<Artefact, String> {
-    let name = format!("keyfob-{}-x86_64-linux", release.version);
+    // The name and the layout that `cargo binstall` is told in keyfob-cli/Cargo.toml.
+    let name = format!("keyfob-{}-{TARGET}", release.version);
     let place = target().join("dist-tarball");
     empty(&place)?;
     let top = place.join(&name);
@@ -29,7 +30,7 @@ pub(crate) fn tarball(release: &Release, parts: &Parts) -> Result<Artefact, Stri
         }
     }
     let path = release.path(format!("{name}.tar.gz"));
-    release.pack(&place, &path)?;
+    release.pack(&top, &path)?;
     Ok(Artefact {
         path,
         tried: "the program printed its version, manual and completions",

@@ -96,7 +96,7 @@ impl Parts {
     }
 }
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Red Hat 7, Debian 8 and Ubuntu 14.04 have this one or a newer one; Rust itself supports no older one.
 const GLIBC: &str = "2.17";
 const GLIBC_MINOR: u32 = 17;

@@ -45,7 +45,7 @@ const TRIALS: &[(&str, &str)] = &[
     (
         "the archive",
         "mkdir /opt/keyfob
-        tar --extract --file /artefacts/keyfob-*-linux.tar.gz --directory /opt/keyfob --strip-components=2
+        tar --extract --file /artefacts/keyfob-*-linux-gnu.tar.gz --directory /opt/keyfob --strip-components=1
         PATH=/opt/keyfob:$PATH
         SSL_CERT_FILE=/nonexistent SSL_CERT_DIR=/nonexistent keyfob demo
         keyfob completions bash | cmp - /opt/keyfob/completions/bash/keyfob",
