@@ -80,7 +80,9 @@ fn s1_a_token_that_is_given_as_an_argument_is_not_quoted() {
         &["token", "--token-env=s3cret"],
         &["token", "--token-file=s3cret-and-more-of-it"],
         &["token", "--rejected=s3cret"],
-        &["token", "s3cret"],
+        // The name of a profile is shown, unless it looks like a secret.
+        &["token", "ghp_s3cretAbC"],
+        &["token", "--profile=sk-live-s3cret"],
         &["token", "--min-valid=s3cret"],
         &["request", "api.example.com", "--query=s3cret"],
         &["s3cret"],
