@@ -73,12 +73,10 @@ pub(crate) fn gather(release: &Release, built: &Path) -> Result<Parts, String> {
         write(&parts.path(path), script)?;
     }
     for unit in ["keyfob-proxy.service", "keyfob-proxy.socket"] {
-        for (kind, of) in [("system", "system"), ("user", "user")] {
-            let from = format!("packaging/systemd/{of}/{unit}");
-            copy(
-                &root().join(from),
-                &parts.path(format!("usr/lib/systemd/{kind}/{unit}")),
-            )?;
+        for kind in ["system", "user"] {
+            let from = root().join("packaging/systemd").join(kind).join(unit);
+            let to = parts.path("usr/lib/systemd").join(kind).join(unit);
+            copy(&from, &to)?;
         }
     }
     let documents = parts.path("usr/share/doc/keyfob");
