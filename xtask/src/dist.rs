@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: makes what is given out, in `target/dist`, and prints a table of it.
+//! `cargo xtask dist`: makes the files of a release, in `target/dist`, and prints a table of them.
 //!
 //! The times in all archives are that of the last commit, and their members are sorted: the same sources and tools make the same
 //! bytes.
@@ -18,7 +18,7 @@ use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, program, read, root, target};
 use crate::site;
 
-/// Something that is given out.
+/// A file of a release.
 pub(crate) struct Artefact {
     pub(crate) path: PathBuf,
     /// How this run has tried it, in words.
@@ -156,7 +156,7 @@ pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> Outcome {
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// What it takes.
+/// What has to be installed for it.
 const NEEDS: &[Need] = &[
     Need::DistTools,
     Need::CargoAuditable,

@@ -35,30 +35,30 @@ const OPENBAO: Environment = Environment {
     requirements: "crates/keyfob/tests/real_servers/openbao.txt",
 };
 
-/// The environment of the tools that make what is given out.
+/// The environment of the tools that make the files of a release.
 const DIST: Environment = Environment {
     folder: "target/dist-tools",
     requirements: "xtask/requirements-dist.txt",
 };
 
-/// Whether the tools that make what is given out are installed.
+/// Whether the tools that make the files of a release are installed.
 pub(crate) fn has_dist_tools() -> bool {
     DIST.is_prepared()
 }
 
-/// Installs the tools that make what is given out, unless they are there.
+/// Installs the tools that make the files of a release, unless they are there.
 pub(crate) fn prepare_dist_tools() -> Outcome {
     DIST.prepare()
 }
 
-/// A tool that makes what is given out.
+/// A tool that makes files of a release.
 pub(crate) fn dist_tool(name: &str) -> Command {
     let mut command = program(DIST.folder().join("bin").join(name));
     command.env("PATH", DIST.path());
     command
 }
 
-/// The tools that make what is given out, before those of the machine.
+/// The tools that make the files of a release, before those of the machine.
 pub(crate) fn dist_path() -> OsString {
     DIST.path()
 }
