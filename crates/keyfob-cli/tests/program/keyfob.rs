@@ -99,7 +99,8 @@ impl Keyfob {
                 .iter()
                 .map(|word| format!("'{}'", word.display().to_string().replace('\'', "'\\''")))
                 .collect();
-            script.args(["-qec", &words.join(" "), "/dev/null"]);
+            // A shell that stayed would get Ctrl-C as well, and `script` would have its exit code.
+            script.args(["-qec", &format!("exec {}", words.join(" ")), "/dev/null"]);
         })
     }
 
