@@ -298,7 +298,7 @@ impl Authenticator {
     ) -> Option<Lease> {
         let tokens = &self.tokens;
         let replaced = tokens.replace(rejected, challenges, Some(max_wait)).await;
-        logged(self.checked(replaced))
+        self.logged(self.checked(replaced))
     }
 
     /// The same, on the calling thread.
@@ -310,7 +310,8 @@ impl Authenticator {
         max_wait: Duration,
     ) -> Option<Lease> {
         let tokens = &self.tokens;
-        logged(self.checked(tokens.replace_blocking(rejected, challenges, Some(max_wait))))
+        let replaced = tokens.replace_blocking(rejected, challenges, Some(max_wait));
+        self.logged(self.checked(replaced))
     }
 
     /// Renews a token that a server rejected, for [`Step::Reject`]: the request in hand is not sent again.
@@ -319,7 +320,7 @@ impl Authenticator {
     pub async fn reject(&self, rejected: &Lease, challenges: &Challenges, max_wait: Duration) {
         let tokens = &self.tokens;
         if let Err(error) = tokens.replace(rejected, challenges, Some(max_wait)).await {
-            events::replacement_failed(&error);
+            self.replacement_failed(&error);
         }
     }
 
@@ -327,13 +328,16 @@ impl Authenticator {
     pub fn reject_blocking(&self, rejected: &Lease, challenges: &Challenges, max_wait: Duration) {
         let tokens = &self.tokens;
         if let Err(error) = tokens.replace_blocking(rejected, challenges, Some(max_wait)) {
-            events::replacement_failed(&error);
+            self.replacement_failed(&error);
         }
     }
 
     /// Logs that a request is not sent again because there is no token for it. Its last response is then returned (R6).
+    ///
+    /// The log has one such event per minute; the metric counts all.
     pub fn will_not_retry(&self, error: &Error) {
-        events::retry_without_token(error);
+        let limit = &self.budget.retries_without_token;
+        events::retry_without_token(error, limit.admit(self.clock().elapsed()));
     }
 
     /// The clock of the token cache, by which all times count.
@@ -355,6 +359,24 @@ impl Authenticator {
             wall: clock.coarse_time().wall_time(),
             jitter: fastrand::f64(),
         }
+    }
+
+    fn logged(&self, replaced: Result<Lease, Error>) -> Option<Lease> {
+        match replaced {
+            Ok(lease) => {
+                events::replayed();
+                Some(lease)
+            }
+            Err(error) => {
+                self.replacement_failed(&error);
+                None
+            }
+        }
+    }
+
+    fn replacement_failed(&self, error: &Error) {
+        let limit = &self.budget.failed_replacements;
+        events::replacement_failed(error, limit.admit(self.clock().elapsed()));
     }
 
     fn checked(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
@@ -398,18 +420,5 @@ impl<'a> From<&'a Uri> for Target<'a> {
 impl<'a> From<&'a Origin> for Target<'a> {
     fn from(origin: &'a Origin) -> Self {
         Self::Origin(origin)
-    }
-}
-
-fn logged(replaced: Result<Lease, Error>) -> Option<Lease> {
-    match replaced {
-        Ok(lease) => {
-            events::replayed();
-            Some(lease)
-        }
-        Err(error) => {
-            events::replacement_failed(&error);
-            None
-        }
     }
 }

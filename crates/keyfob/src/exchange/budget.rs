@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::observe::event_limit::EventLimit;
+
 /// The retry budget that all requests of one client share.
 ///
 /// A retry takes from the budget. A request that succeeds at its first attempt gives a little back. During an outage the
@@ -10,7 +12,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// [`custom_client`](crate::custom_client) shows its use.
 #[derive(Debug)]
-pub struct RetryBudget(AtomicU32);
+pub struct RetryBudget {
+    left: AtomicU32,
+    /// The requests of one client share the limits of their log events too.
+    pub(crate) failed_replacements: EventLimit,
+    pub(crate) retries_without_token: EventLimit,
+}
 
 /// The price of a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +38,7 @@ impl RetryBudget {
             RetryCost::Throttled => 5,
             RetryCost::Refused => 1,
         };
-        self.0
+        self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
                 left.checked_sub(price)
             })
@@ -40,9 +47,9 @@ impl RetryBudget {
 
     /// Gives one unit back for a request that succeeded at its first attempt.
     pub(crate) fn deposit(&self) {
-        if self.0.load(Ordering::Relaxed) < FULL {
+        if self.left.load(Ordering::Relaxed) < FULL {
             // Several threads at once may exceed the limit a little, which does no harm.
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.left.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -50,7 +57,11 @@ impl RetryBudget {
 impl Default for RetryBudget {
     /// A full budget.
     fn default() -> Self {
-        Self(AtomicU32::new(FULL))
+        Self {
+            left: AtomicU32::new(FULL),
+            failed_replacements: EventLimit::default(),
+            retries_without_token: EventLimit::default(),
+        }
     }
 }
 

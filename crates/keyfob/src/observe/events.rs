@@ -7,6 +7,7 @@ use tracing::field::{DisplayValue, display};
 
 use crate::error::error::Error;
 use crate::error::printable::printable;
+use crate::observe::event_limit::Admitted;
 use crate::observe::measurements::{count, observe};
 
 /// A renewal succeeded, with a new token or the same one again.
@@ -58,8 +59,12 @@ pub(crate) fn retried(cause: &'static str, pause: Duration) {
 }
 
 /// A request is not sent again, because there is no token. The caller gets the last response.
-pub(crate) fn retry_without_token(error: &Error) {
-    tracing::warn!(target: "keyfob", kind = error.kind().name(), error = %printable(error), "request is not sent again, because there is no token");
+pub(crate) fn retry_without_token(error: &Error, logged: Option<Admitted>) {
+    let kind = error.kind().name();
+    count("keyfob_retries_without_token_total", &[("kind", kind)]);
+    if let Some(Admitted { left_out }) = logged {
+        tracing::warn!(target: "keyfob", kind, error = %printable(error), left_out, "request is not sent again, because there is no token");
+    }
 }
 
 /// A request is sent again with a new token, because the response to the old one was 401.
@@ -69,8 +74,12 @@ pub(crate) fn replayed() {
 }
 
 /// A token was rejected, and there is no other. The caller gets the 401 response.
-pub(crate) fn replacement_failed(error: &Error) {
-    tracing::warn!(target: "keyfob", kind = error.kind().name(), error = %printable(error), "token was rejected and could not be replaced");
+pub(crate) fn replacement_failed(error: &Error, logged: Option<Admitted>) {
+    let kind = error.kind().name();
+    count("keyfob_replacement_failures_total", &[("kind", kind)]);
+    if let Some(Admitted { left_out }) = logged {
+        tracing::warn!(target: "keyfob", kind, error = %printable(error), left_out, "token was rejected and could not be replaced");
+    }
 }
 
 /// The session's credential replaced one in the request (R9).

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::observe::event_limit::Admitted;
 use crate::observe::measurements::{add_to_gauge, count, observe};
 
 /// A caller asked for a key, and the pool had its cache, or had to make it.
@@ -31,8 +32,12 @@ pub(crate) fn evicted(cause: &'static str) {
 }
 
 /// The pool has more keys in use than it may have.
-pub(crate) fn full(limit: usize) {
-    tracing::warn!(target: "keyfob", limit, "the token pool is full of refresh tokens that no store keeps; a new key is refused");
+pub(crate) fn full(limit: usize, logged: Option<Admitted>) {
+    count("keyfob_pool_refused_keys_total", &[]);
+    let Some(Admitted { left_out }) = logged else {
+        return;
+    };
+    tracing::warn!(target: "keyfob", limit, left_out, "the token pool is full of refresh tokens that no store keeps; a new key is refused");
 }
 
 /// A fetch was put into the queue of its pool.

@@ -5,10 +5,15 @@ use std::io;
 use std::time::Duration;
 
 use crate::error::printable::printable;
+use crate::observe::event_limit::Admitted;
 
 /// A process of another user has connected to a unix socket.
-pub(crate) fn connection_refused(listener: &str, peer: impl Debug) {
-    tracing::warn!(target: "keyfob", listener, ?peer, "a connection of another user was refused");
+pub(crate) fn connection_refused(
+    listener: &str,
+    peer: impl Debug,
+    Admitted { left_out }: Admitted,
+) {
+    tracing::warn!(target: "keyfob", listener, ?peer, left_out, "a connection of another user was refused");
 }
 
 /// No connection could be accepted, for example because there is no file descriptor left.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cache::cache::TokenCache;
 use crate::cache::pooled::CacheTemplate;
 use crate::error::error::Error;
+use crate::observe::event_limit::EventLimit;
 use crate::observe::pool;
 use crate::pool::entries::{Entries, Eviction, Full};
 use crate::pool::key::PoolKey;
@@ -29,6 +30,7 @@ pub(super) struct PoolState {
     period: AtomicU32,
     /// When idle caches are evicted next, in nanoseconds on [`Clock::elapsed`](crate::clock::Clock::elapsed).
     next_period: AtomicU64,
+    refused: EventLimit,
 }
 
 /// How many keys a pool keeps, and for how long.
@@ -50,6 +52,7 @@ impl PoolState {
             created: AtomicU64::new(0),
             period: AtomicU32::new(0),
             next_period: AtomicU64::new(nanoseconds(first_period)),
+            refused: EventLimit::default(),
             template,
             make_source,
             limits,
@@ -105,7 +108,7 @@ impl PoolState {
                 self.created.fetch_add(1, Ordering::Relaxed);
                 Ok(cache)
             }
-            Err(Full) => Err(full(self.limits.max_entries)),
+            Err(Full) => Err(self.full()),
         }
     }
 
@@ -129,14 +132,15 @@ impl PoolState {
         self.entries
             .evict_if(|cache| current.wrapping_sub(cache.last_used()) > PERIODS);
     }
-}
 
-fn full(limit: usize) -> Error {
-    pool::full(limit);
-    Error::unavailable(format!(
-        "the pool holds {limit} refresh tokens that no store keeps, as many as it may; \
-         keep them in a store, remove keys that are not needed, or raise `max_entries`"
-    ))
+    fn full(&self) -> Error {
+        let limit = self.limits.max_entries;
+        pool::full(limit, self.refused.admit(self.template.clock.elapsed()));
+        Error::unavailable(format!(
+            "the pool holds {limit} refresh tokens that no store keeps, as many as it may; \
+             keep them in a store, remove keys that are not needed, or raise `max_entries`"
+        ))
+    }
 }
 
 impl Limits {

@@ -19,7 +19,8 @@ pub(crate) fn lines() -> Vec<String> {
     LINES.lock().unwrap().clone()
 }
 
-struct Capture;
+/// Captures what is logged to it.
+pub(crate) struct Capture;
 
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use keyfob::{Error, Session, TokenCache};
-use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
+use keyfob::{Error, Session, Token, TokenCache};
+use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, ScriptedSource, Server};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
-use crate::fixtures::{numbered, promptly, soon};
+use crate::captured_log::{Capture, lines};
+use crate::fixtures::{SECOND, numbered, promptly, soon};
 
 #[test]
 fn s1_metrics_count_each_event_and_name_no_token() {
@@ -56,6 +57,49 @@ fn s1_metrics_count_each_event_and_name_no_token() {
         ])
     );
     server.verify();
+}
+
+#[test]
+fn an_outage_logs_one_event_a_minute_and_the_metrics_count_all() {
+    let server = Server::start();
+    server.expect(
+        Expect::get("/data")
+            .respond(ScriptedResponse::unauthorized("Bearer"))
+            .times(60),
+    );
+    let clock = ManualClock::default();
+    let first = Token::new("t0ken").map(|token| token.expires_in(600 * SECOND));
+    // It is remembered, so that the source is called once.
+    let refusal = Err(Error::refused("the account of this test is closed"));
+    let source = ScriptedSource::new([first, refusal]);
+    let tokens = TokenCache::builder(source)
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let session = Session::builder(tokens).base_url(server.url());
+    let session = session.retry(promptly()).build().unwrap();
+    let figures = tracing::subscriber::with_default(Capture, || {
+        figures_of(async {
+            for requests in [50, 10] {
+                for _ in 0..requests {
+                    let response = soon(session.get("data").send()).await.unwrap();
+                    assert_eq!(response.status(), 401);
+                }
+                clock.advance(60 * SECOND);
+            }
+        })
+    });
+    assert_eq!(figures["keyfob_replacement_failures_total refused"], 60);
+    let lines = lines();
+    let events = lines.iter().filter(|line| {
+        line.contains("token was rejected and could not be replaced")
+            && line.contains("the account of this test is closed")
+    });
+    let [first, second] = events.collect::<Vec<_>>()[..] else {
+        panic!("{lines:#?}");
+    };
+    assert!(!first.contains("left_out"), "{first}");
+    assert!(second.contains("left_out=49"), "{second}");
 }
 
 /// Each metric with its labels: the value of a counter, or the number of measurements of a histogram.

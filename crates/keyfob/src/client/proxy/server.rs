@@ -26,6 +26,7 @@ use crate::client::proxy::strict_stream::StrictStream;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::BoxError;
+use crate::observe::event_limit::EventLimit;
 use crate::observe::proxy as events;
 
 pub(crate) mod connection;
@@ -94,9 +95,12 @@ impl Server {
     {
         let places = Arc::new(Semaphore::new(self.limits.connections.max(1) as usize));
         let name = listener.shared_name();
+        let refused = EventLimit::default();
         while let Some((stream, peer, place)) = self.next(&listener, &stopping, &places).await {
             if !accepts(peer) {
-                events::connection_refused(&name, peer);
+                if let Some(admitted) = refused.admit(self.clock.elapsed()) {
+                    events::connection_refused(&name, peer, admitted);
+                }
                 continue;
             }
             let connection = Arc::new(Connection::new(
