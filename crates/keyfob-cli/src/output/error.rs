@@ -1,10 +1,11 @@
 //! Why a command failed, as an exit code and a line for a person.
 
 use std::error::Error as StdError;
+use std::fmt::Display;
 use std::io;
 
 use keyfob::ErrorKind;
-use keyfob::error::printable;
+use keyfob::error::{FailedStep, printable};
 
 use crate::output::exit_code::ExitCode;
 
@@ -37,14 +38,36 @@ impl CliError {
 
     /// What failed, with all its causes.
     pub(crate) fn failed(what: impl Into<String>, cause: &(dyn StdError + 'static)) -> Self {
-        Self::new(ExitCode::Failed, with_causes(what.into(), Some(cause)))
+        Self::caused(ExitCode::Failed, what, cause)
+    }
+
+    /// A failure to write the output.
+    pub(crate) fn unwritable(what: impl Display, cause: &io::Error) -> Self {
+        Self::caused(
+            ExitCode::Unwritable,
+            format!("{what} cannot be written"),
+            cause,
+        )
+    }
+
+    /// A failure to read what is sent.
+    pub(crate) fn unreadable(what: impl Display, cause: &io::Error) -> Self {
+        Self::caused(
+            ExitCode::Unreadable,
+            format!("{what} cannot be read"),
+            cause,
+        )
+    }
+
+    fn caused(exit: ExitCode, what: impl Into<String>, cause: &(dyn StdError + 'static)) -> Self {
+        Self::new(exit, with_causes(what.into(), Some(cause)))
     }
 
     /// A failure to write to standard output. A reader that has closed the pipe, such as `head`, is not a failure.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::silent(ExitCode::Done),
-            _ => Self::failed("standard output cannot be written", error),
+            _ => Self::unwritable("standard output", error),
         }
     }
 
@@ -65,9 +88,22 @@ impl From<keyfob::Error> for CliError {
             ErrorKind::Redirect => ExitCode::Redirects,
             kind if kind.is_authentication() => ExitCode::NoToken,
             _ if is_timeout(&error) => ExitCode::TimedOut,
-            _ => ExitCode::Failed,
+            _ => of_step(error.failed_step()),
         };
         Self::new(exit, with_causes(error.to_string(), error.source()))
+    }
+}
+
+/// The code for a request that failed at this step.
+fn of_step(step: Option<FailedStep>) -> ExitCode {
+    match step {
+        Some(FailedStep::Resolve) => ExitCode::Unresolved,
+        Some(FailedStep::Connect) => ExitCode::Unconnected,
+        Some(FailedStep::Handshake) => ExitCode::Handshake,
+        Some(FailedStep::Certificate) => ExitCode::Certificate,
+        Some(FailedStep::NoResponse) => ExitCode::NoResponse,
+        Some(FailedStep::Receive) => ExitCode::Broken,
+        _ => ExitCode::Failed,
     }
 }
 
@@ -84,17 +120,38 @@ pub(crate) fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// A message and its causes on one line, each text once.
+///
+/// Of the errors of the HTTP client only the last one says more than that a step failed.
 pub(crate) fn with_causes(message: String, cause: Option<&(dyn StdError + 'static)>) -> String {
-    causes(cause).fold(message, |mut line, cause| {
-        // `reqwest` wraps each error in one that only names the step that failed.
-        let is_noise = cause.is::<reqwest::Error>() && cause.source().is_some();
-        let text = printable(cause);
-        if !is_noise && !line.contains(&text) {
+    let is_client = |cause: &&(dyn StdError + 'static)| cause.is::<reqwest::Error>();
+    let own = causes(cause).take_while(|cause| !is_client(cause));
+    let client = causes(cause).find(is_client);
+    let last = client.and_then(|client| causes(Some(client)).last());
+    own.chain(last).map(words).fold(message, |mut line, text| {
+        if !line.contains(&text) {
             line.push_str(": ");
             line.push_str(&text);
         }
         line
     })
+}
+
+/// The text of an error, without the number that an error of the system has.
+fn words(error: &(dyn StdError + 'static)) -> String {
+    let text = printable(error);
+    // Of the resolver, which has no number.
+    let text = text.trim_start_matches("failed to lookup address information: ");
+    let text = match text.split_once(" (os error ") {
+        Some((words, _)) => words,
+        None => text,
+    };
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first) if error.is::<io::Error>() => {
+            format!("{}{}", first.to_lowercase(), rest.as_str())
+        }
+        _ => text.to_owned(),
+    }
 }
 
 fn causes<'a>(

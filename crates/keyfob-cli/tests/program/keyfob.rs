@@ -92,6 +92,11 @@ impl Keyfob {
         self
     }
 
+    pub(crate) fn stdout(mut self, stdout: Stdio) -> Self {
+        self.0.stdout(stdout);
+        self
+    }
+
     /// The same run at a terminal of its own. Its standard output then has both streams.
     pub(crate) fn at_terminal(self) -> Self {
         self.wrapped(Command::new("script"), |script, program| {

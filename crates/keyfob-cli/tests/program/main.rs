@@ -5,6 +5,7 @@ mod broken_servers;
 mod certificates;
 mod demo;
 mod errors;
+mod exit_codes;
 mod formats;
 mod help;
 mod helper;

@@ -75,13 +75,15 @@ fn a_device_is_written_and_not_replaced() {
 #[test]
 fn a_missing_folder_is_reported_before_anything_is_sent() {
     let server = Server::start();
-    let done = Keyfob::request([&*server.url_for("/x"), "-o", "/no/such/folder/out"]).run();
-    assert_eq!(done.code, 1);
-    assert!(
-        done.complaint()
-            .contains("/no/such/folder/out cannot be written"),
-        "{done:?}"
-    );
+    for file in ["/no/such/folder/out", "/proc/out"] {
+        let done = Keyfob::request([&*server.url_for("/x"), "-o", file]).run();
+        assert_eq!(done.code, 23);
+        let words = format!("keyfob: {file} cannot be written: ");
+        assert!(done.complaint().starts_with(&words), "{done:?}");
+        // Not the name of the temporary file.
+        assert!(!done.stderr.contains(".part"), "{done:?}");
+        assert!(!done.stderr.contains("os error"), "{done:?}");
+    }
     assert_eq!(server.calls(), 0);
 }
 

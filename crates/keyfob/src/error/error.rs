@@ -37,6 +37,7 @@ struct Details {
     processed: Processed,
     is_remembered_by_source: bool,
     refuses_credential: bool,
+    failed_step: Option<FailedStep>,
 }
 
 /// Whether the issuer may have processed the request.
@@ -90,6 +91,24 @@ pub enum ErrorKind {
     ///
     /// Check the URL. It is not retried.
     Redirect,
+}
+
+/// The step at which a request failed, which [`Error::failed_step`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailedStep {
+    /// The name of the host, or of a proxy before it, was not resolved to an address.
+    Resolve,
+    /// There was no connection, as when it is refused.
+    Connect,
+    /// The TLS handshake failed, but not because of the certificate of the server.
+    Handshake,
+    /// The certificate of the server is not trusted, is for another host, or has expired.
+    Certificate,
+    /// The server closed the connection before it had sent a response.
+    NoResponse,
+    /// The connection broke before the response had begun.
+    Receive,
 }
 
 impl ErrorKind {
@@ -157,6 +176,7 @@ impl Error {
             processed: Processed::Unspecified,
             is_remembered_by_source: false,
             refuses_credential: false,
+            failed_step: None,
         }))
     }
 
@@ -305,6 +325,39 @@ impl Error {
     pub(crate) fn refuses_credential(mut self) -> Self {
         Arc::make_mut(&mut self.0).refuses_credential = true;
         self
+    }
+
+    /// Marks the step at which the request failed.
+    #[cfg(feature = "session")]
+    pub(crate) fn at(mut self, step: Option<FailedStep>) -> Self {
+        Arc::make_mut(&mut self.0).failed_step = step;
+        self
+    }
+
+    /// Returns the step at which a request of a session or to a token endpoint failed.
+    ///
+    /// `None` if no request failed, if it timed out, or if the response was not understood.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), keyfob::Error> {
+    /// use keyfob::error::FailedStep;
+    /// use keyfob::{Error, RetryPolicy, Session};
+    ///
+    /// # let source = || async { Ok::<_, keyfob::BoxError>("t0ken".to_owned()) };
+    /// let session = Session::builder(source)
+    ///     .origin("http://127.0.0.1:9")
+    ///     .retry(RetryPolicy::default().attempts(1))
+    ///     .build()?;
+    /// let failed = session.get("http://127.0.0.1:9/").send().await;
+    /// assert_eq!(failed.err().as_ref().and_then(Error::failed_step), Some(FailedStep::Connect));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn failed_step(&self) -> Option<FailedStep> {
+        let mut own = causes(self).filter_map(|cause| cause.downcast_ref::<Self>());
+        own.find_map(|error| error.0.failed_step)
     }
 
     /// Whether the server refused the credential itself.

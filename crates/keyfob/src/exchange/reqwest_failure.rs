@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use crate::error::error::{Error, ErrorKind, causes};
+use crate::error::error::{Error, ErrorKind, FailedStep, causes};
 use crate::exchange::outcome::Failure;
 #[cfg(feature = "rustls")]
 pub(crate) use crate::exchange::tls_failure as tls;
@@ -17,6 +17,10 @@ pub(crate) mod tls {
 
     pub(crate) fn is_about_client_certificate(_: &reqwest::Error) -> bool {
         false
+    }
+
+    pub(crate) fn failed_step(_: &reqwest::Error) -> Option<crate::error::error::FailedStep> {
+        None
     }
 }
 
@@ -47,7 +51,7 @@ impl Fault {
                     .caused_by(cause.without_url())
             }
             Self::Client(cause) => {
-                let error = failure.error(destination);
+                let error = failure.error(destination).at(failed_step(&cause));
                 if let Some(reason) = tls::reason(&cause) {
                     // Not caused by the error of the client, whose text is that of a debugger.
                     return error.caused_by(Error::new(ErrorKind::Transport, reason));
@@ -89,6 +93,30 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     } else {
         Failure::Final
     }
+}
+
+/// Where the request failed; `None` for a timeout, or a response that is none of HTTP.
+fn failed_step(error: &reqwest::Error) -> Option<FailedStep> {
+    if error.is_timeout() || is_hyper(error, hyper::Error::is_parse) {
+        return None;
+    }
+    tls::failed_step(error).or(if error.is_connect() {
+        // The type of the error is private.
+        let is_unresolved = causes(error).any(|cause| cause.to_string() == "dns error");
+        match is_unresolved {
+            true => Some(FailedStep::Resolve),
+            false => Some(FailedStep::Connect),
+        }
+    } else if is_hyper(error, hyper::Error::is_incomplete_message) {
+        Some(FailedStep::NoResponse)
+    } else {
+        Some(FailedStep::Receive)
+    })
+}
+
+fn is_hyper(error: &reqwest::Error, test: fn(&hyper::Error) -> bool) -> bool {
+    let mut faults = causes(error).filter_map(|cause| cause.downcast_ref());
+    faults.any(test)
 }
 
 /// Why plain http failed, if the server may speak TLS.

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
 
-use crate::error::error::causes;
+use crate::error::error::{FailedStep, causes};
 use crate::error::printable::printable;
 
 /// Why the handshake failed for a lasting reason, if this error or one of its causes says so.
@@ -40,6 +40,14 @@ pub(crate) fn is_about_client_certificate(error: &(dyn StdError + 'static)) -> b
         }
         _ => false,
     }
+}
+
+/// What failed, if it is TLS.
+pub(crate) fn failed_step(error: &(dyn StdError + 'static)) -> Option<FailedStep> {
+    Some(match tls_error(error)? {
+        TlsError::InvalidCertificate(_) => FailedStep::Certificate,
+        _ => FailedStep::Handshake,
+    })
 }
 
 fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a TlsError> {

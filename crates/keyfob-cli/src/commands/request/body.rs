@@ -115,7 +115,7 @@ impl Payload {
         let file = open(path)?;
         let metadata = file
             .metadata()
-            .map_err(|error| CliError::failed(format!("{shown} cannot be read"), &error))?;
+            .map_err(|error| CliError::unreadable(&shown, &error))?;
         if metadata.is_dir() {
             return Err(CliError::usage(format!(
                 "{shown} is a directory; name a file"
@@ -143,14 +143,14 @@ impl Payload {
 fn open(path: &Path) -> Result<File, CliError> {
     File::open(path).map_err(|error| {
         let shown = shown_name(&path.to_string_lossy());
-        CliError::failed(format!("{shown} cannot be read"), &error)
+        CliError::unreadable(&shown, &error)
     })
 }
 
 fn append(bytes: &mut Vec<u8>, mut from: impl Read, name: &str) -> Result<(), CliError> {
     from.read_to_end(bytes)
         .map(drop)
-        .map_err(|error| CliError::failed(format!("{name} cannot be read"), &error))
+        .map_err(|error| CliError::unreadable(name, &error))
 }
 
 /// A body that is read in pieces while it is sent.

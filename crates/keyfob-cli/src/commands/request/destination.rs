@@ -44,9 +44,8 @@ impl Destination {
         if path == Path::new("-") {
             return Ok(Self::stdout());
         }
-        let (writer, kind) = create(path).map_err(|error| {
-            CliError::failed(format!("{} cannot be written", path.display()), &error)
-        })?;
+        let (writer, kind) =
+            create(path).map_err(|error| CliError::unwritable(path.display(), &error))?;
         Ok(Self {
             writer: Box::new(tokio::fs::File::from_std(writer)),
             kind,
@@ -93,12 +92,9 @@ impl Destination {
         drop(self.writer);
         match self.kind {
             Kind::Stdout | Kind::Device(_) => Ok(()),
-            Kind::File { temporary, path } => temporary.persist(&path).map_err(|error| {
-                CliError::failed(
-                    format!("{} cannot be written", path.display()),
-                    &error.error,
-                )
-            }),
+            Kind::File { temporary, path } => temporary
+                .persist(&path)
+                .map_err(|error| CliError::unwritable(path.display(), &error.error)),
         }
     }
 
@@ -110,7 +106,7 @@ impl Destination {
         match &self.kind {
             Kind::Stdout => CliError::stdout(error),
             Kind::Device(path) | Kind::File { path, .. } => {
-                CliError::failed(format!("{} cannot be written", path.display()), error)
+                CliError::unwritable(path.display(), error)
             }
         }
     }
@@ -157,7 +153,10 @@ fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".keyfob-").suffix(".part");
     set_default_permissions(&mut builder);
-    let (file, temporary) = builder.tempfile_in(directory)?.into_parts();
+    let made = builder.tempfile_in(directory);
+    // Its error names the temporary file, which means nothing to a user.
+    let made = made.map_err(|error| io::Error::from(error.kind()))?;
+    let (file, temporary) = made.into_parts();
     if let Some(before) = before {
         // A user that may not write the file must not replace it either.
         drop(fs::OpenOptions::new().append(true).open(&path)?);

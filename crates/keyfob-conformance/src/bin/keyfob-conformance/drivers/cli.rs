@@ -233,7 +233,7 @@ fn response(stdout: &[u8]) -> Option<CallerGot> {
 fn error(code: Option<i32>) -> Option<ErrorName> {
     match code {
         Some(0) => None,
-        Some(1 | 18) => Some(ErrorName::Transport),
+        Some(1 | 6 | 7 | 18 | 35 | 52 | 56 | 60) => Some(ErrorName::Transport),
         Some(2) => Some(ErrorName::Input),
         Some(3) => Some(ErrorName::NoToken),
         Some(4) => Some(ErrorName::Origin),
