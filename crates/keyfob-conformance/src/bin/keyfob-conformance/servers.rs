@@ -24,6 +24,12 @@ struct CaseServer {
 
 enum Kind {
     Plain(Server),
+    /// Its number is taken for IPv4 as well: a client that tries both addresses of `localhost` must not reach it by mistake.
+    Ipv6 {
+        server: Server,
+        #[expect(dead_code, reason = "it holds the port")]
+        number: TcpSocket,
+    },
     Tls {
         server: Server,
         #[expect(dead_code, reason = "it ends when it is dropped")]
@@ -90,7 +96,11 @@ impl CaseServer {
     fn start(listens: Listens, tls: &Tls) -> std::io::Result<Self> {
         let (origin, port, kind) = match listens {
             Listens::Plain => plain(Server::start()),
-            Listens::Ipv6 => plain(Server::builder().ipv6().start()),
+            Listens::Ipv6 => {
+                let (server, number) = on_ipv6();
+                let (origin, port) = (server.url(), server.address().port());
+                (origin, port, Kind::Ipv6 { server, number })
+            }
             Listens::Tls => {
                 let server = Server::start();
                 let front = tls.front_of(server.address())?;
@@ -98,8 +108,7 @@ impl CaseServer {
                 (origin, front.address().port(), Kind::Tls { server, front })
             }
             Listens::Refused => {
-                let socket = TcpSocket::new_v4()?;
-                socket.bind(([127, 0, 0, 1], 0).into())?;
+                let socket = bound(0)?;
                 let address = socket.local_addr()?;
                 let origin = format!("http://{address}");
                 (origin, address.port(), Kind::Refused(socket))
@@ -110,10 +119,29 @@ impl CaseServer {
 
     fn scripted(&self) -> Option<&Server> {
         match &self.kind {
-            Kind::Plain(server) | Kind::Tls { server, .. } => Some(server),
+            Kind::Plain(server) | Kind::Ipv6 { server, .. } | Kind::Tls { server, .. } => {
+                Some(server)
+            }
             Kind::Refused(_) => None,
         }
     }
+}
+
+/// A server on a port that no server on 127.0.0.1 has, and the socket that keeps it so.
+fn on_ipv6() -> (Server, TcpSocket) {
+    loop {
+        let server = Server::builder().ipv6().start();
+        if let Ok(socket) = bound(server.address().port()) {
+            return (server, socket);
+        }
+    }
+}
+
+/// A socket on 127.0.0.1 that is bound and not listening.
+fn bound(port: u16) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], port).into())?;
+    Ok(socket)
 }
 
 fn plain(server: Server) -> (String, u16, Kind) {
