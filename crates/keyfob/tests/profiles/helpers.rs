@@ -55,8 +55,7 @@ async fn a_helper_is_asked_in_its_protocol_for_the_server_of_the_profile() {
 
 #[tokio::test]
 async fn a_command_may_run_for_as_long_as_the_profile_says() {
-    let folder = Folder::new();
-    let file = profile("command:sleep 60", "fetch_timeout = 0.2");
+    let file = in_memory(&profile("command:sleep 60", "fetch_timeout = 0.2"));
     let profile = Profiles::from_text(&file)
         .unwrap()
         .get("a")
@@ -70,7 +69,6 @@ async fn a_command_may_run_for_as_long_as_the_profile_says() {
         .await
         .unwrap_err();
     assert!(begin.elapsed().as_secs() < 20, "{error}");
-    drop(folder);
 }
 
 #[test]
@@ -130,13 +128,16 @@ async fn fetch(folder: &Folder, helper: &str) -> Result<String, Error> {
     fs::write(&script, lines).expect("a script");
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("its mode");
     let source = format!("command:{}", script.display());
-    let file = profile(&source, &format!("helper = {helper}"));
-    // Nothing is written to the home directory.
-    let file = file.replace(
-        "[profiles.a.token]",
-        "store = \"memory\"\n[profiles.a.token]",
-    );
+    let file = in_memory(&profile(&source, &format!("helper = {helper}")));
     let profiles = Profiles::from_text(&file)?;
     let token = profiles.get("a")?.tokens()?.get_valid_token().await?;
     Ok(token.expose().to_owned())
+}
+
+/// The same file, without a store in the home directory.
+fn in_memory(file: &str) -> String {
+    file.replace(
+        "[profiles.a.token]",
+        "store = \"memory\"\n[profiles.a.token]",
+    )
 }
