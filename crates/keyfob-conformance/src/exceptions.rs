@@ -38,8 +38,13 @@ pub const EXCEPTIONS: &[Exception] = &[
         ],
     },
     Exception {
-        faces: &["tower", "proxy"],
+        faces: &["tower"],
         reason: "The client of hyper-util uses no proxy.",
+        cases: &["proxies: * is used for *"],
+    },
+    Exception {
+        faces: &["proxy"],
+        reason: "It asks a proxy for a tunnel for plain http as well.",
         cases: &["proxies: * is used for *"],
     },
     Exception {

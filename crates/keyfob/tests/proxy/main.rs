@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test may panic")]
 
+mod environment;
 mod fails_closed;
 mod fixtures;
 #[path = "../tower/grpc_server.rs"]
@@ -9,6 +10,8 @@ mod grpc_server;
 mod heads;
 mod http2;
 mod http2_service;
+#[path = "../tokens/own_process.rs"]
+mod own_process;
 mod parsing;
 mod replay;
 mod streams;

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::cache::cache::TokenCache;
+use crate::client::proxy::connector::NoTunnel;
 use crate::client::proxy::problem::Problem;
 use crate::client::proxy::recorded_body::BrokenOff;
 use crate::error::error::{Error, ErrorKind, causes};
@@ -59,10 +60,12 @@ fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Ur
         Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let reason = tls_failure::reason(error).or_else(|| match base.scheme() {
-        "http" => not_http(error),
-        _ => None,
-    });
+    let reason = NoTunnel::reason(error)
+        .or_else(|| tls_failure::reason(error))
+        .or_else(|| match base.scheme() {
+            "http" => not_http(error),
+            _ => None,
+        });
     let mut detail = failure.error(&destination).to_string();
     if let Some(reason) = reason {
         detail = format!("{detail}: {reason}");

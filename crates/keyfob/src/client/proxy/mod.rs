@@ -13,6 +13,7 @@ mod allowed;
 pub(crate) mod arrival;
 pub(crate) mod body;
 pub(crate) mod client_secrets;
+mod connector;
 mod expectation;
 mod failure;
 pub mod forward;

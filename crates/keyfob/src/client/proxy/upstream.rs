@@ -11,13 +11,12 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service;
 
 use crate::client::idle_timeout::IdleTimeout;
+use crate::client::proxy::connector::{Connector, KEEP_ALIVE, OutboundProxy};
 use crate::client::proxy::grpc;
-use crate::client::proxy::local_names::Resolver;
 use crate::client::proxy::recorded_body::RequestBody;
 use crate::client::proxy::upstream_tls::UpstreamTls;
 use crate::error::error::{BoxError, Error};
@@ -51,7 +50,7 @@ struct Connections {
     other: HyperClient,
 }
 
-type HyperClient = Client<HttpsConnector<HttpConnector<Resolver>>, RequestBody>;
+type HyperClient = Client<HttpsConnector<Connector>, RequestBody>;
 
 impl Upstream {
     pub(super) fn new(
@@ -61,10 +60,12 @@ impl Upstream {
         timeout: IdleTimeout,
     ) -> Result<Self, Error> {
         let is_https = origin.is_https();
+        let proxy = OutboundProxy::of_environment(&origin)?;
         let trust = trust.unwrap_or_else(|| Box::new(|tls| tls));
-        let finish = move |tls| match is_https {
-            true => Connections::new(trust(tls), is_https),
-            false => Connections::new(UpstreamTls::unused(), is_https),
+        let needs_tls = is_https || proxy.as_ref().is_some_and(OutboundProxy::is_https);
+        let finish = move |tls| match needs_tls {
+            true => Connections::new(trust(tls), is_https, proxy.clone()),
+            false => Connections::new(UpstreamTls::unused(), is_https, proxy.clone()),
         };
         let connections = match certificate {
             None => Presented::Always(Box::new(finish(UpstreamTls::default())?)),
@@ -125,8 +126,9 @@ impl Service<Request<RequestBody>> for Upstream {
 }
 
 impl Connections {
-    fn new(tls: UpstreamTls, is_https: bool) -> Result<Self, Error> {
+    fn new(tls: UpstreamTls, is_https: bool, proxy: Option<OutboundProxy>) -> Result<Self, Error> {
         let config = tls.into_config()?;
+        let below = Connector::new(proxy, &config);
         let connector = || {
             HttpsConnectorBuilder::new()
                 .with_tls_config(config.clone())
@@ -142,11 +144,11 @@ impl Connections {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(DEFAULT_TIMEOUT);
         let both = connector().enable_all_versions();
-        let usual = client.build(both.wrap_connector(tcp()));
+        let usual = client.build(both.wrap_connector(below.clone()));
         let other = match is_https {
-            true => client.build(connector().enable_http1().wrap_connector(tcp())),
+            true => client.build(connector().enable_http1().wrap_connector(below)),
             false => {
-                let connector = connector().enable_http2().wrap_connector(tcp());
+                let connector = connector().enable_http2().wrap_connector(below);
                 client.http2_only(true).build(connector)
             }
         };
@@ -154,23 +156,8 @@ impl Connections {
     }
 }
 
-fn tcp() -> HttpConnector<Resolver> {
-    let mut tcp = HttpConnector::new_with_resolver(Resolver::default());
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(DEFAULT_TIMEOUT));
-    // A body has no timeout, so this finds an upstream that has vanished.
-    tcp.set_keepalive(Some(KEEP_ALIVE));
-    tcp.set_keepalive_interval(Some(KEEP_ALIVE));
-    tcp.set_keepalive_retries(Some(3));
-    tcp
-}
-
 /// How long a connection is kept that no request uses.
 const IDLE: Duration = Duration::from_secs(90);
-
-/// How long a connection is silent before it is checked.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How much of a response an upstream may send ahead of its reader, on HTTP/2. They bound the memory of a slow client.
 const STREAM_WINDOW: u32 = 1024 * 1024;

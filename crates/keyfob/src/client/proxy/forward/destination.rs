@@ -6,10 +6,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::Host;
 
+use crate::client::proxy::connector::{Connection, NoTunnel, OutboundProxy};
 use crate::client::proxy::forward::refusal::Refusal;
 use crate::client::proxy::forward::target::host_and_port;
 use crate::error::error::Error;
@@ -78,7 +80,10 @@ impl AllowedHosts {
     }
 
     /// Connects to a server that may be reached.
-    pub(super) async fn connect(&self, target: &Origin) -> Result<TcpStream, Refusal> {
+    ///
+    /// If the environment names a proxy for it, the connection is a tunnel through that. The proxy resolves the name then: the
+    /// addresses that this machine knows are checked all the same.
+    pub(super) async fn connect(&self, target: &Origin) -> Result<Connection, Refusal> {
         let host = target.host();
         let port = target.port();
         let Some(right) = self.right(target) else {
@@ -86,7 +91,10 @@ impl AllowedHosts {
                 "{host}:{port} is no server of a profile of this run; to reach it without a token, run keyfob with --allow-host {host}:{port}"
             )));
         };
-        let addresses = addresses(target).await?;
+        let unreachable = |why: &str| Refusal::unreachable(format!("{host}:{port} {why}"));
+        let proxy = OutboundProxy::of_environment(target)
+            .map_err(|error| Refusal::unreachable(error.to_string()))?;
+        let addresses = addresses(target).await;
         if let Some(address) = addresses
             .iter()
             .find(|address| !right.covers(address.ip(), host))
@@ -97,9 +105,21 @@ impl AllowedHosts {
                 right.why_not(address.ip())
             )));
         }
-        connect(&addresses)
-            .await
-            .ok_or_else(|| Refusal::unreachable(format!("{host}:{port} cannot be reached")))
+        match proxy {
+            Some(proxy) => {
+                proxy
+                    .connect(target)
+                    .await
+                    .map_err(|error| match NoTunnel::reason(&*error) {
+                        Some(reason) => unreachable(&format!("cannot be reached: {reason}")),
+                        None => unreachable("cannot be reached in time"),
+                    })
+            }
+            None if addresses.is_empty() => Err(unreachable("cannot be resolved")),
+            None => connect(&addresses)
+                .await
+                .ok_or_else(|| unreachable("cannot be reached")),
+        }
     }
 }
 
@@ -161,29 +181,25 @@ fn is_no_server(address: IpAddr) -> bool {
     address.is_unspecified() || address.is_multicast() || is_broadcast
 }
 
-async fn addresses(target: &Origin) -> Result<Vec<SocketAddr>, Refusal> {
+/// The addresses of a server; none if its name cannot be resolved.
+async fn addresses(target: &Origin) -> Vec<SocketAddr> {
     let port = target.port();
     let name = match target.host() {
-        Host::Ipv4(address) => return Ok(vec![(*address, port).into()]),
-        Host::Ipv6(address) => return Ok(vec![(*address, port).into()]),
+        Host::Ipv4(address) => return vec![(*address, port).into()],
+        Host::Ipv6(address) => return vec![(*address, port).into()],
         Host::Domain(name) => name,
     };
-    let found = timeout(CONNECT_TIMEOUT, lookup_host((name.as_str(), port))).await;
-    let found: Vec<_> = match found {
+    match timeout(CONNECT_TIMEOUT, lookup_host((name.as_str(), port))).await {
         Ok(Ok(found)) => found.collect(),
         _ => Vec::new(),
-    };
-    match found.is_empty() {
-        true => Err(Refusal::unreachable(format!("{name} cannot be resolved"))),
-        false => Ok(found),
     }
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Option<TcpStream> {
+async fn connect(addresses: &[SocketAddr]) -> Option<Connection> {
     for address in addresses {
         if let Ok(Ok(stream)) = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             _ = stream.set_nodelay(true);
-            return Some(stream);
+            return Some(Connection::Http(TokioIo::new(stream)));
         }
     }
     None

@@ -10,8 +10,8 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
-use tokio::net::TcpStream;
 
+use crate::client::proxy::connector::Connection;
 use crate::client::proxy::forward::refusal::Refusal;
 use crate::client::proxy::hop_by_hop;
 use crate::error::error::BoxError;
@@ -21,10 +21,10 @@ use crate::origin::origin::Origin;
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Passes bytes on in both directions until both sides have ended.
-pub(super) async fn pass_on(program: OnUpgrade, mut server: TcpStream) {
+pub(super) async fn pass_on(program: OnUpgrade, server: Connection) {
     if let Ok(program) = program.await {
         // Either side may break off, which the other side sees.
-        _ = copy_bidirectional(&mut TokioIo::new(program), &mut server).await;
+        _ = copy_bidirectional(&mut TokioIo::new(program), &mut TokioIo::new(server)).await;
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn pass_on(program: OnUpgrade, mut server: TcpStream) {
 pub(super) async fn send(
     request: Request<Incoming>,
     target: &Origin,
-    server: TcpStream,
+    server: Connection,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let failed = || Refusal::unreachable(format!("{target} does not respond"));
     let (mut head, body) = request.into_parts();
@@ -45,7 +45,7 @@ pub(super) async fn send(
     };
     let host = HeaderValue::try_from(host).map_err(|_| failed())?;
     head.headers.insert(HOST, host);
-    let connected = http1::handshake(TokioIo::new(server)).await;
+    let connected = http1::handshake(server).await;
     let (mut sender, connection) = connected.map_err(|_| failed())?;
     tokio::spawn(connection);
     let response = sender.send_request(Request::from_parts(head, body)).await;

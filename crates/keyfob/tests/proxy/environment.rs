@@ -1,0 +1,172 @@
+//! Upstreams that are reached through the proxy of the environment.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use keyfob_testkit::{Leaf, TestAuthority, TlsServer, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+
+use crate::fixtures::{OK, RawUpstream, Running, route};
+use crate::own_process::run_alone;
+
+/// The request that a process of its own sends, and the words that its response has.
+const UPSTREAM: &str = "KEYFOB_TEST_UPSTREAM";
+const CA_FILE: &str = "KEYFOB_TEST_CA_FILE";
+const EXPECTED: &str = "KEYFOB_TEST_EXPECTED";
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_request() {
+    let Ok(upstream) = env::var(UPSTREAM) else {
+        return;
+    };
+    let route = match env::var_os(CA_FILE) {
+        Some(file) => route(upstream).ca_file(file),
+        None => route(upstream).allow_plain_http(),
+    };
+    let proxy = Running::route(route.build().unwrap()).await;
+    let response = proxy.get("/data").await;
+    let expected = env::var(EXPECTED).unwrap();
+    assert!(response.contains(&expected), "{response}");
+}
+
+/// Sends a request in a process with these variables.
+async fn send(variables: &[(&'static str, String)]) {
+    let cleared = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let mut environment: Vec<_> = cleared.map(|name| (name, String::new())).to_vec();
+    environment.extend_from_slice(variables);
+    let test = move || run_alone("environment::a_request", &environment);
+    tokio::task::spawn_blocking(test).await.unwrap();
+}
+
+/// Waits for one request to a proxy, and connects it to a server. Returns the head of the request.
+async fn tunnel(proxy: &RawUpstream, server: SocketAddr) -> String {
+    let mut client = proxy.accept().await;
+    let head = client.read_until("\r\n\r\n").await;
+    client.send("HTTP/1.1 200 Connected\r\n\r\n").await;
+    let mut server = TcpStream::connect(server).await.unwrap();
+    // The client may close its side at any time.
+    _ = copy_bidirectional(&mut client.0, &mut server).await;
+    head
+}
+
+fn https_server(folder: &Path) -> TlsServer {
+    let authority = TestAuthority::new();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    TlsServer::builder(&authority)
+        .certificate(authority.issue(Leaf::default().name("api.test")))
+        .start(|request| {
+            let authorization = request.authorization.clone();
+            (200, json!({ "authorization": authorization }))
+        })
+}
+
+fn to_api_test(folder: &Path, expected: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (UPSTREAM, "https://api.test".to_owned()),
+        (CA_FILE, folder.join("ca.pem").display().to_string()),
+        (EXPECTED, expected.to_owned()),
+    ]
+}
+
+#[tokio::test]
+async fn r1_https_is_a_tunnel_in_which_the_proxy_sees_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = https_server(folder.path());
+    for name in ["HTTPS_PROXY", "ALL_PROXY"] {
+        let proxy = RawUpstream::start().await;
+        let mut variables = to_api_test(folder.path(), "Bearer one");
+        let url = format!("http://user:pass@{}", proxy.address);
+        variables.push((name, url));
+        let ((), head) = tokio::join!(send(&variables), tunnel(&proxy, server.address()));
+        assert!(head.starts_with("CONNECT api.test:443 HTTP/1.1\r\n"));
+        assert!(head.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"));
+        assert!(!head.contains("Bearer"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_that_is_allowed_is_a_tunnel_too() {
+    let (proxy, upstream) = (RawUpstream::start().await, RawUpstream::start().await);
+    let address = upstream.address;
+    let received = upstream.answer(OK);
+    let variables = [
+        (UPSTREAM, "http://api.test".to_owned()),
+        (EXPECTED, "200 OK".to_owned()),
+        ("HTTP_PROXY", proxy.url("")),
+    ];
+    let ((), head) = tokio::join!(send(&variables), tunnel(&proxy, address));
+    assert!(head.starts_with("CONNECT api.test:80 HTTP/1.1\r\n"));
+    assert!(!head.contains("Bearer"), "{head}");
+    let request = received.lock().unwrap().concat();
+    assert!(request.starts_with("GET /data HTTP/1.1\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn no_proxy_names_the_upstreams_that_are_reached_directly() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = https_server(folder.path());
+    let proxy = RawUpstream::start().await;
+    // The name cannot be resolved.
+    let mut variables = to_api_test(folder.path(), "502 Bad Gateway");
+    variables.extend([
+        ("HTTPS_PROXY", proxy.url("")),
+        ("NO_PROXY", "other.test, .test".to_owned()),
+    ]);
+    let ((), is_left_alone) = tokio::join!(send(&variables), proxy.is_left_alone());
+    assert!(is_left_alone);
+}
+
+#[tokio::test]
+async fn r1_what_goes_to_this_machine_does_not_use_a_proxy() {
+    let proxy = RawUpstream::start().await;
+    for host in ["127.0.0.1", "localhost"] {
+        let upstream = RawUpstream::start().await;
+        let url = format!("http://{host}:{}", upstream.address.port());
+        let received = upstream.answer(OK);
+        let variables = [
+            (UPSTREAM, url),
+            (EXPECTED, "200 OK".to_owned()),
+            ("HTTP_PROXY", proxy.url("")),
+            ("ALL_PROXY", proxy.url("")),
+        ];
+        send(&variables).await;
+        assert_eq!(received.lock().unwrap().len(), 1);
+    }
+    assert!(proxy.is_left_alone().await);
+}
+
+#[tokio::test]
+async fn p1_a_proxy_that_opens_no_tunnel_is_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = RawUpstream::start().await;
+    let url = proxy.url("");
+    let named = format!("the proxy {url}, which the environment names");
+    proxy.answer("HTTP/1.1 407 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let _server = https_server(folder.path());
+    let mut variables = to_api_test(folder.path(), &named);
+    variables.push(("HTTPS_PROXY", url.replace("http://", "http://user:s3cret@")));
+    send(&variables).await;
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_refused_when_the_route_is_made() {
+    let variables = [
+        (UPSTREAM, "https://api.test".to_owned()),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1".to_owned()),
+    ];
+    let environment = variables.to_vec();
+    let test = move || run_alone("environment::a_route_through_socks", &environment);
+    tokio::task::spawn_blocking(test).await.unwrap();
+}
+
+#[test]
+#[ignore = "runs in a process of its own, with another environment"]
+fn a_route_through_socks() {
+    if let Ok(upstream) = env::var(UPSTREAM) {
+        let error = route(upstream).build().unwrap_err().to_string();
+        assert!(error.contains("SOCKS"), "{error}");
+    }
+}
