@@ -1,6 +1,6 @@
 //! The list of subcommands, and the help of the program as a whole.
 
-use std::env;
+use std::{env, process};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -16,6 +16,7 @@ use crate::commands::man::Man;
 use crate::commands::profile::ProfileCommand;
 use crate::commands::proxy::ProxyCommand;
 use crate::commands::request::Request;
+use crate::commands::request::curl_options::hint;
 use crate::commands::run::Run;
 use crate::commands::status::Status;
 use crate::commands::store::StoreCommand;
@@ -23,6 +24,7 @@ use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::log;
+use crate::output::print::print_stderr;
 
 /// HTTP requests that stay authenticated.
 ///
@@ -67,7 +69,14 @@ impl Cli {
         if let Some(linked) = linked {
             arguments.splice(1..1, linked);
         }
-        Self::try_parse_from(arguments).unwrap_or_else(|error| without_values(error).exit())
+        let is_request = arguments.iter().skip(1).any(|word| word == "request");
+        Self::try_parse_from(arguments).unwrap_or_else(|error| {
+            if is_request && let Some(hint) = hint_for(&error) {
+                print_stderr(format!("keyfob: {hint}\n"));
+                process::exit(2);
+            }
+            without_values(error).exit()
+        })
     }
 
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
@@ -111,7 +120,17 @@ impl Cli {
 
     /// True if a failure is reported by the exit code alone.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(&self.command, Command::Request(request) if request.silent)
+        matches!(&self.command, Command::Request(request) if request.hides_errors())
+    }
+}
+
+/// What to do in place of the option of curl that is not known here.
+fn hint_for(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) if error.kind() == ErrorKind::UnknownArgument => {
+            hint(argument)
+        }
+        _ => None,
     }
 }
 

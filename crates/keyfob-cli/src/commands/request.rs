@@ -1,27 +1,41 @@
 //! `keyfob request`: sends a request with a token.
 
 mod body;
+mod body_options;
+pub(crate) mod curl_options;
+mod data;
 mod destination;
+mod form;
 mod head;
 mod headers;
 mod mask;
+mod output_options;
+mod payload;
 mod step_up;
+mod streamed;
 mod url;
+mod write_out;
 
 use std::io::{IsTerminal, stdout};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ::url::Url;
 use clap::Args;
 use http::Method;
+use indicatif::ProgressBar;
 use keyfob::session::SessionBuilder;
 use keyfob::{Origin, Profile, RetryPolicy, Session};
 use reqwest::Response;
 
 use crate::commands::request::body::RequestBody;
+use crate::commands::request::body_options::BodyOptions;
+use crate::commands::request::curl_options::NeedlessOptions;
 use crate::commands::request::destination::Destination;
 use crate::commands::request::head::Head;
+use crate::commands::request::headers::HeaderOptions;
 use crate::commands::request::mask::Mask;
+use crate::commands::request::output_options::OutputOptions;
+use crate::commands::request::write_out::Facts;
 use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
@@ -34,7 +48,7 @@ use crate::output::print::{print_stderr, print_stdout};
 ///
 /// keyfob retries what is safe to retry: a request that was never sent, any method after a 429 or 503 with Retry-After, and GET,
 /// HEAD, OPTIONS, PUT and DELETE (and others with --idempotent or an Idempotency-Key) after a timeout, a broken
-/// connection, or a 408, 425, 429, 500, 502, 503 or 504. A streamed body is sent only once.
+/// connection, or a 408, 425, 429, 500, 502, 503 or 504. A body from standard input or a pipe is sent only once.
 #[derive(Args)]
 #[command(allow_missing_positional = true, after_long_help = table())]
 pub(crate) struct Request {
@@ -49,43 +63,21 @@ pub(crate) struct Request {
     /// The method, under the name of curl's option
     #[arg(short = 'X', long = "request", value_name = "METHOD", value_parser = method, conflicts_with = "method", hide = true)]
     curl_method: Option<Method>,
-    /// Add a header; `Name;` sends it empty, `Name:` removes one that keyfob adds
-    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    header: Vec<String>,
+    /// Send HEAD, and print the status and the headers of the response
+    #[arg(short = 'I', long, conflicts_with_all = ["method", "curl_method"])]
+    head: bool,
+    #[command(flatten)]
+    headers: HeaderOptions,
     /// Add a parameter to the URL's query
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = headers::pair)]
     query: Vec<(String, String)>,
-    /// Send this text, a file, or standard input (`@-`) as the body; if given more than once, the parts are joined by `&`
-    ///
-    /// The body is sent as it is, as application/x-www-form-urlencoded unless a header says otherwise. Standard input and files of
-    /// more than 1 MiB are streamed.
-    #[arg(short, long, value_name = "TEXT|@FILE|@-", group = "content")]
-    data: Vec<String>,
-    /// Send this JSON, a file, or standard input as the body, and accept JSON
-    #[arg(long, value_name = "TEXT|@FILE|@-", group = "content")]
-    json: Option<String>,
-    /// Send this file with PUT; a file of more than 1 MiB is streamed
-    #[arg(short = 'T', long, value_name = "FILE", group = "content")]
-    upload_file: Option<PathBuf>,
-
-    /// Write the response body to this file
-    ///
-    /// The body goes to a temporary file first, which is renamed when it is complete. If a download is cut short, the old file stays
-    /// as it was.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Also print the status and the headers of the response, to standard output
-    #[arg(short, long)]
-    include: bool,
-    /// Show no progress bar and no error message
-    #[arg(short, long)]
-    pub(crate) silent: bool,
-    /// Treat a status of 400 or more as a failure, and do not print the response
-    #[arg(short, long)]
-    fail: bool,
+    #[command(flatten)]
+    body: BodyOptions,
+    #[command(flatten)]
+    output: OutputOptions,
 
     /// The timeout for everything, in seconds [default: none, but 20 seconds without progress]
-    #[arg(short = 'm', long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(short = 'm', long, alias = "max-time", value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// How many times to retry [default: the profile's setting, or 3]
     #[arg(long, value_name = "TIMES")]
@@ -94,7 +86,7 @@ pub(crate) struct Request {
     #[arg(long)]
     idempotent: bool,
     /// How many redirects to follow [default: the profile's setting, or 10]
-    #[arg(long, value_name = "TIMES")]
+    #[arg(long, alias = "max-redirs", value_name = "TIMES")]
     max_redirects: Option<u32>,
     /// Send the token over plain http to another machine, so that anyone on the network can read and use it
     ///
@@ -104,6 +96,8 @@ pub(crate) struct Request {
 
     #[command(flatten)]
     token: TokenOptions,
+    #[command(flatten)]
+    _needless: NeedlessOptions,
 }
 
 impl Request {
@@ -124,58 +118,96 @@ impl Request {
         }
     }
 
+    /// True if a failure is reported by the exit code alone.
+    pub(crate) fn hides_errors(&self) -> bool {
+        self.output.hides_errors()
+    }
+
     async fn exchange(self, verbose: u8) -> Result<ExitCode, CliError> {
+        let begun = Instant::now();
         let named = self.token.named_profile()?;
         let base = named.as_ref().and_then(Profile::base_url);
-        let url = url::resolve(&self.url, &self.query, base)?;
+        let data = self.data_for_query().await?;
+        let url = url::resolve(&self.url, &self.query, data.as_deref(), base)?;
         let chosen = self.token.choose_for(named, &url)?;
         if let (1.., TokenChoice::Profile(profile)) = (verbose, &chosen) {
             print_stderr(format!("* profile {}\n", profile.name()));
         }
         let session = self.session(&chosen, &Origin::from_url(&url)?)?;
-        let (body, destination) = self.open_files().await?;
+        let (body, destination) = self.open_files(&url).await?;
         let head = Head {
             method: self.method(&body),
-            headers: headers::all(&body, &self.header)?,
+            headers: headers::all(&body, &self.headers)?,
             url,
         };
-        let is_head = head.method == Method::HEAD;
+        let method = head.method.clone();
         let response = self.send(&session, head, body, verbose).await?;
-        if self.include || is_head {
-            print_stdout(head::response(&response, stdout().is_terminal()))?;
-        }
+        self.show_head(&response, &method)?;
         if let Some(advice) = step_up::advice(&response, &chosen, &self.token.config_arguments())
-            && !self.silent
+            && !self.hides_errors()
         {
             print_stderr(format!("keyfob: {advice}\n"));
         }
         let status = response.status();
-        if self.fail && (status.is_client_error() || status.is_server_error()) {
-            return Err(CliError::new(
+        let failure = (status.is_client_error() || status.is_server_error()).then(|| {
+            CliError::new(
                 ExitCode::Status,
                 format!("the response has the status {status}"),
-            ));
+            )
+        });
+        let facts = Facts::of(&response, &method);
+        let received = match failure {
+            Some(_) if self.output.fail => 0,
+            _ => destination.receive(response).await?,
+        };
+        if let Some(format) = &self.output.write_out {
+            print_stdout(format.filled(&facts, received, begun.elapsed()))?;
         }
-        destination.receive(response).await?;
-        Ok(ExitCode::Done)
+        match failure {
+            Some(failure) if self.output.fail || self.output.fail_with_body => Err(failure),
+            _ => Ok(ExitCode::Done),
+        }
     }
 
-    /// Opens the files on a thread for blocking work, because opening a named pipe blocks until its other end is open.
-    async fn open_files(&self) -> Result<(RequestBody, Destination), CliError> {
-        let (data, json) = (self.data.clone(), self.json.clone());
-        let (upload, output) = (self.upload_file.clone(), self.output.clone());
-        let silent = self.silent;
-        let opened = tokio::task::spawn_blocking(move || {
-            let body = RequestBody::read(&data, json.as_deref(), upload.as_deref())?;
+    fn show_head(&self, response: &Response, method: &Method) -> Result<(), CliError> {
+        if self.output.include || method == Method::HEAD {
+            print_stdout(head::response(response, stdout().is_terminal()))?;
+        }
+        match self.output.dump_header.as_deref() {
+            None => Ok(()),
+            Some(path) if path == "-" => {
+                print_stdout(head::response(response, stdout().is_terminal()))
+            }
+            Some(path) => std::fs::write(path, head::response(response, false))
+                .map_err(|error| CliError::unwritable(path.display(), &error)),
+        }
+    }
+
+    /// The data for the query, with `--get`.
+    async fn data_for_query(&self) -> Result<Option<String>, CliError> {
+        match self.body.get {
+            false => Ok(None),
+            true => {
+                let options = self.body.clone();
+                on_own_thread(move || data::query(&options)).await
+            }
+        }
+    }
+
+    async fn open_files(&self, url: &Url) -> Result<(RequestBody, Destination), CliError> {
+        let name = self.output.remote_name.then(|| url::file_name(url));
+        let output = self.output.file(name.transpose()?);
+        let body = self.body.clone();
+        let silent = self.output.hides_progress();
+        on_own_thread(move || {
+            let body = RequestBody::read(&body)?;
             let destination = match output {
                 Some(path) => Destination::file(&path, silent)?,
                 None => Destination::stdout(),
             };
             Ok((body, destination))
-        });
-        opened
-            .await
-            .map_err(|error| CliError::failed("the files cannot be opened", &error))?
+        })
+        .await
     }
 
     async fn send(
@@ -197,10 +229,8 @@ impl Request {
         if self.idempotent {
             request = request.idempotent();
         }
-        if let Some(body) = body.into_reqwest() {
-            request = request.body(body);
-        }
-        let response = request.send().await?;
+        let bar = ProgressBar::hidden();
+        let response = body.add_to(request, bar).send().await?;
         if verbose > 0 {
             if let Some(lease) = session.tokens().ready() {
                 mask.add(lease.token());
@@ -211,6 +241,9 @@ impl Request {
     }
 
     fn method(&self, body: &RequestBody) -> Method {
+        if self.head {
+            return Method::HEAD;
+        }
         let method = self.method.as_ref().or(self.curl_method.as_ref());
         method.cloned().unwrap_or_else(|| body.default_method())
     }
@@ -261,6 +294,14 @@ impl Request {
             ),
         ))
     }
+}
+
+/// Opens or reads files on a thread for blocking work, because opening a named pipe blocks until its other end is open.
+async fn on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CliError> + Send + 'static,
+) -> Result<T, CliError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| CliError::failed("the files cannot be opened", &error))?
 }
 
 /// Parses a method, in upper or lower case.

@@ -30,7 +30,7 @@ pub(crate) struct ConfigOption {
     ///
     /// It applies to the server of the request and to the server that issues the token. A profile has a key for it,
     /// client_certificate, which this option replaces. The file may also have the private key.
-    #[arg(long, value_name = "FILE", help_heading = "Profile")]
+    #[arg(long, short_alias = 'E', value_name = "FILE", help_heading = "Profile")]
     cert: Option<PathBuf>,
     /// Read the private key of --cert from this file (PEM)
     ///

@@ -92,6 +92,11 @@ impl Keyfob {
         self
     }
 
+    pub(crate) fn in_folder(mut self, folder: &Folder) -> Self {
+        self.0.current_dir(&folder.0);
+        self
+    }
+
     pub(crate) fn stdout(mut self, stdout: Stdio) -> Self {
         self.0.stdout(stdout);
         self

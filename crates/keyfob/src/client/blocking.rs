@@ -132,7 +132,7 @@ impl SessionBuilder {
 pub struct RequestBuilder {
     sender: Arc<Sender<Client>>,
     request: Result<reqwest::blocking::RequestBuilder, Error>,
-    options: Options,
+    options: Options<Request>,
 }
 
 impl RequestBuilder {

@@ -220,7 +220,7 @@ impl AuthenticationMiddleware {
         };
         let mut attempts = MiddlewareAttempts {
             rules,
-            request: Resendable::new(Box::new(request)),
+            request: Resendable::new(Box::new(request), None),
             progress,
             was_redirected_below: false,
             extensions,

@@ -344,7 +344,7 @@ impl Error {
     /// use keyfob::error::FailedStep;
     /// use keyfob::{Error, RetryPolicy, Session};
     ///
-    /// # let source = || async { Ok::<_, keyfob::BoxError>("t0ken".to_owned()) };
+    /// # let source = keyfob::hook(|_| async { Ok::<_, std::io::Error>("t0ken") });
     /// let session = Session::builder(source)
     ///     .origin("http://127.0.0.1:9")
     ///     .retry(RetryPolicy::default().attempts(1))

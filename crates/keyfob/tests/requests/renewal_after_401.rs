@@ -71,6 +71,41 @@ async fn r3_the_body_is_replayed_in_full_also_for_a_post() {
 }
 
 #[tokio::test]
+async fn r3_a_body_that_can_be_made_again_is_replayed_and_follows_a_307() {
+    let server = Server::start();
+    let session = Session::new(server.url(), numbered().0).unwrap();
+    server
+        .expect(
+            Expect::post("/a")
+                .respond(ScriptedResponse::unauthorized(INVALID))
+                .respond(ScriptedResponse::redirect(307, "/b"))
+                .respond(ScriptedResponse::redirect(303, "/c")),
+        )
+        .expect(Expect::post("/b").respond(ScriptedResponse::status(201)))
+        .expect(Expect::get("/c").respond(ScriptedResponse::status(200)));
+    let make = || {
+        let pieces = ["some", "thing"].map(Ok::<_, Error>);
+        Body::wrap_stream(futures_util::stream::iter(pieces))
+    };
+    let response = session.post("a").body_from(make).send().await.unwrap();
+    assert_eq!(response.status(), 201);
+    let response = session.post("a").body_from(make).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let lengths: Vec<_> = server.received().iter().map(|r| r.body_length).collect();
+    assert_eq!(lengths, [9, 9, 9, 9, 0]);
+    // A later body takes its place, also for what is sent again.
+    server.expect(
+        Expect::put("/d")
+            .respond(ScriptedResponse::unauthorized(INVALID))
+            .respond(ScriptedResponse::status(201)),
+    );
+    let request = session.put("d").body_from(make).body("other");
+    assert_eq!(request.send().await.unwrap().status(), 201);
+    let received = server.received();
+    assert!(received[5..].iter().all(|r| r.body == "other"));
+}
+
+#[tokio::test]
 async fn r3_a_streamed_body_is_not_replayed_but_the_token_is_renewed() {
     let server = Server::start();
     let source = GatedSource::new();

@@ -58,8 +58,8 @@ impl Destination {
         })
     }
 
-    /// Receives the whole body.
-    pub(super) async fn receive(mut self, mut response: Response) -> Result<(), CliError> {
+    /// Receives the whole body, and returns the number of its bytes.
+    pub(super) async fn receive(mut self, mut response: Response) -> Result<u64, CliError> {
         let expected = response.content_length();
         if let Some(expected) = expected {
             self.bar.set_length(expected);
@@ -82,7 +82,8 @@ impl Destination {
             written.map_err(|error| self.unwritable(&error))?;
             self.bar.set_position(received);
         }
-        self.finish().await
+        self.finish().await?;
+        Ok(received)
     }
 
     async fn finish(mut self) -> Result<(), CliError> {

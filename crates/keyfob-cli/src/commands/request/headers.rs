@@ -1,16 +1,35 @@
 //! The headers of the request: keyfob's own, as changed by `--header`.
 
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use clap::Args;
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::commands::request::body::RequestBody;
 use crate::output::error::CliError;
 
+/// The options for headers.
+#[derive(Args, Default)]
+pub(super) struct HeaderOptions {
+    /// Add a header; `Name;` sends it empty, `Name:` removes one that keyfob adds
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// Send this name of the program in place of keyfob's, as the header User-Agent
+    #[arg(short = 'A', long, value_name = "TEXT")]
+    user_agent: Option<String>,
+    /// Send the header Referer
+    #[arg(short = 'e', long, value_name = "URL")]
+    referer: Option<String>,
+    /// Send the header Cookie
+    #[arg(short = 'b', long, value_name = "NAME=VALUE")]
+    cookie: Option<String>,
+}
+
 /// All headers except the credential and those that the HTTP client adds.
-pub(super) fn all(body: &RequestBody, lines: &[String]) -> Result<HeaderMap, CliError> {
-    let mut headers = own(body);
+pub(super) fn all(body: &RequestBody, options: &HeaderOptions) -> Result<HeaderMap, CliError> {
+    let mut headers = own(body)?;
+    options.add_to(&mut headers)?;
     let mut given = HeaderMap::new();
-    for line in lines {
+    for line in &options.header {
         match Change::read(line)? {
             Change::Add(name, value) => {
                 given.append(name, value);
@@ -27,19 +46,55 @@ pub(super) fn all(body: &RequestBody, lines: &[String]) -> Result<HeaderMap, Cli
     Ok(headers)
 }
 
-fn own(body: &RequestBody) -> HeaderMap {
+fn own(body: &RequestBody) -> Result<HeaderMap, CliError> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let form;
     let (accept, content_type) = match body {
         RequestBody::Json(_) => (JSON, Some(JSON)),
         RequestBody::Data(_) => (ANYTHING, Some(FORM)),
+        RequestBody::Form(boundary, _) => {
+            form = format!("multipart/form-data; boundary={boundary}");
+            (ANYTHING, Some(&*form))
+        }
         RequestBody::Upload(_) | RequestBody::None => (ANYTHING, None),
     };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     if let Some(content_type) = content_type {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_TYPE, value("--form", content_type)?);
     }
-    headers
+    Ok(headers)
+}
+
+impl HeaderOptions {
+    /// Adds the headers that have an option of their own.
+    fn add_to(&self, headers: &mut HeaderMap) -> Result<(), CliError> {
+        for (option, name, text) in [
+            ("--user-agent", USER_AGENT, &self.user_agent),
+            ("--referer", REFERER, &self.referer),
+            ("--cookie", COOKIE, &self.cookie),
+        ] {
+            let Some(text) = text else {
+                continue;
+            };
+            if name == COOKIE && !text.contains('=') {
+                return Err(CliError::usage(
+                    "--cookie takes NAME=VALUE and no file; keyfob keeps no cookies",
+                ));
+            }
+            headers.insert(name, value(option, text)?);
+        }
+        Ok(())
+    }
+}
+
+/// The value of an option as that of a header. The error does not quote it, because it may be a secret.
+fn value(option: &str, text: &str) -> Result<HeaderValue, CliError> {
+    HeaderValue::try_from(text).map_err(|_| {
+        CliError::usage(format!(
+            "{option} has a character that is not allowed in a header"
+        ))
+    })
 }
 
 /// The change that one `--header` makes.
@@ -100,8 +155,11 @@ mod tests {
     use crate::output::exit_code::ExitCode;
 
     fn with(lines: &[&str]) -> HeaderMap {
-        let lines: Vec<_> = lines.iter().map(|&line| line.to_owned()).collect();
-        all(&RequestBody::None, &lines).unwrap()
+        let options = HeaderOptions {
+            header: lines.iter().map(|&line| line.to_owned()).collect(),
+            ..HeaderOptions::default()
+        };
+        all(&RequestBody::None, &options).unwrap()
     }
 
     #[test]

@@ -6,13 +6,14 @@ use url::{ParseError, Url};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 
-/// Resolves a URL as people type it, and adds parameters to its query.
+/// Resolves a URL as people type it, and adds parameters and data to its query.
 ///
 /// A URL without a scheme is relative to the base, if there is one. Otherwise its scheme is `https`, because it receives a token, or
 /// `http` for this machine.
 pub(super) fn resolve(
     text: &str,
     query: &[(String, String)],
+    data: Option<&str>,
     base: Option<&Url>,
 ) -> Result<Url, CliError> {
     let mut url = match base {
@@ -22,7 +23,22 @@ pub(super) fn resolve(
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
+    if let Some(data) = data {
+        let query = match url.query() {
+            Some(query) if !query.is_empty() => format!("{query}&{data}"),
+            _ => data.to_owned(),
+        };
+        url.set_query(Some(&query));
+    }
     Ok(url)
+}
+
+/// The name for the file of the response: the last segment of the path.
+pub(super) fn file_name(url: &Url) -> Result<&str, CliError> {
+    let segments = url.path_segments();
+    let last = segments.and_then(|mut segments| segments.next_back());
+    last.filter(|name| !name.is_empty())
+        .ok_or_else(|| CliError::usage("the URL ends with no file name; name a file with --output"))
 }
 
 fn absolute(text: &str) -> Result<Url, CliError> {
@@ -69,22 +85,22 @@ mod tests {
             ("127.0.0.1", "http://127.0.0.1/"),
             ("http://api.example.com", "http://api.example.com/"),
         ] {
-            assert_eq!(resolve(text, &[], None).unwrap().as_str(), url);
+            assert_eq!(resolve(text, &[], None, None).unwrap().as_str(), url);
         }
     }
 
     #[test]
     fn parameters_are_added_to_the_query() {
         let query = [("b".to_owned(), "x y&".to_owned())];
-        let url = resolve("https://h/?a=1", &query, None).unwrap();
-        assert_eq!(url.query(), Some("a=1&b=x+y%26"));
+        let url = resolve("https://h/?a=1", &query, Some("c=%20"), None).unwrap();
+        assert_eq!(url.query(), Some("a=1&b=x+y%26&c=%20"));
     }
 
     #[test]
     fn a_url_without_a_server_is_refused() {
         for text in ["/v1/items", "./items", "../items", "?a=1", "//h/x"] {
             assert_eq!(
-                resolve(text, &[], None).unwrap_err().exit(),
+                resolve(text, &[], None, None).unwrap_err().exit(),
                 ExitCode::Usage,
                 "{text}"
             );
@@ -100,14 +116,14 @@ mod tests {
             ("b.example/x", "https://api.example.com/v1/b.example/x"),
             ("https://b.example/x", "https://b.example/x"),
         ] {
-            assert_eq!(resolve(text, &[], Some(&base)).unwrap().as_str(), url);
+            assert_eq!(resolve(text, &[], None, Some(&base)).unwrap().as_str(), url);
         }
     }
 
     #[test]
     fn a_method_without_a_url_is_refused() {
         assert_eq!(
-            resolve("GET", &[], None).unwrap_err().exit(),
+            resolve("GET", &[], None, None).unwrap_err().exit(),
             ExitCode::Usage
         );
     }

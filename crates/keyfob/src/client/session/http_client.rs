@@ -1,6 +1,7 @@
 //! The clients of `reqwest`, async and blocking, as a session uses them.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -105,13 +106,19 @@ pub(crate) struct Resendable<R> {
     template: R,
     /// The only one that has a body that can be read only once.
     first: Option<Box<R>>,
+    /// Gives a copy its body, if that is streamed and can be made again.
+    remake_body: Option<RemakeBody<R>>,
 }
 
+/// Puts the body on a request once more.
+pub(crate) type RemakeBody<R> = Arc<dyn Fn(&mut R) + Send + Sync>;
+
 impl<R: HttpRequest> Resendable<R> {
-    pub(crate) fn new(request: Box<R>) -> Self {
+    pub(crate) fn new(request: Box<R>, remake_body: Option<RemakeBody<R>>) -> Self {
         Self {
             template: request.copy(),
             first: Some(request),
+            remake_body,
         }
     }
 
@@ -126,7 +133,7 @@ impl<R: HttpRequest> Resendable<R> {
         lease: Option<&Lease>,
     ) -> Result<R, Error> {
         let first = self.first.take().map(|first| *first);
-        let mut attempt = first.unwrap_or_else(|| self.template.copy());
+        let mut attempt = first.unwrap_or_else(|| self.copy());
         if let Some(lease) = lease {
             if let Some(proxies) = &rules.proxies {
                 proxies.refuse(attempt.url())?;
@@ -140,6 +147,14 @@ impl<R: HttpRequest> Resendable<R> {
         Ok(attempt)
     }
 
+    fn copy(&self) -> R {
+        let mut copy = self.template.copy();
+        if let Some(remake_body) = &self.remake_body {
+            remake_body(&mut copy);
+        }
+        copy
+    }
+
     pub(crate) fn on_redirect(&self) -> OnRedirect<'_> {
         OnRedirect::Follow(self.template.method(), self.template.url())
     }
@@ -150,6 +165,9 @@ impl<R: HttpRequest> Resendable<R> {
         credential: &[(HeaderName, HeaderValue)],
     ) {
         self.template.redirect(redirect, credential);
+        if redirect.body() == RedirectBody::Dropped {
+            self.remake_body = None;
+        }
     }
 
     /// The method and origin of the request, for errors. The rest of the URL may be confidential.

@@ -37,7 +37,7 @@ use crate::exchange::retry::RetryPolicy;
 pub struct RequestBuilder {
     sender: Arc<Sender<reqwest::Client>>,
     request: Result<reqwest::RequestBuilder, Error>,
-    options: Options,
+    options: Options<Request>,
 }
 
 impl RequestBuilder {

@@ -13,11 +13,13 @@ use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
 use crate::client::retry_loop;
 use crate::client::retry_loop::Attempts;
-use crate::client::session::http_client::{HttpClient, HttpRequest, Resendable, drop_userinfo};
+use crate::client::session::http_client::{
+    HttpClient, HttpRequest, RemakeBody, Resendable, drop_userinfo,
+};
 use crate::client::settings::ClientRules;
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
-use crate::exchange::outcome::{Idempotency, Outcome};
+use crate::exchange::outcome::{Idempotency, Outcome, Replay};
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
 use crate::exchange::retry::RetryPolicy;
@@ -38,11 +40,43 @@ pub(crate) struct Sender<C> {
 }
 
 /// The settings of one request that differ from those of its session.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct Options<R> {
     pub(crate) retry: Option<Arc<RetryPolicy>>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) tokens: Option<TokenCache>,
+    pub(crate) remake_body: Option<RemakeBody<R>>,
+}
+
+// Not derived, because a request has no default and no clone.
+impl<R> Default for Options<R> {
+    fn default() -> Self {
+        Self {
+            retry: None,
+            idempotency: None,
+            tokens: None,
+            remake_body: None,
+        }
+    }
+}
+
+impl<R> Clone for Options<R> {
+    fn clone(&self) -> Self {
+        Self {
+            retry: self.retry.clone(),
+            idempotency: self.idempotency,
+            tokens: self.tokens.clone(),
+            remake_body: self.remake_body.clone(),
+        }
+    }
+}
+
+impl<R> fmt::Debug for Options<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("retry", &self.retry)
+            .field("idempotency", &self.idempotency)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<C> Sender<C> {
@@ -72,12 +106,12 @@ impl<C: HttpClient + Clone> Sender<C> {
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Result<Box<C::Request>, Error>,
-        mut options: Options,
+        mut options: Options<C::Request>,
     ) -> Result<C::Response, Error> {
         let rules = &self.rules.authenticator;
         let of_request = options.tokens.take();
         let of_request = of_request.map(|tokens| Box::new(rules.with_tokens(tokens)));
-        let mut attempts = self.begin(request?, &options)?;
+        let mut attempts = self.begin(request?, options)?;
         let authenticator = of_request.as_deref().unwrap_or(rules);
         let (exchange, attempts) = &mut *attempts;
         let result = retry_loop::run(authenticator, exchange, None, attempts).await;
@@ -87,7 +121,7 @@ impl<C: HttpClient + Clone> Sender<C> {
     fn begin(
         &self,
         mut request: Box<C::Request>,
-        options: &Options,
+        options: Options<C::Request>,
     ) -> Result<Box<(Exchange, SessionAttempts<'_, C>)>, Error> {
         drop_userinfo(request.url_mut())?;
         let authenticator = &self.rules.authenticator;
@@ -95,11 +129,14 @@ impl<C: HttpClient + Clone> Sender<C> {
         let idempotency = options
             .idempotency
             .unwrap_or_else(|| Idempotency::of(request.method(), request.headers()));
-        let body = request.replay();
+        let body = match options.remake_body {
+            Some(_) => Replay::Possible,
+            None => request.replay(),
+        };
         let exchange = authenticator.begin(request.url(), policy, idempotency, body)?;
         let attempts = SessionAttempts {
             sender: self,
-            request: Resendable::new(request),
+            request: Resendable::new(request, options.remake_body),
         };
         Ok(Box::new((exchange.redirects(self.redirects), attempts)))
     }

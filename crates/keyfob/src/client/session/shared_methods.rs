@@ -25,23 +25,53 @@ macro_rules! request_builder_methods {
         }
 
         /// Sets the body. A streamed body can be sent only once: it is not retried, and not replayed after a 401.
+        ///
+        /// [`body_from`](Self::body_from) takes one that can be opened again.
         pub fn body(self, body: impl Into<$body>) -> Self {
-            self.map(|request| request.body(body))
+            self.with_body(|request| request.body(body))
+        }
+
+        /// Sets a streamed body that is made anew for each attempt, so that it is retried and replayed like one in memory.
+        ///
+        /// `make` must not block for long. It returns the whole body each time, or one that ends with an error. The body of a
+        /// file is an example:
+        ///
+        /// ```no_run
+        /// # fn example(session: keyfob::blocking::Session) -> Result<(), Box<dyn std::error::Error>> {
+        /// use std::fs::File;
+        /// use reqwest::blocking::Body;
+        ///
+        /// let file = File::open("backup.tar")?;
+        /// let length = file.metadata()?.len();
+        /// let open = move || File::open("backup.tar").map_or_else(
+        ///     |_| Body::sized(std::io::empty(), length),
+        ///     |file| Body::sized(file, length),
+        /// );
+        /// let response = session.put("backup").body_from(open).send()?;
+        /// # Ok(())
+        /// # }
+        /// ```
+        pub fn body_from(mut self, make: impl Fn() -> $body + Send + Sync + 'static) -> Self {
+            let first = make();
+            self = self.with_body(|request| request.body(first));
+            let remake = move |request: &mut $request| *request.body_mut() = Some(make());
+            self.options.remake_body = Some(Arc::new(remake));
+            self
         }
 
         /// Sets the body to a form, and its content type.
         pub fn form<T: Serialize + ?Sized>(self, form: &T) -> Self {
-            self.map(|request| request.form(form))
+            self.with_body(|request| request.form(form))
         }
 
         /// Sets the body to JSON, and its content type.
         pub fn json<T: Serialize + ?Sized>(self, json: &T) -> Self {
-            self.map(|request| request.json(json))
+            self.with_body(|request| request.json(json))
         }
 
         /// Sets the body to a multipart form, which is streamed and so sent only once.
         pub fn multipart(self, form: $form) -> Self {
-            self.map(|request| request.multipart(form))
+            self.with_body(|request| request.multipart(form))
         }
 
         /// Limits each attempt, from its start to the end of the response body, in place of the session's timeout.
@@ -100,6 +130,11 @@ macro_rules! request_builder_methods {
                 request: Ok(self.request.as_ref().ok()?.try_clone()?),
                 options: self.options.clone(),
             })
+        }
+
+        fn with_body(mut self, change: impl FnOnce($inner) -> $inner) -> Self {
+            self.options.remake_body = None;
+            self.map(change)
         }
 
         fn map(self, change: impl FnOnce($inner) -> $inner) -> Self {
