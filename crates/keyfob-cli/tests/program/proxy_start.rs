@@ -105,6 +105,16 @@ fn what_cannot_be_used_ends_the_proxy_with_a_message_and_code_2() {
             &["unknown key `listn`", "did you mean `listen`", ":2:1:"],
         ),
         (&[], "[proxy.routes.x]\n", &["not in this file", ":1:15:"]),
+        (
+            &[],
+            "[proxy.routes.\"..\"]\n",
+            &["the name of a route", ":1:15:"],
+        ),
+        (
+            &[],
+            "[proxy.routes.\"a/b\"]\n",
+            &["the name of a route", ":1:15:"],
+        ),
     ] {
         let folder = folder();
         let done = keyfob(&folder, arguments, config).run();

@@ -43,6 +43,31 @@ async fn p2_a_path_is_sent_below_the_base_path_as_it_is() {
 }
 
 #[tokio::test]
+async fn p2_the_name_of_a_route_may_be_that_of_a_host() {
+    let upstream = RawUpstream::start().await;
+    let named = |name: &str| route(upstream.url("/v1")).name(name).build();
+    let names = ["api.github.com", "v1.2_a-b", "...", ".x"];
+    let routes: Vec<_> = names.iter().map(|name| named(name).unwrap()).collect();
+    for odd in [
+        "", ".", "..", "a/b", "a\\b", "a b", "a%2eb", "a:1", "ä", "a\n",
+    ] {
+        let error = named(odd).unwrap_err().to_string();
+        assert!(error.contains("the name of a route"), "{odd}: {error}");
+    }
+    let received = upstream.answer(OK);
+    let proxy = Running::by_path(routes).await;
+    for name in names {
+        assert_eq!(status(&proxy, &format!("/{name}/x")).await, 200, "{name}");
+        let request = received.lock().unwrap().pop().unwrap();
+        assert!(request.starts_with("GET /v1/x HTTP"), "{request}");
+    }
+    for odd in ["/./x", "/../x", "/api%2Egithub.com/x"] {
+        assert_eq!(status(&proxy, odd).await, 404, "{odd}");
+    }
+    assert!(received.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn p2_a_path_that_could_leave_the_base_path_is_refused() {
     let server = Server::start();
     let proxy = Running::route(route(server.url() + "/v1/").build().unwrap()).await;

@@ -59,7 +59,7 @@ fn usage(address: &ListenAddress, choice: &RouteChoice, route: &Route) -> String
             format!("    curl --unix-socket {path} {url}\n")
         }
         ListenAddress::Tcp(_) => {
-            let name = route.name().to_uppercase().replace('-', "_");
+            let name = route.name().to_uppercase().replace(['-', '.'], "_");
             format!(
                 "    export {name}_BASE_URL={url}\n    printf 'Keyfob-Client-Secret: %s\\n' \"$KEYFOB_CLIENT_SECRET\" | curl --header @- {url}\n"
             )

@@ -263,8 +263,8 @@ impl RouteBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the name has other characters than `A-Z a-z 0-9 _ -`, or a
-    /// setting cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain http to another machine.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the name has other characters than `A-Z a-z 0-9 _ - .` or is
+    /// `.` or `..`, or if a setting cannot be used, and [`ErrorKind::Origin`](crate::ErrorKind::Origin) for plain http to another machine.
     pub fn build(mut self) -> Result<Route, Error> {
         check_name(&self.name)?;
         let base = self.base.take().map(|url| {
@@ -298,11 +298,13 @@ impl RouteBuilder {
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    match !name.is_empty() && name.bytes().all(is_allowed) {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    // Clients take these two out of a path (RFC 3986 §5.2.4).
+    let is_dots = matches!(name, "." | "..");
+    match !name.is_empty() && !is_dots && name.bytes().all(is_allowed) {
         true => Ok(()),
         false => Err(Error::input(
-            "the name of a route may have only letters, digits, `_` and `-`, because it is part of URLs",
+            "the name of a route may have only letters, digits, `_`, `-` and `.`, and is not `.` or `..`, because it is part of URLs",
         )),
     }
 }

@@ -154,9 +154,9 @@ struct References {
 }
 
 fn read_route(value: &Value<'_>) -> Read<(RouteSettings, References)> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if value.key.is_empty() || !value.key.chars().all(plain) {
-        value.key_error("the name of a route may have only letters, digits, `-` and `_`, because it is in the paths of requests");
+    // Clients take `.` and `..` out of a path (RFC 3986 §5.2.4).
+    if !is_name(value.key) || matches!(value.key, "." | "..") {
+        value.key_error("the name of a route may have only letters, digits, `-`, `_` and `.`, and is not `.` or `..`, because it is in the paths of requests");
     }
     value.table(&ROUTE, |table| {
         let profile = match table.get("profile") {
@@ -375,7 +375,7 @@ const PROXY_KEYS: &[Key] = &[
     Key::new("access_log", Kind::Plain("^(-$|/|~/|[A-Za-z]:[/\\\\])"), "the file of the access log, or \"-\" for standard output").default("none"),
     Key::new("drain", Kind::Seconds, "how long requests in progress may take when the proxy stops, in seconds").default("30"),
     Key::new("clients", Kind::SecretsByName, "references to the clients' secrets, each under the name of its client").default("none"),
-    Key::new("routes", Kind::TablesByName(&ROUTE), "the routes, each under its name: letters, digits, `-` and `_`"),
+    Key::new("routes", Kind::TablesByName(&ROUTE), "the routes, each under its name: letters, digits, `-`, `_` and `.`"),
     Key::new("limits", Kind::Table(&LIMITS), "what clients may cost the proxy"),
 ];
 
