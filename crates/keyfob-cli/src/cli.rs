@@ -24,7 +24,7 @@ use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
 use crate::output::log;
-use crate::output::print::print_stderr;
+use crate::output::print::{omit_notices, print_stderr};
 
 /// HTTP requests that stay authenticated.
 ///
@@ -39,6 +39,11 @@ pub(crate) struct Cli {
     /// rest.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
+    /// Print no notices on standard error: neither hints, nor progress, nor what was done
+    ///
+    /// Warnings and errors are still printed, and so is what you have to read or answer during a sign-in.
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,6 +86,9 @@ impl Cli {
 
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         log::show(self.log_level(), self.is_service());
+        if self.quiet {
+            omit_notices();
+        }
         match self.command {
             Command::Request(request) => request.run(self.verbose).await,
             Command::Token(token) => token.run().await,

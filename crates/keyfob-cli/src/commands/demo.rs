@@ -17,7 +17,7 @@ use crate::commands::demo::samples::{HEADS, Samples};
 use crate::commands::demo::sides::Side;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::{print_stderr, print_stdout};
+use crate::output::print::{print_notice, print_stdout};
 
 /// Watch a session stay authenticated, on this machine alone
 ///
@@ -45,7 +45,7 @@ impl Demo {
         // The first token is not compared: either client has to wait for it.
         plain.fetch_first_token().await?;
         keyfob.fetch_first_token().await?;
-        print_stderr(format!(
+        print_notice(format!(
             "{} workers with a plain client, and {} with keyfob, for {} seconds; tokens live for 3 seconds\n{HEADS}\n",
             self.workers, self.workers, self.seconds,
         ));

@@ -22,7 +22,7 @@ use crate::commands::proxy::service_state::Reloading;
 use crate::commands::proxy::signals::{Event, Signals};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
-use crate::output::print::print_stderr;
+use crate::output::print::{print_notice, print_stderr};
 
 /// Run a proxy that puts tokens on the requests of other programs
 ///
@@ -76,7 +76,7 @@ impl ProxyCommand {
         };
         drop(reloading);
         match outcome {
-            Ok(()) => print_stderr("keyfob: the configuration was read again\n"),
+            Ok(()) => print_notice("keyfob: the configuration was read again\n"),
             Err(error) => {
                 let message = error.message().unwrap_or_default();
                 print_stderr(format!(

@@ -39,7 +39,7 @@ use crate::commands::request::write_out::Facts;
 use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
 use crate::output::exit_code::{ExitCode, table};
-use crate::output::print::{print_stderr, print_stdout};
+use crate::output::print::{print_notice, print_stderr, print_stdout};
 
 /// Send a request with a token, and print the response
 ///
@@ -69,7 +69,7 @@ pub(crate) struct Request {
     #[command(flatten)]
     headers: HeaderOptions,
     /// Add a parameter to the URL's query
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = headers::pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = headers::pair)]
     query: Vec<(String, String)>,
     #[command(flatten)]
     body: BodyOptions,
@@ -146,7 +146,7 @@ impl Request {
         if let Some(advice) = step_up::advice(&response, &chosen, &self.token.config_arguments())
             && !self.hides_errors()
         {
-            print_stderr(format!("keyfob: {advice}\n"));
+            print_notice(format!("keyfob: {advice}\n"));
         }
         let status = response.status();
         let failure = (status.is_client_error() || status.is_server_error()).then(|| {

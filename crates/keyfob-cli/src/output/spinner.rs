@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A spinner; nothing is drawn unless standard error is a terminal. Dropping it clears its line.
+use crate::output::print::shows_notices;
+
+/// A spinner; nothing is drawn with `--quiet`, or unless standard error is a terminal. Dropping it clears its line.
 pub(crate) struct Spinner(ProgressBar);
 
 impl Spinner {
     pub(crate) fn new(message: &'static str) -> Self {
-        let bar = ProgressBar::new_spinner();
+        let bar = match shows_notices() {
+            true => ProgressBar::new_spinner(),
+            false => ProgressBar::hidden(),
+        };
         let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_message(message);

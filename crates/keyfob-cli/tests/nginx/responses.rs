@@ -47,7 +47,7 @@ fn the_method_follows_the_body_unless_it_is_given() {
 #[test]
 fn the_query_and_the_agent_arrive() {
     let nginx = Nginx::start();
-    let response = request(&nginx, &["/data?a=1", "-q", "b=x y", "--query=c="]).stdout;
+    let response = request(&nginx, &["/data?a=1", "--query", "b=x y", "--query=c="]).stdout;
     assert!(response.contains("query=a=1&b=x+y&c=\n"), "{response}");
     assert!(response.contains("user-agent=keyfob/"), "{response}");
     let response = request(&nginx, &["/data", "-H", "User-Agent: me", "--json=1"]).stdout;

@@ -6,7 +6,7 @@ use crate::server::Nginx;
 #[test]
 fn verbose_shows_both_heads() {
     let nginx = Nginx::start();
-    let done = request(&nginx, &["/data", "-v", "-q", "a=1", "-d", "x=1"]);
+    let done = request(&nginx, &["/data", "-v", "--query=a=1", "-d", "x=1"]);
     for line in [
         "> POST /data?a=[hidden]",
         "> authorization: Bearer [hidden]",

@@ -109,6 +109,10 @@ fn where_there_is_nothing_the_next_command_is_named() {
         let done = Keyfob::new(arguments).env("XDG_STATE_HOME", &state).run();
         assert_eq!((done.code, &*done.stdout), (code, ""), "{done:?}");
         assert!(done.complaint().contains(hint), "{done:?}");
+        // A hint is a notice, and can be left out. An error cannot.
+        let quiet = Keyfob::new(arguments).args(["--quiet"]);
+        let quiet = quiet.env("XDG_STATE_HOME", &state).run();
+        assert_eq!(quiet.stderr.is_empty(), code == 0, "{quiet:?}");
     }
     let done = Keyfob::new(["profile", "list", "--config", &empty]).run();
     assert!(

@@ -47,7 +47,7 @@ fn a_profile_is_chosen_by_name_and_relative_urls_use_its_base_url() {
     );
     let done = run(
         &config,
-        &["request", "--profile=here", "items", "-q", "a=1"],
+        &["request", "--profile=here", "items", "--query=a=1"],
     )
     .run();
     assert_eq!((done.code, &*done.stdout, &*done.stderr), (0, "ok", ""));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::interval;
 
 use crate::commands::demo::sides::{Counts, Side};
-use crate::output::print::print_stderr;
+use crate::output::print::print_notice;
 
 /// The counts of both sides over time.
 pub(super) struct Samples {
@@ -71,7 +71,7 @@ impl Samples {
             return;
         };
         let [plain, keyfob] = [0, 1].map(|side| since(after[side], before[side]));
-        print_stderr(format!(
+        print_notice(format!(
             "{second:3} s  plain  {}\n       keyfob {}\n",
             line(plain),
             line(keyfob)

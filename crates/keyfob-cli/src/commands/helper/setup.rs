@@ -14,7 +14,7 @@ use crate::commands::helper::setup::files::Plan;
 use crate::options::profile::ProfileOption;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::{print_stderr, print_stdout};
+use crate::output::print::{print_notice, print_stdout};
 
 /// Print or write the configuration with which a program asks keyfob
 ///
@@ -88,12 +88,12 @@ impl Setup {
 
 fn show(plan: &Plan, context: &Context) -> Result<(), CliError> {
     print_stdout(&plan.text)?;
-    print_stderr(format!("# for {}; --write adds it\n", plan.file.display()));
+    print_notice(format!("# for {}; --write adds it\n", plan.file.display()));
     if let Some(link) = &plan.link {
         let words = ["ln", "-s"].map(str::to_owned).into_iter();
         let paths = [&context.keyfob, link].map(|path| path.display().to_string());
         let line = shell_words::join(words.chain(paths));
-        print_stderr(format!("# and a link: {line}\n"));
+        print_notice(format!("# and a link: {line}\n"));
     }
     Ok(())
 }
@@ -105,13 +105,13 @@ fn write(plan: &Plan, context: &Context) -> Result<(), CliError> {
     };
     let is_new = files::merge(plan)?;
     let file = plan.file.display();
-    print_stderr(match is_new {
+    print_notice(match is_new {
         true => format!("keyfob: added to {file}\n"),
         false => format!("keyfob: {file} has it already\n"),
     });
     if let (true, Some(link)) = (makes_link, &plan.link) {
         files::make_link(link, &context.keyfob)?;
-        print_stderr(format!("keyfob: made the link {}\n", link.display()));
+        print_notice(format!("keyfob: made the link {}\n", link.display()));
     }
     Ok(())
 }

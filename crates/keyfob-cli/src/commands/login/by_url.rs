@@ -16,7 +16,7 @@ use crate::commands::login::sign_in::{SignInOptions, require_writable};
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::{print_stderr, print_stdout};
+use crate::output::print::{print_notice, print_stderr, print_stdout};
 
 /// The options of a sign-in by URL.
 #[derive(Args)]
@@ -207,7 +207,7 @@ impl ByUrl<'_> {
             match self.sign_in.token(profile).await {
                 Ok(token) => return self.sign_in.keep(profile, token, self.config).await,
                 Err(error) if !Registration::is_refused(&error) => return Err(explain(error)),
-                Err(_) => print_stderr("keyfob: the server does not know the client any more\n"),
+                Err(_) => print_notice("keyfob: the server does not know the client any more\n"),
             }
         }
         self.replace_client(profiles, profile, server).await
@@ -287,7 +287,7 @@ impl ByUrl<'_> {
                 Err(error) if chosen.from != ClientFrom::Store => return Err(error.into()),
                 // The server has removed the client. One that is registered now is not refused for this reason.
                 Err(error) if Registration::is_refused(&error) => {
-                    print_stderr(
+                    print_notice(
                         "keyfob: the server does not know the client any more; registering a new one\n",
                     );
                     chosen = client.register(server).await?;

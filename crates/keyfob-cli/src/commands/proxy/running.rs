@@ -19,7 +19,7 @@ use crate::commands::proxy::signals::Signals;
 use crate::commands::proxy::tokens::FirstTokens;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::print_stderr;
+use crate::output::print::print_notice;
 
 /// The listeners of a proxy, and what they share.
 pub(super) struct Running {
@@ -295,7 +295,7 @@ impl Running {
         };
         let listeners = self.active.values();
         let listeners = listeners.map(|active| (&active.address, &active.choice));
-        print_stderr(hints.text(listeners));
+        print_notice(hints.text(listeners));
     }
 }
 

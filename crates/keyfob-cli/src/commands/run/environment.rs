@@ -13,7 +13,7 @@ use crate::commands::run::options::RunOptions;
 use crate::options::min_valid::time_left;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::print_stderr;
+use crate::output::print::{print_notice, print_stderr};
 use crate::output::span::span;
 
 /// The profiles of a run, and the variables for each.
@@ -86,10 +86,8 @@ impl Environment {
                 leases.insert(name, lease);
             }
         }
-        if !run.quiet {
-            for (variable, name) in &self.variables {
-                print_stderr(notice(variable, name, &leases[name]));
-            }
+        for (variable, name) in &self.variables {
+            print_notice(notice(variable, name, &leases[name]));
         }
         let mut child = Child::start(&run.command, |command| {
             self.hide_secrets(command);

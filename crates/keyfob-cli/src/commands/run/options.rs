@@ -15,9 +15,6 @@ pub(super) struct RunOptions {
     /// Give the program the token of a profile in this variable; may be repeated
     #[arg(long, value_name = "VARIABLE=PROFILE", value_parser = pair)]
     pub(super) env: Vec<(String, String)>,
-    /// Do not print what the program can see, and until when
-    #[arg(short, long)]
-    pub(super) quiet: bool,
     /// Give the program a stand-in in place of the token, and let a proxy put the token on its requests
     ///
     /// The program sees no token, and tokens are renewed while it runs. It gets the proxy in HTTPS_PROXY and HTTP_PROXY, and the

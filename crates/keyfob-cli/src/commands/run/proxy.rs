@@ -19,7 +19,7 @@ use crate::commands::run::proxy::variables::Variables;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::login_command::LoginCommand;
-use crate::output::print::print_stderr;
+use crate::output::print::{print_notice, print_stderr};
 
 /// Runs the program behind a proxy that ends with it.
 pub(super) async fn run(
@@ -64,9 +64,7 @@ pub(super) async fn run(
         .flat_map(|profile| profile.origins())
         .collect();
     let variables = Variables::new(&proxy.url(address), &files, &bound);
-    if !options.quiet {
-        print_stderr(notice(&bound, options));
-    }
+    print_notice(notice(&bound, options));
     let serving = tokio::spawn(proxy.serve(listener));
     let mut child = Child::start(&options.command, |command| {
         environment.hide_secrets(command);

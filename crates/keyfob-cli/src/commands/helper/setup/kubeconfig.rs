@@ -6,7 +6,7 @@ use tokio::process::Command;
 use crate::commands::helper::setup::context::Context;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::{print_stderr, print_stdout};
+use crate::output::print::{print_notice, print_stdout};
 
 pub(super) async fn run(context: &Context, write: bool) -> Result<ExitCode, CliError> {
     match write {
@@ -15,11 +15,11 @@ pub(super) async fn run(context: &Context, write: bool) -> Result<ExitCode, CliE
             // JSON is YAML too.
             let user = json!({ "name": context.profile.name(), "user": { "exec": exec(context) } });
             print_stdout(format!("{:#}\n", json!({ "users": [user] })))?;
-            print_stderr("# for the kubeconfig; --write adds it with kubectl\n");
+            print_notice("# for the kubeconfig; --write adds it with kubectl\n");
         }
     }
     let name = context.profile.name();
-    print_stderr(format!(
+    print_notice(format!(
         "# then: kubectl config set-context --current --user={}\n",
         shell_words::quote(name)
     ));
@@ -56,7 +56,7 @@ async fn add(context: &Context) -> Result<(), CliError> {
                  what this command prints without --write"
             )));
         }
-        print_stderr(format!(
+        print_notice(format!(
             "keyfob: the kubeconfig has the user {name} already\n"
         ));
         return Ok(());
@@ -75,7 +75,7 @@ async fn add(context: &Context) -> Result<(), CliError> {
     options.extend(args.iter().map(|word| format!("--exec-arg={word}")));
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     kubectl(&options).await?;
-    print_stderr(format!("keyfob: added the user {name} to the kubeconfig\n"));
+    print_notice(format!("keyfob: added the user {name} to the kubeconfig\n"));
     Ok(())
 }
 
