@@ -31,7 +31,8 @@ impl SocketFile {
         replace_dead(&path)?;
         let failed = |error| unusable(&path, "cannot be made a socket", error);
         let socket = UnixSocket::new_stream().map_err(failed)?;
-        // On Linux, the file gets the permissions of the socket, so it never has any other.
+        // On Linux, the file gets the permissions of the socket, so it never has any other. macOS refuses to change those of a socket.
+        #[cfg(target_os = "linux")]
         rustix::fs::fchmod(&socket, OWNER_ONLY.into()).map_err(|error| failed(error.into()))?;
         socket.bind(&path).map_err(failed)?;
         // Elsewhere it gets those of the process. Nothing can connect before the socket listens.
