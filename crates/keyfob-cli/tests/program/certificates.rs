@@ -92,6 +92,18 @@ fn a_ca_file_that_cannot_be_used_is_named_before_anything_is_sent() {
     assert!(done.complaint().contains("has no certificate"), "{done:?}");
 }
 
+#[test]
+fn a_system_without_authorities_is_told_to_install_them() {
+    let folder = Folder::new();
+    let path = folder.path("");
+    let path = path.to_str().expect("a plain path");
+    let done = Keyfob::request(["https://127.0.0.1:9/"])
+        .env("SSL_CERT_DIR", path)
+        .run();
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.complaint().contains("`ca-certificates`"), "{done:?}");
+}
+
 /// An API and a token endpoint in one, which demand a client certificate, and the files for them.
 fn demanding(folder: &Folder) -> (TlsServer, [String; 3]) {
     let authority = TestAuthority::new();

@@ -397,6 +397,23 @@ impl StdError for Error {
     }
 }
 
+/// The error for TLS that cannot be set up, or what to do if there is no authority to trust, as in a bare container.
+#[cfg(any(feature = "session", feature = "postgres"))]
+pub(crate) fn tls_not_set_up(error: Error, cause: impl Into<BoxError>) -> Error {
+    let cause = cause.into();
+    // `rustls-platform-verifier` says it only in words.
+    let no_authorities =
+        causes(&*cause).any(|cause| cause.to_string().contains("No CA certificates"));
+    let error = match no_authorities {
+        true => Error::input(
+            "this system has no certificates of authorities to trust; install its package `ca-certificates`, or name a file with \
+             such certificates: `ca_file` in a profile or a builder, `--cacert`, `verify` in Python, or SSL_CERT_FILE",
+        ),
+        false => error,
+    };
+    error.caused_by(cause)
+}
+
 /// Iterates over an error and its causes.
 ///
 /// The error inside an `io::Error` is one of them, although `io::Error::source` skips it. So is that of a middleware.

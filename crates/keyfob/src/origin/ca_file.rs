@@ -1,6 +1,6 @@
 //! The certificate authorities that a client trusts in place of the system's.
 
-use crate::error::error::Error;
+use crate::error::error::{Error, tls_not_set_up};
 #[cfg(feature = "rustls")]
 pub(crate) use authorities::{Authorities, ClientIdentity, TlsClient, trust_file};
 
@@ -17,7 +17,10 @@ pub(crate) fn client_not_made(cause: reqwest::Error) -> Error {
             "{error}; the environment variable SSL_CERT_FILE names it"
         ));
     }
-    Error::input("the HTTP client cannot be made with these settings").caused_by(cause)
+    tls_not_set_up(
+        Error::input("the HTTP client cannot be made with these settings"),
+        cause,
+    )
 }
 
 /// What needs the client to have TLS.

@@ -8,7 +8,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::error::error::Error;
+use crate::error::error::{Error, tls_not_set_up};
 use crate::origin::ca_file::{Authorities, ClientIdentity, TlsClient};
 
 /// What the connections of a route trust and present. The system's authorities are trusted unless others are given.
@@ -41,8 +41,12 @@ impl UpstreamTls {
 
     pub(super) fn into_config(self) -> Result<ClientConfig, Error> {
         let unusable = |cause: rustls::Error| {
-            Error::input("TLS cannot be set up with the certificate authorities of this machine")
-                .caused_by(cause)
+            tls_not_set_up(
+                Error::input(
+                    "TLS cannot be set up with the certificate authorities of this machine",
+                ),
+                cause,
+            )
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()

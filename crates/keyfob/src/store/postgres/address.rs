@@ -11,7 +11,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::error::Error;
+use crate::error::error::{Error, tls_not_set_up};
 
 /// Where a database is, and how its server proves who it is.
 #[derive(Clone)]
@@ -92,7 +92,10 @@ fn client_config(authorities: Option<&[u8]>) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default().cloned();
     let provider = provider.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
     let no_tls = |cause: rustls::Error| {
-        Error::input("TLS to the token store cannot be set up").caused_by(cause)
+        tls_not_set_up(
+            Error::input("TLS to the token store cannot be set up"),
+            cause,
+        )
     };
     let builder = ClientConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions();
