@@ -455,7 +455,7 @@ fn check(error: &Error) {
 /// How long a decoded body may be.
 const LIMIT: usize = 64 * 1024;
 
-#[cfg(test)]
+#[cfg(all(test, keyfob_repository))]
 mod tests {
     use std::fs;
     use std::path::Path;

@@ -143,7 +143,7 @@ pub mod fuzzing;
 pub mod oauth;
 mod observe;
 pub mod origin;
-#[cfg(doctest)]
+#[cfg(all(doctest, keyfob_repository))]
 mod pages;
 #[cfg(feature = "pool")]
 pub mod pool;

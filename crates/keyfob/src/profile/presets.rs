@@ -79,7 +79,7 @@ pub(super) fn find(name: &Value<'_>) -> Read<&'static dyn ReadPreset> {
     Ok(preset)
 }
 
-#[cfg(test)]
+#[cfg(all(test, keyfob_repository))]
 mod tests {
     use super::*;
     use crate::profile::presets::preset::is_common;
