@@ -3,12 +3,15 @@
 //! The times in all archives are that of the last commit, and their members are sorted: the same sources and tools make the same
 //! bytes.
 
+mod compare;
 mod image;
 mod licences;
 mod packages;
 mod parts;
 mod provenance;
+pub(crate) mod published;
 pub(crate) mod trial;
+pub(crate) mod unsafe_code;
 mod wheel;
 
 use std::fs;
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, program, read, root, target};
 use crate::site;
+
+pub(crate) use crate::dist::compare::compare;
 
 /// A file of a release.
 pub(crate) struct Artefact {

@@ -110,16 +110,32 @@ pub(crate) const ALL: &[Gate] = &[
         &[],
         model,
     ),
+    long_gate(
+        "packages",
+        "what crates.io would get builds from its own files (only if it is named)",
+        &[],
+        dist::published::check,
+    ),
+    long_gate(
+        "dist",
+        "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
+        &[Need::DistTools, Need::Mmdebstrap, Need::Umoci],
+        dist::trial::install_everywhere,
+    ),
+];
+
+/// One that runs only if it is named.
+const fn long_gate(
+    name: &'static str,
+    proves: &'static str,
+    needs: &'static [Need],
+    run: fn() -> Outcome,
+) -> Gate {
     Gate {
         long: true,
-        ..gate(
-            "dist",
-            "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
-            &[Need::DistTools, Need::Mmdebstrap],
-            dist::trial::install_everywhere,
-        )
-    },
-];
+        ..gate(name, proves, needs, run)
+    }
+}
 
 const fn gate(
     name: &'static str,
@@ -440,7 +456,7 @@ mod tests {
     #[test]
     fn no_name_means_every_gate_that_is_not_long() {
         let chosen = named(&[]).unwrap();
-        assert_eq!(chosen.len(), ALL.len() - 1);
+        assert_eq!(chosen.len(), ALL.len() - 2);
         assert!(chosen.iter().all(|gate| gate.name != "dist"));
         assert_eq!(named(&["dist"]).unwrap().len(), 1);
     }

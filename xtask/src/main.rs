@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `dist`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `dist`, `unsafe`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
@@ -45,6 +45,8 @@ fn main() -> ExitCode {
         ["soak", options @ ..] => finish(gates::soak(options)),
         ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
         ["dist"] => finish(dist::make()),
+        ["dist", "--compare"] => finish(dist::compare()),
+        ["unsafe"] => finish(dist::unsafe_code::report()),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
         ["provider", "api"] => finish(servers::run_api()),
@@ -94,6 +96,8 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask fuzz [TARGET] [--minutes N]
                                     search for bytes that break a parser: one target, or each one for this long
        cargo xtask dist             make programs, packages, an image and a Python wheel in target/dist
+       cargo xtask dist --compare   make them again in another folder, and compare each byte
+       cargo xtask unsafe           count `unsafe` in the crates of the program; writes docs/reference/unsafe-code.md
        cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
        cargo xtask provider api     run an API that accepts its tokens";

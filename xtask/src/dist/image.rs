@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::dist::parts::Parts;
+use crate::dist::parts::{Parts, is_at_most};
 use crate::dist::{Artefact, Release, copy, empty, write};
 use crate::process::{Outcome, program, read, run, target};
 
@@ -66,6 +66,7 @@ pub(crate) fn make(release: &Release, parts: &Parts) -> Result<Artefact, String>
         .arg("--directory")
         .arg(&layout)
         .args(["blobs", "index.json", "oci-layout"]))?;
+    is_at_most(&path, 15)?;
     starts(&files)?;
     Ok(Artefact {
         path,

@@ -40,13 +40,15 @@ pub(crate) fn collect(to: &Path) -> Outcome {
 }
 
 /// A library that is inside.
-struct Library {
-    name: String,
+pub(crate) struct Library {
+    /// With its version.
+    pub(crate) name: String,
     licence: String,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
-fn libraries() -> Result<Vec<Library>, String> {
+/// The libraries inside the program, by name.
+pub(crate) fn libraries() -> Result<Vec<Library>, String> {
     let inside = read(&mut cargo([
         "tree",
         "--locked",

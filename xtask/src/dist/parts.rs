@@ -15,25 +15,44 @@ pub(crate) struct Parts {
 /// Builds the program for a glibc of 2012, small, and with the list of its crates inside.
 pub(crate) fn build_program(release: &Release) -> Result<PathBuf, String> {
     let auditable = CARGO_AUDITABLE.path().ok_or("cargo-auditable is gone")?;
-    let home = std::env::var("CARGO_HOME").or_else(|_| {
-        let home = std::env::var("HOME").map_err(|_| "neither CARGO_HOME nor HOME is set")?;
-        Ok::<_, String>(format!("{home}/.cargo"))
-    })?;
-    // No path of this machine, which would also make other bytes elsewhere.
-    let flags = [
-        format!("--remap-path-prefix={}=/keyfob", root().display()),
-        format!("--remap-path-prefix={home}=/cargo"),
-    ];
     run(program(auditable)
         .args(["auditable", "zigbuild", "--locked", "--profile=small"])
         .args(["--package=keyfob-cli", "--bin=keyfob"])
         .arg(format!("--target={TARGET}.{GLIBC}"))
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()?)
         .env("SOURCE_DATE_EPOCH", &release.time)
         .env("PATH", python::dist_path()))?;
     let built = target().join(TARGET).join("small/keyfob");
     needs_only_old_glibc(&built)?;
+    is_at_most(&built, 12)?;
     Ok(built)
+}
+
+/// Flags of rustc that keep paths of this machine out of the files: they would also make other bytes elsewhere.
+pub(crate) fn flags() -> Result<String, String> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| {
+        let home = std::env::var("HOME").map_err(|_| "neither CARGO_HOME nor HOME is set")?;
+        Ok::<_, String>(format!("{home}/.cargo"))
+    })?;
+    let flags = [
+        format!("--remap-path-prefix={}=/keyfob", root().display()),
+        format!("--remap-path-prefix={home}=/cargo"),
+    ];
+    Ok(flags.join("\u{1f}"))
+}
+
+/// Fails if a file is larger than this many MiB.
+pub(crate) fn is_at_most(path: &Path, mebibytes: u64) -> Outcome {
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("{}: {error}", path.display()))?
+        .len();
+    match size <= mebibytes << 20 {
+        true => Ok(()),
+        false => Err(format!(
+            "{} has {size} bytes, which is more than {mebibytes} MiB",
+            path.display()
+        )),
+    }
 }
 
 /// Fails if the program asks for a function that the oldest supported glibc does not have.

@@ -21,7 +21,15 @@ pub(crate) fn bill_of_materials(release: &Release) -> Result<Artefact, String> {
         .join(format!("{name}.json"));
     let path = release.path(format!("{name}.json"));
     copy(&written, &path)?;
-    std::fs::remove_file(&written).map_err(|error| error.to_string())?;
+    // It writes one for each crate of the workspace.
+    let crates = std::fs::read_dir(root().join("crates")).map_err(|error| error.to_string())?;
+    let crates = crates.filter_map(Result::ok).map(|entry| entry.path());
+    for folder in crates.chain([root().join("xtask")]) {
+        let written = folder.join(format!("{name}.json"));
+        if written.exists() {
+            std::fs::remove_file(&written).map_err(|error| error.to_string())?;
+        }
+    }
     Ok(Artefact {
         path,
         tried: "made from Cargo.lock; the program lists the same crates (cargo auditable)",

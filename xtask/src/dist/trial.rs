@@ -1,8 +1,9 @@
 //! Installs the artefacts of `cargo xtask dist` in bare Debian systems, as a user would: without Rust, a compiler or a cache.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
+use std::{env, fs};
 
 use crate::dist::{copy, empty, write};
 use crate::process::{Outcome, program, read, root, run, target};
@@ -13,7 +14,11 @@ pub(crate) fn install_everywhere() -> Outcome {
     if !target().join("dist/SHA256SUMS").exists() {
         dist::make()?;
     }
+    try_image()?;
     let offline = packages_of_the_wheel()?;
+    for version in PYTHONS {
+        try_wheel(version, &offline)?;
+    }
     for suite in SUITES {
         let system = System::new(suite)?;
         system.put_in(&offline)?;
@@ -38,7 +43,7 @@ const TRIALS: &[(&str, &str)] = &[
         "dpkg --install /artefacts/keyfob_*.deb
         test \"$(keyfob --version)\" = \"keyfob $VERSION\"
         test -e /usr/share/man/man1/keyfob-request.1.gz
-        keyfob demo --help
+        keyfob demo
         dpkg --remove keyfob
         ! test -e /usr/bin/keyfob",
     ),
@@ -123,11 +128,100 @@ fn mirror() -> Result<String, String> {
         .ok_or_else(|| "apt of this machine has no mirror of Debian".to_owned())
 }
 
+/// Unpacks the image, and runs the demo as its user where there is nothing but the image.
+fn try_image() -> Outcome {
+    let place = target().join("dist-trial/image");
+    empty(&place)?;
+    let layout = place.join("layout");
+    empty(&layout)?;
+    let version = env!("CARGO_PKG_VERSION");
+    run(program("tar")
+        .arg("--extract")
+        .arg("--directory")
+        .arg(&layout)
+        .arg("--file")
+        .arg(target().join(format!("dist/keyfob-{version}-image.oci.tar"))))?;
+    let bundle = place.join("bundle");
+    run(program("umoci")
+        .args(["unpack", "--image"])
+        .arg(format!("{}:{version}", layout.display()))
+        .arg(&bundle))?;
+    run(program("chroot")
+        .arg("--userspec=65534:65534")
+        .arg(bundle.join("rootfs"))
+        .args(["/usr/bin/keyfob", "demo"])
+        .env_clear()
+        .env("HOME", "/tmp"))
+}
+
+/// Installs the wheel into a Python of this machine and runs README's example, if there is that Python.
+fn try_wheel(version: &str, offline: &Path) -> Outcome {
+    let Some(python) = interpreter(version) else {
+        println!("   Python {version}: skipped, because it is not installed");
+        return Ok(());
+    };
+    let place = target()
+        .join("dist-trial")
+        .join(format!("python-{version}"));
+    empty(&place)?;
+    let start = Instant::now();
+    run(program(python).args(["-m", "venv"]).arg(&place))?;
+    let python = place.join("bin/python");
+    run(program(&python)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-index",
+            "--only-binary=:all:",
+        ])
+        .arg("--find-links")
+        .arg(offline)
+        .arg("--find-links")
+        .arg(target().join("dist"))
+        .arg("keyfob"))?;
+    let example = place.join("try_example.py");
+    write(&example, EXAMPLE)?;
+    run(program(&python)
+        .arg(&example)
+        .arg(root().join("README.md"))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin"))?;
+    println!(
+        "   Python {version}: {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+/// The program `python3.x` in `PATH`, or one that pyenv has installed.
+fn interpreter(version: &str) -> Option<PathBuf> {
+    let home = env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".pyenv")))?;
+    let installed = fs::read_dir(home.join("versions")).into_iter().flatten();
+    let installed = installed.filter_map(Result::ok).map(|entry| entry.path());
+    let name = format!("python{version}");
+    let candidates = installed.map(|folder| folder.join("bin").join(&name));
+    [PathBuf::from(&name)]
+        .into_iter()
+        .chain(candidates)
+        // A shim of pyenv is in PATH for each version, and fails for those that were not chosen.
+        .find(|python| {
+            let mut command = program(python);
+            let quiet = command
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            quiet.status().is_ok_and(|status| status.success())
+        })
+}
+
 /// The packages that the wheel needs, for each Python of the trials.
 fn packages_of_the_wheel() -> Result<PathBuf, String> {
     let place = target().join("dist-trial/offline");
     empty(&place)?;
-    for version in ["3.11", "3.13"] {
+    for version in PYTHONS {
         run(python::dist_tool("python")
             .args(["-m", "pip", "download", "--quiet", "--only-binary=:all:"])
             .args(["--python-version", version, "--dest"])
@@ -145,5 +239,6 @@ fn copy_folder(from: &Path, to: &Path) -> Outcome {
     Ok(())
 }
 
+const PYTHONS: [&str; 4] = ["3.10", "3.11", "3.12", "3.13"];
 const SUITES: [&str; 2] = ["oldstable", "stable"];
 const EXAMPLE: &str = include_str!("try_example.py");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::dist::parts::flags;
 use crate::dist::{Artefact, Release, empty};
 use crate::process::{program, read, run, target};
 use crate::python;
@@ -20,6 +21,8 @@ pub(crate) fn make(release: &Release) -> Result<Vec<Artefact>, String> {
         ])
         .arg(&place)
         .arg("--manifest-path=crates/keyfob-python/Cargo.toml")
+        // Those of the program, so that what both need is built once.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()?)
         .env("SOURCE_DATE_EPOCH", &release.time))?;
     run(python::dist_tool("maturin")
         .args(["sdist", "--out"])
