@@ -16,6 +16,7 @@ mod wheel;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, program, read, root, target};
@@ -40,6 +41,7 @@ pub(crate) struct Release {
 
 /// Makes everything.
 pub(crate) fn make() -> Outcome {
+    let start = Instant::now();
     let absent = install::provide(NEEDS.iter(), Missing::Install);
     if let Some(reason) = absent.into_values().next() {
         return Err(reason);
@@ -59,7 +61,13 @@ pub(crate) fn make() -> Outcome {
     made.push(documentation(&release)?);
     let sums = provenance::checksums(&release, &made)?;
     made.push(sums);
-    print_table(&made)
+    print_table(&made)?;
+    let minutes = start.elapsed().as_secs_f64() / 60.0;
+    println!(
+        "in {}, after {minutes:.1} minutes",
+        release.folder.display()
+    );
+    Ok(())
 }
 
 impl Release {
@@ -132,7 +140,6 @@ fn print_table(made: &[Artefact]) -> Outcome {
         let size = format!("{:.2} MiB", size as f64 / f64::from(1 << 20));
         println!("{:<58} {size:>10}  {}", name.display(), artefact.tried);
     }
-    println!("\nin {}", target().join("dist").display());
     Ok(())
 }
 
