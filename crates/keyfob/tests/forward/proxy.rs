@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use keyfob::proxy::Route;
 use keyfob::proxy::forward::{BoundOrigin, ForwardProxy, ForwardProxyBuilder, StandIn};
+use keyfob::proxy::{self, Limits, ListenAddress, Listener, Route, Stop};
 use keyfob::{Token, TokenCache, TokenSource, hook_blocking};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, TestAuthority, TlsServer, json};
 use tokio::runtime::Runtime;
@@ -21,7 +21,8 @@ use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream
 
 /// A proxy with three servers that get tokens: `a` and `b` with plain http, and `tls`. Another listener must get nothing.
 pub(crate) struct Proxied {
-    _runtime: Runtime,
+    pub(crate) runtime: Runtime,
+    pub(crate) stop: Arc<Stop>,
     _folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
     url: String,
@@ -83,13 +84,24 @@ impl Proxied {
         let proxy = settings(builder, port)
             .build()
             .expect("the test can be set up");
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = {
+            let _entered = runtime.enter();
+            Listener::bind(&"127.0.0.1:0".parse().expect("the test can be set up"))
+        };
         let listener = listener.expect("the test can be set up");
-        let address = listener.local_addr().expect("the test can be set up");
-        let (url, authority) = (proxy.url(address), proxy.authority_pem());
-        runtime.spawn(proxy.serve(listener));
+        let ListenAddress::Tcp(address) = *listener.address() else {
+            panic!("it listens at a port");
+        };
+        let (url, authority) = (proxy.url(listener.address()), proxy.authority_pem());
+        let mut limits = Limits::default();
+        // A client that begins with HTTP/2 and says no more is cut off then.
+        limits.first_request = Duration::from_secs(4);
+        let (accepting, stop) = (proxy::Server::new(limits), Stop::new());
+        let stopping = stop.watch();
+        runtime.spawn(async move { proxy.serve(&accepting, listener, stopping).await });
         Self {
-            _runtime: runtime,
+            runtime,
+            stop: Arc::new(stop),
             _folder: folder,
             address,
             url,

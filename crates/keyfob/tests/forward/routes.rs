@@ -1,5 +1,9 @@
 //! Requests that go to a server with its token.
 
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -90,3 +94,56 @@ fn a_stand_in_can_be_required() {
     assert_eq!(status(&answer), 200, "{answer}");
     assert_eq!(proxied.received(), 1);
 }
+
+#[test]
+fn p7_a_drain_waits_for_tunnels_and_cuts_them_off_after_the_timeout() {
+    for ends_by_itself in [true, false] {
+        let proxied = Proxied::new(|builder, port| builder.allow_host(format!("127.0.0.1:{port}")));
+        let target = proxied.other.local_addr().unwrap();
+        let credentials = proxied.credentials();
+        let mut stream = proxied.connect();
+        let head =
+            format!("CONNECT {target} HTTP/1.1\r\nproxy-authorization: {credentials}\r\n\r\n");
+        assert_eq!(status(&ask(&mut stream, &head)), 200);
+        let mut server = proxied.other.accept().unwrap().0;
+        // A connection to a bound server, which no request uses, ends at once.
+        let tls = proxied.tls.address().to_string();
+        let mut inside = proxied.open(&tls, "127.0.0.1").unwrap();
+        assert_eq!(
+            status(&ask(
+                &mut inside,
+                &format!("GET / HTTP/1.1\r\nhost: {tls}\r\n\r\n")
+            )),
+            200
+        );
+
+        let draining = proxied.runtime.spawn({
+            let stop = Arc::clone(&proxied.stop);
+            let timeout = if ends_by_itself { LONG } else { SHORT };
+            async move { stop.drain(timeout).await }
+        });
+        assert!(has_ended(&mut inside));
+        server.write_all(b"still").unwrap();
+        let mut still = [0; 5];
+        stream.read_exact(&mut still).unwrap();
+        assert!(!draining.is_finished());
+        if ends_by_itself {
+            drop((stream, server));
+        } else {
+            assert!(has_ended(&mut stream));
+        }
+        assert_eq!(proxied.runtime.block_on(draining).unwrap(), ends_by_itself);
+    }
+}
+
+/// Whether the other side closes a connection before the timeout of its reads.
+fn has_ended(stream: &mut impl Read) -> bool {
+    match stream.read(&mut [0]) {
+        Ok(read) => read == 0,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
+const LONG: Duration = Duration::from_secs(20);
+/// Longer than the bytes need that are sent before it ends.
+const SHORT: Duration = Duration::from_secs(2);

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use keyfob::proxy::forward::{ForwardProxy, StandIn};
+use keyfob::proxy::{Limits, ListenAddress, Listener, Server, Stop};
 use keyfob::store::TokenStore;
 use keyfob::{Origin, Profile};
-use tokio::net::TcpListener;
 
 use crate::commands::run::child::Child;
 use crate::commands::run::environment::Environment;
@@ -49,10 +49,7 @@ pub(super) async fn run(
         builder = builder.require_stand_in();
     }
     let proxy = builder.build()?;
-    let no_listener = |error| CliError::failed("the proxy cannot listen on this machine", &error);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let listener = listener.map_err(no_listener)?;
-    let address = listener.local_addr().map_err(no_listener)?;
+    let listener = Listener::bind(&ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()))?;
     let files = Files::write(&proxy.authority_pem()).map_err(|error| {
         CliError::failed(
             "the file with the proxy's certificate cannot be written",
@@ -63,9 +60,11 @@ pub(super) async fn run(
         .iter()
         .flat_map(|profile| profile.origins())
         .collect();
-    let variables = Variables::new(&proxy.url(address), &files, &bound);
+    let variables = Variables::new(&proxy.url(listener.address()), &files, &bound);
     print_notice(notice(&bound, options));
-    let serving = tokio::spawn(proxy.serve(listener));
+    let (server, stop) = (Server::new(Limits::default()), Stop::new());
+    let stopping = stop.watch();
+    tokio::spawn(async move { proxy.serve(&server, listener, stopping).await });
     let mut child = Child::start(&options.command, |command| {
         environment.hide_secrets(command);
         variables.set(command);
@@ -74,7 +73,7 @@ pub(super) async fn run(
         }
     })?;
     let ending = child.ended().await;
-    serving.abort();
+    stop.cut();
     Ok(ending)
 }
 

@@ -110,12 +110,15 @@ impl Server {
                 Arc::clone(&self.clock),
                 place,
             ));
-            let service = CountedService::new(make(&connection), Arc::clone(&connection));
-            match stream {
-                #[cfg(unix)]
-                Stream::Unix(stream) => self.spawn(stream, service, connection),
-                Stream::Tcp(stream) => self.spawn(stream, service, connection),
-            }
+            let service = make(&connection);
+            let server = self.clone();
+            tokio::spawn(async move {
+                match stream {
+                    #[cfg(unix)]
+                    Stream::Unix(stream) => server.serve_stream(stream, service, connection).await,
+                    Stream::Tcp(stream) => server.serve_stream(stream, service, connection).await,
+                }
+            });
         }
     }
 
@@ -151,8 +154,13 @@ impl Server {
         }
     }
 
-    fn spawn<I, S, B>(&self, stream: I, service: CountedService<S>, connection: Arc<Connection>)
-    where
+    /// Serves the requests on a stream of a connection, which may be in a tunnel, until it ends.
+    pub(crate) async fn serve_stream<I, S, B>(
+        &self,
+        stream: I,
+        service: S,
+        connection: Arc<Connection>,
+    ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
         S::Future: Send + 'static,
@@ -160,31 +168,31 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (builder, limits) = (self.builder.clone(), self.limits.clone());
-        tokio::spawn(async move {
-            let io = TokioIo::new(StrictStream::new(stream));
-            let mut http = pin!(builder.serve_connection_with_upgrades(io, service));
-            let mut overdue = pin!(connection.not_admitted_in(limits.first_request));
-            let has_ended = tokio::select! {
-                biased;
-                () = connection.cut() => true,
-                // A connection that breaks is nothing to report: the request that it had is in the access log.
-                _ = &mut http => true,
-                () = &mut overdue => true,
-                () = connection.closing(limits.idle) => false,
-            };
-            if !has_ended {
-                http.as_mut().graceful_shutdown();
-                tokio::select! {
-                    biased;
-                    () = connection.cut() => {}
-                    _ = http => {}
-                    () = overdue => {}
-                    // What is left of a response is still read by the client, or it is gone.
-                    () = connection.unused_for(limits.idle) => {}
-                }
-            }
-        });
+        let limits = &self.limits;
+        let service = CountedService::new(service, Arc::clone(&connection));
+        let io = TokioIo::new(StrictStream::new(stream));
+        let mut http = pin!(self.builder.serve_connection_with_upgrades(io, service));
+        let mut overdue = pin!(connection.not_admitted_in(limits.first_request));
+        let has_ended = tokio::select! {
+            biased;
+            () = connection.cut() => true,
+            // A connection that breaks is nothing to report: the request that it had is in the access log.
+            _ = &mut http => true,
+            () = &mut overdue => true,
+            () = connection.closing(limits.idle) => false,
+        };
+        if has_ended {
+            return;
+        }
+        http.as_mut().graceful_shutdown();
+        tokio::select! {
+            biased;
+            () = connection.cut() => {}
+            _ = http => {}
+            () = overdue => {}
+            // What is left of a response is still read by the client, or it is gone.
+            () = connection.unused_for(limits.idle) => {}
+        }
     }
 }
 

@@ -3,21 +3,17 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::PROXY_AUTHORIZATION;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::forward::authority::RunAuthority;
@@ -29,7 +25,8 @@ use crate::client::proxy::forward::stand_in::basic;
 use crate::client::proxy::forward::target::{check_inside, of_absolute, of_connect};
 use crate::client::proxy::forward::tls::{TlsFailure, accept};
 use crate::client::proxy::forward::tunnel::{ResponseBody, pass_on, send};
-use crate::client::proxy::strict_stream::StrictStream;
+use crate::client::proxy::server::Server;
+use crate::client::proxy::server::connection::Connection;
 use crate::observe::proxy as events;
 use crate::origin::origin::Origin;
 use crate::runtime::lock::{Mutex, lock};
@@ -47,53 +44,24 @@ pub(super) struct Rules {
     pub(super) reported: Mutex<HashSet<String>>,
 }
 
-impl Rules {
-    /// Serves a connection until it ends.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let service = service_fn(move |request| {
-            let rules = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(rules.respond(request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(StrictStream::new(stream)), service);
-        // An error is the program's own, or it has gone.
-        _ = connection.with_upgrades().await;
-    }
+/// One connection of the program.
+#[derive(Clone)]
+pub(super) struct Visit {
+    pub(super) rules: Arc<Rules>,
+    /// What serves the requests inside of an opened connection.
+    pub(super) server: Server,
+    /// It is held for as long as a tunnel lasts.
+    pub(super) connection: Arc<Connection>,
+}
 
-    /// Serves the requests inside of an opened connection to a bound origin.
-    async fn serve_inside<S>(self: Arc<Self>, bound: Arc<BoundOrigin>, stream: S)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (rules, bound) = (Arc::clone(&self), Arc::clone(&bound));
-            async move {
-                let (head, body) = request.into_parts();
-                let response = match check_inside(&head, bound.origin()) {
-                    Ok(()) => rules.send(&bound, Request::from_parts(head, body)).await,
-                    Err(refusal) => rules.refuse(bound.origin(), refusal),
-                };
-                Ok::<_, Infallible>(response)
-            }
-        });
-        let mut server = auto::Builder::new(TokioExecutor::new());
-        server
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
-            .max_buf_size(LARGEST_HEAD);
-        server.http2().timer(TokioTimer::new());
-        let stream = TokioIo::new(StrictStream::new(stream));
-        _ = server.serve_connection_with_upgrades(stream, service).await;
-    }
-
-    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<ResponseBody> {
-        if !self.knows_the_secret(&request) {
+impl Visit {
+    /// Responds to a request to the proxy.
+    pub(super) async fn respond(self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let rules = Arc::clone(&self.rules);
+        if !rules.knows_the_secret(&request) {
             return boxed(Refusal::no_secret().into_response());
         }
+        self.connection.admit();
         let (mut head, body) = request.into_parts();
         head.headers.remove(PROXY_AUTHORIZATION);
         let is_connect = head.method == Method::CONNECT;
@@ -108,11 +76,86 @@ impl Rules {
         let request = Request::from_parts(head, body);
         let outcome = match is_connect {
             true => self.connect(&target, request).await,
-            false => self.plain(&target, request).await,
+            false => rules.plain(&target, request).await,
         };
-        outcome.unwrap_or_else(|refusal| boxed(self.refuse(&target, refusal)))
+        outcome.unwrap_or_else(|refusal| boxed(rules.refuse(&target, refusal)))
     }
 
+    async fn connect(
+        self,
+        target: &Origin,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let program = hyper::upgrade::on(&mut request);
+        let (head, _) = request.into_parts();
+        self.rules.refuse_stand_ins(&head, None)?;
+        let plain = target.over_plain_http();
+        if let Some(bound) = self.rules.bound(target) {
+            tokio::spawn(self.open(bound, program));
+        } else if let Some(bound) = self.rules.bound(&plain) {
+            // Some programs ask for a tunnel to servers with plain http as well.
+            tokio::spawn(async move {
+                if let Ok(stream) = program.await {
+                    self.serve_inside(bound, TokioIo::new(stream)).await;
+                }
+            });
+        } else {
+            let server = self.rules.allowed.connect(target).await?;
+            tokio::spawn(pass_on(program, server, self.connection));
+        }
+        Ok(boxed(Response::new(ProxyBody::own(""))))
+    }
+
+    /// Opens the TLS connection of the program.
+    async fn open(self, bound: Arc<BoundOrigin>, program: OnUpgrade) {
+        let (host, rules) = (bound.origin().host(), &self.rules);
+        let (Ok(stream), Ok(certificate)) = (program.await, rules.authority.certificate(host))
+        else {
+            return;
+        };
+        match accept(TokioIo::new(stream), host, certificate).await {
+            Ok(stream) => self.serve_inside(bound, stream).await,
+            Err(TlsFailure::Distrusted) => {
+                if rules.is_first_report(&format!("distrusted {host}")) {
+                    events::authority_distrusted(bound.origin());
+                }
+            }
+            Err(TlsFailure::OtherHost) => {
+                rules.report(
+                    bound.origin(),
+                    "the TLS connection is for another server than its CONNECT",
+                );
+            }
+            Err(TlsFailure::Other) => (),
+        }
+    }
+
+    /// Serves the requests inside of an opened connection to a bound origin.
+    async fn serve_inside<S>(self, bound: Arc<BoundOrigin>, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self {
+            rules,
+            server,
+            connection,
+        } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (rules, bound) = (Arc::clone(&rules), Arc::clone(&bound));
+            async move {
+                let (head, body) = request.into_parts();
+                let response = match check_inside(&head, bound.origin()) {
+                    Ok(()) => rules.send(&bound, Request::from_parts(head, body)).await,
+                    Err(refusal) => rules.refuse(bound.origin(), refusal),
+                };
+                Ok::<_, Infallible>(response)
+            }
+        });
+        server.serve_stream(stream, service, connection).await;
+    }
+}
+
+impl Rules {
     /// Compares the secret in constant time.
     fn knows_the_secret(&self, request: &Request<Incoming>) -> bool {
         let field = request.headers().get(PROXY_AUTHORIZATION);
@@ -129,56 +172,6 @@ impl Rules {
     fn bound(&self, target: &Origin) -> Option<Arc<BoundOrigin>> {
         let mut bound = self.bound.iter();
         bound.find(|bound| bound.origin() == target).cloned()
-    }
-
-    async fn connect(
-        self: &Arc<Self>,
-        target: &Origin,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
-        let program = hyper::upgrade::on(&mut request);
-        let (head, _) = request.into_parts();
-        self.refuse_stand_ins(&head, None)?;
-        let plain = target.over_plain_http();
-        if let Some(bound) = self.bound(target) {
-            tokio::spawn(Arc::clone(self).open(bound, program));
-        } else if let Some(bound) = self.bound(&plain) {
-            // Some programs ask for a tunnel to servers with plain http as well.
-            let rules = Arc::clone(self);
-            tokio::spawn(async move {
-                if let Ok(stream) = program.await {
-                    rules.serve_inside(bound, TokioIo::new(stream)).await;
-                }
-            });
-        } else {
-            let server = self.allowed.connect(target).await?;
-            tokio::spawn(pass_on(program, server));
-        }
-        Ok(boxed(Response::new(ProxyBody::own(""))))
-    }
-
-    /// Opens the TLS connection of the program.
-    async fn open(self: Arc<Self>, bound: Arc<BoundOrigin>, program: OnUpgrade) {
-        let host = bound.origin().host();
-        let (Ok(stream), Ok(certificate)) = (program.await, self.authority.certificate(host))
-        else {
-            return;
-        };
-        match accept(TokioIo::new(stream), host, certificate).await {
-            Ok(stream) => self.serve_inside(bound, stream).await,
-            Err(TlsFailure::Distrusted) => {
-                if self.is_first_report(&format!("distrusted {host}")) {
-                    events::authority_distrusted(bound.origin());
-                }
-            }
-            Err(TlsFailure::OtherHost) => {
-                self.report(
-                    bound.origin(),
-                    "the TLS connection is for another server than its CONNECT",
-                );
-            }
-            Err(TlsFailure::Other) => (),
-        }
     }
 
     /// Sends a request with plain http.
@@ -247,8 +240,4 @@ fn boxed(response: Response<ProxyBody>) -> Response<ResponseBody> {
     response.map(BodyExt::boxed_unsync)
 }
 
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long an opened connection may wait for its next request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-const LARGEST_HEAD: usize = 64 * 1024;
 const MOST_REPORTS: usize = 1000;

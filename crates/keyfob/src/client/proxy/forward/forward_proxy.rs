@@ -1,21 +1,21 @@
 //! The proxy of one run.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use hyper::service::service_fn;
 
 use crate::client::proxy::forward::authority::RunAuthority;
 use crate::client::proxy::forward::bound_origin::BoundOrigin;
-use crate::client::proxy::forward::connection::Rules;
+use crate::client::proxy::forward::connection::{Rules, Visit};
 use crate::client::proxy::forward::destination::AllowedHosts;
 use crate::client::proxy::forward::stand_in::random_text;
-use crate::clock::clock::Clock;
-use crate::clock::system::SystemClock;
+use crate::client::proxy::listener::{ListenAddress, Listener};
+use crate::client::proxy::server::Server;
+use crate::client::proxy::server::connection::Connection;
+use crate::client::proxy::server::stop::Stopping;
 use crate::error::error::Error;
 use crate::runtime::lock::Mutex;
 use crate::token::secret::Secret;
@@ -24,10 +24,9 @@ use crate::token::secret::Secret;
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use keyfob::proxy::Route;
 /// use keyfob::proxy::forward::{BoundOrigin, ForwardProxy, StandIn};
+/// use keyfob::proxy::{Limits, Listener, Route, Server, Stop};
 /// use keyfob::{EnvToken, TokenCache};
-/// use tokio::net::TcpListener;
 ///
 /// let stand_in = StandIn::random(StandIn::PREFIX)?;
 /// let url = "https://api.example.com";
@@ -35,10 +34,12 @@ use crate::token::secret::Secret;
 /// let api = BoundOrigin::new(url.parse()?, tokens, stand_in.clone(), move |tokens| Route::new("api", url, tokens));
 /// let proxy = ForwardProxy::builder().origin(api).allow_host("pypi.org").build()?;
 ///
-/// let listener = TcpListener::bind("127.0.0.1:0").await?;
-/// let url = proxy.url(listener.local_addr()?); // for HTTPS_PROXY of the program
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?)?;
+/// let url = proxy.url(listener.address()); // for HTTPS_PROXY of the program
 /// let authority = proxy.authority_pem(); // for its CA file
-/// tokio::spawn(proxy.serve(listener));
+/// let (server, stop) = (Server::new(Limits::default()), Stop::new());
+/// let stopping = stop.watch();
+/// tokio::spawn(async move { proxy.serve(&server, listener, stopping).await });
 /// # Ok(())
 /// # }
 /// ```
@@ -58,7 +59,7 @@ impl ForwardProxy {
 
     /// The URL of the proxy for the program. It has the secret of the run.
     #[must_use]
-    pub fn url(&self, address: SocketAddr) -> String {
+    pub fn url(&self, address: &ListenAddress) -> String {
         format!("http://run:{}@{address}", self.0.secret.expose())
     }
 
@@ -68,24 +69,22 @@ impl ForwardProxy {
         self.0.authority.pem()
     }
 
-    /// Serves connections until it is dropped. The listener must be on a loopback address.
-    pub async fn serve(self, listener: TcpListener) {
-        let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        loop {
-            let permit = Arc::clone(&free).acquire_owned().await;
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    _ = stream.set_nodelay(true);
-                    let rules = Arc::clone(&self.0);
-                    tokio::spawn(async move {
-                        rules.serve(stream).await;
-                        drop(permit);
-                    });
-                }
-                // Out of file descriptors, for example: others may be closed soon.
-                Err(_) => SystemClock.sleep(ACCEPT_PAUSE).await,
-            }
-        }
+    /// Accepts connections at a listener until it is stopped; see [`Server::serve`]. A tunnel is part of its connection.
+    pub async fn serve(self, server: &Server, listener: Listener, stopping: Stopping) {
+        let make = |connection: &Arc<Connection>| {
+            let visit = Visit {
+                rules: Arc::clone(&self.0),
+                server: server.clone(),
+                connection: Arc::clone(connection),
+            };
+            service_fn(move |request| {
+                let visit = visit.clone();
+                async move { Ok::<_, Infallible>(visit.respond(request).await) }
+            })
+        };
+        // The secret decides.
+        let accepts = |_| true;
+        server.serve(listener, stopping, accepts, make).await;
     }
 }
 
@@ -174,7 +173,3 @@ impl fmt::Debug for ForwardProxyBuilder {
             .finish_non_exhaustive()
     }
 }
-
-/// A program that opens more waits for one to end.
-const MOST_CONNECTIONS: usize = 1000;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,5 +1,7 @@
 //! What goes to servers without a credential: connections that are passed on unopened, and requests with plain http.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
@@ -11,20 +13,27 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use crate::client::proxy::connector::Connection;
+use crate::client::proxy::connector::Connection as ToServer;
 use crate::client::proxy::forward::refusal::Refusal;
 use crate::client::proxy::hop_by_hop;
+use crate::client::proxy::server::connection::Connection;
 use crate::error::error::BoxError;
 use crate::origin::origin::Origin;
 
 /// The body of a response to the program.
 pub(super) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Passes bytes on in both directions until both sides have ended.
-pub(super) async fn pass_on(program: OnUpgrade, server: Connection) {
-    if let Ok(program) = program.await {
-        // Either side may break off, which the other side sees.
-        _ = copy_bidirectional(&mut TokioIo::new(program), &mut TokioIo::new(server)).await;
+/// Passes bytes on in both directions until both sides have ended, or the connection is cut off.
+pub(super) async fn pass_on(program: OnUpgrade, server: ToServer, connection: Arc<Connection>) {
+    let tunnel = async {
+        if let Ok(program) = program.await {
+            // Either side may break off, which the other side sees.
+            _ = copy_bidirectional(&mut TokioIo::new(program), &mut TokioIo::new(server)).await;
+        }
+    };
+    tokio::select! {
+        () = tunnel => {}
+        () = connection.cut() => {}
     }
 }
 
@@ -32,7 +41,7 @@ pub(super) async fn pass_on(program: OnUpgrade, server: Connection) {
 pub(super) async fn send(
     request: Request<Incoming>,
     target: &Origin,
-    server: Connection,
+    server: ToServer,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let failed = || Refusal::unreachable(format!("{target} does not respond"));
     let (mut head, body) = request.into_parts();
