@@ -10,7 +10,9 @@ mod head;
 mod headers;
 mod mask;
 mod output_options;
+mod partial;
 mod payload;
+mod progress;
 mod step_up;
 mod streamed;
 mod url;
@@ -21,8 +23,7 @@ use std::time::{Duration, Instant};
 
 use ::url::Url;
 use clap::Args;
-use http::Method;
-use indicatif::ProgressBar;
+use http::{Method, StatusCode};
 use keyfob::session::SessionBuilder;
 use keyfob::{Origin, Profile, RetryPolicy, Session};
 use reqwest::Response;
@@ -35,6 +36,7 @@ use crate::commands::request::head::Head;
 use crate::commands::request::headers::HeaderOptions;
 use crate::commands::request::mask::Mask;
 use crate::commands::request::output_options::OutputOptions;
+use crate::commands::request::progress::Progress;
 use crate::commands::request::write_out::Facts;
 use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
@@ -135,11 +137,12 @@ impl Request {
         }
         let session = self.session(&chosen, &Origin::from_url(&url)?)?;
         let (body, destination) = self.open_files(&url).await?;
-        let head = Head {
+        let mut head = Head {
             method: self.method(&body),
             headers: headers::all(&body, &self.headers)?,
             url,
         };
+        destination.add_to(&mut head.headers);
         let method = head.method.clone();
         let response = self.send(&session, head, body, verbose).await?;
         self.show_head(&response, &method)?;
@@ -155,16 +158,19 @@ impl Request {
                 format!("the response has the status {status}"),
             )
         });
+        let is_complete = status == StatusCode::RANGE_NOT_SATISFIABLE;
+        let fails = self.output.fail || self.output.continue_at.is_some();
+        let failure = failure.filter(|_| self.output.continue_at.is_none() || !is_complete);
         let facts = Facts::of(&response, &method);
         let received = match failure {
-            Some(_) if self.output.fail => 0,
+            Some(_) if fails => 0,
             _ => destination.receive(response).await?,
         };
         if let Some(format) = &self.output.write_out {
             print_stdout(format.filled(&facts, received, begun.elapsed()))?;
         }
         match failure {
-            Some(failure) if self.output.fail || self.output.fail_with_body => Err(failure),
+            Some(failure) if fails || self.output.fail_with_body => Err(failure),
             _ => Ok(ExitCode::Done),
         }
     }
@@ -196,14 +202,16 @@ impl Request {
 
     async fn open_files(&self, url: &Url) -> Result<(RequestBody, Destination), CliError> {
         let name = self.output.remote_name.then(|| url::file_name(url));
-        let output = self.output.file(name.transpose()?);
+        let output = self.output.file(name.transpose()?)?;
         let body = self.body.clone();
         let silent = self.output.hides_progress();
+        let continues = self.output.continue_at.is_some().then(|| url.clone());
         on_own_thread(move || {
             let body = RequestBody::read(&body)?;
-            let destination = match output {
-                Some(path) => Destination::file(&path, silent)?,
-                None => Destination::stdout(),
+            let destination = match (output, continues) {
+                (Some(path), None) => Destination::file(&path, silent)?,
+                (Some(path), Some(url)) => Destination::continued(&path, &url, silent)?,
+                (None, _) => Destination::stdout(silent),
             };
             Ok((body, destination))
         })
@@ -229,8 +237,10 @@ impl Request {
         if self.idempotent {
             request = request.idempotent();
         }
-        let bar = ProgressBar::hidden();
-        let response = body.add_to(request, bar).send().await?;
+        let upload = Progress::new(!self.output.hides_progress());
+        let response = body.add_to(request, upload.clone()).send().await;
+        upload.clear();
+        let response = response?;
         if verbose > 0 {
             if let Some(lease) = session.tokens().ready() {
                 mask.add(lease.token());

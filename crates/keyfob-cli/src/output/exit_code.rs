@@ -18,6 +18,7 @@ pub(crate) enum ExitCode {
     Unwritable,
     Unreadable,
     TimedOut,
+    NotContinued,
     Handshake,
     Redirects,
     NoResponse,
@@ -35,7 +36,7 @@ pub(crate) enum ExitCode {
 }
 
 impl ExitCode {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
@@ -48,6 +49,7 @@ impl ExitCode {
         Self::Unwritable,
         Self::Unreadable,
         Self::TimedOut,
+        Self::NotContinued,
         Self::Handshake,
         Self::Redirects,
         Self::NoResponse,
@@ -74,6 +76,7 @@ impl ExitCode {
             Self::Unwritable => 23,
             Self::Unreadable => 26,
             Self::TimedOut => 28,
+            Self::NotContinued => 33,
             Self::Handshake => 35,
             Self::Redirects => 47,
             Self::NoResponse => 52,
@@ -104,6 +107,9 @@ impl ExitCode {
             Self::Unwritable => "the output cannot be written",
             Self::Unreadable => "a file to send cannot be read",
             Self::TimedOut => "a timeout expired: that of --timeout, or a default one",
+            Self::NotContinued => {
+                "the server sent another part than the one that --continue-at asked for"
+            }
             Self::Handshake => {
                 "the TLS handshake failed, but not because of the server's certificate"
             }

@@ -3,6 +3,7 @@
 #[path = "../../../keyfob/tests/certificates/broken_servers.rs"]
 mod broken_servers;
 mod certificates;
+mod continued;
 mod curl;
 mod demo;
 mod errors;

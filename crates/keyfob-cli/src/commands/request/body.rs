@@ -1,13 +1,13 @@
 //! The request body, and the option that it comes from.
 
 use http::Method;
-use indicatif::ProgressBar;
 use keyfob::session::RequestBuilder;
 
 use crate::commands::request::body_options::BodyOptions;
 use crate::commands::request::data;
 use crate::commands::request::form::Form;
 use crate::commands::request::payload::Payload;
+use crate::commands::request::progress::Progress;
 use crate::output::error::CliError;
 
 /// The body, and the option that it comes from.
@@ -53,14 +53,14 @@ impl RequestBody {
         self.payload()?.length()
     }
 
-    /// Adds the body to the request. The bar shows how much of it was sent.
-    pub(super) fn add_to(self, request: RequestBuilder, bar: ProgressBar) -> RequestBuilder {
+    /// Adds the body to the request. The progress shows how much of it was sent.
+    pub(super) fn add_to(self, request: RequestBuilder, progress: Progress) -> RequestBuilder {
         match self {
             Self::None => request,
             Self::Data(payload)
             | Self::Json(payload)
             | Self::Form(_, payload)
-            | Self::Upload(payload) => payload.add_to(request, bar),
+            | Self::Upload(payload) => payload.add_to(request, progress),
         }
     }
 

@@ -54,7 +54,7 @@ fn urlencoded(text: &str) -> Result<String, CliError> {
     let (name, contents) = match text.find(['=', '@']) {
         None => ("", text.as_bytes().to_vec()),
         Some(at) if text[at..].starts_with('=') => {
-            (&text[..at], text[at + 1..].as_bytes().to_vec())
+            (&text[..at], text.as_bytes()[at + 1..].to_vec())
         }
         Some(at) => (&text[..at], contents(&text[at + 1..])?),
     };

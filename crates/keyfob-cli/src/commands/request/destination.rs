@@ -4,11 +4,14 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use http::HeaderMap;
 use reqwest::Response;
 use tempfile::TempPath;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use url::Url;
 
+use crate::commands::request::partial::{Partial, Rest};
+use crate::commands::request::progress::Progress;
 use crate::output::error::{CliError, is_timeout, with_causes};
 use crate::output::exit_code::ExitCode;
 
@@ -16,11 +19,13 @@ use crate::output::exit_code::ExitCode;
 pub(super) struct Destination {
     writer: Box<dyn AsyncWrite + Send + Unpin>,
     kind: Kind,
-    bar: ProgressBar,
+    progress: Progress,
 }
 
 enum Kind {
     Stdout,
+    /// Standard output that is named as a file, so that a terminal gets any bytes.
+    RawStdout,
     /// A device or a pipe, which is written in place.
     Device(PathBuf),
     /// A temporary file in the same directory, which is renamed at the end, or removed when dropped.
@@ -28,74 +33,122 @@ enum Kind {
         temporary: TempPath,
         path: PathBuf,
     },
+    /// A file that a later run continues.
+    Partial {
+        partial: Partial,
+        path: PathBuf,
+    },
 }
 
 impl Destination {
-    pub(super) fn stdout() -> Self {
+    pub(super) fn stdout(silent: bool) -> Self {
         Self {
             writer: Box::new(tokio::io::stdout()),
             kind: Kind::Stdout,
-            bar: ProgressBar::hidden(),
+            progress: Progress::new(!silent && !io::stdout().is_terminal()),
         }
     }
 
     /// A file that appears when the body is complete; `-` is standard output.
     pub(super) fn file(path: &Path, silent: bool) -> Result<Self, CliError> {
         if path == Path::new("-") {
-            return Ok(Self::stdout());
+            let kind = Kind::RawStdout;
+            let stdout = Self::stdout(silent);
+            return Ok(Self { kind, ..stdout });
         }
         let (writer, kind) =
             create(path).map_err(|error| CliError::unwritable(path.display(), &error))?;
         Ok(Self {
             writer: Box::new(tokio::fs::File::from_std(writer)),
             kind,
-            // Drawn on standard error, and only if that is a terminal.
-            bar: if silent {
-                ProgressBar::hidden()
-            } else {
-                ProgressBar::new_spinner()
-            },
+            progress: Progress::new(!silent),
         })
+    }
+
+    /// A file whose download an earlier run may have begun.
+    pub(super) fn continued(path: &Path, url: &Url, silent: bool) -> Result<Self, CliError> {
+        let unwritable = |error| CliError::unwritable(path.display(), &error);
+        let (path, before) = target(path).map_err(unwritable)?;
+        if before.is_some_and(|before| !before.is_file()) {
+            return Err(CliError::usage(format!(
+                "{} is no file, so its download cannot be continued",
+                path.display()
+            )));
+        }
+        let partial = Partial::open(&path, url)?;
+        let writer = partial.writer().map_err(unwritable)?;
+        Ok(Self {
+            writer: Box::new(tokio::fs::File::from_std(writer)),
+            kind: Kind::Partial { partial, path },
+            progress: Progress::new(!silent),
+        })
+    }
+
+    /// Asks for what is missing, if a part is there.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
+        if let Kind::Partial { partial, .. } = &self.kind {
+            partial.add_to(headers);
+        }
     }
 
     /// Receives the whole body, and returns the number of its bytes.
     pub(super) async fn receive(mut self, mut response: Response) -> Result<u64, CliError> {
-        let expected = response.content_length();
-        if let Some(expected) = expected {
-            self.bar.set_length(expected);
+        let mut done = 0;
+        if let Kind::Partial { partial, .. } = &mut self.kind {
+            match partial.prepare(&response)? {
+                Rest::After(length) => done = length,
+                Rest::Nothing => {
+                    self.finish().await?;
+                    return Ok(0);
+                }
+            }
         }
-        self.bar.set_style(style(expected));
-        let mut received = 0;
+        let before = done;
+        let expected = response.content_length().map(|length| done + length);
+        self.progress.begin(done, expected);
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                Err(error) => return Err(self.cut_short(&error, received, expected)),
+                Err(error) => return Err(self.cut_short(&error, done, expected).await),
             };
-            if received == 0 && self.would_garble_the_terminal(&chunk) {
-                return Err(CliError::usage(
-                    "the response is binary and could garble the terminal; name a file with --output",
+            if done == 0 && self.would_garble_the_terminal(&chunk) {
+                return Err(CliError::new(
+                    ExitCode::Unwritable,
+                    "the response is binary and could garble the terminal; name a file with --output, or `--output -` to print it",
                 ));
             }
-            received += chunk.len() as u64;
-            let written = self.writer.write_all(&chunk).await;
+            done += chunk.len() as u64;
+            let written = self.write(&chunk).await;
             written.map_err(|error| self.unwritable(&error))?;
-            self.bar.set_position(received);
+            self.progress.advance(chunk.len());
         }
         self.finish().await?;
-        Ok(received)
+        Ok(done - before)
+    }
+
+    async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.writer.write_all(chunk).await?;
+        match self.kind {
+            // It keeps the rest of a line otherwise, and an event of a stream may end without one.
+            Kind::Stdout | Kind::RawStdout => self.writer.flush().await,
+            _ => Ok(()),
+        }
     }
 
     async fn finish(mut self) -> Result<(), CliError> {
         let flushed = self.writer.flush().await;
         flushed.map_err(|error| self.unwritable(&error))?;
-        self.bar.finish_and_clear();
+        self.progress.clear();
         drop(self.writer);
         match self.kind {
-            Kind::Stdout | Kind::Device(_) => Ok(()),
+            Kind::Stdout | Kind::RawStdout | Kind::Device(_) => Ok(()),
             Kind::File { temporary, path } => temporary
                 .persist(&path)
                 .map_err(|error| CliError::unwritable(path.display(), &error.error)),
+            Kind::Partial { partial, path } => partial
+                .complete(&path)
+                .map_err(|error| CliError::unwritable(path.display(), &error)),
         }
     }
 
@@ -105,37 +158,40 @@ impl Destination {
 
     fn unwritable(&self, error: &io::Error) -> CliError {
         match &self.kind {
-            Kind::Stdout => CliError::stdout(error),
-            Kind::Device(path) | Kind::File { path, .. } => {
+            Kind::Stdout | Kind::RawStdout => CliError::stdout(error),
+            Kind::Device(path) | Kind::File { path, .. } | Kind::Partial { path, .. } => {
                 CliError::unwritable(path.display(), error)
             }
         }
     }
 
-    fn cut_short(
-        &mut self,
+    async fn cut_short(
+        mut self,
         error: &reqwest::Error,
         received: u64,
         expected: Option<u64>,
     ) -> CliError {
-        self.bar.finish_and_clear();
+        self.progress.clear();
+        // What has arrived of a part is kept.
+        _ = self.writer.flush().await;
         let exit = if is_timeout(error) {
             ExitCode::TimedOut
         } else {
             ExitCode::CutShort
         };
         let of = expected.map_or_else(String::new, |expected| format!(" of {expected}"));
-        let unwritten = match &self.kind {
+        let outcome = match self.kind {
             Kind::File { path, .. } => format!("; {} was not written", path.display()),
-            Kind::Stdout | Kind::Device(_) => String::new(),
+            Kind::Partial { partial, .. } => format!("; {}", partial.interrupted()),
+            Kind::Stdout | Kind::RawStdout | Kind::Device(_) => String::new(),
         };
-        let what = format!("the response was cut short after {received}{of} bytes{unwritten}");
+        let what = format!("the response was cut short after {received}{of} bytes{outcome}");
         CliError::new(exit, with_causes(what, Some(error)))
     }
 }
 
-/// Opens the file to write to.
-fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
+/// The file itself, and what is there already.
+fn target(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
     // Like curl, this follows a symbolic link, so that the file is replaced and not the link.
     let path = match path.canonicalize() {
         Ok(path) => path,
@@ -143,6 +199,16 @@ fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
         Err(error) => return Err(error),
     };
     let before = fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(fs::Metadata::is_file) {
+        // A user that may not write the file must not replace it either.
+        drop(fs::OpenOptions::new().append(true).open(&path)?);
+    }
+    Ok((path, before))
+}
+
+/// Opens the file to write to.
+fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
+    let (path, before) = target(path)?;
     if before.as_ref().is_some_and(|before| !before.is_file()) {
         let device = fs::OpenOptions::new().write(true).open(&path)?;
         return Ok((device, Kind::Device(path)));
@@ -159,19 +225,9 @@ fn create(path: &Path) -> io::Result<(fs::File, Kind)> {
     let made = made.map_err(|error| io::Error::from(error.kind()))?;
     let (file, temporary) = made.into_parts();
     if let Some(before) = before {
-        // A user that may not write the file must not replace it either.
-        drop(fs::OpenOptions::new().append(true).open(&path)?);
         file.set_permissions(before.permissions())?;
     }
     Ok((file, Kind::File { temporary, path }))
-}
-
-fn style(expected: Option<u64>) -> ProgressStyle {
-    let template = match expected {
-        Some(_) => "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-        None => "{spinner} {bytes} {bytes_per_sec} {elapsed}",
-    };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Gives a new file the usual permissions, before the umask, and not the private ones of a temporary file.

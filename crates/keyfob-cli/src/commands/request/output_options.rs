@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::commands::request::write_out::WriteOut;
+use crate::output::error::CliError;
 
 /// Where the response goes, and what is said about it.
 #[derive(Args)]
@@ -19,6 +20,12 @@ pub(super) struct OutputOptions {
     /// Write the response body to a file with the last name in the path of the URL
     #[arg(short = 'O', long, conflicts_with = "output")]
     pub(super) remote_name: bool,
+    /// Continue a download that an earlier run with this option began; `-` is its only value
+    ///
+    /// What has arrived is kept in FILE.part when the connection breaks. The next run asks for the rest, if the server still has the
+    /// same version (ETag or Last-Modified), and otherwise for all of it.
+    #[arg(short = 'C', long, value_name = "-", value_parser = ["-"], allow_hyphen_values = true, conflicts_with_all = ["data", "data_raw", "data_urlencode", "json", "form", "form_string", "upload_file", "head", "fail_with_body"])]
+    pub(super) continue_at: Option<String>,
     /// Also print the status and the headers of the response, to standard output
     #[arg(short, long, alias = "show-headers")]
     pub(super) include: bool,
@@ -56,8 +63,15 @@ impl OutputOptions {
     }
 
     /// The file for the body, if it is not standard output.
-    pub(super) fn file(&self, remote_name: Option<&str>) -> Option<PathBuf> {
+    pub(super) fn file(&self, remote_name: Option<&str>) -> Result<Option<PathBuf>, CliError> {
         let named = remote_name.map(|name| Path::new(".").join(name));
-        named.or_else(|| self.output.clone())
+        let file = named.or_else(|| self.output.clone());
+        let is_file = file.as_ref().is_some_and(|file| file != "-");
+        if self.continue_at.is_some() && !is_file {
+            return Err(CliError::usage(
+                "--continue-at needs a file to continue; name it with --output or --remote-name",
+            ));
+        }
+        Ok(file)
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::{io, mem};
 
 use bytes::Bytes;
-use indicatif::ProgressBar;
 use keyfob::error::shown_name;
 use keyfob::session::RequestBuilder;
 use reqwest::Body;
 
+use crate::commands::request::progress::Progress;
 use crate::commands::request::streamed::Streamed;
 use crate::output::error::CliError;
 
@@ -78,15 +78,14 @@ impl Payload {
         }
     }
 
-    /// Adds the body to the request. The bar shows how much of it was sent.
-    pub(super) fn add_to(self, request: RequestBuilder, bar: ProgressBar) -> RequestBuilder {
+    /// Adds the body to the request. The progress shows how much of it was sent.
+    pub(super) fn add_to(self, request: RequestBuilder, progress: Progress) -> RequestBuilder {
         match self {
             Self::InMemory(bytes) => request.body(bytes),
-            Self::Pieces(pieces) => request.body_from(move || {
-                bar.set_position(0);
-                Body::wrap(open(&pieces).shown_by(bar.clone()))
-            }),
-            Self::Once(streamed) => request.body(Body::wrap(streamed.shown_by(bar))),
+            Self::Pieces(pieces) => {
+                request.body_from(move || Body::wrap(open(&pieces).shown_by(progress.clone())))
+            }
+            Self::Once(streamed) => request.body(Body::wrap(streamed.shown_by(progress))),
         }
     }
 }

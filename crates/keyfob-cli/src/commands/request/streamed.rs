@@ -7,9 +7,10 @@ use std::{io, thread};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::commands::request::progress::Progress;
 
 /// A body that is read in pieces while it is sent.
 ///
@@ -17,7 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 pub(super) struct Streamed {
     pieces: Receiver<io::Result<Bytes>>,
     left: Option<u64>,
-    bar: ProgressBar,
+    progress: Progress,
 }
 
 impl Streamed {
@@ -32,16 +33,14 @@ impl Streamed {
         Self {
             pieces,
             left: length,
-            bar: ProgressBar::hidden(),
+            progress: Progress::new(false),
         }
     }
 
-    /// The same body; the bar shows how much of it was sent.
-    pub(super) fn shown_by(self, bar: ProgressBar) -> Self {
-        if let Some(length) = self.left {
-            bar.set_length(length);
-        }
-        Self { bar, ..self }
+    /// The same body; the progress shows how much of it was sent.
+    pub(super) fn shown_by(self, progress: Progress) -> Self {
+        progress.begin(0, self.left);
+        Self { progress, ..self }
     }
 }
 
@@ -77,7 +76,7 @@ impl http_body::Body for Streamed {
             return Poll::Ready(is_truncated.then(|| Err(io::Error::other(TRUNCATED))));
         };
         if let Ok(piece) = &piece {
-            self.bar.inc(piece.len() as u64);
+            self.progress.advance(piece.len());
         }
         if let (Some(left), Ok(piece)) = (&mut self.left, &piece) {
             *left -= piece.len() as u64;
