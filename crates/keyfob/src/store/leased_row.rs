@@ -76,8 +76,13 @@ pub(super) struct SealedEntry {
     /// Identifies the save that wrote the entry.
     pub(super) revision: String,
     pub(super) sealed: Vec<u8>,
-    /// How long ago it was saved, by the clock of the database.
-    pub(super) age: Duration,
+    /// How long ago it was saved, by the clock of the database. `None` if that clock was set back since.
+    pub(super) age: Option<Duration>,
+}
+
+/// The age of an entry whose database measured so many milliseconds since the save.
+pub(super) fn age(milliseconds: i64) -> Option<Duration> {
+    u64::try_from(milliseconds).ok().map(Duration::from_millis)
 }
 
 /// An entry and its key, or why the entry cannot be opened; `None` if there is no entry.
@@ -100,7 +105,7 @@ impl RowSettings {
 
     /// Opens an entry of the row with this id.
     pub(super) fn open(&self, id: &str, entry: &SealedEntry) -> Opened {
-        let age = Some(entry.age);
+        let age = entry.age;
         let opened = self.keys.open(id, &entry.sealed);
         opened.map(|(key, entry)| Some((key, StoredEntry { entry, age })))
     }

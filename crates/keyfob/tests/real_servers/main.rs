@@ -7,6 +7,8 @@
 #![expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 
 mod browser;
+#[path = "../stores/counters.rs"]
+mod counters;
 mod device_code_pauses;
 #[expect(dead_code, reason = "the tests of the stores use more of it")]
 #[path = "../stores/fixtures.rs"]

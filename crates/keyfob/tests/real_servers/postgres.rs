@@ -7,6 +7,8 @@ use keyfob::store::{
 use crate::fixtures::{Process, SECOND, key, token};
 use crate::postgres_server::PostgresServer as Server;
 
+#[path = "store_clocks.rs"]
+mod clocks;
 #[path = "store_contract.rs"]
 mod contract;
 

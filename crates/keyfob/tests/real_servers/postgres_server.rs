@@ -130,6 +130,14 @@ impl PostgresServer {
         ));
     }
 
+    /// Changes when an entry was saved by so many seconds, as if the clock of the server had been set back since.
+    pub(crate) async fn move_save(&self, key: &StoreKey, seconds: i64) {
+        let id = key.id();
+        self.ask(&format!(
+            "UPDATE keyfob_tokens SET saved = saved + interval '{seconds} seconds' WHERE id = '{id}'"
+        ));
+    }
+
     /// Whether there is an entry, or what was quarantined of it.
     pub(crate) async fn holds_anything_of(&self, key: &StoreKey) -> bool {
         let id = key.id();

@@ -1,11 +1,18 @@
 //! The store in Redis: what every store in a database keeps, and what only concerns Redis.
 
-use keyfob::ErrorKind;
-use keyfob::store::{RedisStore as Store, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
+use std::time::SystemTime;
 
-use crate::fixtures::{Process, key, token};
+use keyfob::ErrorKind;
+use keyfob::store::{
+    Entry, RedisStore as Store, SealingKey, SealingKeys, StoreErrorKind, TokenStore,
+};
+
+use crate::counters::figures_of;
+use crate::fixtures::{Process, SECOND, key, token};
 use crate::redis_server::RedisServer as Server;
 
+#[path = "store_clocks.rs"]
+mod clocks;
 #[path = "store_contract.rs"]
 mod contract;
 
@@ -33,4 +40,56 @@ async fn s1_the_password_of_the_url_is_in_no_error() {
     let fault = no_caller.load(&key()).await.unwrap_err();
     assert_eq!(fault.kind(), StoreErrorKind::Unavailable);
     assert!(!format!("{fault:?} {no_caller:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn t9_a_server_without_memory_is_named_and_loses_nothing() {
+    let server = Server::start();
+    let process = contract::with_fast_clock(Process::rotating(server.store()));
+    process.get_with_response(token(1)).await.unwrap();
+    server.set_memory(1);
+    let error = process.cache.renew().await.unwrap_err();
+    let shown = format!("{error}: {:?}", std::error::Error::source(&error));
+    assert!(shown.contains("no memory left"), "{shown}");
+    assert_eq!(process.source.calls(), 1, "without a lease, no exchange");
+    // What was saved can still be read.
+    let reader = Process::rotating(server.store());
+    assert_eq!(reader.get().await.unwrap(), "token-1");
+    server.set_memory(0);
+    let renewed = async { process.source.next_call().await.respond(token(2)) };
+    let (got, ()) = tokio::join!(process.cache.renew(), renewed);
+    got.unwrap();
+}
+
+#[tokio::test]
+async fn t9_a_server_without_memory_during_an_exchange_gets_the_result_later() {
+    let server = Server::start();
+    let process = contract::with_fast_clock(Process::rotating(server.store()));
+    let fault = async {
+        let call = process.source.next_call().await;
+        server.set_memory(1);
+        call.respond(token(1));
+    };
+    let (got, ()) = tokio::join!(process.get(), fault);
+    assert!(got.unwrap_err().to_string().contains("no memory left"));
+    let note = server.store().load(&key()).await.unwrap().unwrap();
+    assert!(note.entry.pending_exchange().is_some());
+    server.set_memory(0);
+    // Another process waits for the lease, until the result is saved.
+    let other = contract::with_fast_clock(Process::rotating(server.store()));
+    assert_eq!(other.get().await.unwrap(), "token-1");
+    assert_eq!((process.source.calls(), other.source.calls()), (1, 0));
+}
+
+#[test]
+fn t9_a_save_succeeds_if_the_server_refuses_to_wait_for_replicas() {
+    let server = Server::start();
+    let figures = figures_of(async {
+        let entry = Entry::new(token(1).unwrap(), SystemTime::now());
+        // The user may not send `WAIT`.
+        let store = server.store().replicas(1);
+        store.replace(&key(), &entry, SECOND).await.unwrap();
+        assert!(server.store().load(&key()).await.unwrap().is_some());
+    });
+    assert_eq!(figures["keyfob_unreplicated_saves_total"], 1);
 }

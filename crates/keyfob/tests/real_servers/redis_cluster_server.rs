@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Child;
 
 use keyfob::store::{RedisStore, StoreKey};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::redis_server;
@@ -13,7 +14,15 @@ use crate::redis_server::{ask, certify, free_port, start_redis, until};
 /// Runs from [`RedisCluster::start`] until it is dropped.
 pub(crate) struct RedisCluster {
     nodes: Vec<Node>,
+    settings: &'static [&'static str],
     directory: TempDir,
+}
+
+/// Which replicas are meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    ThisMasters,
+    OtherMasters,
 }
 
 struct Node {
@@ -24,11 +33,22 @@ struct Node {
 
 impl RedisCluster {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts nodes with these settings, as they are on a command line.
+    pub(crate) fn start_with(settings: &'static [&'static str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         certify(directory.path());
         fs::write(directory.path().join("users.acl"), USERS).unwrap();
-        let nodes = (0..6).map(|_| Node::start(directory.path())).collect();
-        let mut cluster = Self { nodes, directory };
+        let nodes = (0..6)
+            .map(|_| Node::start(directory.path(), settings))
+            .collect();
+        let mut cluster = Self {
+            nodes,
+            settings,
+            directory,
+        };
         for node in 0..6 {
             until(|| cluster.responds(node), "a node does not start");
         }
@@ -47,7 +67,7 @@ impl RedisCluster {
     /// Whether a node responds. One that has ended is started again: another test was faster to use its port.
     fn responds(&mut self, node: usize) -> bool {
         if self.nodes[node].process.try_wait().unwrap().is_some() {
-            self.nodes[node] = Node::start(self.directory.path());
+            self.nodes[node] = Node::start(self.directory.path(), self.settings);
         }
         self.ask(node, &["PING"]).contains("PONG")
     }
@@ -85,7 +105,7 @@ impl RedisCluster {
             "no replica takes over",
         );
         let node = &mut self.nodes[failed];
-        node.process = spawn(self.directory.path(), node.port, node.bus);
+        node.process = spawn(self.directory.path(), (node.port, node.bus), self.settings);
         self.wait_until_whole();
     }
 
@@ -114,6 +134,23 @@ impl RedisCluster {
         meanwhile();
         for node in [to, from] {
             self.ask(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+        }
+    }
+
+    /// Stops the replica of the master of this entry, or those of all other masters.
+    pub(crate) fn stop_replicas(&self, key: &StoreKey, whose: Whose) {
+        let master = self.master_of(self.slot(key));
+        let id = self.ask(master, &["CLUSTER", "MYID"]);
+        let nodes = self.ask(0, &["CLUSTER", "NODES"]);
+        for node in &self.nodes {
+            let address = format!("127.0.0.1:{}@", node.port);
+            let mut lines = nodes.lines();
+            let line = lines.find(|line| line.contains(&address)).unwrap();
+            let is_replica = line.contains("slave");
+            let is_of_this = line.contains(&format!(" {} ", id.trim()));
+            if is_replica && is_of_this == (whose == Whose::ThisMasters) {
+                kill_process(Pid::from_child(&node.process), Signal::STOP).unwrap();
+            }
         }
     }
 
@@ -179,19 +216,20 @@ fn master_port(nodes: &str, slot: u32) -> Option<u16> {
 }
 
 impl Node {
-    fn start(directory: &Path) -> Self {
+    fn start(directory: &Path, settings: &[&str]) -> Self {
         let (port, bus) = (free_port(), free_port());
-        let process = spawn(directory, port, bus);
+        let process = spawn(directory, (port, bus), settings);
         Self { process, port, bus }
     }
 }
 
-fn spawn(directory: &Path, port: u16, bus: u16) -> Child {
+fn spawn(directory: &Path, (port, bus): (u16, u16), more: &[&str]) -> Child {
     let own = directory.join(port.to_string());
     fs::create_dir_all(&own).unwrap();
-    let settings = [
+    let bus = bus.to_string();
+    let mut settings = vec![
         "--cluster-port",
-        &bus.to_string(),
+        &bus,
         "--tls-cluster",
         "yes",
         "--tls-replication",
@@ -215,6 +253,7 @@ fn spawn(directory: &Path, port: u16, bus: u16) -> Child {
         "--aclfile",
         "../users.acl",
     ];
+    settings.extend(more);
     start_redis(&own, port, &settings)
 }
 

@@ -1,4 +1,4 @@
-//! A Redis master of the test with a replica, and three sentinels, all with TLS and with users that have only what a store needs.
+//! A Redis master of the test with replicas, and three sentinels, all with TLS and with users that have only what a store needs.
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +13,10 @@ use crate::redis_server::{ask, certify, free_port, start_redis, until};
 
 /// Runs from [`RedisSentinel::start`] until it is dropped.
 pub(crate) struct RedisSentinel {
-    /// A master and its replica.
+    /// A master and its replicas.
     servers: Vec<Node>,
     sentinels: Vec<Node>,
+    settings: &'static [&'static str],
     directory: TempDir,
 }
 
@@ -26,16 +27,24 @@ struct Node {
 
 impl RedisSentinel {
     pub(crate) fn start() -> Self {
+        Self::start_with(1, &[])
+    }
+
+    /// Starts a master with so many replicas, with these lines in their configuration.
+    pub(crate) fn start_with(replicas: usize, settings: &'static [&'static str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         certify(directory.path());
         fs::write(directory.path().join("users.acl"), USERS).unwrap();
         let mut all = Self {
             servers: Vec::new(),
             sentinels: Vec::new(),
+            settings,
             directory,
         };
         all.start_server(None);
-        all.start_server(Some(all.servers[0].port));
+        for _ in 0..replicas {
+            all.start_server(Some(all.servers[0].port));
+        }
         for _ in 0..SENTINELS {
             all.start_sentinel();
         }
@@ -140,6 +149,7 @@ impl RedisSentinel {
     }
 
     fn wait_until_whole(&self) {
+        let replicas = self.servers.len() - 1;
         let knows_all = |node: &Node| {
             let master = self.ask(node.port, "admin", &["SENTINEL", "MASTER", MASTER]);
             let value = |name: &str| {
@@ -147,13 +157,14 @@ impl RedisSentinel {
                 lines.nth(1).unwrap_or_default().to_owned()
             };
             value("flags") == "master"
-                && value("num-slaves") == "1"
+                && value("num-slaves") == replicas.to_string()
                 && value("num-other-sentinels") == (SENTINELS - 1).to_string()
         };
         let is_whole = || {
             let master = &self.servers[self.master()];
             let replication = self.ask(master.port, "admin", &["INFO", "replication"]);
-            replication.contains("state=online") && self.sentinels.iter().all(knows_all)
+            replication.matches("state=online").count() == replicas
+                && self.sentinels.iter().all(knows_all)
         };
         until(is_whole, "the sentinels do not agree");
     }
@@ -177,6 +188,7 @@ impl RedisSentinel {
             "appendfsync always".to_owned(),
             "aclfile ../users.acl".to_owned(),
         ];
+        settings.extend(self.settings.iter().map(|line| (*line).to_owned()));
         settings.extend(master.map(|master| format!("replicaof 127.0.0.1 {master}")));
         start(self.directory.path(), port, &settings, &[])
     }
@@ -190,7 +202,7 @@ impl RedisSentinel {
             "sentinel-user admin".to_owned(),
             "sentinel-pass not-a-secret".to_owned(),
             format!("down-after-milliseconds {MASTER} 1000"),
-            format!("failover-timeout {MASTER} 3000"),
+            format!("failover-timeout {MASTER} 1000"),
         ];
         let rest = [monitor].into_iter().chain(rest);
         let mut settings: Vec<_> = rest.map(|line| format!("sentinel {line}")).collect();

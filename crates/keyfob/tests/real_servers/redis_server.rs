@@ -119,6 +119,24 @@ impl RedisServer {
         self.ask(command.arg("sealed").arg(sealed)).await;
     }
 
+    /// Changes when an entry was saved by so many seconds, as if the clock of the server had been set back since.
+    pub(crate) async fn move_save(&self, key: &StoreKey, seconds: i64) {
+        let mut command = cmd("HGET");
+        command.arg(entry_name("keyfob", key.id())).arg("saved");
+        let saved: i64 = FromRedisValue::from_redis_value(self.ask(&command).await).unwrap();
+        let mut command = cmd("HSET");
+        command.arg(entry_name("keyfob", key.id())).arg("saved");
+        self.ask(command.arg(saved + seconds * 1000)).await;
+    }
+
+    /// Sets how much memory the server may use, in bytes; 0 for no limit.
+    pub(crate) fn set_memory(&self, bytes: u32) {
+        let bytes = bytes.to_string();
+        let set = ["CONFIG", "SET", "maxmemory", &bytes];
+        let reply = ask(self.directory.path(), self.port, "admin", &set);
+        assert_eq!(reply.trim(), "OK");
+    }
+
     /// Whether there is an entry, or what was quarantined of it.
     pub(crate) async fn holds_anything_of(&self, key: &StoreKey) -> bool {
         let entry = entry_name("keyfob", key.id());
@@ -288,9 +306,14 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool, problem: &str) {
 /// Long, because the machine of the tests may be slow.
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a save waits for replicas: a third of the timeout.
+pub(crate) const WAIT_LIMIT: Duration =
+    Duration::from_millis(RESPONSE_TIMEOUT.as_millis() as u64 / 3);
+
 const PASSWORD: &str = "not-a-secret";
 
 /// The permissions that a store needs, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
+user admin on >not-a-secret ~* &* +@all
 user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
 ";

@@ -4,21 +4,19 @@
 
 use std::time::Duration;
 
-use keyfob::source::Persisted;
+use keyfob::ErrorKind;
 use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
-use keyfob::{ErrorKind, TokenCache};
-use keyfob_testkit::{GatedSource, ManualClock};
 use rustix::process::Signal;
 
 use super::{Server, Store};
-use crate::fixtures::{Process, Rotating, SECOND, key, token};
+use crate::fixtures::{Process, SECOND, key, token};
 use crate::other_process;
 use crate::other_process::OtherProcess;
 
 /// Short, so that a test does not wait long until a lease expires.
 const LEASE: Duration = Duration::from_secs(1);
 
-fn store(server: &Server) -> Store {
+pub(super) fn store(server: &Server) -> Store {
     server.store().lease_duration(LEASE)
 }
 
@@ -93,36 +91,6 @@ async fn s2_a_dump_of_the_database_shows_no_secret() {
         StoreErrorKind::Unavailable,
         "its key is elsewhere"
     );
-}
-
-#[tokio::test]
-async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
-    let server = Server::start();
-    let wall = std::time::SystemTime::now();
-    let machine = |clock: ManualClock| {
-        let gated = GatedSource::new();
-        let source = Persisted::new(Rotating(gated.clone()), store(&server), key());
-        let cache = TokenCache::builder(source).clock(clock).build().unwrap();
-        (gated, cache)
-    };
-    let minutes = SECOND * 60;
-    let (first, cache) = machine(ManualClock::new(wall));
-    let response = async { first.next_call().await.respond(token(1)) };
-    let (got, ()) = tokio::join!(cache.get_valid_token(), response);
-    got.unwrap();
-    // The token lives for 100 s: one clock is far behind its start, and the other is far past its end.
-    for clock in [
-        wall + minutes * 7,
-        wall - minutes * 7,
-        wall + minutes * 61,
-        wall - minutes * 61,
-    ] {
-        let (other, cache) = machine(ManualClock::new(clock));
-        assert_eq!(cache.get_valid_token().await.unwrap().expose(), "token-1");
-        let left = cache.status().expires_in.unwrap();
-        assert!(left > SECOND * 90 && left <= SECOND * 100, "{left:?}");
-        assert_eq!(other.calls(), 0);
-    }
 }
 
 #[tokio::test]

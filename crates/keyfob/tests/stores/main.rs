@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
 #![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
+#[cfg(feature = "metrics")]
+mod counters;
 mod files;
 mod fixtures;
 #[cfg(feature = "metrics")]

@@ -1,11 +1,8 @@
 //! The metrics of a store.
 
-use std::collections::BTreeMap;
-
 use keyfob::store::MemoryStore;
-use metrics_util::CompositeKey;
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
+use crate::counters::figures_of;
 use crate::fixtures::{FailingStore, Process, SECOND, token};
 
 #[test]
@@ -33,21 +30,4 @@ fn a_token_read_from_the_store_is_counted() {
     });
     assert_eq!(figures["keyfob_adopted_tokens_total"], 1);
     assert!(!figures.contains_key("keyfob_store_failures_total"));
-}
-
-/// The counters and their values.
-fn figures_of(work: impl Future<Output = ()>) -> BTreeMap<String, u64> {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(work));
-    let figures = snapshotter.snapshot().into_vec().into_iter();
-    let counter = |(key, _, _, value): (CompositeKey, _, _, DebugValue)| match value {
-        DebugValue::Counter(count) => Some((key.key().name().to_owned(), count)),
-        _ => None,
-    };
-    figures.filter_map(counter).collect()
 }

@@ -1,13 +1,12 @@
 //! The database of a store, and its rows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_postgres::Row as Found;
 use tokio_postgres::types::{FromSqlOwned, Type};
 
 use crate::store::error::StoreError;
-use crate::store::leased_row::{Row, RowSettings, SealedEntry};
+use crate::store::leased_row::{self, Row, RowSettings, SealedEntry};
 use crate::store::postgres::connection::{Connection, Statement, Value};
 use crate::store::postgres::table::Table;
 
@@ -88,7 +87,7 @@ impl Row for PostgresRow {
         Ok(Some(SealedEntry {
             revision: cell(&found, 0)?,
             sealed: cell(&found, 1)?,
-            age: Duration::from_millis(age.unsigned_abs()),
+            age: leased_row::age(age),
         }))
     }
 

@@ -115,7 +115,7 @@ const DESCRIBE: &str =
     "SELECT to_regclass($1) IS NOT NULL, obj_description(to_regclass($1), 'pg_class')";
 
 const READ: &str = "\
-SELECT revision, sealed, greatest(0, extract(epoch FROM clock_timestamp() - saved) * 1000)::bigint
+SELECT revision, sealed, (extract(epoch FROM clock_timestamp() - saved) * 1000)::bigint
 FROM TOKENS WHERE id = $1 AND sealed IS NOT NULL";
 
 const LIST: &str =

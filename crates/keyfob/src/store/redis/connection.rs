@@ -184,9 +184,10 @@ impl ServerFault for RedisError {
     }
 }
 
-/// What a server replies that starts, or that is or was a replica.
-const FAILING_OVER: [&str; 5] = [
+/// What a server replies that starts, that is or was a replica, or whose replicas are gone (`min-replicas-to-write`).
+const FAILING_OVER: [&str; 6] = [
     "LOADING",
+    "NOREPLICAS",
     "READONLY",
     "CLUSTERDOWN",
     "MASTERDOWN",
@@ -213,14 +214,18 @@ pub(super) fn install_cryptography() {
     }
 }
 
-/// Whether a new connection may help. A master that became a replica replies `READONLY`.
+/// Whether a new connection may help.
+///
+/// A master that became a replica replies `READONLY`. One without replicas may have been replaced, and not know it yet.
 fn is_connection_failure(fault: &RedisError) -> bool {
     fault.is_io_error()
         || fault.is_connection_dropped()
         || fault.is_connection_refusal()
         || fault.is_timeout()
         || fault.is_unrecoverable_error()
-        || fault.code() == Some("READONLY")
+        || fault
+            .code()
+            .is_some_and(|code| ["NOREPLICAS", "READONLY"].contains(&code))
 }
 
 fn unavailable(fault: RedisError) -> StoreError {
@@ -228,6 +233,8 @@ fn unavailable(fault: RedisError) -> StoreError {
         "the shared token store did not reply in time"
     } else if has_no_master(&fault) {
         "the sentinels of the shared token store know no master of the name in the URL that is up"
+    } else if fault.code() == Some("OOM") {
+        "the shared token store has no memory left; raise its `maxmemory`, or remove what is not needed"
     } else if is_connection_failure(&fault) {
         "the shared token store cannot be reached"
     } else {

@@ -3,12 +3,11 @@
 //! Each is atomic there. Each may be sent twice, because a reply can be lost.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use crate::store::error::StoreError;
-use crate::store::leased_row::{Row, RowSettings, SealedEntry};
+use crate::store::leased_row::{self, Row, RowSettings, SealedEntry};
 use crate::store::redis::connection::Connection;
 
 /// The database and its settings. All clones and leases of a store share it.
@@ -69,11 +68,11 @@ impl Row for RedisRow {
 
     async fn read(&self) -> Result<Option<SealedEntry>, StoreError> {
         let found = self.send(&self.script(LOAD, &["entry"])).await?;
-        let found: Option<(String, Vec<u8>, u64)> = found;
+        let found: Option<(String, Vec<u8>, i64)> = found;
         Ok(found.map(|(revision, sealed, age)| SealedEntry {
             revision,
             sealed,
-            age: Duration::from_millis(age),
+            age: leased_row::age(age),
         }))
     }
 
@@ -172,7 +171,7 @@ local found = redis.call('HMGET', KEYS[1], 'revision', 'sealed', 'saved')
 if not found[2] then return false end
 local now = redis.call('TIME')
 local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
-return {found[1], found[2], math.max(0, age)}";
+return {found[1], found[2], age}";
 
 // A lease that this process has already taken is taken again, in case the reply to the first command was lost.
 const LEASE: &str = "
