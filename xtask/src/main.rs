@@ -91,7 +91,7 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask bench package    only the Python package, against its goals
        cargo xtask bench startup    `keyfob token` with a stored token, from start to end
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count the losses; `--file`,
-                                    `--redis` and `--postgres` choose the stores
+                                    `--redis`, `--redis-cluster`, `--redis-sentinel` and `--postgres` choose the stores
        cargo xtask soak requests    send 100,000 requests to an API that fails, from Rust and from Python
        cargo xtask fuzz [TARGET] [--minutes N]
                                     search for bytes that break a parser: one target, or each one for this long

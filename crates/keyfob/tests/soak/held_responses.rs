@@ -8,20 +8,29 @@ use keyfob_testkit::{Gate, ScriptedResponse, TokenEndpoint, TokenResponse};
 use crate::store_note::Note;
 
 /// Lets one exchange end, holds back the response to the next one, lets it be repeated, loses a response, lets that exchange
-/// be repeated, and so on.
+/// be repeated, and so on, unless no response is to be [lost](Losses).
 ///
 /// The server has done an exchange before its response is held back, so a process killed then loses the result. Kills at
 /// regular intervals can miss every exchange, because renewals are regular too.
 pub(crate) struct HeldResponses<'a> {
     endpoint: &'a TokenEndpoint,
     gates: Vec<Gate>,
+    losses: Losses,
     /// How many gates were used.
     passed: usize,
 }
 
+/// Whether some responses are lost, of which the processes learn at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Losses {
+    Some,
+    /// A failover may take until the token has expired. Then callers are told about a loss, and their requests fail.
+    None,
+}
+
 impl<'a> HeldResponses<'a> {
     /// Prepares this many held responses.
-    pub(crate) fn prepare(endpoint: &'a TokenEndpoint, times: u32) -> Self {
+    pub(crate) fn prepare(endpoint: &'a TokenEndpoint, times: u32, losses: Losses) -> Self {
         let token = || TokenResponse::token().after(RESPONSE_TAKES);
         endpoint.always(token());
         let gates: Vec<_> = (0..times).map(|_| Gate::new()).collect();
@@ -29,12 +38,15 @@ impl<'a> HeldResponses<'a> {
             endpoint.next(token());
             endpoint.next(token().when(gate));
             endpoint.next(token());
-            endpoint.next(lost());
-            endpoint.next(token());
+            if losses == Losses::Some {
+                endpoint.next(lost());
+                endpoint.next(token());
+            }
         }
         Self {
             endpoint,
             gates,
+            losses,
             passed: 0,
         }
     }
@@ -48,7 +60,11 @@ impl<'a> HeldResponses<'a> {
         kill: impl FnOnce(u32) -> bool,
     ) -> bool {
         let exchanges = self.endpoint.rotations() + self.endpoint.repeats();
-        if exchanges < self.passed as u64 * 5 + 2 {
+        let round = match self.losses {
+            Losses::Some => 5,
+            Losses::None => 3,
+        };
+        if exchanges < self.passed as u64 * round + 2 {
             return false;
         }
         let Some(gate) = self.gates.get(self.passed) else {

@@ -14,6 +14,12 @@ mod options;
 #[path = "../real_servers/postgres_server.rs"]
 mod postgres_server;
 #[expect(dead_code, reason = "the tests of the store use more of it")]
+#[path = "../real_servers/redis_cluster_server.rs"]
+mod redis_cluster_server;
+#[expect(dead_code, reason = "the tests of the store use more of it")]
+#[path = "../real_servers/redis_sentinel_server.rs"]
+mod redis_sentinel_server;
+#[expect(dead_code, reason = "the tests of the store use more of it")]
 #[path = "../real_servers/redis_server.rs"]
 mod redis_server;
 mod run;

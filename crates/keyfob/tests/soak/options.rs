@@ -9,7 +9,7 @@ pub(crate) struct Options {
     pub(crate) lifetimes: u32,
     pub(crate) lifetime: Duration,
     pub(crate) kill_every: Duration,
-    /// How often the server of a store is killed, if it has a durable one.
+    /// How often the server of a store is killed, if another takes over or it keeps its data.
     pub(crate) server_fault_every: Duration,
     pub(crate) stores: Vec<String>,
 }
@@ -47,15 +47,30 @@ impl Options {
     }
 }
 
-/// The stores that are named, such as `--postgres` or `--store postgres`, or else all of them.
+/// The stores that are named, such as `--postgres`, `--sentinel` or `--store postgres`, or else those that the gate runs.
 fn stores(arguments: &[String]) -> Vec<String> {
     let words = arguments.iter().map(|word| word.trim_start_matches("--"));
-    let named: Vec<_> = words.filter(|word| STORES.contains(word)).collect();
+    let named: Vec<_> = words.filter_map(store).collect();
     let chosen = match named.is_empty() {
-        true => STORES.to_vec(),
+        true => SHORT.to_vec(),
         false => named,
     };
     chosen.into_iter().map(str::to_owned).collect()
 }
 
-const STORES: [&str; 3] = ["file", "redis", "postgres"];
+/// The store of this name, with or without the name of the program before it.
+fn store(word: &str) -> Option<&'static str> {
+    let mut stores = STORES.into_iter();
+    stores.find(|store| *store == word || store.strip_prefix("redis-") == Some(word))
+}
+
+const STORES: [&str; 5] = [
+    "file",
+    "redis",
+    "postgres",
+    "redis-cluster",
+    "redis-sentinel",
+];
+
+/// Without those whose failovers take longer than the short variant.
+const SHORT: [&str; 3] = ["file", "redis", "postgres"];

@@ -36,6 +36,8 @@ pub(crate) struct Instructions {
 pub(crate) enum StoreLocation {
     File(PathBuf),
     Redis(String),
+    /// Another server takes over when one dies.
+    ReplicatedRedis(String),
     Postgres(String),
 }
 
@@ -46,6 +48,10 @@ impl StoreLocation {
             Self::Redis(server) => {
                 let store = RedisServer::store_of(server).lease_duration(LEASE);
                 Arc::new(store)
+            }
+            Self::ReplicatedRedis(server) => {
+                let store = RedisServer::store_of(server).lease_duration(LEASE);
+                Arc::new(store.replicas(1))
             }
             Self::Postgres(server) => {
                 let store = PostgresServer::store_of(server).lease_duration(LEASE);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::thread::JoinHandle;
@@ -16,6 +17,11 @@ use crate::worker::SERVED;
 /// The running processes.
 pub(crate) struct Workers {
     instructions: Instructions,
+    /// What the processes take for the certificate authorities of the system.
+    ///
+    /// The client of Redis reads all of them for each connection, also with authorities of its own. In a build that is not
+    /// optimized, this takes seconds if many processes connect at once, as after a failover.
+    roots: PathBuf,
     running: HashMap<u32, Process>,
     settled: Vec<Child>,
     pub(crate) killed: usize,
@@ -29,9 +35,10 @@ struct Process {
 }
 
 impl Workers {
-    pub(crate) fn new(instructions: Instructions) -> Self {
+    pub(crate) fn new(instructions: Instructions, roots: PathBuf) -> Self {
         Self {
             instructions,
+            roots,
             running: HashMap::new(),
             settled: Vec::new(),
             killed: 0,
@@ -43,6 +50,8 @@ impl Workers {
         while self.running.len() < processes {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .arg("worker")
+                .env("SSL_CERT_FILE", &self.roots)
+                .env_remove("SSL_CERT_DIR")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
