@@ -3,10 +3,11 @@
 use std::{env, process};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::commands::completions::Completions;
+use crate::commands::completions::{Completions, with_profile_names};
 use crate::commands::demo::Demo;
 use crate::commands::forget::Forget;
 use crate::commands::helper::{Helper, arguments_of_link};
@@ -22,7 +23,8 @@ use crate::commands::status::Status;
 use crate::commands::store::StoreCommand;
 use crate::commands::token::PrintToken;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
+use crate::output::help::with_sections;
 use crate::output::log;
 use crate::output::print::{omit_notices, print_stderr};
 
@@ -31,7 +33,7 @@ use crate::output::print::{omit_notices, print_stderr};
 /// keyfob gets a token from a command, an environment variable, a file or a profile in keyfob.toml. It renews the token before it
 /// expires, sends it only to the servers it is for, retries what is safe to retry, and prints the token only when asked to.
 #[derive(Parser)]
-#[command(name = "keyfob", version, after_long_help = table())]
+#[command(name = "keyfob", version)]
 pub(crate) struct Cli {
     /// Show on standard error what keyfob does, such as renewals and retries, without secrets
     ///
@@ -69,13 +71,19 @@ enum Command {
 impl Cli {
     /// Reads the arguments of the program. Ends it if they cannot be used.
     pub(crate) fn read() -> Self {
+        // Ends the program if a shell asks what could follow.
+        CompleteEnv::with_factory(command_line)
+            .var(Completions::VARIABLE)
+            .complete();
         let mut arguments: Vec<_> = env::args_os().collect();
         let linked = arguments.first().and_then(|name| arguments_of_link(name));
         if let Some(linked) = linked {
             arguments.splice(1..1, linked);
         }
         let is_request = arguments.iter().skip(1).any(|word| word == "request");
-        Self::try_parse_from(arguments).unwrap_or_else(|error| {
+        let matches = command_line().try_get_matches_from(arguments);
+        let cli = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        cli.unwrap_or_else(|error| {
             if is_request && let Some(hint) = hint_for(&error) {
                 print_stderr(format!("keyfob: {hint}\n"));
                 process::exit(2);
@@ -102,7 +110,7 @@ impl Cli {
             Command::Run(run) => run.run().await,
             Command::Proxy(proxy) => proxy.run().await,
             Command::Demo(demo) => demo.run().await,
-            Command::Completions(completions) => completions.run(Self::command()),
+            Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(Self::command()),
         }
     }
@@ -140,6 +148,11 @@ fn hint_for(error: &clap::Error) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The commands with their help.
+pub(crate) fn command_line() -> clap::Command {
+    with_profile_names(with_sections(Cli::command(), ""))
 }
 
 /// The error without the argument that it would quote, if that may be a secret.

@@ -6,7 +6,7 @@ use keyfob::{Profile, Profiles};
 
 use crate::options::profile::NamedProfile;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
 use crate::stored_tokens;
 use crate::stored_tokens::{LOCK_TIMEOUT, forget_links};
@@ -16,7 +16,6 @@ use crate::stored_tokens::{LOCK_TIMEOUT, forget_links};
 /// The tokens of the profile's links are forgotten too. The next use of the profile fetches new ones. The server is not informed;
 /// keyfob logout does that.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Forget {
     /// Forget every stored token, also those of profiles that no longer exist
     #[arg(long, conflicts_with_all = ["name", "profile"])]

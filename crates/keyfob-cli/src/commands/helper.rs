@@ -30,7 +30,7 @@ use crate::commands::helper::rclone::Rclone;
 use crate::commands::helper::setup::Setup;
 use crate::commands::helper::terraform::Terraform;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 
 /// Give credentials to git, docker, terraform, bazel, cargo, kubectl, rclone or curl
 ///
@@ -43,7 +43,6 @@ use crate::output::exit_code::{ExitCode, table};
 ///
 /// For example: keyfob helper setup git --profile work --write
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Helper {
     #[command(subcommand)]
     program: Program,

@@ -14,7 +14,7 @@ use crate::commands::login::by_url::{ByUrl, ByUrlOptions};
 use crate::commands::login::sign_in::SignInOptions;
 use crate::options::sign_in::SignInProfile;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 
 /// Sign in to a profile, or to an API by its URL
 ///
@@ -26,7 +26,6 @@ use crate::output::exit_code::{ExitCode, table};
 /// The token is stored. Other commands, such as keyfob request, use it and renew it for as long as the server allows. No token
 /// is printed.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Login {
     #[command(flatten)]
     profile: SignInProfile,

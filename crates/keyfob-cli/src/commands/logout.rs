@@ -6,7 +6,7 @@ use keyfob::{Profile, Token};
 
 use crate::options::sign_in::SignInProfile;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
 use crate::stored_tokens::{LOCK_TIMEOUT, forget_links, store_of};
 
@@ -15,7 +15,6 @@ use crate::stored_tokens::{LOCK_TIMEOUT, forget_links, store_of};
 /// If the server cannot revoke the tokens, they are forgotten here all the same, and the command fails: they may stay valid at the
 /// server until they expire.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Logout {
     #[command(flatten)]
     profile: SignInProfile,

@@ -12,13 +12,12 @@ use crate::commands::profile::findings::{exit, report, step};
 use crate::options::profile::{ConfigOption, NamedProfile, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::json::{JsonOption, print_json};
 use crate::output::print::{print_hint, print_stdout};
 
 /// List the profiles of keyfob.toml, check one, or add one
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct ProfileCommand {
     #[command(subcommand)]
     command: Command,

@@ -21,7 +21,7 @@ use crate::commands::proxy::running::Running;
 use crate::commands::proxy::service_state::Reloading;
 use crate::commands::proxy::signals::{Event, Signals};
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::{print_notice, print_stderr};
 
 /// Run a proxy that puts tokens on the requests of other programs
@@ -37,7 +37,6 @@ use crate::output::print::{print_notice, print_stderr};
 /// SIGTERM and SIGINT let requests in progress end; a second signal cuts them off. SIGHUP reads keyfob.toml and the secrets again, or
 /// ends the proxy if it has a terminal.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct ProxyCommand {
     #[command(flatten)]
     options: ProxyOptions,

@@ -40,7 +40,7 @@ use crate::commands::request::progress::Progress;
 use crate::commands::request::write_out::Facts;
 use crate::options::token::{TokenChoice, TokenOptions, seconds};
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::{print_notice, print_stderr, print_stdout};
 
 /// Send a request with a token, and print the response
@@ -52,7 +52,7 @@ use crate::output::print::{print_notice, print_stderr, print_stdout};
 /// HEAD, OPTIONS, PUT and DELETE (and others with --idempotent or an Idempotency-Key) after a timeout, a broken
 /// connection, or a 408, 425, 429, 500, 502, 503 or 504. A body from standard input or a pipe is sent only once.
 #[derive(Args)]
-#[command(allow_missing_positional = true, after_long_help = table())]
+#[command(allow_missing_positional = true)]
 pub(crate) struct Request {
     /// The method [default: POST with a body, PUT with --upload-file, otherwise GET]
     #[arg(value_parser = method)]

@@ -12,7 +12,7 @@ use clap::Args;
 use crate::commands::run::environment::Environment;
 use crate::commands::run::options::RunOptions;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 
 /// Run a program with a token, or with a stand-in for one
 ///
@@ -21,7 +21,6 @@ use crate::output::exit_code::{ExitCode, table};
 ///
 /// No shell is run. Signals are passed on, and keyfob ends with the exit code of the program, or with 128 + n if signal n ended it.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Run {
     #[command(flatten)]
     options: RunOptions,

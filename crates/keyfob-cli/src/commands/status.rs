@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::options::profile::{ConfigOption, SubjectOption, no_profile};
 use crate::output::columns::columns;
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::json::{JsonOption, print_json, seconds_between, utc};
 use crate::output::print::{print_hint, print_stdout};
 use crate::output::span::span;
@@ -21,7 +21,6 @@ use crate::stored_tokens::StoredToken;
 ///
 /// AGE is the time since the token was fetched, EXPIRES the time until it expires. SCOPES are those that the server granted.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct Status {
     #[command(flatten)]
     json: JsonOption,

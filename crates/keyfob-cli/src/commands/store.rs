@@ -12,7 +12,7 @@ use keyfob::store::{EntrySummary, PostgresStore, StoreError, TokenStore, move_en
 
 use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::{print_stderr, print_stdout};
 use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
 
@@ -20,7 +20,6 @@ use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
 ///
 /// A store is named by a profile that uses it. No command prints a token.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct StoreCommand {
     #[command(subcommand)]
     command: Command,
@@ -29,9 +28,13 @@ pub(crate) struct StoreCommand {
 #[derive(Subcommand)]
 enum Command {
     Sql(Sql),
+    /// Check that a store can be used, and that each of its entries can be read
     Check(OfProfile),
+    /// Seal all entries of a store with the first of its keys
     RotateKey(OfProfile),
+    /// Write what a store holds into a sealed file
     Export(Archive),
+    /// Add the entries of such a file to a store
     Import(Archive),
     Migrate(Migrate),
 }

@@ -9,7 +9,7 @@ use crate::commands::token::format::Format;
 use crate::options::min_valid::MinValid;
 use crate::options::token::{TokenChoice, TokenOptions};
 use crate::output::error::CliError;
-use crate::output::exit_code::{ExitCode, table};
+use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
 use crate::renewal::{other_than, renewed, show_stored};
 use crate::stdin::read_stdin;
@@ -18,7 +18,6 @@ use crate::stdin::read_stdin;
 ///
 /// With --format, keyfob can be the credential helper of another program.
 #[derive(Args)]
-#[command(after_long_help = table())]
 pub(crate) struct PrintToken {
     /// The profile, as --profile NAME
     #[arg(group = "token_source")]

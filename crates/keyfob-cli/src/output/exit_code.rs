@@ -135,13 +135,11 @@ impl From<ExitCode> for process::ExitCode {
 
 /// The codes and their meanings, for the help and the manual pages.
 pub(crate) fn table() -> String {
-    ExitCode::ALL
-        .iter()
-        .fold(String::from("Exit codes:\n"), |mut table, exit| {
-            // Writing to a string cannot fail.
-            let _ = writeln!(table, "  {:3}  {}", exit.code(), exit.meaning());
-            table
-        })
+    ExitCode::ALL.iter().fold(String::new(), |mut table, exit| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "  {:3}  {}", exit.code(), exit.meaning());
+        table
+    })
 }
 
 #[cfg(test)]

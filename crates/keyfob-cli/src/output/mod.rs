@@ -3,6 +3,7 @@
 pub(crate) mod columns;
 pub(crate) mod error;
 pub(crate) mod exit_code;
+pub(crate) mod help;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod login_command;

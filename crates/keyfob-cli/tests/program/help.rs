@@ -80,11 +80,76 @@ fn all_manual_pages_are_written_to_a_directory() {
 }
 
 #[test]
-fn every_shell_has_completions() {
+fn help_and_manual_have_the_sections_that_people_look_for() {
+    let help = Keyfob::new(["store", "check", "--help"]).run().stdout;
+    let page = Keyfob::new(["man", "store", "check"]).run().stdout;
+    for (section, text) in [
+        ("Examples", "keyfob store check work"),
+        ("Exit codes", "143  ended by SIGTERM"),
+        ("Environment", "KEYFOB_CONFIG"),
+        ("Files", "~/.config/keyfob/keyfob.toml"),
+        ("See also", "keyfob-store(1), keyfob(1)"),
+    ] {
+        for (shown, heading) in [
+            (&help, format!("{section}:\n")),
+            (&page, format!(".SH \"{}\"\n", section.to_uppercase())),
+        ] {
+            // In the manual, one word needs no quotes, and a hyphen has a backslash.
+            let plain = |text: &str| text.replace(['\\', '"'], "");
+            let shown = plain(shown);
+            let rest = shown.split_once(&plain(&heading)).map(|(_, rest)| rest);
+            assert!(rest.is_some_and(|rest| rest.contains(text)), "{shown}");
+        }
+    }
+    let short = Keyfob::new(["store", "check", "-h"]).run().stdout;
+    assert!(!short.contains("Exit codes:"), "{short}");
+}
+
+#[test]
+fn every_shell_completes_commands_options_and_names_of_profiles() {
+    let folder = Folder::new();
+    let config = folder.file(
+        "keyfob.toml",
+        "[profiles.work]\nbase_url = \"https://api.example.com\"\ntoken.source = \"file:/t\"\n\n\
+         [profiles.play]\nbase_url = \"https://play.example.com\"\ntoken.source = \"file:/t\"\n",
+    );
+    let config = config.display().to_string();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let done = Keyfob::new(["completions", shell]).run();
         assert_eq!(done.code, 0);
-        assert!(done.stdout.contains("token-command"), "{shell}");
+        assert!(done.stdout.contains("KEYFOB_COMPLETE"), "{shell}");
+        let complete = |words: &[&str]| {
+            let asked = Keyfob::new(["--", "keyfob"]).args(words);
+            let asked = asked.env("KEYFOB_COMPLETE", shell);
+            // The word that the cursor is in.
+            let asked = asked.env("_CLAP_COMPLETE_INDEX", &words.len().to_string());
+            asked.env("KEYFOB_CONFIG", &config).run()
+        };
+        let commands = complete(&["pro"]).stdout;
+        assert!(commands.contains("profile"), "{shell}: {commands}");
+        assert!(commands.contains("proxy"), "{shell}: {commands}");
+        let options = complete(&["token", "--token-c"]).stdout;
+        assert!(options.contains("--token-command"), "{shell}: {options}");
+        for words in [
+            &["token", "w"][..],
+            &["request", "--profile", "w"],
+            &["store", "check", "w"],
+            &["helper", "setup", "git", "w"],
+        ] {
+            let done = complete(words);
+            assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
+            assert!(done.stdout.contains("work"), "{shell} {words:?}: {done:?}");
+            assert!(!done.stdout.contains("play"), "{shell} {words:?}: {done:?}");
+        }
+        let new = complete(&["profile", "add", "w"]).stdout;
+        assert!(!new.contains("work"), "{shell}: {new}");
+        let missing = folder.path("missing").display().to_string();
+        let done = Keyfob::new(["--", "keyfob", "token", "w"])
+            .env("KEYFOB_COMPLETE", shell)
+            .env("_CLAP_COMPLETE_INDEX", "2")
+            .env("KEYFOB_CONFIG", &missing)
+            .run();
+        assert_eq!((done.code, &*done.stderr), (0, ""), "{done:?}");
     }
 }
 
