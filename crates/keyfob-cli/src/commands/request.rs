@@ -5,6 +5,7 @@ mod body_options;
 pub(crate) mod curl_options;
 mod data;
 mod destination;
+mod failure;
 mod form;
 mod head;
 mod headers;
@@ -151,16 +152,15 @@ impl Request {
         {
             print_notice(format!("keyfob: {advice}\n"));
         }
-        let status = response.status();
-        let failure = (status.is_client_error() || status.is_server_error()).then(|| {
-            CliError::new(
-                ExitCode::Status,
-                format!("the response has the status {status}"),
-            )
-        });
-        let is_complete = status == StatusCode::RANGE_NOT_SATISFIABLE;
-        let fails = self.output.fail || self.output.continue_at.is_some();
-        let failure = failure.filter(|_| self.output.continue_at.is_none() || !is_complete);
+        let mut mask = Mask::default();
+        if let Some(lease) = session.tokens().ready() {
+            mask.add(lease.token());
+        }
+        let continues = self.output.continue_at.is_some();
+        // A server responds with it if nothing is missing.
+        let is_end = continues && response.status() == StatusCode::RANGE_NOT_SATISFIABLE;
+        let failure = failure::of(&response, &mask).filter(|_| !is_end);
+        let fails = self.output.fail || continues;
         let facts = Facts::of(&response, &method);
         let received = match failure {
             Some(_) if fails => 0,

@@ -8,5 +8,6 @@ pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod login_command;
 pub(crate) mod print;
+pub(crate) mod retries;
 pub(crate) mod span;
 pub(crate) mod spinner;

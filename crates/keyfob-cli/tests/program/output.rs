@@ -206,3 +206,42 @@ fn every_command_has_verbose() {
         }
     }
 }
+
+#[test]
+fn with_fail_the_reason_of_the_server_is_shown_without_the_token() {
+    let challenge = "Bearer error=\"insufficient_scope\", error_description=\"t0ken lacks admin\"";
+    let challenged = ScriptedResponse::unauthorized(challenge).with_status(403);
+    let server = serving(challenged.header("retry-after", "7"));
+    let done = Keyfob::request([&*server.url_for("/x"), "-f", "--retry=0"]).run();
+    assert_eq!(done.code, 22, "{done:?}");
+    let words =
+        "403 Forbidden: [hidden] lacks admin (insufficient_scope); the server asks to wait for 7 s";
+    assert!(done.stderr.contains(words), "{done:?}");
+    assert!(!done.stderr.contains("t0ken"), "{done:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_retry_is_announced_at_a_terminal_and_only_there() {
+    let server = Server::start();
+    let url = server.url_for("/x");
+    let run = || {
+        server.expect(
+            Expect::get("/x")
+                .respond(ScriptedResponse::too_many_requests("1").with_status(503))
+                .respond(ScriptedResponse::text("fine")),
+        );
+        Keyfob::request([&url])
+    };
+    let shown = run().at_terminal().run();
+    // With some jitter.
+    let (begin, end) = ("keyfob: 503, trying again in 1", " s (2 of 4)");
+    let mut lines = shown.stdout.lines();
+    let is_announced = lines.any(|line| line.starts_with(begin) && line.ends_with(end));
+    assert!(is_announced, "{shown:?}");
+    assert!(shown.stdout.contains("fine"), "{shown:?}");
+    let silent = run().args(["--silent"]).at_terminal().run();
+    assert!(!silent.stdout.contains("trying again"), "{silent:?}");
+    let piped = run().run();
+    assert_eq!((&*piped.stdout, &*piped.stderr), ("fine", ""));
+}

@@ -276,9 +276,15 @@ impl Authenticator {
         if exchange.replacement_is_accepted(&outcome) {
             self.tokens.replacement_accepted();
         }
+        let status = match &outcome {
+            Outcome::Response(status, _) => Some(*status),
+            Outcome::Failure(_) => None,
+        };
         let step = exchange.judge(outcome, on_redirect, || self.now())?;
         match &step {
-            Step::Wait(pause, cause) => events::retried(cause, *pause),
+            Step::Wait(pause, cause) => {
+                events::retried(cause, *pause, status, exchange.next_attempt());
+            }
             Step::Follow(redirect) if carried && !exchange.carries_credential() => {
                 events::credential_withheld(redirect.to());
             }

@@ -205,6 +205,11 @@ impl Exchange {
         self.retries
     }
 
+    /// The number of the attempt that follows a failure, and how many there are at most.
+    pub(crate) fn next_attempt(&self) -> [u32; 2] {
+        [self.failures + 1, self.policy.attempts_at_most()]
+    }
+
     /// Whether the server rejected the token, so that it was renewed.
     #[must_use]
     pub fn renewed(&self) -> bool {

@@ -52,9 +52,15 @@ pub(crate) fn token_used(age: impl FnOnce() -> Duration) {
     observe("keyfob_token_age_seconds", age);
 }
 
-/// A request will be sent again after a pause.
-pub(crate) fn retried(cause: &'static str, pause: Duration) {
-    tracing::debug!(target: "keyfob", cause, ?pause, "request will be sent again");
+/// A request will be sent again after a pause, as this attempt of so many. `status` is that of the response, if there is one.
+pub(crate) fn retried(
+    cause: &'static str,
+    pause: Duration,
+    status: Option<http::StatusCode>,
+    [attempt, attempts]: [u32; 2],
+) {
+    let status = status.map(|status| status.as_u16());
+    tracing::debug!(target: "keyfob", cause, ?pause, status, attempt, attempts, "request will be sent again");
     count("keyfob_retries_total", &[("cause", cause)]);
 }
 

@@ -42,7 +42,7 @@ impl Mask {
     }
 
     /// Other text, without the tokens.
-    fn text(&self, text: &str) -> String {
+    pub(super) fn text(&self, text: &str) -> String {
         self.tokens.iter().fold(text.to_owned(), |text, token| {
             text.replace(token.expose(), HIDDEN)
         })
