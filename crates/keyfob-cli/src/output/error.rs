@@ -90,7 +90,15 @@ impl From<keyfob::Error> for CliError {
             _ if is_timeout(&error) => ExitCode::TimedOut,
             _ => of_step(error.failed_step()),
         };
-        Self::new(exit, with_causes(error.to_string(), error.source()))
+        let message = match error.kind() {
+            // The library's message names a method.
+            ErrorKind::Redirect => {
+                "the server redirects again and again; check the URL, or allow more with --max-redirects"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Self::new(exit, with_causes(message, error.source()))
     }
 }
 
