@@ -90,15 +90,14 @@ impl From<keyfob::Error> for CliError {
             _ if is_timeout(&error) => ExitCode::TimedOut,
             _ => of_step(error.failed_step()),
         };
-        let message = match error.kind() {
-            // The library's message names a method.
-            ErrorKind::Redirect => {
-                "the server redirects again and again; check the URL, or allow more with --max-redirects"
-                    .to_owned()
-            }
-            _ => error.to_string(),
-        };
-        Self::new(exit, with_causes(message, error.source()))
+        // The library's message names a method.
+        if exit == ExitCode::Redirects {
+            return CliError::new(
+                exit,
+                "the server redirects again and again; check the URL, or allow more with --max-redirects",
+            );
+        }
+        Self::new(exit, with_causes(error.to_string(), error.source()))
     }
 }
 

@@ -25,7 +25,11 @@ fn a_fault_of_the_server_has_the_code_of_curl() {
         (ScriptedResponse::close(), 52, "without a response"),
         (ScriptedResponse::reset(), 56, "connection reset by peer"),
         (ScriptedResponse::garbage(), 1, "is not HTTP"),
-        (ScriptedResponse::redirect(302, "/x"), 47, "with --max-redirects"),
+        (
+            ScriptedResponse::redirect(302, "/x"),
+            47,
+            "with --max-redirects",
+        ),
         (
             ScriptedResponse::stream(1000).cut_body_after(400),
             18,
