@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: sets up what the side by side needs, and runs it.
 
 use crate::install::{self, Missing, Need};
-use crate::process::{Outcome, cargo, root, run, target};
+use crate::process::{Outcome, cargo, program, root, run, target};
 use crate::python;
 
 /// Asks the named questions, or all of them, whose answers then make the page.
@@ -45,6 +45,23 @@ pub(crate) fn measure(questions: &[&str]) -> Outcome {
     }
     run(&mut bench)
 }
+
+/// Does the same harm to the Python package and to its peers, and writes the page with the results.
+pub(crate) fn torture() -> Outcome {
+    let (interpreter, path) = python::with_peers(TORTURE_PEERS)?;
+    let page = root().join("docs/explanation/faults.md");
+    run(program(interpreter)
+        .arg(root().join("crates/keyfob-bench/python/torture.py"))
+        .arg(page)
+        .env("PYTHONPATH", path))
+}
+
+/// Those that renew a token with a refresh token.
+const TORTURE_PEERS: &[&str] = &[
+    "google-auth~=2.40",
+    "authlib~=1.6",
+    "requests-oauthlib~=2.0",
+];
 
 /// What Python programs would take instead; `requests` and `httpx` are there for the tests.
 const PYTHON_PEERS: &[&str] = &["google-auth~=2.40", "authlib~=1.6"];

@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `soak`, `fuzz`, `dist`, `unsafe`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `torture`, `soak`, `fuzz`, `dist`, `unsafe`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             "--bench=startup",
         ]))),
         ["bench", questions @ ..] => finish(bench::measure(questions)),
+        ["torture"] => finish(bench::torture()),
         ["soak", "requests"] => finish(gates::soak_requests()),
         ["soak", options @ ..] => finish(gates::soak(options)),
         ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
@@ -90,6 +91,8 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask bench QUESTION.. only some of the questions
        cargo xtask bench package    only the Python package, against its goals
        cargo xtask bench startup    `keyfob token` with a stored token, from start to end
+       cargo xtask torture          do the same harm to keyfob and to other Python libraries; writes
+                                    docs/explanation/faults.md
        cargo xtask soak [OPTION]    kill processes that share a refresh token, and count the losses; `--file`,
                                     `--redis`, `--redis-cluster`, `--redis-sentinel` and `--postgres` choose the stores
        cargo xtask soak requests    send 100,000 requests to an API that fails, from Rust and from Python
