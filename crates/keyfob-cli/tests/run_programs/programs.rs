@@ -62,6 +62,16 @@ fn p8_pip_installs() {
 }
 
 #[test]
+fn p8_uv_installs() {
+    let service = Service::start();
+    let done = service.shell(
+        "\"$PYTHON\" -m uv pip install -q --no-config --no-cache --python \"$PYTHON\" --default-index \"$URL/simple\" --target lib demo-keyfob \
+         && PYTHONPATH=lib \"$PYTHON\" -c 'import demo_keyfob; print(demo_keyfob.value)'",
+    );
+    assert_eq!((done.code, &*done.stdout), (0, "42\n"), "{done:?}");
+}
+
+#[test]
 fn p8_npm_installs() {
     let service = Service::start();
     let done = service.shell(
