@@ -16,6 +16,7 @@ mod payload;
 mod progress;
 mod step_up;
 mod streamed;
+mod terminal;
 mod url;
 mod write_out;
 

@@ -72,8 +72,8 @@ fn shortened(duration: &str) -> String {
     let unit = duration.find(|c: char| !(c.is_ascii_digit() || c == '.'));
     let (number, unit) = duration.split_at(unit.unwrap_or(duration.len()));
     match (number.parse::<f64>(), unit) {
-        (Ok(number), "s") if number >= 10.0 || number.fract() == 0.0 => format!("{number:.0} s"),
-        (Ok(number), "s") => format!("{number:.1} s"),
+        (Ok(number), "s") if number >= 10.0 => format!("{number:.0} s"),
+        (Ok(number), "s") => format!("{} s", format!("{number:.1}").trim_end_matches(".0")),
         (Ok(number), unit) => format!("{number:.0} {unit}"),
         (Err(_), _) => duration.to_owned(),
     }
@@ -88,6 +88,7 @@ mod tests {
         for (pause, shown) in [
             ("2s", "2 s"),
             ("1.234567s", "1.2 s"),
+            ("1.98s", "2 s"),
             ("12.3s", "12 s"),
             ("345.678ms", "346 ms"),
             ("12.5µs", "12 µs"),

@@ -5,6 +5,7 @@ mod broken_servers;
 mod certificates;
 mod continued;
 mod curl;
+mod curl_page;
 mod demo;
 mod errors;
 mod exit_codes;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use keyfob_testkit::{Expect, ScriptedResponse, Server};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
 use crate::keyfob::{Folder, Keyfob, finish};
 
@@ -234,8 +234,8 @@ fn a_retry_is_announced_at_a_terminal_and_only_there() {
         Keyfob::request([&url])
     };
     let shown = run().at_terminal().run();
-    // With some jitter.
-    let (begin, end) = ("keyfob: 503, trying again in 1", " s (2 of 4)");
+    // The pause has jitter.
+    let (begin, end) = ("keyfob: 503, trying again in ", " s (2 of 4)");
     let mut lines = shown.stdout.lines();
     let is_announced = lines.any(|line| line.starts_with(begin) && line.ends_with(end));
     assert!(is_announced, "{shown:?}");
@@ -244,4 +244,39 @@ fn a_retry_is_announced_at_a_terminal_and_only_there() {
     assert!(!silent.stdout.contains("trying again"), "{silent:?}");
     let piped = run().run();
     assert_eq!((&*piped.stdout, &*piped.stderr), ("fine", ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn json_is_indented_and_coloured_at_a_terminal_and_only_there() {
+    let json = ScriptedResponse::json(json!({"a": [1, "b\u{1b}\u{9b}2J"]}));
+    let server = Server::start();
+    server.expect(Expect::get("/x").always(json));
+    let url = server.url_for("/x");
+    let run = || Keyfob::request([&url]);
+    let plain = run().env("NO_COLOR", "1").at_terminal().run();
+    let expected = "{\r\n  \"a\": [\r\n    1,\r\n    \"b\\u001b\"\r\n  ]\r\n}\r\n";
+    assert_eq!(plain.stdout, expected, "{plain:?}");
+    let coloured = run().env("NO_COLOR", "").env("TERM", "xterm");
+    let coloured = coloured.at_terminal().run();
+    let name = "\u{1b}[34m\"a\"\u{1b}[0m: ";
+    assert!(coloured.stdout.contains(name), "{coloured:?}");
+    let raw = run().args(["-o", "-"]).at_terminal().run();
+    assert!(raw.stdout.contains('\u{9b}'), "{raw:?}");
+    let piped = run().run();
+    assert!(piped.stdout.starts_with("{\"a\":[1"), "{piped:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_no_text_that_it_would_obey_and_no_binary() {
+    let server = Server::start();
+    let text = ScriptedResponse::text("a\tb\n\u{1b}[2Jc\u{7}\n");
+    server.expect(Expect::get("/x").always(text));
+    server.expect(Expect::get("/y").always(ScriptedResponse::bytes("a\0b")));
+    let shown = Keyfob::request([server.url_for("/x")]).at_terminal().run();
+    assert_eq!(shown.stdout, "a\tb\r\nc\r\n", "{shown:?}");
+    let refused = Keyfob::request([server.url_for("/y")]).at_terminal().run();
+    assert_eq!(refused.code, 23, "{refused:?}");
+    assert!(refused.stdout.contains("--output"), "{refused:?}");
 }

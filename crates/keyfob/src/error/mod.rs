@@ -42,5 +42,5 @@ pub(crate) mod shown_duration;
 pub(crate) mod shown_name;
 
 pub use crate::error::error::{BoxError, FailedStep};
-pub use crate::error::printable::printable;
+pub use crate::error::printable::{printable, printable_lines};
 pub use crate::error::shown_name::shown_name;

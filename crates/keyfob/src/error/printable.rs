@@ -26,21 +26,49 @@ pub fn printable(text: impl Display) -> String {
     }
 }
 
-/// The same without the limit, for a caller that has a limit of its own.
+/// Returns text from outside as lines that are safe to show, such as a response body at a terminal.
+///
+/// As [`printable`], but lines, spaces and tabs stay as they are, and nothing is cut.
+///
+/// ```
+/// use keyfob::error::printable_lines;
+///
+/// assert_eq!(printable_lines("a:\r\n\t\u{1b}[31mb  c\u{1b}[0m\n"), "a:\n\tb  c\n");
+/// ```
+#[must_use]
+pub fn printable_lines(text: impl Display) -> String {
+    filtered(&text.to_string(), |kept, space| match space {
+        '\n' | '\t' | ' ' => kept.push(space),
+        // The line end after it stays.
+        '\r' => {}
+        _ => kept.push(' '),
+    })
+}
+
+/// The same as [`printable`] without the limit, for a caller that has a limit of its own.
 pub(crate) fn without_controls(text: &str) -> String {
+    let mut kept = filtered(text, |kept, _| {
+        if !kept.is_empty() && !kept.ends_with(' ') {
+            kept.push(' ');
+        }
+    });
+    kept.truncate(kept.trim_end().len());
+    kept
+}
+
+/// The text without what a terminal obeys, and with white space as `add_space` adds it.
+fn filtered(text: &str, add_space: fn(&mut String, char)) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(char) = rest.next() {
         match char {
             '\u{1b}' => skip_escape(&mut rest),
             CSI => skip_csi(&mut rest),
-            _ if char.is_whitespace() && kept.is_empty() | kept.ends_with(' ') => {}
-            _ if char.is_whitespace() => kept.push(' '),
+            _ if char.is_whitespace() => add_space(&mut kept, char),
             _ if char.is_control() || is_invisible(char) => {}
             _ => kept.push(char),
         }
     }
-    kept.truncate(kept.trim_end().len());
     kept
 }
 

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::commands::request::partial::{Partial, Rest};
 use crate::commands::request::progress::Progress;
+use crate::commands::request::terminal::Terminal;
 use crate::output::error::{CliError, is_timeout, with_causes};
 use crate::output::exit_code::ExitCode;
 
@@ -24,8 +25,8 @@ pub(super) struct Destination {
 
 enum Kind {
     Stdout,
-    /// Standard output that is named as a file, so that a terminal gets any bytes.
-    RawStdout,
+    /// Standard output that is a terminal, and was not named as a file.
+    Terminal(Terminal),
     /// A device or a pipe, which is written in place.
     Device(PathBuf),
     /// A temporary file in the same directory, which is renamed at the end, or removed when dropped.
@@ -42,17 +43,22 @@ enum Kind {
 
 impl Destination {
     pub(super) fn stdout(silent: bool) -> Self {
+        let is_terminal = io::stdout().is_terminal();
         Self {
             writer: Box::new(tokio::io::stdout()),
-            kind: Kind::Stdout,
-            progress: Progress::new(!silent && !io::stdout().is_terminal()),
+            kind: match is_terminal {
+                true => Kind::Terminal(Terminal::default()),
+                false => Kind::Stdout,
+            },
+            progress: Progress::new(!silent && !is_terminal),
         }
     }
 
     /// A file that appears when the body is complete; `-` is standard output.
     pub(super) fn file(path: &Path, silent: bool) -> Result<Self, CliError> {
         if path == Path::new("-") {
-            let kind = Kind::RawStdout;
+            // A terminal gets any bytes then.
+            let kind = Kind::Stdout;
             let stdout = Self::stdout(silent);
             return Ok(Self { kind, ..stdout });
         }
@@ -94,14 +100,16 @@ impl Destination {
     /// Receives the whole body, and returns the number of its bytes.
     pub(super) async fn receive(mut self, mut response: Response) -> Result<u64, CliError> {
         let mut done = 0;
-        if let Kind::Partial { partial, .. } = &mut self.kind {
-            match partial.prepare(&response)? {
+        match &mut self.kind {
+            Kind::Terminal(terminal) => terminal.begin(response.headers()),
+            Kind::Partial { partial, .. } => match partial.prepare(&response)? {
                 Rest::After(length) => done = length,
                 Rest::Nothing => {
                     self.finish().await?;
                     return Ok(0);
                 }
-            }
+            },
+            _ => {}
         }
         let before = done;
         let expected = response.content_length().map(|length| done + length);
@@ -112,7 +120,7 @@ impl Destination {
                 Ok(None) => break,
                 Err(error) => return Err(self.cut_short(&error, done, expected).await),
             };
-            if done == 0 && self.would_garble_the_terminal(&chunk) {
+            if done == 0 && matches!(self.kind, Kind::Terminal(_)) && chunk.contains(&0) {
                 return Err(CliError::new(
                     ExitCode::Unwritable,
                     "the response is binary and could garble the terminal; name a file with --output, or `--output -` to print it",
@@ -128,21 +136,27 @@ impl Destination {
     }
 
     async fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
-        self.writer.write_all(chunk).await?;
+        match &mut self.kind {
+            Kind::Terminal(terminal) => {
+                let shown = terminal.add(chunk);
+                self.writer.write_all(shown.as_bytes()).await?;
+            }
+            _ => self.writer.write_all(chunk).await?,
+        }
         match self.kind {
             // It keeps the rest of a line otherwise, and an event of a stream may end without one.
-            Kind::Stdout | Kind::RawStdout => self.writer.flush().await,
+            Kind::Stdout | Kind::Terminal(_) => self.writer.flush().await,
             _ => Ok(()),
         }
     }
 
     async fn finish(mut self) -> Result<(), CliError> {
-        let flushed = self.writer.flush().await;
+        let flushed = self.flush().await;
         flushed.map_err(|error| self.unwritable(&error))?;
         self.progress.clear();
         drop(self.writer);
         match self.kind {
-            Kind::Stdout | Kind::RawStdout | Kind::Device(_) => Ok(()),
+            Kind::Stdout | Kind::Terminal(_) | Kind::Device(_) => Ok(()),
             Kind::File { temporary, path } => temporary
                 .persist(&path)
                 .map_err(|error| CliError::unwritable(path.display(), &error.error)),
@@ -152,13 +166,17 @@ impl Destination {
         }
     }
 
-    fn would_garble_the_terminal(&self, chunk: &[u8]) -> bool {
-        matches!(self.kind, Kind::Stdout) && chunk.contains(&0) && io::stdout().is_terminal()
+    async fn flush(&mut self) -> io::Result<()> {
+        if let Kind::Terminal(terminal) = &mut self.kind {
+            let rest = terminal.end();
+            self.writer.write_all(rest.as_bytes()).await?;
+        }
+        self.writer.flush().await
     }
 
     fn unwritable(&self, error: &io::Error) -> CliError {
         match &self.kind {
-            Kind::Stdout | Kind::RawStdout => CliError::stdout(error),
+            Kind::Stdout | Kind::Terminal(_) => CliError::stdout(error),
             Kind::Device(path) | Kind::File { path, .. } | Kind::Partial { path, .. } => {
                 CliError::unwritable(path.display(), error)
             }
@@ -172,8 +190,8 @@ impl Destination {
         expected: Option<u64>,
     ) -> CliError {
         self.progress.clear();
-        // What has arrived of a part is kept.
-        _ = self.writer.flush().await;
+        // What has arrived is shown, or kept as a part.
+        _ = self.flush().await;
         let exit = if is_timeout(error) {
             ExitCode::TimedOut
         } else {
@@ -183,7 +201,7 @@ impl Destination {
         let outcome = match self.kind {
             Kind::File { path, .. } => format!("; {} was not written", path.display()),
             Kind::Partial { partial, .. } => format!("; {}", partial.interrupted()),
-            Kind::Stdout | Kind::RawStdout | Kind::Device(_) => String::new(),
+            Kind::Stdout | Kind::Terminal(_) | Kind::Device(_) => String::new(),
         };
         let what = format!("the response was cut short after {received}{of} bytes{outcome}");
         CliError::new(exit, with_causes(what, Some(error)))
