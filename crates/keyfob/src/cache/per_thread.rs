@@ -10,26 +10,38 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 /// One value in several copies, of which each thread uses its own.
-pub(super) struct PerThread<T>(Box<[Arc<T>]>);
+pub(super) struct PerThread<T> {
+    /// Not in the list, so that a value that is alone costs no allocation of its own, which each read would have to load.
+    first: Arc<T>,
+    others: Box<[Arc<T>]>,
+}
 
 impl<T> PerThread<T> {
     /// Makes as many copies of a value as there are threads that run at the same time.
     pub(super) fn new(value: T, copy: impl Fn(&T) -> T) -> Self {
-        let mut copies: Vec<_> = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
-        copies.push(Arc::new(value));
-        Self(copies.into())
+        let others = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
+        Self {
+            first: Arc::new(value),
+            others,
+        }
     }
 
     /// Keeps the value alone, where its memory counts for more than the time of reads that happen at once.
     pub(super) fn one(value: T) -> Self {
-        Self(Box::new([Arc::new(value)]))
+        Self {
+            first: Arc::new(value),
+            others: Box::default(),
+        }
     }
 
     /// Returns the copy of the calling thread. If there are more threads than copies, some threads share one.
     #[inline]
     pub(super) fn get(&self) -> &Arc<T> {
-        // The number of copies is a power of two, so this mask is the remainder, without a division.
-        &self.0[thread_index() & (self.0.len() - 1)]
+        // The number of copies is a power of two, and the others are one less: this mask is the remainder, without a division.
+        let index = thread_index() & self.others.len();
+        self.others
+            .get(index.wrapping_sub(1))
+            .unwrap_or(&self.first)
     }
 }
 
@@ -65,7 +77,7 @@ mod tests {
     #[test]
     fn threads_that_start_one_after_another_have_different_copies() {
         let values = Arc::new(PerThread::new(0, |value| value + 1));
-        assert_eq!(values.0.len(), copies());
+        assert_eq!(values.others.len() + 1, copies());
         let in_a_thread = || {
             let values = Arc::clone(&values);
             let thread =
@@ -74,7 +86,7 @@ mod tests {
         };
         for _ in 0..100 {
             let (one, other) = (in_a_thread(), in_a_thread());
-            let differ = one.0 % values.0.len() != other.0 % values.0.len();
+            let differ = one.0 % copies() != other.0 % copies();
             assert_eq!(one.1 != other.1, differ);
         }
     }

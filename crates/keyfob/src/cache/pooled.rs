@@ -8,7 +8,7 @@ use crate::cache::builder::Settings;
 use crate::cache::cache::TokenCache;
 use crate::cache::current::{Copies, CurrentToken};
 use crate::cache::locked_state::LockedState;
-use crate::cache::shared_state::{Pooled, SharedState};
+use crate::cache::shared_state::SharedState;
 use crate::clock::clock::Clock;
 use crate::runtime::lock::Mutex;
 use crate::runtime::runtime::Runtime;
@@ -43,15 +43,13 @@ impl CacheTemplate {
         TokenCache {
             shared: Arc::new(SharedState {
                 current: CurrentToken::none(Arc::clone(&self.clock), Copies::One),
+                used: AtomicU32::new(0),
                 locked: Mutex::new(LockedState::default()),
                 delayed: AtomicU64::new(0),
                 settings: Arc::clone(&self.settings),
                 source,
                 runtime: Arc::clone(&self.runtime),
-                pooled: Some(Pooled {
-                    queue: self.queue.clone(),
-                    used: AtomicU32::new(0),
-                }),
+                queue: Some(self.queue.clone()),
             }),
         }
     }
@@ -90,17 +88,15 @@ impl TokenCache {
     /// Notes that the cache was used in this period of its pool.
     #[inline]
     pub(crate) fn mark_used(&self, period: u32) {
-        if let Some(Pooled { used, .. }) = &self.shared.pooled
-            // Read first, so that threads that use one cache at once do not write to the same memory.
-            && used.load(Ordering::Relaxed) != period
-        {
+        let used = &self.shared.used;
+        // Read first, so that threads that use one cache at once do not write to the same memory.
+        if used.load(Ordering::Relaxed) != period {
             used.store(period, Ordering::Relaxed);
         }
     }
 
     /// The period of its pool in which the cache was last used.
     pub(crate) fn last_used(&self) -> u32 {
-        let pooled = self.shared.pooled.as_ref();
-        pooled.map_or(0, |pooled| pooled.used.load(Ordering::Relaxed))
+        self.shared.used.load(Ordering::Relaxed)
     }
 }

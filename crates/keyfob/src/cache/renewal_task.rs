@@ -12,7 +12,7 @@ use crate::cache::builder::TokenChange;
 use crate::cache::lease::Lease;
 use crate::cache::locked_state::LockedState;
 use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken, StepEnd, fetch_unexpired};
-use crate::cache::shared_state::{Pooled, SharedState};
+use crate::cache::shared_state::SharedState;
 use crate::error::error::Error;
 use crate::exchange::challenge::Challenges;
 use crate::observe::{events, pool};
@@ -47,7 +47,7 @@ impl SharedState {
             step: StepEnd::default(),
         };
         let step = guard.step.clone();
-        match self.pooled {
+        match self.queue {
             Some(_) => step.wait(),
             None => step.begin(request.clock(), request.timeout()),
         }
@@ -69,7 +69,7 @@ impl SharedState {
 
     /// Spawns the task of a renewal, in a pool when its turn comes.
     pub(super) fn spawn(&self, task: RenewalTask) {
-        let Some(Pooled { queue, .. }) = &self.pooled else {
+        let Some(queue) = &self.queue else {
             return self.runtime.spawn(task.work);
         };
         let (runtime, clock) = (Arc::clone(&self.runtime), Arc::clone(&self.current.clock));
@@ -197,7 +197,7 @@ async fn renew(
     let _pooled = guard
         .shared
         .upgrade()
-        .filter(|shared| shared.pooled.is_some());
+        .filter(|shared| shared.queue.is_some());
     // The panic's message is left out, because it may contain the secret.
     let panicked = || Error::unavailable("the token source panicked");
     let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request, &guard.step));

@@ -21,23 +21,20 @@ use crate::source::source::{Reason, TokenSource};
 use crate::token::freshness::Freshness;
 use crate::token::token::Token;
 
+/// The fields that each read uses come first, after the reference count: so a read loads one or two cache lines of it.
+#[repr(C)]
 pub(super) struct SharedState {
     pub(super) current: CurrentToken,
+    /// The period of its pool in which the cache was last used.
+    pub(super) used: AtomicU32,
     pub(super) locked: Mutex<LockedState>,
     /// How many callers waited for a renewal although there was a token before.
     pub(super) delayed: AtomicU64,
     pub(super) settings: Arc<Settings>,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) runtime: Arc<dyn Runtime>,
-    pub(super) pooled: Option<Pooled>,
-}
-
-/// What a cache has only in a pool.
-pub(super) struct Pooled {
-    /// The queue for the renewals of all caches of the pool. While its renewal runs, such a cache outlives its last handle.
-    pub(super) queue: TaskQueue,
-    /// The period of the pool in which the cache was last used.
-    pub(super) used: AtomicU32,
+    /// The queue for the renewals of all caches of its pool. While its renewal runs, such a cache outlives its last handle.
+    pub(super) queue: Option<TaskQueue>,
 }
 
 /// What a caller finds that asks for a token.
@@ -54,12 +51,13 @@ impl SharedState {
     pub(super) fn new(builder: TokenCacheBuilder) -> Self {
         Self {
             current: CurrentToken::none(builder.clock, Copies::PerThread),
+            used: AtomicU32::new(0),
             locked: Mutex::new(LockedState::default()),
             delayed: AtomicU64::new(0),
             settings: Arc::new(builder.settings),
             source: builder.source,
             runtime: builder.runtime,
-            pooled: None,
+            queue: None,
         }
     }
 
@@ -70,16 +68,17 @@ impl SharedState {
         let (current, generation) = self.current.forked();
         Self {
             current,
+            used: AtomicU32::new(0),
             locked: Mutex::new(LockedState::at_generation(generation)),
             delayed: AtomicU64::new(0),
             settings: Arc::clone(&self.settings),
             source: Arc::clone(&self.source),
             runtime: Arc::clone(&self.runtime),
             // The queue of the parent may be locked, too, and its tasks do not run here.
-            pooled: self.pooled.as_ref().map(|pooled| Pooled {
-                queue: TaskQueue::new(pooled.queue.limits()),
-                used: AtomicU32::new(0),
-            }),
+            queue: self
+                .queue
+                .as_ref()
+                .map(|queue| TaskQueue::new(queue.limits())),
         }
     }
 
@@ -266,7 +265,7 @@ impl SharedState {
             }
             None => false,
         };
-        if let Some(Pooled { queue, .. }) = &self.pooled
+        if let Some(queue) = &self.queue
             && queue.is_full()
         {
             return (Lookup::Failed(queue_is_full(queue.limits())), None);
