@@ -271,7 +271,7 @@ fn json_is_indented_and_coloured_at_a_terminal_and_only_there() {
 #[test]
 fn a_terminal_gets_no_text_that_it_would_obey_and_no_binary() {
     let server = Server::start();
-    let text = ScriptedResponse::text("a\tb\n\u{1b}[2Jc\u{7}\n");
+    let text = ScriptedResponse::text("a\tb\u{7}\n\u{1b}[2Jc\n");
     server.expect(Expect::get("/x").always(text));
     server.expect(Expect::get("/y").always(ScriptedResponse::bytes("a\0b")));
     let shown = Keyfob::request([server.url_for("/x")]).at_terminal().run();
