@@ -151,7 +151,8 @@ fn try_image() -> Outcome {
         .arg(bundle.join("rootfs"))
         .args(["/usr/bin/keyfob", "demo"])
         .env_clear()
-        .env("HOME", "/tmp"))
+        .env("HOME", "/tmp")
+        .env("PATH", "/usr/sbin:/usr/bin"))
 }
 
 /// Installs the wheel into a Python of this machine and runs README's example, if there is that Python.

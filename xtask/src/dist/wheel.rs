@@ -21,7 +21,9 @@ pub(crate) fn make(release: &Release) -> Result<Vec<Artefact>, String> {
         ])
         .arg(&place)
         .arg("--manifest-path=crates/keyfob-python/Cargo.toml")
-        // Those of the program, so that what both need is built once.
+        // Its flags for the linker are not those of the program, and each build would begin by undoing the other.
+        .arg("--target-dir")
+        .arg(target().join("dist-wheel"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags()?)
         .env("SOURCE_DATE_EPOCH", &release.time))?;
     run(python::dist_tool("maturin")
