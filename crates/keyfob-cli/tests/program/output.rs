@@ -267,6 +267,23 @@ fn json_is_indented_and_coloured_at_a_terminal_and_only_there() {
     assert!(piped.stdout.starts_with("{\"a\":[1"), "{piped:?}");
 }
 
+#[test]
+fn a_long_download_shows_its_progress_at_a_terminal_unless_quiet() {
+    let folder = Folder::new();
+    let server = Server::start();
+    let slow = ScriptedResponse::stream(2000).slow_body(100, Duration::from_millis(100));
+    server.expect(Expect::get("/file").always(slow));
+    let file = folder.path("out").display().to_string();
+    let run = || Keyfob::request([&server.url_for("/file"), "--output", &file]);
+    let shown = run().at_terminal().run();
+    assert!(shown.stdout.contains("1.95 KiB"), "{shown:?}");
+    for option in ["--quiet", "--silent"] {
+        let silent = run().args([option]).at_terminal().run();
+        assert_eq!((silent.code, &*silent.stdout), (0, ""), "{option}");
+    }
+    assert_eq!(run().run().stderr, "");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_terminal_gets_no_text_that_it_would_obey_and_no_binary() {

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::print::shows_notices;
+
 /// A bar on standard error, if that is a terminal and the transfer takes a while. Dropping its last clone clears it.
 #[derive(Clone)]
 pub(super) struct Progress {
@@ -18,7 +20,7 @@ impl Progress {
         Self {
             bar: ProgressBar::hidden(),
             begun: Instant::now(),
-            is_wanted,
+            is_wanted: is_wanted && shows_notices(),
         }
     }
 
