@@ -1,7 +1,8 @@
 //! What went wrong, why, and what to do about it.
 //!
 //! [`Error`](crate::Error) and [`ErrorKind`](crate::ErrorKind) are at the root of the crate. Here is [`BoxError`], which
-//! hooks and callbacks return, [`FailedStep`], [`printable`], which makes text from outside safe to show, and the contract of all errors:
+//! hooks and callbacks return, [`FailedStep`], [`printable`], which makes text from outside safe to show, and the contract of all
+//! errors:
 //!
 //! * `Display` is one sentence for a person, about this layer only. The cause is in `source()`.
 //! * No error contains a token, a query, a header value, a response body or the output of a command (S1, S3).
@@ -37,10 +38,12 @@
 //! This folder imports no other.
 
 pub(crate) mod error;
+pub(crate) mod failed_step;
 pub(crate) mod printable;
 pub(crate) mod shown_duration;
 pub(crate) mod shown_name;
 
-pub use crate::error::error::{BoxError, FailedStep};
+pub use crate::error::error::BoxError;
+pub use crate::error::failed_step::FailedStep;
 pub use crate::error::printable::{printable, printable_lines};
 pub use crate::error::shown_name::shown_name;

@@ -3,7 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
-use crate::error::error::{Error, ErrorKind, FailedStep, causes};
+use crate::error::error::{Error, ErrorKind, causes};
+use crate::error::failed_step::FailedStep;
 use crate::exchange::outcome::Failure;
 #[cfg(feature = "rustls")]
 pub(crate) use crate::exchange::tls_failure as tls;
@@ -19,7 +20,7 @@ pub(crate) mod tls {
         false
     }
 
-    pub(crate) fn failed_step(_: &reqwest::Error) -> Option<crate::error::error::FailedStep> {
+    pub(crate) fn failed_step(_: &reqwest::Error) -> Option<crate::error::failed_step::FailedStep> {
         None
     }
 }

@@ -5,7 +5,8 @@ use std::error::Error as StdError;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
 
-use crate::error::error::{FailedStep, causes};
+use crate::error::error::causes;
+use crate::error::failed_step::FailedStep;
 use crate::error::printable::printable;
 
 /// Why the handshake failed for a lasting reason, if this error or one of its causes says so.
