@@ -291,6 +291,9 @@ fn r3_a_program_that_asks_again_has_had_its_token_rejected() {
         "{kept:?}"
     );
     assert!(kept.stderr.contains("renewal failed"), "{kept:?}");
+    // A field without a value is left out, and one with a value has no form of the source code.
+    assert!(kept.stderr.contains(" pause="), "{kept:?}");
+    assert!(!kept.stderr.contains("Some("), "{kept:?}");
 }
 
 #[test]

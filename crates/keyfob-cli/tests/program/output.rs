@@ -275,10 +275,12 @@ fn a_long_download_shows_its_progress_at_a_terminal_unless_quiet() {
     server.expect(Expect::get("/file").always(slow));
     let file = folder.path("out").display().to_string();
     let run = || Keyfob::request([&server.url_for("/file"), "--output", &file]);
-    let shown = run().at_terminal().run();
+    // Nothing is drawn at a terminal of an unknown kind.
+    let shown = run().env("TERM", "xterm").at_terminal().run();
     assert!(shown.stdout.contains("1.95 KiB"), "{shown:?}");
     for option in ["--quiet", "--silent"] {
-        let silent = run().args([option]).at_terminal().run();
+        let silent = run().args([option]).env("TERM", "xterm");
+        let silent = silent.at_terminal().run();
         assert_eq!((silent.code, &*silent.stdout), (0, ""), "{option}");
     }
     assert_eq!(run().run().stderr, "");

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use tracing::field::{DisplayValue, display};
+use tracing::field::{DisplayValue, debug, display};
 
 use crate::error::error::Error;
 use crate::error::printable::printable;
@@ -12,7 +12,7 @@ use crate::observe::measurements::{count, observe};
 
 /// A renewal succeeded, with a new token or the same one again.
 pub(crate) fn renewed(reason: &'static str, took: Duration, lifetime: Option<Duration>) {
-    tracing::debug!(target: "keyfob", reason, ?took, ?lifetime, "token renewed");
+    tracing::debug!(target: "keyfob", reason, ?took, lifetime = lifetime.map(debug), "token renewed");
     count("keyfob_renewals_total", &[("reason", reason)]);
 }
 
@@ -25,11 +25,12 @@ pub(crate) fn renewal_failed(
 ) {
     let kind = error.kind().name();
     let cause = cause_of(error);
+    let pause = pause.map(debug);
     if usable {
-        tracing::warn!(target: "keyfob", reason, kind, error = %printable(error), cause, ?pause,
+        tracing::warn!(target: "keyfob", reason, kind, error = %printable(error), cause, pause,
             "renewal failed; the current token is still valid and stays in use");
     } else {
-        tracing::error!(target: "keyfob", reason, kind, error = %printable(error), cause, ?pause,
+        tracing::error!(target: "keyfob", reason, kind, error = %printable(error), cause, pause,
             "renewal failed, and there is no valid token");
     }
     count("keyfob_renewal_failures_total", &[("kind", kind)]);

@@ -1,6 +1,6 @@
 //! The events of a proxy's listeners.
 
-use std::fmt::Debug;
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::observe::event_limit::Admitted;
 /// A process of another user has connected to a unix socket.
 pub(crate) fn connection_refused(
     listener: &str,
-    peer: impl Debug,
+    peer: impl Display,
     Admitted { left_out }: Admitted,
 ) {
-    tracing::warn!(target: "keyfob", listener, ?peer, left_out, "a connection of another user was refused");
+    tracing::warn!(target: "keyfob", listener, %peer, left_out, "a connection of another user was refused");
 }
 
 /// No connection could be accepted, for example because there is no file descriptor left.

@@ -353,8 +353,7 @@ const MAX_WEB_PAGE_BYTES: usize = 2000;
 pub(crate) fn parse_url(text: &str) -> Result<Url, Error> {
     Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => Error::input(
-            "the URL is relative and there is no base URL; give it in full, \
-             such as https://api.example.com/path, or set `base_url`",
+            "the URL names no scheme; give it in full, such as https://api.example.com/path",
         ),
         other => Error::input("the URL cannot be parsed").caused_by(other),
     })

@@ -58,6 +58,15 @@ pub enum Peer {
     Address(SocketAddr),
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(uid) => write!(f, "uid:{uid}"),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Socket {
     #[cfg(unix)]

@@ -175,7 +175,7 @@ impl fmt::Debug for ReverseServer {
 /// The label of a process of this machine.
 fn user(peer: Peer) -> Option<Arc<str>> {
     match peer {
-        Peer::User(uid) => Some(format!("uid:{uid}").into()),
+        Peer::User(_) => Some(peer.to_string().into()),
         Peer::Address(_) => None,
     }
 }

@@ -90,7 +90,13 @@ impl<C> Sender<C> {
             Some(base) => base
                 .join(url)
                 .map_err(|error| Error::input("the URL cannot be parsed").caused_by(error)),
-            None => parse_url(url),
+            None => match Url::parse(url) {
+                Err(url::ParseError::RelativeUrlWithoutBase) => Err(Error::input(
+                    "the URL is relative and there is no base URL; give it in full, such as https://api.example.com/path, or set \
+                     `base_url`",
+                )),
+                _ => parse_url(url),
+            },
         }?;
         // Before the client's builder makes a header field of it.
         drop_userinfo(&mut url)?;
