@@ -480,7 +480,7 @@ mod tests {
     #[test]
     fn the_error_for_an_unusable_url_says_why() {
         for (text, word) in [
-            ("/relative", "relative"),
+            ("/relative", "names no scheme"),
             ("ftp://a.example", "`ftp`"),
             ("file:///etc/passwd", "`file`"),
             ("https://", "cannot be parsed"),
