@@ -202,7 +202,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"total": -1}, ValueError, "0 or more"),
     ({"timeout": 0}, ValueError, "above 0"),
     ({"fetch_timeout": -1}, ValueError, "fetch_timeout"),
-    ({"base_url": "reports"}, OriginError, "relative"),
+    ({"base_url": "reports"}, OriginError, "names no scheme"),
     ({"base_url": "ftp://a"}, OriginError, "only http and https"),
     ({"base_url": "https://a/?b=c"}, ValueError, "neither a query nor a fragment"),
     ({"verify": False}, ValueError, "name the file with your certificate authority"),
