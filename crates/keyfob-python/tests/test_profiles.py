@@ -186,6 +186,8 @@ def test_the_token_settings_of_the_profile_apply(servers: Servers, tmp_path: Pat
     assert left is not None
     assert 500 < left <= 600
     slow = text.replace(f"file:{tmp_path}/token", "command:sleep 20") + "fetch_timeout = 0.2"
+    # A token of a command is stored, unlike that of a file. Nothing is written to the home directory.
+    slow = slow.replace("[profiles.ehr]\n", '[profiles.ehr]\nstore = "memory"\n')
     began = time.monotonic()
     with pytest.raises(AuthenticationError):
         keyfob.session("ehr", config=written(tmp_path, slow)).authenticate()
