@@ -81,8 +81,14 @@ impl Cli {
             arguments.splice(1..1, linked);
         }
         let is_request = arguments.iter().skip(1).any(|word| word == "request");
-        let matches = command_line().try_get_matches_from(arguments);
-        let cli = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        let cli = Self::try_parse_from(&arguments).or_else(|error| match error.kind() {
+            // The sections are put together only for a person who asks for help, and not at each start.
+            ErrorKind::DisplayHelp => {
+                let matches = command_line().try_get_matches_from(&arguments)?;
+                Self::from_arg_matches(&matches)
+            }
+            _ => Err(error),
+        });
         cli.unwrap_or_else(|error| {
             if is_request && let Some(hint) = hint_for(&error) {
                 print_stderr(format!("keyfob: {hint}\n"));
