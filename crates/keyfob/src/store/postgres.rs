@@ -9,6 +9,7 @@ mod connection;
 mod database;
 mod fault;
 mod table;
+mod tls;
 
 use crate::error::error::Error;
 use crate::store::error::StoreError;

@@ -83,6 +83,16 @@ async fn s2_a_server_without_tls_is_sent_nothing() {
 }
 
 #[tokio::test]
+async fn s2_a_login_is_bound_to_the_tls_connection() {
+    let server = Server::start();
+    let authority = std::fs::read(server.authority()).unwrap();
+    let url = format!("{}?channel_binding=require", server.url());
+    let keys = SealingKeys::new(SealingKey::from_bytes([1; 32]));
+    let store = Store::open_trusting(&url, &authority, keys).unwrap();
+    store.replace(&key(), &entry(1), SECOND).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_table_is_named_and_can_be_created() {
     let server = Server::start();
     let store = server.store().table("other.tokens");

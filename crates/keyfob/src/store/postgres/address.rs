@@ -9,16 +9,16 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::error::{Error, tls_not_set_up};
+use crate::store::postgres::tls::Tls;
 
 /// Where a database is, and how its server proves who it is.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) config: Config,
     /// `None` without TLS.
-    pub(super) tls: Option<MakeRustlsConnect>,
+    pub(super) tls: Option<Tls>,
 }
 
 impl Address {
@@ -48,7 +48,7 @@ impl Address {
             return Ok(Self { config, tls: None });
         }
         config.ssl_mode(SslMode::Require);
-        let tls = Some(MakeRustlsConnect::new(client_config(authorities)?));
+        let tls = Some(Tls::new(client_config(authorities)?));
         Ok(Self { config, tls })
     }
 }
