@@ -22,6 +22,7 @@ use crate::commands::run::Run;
 use crate::commands::status::Status;
 use crate::commands::store::StoreCommand;
 use crate::commands::token::PrintToken;
+use crate::output::colours::exit_with;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::help::with_sections;
@@ -94,7 +95,7 @@ impl Cli {
                 print_stderr(format!("keyfob: {hint}\n"));
                 process::exit(2);
             }
-            without_values(error).exit()
+            exit_with(&without_values(error))
         })
     }
 

@@ -1,5 +1,6 @@
 //! What scripts and people see: text, errors, exit codes, the log.
 
+pub(crate) mod colours;
 pub(crate) mod columns;
 pub(crate) mod error;
 pub(crate) mod exit_code;

@@ -267,6 +267,32 @@ fn json_is_indented_and_coloured_at_a_terminal_and_only_there() {
     assert!(piped.stdout.starts_with("{\"a\":[1"), "{piped:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_help_is_coloured_at_a_terminal_and_only_there() {
+    let run = |arguments: &[&str]| Keyfob::new(arguments).env("TERM", "xterm");
+    let heading = "\u{1b}[1;4mUsage:\u{1b}[0m";
+    let help = run(&["token", "--help"]).at_terminal().run();
+    assert!(help.stdout.contains(heading), "{help:?}");
+    let error = run(&["token", "--nonsense"]).at_terminal().run();
+    assert!(
+        error.stdout.contains("\u{1b}[1;31merror:\u{1b}[0m"),
+        "{error:?}"
+    );
+    assert_eq!(error.code, 2);
+    let plain = run(&["token", "--help"]).env("NO_COLOR", "1").at_terminal();
+    for done in [
+        plain.run(),
+        run(&["token", "--help"]).run(),
+        run(&["token", "--nonsense"]).run(),
+    ] {
+        assert!(
+            !format!("{}{}", done.stdout, done.stderr).contains('\u{1b}'),
+            "{done:?}"
+        );
+    }
+}
+
 #[test]
 fn a_long_download_shows_its_progress_at_a_terminal_unless_quiet() {
     let folder = Folder::new();

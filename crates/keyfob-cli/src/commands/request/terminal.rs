@@ -1,12 +1,13 @@
 //! A response body as a terminal shows it: without what a terminal obeys, and JSON indented and in colours.
 
-use std::env;
 use std::iter::Peekable;
 use std::str::{CharIndices, from_utf8};
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use keyfob::error::printable_lines;
+
+use crate::output::colours::has_colours;
 
 /// What of the body waits to be shown.
 #[derive(Default)]
@@ -130,12 +131,6 @@ fn skip_white(letters: &mut Peekable<CharIndices<'_>>) {
 fn new_line(text: &mut String, depth: usize) {
     text.push('\n');
     text.push_str(&"  ".repeat(depth));
-}
-
-/// Unless the user wants none: https://no-color.org
-fn has_colours() -> bool {
-    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 const NAME: &str = "\u{1b}[34m";
