@@ -119,6 +119,8 @@
         feature = "blocking",
         feature = "middleware",
         feature = "pool",
+        feature = "postgres",
+        feature = "redis",
         feature = "tower"
     )),
     allow(

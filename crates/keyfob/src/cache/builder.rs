@@ -17,7 +17,6 @@ use crate::error::shown_duration::shown_duration;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::source::reentrancy::poll_inside;
 use crate::source::source;
-#[cfg(feature = "profiles")]
 use crate::source::source::TokenRequest;
 use crate::source::source::{Reason, TokenSource};
 use crate::token::token::Token;
@@ -148,7 +147,6 @@ impl TokenCacheBuilder {
     }
 
     /// Uses the clock and the runtime of the cache that makes this request.
-    #[cfg(feature = "profiles")]
     pub(crate) fn like(mut self, request: &TokenRequest) -> Self {
         self.clock = Arc::clone(&request.clock);
         self.runtime = Arc::clone(&request.runtime);

@@ -15,10 +15,6 @@ use crate::exchange::proof::RequestProof;
 use crate::exchange::rejection::RejectedStatuses;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::builder::OriginsBuilder;
-#[cfg(feature = "session")]
-use crate::origin::loopback::EnvironmentProxies;
-#[cfg(feature = "pool")]
-use crate::pool::{key::PoolKey, pool::TokenPool, state::no_key};
 
 /// The settings of a session, a layer or a middleware.
 pub(crate) struct ClientSettings {
@@ -49,7 +45,9 @@ impl ClientSettings {
 
     /// Settings of a client whose requests each name the key of their token.
     #[cfg(feature = "pool")]
-    pub(crate) fn of_pool(pool: &TokenPool) -> Self {
+    pub(crate) fn of_pool(pool: &crate::pool::pool::TokenPool) -> Self {
+        use crate::pool::{key::PoolKey, state::no_key};
+
         let keys = pool.clone();
         let choose = move |extensions: &Extensions| match extensions.get::<PoolKey>() {
             Some(key) => keys.tokens(key),
@@ -84,7 +82,7 @@ pub(crate) struct ClientRules {
     choose: Option<ChooseTokens>,
     /// The proxies of the environment, if the HTTP client may use them and was not made here.
     #[cfg(feature = "session")]
-    pub(crate) proxies: Option<EnvironmentProxies>,
+    pub(crate) proxies: Option<crate::origin::loopback::EnvironmentProxies>,
 }
 
 impl ClientRules {

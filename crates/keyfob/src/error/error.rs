@@ -298,7 +298,6 @@ impl Error {
     }
 
     /// The same error with what a person can do at the end of its text.
-    #[cfg(feature = "oauth")]
     pub(crate) fn advised(mut self, advice: &str) -> Self {
         let details = Arc::make_mut(&mut self.0);
         details.message = format!("{}; {advice}", details.message).into();
@@ -312,7 +311,6 @@ impl Error {
     }
 
     /// Marks the step at which the request failed.
-    #[cfg(feature = "session")]
     pub(crate) fn at(mut self, step: Option<FailedStep>) -> Self {
         Arc::make_mut(&mut self.0).failed_step = step;
         self
@@ -382,7 +380,6 @@ impl StdError for Error {
 }
 
 /// The error for TLS that cannot be set up, or what to do if there is no authority to trust, as in a bare container.
-#[cfg(any(feature = "session", feature = "postgres"))]
 pub(crate) fn tls_not_set_up(error: Error, cause: impl Into<BoxError>) -> Error {
     let cause = cause.into();
     // `rustls-platform-verifier` says it only in words.

@@ -273,7 +273,6 @@ impl ClientBuilder {
     }
 
     /// Uses the clock of a cache.
-    #[cfg(feature = "profiles")]
     pub(crate) fn shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self

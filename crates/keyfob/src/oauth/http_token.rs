@@ -7,7 +7,6 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use zeroize::Zeroizing;
 
-pub(crate) mod advice;
 pub(crate) mod body;
 pub(crate) mod builder;
 pub(crate) mod expiry;
@@ -17,8 +16,8 @@ pub(crate) mod renewal;
 
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse, not_json};
+use crate::oauth::error_response::Advice;
 use crate::oauth::error_response::error_code;
-use crate::oauth::http_token::advice::Advice;
 use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;
 use crate::oauth::http_token::part::Part;

@@ -79,7 +79,6 @@ impl PoolKey {
     }
 
     /// All fields, in a form that is the same for equal keys. It may name a person.
-    #[cfg(feature = "profiles")]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

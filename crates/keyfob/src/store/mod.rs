@@ -22,10 +22,8 @@ pub(crate) mod file;
 pub(crate) mod key;
 #[cfg(feature = "keyring")]
 pub(crate) mod keyring;
-#[cfg(any(feature = "postgres", feature = "redis"))]
 mod leased_row;
 pub(crate) mod memory;
-#[cfg(any(feature = "postgres", feature = "redis"))]
 mod outage;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;

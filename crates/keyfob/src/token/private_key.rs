@@ -2,8 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-#[cfg(feature = "oauth")]
-use pkcs8::EncryptedPrivateKeyInfoRef;
 use zeroize::Zeroizing;
 
 /// A private key in DER form.
@@ -102,7 +100,7 @@ fn decrypt(der: &[u8], passphrase: Option<&str>) -> Result<Zeroizing<Vec<u8>>, &
             "is encrypted; give its passphrase, in a profile with `private_key_passphrase`, `dpop_key_passphrase` or `key_passphrase`",
         );
     };
-    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {
+    let info = pkcs8::EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| {
         "is encrypted in a way that is not known; encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc`"
     })?;
     // The causes are left out: each is about the encryption, which a person cannot see.

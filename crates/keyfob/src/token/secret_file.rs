@@ -23,10 +23,6 @@ pub(crate) enum FileUse {
     /// It holds a secret that a person or another program put there.
     Secret,
     /// It holds a token that a platform puts there for all users of a pod.
-    #[cfg_attr(
-        not(any(feature = "profiles", test)),
-        expect(dead_code, reason = "only a preset of profiles has it")
-    )]
     Projected,
     /// It says which commands run and where tokens go, and holds no secret.
     Settings,

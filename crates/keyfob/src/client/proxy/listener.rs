@@ -8,17 +8,46 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
-#[cfg(unix)]
-use tokio::net::{UnixListener, UnixStream};
 
-#[cfg(unix)]
-use crate::client::proxy::listener::socket_file::SocketFile;
+use crate::client::proxy::listener::unix_socket::{LocalSocket, UnixStream};
 use crate::error::error::Error;
 
 #[cfg(unix)]
 pub(crate) mod inherited;
 #[cfg(unix)]
-mod socket_file;
+mod unix_socket;
+
+/// In place of unix sockets, on a system where tokio has none.
+#[cfg(not(unix))]
+mod unix_socket {
+    use std::io;
+    use std::path::PathBuf;
+
+    use crate::error::error::Error;
+
+    /// A unix socket, of which there is none.
+    #[derive(Debug)]
+    pub(super) enum LocalSocket {}
+
+    /// A connection, of which there is none either.
+    pub(super) type UnixStream = tokio::io::Empty;
+
+    impl LocalSocket {
+        pub(super) fn bind(_: PathBuf) -> Result<Self, Error> {
+            Err(Error::input(
+                "this system has no unix sockets; listen at a port of 127.0.0.1",
+            ))
+        }
+
+        #[expect(
+            clippy::unused_async,
+            reason = "it has the signature of that for a system with unix sockets"
+        )]
+        pub(super) async fn accept(&self) -> io::Result<(UnixStream, u32)> {
+            match *self {}
+        }
+    }
+}
 
 /// A socket at which connections are accepted.
 ///
@@ -69,21 +98,12 @@ impl fmt::Display for Peer {
 
 #[derive(Debug)]
 enum Socket {
-    #[cfg(unix)]
-    Unix(
-        UnixListener,
-        #[expect(
-            dead_code,
-            reason = "dropping it removes the file; a socket from systemd has none"
-        )]
-        Option<SocketFile>,
-    ),
+    Unix(LocalSocket),
     Tcp(TcpListener),
 }
 
 /// A connection that was accepted.
 pub(crate) enum Stream {
-    #[cfg(unix)]
     Unix(UnixStream),
     Tcp(TcpStream),
 }
@@ -120,7 +140,10 @@ impl Listener {
     /// As [`bind`](Self::bind), except for the address.
     pub fn bind_anywhere(address: &ListenAddress) -> Result<Self, Error> {
         match address {
-            ListenAddress::Unix(path) => Self::bind_unix(path.clone()),
+            ListenAddress::Unix(path) => {
+                let socket = Socket::Unix(LocalSocket::bind(path.clone())?);
+                Ok(Self::new(socket, address.clone()))
+            }
             ListenAddress::Tcp(address) => {
                 let unusable = |error: io::Error| tcp_error(*address, error);
                 let socket = std::net::TcpListener::bind(address).map_err(unusable)?;
@@ -140,36 +163,6 @@ impl Listener {
         Ok(Self::new(
             Socket::Tcp(TcpListener::from_std(socket)?),
             address,
-        ))
-    }
-
-    /// Listens with a unix socket that is bound already. Who may connect is up to its file, and to [`Admission`].
-    ///
-    /// [`Admission`]: crate::proxy::Admission
-    ///
-    /// # Errors
-    ///
-    /// Any error of the system.
-    #[cfg(unix)]
-    pub fn from_unix(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        let address = socket.local_addr()?;
-        let path = address.as_pathname().map(PathBuf::from).unwrap_or_default();
-        let socket = Socket::Unix(UnixListener::from_std(socket)?, None);
-        Ok(Self::new(socket, ListenAddress::Unix(path)))
-    }
-
-    #[cfg(unix)]
-    fn bind_unix(path: PathBuf) -> Result<Self, Error> {
-        let (socket, file) = SocketFile::bind(path.clone())?;
-        let socket = Socket::Unix(socket, Some(file));
-        Ok(Self::new(socket, ListenAddress::Unix(path)))
-    }
-
-    #[cfg(not(unix))]
-    fn bind_unix(_: PathBuf) -> Result<Self, Error> {
-        Err(Error::input(
-            "this system has no unix sockets; listen at a port of 127.0.0.1",
         ))
     }
 
@@ -207,11 +200,9 @@ impl Listener {
 
     pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match &self.socket {
-            #[cfg(unix)]
-            Socket::Unix(socket, _) => {
-                let (stream, _) = socket.accept().await?;
-                let peer = Peer::User(stream.peer_cred()?.uid());
-                Ok((Stream::Unix(stream), peer))
+            Socket::Unix(socket) => {
+                let (stream, user) = socket.accept().await?;
+                Ok((Stream::Unix(stream), Peer::User(user)))
             }
             Socket::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;

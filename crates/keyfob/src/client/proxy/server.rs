@@ -114,7 +114,6 @@ impl Server {
             let server = self.clone();
             tokio::spawn(async move {
                 match stream {
-                    #[cfg(unix)]
                     Stream::Unix(stream) => server.serve_stream(stream, service, connection).await,
                     Stream::Tcp(stream) => server.serve_stream(stream, service, connection).await,
                 }

@@ -1,4 +1,4 @@
-//! The clients of `reqwest`, async and blocking, as a session uses them.
+//! A client of HTTP as a session uses it, and the async client of `reqwest`.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,8 +10,6 @@ use url::Url;
 
 use crate::cache::lease::Lease;
 use crate::client::idle_timeout::{IdleTimeout, Progress};
-#[cfg(feature = "blocking")]
-use crate::client::session::blocking_body::limit_reads;
 use crate::client::session::moving_body::{Counted, PART};
 use crate::client::session::response_body::limit_body;
 use crate::client::settings::ClientRules;
@@ -240,26 +238,4 @@ macro_rules! http_request {
 }
 
 http_request!(reqwest::Request);
-
-#[cfg(feature = "blocking")]
-http_request!(reqwest::blocking::Request);
-
-#[cfg(feature = "blocking")]
-impl HttpClient for reqwest::blocking::Client {
-    type Request = reqwest::blocking::Request;
-    type Response = reqwest::blocking::Response;
-
-    /// Blocks the calling thread. The client has the timeout, unless the request has one of its own.
-    async fn execute(
-        &self,
-        attempt: reqwest::blocking::Request,
-        _: Option<&IdleTimeout>,
-    ) -> Result<reqwest::blocking::Response, Fault> {
-        let response = self.execute(attempt).map_err(Fault::Client)?;
-        Ok(limit_reads(response))
-    }
-
-    fn head(response: &reqwest::blocking::Response) -> (StatusCode, &HeaderMap) {
-        (response.status(), response.headers())
-    }
-}
+pub(crate) use http_request;

@@ -1,7 +1,7 @@
 //! The async session, and what the blocking session shares with it.
 
 #[cfg(feature = "blocking")]
-pub(crate) mod blocking_body;
+pub(crate) mod blocking_client;
 pub(crate) mod builder;
 pub(crate) mod http_client;
 pub(crate) mod moving_body;

@@ -12,7 +12,7 @@ use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::oauth::client::Client;
 use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, PlainHttp, metadata_client};
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::body::{Body, Tree};
 use crate::oauth::http_token::expiry::{ExpiryForm, ExpirySetting};
 use crate::oauth::http_token::part::RequestText;
@@ -188,7 +188,6 @@ impl HttpTokenBuilder {
     }
 
     /// Knows of the newest token what this source knows, whose place it takes.
-    #[cfg(feature = "profiles")]
     pub(crate) fn in_place_of(mut self, source: &HttpToken) -> Self {
         if let Some(renewal) = &source.0.renewal {
             self.newest = Arc::clone(&renewal.newest);
@@ -217,7 +216,6 @@ impl HttpTokenBuilder {
     }
 
     /// Sets what errors say that a person can do.
-    #[cfg(feature = "profiles")]
     pub(crate) fn advice(mut self, advice: &'static Advice) -> Self {
         self.advice = Some(advice);
         self

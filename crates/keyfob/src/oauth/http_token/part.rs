@@ -68,7 +68,6 @@ impl RequestText {
     }
 
     /// Whether it is an empty text.
-    #[cfg(feature = "profiles")]
     pub(crate) fn is_empty(&self) -> bool {
         matches!(&self.0, Content::Text(text) if text.is_empty())
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};

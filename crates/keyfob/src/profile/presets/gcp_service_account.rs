@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind};

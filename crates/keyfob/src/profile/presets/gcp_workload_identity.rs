@@ -1,6 +1,6 @@
 //! Google Cloud: a token of another platform is exchanged for one of Google.
 
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::profile::key::{Key, Kind};
 use crate::profile::presets::preset::{Preset, Values};

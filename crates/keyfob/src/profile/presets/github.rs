@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::oauth::signing_key::key_pair::Algorithm;
 use crate::profile::key::{Key, Kind};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{Method, StatusCode};
 
-use crate::oauth::http_token::advice::Advice;
+use crate::oauth::error_response::Advice;
 use crate::oauth::http_token::expiry::ExpiryForm;
 use crate::oauth::http_token::pointer::Pointer;
 use crate::origin::origin::{Origin, without_secrets};

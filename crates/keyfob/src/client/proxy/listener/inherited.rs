@@ -2,16 +2,32 @@
 //!
 //! Both protocols are a few environment variables: sd_listen_fds(3) and sd_notify(3).
 
-use std::env;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::{env, io};
 
 use listenfd::ListenFd;
 
-use crate::client::proxy::listener::Listener;
+use crate::client::proxy::listener::unix_socket::LocalSocket;
+use crate::client::proxy::listener::{ListenAddress, Listener, Socket};
 use crate::error::error::Error;
 
 impl Listener {
+    /// Listens with a unix socket that is bound already. Who may connect is up to its file, and to [`Admission`].
+    ///
+    /// [`Admission`]: crate::proxy::Admission
+    ///
+    /// # Errors
+    ///
+    /// Any error of the system.
+    pub fn from_unix(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let path = address.as_pathname().map(PathBuf::from).unwrap_or_default();
+        let socket = Socket::Unix(LocalSocket::from_std(socket)?);
+        Ok(Self::new(socket, ListenAddress::Unix(path)))
+    }
+
     /// The sockets that systemd has passed on, with their names; none if the program was not started by a socket unit.
     ///
     /// The name is that of `FileDescriptorName=` in the unit, or of the unit itself. The sockets can be taken once. Needs a tokio
@@ -41,13 +57,13 @@ impl Listener {
     }
 }
 
-fn take(sockets: &mut ListenFd, index: usize) -> std::io::Result<Listener> {
+fn take(sockets: &mut ListenFd, index: usize) -> io::Result<Listener> {
     if let Ok(Some(socket)) = sockets.take_unix_listener(index) {
         return Listener::from_unix(socket);
     }
     match sockets.take_tcp_listener(index)? {
         Some(socket) => Listener::from_tcp(socket),
-        None => Err(std::io::ErrorKind::InvalidInput.into()),
+        None => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -80,7 +96,7 @@ pub fn notify(state: ServiceState) {
     let _ = send(path.as_encoded_bytes(), message.as_bytes());
 }
 
-fn send(path: &[u8], message: &[u8]) -> std::io::Result<()> {
+fn send(path: &[u8], message: &[u8]) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::net::SocketAddr;
 

@@ -1,22 +1,47 @@
-//! The response that a blocking session returns, each of whose reads has the timeout (R8).
+//! The blocking client of `reqwest` as a session uses it. Each read of a response has the timeout (R8).
 
 use std::io::Read;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::Body;
-use reqwest::blocking::Response;
+use reqwest::blocking::{Client, Request, Response};
+use url::Url;
 
+use crate::client::idle_timeout::IdleTimeout;
+use crate::client::session::http_client::{HttpClient, HttpRequest, http_request};
 use crate::client::session::response_body::with_url;
+use crate::exchange::outcome::Replay;
+use crate::exchange::redirect::{Redirect, RedirectBody};
+use crate::exchange::reqwest_failure::Fault;
+
+http_request!(Request);
+
+impl HttpClient for Client {
+    type Request = Request;
+    type Response = Response;
+
+    /// Blocks the calling thread. The client has the timeout, unless the request has one of its own.
+    async fn execute(&self, attempt: Request, _: Option<&IdleTimeout>) -> Result<Response, Fault> {
+        let response = self.execute(attempt).map_err(Fault::Client)?;
+        Ok(limit_reads(response))
+    }
+
+    fn head(response: &Response) -> (StatusCode, &HeaderMap) {
+        (response.status(), response.headers())
+    }
+}
 
 /// The same response, each of whose reads has the timeout, but not `bytes`, `text` and `json` as a whole.
 ///
 /// In `reqwest`, the timeout of a blocking response bounds each `read`, but also a call that reads the whole body.
 /// So this response reads from that one, and has no timeout itself.
-pub(crate) fn limit_reads(mut response: Response) -> Response {
+fn limit_reads(mut response: Response) -> Response {
     if response.content_length() == Some(0) {
         return response;
     }

@@ -1,4 +1,4 @@
-//! The file of a unix socket: who may reach it, and which process owns it (P3).
+//! A unix socket at which a proxy listens, and its file: who may reach it, and which process owns it (P3).
 
 use std::fs::{self, File};
 use std::io;
@@ -7,13 +7,48 @@ use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
+pub(super) use tokio::net::UnixStream;
 use tokio::net::{UnixListener, UnixSocket};
 
 use crate::error::error::Error;
 
+/// A unix socket, and its file.
+#[derive(Debug)]
+pub(super) struct LocalSocket {
+    socket: UnixListener,
+    /// Dropping it removes the file. A socket from systemd has none.
+    _file: Option<SocketFile>,
+}
+
+impl LocalSocket {
+    pub(super) fn bind(path: PathBuf) -> Result<Self, Error> {
+        let (socket, file) = SocketFile::bind(path)?;
+        Ok(Self {
+            socket,
+            _file: Some(file),
+        })
+    }
+
+    /// A socket that is bound already, and whose file is another program's.
+    pub(super) fn from_std(socket: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket: UnixListener::from_std(socket)?,
+            _file: None,
+        })
+    }
+
+    /// The next connection, and the number of the user whose process made it.
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, u32)> {
+        let (stream, _) = self.socket.accept().await?;
+        let user = stream.peer_cred()?.uid();
+        Ok((stream, user))
+    }
+}
+
 /// A socket file that this process has made. It is removed when this is dropped, if it is still the same file.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     /// The device and the number of the file.
     identity: (u64, u64),
@@ -21,7 +56,7 @@ pub(super) struct SocketFile {
 
 impl SocketFile {
     /// Makes the socket, and its directory if that is missing.
-    pub(super) fn bind(path: PathBuf) -> Result<(UnixListener, Self), Error> {
+    fn bind(path: PathBuf) -> Result<(UnixListener, Self), Error> {
         check_path(&path)?;
         let directory = path.parent().unwrap_or(Path::new("/"));
         prepare(directory)?;
