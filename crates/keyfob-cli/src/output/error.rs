@@ -105,11 +105,12 @@ impl From<keyfob::Error> for CliError {
 fn of_step(step: Option<FailedStep>) -> ExitCode {
     match step {
         Some(FailedStep::Resolve) => ExitCode::Unresolved,
+        Some(FailedStep::ResolveProxy) => ExitCode::UnresolvedProxy,
         Some(FailedStep::Connect) => ExitCode::Unconnected,
         Some(FailedStep::Handshake) => ExitCode::Handshake,
         Some(FailedStep::Certificate) => ExitCode::Certificate,
         Some(FailedStep::NoResponse) => ExitCode::NoResponse,
-        Some(FailedStep::Receive) => ExitCode::Broken,
+        Some(FailedStep::Tunnel | FailedStep::Receive) => ExitCode::Broken,
         _ => ExitCode::Failed,
     }
 }

@@ -11,6 +11,7 @@ pub(crate) enum ExitCode {
     Usage,
     NoToken,
     Origin,
+    UnresolvedProxy,
     Unresolved,
     Unconnected,
     CutShort,
@@ -36,12 +37,13 @@ pub(crate) enum ExitCode {
 }
 
 impl ExitCode {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
         Self::NoToken,
         Self::Origin,
+        Self::UnresolvedProxy,
         Self::Unresolved,
         Self::Unconnected,
         Self::CutShort,
@@ -69,6 +71,7 @@ impl ExitCode {
             Self::Usage => 2,
             Self::NoToken => 3,
             Self::Origin => 4,
+            Self::UnresolvedProxy => 5,
             Self::Unresolved => 6,
             Self::Unconnected => 7,
             Self::CutShort => 18,
@@ -100,6 +103,7 @@ impl ExitCode {
             Self::Usage => "an argument or a setting cannot be used",
             Self::NoToken => "no valid token could be obtained; nothing was sent",
             Self::Origin => "the token is not for this server; nothing was sent",
+            Self::UnresolvedProxy => "the name of the proxy cannot be resolved to an address",
             Self::Unresolved => "the name of the server cannot be resolved to an address",
             Self::Unconnected => "there is no connection to the server, as when it is refused",
             Self::CutShort => "the response was cut short; with --output, no file was written",
@@ -115,7 +119,9 @@ impl ExitCode {
             }
             Self::Redirects => "the server redirects more often than --max-redirects allows",
             Self::NoResponse => "the server closed the connection without a response",
-            Self::Broken => "the connection broke before the response had begun",
+            Self::Broken => {
+                "the connection broke before the response had begun, or a proxy refused to connect to the server"
+            }
             Self::Certificate => "the server's certificate is not trusted",
             Self::NotExecutable => "run: the program cannot be executed",
             Self::NotFound => "run: the program does not exist",

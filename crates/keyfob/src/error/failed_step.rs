@@ -4,10 +4,14 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailedStep {
-    /// The name of the host, or of a proxy before it, was not resolved to an address.
+    /// The name of the host was not resolved to an address.
     Resolve,
-    /// There was no connection, as when it is refused.
+    /// The name of the proxy that the environment names was not resolved to an address.
+    ResolveProxy,
+    /// There was no connection to the server or to a proxy, as when it is refused.
     Connect,
+    /// A proxy refused to connect this machine to the server.
+    Tunnel,
     /// The TLS handshake failed, but not because of the certificate of the server.
     Handshake,
     /// The certificate of the server is not trusted, is for another host, or has expired.

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::budget::RetryCost;
 use crate::exchange::retry_after::RetryAfter;
+use crate::exchange::tunnel::is_refused_for_good;
 
 /// The header field by which a client promises that a request takes effect once, however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -83,6 +84,9 @@ pub enum Failure {
 impl Failure {
     /// Classifies the failure of a connection that was not made, so that nothing can have been sent.
     pub(crate) fn of_connect(error: &(dyn StdError + 'static)) -> Self {
+        if is_refused_for_good(error) {
+            return Self::Final;
+        }
         let io = causes(error).filter_map(|cause| cause.downcast_ref().map(io::Error::kind));
         let known = |kind| match kind {
             io::ErrorKind::ConnectionRefused => Some(Self::ConnectionRefused),

@@ -6,13 +6,19 @@ use std::io;
 use crate::error::error::{Error, ErrorKind, causes};
 use crate::error::failed_step::FailedStep;
 use crate::exchange::outcome::Failure;
+use crate::exchange::proxy_failure::{ProxiesFrom, explain};
 #[cfg(feature = "rustls")]
 pub(crate) use crate::exchange::tls_failure as tls;
+use crate::exchange::tunnel::{NoTunnel, TunnelError};
 
 /// Without rustls, no TLS of the client's can fail.
 #[cfg(not(feature = "rustls"))]
 pub(crate) mod tls {
     pub(crate) fn reason(_: &reqwest::Error) -> Option<String> {
+        None
+    }
+
+    pub(crate) fn reason_of_proxy(_: &reqwest::Error) -> Option<String> {
         None
     }
 
@@ -28,6 +34,8 @@ pub(crate) mod tls {
 /// Why an attempt got no response.
 pub(crate) enum Fault {
     Client(reqwest::Error),
+    /// A proxy before the server failed, or refused.
+    Proxy(NoTunnel),
     /// Nothing moved for too long (R8).
     Stalled,
     /// The attempt was not sent (R2).
@@ -35,9 +43,18 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Finds out whether a client's error is the fault of a proxy.
+    pub(crate) async fn of_client(error: reqwest::Error, proxies: ProxiesFrom) -> Self {
+        match explain(error, proxies).await {
+            Ok(proxy) => Self::Proxy(proxy),
+            Err(error) => Self::Client(error),
+        }
+    }
+
     pub(crate) fn failure(&self) -> Failure {
         match self {
             Self::Client(error) => classify(error),
+            Self::Proxy(error) => Failure::of_connect(error),
             Self::Stalled => Failure::Timeout,
             Self::Refused(_) => Failure::Final,
         }
@@ -62,6 +79,16 @@ impl Fault {
                         Error::new(ErrorKind::Transport, reason).caused_by(cause.without_url()),
                     ),
                     None => error.caused_by(cause.without_url()),
+                }
+            }
+            Self::Proxy(proxy) => {
+                let error = failure.error(destination).at(step_at_proxy(&proxy));
+                match client_error(&proxy).and_then(|cause| tls::reason_of_proxy(cause)) {
+                    Some(reason) => {
+                        let reason = Error::new(ErrorKind::Transport, reason);
+                        error.caused_by(proxy.because(reason))
+                    }
+                    None => error.caused_by(proxy),
                 }
             }
             Self::Stalled => {
@@ -102,9 +129,7 @@ fn failed_step(error: &reqwest::Error) -> Option<FailedStep> {
         return None;
     }
     tls::failed_step(error).or(if error.is_connect() {
-        // The type of the error is private.
-        let is_unresolved = causes(error).any(|cause| cause.to_string() == "dns error");
-        match is_unresolved {
+        match is_unresolved(error) {
             true => Some(FailedStep::Resolve),
             false => Some(FailedStep::Connect),
         }
@@ -113,6 +138,29 @@ fn failed_step(error: &reqwest::Error) -> Option<FailedStep> {
     } else {
         Some(FailedStep::Receive)
     })
+}
+
+/// Where the connection to or through a proxy failed.
+fn step_at_proxy(proxy: &NoTunnel) -> Option<FailedStep> {
+    let Some(client) = client_error(proxy) else {
+        return Some(FailedStep::Tunnel);
+    };
+    match failed_step(client)? {
+        FailedStep::Resolve => Some(FailedStep::ResolveProxy),
+        FailedStep::Connect if TunnelError::find(client).is_some_and(TunnelError::is_connected) => {
+            Some(FailedStep::Tunnel)
+        }
+        step => Some(step),
+    }
+}
+
+fn client_error(proxy: &NoTunnel) -> Option<&reqwest::Error> {
+    proxy.source()?.downcast_ref()
+}
+
+/// The type of the error is private.
+fn is_unresolved(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| cause.to_string() == "dns error")
 }
 
 fn is_hyper(error: &reqwest::Error, test: fn(&hyper::Error) -> bool) -> bool {

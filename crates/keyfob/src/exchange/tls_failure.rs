@@ -30,6 +30,11 @@ pub(crate) fn reason(error: &(dyn StdError + 'static)) -> Option<String> {
     })
 }
 
+/// Why a handshake with a proxy before the server failed.
+pub(crate) fn reason_of_proxy(error: &(dyn StdError + 'static)) -> Option<String> {
+    Some(reason(error)?.replace("the server", "the proxy"))
+}
+
 /// Whether the server refused the client's certificate, or the lack of one, so that it has not processed the request.
 ///
 /// In TLS 1.3 the client may have sent the request by then (RFC 8446 §4.4.2.4): the server reads it only after it has accepted

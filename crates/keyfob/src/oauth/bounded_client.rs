@@ -8,7 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, default_client, no_response};
+use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, default_client};
+use crate::oauth::sent_request::SentFlag;
 use crate::origin::ca_file::Trust;
 use crate::origin::loopback::EnvironmentProxies;
 use crate::origin::network::{AddressesFrom, Network};
@@ -44,8 +45,7 @@ impl HttpClient {
     /// Asks for a document, and reads only the head of the response, because its body may never end.
     async fn get_head(&self, endpoint: &Endpoint) -> Result<ResponseHead, Error> {
         let request = self.request(Method::GET, endpoint, HeaderMap::new());
-        let failed = |cause| no_response(endpoint, cause, false);
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = self.open(endpoint, request, &SentFlag::default()).await?;
         Ok(ResponseHead {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),

@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
-use crate::exchange::reqwest_failure::{Fault, classify, tls};
+use crate::exchange::proxy_failure::ProxiesFrom;
+use crate::exchange::reqwest_failure::{Fault, tls};
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::decode;
 use crate::oauth::response_body::{Body, read_body, text};
@@ -177,6 +178,12 @@ impl ServerResponse {
             }
             _ => String::new(),
         }
+    }
+
+    /// Whether it is a page of HTML.
+    pub(crate) fn is_page(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
     }
 
     /// Reads the body: as JSON, or as a form.
@@ -395,16 +402,36 @@ impl HttpClient {
             .headers(headers)
     }
 
+    /// Sends a request, and returns the response with its body unread.
+    pub(crate) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        request: reqwest::RequestBuilder,
+        sent: &SentFlag,
+    ) -> Result<reqwest::Response, NoResponse> {
+        let proxies = match self.direct {
+            Some(_) => ProxiesFrom::Environment,
+            None => ProxiesFrom::Application,
+        };
+        match request.send().await {
+            Ok(response) => Ok(response),
+            Err(cause) => {
+                let fault = Fault::of_client(cause, proxies).await;
+                Err(no_response(endpoint, fault, sent.is_set()))
+            }
+        }
+    }
+
     async fn receive(
         &self,
         endpoint: &Endpoint,
         request: reqwest::RequestBuilder,
         sent: &SentFlag,
     ) -> Result<ServerResponse, NoResponse> {
-        let failed = |cause| no_response(endpoint, cause, sent.is_set());
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = self.open(endpoint, request, sent).await?;
         let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        let broken = |cause| no_response(endpoint, Fault::Client(cause), sent.is_set());
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
             // Counted while reading, because the length that a response declares is not to be trusted.
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(too_long(endpoint, sent.is_set()));
@@ -447,26 +474,25 @@ pub(crate) fn default_client() -> reqwest::ClientBuilder {
 }
 
 /// T2: every failure of the transport is temporary.
-pub(crate) fn no_response(
-    endpoint: &Endpoint,
-    cause: reqwest::Error,
-    was_sent: bool,
-) -> NoResponse {
-    // The resolver refused the addresses of the host.
-    if let Some(error) = Error::find(&cause) {
-        let error = error.clone();
-        return NoResponse { error, was_sent };
+fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse {
+    if let Fault::Client(cause) = &fault {
+        // The resolver refused the addresses of the host.
+        if let Some(error) = Error::find(cause) {
+            let error = error.clone();
+            return NoResponse { error, was_sent };
+        }
     }
     // The server reads a request only after it has accepted the certificate.
-    let was_sent = was_sent && !tls::is_about_client_certificate(&cause);
-    let what = match (classify(&cause), was_sent) {
+    let was_sent = was_sent
+        && !matches!(&fault, Fault::Client(cause) if tls::is_about_client_certificate(cause));
+    let what = match (fault.failure(), was_sent) {
         (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
         (_, true) => "lost the connection; it may have seen the request",
         // Whatever happened, nothing was written to a connection.
         (Failure::Final, false) => "could not be sent the request",
         (_, false) => "cannot be reached",
     };
-    let cause = Fault::Client(cause).report(&endpoint.origin.to_string());
+    let cause = fault.report(&endpoint.origin.to_string());
     let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
     NoResponse { error, was_sent }
 }

@@ -121,6 +121,14 @@ pub(crate) fn error_of(
             "{endpoint} redirected the request ({status}), and redirects are not followed; configure the final URL"
         ));
     }
+    if code.is_none()
+        && let Some(advice) = intermediary(response)
+    {
+        let status = status.as_u16();
+        return response.add_pause(Error::unavailable(format!(
+            "a proxy or a gateway before {endpoint} refused the request ({status}); {advice}"
+        )));
+    }
     let status = status.as_u16();
     let advice = response.clock_advice();
     let message = match code {
@@ -134,6 +142,19 @@ pub(crate) fn error_of(
     match refuses_credential(response.status, code) {
         true => error.refuses_credential(),
         false => error,
+    }
+}
+
+/// What to do about a response that is not that of the server, but of a proxy or a gateway on the way to it.
+fn intermediary(response: &ServerResponse) -> Option<&'static str> {
+    match response.status.as_u16() {
+        407 => Some("put the user name and the password that it wants into the URL of the proxy"),
+        511 => Some("sign in to this network first, with a browser"),
+        // An error response is JSON (RFC 6749 §5.2). A firewall blocks with a page.
+        403 if response.is_page() => {
+            Some("its response is a page for people: ask where it is run to allow this server")
+        }
+        _ => None,
     }
 }
 

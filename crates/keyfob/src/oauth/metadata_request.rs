@@ -103,6 +103,10 @@ fn cannot_be_fetched(url: &Endpoint, response: &ServerResponse) -> (Fault, Error
     let status = response.status;
     let fault = match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Fault::Failed,
+        // Of a proxy, which says nothing about the server.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+            Fault::Failed
+        }
         // Some servers respond with 500 to a path that they do not know.
         _ => Fault::Absent,
     };

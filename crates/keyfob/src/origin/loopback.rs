@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use futures_util::future::ready;
-use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
@@ -68,8 +68,13 @@ impl EnvironmentProxies {
 
     /// Whether a proxy gets the requests to this URL.
     pub(crate) fn get(&self, url: &Url) -> bool {
-        let uri = url.as_str().parse();
-        uri.is_ok_and(|uri| self.0.intercept(&uri).is_some())
+        self.of(url).is_some()
+    }
+
+    /// The proxy that gets the requests to this URL.
+    pub(crate) fn of(&self, url: &Url) -> Option<Intercept> {
+        let uri = url.as_str().parse().ok()?;
+        self.0.intercept(&uri)
     }
 
     /// Fails for plain http to this machine if a proxy of the environment would get it, and the credential with it.

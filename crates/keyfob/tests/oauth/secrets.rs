@@ -39,6 +39,38 @@ async fn a_token_request_that_ignores_the_proxy() {
     assert_eq!(endpoint.calls(), 1);
 }
 
+#[test]
+fn a_token_request_names_the_proxy_that_refused_it() {
+    let proxy = Server::start();
+    proxy.expect(Expect::any().always(ScriptedResponse::status(403)));
+    let url = proxy.url();
+    run_alone(
+        "secrets::a_token_request_that_a_proxy_refuses",
+        &[
+            ("HTTPS_PROXY", url.replace("//", "//me:hush@")),
+            (PROGRAM, url),
+        ],
+    );
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, which has a proxy in its environment"]
+async fn a_token_request_that_a_proxy_refuses() {
+    let Ok(proxy) = std::env::var(PROGRAM) else {
+        return;
+    };
+    let client = Client::builder("desktop").token_endpoint("https://login.test/token");
+    let source = ClientCredentials::new(client.build().unwrap());
+    let error = TokenCache::new(source).get_valid_token().await.unwrap_err();
+    let texts = error_texts(&error);
+    let named = format!(
+        "the proxy {proxy}, which the environment names, refused a connection to login.test:443 with status 403"
+    );
+    assert!(texts.contains(&named) && !texts.contains(SECRET), "{texts}");
+    assert_eq!(error.kind(), keyfob::ErrorKind::Unavailable);
+    assert!(!error.is_outcome_unknown());
+}
+
 #[tokio::test]
 #[ignore = "runs in a process of its own, which has a logger"]
 async fn everything_is_logged() {

@@ -67,6 +67,31 @@ async fn t2_a_refusal_without_a_code_is_judged_by_its_status() {
 }
 
 #[tokio::test]
+async fn t2_a_refusal_of_a_proxy_or_a_gateway_is_none_of_the_server() {
+    let page = ScriptedResponse::status(403)
+        .header("content-type", "text/html; charset=utf-8")
+        .body("<html>blocked: hush</html>");
+    for (response, advice) in [
+        (ScriptedResponse::status(407), "(407); put the user name"),
+        (
+            ScriptedResponse::status(511),
+            "(511); sign in to this network",
+        ),
+        (page, "(403); its response is a page for people"),
+    ] {
+        let error = error_after(response).await;
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{text}");
+        assert!(
+            text.starts_with("a proxy or a gateway before the token endpoint at "),
+            "{text}"
+        );
+        assert!(text.contains(advice) && !text.contains("hush"), "{text}");
+        assert!(!error.is_outcome_unknown());
+    }
+}
+
+#[tokio::test]
 async fn s3_a_code_that_is_not_registered_is_shown_unless_it_may_be_a_secret() {
     let error = error_after(refusal(400, "tenant_disabled")).await;
     assert!(error.to_string().contains("`tenant_disabled`"), "{error}");

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use keyfob_testkit::{Leaf, TestAuthority, TlsServer, json};
 use tokio::io::copy_bidirectional;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
-use crate::fixtures::{OK, RawUpstream, Running, route};
+use crate::fixtures::{OK, RawUpstream, Running, route, tls_config};
 use crate::own_process::run_alone;
 
 /// The request that a process of its own sends, and the words that its response has.
@@ -50,6 +51,24 @@ async fn tunnel(proxy: &RawUpstream, server: SocketAddr) -> String {
     // The client may close its side at any time.
     _ = copy_bidirectional(&mut client.0, &mut server).await;
     head
+}
+
+/// Accepts connections with TLS, and connects them to a server without.
+async fn with_tls(authority: &TestAuthority, behind: SocketAddr) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(tls_config(authority));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // A client that does not trust the certificate ends the handshake.
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let mut server = TcpStream::connect(behind).await.unwrap();
+                _ = copy_bidirectional(&mut stream, &mut server).await;
+            }
+        }
+    });
+    address
 }
 
 fn https_server(folder: &Path) -> TlsServer {
@@ -140,15 +159,58 @@ async fn r1_what_goes_to_this_machine_does_not_use_a_proxy() {
 
 #[tokio::test]
 async fn p1_a_proxy_that_opens_no_tunnel_is_told_in_words() {
+    // The route retries at once what may pass.
+    for (status, attempts) in [(407, 1), (403, 1), (511, 1), (502, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let proxy = RawUpstream::start().await;
+        let url = proxy.url("");
+        let words = format!(
+            "the proxy {url}, which the environment names, refused a connection to api.test:443 with status {status}; "
+        );
+        let received = proxy.answer(format!(
+            "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        ));
+        let _server = https_server(folder.path());
+        let mut variables = to_api_test(folder.path(), &words);
+        variables.push(("HTTPS_PROXY", url.replace("http://", "http://user:s3cret@")));
+        send(&variables).await;
+        assert_eq!(received.lock().unwrap().len(), attempts, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn p1_a_proxy_that_is_away_or_not_trusted_is_told_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    let proxy = RawUpstream::start().await;
-    let url = proxy.url("");
-    let named = format!("the proxy {url}, which the environment names");
-    proxy.answer("HTTP/1.1 407 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let gone = RawUpstream::start().await.url("");
+    let secure = with_tls(&TestAuthority::new(), RawUpstream::start().await.address).await;
     let _server = https_server(folder.path());
-    let mut variables = to_api_test(folder.path(), &named);
-    variables.push(("HTTPS_PROXY", url.replace("http://", "http://user:s3cret@")));
-    send(&variables).await;
+    for (url, reason) in [
+        (gone, "onnection refused"),
+        (
+            format!("https://{secure}"),
+            "the certificate of the proxy comes from an authority that is not trusted",
+        ),
+    ] {
+        let mut variables = to_api_test(folder.path(), reason);
+        variables.push(("HTTPS_PROXY", url));
+        send(&variables).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_with_tls_opens_a_tunnel() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = TestAuthority::new();
+    let proxy = RawUpstream::start().await;
+    let secure = with_tls(&authority, proxy.address).await;
+    let server = TlsServer::builder(&authority)
+        .certificate(authority.issue(Leaf::default().name("api.test")))
+        .start(|_| (200, json!({})));
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let mut variables = to_api_test(folder.path(), "HTTP/1.1 200");
+    variables.push(("HTTPS_PROXY", format!("https://user:pass@{secure}")));
+    let ((), head) = tokio::join!(send(&variables), tunnel(&proxy, server.address()));
+    assert!(head.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"));
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! R1 with a proxy from the environment: requests to this machine do not leave it.
 
-use keyfob::{Error, Session};
+use std::error::Error as _;
+
+use keyfob::error::FailedStep;
+use keyfob::{Error, ErrorKind, Session};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server};
 
-use crate::fixtures::{TARGET, bearers, builder, numbered, target};
+use crate::fixtures::{TARGET, bearers, builder, numbered, promptly, target};
 use crate::own_process::run_alone;
 
 #[test]
@@ -182,4 +185,77 @@ fn r9_a_netrc_file_is_not_read() {
     ];
     run_alone("proxies::a_request_to_this_machine", &environment);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// The status with which a proxy refuses, for a test in a process of its own.
+const REFUSAL: &str = "KEYFOB_TEST_REFUSAL";
+
+#[test]
+fn a_proxy_that_refuses_a_tunnel_is_named_with_its_status() {
+    // One request of a session and, where the client does not know the status, one more to find that out. A status that may
+    // pass is retried.
+    for (status, requests) in [(407, 1), (403, 2), (302, 2), (502, 8)] {
+        for test in ["a_refused_tunnel", "a_refused_tunnel_of_a_blocking_session"] {
+            let proxy = Server::start();
+            proxy.expect(Expect::any().always(ScriptedResponse::status(status)));
+            let environment = [
+                (
+                    "https_proxy",
+                    &*proxy.url().replace("http://", "http://me:s3cret@"),
+                ),
+                (TARGET, &*proxy.url()),
+                ("NO_PROXY", ""),
+                (REFUSAL, &*status.to_string()),
+            ];
+            run_alone(&format!("proxies::{test}"), &environment);
+            assert_eq!(proxy.calls(), requests, "{status} {test}");
+            for request in proxy.received() {
+                assert_eq!(request.header("authorization"), None);
+                assert!(request.header("proxy-authorization").is_some());
+            }
+        }
+    }
+}
+
+fn check_refusal(error: &Error) {
+    let (proxy, status) = (target().unwrap(), std::env::var(REFUSAL).unwrap());
+    assert_eq!(error.failed_step(), Some(FailedStep::Tunnel));
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    let text = format!("{error}: {}", error.source().unwrap());
+    let named = format!(
+        "the proxy {proxy}, which the environment names, refused a connection to api.test:443 with status {status}; "
+    );
+    assert!(text.contains(&named), "{text}");
+    assert!(!format!("{error:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_refused_tunnel() {
+    if target().is_none() {
+        return;
+    }
+    let session = builder(&ManualClock::default()).origin("https://api.test");
+    let session = session.build().unwrap();
+    check_refusal(
+        &session
+            .post("https://api.test/data")
+            .send()
+            .await
+            .unwrap_err(),
+    );
+}
+
+#[test]
+#[ignore = "runs in a process of its own, with another environment"]
+fn a_refused_tunnel_of_a_blocking_session() {
+    if target().is_none() {
+        return;
+    }
+    let session = keyfob::blocking::Session::builder(numbered().0)
+        .origin("https://api.test")
+        .retry(promptly())
+        .build()
+        .unwrap();
+    check_refusal(&session.post("https://api.test/data").send().unwrap_err());
 }

@@ -160,6 +160,7 @@ const PARTS: &[&str] = &[
     "exchange/outcome.rs",
     "exchange/reqwest_failure.rs",
     "exchange/tls_failure.rs",
+    "exchange/tunnel.rs",
     "oauth/endpoint.rs",
     "oauth/error_response.rs",
     "oauth/issuer_mismatch.rs",

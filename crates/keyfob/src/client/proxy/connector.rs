@@ -1,17 +1,18 @@
 //! Connects to an upstream: directly, or through the proxy that the environment names.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryFutureExt;
 use futures_util::future::{BoxFuture, FutureExt};
-use http::Uri;
+use http::header::{HOST, PROXY_AUTHORIZATION};
 use http::uri::Scheme;
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -21,8 +22,9 @@ use tower_service::Service;
 
 use crate::client::proxy::local_names::Resolver;
 use crate::client::proxy::upstream_tls::UpstreamTls;
-use crate::error::error::{BoxError, Error, causes};
+use crate::error::error::{BoxError, Error};
 use crate::exchange::outcome::DEFAULT_TIMEOUT;
+use crate::exchange::tunnel::{NoTunnel, of_environment};
 use crate::origin::origin::Origin;
 
 /// A proxy between this machine and an upstream, such as that of a company.
@@ -72,7 +74,7 @@ impl OutboundProxy {
 pub(super) enum Connector {
     Direct(Tcp),
     /// A tunnel through a proxy (RFC 9110 §9.3.6), also for plain http: an upgrade and gRPC pass through it as well.
-    Through(OutboundProxy, Box<Tunnel<HttpsConnector<Tcp>>>),
+    Through(OutboundProxy, Box<HttpsConnector<Tcp>>),
 }
 
 /// A connection to an upstream, with TLS if it is that of a proxy.
@@ -91,12 +93,7 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp());
-        let tunnel = Tunnel::new(proxy.0.uri().clone(), to_proxy);
-        let tunnel = match proxy.0.basic_auth() {
-            Some(credential) => tunnel.with_auth(credential.clone()),
-            None => tunnel,
-        };
-        Self::Through(proxy, Box::new(tunnel))
+        Self::Through(proxy, Box::new(to_proxy))
     }
 }
 
@@ -108,7 +105,7 @@ impl Service<Uri> for Connector {
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Direct(tcp) => tcp.poll_ready(context).map_err(Into::into),
-            Self::Through(_, tunnel) => tunnel.poll_ready(context).map_err(Into::into),
+            Self::Through(_, to_proxy) => to_proxy.poll_ready(context),
         }
     }
 
@@ -119,67 +116,78 @@ impl Service<Uri> for Connector {
                 .map_ok(MaybeHttpsStream::Http)
                 .err_into()
                 .boxed(),
-            Self::Through(proxy, tunnel) => {
-                let proxy = proxy.0.uri().clone();
-                tunnel
-                    .call(with_port(upstream))
-                    .map_err(|cause| {
-                        let cause = cause.into();
-                        BoxError::from(NoTunnel { proxy, cause })
+            Self::Through(OutboundProxy(proxy), to_proxy) => {
+                let connecting = to_proxy.call(proxy.uri().clone());
+                let credential = proxy.basic_auth().cloned();
+                let proxy = of_environment(proxy.uri());
+                let server = host_and_port(&upstream);
+                async move {
+                    let opened = match connecting.await {
+                        Ok(to_proxy) => open_tunnel(to_proxy, credential, &server).await,
+                        Err(cause) => Err(Opening::Failed(cause)),
+                    };
+                    opened.map_err(|fault| match fault {
+                        Opening::Refused(status) => NoTunnel::refused(proxy, server, status).into(),
+                        Opening::Failed(cause) => NoTunnel::failed(proxy, server, cause).into(),
                     })
-                    .boxed()
+                }
+                .boxed()
             }
         }
     }
 }
 
-/// The proxy has not connected to the upstream.
-#[derive(Debug)]
-pub(super) struct NoTunnel {
-    proxy: Uri,
-    cause: BoxError,
-}
-
-impl NoTunnel {
-    /// Which proxy failed, and why, if this is the cause of an error.
-    pub(super) fn reason(error: &(dyn StdError + 'static)) -> Option<String> {
-        causes(error)
-            .find_map(|cause| cause.downcast_ref::<Self>())
-            .map(|failure| format!("{failure}: {}", failure.cause))
+/// A connection through a proxy to a server, for which it is asked with a CONNECT.
+async fn open_tunnel(
+    to_proxy: Connection,
+    credential: Option<HeaderValue>,
+    server: &str,
+) -> Result<Connection, Opening> {
+    let (mut sender, connection) = http1::Builder::new()
+        // Some proxies know no other spelling.
+        .title_case_headers(true)
+        .handshake(to_proxy)
+        .await?;
+    let driver = tokio::spawn(connection.with_upgrades());
+    let mut request = Request::connect(server).header(HOST, server);
+    if let Some(credential) = credential {
+        request = request.header(PROXY_AUTHORIZATION, credential);
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    if !response.status().is_success() {
+        driver.abort();
+        return Err(Opening::Refused(response.status()));
+    }
+    let tunnel = hyper::upgrade::on(response).await?.downcast::<Connection>();
+    let tunnel = tunnel.expect("the connection to the proxy is of this type");
+    // TLS and HTTP let the client speak first.
+    match tunnel.read_buf.is_empty() {
+        true => Ok(tunnel.io),
+        false => Err(Opening::Failed("it sent more than the response".into())),
     }
 }
 
-impl fmt::Display for NoTunnel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, authority) = (self.proxy.scheme_str(), self.proxy.authority());
-        write!(
-            f,
-            "the proxy {}://{}, which the environment names, has not connected to it",
-            scheme.unwrap_or("http"),
-            authority.map_or("", |authority| authority.as_str()),
-        )
+/// Why there is no tunnel.
+enum Opening {
+    Refused(StatusCode),
+    Failed(BoxError),
+}
+
+impl<E: Into<BoxError>> From<E> for Opening {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
-impl StdError for NoTunnel {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.cause)
-    }
-}
-
-/// The same server, with its port written out: a tunnel takes 443 for a port that is missing.
-fn with_port(uri: Uri) -> Uri {
-    let is_plain = uri.scheme() == Some(&Scheme::HTTP) && uri.port().is_none();
-    let authority = uri
-        .authority()
-        .filter(|_| is_plain)
-        .and_then(|authority| format!("{authority}:80").parse().ok());
-    let Some(authority) = authority else {
-        return uri;
+/// The host and the port of a server, as a CONNECT names it.
+fn host_and_port(server: &Uri) -> String {
+    let port = match server.scheme() == Some(&Scheme::HTTP) {
+        true => 80,
+        false => 443,
     };
-    let mut parts = uri.into_parts();
-    parts.authority = Some(authority);
-    Uri::from_parts(parts).expect("only the port of a URI was added")
+    let port = server.port_u16().unwrap_or(port);
+    format!("{}:{port}", server.host().unwrap_or_default())
 }
 
 fn tcp() -> Tcp {

@@ -6,7 +6,6 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use crate::cache::cache::TokenCache;
-use crate::client::proxy::connector::NoTunnel;
 use crate::client::proxy::problem::Problem;
 use crate::client::proxy::recorded_body::BrokenOff;
 use crate::error::error::{Error, ErrorKind, causes};
@@ -14,6 +13,7 @@ use crate::exchange::io_failure::classify;
 use crate::exchange::outcome::Failure;
 use crate::exchange::reqwest_failure::not_http;
 use crate::exchange::tls_failure;
+use crate::exchange::tunnel::NoTunnel;
 
 /// The problem for a request of this method that failed (P1).
 pub(super) fn problem_of(
@@ -60,7 +60,8 @@ fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Ur
         Failure::Timeout => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let reason = NoTunnel::reason(error)
+    let reason = NoTunnel::find(error)
+        .map(of_proxy)
         .or_else(|| tls_failure::reason(error))
         .or_else(|| match base.scheme() {
             "http" => not_http(error),
@@ -71,4 +72,16 @@ fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Ur
         detail = format!("{detail}: {reason}");
     }
     Problem::new(status, ErrorKind::Transport, detail)
+}
+
+/// What failed at a proxy before the upstream, with its cause.
+pub(super) fn of_proxy(failure: &NoTunnel) -> String {
+    match failure.source() {
+        None => failure.to_string(),
+        Some(cause) => match (tls_failure::reason_of_proxy(cause), causes(cause).last()) {
+            (Some(reason), _) => format!("{failure}: {reason}"),
+            // The first ones say only that a step failed.
+            (None, last) => format!("{failure}: {}", last.unwrap_or(cause)),
+        },
+    }
 }

@@ -12,6 +12,7 @@ use crate::client::settings::{ClientSettings, settings_setters};
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::proof::RequestProof;
+use crate::exchange::proxy_failure::ProxiesFrom;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::certified_client::{Certificate, CertifiedClient};
@@ -152,6 +153,10 @@ impl<C> SessionBuilder<C> {
                 .then(|| build((self.fresh_direct)()))
                 .transpose()?,
             certified,
+            proxies: match is_own {
+                true => ProxiesFrom::Application,
+                false => ProxiesFrom::Environment,
+            },
             rules,
             base: self.base,
             redirects: self.redirects,

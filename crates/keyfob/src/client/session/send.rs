@@ -20,6 +20,7 @@ use crate::client::settings::ClientRules;
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::outcome::{Idempotency, Outcome, Replay};
+use crate::exchange::proxy_failure::ProxiesFrom;
 use crate::exchange::redirect::{OnRedirect, Redirect};
 use crate::exchange::reqwest_failure::Fault;
 use crate::exchange::retry::RetryPolicy;
@@ -34,6 +35,7 @@ pub(crate) struct Sender<C> {
     pub(crate) direct: Option<C>,
     /// A client that presents a certificate, for requests with the credential.
     pub(crate) certified: Option<CertifiedClient<C>>,
+    pub(crate) proxies: ProxiesFrom,
     pub(crate) rules: ClientRules,
     pub(crate) base: Option<Url>,
     pub(crate) redirects: u32,
@@ -188,7 +190,15 @@ impl<C: HttpClient + Clone> Attempts for SessionAttempts<'_, C> {
                 }
             }
         });
-        async move { response?.await }
+        let proxies = self.sender.proxies;
+        async move {
+            match response?.await {
+                Err(Fault::Client(error)) if error.is_connect() => {
+                    Err(Box::pin(Fault::of_client(error, proxies)).await)
+                }
+                result => result,
+            }
+        }
     }
 
     fn outcome<'a>(&self, result: &'a Result<C::Response, Fault>) -> Outcome<'a> {

@@ -11,10 +11,12 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use url::Host;
 
-use crate::client::proxy::connector::{Connection, NoTunnel, OutboundProxy};
+use crate::client::proxy::connector::{Connection, OutboundProxy};
+use crate::client::proxy::failure::of_proxy;
 use crate::client::proxy::forward::refusal::Refusal;
 use crate::client::proxy::forward::target::host_and_port;
 use crate::error::error::Error;
+use crate::exchange::tunnel::NoTunnel;
 use crate::origin::network::Network;
 use crate::origin::origin::Origin;
 
@@ -110,8 +112,10 @@ impl AllowedHosts {
                 proxy
                     .connect(target)
                     .await
-                    .map_err(|error| match NoTunnel::reason(&*error) {
-                        Some(reason) => unreachable(&format!("cannot be reached: {reason}")),
+                    .map_err(|error| match NoTunnel::find(&*error) {
+                        Some(failure) => {
+                            unreachable(&format!("cannot be reached: {}", of_proxy(failure)))
+                        }
                         None => unreachable("cannot be reached in time"),
                     })
             }
