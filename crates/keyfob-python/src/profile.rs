@@ -3,19 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keyfob::origin::Origins;
+use keyfob::origin::Origins as CoreOrigins;
 use keyfob::{ClientCertificate, Error, Profile as CoreProfile, Profiles, TokenSource};
 use pyo3::prelude::*;
 
+use crate::cache::pool::{PoolSettings, PooledRequests, TokenPool, make_source};
+use crate::client::origins::Origins;
 use crate::client::retry_policy::RetryPolicy;
 use crate::error::profile_error;
 use crate::runtime::critical_section::detached;
+use crate::source::reentrancy::next_number;
 use crate::source::remade::RemadeSource;
 use crate::source::source::Source;
 
 /// The settings of one profile.
 #[pyclass(frozen, module = "keyfob._core")]
-pub(crate) struct Profile(CoreProfile);
+pub(crate) struct Profile(pub(crate) CoreProfile);
 
 #[pymethods]
 impl Profile {
@@ -100,13 +103,47 @@ impl Profile {
         self.0.redirects()
     }
 
+    /// The origins that may receive its token.
+    fn origins(&self) -> Origins {
+        Origins::with(origins(&self.0))
+    }
+
+    /// A pool with its settings. The function returns a hook or a source of the subject token of a key.
+    fn pool(
+        &self,
+        py: Python<'_>,
+        subject_token: Option<Py<PyAny>>,
+        settings: PoolSettings,
+    ) -> PyResult<TokenPool> {
+        let prover = detached(py, || {
+            self.0.require_server()?;
+            self.0.dpop_prover()
+        });
+        let requests = PooledRequests {
+            prover: prover.map_err(|error: Error| profile_error(py, &error))?,
+            rejected: self.0.rejected_statuses().to_vec(),
+        };
+        let number = next_number();
+        let (profile, subject_token) = (self.0.clone(), subject_token.map(Arc::new));
+        let builder = move |py: Python<'_>| {
+            let profile = profile.forked();
+            let builder = match subject_token.clone() {
+                Some(subject_token) => profile
+                    .pool_with_subject_tokens(move |key| make_source(&subject_token, key, number)),
+                None => profile.pool(),
+            };
+            builder.map_err(|error| profile_error(py, &error))
+        };
+        TokenPool::made(py, settings, number, requests, builder)
+    }
+
     /// The source of its token.
     fn source(&self, py: Python<'_>) -> PyResult<Source> {
         let made = detached(py, || {
             self.0.require_server()?;
             let prover = self.0.dpop_prover()?;
             let profile = self.0.clone();
-            let source = RemadeSource::new(Arc::new(move || profile.source()))?;
+            let source = RemadeSource::new(Arc::new(move || profile.forked().source()))?;
             Ok((prover, Arc::new(source)))
         });
         let (prover, source) = made.map_err(|error: Error| profile_error(py, &error))?;
@@ -145,8 +182,8 @@ fn read(file: Option<PathBuf>) -> Result<Profiles, Error> {
     }
 }
 
-fn origins(profile: &CoreProfile) -> Origins {
-    let mut origins = Origins::default();
+fn origins(profile: &CoreProfile) -> CoreOrigins {
+    let mut origins = CoreOrigins::default();
     for origin in profile.plain_http_origins() {
         origins.allow_plain_http(origin.clone());
     }

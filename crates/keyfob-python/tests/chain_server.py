@@ -43,6 +43,8 @@ class ChainServer:
         self._released.set()
 
     def answer(self, path: str, headers: dict[str, str], body: Any) -> tuple[int, dict[str, Any]]:
+        if path == "calls":
+            return 200, dict(self.calls)
         with self._lock:
             self.calls[path] += 1
             number = self.calls[path]
@@ -54,7 +56,7 @@ class ChainServer:
         if headers.get("authorization", "").removeprefix("Bearer ") in self.refuse:
             return 401, {}
         token, lifetime = f"{path}-{number}", self.lifetimes.get(path, 3600)
-        if path == "oauth":
+        if path.endswith("oauth"):
             id_token = ".".join(map(_encoded, [{"alg": "none"}, {"sub": token}])) + ".c2ln"
             answer = {"access_token": token, "token_type": "Bearer", "id_token": id_token}
             return 200, {**answer, "expires_in": lifetime}

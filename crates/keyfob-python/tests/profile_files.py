@@ -46,6 +46,21 @@ source = "file:{folder / "token"}"
 """
 
 
+def token_exchange(servers: Servers) -> str:
+    """The text of a profile ``orders``, which exchanges the token of each user for one of the API."""
+    return f"""
+[profiles.orders]
+base_url = "{servers.api_url}"
+store = "memory"
+
+[profiles.orders.token]
+grant = "token_exchange"
+token_endpoint = "{servers.token_url}"
+client_id = "gateway"
+subject_token = "env:UNUSED"
+"""
+
+
 def written(folder: Path, text: str) -> Path:
     """Writes a profile file with this text."""
     path = folder / "keyfob.toml"

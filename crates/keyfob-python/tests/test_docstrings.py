@@ -13,7 +13,7 @@ import httpx
 import keyfob
 import pytest
 import requests
-from profile_files import client_credentials, written
+from profile_files import client_credentials, token_exchange, written
 from servers import Servers
 
 
@@ -45,7 +45,7 @@ def what_examples_know(servers: Servers, folder: Path) -> dict[str, Any]:
     handler.authenticate()
     known = {
         "api": servers.api_url,
-        "config": written(folder, client_credentials(servers, folder)),
+        "config": written(folder, client_credentials(servers, folder) + token_exchange(servers)),
         "keyfob": keyfob,
         "private_key": PRIVATE_KEY,
         "ask_the_vault": ask_the_vault,

@@ -14,6 +14,7 @@ To send requests, with the token added, renewed and replayed:
 
 - :class:`Session` is a ``requests.Session``; ``Client`` and ``AsyncClient`` are those of ``httpx``;
   :mod:`keyfob.aiohttp` has a middleware. :func:`session` makes the one that a profile describes.
+- :class:`TokenPool` has a token for each of many users; :func:`pool` makes one with the settings of a profile.
 - ``handler.auth()`` and ``handler.httpx_auth()`` are for a session or client of your own.
 - :class:`BearerAuthSession` and :class:`ExternallyManagedJWTSession` have the names of an older module.
 
@@ -35,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 from keyfob import _core, sources
 from keyfob._core import RetryPolicy
 from keyfob._pool import TokenPool
-from keyfob._profiles import ProfileSession, profiles, session
+from keyfob._profiles import ProfilePool, ProfileSession, pool, profiles, session
 from keyfob._session.front import Session
 from keyfob._step_up import StepUp, step_up
 from keyfob._values import PoolKey, PoolStatus, Status
@@ -67,6 +68,7 @@ __all__ = [
     "PoolKey",
     "PoolStatus",
     "ProfileError",
+    "ProfilePool",
     "ProfileSession",
     "RetryPolicy",
     "Session",
@@ -74,6 +76,7 @@ __all__ = [
     "StepUp",
     "TokenPool",
     "__version__",
+    "pool",
     "profiles",
     "session",
     "sources",

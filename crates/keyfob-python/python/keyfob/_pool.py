@@ -61,12 +61,18 @@ class TokenPool:
             max_entries, idle_timeout, fetches_at_once, max_queued, fetch_timeout, default_lifetime
         )
         make: Any = source_of
-        self._core = _fork.watch(_core.TokenPool(make, settings))
+        self._use(_core.TokenPool(make, settings), _core.Origins)
+
+    def _use(self, core: _core.TokenPool, origins: Callable[[], _core.Origins]) -> None:
+        """Keeps the core's pool, and makes the origins of each handler with this function."""
+        self._core = _fork.watch(core)
+        self._origins = origins
 
     def handler(self, key: str | PoolKey) -> GenericExternallyManagedJWTHandler:
         """The handler of a user, for everything that a handler can do. Nothing is fetched.
 
-        A handler that is kept stays in use, and a pool that has evicted its key finds it again.
+        A handler that is kept stays in use, and a pool that has evicted its key finds it again. In a forked child it shares the
+        token with all handlers of the key there, and continues with that of the parent.
 
         Args:
             key: The subject, or a :class:`PoolKey`.
@@ -77,7 +83,7 @@ class TokenPool:
 
         >>> handler = pool.handler(PoolKey("alice", scopes=["read"]))
         """
-        return _PooledHandler(self._core.tokens(_key(key)))
+        return _PooledHandler(self._core.tokens(_key(key)), self._origins)
 
     def auth(self, key: str | PoolKey, *origins: str) -> RequestsAuth:
         """Authenticates a request of ``requests`` as a user; see :meth:`GenericExternallyManagedJWTHandler.auth`.
@@ -118,9 +124,13 @@ class TokenPool:
 class _PooledHandler(GenericExternallyManagedJWTHandler):
     """The handler of one key of a pool."""
 
-    def __init__(self, tokens: _core.TokenCache) -> None:
-        # Not that of the base, which makes a cache of its own.
-        self._tokens = _fork.watch(tokens)
+    def __init__(self, tokens: _core.TokenCache, origins: Callable[[], _core.Origins]) -> None:
+        # Not that of the base, which makes a cache of its own. This one is forked with its pool, when it is next used.
+        self._tokens = tokens
+        self._origins_of_pool = origins
+
+    def _origins(self) -> _core.Origins:
+        return self._origins_of_pool()
 
 
 def _key(key: str | PoolKey) -> PoolKey:

@@ -98,8 +98,8 @@ class PoolSettings(NamedTuple):
     idle_timeout: float
     fetches_at_once: int
     max_queued: int
-    fetch_timeout: float
-    default_lifetime: float | None
+    fetch_timeout: float | None = None
+    default_lifetime: float | None = None
 
 
 class CacheSettings(NamedTuple):

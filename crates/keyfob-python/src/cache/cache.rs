@@ -1,7 +1,7 @@
 //! The token cache, as a Python object.
 
 use std::mem;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use pyo3::types::PyDict;
 use crate::cache::lease::{Lease, Renew};
 use crate::cache::pending_lease::PendingLease;
 use crate::convert::{Codes, from_timestamp, seconds, statuses, to_timestamp};
-use crate::error::{exception, is_interrupt_of_another};
+use crate::error::exception;
 use crate::runtime::critical_section;
 use crate::runtime::threads::{RenewalClock, RenewalThreads, lock};
 use crate::runtime::wait::wait;
-use crate::source::hook::{Hook, HookSource};
+use crate::source::hook::{Hook, HookSource, uninterrupted};
 use crate::source::placement::placement;
 use crate::source::reentrancy;
-use crate::source::reentrancy::Caller;
+use crate::source::reentrancy::{Caller, next_number};
 use crate::source::source::{CallerToken, Source};
 
 /// One fresh token for all sessions and auth objects of a handler.
@@ -38,6 +38,8 @@ pub(crate) struct TokenCache {
     /// Replaced in a forked child.
     core: ArcSwap<Authenticator>,
     hook: Option<Arc<Hook>>,
+    /// Gets the cache that takes its place in a forked child, if it is one of a pool.
+    of_child: Option<CacheOfChild>,
     /// The source, if the caller sets its token.
     caller_token: Option<Mutex<Arc<CallerToken>>>,
     /// Proves possession of the key that the tokens are bound to, if they are.
@@ -51,6 +53,18 @@ pub(crate) struct TokenCache {
     process: AtomicU32,
     /// The last lease that Python got, so that reading the same token again makes no new objects.
     last: ArcSwapOption<Py<Lease>>,
+}
+
+type CacheOfChild = Box<dyn Fn(Python<'_>) -> PyResult<CoreCache> + Send + Sync>;
+
+/// What the cache of a key has from its pool.
+pub(crate) struct Pooled {
+    /// The number of all caches of the pool.
+    pub(crate) number: usize,
+    pub(crate) prover: Option<DpopProver>,
+    pub(crate) rejected: Vec<StatusCode>,
+    /// Gets the cache of the key in a forked child, so that there is one.
+    pub(crate) of_child: CacheOfChild,
 }
 
 #[pymethods]
@@ -112,6 +126,7 @@ impl TokenCache {
         Ok(Self {
             core: ArcSwap::from_pointee(authenticator),
             hook,
+            of_child: None,
             caller_token,
             prover,
             placement,
@@ -150,7 +165,10 @@ impl TokenCache {
 
     /// The lease of a token that can be sent now, if there is one without waiting.
     fn ready(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let ready = self.fresh().or_else(|| self.core().tokens().ready());
+        let ready = match self.fresh() {
+            Some(lease) => Some(lease),
+            None => self.core(py)?.tokens().ready(),
+        };
         ready.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -166,7 +184,7 @@ impl TokenCache {
             return Ok(None);
         };
         let max_wait = seconds("max_wait", max_wait)?;
-        let core = Guard::into_inner(self.core());
+        let core = Guard::into_inner(self.core(py)?);
         let replaced = core.replace(&rejected.core, &renew.challenges, max_wait);
         let replaced = wait(py, Box::pin(replaced), Some(max_wait))?;
         // After a wait that took too long, this logs the result without waiting again.
@@ -181,7 +199,7 @@ impl TokenCache {
         let Caller::Other(_waits) = Caller::of(py, self.number)? else {
             return Err(waits_for_itself(py));
         };
-        let core = Guard::into_inner(self.core());
+        let core = Guard::into_inner(self.core(py)?);
         let renewed = uninterrupted(|| core.tokens().renew());
         let renewed = wait(py, Box::pin(renewed), None)?;
         renewed
@@ -199,7 +217,7 @@ impl TokenCache {
                 Box::pin(async move { Ok(Some(lease)) })
             }
             Caller::Other(waits) => {
-                let tokens = cache.core().tokens().clone();
+                let tokens = cache.core(py)?.tokens().clone();
                 Box::pin(async move {
                     let _waits = waits;
                     uninterrupted(|| tokens.lease(None)).await.map(Some)
@@ -217,7 +235,7 @@ impl TokenCache {
         renew: &Renew,
         wake: Py<PyAny>,
     ) -> PyResult<PendingLease> {
-        let core = Guard::into_inner(slf.get().core());
+        let core = Guard::into_inner(slf.get().core(py)?);
         let (rejected, challenges) = (rejected.core.clone(), renew.challenges.clone());
         let caller = Caller::of(py, slf.get().number)?;
         let lease: BoxFuture<'static, _> = Box::pin(async move {
@@ -237,8 +255,8 @@ impl TokenCache {
 
     /// Whether there is a token outside its leeway. Never calls the hook.
     #[getter]
-    fn authenticated(&self) -> bool {
-        self.core().tokens().authenticated()
+    fn authenticated(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.core(py)?.tokens().authenticated())
     }
 
     /// The headers of the current token, unless it has expired, in a new dict. Never calls the hook.
@@ -249,7 +267,7 @@ impl TokenCache {
 
     /// The lease of the current token, unless it has expired. Never calls the hook.
     fn current(&self, py: Python<'_>) -> PyResult<Option<Py<Lease>>> {
-        let current = self.core().tokens().current();
+        let current = self.core(py)?.tokens().current();
         current.map(|lease| self.to_python(py, lease)).transpose()
     }
 
@@ -257,7 +275,7 @@ impl TokenCache {
     #[pyo3(signature = (jwt, expires=None))]
     fn set_token(&self, py: Python<'_>, jwt: String, expires: Option<f64>) -> PyResult<()> {
         let token = token(py, jwt, expires, self.placement.as_ref())?;
-        let core = self.core();
+        let core = self.core(py)?;
         // Locked, so that both keep the token of the last caller.
         let caller_token = self.caller_token.as_ref().map(lock);
         if let Some(caller_token) = &caller_token {
@@ -270,7 +288,7 @@ impl TokenCache {
 
     /// The state of the cache without any secret; times are in seconds. See `keyfob.Status`.
     fn status(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let status = self.core().tokens().status();
+        let status = self.core(py)?.tokens().status();
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         let dict = PyDict::new(py);
         dict.set_item("authenticated", status.authenticated)?;
@@ -287,17 +305,31 @@ impl TokenCache {
     }
 
     /// Keeps the token of the parent process, and nothing else of it.
-    fn after_fork_in_child(&self) {
+    fn after_fork_in_child(&self, py: Python<'_>) -> PyResult<()> {
+        let old = self.core.load().tokens().clone();
+        let forked = match &self.of_child {
+            Some(of_child) => {
+                let forked = of_child(py)?;
+                if let (Some(lease), None) = (old.current(), forked.current()) {
+                    // It was sent before, so it can be set.
+                    let _ = forked.set_token(lease.token().clone());
+                }
+                forked
+            }
+            None => old.forked(),
+        };
         self.process.store(std::process::id(), Ordering::Relaxed);
         reentrancy::after_fork_in_child();
         if let Some(hook) = &self.hook {
             hook.after_fork_in_child();
         }
-        let forked = self.core.load().tokens().forked();
+        // Another token may have the same number in another cache.
+        self.last.store(None);
         let forked = authenticator(forked, Origins::default(), self.prover.as_ref());
         let of_parent = self.core.swap(Arc::new(forked));
         // Not dropped: that might take a lock which a thread of the parent held.
-        mem::forget(of_parent);
+        mem::forget((of_parent, old));
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -315,28 +347,34 @@ impl TokenCache {
 }
 
 impl TokenCache {
-    /// The cache of one key of a pool. The caches of a pool have one number.
-    pub(crate) fn of_pool(tokens: CoreCache, number: usize) -> Self {
+    /// The cache of one key of a pool.
+    pub(crate) fn of_pool(tokens: CoreCache, pooled: Pooled) -> Self {
+        let authenticator = authenticator(tokens, Origins::default(), pooled.prover.as_ref());
         Self {
-            core: ArcSwap::from_pointee(authenticator(tokens, Origins::default(), None)),
+            core: ArcSwap::from_pointee(authenticator),
             hook: None,
+            of_child: Some(pooled.of_child),
             caller_token: None,
-            prover: None,
+            prover: pooled.prover,
             placement: None,
-            rejected: Vec::new(),
-            number,
+            rejected: pooled.rejected,
+            number: pooled.number,
             process: AtomicU32::new(std::process::id()),
             last: ArcSwapOption::empty(),
         }
     }
 
     /// What puts this cache's credential on requests to these origins.
-    pub(crate) fn authenticator(&self, origins: Origins) -> Authenticator {
-        let tokens = self.core().tokens().clone();
+    pub(crate) fn authenticator(
+        &self,
+        py: Python<'_>,
+        origins: Origins,
+    ) -> PyResult<Authenticator> {
+        let tokens = self.core(py)?.tokens().clone();
         let authenticator = authenticator(tokens, origins, self.prover.as_ref());
-        authenticator
+        Ok(authenticator
             .rejected_statuses(self.rejected.iter().copied())
-            .expect("they were checked when the cache was made")
+            .expect("they were checked when the cache was made"))
     }
 
     /// The token if it is certainly fresh.
@@ -348,12 +386,12 @@ impl TokenCache {
     }
 
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
-    fn core(&self) -> Guard<Arc<Authenticator>> {
+    fn core(&self, py: Python<'_>) -> PyResult<Guard<Arc<Authenticator>>> {
         if self.process.load(Ordering::Relaxed) != std::process::id() {
             critical_section::notice_fork();
-            self.after_fork_in_child();
+            self.after_fork_in_child(py)?;
         }
-        self.core.load()
+        Ok(self.core.load())
     }
 
     /// The lease as a Python object; the same object for the same token.
@@ -372,7 +410,7 @@ impl TokenCache {
         if let Some(lease) = self.fresh() {
             return Ok(lease);
         }
-        let core = Guard::into_inner(self.core());
+        let core = Guard::into_inner(self.core(py)?);
         if let Some(lease) = core.tokens().ready() {
             return Ok(lease);
         }
@@ -391,26 +429,10 @@ impl TokenCache {
 
     /// The token that this cache's own hook is about to replace, if it is still valid.
     fn lease_for_own_hook(&self, py: Python<'_>) -> PyResult<CoreLease> {
-        let current = self.core().tokens().current();
+        let current = self.core(py)?.tokens().current();
         current.ok_or_else(|| waits_for_itself(py))
     }
 }
-
-/// Asks again if the call of the hook was interrupted, because that is no failure of the source.
-async fn uninterrupted<T, F: Future<Output = Result<T, Error>>>(
-    ask: impl Fn() -> F,
-) -> Result<T, Error> {
-    for _ in 1..MOST_INTERRUPTS {
-        match ask().await {
-            Err(error) if is_interrupt_of_another(&error) => {}
-            outcome => return outcome,
-        }
-    }
-    ask().await
-}
-
-/// How many calls of the hook one caller waits for, if each is interrupted.
-const MOST_INTERRUPTS: usize = 3;
 
 /// A pending lease of this cache, which it keeps alive.
 fn pending(
@@ -429,12 +451,6 @@ fn waits_for_itself(py: Python<'_>) -> PyErr {
          and would wait for itself; give the hook a session of its own",
     );
     exception(py, &error)
-}
-
-/// A number for each cache of the process.
-pub(crate) fn next_number() -> usize {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The settings of a cache that have a default: `keyfob._values.CacheSettings`.

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use keyfob::pool::PoolKey;
-use keyfob::{Error, TokenPool as CorePool, TokenSource};
+use http::StatusCode;
+use keyfob::oauth::DpopProver;
+use keyfob::pool::{PoolKey, TokenPoolBuilder};
+use keyfob::{Error, TokenCache as CoreCache, TokenPool as CorePool, TokenSource};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
-use crate::cache::cache::{TokenCache, next_number};
+use crate::cache::cache::{Pooled, TokenCache};
 use crate::convert::seconds;
 use crate::error::{HookException, exception};
 use crate::runtime::critical_section;
 use crate::runtime::critical_section::attached;
 use crate::runtime::threads::{PoolThreads, RenewalClock};
 use crate::source::hook::{Hook, HookSource};
+use crate::source::reentrancy::next_number;
 use crate::source::source::Source;
 
 /// A token for each of many users.
@@ -25,10 +28,24 @@ use crate::source::source::Source;
 pub(crate) struct TokenPool {
     /// Replaced in a forked child.
     core: ArcSwap<CorePool>,
+    /// Makes the pool anew in a forked child: it shares nothing with that of the parent.
+    make: MakePool,
+    requests: PooledRequests,
     /// The number of all its caches: a hook of one key must not wait for another key, because all places may be taken.
     number: usize,
     /// The process that `core` belongs to.
     process: AtomicU32,
+}
+
+type MakePool = Box<dyn Fn(Python<'_>) -> PyResult<CorePool> + Send + Sync>;
+
+/// What all keys of a pool have in common when their tokens are sent.
+#[derive(Default)]
+pub(crate) struct PooledRequests {
+    /// Proves possession of the key that the tokens are bound to, if they are.
+    pub(crate) prover: Option<DpopProver>,
+    /// The statuses that mean a rejected token, in addition to 401.
+    pub(crate) rejected: Vec<StatusCode>,
 }
 
 /// The settings of a pool: `keyfob._values.PoolSettings`.
@@ -38,7 +55,7 @@ pub(crate) struct PoolSettings {
     idle_timeout: f64,
     fetches_at_once: usize,
     max_queued: usize,
-    fetch_timeout: f64,
+    fetch_timeout: Option<f64>,
     default_lifetime: Option<f64>,
 }
 
@@ -57,41 +74,40 @@ impl TokenPool {
     #[new]
     fn new(py: Python<'_>, source_of: Py<PyAny>, settings: PoolSettings) -> PyResult<Self> {
         let number = next_number();
-        let mut builder = CorePool::builder(move |key| make_source(&source_of, key, number))
-            .clock(RenewalClock)
-            .runtime(PoolThreads)
-            .max_entries(settings.max_entries)
-            .idle_timeout(seconds("idle_timeout", settings.idle_timeout)?)
-            .fetches_at_once(settings.fetches_at_once)
-            .max_queued(settings.max_queued)
-            .fetch_timeout(seconds("fetch_timeout", settings.fetch_timeout)?);
-        if let Some(lifetime) = settings.default_lifetime {
-            builder = builder.default_lifetime(seconds("default_lifetime", lifetime)?);
-        }
-        let core = builder.build().map_err(|error| exception(py, &error))?;
-        Ok(Self {
-            core: ArcSwap::from_pointee(core),
-            number,
-            process: AtomicU32::new(std::process::id()),
-        })
+        let source_of = Arc::new(source_of);
+        let builder = move |_: Python<'_>| {
+            let source_of = Arc::clone(&source_of);
+            Ok(CorePool::builder(move |key| {
+                make_source(&source_of, key, number)
+            }))
+        };
+        Self::made(py, settings, number, PooledRequests::default(), builder)
     }
 
     /// The cache of a key.
-    fn tokens(&self, py: Python<'_>, key: KeyFields) -> PyResult<TokenCache> {
-        let tokens = key.core().and_then(|key| self.core().tokens(&key));
-        let tokens = tokens.map_err(|error| exception(py, &error))?;
-        Ok(TokenCache::of_pool(tokens, self.number))
+    fn tokens(slf: &Bound<'_, Self>, key: KeyFields) -> PyResult<TokenCache> {
+        let key = key.core().map_err(|error| exception(slf.py(), &error))?;
+        let this = slf.get();
+        let tokens = this.cache(slf.py(), &key)?;
+        let pool = slf.clone().unbind();
+        let pooled = Pooled {
+            number: this.number,
+            prover: this.requests.prover.clone(),
+            rejected: this.requests.rejected.clone(),
+            of_child: Box::new(move |py| pool.get().cache(py, &key)),
+        };
+        Ok(TokenCache::of_pool(tokens, pooled))
     }
 
     /// Forgets a key with its tokens, and returns whether it was there.
     fn remove(&self, py: Python<'_>, key: KeyFields) -> PyResult<bool> {
         let key = key.core().map_err(|error| exception(py, &error))?;
-        Ok(self.core().remove(&key))
+        Ok(self.core(py)?.remove(&key))
     }
 
     /// The state of the pool, without a key or a secret. See `keyfob.PoolStatus`.
     fn status(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
-        let status = self.core().status();
+        let status = self.core(py)?.status();
         let dict = PyDict::new(py);
         dict.set_item("entries", status.entries)?;
         dict.set_item("created", status.created)?;
@@ -102,22 +118,68 @@ impl TokenPool {
     }
 
     /// Begins with no token: those of the parent are behind locks that its threads may have held.
-    fn after_fork_in_child(&self) {
+    fn after_fork_in_child(&self, py: Python<'_>) -> PyResult<()> {
+        let own = (self.make)(py)?;
         self.process.store(std::process::id(), Ordering::Relaxed);
-        let forked = self.core.load().forked();
         // Not dropped: that might take a lock which a thread of the parent held.
-        mem::forget(self.core.swap(Arc::new(forked)));
+        mem::forget(self.core.swap(Arc::new(own)));
+        Ok(())
     }
 }
 
 impl TokenPool {
+    /// A pool that this makes, here and in a forked child.
+    pub(crate) fn made(
+        py: Python<'_>,
+        settings: PoolSettings,
+        number: usize,
+        requests: PooledRequests,
+        builder: impl Fn(Python<'_>) -> PyResult<TokenPoolBuilder> + Send + Sync + 'static,
+    ) -> PyResult<Self> {
+        let make: MakePool = Box::new(move |py| {
+            let builder = settings.set(builder(py)?)?;
+            let pool = builder.clock(RenewalClock).runtime(PoolThreads).build();
+            pool.map_err(|error| exception(py, &error))
+        });
+        Ok(Self {
+            core: ArcSwap::from_pointee(make(py)?),
+            make,
+            requests,
+            number,
+            process: AtomicU32::new(std::process::id()),
+        })
+    }
+
+    /// The cache of a key in this process.
+    fn cache(&self, py: Python<'_>, key: &PoolKey) -> PyResult<CoreCache> {
+        let tokens = self.core(py)?.tokens(key);
+        tokens.map_err(|error| exception(py, &error))
+    }
+
     /// The core of this process. A server such as uWSGI may fork without Python's knowledge.
-    fn core(&self) -> Guard<Arc<CorePool>> {
+    fn core(&self, py: Python<'_>) -> PyResult<Guard<Arc<CorePool>>> {
         if self.process.load(Ordering::Relaxed) != std::process::id() {
             critical_section::notice_fork();
-            self.after_fork_in_child();
+            self.after_fork_in_child(py)?;
         }
-        self.core.load()
+        Ok(self.core.load())
+    }
+}
+
+impl PoolSettings {
+    fn set(&self, mut builder: TokenPoolBuilder) -> PyResult<TokenPoolBuilder> {
+        builder = builder
+            .max_entries(self.max_entries)
+            .idle_timeout(seconds("idle_timeout", self.idle_timeout)?)
+            .fetches_at_once(self.fetches_at_once)
+            .max_queued(self.max_queued);
+        if let Some(timeout) = self.fetch_timeout {
+            builder = builder.fetch_timeout(seconds("fetch_timeout", timeout)?);
+        }
+        if let Some(lifetime) = self.default_lifetime {
+            builder = builder.default_lifetime(seconds("default_lifetime", lifetime)?);
+        }
+        Ok(builder)
     }
 }
 
@@ -135,7 +197,7 @@ impl KeyFields {
 }
 
 /// Asks the function for the hook or the source of a key.
-fn make_source(
+pub(crate) fn make_source(
     source_of: &Py<PyAny>,
     key: &PoolKey,
     number: usize,

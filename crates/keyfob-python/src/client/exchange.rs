@@ -74,7 +74,7 @@ impl Exchange {
             origins.check_name(py, origin)?;
         }
         let authenticator = cache
-            .authenticator(origins.current())
+            .authenticator(py, origins.current())?
             .budget(Arc::clone(&policy.budget));
         let method = http_method(&request.method)?;
         let idempotency = if request.idempotent {

@@ -21,9 +21,7 @@ impl Origins {
     #[pyo3(signature = (source=None))]
     fn new(source: Option<&Source>) -> Self {
         let origins = source.map(|source| source.origins.clone());
-        let mut origins = origins.unwrap_or_default();
-        origins.pin_local_names();
-        Self(RwLock::new(origins))
+        Self::with(origins.unwrap_or_default())
     }
 
     /// Binds the credential to the origin of a URL, in addition to those that are already bound.
@@ -63,6 +61,11 @@ impl Origins {
 }
 
 impl Origins {
+    pub(crate) fn with(mut origins: CoreOrigins) -> Self {
+        origins.pin_local_names();
+        Self(RwLock::new(origins))
+    }
+
     /// A copy, so that no lock is held while Python code makes an exception.
     pub(crate) fn current(&self) -> CoreOrigins {
         let origins = self.0.read().unwrap_or_else(PoisonError::into_inner);

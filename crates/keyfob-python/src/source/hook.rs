@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::convert::{from_timestamp, seconds};
-use crate::error::HookException;
+use crate::error::{HookException, is_interrupt_of_another};
 use crate::runtime::caller;
 use crate::runtime::critical_section::attached;
 use crate::runtime::threads::lock;
@@ -206,3 +206,19 @@ impl HookCall {
 
 /// How many calls may hang at the same time.
 const MOST_CALLS: usize = 16;
+
+/// Asks again if the call of the hook was interrupted, because that is no failure of the source.
+pub(crate) async fn uninterrupted<T, F: Future<Output = Result<T, Error>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, Error> {
+    for _ in 1..MOST_INTERRUPTS {
+        match ask().await {
+            Err(error) if is_interrupt_of_another(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    ask().await
+}
+
+/// How many calls of the hook one caller waits for, if each is interrupted.
+const MOST_INTERRUPTS: usize = 3;

@@ -1,6 +1,7 @@
 //! Finds hooks that would wait for themselves: directly, or through the hook of another cache.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -72,4 +73,10 @@ fn leads_to(waits: &[(usize, usize)], from: usize, to: usize) -> bool {
         || waits
             .iter()
             .any(|(hook, cache)| *hook == from && leads_to(waits, *cache, to))
+}
+
+/// A number for each cache of the process.
+pub(crate) fn next_number() -> usize {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }

@@ -392,6 +392,31 @@ impl Profile {
         }
     }
 
+    /// The same profile for the child of a `fork`: it shares no token cache with this one, and neither do the profiles of its links.
+    ///
+    /// A lock that another thread held during the fork stays locked in the child.
+    #[must_use]
+    pub fn forked(&self) -> Self {
+        self.forked_once(&mut Vec::new())
+    }
+
+    /// A profile to which several links lead is forked once, because they share one cache.
+    fn forked_once(&self, forked: &mut Vec<(Arc<OnceLock<TokenCache>>, Self)>) -> Self {
+        let mut done = forked.iter();
+        if let Some((_, profile)) = done.find(|(tokens, _)| Arc::ptr_eq(tokens, &self.tokens)) {
+            return profile.clone();
+        }
+        let links = self.linked.iter();
+        let links = links.map(|(name, profile)| (name.clone(), profile.forked_once(forked)));
+        let profile = Self {
+            definition: Arc::clone(&self.definition),
+            linked: Arc::new(links.collect()),
+            tokens: Arc::default(),
+        };
+        forked.push((Arc::clone(&self.tokens), profile.clone()));
+        profile
+    }
+
     /// How long fetching a token may take, if the file sets it.
     #[must_use]
     pub fn fetch_timeout(&self) -> Option<Duration> {
