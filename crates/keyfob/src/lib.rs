@@ -101,7 +101,7 @@
 //! | `profiles` | no | [`Profiles`], with `oauth`, `postgres`, `redis` and `store` |
 //! | `tower` | no | a layer for any HTTP service |
 //! | `middleware` | no | a middleware for `reqwest-middleware` clients |
-//! | `proxy` | no | a reverse proxy to put into a service, with `session` and `tower` |
+//! | `proxy` | no | a reverse proxy to put into a service, with `pool`, `session` and `tower` |
 //! | `tokio` | with `session` | renewals run on the caller's tokio runtime, if there is one |
 //! | `pool` | no | [`TokenPool`], a token for each of many users |
 //! | `metrics` | no | counters and histograms through the `metrics` facade |

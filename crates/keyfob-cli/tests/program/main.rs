@@ -27,6 +27,7 @@ mod proxy_admission;
 mod proxy_reload;
 mod proxy_service;
 mod proxy_start;
+mod proxy_subjects;
 mod proxy_units;
 mod renewals;
 mod run;

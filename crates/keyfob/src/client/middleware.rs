@@ -82,7 +82,9 @@ impl AuthenticationMiddleware {
     /// not sent, and is an error (R2).
     #[cfg(feature = "pool")]
     pub fn of_pool(pool: &crate::pool::pool::TokenPool) -> AuthenticationMiddlewareBuilder {
-        AuthenticationMiddlewareBuilder::new(ClientSettings::of_pool(pool))
+        AuthenticationMiddlewareBuilder::new(
+            ClientSettings::new(pool.without_key()).with_pool(pool),
+        )
     }
 
     /// The token cache.

@@ -43,9 +43,9 @@ impl ClientSettings {
         }
     }
 
-    /// Settings of a client whose requests each name the key of their token.
+    /// The same settings for a client whose requests each name the key of their token.
     #[cfg(feature = "pool")]
-    pub(crate) fn of_pool(pool: &crate::pool::pool::TokenPool) -> Self {
+    pub(crate) fn with_pool(self, pool: &crate::pool::pool::TokenPool) -> Self {
         use crate::pool::{key::PoolKey, state::no_key};
 
         let keys = pool.clone();
@@ -54,8 +54,9 @@ impl ClientSettings {
             None => Err(no_key()),
         };
         Self {
+            tokens: pool.without_key(),
             choose: Some(Arc::new(choose)),
-            ..Self::new(pool.without_key())
+            ..self
         }
     }
 

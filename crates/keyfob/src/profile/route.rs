@@ -1,5 +1,6 @@
 //! The routes of a proxy that a profile describes.
 
+use crate::client::proxy::admission::subjects::Subjects;
 use crate::client::proxy::client_secrets::ClientSecrets;
 use crate::client::proxy::forward::bound_origin::BoundOrigin;
 use crate::client::proxy::forward::stand_in::StandIn;
@@ -7,8 +8,9 @@ use crate::client::proxy::route::Route;
 use crate::client::proxy::route_builder::RouteBuilder;
 use crate::error::error::Error;
 use crate::origin::origin::Origin;
+use crate::pool::key::PoolKey;
 use crate::profile::profile::Profile;
-use crate::profile::schema::proxy::ProxySettings;
+use crate::profile::schema::proxy::{ProxySettings, RouteSettings, RouteSubject};
 use crate::profile::set_each::SetEach;
 
 impl Profile {
@@ -92,6 +94,27 @@ impl Profile {
             true => builder.allow_plain_http(),
             false => builder,
         })
+    }
+}
+
+impl RouteSettings {
+    /// Whose token each client uses; `None` if all clients share one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if a subject is too long, or a header has a meaning of its own.
+    pub fn subjects(&self) -> Result<Option<Subjects>, Error> {
+        let Some(of_clients) = &self.subjects else {
+            return Ok(None);
+        };
+        let mut subjects = Subjects::new();
+        for (client, subject) in of_clients {
+            subjects = match subject {
+                RouteSubject::Subject(subject) => subjects.client(client, PoolKey::new(subject)?),
+                RouteSubject::Header(header) => subjects.trusted_client(client, header.clone())?,
+            };
+        }
+        Ok(Some(subjects))
     }
 }
 

@@ -13,6 +13,7 @@ mod http2_service;
 #[path = "../tokens/own_process.rs"]
 mod own_process;
 mod parsing;
+mod pools;
 mod replay;
 mod streams;
 mod targets;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keyfob::Profiles;
 use keyfob::profile::{ProxyLimits, ProxyPlace, ProxySettings, RouteSettings};
-use keyfob::proxy::{Admission, ClientSecrets, Limits, ListenAddress, Proxy, Route};
+use keyfob::proxy::{Admission, ClientSecrets, Limits, ListenAddress, Proxy, Route, Subjects};
 
 use crate::commands::proxy::options::ProxyOptions;
 use crate::commands::proxy::place::default_socket;
@@ -28,6 +28,8 @@ pub(super) struct Plan {
     needs_default: bool,
     /// The clients of the routes that are not for all.
     only: BTreeMap<String, Vec<String>>,
+    /// Whose token each client uses, on routes with a token for each.
+    subjects: BTreeMap<String, Subjects>,
     status: Option<SocketAddr>,
     pub(super) allow_other_machines: bool,
     pub(super) clients: Arc<ClientSecrets>,
@@ -61,8 +63,10 @@ impl Plan {
         let mut listeners = BTreeMap::new();
         let mut shared_routes = BTreeSet::new();
         let mut built = Vec::new();
+        let mut subjects = BTreeMap::new();
         for (name, route) in &routes {
             built.push(build(name, route, &profiles)?);
+            subjects.extend(route.subjects()?.map(|of_route| (name.clone(), of_route)));
             let own = addresses(route.place.socket.clone(), route.place.listen);
             if own.is_empty() {
                 shared_routes.insert(name.clone());
@@ -90,6 +94,7 @@ impl Plan {
         let users = settings.users.iter().map(|user| uid(user));
         Ok(Self {
             only: only.collect(),
+            subjects,
             users: users.collect::<Result<_, _>>()?,
             proxy: Proxy::new(built)?,
             listeners,
@@ -136,6 +141,9 @@ impl Plan {
         }
         for (route, clients) in &self.only {
             admission = admission.only(route, clients);
+        }
+        for (route, subjects) in &self.subjects {
+            admission = admission.subjects(route, subjects.clone());
         }
         for host in &self.hosts {
             admission = admission.host(host)?;
@@ -185,7 +193,11 @@ fn of_profile(name: &str) -> RouteSettings {
 }
 
 fn build(name: &str, route: &RouteSettings, profiles: &Profiles) -> Result<Route, CliError> {
-    let builder = profiles.get(&route.profile)?.route_builder()?;
+    let profile = profiles.get(&route.profile)?;
+    let mut builder = profile.route_builder()?;
+    if route.subjects.is_some() {
+        builder = builder.pool(&profile.pool()?.build()?);
+    }
     let builder = builder.name(name).methods(route.methods.iter().cloned());
     Ok(builder.paths(route.paths.iter().cloned()).build()?)
 }

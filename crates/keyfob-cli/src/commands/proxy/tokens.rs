@@ -16,7 +16,9 @@ impl FirstTokens {
     /// Fetches the tokens of all routes. A route without one is reported, and the others are served.
     pub(super) fn fetch(plan: &Plan) -> Self {
         let mut fetches = JoinSet::new();
-        for route in plan.proxy.routes() {
+        // A route with a pool gets the token of a client with the client's first request.
+        let routes = plan.proxy.routes();
+        for route in routes.filter(|route| route.pool().is_none()) {
             let (name, tokens) = (route.name().to_owned(), route.tokens().clone());
             fetches.spawn(async move {
                 if let Err(error) = tokens.lease(None).await {

@@ -11,17 +11,20 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HOST, ORIGIN, PROXY_AUTHORIZATION,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::client::proxy::admission::hosts::Hosts;
-use crate::client::proxy::admission::refusal::Refusal;
+use crate::client::proxy::admission::refusal::{Refusal, single};
+use crate::client::proxy::admission::subjects::Subjects;
 use crate::client::proxy::arrival::CLIENT_SECRET;
 use crate::client::proxy::client_secrets::{ClientSecrets, Presented};
 use crate::client::proxy::listener::{ListenAddress, Listener, Peer};
 use crate::error::error::Error;
+use crate::pool::key::PoolKey;
 
 pub(crate) mod hosts;
 pub(crate) mod refusal;
+pub(crate) mod subjects;
 
 /// Decides who may use a listener. Clones share the secrets.
 ///
@@ -50,6 +53,8 @@ pub struct Admission {
     users: Vec<u32>,
     /// The clients of the routes that are not for all.
     routes: BTreeMap<String, Vec<String>>,
+    /// The subjects of the clients on routes with a token for each of many.
+    subjects: BTreeMap<String, Subjects>,
 }
 
 /// Whether a request needs a secret.
@@ -75,6 +80,7 @@ impl Admission {
             secret,
             users: own_users(),
             routes: BTreeMap::new(),
+            subjects: BTreeMap::new(),
         }
     }
 
@@ -127,12 +133,32 @@ impl Admission {
         self
     }
 
-    /// Whether a client, or one without a secret, may use a route.
-    pub(super) fn allows(&self, route: Option<&str>, client: Option<&str>) -> bool {
+    /// Sets whose token the requests of each client carry on a route that takes its tokens from a pool.
+    ///
+    /// Without this, the requests on such a route have no token and are not sent.
+    #[must_use]
+    pub fn subjects(mut self, route: impl Into<String>, subjects: Subjects) -> Self {
+        self.subjects.insert(route.into(), subjects);
+        self
+    }
+
+    /// The key of the token for a request of this client, or of one without a secret; `None` if the route has one token for all.
+    ///
+    /// The request is refused if the route is not for this client.
+    pub(super) fn key(
+        &self,
+        route: Option<&str>,
+        client: Option<&str>,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<PoolKey>, Refusal> {
         let only = route.and_then(|route| self.routes.get(route));
-        only.is_none_or(|only| {
-            client.is_some_and(|client| only.iter().any(|other| other == client))
-        })
+        let is_allowed = only.is_none_or(|only| only.iter().any(|other| Some(&**other) == client));
+        if !is_allowed {
+            return Err(Refusal::Client);
+        }
+        let subjects = route.and_then(|route| self.subjects.get(route));
+        let key = subjects.map(|subjects| subjects.key(client, headers));
+        key.transpose()
     }
 
     /// Whether a connection may be used at all.
@@ -243,15 +269,6 @@ fn refuse_other_sites(request: &Parts, host: Option<&str>) -> Result<(), Refusal
         }
     }
     Ok(())
-}
-
-/// The only value of a field. Two could be read in two ways.
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h HeaderValue, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Ok(value),
-        _ => Err(Refusal::Twice),
-    }
 }
 
 /// This user, and root.

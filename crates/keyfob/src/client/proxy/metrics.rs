@@ -15,6 +15,7 @@ use crate::cache::status::Status;
 use crate::client::proxy::admission::refusal::Refusal;
 use crate::client::proxy::proxy::Proxy;
 use crate::client::proxy::report::Report;
+use crate::pool::pool::PoolStatus;
 use crate::runtime::lock::{Mutex, lock};
 
 /// The counters of a proxy, which all its listeners share.
@@ -187,12 +188,13 @@ impl Metrics {
         );
         text.line(&[], lost_lines as f64);
         text.tokens(proxy);
+        text.pools(proxy);
         text.0
     }
 }
 
-/// A name, a kind, a help text, and the value for the token of a route.
-type TokenFamily<'a> = (&'a str, &'a str, &'a str, fn(&Status) -> Option<f64>);
+/// A name, a kind, a help text, and the value for the token or the pool of a route.
+type StatusFamily<'a, S> = (&'a str, &'a str, &'a str, fn(&S) -> Option<f64>);
 
 /// A name, a help text, and which counter of a route it is.
 type Family<'a> = (&'a str, &'a str, fn(&RouteCounters) -> &AtomicU64);
@@ -252,45 +254,95 @@ impl Text {
     }
 
     fn tokens(&mut self, proxy: &Proxy) {
-        let statuses: Vec<(&str, Status)> = proxy
-            .routes()
+        let routes = proxy.routes().filter(|route| route.pool().is_none());
+        let statuses: Vec<_> = routes
             .map(|route| (route.name(), route.tokens().status()))
             .collect();
-        let families: [TokenFamily<'_>; 5] = [
-            (
-                "keyfob_proxy_token_valid",
-                "gauge",
-                "1 if there is a token that does not expire within its leeway.",
-                |status| Some(f64::from(u8::from(status.authenticated))),
-            ),
-            (
-                "keyfob_proxy_token_age_seconds",
-                "gauge",
-                "The time since the token was asked for.",
-                |status| status.age.map(|age| age.as_secs_f64()),
-            ),
-            (
-                "keyfob_proxy_token_expires_in_seconds",
-                "gauge",
-                "The time until the token expires.",
-                |status| status.expires_in.map(|left| left.as_secs_f64()),
-            ),
-            (
-                "keyfob_proxy_token_renewals_total",
-                "counter",
-                "Renewals that gave a token.",
-                |status| Some(status.renewals as f64),
-            ),
-            (
-                "keyfob_proxy_token_renewal_failures_total",
-                "counter",
-                "Renewals that failed.",
-                |status| Some(status.failures as f64),
-            ),
-        ];
+        self.families(
+            &statuses,
+            [
+                (
+                    "keyfob_proxy_token_valid",
+                    "gauge",
+                    "1 if there is a token that does not expire within its leeway.",
+                    |status| Some(f64::from(u8::from(status.authenticated))),
+                ),
+                (
+                    "keyfob_proxy_token_age_seconds",
+                    "gauge",
+                    "The time since the token was asked for.",
+                    |status| status.age.map(|age| age.as_secs_f64()),
+                ),
+                (
+                    "keyfob_proxy_token_expires_in_seconds",
+                    "gauge",
+                    "The time until the token expires.",
+                    |status| status.expires_in.map(|left| left.as_secs_f64()),
+                ),
+                (
+                    "keyfob_proxy_token_renewals_total",
+                    "counter",
+                    "Renewals that gave a token.",
+                    |status| Some(status.renewals as f64),
+                ),
+                (
+                    "keyfob_proxy_token_renewal_failures_total",
+                    "counter",
+                    "Renewals that failed.",
+                    |status: &Status| Some(status.failures as f64),
+                ),
+            ],
+        );
+    }
+
+    /// The pools of routes with a token for each of many, without a label for any of these.
+    fn pools(&mut self, proxy: &Proxy) {
+        let routes = proxy.routes();
+        let statuses: Vec<_> = routes
+            .filter_map(|route| Some((route.name(), route.pool()?.status())))
+            .collect();
+        if statuses.is_empty() {
+            return;
+        }
+        self.families(
+            &statuses,
+            [
+                (
+                    "keyfob_proxy_pool_entries",
+                    "gauge",
+                    "The subjects whose tokens are in the pool of the route.",
+                    |status| Some(status.entries as f64),
+                ),
+                (
+                    "keyfob_proxy_pool_evictions_total",
+                    "counter",
+                    "Subjects that were evicted.",
+                    |status| Some(status.evicted as f64),
+                ),
+                (
+                    "keyfob_proxy_pool_fetches_in_flight",
+                    "gauge",
+                    "Fetches that run.",
+                    |status| Some(status.fetching as f64),
+                ),
+                (
+                    "keyfob_proxy_pool_queued_fetches",
+                    "gauge",
+                    "Fetches that wait for others.",
+                    |status: &PoolStatus| Some(status.queued as f64),
+                ),
+            ],
+        );
+    }
+
+    fn families<S, const N: usize>(
+        &mut self,
+        statuses: &[(&str, S)],
+        families: [StatusFamily<'_, S>; N],
+    ) {
         for (family, kind, help, value) in families {
             self.family(family, kind, help);
-            for (route, status) in &statuses {
+            for (route, status) in statuses {
                 if let Some(value) = value(status) {
                     self.line(&[("route", route)], value);
                 }

@@ -42,7 +42,7 @@ mod upstream;
 mod upstream_tls;
 
 pub use crate::client::proxy::access_log::AccessLog;
-pub use crate::client::proxy::admission::{Admission, refusal::Refusal};
+pub use crate::client::proxy::admission::{Admission, refusal::Refusal, subjects::Subjects};
 pub use crate::client::proxy::arrival::{Arrival, CLIENT_SECRET};
 pub use crate::client::proxy::body::ProxyBody;
 pub use crate::client::proxy::client_secrets::ClientSecrets;

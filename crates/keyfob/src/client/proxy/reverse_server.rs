@@ -121,7 +121,7 @@ impl ReverseServer {
 
     async fn respond(&self, request: Request<Incoming>, visit: &Visit) -> Response<RecordedBody> {
         let (rules, connection) = (self.rules.load_full(), &visit.connection);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let mut record = Record::new(&self.metrics, rules.log.clone(), connection, &head);
         let client = match rules.admission.admit(&head) {
             Ok(client) => client,
@@ -132,9 +132,15 @@ impl ReverseServer {
         };
         connection.admit();
         let route = rules.arrival.route_of(head.uri.path());
-        if !rules.admission.allows(route, client.as_deref()) {
-            record.client = client;
-            return self.refuse(Refusal::Client, record, head.version);
+        let key = rules
+            .admission
+            .key(route, client.as_deref(), &mut head.headers);
+        match key {
+            Ok(key) => _ = key.map(|key| head.extensions.insert(key)),
+            Err(refusal) => {
+                record.client = client;
+                return self.refuse(refusal, record, head.version);
+            }
         }
         let label = client.or_else(|| visit.user.clone());
         record.client.clone_from(&label);

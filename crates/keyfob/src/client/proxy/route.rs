@@ -31,6 +31,8 @@ use crate::client::tower::layer::{AuthenticationLayerBuilder, AuthenticationServ
 use crate::error::error::{BoxError, Error};
 use crate::origin::ca_file::trust_file;
 use crate::origin::origin::Origin;
+use crate::pool::key::PoolKey;
+use crate::pool::pool::TokenPool;
 
 /// One upstream server with its credential. Clones share its connections, its token and its retry budget.
 ///
@@ -50,6 +52,7 @@ struct Shared {
     name: Arc<str>,
     base: Base,
     tokens: TokenCache,
+    pool: Option<TokenPool>,
     service: AuthenticationService<Upstream, ReplayRecorded>,
     replay_limit: usize,
     /// How long an upstream may be silent about `Expect`.
@@ -92,10 +95,16 @@ impl Route {
         self.0.base.url()
     }
 
-    /// The token cache.
+    /// The token cache. If the route has a [`pool`](Self::pool), this one never has a token.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.0.tokens
+    }
+
+    /// The pool that the route takes the token of each request from, if it was [given one](RouteBuilder::pool).
+    #[must_use]
+    pub fn pool(&self) -> Option<&TokenPool> {
+        self.0.pool.as_ref()
     }
 
     /// Sends a request to the upstream's origin, and returns its response, or one that says what failed.
@@ -202,7 +211,9 @@ impl Route {
         head.uri = self.0.base.uri(target);
         // The client speaks the version that it and the upstream agree on.
         head.version = Version::HTTP_11;
+        let key = head.extensions.remove::<PoolKey>();
         head.extensions.clear();
+        key.map(|key| head.extensions.insert(key));
         let method = head.method.clone();
         let mut request = Request::from_parts(head, ());
         let expectation = wishes
@@ -212,17 +223,20 @@ impl Route {
         let request = request.map(|()| body);
         let response = self.send_through_layer(request, report).await;
         let response = response
-            .map_err(|error| problem_of(&*error, &method, (self.base_url(), &self.0.tokens)))?;
+            .map_err(|(error, tokens)| problem_of(&*error, &method, (self.base_url(), &tokens)))?;
         passed_on(response, upgrade)
     }
 
+    /// Returns the response, or the error and the cache of the token that the request has or needs.
     async fn send_through_layer(
         &self,
         request: Request<RequestBody>,
         report: &mut Report,
-    ) -> Result<Response<Incoming>, BoxError> {
-        let mut begun = self.0.service.clone().begin(request)?;
+    ) -> Result<Response<Incoming>, (BoxError, TokenCache)> {
+        let begun = self.0.service.clone().begin(request);
+        let mut begun = begun.map_err(|error| (error.into(), self.0.tokens.clone()))?;
         let response = begun.finish().await;
+        let response = response.map_err(|error| (error, begun.tokens().clone()));
         let exchange = begun.exchange();
         report.retries = exchange.retries();
         report.renewals = u32::from(exchange.renewed());
@@ -290,6 +304,7 @@ impl RouteBuilder {
             allowed: Allowed::new(self.methods, &self.paths, &base)?,
             base,
             tokens,
+            pool: self.pool,
             service: layer.layer(upstream),
             replay_limit: self.replay_limit,
             patience,

@@ -15,6 +15,7 @@ use crate::exchange::rejection::RejectedStatuses;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::client_certificate::ClientCertificate;
 use crate::origin::origin::{Origin, parse_url};
+use crate::pool::pool::TokenPool;
 
 /// Builds a [`Route`](crate::proxy::Route) with settings of your own.
 ///
@@ -34,6 +35,7 @@ pub struct RouteBuilder {
     pub(super) name: String,
     pub(super) base: Option<Url>,
     pub(super) settings: ClientSettings,
+    pub(super) pool: Option<TokenPool>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) replay_limit: usize,
@@ -52,6 +54,7 @@ impl RouteBuilder {
             name,
             base,
             settings,
+            pool: None,
             ca_file: None,
             certificate: None,
             replay_limit: Self::REPLAY_LIMIT,
@@ -80,6 +83,19 @@ impl RouteBuilder {
     /// Takes the tokens from this cache in place of the one that the builder was made with.
     pub fn tokens(mut self, tokens: impl Into<TokenCache>) -> Self {
         self.settings.tokens = tokens.into();
+        self.settings.choose = None;
+        self.pool = None;
+        self
+    }
+
+    /// Takes the token of each request from this pool, in place of one token for all requests.
+    ///
+    /// The key is the [`PoolKey`](crate::pool::PoolKey) in the request's extensions, which no client can set. A
+    /// [`ReverseServer`](crate::proxy::ReverseServer) puts it there by the [`Subjects`](crate::proxy::Subjects) of its
+    /// [`Admission`](crate::proxy::Admission). A request without a key is not sent (R2).
+    pub fn pool(mut self, pool: &TokenPool) -> Self {
+        self.settings = self.settings.with_pool(pool);
+        self.pool = Some(pool.clone());
         self
     }
 

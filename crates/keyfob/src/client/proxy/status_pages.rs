@@ -20,6 +20,7 @@ use crate::client::proxy::proxy::Proxy;
 use crate::client::proxy::server::Server;
 use crate::client::proxy::server::connection::Connection;
 use crate::client::proxy::server::stop::Stopping;
+use crate::pool::pool::PoolStatus;
 
 /// What the pages show.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub struct StatusRules {
 ///
 /// * `/healthz` is 200 for as long as the process serves requests.
 /// * `/readyz` is 200 if each route has a token and the proxy is not about to stop, and otherwise 503. Its JSON has the state of
-///   each route.
+///   each route. A route with a pool counts as ready, because a missing token of one client is no failure of the others.
 /// * `/metrics` is the text format of Prometheus.
 pub struct StatusPages {
     rules: ArcSwap<StatusRules>,
@@ -117,6 +118,10 @@ impl StatusPages {
         let mut is_ready = !self.routes.is_draining();
         let mut routes = Map::new();
         for route in proxy.routes() {
+            if let Some(pool) = route.pool() {
+                routes.insert(route.name().to_owned(), pool_state(&pool.status()));
+                continue;
+            }
             let status = route.tokens().status();
             is_ready &= status.authenticated;
             let state = json!({
@@ -138,6 +143,16 @@ impl StatusPages {
         };
         (status, JSON, format!("{state}\n"))
     }
+}
+
+/// The state of a route with a token for each of many. It names none of them.
+fn pool_state(pool: &PoolStatus) -> Value {
+    json!({
+        "ready": true,
+        "entries": pool.entries,
+        "fetching": pool.fetching,
+        "queued": pool.queued,
+    })
 }
 
 impl fmt::Debug for StatusPages {

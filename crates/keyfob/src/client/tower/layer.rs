@@ -118,7 +118,7 @@ impl AuthenticationLayer {
     /// ```
     #[cfg(feature = "pool")]
     pub fn of_pool(pool: &crate::pool::pool::TokenPool) -> AuthenticationLayerBuilder {
-        AuthenticationLayerBuilder::new(ClientSettings::of_pool(pool))
+        AuthenticationLayerBuilder::new(ClientSettings::new(pool.without_key()).with_pool(pool))
     }
 
     /// Makes a builder, for settings of your own.

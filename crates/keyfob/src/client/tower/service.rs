@@ -9,6 +9,7 @@ use std::{fmt, io};
 use http::{Request, Response};
 use tower_service::Service;
 
+use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
 use crate::client::authenticator::Authenticator;
 use crate::client::idle_timeout::IdleTimeout;
@@ -94,6 +95,12 @@ where
         let authenticator = self.of_request.as_deref().unwrap_or(of_client);
         let lease = self.lease.take();
         retry_loop::run(authenticator, &mut self.exchange, lease, &mut self.attempts).await
+    }
+
+    /// The cache of its token.
+    pub(crate) fn tokens(&self) -> &TokenCache {
+        let of_client = &self.attempts.shared.rules.client.authenticator;
+        self.of_request.as_deref().unwrap_or(of_client).tokens()
     }
 
     /// What happened to the request so far.

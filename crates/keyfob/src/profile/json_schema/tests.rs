@@ -155,7 +155,7 @@ fn file(keys: &TableKeys, table: &Value) -> Value {
     let mut profile = json!({"base_url": "https://a.example", "token": "env:TOKEN"});
     // A route names a profile and its clients, and there are these.
     let profiles = json!({"a": profile, "word": profile, "file": profile, "x": profile});
-    let clients = json!({"word": "env:A", "file": "env:B"});
+    let clients = json!({"word": "env:A", "file": "env:B", "tenant": "env:C", "x": "env:D"});
     match keys.name {
         "proxy" => return json!({"profiles": profiles, "proxy": table}),
         "proxy_route" => {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use crate::profile::errors::{FileErrors, suggestion};
 use crate::profile::key::{Key, Kind, TableKeys};
@@ -68,6 +68,20 @@ pub struct RouteSettings {
     pub paths: Vec<String>,
     /// The clients that may use it; all if there are none.
     pub clients: Vec<String>,
+    /// Whose token each client uses; all clients share that of the profile if it is `None`.
+    pub subjects: Option<BTreeMap<String, RouteSubject>>,
+}
+
+/// Whose token the requests of a client carry.
+///
+/// [`Profiles`](crate::Profiles) reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RouteSubject {
+    /// That of this subject.
+    Subject(String),
+    /// That of the subject in this header field of each request. The client is trusted to name it.
+    Header(HeaderName),
 }
 
 /// What clients may cost a proxy. What is `None` has its default.
@@ -168,14 +182,18 @@ fn read_route(value: &Value<'_>) -> Read<(RouteSettings, References)> {
             },
         };
         let clients = table.optional("clients", |value| value.list(NAMES_WANTED, read_reference));
-        let clients = clients.unwrap_or_default();
+        let mut clients = clients.unwrap_or_default();
+        let subjects = table.optional("subjects", read_subjects);
+        let (with_subject, subjects) = subjects.unzip();
         let settings = RouteSettings {
             profile: profile.name.clone(),
             place: read_place(table),
             methods: table.optional("methods", read_methods).unwrap_or_default(),
             paths: table.optional("paths", read_paths).unwrap_or_default(),
             clients: clients.iter().map(|client| client.name.clone()).collect(),
+            subjects,
         };
+        clients.extend(with_subject.into_iter().flatten());
         Ok((settings, References { profile, clients }))
     })
 }
@@ -252,6 +270,36 @@ fn read_clients(value: &Value<'_>) -> Read<BTreeMap<String, SecretRef>> {
     // All are read before the first error ends this, so that each wrong one is reported.
     let secrets: Vec<Read<_>> = secrets.collect();
     secrets.into_iter().collect()
+}
+
+/// The clients that have a subject, and their subjects.
+fn read_subjects(value: &Value<'_>) -> Read<(Vec<Reference>, BTreeMap<String, RouteSubject>)> {
+    let entries = value.entries()?.map(|entry| {
+        let client = Reference {
+            name: entry.key.to_owned(),
+            at: entry.key_place(),
+        };
+        Ok((client, (entry.key.to_owned(), read_subject(&entry)?)))
+    });
+    // All are read before the first error ends this, so that each wrong one is reported.
+    let entries: Vec<Read<_>> = entries.collect();
+    let entries: Vec<_> = entries.into_iter().collect::<Read<_>>()?;
+    Ok(entries.into_iter().unzip())
+}
+
+fn read_subject(value: &Value<'_>) -> Read<RouteSubject> {
+    let text = value.text()?;
+    if let Some(header) = text.strip_prefix("header:") {
+        let header = header.parse().map(RouteSubject::Header);
+        return header.map_err(|_| {
+            value.error("the header has a character that is not allowed; give one such as \"header:X-Subject\"")
+        });
+    }
+    match text.trim().is_empty() || text.contains(char::is_control) {
+        true => Err(value
+            .error("a subject is empty or has a control character; name the user that is meant")),
+        false => Ok(RouteSubject::Subject(text)),
+    }
 }
 
 fn read_hosts(value: &Value<'_>) -> Read<Vec<String>> {
@@ -415,6 +463,12 @@ const ROUTE_KEYS: &[Key] = &[
         "a client, or a list of clients, that may use the route",
     )
     .default("all"),
+    Key::new(
+        "subjects",
+        Kind::TextsByName,
+        "a table with the subject whose token each client uses, or `header:NAME` for a client that is trusted to name it",
+    )
+    .default("none: all clients share one token"),
 ];
 
 pub(in crate::profile) static LIMITS: TableKeys = TableKeys::new(

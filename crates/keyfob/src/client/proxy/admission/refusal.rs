@@ -1,7 +1,7 @@
 //! Why a request is refused, and the response that says so.
 
 use http::header::{CONNECTION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 
 use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::problem;
@@ -24,11 +24,13 @@ pub enum Refusal {
     NoProxySecret,
     /// The client is not one of those that the route is for.
     Client,
+    /// It names no subject, although its client must, or one that cannot be used.
+    Subject,
 }
 
 impl Refusal {
     /// Every reason.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Host,
         Self::Browser,
         Self::Twice,
@@ -36,6 +38,7 @@ impl Refusal {
         Self::WrongSecret,
         Self::NoProxySecret,
         Self::Client,
+        Self::Subject,
     ];
 
     pub(super) fn of_forward_proxy(self) -> Self {
@@ -56,6 +59,7 @@ impl Refusal {
             Self::WrongSecret => "wrong_secret",
             Self::NoProxySecret => "proxy_secret",
             Self::Client => "client",
+            Self::Subject => "subject",
         }
     }
 
@@ -65,7 +69,7 @@ impl Refusal {
         match self {
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
             Self::Browser | Self::Client => StatusCode::FORBIDDEN,
-            Self::Twice => StatusCode::BAD_REQUEST,
+            Self::Twice | Self::Subject => StatusCode::BAD_REQUEST,
             Self::NoSecret | Self::WrongSecret => StatusCode::UNAUTHORIZED,
             Self::NoProxySecret => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
         }
@@ -106,7 +110,23 @@ impl Refusal {
             }
             Self::NoProxySecret => "the proxy needs a client's secret, in `Proxy-Authorization`",
             Self::Client => "the route is not for this client",
+            Self::Subject => {
+                "the request has to name the user whose token it carries, in the header that `subjects` of the route says: not \
+                 empty, without control characters, and not too long"
+            }
         }
+    }
+}
+
+/// The only value of a field. Two could be read in two ways.
+pub(super) fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<&'h HeaderValue, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(Refusal::Twice),
     }
 }
 
