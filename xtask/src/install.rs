@@ -90,7 +90,7 @@ impl Need {
             Self::Valgrind => "valgrind (Debian)",
             Self::Redis => "redis-server (Debian)",
             Self::HostPrograms => {
-                "kubernetes-client, skopeo, rclone, pass, gnupg, git, nodejs, npm, gdb (Debian), those that are missing"
+                "gh, kubernetes-client, skopeo, rclone, pass, gnupg, git, nodejs, npm, gdb (Debian), those that are missing"
             }
             Self::Postgres => "postgresql (Debian)",
             Self::Keyring => "dbus-daemon, gnome-keyring, libsecret-tools (Debian)",
@@ -173,9 +173,10 @@ fn missing_host_programs() -> Vec<&'static str> {
 }
 
 /// Programs, and the Debian packages that have them.
-const HOST_PROGRAMS: [(&str, &str); 10] = [
+const HOST_PROGRAMS: [(&str, &str); 11] = [
     ("curl", "curl"),
     ("gcore", "gdb"),
+    ("gh", "gh"),
     ("git", "git"),
     ("gpg", "gnupg"),
     ("kubectl", "kubernetes-client"),

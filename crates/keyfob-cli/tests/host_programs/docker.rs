@@ -1,4 +1,4 @@
-//! skopeo, which speaks the protocol of docker's credential helpers.
+//! docker, and skopeo, which speaks the protocol of docker's credential helpers.
 
 use std::fs;
 use std::time::Duration;
@@ -7,23 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server};
 
+use crate::keyfob::is_installed;
 use crate::sandbox::{Ended, Sandbox, run};
 
 #[test]
 fn skopeo_reads_a_manifest_with_the_token_as_its_password() {
-    let sandbox = Sandbox::with_server(Server::start(), |issuer| {
-        Expect::any().respond_with(move |received| {
-            match password(received).is_some_and(|token| issuer.is_valid(&token)) {
-                true => ScriptedResponse::text(MANIFEST).header("content-type", TYPE),
-                false => ScriptedResponse::unauthorized("Basic realm=\"registry\""),
-            }
-        })
-    });
-    sandbox
-        .endpoint
-        .issuer()
-        .set_lifetime(Duration::from_secs(3600));
-    sandbox.set_up("docker");
+    let sandbox = with_registry();
     let read = inspect(&sandbox);
     assert!(
         read.success && read.stdout.contains("schemaVersion"),
@@ -45,6 +34,43 @@ fn skopeo_reads_a_manifest_with_the_token_as_its_password() {
         !refused.success && refused.stderr.contains("the secret"),
         "{refused:?}"
     );
+}
+
+/// Debian's package of docker brings a daemon, so `cargo xtask test programs` does not install it.
+#[test]
+fn docker_reads_a_manifest_with_the_token_as_its_password() {
+    if !is_installed("docker") {
+        println!("docker is not installed");
+        return;
+    }
+    let sandbox = with_registry();
+    let mut docker = sandbox.command("docker");
+    docker
+        .env("SSL_CERT_FILE", sandbox.authority())
+        .args(["manifest", "inspect"])
+        .arg(format!("{}/x:latest", sandbox.host()));
+    let read = run(&mut docker);
+    assert!(read.stdout.contains("schemaVersion"), "{read:?}");
+    assert_eq!(sandbox.endpoint.calls(), 1);
+}
+
+/// A registry that takes the token as a password, and docker's settings for it.
+fn with_registry() -> Sandbox {
+    let sandbox = Sandbox::with_server(Server::start(), |issuer| {
+        Expect::any().respond_with(move |received| {
+            match password(received).is_some_and(|token| issuer.is_valid(&token)) {
+                true if received.path.contains("/blobs/") => ScriptedResponse::text("{}"),
+                true => ScriptedResponse::bytes(MANIFEST).header("content-type", TYPE),
+                false => ScriptedResponse::unauthorized("Basic realm=\"registry\""),
+            }
+        })
+    });
+    sandbox
+        .endpoint
+        .issuer()
+        .set_lifetime(Duration::from_secs(3600));
+    sandbox.set_up("docker");
+    sandbox
 }
 
 fn password(received: &Received) -> Option<String> {

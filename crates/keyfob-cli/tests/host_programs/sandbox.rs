@@ -188,12 +188,6 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     }
 }
 
-/// True if a program that no registry has is installed all the same.
-pub(crate) fn is_installed(program: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
-}
-
 /// Listens with TLS in front of a server, until the process ends. Returns the port.
 fn serve_tls(authority: &TestAuthority, target: Arc<AtomicU16>) -> u16 {
     let pair = authority.issue(Leaf {

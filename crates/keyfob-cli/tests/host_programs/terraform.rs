@@ -2,7 +2,8 @@
 
 use keyfob_testkit::{ScriptedResponse, json};
 
-use crate::sandbox::{Sandbox, is_installed, run};
+use crate::keyfob::is_installed;
+use crate::sandbox::{Sandbox, run};
 
 #[test]
 fn terraform_asks_a_registry_with_the_token() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::keyfob::is_installed;
 use crate::service::Service;
 
 #[test]
@@ -131,6 +132,66 @@ fn p8_node_fetch_and_https() {
             "{script}: {done:?}"
         );
     }
+}
+
+#[test]
+fn p8_gh_asks_the_api_of_its_server() {
+    let service = Service::start();
+    let done = service.shell(
+        "GH_HOST=\"$HOST\" GH_ENTERPRISE_TOKEN=\"$DEMO_TOKEN\" GH_NO_UPDATE_NOTIFIER=1 gh api user --jq .login",
+    );
+    assert_eq!((done.code, &*done.stdout), (0, "octocat\n"), "{done:?}");
+}
+
+#[test]
+fn p8_kubectl_asks_its_cluster() {
+    let service = Service::start();
+    let done = service.shell(
+        "kubectl get --raw /user --server \"https://$HOST\" --certificate-authority \"$SSL_CERT_FILE\" --token \"$DEMO_TOKEN\"",
+    );
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("octocat"), "{done:?}");
+}
+
+#[test]
+fn p8_rclone_reads_a_file() {
+    let service = Service::start();
+    fs::create_dir_all(service.folder.path("git")).expect("the folder is ours");
+    service.folder.file("git/report", "octocat");
+    let done = service.shell(
+        "rclone cat :http:git/report --http-url \"https://$HOST\" --http-headers \"Authorization,Bearer $DEMO_TOKEN\"",
+    );
+    assert!(done.stdout.contains("octocat"), "{done:?}");
+}
+
+/// Debian's package of docker brings a daemon, so it is not installed for this.
+#[test]
+fn p8_docker_reads_a_manifest() {
+    if !is_installed("docker") {
+        return;
+    }
+    let service = Service::start();
+    let done = service.shell(
+        "mkdir -p \"$HOME/.docker\" && printf '{\"auths\":{\"%s\":{\"auth\":\"%s\"}}}' \"$HOST\" \"$(printf 'x:%s' \"$DEMO_TOKEN\" | base64 -w0)\" \
+         >\"$HOME/.docker/config.json\" && docker manifest inspect \"$HOST/demo:latest\"",
+    );
+    assert!(done.stdout.contains("schemaVersion"), "{done:?}");
+}
+
+/// No registry has it.
+#[test]
+fn p8_terraform_asks_a_registry() {
+    if !is_installed("terraform") {
+        return;
+    }
+    let service = Service::start();
+    let done = service.shell(
+        "printf 'credentials \"%s\" {\\n  token = \"%s\"\\n}\\n' \"$HOST\" \"$DEMO_TOKEN\" >rc \
+         && printf 'terraform {\\n  required_providers {\\n    b = { source = \"%s/a/b\" }\\n  }\\n}\\n' \"$HOST\" >main.tf \
+         && TF_CLI_CONFIG_FILE=rc CHECKPOINT_DISABLE=1 terraform init -no-color 2>&1 || true",
+    );
+    // The only version is for no platform.
+    assert!(done.stdout.contains("9.8.7"), "{done:?}");
 }
 
 #[test]

@@ -57,6 +57,10 @@ CRATE = archive({
     "demo-keyfob-1.0.0/Cargo.toml": '[package]\nname = "demo-keyfob"\nversion = "1.0.0"\nedition = "2021"\n',
     "demo-keyfob-1.0.0/src/lib.rs": "",
 })
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+CONFIG = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": EMPTY}
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": CONFIG, "layers": []}).encode()
 WHEEL_NAME = "demo_keyfob-1.0-py3-none-any.whl"
 
 
@@ -69,7 +73,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             return self.answer(b"{}", 401, [("www-authenticate", 'Bearer error="invalid_token"')])
         own = f"https://{self.headers['host']}"
         path = self.path.partition("?")[0]
-        if path == "/user":
+        if path in ("/user", "/api/v3/user"):
             return self.answer(json.dumps({"login": "octocat", "query": self.path}).encode())
         if path == "/simple/demo-keyfob/":
             return self.answer(f'<a href="/files/{WHEEL_NAME}">{WHEEL_NAME}</a>'.encode(), kind="text/html")
@@ -89,6 +93,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             return self.answer(json.dumps(line).encode())
         if path == "/crates/demo-keyfob/1.0.0/download":
             return self.answer(CRATE)
+        if path == "/v2/":
+            return self.answer(b"{}")
+        if path == "/v2/demo/manifests/latest":
+            return self.answer(MANIFEST, kind=MANIFEST_TYPE)
+        if path == f"/v2/demo/blobs/{EMPTY}":
+            return self.answer(b"{}")
+        if path == "/.well-known/terraform.json":
+            return self.answer(b'{"providers.v1": "/providers/"}')
+        if path == "/providers/a/b/versions":
+            return self.answer(json.dumps({"versions": [{"version": "9.8.7", "protocols": ["5.0"], "platforms": []}]}).encode())
         if path.startswith("/git/"):
             return super().do_GET()
         return self.answer(b"{}", 404)

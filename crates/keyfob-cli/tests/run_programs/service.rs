@@ -12,6 +12,9 @@ use crate::keyfob::{Finished, Folder, Keyfob};
 /// What every token of the server has in it.
 pub(crate) const MARKER: &[u8] = b"rEaLt0kEn";
 
+/// Another name of this machine (RFC 6761 §6.3).
+const OTHER_NAME: &str = "api.localhost";
+
 pub(crate) struct Service {
     pub(crate) folder: Folder,
     server: Child,
@@ -23,7 +26,10 @@ impl Service {
     pub(crate) fn start() -> Self {
         let folder = Folder::new();
         let authority = TestAuthority::new();
-        let pair = authority.issue(Leaf::default().name("localhost"));
+        let pair = authority.issue(Leaf {
+            names: vec!["localhost".to_owned(), OTHER_NAME.to_owned()],
+            ..Leaf::default()
+        });
         folder.file("cert.pem", &pair.certificate);
         folder.file("key.pem", &pair.key);
         folder.file("ca.pem", authority.pem());
@@ -54,8 +60,9 @@ impl Service {
             ),
         );
         let profile = format!(
-            "[profiles.demo]\norigins = \"{url}\"\nca_file = \"{}\"\nstore = \"memory\"\nenv = \"DEMO_TOKEN\"\n\
+            "[profiles.demo]\norigins = [\"{url}\", \"{}\"]\nca_file = \"{}\"\nstore = \"memory\"\nenv = \"DEMO_TOKEN\"\n\
              token = \"command:{}\"\n",
+            url.replace("localhost", OTHER_NAME),
             path("ca.pem"),
             helper.trim_matches('\'')
         );
@@ -91,10 +98,20 @@ impl Service {
         let script = format!("cd '{}' && {script}", work.display());
         self.proxied(&[], &["sh", "-ec", &script])
             .env("URL", &self.url)
+            .env("HOST", &self.other_host())
+            .env(
+                "AUTHORITY",
+                &self.folder.path("ca.pem").display().to_string(),
+            )
             .env("PYTHON", &python().display().to_string())
             // That of the tests is gone with `HOME`.
             .env("RUSTUP_HOME", &rustup_home())
             .run()
+    }
+
+    /// Its host and port under a name for which programs written in Go use a proxy: they use none for `localhost`.
+    fn other_host(&self) -> String {
+        self.url.replace("https://localhost", OTHER_NAME)
     }
 
     /// How many tokens were issued.
