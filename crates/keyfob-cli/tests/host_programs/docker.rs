@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server};
 
-use crate::keyfob::is_installed;
+use crate::installed::is_installed;
 use crate::sandbox::{Ended, Sandbox, run};
 
 #[test]

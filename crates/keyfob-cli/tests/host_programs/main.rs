@@ -6,6 +6,7 @@ mod cargo;
 mod curl;
 mod docker;
 mod git;
+mod installed;
 #[path = "../program/keyfob.rs"]
 #[expect(dead_code, reason = "the other tests need more of it")]
 mod keyfob;

@@ -2,7 +2,7 @@
 
 use keyfob_testkit::{ScriptedResponse, json};
 
-use crate::keyfob::is_installed;
+use crate::installed::is_installed;
 use crate::sandbox::{Sandbox, run};
 
 #[test]

@@ -13,12 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// True if a program that no registry has is installed all the same.
-pub(crate) fn is_installed(program: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
-}
-
 /// One run of the program, without the settings of this machine.
 pub(crate) struct Keyfob(Command);
 

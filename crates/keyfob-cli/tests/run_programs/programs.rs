@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::keyfob::is_installed;
+use crate::installed::is_installed;
 use crate::service::Service;
 
 #[test]
