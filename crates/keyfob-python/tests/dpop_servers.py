@@ -35,6 +35,7 @@ class DpopServers:
     """Why each other one was refused."""
     bodies: list[bytes] = field(default_factory=list)
     jtis: set[str] = field(default_factory=set)
+    public_keys: set[str] = field(default_factory=set)
 
     @property
     def token_url(self) -> str:
@@ -60,6 +61,7 @@ class DpopServers:
         if claims["jti"] in self.jtis:
             return "jti"
         self.jtis.add(claims["jti"])
+        self.public_keys.add(json.dumps(header["jwk"]))
         return None
 
 
@@ -155,7 +157,9 @@ def dpop_servers() -> Iterator[DpopServers]:
         server.server_close()
 
 
-def profile(servers: DpopServers, folder: Path) -> Path:
+def profile(
+    servers: DpopServers, folder: Path, grant: str = 'grant = "client_credentials"'
+) -> Path:
     """A profile file whose tokens are bound to a new key."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -169,7 +173,7 @@ base_url = "{servers.url}"
 store = "memory"
 
 [profiles.ehr.token]
-grant = "client_credentials"
+{grant}
 token_endpoint = "{servers.token_url}"
 client_id = "reports"
 dpop_key = "file:{folder / "key.pem"}"

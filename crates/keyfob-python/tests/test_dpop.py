@@ -127,3 +127,29 @@ def test_a_key_that_cannot_be_read_is_an_error_of_the_profile(
     (tmp_path / "key.pem").unlink()
     with pytest.raises(keyfob.ProfileError, match="does not exist"):
         keyfob.session("ehr", config=config)
+
+
+EXCHANGE = 'grant = "token_exchange"\nsubject_token = "env:UNUSED"'
+
+
+def test_t10_all_users_of_a_pool_prove_possession_of_one_key(
+    dpop: DpopServers, tmp_path: Path
+) -> None:
+    def login(key: keyfob.PoolKey) -> Callable[[], str]:
+        return lambda: f"login-of-{key.subject}"
+
+    pool = keyfob.pool("ehr", login, config=profile(dpop, tmp_path, EXCHANGE))
+    for user in ("alice", "bob", "alice"):
+        assert requests.get(f"{dpop.url}{user}", auth=pool.auth(user), timeout=20).ok
+    assert dpop.accepted == ["GET /alice", "GET /bob", "GET /alice"]
+    assert (dpop.tokens, len(dpop.public_keys), dpop.refused) == (2, 1, [])
+
+
+def test_a_pool_over_a_function_refuses_a_source_with_a_key(
+    dpop: DpopServers, tmp_path: Path
+) -> None:
+    config = profile(dpop, tmp_path)
+    pool = keyfob.TokenPool(lambda _: keyfob.sources.profile("ehr", config=config))
+    with pytest.raises(keyfob.AuthenticationError, match=r"use `keyfob\.pool`"):
+        pool.handler("alice")
+    assert dpop.tokens == 0

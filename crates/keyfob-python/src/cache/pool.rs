@@ -209,7 +209,7 @@ pub(crate) fn make_source(
             let source = source.get();
             return match source.prover {
                 Some(_) => Err(Error::refused(
-                    "a pool makes no proofs of possession (DPoP); use a handler for this source",
+                    "a pool over a function makes no proofs of possession (DPoP); use `keyfob.pool` with the profile",
                 )),
                 None => Ok(Arc::clone(&source.core)),
             };

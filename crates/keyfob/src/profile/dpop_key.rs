@@ -1,5 +1,7 @@
 //! The key that the tokens of a profile are bound to (DPoP, RFC 9449).
 
+use std::sync::Arc;
+
 use futures_util::future::OptionFuture;
 use tokio::sync::OnceCell;
 
@@ -10,12 +12,13 @@ use crate::profile::secret_ref::SecretRef;
 
 /// The reference to a DPoP key, and the prover that is made of it when it is first needed.
 ///
-/// The token endpoint and the API see the same prover, because a token is bound to its key.
+/// The token endpoint and the API see the same prover, because a token is bound to its key. So do all keys of a pool: the key
+/// belongs to the client and not to its users (RFC 9449 §1), and a nonce that one request was given is known to the others.
 #[derive(Clone, Debug)]
 pub(super) struct DpopKey {
     pub(super) secret: SecretRef,
     pub(super) passphrase: Option<SecretRef>,
-    prover: OnceCell<DpopProver>,
+    prover: Arc<OnceCell<DpopProver>>,
 }
 
 impl DpopKey {
@@ -23,7 +26,7 @@ impl DpopKey {
         Self {
             secret,
             passphrase,
-            prover: OnceCell::new(),
+            prover: Arc::default(),
         }
     }
 
