@@ -95,6 +95,43 @@ fn s2_the_key_that_seals_files_may_be_in_the_keyring() {
 }
 
 #[test]
+fn s2_a_record_of_the_bus_shows_no_token_and_other_programs_find_the_entry() {
+    let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
+    keyring.profile(&endpoint, "kind = \"keyring\"");
+    let record = keyring.folder.path("record");
+    let mut monitor = keyring
+        .command("dbus-monitor")
+        .args(["--session", "--binary"])
+        .stdout(fs::File::create(&record).expect("it is ours"))
+        .spawn()
+        .expect("dbus-monitor is installed with dbus-daemon");
+    let recorded = || fs::read(&record).expect("it is ours");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while recorded().is_empty() {
+        assert!(Instant::now() < deadline, "the monitor records nothing");
+        sleep(Duration::from_millis(50));
+    }
+    for _ in 0..2 {
+        assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-1\n");
+    }
+    let has = |part: &[u8]| recorded().windows(part.len()).any(|bytes| bytes == part);
+    while !has(b"GetSecret") || !has(b"CreateItem") {
+        assert!(Instant::now() < deadline, "the calls are not recorded");
+        sleep(Duration::from_millis(50));
+    }
+    _ = monitor.kill();
+    _ = monitor.wait();
+    assert!(!has(b"token-1"));
+    let lookup = keyring
+        .command("secret-tool")
+        .args(["lookup", "service", "keyfob", "username", &keyring.id()])
+        .output()
+        .expect("secret-tool is installed");
+    let found = String::from_utf8_lossy(&lookup.stdout);
+    assert!(found.contains("token-1"), "{lookup:?}");
+}
+
+#[test]
 fn s1_a_machine_without_a_keyring_fails_at_once_and_shows_no_secret() {
     let mut keyring = Keyring::start();
     keyring.place("keyring:tracker/ann");
@@ -134,13 +171,7 @@ fn s1_a_damaged_entry_is_not_quoted_and_can_be_forgotten() {
     let (keyring, endpoint) = (Keyring::start(), TokenEndpoint::start());
     keyring.profile(&endpoint, "kind = \"keyring\"");
     assert_eq!(keyring.run(&["token", "--profile=a"]).stdout, "token-1\n");
-    let lock = fs::read_dir(keyring.folder.path("state/keyfob"))
-        .expect("the lock is there")
-        .map(|file| file.expect("it can be read").file_name())
-        .next()
-        .expect("there is one");
-    let id = lock.to_string_lossy().replace(".lock", "");
-    keyring.put("keyfob", &id, "s3cret-rubbish");
+    keyring.put("keyfob", &keyring.id(), "s3cret-rubbish");
     let listed = keyring.run(&["status"]);
     let shown = format!("{}{}", listed.stdout, listed.stderr);
     assert!(shown.contains("damaged"), "{listed:?}");
@@ -270,6 +301,16 @@ impl Keyring {
         let mut stderr = tool.stderr.take().expect("it is piped");
         _ = stderr.read_to_string(&mut stderr_text);
         tool.wait().expect("it ends").success()
+    }
+
+    /// The user under which the only entry is, as its lock says.
+    fn id(&self) -> String {
+        let lock = fs::read_dir(self.folder.path("state/keyfob"))
+            .expect("the lock is there")
+            .map(|file| file.expect("it can be read").file_name())
+            .next()
+            .expect("there is one");
+        lock.to_string_lossy().replace(".lock", "")
     }
 
     fn place(&self, reference: &str) {

@@ -12,13 +12,12 @@ mod system {
 
     use crate::error::error::Error;
     use crate::store::file::FileStore;
-    use crate::store::keyring::KeyringStore;
-    use crate::store::keyring::system::SystemKeyring;
+    use crate::store::keyring::{KeyringStore, read_secret};
     use crate::store::store::TokenStore;
 
     /// Reads a secret from the keyring.
     pub(in crate::profile) fn read(service: &str, user: &str) -> Result<Zeroizing<String>, Error> {
-        let bytes = SystemKeyring::open()?.read(service, user)?.ok_or_else(|| {
+        let bytes = read_secret(service, user)?.ok_or_else(|| {
             Error::unavailable(format!(
                 "the keyring has no entry for the service {service} and the user {user}, which should hold a secret"
             ))

@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-pub(crate) mod system;
+#[cfg(any(windows, target_vendor = "apple"))]
+mod native;
+#[cfg(not(any(windows, target_vendor = "apple")))]
+mod secret_service;
+
+use zeroize::Zeroizing;
 
 use crate::error::error::Error;
 use crate::runtime::runtime::Runtime;
@@ -13,7 +18,10 @@ use crate::store::file::FileStore;
 use crate::store::file::directory::LOCK;
 use crate::store::file::lease::Entries;
 use crate::store::key::StoreKey;
-use crate::store::keyring::system::SystemKeyring;
+#[cfg(any(windows, target_vendor = "apple"))]
+use crate::store::keyring::native::SystemKeyring;
+#[cfg(not(any(windows, target_vendor = "apple")))]
+use crate::store::keyring::secret_service::SystemKeyring;
 use crate::store::record;
 use crate::store::store::{
     EntrySummary, StoreFuture, StoreLease, StoredEntry, TokenStore, quarantined, summarize,
@@ -124,6 +132,11 @@ impl Entries for Keyring {
             keyring.remove(SERVICE, key.id()).map(drop)
         })
     }
+}
+
+/// Reads a secret that may be of another program; `None` if there is no such entry.
+pub(crate) fn read_secret(service: &str, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    SystemKeyring::open()?.read(service, user)
 }
 
 fn with_keyring<T>(work: impl FnOnce(&SystemKeyring) -> Result<T, Error>) -> Result<T, StoreError> {

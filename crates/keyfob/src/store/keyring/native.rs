@@ -1,4 +1,4 @@
-//! The keyring of the system: secrets by service and user. Everything here blocks its thread.
+//! The keychain of macOS and the Credential Manager of Windows. Everything here blocks its thread.
 
 use keyring_core::{CredentialStore, Entry};
 use std::sync::Arc;
@@ -8,12 +8,10 @@ use zeroize::Zeroizing;
 use apple_native_keyring_store::keychain::Store as System;
 #[cfg(windows)]
 use windows_native_keyring_store::Store as System;
-#[cfg(all(unix, not(target_vendor = "apple")))]
-use zbus_secret_service_keyring_store::Store as System;
 
 use crate::error::error::Error;
 
-/// A connection to the keyring.
+/// A connection to the keyring: secrets by service and user.
 pub(crate) struct SystemKeyring(Arc<CredentialStore>);
 
 impl SystemKeyring {
