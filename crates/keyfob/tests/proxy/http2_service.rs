@@ -119,9 +119,58 @@ async fn p7_a_drain_ends_a_connection_of_http_2_after_its_request() {
     assert!(draining.await.unwrap());
 }
 
+/// An extended CONNECT is how a WebSocket would begin over HTTP/2 (RFC 8441 §4).
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_an_extended_connect_is_not_offered_and_refused_alone() {
+    let upstream = Server::start();
+    upstream.expect(Expect::any().always(ScriptedResponse::text("fine")));
+    let (address, _stop) = serve(&upstream);
+    let mut client = RawStream(TcpStream::connect(address.to_string()).await.unwrap());
+    client.send(preface()).await;
+    let connect = b"\x02\x07CONNECT\x00\x09:protocol\x09websocket\x86\x84";
+    client.send(head(1, connect, &address.to_string())).await;
+    let mut refused = None;
+    while refused.is_none() {
+        let frame = next_frame(&mut client).await.unwrap();
+        match (frame.kind, frame.stream) {
+            // Clients use it only if this setting is there (§3).
+            (SETTINGS, _) => {
+                let mut settings = frame.payload.chunks(6).map(|setting| setting[..2].to_vec());
+                assert!(!settings.any(|id| id == [0, ENABLE_CONNECT_PROTOCOL]));
+            }
+            (RST_STREAM, 1) => refused = Some(frame.payload),
+            (kind, _) => assert_ne!(kind, HEADERS),
+        }
+    }
+    assert_eq!(refused.unwrap(), [0, 0, 0, PROTOCOL_ERROR]);
+    assert_eq!(upstream.calls(), 0);
+    // The connection serves other requests.
+    client.send(head(3, GET, &address.to_string())).await;
+    loop {
+        let frame = next_frame(&mut client).await.unwrap();
+        if frame.kind == DATA && !frame.payload.is_empty() {
+            assert_eq!((frame.stream, &*frame.payload), (3, &b"fine"[..]));
+            break;
+        }
+    }
+    assert_eq!(upstream.calls(), 1);
+}
+
 /// The preface of a client, its settings, and stream 1 with a GET that ends there.
 fn request_head(authority: &str) -> Vec<u8> {
-    let mut fields = vec![0x82, 0x86, 0x84]; // GET, http, /
+    [preface(), head(1, GET, authority)].concat()
+}
+
+/// What a client sends first (RFC 9113 §3.4).
+fn preface() -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(Frame::new(SETTINGS, 0, 0, Vec::new()).bytes());
+    bytes
+}
+
+/// The head of a request that ends there.
+fn head(stream: u32, fields: &[u8], authority: &str) -> Vec<u8> {
+    let mut fields = fields.to_vec();
     for (name, value) in [
         (&b"\x01"[..], authority),
         (b"\x00\x14keyfob-client-secret", SECRET),
@@ -131,10 +180,7 @@ fn request_head(authority: &str) -> Vec<u8> {
         fields.push(u8::try_from(value.len()).unwrap());
         fields.extend_from_slice(value.as_bytes());
     }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(Frame::new(SETTINGS, 0, 0, Vec::new()).bytes());
-    bytes.extend(Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, fields).bytes());
-    bytes
+    Frame::new(HEADERS, END_STREAM | END_HEADERS, stream, fields).bytes()
 }
 
 /// One frame of HTTP/2 (RFC 9113 §4.1).
@@ -188,6 +234,7 @@ async fn next_frame(client: &mut RawStream) -> Option<Frame> {
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
@@ -195,3 +242,9 @@ const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+const ENABLE_CONNECT_PROTOCOL: u8 = 8;
+const PROTOCOL_ERROR: u8 = 1;
+
+/// GET, http, /
+const GET: &[u8] = &[0x82, 0x86, 0x84];
