@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::install::{self, Missing, Need};
-use crate::process::{Outcome, build_one, cargo, program, read, root, run, run_some_tests, target};
-use crate::{dist, figures, python, site, tutorial};
+use crate::process::{Outcome, build_one, cargo, program, read, run, run_some_tests, target};
+use crate::{dist, figures, python, site, soak, tutorial};
 
 /// One thing that must hold before a change is merged.
 pub(crate) struct Gate {
@@ -12,8 +12,18 @@ pub(crate) struct Gate {
     pub(crate) proves: &'static str,
     pub(crate) needs: &'static [Need],
     run: fn() -> Outcome,
-    /// Whether it runs only if it is named.
-    long: bool,
+    pub(crate) turn: Turn,
+}
+
+/// When a gate runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// When those before it have ended.
+    Next,
+    /// While those after it run, because it waits more than it computes.
+    Beside,
+    /// Only if it is named.
+    Named,
 }
 
 /// What a gate found.
@@ -25,7 +35,7 @@ pub(crate) enum Finding {
     Skipped(String),
 }
 
-/// Every gate; the fastest come first.
+/// Every gate; the fastest come first, and then those that others run beside.
 pub(crate) const ALL: &[Gate] = &[
     gate("format", "rustfmt changes nothing", &[], format),
     gate(
@@ -44,6 +54,15 @@ pub(crate) const ALL: &[Gate] = &[
     gate("imports", "the folder rule of each crate", &[], imports),
     gate("contract", "each promise has tests", &[], contract),
     gate("test", "every test that needs no server", &[], test),
+    at(
+        Turn::Beside,
+        gate(
+            "stores",
+            "one token for many processes and machines",
+            &[Need::Keyring, Need::Redis, Need::Postgres],
+            stores,
+        ),
+    ),
     gate(
         "conformance",
         "every interface keeps every rule about requests",
@@ -56,12 +75,6 @@ pub(crate) const ALL: &[Gate] = &[
         "other programs, unmodified, with tokens of keyfob",
         &[Need::HostPrograms, Need::Python],
         programs,
-    ),
-    gate(
-        "stores",
-        "one token for many processes and machines",
-        &[Need::Keyring, Need::Redis, Need::Postgres],
-        stores,
     ),
     gate(
         "oauth",
@@ -86,17 +99,21 @@ pub(crate) const ALL: &[Gate] = &[
         &[Need::Python],
         python,
     ),
+    // It replaces `target/debug/keyfob` with one of other features, so it is behind the gates that run that.
+    at(
+        Turn::Beside,
+        gate(
+            "tutorial",
+            "the tutorial's commands and programs, as they are written",
+            &[Need::OidcProvider],
+            tutorial::follow,
+        ),
+    ),
     gate(
         "docs",
         "no rustdoc warning, no dead link, also on the site",
         &[Need::MdBook],
         docs,
-    ),
-    gate(
-        "tutorial",
-        "the tutorial's commands and programs, as they are written",
-        &[Need::OidcProvider],
-        tutorial::follow,
     ),
     gate(
         "figures",
@@ -110,31 +127,28 @@ pub(crate) const ALL: &[Gate] = &[
         &[],
         model,
     ),
-    long_gate(
-        "packages",
-        "what crates.io would get builds from its own files (only if it is named)",
-        &[],
-        dist::published::check,
+    at(
+        Turn::Named,
+        gate(
+            "packages",
+            "what crates.io would get builds from its own files (only if it is named)",
+            &[],
+            dist::published::check,
+        ),
     ),
-    long_gate(
-        "dist",
-        "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
-        &[Need::DistTools, Need::Mmdebstrap, Need::Umoci],
-        dist::trial::install_everywhere,
+    at(
+        Turn::Named,
+        gate(
+            "dist",
+            "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
+            &[Need::DistTools, Need::Mmdebstrap, Need::Umoci],
+            dist::trial::install_everywhere,
+        ),
     ),
 ];
 
-/// One that runs only if it is named.
-const fn long_gate(
-    name: &'static str,
-    proves: &'static str,
-    needs: &'static [Need],
-    run: fn() -> Outcome,
-) -> Gate {
-    Gate {
-        long: true,
-        ..gate(name, proves, needs, run)
-    }
+const fn at(turn: Turn, gate: Gate) -> Gate {
+    Gate { turn, ..gate }
 }
 
 const fn gate(
@@ -148,7 +162,7 @@ const fn gate(
         proves,
         needs,
         run,
-        long: false,
+        turn: Turn::Next,
     }
 }
 
@@ -164,18 +178,23 @@ pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Gate>, String> {
     }
     Ok(ALL
         .iter()
-        .filter(|gate| names.contains(&gate.name) || names.is_empty() && !gate.long)
+        .filter(|gate| names.contains(&gate.name) || names.is_empty() && gate.turn != Turn::Named)
         .collect())
 }
 
 impl Gate {
     /// Runs the gate, unless something that it needs is missing.
     pub(crate) fn judge(&self, absent: &BTreeMap<Need, String>, missing: Missing) -> Finding {
-        match self.needs.iter().find_map(|need| absent.get(need)) {
+        match self.missing(absent) {
             Some(reason) if missing == Missing::Skip => Finding::Skipped(reason.clone()),
             Some(reason) => Finding::Failed(reason.clone()),
             None => (self.run)().map_or_else(Finding::Failed, |()| Finding::Passed),
         }
+    }
+
+    /// Why something that it needs is missing.
+    pub(crate) fn missing<'a>(&self, absent: &'a BTreeMap<Need, String>) -> Option<&'a String> {
+        self.needs.iter().find_map(|need| absent.get(need))
     }
 }
 
@@ -336,44 +355,9 @@ fn stores() -> Outcome {
     let features = ["test", "--workspace", "--all-features"];
     run_some_tests(cargo(features).args(["--test=redis", "--test=keyring"]))?;
     run_some_tests(cargo(features).args(["--test=real_servers", "--", "redis", "postgres::"]))?;
-    run_soak(&[], &[])?;
-    run_soak(&["load", "--requests", "5000"], &[])
+    soak::run(&[], &[])?;
+    soak::run(&["load", "--requests", "5000"], &[])
 }
-
-/// The long soak, of which the gate runs a short one.
-pub(crate) fn soak(options: &[&str]) -> Outcome {
-    run_soak(
-        &[
-            "--processes",
-            "50",
-            "--lifetimes",
-            "20",
-            "--lifetime",
-            "6",
-            "--kill-every-ms",
-            "1000",
-            "--server-fault-every",
-            "10",
-        ],
-        options,
-    )
-}
-
-/// Many requests with short-lived tokens to an API that fails, in Rust and in Python.
-pub(crate) fn soak_requests() -> Outcome {
-    run_soak(&["load"], &[])?;
-    let client = python::installed()?;
-    let program = root().join(LOAD_CLIENT).display().to_string();
-    run_soak(&["load", "--client", &client, &program], &[])
-}
-
-fn run_soak(arguments: &[&str], more: &[&str]) -> Outcome {
-    let soak = ["test", "--workspace", "--all-features", "--test=soak", "--"];
-    run(cargo(soak).args(arguments).args(more))
-}
-
-/// The client of the load test in Python.
-const LOAD_CLIENT: &str = "crates/keyfob-python/tests/load_client.py";
 
 fn oauth() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.

@@ -3,6 +3,7 @@
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
 mod bench;
+mod beside;
 mod debian;
 mod dist;
 mod figures;
@@ -15,12 +16,15 @@ mod python;
 mod report;
 mod servers;
 mod site;
+mod soak;
 mod tutorial;
 mod version;
 
 use std::env;
 use std::process::ExitCode;
 
+use crate::beside::Beside;
+use crate::gates::Turn;
 use crate::install::Missing;
 
 fn main() -> ExitCode {
@@ -42,8 +46,8 @@ fn main() -> ExitCode {
         ]))),
         ["bench", questions @ ..] => finish(bench::measure(questions)),
         ["torture"] => finish(bench::torture()),
-        ["soak", "requests"] => finish(gates::soak_requests()),
-        ["soak", options @ ..] => finish(gates::soak(options)),
+        ["soak", "requests"] => finish(soak::requests()),
+        ["soak", options @ ..] => finish(soak::long(options)),
         ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
         ["dist"] => finish(dist::make()),
         ["dist", "--compare"] => finish(dist::compare()),
@@ -62,10 +66,16 @@ fn test(names: &[&str], missing: Missing) -> ExitCode {
         Err(unknown) => return refuse(&unknown),
     };
     let absent = install::provide(chosen.iter().flat_map(|gate| gate.needs), missing);
-    let verdicts: Vec<_> = chosen
-        .iter()
-        .map(|gate| report::timed(gate, || gate.judge(&absent, missing)))
-        .collect();
+    let (mut verdicts, mut running) = (Vec::new(), Vec::new());
+    for gate in &chosen {
+        let runs_beside = gate.turn == Turn::Beside && chosen.len() > 1;
+        if runs_beside && gate.missing(&absent).is_none() {
+            running.push(Beside::start(gate));
+        } else {
+            verdicts.push(report::timed(gate, || gate.judge(&absent, missing)));
+        }
+    }
+    verdicts.extend(running.into_iter().map(Beside::finish));
     report::summary(&verdicts)
 }
 

@@ -16,7 +16,11 @@ pub(crate) struct Verdict {
 pub(crate) fn timed(gate: &'static Gate, run: impl FnOnce() -> Finding) -> Verdict {
     println!("── {}: {}", gate.name, gate.proves);
     let start = Instant::now();
-    let finding = run();
+    ended(gate, run(), start)
+}
+
+/// Says how a gate ended.
+pub(crate) fn ended(gate: &'static Gate, finding: Finding, start: Instant) -> Verdict {
     let verdict = Verdict {
         gate,
         finding,

@@ -1,0 +1,57 @@
+//! Gates that run beside others, each in a process of its own, so that what they print stays together.
+
+use std::fs::{self, File};
+use std::process::{Child, Command};
+use std::time::Instant;
+use std::{env, io};
+
+use crate::gates::{Finding, Gate};
+use crate::process::{root, target};
+use crate::report::{self, Verdict};
+
+/// A gate that runs now.
+pub(crate) struct Beside {
+    gate: &'static Gate,
+    process: io::Result<Child>,
+    start: Instant,
+}
+
+impl Beside {
+    /// Starts the gate. What it needs is installed already.
+    pub(crate) fn start(gate: &'static Gate) -> Self {
+        println!("── {}: runs beside the next gates", gate.name);
+        Self {
+            gate,
+            process: spawn(gate.name),
+            start: Instant::now(),
+        }
+    }
+
+    /// Waits for its end, and prints what it printed.
+    pub(crate) fn finish(self) -> Verdict {
+        let ended = self.process.and_then(|mut process| process.wait());
+        let printed = fs::read(output(self.gate.name)).unwrap_or_default();
+        println!("{}", String::from_utf8_lossy(&printed).trim_end());
+        let finding = match ended {
+            Ok(status) if status.success() => Finding::Passed,
+            Ok(status) => Finding::Failed(format!("its process ended with {status}")),
+            Err(error) => Finding::Failed(format!("it could not be run: {error}")),
+        };
+        report::ended(self.gate, finding, self.start)
+    }
+}
+
+fn spawn(name: &str) -> io::Result<Child> {
+    let path = output(name);
+    fs::create_dir_all(path.parent().unwrap_or(root()))?;
+    let file = File::create(path)?;
+    Command::new(env::current_exe()?)
+        .args(["test", "--no-install", name])
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .spawn()
+}
+
+fn output(name: &str) -> std::path::PathBuf {
+    target().join("gates").join(name)
+}
