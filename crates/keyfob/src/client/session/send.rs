@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use http::{HeaderName, HeaderValue};
-use url::Url;
+use url::{Position, Url};
 
 use crate::cache::cache::TokenCache;
 use crate::cache::lease::Lease;
@@ -90,7 +90,7 @@ impl<C> Sender<C> {
     pub(crate) fn resolve(&self, url: &str) -> Result<Url, Error> {
         let mut url = match &self.base {
             Some(base) => base
-                .join(url)
+                .join(path_on(base, url).unwrap_or(url))
                 .map_err(|error| Error::input("the URL cannot be parsed").caused_by(error)),
             None => match Url::parse(url) {
                 Err(url::ParseError::RelativeUrlWithoutBase) => Err(Error::input(
@@ -224,11 +224,89 @@ impl<C: HttpClient + Clone> Attempts for SessionAttempts<'_, C> {
     }
 }
 
+/// The path and the rest of an absolute URL, if a comparison of text shows that it has the base's origin.
+///
+/// Joined to the base, it is the same URL, but its host is not parsed again, which is the most expensive part.
+fn path_on<'a>(base: &Url, url: &'a str) -> Option<&'a str> {
+    let path = url.strip_prefix(&base[..Position::BeforePath])?;
+    match path.as_bytes() {
+        [] => Some("/"),
+        // After a second slash, a host would follow. The parser of WHATWG reads these bytes as slashes, or skips them.
+        [b'/', b'/' | b'\\' | b'\t' | b'\n' | b'\r', ..] => None,
+        [b'/', ..] => Some(path),
+        _ => None,
+    }
+}
+
 impl<C> fmt::Debug for Sender<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
             .field("rules", &self.rules)
             .field("redirects", &self.redirects)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BASES: [&str; 4] = [
+        "https://a.example/v1/",
+        "https://a.example:8443/v1/x?y#z",
+        "http://127.0.0.1:8080/",
+        "http://[::1]/v1/",
+    ];
+
+    fn on(base: &Url, rest: &str) -> (Option<Url>, Url) {
+        let text = format!("{}{rest}", &base[..Position::BeforePath]);
+        let path = path_on(base, &text);
+        let whole = Url::parse(&text).unwrap_or_else(|fault| panic!("{text:?}: {fault}"));
+        (path.map(|path| base.join(path).unwrap()), whole)
+    }
+
+    #[test]
+    fn a_url_of_the_base_is_recognized_by_its_text() {
+        let base = Url::parse(BASES[1]).unwrap();
+        for rest in ["", "/", "/x", "/x/../y?q#f", "/?q", "/#f", "/ ", "/%2f/"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(short.as_ref(), Some(&whole), "{rest:?}");
+        }
+    }
+
+    #[test]
+    fn r1_a_path_is_not_read_as_a_host() {
+        let base = Url::parse(BASES[0]).unwrap();
+        for rest in ["//evil", "/\\evil", "/\t/evil", "/\n\\evil", "/\r\n/evil"] {
+            let (short, whole) = on(&base, rest);
+            assert_eq!(
+                (short, whole.host_str()),
+                (None, Some("a.example")),
+                "{rest:?}"
+            );
+        }
+        for other in [
+            "https://a.example.evil/",
+            "https://a.example@evil/",
+            "https://a.example:8443/",
+            "HTTPS://a.example/",
+        ] {
+            assert_eq!(path_on(&base, other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r1_the_short_way_gives_the_same_url(
+            base in prop::sample::select(&BASES[..]),
+            rest in "/[/\\\\\t\n\r .%?#@:a-c\\x00\\x7fé]{0,12}",
+        ) {
+            let base = Url::parse(base).unwrap();
+            if let (Some(short), whole) = on(&base, &rest) {
+                prop_assert_eq!(short, whole);
+            }
+        }
     }
 }
