@@ -176,7 +176,8 @@ pub use crate::client::proxy;
 pub use crate::client::session::{self, session::Session};
 #[cfg(feature = "tower")]
 pub use crate::client::tower;
-pub use crate::error::error::{Error, ErrorKind};
+pub use crate::error::error::Error;
+pub use crate::error::kind::ErrorKind;
 pub use crate::exchange::retry::RetryPolicy;
 #[cfg(feature = "oauth")]
 pub use crate::oauth::{

@@ -1,4 +1,4 @@
-//! The error of the whole crate, its kinds, and how causes are searched.
+//! The error of the whole crate, and how causes are searched.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io, iter};
 
-use crate::error::failed_step::FailedStep;
+pub(crate) use crate::error::kind::ErrorKind;
+use crate::error::kind::FailedStep;
 
 /// An error of any kind that a hook or a callback may return.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -51,81 +52,6 @@ enum Processed {
     OutcomeKnown,
     /// The request was sent, and no whole response of the issuer arrived.
     OutcomeUnknown,
-}
-
-/// What happened, and so what a program can do about an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// An argument is not valid: a URL, a header or a setting.
-    ///
-    /// Correct the call. It is not retried.
-    Input,
-    /// The credential must not go to the origin of the request.
-    ///
-    /// Use a URL of an origin that the credential is bound to, or bind it to this origin too. It is not retried.
-    Origin,
-    /// The source could not give a token, but may do so later.
-    ///
-    /// Check the cause if it lasts. The source is asked again after the cool-down.
-    Unavailable,
-    /// The source refused to give a token, and will do so again.
-    ///
-    /// Change the credential, or sign in again. The source is asked again only by a forced renewal or after a token is set.
-    Refused,
-    /// The token has expired, and the source gave only expired ones.
-    ///
-    /// Check the source and the clock of this machine. The source is asked again after the cool-down.
-    Expired,
-    /// The token, or the response that contained it, could not be understood.
-    ///
-    /// Check what the source returns. The source is asked again after the cool-down.
-    Malformed,
-    /// The caller's deadline passed before there was a token.
-    ///
-    /// Call again later or wait longer. The fetch continues without this caller.
-    Deadline,
-    /// The request failed: there was no connection, it broke, or it timed out.
-    ///
-    /// Check the server and the network. It was retried where that is safe.
-    Transport,
-    /// There were too many redirects.
-    ///
-    /// Check the URL. It is not retried.
-    Redirect,
-}
-
-impl ErrorKind {
-    /// Whether the failure concerns authentication: there is no token that could be sent.
-    #[must_use]
-    pub fn is_authentication(self) -> bool {
-        matches!(
-            self,
-            Self::Unavailable | Self::Refused | Self::Expired | Self::Malformed | Self::Deadline
-        )
-    }
-
-    /// Returns the kind in one word, for logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Origin => "origin",
-            Self::Unavailable => "unavailable",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-            Self::Malformed => "malformed",
-            Self::Deadline => "deadline",
-            Self::Transport => "transport",
-            Self::Redirect => "redirect",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
 }
 
 impl Error {

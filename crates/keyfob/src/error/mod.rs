@@ -38,12 +38,12 @@
 //! This folder imports no other.
 
 pub(crate) mod error;
-pub(crate) mod failed_step;
+pub(crate) mod kind;
 pub(crate) mod printable;
 pub(crate) mod shown_duration;
 pub(crate) mod shown_name;
 
 pub use crate::error::error::BoxError;
-pub use crate::error::failed_step::FailedStep;
+pub use crate::error::kind::FailedStep;
 pub use crate::error::printable::{printable, printable_lines};
 pub use crate::error::shown_name::shown_name;

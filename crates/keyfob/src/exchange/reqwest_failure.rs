@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use crate::error::error::{Error, ErrorKind, causes};
-use crate::error::failed_step::FailedStep;
+use crate::error::kind::FailedStep;
 use crate::exchange::outcome::Failure;
 use crate::exchange::proxy_failure::{ProxiesFrom, explain};
 #[cfg(feature = "rustls")]
@@ -26,7 +26,7 @@ pub(crate) mod tls {
         false
     }
 
-    pub(crate) fn failed_step(_: &reqwest::Error) -> Option<crate::error::failed_step::FailedStep> {
+    pub(crate) fn failed_step(_: &reqwest::Error) -> Option<crate::error::kind::FailedStep> {
         None
     }
 }

@@ -6,7 +6,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
 
 use crate::error::error::causes;
-use crate::error::failed_step::FailedStep;
+use crate::error::kind::FailedStep;
 use crate::error::printable::printable;
 
 /// Why the handshake failed for a lasting reason, if this error or one of its causes says so.

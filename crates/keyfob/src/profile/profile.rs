@@ -18,11 +18,10 @@ use crate::origin::client_certificate::ClientCertificate;
 use crate::origin::origin::Origin;
 use crate::profile::client_certificate::{CertificateSettings, PresentedTo};
 use crate::profile::errors::suggestion;
-use crate::profile::file;
-use crate::profile::file::{FILE, file_of_environment};
+use crate::profile::find;
+use crate::profile::find::{FILE, file_of_environment, score};
 use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::{Definition, read};
-use crate::profile::select::score;
 use crate::profile::set_each::SetEach;
 use crate::runtime::block_on::block_on;
 
@@ -64,7 +63,7 @@ impl Profiles {
         if let Some(path) = file_of_environment() {
             return Self::from_file(path);
         }
-        match file::default_file() {
+        match find::default_file() {
             // If this check fails, reading fails as well, and reports the cause.
             Some(path) if path.try_exists().unwrap_or(true) => Self::from_file(path),
             // Only the default file may be missing. A user who names a file means it to be read.
@@ -82,7 +81,7 @@ impl Profiles {
     /// `None` if there is no configuration directory, as in a process without a home.
     #[must_use]
     pub fn default_file() -> Option<PathBuf> {
-        file_of_environment().or_else(file::default_file)
+        file_of_environment().or_else(find::default_file)
     }
 
     /// Reads this file.
@@ -93,7 +92,7 @@ impl Profiles {
     /// if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        Self::parse(&file::read(path)?, &path.display().to_string())
+        Self::parse(&find::read(path)?, &path.display().to_string())
     }
 
     /// Reads the text of a profile file.
