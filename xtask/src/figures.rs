@@ -42,9 +42,7 @@ fn build() -> Result<PathBuf, String> {
     build_one(&mut cargo([
         "build",
         "--release",
-        "--package=keyfob",
-        "--no-default-features",
-        "--bench=figures",
+        "--package=keyfob-figures",
         "--message-format=json-render-diagnostics",
     ]))
 }

@@ -3,16 +3,9 @@
 //! All of them run in turn in one process, so that a noisy machine slows all. The ratios are those of the medians. A
 //! counting allocator shows that a read allocates nothing.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a bench measures by the system's clock"
-)]
-
-mod read;
-
 use std::time::Instant;
 
-use crate::read::{allocations, reads};
+use keyfob_figures::{allocations, reads};
 
 const ROUNDS: usize = 201;
 const READS: u32 = 20_000;

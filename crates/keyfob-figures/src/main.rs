@@ -4,27 +4,16 @@
 //! threads find no token at once. With the name of a kind of read and a number, it does only that number of reads, for a
 //! tool that counts instructions.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a bench measures by the system's clock"
-)]
-
-mod read;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use std::{env, thread};
 
 use keyfob::TokenCache;
-
-use crate::read::{allocations, reads};
+use keyfob_figures::{allocations, reads};
 
 fn main() {
-    let arguments: Vec<String> = env::args()
-        .skip(1)
-        .filter(|word| word != "--bench")
-        .collect();
+    let arguments: Vec<String> = env::args().skip(1).collect();
     let reads = reads();
     match arguments.as_slice() {
         [name, count] => {

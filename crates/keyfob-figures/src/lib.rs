@@ -1,4 +1,4 @@
-//! What the benches of a cached read share: the cache, the floor, and an allocator that counts.
+//! The kinds of a cached read, the least work that any cache has, and an allocator that counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -12,7 +12,7 @@ use http::HeaderValue;
 use keyfob::{Token, TokenCache};
 
 /// A cache with a fresh token of a usual size.
-pub(crate) fn cache() -> TokenCache {
+pub fn cache() -> TokenCache {
     let text = "t".repeat(454);
     let cache = TokenCache::new(keyfob::hook_blocking(move |_| {
         Ok::<_, keyfob::Error>(Token::new(text.clone())?.expires_in(Duration::from_secs(3600)))
@@ -22,10 +22,10 @@ pub(crate) fn cache() -> TokenCache {
 }
 
 /// The name of a kind of read, and the read itself.
-pub(crate) type Read = (&'static str, Box<dyn Fn()>);
+pub type Read = (&'static str, Box<dyn Fn()>);
 
 /// The kinds of read. The first is the floor.
-pub(crate) fn reads() -> [Read; 4] {
+pub fn reads() -> [Read; 4] {
     let cache = cache();
     let header = cache.clone();
     let lease = cache.clone();
@@ -70,7 +70,7 @@ fn floor() -> impl Fn() {
 }
 
 /// Counts the allocations while this runs.
-pub(crate) fn allocations(run: impl FnOnce()) -> u64 {
+pub fn allocations(run: impl FnOnce()) -> u64 {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     run();
     ALLOCATIONS.load(Ordering::Relaxed) - before
