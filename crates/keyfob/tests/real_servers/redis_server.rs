@@ -6,7 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use keyfob::redis::{Client, Cmd, FromRedisValue, TlsCertificates, Value, cmd};
+use keyfob::redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, TlsCertificates, Value, cmd,
+};
 use keyfob::store::{RedisStore, SealingKey, SealingKeys, StoreKey};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -64,7 +66,12 @@ impl RedisServer {
     /// Sends a command as the user of the stores.
     pub(crate) async fn ask(&self, command: &Cmd) -> Value {
         let client = client(&self.url(), &self.authority());
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        // By default it gives up after a second, which a busy machine may need for a connection.
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&patient);
+        let mut connection = connection.await.unwrap();
         command.query_async(&mut connection).await.unwrap()
     }
 
