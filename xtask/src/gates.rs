@@ -141,7 +141,7 @@ pub(crate) const ALL: &[Gate] = &[
         gate(
             "dist",
             "what `cargo xtask dist` made, installed in bare systems (only if it is named)",
-            &[Need::DistTools, Need::Mmdebstrap, Need::Umoci],
+            &[Need::DistTools, Need::Mmdebstrap, Need::Rpm, Need::Umoci],
             dist::trial::install_everywhere,
         ),
     ),

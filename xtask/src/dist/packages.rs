@@ -94,7 +94,7 @@ pub(crate) fn rpm(release: &Release, parts: &Parts) -> Result<Artefact, String> 
         .arg(&path))?;
     Ok(Artefact {
         path,
-        tried: "read by rpm; not installed",
+        tried: "read by rpm; installed by `cargo xtask test dist`",
     })
 }
 

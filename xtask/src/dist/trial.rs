@@ -32,9 +32,63 @@ pub(crate) fn install_everywhere() -> Outcome {
                 return Err(format!("{name} took {took:.0} s on {suite}"));
             }
         }
+        try_rpm(&system)?;
+        println!("   {suite}: the package of Red Hat's family, with Debian's rpm");
     }
     Ok(())
 }
+
+/// Installs the package of Red Hat's family, compares its files with what it says of them, runs the demo, and removes it.
+///
+/// The system has no other package in the database of rpm, so its requirements are compared with what those systems have.
+fn try_rpm(system: &System) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    let package = target().join(format!("dist/keyfob-{version}-1.x86_64.rpm"));
+    let needs = read(
+        program("rpm")
+            .args(["--query", "--package", "--requires"])
+            .arg(&package),
+    )?;
+    let is_known = |need: &&str| KNOWN_TO_RPM.iter().any(|known| need.starts_with(known));
+    if let Some(unknown) = needs.lines().find(|need| !is_known(need)) {
+        return Err(format!("the package for rpm needs `{unknown}`"));
+    }
+    let rpm = |arguments: &[&str]| {
+        let mut command = program("rpm");
+        command.arg("--root").arg(&system.folder);
+        command.args(["--define=_dbpath /var/lib/rpm", "--nodeps"]);
+        command.args(arguments);
+        command
+    };
+    run(rpm(&["--install"]).arg(&package))?;
+    run(&mut rpm(&["--verify", "keyfob"]))?;
+    system.run(
+        "test \"$(keyfob --version)\" = \"keyfob $VERSION\"
+        test -e /usr/share/man/man1/keyfob-request.1.gz
+        test -e /usr/share/zsh/site-functions/_keyfob
+        keyfob demo",
+    )?;
+    run(&mut rpm(&["--erase", "keyfob"]))?;
+    system.run("! test -e /usr/bin/keyfob || exit 1; ! test -e /usr/share/doc/keyfob")
+}
+
+/// How the requirements begin that each system has whose rpm is of 2013 or newer. A payload in zstd would add one.
+const KNOWN_TO_RPM: &[&str] = &[
+    "ca-certificates",
+    "glibc >= 2.17",
+    "ld-linux-x86-64.so.2",
+    "libc.so.6",
+    "libdl.so.2",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libutil.so.1",
+    "rpmlib(CompressedFileNames)",
+    "rpmlib(FileDigests)",
+    "rpmlib(PayloadFilesHavePrefix)",
+    "rtld(GNU_HASH)",
+];
 
 /// Each trial, and its commands in the new system. The artefacts are in `/artefacts`.
 const TRIALS: &[(&str, &str)] = &[
