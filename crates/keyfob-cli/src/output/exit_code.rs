@@ -33,6 +33,7 @@ pub(crate) enum ExitCode {
     /// That of the program that keyfob ran.
     OfProgram(u8),
     /// For a program that this signal ended.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has signals"))]
     KilledProgram(i32),
 }
 

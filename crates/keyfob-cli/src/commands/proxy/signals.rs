@@ -5,6 +5,7 @@ use crate::output::exit_code::ExitCode;
 
 /// What a signal asks for.
 pub(super) enum Event {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "asked for by SIGHUP"))]
     Reload,
     /// To end. The code is for an end that is forced.
     End(ExitCode),
