@@ -227,6 +227,14 @@ pub(crate) const CARGO_CYCLONEDX: CargoTool = CargoTool {
     features: &[],
 };
 
+/// Compares two versions of a library. It is installed only when there is a version to compare with.
+pub(crate) const CARGO_SEMVER_CHECKS: CargoTool = CargoTool {
+    name: "cargo-semver-checks",
+    least: (0, 51),
+    installed: "0.51.0",
+    features: &[],
+};
+
 impl CargoTool {
     /// The one in `PATH` if it is recent enough, or our own.
     pub(crate) fn path(&self) -> Option<PathBuf> {
@@ -242,7 +250,7 @@ impl CargoTool {
     }
 
     /// A debug build takes a third of the time of a release build, and does its work as fast.
-    fn install(&self) -> Outcome {
+    pub(crate) fn install(&self) -> Outcome {
         if self.path().is_some() {
             return Ok(());
         }

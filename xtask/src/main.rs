@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         ["fuzz", arguments @ ..] => finish(fuzz::fuzz(arguments)),
         ["dist"] => finish(dist::make()),
         ["dist", "--compare"] => finish(dist::compare()),
+        ["semver"] => finish(dist::published::compare_with_last_release()),
         ["unsafe"] => finish(dist::unsafe_code::report()),
         ["picture"] => finish(picture::draw()),
         ["provider"] => finish(servers::run_oidc_provider()),
@@ -110,6 +111,7 @@ usage: cargo xtask test [--no-install] [GATE...]
                                     search for bytes that break a parser: one target, or each one for this long
        cargo xtask dist             make programs, packages, an image and a Python wheel in target/dist
        cargo xtask dist --compare   make them again in another folder, and compare each byte
+       cargo xtask semver           compare the libraries with the newest tag, if there is one
        cargo xtask unsafe           count `unsafe` in the crates of the program; writes docs/reference/unsafe-code.md
        cargo xtask picture          draw docs/demo.svg from a run of the demo, and docs/architecture.svg
        cargo xtask provider         run the OAuth server of the tests, to try keyfob with it
