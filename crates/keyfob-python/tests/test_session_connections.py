@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+import keyfob
 import pytest
 import requests
 from keyfob import BearerAuthSession
 from requests.adapters import HTTPAdapter
 from servers import Servers
-from sessions import Hook, fixed, renewing, with_token
+from sessions import AT_ONCE, Hook, fixed, renewing, with_token
 
 
 class Recording(HTTPAdapter):
@@ -141,6 +144,35 @@ def test_r4_an_unreachable_proxy_is_retried_for_any_method() -> None:
     with pytest.raises(requests.exceptions.ProxyError):
         session.post("http://api.example.com/orders", data=b"again")
     assert len(tried) == 4
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(403, 1), (407, 1), (502, 4)])
+def test_r4_a_refusal_of_a_proxy_is_retried_only_if_it_may_pass(
+    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = f"HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n".encode()
+    for send in (post_with_requests, post_with_httpx):
+        with proxy([answer] * attempts) as (url, heads):
+            monkeypatch.setenv("https_proxy", url.replace("://", "://me:s3cret@"))
+            failures = (requests.exceptions.ProxyError, httpx.ProxyError)
+            with pytest.raises(failures, match=str(status)) as raised:
+                send("t0ken")
+            assert len(heads) == attempts, send
+        assert all(head.startswith(b"CONNECT api.test:443 ") for head in heads)
+        assert not any(b"t0ken" in head for head in heads)
+        assert "s3cret" not in str(raised.value)
+        if sys.version_info >= (3, 11):
+            assert any(f"status {status}; " in note for note in raised.value.__notes__)
+
+
+def post_with_requests(token: str) -> None:
+    session = keyfob.Session(lambda: token, base_url="https://api.test", retry=AT_ONCE)
+    session.post("data", timeout=20)
+
+
+def post_with_httpx(token: str) -> None:
+    with keyfob.Client(lambda: token, base_url="https://api.test", retry=AT_ONCE) as client:
+        client.post("data", timeout=20)
 
 
 @contextmanager

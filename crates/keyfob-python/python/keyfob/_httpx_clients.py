@@ -11,7 +11,7 @@ import anyio
 import httpx
 from httpx import USE_CLIENT_DEFAULT
 
-from keyfob import _certificates
+from keyfob import _certificates, _tunnel
 from keyfob._auth.httpx_auth import HttpxAuth, begin
 from keyfob._certificates import Cert, Verify
 from keyfob._core import TIMEOUT, Exchange, RetryPolicy, Wait
@@ -224,6 +224,8 @@ def _classify(error: httpx.TransportError) -> str:
         return "refused" if _was_refused(error) else "connect"
     if isinstance(error, httpx.TimeoutException):
         return "timeout"
+    if isinstance(error, httpx.ProxyError):
+        return _tunnel.classify(error) or "final"
     if isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
         return "broken"
     return "final"

@@ -18,6 +18,8 @@ from urllib3.exceptions import (
     ProxyError,
 )
 
+from keyfob import _tunnel
+
 T = TypeVar("T")
 
 
@@ -96,6 +98,8 @@ def classify(error: exceptions.RequestException) -> str:
         return "final"
     if isinstance(error, exceptions.ConnectTimeout):
         return "connect"
+    if isinstance(error, exceptions.ProxyError) and (refused := _tunnel.classify(error)):
+        return refused
     if isinstance(error, exceptions.Timeout):
         return "timeout"
     if isinstance(error, exceptions.ConnectionError):
