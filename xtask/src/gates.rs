@@ -411,6 +411,7 @@ fn model() -> Outcome {
         "rustc",
         "--package=keyfob",
         "--no-default-features",
+        "--features=pool",
         "--lib",
         "--profile=test",
         "--message-format=json-render-diagnostics",

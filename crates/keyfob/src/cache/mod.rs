@@ -31,7 +31,7 @@ pub(crate) mod current;
 pub(crate) mod lease;
 pub(crate) mod locked_state;
 #[cfg(all(shuttle, test))]
-mod model;
+pub(crate) mod model;
 pub(crate) mod per_thread;
 #[cfg(feature = "pool")]
 pub(crate) mod pooled;

@@ -24,9 +24,9 @@ use crate::runtime::runtime::Runtime;
 use crate::source::source::{TokenRequest, TokenSource};
 use crate::token::token::Token;
 
-const LIFETIME: Duration = Duration::from_secs(100);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(100);
 /// A moment after the token is due, which it is after 75 s at the latest.
-const DUE: u64 = 80;
+pub(crate) const DUE: u64 = 80;
 /// A moment in the leeway, which begins after 90 s.
 const LEEWAY: u64 = 95;
 
@@ -285,7 +285,7 @@ fn generations_never_decrease() {
 }
 
 /// Tries random schedules, and schedules with few task switches, which find other bugs.
-fn check(test: impl Fn() + Send + Sync + Clone + 'static) {
+pub(crate) fn check(test: impl Fn() + Send + Sync + Clone + 'static) {
     shuttle::check_random(test.clone(), 1000);
     shuttle::check_pct(test, 500, 3);
 }
@@ -360,13 +360,13 @@ impl World {
     }
 }
 
-fn join(callers: Vec<future::JoinHandle<()>>) {
+pub(crate) fn join(callers: Vec<future::JoinHandle<()>>) {
     for caller in callers {
         future::block_on(caller).unwrap();
     }
 }
 
-fn token(text: &str) -> Token {
+pub(crate) fn token(text: &str) -> Token {
     Token::new(text).unwrap().expires_in(LIFETIME)
 }
 
@@ -412,7 +412,7 @@ impl TokenSource for Scripted {
             self.overlaps.fetch_add(others, Ordering::Relaxed);
             let _running = Running(&self.running);
             let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-            future::yield_now().await;
+            yield_in_fetch().await;
             match (self.script, call) {
                 (Script::Hangs, _) => std::future::pending().await,
                 (Script::Fails, _)
@@ -425,12 +425,18 @@ impl TokenSource for Scripted {
     }
 }
 
+/// Lets other tasks run within a fetch. A fetch is polled twice at once (`clock::within`), so one yield would be none.
+pub(crate) async fn yield_in_fetch() {
+    future::yield_now().await;
+    future::yield_now().await;
+}
+
 /// A clock that a test sets.
 #[derive(Clone, Default)]
-struct Time(Arc<AtomicU64>);
+pub(crate) struct Time(Arc<AtomicU64>);
 
 impl Time {
-    fn set(&self, seconds: u64) {
+    pub(crate) fn set(&self, seconds: u64) {
         self.0.store(seconds, Ordering::Relaxed);
     }
 }
@@ -456,17 +462,17 @@ impl Clock for Time {
 
 /// Runs renewals as tasks of the checker. It can drop one before its end, as a runtime that stops does.
 #[derive(Clone, Default)]
-struct Runs {
+pub(crate) struct Runs {
     running: Arc<AtomicUsize>,
     stop_next: Arc<AtomicUsize>,
 }
 
 impl Runs {
-    fn stop_next(&self) {
+    pub(crate) fn stop_next(&self) {
         self.stop_next.store(1, Ordering::Relaxed);
     }
 
-    fn until_all_ended(&self) {
+    pub(crate) fn until_all_ended(&self) {
         while self.running.load(Ordering::Relaxed) > 0 {
             shuttle::thread::yield_now();
         }

@@ -193,11 +193,12 @@ async fn renew(
     request: TokenRequest,
     tokens_set: u64,
 ) {
+    // A cache that was dropped before its turn came needs no token, and would end the fetch that begins here.
+    let Some(shared) = guard.shared.upgrade() else {
+        return;
+    };
     // An entry of a pool may be evicted. Its renewal keeps it, so that callers that come meanwhile wait for this renewal.
-    let _pooled = guard
-        .shared
-        .upgrade()
-        .filter(|shared| shared.queue.is_some());
+    let _pooled = Some(shared).filter(|shared| shared.queue.is_some());
     // The panic's message is left out, because it may contain the secret.
     let panicked = || Error::unavailable("the token source panicked");
     let fetch = AssertUnwindSafe(fetch_unexpired(&*source, &request, &guard.step));

@@ -27,6 +27,8 @@
 pub(crate) mod builder;
 pub(crate) mod entries;
 pub(crate) mod key;
+#[cfg(all(shuttle, test))]
+mod model;
 pub(crate) mod pool;
 pub(crate) mod state;
 
