@@ -160,8 +160,6 @@ pub mod token;
 pub use http;
 #[cfg(feature = "redis")]
 pub use redis;
-#[cfg(feature = "session")]
-pub use reqwest;
 pub use url;
 
 pub use crate::cache::cache::TokenCache;
@@ -172,8 +170,6 @@ pub use crate::client::custom_client;
 pub use crate::client::middleware;
 #[cfg(feature = "proxy")]
 pub use crate::client::proxy;
-#[cfg(feature = "session")]
-pub use crate::client::session::{self, session::Session};
 #[cfg(feature = "tower")]
 pub use crate::client::tower;
 pub use crate::error::error::Error;
@@ -198,3 +194,8 @@ pub use crate::source::fixed::FixedToken;
 pub use crate::source::hook::{hook, hook_blocking};
 pub use crate::source::source::TokenSource;
 pub use crate::token::token::{Expiry, Token};
+#[cfg(feature = "session")]
+pub use {
+    crate::client::session::{self, session::Session},
+    reqwest,
+};

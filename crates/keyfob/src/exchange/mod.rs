@@ -12,8 +12,6 @@ pub(crate) mod exchange;
 pub(crate) mod io_failure;
 pub(crate) mod outcome;
 pub(crate) mod proof;
-#[cfg(feature = "session")]
-pub(crate) mod proxy_failure;
 pub(crate) mod redirect;
 pub(crate) mod rejection;
 #[cfg(feature = "session")]
@@ -21,8 +19,6 @@ pub(crate) mod reqwest_failure;
 pub(crate) mod retry;
 pub(crate) mod retry_after;
 pub(crate) mod step_up;
-#[cfg(all(feature = "session", feature = "rustls"))]
-pub(crate) mod tls_failure;
 pub(crate) mod tunnel;
 
 pub use crate::exchange::budget::RetryBudget;

@@ -6,10 +6,12 @@ use std::io;
 use crate::error::error::{Error, ErrorKind, causes};
 use crate::error::kind::FailedStep;
 use crate::exchange::outcome::Failure;
-use crate::exchange::proxy_failure::{ProxiesFrom, explain};
-#[cfg(feature = "rustls")]
-pub(crate) use crate::exchange::tls_failure as tls;
+use crate::exchange::reqwest_failure::proxy::{ProxiesFrom, explain};
 use crate::exchange::tunnel::{NoTunnel, TunnelError};
+
+pub(crate) mod proxy;
+#[cfg(feature = "rustls")]
+pub(crate) mod tls;
 
 /// Without rustls, no TLS of the client's can fail.
 #[cfg(not(feature = "rustls"))]

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
 use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
-use crate::exchange::proxy_failure::ProxiesFrom;
+use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
 use crate::exchange::reqwest_failure::{Fault, tls};
 use crate::exchange::retry_after::RetryAfter;
 use crate::oauth::content_coding::decode;

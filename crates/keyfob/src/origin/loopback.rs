@@ -51,13 +51,6 @@ impl PinNames for reqwest::ClientBuilder {
     }
 }
 
-#[cfg(feature = "blocking")]
-impl PinNames for reqwest::blocking::ClientBuilder {
-    fn resolve_to(self, name: &str, addresses: &[SocketAddr]) -> Self {
-        self.resolve_to_addrs(name, addresses)
-    }
-}
-
 /// The proxies of the environment, which a client that was made elsewhere may use.
 pub(crate) struct EnvironmentProxies(Matcher);
 

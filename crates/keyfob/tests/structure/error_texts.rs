@@ -159,7 +159,7 @@ const CALLS: &[&str] = &["Error::*(", "new_err(", ".error(", "errors.add("];
 const PARTS: &[&str] = &[
     "exchange/outcome.rs",
     "exchange/reqwest_failure.rs",
-    "exchange/tls_failure.rs",
+    "exchange/reqwest_failure/tls.rs",
     "exchange/tunnel.rs",
     "oauth/endpoint.rs",
     "oauth/error_response.rs",

@@ -12,7 +12,7 @@ use crate::error::error::{Error, ErrorKind, causes};
 use crate::exchange::io_failure::classify;
 use crate::exchange::outcome::Failure;
 use crate::exchange::reqwest_failure::not_http;
-use crate::exchange::tls_failure;
+use crate::exchange::reqwest_failure::tls;
 use crate::exchange::tunnel::NoTunnel;
 
 /// The problem for a request of this method that failed (P1).
@@ -62,7 +62,7 @@ fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Ur
     };
     let reason = NoTunnel::find(error)
         .map(of_proxy)
-        .or_else(|| tls_failure::reason(error))
+        .or_else(|| tls::reason(error))
         .or_else(|| match base.scheme() {
             "http" => not_http(error),
             _ => None,
@@ -78,7 +78,7 @@ fn upstream_failure(error: &(dyn StdError + 'static), method: &Method, base: &Ur
 pub(super) fn of_proxy(failure: &NoTunnel) -> String {
     match failure.source() {
         None => failure.to_string(),
-        Some(cause) => match (tls_failure::reason_of_proxy(cause), causes(cause).last()) {
+        Some(cause) => match (tls::reason_of_proxy(cause), causes(cause).last()) {
             (Some(reason), _) => format!("{failure}: {reason}"),
             // The first ones say only that a step failed.
             (None, last) => format!("{failure}: {}", last.unwrap_or(cause)),

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::mem;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::Body;
-use reqwest::blocking::{Client, Request, Response};
+use reqwest::blocking::{Client, ClientBuilder, Request, Response};
 use url::Url;
 
 use crate::client::idle_timeout::IdleTimeout;
@@ -19,8 +20,15 @@ use crate::client::session::response_body::with_url;
 use crate::exchange::outcome::Replay;
 use crate::exchange::redirect::{Redirect, RedirectBody};
 use crate::exchange::reqwest_failure::Fault;
+use crate::origin::loopback::PinNames;
 
 http_request!(Request);
+
+impl PinNames for ClientBuilder {
+    fn resolve_to(self, name: &str, addresses: &[SocketAddr]) -> Self {
+        self.resolve_to_addrs(name, addresses)
+    }
+}
 
 impl HttpClient for Client {
     type Request = Request;

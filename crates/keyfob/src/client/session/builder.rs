@@ -12,7 +12,7 @@ use crate::client::settings::{ClientSettings, settings_setters};
 use crate::error::error::Error;
 use crate::exchange::exchange::Exchange;
 use crate::exchange::proof::RequestProof;
-use crate::exchange::proxy_failure::ProxiesFrom;
+use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
 use crate::exchange::retry::RetryPolicy;
 use crate::origin::ca_file::{Trust, client_not_made};
 use crate::origin::certified_client::{Certificate, CertifiedClient};
