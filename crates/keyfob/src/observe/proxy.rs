@@ -8,6 +8,8 @@ use crate::error::printable::printable;
 use crate::observe::event_limit::Admitted;
 
 /// A process of another user has connected to a unix socket.
+///
+/// So many events of this kind were left out since the last one, because there is one a minute at most.
 pub(crate) fn connection_refused(
     listener: &str,
     peer: impl Display,
