@@ -59,8 +59,8 @@ def test_t10_the_token_of_each_user_is_exchanged_once_for_all_clients(
 ) -> None:
     pool = keyfob.pool("orders", login, config=exchange(server, tmp_path))
     for user in ("alice", "bob", "alice"):
-        assert pool.session(user).get("api").status_code == 200
-        with pool.client(user) as client:
+        with pool.session(user) as session, pool.client(user) as client:
+            assert session.get("api").status_code == 200
             assert client.get("api").status_code == 200
         url = f"{server.url}/api"
         assert requests.get(url, auth=pool.auth(user), timeout=10).status_code == 200
@@ -106,8 +106,8 @@ def test_t10_the_subject_and_the_scopes_of_a_key_are_in_the_request(
     key.chmod(0o600)
     grant = f'grant = "jwt_bearer"\nprivate_key = "file:{key}"\nscopes = ["own"]'
     pool = keyfob.pool("orders", config=exchange(server, tmp_path, grant=grant))
-    pool.session(PoolKey("alice", scopes=["read"])).authenticate()
-    pool.session("bob").authenticate()
+    pool.handler(PoolKey("alice", scopes=["read"])).authenticate()
+    pool.handler("bob").authenticate()
     bodies = [body for _, body in server.received["oauth"]]
     assert [body["scope"] for body in bodies] == ["read", "own"]
     claims = [decoded(body["assertion"].split(".")[1]) for body in bodies]
@@ -122,7 +122,9 @@ def test_r3_a_rejected_token_of_a_pool_is_renewed_for_its_user_alone(
     for session in sessions:
         session.authenticate()
     server.refuse = {"oauth-1"}
-    assert [session.get("api").status_code for session in sessions] == [200, 200]
+    for session in sessions:
+        with session:
+            assert session.get("api").status_code == 200
     assert sent(server) == ["Bearer oauth-1", "Bearer oauth-3", "Bearer oauth-2"]
 
 
@@ -131,15 +133,16 @@ def test_r1_clients_of_a_pool_are_bound_to_the_origins_of_the_profile(
 ) -> None:
     pool = keyfob.pool("orders", login, config=exchange(server, tmp_path))
     elsewhere = "https://example.com/"
-    refused: list[Callable[[], Any]] = [
-        partial(pool.session("alice").get, elsewhere),
-        partial(pool.client("alice").get, elsewhere),
-        lambda: requests.get(elsewhere, auth=pool.auth("alice"), timeout=5),
-        lambda: httpx.get(elsewhere, auth=pool.httpx_auth("alice")),
-    ]
-    for request in refused:
-        with pytest.raises(OriginError, match="is bound to"):
-            request()
+    with pool.session("alice") as session, pool.client("alice") as client:
+        refused: list[Callable[[], Any]] = [
+            partial(session.get, elsewhere),
+            partial(client.get, elsewhere),
+            lambda: requests.get(elsewhere, auth=pool.auth("alice"), timeout=5),
+            lambda: httpx.get(elsewhere, auth=pool.httpx_auth("alice")),
+        ]
+        for request in refused:
+            with pytest.raises(OriginError, match="is bound to"):
+                request()
     assert server.received == {}
 
 
@@ -148,11 +151,11 @@ def test_the_settings_of_the_profile_apply_to_the_clients_of_its_pool(
 ) -> None:
     more = "timeout = 7\nredirects = 4"
     pool = keyfob.pool("orders", login, config=exchange(server, tmp_path, more))
-    session, client = pool.session("alice"), pool.client("alice")
-    assert (session.timeout, session.max_redirects) == (7, 4)
-    assert session.retry is pool.session("bob").retry
-    assert (client.timeout, client.max_redirects) == (httpx.Timeout(7), 4)
-    assert session.base_url == f"{server.url}/"
+    with pool.session("alice") as session, pool.client("alice") as client:
+        assert (session.timeout, session.max_redirects) == (7, 4)
+        assert session.retry is pool.session("bob").retry
+        assert (client.timeout, client.max_redirects) == (httpx.Timeout(7), 4)
+        assert session.base_url == f"{server.url}/"
 
 
 def test_r3_a_status_that_the_profile_names_renews_the_token_of_its_user(
@@ -161,9 +164,10 @@ def test_r3_a_status_that_the_profile_names_renews_the_token_of_its_user(
     text = token_exchange(servers)
     text = text.replace('store = "memory"', 'store = "memory"\nrejected_statuses = 403')
     pool = keyfob.pool("orders", login, config=written(tmp_path, text))
-    for ask in (pool.session("alice").get, pool.client("bob").get):
-        servers.next(403)
-        assert ask("orders").status_code == 200
+    with pool.session("alice") as session, pool.client("bob") as client:
+        for ask in (session.get, client.get):
+            servers.next(403)
+            assert ask("orders").status_code == 200
     assert servers.counts().token_requests == 4
 
 
