@@ -59,7 +59,9 @@ async fn open(
 
 async fn open_files(settings: &FileSettings) -> Result<FileStore, Error> {
     let keys = read_sealing_keys(&settings.keys).await?;
-    Ok(FileStore::new(settings.directory()?).set_each(keys, FileStore::sealed))
+    Ok(FileStore::new(settings.directory()?)
+        .set_each(keys, FileStore::sealed)
+        .set_each(settings.idle_timeout, FileStore::idle_timeout))
 }
 
 async fn open_redis(
@@ -76,6 +78,7 @@ async fn open_redis(
     Ok(store
         .set_each(&settings.place, RedisStore::prefix)
         .set_each(settings.lease, RedisStore::lease_duration)
+        .set_each(settings.idle_timeout, RedisStore::idle_timeout)
         .set_each(settings.replicas, RedisStore::replicas))
 }
 
@@ -91,7 +94,8 @@ async fn open_postgres(
     };
     Ok(store
         .set_each(&settings.place, PostgresStore::table)
-        .set_each(settings.lease, PostgresStore::lease_duration))
+        .set_each(settings.lease, PostgresStore::lease_duration)
+        .set_each(settings.idle_timeout, PostgresStore::idle_timeout))
 }
 
 /// What the settings of a database refer to.

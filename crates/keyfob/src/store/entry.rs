@@ -96,6 +96,28 @@ impl Entry {
         self.saved
     }
 
+    /// How long a store keeps the entry after the save, if nothing saves it again; `None` is forever.
+    ///
+    /// A token without a refresh token is of no use after its expiry. A refresh token may be of use at any time, and so may a
+    /// note of an exchange that uses one up: those are kept for the time that the user sets.
+    pub(crate) fn keep_for(&self, idle_timeout: Option<Duration>) -> Option<Duration> {
+        let token = self.token.as_ref();
+        if self.moved.is_some()
+            || self.pending.is_some()
+            || token.is_some_and(|token| token.refresh_token().is_some())
+        {
+            return idle_timeout;
+        }
+        let left = match token.map(Token::expires) {
+            None => Duration::ZERO,
+            Some(Expiry::At(end) | Expiry::Hint(end)) => {
+                end.duration_since(self.saved).unwrap_or_default()
+            }
+            Some(Expiry::In(_) | Expiry::Unknown) => return idle_timeout,
+        };
+        Some(left.saturating_add(KEPT_AFTER_EXPIRY))
+    }
+
     /// The note of an exchange whose result is not known.
     #[must_use]
     pub fn pending_exchange(&self) -> Option<&PendingExchange> {
@@ -184,6 +206,10 @@ fn shift(time: SystemTime, from: SystemTime, to: SystemTime) -> SystemTime {
     shifted.unwrap_or(time)
 }
 
+/// How long an entry is kept after its token has expired: long enough for the issuer's last failure, and for a person who looks
+/// why a program has no token.
+pub(crate) const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(24 * 3600);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +256,37 @@ mod tests {
         let rebased = entry(at(30)).rebase(at(20), None);
         assert_eq!(expiry(&rebased), at(30));
         assert_eq!(expiry(&entry(at(15)).rebase(at(20), None)), at(25));
+    }
+
+    #[test]
+    fn t9_only_what_can_be_of_no_use_is_kept_for_a_limited_time() {
+        let kept = |entry: &Entry| entry.keep_for(None);
+        assert_eq!(kept(&entry(at(0))), Some(MINUTE * 10 + KEPT_AFTER_EXPIRY));
+        // The clock of the machine that saved it counts, and not when the token was obtained.
+        let expired = Token::new("t").unwrap().expires_at(at(0));
+        assert_eq!(kept(&Entry::new(expired, at(5))), Some(KEPT_AFTER_EXPIRY));
+        assert_eq!(kept(&Entry::empty(at(0))), Some(KEPT_AFTER_EXPIRY));
+        let refresh = Token::new("t").unwrap().expires_at(at(0));
+        let refresh = refresh.with_refresh_token("r").unwrap();
+        let pending = PendingExchange {
+            fingerprint: None,
+            started: at(0),
+            process: "p".to_owned(),
+            attempts: 1,
+        };
+        let pending = Entry {
+            pending: Some(pending),
+            ..Entry::empty(at(0))
+        };
+        for entry in [
+            Entry::new(refresh, at(0)),
+            Entry::new(Token::new("t").unwrap(), at(0)),
+            Entry::moved("elsewhere", at(0)),
+            pending,
+        ] {
+            assert_eq!(kept(&entry), None);
+            assert_eq!(entry.keep_for(Some(MINUTE)), Some(MINUTE));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 pub(in crate::store) mod directory;
 pub(in crate::store) mod lease;
 mod owner;
+mod sweep;
 
 use crate::error::error::Error;
 use crate::exchange::backoff::Backoff;
@@ -57,6 +58,8 @@ impl FileStore {
             directory: Directory {
                 path: path.as_ref().to_owned(),
                 keys: None,
+                idle_timeout: None,
+                next_sweep: Arc::default(),
             },
             runtime: Arc::new(TokioOrThreads),
         }
@@ -95,6 +98,17 @@ impl FileStore {
         self
     }
 
+    /// Sets how long an entry with a refresh token is kept that nothing saves again; without this, forever.
+    ///
+    /// An entry is saved at each renewal, so this is how long a user may stay away and still be signed in. Set it to the
+    /// time after which the issuer forgets a refresh token, or longer. Entries without a refresh token go a day after their token
+    /// has expired. A process looks for both at most once an hour, when it saves an entry.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.directory.idle_timeout = Some(timeout);
+        self
+    }
+
     /// Reads and writes on this runtime; the default is [`TokioOrThreads`].
     #[must_use]
     pub fn runtime(mut self, runtime: impl Runtime) -> Self {
@@ -120,10 +134,10 @@ impl FileStore {
         run_blocking(&*self.runtime, move || work(&directory))
     }
 
-    /// Waits for the lock of this key, and returns a lease on it over these entries.
+    /// Waits for the lock of this key, and returns a lease on it over these entries, with what is done after each save.
     pub(in crate::store) fn lease_of<'a, E: Entries>(
         &'a self,
-        entries: E,
+        (entries, after_save): (E, fn(&E)),
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
@@ -134,6 +148,7 @@ impl FileStore {
             });
             let held = Held {
                 entries,
+                after_save,
                 runtime: Arc::clone(&self.runtime),
                 key: key.clone(),
                 _lock: lock.await?,
@@ -155,7 +170,8 @@ impl TokenStore for FileStore {
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
-        self.lease_of(self.directory.clone(), key, max_wait)
+        let entries = self.directory.clone();
+        self.lease_of((entries, sweep::run_if_due), key, max_wait)
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {

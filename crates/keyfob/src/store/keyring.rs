@@ -78,7 +78,7 @@ impl TokenStore for KeyringStore {
         key: &'a StoreKey,
         max_wait: Duration,
     ) -> StoreFuture<'a, Box<dyn StoreLease>> {
-        self.locks.lease_of(Keyring, key, max_wait)
+        self.locks.lease_of((Keyring, |_| {}), key, max_wait)
     }
 
     fn list(&self) -> StoreFuture<'_, Vec<EntrySummary>> {

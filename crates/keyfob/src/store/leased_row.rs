@@ -27,6 +27,8 @@ use crate::store::store::{StoreFuture, StoreLease, StoredEntry, wait_for_lease};
 pub(super) struct RowSettings {
     pub(super) keys: SealingKeys,
     pub(super) lease_duration: Duration,
+    /// How long an entry with a refresh token is kept that nothing saves again; forever unless set.
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) runtime: Arc<dyn Runtime>,
 }
 
@@ -57,18 +59,24 @@ pub(super) trait Row: Clone + Send + Sync + 'static {
     ///
     /// If there is no entry, it was lost or forgotten. Then the new one is all that is left, and it is written. An entry that
     /// already has this revision counts as written.
-    fn write(
-        &self,
-        follows: [&str; 2],
-        revision: &str,
-        sealed: &[u8],
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn write(&self, save: Save<'_>) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Removes the entry, and what was quarantined of it.
     fn remove(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Moves the entry to where only a person looks for it.
     fn quarantine(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// An entry, as the database gets it.
+#[derive(Clone, Copy)]
+pub(super) struct Save<'a> {
+    /// The revisions that it may replace.
+    pub(super) follows: [&'a str; 2],
+    pub(super) revision: &'a str,
+    pub(super) sealed: &'a [u8],
+    /// How long the entry is of use, in milliseconds; `None` is forever.
+    pub(super) keep_for: Option<u64>,
 }
 
 /// An entry, as the database has it.
@@ -93,14 +101,14 @@ impl RowSettings {
         Self {
             keys,
             lease_duration: LEASE_DURATION,
+            idle_timeout: None,
             runtime: Arc::new(TokioOrThreads),
         }
     }
 
     /// The duration of a lease as a number that every database accepts: none keeps a lease of 0 ms.
     pub(super) fn lease_milliseconds(&self) -> u64 {
-        let duration = self.lease_duration.as_millis();
-        u64::try_from(duration).unwrap_or(u64::MAX).max(1)
+        milliseconds(self.lease_duration).max(1)
     }
 
     /// Opens an entry of the row with this id.
@@ -228,7 +236,14 @@ impl<R: Row> StoreLease for RowLease<R> {
             // The lease may have expired while this process hung. The server compares revisions in the same step as it
             // writes, so a late save never replaces what another process has saved since.
             let follows = [self.seen.as_str(), self.tried.as_str()];
-            match self.row.write(follows, &revision, &sealed).await {
+            let keep_for = entry.keep_for(self.row.settings().idle_timeout);
+            let save = Save {
+                follows,
+                revision: &revision,
+                sealed: &sealed,
+                keep_for: keep_for.map(|time| milliseconds(time).min(LONGEST)),
+            };
+            match self.row.write(save).await {
                 Ok(true) => {
                     let keys = &self.row.settings().keys;
                     keys.note_saved(self.key.id(), &sealed);
@@ -281,6 +296,13 @@ fn conflict() -> StoreError {
         "the lease of the shared token expired, and another process has saved since",
     ))
 }
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A hundred years, in milliseconds: databases cannot add much longer times to their clock.
+const LONGEST: u64 = 100 * 365 * 24 * 3600 * 1000;
 
 /// How often a lease is extended within its duration.
 const EXTENSIONS: u32 = 3;

@@ -126,6 +126,17 @@ impl RedisStore {
         self
     }
 
+    /// Sets how long an entry with a refresh token is kept that nothing saves again; without this, forever.
+    ///
+    /// An entry is saved at each renewal, so this is how long a user may stay away and still be signed in. Set it to the
+    /// time after which the issuer forgets a refresh token, or longer. Entries without a refresh token go a day after their token
+    /// has expired.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        Arc::make_mut(&mut self.database).rows.idle_timeout = Some(timeout);
+        self
+    }
+
     /// Sets how the names of all Redis keys begin; the default is [`PREFIX`](Self::PREFIX).
     ///
     /// Entries are sealed for their prefix: under another one they cannot be opened.

@@ -74,7 +74,7 @@ async fn t9_a_table_of_each_version_in_postgres_is_read() {
         let server = PostgresServer::start();
         server.ask("DROP TABLE keyfob_tokens");
         server.ask(&text(&version, "postgres.sql"));
-        server.ask("GRANT SELECT, INSERT, UPDATE ON keyfob_tokens TO keyfob");
+        server.ask("GRANT SELECT, INSERT, UPDATE, DELETE ON keyfob_tokens TO keyfob");
         let (id, hex) = (key().id().to_owned(), text(&version, "postgres-row.hex"));
         server.ask(&format!(
             "INSERT INTO keyfob_tokens (id, revision, sealed, saved, fence) \

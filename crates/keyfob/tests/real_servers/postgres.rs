@@ -1,7 +1,7 @@
 //! The store in PostgreSQL: what every store in a database keeps, and what only concerns PostgreSQL.
 
 use keyfob::store::{
-    Entry, PostgresStore as Store, SealingKey, SealingKeys, StoreErrorKind, TokenStore,
+    Entry, PostgresStore as Store, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore,
 };
 
 use crate::fixtures::{Process, SECOND, key, token};
@@ -113,7 +113,7 @@ async fn t9_the_table_of_a_newer_version_is_refused_and_not_changed() {
     let store = server.store();
     store.replace(&key(), &entry(1), SECOND).await.unwrap();
     let before = server.dump().await;
-    server.ask("COMMENT ON TABLE keyfob_tokens IS 'keyfob tokens, layout 2'");
+    server.ask("COMMENT ON TABLE keyfob_tokens IS 'keyfob tokens, layout 3'");
     for store in [server.store(), server.store()] {
         let shown = shown_save_failure(&store).await;
         assert!(shown.contains("newer version"), "{shown}");
@@ -203,4 +203,28 @@ async fn t9_a_connection_that_the_server_ended_is_opened_again_unseen() {
             .ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'keyfob'");
         assert!(store.load(&key()).await.unwrap().is_some());
     }
+}
+
+#[tokio::test]
+async fn t9_a_row_of_no_use_is_deleted_unless_its_lease_is_held() {
+    let server = Server::start();
+    let store = server.store();
+    store.replace(&key(), &entry(1), SECOND).await.unwrap();
+    let other = StoreKey::builder("other").build();
+    let lease = store.lease(&other, SECOND).await.unwrap();
+    // As if the time of both were over.
+    server.ask("UPDATE keyfob_tokens SET keep_until = now() - interval '1 minute'");
+    let third = StoreKey::builder("third").build();
+    store.replace(&third, &entry(3), SECOND).await.unwrap();
+    let ids = server.ask("SELECT id FROM keyfob_tokens ORDER BY id");
+    assert!(!ids.contains(key().id()), "{ids}");
+    assert!(
+        ids.contains(other.id()) && ids.contains(third.id()),
+        "{ids}"
+    );
+    lease.release().await;
+    // A user without the right to delete saves all the same.
+    server.ask("REVOKE DELETE ON keyfob_tokens FROM keyfob");
+    store.replace(&third, &entry(4), SECOND).await.unwrap();
+    assert!(store.load(&third).await.unwrap().is_some());
 }

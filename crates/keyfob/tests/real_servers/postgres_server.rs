@@ -291,7 +291,7 @@ fn make_template() -> PathBuf {
     let table = PostgresStore::sql(PostgresStore::TABLE);
     let setup = format!(
         "CREATE ROLE keyfob LOGIN PASSWORD 'not-a-secret';\n\n{table}\n\n\
-         GRANT SELECT, INSERT, UPDATE ON keyfob_tokens TO keyfob;\n\n"
+         GRANT SELECT, INSERT, UPDATE, DELETE ON keyfob_tokens TO keyfob;\n\n"
     );
     let file = directory.join("setup.sql");
     fs::write(&file, setup).unwrap();

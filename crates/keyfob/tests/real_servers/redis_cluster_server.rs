@@ -260,5 +260,5 @@ fn spawn(directory: &Path, (port, bus): (u16, u16), more: &[&str]) -> Child {
 /// The permissions that a store needs in a cluster, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
 user admin on >not-a-secret ~* &* +@all
-user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping +cluster|slots +asking +wait
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +persist +zadd +zrem +zrange +zremrangebyscore +hello +select +ping +cluster|slots +asking +wait
 ";

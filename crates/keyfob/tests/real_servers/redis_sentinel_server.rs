@@ -248,7 +248,7 @@ const SENTINELS: usize = 3;
 /// The permissions that a store needs, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
 user admin on >not-a-secret ~* &* +@all
-user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping +role +wait
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +persist +zadd +zrem +zrange +zremrangebyscore +hello +select +ping +role +wait
 ";
 
 /// The same at the sentinels.

@@ -77,9 +77,11 @@ impl RedisServer {
 
     /// All data of the server, as it stores them.
     pub(crate) async fn dump(&self) -> String {
-        let names: Vec<String> =
-            FromRedisValue::from_redis_value(self.ask(cmd("SMEMBERS").arg("keyfob:index")).await)
-                .unwrap();
+        let names: Vec<String> = FromRedisValue::from_redis_value(
+            self.ask(cmd("ZRANGE").arg("keyfob:ids").arg(0).arg(-1))
+                .await,
+        )
+        .unwrap();
         let mut dump = names.join(" ");
         for name in &names {
             let mut command = cmd("HMGET");
@@ -322,5 +324,5 @@ const PASSWORD: &str = "not-a-secret";
 /// The permissions that a store needs, as in docs/how-to/many-machines.md.
 const USERS: &str = "user default off
 user admin on >not-a-secret ~* &* +@all
-user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +sadd +srem +smembers +hello +select +ping
+user keyfob on >not-a-secret resetchannels ~keyfob:* -@all +eval +get +set +del +incr +exists +rename +pexpire +hmget +hset +hget +time +persist +zadd +zrem +zrange +zremrangebyscore +hello +select +ping
 ";

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use keyfob::ErrorKind;
-use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, TokenStore};
+use keyfob::store::{Entry, SealingKey, SealingKeys, StoreErrorKind, StoreKey, TokenStore};
 use rustix::process::Signal;
 
 use super::{Server, Store};
@@ -334,6 +334,44 @@ async fn entries_are_listed_and_removed() {
     assert_eq!(listed[0].key, key());
     assert!(store.forget(&key(), SECOND).await.unwrap());
     assert!(store.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn t10_an_entry_that_nothing_renews_goes_after_the_time_that_is_set() {
+    let server = Server::start();
+    let forever = store(&server);
+    let bounded = store(&server).idle_timeout(SECOND);
+    let (kept, other) = (
+        StoreKey::builder("kept").build(),
+        StoreKey::builder("other").build(),
+    );
+    let entry = || Entry::new(token(1).unwrap(), std::time::SystemTime::now());
+    // The last save counts, in both directions.
+    bounded.replace(&kept, &entry(), SECOND).await.unwrap();
+    forever.replace(&kept, &entry(), SECOND).await.unwrap();
+    forever.replace(&key(), &entry(), SECOND).await.unwrap();
+    bounded.replace(&key(), &entry(), SECOND).await.unwrap();
+    assert!(stored(&bounded).await.is_some());
+    until_in_real_time(async || {
+        forever.replace(&other, &entry(), SECOND).await.unwrap();
+        !server.holds_anything_of(&key()).await && !server.dump().await.contains(key().id())
+    })
+    .await;
+    assert!(forever.load(&kept).await.unwrap().is_some());
+    let mut listed: Vec<_> = forever
+        .list()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|one| one.key)
+        .collect();
+    listed.sort_by(|one, other| one.id().cmp(other.id()));
+    let mut expected = vec![kept, other];
+    expected.sort_by(|one, other| one.id().cmp(other.id()));
+    assert_eq!(listed, expected);
+    // The user signs in again.
+    bounded.replace(&key(), &entry(), SECOND).await.unwrap();
+    assert!(stored(&bounded).await.is_some());
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub(crate) enum PersistentStore {
 pub(crate) struct FileSettings {
     directory: Option<PathBuf>,
     pub(crate) keys: Vec<SecretRef>,
+    /// How long an entry with a refresh token is kept that nothing saves again.
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 /// A database that machines share. Its entries are always sealed.
@@ -45,6 +47,7 @@ pub(crate) struct DatabaseSettings {
     /// The prefix of all keys in Redis, or the table in PostgreSQL.
     pub(crate) place: Option<String>,
     pub(crate) lease: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
     /// How many replicas must have a saved entry, in Redis.
     pub(crate) replicas: Option<u32>,
 }
@@ -135,6 +138,7 @@ fn read_table(table: &Table<'_>) -> Read<StoreSettings> {
         Name::Memory | Name::File => PersistentStore::Files(FileSettings {
             directory: table.optional("directory", read_directory),
             keys: keys?,
+            idle_timeout: table.optional("idle_timeout", Value::seconds),
         }),
     };
     Ok(StoreSettings {
@@ -162,6 +166,7 @@ fn read_database(
     let url = table.required("url", purpose, Value::secret);
     let place = table.optional(place, Value::text);
     let lease = table.optional("lease", Value::seconds);
+    let idle_timeout = table.optional("idle_timeout", Value::seconds);
     let replicas = match is_redis {
         true => table.optional("replicas", |value| value.number(0..=MOST_REPLICAS)),
         false => None,
@@ -178,6 +183,7 @@ fn read_database(
         keys,
         place,
         lease,
+        idle_timeout,
         replicas,
     })
 }
@@ -271,6 +277,13 @@ const STORE_KEYS: &[Key] = &[
     )
     .default("10")
     .only(DATABASES),
+    Key::new(
+        "idle_timeout",
+        Kind::Seconds,
+        "for how many seconds an entry with a refresh token is kept that is not renewed; entries without one go a day after their token expired",
+    )
+    .default("forever")
+    .only(&["file", "redis", "postgres"]),
     Key::new(
         "on_store_outage",
         Kind::Word(|| words(&ON_STORE_OUTAGE)),

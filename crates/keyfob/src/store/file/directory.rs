@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 use std::{fs, io};
 
 use zeroize::Zeroizing;
@@ -23,6 +26,10 @@ use crate::store::{record, seal};
 pub(in crate::store) struct Directory {
     pub(super) path: PathBuf,
     pub(super) keys: Option<SealingKeys>,
+    /// How long an entry with a refresh token is kept that nothing saves again; forever unless set.
+    pub(super) idle_timeout: Option<Duration>,
+    /// When files that are of no use are next looked for, on the clock that measures how long the process has run, in nanoseconds.
+    pub(super) next_sweep: Arc<AtomicU64>,
 }
 
 impl Directory {
@@ -40,7 +47,7 @@ impl Directory {
             .open(&path);
         let lock = file
             .and_then(|file| checked(file, &path))
-            .and_then(Lock::try_new);
+            .and_then(|file| Lock::try_new(file, &path));
         lock.map_err(|fault| cannot("locked", &path, fault))
     }
 
@@ -176,7 +183,7 @@ impl Directory {
         found.map(Some).map_err(|fault| named(fault, &path))
     }
 
-    fn file(&self, id: &str, kind: &str) -> PathBuf {
+    pub(super) fn file(&self, id: &str, kind: &str) -> PathBuf {
         self.path.join(format!("{id}{kind}"))
     }
 }
@@ -294,9 +301,9 @@ fn named(fault: StoreError, path: &Path) -> StoreError {
     fault.with_message(format!("{}: {}", fault.error(), path.display()))
 }
 
-const ENTRY: &str = ".token";
-/// The lock file of a key. It is not the entry itself, which each write replaces by another file. It is never removed, so
-/// that all processes lock the same file.
+pub(super) const ENTRY: &str = ".token";
+/// The lock file of a key. It is not the entry itself, which each write replaces by another file. Only a process that has locked it
+/// removes it, and only with the entry.
 pub(in crate::store) const LOCK: &str = ".lock";
 const NEW: &str = ".new";
 const BAD: &str = ".bad";

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -10,6 +11,7 @@ use crate::runtime::runtime;
 use crate::runtime::runtime::Runtime;
 use crate::store::entry::Entry;
 use crate::store::error::StoreError;
+use crate::store::file::owner;
 use crate::store::key::StoreKey;
 use crate::store::record;
 use crate::store::store::{StoreFuture, StoreLease, StoredEntry};
@@ -43,6 +45,8 @@ pub(super) struct FileLease<E>(pub(super) Arc<Held<E>>);
 /// An entry, and the lock that is held on it.
 pub(super) struct Held<E> {
     pub(super) entries: E,
+    /// What is done after a save, without the caller.
+    pub(super) after_save: fn(&E),
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,
     pub(super) _lock: Lock,
@@ -65,7 +69,16 @@ impl<E: Entries> StoreLease for FileLease<E> {
 
     fn save<'a>(&'a mut self, entry: &'a Entry) -> StoreFuture<'a, ()> {
         let entry = entry.clone();
-        self.run(move |entries, key| entries.write(key, &entry))
+        let held = Arc::clone(&self.0);
+        let saved = self.run(move |entries, key| entries.write(key, &entry));
+        Box::pin(async move {
+            saved.await?;
+            // In the background, because the token is there.
+            let (entries, after_save) = (held.entries.clone(), held.after_save);
+            let work = move || after_save(&entries);
+            held.runtime.spawn_blocking(Box::new(work));
+            Ok(())
+        })
     }
 
     fn remove(&mut self) -> StoreFuture<'_, bool> {
@@ -87,10 +100,10 @@ impl<E: Entries> StoreLease for FileLease<E> {
 pub(in crate::store) struct Lock(File);
 
 impl Lock {
-    /// Locks the file; `None` if another task or process has locked it.
-    pub(super) fn try_new(file: File) -> io::Result<Option<Self>> {
+    /// Locks the file at this path; `None` if another task or process has locked it, or has removed it meanwhile.
+    pub(super) fn try_new(file: File, path: &Path) -> io::Result<Option<Self>> {
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self(file))),
+            Ok(()) => Ok(owner::is_at(&file, path).then_some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(fault)) => Err(fault),
         }

@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::path::Path;
 
-pub(super) use system::{options, sync};
+pub(super) use system::{is_at, options, remove_lock, sync};
 
 use crate::token::secret_file::{FileUse, Protection, protection};
 
@@ -27,9 +27,9 @@ pub(super) fn create_directory(path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, OpenOptions};
+    use std::fs::{self, File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
     use rustix::fs::OFlags;
@@ -44,21 +44,41 @@ mod system {
         options
     }
 
+    /// Whether this file is still the one at this path: another process may have removed it.
+    pub(in crate::store::file) fn is_at(file: &File, path: &Path) -> bool {
+        let there = fs::symlink_metadata(path);
+        let this = file.metadata();
+        matches!((there, this), (Ok(there), Ok(this)) if (there.dev(), there.ino()) == (this.dev(), this.ino()))
+    }
+
+    /// Removes a lock file. The caller has locked it.
+    pub(in crate::store::file) fn remove_lock(path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
     /// Makes renames and removals in a directory survive a crash.
     pub(in crate::store::file) fn sync(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     }
 }
 
-/// Other systems: the permissions of the user's directory protect the files, and a directory cannot be synced.
+/// Other systems: the permissions of the user's directory protect the files, a directory cannot be synced, and lock files stay.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::OpenOptions;
+    use std::fs::{File, OpenOptions};
     use std::io;
     use std::path::Path;
 
     pub(in crate::store::file) fn options() -> OpenOptions {
         OpenOptions::new()
+    }
+
+    pub(in crate::store::file) fn is_at(_: &File, _: &Path) -> bool {
+        true
+    }
+
+    pub(in crate::store::file) fn remove_lock(_: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     pub(in crate::store::file) fn sync(_: &Path) -> io::Result<()> {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio_postgres::Row as Found;
 use tokio_postgres::types::{FromSqlOwned, Type};
 
+use crate::error::printable::printable;
 use crate::store::error::StoreError;
-use crate::store::leased_row::{self, Row, RowSettings, SealedEntry};
+use crate::store::leased_row::{self, Row, RowSettings, Save, SealedEntry};
 use crate::store::postgres::connection::{Connection, Statement, Value};
 use crate::store::postgres::table::Table;
 
@@ -38,6 +39,13 @@ impl Database {
         let found = self.run(&self.table.list, &[]).await?;
         let rows = found.iter();
         rows.map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
+    }
+
+    /// Removes some rows that are of no use any more: more than a save adds, and not so many that the save takes long.
+    async fn remove_expired(&self) {
+        if let Err(fault) = self.run(&self.table.remove_expired, &[]).await {
+            tracing::debug!(target: "keyfob", error = %printable(&fault), "expired tokens were not removed from the database");
+        }
     }
 
     async fn run(&self, text: &str, values: &[Value<'_>]) -> Result<Vec<Found>, StoreError> {
@@ -112,19 +120,19 @@ impl Row for PostgresRow {
         released.map(drop)
     }
 
-    async fn write(
-        &self,
-        follows: [&str; 2],
-        revision: &str,
-        sealed: &[u8],
-    ) -> Result<bool, StoreError> {
-        let values: [Value<'_>; 4] = [
-            (&revision, Type::TEXT),
-            (&sealed, Type::BYTEA),
-            (&follows[0], Type::TEXT),
-            (&follows[1], Type::TEXT),
+    async fn write(&self, save: Save<'_>) -> Result<bool, StoreError> {
+        let keep_for = save.keep_for.map(|milliseconds| milliseconds as f64);
+        let values: [Value<'_>; 5] = [
+            (&save.revision, Type::TEXT),
+            (&save.sealed, Type::BYTEA),
+            (&save.follows[0], Type::TEXT),
+            (&save.follows[1], Type::TEXT),
+            (&keep_for, Type::FLOAT8),
         ];
         let written = self.run(&self.database.table.write, &values).await?;
+        if written.is_some() {
+            self.database.remove_expired().await;
+        }
         Ok(written.is_some())
     }
 

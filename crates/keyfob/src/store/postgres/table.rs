@@ -22,6 +22,7 @@ pub(super) struct Table {
     pub(super) release: String,
     pub(super) write: String,
     pub(super) remove: String,
+    pub(super) remove_expired: String,
     pub(super) quarantine: String,
 }
 
@@ -42,6 +43,7 @@ impl Table {
             release: fill(RELEASE),
             write: fill(WRITE),
             remove: fill(REMOVE),
+            remove_expired: fill(REMOVE_EXPIRED),
             quarantine: fill(QUARANTINE),
             name,
             quoted,
@@ -76,6 +78,10 @@ impl Table {
         let layout = comment.strip_prefix(MARK);
         match layout.and_then(|layout| layout.parse::<u32>().ok()) {
             Some(LAYOUT) => Ok(()),
+            Some(older @ 1..LAYOUT) => Err(format!(
+                "the table `{name}` has layout {older}, and this version of keyfob needs layout {LAYOUT}; `keyfob store sql` prints \
+                 it: add what is missing, and the comment"
+            )),
             Some(newer) if newer > LAYOUT => Err(format!(
                 "the table `{name}` was made for a newer version of keyfob; upgrade this one"
             )),
@@ -88,7 +94,7 @@ impl Table {
 }
 
 /// Increased when older versions can no longer use the table.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// The beginning of the comment on the table. The layout follows.
 const MARK: &str = "keyfob tokens, layout ";
@@ -103,12 +109,15 @@ CREATE TABLE TOKENS (
   quarantined bytea,
   lease text,
   lease_until timestamptz,
-  fence bigint NOT NULL DEFAULT 0
+  fence bigint NOT NULL DEFAULT 0,
+  keep_until timestamptz
 );
+-- Rows that are of no use after this time are removed by later saves.
+CREATE INDEX ON TOKENS (keep_until);
 -- keyfob reads this comment, and refuses a table whose layout it does not know.
 COMMENT ON TABLE TOKENS IS 'LAYOUT';
 -- The user of keyfob needs these rights and no other:
--- GRANT SELECT, INSERT, UPDATE ON TOKENS TO keyfob;
+-- GRANT SELECT, INSERT, UPDATE, DELETE ON TOKENS TO keyfob;
 ";
 
 const DESCRIBE: &str =
@@ -121,10 +130,11 @@ FROM TOKENS WHERE id = $1 AND sealed IS NOT NULL";
 const LIST: &str =
     "SELECT id, sealed IS NOT NULL FROM TOKENS WHERE sealed IS NOT NULL OR quarantined IS NOT NULL";
 
-// A lease that this process has already taken is taken again, in case the reply to the first statement was lost.
+// A lease that this process has already taken is taken again, in case the reply to the first statement was lost. If nothing is
+// saved, the row is kept for a day. Leases have random names, so that they differ if `fence` begins anew.
 const LEASE: &str = "\
-INSERT INTO TOKENS AS row (id, lease, lease_until, fence)
-VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', 1)
+INSERT INTO TOKENS AS row (id, lease, lease_until, fence, keep_until)
+VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond', 1, clock_timestamp() + interval '1 day')
 ON CONFLICT (id) DO UPDATE
 SET lease = excluded.lease, lease_until = clock_timestamp() + $3 * interval '1 millisecond', fence = row.fence + 1
 WHERE row.lease IS NULL OR row.lease = excluded.lease OR row.lease_until <= clock_timestamp()
@@ -144,18 +154,24 @@ UPDATE TOKENS SET lease = NULL, lease_until = NULL WHERE id = $1 AND lease = $2 
 const WRITE: &str = "\
 WITH durable AS (SELECT set_config('synchronous_commit',
   CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true))
-INSERT INTO TOKENS AS row (id, revision, sealed, saved)
-SELECT $1, $2, $3, clock_timestamp() FROM durable
+INSERT INTO TOKENS AS row (id, revision, sealed, saved, keep_until)
+SELECT $1, $2, $3, clock_timestamp(), clock_timestamp() + $6 * interval '1 millisecond' FROM durable
 ON CONFLICT (id) DO UPDATE
-SET revision = excluded.revision, sealed = excluded.sealed,
+SET revision = excluded.revision, sealed = excluded.sealed, keep_until = excluded.keep_until,
   saved = CASE WHEN row.revision = excluded.revision THEN row.saved ELSE excluded.saved END
 WHERE row.revision IS NULL OR row.revision IN ($4, $5) OR row.revision = excluded.revision
 RETURNING true";
 
 const REMOVE: &str = "\
-UPDATE TOKENS SET revision = NULL, sealed = NULL, saved = NULL, quarantined = NULL
+UPDATE TOKENS SET revision = NULL, sealed = NULL, saved = NULL, quarantined = NULL, keep_until = clock_timestamp() + interval '1 day'
 WHERE id = $1 AND (sealed IS NOT NULL OR quarantined IS NOT NULL)
 RETURNING true";
+
+// Not a row whose lease is held: its process is about to save.
+const REMOVE_EXPIRED: &str = "\
+DELETE FROM TOKENS WHERE id IN (
+  SELECT id FROM TOKENS WHERE keep_until <= clock_timestamp() AND (lease IS NULL OR lease_until <= clock_timestamp())
+  ORDER BY keep_until LIMIT 10 FOR UPDATE SKIP LOCKED)";
 
 // Kept, because a person may still open it with an older key.
 const QUARANTINE: &str = "\
@@ -173,9 +189,11 @@ mod tests {
 
     #[test]
     fn t9_a_table_of_a_newer_version_is_refused() {
-        assert_eq!(check("keyfob tokens, layout 1"), Ok(()));
-        let newer = check("keyfob tokens, layout 2").unwrap_err();
+        assert_eq!(check("keyfob tokens, layout 2"), Ok(()));
+        let newer = check("keyfob tokens, layout 3").unwrap_err();
         assert!(newer.contains("newer version"), "{newer}");
+        let older = check("keyfob tokens, layout 1").unwrap_err();
+        assert!(older.contains("has layout 1"), "{older}");
         for other in [
             "",
             "users",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redis::{Cmd, FromRedisValue, Value, cmd};
 
 use crate::store::error::StoreError;
-use crate::store::leased_row::{self, Row, RowSettings, SealedEntry};
+use crate::store::leased_row::{self, Row, RowSettings, Save, SealedEntry};
 use crate::store::redis::connection::Connection;
 
 /// The database and its settings. All clones and leases of a store share it.
@@ -37,12 +37,14 @@ impl Database {
 
     /// The ids of all entries that were saved. Some entries may be gone.
     pub(super) async fn ids(&self) -> Result<Vec<String>, StoreError> {
-        self.send(cmd("SMEMBERS").arg(self.index())).await
+        self.send(cmd("ZRANGE").arg(self.index()).arg(0).arg(-1))
+            .await
     }
 
-    /// The name of the set of all ids. Without it, listing would have to scan every node of a cluster.
+    /// The name of the set of all ids, by the time until which each is kept. Without it, listing would have to scan every node of
+    /// a cluster.
     fn index(&self) -> String {
-        format!("{}:index", self.prefix)
+        format!("{}:ids", self.prefix)
     }
 
     async fn send<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
@@ -99,14 +101,14 @@ impl Row for RedisRow {
         self.send::<bool>(&command).await.map(drop)
     }
 
-    async fn write(
-        &self,
-        follows: [&str; 2],
-        revision: &str,
-        sealed: &[u8],
-    ) -> Result<bool, StoreError> {
-        let mut command = self.script(SAVE, &["entry"]);
-        command.arg(&follows).arg(revision).arg(sealed);
+    async fn write(&self, save: Save<'_>) -> Result<bool, StoreError> {
+        let keep_for = save.keep_for.unwrap_or(FOREVER);
+        let mut command = self.script(SAVE, &["entry", "fence"]);
+        command
+            .arg(&save.follows)
+            .arg(save.revision)
+            .arg(save.sealed)
+            .arg(keep_for);
         let Database {
             connection,
             replicas,
@@ -115,7 +117,7 @@ impl Row for RedisRow {
         let saved = understood(connection.run_replicated(&command, *replicas).await?)?;
         // After the entry: if this process dies between them, the entry is there, and the next save adds its id.
         if saved {
-            self.update_index("SADD").await?;
+            self.add_to_index(keep_for).await?;
         }
         Ok(saved)
     }
@@ -124,7 +126,9 @@ impl Row for RedisRow {
         let mut command = cmd("DEL");
         command.arg(self.name("entry")).arg(self.name("bad"));
         let removed: u64 = self.send(&command).await?;
-        self.update_index("SREM").await?;
+        let mut command = cmd("ZREM");
+        command.arg(self.database.index()).arg(&self.id);
+        self.send::<u64>(&command).await?;
         Ok(removed != 0)
     }
 
@@ -141,9 +145,10 @@ impl RedisRow {
     }
 
     /// Not in the script of a save: in a cluster, a script may only use the keys of one node.
-    async fn update_index(&self, change: &str) -> Result<(), StoreError> {
-        let mut command = cmd(change);
-        command.arg(self.database.index()).arg(&self.id);
+    async fn add_to_index(&self, keep_for: u64) -> Result<(), StoreError> {
+        let mut command = cmd("EVAL");
+        command.arg(ADD_TO_INDEX).arg(1).arg(self.database.index());
+        command.arg(&self.id).arg(keep_for);
         self.send::<u64>(&command).await.map(drop)
     }
 
@@ -173,12 +178,15 @@ local now = redis.call('TIME')
 local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(found[3])
 return {found[1], found[2], age}";
 
-// A lease that this process has already taken is taken again, in case the reply to the first command was lost.
+// A lease that this process has already taken is taken again, in case the reply to the first command was lost. If nothing is
+// saved, the number of leases is kept for a day. Leases have random names, so that they differ if it begins anew.
 const LEASE: &str = "
 local current = redis.call('GET', KEYS[1])
 if current and current ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return redis.call('INCR', KEYS[2])";
+local fence = redis.call('INCR', KEYS[2])
+if fence == 1 then redis.call('PEXPIRE', KEYS[2], 86400000) end
+return fence";
 
 // The lease may have expired and belong to another process. Only its own process may extend or end it.
 const EXTEND: &str = "
@@ -197,7 +205,22 @@ if now and now ~= ARGV[1] and now ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local saved = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'revision', ARGV[3], 'sealed', ARGV[4], 'saved', string.format('%.0f', saved))
+for _, key in ipairs(KEYS) do
+  if ARGV[5] == '0' then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, ARGV[5]) end
+end
 return 1";
+
+// Those whose time is over go, so that the set does not grow with entries that are gone.
+const ADD_TO_INDEX: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+local till = '+inf'
+if ARGV[2] ~= '0' then till = string.format('%.0f', now + ARGV[2]) end
+return redis.call('ZADD', KEYS[1], till, ARGV[1])";
+
+/// No time to live.
+const FOREVER: u64 = 0;
 
 // Renamed and not removed, because a person may still open it with an older key.
 const SET_ASIDE: &str = "
