@@ -1,10 +1,13 @@
 //! A store that is opened, and whose secrets are read, when it is first used.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::lock::Mutex;
+use tokio::runtime::{self, Handle};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -31,15 +34,45 @@ pub(super) struct LazyStore {
     /// Stores no token without an expiry; see [`ExpiringLease`].
     pub(super) only_with_expiry: bool,
     pub(super) opened: OnceCell<Arc<dyn TokenStore>>,
+    /// The store that other keys of a pool have opened.
+    pub(super) shared: Option<Arc<SharedStore>>,
 }
+
+/// The store that was last opened, for all keys of a pool: each with a connection of its own would be too many for a database.
+///
+/// It is shared within one runtime only. A connection ends with the runtime on which it was opened, and would break off what
+/// another runtime does over it.
+#[derive(Default)]
+pub(super) struct SharedStore(Mutex<Option<(runtime::Id, Arc<dyn TokenStore>)>>);
 
 impl LazyStore {
     async fn opened(&self) -> Result<&Arc<dyn TokenStore>, StoreError> {
         // After an error, the next call tries again: the secret may be there by then.
-        let opened = self
-            .opened
-            .get_or_try_init(|| open(&self.settings, self.ca_file.as_deref()));
+        let opened = self.opened.get_or_try_init(|| self.open());
         opened.await.map_err(StoreError::unavailable)
+    }
+
+    async fn open(&self) -> Result<Arc<dyn TokenStore>, Error> {
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let Some((shared, runtime)) = self.shared.as_ref().zip(runtime) else {
+            return open(&self.settings, self.ca_file.as_deref()).await;
+        };
+        // Held meanwhile, so that keys that are used first at the same time open one store.
+        let mut shared = shared.0.lock().await;
+        if let Some((of, store)) = &*shared
+            && *of == runtime
+        {
+            return Ok(Arc::clone(store));
+        }
+        let store = open(&self.settings, self.ca_file.as_deref()).await?;
+        *shared = Some((runtime, Arc::clone(&store)));
+        Ok(store)
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedStore").finish_non_exhaustive()
     }
 }
 

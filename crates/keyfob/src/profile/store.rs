@@ -48,6 +48,11 @@ impl Profile {
             ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !self.definition.token.knows_when_tokens_expire(),
             opened: OnceCell::new(),
+            shared: self
+                .definition
+                .pool_key
+                .is_some()
+                .then(|| Arc::clone(&self.shared)),
         };
         Ok(Some((Arc::new(store), self.store_key())))
     }
@@ -130,6 +135,11 @@ impl Profile {
             ca_file: self.definition.ca_file.clone(),
             only_with_expiry: !token.knows_when_tokens_expire(),
             opened: OnceCell::new(),
+            shared: self
+                .definition
+                .pool_key
+                .is_some()
+                .then(|| Arc::clone(&self.shared)),
         };
         Ok(Some((Arc::new(store), key)))
     }

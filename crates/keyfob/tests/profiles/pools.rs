@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyfob::pool::PoolKey;
 use keyfob::store::Entry;
 use keyfob::{ErrorKind, FixedToken, Profile, Profiles, Token, TokenPool};
@@ -244,4 +244,52 @@ fn t10_a_profile_without_subjects_makes_no_pool() {
     let profiles = Profiles::from_text(text).unwrap();
     let error = profiles.get("a").unwrap().pool().unwrap_err().to_string();
     assert!(error.contains("has no store"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t10_the_keys_of_a_pool_open_the_store_once_and_another_seal_loses_nothing() {
+    let (folder, server) = (Folder::new(), Server::start());
+    let seal = folder.file("seal", &STANDARD.encode([7; 32]));
+    let key = private_key(&folder, &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let text = format!(
+        "[profiles.a]\nbase_url = \"https://a.example.com/\"\n\
+         store = {{ kind = \"file\", directory = {:?}, keys = \"file:{}\", on_store_outage = \"fail\" }}\n[profiles.a.token]\ngrant = \"jwt_bearer\"\n\
+         token_endpoint = \"{}\"\nclient_id = \"a\"\nprivate_key = \"file:{}\"",
+        folder.path("store"),
+        seal.display(),
+        server.url_for("/token"),
+        key.display()
+    );
+    let pool = || {
+        let profiles = Profiles::from_text(&text).unwrap();
+        let profile = profiles.get("a").unwrap();
+        profile.pool().unwrap().build().unwrap()
+    };
+    let token_of = async |pool: &TokenPool, subject: &str| {
+        let lease = pool.lease(&PoolKey::new(subject).unwrap(), None).await;
+        lease.map(|lease| lease.token().expose().to_owned())
+    };
+    server.expect(Expect::post("/token").respond(token_response("of-anna")));
+    server.expect(Expect::post("/token").respond(token_response("of-bert")));
+    let first = pool();
+    assert_eq!(token_of(&first, "anna").await.unwrap(), "of-anna");
+    // Who opened the store again would read this key.
+    let other = STANDARD.encode([8; 32]);
+    std::fs::write(&seal, &other).unwrap();
+    assert_eq!(token_of(&first, "bert").await.unwrap(), "of-bert");
+    // A process with the wrong key gets neither token, and leaves both.
+    let error = token_of(&pool(), "anna").await.unwrap_err().to_string();
+    assert!(
+        error.contains("sealed with a key that was not given"),
+        "{error}"
+    );
+    std::fs::write(&seal, STANDARD.encode([7; 32])).unwrap();
+    let again = pool();
+    for subject in ["anna", "bert"] {
+        assert_eq!(
+            token_of(&again, subject).await.unwrap(),
+            format!("of-{subject}")
+        );
+    }
+    server.verify();
 }
