@@ -93,12 +93,6 @@ pub(crate) const ALL: &[Gate] = &[
         &[Need::OidcProvider, Need::Chromium],
         browser,
     ),
-    gate(
-        "python",
-        "the package, its types and tests",
-        &[Need::Python],
-        python,
-    ),
     // It replaces `target/debug/keyfob` with one of other features, so it is behind the gates that run that.
     at(
         Turn::Beside,
@@ -108,6 +102,12 @@ pub(crate) const ALL: &[Gate] = &[
             &[Need::OidcProvider],
             tutorial::follow,
         ),
+    ),
+    gate(
+        "python",
+        "the package, its types and tests",
+        &[Need::Python],
+        python,
     ),
     gate(
         "docs",

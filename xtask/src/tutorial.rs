@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{env, fs, iter, thread};
+use std::{env, fs, io, iter, thread};
 
 use crate::process::{Outcome, root, target};
 
@@ -116,9 +116,12 @@ impl Reader {
         // Not below the workspace, which cargo would take the reader's package for a part of.
         let home = env::temp_dir().join(format!("keyfob-tutorial-{}", std::process::id()));
         let browser = home.join("bin/xdg-open");
+        let cargo = home.join("bin/cargo");
         fs::create_dir_all(home.join("bin"))
             .and_then(|()| fs::write(&browser, BROWSER))
+            .and_then(|()| fs::write(&cargo, cargo_of_reader()?))
             .and_then(|()| make_executable(&browser))
+            .and_then(|()| make_executable(&cargo))
             .map_err(|error| format!("{}: {error}", home.display()))?;
         // A provider of an earlier run may still know an earlier sign-in.
         _ = fs::remove_file(target().join("provider/state.json"));
@@ -329,6 +332,17 @@ fn before(variable: &str, default: &str) -> PathBuf {
 fn make_executable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+/// A `cargo` for which `cargo xtask` is this program. The real one waits while another gate builds, longer than a token lives.
+fn cargo_of_reader() -> io::Result<String> {
+    // Cargo sets the variable for the programs that it runs.
+    let (xtask, cargo) = (env::current_exe()?, before("CARGO", ".cargo/bin/cargo"));
+    Ok(format!(
+        "#!/bin/sh\n[ \"$1\" = xtask ] && shift && exec '{}' \"$@\"\nexec '{}' \"$@\"\n",
+        xtask.display(),
+        cargo.display()
+    ))
 }
 
 /// In place of a browser: follows the page that keyfob opens, with cookies.
