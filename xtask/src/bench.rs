@@ -4,8 +4,12 @@ use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, root, run, target};
 use crate::python;
 
-/// Asks the named questions, or all of them, whose answers then make the page.
-pub(crate) fn measure(questions: &[&str]) -> Outcome {
+/// Asks the named questions, or all of them, whose answers then make the page. With `--page`, those of some questions replace
+/// their sections.
+pub(crate) fn measure(arguments: &[&str]) -> Outcome {
+    let questions = arguments.iter().copied().filter(|word| *word != "--page");
+    let questions: Vec<&str> = questions.collect();
+    let writes = questions.is_empty() || questions.len() < arguments.len();
     if questions == ["pool"] {
         return run(&mut cargo([
             "bench",
@@ -23,7 +27,7 @@ pub(crate) fn measure(questions: &[&str]) -> Outcome {
         "--",
     ]);
     bench
-        .args(questions)
+        .args(&questions)
         .env("CARGO_TARGET_DIR", root().join("target/bench"));
     if asked("python") {
         let (interpreter, path) = python::with_peers(PYTHON_PEERS)?;
@@ -40,7 +44,7 @@ pub(crate) fn measure(questions: &[&str]) -> Outcome {
         run(&mut cargo(["build", "--release"]))?;
         bench.env("KEYFOB_BENCH_PROGRAM", target().join("release/keyfob"));
     }
-    if questions.is_empty() {
+    if writes {
         bench.env("KEYFOB_BENCH_PAGE", root().join("docs"));
     }
     run(&mut bench)

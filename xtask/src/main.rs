@@ -99,7 +99,7 @@ usage: cargo xtask test [--no-install] [GATE...]
        cargo xtask test --list      list the gates
        cargo xtask docs             make the site of the documentation in target/site, and check its links
        cargo xtask bench            compare keyfob with other libraries; writes docs/benchmarks.md
-       cargo xtask bench QUESTION.. only some of the questions
+       cargo xtask bench QUESTION.. only some of the questions; with `--page` their sections of the page are replaced
        cargo xtask bench package    only the Python package, against its goals
        cargo xtask bench startup    `keyfob token` with a stored token, from start to end
        cargo xtask torture          do the same harm to keyfob and to other Python libraries; writes

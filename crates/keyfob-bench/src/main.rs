@@ -72,7 +72,10 @@ fn main() {
         answer(start::ask_build());
     }
     if let Some(folder) = env::var_os("KEYFOB_BENCH_PAGE") {
-        page::write(folder.as_ref(), &tables, &versions);
+        match words.is_empty() {
+            true => page::write(folder.as_ref(), &tables, &versions),
+            false => page::update(folder.as_ref(), &tables),
+        }
     }
 }
 
