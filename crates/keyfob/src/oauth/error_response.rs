@@ -122,12 +122,9 @@ pub(crate) fn error_of(
         ));
     }
     if code.is_none()
-        && let Some(advice) = intermediary(response)
+        && let Some(error) = of_intermediary(endpoint, response)
     {
-        let status = status.as_u16();
-        return response.add_pause(Error::unavailable(format!(
-            "a proxy or a gateway before {endpoint} refused the request ({status}); {advice}"
-        )));
+        return error;
     }
     let status = status.as_u16();
     let advice = response.clock_advice();
@@ -145,17 +142,21 @@ pub(crate) fn error_of(
     }
 }
 
-/// What to do about a response that is not that of the server, but of a proxy or a gateway on the way to it.
-fn intermediary(response: &ServerResponse) -> Option<&'static str> {
-    match response.status.as_u16() {
-        407 => Some("put the user name and the password that it wants into the URL of the proxy"),
-        511 => Some("sign in to this network first, with a browser"),
+/// The error of a response without an error code that is not that of the server, but of a proxy or a gateway on the way to it.
+pub(crate) fn of_intermediary(endpoint: &Endpoint, response: &ServerResponse) -> Option<Error> {
+    let status = response.status.as_u16();
+    let advice = match status {
+        407 => "put the user name and the password that it wants into the URL of the proxy",
+        511 => "sign in to this network first, with a browser",
         // An error response is JSON (RFC 6749 §5.2). A firewall blocks with a page.
         403 if response.is_page() => {
-            Some("its response is a page for people: ask where it is run to allow this server")
+            "its response is a page for people: ask where it is run to allow this server"
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(response.add_pause(Error::unavailable(format!(
+        "a proxy or a gateway before {endpoint} refused the request ({status}); {advice}"
+    ))))
 }
 
 /// Whether another token of the same source could be accepted: an assertion, or a token to exchange.

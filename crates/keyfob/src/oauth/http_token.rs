@@ -17,7 +17,7 @@ pub(crate) mod renewal;
 use crate::error::error::Error;
 use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse, not_json};
 use crate::oauth::error_response::Advice;
-use crate::oauth::error_response::error_code;
+use crate::oauth::error_response::{error_code, of_intermediary};
 use crate::oauth::http_token::body::Body;
 use crate::oauth::http_token::expiry::ExpirySetting;
 use crate::oauth::http_token::part::Part;
@@ -192,6 +192,11 @@ impl Settings {
             ));
         }
         let code = error_code(response);
+        if code.is_none()
+            && let Some(error) = of_intermediary(endpoint, response)
+        {
+            return error;
+        }
         let clock = response.clock_advice();
         let advice = self
             .advice

@@ -195,6 +195,20 @@ async fn s3_an_error_says_what_is_there_and_shows_no_secret() {
     }
 }
 
+#[tokio::test]
+async fn t2_a_page_of_a_firewall_is_no_refusal_of_the_server() {
+    let server = Server::start();
+    let page = ScriptedResponse::status(403)
+        .header("content-type", "text/html")
+        .body("<html>blocked</html>");
+    server.expect(Expect::any().respond(page));
+    let source = source(&server).token("/token").build().unwrap();
+    let error = token_of(source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let text = error.to_string();
+    assert!(text.starts_with("a proxy or a gateway before "), "{text}");
+}
+
 #[test]
 fn s1_debug_output_shows_names_and_no_values() {
     let builder = || {
