@@ -9,9 +9,11 @@ written as a whole or not at all.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -23,13 +25,19 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 CLIENT = "torture"
 PROCESSES = 8
 THREADS = 30
 ROUNDS = 5
+
+SLOW = "TORTURE_SLOW_STORE"
+"""For how many seconds a worker saves a token."""
+
+FULL = "TORTURE_FULL_STORE"
+"""The worker can write no file, as if the disk were full."""
 
 
 class State:
@@ -147,6 +155,7 @@ def saved(folder: Path) -> dict[str, Any]:
 
 
 def save(folder: Path, token: dict[str, Any]) -> None:
+    time.sleep(float(os.environ.get(SLOW, 0)))
     new = folder / f"token.{os.getpid()}.{threading.get_ident()}"
     new.write_text(json.dumps(token))
     new.replace(folder / "token.json")
@@ -227,15 +236,31 @@ PEERS = {
 }
 
 
+class Counts(NamedTuple):
+    """What a worker did."""
+
+    sent: int
+    failed: int
+    longest: float
+    """The seconds that the longest request took."""
+
+
 def worker(peer: str, folder: str, url: str, margin: str, task: str, amount: str) -> None:
-    """Sends requests, and prints how many there were and how many had no 200."""
+    """Sends requests, and prints how many there were, how many had no 200, and how long the longest took."""
+    if FULL in os.environ:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     send = PEERS[peer](Path(folder), url, float(margin))
+    times: list[float] = []
 
     def failed() -> int:
+        begun = time.monotonic()
         try:
             return int(send() != 200)
         except Exception:
             return 1
+        finally:
+            times.append(time.monotonic() - begun)
 
     results: list[int] = []
     if task == "loop":
@@ -255,7 +280,7 @@ def worker(peer: str, folder: str, url: str, margin: str, task: str, amount: str
             thread.start()
         for thread in threads:
             thread.join()
-    print(json.dumps([len(results), sum(results)]), flush=True)
+    print(json.dumps(Counts(len(results), sum(results), max(times))), flush=True)
 
 
 # The harm.
@@ -287,9 +312,10 @@ class Round:
         self.server.close()
         self.temporary.cleanup()
 
-    def start(self, task: str, amount: float) -> subprocess.Popen[str]:
+    def start(self, task: str, amount: float, **store: str) -> subprocess.Popen[str]:
         environment = {
             **os.environ,
+            **store,
             "XDG_STATE_HOME": str(self.folder / "state"),
             "AUTHLIB_INSECURE_TRANSPORT": "1",
             "OAUTHLIB_INSECURE_TRANSPORT": "1",
@@ -304,22 +330,32 @@ class Round:
             text=True,
         )
 
-    def once(self) -> int:
+    def once(self, **store: str) -> int:
         """One request in a new process: 1 if it failed."""
-        _, failed = counts(self.start("loop", 0.001))
-        return failed
+        return counts(self.start("loop", 0.001, **store)).failed
+
+    def lock_store(self) -> Callable[[], None]:
+        """Takes the lock of keyfob's store, as a process does that is slow to save. Returns what gives it back."""
+        files = [lock.open() for lock in (self.folder / "state").rglob("*.lock")]
+        for file in files:
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+        def unlock() -> None:
+            for file in files:
+                file.close()
+
+        return unlock
 
 
-def counts(process: subprocess.Popen[str], said: str | None = None) -> tuple[int, int]:
+def counts(process: subprocess.Popen[str], said: str | None = None) -> Counts:
     output, _ = process.communicate(said, timeout=120)
-    sent, failed = json.loads(output.strip().splitlines()[-1])
-    return sent, failed
+    return Counts(*json.loads(output.strip().splitlines()[-1]))
 
 
 def shared(peer: str) -> str:
     with Round(peer, State(lifetime=3, grace=0)) as round_:
         results = [counts(one) for one in [round_.start("loop", 8) for _ in range(PROCESSES)]]
-        failed, sent = sum(failed for _, failed in results), sum(sent for sent, _ in results)
+        failed, sent = sum(one.failed for one in results), sum(one.sent for one in results)
         return f"{share(failed, sent)}, {round_.state.reuses} reuses"
 
 
@@ -353,8 +389,29 @@ def outage(peer: str) -> str:
         round_.state.fetched.wait(20)
         time.sleep(0.2)
         round_.state.outage = True
-        sent, failed = counts(process)
-        return share(failed, sent)
+        result = counts(process)
+        return share(result.failed, result.sent)
+
+
+def slow_store(peer: str) -> str:
+    with Round(peer, State(lifetime=10)) as round_:
+        process = round_.start("loop", 12, **{SLOW: "3"})
+        round_.state.fetched.wait(20)
+        time.sleep(5.5)
+        unlock = round_.lock_store()
+        time.sleep(3)
+        unlock()
+        result = counts(process)
+        return f"{share(result.failed, result.sent)}, {result.longest:.1f} s"
+
+
+def full_store(peer: str) -> str:
+    first = second = 0
+    for _ in range(ROUNDS):
+        with Round(peer, State(grace=0)) as round_:
+            first += round_.once(**{FULL: "1"})
+            second += round_.once()
+    return f"{share(first, ROUNDS)}, then {share(second, ROUNDS)}"
 
 
 def late(peer: str) -> str:
@@ -366,7 +423,7 @@ def late(peer: str) -> str:
         with round_.state.lock:
             round_.state.expiries.clear()
             round_.state.calls = 0
-        _, failed = counts(process, "\n")
+        failed = counts(process, "\n").failed
         return f"{share(failed, THREADS)}, {round_.state.calls} exchanges"
 
 
@@ -380,6 +437,8 @@ HARM = {
     "lost response": lost_response,
     "outage": outage,
     "late 401s": late,
+    "slow store": slow_store,
+    "full store": full_store,
 }
 
 PAGE = """\
@@ -399,11 +458,15 @@ were sent.
   next process.
 - *outage*: the token endpoint responds with 503 from the first token on, and the token lives on for the whole time.
 - *late 401s*: the token is revoked, and {threads} threads send a request at once. An exchange is a call to the token endpoint.
+- *slow store*: saving takes 3 s, and a token lives for 10 s. The time is that of the longest request. For keyfob, another process
+  holds the lock of the store for these 3 s, from the half of the token's life on.
+- *full store*: the process cannot write a file. The second number is for the request of the next process, which can. A used
+  refresh token that comes again revokes everything, at once.
 
 The other libraries keep the token in a file as their documentation shows it: they read it at the start and write it after each
 exchange. Their margins before the expiry are set to 1 s, and to 5 s for *outage*, because tokens live for seconds here;
 requests-oauthlib has none. Authlib and requests-oauthlib do not renew a token after a 401, and do not claim to.
-A library's failure to save a token is not compared, because these libraries leave saving to the program.
+They leave saving to the program, so the last two columns show a program that saves in the request that fetched the token.
 
 Measured on {day} with Python {python}, {versions}.
 """
