@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: sets up what the side by side needs, and runs it.
 
+use std::path::Path;
+
 use crate::install::{self, Missing, Need};
 use crate::process::{Outcome, cargo, program, root, run, target};
 use crate::python;
@@ -29,6 +31,11 @@ pub(crate) fn measure(arguments: &[&str]) -> Outcome {
     bench
         .args(&questions)
         .env("CARGO_TARGET_DIR", root().join("target/bench"));
+    if asked("fleet") {
+        let results = target().join("fleet.json");
+        measure_fleets(&results)?;
+        bench.env("KEYFOB_BENCH_FLEET", results);
+    }
     if asked("python") {
         let (interpreter, path) = python::with_peers(PYTHON_PEERS)?;
         bench
@@ -48,6 +55,16 @@ pub(crate) fn measure(arguments: &[&str]) -> Outcome {
         bench.env("KEYFOB_BENCH_PAGE", root().join("docs"));
     }
     run(&mut bench)
+}
+
+/// Runs fleets of processes that share a token, and writes the results to this file.
+fn measure_fleets(results: &Path) -> Outcome {
+    let stores = ["file", "redis", "redis-cluster", "postgres"];
+    let soak = ["test", "--workspace", "--all-features", "--test=soak", "--"];
+    run(cargo(soak)
+        .args(["fleet", "--lifetimes", "3", "--lifetime", "6"])
+        .args(stores)
+        .env("KEYFOB_FLEET_RESULTS", results))
 }
 
 /// Does the same harm to the Python package and to its peers, and writes the page with the results.

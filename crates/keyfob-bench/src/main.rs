@@ -18,7 +18,7 @@ use std::env;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::questions::{
-    boundary, herd, impatient, late, outage, proxy, python, read, request, start,
+    boundary, fleet, herd, impatient, late, outage, proxy, python, read, request, start,
 };
 use crate::table::Table;
 
@@ -54,6 +54,11 @@ fn main() {
     }
     if asked("outage") {
         answer(runtime.block_on(outage::ask()));
+    }
+    if asked("fleet")
+        && let Some(table) = fleet::ask()
+    {
+        answer(table);
     }
     if asked("python")
         && let Some((answers, of)) = python::ask()

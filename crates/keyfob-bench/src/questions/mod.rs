@@ -1,6 +1,7 @@
 //! The questions, each in its own file.
 
 pub mod boundary;
+pub mod fleet;
 pub mod herd;
 pub mod impatient;
 pub mod late;

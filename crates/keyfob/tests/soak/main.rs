@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
 #![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
+mod fleet;
 mod held_responses;
 mod load;
 mod load_server;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             worker::run();
             ExitCode::SUCCESS
         }
+        Some("fleet") => fleet::run_all(&options::Options::parse(&arguments)),
         Some("load") => load::run(&arguments[1..]),
         Some("load-server") => {
             load_server::run();
