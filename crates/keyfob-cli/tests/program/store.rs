@@ -123,6 +123,10 @@ fn s2_an_export_is_sealed_and_a_wrong_key_imports_nothing() {
         again.stdout, "0 tokens are imported\n",
         "tokens of the store stay"
     );
+    assert!(
+        again.stderr.contains("the store has a token already"),
+        "{again:?}"
+    );
     machine.configure("new", "key-1");
     let done = machine.run(&["token", "--profile=old"]);
     assert_eq!(done.stdout, "token-1\n", "{done:?}");

@@ -82,23 +82,29 @@ async fn move_under(
         )));
     }
     let entry = now(found);
-    new.save(&entry).await?;
-    // A store may drop what it does not want to keep. Then the old one must stay.
-    let kept = new.load().await?;
-    if !kept.is_some_and(|kept| holds_the_same(&kept.entry, &entry)) {
-        return Err(StoreError::unusable(
-            "the other store did not keep the token",
-        ));
-    }
+    // If it is not kept there, the old one must stay.
+    save_and_check(new, &entry).await?;
     let marker = Entry::moved(place, SystemClock.coarse_time().wall_time());
     old.save(&marker).await.map(|()| true)
 }
 
-/// Puts an entry into a store that has none under this key, or an unreadable one. Returns whether it did.
+/// Saves an entry, and fails if the store does not have it then: a store may drop a token that it does not want to keep.
+async fn save_and_check(lease: &mut dyn StoreLease, entry: &Entry) -> Result<(), StoreError> {
+    lease.save(entry).await?;
+    let kept = lease.load().await?;
+    match kept.is_some_and(|kept| holds_the_same(&kept.entry, entry)) {
+        true => Ok(()),
+        false => Err(StoreError::unusable(
+            "the store did not keep the token; a profile whose tokens may have no expiry stores only those with one",
+        )),
+    }
+}
+
+/// Puts an entry into a store that has none under this key. Returns whether it did; `false` if the store has one.
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Those of the store, and one that says so if the store did not keep the entry.
 pub async fn import_entry(
     store: &dyn TokenStore,
     key: &StoreKey,
@@ -110,7 +116,7 @@ pub async fn import_entry(
         Ok(Some(_)) => Ok(false),
         Ok(None) => {
             let entry = now(StoredEntry { entry, age: None });
-            lease.save(&entry).await.map(|()| true)
+            save_and_check(&mut *lease, &entry).await.map(|()| true)
         }
         Err(fault) => Err(fault),
     };

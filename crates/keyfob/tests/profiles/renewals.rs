@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use keyfob::clock::{Clock, SystemClock};
-use keyfob::store::Entry;
+use keyfob::store::{Entry, import_entry};
 use keyfob::{ErrorKind, Profile, Profiles, Token};
 use keyfob_testkit::{Expect, Received, ScriptedResponse, Server, json};
 use serde_json::Value;
@@ -359,4 +359,27 @@ async fn s2_stored_metadata_that_others_could_have_written_are_not_used() {
         );
     }
     assert_eq!(evil.calls(), 0);
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "profiles use the system's clock")]
+async fn an_import_fails_for_a_token_that_the_store_of_a_profile_does_not_keep() {
+    let folder = Folder::new();
+    let text = format!(
+        "[profiles.a]\nbase_url = \"https://a.example/\"\ntoken = \"command:true\"\n\
+         [profiles.a.store]\nkind = \"file\"\ndirectory = {:?}",
+        folder.path("store")
+    );
+    let profiles = Profiles::from_text(&text).unwrap();
+    let (store, key) = profiles.get("a").unwrap().store().unwrap().unwrap();
+    let (now, wait) = (SystemTime::now(), Duration::from_secs(9));
+    let without_expiry = Entry::new(Token::new("t").unwrap(), now);
+    let fault = import_entry(&*store, &key, without_expiry, wait).await;
+    let shown = fault.unwrap_err().to_string();
+    assert!(shown.contains("did not keep the token"), "{shown}");
+    let token = Token::new("t").unwrap().expires_in(Duration::from_secs(60));
+    let entry = || Entry::new(token.clone(), now);
+    assert!(import_entry(&*store, &key, entry(), wait).await.unwrap());
+    // What the store has stays.
+    assert!(!import_entry(&*store, &key, entry(), wait).await.unwrap());
 }

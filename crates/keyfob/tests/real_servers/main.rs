@@ -7,6 +7,9 @@
 #![expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 
 mod browser;
+#[expect(dead_code, reason = "the test of secrets uses more of it")]
+#[path = "../requests/captured_log.rs"]
+mod captured_log;
 #[path = "../stores/counters.rs"]
 mod counters;
 mod device_code_pauses;

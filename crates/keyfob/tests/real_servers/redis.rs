@@ -7,6 +7,8 @@ use keyfob::store::{
     Entry, RedisStore as Store, SealingKey, SealingKeys, StoreErrorKind, TokenStore,
 };
 
+use crate::captured_log;
+use crate::captured_log::Capture;
 use crate::counters::figures_of;
 use crate::fixtures::{Process, SECOND, key, token};
 use crate::redis_server::RedisServer as Server;
@@ -84,12 +86,20 @@ async fn t9_a_server_without_memory_during_an_exchange_gets_the_result_later() {
 #[test]
 fn t9_a_save_succeeds_if_the_server_refuses_to_wait_for_replicas() {
     let server = Server::start();
-    let figures = figures_of(async {
+    let save = async {
         let entry = Entry::new(token(1).unwrap(), SystemTime::now());
         // The user may not send `WAIT`.
         let store = server.store().replicas(1);
         store.replace(&key(), &entry, SECOND).await.unwrap();
         assert!(server.store().load(&key()).await.unwrap().is_some());
-    });
+    };
+    let figures = tracing::subscriber::with_default(Capture, || figures_of(save));
     assert_eq!(figures["keyfob_unreplicated_saves_total"], 1);
+    let warning = "too few replicas of the token store have the new token; it is lost if the server fails now";
+    let lines = captured_log::lines();
+    let line = lines.iter().find(|line| line.contains(warning));
+    let line = line.expect("the warning is logged");
+    for part in ["reached=0", "wanted=1", "error=", "wait"] {
+        assert!(line.to_lowercase().contains(part), "{line}");
+    }
 }

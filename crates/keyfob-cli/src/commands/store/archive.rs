@@ -6,11 +6,13 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keyfob::error::printable;
 use keyfob::store::{EntrySummary, SealingKey, SealingKeys, import_entry};
 
 use crate::commands::store::{Archive, Counts};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
+use crate::output::print::print_stderr;
 use crate::stored_tokens::LOCK_TIMEOUT;
 
 /// Writes the entries of a store to a file.
@@ -64,6 +66,12 @@ pub(super) async fn import(archive: &Archive) -> Result<ExitCode, CliError> {
     for (key, entry) in entries {
         let summary = EntrySummary::of(key.clone(), &entry);
         let imported = import_entry(&*opened.store, &key, entry, LOCK_TIMEOUT).await;
+        if let Ok(false) = imported {
+            let label = printable(key.label());
+            print_stderr(format!(
+                "keyfob: {label}: the store has a token already, which stays\n"
+            ));
+        }
         counts.add(&summary, imported);
     }
     counts.report("imported")
