@@ -39,11 +39,14 @@ fn this_machine(variable: &str, server: &str, origin: &str) -> Case {
 /// The proxy sees the host and the port, and nothing else.
 fn https_of_another_host(variable: &str) -> Case {
     let name = format!("{variable} shows no token of https://api.test");
+    let connect = || bare("CONNECT", "").target("api.test:443");
     through(variable, name)
         .send(get("https://api.test/data"))
+        .expect(expect().at("p", [connect()]).fails([Transport, Timeout]))
+        // A session asks once more, to learn with which status the proxy refuses.
         .expect(
             expect()
-                .at("p", [bare("CONNECT", "").target("api.test:443")])
+                .at("p", [connect(), connect()])
                 .fails([Transport, Timeout]),
         )
         // A client without proxies cannot resolve the name.
@@ -57,14 +60,17 @@ fn https_of_this_machine(variable: &str) -> Case {
     )
     .send(get("{s}/data"))
     .server("s", [ok()]);
+    let connect = || bare("CONNECT", "").target("127.0.0.1:{s.port}");
     case.expect(
         expect()
             .at("s", [with("token-1", "GET", "/data")])
             .ends_with(200, "fine"),
     )
+    .expect(expect().at("p", [connect()]).fails([Transport, Timeout]))
+    // A session asks once more, to learn with which status the proxy refuses.
     .expect(
         expect()
-            .at("p", [bare("CONNECT", "").target("127.0.0.1:{s.port}")])
+            .at("p", [connect(), connect()])
             .fails([Transport, Timeout]),
     )
 }
