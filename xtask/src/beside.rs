@@ -1,8 +1,10 @@
 //! Gates that run beside others, each in a process of its own, so that what they print stays together.
 
 use std::fs::{self, File};
-use std::process::{Child, Command};
-use std::time::Instant;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use std::{env, io};
 
 use crate::gates::{Finding, Gate};
@@ -12,24 +14,29 @@ use crate::report::{self, Verdict};
 /// A gate that runs now.
 pub(crate) struct Beside {
     gate: &'static Gate,
-    process: io::Result<Child>,
-    start: Instant,
+    /// Waits for the process, and says how it ended and how long it ran.
+    process: JoinHandle<(io::Result<ExitStatus>, Duration)>,
 }
 
 impl Beside {
     /// Starts the gate. What it needs is installed already.
     pub(crate) fn start(gate: &'static Gate) -> Self {
         println!("── {}: runs beside the next gates", gate.name);
+        let start = Instant::now();
+        let process = spawn(gate.name);
+        let wait = move || {
+            let ended = process.and_then(|mut process| process.wait());
+            (ended, start.elapsed())
+        };
         Self {
             gate,
-            process: spawn(gate.name),
-            start: Instant::now(),
+            process: thread::spawn(wait),
         }
     }
 
     /// Waits for its end, and prints what it printed.
     pub(crate) fn finish(self) -> Verdict {
-        let ended = self.process.and_then(|mut process| process.wait());
+        let (ended, took) = self.process.join().expect("waiting does not panic");
         let printed = fs::read(output(self.gate.name)).unwrap_or_default();
         println!("{}", String::from_utf8_lossy(&printed).trim_end());
         let finding = match ended {
@@ -37,7 +44,7 @@ impl Beside {
             Ok(status) => Finding::Failed(format!("its process ended with {status}")),
             Err(error) => Finding::Failed(format!("it could not be run: {error}")),
         };
-        report::ended(self.gate, finding, self.start)
+        report::ended(self.gate, finding, took)
     }
 }
 
@@ -52,6 +59,6 @@ fn spawn(name: &str) -> io::Result<Child> {
         .spawn()
 }
 
-fn output(name: &str) -> std::path::PathBuf {
+fn output(name: &str) -> PathBuf {
     target().join("gates").join(name)
 }

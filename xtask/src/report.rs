@@ -16,15 +16,16 @@ pub(crate) struct Verdict {
 pub(crate) fn timed(gate: &'static Gate, run: impl FnOnce() -> Finding) -> Verdict {
     println!("── {}: {}", gate.name, gate.proves);
     let start = Instant::now();
-    ended(gate, run(), start)
+    let finding = run();
+    ended(gate, finding, start.elapsed())
 }
 
 /// Says how a gate ended.
-pub(crate) fn ended(gate: &'static Gate, finding: Finding, start: Instant) -> Verdict {
+pub(crate) fn ended(gate: &'static Gate, finding: Finding, took: Duration) -> Verdict {
     let verdict = Verdict {
         gate,
         finding,
-        took: start.elapsed(),
+        took,
     };
     println!("── {}\n", verdict.line());
     verdict
