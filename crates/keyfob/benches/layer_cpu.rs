@@ -19,9 +19,10 @@ use keyfob::tower::{AuthenticationLayer, AuthenticationService};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 use tower::{Layer, ServiceExt};
 
-use crate::cpu::{ROUNDS, batch, median};
+use crate::cpu::{ROUNDS, batch, median, stay_on_one_processor};
 
 fn main() {
+    stay_on_one_processor();
     let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -14,9 +14,10 @@ use http::header::AUTHORIZATION;
 use keyfob::{Session, TokenCache};
 use keyfob_testkit::{Expect, ScriptedResponse, Server, json};
 
-use crate::cpu::{ROUNDS, batch, median};
+use crate::cpu::{ROUNDS, batch, median, stay_on_one_processor};
 
 fn main() {
+    stay_on_one_processor();
     let server = Server::builder().request_limit(0).start();
     server.expect(Expect::any().always(ScriptedResponse::json(json!({"value": 42}))));
     let runtime = tokio::runtime::Builder::new_current_thread()
