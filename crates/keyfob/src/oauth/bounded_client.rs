@@ -8,7 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::clock::clock::Clock;
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, HttpSettings, default_client};
+use crate::oauth::endpoint::Endpoint;
+use crate::oauth::http_client::{HttpClient, HttpSettings, default_client};
 use crate::oauth::sent_request::SentFlag;
 use crate::origin::ca_file::Trust;
 use crate::origin::loopback::EnvironmentProxies;

@@ -7,7 +7,7 @@ use futures_util::lock::Mutex;
 
 use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
-use crate::oauth::endpoint::HttpClient;
+use crate::oauth::http_client::HttpClient;
 use crate::oauth::metadata::{EndpointRules, Metadata};
 use crate::oauth::metadata_request::{DEFAULT_LIFETIME, FetchedMetadata, SHORTEST_LIFETIME};
 use crate::oauth::metadata_store;

@@ -7,7 +7,8 @@ use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
 use crate::exchange::proof::DPOP_NONCE;
-use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::endpoint::Endpoint;
+use crate::oauth::http_client::ServerResponse;
 use crate::oauth::response_body::Body;
 use crate::token::json::{Json, Object};
 

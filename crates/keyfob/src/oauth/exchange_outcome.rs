@@ -6,8 +6,9 @@
 use http::StatusCode;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::oauth::endpoint::{Endpoint, NoResponse, ServerResponse, not_json};
+use crate::oauth::endpoint::{Endpoint, not_json};
 use crate::oauth::error_response::{ErrorCode, error_of};
+use crate::oauth::http_client::{NoResponse, ServerResponse};
 use crate::oauth::response_body::Body;
 use crate::oauth::token_response::{ExpectedToken, read_token, take_refresh_token};
 use crate::token::json::Object;

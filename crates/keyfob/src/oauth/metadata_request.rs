@@ -6,7 +6,8 @@ use http::header::{AGE, CACHE_CONTROL, EXPIRES};
 use http::{HeaderMap, StatusCode};
 
 use crate::error::error::Error;
-use crate::oauth::endpoint::{Endpoint, HttpClient, ServerResponse};
+use crate::oauth::endpoint::Endpoint;
+use crate::oauth::http_client::{HttpClient, ServerResponse};
 use crate::oauth::issuer_mismatch::other_issuer;
 use crate::oauth::metadata::{
     Document, EndpointRules, Metadata, smart_configuration_url, well_known_urls,

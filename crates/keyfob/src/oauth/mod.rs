@@ -73,6 +73,7 @@ pub(crate) mod error_response;
 pub(crate) mod exchange_outcome;
 pub(crate) mod form;
 pub(crate) mod grants;
+pub(crate) mod http_client;
 pub(crate) mod http_token;
 pub(crate) mod inner_tokens;
 pub(crate) mod introspection;

@@ -6,8 +6,9 @@ use http::{HeaderMap, StatusCode};
 use crate::error::error::{Error, ErrorKind, causes};
 use crate::oauth::authorization_code::redirect_uri::RedirectUri;
 use crate::oauth::authorization_server::AuthorizationServer;
-use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::endpoint::Endpoint;
 use crate::oauth::error_response::{error_code, require_success};
+use crate::oauth::http_client::ServerResponse;
 use crate::token::json::{Json, Object};
 use crate::token::secret::Secret;
 

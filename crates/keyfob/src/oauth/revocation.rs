@@ -4,9 +4,9 @@ use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
 use crate::oauth::client::{Client, no_headers};
-use crate::oauth::endpoint::ServerResponse;
 use crate::oauth::error_response::error_code;
 use crate::oauth::form::Form;
+use crate::oauth::http_client::ServerResponse;
 use crate::token::token::Token;
 
 impl Client {

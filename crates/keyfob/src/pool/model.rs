@@ -13,7 +13,8 @@ use shuttle::future;
 use shuttle::rand::{Rng, thread_rng};
 
 use crate::cache::cache::TokenCache;
-use crate::cache::model::{DUE, LIFETIME, Runs, Time, check, join, token, yield_in_fetch};
+use crate::cache::model::runs::{Runs, Time};
+use crate::cache::model::{DUE, LIFETIME, check, join, token, yield_in_fetch};
 use crate::error::error::{Error, ErrorKind};
 use crate::pool::builder::TokenPoolBuilder;
 use crate::pool::key::PoolKey;

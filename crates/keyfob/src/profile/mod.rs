@@ -50,7 +50,6 @@ pub(crate) mod table;
 pub use crate::profile::basic::BasicToken;
 pub use crate::profile::check::Finding;
 pub use crate::profile::new_profile::{NewProfile, Question};
-pub use crate::profile::schema::proxy::{
-    ProxyLimits, ProxyPlace, ProxySettings, RouteSettings, RouteSubject,
-};
+pub use crate::profile::schema::proxy::{ProxyLimits, ProxyPlace, ProxySettings, RouteSettings};
+pub use crate::profile::schema::route_subject::RouteSubject;
 pub use crate::profile::schema::sign_in::SignIn;

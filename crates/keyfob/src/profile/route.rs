@@ -10,7 +10,8 @@ use crate::error::error::Error;
 use crate::origin::origin::Origin;
 use crate::pool::key::PoolKey;
 use crate::profile::profile::Profile;
-use crate::profile::schema::proxy::{ProxySettings, RouteSettings, RouteSubject};
+use crate::profile::schema::proxy::{ProxySettings, RouteSettings};
+use crate::profile::schema::route_subject::RouteSubject;
 use crate::profile::set_each::SetEach;
 
 impl Profile {

@@ -19,6 +19,7 @@ pub(super) mod place;
 pub(super) mod placement;
 pub(super) mod proxy;
 mod references;
+pub(super) mod route_subject;
 pub(super) mod sign_in;
 pub(super) mod signed_jwt;
 pub(super) mod store;

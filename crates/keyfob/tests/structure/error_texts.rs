@@ -162,6 +162,7 @@ const PARTS: &[&str] = &[
     "exchange/reqwest_failure/tls.rs",
     "exchange/tunnel.rs",
     "oauth/endpoint.rs",
+    "oauth/http_client.rs",
     "oauth/error_response.rs",
     "oauth/issuer_mismatch.rs",
     "oauth/signing_key",

@@ -6,9 +6,10 @@ use http::StatusCode;
 
 use crate::error::error::Error;
 use crate::oauth::client::Client;
-use crate::oauth::endpoint::{Endpoint, ServerResponse};
+use crate::oauth::endpoint::Endpoint;
 use crate::oauth::error_response::{ErrorCode, error_code};
 use crate::oauth::form::Form;
+use crate::oauth::http_client::ServerResponse;
 use crate::oauth::metadata::Metadata;
 use crate::oauth::token_response::{read_seconds, require_member, take_text};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::error::{Error, ErrorKind};
-use crate::oauth::endpoint::ServerResponse;
+use crate::oauth::http_client::ServerResponse;
 use crate::oauth::http_token::pointer::Pointer;
 use crate::runtime::lock::{Mutex, lock};
 use crate::source::source::{Reason, TokenRequest, TokenSource};

@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::Method;
 
 use crate::profile::errors::{FileErrors, suggestion};
 use crate::profile::key::{Key, Kind, TableKeys};
+use crate::profile::schema::route_subject::{RouteSubject, read_subjects};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
@@ -70,18 +71,6 @@ pub struct RouteSettings {
     pub clients: Vec<String>,
     /// Whose token each client uses; all clients share that of the profile if it is `None`.
     pub subjects: Option<BTreeMap<String, RouteSubject>>,
-}
-
-/// Whose token the requests of a client carry.
-///
-/// [`Profiles`](crate::Profiles) reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RouteSubject {
-    /// That of this subject.
-    Subject(String),
-    /// That of the subject in this header field of each request. The client is trusted to name it.
-    Header(HeaderName),
 }
 
 /// What clients may cost a proxy. What is `None` has its default.
@@ -193,7 +182,8 @@ fn read_route(value: &Value<'_>) -> Read<(RouteSettings, References)> {
             clients: clients.iter().map(|client| client.name.clone()).collect(),
             subjects,
         };
-        clients.extend(with_subject.into_iter().flatten());
+        let with_subject = with_subject.into_iter().flatten();
+        clients.extend(with_subject.map(|(name, at)| Reference { name, at }));
         Ok((settings, References { profile, clients }))
     })
 }
@@ -270,36 +260,6 @@ fn read_clients(value: &Value<'_>) -> Read<BTreeMap<String, SecretRef>> {
     // All are read before the first error ends this, so that each wrong one is reported.
     let secrets: Vec<Read<_>> = secrets.collect();
     secrets.into_iter().collect()
-}
-
-/// The clients that have a subject, and their subjects.
-fn read_subjects(value: &Value<'_>) -> Read<(Vec<Reference>, BTreeMap<String, RouteSubject>)> {
-    let entries = value.entries()?.map(|entry| {
-        let client = Reference {
-            name: entry.key.to_owned(),
-            at: entry.key_place(),
-        };
-        Ok((client, (entry.key.to_owned(), read_subject(&entry)?)))
-    });
-    // All are read before the first error ends this, so that each wrong one is reported.
-    let entries: Vec<Read<_>> = entries.collect();
-    let entries: Vec<_> = entries.into_iter().collect::<Read<_>>()?;
-    Ok(entries.into_iter().unzip())
-}
-
-fn read_subject(value: &Value<'_>) -> Read<RouteSubject> {
-    let text = value.text()?;
-    if let Some(header) = text.strip_prefix("header:") {
-        let header = header.parse().map(RouteSubject::Header);
-        return header.map_err(|_| {
-            value.error("the header has a character that is not allowed; give one such as \"header:X-Subject\"")
-        });
-    }
-    match text.trim().is_empty() || text.contains(char::is_control) {
-        true => Err(value
-            .error("a subject is empty or has a control character; name the user that is meant")),
-        false => Ok(RouteSubject::Subject(text)),
-    }
 }
 
 fn read_hosts(value: &Value<'_>) -> Read<Vec<String>> {

@@ -1,0 +1,422 @@
+//! One HTTP exchange with an authorization server: a POST of a form, or a GET of a document.
+//!
+//! The server receives secrets, but its responses are not trusted. At most [`MAX_RESPONSE_BYTES`] of a response are read. No
+//! redirect is followed, because it would carry the form to whatever URL it names. No error quotes a response.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use reqwest::redirect::Policy;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::clock::clock::Clock;
+use crate::error::error::Error;
+use crate::exchange::outcome::{DEFAULT_TIMEOUT, Failure};
+use crate::exchange::reqwest_failure::proxy::ProxiesFrom;
+use crate::exchange::reqwest_failure::{Fault, tls};
+use crate::exchange::retry_after::RetryAfter;
+use crate::oauth::content_coding::decode;
+use crate::oauth::endpoint::{Endpoint, not_json};
+use crate::oauth::response_body::{Body, read_body, text};
+use crate::oauth::sent_request::{SentBody, SentFlag, SentRequest};
+use crate::origin::ca_file::{Trust, client_not_made};
+use crate::origin::certified_client::{Certificate, CertifiedClient};
+use crate::origin::loopback::LoopbackAddresses;
+use crate::token::json::{FromObject, Object};
+
+/// A complete response of an authorization server.
+pub(crate) struct ServerResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Without its content coding. Zeroed when the last reference is dropped.
+    body: Bytes,
+    /// Whether the server marked the end of the body. Otherwise a broken connection looks like the end.
+    is_delimited: bool,
+    request: SentRequest,
+    /// The wall time at which the response arrived.
+    pub(crate) received: SystemTime,
+}
+
+impl ServerResponse {
+    /// A response that no server sent, for tests of what reads it.
+    #[cfg(any(test, keyfob_fuzzing))]
+    pub(crate) fn made_up(status: StatusCode, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: body.into(),
+            is_delimited: true,
+            request: SentRequest::default(),
+            received: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Adds the pause that the server asks for (`Retry-After`) to the error that this response means.
+    pub(crate) fn add_pause(&self, error: Error) -> Error {
+        match RetryAfter::from_headers(&self.headers) {
+            Some(pause) => error.retry_after(pause.wait(self.received)),
+            None => error,
+        }
+    }
+
+    /// What to do about a refusal if the clocks of this machine and of the server differ: a JWT has times.
+    ///
+    /// It begins with a semicolon. It is empty if the clocks agree, or if the status is no refusal of a credential.
+    pub(crate) fn clock_advice(&self) -> String {
+        let date = self.headers.get(DATE).and_then(|date| date.to_str().ok());
+        let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) else {
+            return String::new();
+        };
+        let (word, difference) = match self.received.duration_since(date) {
+            Ok(ahead) => ("ahead of", ahead),
+            Err(behind) => ("behind", behind.duration()),
+        };
+        let seconds = difference.as_secs();
+        match self.status {
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                if difference > CLOCK_TOLERANCE =>
+            {
+                format!(
+                    "; the clock of this machine is {seconds} s {word} that of the server: set it right"
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether it is a page of HTML.
+    pub(crate) fn is_page(&self) -> bool {
+        let kind = self.headers.get(CONTENT_TYPE);
+        kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    }
+
+    /// Reads the body: as JSON, or as a form.
+    pub(crate) fn read(&self) -> Body {
+        // An error needs no body. A success does, so an empty one without a length was cut off.
+        let may_be_cut = !self.is_delimited && (self.status.is_success() || !self.body.is_empty());
+        match read_body(&self.body) {
+            Body::Cut if !may_be_cut => Body::Unreadable,
+            read => read,
+        }
+    }
+
+    /// Whether this text may repeat a secret of the request.
+    pub(crate) fn may_repeat(&self, text: &str) -> bool {
+        self.request.has_secret_like(text)
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> Zeroizing<String> {
+        text(&self.body)
+    }
+
+    /// Reads the body as JSON of this type. The error quotes none of it.
+    pub(crate) fn json<T: DeserializeOwned>(&self, endpoint: &Endpoint) -> Result<T, Error> {
+        let text = text(&self.body);
+        let read = serde_json::from_str(&text).map(|FromObject(value)| value);
+        read.map_err(|_| not_json(endpoint))
+    }
+
+    /// Reads the body, which must have members. The error quotes none of it.
+    pub(crate) fn object(&self, endpoint: &Endpoint) -> Result<Object, Error> {
+        match self.read() {
+            Body::Members(object) => Ok(object),
+            Body::Cut | Body::Unreadable => Err(not_json(endpoint)),
+        }
+    }
+}
+
+/// Why there is no complete response.
+pub(crate) struct NoResponse {
+    pub(crate) error: Error,
+    /// Whether a part of the request was sent, so that the server may have processed it.
+    pub(crate) was_sent: bool,
+}
+
+impl From<Error> for NoResponse {
+    /// An error before the request is sent.
+    fn from(error: Error) -> Self {
+        let was_sent = false;
+        Self { error, was_sent }
+    }
+}
+
+impl From<NoResponse> for Error {
+    fn from(fault: NoResponse) -> Self {
+        fault.error
+    }
+}
+
+/// The HTTP client for authorization servers.
+pub(crate) struct HttpClient {
+    client: reqwest::Client,
+    /// A client without a proxy, for plain `http` to loopback. `None` if the application configured the client itself.
+    direct: Option<reqwest::Client>,
+    /// A client that presents a certificate.
+    certified: Option<CertifiedClient<reqwest::Client>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What an [`HttpClient`] is made of.
+pub(crate) struct HttpSettings {
+    /// The application's own client.
+    pub(crate) custom: Option<reqwest::ClientBuilder>,
+    pub(crate) trust: Option<Trust<reqwest::ClientBuilder>>,
+    pub(crate) certificate: Option<Arc<dyn Certificate<reqwest::ClientBuilder>>>,
+    pub(crate) timeout: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl HttpClient {
+    pub(crate) fn new(settings: HttpSettings) -> Result<Self, Error> {
+        let timeout = settings.timeout;
+        let trust = settings.trust.unwrap_or_else(|| Box::new(|client| client));
+        let build = Arc::new(move |client: reqwest::ClientBuilder| {
+            trust(client)
+                .redirect(Policy::none())
+                // Exchanges are rare, so an idle connection is often dead by the next one. Whether the server received the
+                // refresh token that was written to a dead connection would be unknown.
+                .pool_max_idle_per_host(0)
+                .timeout(timeout)
+                // A body that cannot be decoded is a complete response all the same, so it is decoded here.
+                .no_gzip()
+                .no_brotli()
+                .no_deflate()
+                .no_zstd()
+                .build()
+                .map_err(client_not_made)
+        });
+        let is_custom = settings.custom.is_some();
+        let certified = match settings.certificate {
+            Some(_) if is_custom => {
+                return Err(Error::input(
+                    "an HTTP client of your own presents a certificate of its own; give it the certificate, and leave out \
+                     `client_certificate`",
+                ));
+            }
+            Some(certificate) => {
+                let build = Arc::clone(&build);
+                let finish = move |client| build(client);
+                Some(CertifiedClient::new(certificate, default_client, finish)?)
+            }
+            None => None,
+        };
+        let direct = (!is_custom).then(|| build(direct_client())).transpose()?;
+        let client = build(settings.custom.unwrap_or_else(default_client))?;
+        Ok(Self {
+            client,
+            direct,
+            certified,
+            clock: settings.clock,
+        })
+    }
+
+    /// Sends a form, which may contain secrets.
+    pub(crate) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        form: Zeroizing<String>,
+    ) -> Result<ServerResponse, NoResponse> {
+        self.post_as(FORM, endpoint, headers, form).await
+    }
+
+    /// Sends JSON, such as the description of a client.
+    pub(crate) async fn post_json(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        json: String,
+    ) -> Result<ServerResponse, NoResponse> {
+        let json = Zeroizing::new(json);
+        self.post_as(JSON, endpoint, headers, json).await
+    }
+
+    async fn post_as(
+        &self,
+        content_type: &'static str,
+        endpoint: &Endpoint,
+        mut headers: HeaderMap,
+        body: Zeroizing<String>,
+    ) -> Result<ServerResponse, NoResponse> {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.send(Method::POST, endpoint, headers, Some(body)).await
+    }
+
+    /// Sends a request that may contain secrets.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Option<Zeroizing<String>>,
+    ) -> Result<ServerResponse, NoResponse> {
+        let (has_body, body) = (body.is_some(), Bytes::from_owner(body.unwrap_or_default()));
+        let content = SentRequest {
+            form: body.clone(),
+            authorization: headers.get(AUTHORIZATION).cloned(),
+        };
+        let (body, sent) = SentBody::new(body);
+        let mut request = self.request(method, endpoint, headers);
+        if has_body {
+            request = request.body(reqwest::Body::wrap(body));
+        }
+        let response = self.receive(endpoint, request, &sent).await?;
+        Ok(ServerResponse {
+            request: content,
+            ..response
+        })
+    }
+
+    /// Fetches a document that is not secret.
+    pub(crate) async fn get(&self, endpoint: &Endpoint) -> Result<ServerResponse, Error> {
+        let request = self.request(Method::GET, endpoint, HeaderMap::new());
+        // Nothing is used up by it, whatever becomes of it.
+        let response = self.receive(endpoint, request, &SentFlag::default()).await;
+        response.map_err(|fault| fault.error.outcome_known())
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        endpoint: &Endpoint,
+        mut headers: HeaderMap,
+    ) -> reqwest::RequestBuilder {
+        // Some servers, such as GitHub's, respond with a form unless JSON is asked for.
+        headers
+            .entry(ACCEPT)
+            .or_insert(HeaderValue::from_static(JSON));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let certified = self.certified.as_ref().map(CertifiedClient::current);
+        let client = match (&self.direct, &certified) {
+            // A proxy cannot reach this machine's loopback, and must not see the plain text.
+            (Some(direct), _) if endpoint.origin.is_plain_loopback() => direct,
+            (_, Some(certified)) => certified,
+            _ => &self.client,
+        };
+        client
+            .request(method, endpoint.url.clone())
+            .headers(headers)
+    }
+
+    /// Sends a request, and returns the response with its body unread.
+    pub(crate) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        request: reqwest::RequestBuilder,
+        sent: &SentFlag,
+    ) -> Result<reqwest::Response, NoResponse> {
+        let proxies = match self.direct {
+            Some(_) => ProxiesFrom::Environment,
+            None => ProxiesFrom::Application,
+        };
+        match request.send().await {
+            Ok(response) => Ok(response),
+            Err(cause) => {
+                let fault = Fault::of_client(cause, proxies).await;
+                Err(no_response(endpoint, fault, sent.is_set()))
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        endpoint: &Endpoint,
+        request: reqwest::RequestBuilder,
+        sent: &SentFlag,
+    ) -> Result<ServerResponse, NoResponse> {
+        let mut response = self.open(endpoint, request, sent).await?;
+        let mut body = Zeroizing::new(Vec::with_capacity(TYPICAL_RESPONSE_BYTES));
+        let broken = |cause| no_response(endpoint, Fault::Client(cause), sent.is_set());
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            // Counted while reading, because the length that a response declares is not to be trusted.
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(too_long(endpoint, sent.is_set()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let status = response.status();
+        let has_length = [CONTENT_LENGTH, TRANSFER_ENCODING]
+            .iter()
+            .any(|name| response.headers().contains_key(name));
+        let is_delimited =
+            has_length || response.version() >= Version::HTTP_2 || status == StatusCode::NO_CONTENT;
+        let body = decode(response.headers(), body, MAX_RESPONSE_BYTES)
+            .ok_or_else(|| too_long(endpoint, sent.is_set()))?;
+        Ok(ServerResponse {
+            status,
+            headers: std::mem::take(response.headers_mut()),
+            body: Bytes::from_owner(body),
+            is_delimited,
+            request: SentRequest::default(),
+            received: self.clock.coarse_time().wall_time(),
+        })
+    }
+}
+
+/// A client for the metadata service of a platform: no proxy can reach it, and none must see what it says.
+pub(crate) fn metadata_client() -> reqwest::ClientBuilder {
+    let client = default_client().no_proxy();
+    client.connect_timeout(METADATA_CONNECT_TIMEOUT)
+}
+
+/// For plain http to this machine alone.
+fn direct_client() -> reqwest::ClientBuilder {
+    let client = default_client().no_proxy();
+    client.dns_resolver(LoopbackAddresses::shared())
+}
+
+pub(crate) fn default_client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().connect_timeout(DEFAULT_TIMEOUT)
+}
+
+/// T2: every failure of the transport is temporary.
+fn no_response(endpoint: &Endpoint, fault: Fault, was_sent: bool) -> NoResponse {
+    if let Fault::Client(cause) = &fault {
+        // The resolver refused the addresses of the host.
+        if let Some(error) = Error::find(cause) {
+            let error = error.clone();
+            return NoResponse { error, was_sent };
+        }
+    }
+    // The server reads a request only after it has accepted the certificate.
+    let was_sent = was_sent
+        && !matches!(&fault, Fault::Client(cause) if tls::is_about_client_certificate(cause));
+    let what = match (fault.failure(), was_sent) {
+        (Failure::Timeout, true) => "did not respond in time; it may have seen the request",
+        (_, true) => "lost the connection; it may have seen the request",
+        // Whatever happened, nothing was written to a connection.
+        (Failure::Final, false) => "could not be sent the request",
+        (_, false) => "cannot be reached",
+    };
+    let cause = fault.report(&endpoint.origin.to_string());
+    let error = Error::unavailable(format!("{endpoint} {what}")).caused_by(cause);
+    NoResponse { error, was_sent }
+}
+
+fn too_long(endpoint: &Endpoint, was_sent: bool) -> NoResponse {
+    let error = Error::malformed(format!(
+        "{endpoint} sent a response of more than {MAX_RESPONSE_BYTES} bytes, which cannot be right"
+    ));
+    NoResponse { error, was_sent }
+}
+
+/// Servers tolerate a smaller difference of clocks. The header `Date` has whole seconds, and may come from a cache.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// A metadata service is on the same host. Elsewhere, nothing answers at its address.
+const METADATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
+
+/// Enough for a usual response: a buffer that grows leaves a copy of the token behind.
+const TYPICAL_RESPONSE_BYTES: usize = 16 * 1024;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
