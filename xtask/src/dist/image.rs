@@ -13,6 +13,16 @@ pub(crate) fn make(release: &Release, parts: &Parts) -> Result<Artefact, String>
     empty(&place)?;
     let files = place.join("files");
     fill(&files, parts)?;
+    // A layer has the times of its files.
+    let time = format!("--date=@{}", release.time);
+    run(program("find").arg(&files).args([
+        "-exec",
+        "touch",
+        "--no-dereference",
+        &time,
+        "{}",
+        "+",
+    ]))?;
     let layout = place.join("layout");
     let image = format!("{}:{}", layout.display(), release.version);
     let created = read(
