@@ -1,4 +1,4 @@
-//! Gates that run beside others, each in a process of its own, so that what they print stays together.
+//! Gates that run while others run. Each has a process of its own, so that its output is printed in one piece.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

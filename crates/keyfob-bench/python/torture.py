@@ -335,7 +335,7 @@ class Round:
         return counts(self.start("loop", 0.001, **store)).failed
 
     def lock_store(self) -> Callable[[], None]:
-        """Takes the lock of keyfob's store, as a process does that is slow to save. Returns what gives it back."""
+        """Takes the lock of keyfob's store, like a process whose save is slow. Returns the function that releases the lock."""
         files = [lock.open() for lock in (self.folder / "state").rglob("*.lock")]
         for file in files:
             fcntl.flock(file, fcntl.LOCK_EX)

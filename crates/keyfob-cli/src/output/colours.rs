@@ -6,7 +6,7 @@ use std::{env, process};
 
 use crate::output::print::{print_stderr, print_stdout};
 
-/// Prints the help, or what is wrong with the arguments, and ends the program.
+/// Prints the help, or the error in the arguments, and ends the program.
 pub(crate) fn exit_with(error: &clap::Error) -> ! {
     let mut text = error.render().to_string();
     let is_at_terminal = match error.use_stderr() {

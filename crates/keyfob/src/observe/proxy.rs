@@ -9,7 +9,7 @@ use crate::observe::event_limit::Admitted;
 
 /// A process of another user has connected to a unix socket.
 ///
-/// So many events of this kind were left out since the last one, because there is one a minute at most.
+/// At most one such event is logged in a minute. `left_out` is the number of events that were not logged since the last one.
 pub(crate) fn connection_refused(
     listener: &str,
     peer: impl Display,

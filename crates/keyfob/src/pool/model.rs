@@ -270,7 +270,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // What is dropped from now on is not lost to a pool.
+        // A source that is dropped after this was not lost by the pool.
         self.log.ended.store(1, Ordering::Relaxed);
     }
 }

@@ -134,7 +134,7 @@ impl FileStore {
         run_blocking(&*self.runtime, move || work(&directory))
     }
 
-    /// Waits for the lock of this key, and returns a lease on it over these entries, with what is done after each save.
+    /// Waits for the lock of this key, and returns a lease on it over these entries. `after_save` runs after each save.
     pub(in crate::store) fn lease_of<'a, E: Entries>(
         &'a self,
         (entries, after_save): (E, fn(&E)),

@@ -45,7 +45,7 @@ pub(super) struct FileLease<E>(pub(super) Arc<Held<E>>);
 /// An entry, and the lock that is held on it.
 pub(super) struct Held<E> {
     pub(super) entries: E,
-    /// What is done after a save, without the caller.
+    /// Runs after each save. The caller does not wait for it.
     pub(super) after_save: fn(&E),
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) key: StoreKey,

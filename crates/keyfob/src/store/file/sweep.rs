@@ -44,7 +44,7 @@ fn run(directory: &Directory) {
 
 fn remove(directory: &Directory, id: &str, now: SystemTime) {
     let idle_timeout = directory.idle_timeout;
-    // What is damaged is for a person to look at.
+    // A damaged entry stays, so that a person can look at it.
     let is_of_no_use = || matches!(directory.read_id(id), Ok(Some((_, entry))) if is_over(&entry, idle_timeout, now));
     if !is_of_no_use() {
         return;
@@ -95,7 +95,7 @@ mod tests {
         StoreKey::builder(name).build()
     }
 
-    /// A store with an entry of this name that was saved so many days ago, with a token of an hour.
+    /// A store with an entry of this name. It was saved this number of days ago, with a token that lives an hour.
     fn save(store: &FileStore, name: &str, days: u32, refresh_token: Option<&str>) {
         let saved = SystemClock.coarse_time().wall_time() - DAY * days;
         let mut token = Token::new("t").unwrap().expires_in(DAY / 24);

@@ -41,7 +41,7 @@ impl Database {
         rows.map(|row| Ok((cell(row, 0)?, cell(row, 1)?))).collect()
     }
 
-    /// Removes some rows that are of no use any more: more than a save adds, and not so many that the save takes long.
+    /// Removes some rows that nothing can use any more. They are more than a save adds, and few enough to keep the save short.
     async fn remove_expired(&self) {
         if let Err(fault) = self.run(&self.table.remove_expired, &[]).await {
             tracing::debug!(target: "keyfob", error = %printable(&fault), "expired tokens were not removed from the database");

@@ -130,7 +130,7 @@ mod tests {
         subjects.trusted_client("gateway", header).unwrap()
     }
 
-    /// The subject, and what is left of the fields.
+    /// The subject, and the header fields that are sent on.
     fn key(client: Option<&str>, values: &[&[u8]]) -> (Result<String, Refusal>, HeaderMap) {
         let mut headers = HeaderMap::new();
         for value in values {
