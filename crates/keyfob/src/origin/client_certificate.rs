@@ -1,7 +1,6 @@
 //! The certificate by which a client authenticates in the TLS handshake (RFC 8705), re-read when its files change.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -21,7 +20,7 @@ use crate::origin::ca_file::{ClientIdentity, TlsClient};
 use crate::origin::certified_client::{AddCertificate, Certificate};
 use crate::token::private_key;
 use crate::token::private_key::{DerKey, Form};
-use crate::token::secret_file::{FileUse, SecretFile};
+use crate::token::secret_file::{FileUse, SecretFile, numbers};
 
 /// A client's certificate and private key, which are read again when their files change.
 ///
@@ -321,23 +320,6 @@ fn state(certificate: &Path, key: &SecretFile) -> State {
         Some((found.modified().ok(), found.len(), numbers(&found)))
     };
     [of(certificate), of(key.path())]
-}
-
-/// The device, the file's number, and when its owner, mode or content was last changed.
-#[cfg(unix)]
-fn numbers(found: &Metadata) -> [i64; 4] {
-    use std::os::unix::fs::MetadataExt;
-    [
-        found.dev().cast_signed(),
-        found.ino().cast_signed(),
-        found.ctime(),
-        found.ctime_nsec(),
-    ]
-}
-
-#[cfg(not(unix))]
-fn numbers(_: &Metadata) -> [i64; 4] {
-    [0; 4]
 }
 
 /// Shows the files, and never the key.

@@ -13,6 +13,8 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
+pub(crate) use system::numbers;
+
 use crate::error::error::{Error, ErrorKind};
 use crate::error::printable::printable;
 use crate::error::shown_name::shown_name;
@@ -249,6 +251,16 @@ mod system {
     pub(super) fn permissions_of_others(found: &Metadata) -> u32 {
         found.mode() & 0o077
     }
+
+    /// The device, the file's number, and when its owner, mode or content was last changed.
+    pub(crate) fn numbers(found: &Metadata) -> [i64; 4] {
+        [
+            found.dev().cast_signed(),
+            found.ino().cast_signed(),
+            found.ctime(),
+            found.ctime_nsec(),
+        ]
+    }
 }
 
 /// Other systems: the permissions of the user's directory protect the files.
@@ -264,6 +276,10 @@ mod system {
 
     pub(super) fn permissions_of_others(_: &Metadata) -> u32 {
         0
+    }
+
+    pub(crate) fn numbers(_: &Metadata) -> [i64; 4] {
+        [0; 4]
     }
 }
 

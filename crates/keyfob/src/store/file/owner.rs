@@ -1,6 +1,6 @@
 //! Files and directories that belong to the user alone (S2).
 
-use std::fs::{DirBuilder, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
@@ -18,18 +18,14 @@ pub(super) fn objection(found: &Metadata) -> Option<&'static str> {
 
 /// Creates a directory and its parents, accessible to the user only.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    system::directory_options().recursive(true).create(path)
 }
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{self, File, OpenOptions};
+    use std::fs::{self, DirBuilder, File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
     use rustix::fs::OFlags;
@@ -41,6 +37,13 @@ mod system {
         // Without `NONBLOCK`, a named pipe in place of the file would block the thread.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits() as i32);
+        options
+    }
+
+    /// Options that create directories for the user only.
+    pub(super) fn directory_options() -> DirBuilder {
+        let mut options = DirBuilder::new();
+        options.mode(0o700);
         options
     }
 
@@ -65,12 +68,16 @@ mod system {
 /// Other systems: the permissions of the user's directory protect the files, a directory cannot be synced, and lock files stay.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{File, OpenOptions};
+    use std::fs::{DirBuilder, File, OpenOptions};
     use std::io;
     use std::path::Path;
 
     pub(in crate::store::file) fn options() -> OpenOptions {
         OpenOptions::new()
+    }
+
+    pub(super) fn directory_options() -> DirBuilder {
+        DirBuilder::new()
     }
 
     pub(in crate::store::file) fn is_at(_: &File, _: &Path) -> bool {
