@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::install::{self, Missing, Need};
+use crate::install::{Missing, Need};
 use crate::process::{Outcome, build_one, cargo, program, read, run, run_some_tests, target};
 use crate::{dist, figures, python, site, soak, tutorial};
 
@@ -262,15 +262,7 @@ fn deny() -> Outcome {
             ));
         }
     }
-    // Advisories are left out: their database is not available everywhere this runs.
-    let deny = install::CARGO_DENY.path().ok_or("cargo-deny is gone")?;
-    run(program(deny).args([
-        "check",
-        "--hide-inclusion-graph",
-        "licenses",
-        "bans",
-        "sources",
-    ]))
+    python::run_cargo_deny()
 }
 
 fn clippy() -> Outcome {
@@ -317,13 +309,15 @@ fn test() -> Outcome {
 }
 
 fn conformance() -> Outcome {
-    // The features of the gate `test`, so that nothing is built again.
+    // The features of the gate `test`, so that nothing is built again. For two programs alone, cargo would leave out the features
+    // that only tests need, also those of other crates, and build the crates above these a second time.
     run(&mut cargo([
         "build",
         "--workspace",
         "--all-features",
         "--bin=keyfob-conformance",
         "--bin=keyfob",
+        "--test=kit",
     ]))?;
     python::install_package()?;
     run(&mut program(target().join("debug/keyfob-conformance")))

