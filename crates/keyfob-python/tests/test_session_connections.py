@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -196,3 +197,40 @@ def proxy(responses: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", heads
         thread.join(10)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"https_proxy": "http://lower.test:1"},
+        {"HTTPS_PROXY": "http://upper.test:1", "NO_PROXY": "api.example.com"},
+        {"All_Proxy": "http://mixed.test:1", "no_proxy": "other.test"},
+        {"no_proxy": "api.example.com"},
+        {"REQUESTS_CA_BUNDLE": "authority.pem"},
+        {"CURL_CA_BUNDLE": "authority.pem"},
+    ],
+)
+def test_a_call_has_the_settings_that_a_plain_session_would_give_it(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [
+        name for name in os.environ if name.lower().endswith(("_proxy", "_bundle", "_cert_file"))
+    ]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    plain, ours = requests.Session(), BearerAuthSession("mF_9.B5f-4.1JqM")
+    for trust_env in [True, False]:
+        for session in [plain, ours]:
+            session.trust_env = trust_env
+            session.proxies = {"http": "http://configured.test:1"}
+            session.stream = True
+        for url in ["https://api.example.com/", "http://other.test/"]:
+            for own in [{}, {"https": "http://of-the-call.test:1"}]:
+                for call in [(None, None, None), (False, False, None), (True, True, "client.pem")]:
+                    mine, theirs = (
+                        session.merge_environment_settings(url, dict(own), *call)
+                        for session in (ours, plain)
+                    )
+                    assert mine == theirs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlparse, urlsplit
 
@@ -35,6 +37,13 @@ def copied(request: PreparedRequest) -> PreparedRequest:
     copy = shallow_copy(request)
     copy.headers = _copied_headers(request.headers)
     return copy
+
+
+def environment_has_proxies() -> bool:
+    """Whether the environment may name a proxy. True on Windows and macOS, whose system settings can name one too."""
+    return sys.platform in {"win32", "darwin"} or any(
+        name[-6:].lower() == "_proxy" for name in os.environ
+    )
 
 
 def has_header(request: PreparedRequest, name: str) -> bool:
