@@ -22,7 +22,9 @@ pub(crate) fn show(level: LevelFilter, goes_on: bool) {
             || level > LevelFilter::WARN
             || *event.level() != LevelFilter::ERROR
             || event.fields().field("kind").is_none()
-    });
+    })
+    // Without it, each event of another crate is looked at, twice in a request of `keyfob proxy`.
+    .with_max_level_hint(level);
     let announces = level == LevelFilter::WARN && !goes_on && stderr().is_terminal();
     let retries = announces.then(|| {
         let debug = Targets::new().with_target("keyfob", LevelFilter::DEBUG);

@@ -6,29 +6,26 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Removes them, those that `Connection` names too, and all that begin with `Proxy-`.
-pub(super) fn remove(headers: &mut HeaderMap) {
-    let named: Vec<_> = names_in_connection(headers)
-        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
-        .collect();
-    let for_proxies = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("proxy-"));
-    let also: Vec<_> = for_proxies.cloned().chain(named).collect();
-    for name in also {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE] {
+/// Removes them, those that `Connection` names too, all that begin with `Proxy-`, and these.
+pub(super) fn remove(headers: &mut HeaderMap, also: &[HeaderName]) {
+    let named: Vec<_> = names_in_connection(headers).collect();
+    let goes = |name: &HeaderName| {
+        FIELDS.contains(name)
+            || also.contains(name)
+            || name.as_str().starts_with("proxy-")
+            || named.iter().any(|other| name == other)
+    };
+    // A head has few fields. To look each name of the lists up in it takes longer than this.
+    let gone: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in gone {
         headers.remove(name);
     }
 }
 
 /// Removes what has no meaning behind a body, or would be a credential there (RFC 9110 §6.5.1).
 pub(super) fn remove_from_trailers(trailers: &mut HeaderMap) {
-    remove(trailers);
-    for name in [AUTHORIZATION, COOKIE, SET_COOKIE, HOST, CONTENT_LENGTH] {
-        trailers.remove(name);
-    }
+    let also = [AUTHORIZATION, COOKIE, SET_COOKIE, HOST, CONTENT_LENGTH];
+    remove(trailers, &also);
 }
 
 /// The names of fields in `Connection`. A value that is no text names none.
@@ -40,3 +37,5 @@ pub(super) fn names_in_connection(headers: &HeaderMap) -> impl Iterator<Item = &
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+static FIELDS: [HeaderName; 5] = [CONNECTION, KEEP_ALIVE, TE, TRANSFER_ENCODING, UPGRADE];

@@ -88,17 +88,7 @@ pub(super) fn strip(head: &mut Parts) -> Wishes {
     let headers = &mut head.headers;
     let wishes = Wishes::read(headers, head.version);
     let length_is_unknown = headers.contains_key(TRANSFER_ENCODING);
-    hop_by_hop::remove(headers);
-    for name in [
-        AUTHORIZATION,
-        COOKIE,
-        CLIENT_SECRET,
-        DPOP,
-        HOST,
-        HTTP2_SETTINGS,
-    ] {
-        headers.remove(name);
-    }
+    hop_by_hop::remove(headers, &OWN_FIELDS);
     if !wishes.continues {
         headers.remove(EXPECT);
     }
@@ -139,4 +129,15 @@ fn is_h2c(protocols: &HeaderValue) -> bool {
 
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
+
+/// The fields that mean something to the proxy alone, or that it sets itself.
+static OWN_FIELDS: [HeaderName; 6] = [
+    AUTHORIZATION,
+    COOKIE,
+    CLIENT_SECRET,
+    DPOP,
+    HOST,
+    HTTP2_SETTINGS,
+];
+
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");

@@ -6,6 +6,8 @@
 
 use std::mem;
 
+use memchr::{memchr, memchr3};
+
 /// What was read of a connection so far.
 #[derive(Debug)]
 pub(super) struct RequestReader {
@@ -90,7 +92,7 @@ impl RequestReader {
                 }
                 Expects::Line(line) => {
                     let rest = &data[at..];
-                    let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
+                    let Some(end) = memchr(b'\n', rest) else {
                         self.line.extend_from_slice(rest);
                         return data.len();
                     };
@@ -138,7 +140,7 @@ impl RequestReader {
             }
         };
         let line = line.strip_suffix(b"\r\n")?;
-        if line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        if memchr3(b'\r', b'\n', 0, line).is_some() {
             return None;
         }
         match kind {
@@ -205,7 +207,7 @@ impl Head {
 /// The name and value of a field line (RFC 9112 §5). A name has no space, so a folded line and a space before the colon
 /// are refused.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
+    let colon = memchr(b':', line)?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     is_name.then(|| (name, value.trim_ascii()))

@@ -11,8 +11,7 @@ use crate::client::proxy::target::Base;
 /// A cookie of the upstream is a credential of the identity that all clients of the route share. `Proxy-Authenticate` asks the
 /// proxy, not its client.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    hop_by_hop::remove(headers);
-    headers.remove(SET_COOKIE);
+    hop_by_hop::remove(headers, &[SET_COOKIE]);
 }
 
 /// What is needed to translate the references of a response.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -167,32 +169,45 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let limits = &self.limits;
+        let idle = self.limits.idle;
+        let mut ends = FuturesUnordered::new();
+        let first = self.limits.first_request;
+        ends.push(connection.cut().map(|()| End::Now).boxed());
+        ends.push(connection.not_admitted_in(first).map(|()| End::Now).boxed());
+        ends.push(
+            connection
+                .closing(idle)
+                .map(|()| End::AfterResponses)
+                .boxed(),
+        );
         let service = CountedService::new(service, Arc::clone(&connection));
         let io = TokioIo::new(StrictStream::new(stream));
         let mut http = pin!(self.builder.serve_connection_with_upgrades(io, service));
-        let mut overdue = pin!(connection.not_admitted_in(limits.first_request));
-        let has_ended = tokio::select! {
-            biased;
-            () = connection.cut() => true,
-            // A connection that breaks is nothing to report: the request that it had is in the access log.
-            _ = &mut http => true,
-            () = &mut overdue => true,
-            () = connection.closing(limits.idle) => false,
-        };
-        if has_ended {
-            return;
-        }
-        http.as_mut().graceful_shutdown();
-        tokio::select! {
-            biased;
-            () = connection.cut() => {}
-            _ = http => {}
-            () = overdue => {}
-            // What is left of a response is still read by the client, or it is gone.
-            () = connection.unused_for(limits.idle) => {}
+        loop {
+            tokio::select! {
+                biased;
+                // They are polled only when one of them is woken, and not with each step of a request.
+                Some(end) = ends.next() => match end {
+                    End::Now => return,
+                    End::AfterResponses => {
+                        http.as_mut().graceful_shutdown();
+                        // What is left of a response is still read by the client, or it is gone.
+                        ends.push(connection.unused_for(idle).map(|()| End::Now).boxed());
+                    }
+                },
+                // A connection that breaks is nothing to report: the request that it had is in the access log.
+                _ = &mut http => return,
+            }
         }
     }
+}
+
+/// How the server ends a connection.
+enum End {
+    /// What it still sends or receives is cut off.
+    Now,
+    /// Its requests in progress get their responses.
+    AfterResponses,
 }
 
 impl std::fmt::Debug for Server {

@@ -47,7 +47,7 @@ pub(super) async fn send(
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     head.uri = path.parse::<Uri>().map_err(|_| failed())?;
-    hop_by_hop::remove(&mut head.headers);
+    hop_by_hop::remove(&mut head.headers, &[]);
     let host = match target.port() {
         80 => target.host().to_string(),
         port => format!("{}:{port}", target.host()),
@@ -59,6 +59,6 @@ pub(super) async fn send(
     tokio::spawn(connection);
     let response = sender.send_request(Request::from_parts(head, body)).await;
     let mut response = response.map_err(|_| failed())?;
-    hop_by_hop::remove(response.headers_mut());
+    hop_by_hop::remove(response.headers_mut(), &[]);
     Ok(response.map(|body| body.map_err(BoxError::from).boxed_unsync()))
 }
