@@ -7,15 +7,17 @@ use arc_swap::{ArcSwapOption, Guard};
 
 use crate::cache::lease::{ClockReading, Lease, Snapshot};
 use crate::cache::per_thread::PerThread;
-use crate::clock::clock::{Clock, CoarseTime};
+use crate::clock::clock::Clock;
 use crate::error::error::{Error, ErrorKind};
 use crate::runtime::lock::interleave;
 use crate::token::freshness::Freshness;
 use crate::token::token::Token;
 
 /// The current token, if there is one, and the clock of the cache.
+#[repr(C)]
 pub(super) struct CurrentToken {
-    published: ArcSwapOption<Published>,
+    /// A read loads the token's next check from here, and takes the copy of its thread, or this snapshot if there are none.
+    published: ArcSwapOption<Snapshot>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) copies: Copies,
 }
@@ -29,24 +31,21 @@ pub(super) enum Copies {
     One,
 }
 
-/// A snapshot, with a copy for each thread that reads it.
-struct Published {
-    /// As in the snapshot. It is read before the copy of the thread is chosen.
-    next_check: CoarseTime,
-    copies: PerThread<Snapshot>,
-}
-
 /// A borrowed snapshot of a fresh token, which costs no reference count.
-pub(super) struct FreshGuard(Guard<Option<Arc<Published>>>);
+pub(super) struct FreshGuard(Guard<Option<Arc<Snapshot>>>);
 
 impl Deref for FreshGuard {
     type Target = Arc<Snapshot>;
 
     #[inline]
     fn deref(&self) -> &Arc<Snapshot> {
-        let published = self.0.as_ref();
-        published.expect("a guard has a token").copies.get()
+        of_this_thread(self.0.as_ref().expect("a guard has a token"))
     }
+}
+
+#[inline]
+fn of_this_thread(published: &Arc<Snapshot>) -> &Arc<Snapshot> {
+    published.copies.get().unwrap_or(published)
 }
 
 impl CurrentToken {
@@ -111,7 +110,7 @@ impl CurrentToken {
     /// Returns the snapshot, expired or not.
     pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
         let published = self.published.load();
-        Some(Arc::clone(published.as_ref()?.copies.get()))
+        Some(Arc::clone(of_this_thread(published.as_ref()?)))
     }
 
     /// Returns the token, expired or not.
@@ -127,16 +126,16 @@ impl CurrentToken {
 
     /// Replaces the snapshot. Only under the lock, so that an older snapshot never replaces a newer one.
     pub(super) fn publish(&self, snapshot: Snapshot) -> Lease {
-        let published = Published {
-            next_check: snapshot.next_check,
-            copies: match self.copies {
-                Copies::PerThread => PerThread::new(snapshot, Snapshot::separate_copy),
-                Copies::One => PerThread::one(snapshot),
+        let published = Arc::new(match self.copies {
+            Copies::PerThread => Snapshot {
+                copies: PerThread::new(|| snapshot.separate_copy()),
+                ..snapshot
             },
-        };
-        let lease = Lease(Arc::clone(published.copies.get()));
+            Copies::One => snapshot,
+        });
+        let lease = Lease(Arc::clone(of_this_thread(&published)));
         // One store replaces the token and its next check together, so no reader sees one without the other.
-        self.published.store(Some(Arc::new(published)));
+        self.published.store(Some(published));
         interleave();
         lease
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::cache::per_thread::PerThread;
 use crate::clock::clock::CoarseTime;
 use crate::error::error::Error;
 use crate::observe::events;
@@ -33,6 +34,9 @@ pub struct Lease(pub(super) Arc<Snapshot>);
 
 /// A token with its header fields, its schedule, and the time of the next check.
 ///
+/// What each read needs is behind the reference count, so that a hit in a pool loads one line of memory here. With copies, no
+/// read writes to that line: the reads of a thread count in its copy.
+///
 /// Two copies must not share a pair of cache lines that one thread writes and another reads
 /// (see [`PerThread`](crate::cache::per_thread::PerThread)). A reference count is at the beginning of a copy. So the field that
 /// each read uses is in its middle, more than two lines from its own count and from that of the next copy. An alignment would
@@ -40,16 +44,18 @@ pub struct Lease(pub(super) Arc<Snapshot>);
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct Snapshot {
-    pub(super) token: Token,
-    pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
-    pub(super) generation: u64,
+    /// While both clocks are before these times, the token is fresh and readers need no lock.
+    pub(super) next_check: CoarseTime,
+    /// A copy for each thread, unless this is one.
+    pub(super) copies: PerThread<Snapshot>,
     pub(super) schedule: Schedule,
     /// When its lifetime began, on [`Clock::elapsed`](crate::clock::Clock::elapsed).
     pub(super) since: Duration,
+    pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
+    pub(super) token: Token,
+    pub(super) generation: u64,
     /// All clocks when the snapshot was made.
     pub(super) clocks: ClockReading,
-    /// While both clocks are before these times, the token is fresh and readers need no lock.
-    pub(super) next_check: CoarseTime,
 }
 
 /// If the wall clock gets ahead of the monotonic clock by more than these nanoseconds, it was set or the machine slept.

@@ -1,4 +1,4 @@
-//! A value with one copy for each thread, so that threads that read it do not write to the same memory.
+//! Copies of a value, one for each thread, so that threads that read it do not write to the same memory.
 //!
 //! Cloning an `Arc` writes its reference count, and two cores that write to one cache line wait for each other. With one
 //! shared `Arc`, two threads would read hardly more often than one; the goal is 1.8 times as often. The copies are made
@@ -9,39 +9,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-/// One value in several copies, of which each thread uses its own.
-pub(super) struct PerThread<T> {
-    /// Not in the list, so that a value that is alone costs no allocation of its own, which each read would have to load.
-    first: Arc<T>,
-    others: Box<[Arc<T>]>,
-}
+/// The copies of a value, of which each thread uses its own.
+#[derive(Clone)]
+pub(super) struct PerThread<T>(Box<[Arc<T>]>);
 
 impl<T> PerThread<T> {
-    /// Makes as many copies of a value as there are threads that run at the same time.
-    pub(super) fn new(value: T, copy: impl Fn(&T) -> T) -> Self {
-        let others = (1..copies()).map(|_| Arc::new(copy(&value))).collect();
-        Self {
-            first: Arc::new(value),
-            others,
-        }
+    /// Makes as many copies as there are threads that run at the same time.
+    pub(super) fn new(copy: impl Fn() -> T) -> Self {
+        Self((0..copies()).map(|_| Arc::new(copy())).collect())
     }
 
-    /// Keeps the value alone, where its memory counts for more than the time of reads that happen at once.
-    pub(super) fn one(value: T) -> Self {
-        Self {
-            first: Arc::new(value),
-            others: Box::default(),
-        }
+    /// No copies, where their memory counts for more than the time of reads that happen at once.
+    pub(super) fn none() -> Self {
+        Self(Box::default())
     }
 
-    /// Returns the copy of the calling thread. If there are more threads than copies, some threads share one.
+    /// Returns the copy of the calling thread, if there are copies. If there are fewer than threads, some threads share one.
     #[inline]
-    pub(super) fn get(&self) -> &Arc<T> {
-        // The number of copies is a power of two, and the others are one less: this mask is the remainder, without a division.
-        let index = thread_index() & self.others.len();
-        self.others
-            .get(index.wrapping_sub(1))
-            .unwrap_or(&self.first)
+    pub(super) fn get(&self) -> Option<&Arc<T>> {
+        // The number of copies is a power of two, so this mask is the remainder, without a division.
+        self.0.get(thread_index() & self.0.len().wrapping_sub(1))
     }
 }
 
@@ -76,12 +63,13 @@ mod tests {
 
     #[test]
     fn threads_that_start_one_after_another_have_different_copies() {
-        let values = Arc::new(PerThread::new(0, |value| value + 1));
-        assert_eq!(values.others.len() + 1, copies());
+        let values = Arc::new(PerThread::new(|| 0));
+        assert_eq!(values.0.len(), copies());
         let in_a_thread = || {
             let values = Arc::clone(&values);
-            let thread =
-                thread::spawn(move || (thread_index(), Arc::as_ptr(values.get()) as usize));
+            let thread = thread::spawn(move || {
+                (thread_index(), Arc::as_ptr(values.get().unwrap()) as usize)
+            });
             thread.join().unwrap()
         };
         for _ in 0..100 {
@@ -93,7 +81,8 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_its_copy() {
-        let values = PerThread::new((), |()| ());
-        assert!(Arc::ptr_eq(values.get(), values.get()));
+        let values = PerThread::new(|| ());
+        assert!(Arc::ptr_eq(values.get().unwrap(), values.get().unwrap()));
+        assert!(PerThread::<()>::none().get().is_none());
     }
 }

@@ -8,6 +8,7 @@ use crate::cache::builder::{Settings, TokenCacheBuilder};
 use crate::cache::current::{Copies, CurrentToken};
 use crate::cache::lease::{ClockReading, Lease, Snapshot};
 use crate::cache::locked_state::LockedState;
+use crate::cache::per_thread::PerThread;
 use crate::cache::renewal::{Renewal, RenewalTask, ScheduledToken};
 use crate::cache::status::Status;
 use crate::error::error::{Error, ErrorKind};
@@ -320,6 +321,7 @@ impl SharedState {
             since: new.since,
             clocks: now,
             next_check: now.predict(new.schedule.due),
+            copies: PerThread::none(),
         })
     }
 
