@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::thread::sleep;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -167,6 +169,40 @@ fn t10_a_request_without_a_subject_is_refused_and_reaches_no_server() {
 }
 
 #[test]
+fn t10_a_route_keeps_as_many_tokens_as_the_file_says_and_as_long() {
+    let server = server();
+    let (folder, config) = settings(&server);
+    let config = format!("{config}[proxy.routes.crm.pool]\nmax_entries = 10\nidle_timeout = 0.2\n");
+    let proxy = Proxy::start_in(folder, &[], &config, |keyfob| keyfob);
+    let number_after = |name: &str| {
+        let status = proxy.status_address();
+        let metrics = get("/metrics", "").replace("localhost", &status);
+        let metrics = ask_at(&status, &metrics).0;
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix("{route=\"crm\"} "));
+        let number = line.and_then(|number| number.parse::<u32>().ok());
+        number.unwrap_or_else(|| panic!("{name} is not in {metrics}"))
+    };
+    let ask_for = |subject: &str| {
+        let response = ask(&proxy, "gateway", &format!("X-User: {subject}\r\n"));
+        assert_eq!(response.status(), 200, "{response:?}");
+    };
+    for number in 0..50 {
+        ask_for(&format!("user-{number}"));
+    }
+    let entries = number_after("keyfob_proxy_pool_entries");
+    assert!(entries <= 10, "{entries}");
+    // The idle ones are looked for at each new subject, but at most four times in the idle time.
+    let mut subjects = 0..;
+    wait_until("the idle tokens are gone", || {
+        sleep(Duration::from_millis(60));
+        ask_for(&format!("late-{}", subjects.next()?));
+        (number_after("keyfob_proxy_pool_entries") < 10).then_some(())
+    });
+}
+
+#[test]
 fn subjects_that_cannot_be_used_end_the_proxy_with_a_message() {
     let server = server();
     let (folder, config) = settings(&server);
@@ -182,6 +218,25 @@ fn subjects_that_cannot_be_used_end_the_proxy_with_a_message() {
         (
             change("X-User", "Authorization"),
             "has a meaning of its own",
+        ),
+        (
+            format!("{config}[proxy.routes.crm.pool]\nmax_entries = 0\n"),
+            "`max_entries` is out of range; give a number from 1 to",
+        ),
+        (
+            format!("{config}[proxy.routes.crm.pool]\nidle_timeout = 0\n"),
+            "`idle_timeout` is a time in seconds; give a number above 0",
+        ),
+        (
+            format!("{config}[proxy.routes.crm.pool]\nmax_keys = 5\n"),
+            "max_keys",
+        ),
+        (
+            change(
+                "[proxy.routes.crm.subjects]",
+                "[proxy.routes.crm.pool]\nmax_entries = 5\n[proxy.unused]",
+            ),
+            "the route has no `subjects`",
         ),
         (
             change("grant = \"jwt_bearer\"", "grant = \"client_credentials\""),

@@ -51,5 +51,5 @@ pub use crate::profile::basic::BasicToken;
 pub use crate::profile::check::Finding;
 pub use crate::profile::new_profile::{NewProfile, Question};
 pub use crate::profile::schema::proxy::{ProxyLimits, ProxyPlace, ProxySettings, RouteSettings};
-pub use crate::profile::schema::route_subject::RouteSubject;
+pub use crate::profile::schema::route_subject::{RoutePool, RouteSubject};
 pub use crate::profile::schema::sign_in::SignIn;

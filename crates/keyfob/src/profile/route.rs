@@ -8,7 +8,9 @@ use crate::client::proxy::route::Route;
 use crate::client::proxy::route_builder::RouteBuilder;
 use crate::error::error::Error;
 use crate::origin::origin::Origin;
+use crate::pool::builder::TokenPoolBuilder;
 use crate::pool::key::PoolKey;
+use crate::pool::pool::TokenPool;
 use crate::profile::profile::Profile;
 use crate::profile::schema::proxy::{ProxySettings, RouteSettings};
 use crate::profile::schema::route_subject::RouteSubject;
@@ -116,6 +118,20 @@ impl RouteSettings {
             };
         }
         Ok(Some(subjects))
+    }
+
+    /// The pool of the subjects' tokens, with the settings of the route's profile and the limits of the route.
+    ///
+    /// # Errors
+    ///
+    /// As [`Profile::pool`].
+    pub fn token_pool(&self, profile: &Profile) -> Result<TokenPool, Error> {
+        let max_entries = self.pool.max_entries.map(|entries| entries as usize);
+        let pool = profile
+            .pool()?
+            .set_each(max_entries, TokenPoolBuilder::max_entries)
+            .set_each(self.pool.idle_timeout, TokenPoolBuilder::idle_timeout);
+        pool.build()
     }
 }
 

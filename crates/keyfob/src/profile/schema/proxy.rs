@@ -10,7 +10,9 @@ use http::Method;
 
 use crate::profile::errors::{FileErrors, suggestion};
 use crate::profile::key::{Key, Kind, TableKeys};
-use crate::profile::schema::route_subject::{RouteSubject, read_subjects};
+use crate::profile::schema::route_subject::{
+    POOL, RoutePool, RouteSubject, read_pool, read_subjects,
+};
 use crate::profile::secret_ref::SecretRef;
 use crate::profile::table::{Read, Table, Value};
 
@@ -71,6 +73,8 @@ pub struct RouteSettings {
     pub clients: Vec<String>,
     /// Whose token each client uses; all clients share that of the profile if it is `None`.
     pub subjects: Option<BTreeMap<String, RouteSubject>>,
+    /// How many of these tokens it keeps, and for how long.
+    pub pool: RoutePool,
 }
 
 /// What clients may cost a proxy. What is `None` has its default.
@@ -173,6 +177,8 @@ fn read_route(value: &Value<'_>) -> Read<(RouteSettings, References)> {
         let clients = table.optional("clients", |value| value.list(NAMES_WANTED, read_reference));
         let mut clients = clients.unwrap_or_default();
         let subjects = table.optional("subjects", read_subjects);
+        let has_subjects = table.get("subjects").is_some();
+        let pool = table.optional("pool", |value| read_pool(value, has_subjects));
         let (with_subject, subjects) = subjects.unzip();
         let settings = RouteSettings {
             profile: profile.name.clone(),
@@ -181,6 +187,7 @@ fn read_route(value: &Value<'_>) -> Read<(RouteSettings, References)> {
             paths: table.optional("paths", read_paths).unwrap_or_default(),
             clients: clients.iter().map(|client| client.name.clone()).collect(),
             subjects,
+            pool: pool.unwrap_or_default(),
         };
         let with_subject = with_subject.into_iter().flatten();
         clients.extend(with_subject.map(|(name, at)| Reference { name, at }));
@@ -429,6 +436,12 @@ const ROUTE_KEYS: &[Key] = &[
         "a table with the subject whose token each client uses, or `header:NAME` for a client that is trusted to name it",
     )
     .default("none: all clients share one token"),
+    Key::new(
+        "pool",
+        Kind::Table(&POOL),
+        "how many tokens of `subjects` the route keeps, and for how long",
+    )
+    .needs("subjects"),
 ];
 
 pub(in crate::profile) static LIMITS: TableKeys = TableKeys::new(

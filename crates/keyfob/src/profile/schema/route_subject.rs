@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::profile::table::{Read, Value};
+use crate::profile::key::{Key, Kind, TableKeys};
+use crate::profile::table::{Read, Table, Value};
 
 /// Whose token the requests of a client carry.
 ///
@@ -17,6 +19,18 @@ pub enum RouteSubject {
     Subject(String),
     /// That of the subject in this header field of each request. The client is trusted to name it.
     Header(HeaderName),
+}
+
+/// How many tokens the pool of a route keeps, and for how long. What is `None` has the default of the pool.
+///
+/// [`Profiles`](crate::Profiles) reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RoutePool {
+    /// How many subjects have a token at once, as [`max_entries`](crate::pool::TokenPoolBuilder::max_entries).
+    pub max_entries: Option<u32>,
+    /// How long a token that no request uses is kept, as [`idle_timeout`](crate::pool::TokenPoolBuilder::idle_timeout).
+    pub idle_timeout: Option<Duration>,
 }
 
 /// Names of clients, each with its place in the file.
@@ -50,3 +64,42 @@ fn read_subject(value: &Value<'_>) -> Read<RouteSubject> {
         false => Ok(RouteSubject::Subject(text)),
     }
 }
+
+/// Reads the limits of the pool of a route, which has one only if it has `subjects`.
+pub(super) fn read_pool(value: &Value<'_>, has_subjects: bool) -> Read<RoutePool> {
+    if !has_subjects {
+        return Err(value.error(
+            "the route has no `subjects`, and so no pool of their tokens; add them, or leave `pool` out",
+        ));
+    }
+    value.table(&POOL, |table: &Table<'_>| {
+        Ok(RoutePool {
+            max_entries: table.optional("max_entries", |value| value.number(1..=MOST_ENTRIES)),
+            idle_timeout: table.optional("idle_timeout", Value::seconds),
+        })
+    })
+}
+
+const MOST_ENTRIES: u32 = 10_000_000;
+
+/// The table `[proxy.routes.name.pool]`.
+pub(in crate::profile) static POOL: TableKeys = TableKeys::new(
+    "proxy_route_pool",
+    "How many tokens of `subjects` the route keeps",
+    &[POOL_KEYS],
+);
+
+const POOL_KEYS: &[Key] = &[
+    Key::new(
+        "max_entries",
+        Kind::Number(1, MOST_ENTRIES),
+        "how many subjects have a token at once",
+    )
+    .default("10000"),
+    Key::new(
+        "idle_timeout",
+        Kind::Seconds,
+        "how long a token that no request uses is kept, in seconds",
+    )
+    .default("3600"),
+];
