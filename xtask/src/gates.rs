@@ -296,14 +296,12 @@ fn contract() -> Outcome {
 }
 
 fn test() -> Outcome {
-    // Most tests wait for a server or a process, so more of them run at once than there are cores.
-    let threads = ("RUST_TEST_THREADS", "4");
     let all = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-    run_some_tests(cargo(all).env(threads.0, threads.1))?;
+    run_some_tests(cargo(all).env(THREADS.0, THREADS.1))?;
     for features in PARTS_OF_THE_CORE {
         // `--tests` leaves out the documented examples: they may use every feature, and ran above.
         let part = ["test", "--package=keyfob", "--tests", "--no-fail-fast"];
-        run(cargo(part).args(*features).env(threads.0, threads.1))?;
+        run(cargo(part).args(*features).env(THREADS.0, THREADS.1))?;
     }
     Ok(())
 }
@@ -335,13 +333,14 @@ fn nginx() -> Outcome {
 
 fn programs() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
-    run_some_tests(&mut cargo([
+    let programs = [
         "test",
         "--workspace",
         "--all-features",
         "--test=host_programs",
         "--test=run_programs",
-    ]))
+    ];
+    run_some_tests(cargo(programs).env(THREADS.0, THREADS.1))
 }
 
 fn stores() -> Outcome {
@@ -355,7 +354,7 @@ fn stores() -> Outcome {
 
 fn oauth() -> Outcome {
     // The features of the gate `test`, so that nothing is built again.
-    run_some_tests(&mut cargo([
+    let servers = [
         "test",
         "--workspace",
         "--all-features",
@@ -365,7 +364,8 @@ fn oauth() -> Outcome {
         "--skip=browser::",
         "--skip=redis",
         "--skip=postgres::",
-    ]))
+    ];
+    run_some_tests(cargo(servers).env(THREADS.0, THREADS.1))
 }
 
 fn browser() -> Outcome {
@@ -414,6 +414,9 @@ fn model() -> Outcome {
     ]))?;
     run_some_tests(program(checker).arg("model::"))
 }
+
+/// Most tests wait for a server or a process, so more of them run at once than there are cores.
+const THREADS: (&str, &str) = ("RUST_TEST_THREADS", "4");
 
 /// Features of the core that must also hold on their own; all features together are checked with the workspace.
 const PARTS_OF_THE_CORE: &[&[&str]] = &[
