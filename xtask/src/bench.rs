@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::install::{self, Missing, Need};
+use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, root, run, target};
 use crate::python;
 
@@ -44,7 +44,7 @@ pub(crate) fn measure(arguments: &[&str]) -> Outcome {
     }
     if asked("proxy") {
         // nginx is what the proxy is compared with.
-        let absent = install::provide([Need::Nginx].iter(), Missing::Install);
+        let absent = install::provide([Need::Nginx].iter());
         absent.into_values().next().map_or(Ok(()), Err)?;
     }
     if asked("start") || asked("proxy") {

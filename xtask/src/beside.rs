@@ -1,4 +1,5 @@
-//! Gates that run while others run. Each has a process of its own, so that its output is printed in one piece.
+//! What runs while gates run: other gates, and the installation of what later gates need. Each has a process of its own, so that
+//! its output is printed in one piece.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -14,31 +15,20 @@ use crate::report::{self, Verdict};
 /// A gate that runs now.
 pub(crate) struct Beside {
     gate: &'static Gate,
-    /// Waits for the process, and says how it ended and how long it ran.
-    process: JoinHandle<(io::Result<ExitStatus>, Duration)>,
+    process: Process,
 }
 
 impl Beside {
     /// Starts the gate. What it needs is installed already.
     pub(crate) fn start(gate: &'static Gate) -> Self {
         println!("── {}: runs beside the next gates", gate.name);
-        let start = Instant::now();
-        let process = spawn(gate.name);
-        let wait = move || {
-            let ended = process.and_then(|mut process| process.wait());
-            (ended, start.elapsed())
-        };
-        Self {
-            gate,
-            process: thread::spawn(wait),
-        }
+        let process = Process::start(gate.name, &["test", "--no-install", gate.name]);
+        Self { gate, process }
     }
 
     /// Waits for its end, and prints what it printed.
     pub(crate) fn finish(self) -> Verdict {
-        let (ended, took) = self.process.join().expect("waiting does not panic");
-        let printed = fs::read(output(self.gate.name)).unwrap_or_default();
-        println!("{}", String::from_utf8_lossy(&printed).trim_end());
+        let (ended, took) = self.process.finish();
         let finding = match ended {
             Ok(status) if status.success() => Finding::Passed,
             Ok(status) => Finding::Failed(format!("its process ended with {status}")),
@@ -48,12 +38,59 @@ impl Beside {
     }
 }
 
-fn spawn(name: &str) -> io::Result<Child> {
+/// The installation of what gates need.
+pub(crate) struct Installation(Process);
+
+impl Installation {
+    /// Starts to install what these gates need.
+    pub(crate) fn start(gates: &[&'static Gate]) -> Self {
+        let names = gates.iter().map(|gate| gate.name);
+        let arguments: Vec<_> = ["install"].into_iter().chain(names).collect();
+        Self(Process::start("install", &arguments))
+    }
+
+    /// Waits for its end, and prints what it printed. What it could not install is still missing.
+    pub(crate) fn finish(self) {
+        let (_, took) = self.0.finish();
+        println!("── installed within {:.1} s\n", took.as_secs_f32());
+    }
+}
+
+/// This program once more, with its output in a file.
+struct Process {
+    name: &'static str,
+    /// Waits for the process, and says how it ended and how long it ran.
+    end: JoinHandle<(io::Result<ExitStatus>, Duration)>,
+}
+
+impl Process {
+    fn start(name: &'static str, arguments: &[&str]) -> Self {
+        let start = Instant::now();
+        let process = spawn(name, arguments);
+        let wait = move || {
+            let ended = process.and_then(|mut process| process.wait());
+            (ended, start.elapsed())
+        };
+        Self {
+            name,
+            end: thread::spawn(wait),
+        }
+    }
+
+    fn finish(self) -> (io::Result<ExitStatus>, Duration) {
+        let end = self.end.join().expect("waiting does not panic");
+        let printed = fs::read(output(self.name)).unwrap_or_default();
+        println!("{}", String::from_utf8_lossy(&printed).trim_end());
+        end
+    }
+}
+
+fn spawn(name: &str, arguments: &[&str]) -> io::Result<Child> {
     let path = output(name);
     fs::create_dir_all(path.parent().unwrap_or(root()))?;
     let file = File::create(path)?;
     Command::new(env::current_exe()?)
-        .args(["test", "--no-install", name])
+        .args(arguments)
         .stdout(file.try_clone()?)
         .stderr(file)
         .spawn()

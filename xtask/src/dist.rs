@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::install::{self, Missing, Need};
+use crate::install::{self, Need};
 use crate::process::{Outcome, program, read, root, target};
 use crate::site;
 
@@ -42,7 +42,7 @@ pub(crate) struct Release {
 /// Makes everything.
 pub(crate) fn make() -> Outcome {
     let start = Instant::now();
-    let absent = install::provide(NEEDS.iter(), Missing::Install);
+    let absent = install::provide(NEEDS.iter());
     if let Some(reason) = absent.into_values().next() {
         return Err(reason);
     }

@@ -20,7 +20,7 @@ pub(crate) struct Gate {
 pub(crate) enum Turn {
     /// When those before it have ended.
     Next,
-    /// While those after it run, because it waits more than it computes.
+    /// While those after it run, because it waits often, or they do.
     Beside,
     /// Only if it is named.
     Named,
@@ -35,7 +35,7 @@ pub(crate) enum Finding {
     Skipped(String),
 }
 
-/// Every gate; the fastest come first, and then those that others run beside.
+/// Every gate. First those that need nothing, then those with others beside them.
 pub(crate) const ALL: &[Gate] = &[
     gate("format", "rustfmt changes nothing", &[], format),
     gate(
@@ -44,16 +44,27 @@ pub(crate) const ALL: &[Gate] = &[
         &[],
         tree,
     ),
+    gate("clippy", "no warning, whatever the features", &[], clippy),
+    gate("imports", "the folder rule of each crate", &[], imports),
+    gate("contract", "each promise has tests", &[], contract),
+    // It builds while the tests of the next gate wait, and its tests run while that gate builds.
+    at(
+        Turn::Beside,
+        gate(
+            "features",
+            "the tests of the core with few features",
+            &[],
+            features,
+        ),
+    ),
+    gate("test", "every test that needs no server", &[], test),
+    // The gates above need nothing, so they run while the rest is installed.
     gate(
         "deny",
         "licences, bans, sources, number of crates",
         &[Need::CargoDeny],
         deny,
     ),
-    gate("clippy", "no warning, whatever the features", &[], clippy),
-    gate("imports", "the folder rule of each crate", &[], imports),
-    gate("contract", "each promise has tests", &[], contract),
-    gate("test", "every test that needs no server", &[], test),
     at(
         Turn::Beside,
         gate(
@@ -297,11 +308,14 @@ fn contract() -> Outcome {
 
 fn test() -> Outcome {
     let all = ["test", "--workspace", "--all-features", "--no-fail-fast"];
-    run_some_tests(cargo(all).env(THREADS.0, THREADS.1))?;
+    run_some_tests(cargo(all).env(THREADS.0, THREADS.1))
+}
+
+fn features() -> Outcome {
     for features in PARTS_OF_THE_CORE {
-        // `--tests` leaves out the documented examples: they may use every feature, and ran above.
+        // `--tests` leaves out the documented examples: they may use every feature, and run in the gate `test`.
         let part = ["test", "--package=keyfob", "--tests", "--no-fail-fast"];
-        run(cargo(part).args(*features).env(THREADS.0, THREADS.1))?;
+        run_some_tests(cargo(part).args(*features).env(THREADS.0, THREADS.1))?;
     }
     Ok(())
 }

@@ -42,8 +42,8 @@ pub(crate) enum Missing {
     Skip,
 }
 
-/// Prints what will be installed, installs it, and returns the needs that are still missing, each with the reason.
-pub(crate) fn provide<'a>(
+/// The needs that are missing, each with the reason. Prints what will be done about them.
+pub(crate) fn absent<'a>(
     needs: impl Iterator<Item = &'a Need>,
     missing: Missing,
 ) -> BTreeMap<Need, String> {
@@ -51,16 +51,18 @@ pub(crate) fn provide<'a>(
     if !absent.is_empty() {
         println!("── {}", plan(&absent, missing));
     }
+    let reason = |need: Need| format!("{} is not installed", need.description());
     absent
         .into_iter()
-        .filter_map(|need| {
-            let outcome = match missing {
-                Missing::Install => need.install(),
-                Missing::Skip => Err(format!("{} is not installed", need.description())),
-            };
-            outcome.err().map(|reason| (need, reason))
-        })
+        .map(|need| (need, reason(need)))
         .collect()
+}
+
+/// Prints what will be installed, installs it, and returns the needs that are still missing, each with the reason.
+pub(crate) fn provide<'a>(needs: impl Iterator<Item = &'a Need>) -> BTreeMap<Need, String> {
+    let failed = |need: Need| Some((need, need.install().err()?));
+    let absent = absent(needs, Missing::Install);
+    absent.into_keys().filter_map(failed).collect()
 }
 
 fn plan(absent: &BTreeSet<Need>, missing: Missing) -> String {

@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask test`, `docs`, `bench`, `torture`, `soak`, `fuzz`, `dist`, `unsafe`, `picture` and `provider`.
+//! Tasks of the workspace: `cargo xtask test`, `install`, `docs`, `bench`, `torture`, `soak`, `fuzz`, `dist`, `unsafe`, `picture` and `provider`.
 //!
 //! Continuous integration runs `cargo xtask test` and nothing else. A gate is one entry of [`gates::ALL`].
 
@@ -23,7 +23,7 @@ mod version;
 use std::env;
 use std::process::ExitCode;
 
-use crate::beside::Beside;
+use crate::beside::{Beside, Installation};
 use crate::gates::Turn;
 use crate::install::Missing;
 
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         }
         ["test", "--no-install", names @ ..] => test(names, Missing::Skip),
         ["test", names @ ..] => test(names, Missing::Install),
+        ["install", names @ ..] => finish(install(names)),
         ["docs"] => finish(site::install_and_build()),
         ["bench", "package"] => finish(python::measure()),
         ["bench", "startup"] => finish(process::run(&mut process::cargo([
@@ -66,9 +67,20 @@ fn test(names: &[&str], missing: Missing) -> ExitCode {
         Ok(chosen) => chosen,
         Err(unknown) => return refuse(&unknown),
     };
-    let absent = install::provide(chosen.iter().flat_map(|gate| gate.needs), missing);
+    let needs = || chosen.iter().flat_map(|gate| gate.needs);
+    let mut absent = install::absent(needs(), missing);
+    // It runs beside the gates that need nothing of it, which come first.
+    let mut installation =
+        (missing == Missing::Install && !absent.is_empty()).then(|| Installation::start(&chosen));
     let (mut verdicts, mut running) = (Vec::new(), Vec::new());
     for gate in &chosen {
+        if gate.missing(&absent).is_some()
+            && let Some(installation) = installation.take()
+        {
+            installation.finish();
+            // Whatever failed is tried once more, which says why.
+            absent = install::provide(needs());
+        }
         let runs_beside = gate.turn == Turn::Beside && chosen.len() > 1;
         if runs_beside && gate.missing(&absent).is_none() {
             running.push(Beside::start(gate));
@@ -78,6 +90,17 @@ fn test(names: &[&str], missing: Missing) -> ExitCode {
     }
     verdicts.extend(running.into_iter().map(Beside::finish));
     report::summary(&verdicts)
+}
+
+/// Installs what the chosen gates need, and runs none.
+fn install(names: &[&str]) -> process::Outcome {
+    let chosen = gates::named(names)?;
+    let absent = install::provide(chosen.iter().flat_map(|gate| gate.needs));
+    let reasons: Vec<_> = absent.into_values().collect();
+    match reasons.is_empty() {
+        true => Ok(()),
+        false => Err(reasons.join("\n")),
+    }
 }
 
 fn finish(outcome: process::Outcome) -> ExitCode {
@@ -97,6 +120,7 @@ usage: cargo xtask test [--no-install] [GATE...]
                                     run every gate, or the named ones; first install what they need,
                                     or with --no-install run what can be run without
        cargo xtask test --list      list the gates
+       cargo xtask install [GATE]   install what the gates need, and run none
        cargo xtask docs             make the site of the documentation in target/site, and check its links
        cargo xtask bench            compare keyfob with other libraries; writes docs/benchmarks.md
        cargo xtask bench QUESTION.. only some of the questions; with `--page` their sections of the page are replaced

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::install::{self, MDBOOK, Missing, Need};
+use crate::install::{self, MDBOOK, Need};
 use crate::process::{Outcome, program, root, run, target};
 
 /// Installs the generator if it is missing, and builds the site.
 pub(crate) fn install_and_build() -> Outcome {
-    let absent = install::provide([Need::MdBook].iter(), Missing::Install);
+    let absent = install::provide([Need::MdBook].iter());
     if let Some(reason) = absent.into_values().next() {
         return Err(reason);
     }
