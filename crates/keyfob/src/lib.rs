@@ -139,13 +139,15 @@ pub mod clock;
 pub mod error;
 pub mod exchange;
 #[doc(hidden)]
-#[cfg(all(feature = "profiles", any(test, keyfob_fuzzing)))]
+#[cfg(all(feature = "profiles", keyfob_repository, any(test, keyfob_fuzzing)))]
+#[path = "../../../fuzz/targets.rs"]
 pub mod fuzzing;
 #[cfg(feature = "oauth")]
 pub mod oauth;
 mod observe;
 pub mod origin;
 #[cfg(all(doctest, keyfob_repository))]
+#[path = "../pages.rs"]
 mod pages;
 #[cfg(feature = "pool")]
 pub mod pool;

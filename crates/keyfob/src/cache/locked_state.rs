@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::cache::lease::{Snapshot, same_token_again};
 use crate::cache::renewal::Renewal;
+use crate::clock::backoff::Backoff;
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::backoff::Backoff;
 use crate::exchange::retry_after::LONGEST_ISSUER_PAUSE;
 
 /// The part of a cache's state that only changes under the lock.

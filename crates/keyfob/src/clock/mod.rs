@@ -35,6 +35,7 @@
 //!
 //! Nothing outside this folder reads the system's clocks. It may import `runtime` and the folders after it.
 
+pub(crate) mod backoff;
 pub(crate) mod clock;
 pub(crate) mod system;
 

@@ -4,7 +4,6 @@
 //! output and reads no clock, so its rules are tested without a network. The other types are what it reads
 //! and what it returns. A client of your own drives it through [`custom_client`](crate::custom_client).
 
-pub(crate) mod backoff;
 pub(crate) mod budget;
 pub(crate) mod challenge;
 pub(crate) mod exchange;

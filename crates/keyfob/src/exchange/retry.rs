@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::exchange::backoff::Backoff;
+use crate::clock::backoff::Backoff;
 use crate::exchange::budget::RetryCost;
 
 /// Which failures are retried, how often, and for how long.

@@ -13,8 +13,8 @@ pub(in crate::store) mod lease;
 mod owner;
 mod sweep;
 
+use crate::clock::backoff::Backoff;
 use crate::error::error::Error;
-use crate::exchange::backoff::Backoff;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::store::error::StoreError;
 use crate::store::file::directory::Directory;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, BoxFuture, abortable};
 
+use crate::clock::backoff::Backoff;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::Error;
 use crate::error::printable::printable;
-use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
 use crate::runtime::runtime::{Runtime, TokioOrThreads};
 use crate::store::entry::Entry;

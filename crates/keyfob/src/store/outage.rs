@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::clock::backoff::Backoff;
 use crate::clock::clock;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
-use crate::exchange::backoff::Backoff;
 
 /// Why a server did not do what it was asked.
 pub(super) trait ServerFault {

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 
+use crate::clock::backoff::Backoff;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
 use crate::error::error::{Error, ErrorKind};
-use crate::exchange::backoff::Backoff;
 use crate::store::entry::{Entry, Failure, PendingExchange};
 use crate::store::error::{StoreError, StoreErrorKind};
 use crate::store::key::StoreKey;

@@ -4,9 +4,9 @@ use std::process;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::clock::backoff::Backoff;
 use crate::error::error::Error;
 use crate::error::printable::printable;
-use crate::exchange::backoff::Backoff;
 use crate::observe::store as events;
 use crate::source::persisted::decision::fingerprint_of;
 use crate::source::persisted::renewal::{Interruption, Renewal};
