@@ -4,12 +4,13 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use keyfob::Session;
 use keyfob_testkit::{Leaf, TestAuthority, TlsServer, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::fixtures::{OK, RawUpstream, Running, route, tls_config};
+use crate::fixtures::{OK, RawUpstream, Running, route, tls_config, tokens};
 use crate::own_process::run_alone;
 
 /// The request that a process of its own sends, and the words that its response has.
@@ -33,12 +34,33 @@ async fn a_request() {
     assert!(response.contains(&expected), "{response}");
 }
 
-/// Sends a request in a process with these variables.
+#[tokio::test]
+#[ignore = "runs in a process of its own, with another environment"]
+async fn a_request_of_a_session() {
+    let Ok(upstream) = env::var(UPSTREAM) else {
+        return;
+    };
+    let session = Session::builder(tokens(&["t0ken"]))
+        .base_url(upstream)
+        .ca_file(env::var_os(CA_FILE).unwrap());
+    let response = session.build().unwrap().get("data").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let text = response.text().await.unwrap();
+    assert!(text.contains("Bearer t0ken"), "{text}");
+}
+
+/// Sends a request through a route in a process with these variables.
 async fn send(variables: &[(&'static str, String)]) {
+    run("a_request", variables).await;
+}
+
+/// Runs a test in a process with these variables.
+async fn run(test: &str, variables: &[(&'static str, String)]) {
+    let test = format!("environment::{test}");
     let cleared = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
     let mut environment: Vec<_> = cleared.map(|name| (name, String::new())).to_vec();
     environment.extend_from_slice(variables);
-    let test = move || run_alone("environment::a_request", &environment);
+    let test = move || run_alone(&test, &environment);
     tokio::task::spawn_blocking(test).await.unwrap();
 }
 
@@ -205,12 +227,16 @@ async fn a_proxy_with_tls_opens_a_tunnel() {
     let secure = with_tls(&authority, proxy.address).await;
     let server = TlsServer::builder(&authority)
         .certificate(authority.issue(Leaf::default().name("api.test")))
-        .start(|_| (200, json!({})));
+        .start(|request| (200, json!({ "authorization": request.authorization })));
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
     let mut variables = to_api_test(folder.path(), "HTTP/1.1 200");
     variables.push(("HTTPS_PROXY", format!("https://user:pass@{secure}")));
-    let ((), head) = tokio::join!(send(&variables), tunnel(&proxy, server.address()));
-    assert!(head.contains("Proxy-Authorization: Basic dXNlcjpwYXNz\r\n"));
+    for test in ["a_request", "a_request_of_a_session"] {
+        let ((), head) = tokio::join!(run(test, &variables), tunnel(&proxy, server.address()));
+        let head = head.to_lowercase();
+        assert!(head.contains("proxy-authorization: basic dxnlcjpwyxnz\r\n"));
+        assert!(!head.contains("\r\nauthorization"));
+    }
 }
 
 #[tokio::test]
