@@ -52,7 +52,10 @@ impl Installation {
     /// Waits for its end, and prints what it printed. What it could not install is still missing.
     pub(crate) fn finish(self) {
         let (_, took) = self.0.finish();
-        println!("── installed within {:.1} s\n", took.as_secs_f32());
+        println!(
+            "── the installation ended after {:.1} s\n",
+            took.as_secs_f32()
+        );
     }
 }
 
