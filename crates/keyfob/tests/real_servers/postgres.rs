@@ -122,6 +122,24 @@ async fn t9_the_table_of_a_newer_version_is_refused_and_not_changed() {
     server.ask("ALTER TABLE keyfob_tokens RENAME sealed TO sealed_2");
     let shown = shown_failure(&store).await;
     assert!(shown.contains("was changed"), "{shown}");
+    let layout = |layout: u32| {
+        server.ask(&format!(
+            "COMMENT ON TABLE keyfob_tokens IS 'keyfob tokens, layout {layout}'"
+        ));
+    };
+    layout(2);
+    let shown = shown_failure(&server.store()).await;
+    assert!(shown.contains("lacks the column `sealed bytea`"), "{shown}");
+    server.ask("ALTER TABLE keyfob_tokens RENAME sealed_2 TO sealed");
+    server.ask("ALTER TABLE keyfob_tokens DROP keep_until");
+    layout(1);
+    let shown = shown_failure(&server.store()).await;
+    let advice = "add the column `keep_until timestamptz`, and then set the comment";
+    assert!(shown.contains(advice), "{shown}");
+    // As the advice says.
+    server.ask("ALTER TABLE keyfob_tokens ADD keep_until timestamptz");
+    layout(2);
+    assert!(server.store().load(&key()).await.unwrap().is_some());
 }
 
 #[tokio::test]

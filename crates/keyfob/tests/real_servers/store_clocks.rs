@@ -49,6 +49,35 @@ async fn t6_clocks_that_differ_by_minutes_cause_no_exchange() {
 }
 
 #[tokio::test]
+async fn t4_a_server_whose_clock_is_an_hour_off_serves_each_token_until_it_expires() {
+    for (wall, which) in [
+        (SystemTime::now() + SECOND * 3600, "behind"),
+        (SystemTime::now() - SECOND * 3600, "ahead"),
+    ] {
+        let server = Server::start();
+        fetch(&machine(&server, wall), 1).await;
+        // 40 s pass, for the server as well: the token of 100 s is valid.
+        server.move_save(&key(), -40).await;
+        let (source, cache) = machine(&server, wall + SECOND * 40);
+        assert_eq!(cache.get_valid_token().await.unwrap().expose(), "token-1");
+        let left = cache.status().expires_in.unwrap();
+        assert!(
+            left > SECOND * 50 && left <= SECOND * 60,
+            "{which}: {left:?}"
+        );
+        assert_eq!(source.calls(), 0, "{which}");
+        // And another 70 s: it has expired, which costs one exchange for all machines.
+        server.move_save(&key(), -70).await;
+        let later = wall + SECOND * 110;
+        let renewed = fetch(&machine(&server, later), 2).await;
+        assert_eq!(renewed, "token-2", "{which}");
+        let (source, cache) = machine(&server, later);
+        assert_eq!(cache.get_valid_token().await.unwrap().expose(), "token-2");
+        assert_eq!(source.calls(), 0, "{which}");
+    }
+}
+
+#[tokio::test]
 async fn t6_a_server_whose_clock_goes_back_by_an_hour_revives_no_token() {
     let server = Server::start();
     let wall = SystemTime::now();

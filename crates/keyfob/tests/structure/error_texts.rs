@@ -168,6 +168,7 @@ const PARTS: &[&str] = &[
     "oauth/signing_key",
     "source/token_text/formats.rs",
     "store/error.rs",
+    "store/postgres/fault.rs",
     "store/redis/connection.rs",
     "token/private_key.rs",
     "token/secret_file.rs",

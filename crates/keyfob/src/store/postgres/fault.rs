@@ -16,7 +16,7 @@ pub(super) enum Fault {
     TimedOut,
     Client(tokio_postgres::Error),
     /// The table is not there, or is not as this version knows it.
-    Table(String),
+    Table(Error),
 }
 
 impl From<tokio_postgres::Error> for Fault {
@@ -49,7 +49,7 @@ impl Fault {
             Self::TimedOut => {
                 Error::unavailable("the database of the token store did not reply in time")
             }
-            Self::Table(problem) => Error::unavailable(problem),
+            Self::Table(error) => error,
             Self::Client(error) => {
                 let message = match error.code() {
                     Some(code) => refusal(code),

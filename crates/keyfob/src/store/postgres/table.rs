@@ -6,6 +6,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::error::error::Error;
 use crate::store::postgres::fault::Fault;
 
 /// A table, and the statements that read and change it.
@@ -64,32 +65,58 @@ impl Table {
             .query_typed_one(DESCRIBE, &[(&self.quoted, Type::TEXT)])
             .await?;
         let (exists, comment): (bool, Option<String>) = (found.try_get(0)?, found.try_get(1)?);
-        self.check_comment(exists, comment.as_deref().unwrap_or_default())
+        let columns: Vec<String> = found.try_get(2)?;
+        if !exists {
+            let name = &self.name;
+            return Err(Fault::Table(Error::unavailable(format!(
+                "the database has no table `{name}` for the tokens; `keyfob store sql` prints how to create it"
+            ))));
+        }
+        self.check_layout(comment.as_deref().unwrap_or_default(), &columns)
             .map_err(Fault::Table)
     }
 
-    fn check_comment(&self, exists: bool, comment: &str) -> Result<(), String> {
+    fn check_layout(&self, comment: &str, columns: &[String]) -> Result<(), Error> {
         let name = &self.name;
-        if !exists {
-            return Err(format!(
-                "the database has no table `{name}` for the tokens; `keyfob store sql` prints how to create it"
-            ));
-        }
         let layout = comment.strip_prefix(MARK);
+        let missing = missing(columns);
         match layout.and_then(|layout| layout.parse::<u32>().ok()) {
-            Some(LAYOUT) => Ok(()),
-            Some(older @ 1..LAYOUT) => Err(format!(
-                "the table `{name}` has layout {older}, and this version of keyfob needs layout {LAYOUT}; `keyfob store sql` prints \
-                 it: add what is missing, and the comment"
-            )),
-            Some(newer) if newer > LAYOUT => Err(format!(
+            Some(LAYOUT) if missing.is_empty() => Ok(()),
+            Some(LAYOUT) => Err(Error::unavailable(format!(
+                "the table `{name}` lacks {missing}; add what is missing, as `keyfob store sql` prints it"
+            ))),
+            Some(older @ 1..LAYOUT) => {
+                let add = match missing.is_empty() {
+                    true => String::new(),
+                    false => format!("add {missing}, and then "),
+                };
+                Err(Error::unavailable(format!(
+                    "the table `{name}` has layout {older}, and this version of keyfob needs layout {LAYOUT}; {add}set the comment \
+                     that `keyfob store sql` prints"
+                )))
+            }
+            Some(newer) if newer > LAYOUT => Err(Error::unavailable(format!(
                 "the table `{name}` was made for a newer version of keyfob; upgrade this one"
-            )),
-            _ => Err(format!(
+            ))),
+            _ => Err(Error::unavailable(format!(
                 "the table `{name}` is not one of keyfob's, or its comment was changed; `keyfob store sql` prints how to \
                  create it"
-            )),
+            ))),
         }
+    }
+}
+
+/// The columns that a table with these columns does not have, with their types.
+fn missing(columns: &[String]) -> String {
+    let lines = CREATE.lines().filter_map(|line| line.strip_prefix("  "));
+    let wanted = lines.map(|line| line.trim_end_matches(','));
+    let has = |name: &str| columns.iter().any(|column| column == name);
+    let missing = wanted.filter(|column| !has(column.split(' ').next().unwrap_or_default()));
+    let missing: Vec<_> = missing.map(|column| format!("`{column}`")).collect();
+    match missing.len() {
+        0 => String::new(),
+        1 => format!("the column {}", missing[0]),
+        _ => format!("the columns {}", missing.join(", ")),
     }
 }
 
@@ -120,8 +147,9 @@ COMMENT ON TABLE TOKENS IS 'LAYOUT';
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON TOKENS TO keyfob;
 ";
 
-const DESCRIBE: &str =
-    "SELECT to_regclass($1) IS NOT NULL, obj_description(to_regclass($1), 'pg_class')";
+const DESCRIBE: &str = "\
+SELECT to_regclass($1) IS NOT NULL, obj_description(to_regclass($1), 'pg_class'), ARRAY(
+  SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped)";
 
 const READ: &str = "\
 SELECT revision, sealed, (extract(epoch FROM clock_timestamp() - saved) * 1000)::bigint
@@ -183,25 +211,60 @@ RETURNING true";
 mod tests {
     use super::*;
 
-    fn check(comment: &str) -> Result<(), String> {
-        Table::new("t".to_owned()).check_comment(true, comment)
+    const COLUMNS: [&str; 9] = [
+        "id",
+        "revision",
+        "sealed",
+        "saved",
+        "quarantined",
+        "lease",
+        "lease_until",
+        "fence",
+        "keep_until",
+    ];
+
+    fn check(comment: &str, columns: &[&str]) -> Result<(), String> {
+        let columns: Vec<_> = columns.iter().map(|&column| column.to_owned()).collect();
+        let checked = Table::new("t".to_owned()).check_layout(comment, &columns);
+        checked.map_err(|error| error.to_string())
     }
 
     #[test]
     fn t9_a_table_of_a_newer_version_is_refused() {
-        assert_eq!(check("keyfob tokens, layout 2"), Ok(()));
-        let newer = check("keyfob tokens, layout 3").unwrap_err();
+        assert_eq!(check("keyfob tokens, layout 2", &COLUMNS), Ok(()));
+        let newer = check("keyfob tokens, layout 3", &COLUMNS).unwrap_err();
         assert!(newer.contains("newer version"), "{newer}");
-        let older = check("keyfob tokens, layout 1").unwrap_err();
-        assert!(older.contains("has layout 1"), "{older}");
         for other in [
             "",
             "users",
             "keyfob tokens, layout",
             "keyfob tokens, layout 0",
         ] {
-            let error = check(other).unwrap_err();
+            let error = check(other, &COLUMNS).unwrap_err();
             assert!(error.contains("not one of keyfob's"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_columns_that_a_table_lacks_are_named_with_their_types() {
+        for (layout, columns, expected) in [
+            (
+                1,
+                &COLUMNS[..8],
+                "the table `t` has layout 1, and this version of keyfob needs layout 2; add the column `keep_until timestamptz`, \
+                 and then set the comment that `keyfob store sql` prints",
+            ),
+            (
+                1,
+                &COLUMNS[..7],
+                "the columns `fence bigint NOT NULL DEFAULT 0`, `keep_until timestamptz`",
+            ),
+            (1, &COLUMNS[..], "needs layout 2; set the comment"),
+            (2, &COLUMNS[1..], "lacks the column `id text PRIMARY KEY`"),
+        ] {
+            let comment = format!("{MARK}{layout}");
+            let error = check(&comment, columns).unwrap_err();
+            assert!(error.contains(expected), "{error}");
         }
     }
 
