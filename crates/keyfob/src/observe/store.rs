@@ -20,6 +20,12 @@ pub(crate) fn unavailable(error: &Error, first: bool) {
     count(FAILURES, &[]);
 }
 
+/// The token store works, but its entry cannot be read with the settings of this process.
+pub(crate) fn unreadable(error: &Error) {
+    tracing::error!(target: "keyfob", error = %printable(error), "the token store has an entry that this process cannot read; no token is shared until that is repaired");
+    count(FAILURES, &[]);
+}
+
 /// The store has an older state of an entry than this process has seen.
 pub(crate) fn outdated(id: &str) {
     tracing::error!(target: "keyfob", id, "the token store has an older state of an entry than this process has seen; it is not used");

@@ -9,6 +9,7 @@ use crate::error::error::Error;
 pub struct StoreError {
     kind: StoreErrorKind,
     error: Error,
+    is_unreadable: bool,
 }
 
 /// The kinds of [`StoreError`].
@@ -59,12 +60,24 @@ impl StoreError {
     }
 
     fn new(kind: StoreErrorKind, error: Error) -> Self {
-        Self { kind, error }
+        Self {
+            kind,
+            error,
+            is_unreadable: false,
+        }
     }
 
     /// The error of a store that cannot be used now, in these words.
     pub(super) fn unusable(message: impl Into<Cow<'static, str>>) -> Self {
         Self::unavailable(Error::unavailable(message))
+    }
+
+    /// The error of an entry that this process cannot read, and must leave as it is, in these words.
+    pub(super) fn unreadable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::unusable(message)
+        }
     }
 
     /// The error of a caller that waited too long for a lease.
@@ -76,7 +89,15 @@ impl StoreError {
 
     /// The same error with another message.
     pub(crate) fn with_message(&self, message: String) -> Self {
-        Self::new(self.kind, Error::new(self.error.kind(), message))
+        Self {
+            error: Error::new(self.error.kind(), message),
+            ..self.clone()
+        }
+    }
+
+    /// Whether the store works, and this process cannot read the entry, as with a wrong sealing key. It does not pass by itself.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
     }
 
     /// The kind of error.

@@ -75,7 +75,7 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoreError> {
 /// It is not damaged, because nothing may take its place: the refresh token is in use elsewhere.
 fn moved(body: &[u8]) -> StoreError {
     match serde_json::from_slice::<MovedRecord<'_>>(body) {
-        Ok(record) => StoreError::unusable(format!(
+        Ok(record) => StoreError::unreadable(format!(
             "the stored token was moved to {}; use that store, or forget the token here",
             printable(&record.moved)
         )),
@@ -85,7 +85,7 @@ fn moved(body: &[u8]) -> StoreError {
 
 /// The error of an entry that an older version cannot read.
 pub(crate) fn newer_version() -> StoreError {
-    StoreError::unusable(
+    StoreError::unreadable(
         "the stored token was written by a newer version of keyfob; upgrade this one",
     )
 }

@@ -207,7 +207,7 @@ impl SealingKeys {
         let counter = u64::from_be_bytes(*counter);
         let key = self.keys.iter().find(|key| key.tag() == tag);
         let key = key.ok_or_else(|| {
-            StoreError::unusable(
+            StoreError::unreadable(
                 "the stored token is sealed with a key that was not given; add it as an old key",
             )
         })?;

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "shared code of tests is test code too")]
 #![expect(clippy::disallowed_methods, reason = "processes run in real time")]
 
+#[path = "../tokens/captured_log.rs"]
+mod captured_log;
 #[cfg(feature = "metrics")]
 mod counters;
 mod files;
@@ -13,4 +15,5 @@ mod old_formats;
 mod other_process;
 mod processes;
 mod rotation;
+mod sealing_keys;
 mod shared_store;

@@ -2,14 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::error::Error;
 use crate::observe::store as events;
 use crate::runtime::lock::{Mutex, lock};
+use crate::store::error::StoreError;
 use crate::token::token::Token;
 
 /// What happens while the store is not available.
 ///
 /// With either choice, a token in memory is used as long as it is valid, and a refresh token is never exchanged.
+///
+/// An entry that the process cannot read, because it was sealed with a key that the process does not have, was written by a newer
+/// version or moved to another store, counts as an outage, too: the entry stays, and requests go on if they can. But it does not
+/// pass by itself, so it is logged as an error.
 ///
 /// [`Persisted`](crate::source::Persisted) has an example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,9 +35,13 @@ pub(super) struct Outage {
 
 impl Outage {
     /// Notes that the store could not be used. Only the first time is logged as a warning.
-    pub(super) fn begin(&self, error: &Error) {
+    pub(super) fn begin(&self, fault: &StoreError) {
         let is_first = !self.is_ongoing.swap(true, Ordering::Relaxed);
-        events::unavailable(error, is_first);
+        if is_first && fault.is_unreadable() {
+            events::unreadable(fault.error());
+        } else {
+            events::unavailable(fault.error(), is_first);
+        }
     }
 
     pub(super) fn end(&self) {

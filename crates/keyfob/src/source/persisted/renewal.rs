@@ -271,7 +271,7 @@ impl Renewal<'_> {
             // Another process stored a token, which the next renewal adopts. This one is valid as well.
             Err(fault) if fault.kind() == StoreErrorKind::Conflict => events::save_conflict(),
             Err(fault) => {
-                stored.outage.begin(fault.error());
+                stored.outage.begin(&fault);
                 return Ok(stored.keep_locally(new));
             }
         }
@@ -323,7 +323,7 @@ impl Renewal<'_> {
             message: error.to_string(),
         });
         if let Err(fault) = self.lease.save(&entry).await {
-            self.stored.outage.begin(fault.error());
+            self.stored.outage.begin(&fault);
         }
     }
 }

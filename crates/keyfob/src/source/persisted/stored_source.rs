@@ -97,7 +97,7 @@ impl StoredSource {
         if fault.kind() != StoreErrorKind::Unavailable {
             return Err(fault.into());
         }
-        self.outage.begin(fault.error());
+        self.outage.begin(&fault);
         // T9: "Without the lock, no exchange."
         if self.on_outage == OnStoreOutage::Fail || self.source.consumes_refresh_token() {
             return Err(fault.into());

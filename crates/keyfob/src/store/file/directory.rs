@@ -97,7 +97,7 @@ impl Directory {
             return record::decode(bytes);
         }
         let Some(keys) = &self.keys else {
-            return Err(StoreError::unusable(
+            return Err(StoreError::unreadable(
                 "the stored token is sealed, and the store has no key; give it the sealing key",
             ));
         };
