@@ -5,6 +5,7 @@
 
 mod chart;
 mod figure;
+mod many_users;
 mod measure;
 mod page;
 mod peers;
@@ -18,7 +19,7 @@ use std::env;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::questions::{
-    boundary, fleet, herd, impatient, late, outage, proxy, python, read, request, start,
+    boundary, fleet, herd, impatient, late, outage, proxy, python, read, request, start, users,
 };
 use crate::table::Table;
 
@@ -26,6 +27,11 @@ fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
     if words == ["serve"] {
         return request::serve();
+    }
+    if let [question, name] = words.as_slice()
+        && question == users::MEMORY
+    {
+        return users::print_memory(&runtime(), name);
     }
     let asked = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
     let runtime = runtime();
@@ -54,6 +60,9 @@ fn main() {
     }
     if asked("outage") {
         answer(runtime.block_on(outage::ask()));
+    }
+    if asked("users") {
+        users::ask(&runtime, &mut answer);
     }
     if asked("fleet")
         && let Some(table) = fleet::ask()

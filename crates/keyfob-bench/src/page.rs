@@ -105,7 +105,7 @@ fn introduction(python: &str) -> String {
          machine at that time; compare only ratios.\n\n\
          `cargo xtask bench` repeats all measurements, and `cargo xtask bench read herd` repeats some; with `--page` they \
          replace their sections of this page. The names are \
-         `read`, `request`, `herd`, `boundary`, `impatient`, `outage`, `python`, `start`, `fleet`, `proxy` and `build`. A complete \
+         `read`, `request`, `herd`, `boundary`, `impatient`, `outage`, `python`, `start`, `users`, `fleet`, `proxy` and `build`. A complete \
          run takes most of an hour. Run it on a machine that does nothing else.\n\n",
     );
     let facts = [
@@ -193,6 +193,7 @@ const COMPARED: &[&str] = &[
     "gcp_auth",
     "huskarl",
     "middle",
+    "moka",
     "tokio",
 ];
 

@@ -11,3 +11,4 @@ pub mod python;
 pub mod read;
 pub mod request;
 pub mod start;
+pub mod users;
