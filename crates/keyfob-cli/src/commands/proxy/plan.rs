@@ -196,7 +196,7 @@ fn build(name: &str, route: &RouteSettings, profiles: &Profiles) -> Result<Route
     let profile = profiles.get(&route.profile)?;
     let mut builder = profile.route_builder()?;
     if route.subjects.is_some() {
-        builder = builder.pool(&route.token_pool(&profile)?);
+        builder = builder.pool(&route.token_pool(profile)?);
     }
     let builder = builder.name(name).methods(route.methods.iter().cloned());
     Ok(builder.paths(route.paths.iter().cloned()).build()?)
