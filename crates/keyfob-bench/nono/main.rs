@@ -25,6 +25,8 @@ async fn main() {
     });
     let config = ProxyConfig {
         bind_port: port.parse().expect("a port"),
+        // Unlimited.
+        max_connections: 0,
         routes: vec![from_value(route).expect("a route")],
         ..ProxyConfig::default()
     };
