@@ -11,7 +11,10 @@ use crate::postgres_server::PostgresServer;
 use crate::redis_server::RedisServer;
 
 /// How long the token endpoint accepts the previous refresh token.
-pub(crate) const GRACE: Duration = Duration::from_secs(10);
+///
+/// A process that takes over waits for the lease of the killed one and for its result, and may be killed meanwhile in turn. So
+/// this is long enough for several of them.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
 /// How long other processes wait after a process with a lease that expires is killed. It is short compared with a lifetime.
 const LEASE: Duration = Duration::from_millis(1500);

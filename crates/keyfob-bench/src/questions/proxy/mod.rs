@@ -21,7 +21,7 @@ pub fn ask(runtime: &Handle, mut answer: impl FnMut(Table)) {
         return;
     };
     answer(startup::ask(&setup));
-    answer(cpu::ask(&setup, runtime));
+    answer(cpu::ask(&setup));
     answer(latency::ask(&setup, runtime));
     answer(streams::ask(&setup, runtime));
     answer(faults::ask(&setup, runtime));
