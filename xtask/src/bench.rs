@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: sets up what the side by side needs, and runs it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::install::{self, Need};
 use crate::process::{Outcome, cargo, program, root, run, target};
@@ -46,7 +46,6 @@ pub(crate) fn measure(arguments: &[&str]) -> Outcome {
         // nginx is what the proxy is compared with.
         let absent = install::provide([Need::Nginx].iter());
         absent.into_values().next().map_or(Ok(()), Err)?;
-        bench.env("KEYFOB_BENCH_NONO", build_nono()?);
     }
     if asked("start") || asked("proxy") {
         run(&mut cargo(["build", "--release"]))?;
@@ -56,14 +55,6 @@ pub(crate) fn measure(arguments: &[&str]) -> Outcome {
         bench.env("KEYFOB_BENCH_PAGE", root().join("docs"));
     }
     run(&mut bench)
-}
-
-/// Builds the proxy of another project, and returns its program.
-fn build_nono() -> Result<PathBuf, String> {
-    let folder = root().join("target/bench/nono");
-    let manifest = "--manifest-path=crates/keyfob-bench/nono/Cargo.toml";
-    run(cargo(["build", "--release", manifest]).env("CARGO_TARGET_DIR", &folder))?;
-    Ok(folder.join("release/keyfob-bench-nono"))
 }
 
 /// Runs fleets of processes that share a token, and writes the results to this file.

@@ -19,8 +19,6 @@ pub struct Client {
     pub address: SocketAddr,
     pub path: &'static str,
     pub authorization: Option<HeaderValue>,
-    /// Whether each request has a connection of its own, because the proxy closes it after the response.
-    pub connects_anew: bool,
 }
 
 impl Client {

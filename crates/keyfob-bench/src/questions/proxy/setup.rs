@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 use std::{env, thread};
 
 use http::HeaderValue;
@@ -52,7 +51,6 @@ impl Setup {
             address,
             path: "/",
             authorization: None,
-            connects_anew: false,
         };
         (process, client)
     }
@@ -75,31 +73,8 @@ impl Setup {
             address,
             path: "/",
             authorization: Some(authorization.expect("a header value")),
-            connects_anew: false,
         };
         (process, client)
-    }
-
-    /// The proxy of nono, which gets its token from a token endpoint; `None` if it was not built.
-    pub fn nono(&self, upstream: SocketAddr, token_endpoint: &str) -> Option<(Process, Client)> {
-        let program = env::var_os("KEYFOB_BENCH_NONO")?;
-        let (address, secret) = (free_address(), self.folder.join("secret-of-nono"));
-        let mut command = Command::new(program);
-        command.arg(address.port().to_string());
-        command
-            .arg(format!("http://{upstream}"))
-            .arg(token_endpoint);
-        command.arg(&secret).env("KEYFOB_BENCH_TOKEN", TOKEN);
-        let process = Process::start(&mut command, address);
-        let secret = written(&secret);
-        let authorization = HeaderValue::from_str(&format!("Bearer {secret}"));
-        let client = Client {
-            address,
-            path: "/bench/",
-            authorization: Some(authorization.expect("a header value")),
-            connects_anew: true,
-        };
-        Some((process, client))
     }
 
     /// A file with the profile `bench`.
@@ -116,7 +91,6 @@ impl Setup {
             address: upstream,
             path: "/",
             authorization: None,
-            connects_anew: false,
         }
     }
 }
@@ -125,16 +99,6 @@ impl Drop for Setup {
     fn drop(&mut self) {
         if !thread::panicking() {
             let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
-}
-
-/// The text of a file that another process writes.
-fn written(file: &Path) -> String {
-    loop {
-        match fs::read_to_string(file) {
-            Ok(text) if !text.is_empty() => return text,
-            _ => thread::sleep(Duration::from_millis(5)),
         }
     }
 }
