@@ -169,37 +169,54 @@ fn t10_a_request_without_a_subject_is_refused_and_reaches_no_server() {
 }
 
 #[test]
-fn t10_a_route_keeps_as_many_tokens_as_the_file_says_and_as_long() {
+fn t10_a_route_keeps_as_many_tokens_as_the_file_says() {
     let server = server();
-    let (folder, config) = settings(&server);
-    let config = format!("{config}[proxy.routes.crm.pool]\nmax_entries = 10\nidle_timeout = 0.2\n");
-    let proxy = Proxy::start_in(folder, &[], &config, |keyfob| keyfob);
-    let number_after = |name: &str| {
-        let status = proxy.status_address();
-        let metrics = get("/metrics", "").replace("localhost", &status);
-        let metrics = ask_at(&status, &metrics).0;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix("{route=\"crm\"} "));
-        let number = line.and_then(|number| number.parse::<u32>().ok());
-        number.unwrap_or_else(|| panic!("{name} is not in {metrics}"))
-    };
-    let ask_for = |subject: &str| {
-        let response = ask(&proxy, "gateway", &format!("X-User: {subject}\r\n"));
-        assert_eq!(response.status(), 200, "{response:?}");
-    };
+    let proxy = with_limit(&server, "max_entries = 10");
     for number in 0..50 {
-        ask_for(&format!("user-{number}"));
+        ask_for(&proxy, &format!("user-{number}"));
     }
-    let entries = number_after("keyfob_proxy_pool_entries");
-    assert!(entries <= 10, "{entries}");
+    let entries = entries(&proxy);
+    assert!((1..=10).contains(&entries), "{entries}");
+}
+
+#[test]
+fn t10_a_route_keeps_unused_tokens_as_long_as_the_file_says() {
+    let server = server();
+    let proxy = with_limit(&server, "idle_timeout = 0.2");
+    for number in 0..20 {
+        ask_for(&proxy, &format!("user-{number}"));
+    }
     // The idle ones are looked for at each new subject, but at most four times in the idle time.
     let mut subjects = 0..;
     wait_until("the idle tokens are gone", || {
         sleep(Duration::from_millis(60));
-        ask_for(&format!("late-{}", subjects.next()?));
-        (number_after("keyfob_proxy_pool_entries") < 10).then_some(())
+        ask_for(&proxy, &format!("late-{}", subjects.next()?));
+        (entries(&proxy) < 15).then_some(())
     });
+}
+
+/// A proxy whose route keeps tokens within this limit.
+fn with_limit(server: &Server, limit: &str) -> Proxy {
+    let (folder, config) = settings(server);
+    let config = format!("{config}[proxy.routes.crm.pool]\n{limit}\n");
+    Proxy::start_in(folder, &[], &config, |keyfob| keyfob)
+}
+
+fn ask_for(proxy: &Proxy, subject: &str) {
+    let response = ask(proxy, "gateway", &format!("X-User: {subject}\r\n"));
+    assert_eq!(response.status(), 200, "{response:?}");
+}
+
+/// How many tokens the route has, by its metrics.
+fn entries(proxy: &Proxy) -> u32 {
+    let status = proxy.status_address();
+    let metrics = get("/metrics", "").replace("localhost", &status);
+    let metrics = ask_at(&status, &metrics).0;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("keyfob_proxy_pool_entries{route=\"crm\"} "));
+    let number = line.and_then(|number| number.parse().ok());
+    number.unwrap_or_else(|| panic!("the entries are not in {metrics}"))
 }
 
 #[test]
