@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use keyfob_testkit::Server;
@@ -20,8 +20,14 @@ use crate::waiting::{TIMEOUT, wait_until};
 pub(crate) struct Proxy {
     child: Child,
     folder: tempfile::TempDir,
-    stderr: Arc<Mutex<String>>,
-    stdout: Arc<Mutex<String>>,
+    stderr: Output,
+    stdout: Output,
+}
+
+/// What a process has written so far.
+struct Output {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 /// The response to a raw request: what came until the connection was closed, or until the response was complete.
@@ -49,8 +55,8 @@ impl Proxy {
         let mut child = change(keyfob(&folder, arguments, config))
             .in_own_session()
             .start();
-        let stderr = collect(child.stderr.take().expect("it is piped"));
-        let stdout = collect(child.stdout.take().expect("it is piped"));
+        let stderr = Output::of(child.stderr.take().expect("it is piped"));
+        let stdout = Output::of(child.stdout.take().expect("it is piped"));
         let mut proxy = Self {
             child,
             folder,
@@ -66,11 +72,11 @@ impl Proxy {
     }
 
     pub(crate) fn stderr(&self) -> String {
-        self.stderr.lock().expect("no test panics with it").clone()
+        self.stderr.text()
     }
 
     pub(crate) fn stdout(&self) -> String {
-        self.stdout.lock().expect("no test panics with it").clone()
+        self.stdout.text()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -139,8 +145,8 @@ impl Proxy {
         };
         Finished {
             code: status.code().expect("it was not killed"),
-            stdout: self.stdout(),
-            stderr: self.stderr(),
+            stdout: self.stdout.whole(),
+            stderr: self.stderr.whole(),
         }
     }
 
@@ -258,19 +264,36 @@ pub(crate) fn get(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
 }
 
-fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let text = Arc::new(Mutex::new(String::new()));
-    let collected = Arc::clone(&text);
-    thread::spawn(move || {
-        let mut lines = BufReader::new(stream);
-        let mut line = String::new();
-        while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
-            collected
-                .lock()
-                .expect("no test panics with it")
-                .push_str(&line);
-            line.clear();
+impl Output {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut lines = BufReader::new(stream);
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+                collected
+                    .lock()
+                    .expect("no test panics with it")
+                    .push_str(&line);
+                line.clear();
+            }
+        });
+        Self {
+            text,
+            reader: Some(reader),
         }
-    });
-    text
+    }
+
+    fn text(&self) -> String {
+        self.text.lock().expect("no test panics with it").clone()
+    }
+
+    /// The text of a process that has ended, whose last lines may not have been read yet.
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("reading does not panic");
+        }
+        self.text()
+    }
 }
