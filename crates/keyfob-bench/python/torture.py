@@ -468,9 +468,7 @@ exchange. Their margins before the expiry are set to 1 s, and to 5 s for *outage
 requests-oauthlib has none. Authlib and requests-oauthlib do not renew a token after a 401, and do not claim to.
 They leave saving to the program, so the last two columns show a program that saves in the request that fetched the token.
 
-The [benchmarks](../benchmarks.md) show what Rust libraries do in outages, with late 401s and with sources that fail.
-
-Measured on {day} with Python {python}, {versions}.
+Measured on {day} with Python {python}, {versions}. The [benchmarks](../benchmarks.md) have Rust libraries.
 """
 
 

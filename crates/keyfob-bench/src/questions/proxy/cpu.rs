@@ -62,7 +62,8 @@ fn table(setup: &Setup, runtime: &Runtime) -> Table {
                 system calls included. nginx is one process; it adds a fixed header, keeps its connections open and does \
                 not buffer. `keyfob proxy` checks the client's secret, removes the client's credentials and puts on the \
                 token of its cache. Both have the same upstream and the same clients. Ratios are medians of batches that \
-                alternate. All of them run on one processor. With more, waking an idle virtual one is most of what is measured.",
+                alternate. All of them run on one processor. With two processors, most of the \
+                measured time would be the waking of idle virtual ones.",
         columns: vec!["", "in flight", "CPU to nginx", "CPU of one"],
         rows,
         measured: "CPU of a request, in µs",

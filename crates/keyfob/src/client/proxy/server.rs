@@ -191,7 +191,7 @@ impl Server {
                     End::Now => return,
                     End::AfterResponses => {
                         http.as_mut().graceful_shutdown();
-                        // What is left of a response is still read by the client, or it is gone.
+                        // The client reads the rest of its response in this time, or it is gone.
                         ends.push(connection.unused_for(idle).map(|()| End::Now).boxed());
                     }
                 },

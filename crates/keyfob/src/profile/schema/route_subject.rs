@@ -21,7 +21,7 @@ pub enum RouteSubject {
     Header(HeaderName),
 }
 
-/// How many tokens the pool of a route keeps, and for how long. What is `None` has the default of the pool.
+/// How many tokens the pool of a route keeps, and for how long. A limit that is `None` is the default of the pool.
 ///
 /// [`Profiles`](crate::Profiles) reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
