@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 # A child that hangs prints where it hangs.
 faulthandler.register(signal.SIGALRM, chain=True)
@@ -18,9 +22,9 @@ TIMEOUT = 40
 """The limit of a child in seconds, for a loaded machine."""
 
 
-def fork(work: Callable[[], object]) -> int:
+def fork(work: Callable[[], object], call: Callable[[], int] = os.fork) -> int:
     """Starts a child that does this work and exits; returns its process id."""
-    pid = os.fork()
+    pid = call()
     if pid == 0:
         signal.alarm(TIMEOUT)
         try:
@@ -31,6 +35,39 @@ def fork(work: Callable[[], object]) -> int:
             sys.stderr.flush()
             os._exit(1)
     return pid
+
+
+def fork_in_c() -> int:
+    """Forks as C code does: no function of ``os.register_at_fork`` runs, and Python's own locks are not made new.
+
+    If another thread waits for the interpreter at that moment, the child can wait for it for ever, whatever it does.
+    """
+    _wait_until_others_rest()
+    return ctypes.PyDLL(None).fork()
+
+
+def _wait_until_others_rest() -> None:
+    """Waits until no other thread runs; one that waits for the interpreter wakes every few milliseconds."""
+    end = time.monotonic() + TIMEOUT
+    before = None
+    while before is None or before != _switches():
+        assert time.monotonic() < end, "other threads keep running"
+        before = _switches()
+        time.sleep(0.1)
+
+
+def _switches() -> dict[str, list[str]]:
+    """How often each other thread of this process began and stopped to run; empty where the system does not tell."""
+    others = {}
+    for task in Path("/proc/self/task").glob("[0-9]*"):
+        if int(task.name) == threading.get_native_id():
+            continue
+        try:
+            lines = (task / "status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):  # The thread has ended.
+            lines = []
+        others[task.name] = [line for line in lines if "ctxt_switches" in line]
+    return others
 
 
 def join(pid: int) -> None:

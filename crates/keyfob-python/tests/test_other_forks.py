@@ -31,20 +31,10 @@ def test_a_child_that_c_code_forked_during_a_renewal_gets_a_token_of_its_own() -
     run(
         DURING_A_RENEWAL
         + """
-import ctypes
-from forking import join, TIMEOUT
+from forking import fork, fork_in_c, join
 
 for _ in range(3):
-    pid = ctypes.PyDLL(None).fork()
-    if pid == 0:
-        signal.alarm(TIMEOUT)
-        try:
-            work()
-            os._exit(0)
-        except BaseException as raised:
-            os.write(2, repr(raised).encode())
-            os._exit(1)
-    join(pid)
+    join(fork(work, fork_in_c))
 hook.release()
 waiting.join()
 assert handler.get_valid_token() == "token-1"
@@ -55,8 +45,8 @@ assert handler.get_valid_token() == "token-1"
 def test_a_coroutine_hook_runs_in_a_child_that_c_code_forked() -> None:
     run(
         """
-import asyncio, ctypes
-from forking import join, TIMEOUT
+import asyncio
+from forking import fork, fork_in_c, join
 
 async def hook():
     await asyncio.sleep(0.01)
@@ -64,11 +54,11 @@ async def hook():
 
 handler = GenericExternallyManagedJWTHandler(None, None, hook)
 assert handler.get_valid_token() == f"of-{os.getpid()}"
-pid = ctypes.PyDLL(None).fork()
-if pid == 0:
-    signal.alarm(TIMEOUT)
-    os._exit(handler.get_valid_token(force=True) != f"of-{os.getpid()}")
-join(pid)
+
+def work():
+    assert handler.get_valid_token(force=True) == f"of-{os.getpid()}"
+
+join(fork(work, fork_in_c))
 assert handler.get_valid_token(force=True) == f"of-{os.getpid()}"
 """
     )
