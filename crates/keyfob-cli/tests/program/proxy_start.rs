@@ -58,6 +58,21 @@ fn allowed_methods_and_paths_are_those_of_the_options() {
 }
 
 #[test]
+fn an_option_that_limits_a_route_leaves_the_other_limits_of_the_file() {
+    let server = upstream();
+    let limits = "[proxy.routes.api]\nmethods = [\"GET\"]\npaths = [\"/x\"]\n";
+    let file = format!("{}{limits}", profile(&server));
+    let post = get("/x", "Content-Length: 0\r\n").replace("GET", "POST");
+    for (option, value) in [("--allow-method", "GET"), ("--allow-path", "/x")] {
+        let proxy = Proxy::start(&["api", option, value], &file);
+        assert_eq!(proxy.over_socket(&get("/x", "")).status(), 200, "{option}");
+        assert_eq!(proxy.over_socket(&get("/y", "")).status(), 403, "{option}");
+        assert_eq!(proxy.over_socket(&post).status(), 405, "{option}");
+    }
+    assert_eq!(server.calls(), 2);
+}
+
+#[test]
 fn what_cannot_be_used_ends_the_proxy_with_a_message_and_code_2() {
     let server = upstream();
     let file = profile(&server);

@@ -180,8 +180,13 @@ fn routes(
             ));
         };
         let route = routes.get_mut(*name).expect("it was named");
-        route.methods.clone_from(&options.allow_method);
-        route.paths.clone_from(&options.allow_path);
+        // An empty list would allow everything, also what the file does not.
+        if !options.allow_method.is_empty() {
+            route.methods.clone_from(&options.allow_method);
+        }
+        if !options.allow_path.is_empty() {
+            route.paths.clone_from(&options.allow_path);
+        }
     }
     Ok(routes)
 }
