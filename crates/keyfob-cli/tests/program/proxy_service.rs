@@ -346,6 +346,25 @@ fn p7_what_a_client_may_send_and_open_is_bounded() {
     assert_eq!(third.read(&mut buffer).expect("it is its turn"), 1);
 }
 
+#[test]
+fn p7_a_client_that_does_not_read_its_response_loses_its_place_after_the_idle_time() {
+    let server = Server::start();
+    // More than the system keeps for the client, and less than what the proxy takes from the upstream before it has sent it.
+    let long = ScriptedResponse::text("b".repeat(400_000));
+    server.expect(Expect::any().always(long));
+    let config = format!(
+        "{}[proxy.limits]\nconnections = 1\nidle = 0.3\n",
+        profile(&server)
+    );
+    let proxy = Proxy::start(&["api"], &config);
+    let mut silent = UnixStream::connect(proxy.socket()).expect("it listens");
+    silent
+        .write_all(get("/x", "").as_bytes())
+        .expect("it reads");
+    assert_eq!(proxy.over_socket(&get("/x", "")).status(), 200);
+    drop(silent);
+}
+
 /// A server whose response to `/slow` waits for the gate.
 pub(crate) fn gated() -> (Server, Gate) {
     let (server, gate) = (Server::start(), Gate::new());
