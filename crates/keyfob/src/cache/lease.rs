@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::SignedDuration;
 
 use crate::cache::per_thread::PerThread;
 use crate::clock::clock::CoarseTime;
 use crate::error::error::Error;
 use crate::observe::events;
-use crate::token::freshness::Schedule;
+use crate::token::freshness::{Schedule, time_since};
 use crate::token::token::Token;
 
 /// A token that is ready to be put on a request.
@@ -50,7 +51,7 @@ pub(super) struct Snapshot {
     pub(super) copies: PerThread<Snapshot>,
     pub(super) schedule: Schedule,
     /// When its lifetime began, on [`Clock::elapsed`](crate::clock::Clock::elapsed).
-    pub(super) since: Duration,
+    pub(super) since: SignedDuration,
     pub(super) headers: Box<[(HeaderName, HeaderValue)]>,
     pub(super) token: Token,
     pub(super) generation: u64,
@@ -141,7 +142,7 @@ impl Lease {
 
     /// Returns the time since the source was asked for the token.
     pub(crate) fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.0.since)
+        time_since(self.0.since, now)
     }
 
     /// Returns the header fields of the credential as a map.

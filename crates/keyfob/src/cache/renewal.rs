@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use futures_util::future::{AbortHandle, BoxFuture, Shared};
+use jiff::SignedDuration;
 
 use crate::cache::lease::Lease;
 use crate::clock::clock;
@@ -87,7 +88,7 @@ pub(super) struct ScheduledToken {
     pub(super) token: Token,
     pub(super) schedule: Schedule,
     /// When its lifetime began.
-    pub(super) since: Duration,
+    pub(super) since: SignedDuration,
 }
 
 impl ScheduledToken {
@@ -100,9 +101,10 @@ impl ScheduledToken {
         clock: &dyn Clock,
         default_lifetime: Option<Duration>,
     ) -> Self {
+        let at = clock.elapsed();
         let acquired = Acquired {
-            asked,
-            at: clock.elapsed(),
+            age: asked.map(|asked| at.saturating_sub(asked)),
+            at,
             wall: clock.coarse_time().wall_time(),
         }
         .obtained(token.obtained());
@@ -110,7 +112,7 @@ impl ScheduledToken {
         Self {
             // Jitter, so that many processes with tokens of one age do not renew at the same moment.
             schedule: Schedule::new(expiry, token.recheck(), acquired, fastrand::f64()),
-            since: acquired.asked.unwrap_or(acquired.at),
+            since: acquired.began(),
             token,
         }
     }

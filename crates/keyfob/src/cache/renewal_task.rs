@@ -18,6 +18,7 @@ use crate::exchange::challenge::Challenges;
 use crate::observe::{events, pool};
 use crate::runtime::lock::{MutexGuard, lock};
 use crate::source::source::{Reason, TokenRequest, TokenSource};
+use crate::token::freshness::time_since;
 use crate::token::token::Token;
 
 impl SharedState {
@@ -157,7 +158,7 @@ impl SharedState {
     ) -> Lease {
         let now = self.current.clock.elapsed();
         let (since, expired) = (fetched.since, fetched.schedule.stated);
-        let lifetime = (expired != Duration::MAX).then(|| expired.saturating_sub(since));
+        let lifetime = (expired != Duration::MAX).then(|| time_since(since, expired));
         state.renewals += 1;
         let generation = state.generation;
         let lease = self.install(&mut state, fetched);
@@ -167,7 +168,7 @@ impl SharedState {
         }
         // The log is written without the lock, because a subscriber may use this cache.
         drop(state);
-        events::renewed(reason.name(), now.saturating_sub(since), lifetime);
+        events::renewed(reason.name(), time_since(since, now), lifetime);
         lease
     }
 

@@ -19,7 +19,7 @@ use crate::runtime::runtime::Runtime;
 use crate::runtime::task_queue::{Limits, TaskQueue};
 use crate::source::reentrancy;
 use crate::source::source::{Reason, TokenSource};
-use crate::token::freshness::Freshness;
+use crate::token::freshness::{Freshness, time_since};
 use crate::token::token::Token;
 
 /// The fields that each read uses come first, after the reference count: so a read loads one or two cache lines of it.
@@ -146,7 +146,7 @@ impl SharedState {
         let left = |moment: Duration| (moment != Duration::MAX).then(|| moment.saturating_sub(now));
         Status {
             authenticated: self.current.authenticated().is_some(),
-            age: snapshot.map(|snapshot| now.saturating_sub(snapshot.since)),
+            age: snapshot.map(|snapshot| time_since(snapshot.since, now)),
             expires_in: snapshot.and_then(|snapshot| left(snapshot.schedule.stated)),
             next_renewal_in: match snapshot {
                 Some(snapshot) => left(state.next_attempt(snapshot)),

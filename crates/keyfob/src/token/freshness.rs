@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::SignedDuration;
+
 use crate::token::token::Expiry;
 
 /// The longest leeway. It must cover the time in which a request with the token reaches the server.
@@ -49,8 +51,10 @@ pub(crate) struct Schedule {
 /// When a token was fetched, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Acquired {
-    /// When the source was asked. `None` for a token that a caller set: its lifetime is not known.
-    pub(crate) asked: Option<Duration>,
+    /// How long before the token arrived the source was asked. `None` for a token that a caller set: its lifetime is not known.
+    ///
+    /// The source may have been asked before the moment at which the monotonic clock began, such as the start of the machine.
+    pub(crate) age: Option<Duration>,
     /// When the token arrived.
     pub(crate) at: Duration,
     /// The wall clock when the token arrived.
@@ -61,10 +65,14 @@ impl Acquired {
     /// Sets when the source was asked, if that is known. A time in the future, by a clock that is ahead, counts as now.
     pub(crate) fn obtained(mut self, time: Option<SystemTime>) -> Self {
         if let Some(time) = time {
-            let ago = self.wall.duration_since(time).unwrap_or_default();
-            self.asked = Some(self.at.saturating_sub(ago));
+            self.age = Some(self.wall.duration_since(time).unwrap_or_default());
         }
         self
+    }
+
+    /// When the lifetime of the token began.
+    pub(crate) fn began(self) -> SignedDuration {
+        signed(self.at).saturating_sub(signed(self.age.unwrap_or_default()))
     }
 }
 
@@ -103,9 +111,9 @@ impl Schedule {
     }
 
     fn before(expired: Duration, acquired: Acquired, jitter: f64) -> Self {
-        let (early, late) = match acquired.asked {
-            Some(asked) => {
-                let lifetime = expired.saturating_sub(asked);
+        let (early, late) = match acquired.age {
+            Some(_) => {
+                let lifetime = time_since(acquired.began(), expired);
                 let early = lifetime / DUE_SHARE + (lifetime / DUE_JITTER_SHARE).mul_f64(jitter);
                 (early, LEEWAY.min(lifetime / LEEWAY_SHARE))
             }
@@ -135,15 +143,24 @@ impl Schedule {
 
 /// Converts an expiry to the monotonic clock. A time in the past becomes the moment at which the token arrived.
 fn expiry_on_clock(expiry: Expiry, acquired: Acquired) -> Option<Duration> {
-    let (start, left) = match expiry {
+    let left = match expiry {
         Expiry::Unknown => return None,
-        Expiry::In(lifetime) => (acquired.asked.unwrap_or(acquired.at), lifetime),
+        Expiry::In(lifetime) => lifetime.saturating_sub(acquired.age.unwrap_or_default()),
         Expiry::At(time) | Expiry::Hint(time) => {
-            let left = time.duration_since(acquired.wall).unwrap_or_default();
-            (acquired.at, left)
+            time.duration_since(acquired.wall).unwrap_or_default()
         }
     };
-    (left <= LONGEST_LIFETIME).then(|| start.saturating_add(left))
+    (left <= LONGEST_LIFETIME).then(|| acquired.at.saturating_add(left))
+}
+
+/// The time from the beginning of a lifetime to a moment that is not before it.
+pub(crate) fn time_since(began: SignedDuration, moment: Duration) -> Duration {
+    let time = signed(moment).saturating_sub(began);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn signed(time: Duration) -> SignedDuration {
+    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]
@@ -156,7 +173,7 @@ mod tests {
 
     fn fetched(asked_before: Duration) -> Acquired {
         Acquired {
-            asked: Some(START - asked_before),
+            age: Some(asked_before),
             at: START,
             wall: WALL + START,
         }
@@ -164,7 +181,7 @@ mod tests {
 
     fn set_by_caller() -> Acquired {
         Acquired {
-            asked: None,
+            age: None,
             ..fetched(Duration::ZERO)
         }
     }
@@ -218,7 +235,22 @@ mod tests {
     #[test]
     fn t6_a_token_from_a_clock_that_is_ahead_counts_as_new() {
         let ahead = set_by_caller().obtained(Some(WALL + START + SECOND * 300));
-        assert_eq!(ahead.asked, Some(START));
+        assert_eq!(ahead.age, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn t4_a_lifetime_may_have_begun_before_the_monotonic_clock() {
+        // The machine started 1000 s ago, and the token was written half an hour ago.
+        let wall = WALL + START * 2;
+        let arrived = Acquired {
+            wall,
+            ..set_by_caller()
+        };
+        let stored = arrived.obtained(Some(wall - SECOND * 1800));
+        let schedule = schedule(Expiry::In(SECOND * 3600), stored);
+        assert_eq!(schedule.expired, START + SECOND * 1800);
+        assert_eq!(schedule.due, START + SECOND * 900);
+        assert_eq!(time_since(stored.began(), START), SECOND * 1800);
     }
 
     #[test]
