@@ -9,7 +9,7 @@ use crate::error::error::Error;
 use crate::source::source::Reason;
 use crate::store::entry::{Entry, Failure, PendingExchange, fingerprint};
 use crate::token::freshness::{Acquired, Freshness, Schedule};
-use crate::token::token::Token;
+use crate::token::token::{Expiry, Token};
 
 /// What a caller asks for, and under which rules.
 #[derive(Clone, Copy)]
@@ -76,10 +76,33 @@ impl Question<'_> {
         let fits = match (self.reason, self.freshness(token)) {
             (_, Freshness::Expired | Freshness::Leeway) => false,
             (Reason::Missing, _) => true,
-            (Reason::Due, freshness) => is_other && freshness == Freshness::Fresh,
+            (Reason::Due, Freshness::Due) => false,
+            (Reason::Due, Freshness::Fresh) => is_other || self.is_extended(token),
             (Reason::Rejected | Reason::Forced, _) => is_other,
         };
         fits.then_some(token)
+    }
+
+    /// Whether another process got the same text again with a later end: some servers repeat a token until it ends.
+    fn is_extended(&self, token: &Token) -> bool {
+        let previous = self.previous.and_then(|previous| self.end(previous));
+        let (Some(before), Some(end)) = (previous, self.end(token)) else {
+            return false;
+        };
+        let obtained = token.obtained().unwrap_or(self.now);
+        let lifetime = end.duration_since(obtained).unwrap_or_default();
+        // The times of the entry were moved to this clock, so those of one token differ a little.
+        end.duration_since(before)
+            .is_ok_and(|more| more > lifetime / 4)
+    }
+
+    fn end(&self, token: &Token) -> Option<SystemTime> {
+        let obtained = token.obtained().unwrap_or(self.now);
+        match token.expires().known_at(obtained, self.default_lifetime) {
+            Expiry::At(time) | Expiry::Hint(time) => Some(time),
+            Expiry::In(lifetime) => obtained.checked_add(lifetime),
+            Expiry::Unknown => None,
+        }
     }
 
     /// The stored token, if the caller has none and it has not expired: better than the failure of a renewal (T3).
@@ -121,7 +144,7 @@ impl Question<'_> {
             .expires()
             .known_at(token.obtained().unwrap_or(self.now), self.default_lifetime);
         let acquired = Acquired {
-            asked: None,
+            age: None,
             at,
             wall: self.now,
         };

@@ -70,6 +70,22 @@ fn t1_a_stored_token_is_adopted_as_long_as_its_age_allows() {
 }
 
 #[test]
+fn t1_a_token_that_another_process_has_extended_is_adopted() {
+    for (reason, age, expected) in [
+        (Reason::Due, 10, "adopt same"),
+        // Its own, with times that were moved to this clock.
+        (Reason::Due, 70, "exchange 1"),
+        (Reason::Due, 80, "exchange 1"),
+        (Reason::Rejected, 10, "exchange 1"),
+        (Reason::Forced, 10, "exchange 1"),
+    ] {
+        let previous = token("same", 72);
+        let verdict = question(reason, Some(&previous)).decide(Some(&entry(token("same", age))));
+        assert_eq!(summary(verdict), expected, "{reason:?} at {age} s");
+    }
+}
+
+#[test]
 fn t8_a_token_that_was_rejected_or_is_due_is_not_adopted() {
     let same = token("same", 10);
     for reason in [Reason::Rejected, Reason::Forced, Reason::Due] {
