@@ -89,8 +89,8 @@ impl Profiles {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read, if every user of the machine can write it, or
-    /// if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) if the file cannot be read, if its group or other users can write it, if it or
+    /// a link to it belongs to another user, or if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         Self::parse(&find::read(path)?, &path.display().to_string())

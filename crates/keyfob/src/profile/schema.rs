@@ -71,6 +71,8 @@ pub(super) struct Definition {
     /// The key of a pool whose token this is; `None` for the profile's own.
     pub(super) pool_key: Option<String>,
     pub(super) store: StoreSettings,
+    /// Whether the file names the store.
+    names_store: bool,
     /// It has been reported that there is no place for the store.
     pub(super) has_reported_no_store: Arc<AtomicBool>,
 }
@@ -127,7 +129,7 @@ fn read_document(document: Table<'_>, errors: &FileErrors<'_>) -> Document {
     let profiles = document.optional("profiles", Value::entries);
     let proxy = document.get("proxy");
     document.finish();
-    let profiles: Vec<_> = profiles
+    let mut profiles: Vec<_> = profiles
         .into_iter()
         .flatten()
         .filter_map(|value| read_named(&value).ok())
@@ -141,11 +143,39 @@ fn read_document(document: Table<'_>, errors: &FileErrors<'_>) -> Document {
         });
         check_references(&references.collect::<Vec<_>>(), errors);
     }
+    // With an error, there may be a circle of references.
+    if errors.is_empty() {
+        set_default_stores(&mut profiles);
+    }
     let proxy = proxy.and_then(|value| {
         let names: Vec<_> = profiles.iter().map(|profile| &*profile.name).collect();
         proxy::read(&value, are_all_read.then_some(&*names), errors).ok()
     });
     Document { profiles, proxy }
+}
+
+fn set_default_stores(profiles: &mut [Definition]) {
+    let default = |profile: &Definition| {
+        (!profile.names_store).then(|| {
+            let of_profile = |name: &str| is_of_this_run(name, profiles);
+            StoreSettings::default_for(&profile.token, &of_profile)
+        })
+    };
+    let defaults: Vec<_> = profiles.iter().map(default).collect();
+    for (profile, default) in profiles.iter_mut().zip(defaults) {
+        if let Some(default) = default {
+            profile.store = default;
+        }
+    }
+}
+
+/// Whether the token of the profile with this name is that of this run.
+fn is_of_this_run(name: &str, profiles: &[Definition]) -> bool {
+    let profile = profiles.iter().find(|profile| profile.name == name);
+    profile.is_some_and(|profile| {
+        let of_profile = |name: &str| is_of_this_run(name, profiles);
+        profile.token.is_of_this_run(&of_profile)
+    })
 }
 
 fn read_named(value: &Value<'_>) -> Read<Definition> {
@@ -207,7 +237,9 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         stand_in_prefix,
         secret_variables: Vec::new(),
         pool_key: None,
-        store: store.unwrap_or_else(|| StoreSettings::default_for(&token)),
+        names_store: store.is_some(),
+        // Without one, it depends on the profiles that this one refers to.
+        store: store.unwrap_or_default(),
         token,
         has_reported_no_store: Arc::default(),
     };

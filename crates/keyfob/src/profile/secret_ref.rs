@@ -83,11 +83,26 @@ impl SecretRef {
         Self::Member { of, pointer }
     }
 
+    /// Whether it is an environment variable.
+    pub(super) fn is_variable(&self) -> bool {
+        matches!(self, Self::Environment(_))
+    }
+
+    /// Whether it is a file with a fixed name.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// A text that differs for different references. It must not be shown, because the arguments of a command may be secrets.
     pub(super) fn identity(&self) -> String {
         match self {
             // Of a command, `Display` shows the program only.
             Self::Command(command) => format!("{self} {}", command.identity()),
+            // Another file is that of another account.
+            Self::FileOfVariable { name, .. } => {
+                format!("{self} {:?}", env::var_os(name).unwrap_or_default())
+            }
+            Self::Member { of, pointer } => format!("`{pointer}` of {}", of.identity()),
             _ => self.to_string(),
         }
     }
@@ -329,6 +344,17 @@ mod tests {
     fn s1_the_arguments_of_a_command_are_not_shown() {
         let secret = SecretRef::parse("command:helper --key s3cret").unwrap();
         assert_eq!(format!("{secret:?}"), "SecretRef(the command helper)");
+    }
+
+    #[test]
+    fn another_file_in_a_variable_is_another_reference() {
+        let (name, hint) = ("CARGO_MANIFEST_DIR", "");
+        let file = SecretRef::FileOfVariable { name, hint };
+        let path = env!("CARGO_MANIFEST_DIR");
+        assert!(file.identity().contains(path), "{}", file.identity());
+        assert!(SecretRef::member(&file, "/a").identity().contains(path));
+        // An error or a label shows the name only.
+        assert!(!file.to_string().contains(path));
     }
 
     #[test]

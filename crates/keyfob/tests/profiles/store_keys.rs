@@ -149,3 +149,87 @@ fn signed_in_tokens_keep_their_store_key() {
         "26762ac1d1dbf3c6a9854db84ffe42d366820ae68f60ba2d35306c8b9114cd6c",
     );
 }
+
+#[test]
+fn the_token_of_another_job_or_user_is_not_in_the_store_that_is_the_default() {
+    const EXCHANGE: &str = "grant = \"token_exchange\"\nclient_authentication = \"none\"";
+    const BEARER: &str = "grant = \"jwt_bearer\"\nclient_authentication = \"none\"";
+    let job = "{ preset = \"github_actions\", audience = \"a\" }";
+    let lines = |grant: &str, more: &str| format!("{grant}\n{more}{CLIENT}");
+    for (token, is_stored) in [
+        (
+            lines(EXCHANGE, "subject_token = \"env:CI_JOB_TOKEN\""),
+            false,
+        ),
+        (
+            lines(
+                EXCHANGE,
+                "subject_token = \"file:/f\"\nactor_token = \"env:A\"",
+            ),
+            false,
+        ),
+        (lines(EXCHANGE, &format!("subject_token = {job}")), false),
+        (lines(EXCHANGE, "subject_token = \"profile:job\""), false),
+        (lines(EXCHANGE, "subject_token = \"profile:over\""), false),
+        (
+            lines(
+                EXCHANGE,
+                "subject_token = { source = \"env:CI_JOB_TOKEN\" }",
+            ),
+            false,
+        ),
+        (lines(BEARER, "assertion = \"env:ASSERTION\""), false),
+        (lines(BEARER, &format!("assertion = {job}")), false),
+        (
+            "preset = \"vault_kubernetes\"\nrole = \"a\"".to_owned(),
+            false,
+        ),
+        (
+            format!("preset = \"vault_kubernetes\"\nrole = \"a\"\njwt = {job}"),
+            false,
+        ),
+        (
+            "preset = \"vault_kubernetes\"\nrole = \"a\"\njwt = \"command:jwt\"".to_owned(),
+            true,
+        ),
+        (
+            lines(EXCHANGE, "subject_token = \"file:/tokens/anna\""),
+            true,
+        ),
+        (lines(EXCHANGE, "subject_token = \"profile:anna\""), true),
+        (
+            lines(
+                "grant = \"client_credentials\"",
+                "client_secret = \"env:SECRET\"",
+            ),
+            true,
+        ),
+        // A sign-in would be lost.
+        (
+            lines("grant = \"refresh_token\"", "refresh_token = \"env:FIRST\""),
+            true,
+        ),
+    ] {
+        let text = format!(
+            "[profiles.job]\norigins = []\ntoken = {job}\n\
+             [profiles.over]\norigins = []\ntoken = {{ grant = \"token_exchange\", subject_token = \"profile:job\", \
+             client_authentication = \"none\", client_id = \"a\", issuer = \"https://i.example\" }}\n\
+             [profiles.anna]\norigins = []\ntoken = {{ grant = \"device_code\", client_id = \"a\", issuer = \"https://i.example\" }}\n\
+             [profiles.a]\nbase_url = \"https://a.example/\"\n[profiles.a.token]\n{token}"
+        );
+        let profiles = Profiles::from_text(&text).expect("the file has no fault");
+        let store = profiles.get("a").and_then(|profile| profile.store());
+        assert_eq!(
+            store.is_ok_and(|store| store.is_some()),
+            is_stored,
+            "{token}"
+        );
+        let named = text.replace(
+            "base_url",
+            "store = { kind = \"file\", directory = \"/state\" }\nbase_url",
+        );
+        let profiles = Profiles::from_text(&named).expect("the file has no fault");
+        let store = profiles.get("a").and_then(|profile| profile.store());
+        assert!(store.is_ok_and(|store| store.is_some()), "{token}");
+    }
+}

@@ -65,7 +65,12 @@ const KUBERNETES_KEYS: &[Key] = &[
 ];
 
 fn kubernetes(values: &Values) -> Result<TokenSettings, String> {
-    let jwt = match values.token("jwt") {
+    let jwt = values.token("jwt");
+    // Of a link, its own settings tell.
+    let is_of_platform = jwt
+        .secret()
+        .is_some_and(|jwt| jwt.is_variable() || jwt.is_file());
+    let jwt = match jwt {
         TokenPlace::Secret(secret) => Piece::Secret(secret).into(),
         TokenPlace::Link(key) => HttpText::token_of(&key, "the token of the service account"),
     };
@@ -73,7 +78,11 @@ fn kubernetes(values: &Values) -> Result<TokenSettings, String> {
         ("/role", HttpText::from(values.text("role"))),
         ("/jwt", jwt),
     ];
-    log_in(values, body)
+    let token = log_in(values, body)?;
+    Ok(match is_of_platform {
+        true => token.keyless(),
+        false => token,
+    })
 }
 
 fn log_in(values: &Values, body: [(&str, HttpText); 2]) -> Result<TokenSettings, String> {

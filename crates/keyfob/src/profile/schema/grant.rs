@@ -170,6 +170,21 @@ impl Grant {
         matches!(self.kind, GrantKind::RefreshToken(_) | GrantKind::SignIn(_))
     }
 
+    /// Whether the platform gives what stands in for a secret, or a variable of the environment holds the token of the subject.
+    pub(crate) fn is_of_this_run(&self) -> bool {
+        let subjects = match &self.kind {
+            GrantKind::JwtBearer(Assertion::Stored(assertion)) => vec![assertion],
+            GrantKind::TokenExchange(exchange) => {
+                let actor = exchange.actor.iter().map(|(actor, _)| actor);
+                actor.chain([&exchange.subject]).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut subjects = subjects.into_iter().filter_map(TokenPlace::secret);
+        matches!(self.client.authentication, Authentication::Assertion(_))
+            || subjects.any(SecretRef::is_variable)
+    }
+
     /// The prover of the DPoP key; `None` if tokens are not bound to a key.
     pub(crate) async fn prover(&self) -> Result<Option<DpopProver>, Error> {
         let prover = self.dpop_key.as_ref().map(DpopKey::prover);

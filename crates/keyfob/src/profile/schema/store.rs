@@ -71,11 +71,13 @@ impl FileSettings {
 }
 
 impl StoreSettings {
-    /// The store of a profile whose file does not name one: files, unless the token is kept elsewhere anyway.
-    pub(super) fn default_for(token: &TokenSettings) -> Self {
+    /// The store of a profile whose file does not name one: files, unless the token is kept elsewhere anyway, or is that of
+    /// this run.
+    ///
+    /// `of_profile` says whether the token of another profile is that of this run.
+    pub(super) fn default_for(token: &TokenSettings, of_profile: &dyn Fn(&str) -> bool) -> Self {
         match &token.from {
-            // Neither should the token be on disk if nothing is from which it is made.
-            _ if token.is_keyless() => Self::new(None),
+            _ if token.is_of_this_run(of_profile) => Self::new(None),
             TokenFrom::Grant(_) | TokenFrom::Http(_) | TokenFrom::Secret(SecretRef::Command(_)) => {
                 Self::new(Some(PersistentStore::Files(FileSettings::default())))
             }

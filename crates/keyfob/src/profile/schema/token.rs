@@ -13,7 +13,6 @@ use crate::origin::origin::without_secrets;
 use crate::profile::basic::BasicToken;
 use crate::profile::client_certificate::CertificateFiles;
 use crate::profile::key::{Condition, Key, Kind, TableKeys, Variant};
-use crate::profile::schema::client::Authentication;
 use crate::profile::schema::grant::Grant;
 use crate::profile::schema::helper;
 use crate::profile::schema::http;
@@ -152,13 +151,22 @@ impl TokenSettings {
         self
     }
 
-    /// Whether no secret of the user is needed: the platform gives the token, or what stands in for a secret.
-    pub(crate) fn is_keyless(&self) -> bool {
-        let is_assertion = |grant: &Grant| {
-            matches!(grant.client.authentication, Authentication::Assertion(_))
-                && !grant.consumes_refresh_token()
-        };
-        self.is_keyless || self.grant().is_some_and(is_assertion)
+    /// Whether the token is that of this run: the platform gives it or what stands in for a secret, or a variable of the
+    /// environment says for whom it is. The next run may be another job or another user, for whom the token is not.
+    ///
+    /// `of_profile` says this of the token of another profile.
+    pub(crate) fn is_of_this_run(&self, of_profile: &dyn Fn(&str) -> bool) -> bool {
+        match &self.from {
+            TokenFrom::Secret(secret) => self.is_keyless || secret.is_variable(),
+            TokenFrom::Profile(other) => of_profile(&other.name),
+            // A sign-in is lost without a store.
+            TokenFrom::Grant(grant) if grant.consumes_refresh_token() => false,
+            TokenFrom::Grant(grant) if grant.is_of_this_run() => true,
+            _ => {
+                let mut links = self.links.iter();
+                self.is_keyless || links.any(|link| link.token.is_of_this_run(of_profile))
+            }
+        }
     }
 
     /// The same in this header, without a scheme.
