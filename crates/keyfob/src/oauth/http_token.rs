@@ -163,17 +163,30 @@ impl Settings {
         };
         let token = Token::new(text.as_str())
             .map_err(|_| fault("a text that has characters that no token has"))?;
-        let expiry = match pointer.parent(json) {
-            // T5: an expiry that is there is read, whatever it is called.
-            Some(Json::Object(object)) if self.expiry.is_none() => expiry_beside(object)
-                .map_err(|fault| {
-                    Error::malformed(format!(
-                        "{endpoint} sent a response whose expiry is not clear: beside the token, {fault}; set where the expiry is"
-                    ))
-                })?,
-            _ => Expiry::Unknown,
+        let expiry = match self.expiry {
+            Some(_) => Expiry::Unknown,
+            None => self.expiry_around(pointer, json)?,
         };
         Ok((token, expiry))
+    }
+
+    /// The expiry in what holds the token, or else in what holds that. T5: one that is there is read, whatever it is called.
+    fn expiry_around(&self, pointer: &Pointer, json: &Json) -> Result<Expiry, Error> {
+        for around in pointer.around(json) {
+            let Json::Object(object) = around else {
+                continue;
+            };
+            let found = expiry_beside(object).map_err(|fault| {
+                Error::malformed(format!(
+                    "{} sent a response whose expiry is not clear: beside the token, {fault}; set where the expiry is",
+                    self.endpoint
+                ))
+            })?;
+            if !matches!(found, Expiry::Unknown) {
+                return Ok(found);
+            }
+        }
+        Ok(Expiry::Unknown)
     }
 
     /// The error if there is no response.

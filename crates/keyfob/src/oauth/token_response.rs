@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::error::error::Error;
 use crate::oauth::endpoint::Endpoint;
+use crate::source::token_text::expiry_beside;
 use crate::token::json::{Json, Object};
 use crate::token::secret::Secret;
 use crate::token::token;
@@ -169,24 +170,39 @@ fn read_scope(object: &Object) -> Option<String> {
 
 /// When the token expires. T5: a value that is there and cannot be read is an error.
 fn read_expiry(endpoint: &Endpoint, object: &Object) -> Result<Expiry, Error> {
-    let present = |name: &&&str| match object.get(name) {
+    let is_there = |name: &&&str| object.get(name).is_some();
+    let is_set = |name: &&&str| match object.get(name) {
         Some(Json::Text(text)) => !text.trim().is_empty(),
         found => found.is_some(),
     };
-    let lifetime = LIFETIMES.iter().find(present);
-    let (name, expiry) = match lifetime.or_else(|| TIMES.iter().find(present)) {
-        None => return Ok(Expiry::Unknown),
-        Some(name) => (
-            name,
-            object.get(name).and_then(|value| match lifetime {
-                Some(_) => read_seconds(Some(value)).map(Expiry::In),
-                None => read_time(value),
-            }),
-        ),
+    let lifetime = LIFETIMES.iter().find(is_set);
+    let Some(name) = lifetime.or_else(|| TIMES.iter().find(is_set)) else {
+        return match LIFETIMES.iter().chain(&TIMES).any(|name| is_there(&name)) {
+            // It is there, and says nothing.
+            true => Ok(Expiry::Unknown),
+            false => other_expiry(endpoint, object),
+        };
     };
-    expiry.ok_or_else(|| {
+    let value = object.get(name);
+    let expiry = match lifetime {
+        Some(_) => read_seconds(value).map(Expiry::In),
+        None => value.and_then(read_time),
+    };
+    // A helper's output may have a time in more forms, such as one without a zone.
+    let in_other_form = || expiry_beside(object).ok().filter(|_| lifetime.is_none());
+    expiry.or_else(in_other_form).ok_or_else(|| {
         Error::malformed(format!(
             "{endpoint} sent an expiry in `{name}` that cannot be read as a time"
+        ))
+    })
+}
+
+/// An expiry that has none of the usual names.
+fn other_expiry(endpoint: &Endpoint, object: &Object) -> Result<Expiry, Error> {
+    expiry_beside(object).map_err(|fault| {
+        Error::malformed(format!(
+            "{endpoint} sent a response whose expiry is not clear: beside the token, {fault}; in a profile, `source = \"http\"` can \
+             say where the expiry is"
         ))
     })
 }

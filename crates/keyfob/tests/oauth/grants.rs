@@ -7,7 +7,7 @@ use keyfob::oauth::{
     RefreshToken, SigningKey, SmartBackendServices, TokenExchange, TokenType,
 };
 use keyfob::{ErrorKind, Expiry, FixedToken, Session, Token, blocking};
-use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, json};
+use keyfob_testkit::{Api, Expect, ScriptedResponse, Server, TokenEndpoint, TokenResponse, json};
 
 use crate::fixtures::{client, form_values, last, read_jwt, token_of};
 use crate::sign_in::{SignIn, visit};
@@ -100,7 +100,7 @@ async fn the_lifetime_may_be_a_number_a_text_or_missing() {
         (json!(null), Expiry::Unknown),
     ] {
         let endpoint = TokenEndpoint::start();
-        endpoint.next(keyfob_testkit::TokenResponse::token().field("expires_in", given));
+        endpoint.next(TokenResponse::token().field("expires_in", given));
         let token = token_of(ClientCredentials::new(client(&endpoint)))
             .await
             .unwrap();
@@ -109,10 +109,42 @@ async fn the_lifetime_may_be_a_number_a_text_or_missing() {
 }
 
 #[tokio::test]
+async fn t5_an_expiry_under_another_name_is_read_or_an_error() {
+    let end = json!("2099-01-01T00:00:00Z");
+    for (name, given, is_read) in [
+        ("expiry", end.clone(), true),
+        ("expiration", end, true),
+        ("expiresIn", json!(300), true),
+        ("expires_in_seconds", json!(300), true),
+        ("expires_at", json!("2099-01-01 00:00:00"), true),
+        ("ext_expires_in", json!(300), false),
+        ("refresh_token_expires_in", json!(300), false),
+    ] {
+        let endpoint = TokenEndpoint::start();
+        let response = TokenResponse::token().field("expires_in", json!(null));
+        endpoint.next(response.field(name, given));
+        let token = token_of(ClientCredentials::new(client(&endpoint)))
+            .await
+            .unwrap();
+        assert_eq!(token.expires() != Expiry::Unknown, is_read, "{name}");
+    }
+    for (name, given) in [("expiry", json!("soon")), ("expires_when", json!(300))] {
+        let endpoint = TokenEndpoint::start();
+        let response = TokenResponse::token().field("expires_in", json!(null));
+        endpoint.next(response.field(name, given));
+        let error = token_of(ClientCredentials::new(client(&endpoint)))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        assert!(error.to_string().contains(&format!("`{name}`")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn t5_a_lifetime_that_cannot_be_read_is_an_error() {
     for given in [json!("soon"), json!([300]), json!(true), json!("1e999")] {
         let endpoint = TokenEndpoint::start();
-        endpoint.next(keyfob_testkit::TokenResponse::token().field("expires_in", given));
+        endpoint.next(TokenResponse::token().field("expires_in", given));
         let error = token_of(ClientCredentials::new(client(&endpoint))).await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), keyfob::ErrorKind::Malformed);

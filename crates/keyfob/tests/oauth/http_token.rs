@@ -99,6 +99,16 @@ async fn t5_an_expiry_is_read_at_its_pointer_or_beside_the_token() {
             Expiry::Unknown,
         ),
         (json!({"data": {"token": "t"}}), None, Expiry::Unknown),
+        (
+            json!({"data": {"token": "t"}, "expires_in": 60}),
+            None,
+            seconds(60),
+        ),
+        (
+            json!({"data": {"token": "t", "ttl": 60}, "expires_in": 90}),
+            None,
+            seconds(60),
+        ),
     ] {
         server.expect(Expect::any().respond(ScriptedResponse::json(body)));
         let mut source = source(&server).token("/data/token");

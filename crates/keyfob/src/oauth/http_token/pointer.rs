@@ -66,12 +66,15 @@ impl Pointer {
             .try_fold(json, |place, step| child(place, step))
     }
 
-    /// What holds the value that it points to.
-    pub(crate) fn parent<'j>(&self, json: &'j Json) -> Option<&'j Json> {
-        let (_, above) = self.steps.split_last()?;
-        above
-            .iter()
-            .try_fold(json, |place, step| child(place, step))
+    /// What holds the value that it points to, then what holds that, up to the whole document.
+    pub(crate) fn around<'j>(&self, json: &'j Json) -> Vec<&'j Json> {
+        let (mut place, mut found) = (Some(json), Vec::new());
+        for step in &self.steps {
+            found.extend(place);
+            place = place.and_then(|place| child(place, step));
+        }
+        found.reverse();
+        found
     }
 }
 
