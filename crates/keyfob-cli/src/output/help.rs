@@ -122,14 +122,18 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "keyfob token work --min-valid 600",
             ),
             (
-                "Give it to curl, without showing it to other users of the machine",
-                "keyfob token work --format header | curl --header @- https://api.example.com/items",
+                "Print one that the server has not rejected; the rejected one is on standard input",
+                "keyfob token work --rejected -",
             ),
         ],
     ),
     (
         "helper",
         &[
+            (
+                "Give a token to curl, which sends nothing if there is none",
+                "keyfob helper curl https://api.example.com/items | curl --config -",
+            ),
             (
                 "Write the configuration with which git asks keyfob",
                 "keyfob helper setup git --profile work --write",
@@ -367,6 +371,11 @@ mod tests {
             let first = path.split(' ').next().unwrap_or_default();
             assert!(commands.iter().any(|known| known == first), "{path}");
             for (_, line) in *examples {
+                // The shell starts curl also if there is no token.
+                assert!(
+                    !(line.contains("keyfob token") && line.contains("| curl")),
+                    "{line}"
+                );
                 let line = line
                     .split([' ', '\n'])
                     .take_while(|word| !["|", ">"].contains(word));

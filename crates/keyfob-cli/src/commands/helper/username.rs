@@ -2,7 +2,10 @@
 
 /// The name that git servers take for a token.
 pub(super) fn for_git(host: &str) -> &'static str {
-    find(GIT, host).unwrap_or("x-access-token")
+    // A GitLab of a company has no other name that tells.
+    let of_company = || host.starts_with("gitlab.").then_some("oauth2");
+    let found = find(GIT, host).or_else(of_company);
+    found.unwrap_or("x-access-token")
 }
 
 /// The name that registries of images take for a token.
@@ -37,7 +40,9 @@ mod tests {
     #[test]
     fn the_name_follows_from_the_host_and_never_from_a_part_of_a_label() {
         assert_eq!(for_git("gitlab.com"), "oauth2");
+        assert_eq!(for_git("gitlab.example.com"), "oauth2");
         assert_eq!(for_git("notgitlab.com"), "x-access-token");
+        assert_eq!(for_git("example.com.gitlab"), "x-access-token");
         assert_eq!(
             for_docker("a.azurecr.io"),
             "00000000-0000-0000-0000-000000000000"

@@ -159,6 +159,48 @@ const HINTS: &[Hint] = &[
         "tlsv1",
         "keyfob speaks TLS 1.2 and 1.3, and needs no option for it",
     ),
+    long(
+        "tlsv1.2",
+        "keyfob speaks TLS 1.2 and 1.3, and needs no option for it",
+    ),
+    long(
+        "tlsv1.3",
+        "keyfob speaks TLS 1.2 and 1.3, and needs no option for it",
+    ),
+    long(
+        "tls-max",
+        "keyfob speaks TLS 1.2 and 1.3, and needs no option for it",
+    ),
+    long(
+        "ssl-reqd",
+        "an https URL is always sent over TLS; no option is needed",
+    ),
+    long("ciphers", "the TLS library chooses the ciphers"),
+    long(
+        "proto",
+        "keyfob speaks http and https only, and sends no token over plain http to another machine unless a profile allows it",
+    ),
+    long(
+        "proto-redir",
+        "a redirect from https to plain http is followed without the token; --max-redirects 0 follows none",
+    ),
+    long(
+        "pinnedpubkey",
+        "name the file with the certificate of the authority: --cacert FILE, or `ca_file` in a profile",
+    ),
+    long(
+        "connect-to",
+        "change the name's address in the hosts file of the system",
+    ),
+    long("path-as-is", "dots in a path are resolved, as in a browser"),
+    long(
+        "max-filesize",
+        "there is no limit; --timeout limits the time",
+    ),
+    long(
+        "no-progress-meter",
+        "-q leaves out the progress and the notices",
+    ),
     hinted(
         '0',
         "http1.0",
