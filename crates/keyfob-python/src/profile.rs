@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyfob::exchange::Exchange;
 use keyfob::origin::Origins as CoreOrigins;
 use keyfob::{ClientCertificate, Error, Profile as CoreProfile, Profiles, TokenSource};
 use pyo3::prelude::*;
@@ -97,10 +98,16 @@ impl Profile {
         self.0.timeout().map(|limit| limit.as_secs_f64())
     }
 
-    /// How many redirects are followed.
+    /// How many redirects are followed, if the file sets it.
     #[getter]
     fn redirects(&self) -> Option<u32> {
         self.0.redirects()
+    }
+
+    /// How many redirects a session follows.
+    #[getter]
+    fn redirects_of_session(&self) -> u32 {
+        self.0.redirects().unwrap_or(Exchange::REDIRECTS)
     }
 
     /// The origins that may receive its token.

@@ -147,6 +147,7 @@ def test_a_profile_without_redirects_returns_a_redirect(servers: Servers, tmp_pa
     servers.next(302, headers={"location": "/there"}, times=3)
     with pytest.raises(requests.exceptions.TooManyRedirects):
         session.get("reports")
+    assert ehr(servers, tmp_path, "").max_redirects == 10
 
 
 def test_r1_a_token_in_a_custom_header_stays_with_its_origin(

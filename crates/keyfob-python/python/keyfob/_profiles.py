@@ -132,7 +132,7 @@ class ProfileSession(Session):
             base_url=profile.base_url,
             timeout=profile.timeout,
             retry=profile.retry,
-            redirects=profile.redirects,
+            redirects=profile.redirects_of_session,
             verify=profile.ca_file,
             cert=_certificate(profile),
         )
