@@ -39,7 +39,7 @@ impl Options {
         Self {
             processes: number("--processes", 8) as usize,
             lifetimes: number("--lifetimes", 3),
-            lifetime: Duration::from_secs(number("--lifetime", 4).into()),
+            lifetime: Duration::from_secs(number("--lifetime", 6).into()),
             kill_every: Duration::from_millis(number("--kill-every-ms", 500).into()),
             server_fault_every: Duration::from_secs(number("--server-fault-every", 5).into()),
             stores: stores(arguments),
