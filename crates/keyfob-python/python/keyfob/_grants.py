@@ -29,7 +29,7 @@ class Client:
         passphrase: The passphrase of an encrypted key.
         client_assertion: The source of the client assertion, such as ``sources.file`` for a token that the platform projects.
             If the server refuses the assertion, the source is asked for another one, and the request is sent once more.
-        timeout: The limit of one request, in seconds; 10 unless given.
+        timeout: The limit of one request, in seconds; 20 unless given.
         verify: A file with certificate authorities (PEM) for the server; see :func:`keyfob.session`.
         cert: The client certificate for the server: a file (PEM) with certificate and key, or the two files.
         allow_plain_http: The origin of the server if it is on another machine and has no ``https``.

@@ -54,7 +54,7 @@ def http(
         refused: The statuses that mean that the server refuses the credential, so that the request is not repeated; 400, 401,
             403 and 404 unless given.
         default_lifetime: How long to use a token without an expiry, in seconds; until a server rejects it unless given.
-        timeout: The limit of the request, in seconds; 10 unless given.
+        timeout: The limit of the request, in seconds; 20 unless given.
         verify: A file with certificate authorities (PEM) for the server; see :func:`keyfob.session`.
         cert: The client certificate for the server: a file (PEM) with certificate and key, or the two files.
         allow_plain_http: The origin of the server if it is on another machine and has no ``https``.

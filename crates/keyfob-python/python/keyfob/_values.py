@@ -40,7 +40,10 @@ class Status(TypedDict):
     expires_in: float | None
     """Time until the token expires; ``None`` without a token or a known expiry."""
     next_renewal_in: float | None
-    """Time until the next renewal in the background; after a failure, until the next attempt."""
+    """Time until the next renewal in the background.
+
+    After a failure, until the next attempt; after a refusal, until the token expires.
+    """
     renewing: bool
     """Whether the hook is running now."""
     generation: int
@@ -80,7 +83,7 @@ class PoolStatus(TypedDict):
     """
 
     entries: int
-    """The keys that have a token or wait for one now."""
+    """The keys that the pool has a handler or a token for now."""
     created: int
     """How many keys were added."""
     evicted: int

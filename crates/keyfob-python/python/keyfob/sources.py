@@ -50,7 +50,7 @@ def command(
     Args:
         argv: The program and its arguments.
         timeout: How long it may run, in seconds; 30 unless given.
-        directory: The directory it runs in; the home directory unless given.
+        directory: The directory it runs in; unless given, ``/``, or the temporary directory on Windows.
         default_lifetime: How long to use a token without an expiry, in seconds; until a server rejects it unless given.
 
     Raises:
