@@ -1,14 +1,17 @@
 //! The tokens in the stores of this machine's profiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfob::error::printable;
 use keyfob::pool::PoolKey;
-use keyfob::store::{EntrySummary, FileStore, StoreKey, TokenStore};
+use keyfob::store::{EntrySummary, FileStore, StoreError, StoreKey, TokenStore};
 use keyfob::{Error, Profile, Profiles};
 
 use crate::output::error::CliError;
+use crate::output::exit_code::ExitCode;
+use crate::output::print::{print_stderr, print_stdout};
 
 /// An entry of a store.
 pub(crate) struct StoredToken {
@@ -18,8 +21,27 @@ pub(crate) struct StoredToken {
     pub(crate) profile: Option<String>,
 }
 
+/// The entries of all stores that can be read, and whether there are others.
+pub(crate) struct AllStored {
+    pub(crate) tokens: Vec<StoredToken>,
+    /// Whether a store could not be read, which is reported already.
+    pub(crate) is_incomplete: bool,
+}
+
+impl AllStored {
+    /// How a command ends that has done its work for the stores that can be read.
+    pub(crate) fn outcome(&self) -> Result<ExitCode, CliError> {
+        match self.is_incomplete {
+            true => Err(CliError::silent(ExitCode::Failed)),
+            false => Ok(ExitCode::Done),
+        }
+    }
+}
+
 /// Every entry of the default store and of the stores that profiles name.
-pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliError> {
+///
+/// A store that cannot be read is reported, and the others are read all the same.
+pub(crate) async fn all(profiles: &Profiles) -> AllStored {
     let mut stores: Vec<(String, Arc<dyn TokenStore>)> = Vec::new();
     // A process without a home has no default store, and may have others.
     if let Ok(directory) = FileStore::default_directory() {
@@ -39,8 +61,14 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
         }
     }
     let mut found: BTreeMap<(String, String), StoredToken> = BTreeMap::new();
+    let mut faults = BTreeSet::new();
     for (location, store) in stores {
-        for entry in store.list().await.map_err(Error::from)? {
+        let entries = store.list().await.unwrap_or_else(|fault| {
+            // Profiles that share a store share its error, unless their sealing keys differ.
+            faults.insert(report(&location, fault));
+            Vec::new()
+        });
+        for entry in entries {
             let id = entry.key.id().to_owned();
             let profile = owners.get(&id).cloned();
             let place = (location.clone(), id);
@@ -58,7 +86,56 @@ pub(crate) async fn all(profiles: &Profiles) -> Result<Vec<StoredToken>, CliErro
             found.insert(place, token);
         }
     }
-    Ok(found.into_values().collect())
+    for fault in &faults {
+        print_stderr(fault);
+    }
+    AllStored {
+        tokens: found.into_values().collect(),
+        is_incomplete: !faults.is_empty(),
+    }
+}
+
+/// A line about what failed in a store.
+fn report(what: &str, fault: StoreError) -> String {
+    let error = CliError::from(Error::from(fault));
+    let message = error.message().unwrap_or_default();
+    format!(
+        "keyfob: {}: {}\n",
+        printable(what.trim_end()),
+        printable(message)
+    )
+}
+
+/// What was done with the entries of stores.
+#[derive(Default)]
+pub(crate) struct Counts {
+    done: u32,
+    failed: u32,
+}
+
+impl Counts {
+    /// Notes what became of an entry. A failure is reported, and the others go on.
+    pub(crate) fn add(&mut self, entry: &EntrySummary, result: Result<bool, StoreError>) {
+        match result {
+            Ok(done) => self.done += u32::from(done),
+            Err(fault) => {
+                self.failed += 1;
+                print_stderr(report(entry.key.label(), fault));
+            }
+        }
+    }
+
+    pub(crate) fn report(&self, done: &str) -> Result<ExitCode, CliError> {
+        let text = match self.done {
+            1 => format!("1 token is {done}\n"),
+            many => format!("{many} tokens are {done}\n"),
+        };
+        print_stdout(text)?;
+        match self.failed {
+            0 => Ok(ExitCode::Done),
+            _ => Err(CliError::silent(ExitCode::Failed)),
+        }
+    }
 }
 
 /// The tokens that profiles have for this user. An error if none of the profiles has a token for each user.
@@ -72,8 +149,10 @@ pub(crate) fn of_subject(
     for profile in profiles.iter() {
         match profile.for_key(key) {
             Ok(profile) => {
-                let stored = profile.store()?.map(|(_, key)| key.id().to_owned());
-                names.extend(stored.map(|id| (id, profile.name().to_owned())));
+                // A profile without a directory for its store has no entry, and hides none of others.
+                let stored = profile.store().ok().flatten();
+                let id = stored.map(|(_, key)| key.id().to_owned());
+                names.extend(id.map(|id| (id, profile.name().to_owned())));
             }
             Err(error) => refusal = Some(error),
         }
@@ -110,14 +189,17 @@ pub(crate) async fn forget_links(
     profile: &Profile,
     store: &dyn TokenStore,
 ) -> Result<bool, CliError> {
-    let mut was_stored = false;
+    let mut outcome = Ok(false);
     for (_, key) in profile.link_keys() {
-        was_stored |= store
-            .forget(&key, LOCK_TIMEOUT)
-            .await
-            .map_err(Error::from)?;
+        let forgotten = store.forget(&key, LOCK_TIMEOUT).await;
+        // Each is tried, and the first failure is the result.
+        outcome = match (outcome, forgotten) {
+            (Ok(before), Ok(now)) => Ok(before || now),
+            (Ok(_), Err(fault)) => Err(Error::from(fault)),
+            (Err(first), _) => Err(first),
+        };
     }
-    Ok(was_stored)
+    Ok(outcome?)
 }
 
 /// How long to wait for the lock on an entry, which another process holds while it renews the token.

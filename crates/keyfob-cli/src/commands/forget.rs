@@ -9,7 +9,7 @@ use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
 use crate::output::print::print_stdout;
 use crate::stored_tokens;
-use crate::stored_tokens::{LOCK_TIMEOUT, forget_links};
+use crate::stored_tokens::{Counts, LOCK_TIMEOUT, forget_links};
 
 /// Forget the stored token of a profile, or all stored tokens
 ///
@@ -27,39 +27,42 @@ pub(crate) struct Forget {
 impl Forget {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         match self.all {
-            true => forget_all(&self.named.config.profiles()?).await?,
-            false => forget(&self.named.profile()?).await?,
+            true => forget_all(&self.named.config.profiles()?).await,
+            false => forget(&self.named.profile()?).await,
         }
-        Ok(ExitCode::Done)
     }
 }
 
-async fn forget(profile: &Profile) -> Result<(), CliError> {
+async fn forget(profile: &Profile) -> Result<ExitCode, CliError> {
     let name = profile.name();
     let was_stored = match profile.store()? {
         None => false,
         Some((store, key)) => {
             let forgotten = store.forget(&key, LOCK_TIMEOUT).await;
-            let forgotten = forgotten.map_err(keyfob::Error::from)?;
-            // Both are done, whatever the first found.
-            forget_links(profile, &*store).await? || forgotten
+            // Both are done, whatever became of the first.
+            let links = forget_links(profile, &*store).await;
+            forgotten.map_err(keyfob::Error::from)? | links?
         }
     };
     print_stdout(match was_stored {
         true => format!("the token of {name} is forgotten\n"),
         false => format!("no token of {name} was stored\n"),
-    })
+    })?;
+    Ok(ExitCode::Done)
 }
 
-async fn forget_all(profiles: &Profiles) -> Result<(), CliError> {
-    let mut forgotten = 0_u32;
-    for stored in stored_tokens::all(profiles).await? {
-        let was_stored = stored.store.forget(&stored.entry.key, LOCK_TIMEOUT).await;
-        forgotten += u32::from(was_stored.map_err(keyfob::Error::from)?);
+/// Forgets what can be forgotten, and reports what cannot.
+async fn forget_all(profiles: &Profiles) -> Result<ExitCode, CliError> {
+    let all = stored_tokens::all(profiles).await;
+    let mut counts = Counts::default();
+    for stored in &all.tokens {
+        let forgotten = stored.store.forget(&stored.entry.key, LOCK_TIMEOUT).await;
+        counts.add(&stored.entry, forgotten);
     }
-    print_stdout(match forgotten {
-        0 => "no token was stored\n".to_owned(),
-        1 => "1 token is forgotten\n".to_owned(),
-        many => format!("{many} tokens are forgotten\n"),
-    })
+    if all.tokens.is_empty() && !all.is_incomplete {
+        print_stdout("no token was stored\n")?;
+        return Ok(ExitCode::Done);
+    }
+    counts.report("forgotten")?;
+    all.outcome()
 }

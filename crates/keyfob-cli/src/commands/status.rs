@@ -34,17 +34,17 @@ impl Status {
     pub(crate) async fn run(self) -> Result<ExitCode, CliError> {
         let profiles = self.config.profiles()?;
         let now = SystemTime::now();
-        let tokens = stored_tokens::all(&profiles).await?;
-        let tokens = match self.subject.key()? {
-            Some(key) => stored_tokens::of_subject(tokens, &profiles, &key)?,
-            None => tokens,
-        };
+        let mut all = stored_tokens::all(&profiles).await;
+        if let Some(key) = self.subject.key()? {
+            all.tokens = stored_tokens::of_subject(all.tokens, &profiles, &key)?;
+        }
+        let tokens = &all.tokens;
         if self.json.json {
             let tokens: Vec<_> = tokens.iter().map(|token| fields(token, now)).collect();
             print_json(&json!({"tokens": tokens}))?;
-            return Ok(ExitCode::Done);
+            return all.outcome();
         }
-        if tokens.is_empty() {
+        if tokens.is_empty() && !all.is_incomplete {
             print_hint(no_token(&profiles));
         }
         let mut rows: Vec<_> = tokens.iter().map(|token| row(token, now)).collect();
@@ -53,7 +53,7 @@ impl Status {
             "PROFILE", "TOKEN", "AGE", "EXPIRES", "SCOPES", "NOTE", "ENTRY",
         ];
         print_stdout(columns(titles, &rows))?;
-        Ok(ExitCode::Done)
+        all.outcome()
     }
 }
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use keyfob::Profile;
-use keyfob::store::{EntrySummary, PostgresStore, StoreError, TokenStore, move_entry, seal_again};
+use keyfob::store::{EntrySummary, PostgresStore, TokenStore, move_entry, seal_again};
 
 use crate::options::profile::{ConfigOption, NamedProfile};
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
-use crate::output::print::{print_stderr, print_stdout};
-use crate::stored_tokens::{LOCK_TIMEOUT, store_of};
+use crate::output::print::print_stdout;
+use crate::stored_tokens::{Counts, LOCK_TIMEOUT, store_of};
 
 /// Check a token store, change its sealing key, or move what it holds
 ///
@@ -149,37 +149,4 @@ fn open(profile: &Profile) -> Result<Opened, CliError> {
     let (store, _) = store_of(profile)?;
     let location = profile.store_location()?.unwrap_or_default();
     Ok(Opened { store, location })
-}
-
-/// What was done with the entries of a store.
-#[derive(Default)]
-struct Counts {
-    done: u32,
-    failed: u32,
-}
-
-impl Counts {
-    /// Notes what became of an entry. A failure is reported, and the others go on.
-    fn add(&mut self, entry: &EntrySummary, result: Result<bool, StoreError>) {
-        match result {
-            Ok(done) => self.done += u32::from(done),
-            Err(fault) => {
-                self.failed += 1;
-                let label = keyfob::error::printable(entry.key.label());
-                print_stderr(format!("keyfob: {label}: {fault}\n"));
-            }
-        }
-    }
-
-    fn report(&self, done: &str) -> Result<ExitCode, CliError> {
-        let text = match self.done {
-            1 => format!("1 token is {done}\n"),
-            many => format!("{many} tokens are {done}\n"),
-        };
-        print_stdout(text)?;
-        match self.failed {
-            0 => Ok(ExitCode::Done),
-            _ => Err(CliError::silent(ExitCode::Failed)),
-        }
-    }
 }

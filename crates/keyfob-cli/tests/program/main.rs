@@ -39,4 +39,5 @@ mod step_up;
 mod store;
 mod stored_tokens;
 mod subjects;
+mod unusable_stores;
 mod waiting;
