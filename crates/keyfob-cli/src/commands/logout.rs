@@ -7,6 +7,7 @@ use keyfob::{Profile, Token};
 use crate::options::sign_in::SignInProfile;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
+use crate::output::login_command::LoginCommand;
 use crate::output::print::print_stdout;
 use crate::stored_tokens::{LOCK_TIMEOUT, forget_links, store_of};
 
@@ -27,7 +28,9 @@ impl Logout {
         // The lock keeps other processes from renewing the token while it is revoked.
         let lease = store.lease(&key, LOCK_TIMEOUT).await;
         let mut lease = lease.map_err(keyfob::Error::from)?;
-        let outcome = sign_out(&profile, &mut *lease).await;
+        let mut config = self.profile.config().arguments();
+        config.extend(self.profile.subject.arguments());
+        let outcome = sign_out(&profile, &config, &mut *lease).await;
         lease.release().await;
         let links = forget_links(&profile, &*store).await;
         print_stdout(outcome?)?;
@@ -37,7 +40,11 @@ impl Logout {
 }
 
 /// Revokes the tokens and forgets them. Returns the message for the person.
-async fn sign_out(profile: &Profile, lease: &mut dyn StoreLease) -> Result<String, CliError> {
+async fn sign_out(
+    profile: &Profile,
+    config: &[String],
+    lease: &mut dyn StoreLease,
+) -> Result<String, CliError> {
     let name = profile.name();
     let token = match lease.load().await {
         Ok(stored) => Ok(stored.and_then(|stored| stored.entry.token().cloned())),
@@ -53,10 +60,15 @@ async fn sign_out(profile: &Profile, lease: &mut dyn StoreLease) -> Result<Strin
             format!("signed out of {name}\n"),
         ),
         // The entry may hold only the record of a failed renewal.
-        Ok(None) => (
-            Ok(()),
-            format!("there was no sign-in to {name}; `keyfob login {name}` signs in\n"),
-        ),
+        Ok(None) => {
+            let login = LoginCommand {
+                profile: name,
+                config,
+                ..LoginCommand::default()
+            };
+            let message = format!("there was no sign-in to {name}; `{login}` signs in\n");
+            (Ok(()), message)
+        }
         Err(error) => (Err(error), String::new()),
     };
     lease.remove().await.map_err(keyfob::Error::from)?;

@@ -175,10 +175,15 @@ fn a_sign_in_comes_before_the_first_request() {
     ];
     let added = add(&config, &options).run();
     assert_eq!(added.code, 0, "{added:?}");
-    assert!(
-        added.stdout.contains("next: keyfob login mail"),
-        "{added:?}"
+    let next = "next: keyfob login mail, and then keyfob request https://a.example/\n";
+    assert!(added.stdout.ends_with(next), "{added:?}");
+    // The commands name the file that this one named.
+    let other = folder.path("other.toml").display().to_string();
+    let added = add(&config, &options).args(["--config", &other]).run();
+    let next = format!(
+        "next: keyfob login mail --config {other}, and then keyfob request https://a.example/ --config {other}\n"
     );
+    assert!(added.stdout.ends_with(&next), "{added:?}");
 }
 
 #[test]

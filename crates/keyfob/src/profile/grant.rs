@@ -172,8 +172,8 @@ impl GrantSource {
         match &self.grant.kind {
             GrantKind::RefreshToken(first) => first.read(request).await,
             _ => Err(Error::refused(format!(
-                "there is no sign-in for this profile; run `keyfob login {}`",
-                signed_in(&self.definition)
+                "there is no sign-in for this profile; run `{}`",
+                command(&self.definition, "login")
             ))),
         }
     }
@@ -213,23 +213,28 @@ impl GrantSource {
 
 /// What a person does to sign in again; `None` if there is no refresh token.
 pub(super) fn sign_in_advice(definition: &Definition) -> Option<String> {
-    let name = &definition.name;
     match &definition.token.grant()?.kind {
-        GrantKind::SignIn(_) => Some(format!("run `keyfob login {}`", signed_in(definition))),
+        GrantKind::SignIn(_) => Some(format!("run `{}`", command(definition, "login"))),
         // The stored refresh token comes before the first one.
         GrantKind::RefreshToken(first) => Some(format!(
-            "put a new refresh token into {first} and run `keyfob forget {name}`"
+            "put a new refresh token into {first} and run `{}`",
+            command(definition, "forget")
         )),
         _ => None,
     }
 }
 
-/// The profile as an argument, with the option for a subject. Its name is left out, because it may name a person.
-fn signed_in(definition: &Definition) -> String {
-    match definition.pool_key {
-        Some(_) => format!("{} --subject SUBJECT", definition.name),
-        None => definition.name.clone(),
+/// A command for this profile, as a shell takes it. With the wrong file, it would find no profile of the name, or another one.
+fn command(definition: &Definition, verb: &str) -> String {
+    let mut words = vec!["keyfob", verb, &definition.name];
+    for (option, path) in &definition.options {
+        words.extend([*option, path.as_str()]);
     }
+    if definition.pool_key.is_some() {
+        // The subject itself is left out, because it may name a person.
+        words.extend(["--subject", "SUBJECT"]);
+    }
+    shell_words::join(words)
 }
 
 impl TokenSource for GrantSource {
@@ -258,4 +263,37 @@ fn exchange(client: Client, settings: &ExchangeSettings, links: &LinkSources) ->
         .set_each(&settings.requested_type, |source, uri| {
             source.requested_token_type(kind(uri))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::profile::Profiles;
+
+    #[test]
+    fn the_advice_has_the_options_with_which_the_profile_was_made() {
+        for (grant, command) in [
+            ("grant = \"device_code\"", "login"),
+            (
+                "grant = \"refresh_token\"\nrefresh_token = \"env:T\"",
+                "forget",
+            ),
+        ] {
+            let text = format!(
+                "[profiles.a]\norigins = \"https://a.example\"\nca_file = \"/own.pem\"\n[profiles.a.token]\n{grant}\n\
+                 issuer = \"https://i.example\"\nclient_id = \"a\"\n"
+            );
+            let profiles = Profiles::from_text(&text).unwrap();
+            let advice = |profiles: &Profiles| {
+                let profile = profiles.get("a").unwrap();
+                sign_in_advice(&profile.definition).unwrap()
+            };
+            let plain = format!("run `keyfob {command} a`");
+            assert!(advice(&profiles).ends_with(&plain), "{}", advice(&profiles));
+            let trusting = profiles.with_ca_file("/x.pem").with_ca_file("/a b.pem");
+            let told = advice(&trusting);
+            let full = format!("run `keyfob {command} a --cacert '/a b.pem'`");
+            assert!(told.ends_with(&full), "{told}");
+        }
+    }
 }

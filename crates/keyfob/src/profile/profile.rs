@@ -62,11 +62,11 @@ impl Profiles {
     /// As [`from_file`](Self::from_file).
     pub fn from_default_file() -> Result<Self, Error> {
         if let Some(path) = file_of_environment() {
-            return Self::from_file(path);
+            return Self::read(&path);
         }
         match find::default_file() {
             // If this check fails, reading fails as well, and reports the cause.
-            Some(path) if path.try_exists().unwrap_or(true) => Self::from_file(path),
+            Some(path) if path.try_exists().unwrap_or(true) => Self::read(&path),
             // Only the default file may be missing. A user who names a file means it to be read.
             path => Ok(Self {
                 file: path.map_or_else(|| FILE.to_owned(), |path| path.display().to_string()),
@@ -93,6 +93,11 @@ impl Profiles {
     /// a link to it belongs to another user, or if it has mistakes. The message then has one line for each mistake: `file:line:column: what is wrong`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
+        let profiles = Self::read(path)?;
+        Ok(profiles.with(|definition| definition.with_option("--config", path)))
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
         Self::parse(&find::read(path)?, &path.display().to_string())
     }
 
@@ -163,10 +168,15 @@ impl Profiles {
     /// The same profiles with this CA file, which takes precedence over the file's `ca_file`; see
     /// [`Profile::with_ca_file`].
     #[must_use]
-    pub fn with_ca_file(mut self, path: impl AsRef<Path>) -> Self {
+    pub fn with_ca_file(self, path: impl AsRef<Path>) -> Self {
+        self.with(|definition| definition.with_given_ca_file(path.as_ref()))
+    }
+
+    /// The same profiles with changed definitions.
+    fn with(mut self, change: impl Fn(Definition) -> Definition) -> Self {
         let definitions = self.profiles.values().map(|profile| {
             let definition = Definition::clone(&profile.definition);
-            Arc::new(definition.with_ca_file(path.as_ref().to_owned()))
+            Arc::new(change(definition))
         });
         self.profiles = linked(definitions);
         self
@@ -358,8 +368,9 @@ impl Profile {
     #[must_use]
     pub fn with_ca_file(&self, path: impl Into<PathBuf>) -> Self {
         let definition = Definition::clone(&self.definition);
+        let path: PathBuf = path.into();
         Self {
-            definition: Arc::new(definition.with_ca_file(path.into())),
+            definition: Arc::new(definition.with_given_ca_file(&path)),
             linked: Arc::clone(&self.linked),
             tokens: Arc::default(),
             shared: Arc::default(),
@@ -385,7 +396,10 @@ impl Profile {
     /// It has a token cache of its own. It takes precedence over the file's `client_certificate`.
     #[must_use]
     pub fn with_client_certificate(&self, certificate: &ClientCertificate) -> Self {
-        let definition = Definition::clone(&self.definition);
+        let (file, key) = certificate.files();
+        let definition = Definition::clone(&self.definition)
+            .with_option("--cert", file)
+            .with_option("--key", key);
         Self {
             definition: Arc::new(definition.with_client_certificate(CertificateSettings {
                 files: certificate.into(),

@@ -1,6 +1,7 @@
 //! The keys of a profile file, and the values that they are read into.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -46,6 +47,8 @@ use crate::profile::table::{Read, Table, Value};
 #[derive(Clone, Debug)]
 pub(super) struct Definition {
     pub(super) name: String,
+    /// The options with which the command line makes the same profile, for the commands that errors tell a person to run.
+    pub(super) options: BTreeMap<&'static str, String>,
     /// Its path ends with a slash.
     pub(super) base_url: Option<Url>,
     /// All origins that the token may be sent to, that of the base URL first.
@@ -78,11 +81,23 @@ pub(super) struct Definition {
 }
 
 impl Definition {
+    /// The same profile, which the command line makes with this option. A later value replaces an earlier one, as it does here.
+    pub(super) fn with_option(mut self, option: &'static str, path: &Path) -> Self {
+        self.options.insert(option, path.display().to_string());
+        self
+    }
+
     /// The same profile with this CA file, for its server and for the server of its grant.
     pub(super) fn with_ca_file(mut self, path: PathBuf) -> Self {
         self.token.trust(&path);
         self.ca_file = Some(path);
         self
+    }
+
+    /// The same profile with a CA file that is not from the profile file.
+    pub(super) fn with_given_ca_file(self, path: &Path) -> Self {
+        self.with_ca_file(path.to_owned())
+            .with_option("--cacert", path)
     }
 
     /// The same profile with this client certificate.
@@ -220,6 +235,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
     })?;
     let definition = Definition {
         name: name.to_owned(),
+        options: BTreeMap::new(),
         origins: all_origins(
             base_url.as_ref(),
             origins.iter().flatten().chain(&plain_http),

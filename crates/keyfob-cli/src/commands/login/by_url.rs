@@ -16,6 +16,7 @@ use crate::commands::login::sign_in::{SignInOptions, require_writable};
 use crate::options::profile::ConfigOption;
 use crate::output::error::CliError;
 use crate::output::exit_code::ExitCode;
+use crate::output::login_command::LoginCommand;
 use crate::output::print::{print_notice, print_stderr, print_stdout};
 
 /// The options of a sign-in by URL.
@@ -236,9 +237,14 @@ impl ByUrl<'_> {
         let registration = &chosen.registration;
         let change = |text: String| {
             with_client(&text, name, registration).ok_or_else(|| {
+                let login = LoginCommand {
+                    profile: name,
+                    config: &self.config.arguments(),
+                    ..LoginCommand::default()
+                };
                 CliError::usage(format!(
                     "the profile {name} of {file} is not as keyfob wrote it, and stays as it is; set client_id = \"{}\" and \
-                     redirect_uri = \"{}\" there, and run `keyfob login {name}`",
+                     redirect_uri = \"{}\" there, and run `{login}`",
                     printable(registration.client_id()),
                     registration.redirect_uri()
                 ))

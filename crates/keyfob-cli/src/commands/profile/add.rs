@@ -133,13 +133,21 @@ impl Add {
         let url = profile.base_url().map(ToString::to_string);
         let url = url.or_else(|| Some(profile.origins().first()?.to_string()));
         let url = url.unwrap_or_default();
+        let config = self.config.arguments();
+        let command = |words: &[&str]| {
+            let words = words.iter().copied();
+            shell_words::join(words.chain(config.iter().map(String::as_str)))
+        };
+        let request = command(&["keyfob", "request", &url]);
         if profile.sign_in().is_some() {
-            return format!("next: keyfob login {name}, and then keyfob request {url}\n");
+            let login = command(&["keyfob", "login", name]);
+            return format!("next: {login}, and then {request}\n");
         }
         match works {
-            true => format!("next: keyfob request {url}\n"),
+            true => format!("next: {request}\n"),
             false => format!(
-                "next: correct the profile or its secret, and run keyfob profile check {name}\n"
+                "next: correct the profile or its secret, and run {}\n",
+                command(&["keyfob", "profile", "check", name])
             ),
         }
     }
