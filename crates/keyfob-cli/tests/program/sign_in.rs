@@ -335,22 +335,53 @@ fn a_failed_revocation_is_reported_and_the_tokens_are_forgotten() {
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.complaint().contains("forgotten here"), "{done:?}");
     assert!(!done.stderr.contains("first"), "{done:?}");
+    assert_eq!(machine.posts("/revoke").len(), 2);
     assert_eq!(machine.run(&["token", "--profile=a"]).code, 3);
 }
 
 #[test]
-fn a_server_that_revokes_no_access_tokens_is_not_a_failure() {
+fn a_server_that_cannot_revoke_the_access_token_any_more_is_not_a_failure() {
+    for (code, status) in [
+        ("unsupported_token_type", 400),
+        // It ended with the refresh token: Google, and Keycloak.
+        ("invalid_token", 400),
+        ("invalid_token", 200),
+    ] {
+        let machine = Machine::new("authorization_code");
+        machine.sign_in(token("first", 600));
+        let refusal = ScriptedResponse::json(json!({"error": code})).with_status(status);
+        machine.server.expect(
+            Expect::post("/revoke")
+                .respond(ScriptedResponse::status(200))
+                .respond(refusal),
+        );
+        let done = machine.run(&["logout"]);
+        assert_eq!(
+            (done.code, &*done.stdout),
+            (0, "signed out of a\n"),
+            "{done:?}"
+        );
+        machine.server.verify();
+    }
+}
+
+#[test]
+fn the_command_to_sign_in_names_the_file_that_the_run_named() {
     let machine = Machine::new("authorization_code");
-    machine.sign_in(token("first", 600));
-    let unsupported =
-        ScriptedResponse::json(json!({"error": "unsupported_token_type"})).with_status(400);
-    machine.server.expect(
-        Expect::post("/revoke")
-            .respond(ScriptedResponse::status(200))
-            .respond(unsupported),
-    );
-    assert_eq!(machine.run(&["logout"]).code, 0);
-    machine.server.verify();
+    let text = profile("other", "authorization_code", &machine.server.url());
+    let file = machine.folder.file("other file.toml", &text);
+    let file = file.display().to_string();
+    let login = format!("`keyfob login other --config '{file}'`");
+    for arguments in [
+        &["token", "other"][..],
+        &["logout", "other"],
+        &["helper", "curl", "https://api.example.com/x"],
+        &["profile", "check", "other"],
+    ] {
+        let done = machine.keyfob(arguments).args(["--config", &file]).run();
+        let said = format!("{}{}", done.stdout, done.stderr);
+        assert!(said.contains(&login), "{arguments:?}: {done:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Token revocation: making a token unusable (RFC 7009).
 
+use http::StatusCode;
 use huskarl_core::OAuthErrorCode;
 
 use crate::error::error::Error;
@@ -12,9 +13,9 @@ use crate::token::token::Token;
 impl Client {
     /// Revokes a token at the server (RFC 7009).
     ///
-    /// The refresh token, if there is one, is revoked first, and then the access token. A token that the server does not
-    /// know counts as revoked. Some servers cannot revoke access tokens (`unsupported_token_type`). That is an error only
-    /// if there was no refresh token to revoke. Needs a Tokio runtime.
+    /// The refresh token, if there is one, is revoked first, and then the access token, even if the first cannot be revoked. A
+    /// token that the server does not know counts as revoked. Some servers cannot revoke access tokens
+    /// (`unsupported_token_type`). That is an error only if there was no refresh token to revoke. Needs a Tokio runtime.
     ///
     /// ```no_run
     /// # async fn example(session: keyfob::Session, client: keyfob::oauth::Client) -> Result<(), keyfob::Error> {
@@ -28,25 +29,25 @@ impl Client {
     /// [`ErrorKind::Input`](crate::ErrorKind::Input) if no revocation endpoint is known; otherwise as a
     /// [`TokenSource`](crate::TokenSource) of this client.
     pub async fn revoke(&self, token: &Token) -> Result<(), Error> {
-        let has_refresh_token = token.refresh_token().is_some();
         // First, because the server may then revoke the access tokens of the same grant as well (RFC 7009 §2.1).
-        if let Some(refresh) = token.refresh_token() {
-            self.revoke_text(refresh, "refresh_token", |_| false)
-                .await?;
-        }
+        let refresh = match token.refresh_token() {
+            Some(refresh) => Some(self.revoke_text(refresh, "refresh_token", |_| false).await),
+            None => None,
+        };
         // Without its refresh token, an access token cannot be renewed and soon expires by itself.
-        self.revoke_text(token.expose(), "access_token", |response| {
-            let code = error_code(response).map(|error| error.code);
-            has_refresh_token && code == Some(OAuthErrorCode::UnsupportedTokenType)
-        })
-        .await
+        let has_refresh_token = refresh.is_some();
+        let access = self.revoke_text(token.expose(), "access_token", |code| {
+            has_refresh_token && *code == OAuthErrorCode::UnsupportedTokenType
+        });
+        let access = access.await;
+        refresh.unwrap_or(Ok(())).and(access)
     }
 
     async fn revoke_text(
         &self,
         text: &str,
         token_type_hint: &str,
-        ignore: impl FnOnce(&ServerResponse) -> bool,
+        ignore: impl FnOnce(&OAuthErrorCode) -> bool,
     ) -> Result<(), Error> {
         let metadata = self.metadata().await?;
         let endpoint = metadata.revocation.require()?;
@@ -54,9 +55,21 @@ impl Client {
             .with("token", text)
             .with("token_type_hint", token_type_hint);
         let response = self.send(endpoint, &metadata, no_headers, &form).await;
-        if response.as_ref().is_ok_and(ignore) {
+        if let Ok(response) = &response
+            && let Some(error) = error_code(response)
+            && (is_unknown_token(response, &error.code) || ignore(&error.code))
+        {
             return Ok(());
         }
         self.require_success(endpoint, response).await.map(drop)
     }
+}
+
+/// Whether the server does not know the token, so that there is nothing to revoke.
+///
+/// RFC 7009 §2.2: "invalid tokens do not cause an error response". Google sends this code with 400 and Keycloak with 200, for an
+/// access token that ended with its refresh token. With 401, it may be of a gateway that wants a bearer token (RFC 6750 §3.1).
+fn is_unknown_token(response: &ServerResponse, code: &OAuthErrorCode) -> bool {
+    let status = response.status;
+    code.as_str() == "invalid_token" && (status.is_success() || status == StatusCode::BAD_REQUEST)
 }

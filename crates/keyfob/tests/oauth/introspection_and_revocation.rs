@@ -100,6 +100,52 @@ async fn revocation_sends_the_refresh_token_first() {
     server.verify();
 }
 
+/// Tells the server what to respond to the revocation of each token.
+fn revocations(server: &Server, refresh_token: ScriptedResponse, access_token: ScriptedResponse) {
+    for (text, response) in [("refresh", refresh_token), ("t0ken", access_token)] {
+        server.expect(
+            Expect::post("/revoke")
+                .form("token", text)
+                .respond(response),
+        );
+    }
+}
+
+fn both_tokens() -> Token {
+    let token = Token::new("t0ken").unwrap();
+    token.with_refresh_token("refresh").unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_the_server_does_not_know_counts_as_revoked() {
+    // Google sends 400 and Keycloak 200, for an access token that ended with its refresh token and for both on a second try.
+    for status in [200, 400] {
+        let unknown =
+            || ScriptedResponse::json(json!({"error": "invalid_token"})).with_status(status);
+        for refresh in [ScriptedResponse::status(200), unknown()] {
+            let server = Server::start();
+            revocations(&server, refresh, unknown());
+            client(&server).revoke(&both_tokens()).await.unwrap();
+            server.verify();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_access_token_is_revoked_although_the_refresh_token_cannot_be() {
+    let refused = || ScriptedResponse::json(json!({"error": "invalid_client"})).with_status(401);
+    for access in [
+        ScriptedResponse::status(200),
+        ScriptedResponse::unavailable(),
+    ] {
+        let server = Server::start();
+        revocations(&server, refused(), access);
+        let error = client(&server).revoke(&both_tokens()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        server.verify();
+    }
+}
+
 #[tokio::test]
 async fn a_server_without_the_endpoint_gets_no_request() {
     let client = Client::builder("desktop")
@@ -109,6 +155,14 @@ async fn a_server_without_the_endpoint_gets_no_request() {
     let token = Token::new("t0ken").unwrap();
     let error = client.introspect(&token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(
+        error.to_string().contains("`introspection_endpoint`"),
+        "{error}"
+    );
     let error = client.revoke(&token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(
+        error.to_string().contains("`revocation_endpoint`"),
+        "{error}"
+    );
 }
