@@ -129,9 +129,15 @@ pub(crate) fn error_of(
     }
     let status = status.as_u16();
     let advice = response.clock_advice();
-    let message = match code {
-        None => format!("{endpoint} refused without an error code ({status}){advice}"),
-        Some(code) => format!("{endpoint} refused with {code} ({status}){advice}"),
+    let message = match (code, is_of_a_gateway(response.status, code)) {
+        (None, true) => format!(
+            "a gateway before {endpoint} got no valid response from it ({status}); it may have processed the request"
+        ),
+        (None, false) => format!("{endpoint} refused without an error code ({status}){advice}"),
+        (Some(code), true) => format!(
+            "a gateway before {endpoint} responded with {code} ({status}); it may have processed the request"
+        ),
+        (Some(code), false) => format!("{endpoint} refused with {code} ({status}){advice}"),
     };
     let error = response.add_pause(match is_permanent(response.status, code) {
         true => Error::refused(message),
@@ -141,6 +147,14 @@ pub(crate) fn error_of(
         true => error.refuses_credential(),
         false => error,
     }
+}
+
+/// Whether a gateway responded in place of the server, which may have processed the request.
+///
+/// RFC 9110 §15.6.3 and §15.6.5, and what content delivery networks use instead. A registered code is one of the server.
+pub(crate) fn is_of_a_gateway(status: StatusCode, code: Option<&ErrorCode>) -> bool {
+    matches!(status.as_u16(), 502 | 504 | 520 | 522 | 524 | 598 | 599)
+        && !code.is_some_and(ErrorCode::is_registered)
 }
 
 /// The error of a response without an error code that is not that of the server, but of a proxy or a gateway on the way to it.

@@ -3,11 +3,9 @@
 //! A response that arrived whole is known, whatever its status, form or language. Only if the request was sent and no whole
 //! response of the server itself arrived, the server may have used up a refresh token or a code without our knowing.
 
-use http::StatusCode;
-
 use crate::error::error::{Error, ErrorKind};
 use crate::oauth::endpoint::{Endpoint, not_json};
-use crate::oauth::error_response::{ErrorCode, error_of};
+use crate::oauth::error_response::{ErrorCode, error_of, is_of_a_gateway};
 use crate::oauth::http_client::{NoResponse, ServerResponse};
 use crate::oauth::response_body::Body;
 use crate::oauth::token_response::{ExpectedToken, read_token, take_refresh_token};
@@ -78,8 +76,7 @@ impl ExchangeOutcome {
     /// The meaning of a response without a token.
     fn of_error(endpoint: &Endpoint, response: &ServerResponse, code: Option<&ErrorCode>) -> Self {
         let error = error_of(endpoint, response, code);
-        let is_registered = code.is_some_and(ErrorCode::is_registered);
-        if is_of_a_gateway(response.status) && !is_registered {
+        if is_of_a_gateway(response.status, code) {
             return Self::Unknown(error);
         }
         match error.kind() {
@@ -109,11 +106,4 @@ impl ExchangeOutcome {
             Self::Unknown(error) => Err(error.outcome_unknown()),
         }
     }
-}
-
-/// Whether a gateway sends this status if it got no response of the server, which may have processed the request.
-///
-/// RFC 9110 §15.6.3 and §15.6.5, and what content delivery networks use instead.
-fn is_of_a_gateway(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 502 | 504 | 520 | 522 | 524 | 598 | 599)
 }

@@ -44,11 +44,13 @@ fn fix(found: &str, configured: &str) -> String {
         return use_it("this machine has several names, and the server uses another one");
     }
     if theirs.host() == ours.host() && same_path {
-        return match theirs.scheme() == ours.scheme() {
-            true => use_it("only the port differs"),
-            false => {
-                use_it("only the scheme differs; the server may not know that it is behind a proxy")
-            }
+        return match (theirs.scheme(), ours.scheme()) {
+            (theirs, ours) if theirs == ours => use_it("only the port differs"),
+            ("https", _) => use_it("only the scheme differs"),
+            // The issuer that the server names would be refused, because it is plain http.
+            _ => "only the scheme differs: the server does not know that it is behind a TLS proxy; correct its public URL, or \
+                  give `token_endpoint` in place of `issuer`"
+                .to_owned(),
         };
     }
     if theirs.origin() == ours.origin() {
@@ -116,7 +118,12 @@ mod tests {
             (
                 "http://a.example/r",
                 "https://a.example/r",
-                "behind a proxy",
+                "correct its public URL, or give `token_endpoint` in place of `issuer`",
+            ),
+            (
+                "https://a.example/r",
+                "http://a.example/r",
+                "configure `https://a.example/r`",
             ),
             ("https://a.example:8443", "https://a.example", "port"),
             (

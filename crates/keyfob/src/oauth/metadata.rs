@@ -172,6 +172,8 @@ fn as_text(value: &Json) -> Option<String> {
 pub(crate) struct OptionalEndpoint {
     name: &'static str,
     endpoint: Result<Option<Endpoint>, Error>,
+    /// Whether the server named its endpoints, and not the application.
+    is_discovered: bool,
 }
 
 impl OptionalEndpoint {
@@ -186,12 +188,22 @@ impl OptionalEndpoint {
     pub(crate) fn require(&self) -> Result<&Endpoint, Error> {
         match &self.endpoint {
             Ok(Some(endpoint)) => Ok(endpoint),
-            Ok(None) => Err(Error::input(format!(
-                "the server names no {}; give its URL to the client",
-                self.name
-            ))),
+            Ok(None) => Err(self.unknown()),
             Err(error) => Err(error.clone()),
         }
+    }
+
+    fn unknown(&self) -> Error {
+        let name = self.name;
+        // In profiles and in the builder of a client, its setting has the name that metadata have for it.
+        let key = name.replace(' ', "_");
+        Error::input(match self.is_discovered {
+            // Metadata count as a whole: an endpoint that is given by itself would be ignored.
+            true => format!(
+                "the metadata of the server name no {name}; if it has one, give `token_endpoint` and `{key}` in place of `issuer`"
+            ),
+            false => format!("the {name} of the server is not known; give its URL as `{key}`"),
+        })
     }
 
     /// The endpoint; `None` if the server lacks it. One that is named and cannot be used is an error.
@@ -220,7 +232,11 @@ impl Metadata {
             match (endpoint, source) {
                 // What the application gave is wrong at once.
                 (Err(error), None) => Err(error),
-                (endpoint, _) => Ok(OptionalEndpoint { name, endpoint }),
+                (endpoint, _) => Ok(OptionalEndpoint {
+                    name,
+                    endpoint,
+                    is_discovered: source.is_some(),
+                }),
             }
         };
         let token = find("token endpoint", document.token_endpoint)?.endpoint?;

@@ -154,7 +154,10 @@ impl AuthorizationServer {
     /// another one than was asked for; [`ErrorKind::Malformed`](crate::ErrorKind::Malformed) if the response cannot be used; otherwise as a
     /// [`TokenSource`](crate::TokenSource) of a client at this server.
     pub async fn register(&self, request: &RegistrationRequest) -> Result<Registration, Error> {
-        let endpoint = self.metadata.registration.require()?;
+        let endpoint = self.metadata.registration.get()?;
+        let endpoint = endpoint.ok_or_else(|| {
+            Error::input("the server registers no clients; register one there yourself, and give its client id")
+        })?;
         let http = self.client.client_for(endpoint).await?;
         let mut headers = HeaderMap::new();
         if let Some(token) = &request.initial_access_token {

@@ -71,6 +71,10 @@ pub(crate) fn lost_responses() -> Vec<(&'static str, ScriptedResponse)> {
             "a gateway's 504 without a body",
             ScriptedResponse::status(504),
         ),
+        (
+            "a gateway's 502 with a code of its own",
+            ScriptedResponse::json(json!({"error": "bad_gateway"})).with_status(502),
+        ),
         ("a network's 520", gateway(520)),
         ("a network's 524", gateway(524)),
     ]
@@ -235,6 +239,10 @@ async fn t9_after_a_lost_response_the_refresh_token_is_sent_once_more_within_the
         let error = runs.run().await.unwrap_err();
         assert!(error.is_outcome_unknown(), "{place}: {error}");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}: {error}");
+        assert!(
+            error.to_string().contains("; it may have "),
+            "{place}: {error}"
+        );
         assert!(runs.entry().await.pending_exchange().is_some(), "{place}");
 
         runs.responds("first", token("second"));

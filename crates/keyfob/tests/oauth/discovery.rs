@@ -1,6 +1,6 @@
 //! Discovery of the endpoints of a server.
 
-use keyfob::oauth::{Client, ClientCredentials};
+use keyfob::oauth::{Client, ClientCredentials, DeviceCode};
 use keyfob::{ErrorKind, TokenCache};
 use keyfob_testkit::{Expect, ManualClock, ScriptedResponse, Server, TokenEndpoint, json};
 
@@ -97,6 +97,32 @@ async fn what_is_not_needed_may_be_null_or_wrong() {
     );
     let error = client.revoke(&token).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_the_metadata_lack_is_given_in_place_of_the_issuer() {
+    let server = Server::start();
+    let issuer = server.url_for("/tenant");
+    let document = json!({"issuer": issuer, "token_endpoint": server.url_for("/token")});
+    server.expect(Expect::get(OAUTH).always(ScriptedResponse::json(document)));
+    let client = Client::builder("desktop").issuer(&issuer).build().unwrap();
+    let token = keyfob::Token::new("t").unwrap();
+    let sign_in = DeviceCode::new(client.clone()).start().await;
+    for (error, key) in [
+        (
+            client.introspect(&token).await.unwrap_err(),
+            "introspection_endpoint",
+        ),
+        (
+            client.revoke(&token).await.unwrap_err(),
+            "revocation_endpoint",
+        ),
+        (sign_in.unwrap_err(), "device_authorization_endpoint"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let fix = format!("give `token_endpoint` and `{key}` in place of `issuer`");
+        assert!(error.to_string().contains(&fix), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn settings_that_contradict_the_server_are_an_error() {
         };
         let error = refused(flow(&server).pushed_requests(wish)).await;
         assert_eq!(error.kind(), ErrorKind::Input);
-        let words = "names no pushed authorization request endpoint";
+        let words = "name no pushed authorization request endpoint";
         assert!(error.to_string().contains(words), "{error}");
     }
 }

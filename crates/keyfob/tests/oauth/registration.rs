@@ -52,6 +52,20 @@ async fn a_public_client_of_a_native_program_is_registered() {
 }
 
 #[tokio::test]
+async fn a_server_that_registers_no_clients_is_reported() {
+    let resource = Resource::new(r#"resource_metadata="$/doc""#);
+    resource.describe("/doc", &json!({}));
+    resource.serve(&json!({"registration_endpoint": null}));
+    let server = resource.authorization_server().await.unwrap();
+    assert!(!server.registers_clients());
+    let request = RegistrationRequest::new("our tool", REDIRECT_URI).unwrap();
+    let error = server.register(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    let fix = "register one there yourself, and give its client id";
+    assert!(error.to_string().contains(fix), "{error}");
+}
+
+#[tokio::test]
 async fn another_client_than_was_asked_for_is_refused() {
     for (client, kind) in [
         (json!({}), ErrorKind::Malformed),

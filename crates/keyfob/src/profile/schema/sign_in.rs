@@ -47,10 +47,11 @@ pub(super) fn read(table: &Table<'_>, how: SignIn) -> SignInSettings {
 
 fn read_endpoint(table: &Table<'_>, key: &'static str) -> Option<String> {
     table.optional(key, |value| {
-        // With an issuer, its metadata has the endpoints, and two sources could contradict each other.
+        // With an issuer, its metadata have the endpoints, and two sources could contradict each other.
         if !table.has("token_endpoint") {
             return Err(value.key_error(format!(
-                "`{key}` goes with `token_endpoint` only; with `issuer`, the metadata has it"
+                "`{key}` goes with `token_endpoint` only; if the metadata of the issuer lack it, give `token_endpoint` in \
+                 place of `issuer`"
             )));
         }
         value.url_as_written()
