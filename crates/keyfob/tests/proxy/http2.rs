@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
+use futures_util::stream;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
@@ -19,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::fixtures::{Running, route, tls_config};
+use crate::fixtures::{RawUpstream, Running, route, tls_config};
 use crate::grpc_server::{Calls, Raw, serve};
 
 const METHOD: PathAndQuery = PathAndQuery::from_static("/test.Test/Join");
@@ -47,7 +48,7 @@ async fn p5_a_grpc_call_passes_and_p6_is_replayed_with_a_new_token() {
         .map(|call| call.0.clone())
         .collect();
     assert_eq!(seen, ["Bearer one", "Bearer two"]);
-    let (messages, stream) = mpsc::unbounded();
+    let (messages, sent) = mpsc::unbounded();
     for message in ["a", "b"] {
         messages
             .unbounded_send(Bytes::from_static(message.as_bytes()))
@@ -56,7 +57,7 @@ async fn p5_a_grpc_call_passes_and_p6_is_replayed_with_a_new_token() {
     drop(messages);
     client.ready().await.unwrap();
     let response = client
-        .client_streaming(tonic::Request::new(stream), METHOD, Raw)
+        .client_streaming(tonic::Request::new(sent), METHOD, Raw)
         .await;
     assert_eq!(response.unwrap().into_inner(), "ab");
 }
@@ -85,11 +86,11 @@ async fn p5_trailers_pass_both_ways_over_http_2() {
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
-    let (frames, stream) = mpsc::unbounded::<Result<Frame<Bytes>, Infallible>>();
+    let (frames, sent) = mpsc::unbounded::<Result<Frame<Bytes>, Infallible>>();
     let request = Request::post(proxy.url("/x"))
         .header("content-type", "application/grpc+proto")
         .header("te", "trailers")
-        .body(StreamBody::new(stream))
+        .body(StreamBody::new(sent))
         .unwrap();
     // The head of the response comes before the request has ended.
     let mut response = client.request(request).await.unwrap();
@@ -141,6 +142,49 @@ async fn p5_an_http_2_client_and_an_http_1_upstream_understand_each_other() {
         Some(server.address().to_string().as_str())
     );
     assert_eq!(received.header("cookie"), None);
+}
+
+#[tokio::test]
+async fn p5_a_body_over_http_2_that_is_unusual_for_its_method_passes() {
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let body = || {
+        let frame = Frame::data(Bytes::from_static(b"abc"));
+        StreamBody::new(stream::iter([Ok::<_, Infallible>(frame)]))
+    };
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let upstream = RawUpstream::start().await;
+        let proxy = Running::route(route(upstream.url("/")).build().unwrap()).await;
+        let request = Request::builder().method(&method).uri(proxy.url("/x"));
+        let request = client.request(request.body(body()).unwrap());
+        let sent = tokio::spawn(request);
+        let request = upstream
+            .accept()
+            .await
+            .read_until("\r\n\r\n3\r\nabc\r\n")
+            .await;
+        assert!(
+            request.contains("\r\ntransfer-encoding: chunked\r\n"),
+            "{request}"
+        );
+        sent.abort();
+    }
+    // An upstream of HTTP/2 gets no `Transfer-Encoding`, which it would have to refuse.
+    let authority = TestAuthority::new();
+    let upstream = echo(Some(&authority)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let route = route(format!("https://{upstream}")).ca_file(&ca);
+    let proxy = Running::route(route.build().unwrap()).await;
+    let request = Request::get(proxy.url("/x")).body(body()).unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.headers()["x-version"], "HTTP/2.0");
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "abc"
+    );
 }
 
 #[tokio::test]

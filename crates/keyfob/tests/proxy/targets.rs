@@ -270,6 +270,22 @@ async fn p2_location_on_the_bound_origin_is_rewritten_and_any_other_is_not() {
             "http://127.0.0.1:1/v1/y",
             "http://127.0.0.1:1/v1/y",
         ),
+        // As a path alone, it would be read as another host, and the proxy refuses it in a request.
+        (
+            format!("{upstream}/v1//evil.example/y"),
+            "{upstream}/v1//evil.example/y",
+            "{upstream}/v1//evil.example/y",
+        ),
+        (
+            "/v1/.//evil.example/y".to_owned(),
+            "{upstream}/v1//evil.example/y",
+            "{upstream}/v1//evil.example/y",
+        ),
+        (
+            "/v1/\\evil.example/y".to_owned(),
+            "{upstream}/v1//evil.example/y",
+            "{upstream}/v1//evil.example/y",
+        ),
         ("mailto:a@b".to_owned(), "mailto:a@b", "mailto:a@b"),
         ("http://[bad".to_owned(), "http://[bad", "http://[bad"),
     ] {

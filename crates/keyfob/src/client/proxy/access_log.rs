@@ -33,7 +33,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) client: Option<Arc<str>>,
     pub(crate) listener: &'a str,
     pub(crate) route: Option<&'a str>,
-    pub(crate) method: &'a str,
+    pub(crate) method: Cow<'a, str>,
     pub(crate) path: Cow<'a, str>,
     pub(crate) status: Option<u16>,
     pub(crate) retries: u32,
@@ -120,14 +120,24 @@ pub(crate) fn time_text(time: SystemTime) -> String {
         .timestamp_to_string(&time)
 }
 
-/// The path with everything percent-encoded that is not visible ASCII, so that it can neither control a terminal nor end a line.
+/// The path in a line.
 pub(crate) fn path_text(path: &str) -> Cow<'_, str> {
-    if path.len() <= LONGEST_PATH && path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Cow::Borrowed(path);
+    visible(path, LONGEST_PATH)
+}
+
+/// The method in a line. A client can make one up.
+pub(crate) fn method_text(method: &str) -> Cow<'_, str> {
+    visible(method, LONGEST_METHOD)
+}
+
+/// A text that can neither control a terminal nor end a line: what is not visible ASCII is percent-encoded, and what is too long cut off.
+fn visible(whole: &str, longest: usize) -> Cow<'_, str> {
+    if whole.len() <= longest && whole.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Cow::Borrowed(whole);
     }
     let mut text = String::new();
-    for byte in path.bytes() {
-        if text.len() >= LONGEST_PATH {
+    for byte in whole.bytes() {
+        if text.len() >= longest {
             text.push('…');
             break;
         }
@@ -144,6 +154,7 @@ const WAITING: usize = 4096;
 
 /// In bytes.
 const LONGEST_PATH: usize = 2048;
+const LONGEST_METHOD: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -195,6 +206,11 @@ mod tests {
         assert_eq!(
             path_text(&"x".repeat(9000)).len(),
             LONGEST_PATH + '…'.len_utf8()
+        );
+        assert_eq!(method_text("GET"), "GET");
+        assert_eq!(
+            method_text(&"x".repeat(9000)).len(),
+            LONGEST_METHOD + '…'.len_utf8()
         );
     }
 

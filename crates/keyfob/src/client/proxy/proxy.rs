@@ -55,6 +55,16 @@ impl Proxy {
         self.routes.get(name)
     }
 
+    /// The same routes without those whose names are not included. There may be none left.
+    #[must_use]
+    pub fn only(&self, includes: impl Fn(&str) -> bool) -> Self {
+        let routes = self.routes.iter().filter(|(name, _)| includes(name));
+        let routes = routes.map(|(name, route)| (Arc::clone(name), route.clone()));
+        Self {
+            routes: Arc::new(routes.collect()),
+        }
+    }
+
     /// Sends a request on its route, and returns the response of the upstream, or one that says what failed.
     ///
     /// Each response has a [`Report`] among its extensions.

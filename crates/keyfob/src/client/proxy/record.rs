@@ -12,11 +12,12 @@ use http::{Method, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::client::proxy::access_log::{AccessLog, Entry, path_text, time_text};
+use crate::client::proxy::access_log::{AccessLog, Entry, method_text, path_text, time_text};
 use crate::client::proxy::admission::refusal::Refusal;
 use crate::client::proxy::body::ProxyBody;
 use crate::client::proxy::metrics::{Ended, InProgress, Metrics};
 use crate::client::proxy::report::Report;
+use crate::client::proxy::route::Route;
 use crate::client::proxy::server::connection::Connection;
 use crate::clock::clock::Clock;
 use crate::clock::system::SystemClock;
@@ -84,13 +85,23 @@ impl Record {
         }
     }
 
+    /// Records the route before there is a response: the client may go away first.
+    pub(crate) fn on(&mut self, route: &Route) {
+        self.report.route = Some(Arc::clone(route.shared_name()));
+    }
+
     /// The response, with a body at whose end the request is logged.
     pub(crate) fn of(mut self, response: Response<ProxyBody>) -> Response<RecordedBody> {
         self.status = Some(response.status());
         if let Some(report) = response.extensions().get::<Report>() {
             self.report = report.clone();
         }
-        if response.body().is_end_stream() {
+        // The body of a response to HEAD is not sent, and so is not read.
+        let is_head = self
+            .log
+            .as_ref()
+            .is_some_and(|log| log.method == Method::HEAD);
+        if is_head || response.body().is_end_stream() {
             self.end = End::Complete;
         }
         response.map(|body| RecordedBody { body, record: self })
@@ -125,7 +136,7 @@ impl Drop for Record {
             client: self.client.clone(),
             listener: &logged.listener,
             route: self.report.route(),
-            method: logged.method.as_str(),
+            method: method_text(logged.method.as_str()),
             path: path_text(&logged.path),
             status: self.status.map(|status| status.as_u16()),
             retries: self.report.retries(),

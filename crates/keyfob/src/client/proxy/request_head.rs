@@ -5,6 +5,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body::Body;
 
 use crate::client::proxy::arrival::CLIENT_SECRET;
 use crate::client::proxy::hop_by_hop::{self, names_in_connection};
@@ -87,7 +88,6 @@ fn check_framing(headers: &HeaderMap, is_http2: bool) -> Result<(), Problem> {
 pub(super) fn strip(head: &mut Parts) -> Wishes {
     let headers = &mut head.headers;
     let wishes = Wishes::read(headers, head.version);
-    let length_is_unknown = headers.contains_key(TRANSFER_ENCODING);
     hop_by_hop::remove(headers, &OWN_FIELDS);
     if !wishes.continues {
         headers.remove(EXPECT);
@@ -95,11 +95,18 @@ pub(super) fn strip(head: &mut Parts) -> Wishes {
     if wishes.trailers {
         headers.insert(TE, TRAILERS);
     }
-    // `hyper` would leave out a body that is unusual for the method.
-    if length_is_unknown && matches!(head.method, Method::GET | Method::HEAD) {
-        headers.insert(TRANSFER_ENCODING, CHUNKED);
-    }
     wishes
+}
+
+/// Says that there is a body, if its method usually has none and its length is unknown: `hyper` would leave it out.
+///
+/// A client says so with `Transfer-Encoding` in HTTP/1.1, and with the body alone in HTTP/2, where `hyper` removes the field.
+pub(super) fn announce_body(head: &mut Parts, body: &impl Body) {
+    let is_unusual = matches!(head.method, Method::GET | Method::HEAD);
+    let is_there = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if is_unusual && is_there && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(TRANSFER_ENCODING, CHUNKED);
+    }
 }
 
 impl Wishes {

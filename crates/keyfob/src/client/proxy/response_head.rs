@@ -4,7 +4,7 @@ use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use url::Url;
 
 use crate::client::proxy::hop_by_hop;
-use crate::client::proxy::target::Base;
+use crate::client::proxy::target::{Base, check_path};
 
 /// Removes the fields for the connection to the upstream, and its cookies (P4).
 ///
@@ -52,7 +52,10 @@ impl View<'_> {
             let has_scheme = Url::parse(reference).is_ok();
             return (!has_scheme).then(|| url.into());
         }
-        let Some(below) = self.base.below(url.path()) else {
+        let below = self.base.below(url.path());
+        // The proxy refuses some paths. One of them is more than that: a client reads `//NAME` as another host.
+        let below = below.filter(|below| below.is_empty() || check_path(below).is_ok());
+        let Some(below) = below else {
             // No path of the proxy leads there, so the client learns the whole URL.
             return Some(url.into());
         };

@@ -5,11 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    UPGRADE,
-};
-use http::{HeaderMap, Request, Response, Version};
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderName, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 
@@ -21,6 +18,7 @@ use crate::client::proxy::listener::{Listener, Peer};
 use crate::client::proxy::metrics::{Metrics, OpenConnection};
 use crate::client::proxy::proxy::Proxy;
 use crate::client::proxy::record::{CountedRequestBody, Record, RecordedBody};
+use crate::client::proxy::route::Route;
 use crate::client::proxy::server::Server;
 use crate::client::proxy::server::connection::Connection;
 use crate::client::proxy::server::stop::Stopping;
@@ -131,16 +129,21 @@ impl ReverseServer {
             }
         };
         connection.admit();
-        let route = rules.arrival.route_of(head.uri.path());
+        // A route of other listeners is none here.
+        let name = rules.arrival.route_of(head.uri.path());
+        let route = name.and_then(|name| rules.proxy.route(name));
         let key = rules
             .admission
-            .key(route, client.as_deref(), &mut head.headers);
+            .key(route.map(Route::name), client.as_deref(), &mut head.headers);
         match key {
             Ok(key) => _ = key.map(|key| head.extensions.insert(key)),
             Err(refusal) => {
                 record.client = client;
                 return self.refuse(refusal, record, head.version);
             }
+        }
+        if let Some(route) = route {
+            record.on(route);
         }
         let label = client.or_else(|| visit.user.clone());
         record.client.clone_from(&label);
@@ -188,8 +191,9 @@ fn user(peer: Peer) -> Option<Arc<str>> {
 
 /// Removes what would let a page of another site read the response. The upstream meant its own address, not this machine's.
 fn remove_permissions(headers: &mut HeaderMap) {
-    if headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN).is_some() {
-        headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
-        headers.remove(ACCESS_CONTROL_EXPOSE_HEADERS);
+    let is_permission = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+    let permissions: Vec<_> = headers.keys().filter(is_permission).cloned().collect();
+    for name in permissions {
+        headers.remove(name);
     }
 }

@@ -204,6 +204,7 @@ impl Route {
         check_path(target.path())?;
         self.0.allowed.check(&head.method, target.path())?;
         let wishes = request_head::strip(&mut head);
+        request_head::announce_body(&mut head, &body);
         let upgrade = protocol.zip(client).filter(|_| wishes.upgrade);
         if let Some((protocol, _)) = &upgrade {
             upgrade::name(&mut head.headers, protocol.clone());

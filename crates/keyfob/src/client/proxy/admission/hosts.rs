@@ -1,7 +1,9 @@
 //! The names by which clients may call a listener. They stop DNS rebinding: a page of `evil.example` can let that name resolve to
 //! this machine, but its requests still name it.
 
-use crate::client::proxy::listener::Listener;
+use std::net::IpAddr;
+
+use crate::client::proxy::listener::{ListenAddress, Listener};
 use crate::error::error::Error;
 use crate::error::shown_name::shown_name;
 
@@ -13,7 +15,7 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    /// The addresses of this machine with the port of a TCP socket; for a unix socket, `localhost`.
+    /// The addresses of this machine and that of the listener, with its port; for a unix socket, `localhost`.
     pub(super) fn of(listener: &Listener) -> Self {
         let mut hosts = Self {
             port: listener.port(),
@@ -22,6 +24,15 @@ impl Hosts {
         match hosts.port {
             Some(_) => OWN_NAMES.iter().for_each(|name| hosts.add_name(name)),
             None => hosts.add_name("localhost"),
+        }
+        // No name can be made to lead to an address in `Host`.
+        if let ListenAddress::Tcp(own) = listener.address()
+            && !own.ip().is_unspecified()
+        {
+            match own.ip() {
+                IpAddr::V4(ip) => hosts.add_name(&ip.to_string()),
+                IpAddr::V6(ip) => hosts.add_name(&format!("[{ip}]")),
+            }
         }
         hosts
     }

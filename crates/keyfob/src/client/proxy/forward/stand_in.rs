@@ -69,7 +69,10 @@ impl StandIn {
             .map(|(name, _)| name.clone())
             .collect();
         for name in with_stand_in {
-            let value = headers.remove(&name)?;
+            // A name is here once for each of its fields. All of them went with the first.
+            let Some(value) = headers.remove(&name) else {
+                continue;
+            };
             let own = match name {
                 AUTHORIZATION => self.form_of(value.as_bytes()),
                 _ => Form::OfToken,
