@@ -4,12 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use keyfob_testkit::{TokenResponse, json};
+use keyfob_testkit::{Expect, ScriptedResponse, Server, TokenResponse, json};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::keyfob::{Folder, finish};
+use crate::keyfob::{Folder, Keyfob, finish};
 use crate::stored_tokens::{API, Machine};
 use crate::waiting::wait_until;
 
@@ -253,6 +253,83 @@ fn p8_behind_the_proxy_the_program_gets_a_stand_in_and_no_token_is_fetched() {
     assert!(!done.stdout.contains("KEYFOB_"), "{done:?}");
     assert!(done.complaint().contains("sees no token"), "{done:?}");
     assert_eq!(machine.endpoint.calls(), 0);
+}
+
+#[test]
+fn p8_the_program_does_not_see_what_a_preset_reads_from_the_environment() {
+    let folder = Folder::new();
+    let file = "[profiles.a]\norigins = \"https://a.example\"\n[profiles.a.token]\n\
+                preset = \"azure_managed_identity\"\nresource = \"https://vault.azure.net\"\n";
+    let config = folder.file("keyfob.toml", file).display().to_string();
+    let run = ["run", "--proxy", "--profile=a", "--config", &config, "env"];
+    let done = Keyfob::new(run)
+        .env("IDENTITY_ENDPOINT", "http://127.0.0.1:1/token")
+        .env("IDENTITY_HEADER", "s3cret")
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "s3cret")
+        .run();
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(!done.stdout.contains("s3cret"), "{done:?}");
+    assert!(done.stdout.contains("IDENTITY_ENDPOINT="), "{done:?}");
+}
+
+#[test]
+fn p8_a_field_with_the_stand_in_twice_counts_as_one() {
+    let server = Server::start();
+    server.expect(
+        Expect::any()
+            .bearer("token-1")
+            .always(ScriptedResponse::text("done")),
+    );
+    let machine = Machine::new(&server.url(), KEYS);
+    for name in ["Private-Token", "Authorization"] {
+        let script = format!(
+            "curl -sS -H \"{name}: $API_TOKEN\" -H \"{name}: $API_TOKEN\" '{}'",
+            server.url_for("/x")
+        );
+        let run = ["run", "-q", "--proxy", "--require-stand-in", "--profile=a"];
+        let done = machine.run(&[&run[..], &["sh", "-c", &script]].concat());
+        assert_eq!((done.code, &*done.stdout), (0, "done"), "{name}: {done:?}");
+    }
+}
+
+#[test]
+fn p8_a_secret_in_an_inherited_descriptor_is_refused() {
+    let folder = Folder::new();
+    let secret = folder.file("secret", "t0ken");
+    let of = |name: &str, token: &str| {
+        format!(
+            "[profiles.{name}]\norigins = \"https://{name}.example\"\ntoken = {token}\nenv = \"A\"\n"
+        )
+    };
+    let nested = "{ grant = \"client_credentials\", issuer = \"https://a.example\", client_id = \"a\", \
+                  client_secret = \"file:/proc/self/fd/3\" }";
+    let exchange = "{ grant = \"token_exchange\", issuer = \"https://a.example\", client_id = \"a\", \
+                    client_secret = \"env:B\", subject_token = \"profile:b\" }";
+    let by_descriptor = of("b", "\"file:/dev/fd/3\"");
+    for profiles in [
+        by_descriptor.replace("profiles.b", "profiles.a"),
+        of("a", "\"file:/dev/stdin\""),
+        of("a", nested),
+        format!("{by_descriptor}{}", of("a", exchange)),
+    ] {
+        let config = folder.file("keyfob.toml", &profiles);
+        let line = format!(
+            "exec 3<'{}'; exec {} run --proxy --profile=a --config '{}' -- cat /dev/fd/3",
+            secret.display(),
+            env!("CARGO_BIN_EXE_keyfob"),
+            config.display()
+        );
+        let mut shell = Command::new("sh");
+        let done = shell.args(["-c", &line]).stdin(Stdio::null()).output();
+        let done = done.expect("there is a shell");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{profiles} {stderr}");
+        assert!(
+            stderr.contains("a descriptor that the program would inherit"),
+            "{stderr}"
+        );
+        assert!(done.stdout.is_empty(), "{profiles}");
+    }
 }
 
 #[test]

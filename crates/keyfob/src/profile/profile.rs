@@ -330,6 +330,16 @@ impl Profile {
         &self.definition.secret_variables
     }
 
+    /// The paths of inherited descriptors, such as `/dev/fd/3`, that the profile and those it takes tokens from read secrets from.
+    ///
+    /// A program that must not know the secrets would inherit the descriptors.
+    #[must_use]
+    pub fn secret_descriptors(&self) -> Vec<&str> {
+        let linked = self.linked.values().flat_map(Self::secret_descriptors);
+        let own = self.definition.secret_descriptors.iter();
+        own.map(String::as_str).chain(linked).collect()
+    }
+
     /// The timeout of an attempt, if the file sets it.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {

@@ -39,7 +39,9 @@ use crate::profile::schema::proxy::ProxySettings;
 use crate::profile::schema::references::check_references;
 use crate::profile::schema::store::StoreSettings;
 use crate::profile::schema::token::{Context, TokenSettings};
-use crate::profile::schema::variables::{read_stand_in_prefix, read_variables, secret_variables};
+use crate::profile::schema::variables::{
+    read_stand_in_prefix, read_variables, secret_descriptors, secret_variables,
+};
 use crate::profile::set_each::SetEach;
 use crate::profile::table::{Read, Table, Value};
 
@@ -70,6 +72,7 @@ pub(super) struct Definition {
     pub(super) stand_in_prefix: Option<String>,
     /// The environment variables that have secrets of the profile.
     pub(super) secret_variables: Vec<String>,
+    pub(super) secret_descriptors: Vec<String>,
     pub(super) token: TokenSettings,
     /// The key of a pool whose token this is; `None` for the profile's own.
     pub(super) pool_key: Option<String>,
@@ -201,6 +204,7 @@ fn read_named(value: &Value<'_>) -> Read<Definition> {
     }
     let mut definition = value.table(&PROFILE, |table| read_profile(value.key, table))?;
     definition.secret_variables = secret_variables(value);
+    definition.secret_descriptors = secret_descriptors(value);
     Ok(definition)
 }
 
@@ -252,6 +256,7 @@ fn read_profile(name: &str, table: &Table<'_>) -> Read<Definition> {
         variables: variables.unwrap_or_default(),
         stand_in_prefix,
         secret_variables: Vec::new(),
+        secret_descriptors: Vec::new(),
         pool_key: None,
         names_store: store.is_some(),
         // Without one, it depends on the profiles that this one refers to.

@@ -28,6 +28,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CliError> {
     hide_memory();
     let profiles = environment.chosen(options)?;
+    profiles.iter().try_for_each(refuse_descriptors)?;
     let mut stand_ins = BTreeMap::new();
     let mut builder = ForwardProxy::builder();
     for profile in &profiles {
@@ -85,6 +86,18 @@ fn hide_memory() {
 
         // Old sandboxes forbid the call. It is one protection of several.
         _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Refuses a profile whose secret the program could read, because it would inherit the descriptor.
+fn refuse_descriptors(profile: &Profile) -> Result<(), CliError> {
+    match profile.secret_descriptors().first() {
+        None => Ok(()),
+        Some(path) => Err(CliError::usage(format!(
+            "the profile {} reads a secret from {path}, a descriptor that the program would inherit; with --proxy, give the secret as \
+             a file, `command:` or `keyring:`",
+            profile.name()
+        ))),
     }
 }
 

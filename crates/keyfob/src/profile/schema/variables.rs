@@ -1,5 +1,7 @@
 //! The environment variables that have to do with a profile: those in which programs expect the token, and those with secrets.
 
+use std::path::Path;
+
 use crate::profile::table::{Read, Value};
 
 /// The names of variables.
@@ -29,8 +31,7 @@ pub(super) fn read_stand_in_prefix(value: &Value<'_>) -> Read<String> {
 
 /// The variables that a profile, given as its table, reads secrets from.
 pub(super) fn secret_variables(profile: &Value<'_>) -> Vec<String> {
-    // Some presets read this one unless they are told otherwise.
-    let mut found = vec![ACTIONS_REQUEST_TOKEN.to_owned()];
+    let mut found = OF_PLATFORMS.map(str::to_owned).to_vec();
     profile.each_text(|text| {
         if let Some(name) = text.strip_prefix("env:")
             && is_variable(name)
@@ -41,6 +42,25 @@ pub(super) fn secret_variables(profile: &Value<'_>) -> Vec<String> {
     found
 }
 
+/// The inherited descriptors that a profile, given as its table, reads secrets from.
+pub(super) fn secret_descriptors(profile: &Value<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    profile.each_text(|text| {
+        let path = text.strip_prefix("file:").unwrap_or(text);
+        if is_descriptor(Path::new(path)) {
+            found.push(path.to_owned());
+        }
+    });
+    found
+}
+
+/// Whether this path leads to a descriptor of the process that opens it.
+fn is_descriptor(path: &Path) -> bool {
+    let of_process =
+        path.starts_with("/proc") && path.components().any(|part| part.as_os_str() == "fd");
+    of_process || path.starts_with("/dev/fd") || path == Path::new("/dev/stdin")
+}
+
 /// Whether this can be the name of an environment variable in every shell.
 fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -49,8 +69,13 @@ fn is_variable(name: &str) -> bool {
 
 const LONGEST_PREFIX: usize = 40;
 
-/// With it, jobs of GitHub Actions get tokens of their identity.
-const ACTIONS_REQUEST_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+/// What platforms give a program to get tokens of its identity, and presets read unless they are told otherwise.
+const OF_PLATFORMS: [&str; 2] = [
+    // Jobs of GitHub Actions.
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    // App Service and other platforms of Azure.
+    "IDENTITY_HEADER",
+];
 
 #[cfg(test)]
 mod tests {
@@ -66,8 +91,28 @@ mod tests {
         );
         let profiles = profiles.unwrap();
         let variables = profiles.get("a").unwrap().secret_variables();
-        for name in ["STORE_KEY", "SECRET", super::ACTIONS_REQUEST_TOKEN] {
+        for name in ["STORE_KEY", "SECRET"].iter().chain(&super::OF_PLATFORMS) {
             assert!(variables.iter().any(|variable| variable == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn p8_each_descriptor_with_a_secret_of_the_profile_is_known() {
+        for (path, is_known) in [
+            ("/dev/fd/3", true),
+            ("/dev//fd/3", true),
+            ("/dev/stdin", true),
+            ("/proc/self/fd/3", true),
+            ("/proc/thread-self/fd/3", true),
+            ("/proc/1/environ", false),
+            ("/dev/fdx", false),
+            ("/run/secrets/fd/3", false),
+        ] {
+            let profiles = Profiles::from_text(&format!(
+                "[profiles.a]\norigins = \"https://a.example\"\ntoken = \"file:{path}\"\n"
+            ));
+            let profile = profiles.unwrap().get("a").unwrap().clone();
+            assert_eq!(profile.secret_descriptors() == [path], is_known, "{path}");
         }
     }
 
